@@ -1,0 +1,66 @@
+"""Model Factory on Prefect: every run of a model is a session, kept in the SQL database you run.
+
+Importing this module is cheap: what a name needs is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mfprefect.errors import *  # noqa: F403
+    from mfprefect.model import Model as Model
+    from mfprefect.quality.gates import Gate as Gate
+    from mfprefect.session import Session as Session
+    from mfprefect.settings import Settings as Settings
+    from mfprefect.store import Store as Store
+    from mfprefect.store import connect as connect
+
+_WHERE = {
+    "Gate": "mfprefect.quality.gates",
+    "Model": "mfprefect.model",
+    "Session": "mfprefect.session",
+    "Settings": "mfprefect.settings",
+    "Store": "mfprefect.store",
+    "connect": "mfprefect.store",
+    **dict.fromkeys(
+        (
+            "ArtifactCorrupt",
+            "ArtifactUntrusted",
+            "BackendNotFound",
+            "ChecksFailed",
+            "ConfigurationError",
+            "DatabaseConflict",
+            "DatabaseError",
+            "DatabaseUnavailable",
+            "GateFailed",
+            "IntegrityError",
+            "InvalidScores",
+            "InvalidValue",
+            "MfprefectError",
+            "SchemaOutdated",
+            "SealBroken",
+            "SessionClosed",
+            "UnknownModel",
+            "UnknownSession",
+        ),
+        "mfprefect.errors",
+    ),
+}
+
+__all__ = ["__version__", *sorted(_WHERE)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'mfprefect' has no attribute {name!r}")
+    value = getattr(import_module(_WHERE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,289 @@
+"""Models as bytes: safe formats, digests, chunks.
+
+An artifact is verified (size, SHA-256, and the signature where the team has a key) before a byte of
+it is parsed. Which types may be rebuilt is decided here and in settings, never by the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import importlib
+import json
+import logging
+import shutil
+import sys
+import warnings
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, ConfigurationError, MfprefectError
+from mfprefect.skops_files import SKLEARN_TYPES, dump_skops, load_skops, type_name
+
+__all__ = ["CHUNK_BYTES", "FORMATS", "SKLEARN_TYPES", "Artifact", "chunks", "dump", "load", "sign"]
+
+_log = logging.getLogger(__name__)
+
+CHUNK_BYTES = 4 * 1024 * 1024
+
+FORMATS = {
+    "skops": "scikit-learn estimators, rebuilt from an allow-list of types",
+    "pickle": "any Python object; loading it runs code, so only with trusted=True or a signature",
+    "bytes": "the content of bytes or of a file, for instance a model of R, returned as bytes",
+}
+
+_LIBRARIES = {
+    "skops": ("numpy", "scipy", "scikit-learn", "skops"),
+    "pickle": ("cloudpickle", "numpy", "pandas", "scipy", "scikit-learn"),
+}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What the store records of a model's bytes."""
+
+    format: str
+    """A key of FORMATS."""
+    size: int
+    """In bytes."""
+    sha256: str
+    """Hex."""
+    library_versions: str
+    """JSON text: version by name, as installed when the model was stored."""
+    signature: str | None = None
+    """See `sign`; None where the team has no signing key."""
+
+
+def dump(
+    estimator: Any,
+    file: BinaryIO,
+    *,
+    format: str | None = None,
+    trusted_types: Collection[str] = (),
+    signing_key: str | None = None,
+) -> Artifact:
+    """Write a model to a file and return what to record of it.
+
+    Args:
+        estimator: a scikit-learn estimator, bytes, the path of a file, or with format="pickle" any
+            object.
+        file: where to; readable and seekable, such as `tempfile.TemporaryFile()`. What it held is
+            overwritten, and it is empty after an error.
+        format: one of FORMATS; by default "skops" for scikit-learn estimators and "bytes" for bytes
+            and paths.
+        trusted_types: type names that may be rebuilt besides SKLEARN_TYPES.
+        signing_key: the team's key, where it has one.
+
+    Raises:
+        ArtifactUntrusted: the model holds types that `load` would refuse.
+        ConfigurationError: an unknown format, a missing library, an object that the format cannot
+            hold.
+    """
+    kind = format or _default_format(estimator)
+    _known(kind)
+    file.seek(0)
+    file.truncate()
+    try:
+        if kind == "bytes":
+            _dump_bytes(estimator, file)
+        elif kind == "pickle":
+            importlib.import_module("cloudpickle").dump(estimator, file)
+        else:
+            dump_skops(estimator, file, _names(trusted_types))
+        size, sha256 = _measure(file)
+    except BaseException:
+        file.seek(0)
+        file.truncate()
+        raise
+    artifact = Artifact(kind, size, sha256, json.dumps(_versions(kind, estimator), sort_keys=True))
+    return (
+        replace(artifact, signature=sign(artifact, signing_key))
+        if signing_key is not None
+        else artifact
+    )
+
+
+def chunks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the content of a file from its start, at most CHUNK_BYTES at a time."""
+    file.seek(0)
+    while chunk := file.read(CHUNK_BYTES):
+        yield chunk
+
+
+def load(
+    file: BinaryIO,
+    artifact: Artifact,
+    *,
+    trusted: bool = False,
+    trusted_types: Collection[str] = (),
+    signing_key: str | None = None,
+) -> Any:
+    """Verify a file against its record and return the model, or the bytes of format "bytes".
+
+    Differences between the recorded and the installed libraries are logged as a warning.
+
+    Args:
+        file: readable and seekable; closing it is the caller's.
+        artifact: what `dump` returned.
+        trusted: load it whatever it holds and whoever signed it: it may run any code.
+        trusted_types: as for `dump`.
+        signing_key: the team's key, where it has one; then only what it signed is loaded, and a
+            signed pickle needs no `trusted`.
+
+    Raises:
+        ArtifactCorrupt: the size or digest is not the recorded one.
+        ArtifactUntrusted: a pickle, a type that is not allowed, or a missing or wrong signature.
+        ConfigurationError: the installed libraries cannot rebuild it.
+    """
+    size, sha256 = _measure(file)
+    if (size, sha256) != (artifact.size, artifact.sha256):
+        raise ArtifactCorrupt(
+            f"the artifact has {size} bytes with SHA-256 {sha256}; recorded are {artifact.size} "
+            f"bytes with SHA-256 {artifact.sha256}. It was damaged or exchanged: restore it from a "
+            "backup, or train again."
+        )
+    _known(artifact.format)
+    if not trusted:
+        _check_vouched(artifact, signing_key)
+    file.seek(0)
+    if artifact.format == "bytes":
+        return file.read()
+    _warn_of_versions(artifact)
+    allowed = None if trusted else _names(trusted_types)
+    return _rebuild(file, artifact, allowed)
+
+
+def sign(artifact: Artifact, signing_key: str) -> str:
+    """Return the HMAC-SHA-256 (hex) of an artifact's format, size and digest."""
+    if not signing_key:
+        raise ConfigurationError(
+            "the signing key is empty, so that anyone could sign; set MFPREFECT_SIGNING_KEY to a "
+            "secret, or leave it out."
+        )
+    text = f"mfprefect artifact 1\n{artifact.format}\n{artifact.size}\n{artifact.sha256}"
+    return hmac.new(signing_key.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def _measure(file: BinaryIO) -> tuple[int, str]:
+    size, digest = 0, hashlib.sha256()
+    for chunk in chunks(file):
+        size += len(chunk)
+        digest.update(chunk)
+    return size, digest.hexdigest()
+
+
+def _default_format(estimator: Any) -> str:
+    if isinstance(estimator, bytes | bytearray | memoryview | Path):
+        return "bytes"
+    base = sys.modules.get("sklearn.base")  # of an estimator, scikit-learn is already imported
+    if base is not None and isinstance(estimator, base.BaseEstimator):
+        return "skops"
+    name = type_name(estimator)
+    raise ArtifactUntrusted(
+        f"a {name} has no safe format. Choices: pass the model as bytes, or as the pathlib.Path of "
+        'a file that its own library wrote; or format="pickle", which can be loaded only with '
+        "trusted=True or a signature (MFPREFECT_SIGNING_KEY).",
+        types=[name],
+    )
+
+
+def _known(format: str) -> None:
+    if format not in FORMATS:
+        choices = "; ".join(f"{name!r}: {text}" for name, text in FORMATS.items())
+        raise ConfigurationError(f"unknown artifact format {format!r}; choices: {choices}.")
+
+
+def _names(trusted_types: Collection[str]) -> frozenset[str]:
+    if isinstance(trusted_types, str):
+        raise ConfigurationError(
+            f"trusted_types is the text {trusted_types!r}; pass a list: [{trusted_types!r}]."
+        )
+    return SKLEARN_TYPES | frozenset(trusted_types)
+
+
+def _check_vouched(artifact: Artifact, signing_key: str | None) -> None:
+    if signing_key is not None:
+        if not hmac.compare_digest(
+            (artifact.signature or "").encode(), sign(artifact, signing_key).encode()
+        ):
+            state = "is not signed" if artifact.signature is None else "was signed with another key"
+            raise ArtifactUntrusted(
+                f"the artifact (SHA-256 {artifact.sha256}) {state}, and MFPREFECT_SIGNING_KEY is "
+                "set. Store the model again with this key, or pass trusted=True if you know where "
+                "it comes from."
+            )
+    elif artifact.format == "pickle":
+        raise ArtifactUntrusted(
+            "loading a pickle can run any code, with your rights on this database. Choices: pass "
+            'trusted=True if you know where it comes from; store the model with format="skops"; '
+            "or sign what is stored (MFPREFECT_SIGNING_KEY)."
+        )
+
+
+def _dump_bytes(source: Any, file: BinaryIO) -> None:
+    if isinstance(source, Path):
+        with source.open("rb") as content:
+            shutil.copyfileobj(content, file)
+    elif isinstance(source, bytes | bytearray | memoryview):
+        file.write(source)
+    else:
+        raise ConfigurationError(
+            f'format="bytes" takes bytes or a pathlib.Path, not a {type_name(source)}.'
+        )
+
+
+def _rebuild(file: BinaryIO, artifact: Artifact, allowed: frozenset[str] | None) -> Any:
+    # Versions were logged above; scikit-learn's own warning of them would be an error in some
+    # teams' settings.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Trying to unpickle estimator", UserWarning)
+        try:
+            if artifact.format == "pickle":
+                return importlib.import_module("cloudpickle").load(file)
+            return load_skops(file, allowed)
+        except MfprefectError:
+            raise
+        except Exception as exc:
+            raise ConfigurationError(
+                f"the installed libraries cannot rebuild the model ({type(exc).__name__}: {exc}). "
+                f"It was stored with {artifact.library_versions}; install those versions, and the "
+                "modules that the model's code is in."
+            ) from exc
+
+
+def _versions(kind: str, estimator: Any) -> dict[str, str]:
+    if kind == "bytes":
+        return {}
+    own = type(estimator).__module__.partition(".")[0]  # lightgbm, xgboost, the team's package
+    found = {name: _version(name) for name in ("python", *_LIBRARIES[kind], own)}
+    return {name: version for name, version in found.items() if version}
+
+
+def _version(name: str) -> str | None:
+    if name == "python":
+        return f"{sys.version_info.major}.{sys.version_info.minor}"
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _warn_of_versions(artifact: Artifact) -> None:
+    try:
+        versions: dict[str, str] = json.loads(artifact.library_versions)
+    except ValueError as exc:
+        raise ArtifactCorrupt(
+            f"the artifact's library versions are no JSON: {artifact.library_versions!r}"
+        ) from exc
+    for name, stored in sorted(versions.items()):
+        installed = _version(name)
+        if installed != stored:
+            _log.warning(
+                "the model was stored with %s %s; installed is %s: its predictions may differ",
+                name,
+                stored,
+                installed or "none",
+            )

@@ -1,0 +1,168 @@
+"""What one database does in its own way, and how its backend is found.
+
+A third party adds a database with one module that subclasses `Backend`, and one entry point in the
+group `mfprefect.backends`, named as the URLs begin: `oracle = "my_pkg:OracleBackend"` serves
+`oracle://..` and `oracle+driver://..`. `mfprefect.testing.contract` is its test suite.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from mfprefect.errors import BackendNotFound, ConfigurationError, DatabaseError
+from mfprefect.schema import Layout, Schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mfprefect.settings import Settings
+
+__all__ = ["ENTRY_POINT_GROUP", "WRITE_OPTION", "Backend", "backend_for", "installed_backends"]
+
+ENTRY_POINT_GROUP = "mfprefect.backends"
+STREAM_ROWS = 50_000
+WRITE_OPTION = "mfprefect_write"
+
+
+class Backend(ABC):
+    """One database. The base does the work in SQLAlchemy Core; override what differs."""
+
+    name: ClassVar[str]
+    """What people call it; also the name of its extra: `pip install 'mfprefect[<name>]'`."""
+    drivername: ClassVar[str]
+    """SQLAlchemy's name of the dialect and driver that is used, whatever the URL says."""
+    driver: ClassVar[str]
+    """The module that has to be installed."""
+    default_schema: ClassVar[str | None] = None
+    """The schema of the tables where no setting names one; None: the connection's own."""
+    transactional_ddl: ClassVar[bool] = True
+    """Whether CREATE TABLE is undone by a rollback."""
+
+    def __init__(self, url: URL, settings: Settings) -> None:
+        self.url = url.set(drivername=self.drivername)
+        self.settings = settings
+
+    @abstractmethod
+    def classify(self, error: DBAPIError) -> type[DatabaseError]:
+        """Return which of our errors a driver's error is: only transient ones are retried."""
+
+    @abstractmethod
+    def lock(self, connection: sa.Connection) -> AbstractContextManager[None]:
+        """Hold the installation's migration lock; whoever comes second waits.
+
+        Called inside a write transaction. The lock must go when the process dies.
+        """
+
+    def engine_options(self) -> Mapping[str, Any]:
+        """Return keyword arguments of `create_engine`: pool, isolation level, `connect_args`."""
+        return {}
+
+    def configure(self, engine: sa.Engine) -> None:  # noqa: B027 - optional
+        """Attach listeners to a new engine. Override to set what each connection needs.
+
+        A connection that is going to write carries the execution option `WRITE_OPTION`.
+        """
+
+    def table_options(self, table: str) -> Mapping[str, Any]:
+        """Return the dialect options of a table. Override for engines, charsets, partitions."""
+        return {}
+
+    def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
+        """Insert the rows of an Arrow table whose columns are named as the database's are.
+
+        Override with the database's own loader. Must insert every row exactly, or raise.
+        """
+        for batch in rows.to_batches(max_chunksize=STREAM_ROWS):
+            if batch.num_rows:
+                connection.execute(table.insert(), batch.to_pylist())
+
+    def stream(
+        self, connection: sa.Connection, select: sa.Select[Any], schema: pa.Schema
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a select as Arrow batches, never holding all of them.
+
+        Override with the database's own way of unloading.
+        """
+        import pyarrow as pa
+
+        options = {"stream_results": True, "max_row_buffer": STREAM_ROWS}
+        with connection.execute(select, execution_options=options) as result:
+            while rows := result.fetchmany(STREAM_ROWS):
+                columns = [list(column) for column in zip(*rows, strict=True)]
+                yield pa.RecordBatch.from_arrays(
+                    [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)],
+                    schema=schema,
+                )
+
+    @functools.cached_property
+    def schema(self) -> Schema:
+        """The tables as this backend and these settings want them."""
+        name = self.settings.schema_name or self.default_schema
+        return Schema(Layout(name, self.settings.prefix, self.table_options))
+
+    def create_engine(self) -> sa.Engine:
+        """Return a new engine; nothing is connected yet."""
+        # Parameters are people's data: they have no place in an error text.
+        engine = sa.create_engine(self.url, hide_parameters=True, **self.engine_options())
+        self.configure(engine)
+        return engine
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.url.render_as_string(hide_password=True)}>"
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def installed_backends() -> list[str]:
+    """Return the names that URLs may begin with."""
+    return sorted(_entry_points())
+
+
+def parse_url(text: str) -> URL:
+    """Return the parsed URL; a malformed one is refused without showing it, for its password."""
+    try:
+        return make_url(text)
+    except (ArgumentError, ValueError) as exc:
+        raise ConfigurationError(
+            "the database URL is malformed (not shown: it may hold a password); it has the form "
+            "postgresql://user:password@host:5432/database, with special characters of the "
+            "password percent-encoded, or sqlite:///file.db. It comes from the argument, "
+            "MFPREFECT_URL or mfprefect.toml."
+        ) from exc
+
+
+def backend_for(settings: Settings) -> Backend:
+    """Return the backend that serves the settings' URL, loading its module and no other.
+
+    Raises:
+        ConfigurationError: the URL is malformed.
+        BackendNotFound: no backend is installed for it, or the backend's driver is missing.
+    """
+    url = parse_url(settings.url.get_secret_value())
+    scheme = url.get_backend_name()
+    point = _entry_points().get(scheme)
+    if point is None:
+        raise BackendNotFound(
+            f"no backend for {scheme!r} URLs; installed: {', '.join(installed_backends())}. "
+            f"A package that serves {scheme!r} registers an entry point of that name in the group "
+            f"{ENTRY_POINT_GROUP!r}; `pip install 'mfprefect[all]'` adds the drivers of ours."
+        )
+    kind: type[Backend] = point.load()
+    if importlib.util.find_spec(kind.driver) is None:
+        raise BackendNotFound(
+            f"the {kind.name} backend needs the driver {kind.driver!r}, which is not installed; "
+            f"pip install 'mfprefect[{kind.name}]'."
+        )
+    return kind(url, settings)

@@ -1,0 +1,112 @@
+"""How runs end: exceptions, signals, and processes that leave a session open."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from mfprefect.errors import MfprefectError
+from mfprefect.store.sessions import Ending
+
+if TYPE_CHECKING:
+    from mfprefect.session import Session
+
+__all__ = ["Terminated", "ending_for", "unwatch", "watch"]
+
+log = logging.getLogger(__name__)
+MAX_TEXT = 20_000
+
+
+class Terminated(SystemExit):
+    """SIGTERM, raised in the main thread so that sessions can end before the process does."""
+
+
+class _NeverClosed(Exception):
+    pass
+
+
+def ending_for(error: BaseException) -> Ending:
+    """Return the ending that an exception makes: `failed`, or `cancelled` for an interrupt.
+
+    An interrupt is whatever is no Exception: Ctrl-C, SIGTERM, a cancelled task, Prefect's signals;
+    `sys.exit` with a code other than 0 is a failure.
+    """
+    kind = type(error)
+    name = kind.__qualname__
+    if kind.__module__ not in ("builtins", "mfprefect.errors", __name__):
+        name = f"{kind.__module__}.{name}"
+    text = str(error).replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+    if isinstance(error, Terminated):
+        return Ending("cancelled", "SIGTERM", "the process was told to end")
+    failed = isinstance(error, Exception) or (
+        isinstance(error, SystemExit) and error.code not in (None, 0)
+    )
+    return Ending("failed" if failed else "cancelled", name[-255:], text[:MAX_TEXT])
+
+
+_open: dict[int, Session] = {}
+_lock = threading.Lock()
+_installed = False
+
+
+def watch(session: Session) -> None:
+    """See to it that the session ends if the process does."""
+    global _installed
+    with _lock:
+        _open[id(session)] = session
+        if not _installed:
+            atexit.register(_at_exit, os.getpid())
+            os.register_at_fork(after_in_child=_open.clear)
+            _installed = True
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    ):
+        # Nobody else answers to SIGTERM: by default the process would be gone without a word.
+        signal.signal(signal.SIGTERM, _on_sigterm)
+
+
+def unwatch(session: Session) -> None:
+    """Forget a session that has ended."""
+    with _lock:
+        _open.pop(id(session), None)
+        last = not _open
+    if (
+        last
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is _on_sigterm
+    ):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _on_sigterm(number: int, frame: FrameType | None) -> Any:
+    global _terminated
+    _terminated = True
+    raise Terminated(128 + number)
+
+
+_terminated = False
+
+
+def _at_exit(owner: int) -> None:
+    if os.getpid() != owner:
+        return
+    for session in list(_open.values()):
+        # Set by the interpreter when an exception got away; its name changed in Python 3.12.
+        error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+        if error is None and _terminated:
+            error = Terminated(128 + signal.SIGTERM)
+        if error is None:
+            error = _NeverClosed(
+                "the process ended without closing the session: use `with`, or session.close()"
+            )
+        try:
+            session.fail(error)
+        except MfprefectError:
+            log.exception("session %s could not be closed", session.session_id)

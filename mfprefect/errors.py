@@ -1,0 +1,203 @@
+"""Everything that mfprefect raises on purpose.
+
+    MfprefectError
+    ├── ConfigurationError          a setting, a file or an argument is wrong
+    │   └── BackendNotFound         no backend for this URL, or its driver is missing
+    ├── SchemaOutdated              the database holds no schema, an older or a newer one
+    ├── DatabaseError               terminal: the same statement would fail again
+    │   ├── DatabaseUnavailable     transient: the server is away
+    │   ├── DatabaseConflict        transient: deadlock, serialization, lock timeout
+    │   └── IntegrityError          a constraint of the schema was violated
+    ├── InvalidValue                refused before anything was written
+    │   └── InvalidScores           refused scores: duplicate or NULL ids, NaN, over-long ids
+    ├── UnknownModel
+    ├── UnknownSession
+    ├── SessionClosed               a closed session takes no more writes
+    ├── ChecksFailed                an error-level input check failed
+    ├── GateFailed                  a figure is outside what the model promises
+    ├── ArtifactUntrusted           loading it could run code that nobody vouched for
+    ├── ArtifactCorrupt             its size or digest is not the recorded one
+    └── SealBroken                  a sealed session was altered
+
+A message names the value, the choices and the fix; what a program needs is kept as attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+__all__ = [
+    "ArtifactCorrupt",
+    "ArtifactUntrusted",
+    "BackendNotFound",
+    "ChecksFailed",
+    "ConfigurationError",
+    "DatabaseConflict",
+    "DatabaseError",
+    "DatabaseUnavailable",
+    "GateFailed",
+    "IntegrityError",
+    "InvalidScores",
+    "InvalidValue",
+    "MfprefectError",
+    "SchemaOutdated",
+    "SealBroken",
+    "SessionClosed",
+    "UnknownModel",
+    "UnknownSession",
+]
+
+
+class MfprefectError(Exception):
+    """The root of all errors that mfprefect raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors travel between processes (Dask workers, process pools); the default way would
+        # call __init__ with the message alone.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[MfprefectError], args: tuple[Any, ...], data: dict[str, Any]) -> Any:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(data)
+    return error
+
+
+class ConfigurationError(MfprefectError):
+    """A setting, a file or an argument is wrong; nothing was attempted."""
+
+
+class BackendNotFound(ConfigurationError):
+    """No installed backend serves the URL, or the backend's driver is missing."""
+
+
+class SchemaOutdated(MfprefectError):
+    """The database holds no mfprefect schema, or one of another version.
+
+    Attributes:
+        found: the revision in the database, None where there is none.
+        expected: the revision that this version of mfprefect works with.
+    """
+
+    def __init__(self, message: str, *, found: str | None, expected: str) -> None:
+        super().__init__(message)
+        self.found = found
+        self.expected = expected
+
+
+class DatabaseError(MfprefectError):
+    """The database refused; the same request would be refused again."""
+
+    transient: ClassVar[bool] = False
+    """Whether the same request may succeed later: only such errors are retried."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database cannot be reached, or the connection was lost."""
+
+    transient = True
+
+
+class DatabaseConflict(DatabaseError):
+    """The database gave way to another transaction: deadlock, serialization, lock timeout."""
+
+    transient = True
+
+
+class IntegrityError(DatabaseError):
+    """A constraint of the schema was violated."""
+
+
+class InvalidValue(MfprefectError, ValueError):
+    """A value was refused before anything was written."""
+
+
+class InvalidScores(InvalidValue):
+    """Scores were refused before anything was written.
+
+    Attributes:
+        examples: some of the offending entity ids or values.
+    """
+
+    def __init__(self, message: str, *, examples: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.examples = tuple(examples)
+
+
+class UnknownModel(MfprefectError, LookupError):
+    """The model is not registered in this store."""
+
+    def __init__(self, model_id: str, known: Sequence[str] = ()) -> None:
+        names = ", ".join(known) if known else "none"
+        super().__init__(
+            f"unknown model {model_id!r}; registered models: {names}. "
+            f"Register it with store.add_model({model_id!r})."
+        )
+        self.model_id = model_id
+        self.known = tuple(known)
+
+
+class UnknownSession(MfprefectError, LookupError):
+    """The session is not in this store."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            f"unknown session {session_id!r}; list the known ones with `mfprefect sessions` "
+            "or store.sessions()."
+        )
+        self.session_id = session_id
+
+
+class SessionClosed(MfprefectError):
+    """The session is closed, or a later attempt took it over: it takes no more writes."""
+
+    def __init__(self, session_id: str, reason: str) -> None:
+        super().__init__(f"session {session_id!r} takes no more writes: {reason}")
+        self.session_id = session_id
+        self.reason = reason
+
+
+class ChecksFailed(MfprefectError):
+    """At least one error-level input check failed.
+
+    Attributes:
+        failures: the failed checks, each a row of `check_results` as a dictionary.
+    """
+
+    def __init__(self, message: str, *, failures: Sequence[dict[str, Any]] = ()) -> None:
+        super().__init__(message)
+        self.failures = tuple(failures)
+
+
+class GateFailed(MfprefectError):
+    """A figure of the trained model is outside what the model promises.
+
+    Attributes:
+        failures: one sentence a failed gate.
+    """
+
+    def __init__(self, message: str, *, failures: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.failures = tuple(failures)
+
+
+class ArtifactUntrusted(MfprefectError):
+    """Loading this artifact could run code that nobody vouched for.
+
+    Attributes:
+        types: the type names that are not on the allow-list.
+    """
+
+    def __init__(self, message: str, *, types: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.types = tuple(types)
+
+
+class ArtifactCorrupt(MfprefectError):
+    """An artifact's size or digest is not the recorded one."""
+
+
+class SealBroken(MfprefectError):
+    """A sealed session was altered afterwards."""

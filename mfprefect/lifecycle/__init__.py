@@ -1,0 +1,1 @@
+"""The recommended workflow, as Prefect flows and tasks. Only this package needs Prefect."""

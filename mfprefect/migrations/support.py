@@ -1,0 +1,77 @@
+"""What migrations share: steps that can be repeated after an interruption."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+from mfprefect.errors import ConfigurationError
+from mfprefect.schema import VIEWS, Layout
+
+__all__ = ["configure_options", "create_tables", "drop_views", "layout"]
+
+VERSION_TABLE = "mfprefect_version"
+
+
+def configure_options(layout: Layout, transactional_ddl: bool) -> dict[str, Any]:
+    """Return where and how Alembic keeps the revision of an installation."""
+    return {
+        "version_table": layout.prefix + VERSION_TABLE,
+        "version_table_schema": layout.schema,
+        "transactional_ddl": transactional_ddl,
+    }
+
+
+def layout() -> Layout:
+    """Return the layout that the running migration works on."""
+    found: Layout = op.get_context().opts["layout"]
+    return found
+
+
+def create_tables(metadata: sa.MetaData) -> None:
+    """Create the tables and indexes that are not there yet.
+
+    Raises:
+        ConfigurationError: a table of that name is there, and it is somebody else's.
+    """
+    connection = op.get_bind()
+    inspector = sa.inspect(connection)
+    present = set(inspector.get_table_names(schema=metadata.schema))
+    for table in metadata.sorted_tables:
+        if table.name in present:
+            _refuse_foreign(table, inspector)
+    for table in metadata.sorted_tables:
+        indexes = set()
+        if table.name in present:
+            found = inspector.get_indexes(table.name, schema=metadata.schema)
+            indexes = {index["name"] for index in found}
+        else:
+            connection.execute(sa.schema.CreateTable(table))
+        for index in sorted(table.indexes, key=lambda i: str(i.name)):
+            if index.name not in indexes:
+                connection.execute(sa.schema.CreateIndex(index))
+
+
+def _refuse_foreign(table: sa.Table, inspector: sa.Inspector) -> None:
+    found = {c["name"] for c in inspector.get_columns(table.name, schema=table.schema)}
+    expected = {c.name for c in table.columns}
+    if found != expected:
+        raise ConfigurationError(
+            f"the database holds a table {table.name!r} that is not mfprefect's "
+            f"(it has {', '.join(sorted(found - expected)) or 'fewer columns'}); "
+            "give mfprefect a database or schema of its own, or set MFPREFECT_PREFIX=mf_."
+        )
+
+
+def drop_views() -> None:
+    """Drop the views; they are made anew when all migrations have run."""
+    here = layout()
+    preparer = op.get_bind().dialect.identifier_preparer
+    inspector = sa.inspect(op.get_bind())
+    present = set(inspector.get_view_names(schema=here.schema))
+    for view in reversed(VIEWS):
+        if here.prefix + view in present:
+            name = preparer.format_table(sa.table(here.prefix + view, schema=here.schema))
+            op.execute(f"DROP VIEW {name}")

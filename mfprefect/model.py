@@ -1,0 +1,137 @@
+"""Model: what a data scientist writes. The lifecycle does the rest."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mfprefect.errors import ConfigurationError
+from mfprefect.quality.gates import Gate
+from mfprefect.reading import Reader
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mfprefect.lifecycle.flows import Flows
+
+__all__ = ["Model"]
+
+
+class Model:
+    """A model and the data that it is trained on and scores.
+
+    Subclass it, set `model_id`, `entity_id` and `target`, write `training_data`, `fit` and
+    `scoring_data`, and take the flows: `train, score = MyModel.flows()`.
+    """
+
+    model_id: ClassVar[str]
+    """The name of the model in the store, at most 64 characters."""
+    description: ClassVar[str] = ""
+    """What the model predicts, for whom."""
+    entity_id: ClassVar[str]
+    """The column that names what is scored; text or integers, one row each."""
+    target: ClassVar[str]
+    """The column of the training data that is predicted: 0/1."""
+    entity_type: ClassVar[str] = ""
+    """What a score is about, such as `customer`; by default the name of `entity_id`."""
+    owner: ClassVar[str | None] = None
+    """Who answers for the model; by default whoever ran it first."""
+    checks: ClassVar[Any] = None
+    """Input checks, a pandera schema or functions of a frame; failing ones stop a run."""
+    gates: ClassVar[Sequence[Gate]] = ()
+    """What the figures of a training must reach; the training fails otherwise."""
+    parts: ClassVar[int] = 1
+    """In how many parts it is scored; a retry skips the parts that are complete."""
+    test_share: ClassVar[float] = 0.3
+    """The share of entities that is held out for testing, chosen by a digest of their ids."""
+    retries: ClassVar[int] = 2
+    """How often a task is run again after a transient error."""
+    retry_delay_seconds: ClassVar[float] = 10
+    """The pause before it."""
+
+    def __init__(self, reader: Reader | None = None) -> None:
+        self.reader = reader or Reader()
+
+    # What you write
+
+    def training_data(self, as_of: dt.date) -> Any:
+        """Return the rows to learn from, with the columns `entity_id` and `target`.
+
+        Returns:
+            A DataFrame; or SQL text, a path or batches, which are read as `read` does.
+        """
+        raise self._missing("training_data")
+
+    def fit(self, features: pd.DataFrame, target: pd.Series[Any]) -> Any:
+        """Return a fitted estimator; fix its random seed, so that a training can be repeated."""
+        raise self._missing("fit")
+
+    def scoring_data(self, as_of: dt.date, part: int) -> Any:
+        """Return the rows to score, with the column `entity_id`: part 1 to `parts`.
+
+        Returns:
+            A DataFrame; or SQL text, a path or batches, which are read as `read` does.
+        """
+        raise self._missing("scoring_data")
+
+    # What you may override
+
+    def predict(self, estimator: Any, features: pd.DataFrame) -> Any:
+        """Return one score a row. Override for an estimator without `predict_proba`."""
+        if hasattr(estimator, "predict_proba"):
+            return estimator.predict_proba(features)[:, 1]
+        return estimator.predict(features)
+
+    def score_class(self, score: Any) -> Any | None:
+        """Return a class a score, such as `high`. Override to store classes beside the scores."""
+        return None
+
+    def importance(
+        self, estimator: Any, features: pd.DataFrame, target: pd.Series[Any]
+    ) -> Mapping[str, pd.DataFrame]:
+        """Return variable importances by kind, on held-out rows.
+
+        Override to compute others, or to return {} where the default, which permutes each
+        variable of at most 2,000 rows five times, costs too much.
+        """
+        from mfprefect.quality.importance import available
+
+        return available(estimator, features.head(2_000), target.head(2_000))
+
+    # What you call
+
+    def read(self, what: Any, source: str | None = None, **params: Any) -> pd.DataFrame:
+        """Read a frame and record in the session where it came from.
+
+        Args:
+            what: SQL text for a named source; the path or URL of a Parquet or CSV file; a frame;
+                or an iterable of frames or Arrow batches.
+            source: the name of a source in the settings (`[sources.warehouse] url = ".."`).
+            params: values for the SQL's `:name` parameters.
+        """
+        return self.reader.read(what, source, **params)
+
+    @classmethod
+    def flows(cls) -> Flows:
+        """Return the model's Prefect flows, `(train, score)`.
+
+        Raises:
+            ConfigurationError: the class lacks something that the flows need.
+        """
+        from mfprefect.lifecycle.flows import make_flows
+
+        for name in ("model_id", "entity_id", "target"):
+            if not isinstance(getattr(cls, name, None), str):
+                raise ConfigurationError(
+                    f'{cls.__name__} has no {name}; set it in the class: {name} = "..".'
+                )
+        if cls.parts < 1 or not 0 < cls.test_share < 1:
+            raise ConfigurationError(
+                f"{cls.__name__} has parts = {cls.parts} and test_share = {cls.test_share}; "
+                "parts is 1 or more, test_share between 0 and 1."
+            )
+        return make_flows(cls)
+
+    def _missing(self, name: str) -> ConfigurationError:
+        return ConfigurationError(f"{type(self).__name__} does not define {name}.")

@@ -1,0 +1,158 @@
+"""Input checks: what is to hold for the data before a model may use them.
+
+Declared checks are pandera schemas. Pandera is the one library of its kind that takes a schema as
+an ordinary Python class, checks any frame without a service, a project folder or a configuration of
+its own, and hands back every failure at once as data instead of stopping at the first one. What it
+leaves out, a record of the checks that passed, is added here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mfprefect.errors import ConfigurationError, InvalidValue
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["failures", "run_checks"]
+
+_TEXT_LENGTH = 500
+_NAME_LENGTH = 255
+_VALUE_LENGTH = 100
+
+
+def run_checks(frame: pd.DataFrame, checks: Any, *, sample: int = 5) -> list[dict[str, Any]]:
+    """Run checks on a frame and return one row a check, whether it passed or failed.
+
+    Keys: `check_no` (from 1), `check`, `column` (None: the frame as a whole), `severity` (`error`
+    or `warning`), `passed`, `failing_rows`, `sample` (JSON text: a list of failing cases, each with
+    `index` and `value`; for a check of whole rows the value is null, as the columns that it looked
+    at are not known) and `message`.
+
+    A check that cannot be run has failed: one that raises, that returns something else than a bool
+    or a bool Series of the frame's length, or whose column is missing. `failing_rows` is 0 where no
+    single row is to blame, as for a missing column.
+
+    Args:
+        frame: any rows, also none; it is not changed.
+        checks: a pandera DataFrameSchema, DataFrameModel class or Check; a callable that takes the
+            frame and returns a bool or a bool Series (named after a column, it is reported with
+            that column); or a list of these. With `raise_warning=True` a pandera Check is of
+            severity `warning`; every other check is of severity `error`.
+        sample: the most failing cases to keep a check.
+
+    Raises:
+        ConfigurationError: `checks` holds something else.
+        InvalidValue: `sample` is negative.
+    """
+    if isinstance(sample, bool) or not isinstance(sample, int) or sample < 0:
+        raise InvalidValue(f"sample is {sample!r}; choose a whole number from 0")
+    rows: list[dict[str, Any]] = []
+    for check in checks if isinstance(checks, list | tuple) else [checks]:
+        rows.extend(_run(frame, check, sample))
+    return [{"check_no": number} | row for number, row in enumerate(rows, start=1)]
+
+
+def failures(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of the error-level checks that failed; those stop a run."""
+    return [row for row in rows if row["severity"] == "error" and not row["passed"]]
+
+
+def _run(frame: pd.DataFrame, check: Any, sample: int) -> list[dict[str, Any]]:
+    from mfprefect.quality._pandera import as_schema, schema_rows
+
+    schema = as_schema(check)
+    if schema is not None:
+        return schema_rows(frame, schema, sample)
+    if not callable(check) or isinstance(check, type):
+        raise ConfigurationError(
+            f"checks holds {check!r}; it takes a pandera DataFrameSchema, DataFrameModel or Check, "
+            "a callable that takes a frame and returns a bool or a bool Series, or a list of these"
+        )
+    return [_callable_row(frame, check, sample)]
+
+
+def _callable_row(
+    frame: pd.DataFrame, check: Callable[[pd.DataFrame], Any], sample: int
+) -> dict[str, Any]:
+    name = getattr(check, "__name__", type(check).__name__)
+    try:
+        verdict = check(frame.copy())
+    except Exception as exc:  # noqa: BLE001 - whatever it raises is the outcome of the check
+        return check_row(name, passed=False, message=f"it raised {type(exc).__name__}: {exc}")
+    if isinstance(verdict, bool | np.bool_):
+        message = "returned True" if verdict else "returned False"
+        return check_row(name, passed=bool(verdict), message=message)
+    return _series_row(frame, name, verdict, sample)
+
+
+def _series_row(frame: pd.DataFrame, name: str, verdict: Any, sample: int) -> dict[str, Any]:
+    import pandas as pd
+
+    flags = verdict if isinstance(verdict, pd.Series | np.ndarray) else None
+    if flags is None or flags.shape != (len(frame),) or not pd.api.types.is_bool_dtype(flags.dtype):
+        what = getattr(verdict, "dtype", None)
+        shape = f" of shape {verdict.shape} and dtype {what}" if what is not None else ""
+        return check_row(
+            name,
+            passed=False,
+            message=f"it returned a {type(verdict).__name__}{shape}; a check returns a bool or a "
+            f"bool Series with one value for each of the {len(frame)} rows",
+        )
+    # NULL is no yes.
+    failing = np.flatnonzero(~pd.Series(flags).fillna(False).to_numpy(dtype=np.bool_))
+    label = getattr(verdict, "name", None)
+    column = label if isinstance(label, str) and list(frame.columns).count(label) == 1 else None
+    values = None if column is None else frame[column]
+    cases = [(frame.index[i], None if values is None else values.iloc[i]) for i in failing[:sample]]
+    return check_row(
+        name,
+        column,
+        passed=len(failing) == 0,
+        failing_rows=len(failing),
+        cases=cases,
+        message=f"{len(failing)} of {len(frame)} rows fail",
+    )
+
+
+def check_row(
+    check: str,
+    column: object = None,
+    *,
+    passed: bool,
+    message: str,
+    severity: str = "error",
+    failing_rows: int = 0,
+    cases: Iterable[tuple[Any, Any]] = (),
+) -> dict[str, Any]:
+    """Return a row of `check_results` without its number, its texts cut to what the table holds."""
+    return {
+        "check": check[:_NAME_LENGTH],
+        "column": None if column is None else str(column)[:_NAME_LENGTH],
+        "severity": severity,
+        "passed": passed,
+        "failing_rows": failing_rows,
+        "sample": json.dumps([{"index": _plain(i), "value": _plain(v)} for i, v in cases]),
+        "message": message[:_TEXT_LENGTH],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: numbers, booleans and null as such, all else as text."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        # JSON has no infinities; NaN is pandas' NULL.
+        return value if math.isfinite(value) else None if math.isnan(value) else str(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    text = str(value)
+    return None if text in ("<NA>", "NaT") and not isinstance(value, str) else text[:_VALUE_LENGTH]

@@ -1,0 +1,281 @@
+"""The ranked test curve of a binary model, and what follows from it.
+
+Rows are collapsed to their distinct scores before anything is counted: no figure depends on the
+order of rows that share a score.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mfprefect.errors import InvalidValue
+from mfprefect.quality._arrays import labels, scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "MAX_POINTS",
+    "Ranking",
+    "accuracy",
+    "confusion_matrix",
+    "lift",
+    "rank",
+    "roc",
+    "test_curve",
+]
+
+MAX_POINTS = 1001
+"""The most points that a stored curve has, however many rows were tested."""
+
+_COUNTS = ("population", "target_population", "tp", "fp", "tn", "fn")
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """The distinct scores of a test set, highest first, with cumulative counts."""
+
+    score: NDArray[np.float64]
+    """The distinct scores, descending."""
+    population: NDArray[np.int64]
+    """Rows with at least this score."""
+    target_population: NDArray[np.int64]
+    """Positive rows with at least this score."""
+    n: int
+    """All rows."""
+    n_positive: int
+    """All positive rows."""
+
+    @property
+    def n_negative(self) -> int:
+        """All negative rows."""
+        return self.n - self.n_positive
+
+
+def rank(actual: ArrayLike, score: ArrayLike) -> Ranking:
+    """Collapse labelled scores to their distinct scores.
+
+    Args:
+        actual: shape (n,), each 0, 1, False or True; matched with `score` by position, an index is
+            not looked at.
+        score: shape (n,), finite; the higher, the likelier a positive.
+
+    Raises:
+        InvalidValue: no rows, unequal lengths, an actual that is NULL or not 0/1, or one class only
+            (no curve and no AUC exist then).
+        InvalidScores: a score that is NULL, NaN, infinite or no number.
+    """
+    positive, value = labels(actual), scores(score)
+    if len(positive) != len(value):
+        raise InvalidValue(
+            f"{len(positive)} actuals but {len(value)} scores; pass one of each for every row"
+        )
+    if len(value) == 0:
+        raise InvalidValue("no rows to rank; pass at least one positive and one negative row")
+    n_positive = int(positive.sum())
+    if n_positive in (0, len(value)):
+        present, missing = ("0", "1 (positive)") if n_positive == 0 else ("1", "0 (negative)")
+        raise InvalidValue(
+            f"all {len(value)} actuals are {present}: class {missing} is missing; "
+            "a curve and its metrics need rows of both classes"
+        )
+    distinct, group = np.unique(value, return_inverse=True)
+    group = group.reshape(-1)
+    rows = np.bincount(group, minlength=len(distinct))[::-1]
+    hits = np.bincount(group[positive], minlength=len(distinct))[::-1]
+    return Ranking(
+        score=distinct[::-1].copy(),
+        population=np.cumsum(rows, dtype=np.int64),
+        target_population=np.cumsum(hits, dtype=np.int64),
+        n=len(value),
+        n_positive=n_positive,
+    )
+
+
+def test_curve(ranking: Ranking, points: int = MAX_POINTS) -> dict[str, list[Any]]:
+    """Return the curve to store, as columns of equal length, highest score first.
+
+    Columns: `point_no` (from 0), `score`, `population` and `target_population` (rows and positives
+    with at least this score), `tp`, `fp`, `tn`, `fn` (a row is predicted positive if its score is
+    at least this score). All counts are exact.
+
+    With more distinct scores than points, the first and last are kept and the others are chosen
+    evenly in TPR + FPR: with the smallest step for which the points suffice; only a single score
+    makes a larger one. A step of s can hide an area of s²/8, so that the area under the stored
+    points is within 1 / (points - 1) of the AUC of all rows, whatever the data.
+
+    Args:
+        ranking: from `rank`.
+        points: the most points to return, 2 to 1,001.
+
+    Raises:
+        InvalidValue: `points` is out of range.
+    """
+    if isinstance(points, bool) or not isinstance(points, int) or not 2 <= points <= MAX_POINTS:
+        raise InvalidValue(f"points is {points!r}; choose a whole number from 2 to {MAX_POINTS}")
+    keep = _evenly(ranking, points)
+    population, tp = ranking.population[keep], ranking.target_population[keep]
+    fp = population - tp
+    columns = {
+        "point_no": np.arange(len(keep)),
+        "score": ranking.score[keep],
+        "population": population,
+        "target_population": tp,
+        "tp": tp,
+        "fp": fp,
+        "tn": ranking.n_negative - fp,
+        "fn": ranking.n_positive - tp,
+    }
+    return {name: column.tolist() for name, column in columns.items()}
+
+
+# pytest would otherwise collect the function in every module that imports it.
+test_curve.__test__ = False  # type: ignore[attr-defined]
+
+
+def _evenly(ranking: Ranking, points: int) -> NDArray[np.intp]:
+    if len(ranking.score) <= points:
+        return np.arange(len(ranking.score))
+    tp = ranking.target_population
+    # TPR + FPR in whole numbers: times positives times negatives.
+    way = tp * ranking.n_negative + (ranking.population - tp) * ranking.n_positive
+    short, long = 0, int(way[-1] - way[0])
+    found = _walk(way, long, points)
+    while long - short > max(1, long // 256):
+        step = (short + long) // 2
+        kept = _walk(way, step, points)
+        if kept is None:
+            short = step
+        else:
+            long, found = step, kept
+    assert found is not None  # noqa: S101 - a step as long as the whole way needs two points
+    return np.array(found, dtype=np.intp)
+
+
+def _walk(way: NDArray[np.int64], step: int, points: int) -> list[int] | None:
+    """Return the fewest points no further apart than the step, None if they exceed `points`."""
+    kept, last = [0], len(way) - 1
+    while kept[-1] < last:
+        if len(kept) == points:
+            return None
+        here = kept[-1]
+        reach = int(np.searchsorted(way, way[here] + step, side="right")) - 1
+        kept.append(max(here + 1, reach))
+    return kept
+
+
+def roc(curve: pd.DataFrame) -> pd.DataFrame:
+    """Return the ROC curve of a stored curve: `threshold`, `fpr`, `tpr`, from (0, 0) to (1, 1).
+
+    The first threshold is infinity, at which no row is predicted positive (as in scikit-learn).
+    """
+    import pandas as pd
+
+    points = _points(curve)
+    return pd.DataFrame(
+        {
+            "threshold": np.r_[np.inf, points["score"]],
+            "fpr": np.r_[0.0, points["fp"] / (points["fp"] + points["tn"])],
+            "tpr": np.r_[0.0, points["tp"] / (points["tp"] + points["fn"])],
+        }
+    )
+
+
+def lift(curve: pd.DataFrame) -> pd.DataFrame:
+    """Return the lift chart of a stored curve, highest scores first.
+
+    Columns: `threshold`; `population_share`, the share of rows with at least that score; `lift`,
+    their positive rate divided by that of all rows; `capture`, their share of all positives.
+    """
+    import pandas as pd
+
+    points = _points(curve)
+    share = points["population"] / (points["population"] + points["tn"] + points["fn"])
+    capture = points["tp"] / (points["tp"] + points["fn"])
+    return pd.DataFrame(
+        {
+            "threshold": points["score"],
+            "population_share": share,
+            "lift": capture / share,
+            "capture": capture,
+        }
+    )
+
+
+def confusion_matrix(curve: pd.DataFrame, value: float, kind: str) -> dict[str, Any]:
+    """Return `tp`, `fp`, `tn`, `fn` and the `threshold` used at an operating threshold.
+
+    With kind `"probability"`, rows with a score of at least `value` are predicted positive; with
+    kind `"population"` the top ⌈value·n⌉ rows, less those that would split a tie.
+
+    Where the curve holds fewer points than there were scores, the nearest stored point at or above
+    the asked threshold answers: no row below it is counted, nor more rows than the asked share.
+    `threshold` is that point's score. If there is none, no row is predicted positive, and
+    `threshold` is `value` (kind `"probability"`) or infinity.
+
+    Raises:
+        InvalidValue: an unknown kind, a value that is no finite number, or a share outside (0, 1].
+    """
+    wanted = _operating_value(value, kind)
+    points = _points(curve)
+    n_positive = int(points["tp"][0] + points["fn"][0])
+    n_negative = int(points["fp"][0] + points["tn"][0])
+    if kind == "probability":
+        meets = points["score"] >= wanted
+    else:
+        # The decimal text of the share: in binary, 0.07 * 100 is a little above 7.
+        meets = points["population"] <= math.ceil(Decimal(repr(wanted)) * (n_positive + n_negative))
+    last = int(np.count_nonzero(meets)) - 1
+    if last < 0:
+        none = wanted if kind == "probability" else math.inf
+        return {"tp": 0, "fp": 0, "tn": n_negative, "fn": n_positive, "threshold": none}
+    matrix: dict[str, Any] = {name: int(points[name][last]) for name in ("tp", "fp", "tn", "fn")}
+    matrix["threshold"] = float(points["score"][last])
+    return matrix
+
+
+def accuracy(curve: pd.DataFrame, value: float, kind: str) -> float:
+    """Return the share of rows predicted rightly at an operating threshold.
+
+    Takes and refuses what `confusion_matrix` does.
+    """
+    matrix = confusion_matrix(curve, value, kind)
+    right = matrix["tp"] + matrix["tn"]
+    return float(right / (right + matrix["fp"] + matrix["fn"]))
+
+
+def _operating_value(value: float, kind: str) -> float:
+    if kind not in ("probability", "population"):
+        raise InvalidValue(
+            f"unknown kind of threshold {kind!r}; choose 'probability' (the score) or "
+            "'population' (the top share of rows)"
+        )
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise InvalidValue(f"the threshold is {value!r}; it takes a finite number")
+    if kind == "population" and not 0 < value <= 1:
+        raise InvalidValue(
+            f"the threshold is {value!r}, but a share of the population is above 0 and at most 1; "
+            "write 0.1 for the top 10 %, or use kind='probability'"
+        )
+    return float(value)
+
+
+def _points(curve: pd.DataFrame) -> dict[str, NDArray[Any]]:
+    """Return the columns as arrays, highest score first, in whatever order they were read."""
+    absent = [name for name in ("score", *_COUNTS) if name not in curve.columns]
+    if absent or len(curve) == 0:
+        problem = f"lacks the columns {absent}" if absent else "has no points"
+        raise InvalidValue(
+            f"the curve {problem}; pass pandas.DataFrame(test_curve(..)) or store.curve(..)"
+        )
+    score = curve["score"].to_numpy(dtype=np.float64)
+    order = np.argsort(-score, kind="stable")
+    counts = {name: curve[name].to_numpy(dtype=np.int64)[order] for name in _COUNTS}
+    return {"score": score[order], **counts}

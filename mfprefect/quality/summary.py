@@ -1,0 +1,258 @@
+"""The input summary: what each variable looked like, with the bins that drift needs later."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfprefect.errors import InvalidValue
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["MAX_LEVELS", "input_summary"]
+
+MAX_LEVELS = 50
+"""The most levels that are counted one by one; the rest is counted as `other`."""
+
+_LEVEL_LENGTH = 100
+_DTYPE_LENGTH = 64
+_DECILES = np.arange(11) / 10
+_NUMBERS = ("mean", "sd", "median", "min", "max")
+_COUNTS = ("n", "n_na", "n_distinct")
+_COLUMNS = ("variable", "dtype", *_NUMBERS, *_COUNTS, "quantiles", "bin_counts")
+
+
+def input_summary(frame: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
+    """Summarise a frame, one row a variable, in the order of its columns.
+
+    Columns: `variable`; `dtype` (text); `mean`, `sd` (n - 1 in the denominator), `median`, `min`
+    and `max` (doubles); `n` (rows that are not NULL), `n_na`, `n_distinct` (of those not NULL);
+    `quantiles` and `bin_counts` (JSON text, `kind` says which form). Nothing is NaN: what does not
+    exist is None.
+
+    * `numeric`: numbers, also Decimal, and durations in seconds. The numbers are those of the
+      finite values. quantiles: `probabilities` (0, 0.1, .. 1), `values` (linear interpolation),
+      `edges`, `n_inf` (infinite values, which are in n). bin_counts: `counts`, one more than there
+      are edges: the finite values in (-inf, edge 0], (edge 0, edge 1], .., (last edge, +inf). The
+      edges are the distinct inner quantiles at 1/bins, 2/bins, ..
+    * `datetime`: the same as ISO text, in UTC where the values have a zone, with `min` and `max`
+      in quantiles; each quantile is a value that occurs. `mean` to `max` are None.
+    * `levels`: booleans (with mean to max of 0 and 1), categories, texts and anything else by its
+      text. bin_counts: `levels` (text to rows) of the 50 most frequent levels, `other` (rows of
+      all others); levels are told apart by their first 100 characters. quantiles is None.
+
+    Args:
+        frame: any rows, also none; it is not changed.
+        bins: bins of a numeric or datetime variable, 2 to 100.
+
+    Raises:
+        InvalidValue: a column name that is no text or occurs twice, or `bins` out of range.
+    """
+    import pandas as pd
+
+    if isinstance(bins, bool) or not isinstance(bins, int) or not 2 <= bins <= 100:
+        raise InvalidValue(f"bins is {bins!r}; choose a whole number from 2 to 100")
+    _check_names(frame)
+    rows = [_row(str(name), column, bins) for name, column in frame.items()]
+    # dtype=object keeps None as it is; pandas would make NaN of it.
+    summary = pd.DataFrame(rows, columns=list(_COLUMNS), dtype=object)
+    return summary.astype(dict.fromkeys(_COUNTS, "int64"))
+
+
+def _check_names(frame: pd.DataFrame) -> None:
+    names = list(frame.columns)
+    odd = [name for name in names if not isinstance(name, str)]
+    if odd:
+        raise InvalidValue(
+            f"column names must be text, got {odd[:5]!r}; rename them, for instance with "
+            "frame.columns = frame.columns.map(str)"
+        )
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidValue(f"column names occur more than once: {twice[:5]!r}; rename or drop them")
+
+
+def _row(name: str, column: pd.Series[Any], bins: int) -> dict[str, Any]:
+    present = column.dropna()
+    row: dict[str, Any] = dict.fromkeys(_COLUMNS)
+    row |= {"variable": name, "dtype": str(column.dtype)[:_DTYPE_LENGTH]}
+    row |= {"n": len(present), "n_na": len(column) - len(present)}
+    kind = _kind(present)
+    if kind in ("numeric", "datetime"):
+        # Counted as they are: doubles cannot tell large integers apart.
+        row["n_distinct"] = int(present.nunique())
+    if kind == "numeric":
+        return row | _numeric(_doubles(present), bins)
+    if kind == "datetime":
+        return row | _datetime(present, bins)
+    numbers = _numbers(np.sort(_doubles(present))) if kind == "boolean" else {}
+    return row | numbers | _levels(present)
+
+
+def _kind(present: pd.Series[Any]) -> str:
+    """Return numeric, datetime, boolean or levels; object columns are judged by their values."""
+    import pandas as pd
+
+    dtype = present.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return "levels"
+    if pd.api.types.is_bool_dtype(dtype):
+        return "boolean"
+    if pd.api.types.is_complex_dtype(dtype):
+        return "levels"
+    if pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype):
+        return "numeric"
+    if pd.api.types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pd.PeriodDtype):
+        return "datetime"
+    found = pd.api.types.infer_dtype(present.astype(object), skipna=True)
+    return _INFERRED.get(found, "levels")
+
+
+_INFERRED = {
+    "boolean": "boolean",
+    "date": "datetime",
+    "datetime": "datetime",
+    "datetime64": "datetime",
+    "decimal": "numeric",
+    "floating": "numeric",
+    "integer": "numeric",
+    "mixed-integer-float": "numeric",
+    "timedelta": "numeric",
+    "timedelta64": "numeric",
+}
+
+
+def _doubles(present: pd.Series[Any]) -> NDArray[np.float64]:
+    import pandas as pd
+
+    if pd.api.types.is_timedelta64_dtype(present.dtype):
+        present = present.dt.total_seconds()
+    if present.dtype == object:
+        return np.array([_double(x) for x in present], dtype=np.float64)
+    return np.asarray(present.to_numpy(dtype=np.float64))
+
+
+def _double(value: Any) -> float:
+    if isinstance(value, dt.timedelta):
+        return value.total_seconds()
+    if isinstance(value, np.timedelta64):
+        return float(value / np.timedelta64(1, "s"))
+    try:
+        return float(value)
+    except OverflowError:  # a Python integer beyond the range of a double
+        return math.inf if value > 0 else -math.inf
+
+
+def _numeric(values: NDArray[np.float64], bins: int) -> dict[str, Any]:
+    # Sorted, so that sums do not depend on the order of the rows.
+    finite = np.sort(values[np.isfinite(values)])
+    deciles = _quantiles(finite, _DECILES)
+    edges = np.unique(_quantiles(finite, np.arange(1, bins) / bins))
+    quantiles = {
+        "kind": "numeric",
+        "probabilities": _DECILES.tolist(),
+        "values": deciles.tolist(),
+        "edges": edges.tolist(),
+        "n_inf": len(values) - len(finite),
+    }
+    counts = {"kind": "numeric", "counts": _counts(finite, edges)}
+    return _numbers(finite) | {"quantiles": _json(quantiles), "bin_counts": _json(counts)}
+
+
+def _numbers(ordered: NDArray[np.float64]) -> dict[str, float | None]:
+    if len(ordered) == 0:
+        return dict.fromkeys(_NUMBERS)
+    # Values near the end of the range overflow; what has no finite value has none here.
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, median = float(np.mean(ordered)), float(np.median(ordered))
+        sd = float(np.std(ordered, ddof=1)) if len(ordered) > 1 else math.nan
+    found = (mean, sd, median, float(ordered[0]), float(ordered[-1]))
+    return {k: x if math.isfinite(x) else None for k, x in zip(_NUMBERS, found, strict=True)}
+
+
+def _quantiles(ordered: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    if len(ordered) == 0:
+        return np.empty(0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = np.quantile(ordered, at)
+    if np.isfinite(found).all():
+        return found
+    return np.asarray(np.quantile(ordered, at, method="lower"), dtype=np.float64)
+
+
+def _counts(ordered: NDArray[Any], edges: NDArray[Any]) -> list[int]:
+    below = np.searchsorted(ordered, edges, side="right")
+    return [int(x) for x in np.diff(np.r_[0, below, len(ordered)])]
+
+
+def _datetime(present: pd.Series[Any], bins: int) -> dict[str, Any]:
+    import pandas as pd
+
+    if isinstance(present.dtype, pd.PeriodDtype):
+        present = present.dt.to_timestamp()
+    zoned = any(getattr(x, "tzinfo", None) is not None for x in present.head(1))
+    values = np.sort(_times(present, zoned))
+    deciles = _occurring(values, _DECILES)
+    edges = np.unique(_occurring(values, np.arange(1, bins) / bins))
+    quantiles = {
+        "kind": "datetime",
+        "min": _iso(values[:1], zoned)[0] if len(values) else None,
+        "max": _iso(values[-1:], zoned)[0] if len(values) else None,
+        "probabilities": _DECILES.tolist(),
+        "values": _iso(deciles, zoned),
+        "edges": _iso(edges, zoned),
+    }
+    return {
+        "quantiles": _json(quantiles),
+        "bin_counts": _json({"kind": "datetime", "counts": _counts(values, edges)}),
+    }
+
+
+def _times(present: pd.Series[Any], zoned: bool) -> NDArray[np.datetime64]:
+    """Return UTC or local times; in microseconds, as dates in the year 9999 are common."""
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(present.dtype):
+        if zoned:
+            present = present.dt.tz_convert("UTC").dt.tz_localize(None)
+        return np.asarray(present.to_numpy(dtype="datetime64[us]"))
+    return np.array([_time(x) for x in present], dtype="datetime64[us]")
+
+
+def _time(value: Any) -> Any:
+    zone = getattr(value, "tzinfo", None)
+    return value if zone is None else value.astimezone(dt.UTC).replace(tzinfo=None)
+
+
+def _occurring(ordered: NDArray[Any], at: NDArray[np.float64]) -> NDArray[Any]:
+    """Return the inverse of the empirical distribution: the ⌈p·n⌉th value, the first for 0."""
+    if len(ordered) == 0:
+        return ordered
+    place = np.ceil(np.round(at * len(ordered), 9)).astype(np.int64)
+    return ordered[np.maximum(place - 1, 0)]
+
+
+def _iso(values: NDArray[Any], zoned: bool) -> list[str]:
+    return [f"{x}+00:00" if zoned else str(x) for x in np.datetime_as_string(values)]
+
+
+def _levels(present: pd.Series[Any]) -> dict[str, Any]:
+    texts = present.astype(object).map(str)
+    tally = texts.str[:_LEVEL_LENGTH].value_counts() if len(texts) else texts.value_counts()
+    ordered = sorted(((str(k), int(v)) for k, v in tally.items()), key=lambda x: (-x[1], x[0]))
+    counts = {
+        "kind": "levels",
+        "levels": dict(ordered[:MAX_LEVELS]),
+        "other": sum(count for _, count in ordered[MAX_LEVELS:]),
+    }
+    return {"n_distinct": int(texts.nunique()), "bin_counts": _json(counts)}
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, allow_nan=False, sort_keys=False)

@@ -1,0 +1,177 @@
+"""Reading inputs: SQL, files, frames; each read is described for the session's lineage."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from mfprefect.backend import backend_for, parse_url
+from mfprefect.errors import (
+    BackendNotFound,
+    ConfigurationError,
+    DatabaseError,
+    DatabaseUnavailable,
+    InvalidValue,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mfprefect.settings import Settings
+
+__all__ = ["Read", "Reader", "frame_digest"]
+
+READERS: Mapping[str, str] = {
+    ".parquet": "read_parquet",
+    ".csv": "read_csv",
+    ".csv.gz": "read_csv",
+    ".feather": "read_feather",
+}
+
+
+@dataclass(frozen=True)
+class Read:
+    """What one read asked for and got."""
+
+    source: str
+    query: str | None
+    rows: int
+    columns: dict[str, str]
+    digest: str
+    seconds: float
+
+
+class Reader:
+    """Reads frames and tells whoever listens, such as a session, what was read."""
+
+    def __init__(
+        self, settings: Settings | None = None, on_read: Callable[[Read], None] | None = None
+    ) -> None:
+        self._settings = settings
+        self._on_read = on_read
+        self._last: pd.DataFrame | None = None
+
+    def read(
+        self, what: Any, source: str | None = None, *, name: str = "frame", **params: Any
+    ) -> pd.DataFrame:
+        """Return a frame from SQL text, a path or URL, a frame, or an iterable of batches.
+
+        A frame that this reader has just returned is handed back and not recorded twice.
+        """
+        if what is not None and what is self._last:
+            return self._last
+        began = time.perf_counter()
+        frame, origin, query = self._load(what, source, name, params)
+        seconds = time.perf_counter() - began
+        if self._on_read is not None:
+            types = {str(column): str(dtype) for column, dtype in frame.dtypes.items()}
+            digest = frame_digest(frame)
+            self._on_read(Read(origin, query, len(frame), types, digest, seconds))
+        self._last = frame
+        return frame
+
+    def _load(
+        self, what: Any, source: str | None, name: str, params: dict[str, Any]
+    ) -> tuple[pd.DataFrame, str, str | None]:
+        import pandas as pd
+        import pyarrow as pa
+
+        if isinstance(what, pd.DataFrame):
+            return what, name, None
+        if isinstance(what, (pa.Table, pa.RecordBatch)):
+            return what.to_pandas(), name, None
+        if isinstance(what, Path) or (isinstance(what, str) and _is_path(what)):
+            return _read_file(str(what)), _without_credentials(str(what))[:255], None
+        if isinstance(what, str):
+            where = self._source_name(source)
+            return self._read_sql(what, where, params), where, what
+        if isinstance(what, Iterable):
+            pieces = [self._load(piece, source, name, params)[0] for piece in what]
+            return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(), name, None
+        raise InvalidValue(
+            f"cannot read a {type(what).__name__}; give SQL text, a path, a frame, "
+            "or an iterable of frames or Arrow batches."
+        )
+
+    def _source_name(self, source: str | None) -> str:
+        from mfprefect.settings import load_settings
+
+        self._settings = self._settings or load_settings()
+        name = source or self._settings.default_source
+        if name is None or name not in self._settings.sources:
+            known = ", ".join(self._settings.sources) or "none"
+            raise ConfigurationError(
+                f"SQL text is read from a named source, and {name!r} is none; the sources: "
+                f'{known}. Add to mfprefect.toml: [sources.{name or "warehouse"}] url = "..".'
+            )
+        return name
+
+    def _read_sql(self, text: str, source: str, params: dict[str, Any]) -> pd.DataFrame:
+        import pandas as pd
+
+        if self._settings is None:
+            raise AssertionError("the source's name was looked up in the settings")
+        url = self._settings.sources[source].url.get_secret_value()
+        engine = sa.create_engine(parse_url(url), hide_parameters=True)
+        try:
+            with engine.connect() as connection:
+                return pd.read_sql(sa.text(text), connection, params=params)
+        except sa.exc.DBAPIError as exc:
+            kind = self._classify(url, exc)
+            raise kind(f"source {source!r} says: {str(exc.orig).strip()}") from exc
+        finally:
+            engine.dispose()
+
+    def _classify(self, url: str, exc: sa.exc.DBAPIError) -> type[DatabaseError]:
+        if self._settings is None:
+            raise AssertionError("the source's name was looked up in the settings")
+        secret = type(self._settings.url)(url)
+        try:
+            return backend_for(self._settings.model_copy(update={"url": secret})).classify(exc)
+        except BackendNotFound:
+            # A database that we keep no sessions in: only a broken connection is surely transient.
+            return DatabaseUnavailable if exc.connection_invalidated else DatabaseError
+
+
+def _is_path(text: str) -> bool:
+    return "\n" not in text and text.lower().endswith(tuple(READERS))
+
+
+def _read_file(path: str) -> pd.DataFrame:
+    import pandas as pd
+
+    for ending, function in READERS.items():
+        if path.lower().endswith(ending):
+            frame: pd.DataFrame = getattr(pd, function)(path)
+            return frame
+    raise InvalidValue(
+        f"cannot tell how to read {path!r}; the endings known are {', '.join(READERS)}. "
+        "Read it yourself and hand over the frame."
+    )
+
+
+def _without_credentials(path: str) -> str:
+    from mfprefect.provenance import strip_credentials
+
+    return strip_credentials(path) if "://" in path else path
+
+
+def frame_digest(frame: pd.DataFrame) -> str:
+    """Return the SHA-256 of a frame's column names, types and values, whatever its index."""
+    import pandas as pd
+
+    sha = hashlib.sha256()
+    for name, dtype in frame.dtypes.items():
+        sha.update(f"{name}\0{dtype}\0".encode())
+    try:
+        hashes = pd.util.hash_pandas_object(frame, index=False)
+    except TypeError:  # cells such as lists, which have no hash
+        hashes = pd.util.hash_pandas_object(frame.astype(str), index=False)
+    sha.update(hashes.to_numpy().tobytes())
+    return sha.hexdigest()

@@ -1,0 +1,464 @@
+"""The session/metric schema: tables and views, the same in every database.
+
+Column names avoid every word that a supported database reserves. Where the field's term is such a
+word (`value`, `format`, `period`), the column carries the term as its key: `metrics.c.value` is the
+column `metric_value`, and a DataFrame shows it as `value`.
+
+All times are UTC with microseconds. `session_no` is the compact key of every child table; people
+see `session_id`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Boolean, Column, Date, ForeignKey, Index, Integer, Select, Table
+from sqlalchemy.engine import Dialect
+
+from mfprefect.errors import InvalidValue
+
+__all__ = [
+    "ENTITY_ID_LENGTH",
+    "MODEL_ID_LENGTH",
+    "NAME_LENGTH",
+    "VIEWS",
+    "Blob",
+    "Double",
+    "Id",
+    "Instant",
+    "Layout",
+    "LongText",
+    "Schema",
+]
+
+MODEL_ID_LENGTH = 64
+SESSION_ID_LENGTH = 96
+ENTITY_ID_LENGTH = 255
+NAME_LENGTH = 128
+DIGEST_LENGTH = 64
+
+VIEWS = (
+    "published_scores",
+    "latest_scores",
+    "session_overview",
+    "metric_history",
+    "production_models",
+)
+
+
+class Id(sa.String):
+    """A name or identifier, compared byte for byte: `a`, `A` and `a ` are three values."""
+
+
+class LongText(sa.Text):
+    """Text of any length."""
+
+
+class Blob(sa.LargeBinary):
+    """Bytes, at most 4 MiB a row."""
+
+
+class Double(sa.Double[float]):
+    """An IEEE 754 double that survives bit for bit, -0.0 and denormals included."""
+
+
+class Timestamp(sa.DateTime):
+    """A point in time with microseconds, in the database's own type."""
+
+
+class Instant(sa.TypeDecorator[dt.datetime]):
+    """A UTC instant: aware datetimes in, aware UTC datetimes out; naive ones are refused."""
+
+    impl = Timestamp
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> Any:
+        """Refuse a naive datetime; store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise InvalidValue(
+                f"{value!r} has no time zone, and an instant is meant; "
+                "pass an aware datetime such as datetime.now(timezone.utc)."
+            )
+        return value.astimezone(dt.UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> dt.datetime | None:
+        """Return the stored UTC instant as an aware datetime."""
+        return None if value is None else value.replace(tzinfo=dt.UTC)
+
+
+def _no_options(_: str) -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the tables of one installation live, and what its database wants to know of them."""
+
+    schema: str | None = None
+    """The database schema, or None for the connection's own."""
+    prefix: str = ""
+    """What every table and view name starts with, where no schema of its own can be had."""
+    options: Callable[[str], Mapping[str, Any]] = _no_options
+    """Dialect options (`mysql_engine`, ..) of the table of that name."""
+
+
+def _session_no() -> Column[int]:
+    return Column("session_no", Integer, primary_key=True, autoincrement=False)
+
+
+def _number(name: str) -> Column[int]:
+    return Column(name, Integer, primary_key=True, autoincrement=False)
+
+
+def _name(name: str, length: int = NAME_LENGTH, **options: Any) -> Column[str]:
+    return Column(name, Id(length), **options)
+
+
+class Schema:
+    """All tables and views under one layout."""
+
+    def __init__(self, layout: Layout | None = None) -> None:
+        self.layout = layout or Layout()
+        self.metadata = sa.MetaData(schema=self.layout.schema)
+        self.tables: dict[str, Table] = {}
+        self._models()
+        self._sessions()
+        self._inputs()
+        self._figures()
+        self._scores()
+        self._artifacts()
+        self._events()
+
+    def name(self, name: str) -> str:
+        """Return the name of a table or view in the database, prefix included."""
+        return self.layout.prefix + name
+
+    def session_tables(self) -> list[Table]:
+        """Return the tables that hold what a session produced, all keyed by `session_no`."""
+        return [
+            t for n, t in self.tables.items() if n != "sessions" and "session_no" in t.primary_key.c
+        ]
+
+    def _table(self, name: str, *items: Any, of_session: bool = True) -> Table:
+        first = items[0]
+        if name != "sessions" and of_session and first.name == "session_no":
+            items = (*items, sa.ForeignKeyConstraint(["session_no"], [self.sessions.c.session_no]))
+        options = dict(self.layout.options(name))
+        table = Table(self.name(name), self.metadata, *items, **options)
+        self.tables[name] = table
+        return table
+
+    def _models(self) -> None:
+        self.models = self._table(
+            "models",
+            _name("model_id", MODEL_ID_LENGTH, primary_key=True),
+            Column("description", LongText, nullable=False),
+            _name("entity_type", nullable=False),
+            _name("owner", nullable=False),
+            Column("created_at", Instant, nullable=False),
+        )
+        self.model_thresholds = self._table(
+            "model_thresholds",
+            self._model_key(),
+            Column("set_at", Instant, primary_key=True),
+            Column("threshold_value", Double, nullable=False, key="value"),
+            _name("threshold_kind", 16, nullable=False, key="kind"),
+            _name("set_by", nullable=False),
+        )
+        self.environments = self._table(
+            "environments",
+            _name("environment_digest", DIGEST_LENGTH, primary_key=True),
+            _name("python_version", nullable=False),
+            _name("platform_name", 255, nullable=False),
+            Column("packages", LongText, nullable=False),
+        )
+
+    def _model_key(self) -> Column[str]:
+        return Column(
+            "model_id", Id(MODEL_ID_LENGTH), ForeignKey(self.models.c.model_id), primary_key=True
+        )
+
+    def _sessions(self) -> None:
+        name = self.name("sessions")
+        self.sessions = self._table(
+            "sessions",
+            _number("session_no"),
+            _name("session_id", SESSION_ID_LENGTH, nullable=False, unique=True),
+            Column(
+                "model_id", Id(MODEL_ID_LENGTH), ForeignKey(self.models.c.model_id), nullable=False
+            ),
+            _name("purpose", 16, nullable=False),
+            _name("status", 16, nullable=False),
+            Column("attempt", Integer, nullable=False),
+            Column("started_at", Instant, nullable=False),
+            Column("ended_at", Instant),
+            Column("heartbeat_at", Instant, nullable=False),
+            _name("run_by", nullable=False),
+            _name("host", 255, nullable=False),
+            Column("process_id", Integer, nullable=False),
+            _name("vcs", 8),
+            _name("git_commit", DIGEST_LENGTH),
+            _name("git_branch", 255),
+            Column("git_remote", LongText),
+            Column("git_dirty", Boolean),
+            _name("git_diff_digest", DIGEST_LENGTH),
+            Column(
+                "environment_digest",
+                Id(DIGEST_LENGTH),
+                ForeignKey(self.environments.c.environment_digest),
+                nullable=False,
+            ),
+            Column("as_of", Date),
+            Column("params", LongText, nullable=False),
+            _name("flow_run_id", 64),
+            Column("flow_run_seq", Integer),
+            _name("deployment", 255),
+            Column("parent_session_no", Integer),
+            _name("failure_kind", 255),
+            Column("failure_text", LongText),
+            Column("published_at", Instant),
+            Column("last_exported_at", Instant),
+            _name("seal", DIGEST_LENGTH),
+            _name("previous_seal", DIGEST_LENGTH),
+            # A flow run is one session with attempts; a flow that opens several numbers them.
+            sa.UniqueConstraint("flow_run_id", "flow_run_seq", name=f"uq_{name}_flow_run"),
+            Index(f"ix_{name}_model", "model_id", "session_no"),
+            Index(f"ix_{name}_status", "status", "heartbeat_at"),
+        )
+        self.model_stages = self._table(
+            "model_stages",
+            self._model_key(),
+            Column("set_at", Instant, primary_key=True),
+            Column("session_no", Integer, ForeignKey(self.sessions.c.session_no), nullable=False),
+            _name("stage", 16, nullable=False),
+            _name("set_by", nullable=False),
+            Column("reason", LongText),
+            Column("gates", LongText),
+            of_session=False,
+        )
+
+    def _inputs(self) -> None:
+        self.inputs = self._table(
+            "inputs",
+            _session_no(),
+            _number("input_no"),
+            _name("source", 255, nullable=False),
+            Column("query_text", LongText, key="query"),
+            Column("row_count", sa.BigInteger, key="rows"),
+            Column("column_types", LongText, key="columns"),
+            _name("digest", DIGEST_LENGTH),
+            Column("seconds", Double, nullable=False),
+        )
+        self.input_columns = self._table(
+            "input_columns",
+            _name("schema_name", primary_key=True),
+            _name("table_name", primary_key=True),
+            _name("column_name", primary_key=True),
+            Column("is_valid", Boolean, nullable=False, key="valid"),
+            Column("is_test", Boolean, nullable=False, key="test"),
+            Column("note", LongText),
+        )
+        self.input_summary = self._table(
+            "input_summary",
+            _session_no(),
+            _name("variable", 255, primary_key=True),
+            _name("dtype", 64, nullable=False),
+            Column("mean_value", Double, key="mean"),
+            Column("sd_value", Double, key="sd"),
+            Column("median_value", Double, key="median"),
+            Column("min_value", Double, key="min"),
+            Column("max_value", Double, key="max"),
+            Column("n", sa.BigInteger, nullable=False),
+            Column("n_na", sa.BigInteger, nullable=False),
+            Column("n_distinct", sa.BigInteger, nullable=False),
+            Column("quantiles", LongText),
+            Column("bin_counts", LongText),
+        )
+        self.check_results = self._table(
+            "check_results",
+            _session_no(),
+            _number("check_no"),
+            _name("check_name", 255, nullable=False, key="check"),
+            _name("column_name", 255, key="column"),
+            _name("severity", 16, nullable=False),
+            Column("passed", Boolean, nullable=False),
+            Column("failing_rows", sa.BigInteger, nullable=False),
+            Column("failing_sample", LongText, key="sample"),
+            Column("message", LongText, nullable=False),
+        )
+
+    def _figures(self) -> None:
+        self.session_metadata = self._table(
+            "session_metadata",
+            _session_no(),
+            _name("meta_group", primary_key=True),
+            _name("meta_name", primary_key=True),
+            Column("meta_value", LongText, nullable=False, key="value"),
+        )
+        self.metrics = self._table(
+            "metrics",
+            _session_no(),
+            _name("metric_name", primary_key=True),
+            # '' is the whole test set: a key column cannot be NULL.
+            _name("segment", primary_key=True),
+            Column("metric_value", Double, nullable=False, key="value"),
+            Column("definition_version", Integer),
+        )
+        self.variable_importance = self._table(
+            "variable_importance",
+            _session_no(),
+            _name("kind", 64, primary_key=True),
+            _name("variable", 255, primary_key=True),
+            Column("importance", Double),
+            Column("std", Double),
+            Column("coefficient", Double),
+        )
+        self.test_curve = self._table(
+            "test_curve",
+            _session_no(),
+            _number("point_no"),
+            Column("score", Double, nullable=False),
+            *(
+                Column(name, sa.BigInteger, nullable=False)
+                for name in ("population", "target_population", "tp", "fp", "tn", "fn")
+            ),
+        )
+        self.backtests = self._table(
+            "backtests",
+            _session_no(),
+            _name("series", primary_key=True),
+            _name("period_name", 64, primary_key=True, key="period"),
+            Column("predicted", Double),
+            Column("actual", Double),
+        )
+        self.drift = self._table(
+            "drift",
+            _session_no(),
+            _name("variable", 255, primary_key=True),
+            _name("measure", 64, primary_key=True),
+            Column("drift_value", Double, key="value"),
+            Column("drift_threshold", Double, key="threshold"),
+            _name("verdict", 16, nullable=False),
+            Column("reference_session_no", Integer),
+        )
+
+    def _scores(self) -> None:
+        # No foreign key: the database would look the session up once a row, for 100 million rows.
+        self.scores = self._table(
+            "scores",
+            _session_no(),
+            _name("entity_id", ENTITY_ID_LENGTH, primary_key=True),
+            Column("score", Double, nullable=False),
+            _name("score_class"),
+            Column("part_no", Integer, nullable=False),
+            of_session=False,
+        )
+        self.score_parts = self._table(
+            "score_parts",
+            _session_no(),
+            _number("part_no"),
+            Column("row_count", sa.BigInteger, nullable=False, key="rows"),
+            _name("digest", DIGEST_LENGTH, nullable=False),
+            # A part that the last attempt neither wrote nor kept goes when the session closes.
+            Column("attempt", Integer, nullable=False),
+            Column("written_at", Instant, nullable=False),
+        )
+
+    def _artifacts(self) -> None:
+        self.artifacts = self._table(
+            "artifacts",
+            _session_no(),
+            _name("artifact_name", primary_key=True),
+            _name("artifact_format", 32, nullable=False, key="format"),
+            Column("byte_count", sa.BigInteger, nullable=False, key="bytes"),
+            _name("sha256", DIGEST_LENGTH, nullable=False),
+            _name("signature", DIGEST_LENGTH),
+            Column("library_versions", LongText, nullable=False),
+        )
+        self.artifact_chunks = self._table(
+            "artifact_chunks",
+            _session_no(),
+            _name("artifact_name", primary_key=True),
+            _number("chunk_no"),
+            Column("chunk_bytes", Blob(4 * 1024 * 1024), nullable=False, key="bytes"),
+        )
+
+    def _events(self) -> None:
+        self.notifications = self._table(
+            "notifications",
+            _session_no(),
+            _number("notice_no"),
+            _name("event", 32, nullable=False),
+            _name("channel", 255, nullable=False),
+            Column("sent_at", Instant, nullable=False),
+            Column("delivered", Boolean, nullable=False),
+            Column("failure", LongText),
+        )
+        self.audit_events = self._table(
+            "audit_events",
+            _number("event_no"),
+            Column("event_at", Instant, nullable=False, key="at"),
+            _name("actor", nullable=False),
+            _name("event_action", 32, nullable=False, key="action"),
+            _name("subject", 255, nullable=False),
+            Column("detail", LongText, nullable=False),
+            _name("previous_digest", DIGEST_LENGTH),
+            _name("digest", DIGEST_LENGTH, nullable=False),
+        )
+
+    def views(self) -> dict[str, Select[Any]]:
+        """Return what each view selects; no view shows half a session."""
+        s, c, m, stage = self.sessions.c, self.scores.c, self.metrics.c, self.model_stages
+        published = (
+            sa.select(
+                s.model_id,
+                s.session_id,
+                c.entity_id,
+                c.score,
+                c.score_class,
+                s.as_of,
+                s.published_at,
+            )
+            .join_from(self.sessions, self.scores, s.session_no == c.session_no)
+            .where(s.published_at.is_not(None))
+        )
+        newest = (
+            sa.func.row_number()
+            .over(partition_by=(s.model_id, c.entity_id), order_by=s.session_no.desc())
+            .label("recency")
+        )
+        ranked = published.add_columns(newest).subquery("ranked")
+        latest = sa.select(*(x for x in ranked.c if x.key != "recency")).where(
+            ranked.c.recency == 1
+        )
+        ended = sa.select(s.model_id, s.session_id, s.as_of, s.started_at)
+        history = (
+            ended.add_columns(m.metric_name, m.segment, m.value, m.definition_version)
+            .join_from(self.sessions, self.metrics, s.session_no == m.session_no)
+            .where(s.status == sa.literal("succeeded"))
+        )
+        parent = self.sessions.alias("parent")
+        hidden = {"session_no", "parent_session_no", "environment_digest", "process_id"}
+        overview = sa.select(
+            *(x for x in s if x.key not in hidden), parent.c.session_id.label("parent_session_id")
+        ).join_from(self.sessions, parent, parent.c.session_no == s.parent_session_no, isouter=True)
+        later = stage.alias("later")
+        production = (
+            sa.select(
+                stage.c.model_id, s.session_id, stage.c.set_at, stage.c.set_by, stage.c.reason
+            )
+            .join_from(stage, self.sessions, stage.c.session_no == s.session_no)
+            .where(
+                stage.c.stage == sa.literal("production"),
+                ~sa.exists().where(
+                    later.c.model_id == stage.c.model_id, later.c.set_at > stage.c.set_at
+                ),
+            )
+        )
+        return dict(zip(VIEWS, (published, latest, overview, history, production), strict=True))

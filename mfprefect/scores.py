@@ -1,0 +1,221 @@
+"""Scores as one Arrow table: checked before anything is written, and digested.
+
+Pure: takes frames and batches, returns Arrow tables; opens no connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mfprefect.errors import InvalidScores
+from mfprefect.schema import ENTITY_ID_LENGTH, NAME_LENGTH
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SCHEMA", "batches", "digest", "joined", "normalise"]
+
+SCHEMA = pa.schema(
+    [
+        pa.field("entity_id", pa.large_string(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("score_class", pa.large_string()),
+    ]
+)
+EXAMPLES = 5
+BATCH_ROWS = 500_000
+
+
+def batches(data: Any) -> Iterator[pd.DataFrame | pa.Table]:
+    """Yield what the caller gave in pieces: a frame, an Arrow table, a Parquet file, or batches.
+
+    An iterable of frames, tables or record batches is handed on one by one; a Parquet file is read
+    in pieces of 500,000 rows.
+    """
+    if isinstance(data, (str, Path)):
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(data) as file:
+            for batch in file.iter_batches(BATCH_ROWS):
+                yield pa.Table.from_batches([batch])
+    elif isinstance(data, pa.RecordBatch):
+        yield pa.Table.from_batches([data])
+    elif isinstance(data, pa.Table) or hasattr(data, "columns"):
+        yield data
+    elif isinstance(data, Iterable):
+        for item in data:
+            yield from batches(item)
+    else:
+        raise InvalidScores(
+            f"scores cannot be a {type(data).__name__}; pass a DataFrame, an Arrow table, "
+            "an iterable of either, or the path of a Parquet file."
+        )
+
+
+def normalise(
+    data: pd.DataFrame | pa.Table, entity_id: str, score: str, score_class: str | None
+) -> pa.Table:
+    """Return entity_id (text), score (float64), score_class (text), sorted by entity_id's bytes.
+
+    Integer ids become their decimal digits. Databases load sorted rows twice as fast.
+
+    Raises:
+        InvalidScores: a column is missing; ids are NULL, empty, duplicate, over-long, of mixed
+            types or not text or integers; scores are NULL, NaN, infinite or no numbers.
+    """
+    names = [entity_id, score, *([score_class] if score_class else [])]
+    columns = data.column_names if isinstance(data, pa.Table) else data.columns
+    _check_columns([str(column) for column in columns], names)
+    if len(data) == 0:
+        return SCHEMA.empty_table()
+    ids = _text(_column(data, entity_id), entity_id, ENTITY_ID_LENGTH, nullable=False)
+    values = _numbers(_column(data, score), score, ids)
+    classes = (
+        _text(_column(data, score_class), score_class, NAME_LENGTH, nullable=True)
+        if score_class
+        else pa.nulls(len(ids), pa.large_string())
+    )
+    table = pa.Table.from_arrays([ids, values, classes], schema=SCHEMA)
+    table = table.sort_by("entity_id").combine_chunks()
+    _check_unique(table["entity_id"], entity_id)
+    return table
+
+
+def joined(tables: Iterable[pa.Table], entity_id: str) -> pa.Table:
+    """Return normalised tables as one, sorted, an entity in it once."""
+    table = pa.concat_tables([SCHEMA.empty_table(), *tables]).sort_by("entity_id")
+    table = table.combine_chunks()
+    _check_unique(table["entity_id"], entity_id)
+    return table
+
+
+def _check_columns(columns: list[str], wanted: list[str]) -> None:
+    missing = [name for name in wanted if name not in columns]
+    if missing:
+        raise InvalidScores(
+            f"the scores have no column {missing[0]!r}; their columns: {', '.join(columns)}. "
+            "Name them with entity_id=, score= and score_class=."
+        )
+
+
+def _column(data: pd.DataFrame | pa.Table, name: str) -> pa.Array:
+    column = data[name]
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if isinstance(column, pa.Array):
+        return (
+            column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        )
+    if getattr(column, "ndim", 1) != 1:
+        raise InvalidScores(f"the scores have several columns named {name!r}.")
+    if str(column.dtype) == "category":
+        column = column.astype(column.cat.categories.dtype)
+    try:
+        return pa.array(column, from_pandas=True)
+    except UnicodeEncodeError as exc:
+        raise InvalidScores(f"column {name!r} holds text that is not Unicode: {exc}.") from exc
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as exc:
+        kinds = sorted({type(value).__name__ for value in column})
+        raise InvalidScores(
+            f"column {name!r} mixes types ({', '.join(kinds)}); convert it to one."
+        ) from exc
+
+
+def _text(array: pa.Array, name: str, length: int, *, nullable: bool) -> pa.Array:
+    if pa.types.is_null(array.type):
+        array = array.cast(pa.large_string())
+    if not (
+        pa.types.is_string(array.type)
+        or pa.types.is_large_string(array.type)
+        or pa.types.is_string_view(array.type)
+        or pa.types.is_integer(array.type)
+    ):
+        raise InvalidScores(
+            f"column {name!r} is of type {array.type}; it must be text or integers. Convert it, "
+            f"for example with frame[{name!r}].astype(str)."
+        )
+    text = array.cast(pa.large_string())
+    if not nullable and text.null_count:
+        _refuse(f"{text.null_count} of {len(text)} values in {name!r} are NULL", ())
+    _refuse_where(
+        text, pc.greater(pc.utf8_length(text), length), f"are longer than {length} characters"
+    )
+    # PostgreSQL stores no NUL; the others would, and disagree.
+    _refuse_where(text, pc.match_substring(text, "\0"), "hold a NUL character")
+    if not nullable:
+        _refuse_where(text, pc.equal(text, ""), "are empty")
+    return text
+
+
+def _numbers(array: pa.Array, name: str, ids: pa.Array) -> pa.Array:
+    if pa.types.is_boolean(array.type) or not (
+        pa.types.is_integer(array.type)
+        or pa.types.is_floating(array.type)
+        or pa.types.is_decimal(array.type)
+    ):
+        raise InvalidScores(f"column {name!r} is of type {array.type}; scores are numbers.")
+    values = array.cast(pa.float64())
+    bad = pc.invert(pc.fill_null(pc.is_finite(values), False))
+    count = pc.sum(bad).as_py() or 0
+    if count:
+        examples = ids.filter(bad)[:EXAMPLES].to_pylist()
+        _refuse(f"{count} of {len(values)} scores are NULL, NaN or infinite; entities", examples)
+    return values
+
+
+def _check_unique(ids: pa.ChunkedArray, name: str) -> None:
+    if len(ids) < 2:
+        return
+    column = ids.combine_chunks()
+    again = pc.equal(column[1:], column[:-1])
+    _refuse_where(column[1:], again, f"in {name!r} are duplicates; an entity has one score")
+
+
+def _refuse_where(text: pa.Array, bad: pa.Array, what: str) -> None:
+    bad = pc.fill_null(bad, False)
+    count = pc.sum(bad).as_py() or 0
+    if count:
+        _refuse(f"{count} of {len(text)} values {what}", text.filter(bad)[:EXAMPLES].to_pylist())
+
+
+def _refuse(what: str, examples: Iterable[Any]) -> None:
+    shown = ", ".join(repr(str(value)[:60]) for value in examples)
+    raise InvalidScores(
+        f"{what}{': ' + shown if shown else ''}. Nothing was written.", examples=tuple(examples)
+    )
+
+
+def digest(table: pa.Table) -> str:
+    """Return the SHA-256 of a normalised table, the same however its rows were batched.
+
+    Over, little-endian: the number of rows; the ids' lengths in bytes as int32, then the ids; the
+    scores as IEEE 754 doubles; the classes' lengths as int32 with -1 for NULL, then the classes.
+    """
+    sha = hashlib.sha256(b"mfprefect scores 1\0")
+    sha.update(np.int64(table.num_rows).tobytes())
+    for name in ("entity_id", "score", "score_class"):
+        column = table[name].combine_chunks()
+        if name == "score":
+            sha.update(np.ascontiguousarray(column.to_numpy(), dtype="<f8").data)
+            continue
+        lengths = pc.fill_null(pc.binary_length(column), -1)
+        sha.update(np.ascontiguousarray(lengths.to_numpy(), dtype="<i4").data)
+        for text in _packed(column):
+            sha.update(text)
+    return sha.hexdigest()
+
+
+def _packed(column: pa.Array) -> Iterator[Any]:
+    # The bytes of all values one after the other; NULLs filled, so that none hides bytes.
+    filled = pc.fill_null(column, "")
+    offsets = np.frombuffer(filled.buffers()[1], dtype=np.int64)
+    start, stop = offsets[filled.offset], offsets[filled.offset + len(filled)]
+    if stop > start:
+        yield memoryview(filled.buffers()[2])[start:stop]

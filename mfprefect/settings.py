@@ -1,0 +1,191 @@
+"""Where configuration comes from.
+
+Highest first: arguments, environment variables `MFPREFECT_*`, `mfprefect.toml` (the named profile,
+then its top level), the Prefect variable `mfprefect` inside a flow run, defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from mfprefect.errors import ConfigurationError
+
+__all__ = ["CONFIG_FILE", "Settings", "Source", "find_config", "load_settings"]
+
+CONFIG_FILE = "mfprefect.toml"
+PREFIX = "MFPREFECT_"
+_REFERENCE = re.compile(r"\$\{(\w+)\}")
+
+
+class Source(BaseModel, extra="forbid", hide_input_in_errors=True):
+    """A named database that models read from."""
+
+    url: SecretStr
+    """The SQLAlchemy URL."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured; each field is also `MFPREFECT_<FIELD>`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    url: SecretStr = SecretStr("sqlite:///mfprefect.db")
+    """SQLAlchemy URL of the database that keeps the sessions; changing it changes the database."""
+    schema_name: str | None = None
+    """Database schema of the tables; the backend's own default where unset."""
+    prefix: str = Field(default="", pattern=r"^[a-z][a-z0-9_]{0,15}$|^$")
+    """What table names start with, where no schema or database of its own can be had."""
+    connect_timeout: float = Field(default=10, gt=0)
+    """Seconds to wait for a connection."""
+    retry_seconds: float = Field(default=60, ge=0)
+    """Seconds during which transient database errors are retried."""
+    heartbeat_seconds: float = Field(default=30, gt=0)
+    """Seconds between two signs of life of a running session."""
+    repository: Path | None = None
+    """The checkout whose commit a session records; by default the running script's."""
+    trusted_types: tuple[str, ...] = ()
+    """Type names that a model blob may hold, beside scikit-learn's own."""
+    signing_key: SecretStr | None = None
+    """Signs model blobs; with it, only blobs signed with it are loaded."""
+    sources: dict[str, Source] = {}
+    """Named databases to read inputs from: `[sources.warehouse] url = ".."`."""
+    default_source: str | None = None
+    """The source that SQL text is read from when a model names none."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the file below the environment."""
+        return init_settings, env_settings, _FileSource(settings_cls), _PrefectSource(settings_cls)
+
+
+class _DictSource(PydanticBaseSettingsSource):
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        raise AssertionError("values come as one dictionary")  # required by the base class
+
+    def values(self) -> dict[str, Any]:
+        raise AssertionError
+
+    def __call__(self) -> dict[str, Any]:
+        return _known_fields(self.values(), type(self).__doc__ or "")
+
+
+class _FileSource(_DictSource):
+    """mfprefect.toml"""  # noqa: D415 - used in messages
+
+    def values(self) -> dict[str, Any]:
+        path = find_config()
+        return read_config(path, os.environ.get(f"{PREFIX}PROFILE")) if path else {}
+
+
+class _PrefectSource(_DictSource):
+    """the Prefect variable `mfprefect`"""  # noqa: D415 - used in messages
+
+    def values(self) -> dict[str, Any]:
+        from mfprefect.flow_context import variable
+
+        return variable("mfprefect")
+
+
+def _known_fields(values: dict[str, Any], where: str) -> dict[str, Any]:
+    unknown = sorted(set(values) - set(Settings.model_fields))
+    if unknown:
+        raise ConfigurationError(
+            f"unknown setting {unknown[0]!r} in {where}; "
+            f"the settings are: {', '.join(Settings.model_fields)}."
+        )
+    return values
+
+
+def find_config() -> Path | None:
+    """Return `MFPREFECT_CONFIG`, else the nearest mfprefect.toml from here upwards, else None."""
+    named = os.environ.get(f"{PREFIX}CONFIG")
+    if named:
+        path = Path(named)
+        if not path.is_file():
+            raise ConfigurationError(f"{PREFIX}CONFIG names {named!r}, which is not a file.")
+        return path
+    here = Path.cwd()
+    return next(
+        (f / CONFIG_FILE for f in (here, *here.parents) if (f / CONFIG_FILE).is_file()), None
+    )
+
+
+def read_config(path: Path, profile: str | None) -> dict[str, Any]:
+    """Return the settings of a file: its profile's over its top level's."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"{path} is not valid TOML: {exc}.") from exc
+    profiles = values.pop("profiles", {})
+    profile = profile or values.get("profile")
+    values.pop("profile", None)
+    if profile is not None and profile not in profiles:
+        names = ", ".join(profiles) or "none"
+        raise ConfigurationError(
+            f"unknown profile {profile!r} in {path}; its profiles: {names}. "
+            f"Set {PREFIX}PROFILE to one of them, or unset it."
+        )
+    return values | profiles.get(profile, {})
+
+
+def load_settings(**arguments: Any) -> Settings:
+    """Return the settings in force; arguments that are None count as not given.
+
+    Raises:
+        ConfigurationError: a setting is unknown or has a wrong value; secrets are not shown.
+    """
+    given = {name: value for name, value in arguments.items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as exc:
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in exc.errors()
+        )
+        raise ConfigurationError(f"wrong setting: {problems}.") from exc
+    except SettingsError as exc:
+        raise ConfigurationError(f"wrong setting: {exc}.") from exc
+    return settings.model_copy(
+        update={
+            "url": _resolve(settings.url),
+            "sources": {
+                name: Source(url=_resolve(source.url)) for name, source in settings.sources.items()
+            },
+        }
+    )
+
+
+def _resolve(secret: SecretStr) -> SecretStr:
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise ConfigurationError(
+                f"a setting refers to ${{{name}}}, which is not set; export {name}."
+            )
+        return os.environ[name]
+
+    return SecretStr(_REFERENCE.sub(value, secret.get_secret_value()))

@@ -1,0 +1,146 @@
+"""scikit-learn models in the format of skops, which rebuilds only types from an allow-list."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Collection
+from os import SEEK_END
+from typing import Any, BinaryIO
+from zipfile import BadZipFile, ZipFile
+
+from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, ConfigurationError
+
+__all__ = ["SKLEARN_TYPES", "dump_skops", "load_skops", "type_name"]
+
+_UNPACKED_BYTES = 1024**3
+_UNPACKED_RATIO = 100
+"""A skops file is a zip file; one that claims more than both of these is not unpacked."""
+
+_METRICS = {
+    "_classification": "accuracy_score balanced_accuracy_score brier_score_loss f1_score log_loss",
+    "_ranking": "average_precision_score roc_auc_score",
+    "_regression": "mean_absolute_error mean_squared_error r2_score root_mean_squared_error",
+}
+
+# skops itself trusts the public estimators, numpy arrays and ufuncs. Added here is what the common
+# estimators hold besides (tried with scikit-learn 1.9.1 and skops 0.16.0). A file can have a listed
+# class made with any state and a listed function called with any arguments: no function is listed
+# that does more than compute on its arguments, and no class whose making runs code of the file.
+SKLEARN_TYPES = frozenset({
+    # Compiled code over stored arrays. A forged array could read outside of its memory, not run
+    # code; the digest (and signature) shows that the arrays are those that the team stored.
+    "sklearn.tree._tree.Tree",  # every tree, forest and GradientBoosting
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",  # HistGradientBoosting
+    "sklearn.neighbors._kd_tree.KDTree",  # nearest neighbours
+    "sklearn.neighbors._ball_tree.BallTree",  # nearest neighbours with algorithm="ball_tree"
+    "scipy.sparse._csr.csr_matrix",  # SVM and nearest neighbours that were fitted on sparse data
+    # Distances of those neighbours: numbers only. PyFuncDistance64 calls a function: not listed.
+    *(f"sklearn.metrics._dist_metrics.{name}Distance64"
+      for name in ("Chebyshev", "Euclidean", "Haversine", "Manhattan", "Minkowski")),
+    # Plain Python objects that hold parameters and other listed objects.
+    "sklearn.utils._bunch.Bunch",  # Voting and Stacking: a dictionary of the named estimators
+    "sklearn.calibration._CalibratedClassifier",  # CalibratedClassifierCV: one fold
+    "sklearn.calibration._SigmoidCalibration",  # its method="sigmoid"
+    "sklearn.calibration._TemperatureScaling",  # its method="temperature"
+    "sklearn._loss.loss.HalfTweedieLoss",  # TweedieRegressor
+    "sklearn._loss.loss.HalfTweedieLossIdentity",  # TweedieRegressor with the identity link
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",  # MLP, default solver
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",  # MLP, solver="sgd"
+    "sklearn.compose._column_transformer.make_column_selector",  # ColumnTransformer: by type
+    "numpy.number",  # the abstract type in make_column_selector(dtype_include=np.number)
+    "numpy.dtype",  # SimpleImputer, KBinsDiscretizer: the type of the fitted data
+    # HistGradientBoosting with categorical features: partial(check_array, ..) of a listed function.
+    "functools.partial",
+    "sklearn.utils.validation.check_array",  # converts and checks an array
+    # Feature selection: scores of columns, computed from arrays.
+    *(f"sklearn.feature_selection._univariate_selection.{name}"
+      for name in ("chi2", "f_classif", "f_regression")),
+    # Searches over parameters and tuned thresholds: their folds, scorers and figures.
+    *(f"sklearn.model_selection._split.{name}"
+      for name in ("KFold", "StratifiedKFold", "TimeSeriesSplit")),
+    *(f"sklearn.metrics._scorer.{name}"
+      for name in ("_CurveScorer", "_PassthroughScorer", "_Scorer")),
+    *(f"sklearn.metrics.{module}.{name}"
+      for module, names in _METRICS.items() for name in names.split()),
+    # TunedThresholdClassifierCV: which arguments its scorer asks for; names only.
+    "sklearn.utils._metadata_requests.MetadataRequest",
+    "sklearn.utils._metadata_requests.MethodMetadataRequest",
+})  # fmt: skip
+
+
+def type_name(value: Any) -> str:
+    """Return the full name of a value's type."""
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _skops() -> Any:
+    try:
+        return importlib.import_module("skops.io")
+    except ImportError as exc:
+        raise ConfigurationError(
+            f"scikit-learn models need scikit-learn and skops ({exc}): "
+            "pip install 'mfprefect[sklearn]'"
+        ) from exc
+
+
+def dump_skops(estimator: Any, file: BinaryIO, allowed: Collection[str]) -> None:
+    """Write an estimator to an empty file.
+
+    Raises:
+        ArtifactUntrusted: it holds types that are not in `allowed`, so that it could not be loaded.
+        ConfigurationError: skops is not installed, or cannot hold this estimator.
+    """
+    skops = _skops()
+    try:
+        skops.dump(estimator, file)
+        found = skops.get_untrusted_types(file=file)
+    except (TypeError, ValueError, AttributeError, RecursionError) as exc:
+        raise ConfigurationError(
+            f"skops cannot hold this {type_name(estimator)} ({type(exc).__name__}: {exc}). "
+            'Choices: store a part that it can hold, such as best_estimator_; format="pickle", '
+            "which can be loaded only with trusted=True or a signature; or bytes."
+        ) from exc
+    _check_types(found, allowed)
+
+
+def _check_types(found: Collection[str], allowed: Collection[str]) -> None:
+    refused = sorted(set(found).difference(allowed))
+    if refused:
+        raise ArtifactUntrusted(
+            f"the model holds types that are not on the allow-list: {', '.join(refused)}. If you "
+            f"trust their code, add them: MFPREFECT_TRUSTED_TYPES={json.dumps(refused)} or "
+            f"trusted_types={refused!r}.",
+            types=refused,
+        )
+
+
+def load_skops(file: BinaryIO, allowed: Collection[str] | None) -> Any:
+    """Rebuild the estimator in a file; `allowed` None allows every type.
+
+    Raises:
+        ArtifactCorrupt: it is no skops file, or it claims to unpack to far more than its size.
+        ArtifactUntrusted: it holds types that are not in `allowed`.
+        Exception: what skops or the types themselves raise.
+    """
+    skops = _skops()
+    _check_zip(file)
+    found = skops.get_untrusted_types(file=file)
+    if allowed is not None:
+        _check_types(found, allowed)
+    return skops.load(file, trusted=found)
+
+
+def _check_zip(file: BinaryIO) -> None:
+    try:
+        with ZipFile(file) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+            archive.getinfo("schema.json")
+    except (BadZipFile, KeyError) as exc:
+        raise ArtifactCorrupt(f"the artifact is no skops file: {exc}") from exc
+    size = file.seek(0, SEEK_END)
+    if unpacked > max(_UNPACKED_BYTES, _UNPACKED_RATIO * size):
+        raise ArtifactCorrupt(
+            f"the artifact has {size} bytes and claims to unpack to {unpacked}: skops does not "
+            "compress like that, so it is refused."
+        )

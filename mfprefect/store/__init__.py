@@ -1,0 +1,304 @@
+"""Reads and writes the session/metric schema; the only place that speaks SQL.
+
+`mfprefect.connect()` returns a `Store`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mfprefect import provenance, values
+from mfprefect.flow_context import current_flow_run
+from mfprefect.quality import curve as curves
+from mfprefect.settings import load_settings
+from mfprefect.store import artifacts, handle, migrate, registry, results, scores, sessions
+from mfprefect.store.artifacts import MODEL
+from mfprefect.store.database import Database
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from mfprefect.session import Session
+
+__all__ = ["Store", "connect"]
+
+
+def connect(url: str | None = None, **settings: Any) -> Store:
+    """Return the store that the settings name; nothing is connected before the first use.
+
+    Args:
+        url: SQLAlchemy URL, such as `postgresql://user:password@host/database`; by default the
+            setting `MFPREFECT_URL`, and without that `sqlite:///mfprefect.db`.
+        settings: any other setting, by its name.
+
+    Raises:
+        ConfigurationError: the URL is malformed, or a setting is wrong.
+        BackendNotFound: no backend serves the URL, or its driver is not installed.
+    """
+    return Store(Database(load_settings(url=url, **settings)))
+
+
+class Store:
+    """One database that keeps models and sessions. Also a context manager that closes it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._checked = False
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Store {self.database.place}>"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.database.close()
+
+    @property
+    def _db(self) -> Database:
+        if not self._checked:
+            migrate.check_schema(self.database)
+            self._checked = True
+        return self.database
+
+    def create_schema(self) -> None:
+        """Create or upgrade tables and views; harmless when repeated, or begun twice at once.
+
+        Raises:
+            SchemaOutdated: the schema is newer than this version.
+        """
+        migrate.create_schema(self.database)
+
+    # Sessions
+
+    def session(
+        self,
+        model_id: str,
+        purpose: str = "adhoc",
+        *,
+        params: Mapping[str, Any] | None = None,
+        as_of: dt.date | str | None = None,
+        parent: str | None = None,
+        source: Path | None = None,
+    ) -> Session:
+        """Open a session: one run of a model, from now until the `with` block is left.
+
+        Inside a Prefect flow run the session is tied to it: a retry resumes the same session with
+        `attempt` + 1. Without `with`, end it by `close()`; a process that ends without doing so
+        leaves it `failed`.
+
+        Args:
+            model_id: a registered model.
+            purpose: `train`, `score`, `monitor` or `adhoc`.
+            params: what the run was started with; must have a JSON form.
+            as_of: the date that the run's data is of.
+            parent: the id of the training session whose model is used.
+            source: a file or folder in the checkout whose commit is recorded; by default the
+                running script's.
+
+        Raises:
+            UnknownModel: the model is not registered.
+            UnknownSession: there is no session `parent`.
+            InvalidValue: an argument cannot be kept.
+            SchemaOutdated: the database's schema is not of this version.
+        """
+        from mfprefect import session as session_module
+
+        run = current_flow_run()
+        repository = self.database.settings.repository or source
+        opening = sessions.Opening(
+            model_id=values.name(model_id, "the model id"),
+            purpose=values.choice(purpose, "the purpose", sessions.PURPOSES),
+            params=values.json_text(dict(params or {}), "params"),
+            as_of=values.as_date(as_of, "as_of"),
+            parent_session_id=parent,
+            provenance=provenance.capture(repository),
+            environment=provenance.environment(),
+            flow_run=run,
+            siblings=session_module.opened_by(run),
+        )
+        opened = sessions.open_session(self._db, opening)
+        return session_module.Session(self._db, opened, flow_run=run)
+
+    def attach(self, session_id: str) -> Session:
+        """Return a running session that another process opened; leaving it does not end it.
+
+        Raises:
+            UnknownSession: there is no such session.
+            SessionClosed: it has ended.
+        """
+        from mfprefect import session as session_module
+
+        found = handle.find_session(self._db, session_id)
+        if found.status != handle.RUNNING:
+            raise handle.closed(found)
+        return session_module.Session(self._db, found, attached=True)
+
+    def delete_session(self, session_id: str) -> None:
+        """Delete a session and everything it produced; the audit trail tells that it was there.
+
+        Raises:
+            UnknownSession: there is no such session.
+            InvalidValue: it is running, another session used its model, or it was promoted.
+        """
+        sessions.delete_session(self._db, session_id)
+
+    # Models
+
+    def add_model(
+        self,
+        model_id: str,
+        description: str = "",
+        *,
+        entity_type: str = "",
+        owner: str | None = None,
+    ) -> None:
+        """Register a model, or bring its description up to date.
+
+        Args:
+            model_id: at most 64 characters.
+            description: what it predicts, for whom.
+            entity_type: what a score is about, such as `customer`.
+            owner: who answers for it; by default whoever registers it.
+        """
+        registry.add_model(self._db, model_id, description, entity_type, owner)
+
+    def rename_model(self, old: str, new: str) -> None:
+        """Give a model another id; its sessions keep theirs, which are on record elsewhere."""
+        registry.rename_model(self._db, old, new)
+
+    def delete_model(self, model_id: str) -> None:
+        """Delete a model with all its sessions and everything they produced."""
+        registry.delete_model(self._db, model_id)
+
+    def set_threshold(self, model_id: str, value: float, kind: str = "probability") -> None:
+        """Set the operating threshold, a `probability` or a share of the `population`.
+
+        Earlier thresholds stay on record: see `thresholds`.
+        """
+        registry.set_threshold(self._db, model_id, value, kind)
+
+    def models(self) -> pd.DataFrame:
+        """Return the registered models, with the number of sessions of each."""
+        return results.models_frame(self._db)
+
+    def thresholds(self, model_id: str) -> pd.DataFrame:
+        """Return a model's operating thresholds, the one in force first."""
+        return results.thresholds_frame(self._db, model_id)
+
+    # What sessions produced: each takes one or many session ids
+
+    def sessions(
+        self, model_id: str | None = None, status: str | None = None, limit: int | None = 100
+    ) -> pd.DataFrame:
+        """Return sessions, newest first."""
+        return results.sessions_frame(self._db, model_id, status, limit)
+
+    def show(self, *session_ids: str) -> pd.DataFrame:
+        """Return the named sessions' rows.
+
+        Raises:
+            UnknownSession: one of them is not there.
+        """
+        frame = results.sessions_frame(self._db, limit=None, session_ids=session_ids)
+        results.require_all(session_ids, frame["session_id"])
+        return frame
+
+    def metrics(self, *session_ids: str) -> pd.DataFrame:
+        """Return metrics: session_id, metric_name, segment ('' is all rows), value."""
+        return results.of_sessions(self._db, "metrics", session_ids)
+
+    def metadata(self, *session_ids: str) -> pd.DataFrame:
+        """Return key-values: session_id, meta_group, meta_name, value."""
+        return results.of_sessions(self._db, "session_metadata", session_ids)
+
+    def inputs(self, *session_ids: str) -> pd.DataFrame:
+        """Return what the sessions read: source, query, rows, columns, digest, seconds."""
+        return results.of_sessions(self._db, "inputs", session_ids)
+
+    def input_summary(self, *session_ids: str) -> pd.DataFrame:
+        """Return the summaries of the input variables."""
+        return results.of_sessions(self._db, "input_summary", session_ids)
+
+    def checks(self, *session_ids: str) -> pd.DataFrame:
+        """Return the results of the input checks."""
+        return results.of_sessions(self._db, "check_results", session_ids)
+
+    def variable_importance(self, *session_ids: str) -> pd.DataFrame:
+        """Return variable importances, by kind, the most important first."""
+        frame = results.of_sessions(self._db, "variable_importance", session_ids)
+        return frame.sort_values(
+            ["session_id", "kind", "importance"], ascending=[True, True, False], kind="stable"
+        ).reset_index(drop=True)
+
+    def backtests(self, *session_ids: str) -> pd.DataFrame:
+        """Return back-tests: series, period, predicted, actual."""
+        return results.of_sessions(self._db, "backtests", session_ids)
+
+    def artifacts(self, *session_ids: str) -> pd.DataFrame:
+        """Return what blobs there are: artifact_name, format, bytes, sha256."""
+        return results.of_sessions(self._db, "artifacts", session_ids)
+
+    def environment(self, session_id: str) -> dict[str, Any]:
+        """Return the Python, platform and package versions that a session ran with."""
+        return results.environment(self._db, session_id)
+
+    def curve(self, *session_ids: str) -> pd.DataFrame:
+        """Return test curves: score, population, target_population, tp, fp, tn, fn."""
+        return results.of_sessions(self._db, "test_curve", session_ids)
+
+    def roc(self, session_id: str) -> pd.DataFrame:
+        """Return the ROC curve of the test results."""
+        return curves.roc(self._one_curve(session_id))
+
+    def lift(self, session_id: str) -> pd.DataFrame:
+        """Return lift and capture by share of the population."""
+        return curves.lift(self._one_curve(session_id))
+
+    def confusion_matrix(self, session_id: str, value: float, kind: str) -> dict[str, Any]:
+        """Return tp, fp, tn, fn at a threshold: a `probability` or a share of `population`."""
+        return curves.confusion_matrix(self._one_curve(session_id), value, kind)
+
+    def accuracy(self, session_id: str, value: float, kind: str) -> float:
+        """Return the share of test rows that a threshold puts right."""
+        return curves.accuracy(self._one_curve(session_id), value, kind)
+
+    def _one_curve(self, session_id: str) -> pd.DataFrame:
+        return results.one_curve(self._db, session_id)
+
+    def scores(self, session_id: str) -> pd.DataFrame:
+        """Return a session's scores: entity_id, score, score_class; none before publication."""
+        return scores.scores_frame(self._db, session_id)
+
+    def iter_scores(self, session_id: str) -> Iterator[pa.RecordBatch]:
+        """Yield a session's scores as Arrow batches, in the order of their entity ids."""
+        return scores.iter_scores(self._db, session_id)
+
+    def load_model(self, session_id: str, name: str = MODEL, *, trusted: bool = False) -> Any:
+        """Return a model that a session saved; verified before a byte of it is parsed.
+
+        Args:
+            session_id: the training session.
+            name: the artifact's name.
+            trusted: load a pickle-like format, which can run any code.
+
+        Raises:
+            ArtifactCorrupt: the blob is not the one that was stored.
+            ArtifactUntrusted: loading it could run code that nobody vouched for.
+        """
+        allowed = self.database.settings.trusted_types
+        return artifacts.load_artifact(
+            self._db, session_id, name, trusted=trusted, trusted_types=allowed
+        )
+
+    def latest_training(self, model_id: str) -> str | None:
+        """Return the id of the last training session that succeeded and saved a model."""
+        return results.latest_training(self._db, model_id)

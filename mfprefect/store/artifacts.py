@@ -1,0 +1,134 @@
+"""Model blobs in the database: written and read in chunks, never whole in one statement."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection
+from contextlib import closing
+from typing import Any, BinaryIO
+
+import sqlalchemy as sa
+
+from mfprefect import artifacts
+from mfprefect.artifacts import Artifact
+from mfprefect.errors import InvalidValue
+from mfprefect.store.database import Database
+from mfprefect.store.handle import Handle, find_session, hold
+
+__all__ = ["MODEL", "load_artifact", "save_model"]
+
+MODEL = "model"
+IN_MEMORY = 16 * 1024 * 1024
+
+
+def save_model(
+    db: Database,
+    handle: Handle,
+    name: str,
+    estimator: Any,
+    format: str | None,
+    trusted_types: Collection[str],
+) -> None:
+    """Serialise a model and store it; refuse now what could not be loaded later.
+
+    Raises:
+        ArtifactUntrusted: the blob would hold a type that is not allowed.
+    """
+    with closing(tempfile.SpooledTemporaryFile(IN_MEMORY)) as file:
+        artifact = artifacts.dump(
+            estimator,
+            file,
+            format=format,
+            trusted_types=trusted_types,
+            signing_key=_signing_key(db),
+        )
+        _save(db, handle, name, file, artifact)
+
+
+def _save(db: Database, handle: Handle, name: str, file: BinaryIO, artifact: Artifact) -> None:
+    """Write an artifact and its chunks in one transaction; one of the same name is replaced."""
+    heads, chunks = db.schema.artifacts, db.schema.artifact_chunks
+    key = {"session_no": handle.session_no, "artifact_name": name}
+    head = key | {
+        "format": artifact.format,
+        "bytes": artifact.size,
+        "sha256": artifact.sha256,
+        "signature": artifact.signature,
+        "library_versions": artifact.library_versions,
+    }
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        hold(db, connection, handle)
+        for table in (chunks, heads):
+            same = (table.c[column] == value for column, value in key.items())
+            connection.execute(table.delete().where(*same))
+        connection.execute(heads.insert(), head)
+        file.seek(0)
+        for number, chunk in enumerate(artifacts.chunks(file)):
+            connection.execute(chunks.insert(), key | {"chunk_no": number, "bytes": chunk})
+
+    db.write(work)
+
+
+def load_artifact(
+    db: Database, session_id: str, name: str, *, trusted: bool, trusted_types: Collection[str]
+) -> Any:
+    """Read an artifact back; its size and digest are verified before a byte of it is parsed.
+
+    Raises:
+        UnknownSession: there is no such session.
+        InvalidValue: the session has no artifact of that name.
+        ArtifactCorrupt: the blob is not the one that was stored.
+        ArtifactUntrusted: loading it could run code that nobody vouched for.
+    """
+    handle = find_session(db, session_id)
+    artifact = _head(db, handle, name)
+    with closing(tempfile.SpooledTemporaryFile(IN_MEMORY)) as file:
+        chunks = db.schema.artifact_chunks
+        for number in _chunk_numbers(db, handle, name):
+            rows = db.read(
+                sa.select(chunks.c.bytes).where(
+                    chunks.c.session_no == handle.session_no,
+                    chunks.c.artifact_name == name,
+                    chunks.c.chunk_no == number,
+                )
+            )
+            file.write(rows[0][0])
+        file.seek(0)
+        return artifacts.load(
+            file,
+            artifact,
+            trusted=trusted,
+            trusted_types=trusted_types,
+            signing_key=_signing_key(db),
+        )
+
+
+def _signing_key(db: Database) -> str | None:
+    key = db.settings.signing_key
+    return None if key is None else key.get_secret_value()
+
+
+def _head(db: Database, handle: Handle, name: str) -> Artifact:
+    heads = db.schema.artifacts
+    rows = db.read(sa.select(heads).where(heads.c.session_no == handle.session_no))
+    found = {row.artifact_name: row for row in rows}
+    if name not in found:
+        raise InvalidValue(
+            f"session {handle.session_id!r} has no artifact {name!r}; "
+            f"it has: {', '.join(sorted(found)) or 'none'}."
+        )
+    row = found[name]
+    return Artifact(
+        row.artifact_format, row.byte_count, row.sha256, row.library_versions, row.signature
+    )
+
+
+def _chunk_numbers(db: Database, handle: Handle, name: str) -> list[int]:
+    chunks = db.schema.artifact_chunks
+    select = (
+        sa.select(chunks.c.chunk_no)
+        .where(chunks.c.session_no == handle.session_no, chunks.c.artifact_name == name)
+        .order_by(chunks.c.chunk_no)
+    )
+    return [row[0] for row in db.read(select)]

@@ -1,0 +1,181 @@
+"""One database: its engine, its transactions, and where driver errors are translated."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from mfprefect.backend import WRITE_OPTION, Backend, backend_for
+from mfprefect.errors import DatabaseError, DatabaseUnavailable, IntegrityError
+from mfprefect.schema import Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from mfprefect.settings import Settings
+
+__all__ = ["Database"]
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 5.0
+LONGEST_RACE_PAUSE = 0.2
+
+
+class Database:
+    """Reads and writes in transactions, retrying what is transient."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.backend: Backend = backend_for(settings)
+        self.schema: Schema = self.backend.schema
+        self.engine = self.backend.create_engine()
+        self._shared_after_fork()
+
+    def _shared_after_fork(self) -> None:
+        # A forked child must not speak through its parent's sockets.
+        engine = weakref.ref(self.engine)
+
+        def forget() -> None:
+            if (own := engine()) is not None:
+                own.dispose(close=False)
+
+        os.register_at_fork(after_in_child=forget)
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self.engine.dispose()
+
+    def read(self, statement: sa.Select[Any]) -> list[sa.Row[Any]]:
+        """Return all rows of a select."""
+        return self.look(lambda connection: list(connection.execute(statement)))
+
+    def look(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work(connection)`, which only reads, in one transaction."""
+
+        def step(_: bool) -> T:
+            with self._translated(), self.engine.connect() as connection:
+                return work(connection)
+
+        return self._retry(step)
+
+    def frame(self, statement: sa.Select[Any]) -> pd.DataFrame:
+        """Return a select as a DataFrame whose columns are named by the schema's keys."""
+        import pandas as pd
+
+        columns = list(statement.selected_columns)
+        frame = pd.DataFrame(self.read(statement), columns=[c.key for c in columns])
+        for column in columns:
+            if isinstance(column.type, (sa.Double, sa.Float)):
+                # NULL is None on some drivers; a figure that is missing is NaN on all of ours.
+                frame[column.key] = frame[column.key].astype("float64")
+        return frame
+
+    def stream(self, select: sa.Select[Any], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Yield a select as Arrow batches; not retried once rows have been handed out."""
+        with self._translated(), self.engine.connect() as connection:
+            yield from self.backend.stream(connection, select, schema)
+
+    def write(
+        self,
+        work: Callable[[sa.Connection, bool], T],
+        *,
+        also_retry: type[DatabaseError] | None = None,
+    ) -> T:
+        """Run `work(connection, again)` in one transaction and commit it.
+
+        `work` must be idempotent: after a transient error it runs once more, from the start, and
+        with `again` true where an earlier commit was cut off and may have happened all the same.
+        `also_retry` names a terminal error to be retried too: losing the race for a number.
+
+        Raises:
+            DatabaseError: or one of its kinds; a transient one after `retry_seconds`.
+        """
+        return self._retry(lambda again: self._write(work, again), also_retry)
+
+    def _write(self, work: Callable[[sa.Connection, bool], T], again: bool) -> T:
+        with self._translated(), self.engine.connect() as connection:
+            connection = connection.execution_options(**{WRITE_OPTION: True})
+            transaction = connection.begin()
+            try:
+                result = work(connection, again)
+            except BaseException:
+                self._roll_back(transaction)
+                raise
+            try:
+                transaction.commit()
+            except DBAPIError as exc:
+                self._roll_back(transaction)
+                error = self.translate(exc)
+                error.__dict__["in_commit"] = True
+                raise error from exc
+            return result
+
+    @staticmethod
+    def _roll_back(transaction: sa.Transaction) -> None:
+        try:
+            transaction.rollback()
+        except DBAPIError:  # the connection is gone, and the transaction with it
+            log.debug("rollback on a lost connection", exc_info=True)
+
+    def _retry(self, step: Callable[[bool], T], also_retry: type[DatabaseError] | None = None) -> T:
+        deadline = time.monotonic() + self.settings.retry_seconds
+        pause, again = FIRST_PAUSE, False
+        while True:
+            try:
+                return step(again)
+            except DatabaseError as exc:
+                transient = exc.transient
+                retriable = transient or (also_retry and isinstance(exc, also_retry))
+                if not retriable or time.monotonic() + pause > deadline:
+                    raise
+                again = again or "in_commit" in exc.__dict__
+                log.info("trying again in %.2f s: %s", pause, exc)
+            # Full jitter: contenders must not meet again at the same moment.
+            time.sleep(pause * random.random())  # noqa: S311 - no secret depends on it
+            pause = min(pause * 2, LONGEST_PAUSE if transient else LONGEST_RACE_PAUSE)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as exc:
+            raise self.translate(exc) from exc
+        except PoolTimeoutError as exc:
+            raise DatabaseUnavailable(
+                f"no free connection to {self.place}: more than the pool holds are in use."
+            ) from exc
+
+    def translate(self, exc: DBAPIError) -> DatabaseError:
+        """Return the error of ours that stands for a driver's."""
+        kind = self.backend.classify(exc)
+        cause = self._without_secrets(str(exc.orig).strip())
+        hint = {
+            DatabaseUnavailable: "Check that the server runs and can be reached, and the host and "
+            "port of MFPREFECT_URL.",
+            IntegrityError: "A constraint of the schema was violated.",
+            DatabaseError: "Check user, password, database and rights; `mfprefect doctor` tells "
+            "more.",
+        }.get(kind, "Another transaction was in the way.")
+        return kind(f"{self.place} says: {cause} {hint}")
+
+    @property
+    def place(self) -> str:
+        """What to call the database in a message: its URL without the password."""
+        return self.backend.url.set(query={}).render_as_string(hide_password=True)
+
+    def _without_secrets(self, text: str) -> str:
+        password = self.backend.url.password
+        return text.replace(str(password), "***") if password else text

@@ -1,0 +1,124 @@
+"""Which attempt of which session is writing, and whether it still may.
+
+Every write begins with an UPDATE of the session's row that only its running attempt can match. It
+is the heartbeat, the lock against a second writer and the fence against a superseded one, in one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect import values
+from mfprefect.errors import SessionClosed, UnknownSession
+from mfprefect.store.database import Database
+
+__all__ = [
+    "RUNNING",
+    "Handle",
+    "closed",
+    "fence",
+    "find",
+    "find_session",
+    "handles",
+    "hold",
+    "require_session",
+    "why_closed",
+]
+
+RUNNING = "running"
+
+
+@dataclass(frozen=True)
+class Handle:
+    """Which session, and which attempt of it, is writing."""
+
+    session_no: int
+    session_id: str
+    model_id: str
+    purpose: str
+    attempt: int
+    as_of: dt.date | None = None
+    parent_session_id: str | None = None
+    status: str = RUNNING
+
+
+def handles(db: Database, connection: sa.Connection, *where: Any) -> list[Handle]:
+    """Return the sessions that match, oldest first."""
+    s, parent = db.schema.sessions, db.schema.sessions.alias("parent")
+    names = ("session_no", "session_id", "model_id", "purpose", "attempt", "status", "as_of")
+    select = (
+        sa.select(*(s.c[name] for name in names), parent.c.session_id.label("parent_session_id"))
+        .join_from(s, parent, parent.c.session_no == s.c.parent_session_no, isouter=True)
+        .where(*where)
+        .order_by(s.c.session_no)
+    )
+    return [Handle(**row._mapping) for row in connection.execute(select)]
+
+
+def find(db: Database, connection: sa.Connection, session_id: str) -> Handle | None:
+    """Return a session's handle, None where there is none."""
+    found = handles(db, connection, db.schema.sessions.c.session_id == session_id)
+    return found[0] if found else None
+
+
+def find_session(db: Database, session_id: str) -> Handle:
+    """Return a session's handle.
+
+    Raises:
+        UnknownSession: there is no such session.
+    """
+    return db.look(lambda connection: require_session(db, connection, session_id))
+
+
+def require_session(db: Database, connection: sa.Connection, session_id: str) -> Handle:
+    """Return a session's handle inside a transaction; raise UnknownSession where there is none."""
+    found = find(db, connection, session_id)
+    if found is None:
+        raise UnknownSession(session_id)
+    return found
+
+
+def fence(
+    db: Database, connection: sa.Connection, handle: Handle, changes: Mapping[str, Any] = {}
+) -> bool:
+    """Mark the session alive and apply changes; False unless this attempt of it is running."""
+    s = db.schema.sessions
+    mine = (
+        s.c.session_no == handle.session_no,
+        s.c.session_id == handle.session_id,
+        s.c.attempt == handle.attempt,
+        s.c.status == RUNNING,
+    )
+    beat = {"heartbeat_at": values.utc_now()} | dict(changes)
+    return connection.execute(s.update().where(*mine).values(beat)).rowcount == 1
+
+
+def hold(db: Database, connection: sa.Connection, handle: Handle) -> None:
+    """Begin a write of this attempt.
+
+    Raises:
+        SessionClosed: the session has ended, was deleted, or a later attempt took it over.
+    """
+    if not fence(db, connection, handle):
+        raise why_closed(db, connection, handle)
+
+
+def why_closed(db: Database, connection: sa.Connection, handle: Handle) -> SessionClosed:
+    """Return the error that says why this attempt may not write any more."""
+    found = find(db, connection, handle.session_id)
+    if found is None:
+        return SessionClosed(handle.session_id, "it was deleted")
+    if found.attempt != handle.attempt:
+        reason = f"attempt {found.attempt} took over from this attempt {handle.attempt}"
+        return SessionClosed(handle.session_id, reason)
+    return closed(found)
+
+
+def closed(handle: Handle) -> SessionClosed:
+    """Return the error that says that a session has ended."""
+    return SessionClosed(handle.session_id, f"it is {handle.status}; open a new session instead")

@@ -1,0 +1,125 @@
+"""Bringing a database to the schema that this version works with, and refusing any other."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+
+from mfprefect.errors import SchemaOutdated
+from mfprefect.migrations.support import configure_options
+from mfprefect.store.database import Database
+
+__all__ = ["check_schema", "create_schema", "expected_revision", "found_revision"]
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "mfprefect:migrations")
+    return config
+
+
+def expected_revision() -> str:
+    """Return the revision that this version of mfprefect works with."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    if head is None:
+        raise AssertionError("the package holds no migrations")
+    return head
+
+
+def found_revision(db: Database) -> str | None:
+    """Return the revision of the database's schema, None where there is none."""
+    return db.look(lambda connection: _revision(db, connection))
+
+
+def _revision(db: Database, connection: sa.Connection) -> str | None:
+    options = configure_options(db.schema.layout, db.backend.transactional_ddl)
+    return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def check_schema(db: Database) -> None:
+    """Refuse a database without the schema of exactly this version.
+
+    Raises:
+        SchemaOutdated: and the command that cures it.
+    """
+    found, expected = found_revision(db), expected_revision()
+    if found == expected:
+        return
+    if found is None:
+        message = f"{db.place} holds no mfprefect schema; create it with `mfprefect init`"
+    elif _known(found):
+        message = (
+            f"the schema in {db.place} is of revision {found}, older than the {expected} that "
+            "this mfprefect needs; upgrade it with `mfprefect init`"
+        )
+    else:
+        raise _newer(db, found)
+    raise SchemaOutdated(message + " or store.create_schema().", found=found, expected=expected)
+
+
+def _known(revision: str) -> bool:
+    try:
+        ScriptDirectory.from_config(_config()).get_revision(revision)
+    except CommandError:
+        return False
+    return True
+
+
+def _newer(db: Database, found: str) -> SchemaOutdated:
+    return SchemaOutdated(
+        f"the schema in {db.place} is of revision {found}, which this mfprefect does not know: "
+        "a newer version made it; `pip install --upgrade mfprefect`.",
+        found=found,
+        expected=expected_revision(),
+    )
+
+
+def create_schema(db: Database) -> None:
+    """Create or upgrade tables and views; harmless when repeated, or begun twice at once.
+
+    Raises:
+        SchemaOutdated: the schema is newer than this version.
+        ConfigurationError: a table of ours has the name of somebody else's.
+    """
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        with db.backend.lock(connection):
+            _create_namespace(db, connection)
+            found = _revision(db, connection)
+            if found is not None and not _known(found):
+                raise _newer(db, found)
+            if found != expected_revision():
+                _upgrade(db, connection)
+            _create_views(db, connection)
+
+    db.write(work)
+
+
+def _create_namespace(db: Database, connection: sa.Connection) -> None:
+    name = db.schema.layout.schema
+    # Asked first: IF NOT EXISTS needs the right to create even where there is nothing to create.
+    if name is not None and not sa.inspect(connection).has_schema(name):
+        connection.execute(sa.schema.CreateSchema(name))
+
+
+def _upgrade(db: Database, connection: sa.Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    config.attributes["layout"] = db.schema.layout
+    config.attributes["transactional_ddl"] = db.backend.transactional_ddl
+    command.upgrade(config, "head")
+
+
+def _create_views(db: Database, connection: sa.Connection) -> None:
+    layout, preparer = db.schema.layout, connection.dialect.identifier_preparer
+    present = set(sa.inspect(connection).get_view_names(schema=layout.schema))
+    for view, select in db.schema.views().items():
+        if db.schema.name(view) in present:
+            continue
+        name = preparer.format_table(sa.table(db.schema.name(view), schema=layout.schema))
+        text = select.compile(connection, compile_kwargs={"literal_binds": True})
+        connection.exec_driver_sql(f"CREATE VIEW {name} AS {text}")

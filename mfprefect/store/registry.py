@@ -1,0 +1,164 @@
+"""Models, their operating thresholds, and the audit trail of what was done to them."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect import values
+from mfprefect.audit import event_digest
+from mfprefect.errors import IntegrityError, InvalidValue, UnknownModel
+from mfprefect.schema import MODEL_ID_LENGTH
+from mfprefect.store.database import Database
+
+__all__ = [
+    "THRESHOLD_KINDS",
+    "actor",
+    "add_model",
+    "delete_model",
+    "record",
+    "rename_model",
+    "set_threshold",
+]
+
+THRESHOLD_KINDS = ("probability", "population")
+
+
+def actor() -> str:
+    """Return who acts: the operating system's user, or the uid where it has no name."""
+    import os
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def record(
+    db: Database, connection: sa.Connection, action: str, subject: str, **detail: Any
+) -> None:
+    """Append an audit event in the transaction of what it tells."""
+    events = db.schema.audit_events
+    last = connection.execute(
+        sa.select(events.c.event_no, events.c.digest).order_by(events.c.event_no.desc()).limit(1)
+    ).first()
+    event: dict[str, Any] = {
+        "event_no": last.event_no + 1 if last else 1,
+        "at": values.utc_now(),
+        "actor": actor(),
+        "action": action,
+        "subject": subject[:255],
+        "detail": values.json_text(detail, "the audit detail"),
+        "previous_digest": last.digest if last else None,
+    }
+    connection.execute(events.insert(), event | {"digest": event_digest(event)})
+
+
+def model_ids(db: Database, connection: sa.Connection) -> list[str]:
+    """Return the registered models' ids, in order."""
+    models = db.schema.models
+    return list(connection.scalars(sa.select(models.c.model_id).order_by(models.c.model_id)))
+
+
+def require_model(db: Database, connection: sa.Connection, model_id: str) -> None:
+    """Raise UnknownModel, naming the known ones, unless the model is registered."""
+    known = model_ids(db, connection)
+    if model_id not in known:
+        raise UnknownModel(model_id, known)
+
+
+def add_model(
+    db: Database, model_id: str, description: str, entity_type: str, owner: str | None
+) -> None:
+    """Register a model, or bring its description up to date."""
+    row = {
+        "model_id": values.name(model_id, "the model id", MODEL_ID_LENGTH),
+        "description": values.text(description, "the description"),
+        "entity_type": values.text(entity_type, "the entity type"),
+        "owner": values.name(owner or actor(), "the owner"),
+    }
+    models = db.schema.models
+    told = [models.c[name] for name in row]
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        found = connection.execute(sa.select(*told).where(models.c.model_id == model_id)).first()
+        if found is None:
+            connection.execute(models.insert(), row | {"created_at": values.utc_now()})
+            record(db, connection, "add_model", model_id, **row)
+        elif dict(found._mapping) != (row if owner else row | {"owner": found.owner}):
+            changed = {key: value for key, value in row.items() if owner or key != "owner"}
+            connection.execute(models.update().where(models.c.model_id == model_id), changed)
+            record(db, connection, "change_model", model_id, **changed)
+
+    db.write(work, also_retry=IntegrityError)
+
+
+def rename_model(db: Database, old: str, new: str) -> None:
+    """Give a model another id; its sessions keep theirs, which are on record elsewhere.
+
+    Raises:
+        UnknownModel: there is no `old`.
+        InvalidValue: there is a `new` already.
+    """
+    new = values.name(new, "the new model id", MODEL_ID_LENGTH)
+    schema = db.schema
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        require_model(db, connection, old)
+        if new in model_ids(db, connection):
+            raise InvalidValue(f"there is a model {new!r} already; choose another id.")
+        copy = [
+            sa.literal(new).label(c.name) if c.key == "model_id" else c for c in schema.models.c
+        ]
+        select = sa.select(*copy).where(schema.models.c.model_id == old)
+        connection.execute(schema.models.insert().from_select(schema.models.c.keys(), select))
+        for table in (schema.sessions, schema.model_thresholds, schema.model_stages):
+            connection.execute(table.update().where(table.c.model_id == old).values(model_id=new))
+        connection.execute(schema.models.delete().where(schema.models.c.model_id == old))
+        record(db, connection, "rename_model", new, old=old)
+
+    db.write(work, also_retry=IntegrityError)
+
+
+def set_threshold(db: Database, model_id: str, value: float, kind: str) -> None:
+    """Set a model's operating threshold; earlier ones stay on record."""
+    kind = values.choice(kind, "the kind of threshold", THRESHOLD_KINDS)
+    value = values.figure(value, "the threshold")
+    if not 0 <= value <= 1:
+        raise InvalidValue(f"the threshold {value} is outside 0 to 1.")
+    table = db.schema.model_thresholds
+    row = {"model_id": model_id, "value": value, "kind": kind, "set_by": actor()}
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        require_model(db, connection, model_id)
+        connection.execute(table.insert(), row | {"set_at": values.utc_now()})
+        record(db, connection, "set_threshold", model_id, value=value, kind=kind)
+
+    db.write(work, also_retry=IntegrityError)
+
+
+def delete_model(db: Database, model_id: str) -> None:
+    """Delete a model with all its sessions and everything they produced.
+
+    Raises:
+        UnknownModel: there is no such model.
+        InvalidValue: a session of it is running, or another model's session used one of its.
+    """
+    from mfprefect.store.sessions import refuse_running, remove_sessions
+
+    schema = db.schema
+    own = sa.select(schema.sessions.c.session_no).where(schema.sessions.c.model_id == model_id)
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        require_model(db, connection, model_id)
+        refuse_running(db, connection, schema.sessions.c.model_id == model_id)
+        numbers = list(connection.scalars(own))
+        for table in (schema.model_thresholds, schema.model_stages):
+            connection.execute(table.delete().where(table.c.model_id == model_id))
+        remove_sessions(db, connection, numbers)
+        connection.execute(schema.models.delete().where(schema.models.c.model_id == model_id))
+        record(db, connection, "delete_model", model_id, sessions=len(numbers))
+
+    db.write(work, also_retry=IntegrityError)

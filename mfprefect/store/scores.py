@@ -1,0 +1,129 @@
+"""Scores in the database: written part by part, read as Arrow batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from mfprefect import values
+from mfprefect.errors import IntegrityError, InvalidScores
+from mfprefect.scores import SCHEMA, digest
+from mfprefect.store.database import Database
+from mfprefect.store.handle import Handle, find_session, hold
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["drop_stale_parts", "iter_scores", "keep_part", "scores_frame", "write_part"]
+
+
+def keep_part(db: Database, handle: Handle, part_no: int) -> int | None:
+    """Take an earlier attempt's complete part over; return its rows, None where there is none."""
+    parts = db.schema.score_parts
+    mine = (parts.c.session_no == handle.session_no, parts.c.part_no == part_no)
+
+    def work(connection: sa.Connection, _: bool) -> int | None:
+        hold(db, connection, handle)
+        connection.execute(parts.update().where(*mine), {"attempt": handle.attempt})
+        return connection.scalar(sa.select(parts.c.rows).where(*mine))
+
+    return db.write(work)
+
+
+def drop_stale_parts(db: Database, connection: sa.Connection, handle: Handle) -> None:
+    """Delete the parts that only an earlier attempt wrote."""
+    parts = db.schema.score_parts
+    stale = (parts.c.session_no == handle.session_no, parts.c.attempt < handle.attempt)
+    for number in list(connection.scalars(sa.select(parts.c.part_no).where(*stale))):
+        _delete_rows(db, connection, handle, number)
+    connection.execute(parts.delete().where(*stale))
+
+
+def _delete_rows(db: Database, connection: sa.Connection, handle: Handle, part_no: int) -> None:
+    scores = db.schema.scores
+    mine = (scores.c.session_no == handle.session_no, scores.c.part_no == part_no)
+    connection.execute(scores.delete().where(*mine))
+
+
+def write_part(db: Database, handle: Handle, part_no: int, table: pa.Table) -> None:
+    """Write one part of normalised scores in one transaction; the same part twice is one part.
+
+    Raises:
+        InvalidScores: an entity has a score in another part of the session already.
+        SessionClosed: the session takes no more writes.
+    """
+    parts, scores = db.schema.score_parts, db.schema.scores
+    seen = digest(table)
+    mine = (parts.c.session_no == handle.session_no, parts.c.part_no == part_no)
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        hold(db, connection, handle)
+        earlier = connection.scalar(sa.select(parts.c.digest).where(*mine))
+        if earlier == seen:
+            connection.execute(parts.update().where(*mine), {"attempt": handle.attempt})
+            return
+        if earlier is not None:
+            _delete_rows(db, connection, handle, part_no)
+            connection.execute(parts.delete().where(*mine))
+        db.backend.append(connection, scores, _rows(table, handle.session_no, part_no))
+        row = {
+            "session_no": handle.session_no,
+            "part_no": part_no,
+            "rows": table.num_rows,
+            "digest": seen,
+            "attempt": handle.attempt,
+            "written_at": values.utc_now(),
+        }
+        connection.execute(parts.insert(), row)
+
+    try:
+        db.write(work)
+    except IntegrityError as exc:
+        raise InvalidScores(
+            f"part {part_no} holds an entity that another part of session {handle.session_id!r} "
+            "has already; an entity has one score a session. The part was not written."
+        ) from exc
+
+
+def _rows(table: pa.Table, session_no: int, part_no: int) -> pa.Table:
+    def constant(value: int) -> pa.Array:
+        return pa.repeat(pa.scalar(value, pa.int32()), table.num_rows)
+
+    return table.add_column(0, "session_no", constant(session_no)).append_column(
+        "part_no", constant(part_no)
+    )
+
+
+def iter_scores(
+    db: Database, session_id: str, *, unpublished: bool = False
+) -> Iterator[pa.RecordBatch]:
+    """Yield a session's scores in the order of their entity ids, none before it is published.
+
+    Raises:
+        UnknownSession: there is no such session.
+    """
+    handle = find_session(db, session_id)
+    scores, sessions = db.schema.scores, db.schema.sessions
+    select = (
+        sa.select(*(scores.c[name] for name in SCHEMA.names))
+        .where(scores.c.session_no == handle.session_no)
+        .order_by(scores.c.entity_id)
+    )
+    if not unpublished:
+        # In the same statement: a reader sees all of a session or nothing.
+        select = select.where(
+            sa.exists().where(
+                sessions.c.session_no == handle.session_no, sessions.c.published_at.is_not(None)
+            )
+        )
+    yield from db.stream(select, SCHEMA)
+
+
+def scores_frame(db: Database, session_id: str, *, unpublished: bool = False) -> pd.DataFrame:
+    """Return a session's scores as a DataFrame."""
+    batches = list(iter_scores(db, session_id, unpublished=unpublished))
+    frame: pd.DataFrame = pa.Table.from_batches(batches, schema=SCHEMA).to_pandas()
+    return frame

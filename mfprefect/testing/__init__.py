@@ -1,0 +1,1 @@
+"""What other projects and the tests of mfprefect reuse; nothing here imports pytest by itself."""

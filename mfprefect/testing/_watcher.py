@@ -1,0 +1,113 @@
+"""Removes a private server and its folder, also when the process that started it was SIGKILLed.
+
+Runs as a small process of its own: `python -I -S _watcher.py OWNER_PID FOLDER`, so it imports the
+standard library alone. PR_SET_PDEATHSIG would not do: it fires when the *thread* that forked ends,
+the kernel clears it when the server drops root, it reaches one process of a server that has
+twenty, and it leaves the folder behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = ["kill_all", "processes", "remove", "watch"]
+
+_PROC = Path("/proc")
+
+
+def watch(owner: int, folder: Path) -> None:
+    """Wait until standard input is closed or the owner is gone, then remove the folder.
+
+    The owner holds the other end of standard input. A child that it forked may hold it too and
+    outlive it; therefore the parent's id is looked at as well, once a second.
+    """
+    while os.getppid() == owner and not select.select([0], [], [], 1.0)[0]:
+        pass
+    remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Kill every process that works in the folder and delete the folder."""
+    kill_all(folder)
+    segment = _shared_memory(folder)  # a server that ended by itself has removed its pid file
+    if segment is not None:
+        import ctypes
+
+        ctypes.CDLL(None).shmctl(segment, 0, None)  # 0: IPC_RMID
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill_all(folder: Path, known: Iterable[int] = (), seconds: float = 20.0) -> None:
+    """SIGKILL every process that works in the folder; return when these and the known are gone.
+
+    An ending process gives its working directory up before it is gone: hence the known ones.
+    """
+    deadline, seen = time.monotonic() + seconds, set(known)
+    while time.monotonic() < deadline:
+        found = processes(folder)
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        seen.update(found)
+        if not any(map(_alive, seen)):
+            return
+        time.sleep(0.01)
+
+
+def processes(folder: Path) -> list[int]:
+    """Return the ids of the processes whose working directory is in the folder.
+
+    Servers work in their data directory, and so does everything that they fork. Without /proc,
+    the main process alone is known, by its pid file; PostgreSQL's others end when it does.
+    """
+    if (_PROC / "self/cwd").exists():
+        return [int(entry) for entry in os.listdir(_PROC) if entry.isdigit() and _in(entry, folder)]
+    return [pid for file in folder.glob("data/*.pid") if _alive(pid := int(_lines(file)[0]))]
+
+
+def _in(pid: str, folder: Path) -> bool:
+    try:
+        return Path(os.readlink(_PROC / pid / "cwd")).is_relative_to(folder)
+    except OSError:  # it ended meanwhile, is a zombie, or belongs to somebody else
+        return False
+
+
+def _alive(pid: int) -> bool:
+    """Tell whether a process runs; a zombie only waits for its parent to look at it."""
+    if pid <= 0:  # a pid file that is being written; and kill(0) would hit our own group
+        return False
+    try:
+        os.kill(pid, 0)
+        return not _PROC.joinpath(f"{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
+    except PermissionError:
+        return True
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return not (_PROC / "self").exists()  # no /proc at all, or it ended just now
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines() or ["0"]
+    except OSError:
+        return ["0"]
+
+
+def _shared_memory(folder: Path) -> int | None:
+    """Return the System V segment of a PostgreSQL server, which outlives a SIGKILL."""
+    lines = _lines(folder / "data" / "postmaster.pid")
+    numbers = lines[6].split() if len(lines) > 6 else []
+    return int(numbers[1]) if len(numbers) == 2 else None
+
+
+if __name__ == "__main__":
+    watch(int(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,117 @@
+"""Checks and conversions of single values, shared by everything that writes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from mfprefect.errors import InvalidValue
+from mfprefect.schema import NAME_LENGTH
+
+__all__ = ["as_date", "choice", "figure", "json_text", "name", "text", "utc_now"]
+
+
+def utc_now() -> dt.datetime:
+    """Return now, in UTC with microseconds."""
+    return dt.datetime.now(dt.UTC)
+
+
+def text(value: Any, what: str) -> str:
+    """Return a text as it is; refuse what some database could not give back exactly."""
+    if not isinstance(value, str):
+        raise InvalidValue(f"{what} must be text, not {value!r} ({type(value).__name__}).")
+    if "\0" in value:
+        raise InvalidValue(f"{what} {value[:60]!r} holds a NUL character, which SQL text cannot.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as exc:
+        raise InvalidValue(f"{what} {value[:60]!r} is not valid Unicode: {exc.reason}.") from exc
+    return value
+
+
+def name(value: Any, what: str, length: int = NAME_LENGTH) -> str:
+    """Return a name that is not empty and fits its column."""
+    value = text(value, what)
+    if not value:
+        raise InvalidValue(f"{what} is empty; give it a name of 1 to {length} characters.")
+    if len(value) > length:
+        raise InvalidValue(
+            f"{what} {value[:60]!r}.. has {len(value)} characters; at most {length} fit."
+        )
+    return value
+
+
+def choice(value: Any, what: str, choices: tuple[str, ...]) -> str:
+    """Return a value that is one of the choices."""
+    if value not in choices:
+        raise InvalidValue(f"{what} {value!r} is not one of {', '.join(choices)}.")
+    return str(value)
+
+
+def figure(value: Any, what: str) -> float:
+    """Return a finite float; numpy's numbers are welcome, booleans and text are not."""
+    try:
+        if isinstance(value, (str, bytes, bool)):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError) as exc:
+        raise InvalidValue(f"{what} must be a number, not {value!r}.") from exc
+    if not math.isfinite(number):
+        raise InvalidValue(
+            f"{what} is {number}; a figure that cannot be computed is left out, not stored."
+        )
+    return number
+
+
+def optional_figure(value: Any, what: str) -> float | None:
+    """Return a float, None for what is missing (None, NaN, pandas.NA)."""
+    if value is None or value != value or type(value).__name__ == "NAType":
+        return None
+    return figure(value, what)
+
+
+def as_date(value: Any, what: str) -> dt.date | None:
+    """Return a date; a datetime must be aware, and gives its UTC date; text is ISO 8601."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError as exc:
+            raise InvalidValue(f"{what} {value!r} is not a date such as 2026-11-23.") from exc
+    if isinstance(value, dt.datetime):
+        if value.tzinfo is None:
+            raise InvalidValue(f"{what} {value!r} has no time zone; pass a date or an aware one.")
+        return value.astimezone(dt.UTC).date()
+    if isinstance(value, dt.date):
+        return value
+    raise InvalidValue(f"{what} must be a date, not {value!r} ({type(value).__name__}).")
+
+
+def json_text(value: Any, what: str) -> str:
+    """Return canonical JSON: sorted names, dates as ISO text, numpy's numbers as numbers."""
+    try:
+        return json.dumps(
+            value, default=_plain, sort_keys=True, ensure_ascii=False, allow_nan=False
+        )
+    except (TypeError, ValueError) as exc:
+        raise InvalidValue(f"{what} cannot be kept as JSON: {exc}.") from exc
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (dt.date, dt.time)):
+        return value.isoformat()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, PurePath):
+        return str(value)
+    for method in ("tolist", "item", "model_dump"):  # numpy and pandas, numbers, pydantic
+        if hasattr(value, method):
+            return getattr(value, method)()
+    raise TypeError(f"a {type(value).__name__} has no JSON form; pass text or a number")

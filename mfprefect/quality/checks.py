@@ -20,7 +20,7 @@ from mfprefect.errors import ConfigurationError, InvalidValue
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["failures", "run_checks"]
+__all__ = ["failures", "run_checks", "without_column"]
 
 _TEXT_LENGTH = 500
 _NAME_LENGTH = 255
@@ -62,6 +62,21 @@ def run_checks(frame: pd.DataFrame, checks: Any, *, sample: int = 5) -> list[dic
 def failures(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows of the error-level checks that failed; those stop a run."""
     return [row for row in rows if row["severity"] == "error" and not row["passed"]]
+
+
+def without_column(checks: Any, column: str) -> Any:
+    """Return the checks for a frame that lacks a column, as scoring data lacks the target.
+
+    Pandera schemas lose the column; functions of a frame are kept as they are.
+    """
+    if checks is None:
+        return []
+    if isinstance(checks, list | tuple):
+        return [without_column(check, column) for check in checks]
+    schema = checks.to_schema() if hasattr(checks, "to_schema") else checks
+    if hasattr(schema, "remove_columns") and column in schema.columns:
+        return schema.remove_columns([column])
+    return schema
 
 
 def _run(frame: pd.DataFrame, check: Any, sample: int) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ the number of repeats and the seed.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from mfprefect.errors import ConfigurationError, InvalidValue
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["coefficients", "impurity", "permutation"]
+__all__ = ["available", "coefficients", "impurity", "permutation"]
 
 
 def coefficients(estimator: Any, names: Sequence[str]) -> pd.DataFrame:
@@ -194,3 +195,19 @@ def _frame(
     frame = frame.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
     frame.attrs["kind"] = kind
     return frame
+
+
+def available(estimator: Any, features: pd.DataFrame, target: ArrayLike) -> dict[str, pd.DataFrame]:
+    """Return the kinds of importance that an estimator has: coefficients, impurity, permutation.
+
+    Permutation importance is of the AUC, and needs an estimator with `predict_proba`.
+    """
+    found: dict[str, pd.DataFrame] = {}
+    names = [str(name) for name in features.columns]
+    for kind, compute in (("coefficient", coefficients), ("impurity", impurity)):
+        # An estimator without them, or one that no longer tells which variable is which.
+        with contextlib.suppress(InvalidValue):
+            found[kind] = compute(estimator, names)
+    if hasattr(estimator, "predict_proba"):
+        found["permutation"] = permutation(estimator, features, target)
+    return found

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection
-from contextlib import closing
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import sqlalchemy as sa
 
@@ -34,7 +33,7 @@ def save_model(
     Raises:
         ArtifactUntrusted: the blob would hold a type that is not allowed.
     """
-    with closing(tempfile.SpooledTemporaryFile(IN_MEMORY)) as file:
+    with _temporary_file() as file:
         artifact = artifacts.dump(
             estimator,
             file,
@@ -83,7 +82,7 @@ def load_artifact(
     """
     handle = find_session(db, session_id)
     artifact = _head(db, handle, name)
-    with closing(tempfile.SpooledTemporaryFile(IN_MEMORY)) as file:
+    with _temporary_file() as file:
         chunks = db.schema.artifact_chunks
         for number in _chunk_numbers(db, handle, name):
             rows = db.read(
@@ -102,6 +101,11 @@ def load_artifact(
             trusted_types=trusted_types,
             signing_key=_signing_key(db),
         )
+
+
+def _temporary_file() -> BinaryIO:
+    # In memory while it is small; what spills to disk goes with the file object.
+    return cast("BinaryIO", tempfile.SpooledTemporaryFile(IN_MEMORY))
 
 
 def _signing_key(db: Database) -> str | None:

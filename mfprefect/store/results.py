@@ -136,8 +136,12 @@ def environment(db: Database, session_id: str) -> dict[str, Any]:
     rows = db.read(select)
     if not rows:
         raise UnknownSession(session_id)
-    python, platform, packages = rows[0]
-    return {"python": python, "platform": platform, "packages": json.loads(packages)}
+    row = rows[0]
+    return {
+        "python": row.python_version,
+        "platform": row.platform_name,
+        "packages": json.loads(row.packages),
+    }
 
 
 def latest_training(db: Database, model_id: str) -> str | None:

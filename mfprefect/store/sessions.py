@@ -289,6 +289,7 @@ def close_session(
     changes: dict[str, Any] = {
         "status": ending.status,
         "ended_at": now,
+        "heartbeat_at": now,
         "failure_kind": ending.failure_kind,
         "failure_text": ending.failure_text,
     }

@@ -1,0 +1,331 @@
+"""What a run produces: computed in the agreed-upon way, buffered, written in few transactions."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mfprefect import values
+from mfprefect.errors import ChecksFailed, InvalidValue, SessionClosed
+from mfprefect.store import artifacts, scores, sessions
+from mfprefect.store.database import Database
+from mfprefect.store.handle import RUNNING, Handle
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Recorder"]
+
+FLUSH_ROWS = 1_000
+
+
+class Recorder:
+    """Takes what a run produces. `Session` adds how a run ends."""
+
+    def __init__(self, database: Database, handle: Handle, *, attached: bool) -> None:
+        self.session_id: str = handle.session_id
+        self.session_no: int = handle.session_no
+        self.model_id: str = handle.model_id
+        self.purpose: str = handle.purpose
+        self.attempt: int = handle.attempt
+        """1, and one more with each retry of the flow run."""
+        self.status: str = RUNNING
+        """`running`, until it is ended here."""
+        self._db = database
+        self._handle = handle
+        self._attached = attached
+        self._pending: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
+        self._flushed: set[tuple[Any, ...]] = set()
+        # Another process may have written the same keys, and taken the first numbers.
+        self._replace = attached
+        self._taken: Counter[str] = Counter()
+        if attached:
+            self._taken.update(sessions.last_numbers(database, handle))
+        self._lock = threading.RLock()
+
+    def _require_running(self) -> None:
+        if self.status != RUNNING:
+            raise SessionClosed(self.session_id, f"it is {self.status}; open a new session instead")
+
+    def _add(self, table: str, rows: Iterable[Mapping[str, Any]], keys: tuple[str, ...]) -> None:
+        with self._lock:
+            self._require_running()
+            waiting = self._pending.setdefault(table, {})
+            for row in rows:
+                key = tuple(row[name] for name in keys)
+                self._replace = self._replace or (table, *key) in self._flushed
+                waiting[key] = dict(row)
+            if sum(map(len, self._pending.values())) >= FLUSH_ROWS:
+                self.flush()
+
+    def _rows(self) -> dict[str, list[dict[str, Any]]]:
+        return {table: list(rows.values()) for table, rows in self._pending.items() if rows}
+
+    def flush(self) -> None:
+        """Write what is buffered, and mark the session alive.
+
+        Raises:
+            SessionClosed: the session has ended, was deleted, or a later attempt took it over.
+        """
+        with self._lock:
+            self._require_running()
+            sessions.flush(self._db, self._handle, self._rows(), self._replace)
+            for table, rows in self._pending.items():
+                self._flushed.update((table, *key) for key in rows)
+            self._pending = {}
+            self._replace = self._attached
+
+    def log_metrics(self, metrics: Mapping[str, Any], segment: str | None = None) -> None:
+        """Store metrics; one of the same name and segment is replaced.
+
+        Args:
+            metrics: finite numbers by name.
+            segment: which rows they are of, such as `region=north`; None: all.
+        """
+        from mfprefect.quality.metrics import definition_version
+
+        part = "" if segment is None else values.name(segment, "the segment")
+        rows = [
+            {
+                "metric_name": values.name(name, "the metric's name"),
+                "segment": part,
+                "value": values.figure(value, f"the metric {name!r}"),
+                "definition_version": definition_version(name),
+            }
+            for name, value in metrics.items()
+        ]
+        self._add("metrics", rows, ("metric_name", "segment"))
+
+    def log_metadata(self, metadata: Mapping[str, Any], group: str = "run") -> None:
+        """Store key-values under a group; what is not text is stored as JSON."""
+        rows = [
+            {
+                "meta_group": values.name(group, "the group"),
+                "meta_name": values.name(name, "the name"),
+                "value": values.text(value, f"the value of {name!r}")
+                if isinstance(value, str)
+                else values.json_text(value, f"the value of {name!r}"),
+            }
+            for name, value in metadata.items()
+        ]
+        self._add("session_metadata", rows, ("meta_group", "meta_name"))
+
+    def log_input(
+        self,
+        source: str,
+        *,
+        query: str | None = None,
+        rows: int | None = None,
+        columns: Mapping[str, str] | None = None,
+        digest: str | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        """Record what the run read: where from, what it asked, and what it got.
+
+        Args:
+            source: a source of the settings, a path, or what made the rows.
+            query: the SQL text.
+            rows: how many.
+            columns: types by name.
+            digest: of the content.
+            seconds: how long it took.
+        """
+        row = {
+            "source": values.name(source, "the source", 255),
+            "query": query,
+            "rows": rows,
+            "columns": None if columns is None else values.json_text(columns, "the columns"),
+            "digest": digest,
+            "seconds": values.figure(seconds, "the seconds"),
+        }
+        self._add("inputs", [{"input_no": self._take("input"), **row}], ("input_no",))
+
+    def log_input_summary(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Compute and store a summary of each column; return it."""
+        from mfprefect.quality.summary import input_summary
+
+        summary = input_summary(frame)
+        self._add("input_summary", _records(summary), ("variable",))
+        return summary
+
+    def log_checks(self, frame: pd.DataFrame, checks: Any) -> list[dict[str, Any]]:
+        """Run input checks on a frame and store the results.
+
+        Args:
+            frame: what is about to be given to the model.
+            checks: a pandera schema, a function of the frame, or a list of them.
+
+        Raises:
+            ChecksFailed: an error-level check failed; the results are stored all the same.
+        """
+        from mfprefect.quality.checks import failures, run_checks
+
+        with self._lock:
+            rows = run_checks(frame, checks)
+            for row in rows:
+                row["check_no"] = self._take("check")
+        self._add("check_results", rows, ("check_no",))
+        if failed := failures(rows):
+            raise ChecksFailed(
+                f"{len(failed)} of {len(rows)} input checks failed: "
+                + "; ".join(str(row["message"]) for row in failed[:5]),
+                failures=failed,
+            )
+        return rows
+
+    def log_test_results(
+        self, actual: Any, score: Any, segment: str | None = None
+    ) -> dict[str, float]:
+        """Store the test curve and the standard metrics of a binary model; return the metrics.
+
+        Args:
+            actual: what happened, 0/1 or booleans, one a test row.
+            score: what the model said, one a test row.
+            segment: which rows they are of; the curve is stored for all rows (None) only.
+        """
+        from mfprefect.quality import binary_metrics, rank, test_curve
+
+        ranking = rank(actual, score)
+        metrics = binary_metrics(ranking)
+        if segment is None:
+            columns = test_curve(ranking)
+            rows = (
+                dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+            )
+            self._add("test_curve", rows, ("point_no",))
+        self.log_metrics(metrics, segment)
+        return metrics
+
+    def log_variable_importance(self, frame: pd.DataFrame, kind: str) -> None:
+        """Store variable importances.
+
+        Args:
+            frame: columns variable, importance, and where they apply std and coefficient.
+            kind: how they were computed: `impurity`, `permutation`, `coefficient`, ..
+        """
+        kind = values.name(kind, "the kind of importance", 64)
+        rows = [
+            {
+                "kind": kind,
+                "variable": values.name(row["variable"], "the variable", 255),
+                **{
+                    name: values.optional_figure(row.get(name), f"the {name}")
+                    for name in ("importance", "std", "coefficient")
+                },
+            }
+            for row in _records(frame, "variable", "importance")
+        ]
+        self._add("variable_importance", rows, ("kind", "variable"))
+
+    def log_backtest(self, frame: pd.DataFrame) -> None:
+        """Store a back-test of a time series.
+
+        Args:
+            frame: columns period, predicted, actual, and series where there are several.
+        """
+        rows = [
+            {
+                "series": values.name(str(row.get("series", "all")), "the series"),
+                "period": values.name(str(row["period"]), "the period", 64),
+                "predicted": values.optional_figure(row["predicted"], "predicted"),
+                "actual": values.optional_figure(row["actual"], "actual"),
+            }
+            for row in _records(frame, "period", "predicted", "actual")
+        ]
+        self._add("backtests", rows, ("series", "period"))
+
+    def save_model(
+        self,
+        estimator: Any,
+        name: str = artifacts.MODEL,
+        *,
+        format: str | None = None,
+        trusted_types: Collection[str] = (),
+    ) -> None:
+        """Store a model in chunks, with its digest; one of the same name is replaced.
+
+        Args:
+            estimator: a scikit-learn estimator (stored as skops), or bytes or the path of a file
+                that holds a model of another language.
+            name: what to load it by.
+            format: `pickle` for anything else; loading that needs `trusted=True`.
+            trusted_types: type names allowed in the blob, beside the setting's.
+
+        Raises:
+            ArtifactUntrusted: the blob would hold a type that is not allowed.
+        """
+        with self._lock:
+            self._require_running()
+            artifacts.save_model(
+                self._db,
+                self._handle,
+                values.name(name, "the artifact's name"),
+                estimator,
+                format,
+                {*trusted_types, *self._db.settings.trusted_types},
+            )
+
+    def write_scores(
+        self,
+        data: Any,
+        entity_id: str,
+        score: str = "score",
+        score_class: str | None = None,
+        *,
+        part: int | None = None,
+    ) -> int:
+        """Write scores, each part in one transaction; return the number of rows.
+
+        They can be read when the session has ended well, and not before.
+
+        Args:
+            data: a DataFrame, an Arrow table, the path of a Parquet file, or an iterable of
+                frames, tables or record batches, each of which becomes a part.
+            entity_id: the column of ids: text or integers, unique in the session.
+            score: the column of scores: finite numbers.
+            score_class: the column of classes, if there is one.
+            part: the number of the part, which is written whole; by default the next one.
+
+        Raises:
+            InvalidScores: something would not be stored exactly; nothing of the part was written.
+        """
+        from mfprefect import scores as scoring
+
+        pieces = (
+            scoring.normalise(piece, entity_id, score, score_class)
+            for piece in scoring.batches(data)
+        )
+        if part is None:
+            return sum(self._write_part(self._take("part"), piece) for piece in pieces)
+        return self._write_part(part, scoring.joined(pieces, entity_id))
+
+    def _take(self, what: str) -> int:
+        with self._lock:
+            self._taken[what] += 1
+            return self._taken[what]
+
+    def _write_part(self, part: int, table: Any) -> int:
+        self._require_running()
+        scores.write_part(self._db, self._handle, part, table)
+        return int(table.num_rows)
+
+    def keep_part(self, part: int) -> int | None:
+        """Keep a part that an earlier attempt wrote completely; return its rows, None if none."""
+        self._require_running()
+        return scores.keep_part(self._db, self._handle, part)
+
+
+def _records(frame: pd.DataFrame, *required: str) -> list[dict[str, Any]]:
+    missing = [name for name in required if name not in frame.columns]
+    if missing:
+        raise InvalidValue(
+            f"the frame has no column {missing[0]!r}; its columns: "
+            f"{', '.join(map(str, frame.columns))}."
+        )
+    plain = frame.astype(object).where(frame.notna(), None)
+    return [
+        dict(zip(map(str, frame.columns), row, strict=True))
+        for row in plain.itertuples(index=False, name=None)
+    ]

@@ -1,0 +1,3 @@
+"""The contract suite on every database that we bring along."""
+
+from mfprefect.testing.contract import *  # noqa: F403

@@ -8,10 +8,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mfprefect import errors
+from mfprefect.errors import *  # noqa: F403
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mfprefect.errors import *  # noqa: F403
     from mfprefect.model import Model as Model
     from mfprefect.quality.gates import Gate as Gate
     from mfprefect.session import Session as Session
@@ -26,32 +28,10 @@ _WHERE = {
     "Settings": "mfprefect.settings",
     "Store": "mfprefect.store",
     "connect": "mfprefect.store",
-    **dict.fromkeys(
-        (
-            "ArtifactCorrupt",
-            "ArtifactUntrusted",
-            "BackendNotFound",
-            "ChecksFailed",
-            "ConfigurationError",
-            "DatabaseConflict",
-            "DatabaseError",
-            "DatabaseUnavailable",
-            "GateFailed",
-            "IntegrityError",
-            "InvalidScores",
-            "InvalidValue",
-            "MfprefectError",
-            "SchemaOutdated",
-            "SealBroken",
-            "SessionClosed",
-            "UnknownModel",
-            "UnknownSession",
-        ),
-        "mfprefect.errors",
-    ),
 }
 
-__all__ = ["__version__", *sorted(_WHERE)]
+__all__ = ["Gate", "Model", "Session", "Settings", "Store", "__version__", "connect"]
+__all__ += errors.__all__
 
 
 def __getattr__(name: str) -> Any:

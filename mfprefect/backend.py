@@ -120,7 +120,8 @@ class Backend(ABC):
         return engine
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.url.render_as_string(hide_password=True)}>"
+        shown = self.url.set(query={}).render_as_string(hide_password=True)
+        return f"<{type(self).__name__} {shown}>"
 
 
 def _entry_points() -> dict[str, EntryPoint]:
@@ -135,14 +136,18 @@ def installed_backends() -> list[str]:
 def parse_url(text: str) -> URL:
     """Return the parsed URL; a malformed one is refused without showing it, for its password."""
     try:
-        return make_url(text)
-    except (ArgumentError, ValueError) as exc:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        url = None
+    if url is None or "@" in (url.host or ""):  # an unencoded @ in the password
+        # Outside the handler: the cause would show part of a password in the traceback.
         raise ConfigurationError(
             "the database URL is malformed (not shown: it may hold a password); it has the form "
             "postgresql://user:password@host:5432/database, with special characters of the "
             "password percent-encoded, or sqlite:///file.db. It comes from the argument, "
             "MFPREFECT_URL or mfprefect.toml."
-        ) from exc
+        )
+    return url
 
 
 def backend_for(settings: Settings) -> Backend:

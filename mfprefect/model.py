@@ -126,10 +126,10 @@ class Model:
                 raise ConfigurationError(
                     f'{cls.__name__} has no {name}; set it in the class: {name} = "..".'
                 )
-        if cls.parts < 1 or not 0 < cls.test_share < 1:
+        if not isinstance(cls.parts, int) or cls.parts < 1 or not 0 < cls.test_share < 1:
             raise ConfigurationError(
                 f"{cls.__name__} has parts = {cls.parts} and test_share = {cls.test_share}; "
-                "parts is 1 or more, test_share between 0 and 1."
+                "parts is an integer, 1 or more, test_share between 0 and 1."
             )
         return make_flows(cls)
 

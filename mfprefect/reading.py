@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from mfprefect.backend import backend_for, parse_url
+from mfprefect.backend import Backend, backend_for, parse_url
 from mfprefect.errors import (
     BackendNotFound,
     ConfigurationError,
@@ -125,29 +126,46 @@ class Reader:
     def _read_sql(self, text: str, source: str, params: dict[str, Any]) -> pd.DataFrame:
         import pandas as pd
 
-        if self._settings is None:
-            raise AssertionError("the source's name was looked up in the settings")
-        url = self._settings.sources[source].url.get_secret_value()
-        engine = sa.create_engine(parse_url(url), hide_parameters=True)
+        engine, backend = self._engine(source)
         try:
             with engine.connect() as connection:
                 frame: pd.DataFrame = pd.read_sql(sa.text(text), connection, params=params)
                 return frame
-        except sa.exc.DBAPIError as exc:
-            kind = self._classify(url, exc)
-            raise kind(f"source {source!r} says: {str(exc.orig).strip()}") from exc
+        except (sa.exc.SQLAlchemyError, pd.errors.DatabaseError) as exc:
+            # pandas wraps what fails while a statement is executed.
+            cause = exc.__cause__ if isinstance(exc, pd.errors.DatabaseError) else exc
+            words = str(getattr(cause, "orig", None) or cause).strip()
+            if password := engine.url.password:
+                words = words.replace(str(password), "***")
+            raise _classify(backend, cause)(f"source {source!r} says: {words}") from exc
         finally:
             engine.dispose()
 
-    def _classify(self, url: str, exc: sa.exc.DBAPIError) -> type[DatabaseError]:
+    def _engine(self, source: str) -> tuple[sa.Engine, Backend | None]:
         if self._settings is None:
             raise AssertionError("the source's name was looked up in the settings")
-        secret = type(self._settings.url)(url)
+        secret = self._settings.sources[source].url
+        url, backend = parse_url(secret.get_secret_value()), None
+        with suppress(BackendNotFound):  # any database can be a source
+            backend = backend_for(self._settings.model_copy(update={"url": secret}))
+        if backend is not None and "+" not in url.drivername:
+            url = backend.url  # with the driver that our extra installs, whatever the default is
         try:
-            return backend_for(self._settings.model_copy(update={"url": secret})).classify(exc)
-        except BackendNotFound:
-            # A database that we keep no sessions in: only a broken connection is surely transient.
-            return DatabaseUnavailable if exc.connection_invalidated else DatabaseError
+            return sa.create_engine(url, hide_parameters=True), backend
+        except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as exc:
+            raise BackendNotFound(
+                f"source {source!r} cannot be read: {exc}. Install the SQLAlchemy dialect and the "
+                f"driver of {url.drivername!r} URLs."
+            ) from exc
+
+
+def _classify(backend: Backend | None, error: BaseException | None) -> type[DatabaseError]:
+    if not isinstance(error, sa.exc.DBAPIError):
+        return DatabaseError  # a missing parameter, or a statement that returns no rows
+    if backend is not None:
+        return backend.classify(error)
+    # A database that we keep no sessions in: only a broken connection is surely transient.
+    return DatabaseUnavailable if error.connection_invalidated else DatabaseError
 
 
 def _is_path(text: str) -> bool:

@@ -414,51 +414,45 @@ class Schema:
 
     def views(self) -> dict[str, Select[Any]]:
         """Return what each view selects; no view shows half a session."""
-        s, c, m, stage = self.sessions.c, self.scores.c, self.metrics.c, self.model_stages
-        published = (
-            sa.select(
-                s.model_id,
-                s.session_id,
-                c.entity_id,
-                c.score,
-                c.score_class,
-                s.as_of,
-                s.published_at,
-            )
-            .join_from(self.sessions, self.scores, s.session_no == c.session_no)
-            .where(s.published_at.is_not(None))
+        return dict(zip(VIEWS, _views(self), strict=True))
+
+
+def _views(schema: Schema) -> tuple[Select[Any], ...]:
+    s, c, m, stage = schema.sessions.c, schema.scores.c, schema.metrics.c, schema.model_stages
+    published = (
+        sa.select(
+            s.model_id, s.session_id, c.entity_id, c.score, c.score_class, s.as_of, s.published_at
         )
-        newest = (
-            sa.func.row_number()
-            .over(partition_by=(s.model_id, c.entity_id), order_by=s.session_no.desc())
-            .label("recency")
+        .join_from(schema.sessions, schema.scores, s.session_no == c.session_no)
+        .where(s.published_at.is_not(None))
+    )
+    newest = (
+        sa.func.row_number()
+        .over(partition_by=(s.model_id, c.entity_id), order_by=s.session_no.desc())
+        .label("recency")
+    )
+    ranked = published.add_columns(newest).subquery("ranked")
+    latest = sa.select(*(x for x in ranked.c if x.key != "recency")).where(ranked.c.recency == 1)
+    ended = sa.select(s.model_id, s.session_id, s.as_of, s.started_at)
+    history = (
+        ended.add_columns(m.metric_name, m.segment, m.value, m.definition_version)
+        .join_from(schema.sessions, schema.metrics, s.session_no == m.session_no)
+        .where(s.status == sa.literal("succeeded"))
+    )
+    parent = schema.sessions.alias("parent")
+    hidden = {"session_no", "parent_session_no", "environment_digest", "process_id"}
+    overview = sa.select(
+        *(x for x in s if x.key not in hidden), parent.c.session_id.label("parent_session_id")
+    ).join_from(schema.sessions, parent, parent.c.session_no == s.parent_session_no, isouter=True)
+    later = stage.alias("later")
+    production = (
+        sa.select(stage.c.model_id, s.session_id, stage.c.set_at, stage.c.set_by, stage.c.reason)
+        .join_from(stage, schema.sessions, stage.c.session_no == s.session_no)
+        .where(
+            stage.c.stage == sa.literal("production"),
+            ~sa.exists().where(
+                later.c.model_id == stage.c.model_id, later.c.set_at > stage.c.set_at
+            ),
         )
-        ranked = published.add_columns(newest).subquery("ranked")
-        latest = sa.select(*(x for x in ranked.c if x.key != "recency")).where(
-            ranked.c.recency == 1
-        )
-        ended = sa.select(s.model_id, s.session_id, s.as_of, s.started_at)
-        history = (
-            ended.add_columns(m.metric_name, m.segment, m.value, m.definition_version)
-            .join_from(self.sessions, self.metrics, s.session_no == m.session_no)
-            .where(s.status == sa.literal("succeeded"))
-        )
-        parent = self.sessions.alias("parent")
-        hidden = {"session_no", "parent_session_no", "environment_digest", "process_id"}
-        overview = sa.select(
-            *(x for x in s if x.key not in hidden), parent.c.session_id.label("parent_session_id")
-        ).join_from(self.sessions, parent, parent.c.session_no == s.parent_session_no, isouter=True)
-        later = stage.alias("later")
-        production = (
-            sa.select(
-                stage.c.model_id, s.session_id, stage.c.set_at, stage.c.set_by, stage.c.reason
-            )
-            .join_from(stage, self.sessions, stage.c.session_no == s.session_no)
-            .where(
-                stage.c.stage == sa.literal("production"),
-                ~sa.exists().where(
-                    later.c.model_id == stage.c.model_id, later.c.set_at > stage.c.set_at
-                ),
-            )
-        )
-        return dict(zip(VIEWS, (published, latest, overview, history, production), strict=True))
+    )
+    return (published, latest, overview, history, production)

@@ -38,13 +38,12 @@ def batches(data: Any) -> Iterator[pd.DataFrame | pa.Table]:
 
     An iterable of frames, tables or record batches is handed on one by one; a Parquet file is read
     in pieces of 500,000 rows.
+
+    Raises:
+        InvalidScores: it is none of these, or the file is missing or no Parquet.
     """
     if isinstance(data, (str, Path)):
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(data) as file:
-            for batch in file.iter_batches(BATCH_ROWS):
-                yield pa.Table.from_batches([batch])
+        yield from _parquet(data)
     elif isinstance(data, pa.RecordBatch):
         yield pa.Table.from_batches([data])
     elif isinstance(data, pa.Table) or hasattr(data, "columns"):
@@ -57,6 +56,20 @@ def batches(data: Any) -> Iterator[pd.DataFrame | pa.Table]:
             f"scores cannot be a {type(data).__name__}; pass a DataFrame, an Arrow table, "
             "an iterable of either, or the path of a Parquet file."
         )
+
+
+def _parquet(path: str | Path) -> Iterator[pa.Table]:
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(BATCH_ROWS):
+                yield pa.Table.from_batches([batch])
+    except (OSError, pa.ArrowInvalid) as exc:
+        raise InvalidScores(
+            f"scores cannot be read from {str(path)!r}: {exc}. "
+            "Pass the path of a Parquet file, or the frame itself."
+        ) from exc
 
 
 def normalise(
@@ -72,7 +85,7 @@ def normalise(
     """
     names = [entity_id, score, *([score_class] if score_class else [])]
     columns = data.column_names if isinstance(data, pa.Table) else data.columns
-    _check_columns([str(column) for column in columns], names)
+    _check_columns(list(columns), names)
     if len(data) == 0:
         return SCHEMA.empty_table()
     ids = _text(_column(data, entity_id), entity_id, ENTITY_ID_LENGTH, nullable=False)
@@ -96,27 +109,30 @@ def joined(tables: Iterable[pa.Table], entity_id: str) -> pa.Table:
     return table
 
 
-def _check_columns(columns: list[str], wanted: list[str]) -> None:
+def _check_columns(columns: list[Any], wanted: list[str]) -> None:
     missing = [name for name in wanted if name not in columns]
     if missing:
         raise InvalidScores(
-            f"the scores have no column {missing[0]!r}; their columns: {', '.join(columns)}. "
-            "Name them with entity_id=, score= and score_class=."
+            f"the scores have no column {missing[0]!r}; their columns: "
+            f"{', '.join(map(str, columns))}. Name them with entity_id=, score= and score_class=."
         )
+    for name in wanted:
+        if columns.count(name) > 1:
+            raise InvalidScores(
+                f"the scores have several columns named {name!r}; rename or drop all but one."
+            )
 
 
 def _column(data: pd.DataFrame | pa.Table, name: str) -> pa.Array:
     column = data[name]
+    if not isinstance(column, pa.ChunkedArray):
+        column = _converted(column, name)
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    if isinstance(column, pa.Array):
-        return (
-            column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        )
-    if getattr(column, "ndim", 1) != 1:
-        raise InvalidScores(f"the scores have several columns named {name!r}.")
-    if str(column.dtype) == "category":
-        column = column.astype(column.cat.categories.dtype)
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _converted(column: Any, name: str) -> pa.Array | pa.ChunkedArray:
     try:
         return pa.array(column, from_pandas=True)
     except UnicodeEncodeError as exc:
@@ -125,6 +141,11 @@ def _column(data: pd.DataFrame | pa.Table, name: str) -> pa.Array:
         kinds = sorted({type(value).__name__ for value in column})
         raise InvalidScores(
             f"column {name!r} mixes types ({', '.join(kinds)}); convert it to one."
+        ) from exc
+    except OverflowError as exc:
+        raise InvalidScores(
+            f"column {name!r} holds an integer of more than 64 bits; convert it to text, for "
+            f"example with frame[{name!r}].astype(str)."
         ) from exc
 
 
@@ -137,9 +158,12 @@ def _text(array: pa.Array, name: str, length: int, *, nullable: bool) -> pa.Arra
         or pa.types.is_string_view(array.type)
         or pa.types.is_integer(array.type)
     ):
+        how = f"frame[{name!r}].astype(str)"
+        if pa.types.is_floating(array.type):  # as text they would end in .0
+            how = f"frame[{name!r}].astype('Int64'); pandas makes floats of integers with gaps"
         raise InvalidScores(
             f"column {name!r} is of type {array.type}; it must be text or integers. Convert it, "
-            f"for example with frame[{name!r}].astype(str)."
+            f"for example with {how}."
         )
     text = array.cast(pa.large_string())
     if not nullable and text.null_count:
@@ -161,7 +185,10 @@ def _numbers(array: pa.Array, name: str, ids: pa.Array) -> pa.Array:
         or pa.types.is_decimal(array.type)
     ):
         raise InvalidScores(f"column {name!r} is of type {array.type}; scores are numbers.")
-    values = array.cast(pa.float64())
+    try:
+        values = array.cast(pa.float64())
+    except pa.ArrowInvalid as exc:
+        raise InvalidScores(f"column {name!r} holds what is no double exactly: {exc}.") from exc
     bad = pc.invert(pc.fill_null(pc.is_finite(values), False))
     count = pc.sum(bad).as_py() or 0
     if count:
@@ -174,8 +201,8 @@ def _check_unique(ids: pa.ChunkedArray, name: str) -> None:
     if len(ids) < 2:
         return
     column = ids.combine_chunks()
-    again = pc.equal(column[1:], column[:-1])
-    _refuse_where(column[1:], again, f"in {name!r} are duplicates; an entity has one score")
+    again = pa.concat_arrays([pa.array([False]), pc.equal(column[1:], column[:-1])])
+    _refuse_where(column, again, f"in {name!r} are duplicates; an entity has one score")
 
 
 def _refuse_where(text: pa.Array, bad: pa.Array, what: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
 import threading
 from types import TracebackType
 
@@ -41,6 +42,7 @@ class Session(Recorder):
     ) -> None:
         super().__init__(database, handle, attached=attached)
         self._stop = threading.Event()
+        self._process = os.getpid()
         if flow_run is not None:
             tried = (flow_run.flow_run_id, flow_run.run_count)
             _opened.setdefault(tried, set()).add(handle.session_id)
@@ -70,6 +72,8 @@ class Session(Recorder):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if os.getpid() != self._process:
+            return  # a forked child left the block; the session is its parent's
         if self._attached:
             self.flush()
         elif error is None:

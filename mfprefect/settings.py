@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,6 +27,8 @@ __all__ = ["CONFIG_FILE", "Settings", "Source", "find_config", "load_settings"]
 
 CONFIG_FILE = "mfprefect.toml"
 PREFIX = "MFPREFECT_"
+# The values that a message may show: no secret stands in them.
+_SHOWN = ("connect_timeout", "heartbeat_seconds", "prefix", "retry_seconds", "schema_name")
 _REFERENCE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -98,8 +101,13 @@ class _FileSource(_DictSource):
     """mfprefect.toml"""  # noqa: D415 - used in messages
 
     def values(self) -> dict[str, Any]:
-        path = find_config()
-        return read_config(path, os.environ.get(f"{PREFIX}PROFILE")) if path else {}
+        path, profile = find_config(), os.environ.get(f"{PREFIX}PROFILE")
+        if path is None and profile:
+            raise ConfigurationError(
+                f"{PREFIX}PROFILE names {profile!r}, and there is no {CONFIG_FILE} here or in a "
+                f"folder above; set {PREFIX}CONFIG to its path, or unset {PREFIX}PROFILE."
+            )
+        return read_config(path, profile) if path else {}
 
 
 class _PrefectSource(_DictSource):
@@ -144,7 +152,9 @@ def read_config(path: Path, profile: str | None) -> dict[str, Any]:
     profiles = values.pop("profiles", {})
     profile = profile or values.get("profile")
     values.pop("profile", None)
-    if profile is not None and profile not in profiles:
+    if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
+        raise ConfigurationError(f"profiles in {path} must be tables: [profiles.name].")
+    if profile is not None and profile not in list(profiles):
         names = ", ".join(profiles) or "none"
         raise ConfigurationError(
             f"unknown profile {profile!r} in {path}; its profiles: {names}. "
@@ -160,23 +170,32 @@ def load_settings(**arguments: Any) -> Settings:
         ConfigurationError: a setting is unknown or has a wrong value; secrets are not shown.
     """
     given = {name: value for name, value in arguments.items() if value is not None}
+    _known_fields(given, "the arguments")
     try:
         settings = Settings(**given)
     except ValidationError as exc:
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in exc.errors()
-        )
+        problems = "; ".join(_problem(error) for error in exc.errors())
         raise ConfigurationError(f"wrong setting: {problems}.") from exc
     except SettingsError as exc:
-        raise ConfigurationError(f"wrong setting: {exc}.") from exc
+        raise ConfigurationError(
+            f"wrong setting: {exc}; lists and tables in the environment are JSON text."
+        ) from exc
     return settings.model_copy(
         update={
             "url": _resolve(settings.url),
+            "signing_key": settings.signing_key and _resolve(settings.signing_key),
             "sources": {
                 name: Source(url=_resolve(source.url)) for name, source in settings.sources.items()
             },
         }
     )
+
+
+def _problem(error: ErrorDetails) -> str:
+    place, value = ".".join(map(str, error["loc"])) or "settings", ""
+    if place in _SHOWN:
+        value = f" = {error['input']!r}"
+    return f"{place}{value}: {error['msg']}"
 
 
 def _resolve(secret: SecretStr) -> SecretStr:

@@ -55,10 +55,11 @@ def choice(value: Any, what: str, choices: tuple[str, ...]) -> str:
 def figure(value: Any, what: str) -> float:
     """Return a finite float; numpy's numbers are welcome, booleans and text are not."""
     try:
-        if isinstance(value, (str, bytes, bool)):
+        kind = getattr(getattr(value, "dtype", None), "kind", "")
+        if isinstance(value, (str, bytes, bytearray, memoryview, bool)) or kind == "b":
             raise TypeError
         number = float(value)
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, OverflowError) as exc:
         raise InvalidValue(f"{what} must be a number, not {value!r}.") from exc
     if not math.isfinite(number):
         raise InvalidValue(
@@ -69,7 +70,8 @@ def figure(value: Any, what: str) -> float:
 
 def optional_figure(value: Any, what: str) -> float | None:
     """Return a float, None for what is missing (None, NaN, pandas.NA)."""
-    if value is None or value != value or type(value).__name__ == "NAType":
+    # pandas.NA first: comparing it gives NA, which is neither true nor false.
+    if value is None or type(value).__name__ == "NAType" or value != value:
         return None
     return figure(value, what)
 
@@ -95,15 +97,18 @@ def as_date(value: Any, what: str) -> dt.date | None:
 def json_text(value: Any, what: str) -> str:
     """Return canonical JSON: sorted names, dates as ISO text, numpy's numbers as numbers."""
     try:
-        return json.dumps(
+        written = json.dumps(
             value, default=_plain, sort_keys=True, ensure_ascii=False, allow_nan=False
         )
     except (TypeError, ValueError) as exc:
         raise InvalidValue(f"{what} cannot be kept as JSON: {exc}.") from exc
+    return text(written, what)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, (dt.date, dt.time)):
+        if value != value:
+            raise TypeError("NaT has no JSON form; pass None")
         return value.isoformat()
     if isinstance(value, (set, frozenset)):
         return sorted(value)

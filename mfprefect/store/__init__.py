@@ -14,7 +14,7 @@ from mfprefect import provenance, values
 from mfprefect.flow_context import current_flow_run
 from mfprefect.quality import curve as curves
 from mfprefect.settings import load_settings
-from mfprefect.store import artifacts, handle, migrate, registry, results, scores, sessions
+from mfprefect.store import artifacts, handle, migrate, opening, registry, removal, results, scores
 from mfprefect.store.artifacts import MODEL
 from mfprefect.store.database import Database
 
@@ -114,9 +114,9 @@ class Store:
 
         run = current_flow_run()
         repository = self.database.settings.repository or source
-        opening = sessions.Opening(
+        request = opening.Opening(
             model_id=values.name(model_id, "the model id"),
-            purpose=values.choice(purpose, "the purpose", sessions.PURPOSES),
+            purpose=values.choice(purpose, "the purpose", opening.PURPOSES),
             params=values.json_text(dict(params or {}), "params"),
             as_of=values.as_date(as_of, "as_of"),
             parent_session_id=parent,
@@ -125,7 +125,7 @@ class Store:
             flow_run=run,
             siblings=session_module.opened_by(run),
         )
-        opened = sessions.open_session(self._db, opening)
+        opened = opening.open_session(self._db, request)
         return session_module.Session(self._db, opened, flow_run=run)
 
     def attach(self, session_id: str) -> Session:
@@ -149,7 +149,7 @@ class Store:
             UnknownSession: there is no such session.
             InvalidValue: it is running, another session used its model, or it was promoted.
         """
-        sessions.delete_session(self._db, session_id)
+        removal.delete_session(self._db, session_id)
 
     # Models
 
@@ -177,7 +177,7 @@ class Store:
 
     def delete_model(self, model_id: str) -> None:
         """Delete a model with all its sessions and everything they produced."""
-        registry.delete_model(self._db, model_id)
+        removal.delete_model(self._db, model_id)
 
     def set_threshold(self, model_id: str, value: float, kind: str = "probability") -> None:
         """Set the operating threshold, a `probability` or a share of the `population`.

@@ -76,7 +76,9 @@ class Database:
         import pandas as pd
 
         columns = list(statement.selected_columns)
-        frame = pd.DataFrame(self.read(statement), columns=[c.key for c in columns])
+        # Plain tuples: pandas would take a row's attribute `dtype` for its type.
+        rows = [tuple(row) for row in self.read(statement)]
+        frame = pd.DataFrame(rows, columns=[c.key for c in columns])
         for column in columns:
             if isinstance(column.type, (sa.Double, sa.Float)):
                 # NULL is None on some drivers; a figure that is missing is NaN on all of ours.

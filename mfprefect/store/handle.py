@@ -19,6 +19,7 @@ from mfprefect.store.database import Database
 
 __all__ = [
     "RUNNING",
+    "SUCCEEDED",
     "Handle",
     "closed",
     "fence",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 RUNNING = "running"
+SUCCEEDED = "succeeded"
 
 
 @dataclass(frozen=True)

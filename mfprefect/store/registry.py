@@ -13,15 +13,7 @@ from mfprefect.errors import IntegrityError, InvalidValue, UnknownModel
 from mfprefect.schema import MODEL_ID_LENGTH
 from mfprefect.store.database import Database
 
-__all__ = [
-    "THRESHOLD_KINDS",
-    "actor",
-    "add_model",
-    "delete_model",
-    "record",
-    "rename_model",
-    "set_threshold",
-]
+__all__ = ["THRESHOLD_KINDS", "actor", "add_model", "record", "rename_model", "set_threshold"]
 
 THRESHOLD_KINDS = ("probability", "population")
 
@@ -135,30 +127,5 @@ def set_threshold(db: Database, model_id: str, value: float, kind: str) -> None:
         require_model(db, connection, model_id)
         connection.execute(table.insert(), row | {"set_at": values.utc_now()})
         record(db, connection, "set_threshold", model_id, value=value, kind=kind)
-
-    db.write(work, also_retry=IntegrityError)
-
-
-def delete_model(db: Database, model_id: str) -> None:
-    """Delete a model with all its sessions and everything they produced.
-
-    Raises:
-        UnknownModel: there is no such model.
-        InvalidValue: a session of it is running, or another model's session used one of its.
-    """
-    from mfprefect.store.sessions import refuse_running, remove_sessions
-
-    schema = db.schema
-    own = sa.select(schema.sessions.c.session_no).where(schema.sessions.c.model_id == model_id)
-
-    def work(connection: sa.Connection, _: bool) -> None:
-        require_model(db, connection, model_id)
-        refuse_running(db, connection, schema.sessions.c.model_id == model_id)
-        numbers = list(connection.scalars(own))
-        for table in (schema.model_thresholds, schema.model_stages):
-            connection.execute(table.delete().where(table.c.model_id == model_id))
-        remove_sessions(db, connection, numbers)
-        connection.execute(schema.models.delete().where(schema.models.c.model_id == model_id))
-        record(db, connection, "delete_model", model_id, sessions=len(numbers))
 
     db.write(work, also_retry=IntegrityError)

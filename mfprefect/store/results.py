@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from mfprefect.errors import InvalidValue, UnknownSession
 from mfprefect.store.database import Database
-from mfprefect.store.sessions import STATUSES, SUCCEEDED
+from mfprefect.store.handle import SUCCEEDED
+from mfprefect.store.sessions import STATUSES
 from mfprefect.values import choice
 
 if TYPE_CHECKING:

@@ -32,8 +32,8 @@ import mfprefect
 from mfprefect import Store
 from mfprefect.flow_context import FlowRun
 from mfprefect.provenance import capture, environment
-from mfprefect.store import migrate, sessions
-from mfprefect.store.sessions import Opening
+from mfprefect.store import migrate
+from mfprefect.store.opening import Opening, open_session
 
 NASTY = [
     "plain",
@@ -449,12 +449,12 @@ def _opening(run: FlowRun, **changes: Any) -> Opening:
 
 def test_a_flow_run_resumes_its_session(store: Store) -> None:
     run = FlowRun("run-1", "1", None)
-    first = sessions.open_session(store.database, _opening(run))
+    first = open_session(store.database, _opening(run))
     session = mfprefect.Session(store.database, first)
     fill(session)
     session.log_metrics({"only_first": 1})
     session.fail(OSError("link down"))
-    second = sessions.open_session(store.database, _opening(FlowRun("run-1", "2", None)))
+    second = open_session(store.database, _opening(FlowRun("run-1", "2", None)))
     assert (second.session_id, second.attempt) == (first.session_id, 2)
     row = store.show(first.session_id).iloc[0]
     assert (row["status"], row["failure_kind"], row["ended_at"]) == ("running", None, pd.NaT) or (
@@ -473,12 +473,12 @@ def test_a_flow_run_resumes_its_session(store: Store) -> None:
 
 def test_a_part_that_the_last_attempt_did_not_keep_goes(store: Store) -> None:
     run = FlowRun("run-1", "1", None)
-    first = mfprefect.Session(store.database, sessions.open_session(store.database, _opening(run)))
+    first = mfprefect.Session(store.database, open_session(store.database, _opening(run)))
     for part in (1, 2, 3):
         frame = pd.DataFrame({"id": [f"{part}"], "score": [part]})
         first.write_scores(frame, entity_id="id", part=part)
     first.fail(OSError("link down"))
-    handle = sessions.open_session(store.database, _opening(FlowRun("run-1", "2", None)))
+    handle = open_session(store.database, _opening(FlowRun("run-1", "2", None)))
     second = mfprefect.Session(store.database, handle)
     second.write_scores(pd.DataFrame({"id": ["1"], "score": [7]}), entity_id="id", part=1)
     assert second.keep_part(2) == 1
@@ -490,9 +490,9 @@ def test_a_part_that_the_last_attempt_did_not_keep_goes(store: Store) -> None:
 
 def test_a_superseded_attempt_is_shut_out(store: Store) -> None:
     first = mfprefect.Session(
-        store.database, sessions.open_session(store.database, _opening(FlowRun("run-1", "1", None)))
+        store.database, open_session(store.database, _opening(FlowRun("run-1", "1", None)))
     )
-    handle = sessions.open_session(store.database, _opening(FlowRun("run-1", "2", None)))
+    handle = open_session(store.database, _opening(FlowRun("run-1", "2", None)))
     second = mfprefect.Session(store.database, handle)
     assert second.session_id == first.session_id
     scores = pd.DataFrame({"id": ["a"], "score": [1.0]})
@@ -509,17 +509,15 @@ def test_a_superseded_attempt_is_shut_out(store: Store) -> None:
 
 def test_a_flow_run_may_hold_several_sessions(store: Store) -> None:
     run = FlowRun("run-1", "1", None)
-    first = sessions.open_session(store.database, _opening(run))
-    sibling = sessions.open_session(
-        store.database, _opening(run, siblings=frozenset({first.session_id}))
-    )
-    scoring = sessions.open_session(store.database, _opening(run, purpose="score"))
+    first = open_session(store.database, _opening(run))
+    sibling = open_session(store.database, _opening(run, siblings=frozenset({first.session_id})))
+    scoring = open_session(store.database, _opening(run, purpose="score"))
     ids = {first.session_id, sibling.session_id, scoring.session_id}
     assert len(ids) == 3
     for handle in (first, sibling, scoring):
         mfprefect.Session(store.database, handle).close()
     # Finished sessions are sealed: a further try is a new session.
-    later = sessions.open_session(store.database, _opening(FlowRun("run-1", "2", None)))
+    later = open_session(store.database, _opening(FlowRun("run-1", "2", None)))
     assert later.session_id not in ids
     assert later.attempt == 1
     mfprefect.Session(store.database, later).close()

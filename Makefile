@@ -1,0 +1,43 @@
+# Everything that people and CI call. `make help` lists it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# More workers would start more database servers than they save time.
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format clean servers
+
+help: ## show what can be made
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/.base: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[sklearn]'
+	@touch $@
+
+.venv/.dev: .venv/.base
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: .venv/.base ## train and score a real model on SQLite, through Prefect, in .demo/
+	@$(BIN)/mfprefect demo
+
+servers: .venv/.dev
+	@$(BIN)/python tests/install_servers.py
+
+test: servers ## run all tests, on private throwaway PostgreSQL and MariaDB servers
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
+
+lint: .venv/.dev ## check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: .venv/.dev ## bring the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove what the other targets made
+	rm -rf .venv .servers .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,46 @@
+"""The command line.
+
+Nothing heavy is imported here: help has to answer at once. A command's module is imported when the
+command is invoked, and it imports the rest of mfprefect inside its function.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+
+from mfprefect import __version__
+from mfprefect.cli.app import LazyGroup
+
+__all__ = ["COMMANDS", "cli", "main"]
+
+COMMANDS = {
+    "init": ("mfprefect.cli.init", "Create or upgrade the schema in the database."),
+    "doctor": ("mfprefect.cli.doctor", "Check settings, database, Prefect and git; name cures."),
+    "demo": ("mfprefect.cli.demo", "Train and score a real model here, and show what is kept."),
+    "models": ("mfprefect.cli.listings", "List the registered models."),
+    "sessions": ("mfprefect.cli.listings", "List sessions, newest first."),
+    "show": ("mfprefect.cli.show", "Show everything about one session."),
+    "compare": ("mfprefect.cli.compare", "Compare two sessions side by side."),
+    "scores": ("mfprefect.cli.scores", "Print a session's scores, or write them to a file."),
+    "threshold": ("mfprefect.cli.threshold", "Set a model's operating threshold."),
+    "session": ("mfprefect.cli.session", "Open, fill and close a session from a shell."),
+}
+"""Module and help line of each command; the module holds it under the command's name."""
+
+
+@click.group(cls=LazyGroup, commands_table=COMMANDS)
+@click.version_option(__version__, prog_name="mfprefect")
+def cli() -> None:
+    """Model Factory on Prefect: every run of a model is a session in your own database.
+
+    The database is that of --url, of MFPREFECT_URL or of mfprefect.toml. Every command takes
+    --json. Begin with `mfprefect demo`.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    sys.exit(cli(prog_name="mfprefect"))

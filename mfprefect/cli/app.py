@@ -1,0 +1,134 @@
+"""What is common to all commands: lazy loading, shared options, errors and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from mfprefect.cli.escape import escape_lines
+from mfprefect.cli.output import Output
+from mfprefect.errors import MfprefectError
+
+__all__ = ["LazyGroup", "common"]
+
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group whose commands' modules are imported when they are invoked."""
+
+    def __init__(
+        self, *args: Any, commands_table: Mapping[str, tuple[str, str]], **options: Any
+    ) -> None:
+        super().__init__(*args, **options)
+        self.commands_table = commands_table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(self.commands_table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in self.commands_table:
+            return None
+        module, _ = self.commands_table[cmd_name]
+        command: click.Command = getattr(import_module(module), cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name what an unknown command was probably meant to be."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands_table:
+            near = get_close_matches(args[0], self.commands_table, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "see `mfprefect --help`."
+            ctx.fail(f"No such command {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.commands_table.items()])
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> NoReturn:
+        """Run a command, tell errors in one line, and exit."""
+        given = list(sys.argv[1:] if args is None else args)
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # text must come out whatever the locale is
+                stream.reconfigure(errors="backslashreplace")
+        sys.exit(self._run(given, rest, options))
+
+    def _run(self, args: list[str], rest: tuple[Any, ...], options: dict[str, Any]) -> int:
+        try:
+            code = super().main(args, *rest, **(options | {"standalone_mode": False}))
+            sys.stdout.flush()
+        except click.Abort:
+            _tell("Interrupted", "interrupted", "--json" in args)
+            return INTERRUPTED
+        except click.ClickException as exc:
+            return _usage(exc, "--json" in args)
+        except BrokenPipeError:
+            _silence()
+            return 1
+        except Exception as exc:  # noqa: BLE001 - whatever it is, people get one line
+            return _failure(exc, "--json" in args)
+        return code if isinstance(code, int) else 0
+
+
+def _usage(exc: click.ClickException, as_json: bool) -> int:
+    if as_json:
+        _tell("UsageError", exc.format_message(), as_json=True)
+    else:
+        exc.show()
+    return exc.exit_code
+
+
+def _failure(exc: Exception, as_json: bool) -> int:
+    if os.environ.get("MFPREFECT_DEBUG") == "1":
+        traceback.print_exception(exc)
+    expected = isinstance(exc, (MfprefectError, OSError))
+    text = str(exc)
+    if not expected:
+        text = f"unexpected {type(exc).__name__}: {text} (MFPREFECT_DEBUG=1 shows where)"
+    _tell(type(exc).__name__, text, as_json)
+    return 1
+
+
+def _tell(kind: str, text: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"error": kind, "message": text}), err=True)
+    else:
+        click.echo(f"error: {escape_lines(text)}", err=True)
+
+
+def _silence() -> None:
+    # The interpreter flushes at exit, and would complain of the same broken pipe again.
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError) as exc:
+        if getattr(exc, "errno", None) not in (None, errno.EBADF):
+            raise
+
+
+def common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--url` and `--json`; it is called with `out` and `url` by name."""
+
+    @click.option(
+        "--url", metavar="URL", help="SQLAlchemy URL of the database; overrides MFPREFECT_URL."
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
+    @functools.wraps(function)
+    def command(*args: Any, url: str | None, as_json: bool, **options: Any) -> Any:
+        return function(*args, out=Output(as_json=as_json), url=url, **options)
+
+    return command

@@ -1,0 +1,134 @@
+"""`mfprefect compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mfprefect.cli.app import common
+from mfprefect.cli.output import Column, Output
+
+if TYPE_CHECKING:
+    from mfprefect.store import Store
+
+__all__ = ["compare"]
+
+FIGURES = (
+    Column("a", "A", "number"),
+    Column("b", "B", "number"),
+    Column("difference", "B - A", "signed"),
+    Column("note", ""),
+)
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@common
+def compare(out: Output, url: str | None, a: str, b: str) -> None:
+    """Compare sessions A and B: metrics, parameters and variable importance.
+
+    Each is named by its id, `latest` or `latest:MODEL`.
+    """
+    import mfprefect
+    from mfprefect.cli.finding import find_session
+
+    with mfprefect.connect(url) as store:
+        rows = [find_session(store, name) for name in (a, b)]
+        facts = {
+            "a": rows[0]["session_id"],
+            "b": rows[1]["session_id"],
+            "metrics": _figures(store, rows, "metrics", ("metric_name", "segment"), "value"),
+            "params": _params(rows),
+            "importance": _figures(
+                store, rows, "variable_importance", ("kind", "variable"), "importance"
+            ),
+        }
+    if rows[0]["model_id"] != rows[1]["model_id"]:
+        out.note("the two sessions are of different models.")
+    _write(out, facts)
+    out.document(facts)
+
+
+def _figures(
+    store: Store, rows: Sequence[dict[str, Any]], method: str, key: tuple[str, str], figure: str
+) -> list[dict[str, Any]]:
+    from mfprefect.cli.formats import records
+
+    sides: list[dict[Any, Any]] = []
+    for row in rows:
+        found = records(getattr(store, method)(row["session_id"]))
+        sides.append({(item[key[0]], item[key[1]]): item[figure] for item in found})
+    return [
+        {key[0]: names[0], key[1]: names[1], **_side_by_side(sides, names)}
+        for names in dict.fromkeys([*sides[0], *sides[1]])
+    ]
+
+
+def _side_by_side(sides: Sequence[Mapping[Any, Any]], name: Any) -> dict[str, Any]:
+    a, b = (side.get(name) for side in sides)
+    difference = None if a is None or b is None else b - a
+    return {"a": a, "b": b, "difference": difference, "only_in": _only(sides, name)}
+
+
+def _only(sides: Sequence[Mapping[Any, Any]], name: Any) -> str | None:
+    if name in sides[0] and name in sides[1]:
+        return None
+    return "a" if name in sides[0] else "b"
+
+
+def _texts(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a parameter as text on the sides that have it: null is a value, too."""
+    from mfprefect.cli.show import text_of
+
+    return {side: text_of(row[side]) for side in "ab" if row["only_in"] in (None, side)}
+
+
+def _params(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    sides = [row["params"] if isinstance(row["params"], dict) else {} for row in rows]
+    return [
+        {
+            "name": name,
+            "a": sides[0].get(name),
+            "b": sides[1].get(name),
+            "only_in": _only(sides, name),
+            "changed": sides[0].get(name) != sides[1].get(name) or _only(sides, name) is not None,
+        }
+        for name in dict.fromkeys([*sides[0], *sides[1]])
+    ]
+
+
+def _write(out: Output, facts: dict[str, Any]) -> None:
+    out.pairs({"A": facts["a"], "B": facts["b"]})
+    metrics, importance = facts["metrics"], facts["importance"]
+    segment = [Column("segment", "segment")] if any(row["segment"] for row in metrics) else []
+    names = [Column("metric_name", "metric"), *segment]
+    if metrics:
+        out.table(_noted(metrics), [*names, *_kept(metrics)], "Metrics")
+    if facts["params"]:
+        columns = [Column("name", "name"), Column("a", "A"), Column("b", "B"), Column("note", "")]
+        params = [row | _texts(row) for row in facts["params"]]
+        out.table(_noted(params), columns, "Parameters")
+    if importance:
+        columns = [Column("kind", "kind"), Column("variable", "variable"), *_kept(importance)]
+        out.table(_noted(importance), columns, "Variable importance")
+    if not (metrics or facts["params"] or importance):
+        out.note("neither session has metrics, parameters or importances.")
+
+
+def _kept(rows: list[dict[str, Any]]) -> list[Column]:
+    noted = any(row["only_in"] for row in rows)
+    return [column for column in FIGURES if noted or column.key != "note"]
+
+
+def _noted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row | {"note": _note(row)} for row in rows]
+
+
+def _note(row: dict[str, Any]) -> str:
+    if row["only_in"]:
+        return f"only in {row['only_in'].upper()}"
+    # A space, for a cell that is empty: a dash would claim that something is missing.
+    return "changed" if row.get("changed") else " "

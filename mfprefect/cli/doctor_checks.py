@@ -1,0 +1,199 @@
+"""The doctor's checks of everything but the database."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Any
+
+from mfprefect import __version__
+from mfprefect.cli.findings import Finding, masked
+from mfprefect.errors import MfprefectError
+
+__all__ = ["backends", "checkout", "notifications", "prefect", "settings", "sources", "versions"]
+
+API_SECONDS = 5.0
+URL_VARIABLE = "MFPREFECT_URL"
+PROFILE_VARIABLE = "MFPREFECT_PROFILE"
+
+
+def versions(_: str | None) -> Iterator[Finding]:
+    """Name mfprefect and Python."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    yield Finding("mfprefect", "ok", f"{__version__} on {python}, {platform.system()}")
+
+
+def settings(url: str | None) -> Iterator[Finding]:
+    """Tell which settings are in force, and where the URL comes from."""
+    from mfprefect.settings import find_config, load_settings, read_config
+
+    try:
+        path = find_config()
+        profile = os.environ.get(PROFILE_VARIABLE)
+        values = read_config(path, profile) if path else {}
+    except MfprefectError as exc:
+        yield Finding("settings", "failed", str(exc), "correct the file or the variable")
+        return
+    chosen, origin = _profile(path) if path else (None, "")
+    named = f", profile {chosen} (from {origin})" if chosen else ""
+    yield Finding("settings", "ok", f"{path}{named}" if path else "no mfprefect.toml; not needed")
+    try:
+        shown = masked(load_settings(url=url).url.get_secret_value())
+    except MfprefectError as exc:
+        yield Finding("url", "failed", str(exc), _cure_of_url(url))
+        return
+    yield Finding("url", "ok", f"{shown} (from {_origin(url, values, path, chosen)})")
+
+
+def _profile(path: Any) -> tuple[str | None, str]:
+    import tomllib
+
+    if named := os.environ.get(PROFILE_VARIABLE):
+        return named, PROFILE_VARIABLE
+    chosen = tomllib.loads(path.read_text(encoding="utf-8")).get("profile")
+    return chosen, "the file"
+
+
+def _origin(url: str | None, values: dict[str, Any], path: Any, profile: str | None) -> str:
+    if url is not None:
+        return "--url"
+    if any(name.upper() == URL_VARIABLE for name in os.environ):
+        return URL_VARIABLE
+    if "url" in values:
+        return f"{path}, profile {profile}" if profile else str(path)
+    return "the default: a file in the current folder"
+
+
+def _cure_of_url(url: str | None) -> str:
+    return "correct --url" if url else f"correct {URL_VARIABLE} or mfprefect.toml"
+
+
+def backends(_: str | None) -> Iterator[Finding]:
+    """Tell which databases can be used, by backend."""
+    from mfprefect.backend import ENTRY_POINT_GROUP
+
+    points = metadata.entry_points(group=ENTRY_POINT_GROUP)
+    for value in dict.fromkeys(point.value for point in points):
+        mine = [point for point in points if point.value == value]
+        yield _backend(mine[0], ", ".join(f"{point.name}://" for point in mine))
+
+
+def _backend(point: metadata.EntryPoint, schemes: str) -> Finding:
+    try:
+        kind = point.load()
+        missing = importlib.util.find_spec(kind.driver) is None
+    except Exception as exc:  # noqa: BLE001 - a third party's module may raise anything
+        text = f"{schemes}: {point.value} cannot be loaded: {type(exc).__name__}: {exc}"
+        return Finding("backend", "warning", text, "reinstall the package that brings it")
+    if missing:
+        cure = f"needed for such URLs only: pip install 'mfprefect[{kind.name}]'"
+        text = f"{schemes} needs the driver {kind.driver}, which is not installed"
+        return Finding("backend", "warning", text, cure)
+    return Finding("backend", "ok", f"{schemes} by {kind.driver}")
+
+
+def prefect(_: str | None) -> Iterator[Finding]:
+    """Tell which Prefect there is, and whether its API answers."""
+    # A check-up reports to nobody; Prefect would, and say so in the middle of the list.
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    try:
+        from prefect import __version__ as version
+        from prefect.settings import get_current_settings
+
+        api = get_current_settings().api
+    except Exception as exc:  # noqa: BLE001 - wrong settings of Prefect's, or half an installation
+        text = f"Prefect cannot be imported: {type(exc).__name__}"
+        yield Finding("prefect", "failed", text, "see what `prefect version` says")
+        return
+    yield Finding("prefect", "ok", f"Prefect {version}")
+    if not api.url:
+        yield Finding(
+            "prefect api",
+            "ok",
+            "PREFECT_API_URL is not set: each run starts a temporary server, which is fine for "
+            "trying out",
+        )
+        return
+    yield _api(str(api.url))
+
+
+def _api(url: str) -> Finding:
+    from mfprefect.provenance import strip_credentials
+
+    shown = strip_credentials(url)
+    failure = _health(url)
+    if failure is None:
+        return Finding("prefect api", "ok", f"{shown} answers")
+    response = getattr(failure, "response", None)
+    code = getattr(response, "status_code", None)
+    reason = f"status {code}" if code else type(failure).__name__
+    if code in (401, 403):
+        cure = "set PREFECT_API_KEY or PREFECT_API_AUTH_STRING"
+    else:
+        cure = "start it (`prefect server start`), or correct or unset PREFECT_API_URL"
+    return Finding("prefect api", "failed", f"{shown} does not answer as it should: {reason}", cure)
+
+
+def _health(url: str) -> Exception | None:
+    from prefect.client.orchestration import get_client
+
+    try:
+        with get_client(sync_client=True, httpx_settings={"timeout": API_SECONDS}) as client:
+            return client.api_healthcheck()
+    except Exception as exc:  # noqa: BLE001 - a malformed URL, TLS, proxies
+        return exc
+
+
+def checkout(url: str | None) -> Iterator[Finding]:
+    """Tell which commit a session would record."""
+    from mfprefect.provenance import capture
+    from mfprefect.settings import load_settings
+
+    try:
+        folder = load_settings(url=url).repository
+    except MfprefectError:
+        folder = None  # told by another check
+    found = capture(folder)
+    if found.commit is None:
+        yield Finding(
+            "git",
+            "warning",
+            "no commit found: sessions started here will not tell which code ran",
+            "start them in a git or Mercurial checkout, or set MFPREFECT_REPOSITORY or "
+            "MFPREFECT_GIT_COMMIT",
+        )
+        return
+    where = " ".join(filter(None, [found.remote, f"({found.branch})" if found.branch else None]))
+    text = f"{found.vcs} commit {found.commit[:8]} of {where or 'a repository without a remote'}"
+    if found.dirty:
+        cure = "commit before a run that counts"
+        yield Finding("git", "warning", f"{text}, with changes that are not committed", cure)
+    else:
+        yield Finding("git", "ok", text)
+
+
+def sources(url: str | None) -> Iterator[Finding]:
+    """Tell which named databases models can read from."""
+    from mfprefect.settings import load_settings
+
+    try:
+        found = load_settings(url=url).sources
+    except MfprefectError:
+        yield Finding("sources", "failed", "cannot be told: the settings are wrong", "see above")
+        return
+    if not found:
+        yield Finding("sources", "ok", "none configured")
+    for name, source in found.items():
+        try:
+            yield Finding("sources", "ok", f"{name}: {masked(source.url.get_secret_value())}")
+        except MfprefectError:
+            text = f"{name}: the URL is malformed (not shown: it may hold a password)"
+            yield Finding("sources", "failed", text, f"correct [sources.{name}]")
+
+
+def notifications(_: str | None) -> Iterator[Finding]:
+    """Tell who is notified."""
+    yield Finding("notify", "ok", "none configured")

@@ -1,0 +1,122 @@
+"""The doctor's checks of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mfprefect.cli.findings import Finding, masked, settings_for
+from mfprefect.errors import (
+    BackendNotFound,
+    ConfigurationError,
+    DatabaseError,
+    DatabaseUnavailable,
+    MfprefectError,
+)
+
+if TYPE_CHECKING:
+    from mfprefect.store.database import Database
+
+__all__ = ["database"]
+
+
+def database(url: str | None) -> Iterator[Finding]:
+    """Tell whether the database answers, holds the right schema, and may be written to."""
+    from mfprefect.store.database import Database
+
+    try:
+        settings = settings_for(url)
+        masked(settings.url.get_secret_value())
+    except ConfigurationError:
+        yield Finding("database", "failed", "not tried: the settings are wrong", "see above")
+        return
+    try:
+        db = Database(settings)
+    except BackendNotFound as exc:
+        yield Finding("database", "failed", str(exc), "install what is named, or correct the URL")
+        return
+    except ConfigurationError as exc:
+        yield Finding("database", "failed", str(exc), "correct the setting")
+        return
+    try:
+        yield from _connected(db)
+    finally:
+        db.close()
+
+
+def _connected(db: Database) -> Iterator[Finding]:
+    if (missing := _missing_file(db)) is not None:
+        yield Finding("database", "failed", f"there is no file {missing}", "mfprefect init")
+        return
+    try:
+        version = db.look(lambda connection: connection.dialect.server_version_info)
+    except MfprefectError as exc:
+        yield Finding("database", "failed", str(exc), _cure(exc))
+        return
+    number = ".".join(map(str, version or ()))
+    yield Finding("database", "ok", f"{db.place} answers: {db.engine.dialect.name} {number}")
+    yield from _schema(db)
+
+
+def _missing_file(db: Database) -> str | None:
+    """Return the path of a database file that is not there: connecting would create it, empty."""
+    url = db.backend.url
+    embedded = url.host is None and db.engine.dialect.name == "sqlite"
+    if not embedded or url.database in (None, "", ":memory:") or "mode" in url.query:
+        return None
+    path = str(url.database)
+    return None if path.startswith("file:") or Path(path).exists() else path
+
+
+def _cure(exc: MfprefectError) -> str:
+    if isinstance(exc, DatabaseUnavailable):
+        return "start the server, or correct host and port of the URL"
+    return "correct user, password or database of the URL, or ask for the rights"
+
+
+def _schema(db: Database) -> Iterator[Finding]:
+    from mfprefect.store.migrate import check_schema, expected_revision, found_revision
+
+    try:
+        found, expected = found_revision(db), expected_revision()
+        if found != expected:
+            detail = f"revision {found or 'none'} found, {expected} expected"
+            newer = found is not None and found > expected
+            cure = "pip install --upgrade mfprefect" if newer else "mfprefect init"
+            yield Finding("schema", "failed", detail, cure)
+            return
+        check_schema(db)
+    except MfprefectError as exc:
+        yield Finding("schema", "failed", str(exc), "grant the right to read the tables")
+        return
+    yield Finding("schema", "ok", f"revision {found}, as expected")
+    yield _rights(db)
+
+
+def _rights(db: Database) -> Finding:
+    import secrets
+
+    import sqlalchemy as sa
+
+    from mfprefect.values import utc_now
+
+    models = db.schema.models
+    row = {
+        "model_id": f"mfprefect-doctor-{secrets.token_hex(8)}",
+        "description": "",
+        "entity_type": "",
+        "owner": "mfprefect doctor",
+        "created_at": utc_now(),
+    }
+
+    def attempt(connection: sa.Connection) -> None:
+        connection.execute(models.insert(), row)
+        connection.rollback()  # nothing stays
+
+    try:
+        db.look(attempt)
+    except DatabaseError as exc:
+        cure = "grant INSERT, UPDATE and DELETE on the tables; free disk space if it is full"
+        return Finding("rights", "failed", str(exc), cure)
+    return Finding("rights", "ok", "rows can be written (tried, and rolled back)")

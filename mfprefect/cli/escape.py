@@ -1,0 +1,45 @@
+"""Showing what people stored: no character of it reaches the terminal as a command."""
+
+from __future__ import annotations
+
+import unicodedata
+
+__all__ = ["escape", "escape_lines", "width"]
+
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+# Control, format (they turn the direction of text round), surrogate, line and paragraph separators.
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def escape(text: str) -> str:
+    r"""Return text on one line, with invisible and control characters as `\n`, `\x1b`, `\u202e`."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if character in _SHORT:
+        return _SHORT[character]
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def escape_lines(text: str) -> str:
+    """Escape a message, but keep its lines; later ones are indented, so that none poses as ours."""
+    return "\n  ".join(escape(line.replace("\t", " ").rstrip()) for line in text.split("\n"))
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

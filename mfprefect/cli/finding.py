@@ -1,0 +1,54 @@
+"""Which session a person means."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from mfprefect.errors import UnknownModel, UnknownSession
+
+if TYPE_CHECKING:
+    from mfprefect.store import Store
+
+__all__ = ["ENVIRONMENT", "find_session", "require_known_model"]
+
+ENVIRONMENT = "MFPREFECT_SESSION_ID"
+LATEST = "latest"
+LOOKED_AT = 1_000
+
+
+def find_session(store: Store, name: str) -> dict[str, Any]:
+    """Return the row of a session named by its id, `latest` or `latest:MODEL`.
+
+    Raises:
+        UnknownSession: there is none; the message names those with similar ids.
+        UnknownModel: the model of `latest:MODEL` is not registered.
+    """
+    from mfprefect.cli.formats import records
+
+    word, _, model_id = name.partition(":")
+    if word != LATEST:
+        try:
+            return records(store.show(name))[0]
+        except UnknownSession as exc:
+            known = store.sessions(limit=LOOKED_AT)["session_id"].tolist()
+            raise _with_hint(exc, get_close_matches(name, known, n=3, cutoff=0.7)) from None
+    found = records(store.sessions(model_id or None, limit=1))
+    if not found:
+        if model_id:
+            require_known_model(store, model_id)
+        raise UnknownSession(name)
+    return found[0]
+
+
+def _with_hint(exc: UnknownSession, near: list[str]) -> UnknownSession:
+    if near:
+        exc.args = (f"{exc.args[0]} Did you mean {' or '.join(near)}?",)
+    return exc
+
+
+def require_known_model(store: Store, model_id: str) -> None:
+    """Raise UnknownModel, naming the known ones, unless the model is registered."""
+    known = store.models()["model_id"].tolist()
+    if model_id not in known:
+        raise UnknownModel(model_id, known)

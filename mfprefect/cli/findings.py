@@ -1,0 +1,43 @@
+"""What the doctor finds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from mfprefect.settings import Settings
+
+__all__ = ["Finding", "masked", "settings_for"]
+
+CONNECT_SECONDS = 5.0
+
+
+class Finding(NamedTuple):
+    """One line of the doctor's report."""
+
+    check: str
+    status: str
+    """`ok`, `warning` or `failed`."""
+    detail: str
+    cure: str = ""
+
+
+def settings_for(url: str | None) -> Settings:
+    """Return the settings in force, in a hurry: a doctor does not wait for a server to return."""
+    from mfprefect.settings import load_settings
+
+    quick: dict[str, Any] = {"retry_seconds": 0}
+    if load_settings(url=url).connect_timeout > CONNECT_SECONDS:
+        quick["connect_timeout"] = CONNECT_SECONDS
+    return load_settings(url=url, **quick)
+
+
+def masked(url: str) -> str:
+    """Return a URL without its password and query, where drivers take passwords as well.
+
+    Raises:
+        ConfigurationError: it is malformed.
+    """
+    from mfprefect.backend import parse_url
+
+    return parse_url(url).set(query={}).render_as_string(hide_password=True)

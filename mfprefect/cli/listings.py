@@ -1,0 +1,97 @@
+"""`mfprefect models` and `mfprefect sessions`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mfprefect.cli.app import common
+from mfprefect.cli.output import Column, Output
+
+__all__ = ["SESSION_COLUMNS", "models", "session_rows", "sessions"]
+
+MODEL_COLUMNS = (
+    Column("model_id", "model"),
+    Column("description", "description"),
+    Column("entity_type", "entity", drop=1),
+    Column("owner", "owner", drop=2),
+    Column("sessions", "sessions", "number"),
+    Column("last_started_at", "last session (UTC)", "time"),
+)
+SESSION_COLUMNS = (
+    Column("session_id", "session"),
+    Column("model_id", "model", drop=2),
+    Column("purpose", "purpose"),
+    Column("status", "status"),
+    Column("attempt", "try", "number", 1),
+    Column("started_at", "started (UTC)", "time"),
+    Column("duration", "took", "seconds", 4),
+    Column("commit", "commit", drop=3),
+)
+STATUSES = ("running", "succeeded", "failed", "crashed", "cancelled")
+
+
+@click.command()
+@common
+def models(out: Output, url: str | None) -> None:
+    """List the registered models."""
+    import mfprefect
+    from mfprefect.cli.formats import records
+
+    with mfprefect.connect(url) as store:
+        rows = records(store.models())
+    if rows:
+        out.table(rows, MODEL_COLUMNS)
+    else:
+        out.note("no models yet; `mfprefect demo` makes one.")
+    out.document(rows)
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option("--status", type=click.Choice(STATUSES), help="Only sessions of this status.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many."
+)
+@common
+def sessions(
+    out: Output, url: str | None, model: str | None, status: str | None, limit: int
+) -> None:
+    """List sessions, newest first, of all models or of MODEL."""
+    import mfprefect
+    from mfprefect.cli.finding import require_known_model
+    from mfprefect.cli.formats import records
+
+    with mfprefect.connect(url) as store:
+        rows = records(store.sessions(model, status, limit + 1))
+        if model is not None and not rows:
+            require_known_model(store, model)
+    kept = rows[:limit]
+    if kept:
+        out.table(session_rows(kept), SESSION_COLUMNS)
+    else:
+        out.note("no such sessions." if model or status else "no sessions yet.")
+    if len(rows) > limit:
+        out.note(f"the newest {limit}; --limit shows more.")
+    out.document(kept)
+
+
+def session_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return sessions with the duration and the short commit that the table shows."""
+    from mfprefect.cli.formats import seconds_between
+
+    return [
+        row
+        | {
+            "duration": seconds_between(row["started_at"], row["ended_at"]),
+            "commit": short_commit(row),
+        }
+        for row in rows
+    ]
+
+
+def short_commit(row: dict[str, Any]) -> str | None:
+    """Return eight digits of the commit, and `*` where the checkout differed from it."""
+    commit = row["git_commit"]
+    return None if commit is None else commit[:8] + ("*" if row["git_dirty"] else "")

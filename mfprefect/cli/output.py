@@ -1,0 +1,236 @@
+"""Where commands write: tables on a terminal, aligned text in a pipe, or one JSON document.
+
+Data goes to stdout, messages and progress to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import click
+
+from mfprefect.cli.escape import escape, escape_lines, width
+from mfprefect.cli.formats import plain, show
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["Column", "Output"]
+
+RIGHT = {"number", "seconds", "bytes", "signed"}
+STYLES = {
+    **dict.fromkeys(("ok", "succeeded"), "green"),
+    **dict.fromkeys(("failed", "crashed"), "red"),
+    **dict.fromkeys(("warning", "cancelled"), "yellow"),
+    "running": "cyan",
+}
+GAP = "  "
+NARROWEST = 12
+# People copy ids: they stay on one line.
+UNBROKEN = {"session_id", "entity_id"}
+
+
+class Column(NamedTuple):
+    """One column of a table."""
+
+    key: str
+    """Which item of a row."""
+    header: str
+    kind: str = "text"
+    """How to show it: see `mfprefect.cli.formats.show`."""
+    drop: int = 0
+    """On a narrow terminal, columns are left out in this order; 0 is never left out."""
+
+
+class Output:
+    """What a command writes to."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.fancy = not as_json and _terminal(sys.stdout)
+        self._first = True
+
+    def document(self, value: Any) -> None:
+        """Write the JSON document; without `--json`, nothing."""
+        if self.as_json:
+            # ASCII only: an escape sequence in somebody's data stays text.
+            click.echo(json.dumps(plain(value), indent=2, allow_nan=False))
+
+    def note(self, text: str) -> None:
+        """Write a message to stderr; with `--json`, nothing."""
+        if not self.as_json:
+            click.echo(escape_lines(text), err=True)
+
+    def line(self, text: str = "") -> None:
+        """Write a line of data; with `--json`, nothing."""
+        if not self.as_json:
+            self._first = False
+            click.echo(escape(text))
+
+    def heading(self, text: str) -> None:
+        """Write a section's heading, after an empty line where it is not the first."""
+        if self.as_json:
+            return
+        if not self._first:
+            click.echo()
+        self._first = False
+        if self.fancy:
+            from rich.text import Text
+
+            _console().print(Text(escape(text), style="bold"))
+        else:
+            click.echo(escape(text))
+
+    def table(
+        self, rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], title: str = ""
+    ) -> None:
+        """Write a table of JSON values; with `--json`, nothing."""
+        if self.as_json:
+            return
+        if title:
+            self.heading(title)
+        self._first = False
+        cells = [[show(row.get(c.key), c.kind) for c in columns] for row in rows]
+        if not self.fancy:
+            _aligned(cells, columns)
+            return
+        room = _console().width
+        cells, kept = _fitting(cells, columns, room)
+        _fancy(cells, kept, room)
+        if left_out := [c.header for c in columns if c not in kept]:
+            self.note(f"(no room for {', '.join(left_out)}; --json has everything)")
+
+    def pairs(self, values: Mapping[str, Any], title: str = "") -> None:
+        """Write names and what they are, leaving out what is missing."""
+        if self.as_json:
+            return
+        if title:
+            self.heading(title)
+        self._first = False
+        kept = {name: value for name, value in values.items() if value not in (None, "")}
+        longest = max((width(escape(name)) for name in kept), default=0)
+        for name, value in kept.items():
+            label = escape(name)
+            self._pair(label + " " * (longest - width(label)), show(value))
+
+    def _pair(self, label: str, text: str) -> None:
+        if not self.fancy:
+            click.echo(f"{GAP}{label}{GAP}{text}")
+            return
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(no_wrap=True, style="dim")
+        grid.add_column(overflow="fold")
+        grid.add_row(Text("  " + label), Text(text, style=STYLES.get(text, "")))
+        _console().print(grid)
+
+    @contextmanager
+    def working(self, text: str) -> Iterator[None]:
+        """Say on stderr what is going on while the block runs."""
+        if self.as_json or not _terminal(sys.stderr):
+            self.note(text)
+            yield
+            return
+        from rich.text import Text
+
+        with _console(sys.stderr).status(Text(escape(text))):
+            yield
+        self.note(text)
+
+    @contextmanager
+    def progress(self, text: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Show a bar on stderr, if that is a terminal; yields what to call with each step."""
+        if self.as_json or not _terminal(sys.stderr):
+            yield lambda step: None
+            return
+        from rich.progress import Progress
+
+        with Progress(console=_console(sys.stderr), transient=True) as bar:
+            task = bar.add_task(text, total=total)
+            yield lambda step: bar.advance(task, step)
+
+
+def _terminal(stream: Any) -> bool:
+    return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+
+
+def _console(stream: Any = None, width: int | None = None) -> Console:
+    from rich.console import Console
+
+    # People's data is never markup; emoji names such as :bug: are data as well.
+    return Console(
+        file=stream or sys.stdout, highlight=False, markup=False, emoji=False, width=width
+    )
+
+
+def _fancy(cells: list[list[str]], columns: Sequence[Column], room: int) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    widths = _folded(_widths(cells, columns), columns, room)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+    )
+    for column, most in zip(columns, widths, strict=True):
+        side: Literal["left", "right"] = "right" if column.kind in RIGHT else "left"
+        table.add_column(Text(column.header), justify=side, overflow="fold", width=most)
+    for row in cells:
+        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+    # Wider than the terminal where it must be: nothing is ever cut off.
+    _console(width=max(room, _total(widths) + len(GAP))).print(table)
+
+
+def _widths(cells: list[list[str]], columns: Sequence[Column]) -> list[int]:
+    lines = [[column.header for column in columns], *cells]
+    return [max(width(line[place]) for line in lines) for place in range(len(columns))]
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def _fitting(
+    cells: list[list[str]], columns: Sequence[Column], room: int
+) -> tuple[list[list[str]], list[Column]]:
+    """Leave out the columns that can be spared until the rest fits into the terminal."""
+    kept = list(range(len(columns)))
+    widths = _widths(cells, columns)
+    for place in sorted((p for p in kept if columns[p].drop), key=lambda p: columns[p].drop):
+        if _total([widths[p] for p in kept]) <= room:
+            break
+        kept.remove(place)
+    return [[row[p] for p in kept] for row in cells], [columns[p] for p in kept]
+
+
+def _folded(widths: list[int], columns: Sequence[Column], room: int) -> list[int]:
+    """Narrow the widest columns of text, whose cells then take several lines."""
+    widths = list(widths)
+    texts = [p for p, c in enumerate(columns) if c.kind == "text" and c.key not in UNBROKEN]
+    while _total(widths) > room and texts:
+        widest = max(texts, key=lambda place: widths[place])
+        if widths[widest] <= NARROWEST:
+            break
+        widths[widest] -= 1
+    return widths
+
+
+def _aligned(cells: list[list[str]], columns: Sequence[Column]) -> None:
+    widths = _widths(cells, columns)
+    for line in [[column.header for column in columns], *cells]:
+        parts = []
+        for text, room, column in zip(line, widths, columns, strict=True):
+            pad = " " * (room - width(text))
+            parts.append(pad + text if column.kind in RIGHT else text + pad)
+        click.echo(GAP.join(parts).rstrip())

@@ -1,0 +1,159 @@
+"""`mfprefect scores`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from mfprefect.cli.app import common
+from mfprefect.cli.output import Column, Output
+from mfprefect.errors import InvalidValue
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mfprefect.store import Store
+
+__all__ = ["SCORE_COLUMNS", "first_scores", "scores"]
+
+SHOWN = 20
+ENDINGS = (".csv", ".parquet")
+SCORE_COLUMNS = (
+    Column("entity_id", "entity"),
+    Column("score", "score", "number"),
+    Column("score_class", "class"),
+)
+
+
+@click.command()
+@click.argument("session")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help=f"The first so many, by entity id; by default {SHOWN}, or all with --to.",
+)
+@click.option("--to", type=click.Path(path_type=Path), help="Write a .csv or .parquet file.")
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+@common
+def scores(
+    out: Output, url: str | None, session: str, limit: int | None, to: Path | None, force: bool
+) -> None:
+    """Print the scores of SESSION, or write them to a file.
+
+    SESSION is an id, `latest` or `latest:MODEL`. In CSV, an empty field is a missing class, and ""
+    an empty one.
+    """
+    import mfprefect
+    from mfprefect.cli.finding import find_session
+
+    if to is not None:
+        _check_target(to, force)
+    with mfprefect.connect(url) as store:
+        row = find_session(store, session)
+        name, total = row["session_id"], _published_rows(store, row)
+        if to is None:
+            rows = first_scores(store, name, limit or SHOWN)
+            _print(out, rows, total)
+        else:
+            written = _write(out, store, name, to, min(limit or total, total), force)
+            out.note(f"{written} scores of {name} written to {to}")
+            out.document({"session_id": name, "rows": written, "file": str(to)})
+
+
+def _check_target(to: Path, force: bool) -> None:
+    if to.suffix not in ENDINGS:
+        raise click.UsageError(f"--to {str(to)!r} must end in {' or '.join(ENDINGS)}.")
+    if to.exists() and not force:
+        raise InvalidValue(f"the file {str(to)!r} exists; overwrite it with --force.")
+    if not to.parent.is_dir():
+        raise InvalidValue(f"there is no folder {str(to.parent)!r}; create it first.")
+
+
+def _published_rows(store: Store, row: dict[str, Any]) -> int:
+    from mfprefect.cli.formats import records
+    from mfprefect.store import results
+
+    name = row["session_id"]
+    parts = records(results.of_sessions(store.database, "score_parts", [name]))
+    if not parts:
+        raise InvalidValue(f"session {name!r} wrote no scores; it is a {row['purpose']} session.")
+    if row["published_at"] is None:
+        raise InvalidValue(
+            f"the scores of session {name!r} are not published: it is {row['status']}. Scores "
+            "appear when their session succeeds."
+        )
+    return sum(part["rows"] for part in parts)
+
+
+def first_scores(store: Store, session_id: str, limit: int) -> list[dict[str, Any]]:
+    """Return the first scores of a session, by entity id."""
+    with closing(_batches(store, session_id, limit)) as batches:
+        return [row for batch in batches for row in batch.to_pylist()]
+
+
+def _batches(store: Store, session_id: str, limit: int) -> Generator[pa.RecordBatch]:
+    left = limit
+    for batch in store.iter_scores(session_id):
+        yield batch[:left]
+        left -= min(left, batch.num_rows)
+        if not left:
+            return
+
+
+def _print(out: Output, rows: list[dict[str, Any]], total: int) -> None:
+    # The difference between an empty class and none is kept in files and in JSON.
+    out.table(rows, SCORE_COLUMNS)
+    if len(rows) < total:
+        out.note(f"{len(rows)} of {total} scores; --limit shows more, --to FILE.csv writes all.")
+    out.document(rows)
+
+
+def _write(out: Output, store: Store, session_id: str, to: Path, limit: int, force: bool) -> int:
+    rows = 0
+    with (
+        _replacing(to, force) as file,
+        _writer(file, to.suffix) as write,
+        out.progress("scores", limit) as step,
+        closing(_batches(store, session_id, limit)) as batches,
+    ):
+        for batch in batches:
+            write(batch)
+            rows += batch.num_rows
+            step(batch.num_rows)
+    return rows
+
+
+@contextmanager
+def _replacing(to: Path, force: bool) -> Iterator[BinaryIO]:
+    """Yield a file that takes its name when it is complete, and is removed when it is not."""
+    temporary = to.with_name(f".{to.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _check_target(to, force)  # somebody may have written it meanwhile
+        os.replace(temporary, to)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writer(file: BinaryIO, ending: str) -> Iterator[Callable[[pa.RecordBatch], None]]:
+    from mfprefect.scores import SCHEMA
+
+    if ending == ".csv":
+        from pyarrow import csv
+
+        with csv.CSVWriter(file, SCHEMA) as writer:
+            yield writer.write_batch
+    else:
+        from pyarrow import parquet
+
+        with parquet.ParquetWriter(file, SCHEMA) as writer:
+            yield writer.write_batch

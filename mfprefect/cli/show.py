@@ -1,0 +1,216 @@
+"""`mfprefect show`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mfprefect.cli.app import common
+from mfprefect.cli.output import Column, Output
+
+if TYPE_CHECKING:
+    from mfprefect.store import Store
+
+__all__ = ["METRIC_COLUMNS", "importance_columns", "parameters", "show", "text_of"]
+
+TOP = 10
+METRIC_COLUMNS = (
+    Column("metric_name", "metric"),
+    Column("segment", "segment"),
+    Column("value", "value", "number"),
+)
+TABLES = {
+    "inputs": (
+        "Inputs",
+        (
+            Column("source", "source"),
+            Column("rows", "rows", "number"),
+            Column("column_count", "columns", "number"),
+            Column("seconds", "took", "seconds"),
+            Column("digest8", "digest"),
+            Column("query", "query"),
+        ),
+    ),
+    "checks": (
+        "Checks",
+        (
+            Column("verdict", "result"),
+            Column("check", "check"),
+            Column("column", "column"),
+            Column("failing_rows", "failing rows", "number"),
+            Column("message", "message"),
+        ),
+    ),
+    "metrics": ("Metrics", METRIC_COLUMNS),
+    "metadata": (
+        "Metadata",
+        (Column("meta_group", "group"), Column("meta_name", "name"), Column("value", "value")),
+    ),
+    "importance": ("Variable importance", ()),
+    "artifacts": (
+        "Artifacts",
+        (
+            Column("artifact_name", "name"),
+            Column("format", "format"),
+            Column("bytes", "size", "bytes"),
+            Column("sha256", "SHA-256"),
+        ),
+    ),
+}
+
+
+@click.command()
+@click.argument("session")
+@common
+def show(out: Output, url: str | None, session: str) -> None:
+    """Show everything about one session: its id, `latest`, or `latest:MODEL`."""
+    import mfprefect
+    from mfprefect.cli.finding import find_session
+
+    with mfprefect.connect(url) as store:
+        facts = gather(store, find_session(store, session))
+    if out.as_json:
+        out.document(facts)
+    else:
+        write(out, facts)
+
+
+def gather(store: Store, row: dict[str, Any]) -> dict[str, Any]:
+    """Return all that the store keeps of a session, but for curves and single scores."""
+    from mfprefect.cli.formats import records
+    from mfprefect.store import results
+
+    name = row["session_id"]
+    own = ("session_id", "session_no")
+    checks = records(store.checks(name), *own)
+    parts = records(results.of_sessions(store.database, "score_parts", [name]))
+    return {
+        "session": row,
+        "environment": store.environment(name),
+        "inputs": records(store.inputs(name), *own),
+        "checks": sorted(checks, key=lambda check: (check["passed"], check["severity"] != "error")),
+        "metrics": records(store.metrics(name), *own),
+        "metadata": records(store.metadata(name), *own),
+        "importance": records(store.variable_importance(name), *own),
+        "artifacts": records(store.artifacts(name), *own),
+        "scores": {
+            "rows": sum(part["rows"] for part in parts),
+            "parts": len(parts),
+            "published": row["published_at"] is not None,
+        },
+    }
+
+
+def write(out: Output, facts: dict[str, Any]) -> None:
+    """Write the sections that have content."""
+    row, environment = facts["session"], facts["environment"]
+    out.pairs(_run(row), f"Session {row['session_id']}")
+    out.pairs(_provenance(row), "Provenance")
+    out.pairs(
+        {
+            "python": environment["python"],
+            "platform": environment["platform"],
+            "packages": f"{len(environment['packages'])} (--json lists them)",
+        },
+        "Environment",
+    )
+    if given := parameters(row):
+        out.pairs(given, "Parameters")
+    for key, (title, columns) in TABLES.items():
+        if rows := facts[key]:
+            _section(out, key, title, rows, columns or importance_columns(rows))
+    if facts["scores"]["parts"]:
+        out.pairs(_scores(facts["scores"]), "Scores")
+
+
+def _run(row: dict[str, Any]) -> dict[str, Any]:
+    from mfprefect.cli.formats import duration, seconds_between
+    from mfprefect.cli.formats import show as shown
+
+    took = seconds_between(row["started_at"], row["ended_at"])
+    ended = row["ended_at"] and f"{shown(row['ended_at'], 'time')} UTC"
+    return {
+        "model": row["model_id"],
+        "purpose": row["purpose"],
+        "status": row["status"],
+        "failure": row["failure_kind"] and f"{row['failure_kind']}: {row['failure_text'] or ''}",
+        "attempt": row["attempt"],
+        "started": f"{shown(row['started_at'], 'time')} UTC",
+        "ended": ended,
+        "took": None if took is None else duration(took),
+        "data as of": row["as_of"],
+        "model from": row["parent_session_id"],
+        "deployment": row["deployment"],
+        "flow run": row["flow_run_id"],
+        "run by": f"{row['run_by']} on {row['host']}",
+    }
+
+
+def _provenance(row: dict[str, Any]) -> dict[str, Any]:
+    if row["vcs"] is None and row["git_commit"] is None:
+        return {"commit": "unknown: not run from a git or Mercurial checkout"}
+    changed = "with changes that are not committed" if row["git_dirty"] else None
+    return {
+        "repository": row["git_remote"],
+        "branch": row["git_branch"],
+        "commit": row["git_commit"],
+        "working copy": changed or ("clean" if row["git_dirty"] is False else None),
+    }
+
+
+def parameters(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a session's parameters as texts by name; None is written as `null`."""
+    given = row["params"] if isinstance(row["params"], dict) else {}
+    return {name: text_of(value) for name, value in given.items()}
+
+
+def text_of(value: Any) -> str:
+    """Return a parameter as text; None is written as `null`."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def importance_columns(rows: list[dict[str, Any]]) -> list[Column]:
+    """Return the columns of importances that hold anything."""
+    figures = [
+        Column(key, key, "number")
+        for key in ("importance", "std", "coefficient")
+        if any(row[key] is not None for row in rows)
+    ]
+    return [Column("kind", "kind"), Column("variable", "variable"), *figures]
+
+
+def _section(out: Output, key: str, title: str, rows: list[dict[str, Any]], columns: Any) -> None:
+    if key == "inputs":
+        rows = [
+            row | {"column_count": len(row["columns"] or ()), "digest8": (row["digest"] or "")[:8]}
+            for row in rows
+        ]
+        columns = [c for c in columns if any(row[c.key] not in (None, "", 0) for row in rows)]
+    elif key == "checks":
+        failed = sum(not row["passed"] for row in rows)
+        title = f"{title}: {len(rows) - failed} passed, {failed} not"
+        rows = [row | {"verdict": _verdict(row)} for row in rows]
+    elif key == "metrics" and not any(row["segment"] for row in rows):
+        columns = [c for c in columns if c.key != "segment"]
+    elif key == "importance":
+        kinds = dict.fromkeys(row["kind"] for row in rows)
+        if any(sum(row["kind"] == kind for row in rows) > TOP for kind in kinds):
+            title += f": the top {TOP}"
+        rows = [r for kind in kinds for r in [row for row in rows if row["kind"] == kind][:TOP]]
+    out.table(rows, columns, title)
+
+
+def _verdict(check: dict[str, Any]) -> str:
+    if check["passed"]:
+        return "ok"
+    return "failed" if check["severity"] == "error" else "warning"
+
+
+def _scores(scores: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "rows": scores["rows"],
+        "parts": scores["parts"],
+        "published": "yes" if scores["published"] else "no: only a session that succeeded has",
+    }

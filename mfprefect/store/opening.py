@@ -1,0 +1,201 @@
+"""Opening a session, or resuming the one that an earlier try of the same flow run began."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect import values
+from mfprefect.errors import IntegrityError, SessionClosed, UnknownSession
+from mfprefect.flow_context import FlowRun
+from mfprefect.provenance import Environment, Provenance
+from mfprefect.store.database import Database
+from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle, find, handles
+from mfprefect.store.registry import require_model
+
+__all__ = ["PURPOSES", "Opening", "open_session"]
+
+PURPOSES = ("train", "score", "monitor", "adhoc")
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What is known of a run when its session opens."""
+
+    model_id: str
+    purpose: str
+    params: str
+    as_of: dt.date | None
+    parent_session_id: str | None
+    provenance: Provenance
+    environment: Environment
+    flow_run: FlowRun | None
+    siblings: frozenset[str] = frozenset()
+    """Sessions that this very try of the flow run opened: they are never resumed by it."""
+
+
+def new_session_id(model_id: str, now: dt.datetime) -> str:
+    """Return `<model_id>-<UTC yyyymmdd-HHMMSS>-<6 random base32>`."""
+    tail = base64.b32encode(secrets.token_bytes(5)).decode()[:6].lower()
+    return f"{model_id}-{now:%Y%m%d-%H%M%S}-{tail}"
+
+
+def open_session(db: Database, opening: Opening) -> Handle:
+    """Write a new session's row, or resume the one that this flow run began.
+
+    Raises:
+        UnknownModel: the model is not registered.
+        UnknownSession: there is no such parent.
+    """
+    fixed = new_session_id(opening.model_id, values.utc_now())
+
+    def work(connection: sa.Connection, again: bool) -> Handle:
+        if again and (found := find(db, connection, fixed)):
+            return found  # the commit that was cut off had happened
+        earlier = _resumable(db, connection, opening)
+        if earlier is not None:
+            return _resume(db, connection, earlier)
+        return _insert(db, connection, opening, fixed)
+
+    # Two that open at once read the same highest number; the loser takes the next one.
+    return db.write(work, also_retry=IntegrityError)
+
+
+def _insert(db: Database, connection: sa.Connection, opening: Opening, session_id: str) -> Handle:
+    sessions, environments, models = (db.schema.sessions, db.schema.environments, db.schema.models)
+    digest = opening.environment.digest
+    parent = sessions.alias("parent")
+    facts = connection.execute(
+        sa.select(
+            sa.select(sa.func.max(sessions.c.session_no)).scalar_subquery().label("last_no"),
+            sa.select(models.c.model_id)
+            .where(models.c.model_id == opening.model_id)
+            .scalar_subquery()
+            .label("model"),
+            sa.select(environments.c.environment_digest)
+            .where(environments.c.environment_digest == digest)
+            .scalar_subquery()
+            .label("environment"),
+            sa.select(parent.c.session_no)
+            .where(parent.c.session_id == opening.parent_session_id)
+            .scalar_subquery()
+            .label("parent_no"),
+        )
+    ).one()
+    if facts.model is None:
+        require_model(db, connection, opening.model_id)
+    if opening.parent_session_id is not None and facts.parent_no is None:
+        raise UnknownSession(opening.parent_session_id)
+    if facts.environment is None:
+        connection.execute(environments.insert(), _environment_row(opening.environment))
+    row = _session_row(opening) | {
+        "session_no": (facts.last_no or 0) + 1,
+        "session_id": session_id,
+        "parent_session_no": facts.parent_no,
+        "flow_run_seq": _next_seq(db, connection, opening.flow_run),
+    }
+    connection.execute(sessions.insert(), row)
+    return Handle(
+        session_no=row["session_no"],
+        session_id=session_id,
+        model_id=opening.model_id,
+        purpose=opening.purpose,
+        attempt=1,
+        as_of=opening.as_of,
+        parent_session_id=opening.parent_session_id,
+    )
+
+
+def _environment_row(environment: Environment) -> dict[str, Any]:
+    return {
+        "environment_digest": environment.digest,
+        "python_version": environment.python,
+        "platform_name": environment.platform,
+        "packages": environment.packages_json,
+    }
+
+
+def _session_row(opening: Opening) -> dict[str, Any]:
+    seen, now, run = opening.provenance, values.utc_now(), opening.flow_run
+    return {
+        "model_id": opening.model_id,
+        "purpose": opening.purpose,
+        "status": RUNNING,
+        "attempt": 1,
+        "started_at": now,
+        "heartbeat_at": now,
+        "run_by": seen.run_by,
+        "host": seen.host,
+        "process_id": seen.process_id,
+        "vcs": seen.vcs,
+        "git_commit": seen.commit,
+        "git_branch": seen.branch,
+        "git_remote": seen.remote,
+        "git_dirty": seen.dirty,
+        "git_diff_digest": seen.diff_digest,
+        "environment_digest": opening.environment.digest,
+        "as_of": opening.as_of,
+        "params": opening.params,
+        "flow_run_id": run.flow_run_id if run else None,
+        "deployment": run.deployment if run else None,
+    }
+
+
+def _next_seq(db: Database, connection: sa.Connection, run: FlowRun | None) -> int | None:
+    if run is None:
+        return None
+    sessions = db.schema.sessions
+    last = connection.scalar(
+        sa.select(sa.func.max(sessions.c.flow_run_seq)).where(
+            sessions.c.flow_run_id == run.flow_run_id
+        )
+    )
+    return 0 if last is None else last + 1
+
+
+def _resumable(db: Database, connection: sa.Connection, opening: Opening) -> Handle | None:
+    """Return the session that an earlier try of the same flow run left unfinished."""
+    if opening.flow_run is None:
+        return None
+    s = db.schema.sessions
+    found = handles(
+        db,
+        connection,
+        s.c.flow_run_id == opening.flow_run.flow_run_id,
+        s.c.model_id == opening.model_id,
+        s.c.purpose == opening.purpose,
+        # A finished one is sealed: a further run of the same flow run is a session of its own.
+        s.c.status != SUCCEEDED,
+    )
+    return next((h for h in found if h.session_id not in opening.siblings), None)
+
+
+def _resume(db: Database, connection: sa.Connection, earlier: Handle) -> Handle:
+    """Begin the next attempt: what the last one wrote goes, complete score parts stay."""
+    sessions = db.schema.sessions
+    now = values.utc_now()
+    taken = connection.execute(
+        sessions.update().where(
+            sessions.c.session_no == earlier.session_no, sessions.c.attempt == earlier.attempt
+        ),
+        {
+            "status": RUNNING,
+            "attempt": earlier.attempt + 1,
+            "heartbeat_at": now,
+            "ended_at": None,
+            "failure_kind": None,
+            "failure_text": None,
+        },
+    )
+    if taken.rowcount != 1:
+        raise SessionClosed(earlier.session_id, "another attempt of its flow run took it over")
+    keep = {db.schema.scores, db.schema.score_parts, db.schema.notifications}
+    for table in db.schema.session_tables():
+        if table not in keep:
+            connection.execute(table.delete().where(table.c.session_no == earlier.session_no))
+    return Handle(**(earlier.__dict__ | {"attempt": earlier.attempt + 1, "status": RUNNING}))

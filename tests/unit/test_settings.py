@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mfprefect import settings as module
+from mfprefect.backend import backend_for
+from mfprefect.errors import ConfigurationError, MfprefectError
+from mfprefect.settings import Settings, find_config, load_settings
+from mfprefect.store import connect
+
+# With a mark in the middle, so that a part of the secret that leaks is found as well.
+MARK = "S3cr3t"
+SECRETS = st.builds(
+    f"{{}}{MARK}{{}}".format, *[st.text("aZ09:@%&=+-_.~!*", max_size=6) for _ in range(2)]
+)
+CONNECT_URLS = st.sampled_from(
+    [
+        "postgresql://ann:{}@host/db",
+        "postgresql://ann:{}@host:port/db",
+        "postgresql://ann@host:{}/db",
+        "postgresql:ann:{}@host/db",
+        "ann:{}@host/db",
+        "{}",
+        "postgresql://ann:{}@host:5432",
+        "nosuch://ann:{}@host/db",
+        "postgresql://host/db?password={}",
+        "mysql+pymysql://ann:{}@host/db?charset=x",
+    ]
+)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+
+
+def write(text: str, folder: Path | None = None) -> Path:
+    path = (folder or Path()) / "mfprefect.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(match: str, **arguments: Any) -> str:
+    with pytest.raises(ConfigurationError, match=match) as caught:
+        load_settings(**arguments)
+    return str(caught.value)
+
+
+# Where a value comes from
+
+
+def test_the_defaults() -> None:
+    found = load_settings()
+    assert found.url.get_secret_value() == "sqlite:///mfprefect.db"
+    assert (found.prefix, found.schema_name, found.sources) == ("", None, {})
+
+
+@pytest.mark.parametrize("level", range(5))
+def test_what_stands_higher_wins(level: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    below = ("connect_timeout = 4\n" if level <= 3 else "") + "[profiles.night]\n"
+    write(below + ("connect_timeout = 3\n" if level <= 2 else ""))
+    monkeypatch.setenv("MFPREFECT_PROFILE", "night")
+    if level <= 1:
+        monkeypatch.setenv("MFPREFECT_CONNECT_TIMEOUT", "2")
+    arguments = {"connect_timeout": 1} if level == 0 else {}
+    assert load_settings(**arguments).connect_timeout == [1, 2, 3, 4, 10][level]
+
+
+def test_an_argument_of_none_counts_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MFPREFECT_URL", "sqlite:///env.db")
+    assert load_settings(url=None).url.get_secret_value() == "sqlite:///env.db"
+
+
+def test_the_file_is_looked_for_upwards(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write('prefix = "mf_"')
+    inner = folder / "flows" / "deep"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner)
+    assert find_config() == folder / path
+    assert load_settings().prefix == "mf_"
+
+
+def test_the_nearest_file_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write('prefix = "far_"')
+    (folder / "near").mkdir()
+    write("connect_timeout = 5", folder / "near")
+    monkeypatch.chdir(folder / "near")
+    assert (load_settings().prefix, load_settings().connect_timeout) == ("", 5)
+
+
+def test_a_named_file_is_taken_instead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write('prefix = "here_"')
+    other = folder / "other.toml"
+    other.write_text('prefix = "there_"')
+    monkeypatch.setenv("MFPREFECT_CONFIG", str(other))
+    assert load_settings().prefix == "there_"
+
+
+def test_a_named_file_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MFPREFECT_CONFIG", "nowhere.toml")
+    refused("MFPREFECT_CONFIG names 'nowhere.toml', which is not a file")
+
+
+# Profiles
+
+PROFILES = """
+profile = "test"
+prefix = "all_"
+[profiles.test]
+prefix = "test_"
+[profiles.production]
+connect_timeout = 60
+"""
+
+
+def test_the_file_names_its_usual_profile() -> None:
+    write(PROFILES)
+    assert load_settings().prefix == "test_"
+
+
+def test_the_environment_names_another_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(PROFILES)
+    monkeypatch.setenv("MFPREFECT_PROFILE", "production")
+    found = load_settings()
+    assert (found.prefix, found.connect_timeout) == ("all_", 60)
+
+
+def test_an_unknown_profile_names_the_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(PROFILES)
+    monkeypatch.setenv("MFPREFECT_PROFILE", "prodution")
+    refused("unknown profile 'prodution' in .*; its profiles: test, production. Set MFPREFECT_PROF")
+
+
+def test_a_profile_of_a_file_without_any_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    write('prefix = "mf_"')
+    monkeypatch.setenv("MFPREFECT_PROFILE", "production")
+    refused("unknown profile 'production' in .*; its profiles: none")
+
+
+def test_a_profile_without_a_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MFPREFECT_PROFILE", "production")
+    refused("MFPREFECT_PROFILE names 'production', and there is no mfprefect.toml")
+
+
+@pytest.mark.parametrize("text", ["profiles = 3", "[profiles]\nnight = 3", 'profile = ["a"]'])
+def test_malformed_profiles_are_refused(text: str) -> None:
+    write(text)
+    refused("profile")
+
+
+# What is wrong
+
+
+def test_an_unknown_setting_names_the_settings() -> None:
+    for message in (
+        refused("unknown setting 'nope' in the arguments", nope=1),
+        _in_file("nope = 1"),
+    ):
+        assert "'nope'" in message
+        assert all(name in message for name in Settings.model_fields)
+
+
+def _in_file(text: str) -> str:
+    write(text)
+    return refused("mfprefect.toml")
+
+
+def test_text_that_is_no_toml_names_the_file_and_the_place() -> None:
+    message = _in_file("prefix = mf_")
+    assert str(Path("mfprefect.toml").resolve()) in message
+    assert "line 1" in message
+    Path("mfprefect.toml").write_bytes(b'prefix = "\xff"')
+    refused("not valid TOML")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("connect_timeout", -1, "greater than 0"),
+        ("connect_timeout", "soon", "valid number"),
+        ("heartbeat_seconds", 0, "greater than 0"),
+        ("retry_seconds", -0.5, "greater than or equal to 0"),
+        ("prefix", "MF-", r"match pattern '\^\[a-z\]"),
+        ("prefix", "a" * 17, "match pattern"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_would_do(name: str, value: Any, says: str) -> None:
+    assert f"{name} = {value!r}" in refused(f"wrong setting: {name} = .*{says}", **{name: value})
+
+
+def test_a_list_in_the_environment_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MFPREFECT_TRUSTED_TYPES", '["my.Scaler", "my.Model"]')
+    assert load_settings().trusted_types == ("my.Scaler", "my.Model")
+    monkeypatch.setenv("MFPREFECT_TRUSTED_TYPES", "my.Scaler")
+    refused('"trusted_types".*JSON')
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().prefix = "mf_"
+
+
+# Sources and references
+
+
+def test_sources_come_from_the_file_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    write('default_source = "crm"\n[sources.crm]\nurl = "sqlite:///crm.db"')
+    monkeypatch.setenv("MFPREFECT_SOURCES__WAREHOUSE__URL", "sqlite:///dwh.db")
+    found = load_settings()
+    urls = {name: source.url.get_secret_value() for name, source in found.sources.items()}
+    assert urls == {"crm": "sqlite:///crm.db", "warehouse": "sqlite:///dwh.db"}
+    assert found.default_source == "crm"
+
+
+def test_references_are_looked_up_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_USER", "ann")
+    monkeypatch.setenv("DB_PASSWORD", "${NOT_LOOKED_UP}")
+    write(
+        'url = "postgresql://${DB_USER}:${DB_PASSWORD}@host/db"\n'
+        'signing_key = "key of ${DB_USER}"\n'
+        '[sources.crm]\nurl = "mysql://${DB_USER}@host/crm"'
+    )
+    found = load_settings()
+    assert found.url.get_secret_value() == "postgresql://ann:${NOT_LOOKED_UP}@host/db"
+    assert found.sources["crm"].url.get_secret_value() == "mysql://ann@host/crm"
+    assert found.signing_key is not None
+    assert found.signing_key.get_secret_value() == "key of ann"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'url = "sqlite:///${NOT_SET}"',
+        'signing_key = "${NOT_SET}"',
+        '[sources.crm]\nurl = "sqlite:///${NOT_SET}"',
+    ],
+)
+def test_a_reference_to_nothing_names_the_variable(text: str) -> None:
+    write(text)
+    refused(r"refers to \$\{NOT_SET\}, which is not set; export NOT_SET")
+
+
+# Secrets
+
+
+def all_that_is_shown(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)) + repr(error)
+
+
+@given(SECRETS, CONNECT_URLS)
+def test_no_part_of_a_password_is_ever_shown(secret: str, url: str) -> None:
+    url = url.format(secret)
+    found = load_settings(url=url, sources={"crm": {"url": url}}, signing_key=secret)
+    shown = [repr(found), str(found), str(found.model_dump()), found.model_dump_json()]
+    try:
+        shown.append(repr(backend_for(found)))
+        with connect(url) as store:
+            shown += [repr(store), store.database.place]
+    except MfprefectError as exc:
+        shown.append(all_that_is_shown(exc))
+    assert not [text for text in shown if MARK in text]
+
+
+@given(
+    SECRETS,
+    st.sampled_from(
+        [
+            lambda secret: {"url": [secret]},
+            lambda secret: {"signing_key": {"key": secret}},
+            lambda secret: {"sources": secret},
+            lambda secret: {"sources": {"crm": secret}},
+            lambda secret: {"sources": {"crm": {"url": [secret]}}},
+            lambda secret: {"sources": {"crm": {"password": secret}}},
+            lambda secret: {"url": f"sqlite:///{secret}", "connect_timeout": -1},
+        ]
+    ),
+)
+def test_a_secret_in_the_wrong_place_is_not_shown(secret: str, wrong: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(**wrong(secret))
+    assert MARK not in all_that_is_shown(caught.value)
+
+
+@given(
+    SECRETS,
+    st.sampled_from(
+        ["url = {}", 'url = "{}', 'url = "{}"\nurl = "b"', '"{}" = ', "[sources]\ncrm = '{}'"]
+    ),
+)
+def test_a_secret_in_a_malformed_file_is_not_shown(secret: str, text: str) -> None:
+    write(text.format(secret))
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert MARK not in all_that_is_shown(caught.value)
+
+
+@given(SECRETS, st.sampled_from(["SOURCES", "SOURCES__CRM", "SOURCES__CRM__PASSWORD"]))
+def test_a_secret_in_a_malformed_variable_is_not_shown(secret: str, name: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(f"MFPREFECT_{name}", secret)
+        with pytest.raises(ConfigurationError) as caught:
+            load_settings()
+    assert MARK not in all_that_is_shown(caught.value)
+
+
+def test_a_password_with_an_at_sign_has_to_be_encoded() -> None:
+    with pytest.raises(ConfigurationError, match="special characters of the password percent-enc"):
+        connect("postgresql://ann:p@ss@host/db")
+    with connect("postgresql://ann:p%40ss@host/db") as store:
+        assert store.database.backend.url.password == "p@ss"
+
+
+# Documentation
+
+
+def test_every_field_is_explained_under_it() -> None:
+    tree = ast.parse(inspect.getsource(module))
+    kinds = [
+        n for n in tree.body if isinstance(n, ast.ClassDef) and n.name in ("Settings", "Source")
+    ]
+    explained = set()
+    for kind in kinds:
+        for field, below in zip(kind.body, kind.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                assert isinstance(below, ast.Expr), field.target.id
+                assert isinstance(below.value, ast.Constant), field.target.id
+                assert str(below.value.value).endswith("."), field.target.id
+                explained.add(field.target.id)
+        assert not isinstance(kind.body[-1], ast.AnnAssign)
+    assert explained == set(Settings.model_fields)
+
+
+def test_every_field_is_an_environment_variable() -> None:
+    examples = {
+        "url": "sqlite:///e.db",
+        "schema_name": "mf",
+        "prefix": "e_",
+        "connect_timeout": "7",
+        "retry_seconds": "7",
+        "heartbeat_seconds": "7",
+        "repository": os.curdir,
+        "trusted_types": '["a.B"]',
+        "signing_key": "k",
+        "sources": '{"crm": {"url": "sqlite:///c.db"}}',
+        "default_source": "crm",
+    }
+    assert set(examples) == set(Settings.model_fields)
+    defaults = load_settings()
+    for name, text in examples.items():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(f"MFPREFECT_{name.upper()}", text)
+            assert getattr(load_settings(), name) != getattr(defaults, name)

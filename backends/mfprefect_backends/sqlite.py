@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from typing import Any, ClassVar
 
+import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
@@ -17,6 +19,9 @@ from mfprefect.errors import DatabaseConflict, DatabaseError, DatabaseUnavailabl
 from mfprefect.schema import Double
 
 __all__ = ["SqliteBackend"]
+
+CHUNK_ROWS = 50_000
+ROWS_A_STATEMENT = 100
 
 
 @compiles(Double, "sqlite")
@@ -48,6 +53,25 @@ class SqliteBackend(Backend):
     def table_options(self, table: str) -> Mapping[str, Any]:
         """Keep scores in their key's order: 34 bytes a row instead of 57."""
         return {"sqlite_with_rowid": False} if table == "scores" else {}
+
+    def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
+        """Insert 100 rows a statement, which is twice as fast as one."""
+        preparer = connection.dialect.identifier_preparer
+        columns = ", ".join(preparer.quote(name) for name in rows.column_names)
+        one = f"({', '.join('?' * rows.num_columns)})"
+        for batch in rows.to_batches(max_chunksize=CHUNK_ROWS):
+            values = list(chain.from_iterable(zip(*(c.to_pylist() for c in batch), strict=True)))
+            width = ROWS_A_STATEMENT * rows.num_columns
+            whole = len(values) // width * width
+            for several, part in ((ROWS_A_STATEMENT, values[:whole]), (1, values[whole:])):
+                size = several * rows.num_columns
+                insert = (
+                    f"INSERT INTO {preparer.format_table(table)} ({columns}) "  # noqa: S608
+                    f"VALUES {', '.join([one] * several)}"
+                )
+                many = [tuple(part[i : i + size]) for i in range(0, len(part), size)]
+                if many:
+                    connection.exec_driver_sql(insert, many)
 
     def lock(self, connection: sa.Connection) -> AbstractContextManager[None]:
         """Need nothing: the write transaction has locked the file."""

@@ -6,7 +6,9 @@ import importlib.util
 import os
 import platform
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from importlib import metadata
+from io import StringIO
 from typing import Any
 
 from mfprefect import __version__
@@ -100,10 +102,11 @@ def prefect(_: str | None) -> Iterator[Finding]:
     # A check-up reports to nobody; Prefect would, and say so in the middle of the list.
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     try:
-        from prefect import __version__ as version
-        from prefect.settings import get_current_settings
+        with redirect_stderr(StringIO()):  # Prefect tells its own troubles there, values included
+            from prefect import __version__ as version
+            from prefect.settings import get_current_settings
 
-        api = get_current_settings().api
+            api = get_current_settings().api
     except Exception as exc:  # noqa: BLE001 - wrong settings of Prefect's, or half an installation
         text = f"Prefect cannot be imported: {type(exc).__name__}"
         yield Finding("prefect", "failed", text, "see what `prefect version` says")

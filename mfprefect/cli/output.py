@@ -228,9 +228,11 @@ def _folded(widths: list[int], columns: Sequence[Column], room: int) -> list[int
 
 def _aligned(cells: list[list[str]], columns: Sequence[Column]) -> None:
     widths = _widths(cells, columns)
+    lines = []
     for line in [[column.header for column in columns], *cells]:
         parts = []
         for text, room, column in zip(line, widths, columns, strict=True):
             pad = " " * (room - width(text))
             parts.append(pad + text if column.kind in RIGHT else text + pad)
-        click.echo(GAP.join(parts).rstrip())
+        lines.append(GAP.join(parts).rstrip())
+    click.echo("\n".join(lines))

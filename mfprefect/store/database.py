@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from mfprefect.backend import WRITE_OPTION, Backend, backend_for
+from mfprefect.backend import WRITE_OPTION, Backend, backend_for, parse_url
 from mfprefect.errors import DatabaseError, DatabaseUnavailable, IntegrityError
 from mfprefect.schema import Schema
 
@@ -176,7 +176,8 @@ class Database:
     @property
     def place(self) -> str:
         """What to call the database in a message: its URL without the password."""
-        return self.backend.url.set(query={}).render_as_string(hide_password=True)
+        url = parse_url(self.settings.url.get_secret_value())
+        return url.set(query={}).render_as_string(hide_password=True)
 
     def _without_secrets(self, text: str) -> str:
         password = self.backend.url.password

@@ -215,6 +215,12 @@ def test_without_a_database_the_error_comes_out_all_the_same(database: Path, how
     assert "file is not a database" in done.stderr
 
 
+def test_without_a_database_the_script_can_still_handle_its_error(database: Path) -> None:
+    attempt = textwrap.indent(in_block(GONE), "    ")
+    done = run(database, f"try:\n{attempt}\nexcept LookupError:\n    sys.exit(9)")
+    assert done.returncode == 9, done.stderr
+
+
 # The ending that an exception makes
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,11 @@ def test_a_model_gives_its_two_flows() -> None:
 def test_what_the_flows_need_is_asked_for(name: str) -> None:
     rest = {"model_id": "m", "entity_id": "e", "target": "t"}
     del rest[name]
+    bare: type[Model] = type("Bare", (Model,), rest)
     with pytest.raises(
         ConfigurationError, match=f'^Bare has no {name}; set it in the class: {name} = ".."'
     ):
-        type("Bare", (Model,), rest).flows()
+        bare.flows()
     with pytest.raises(ConfigurationError, match=f"^Variant has no {name}"):
         variant(**{name: None}).flows()
 
@@ -71,11 +73,12 @@ def test_parts_and_share_are_checked(changes: dict[str, Any]) -> None:
 
 def test_methods_that_are_not_written_are_named() -> None:
     model = Churn()
-    for name, call in {
+    calls: dict[str, Callable[[], Any]] = {
         "training_data": lambda: model.training_data(TODAY),
         "fit": lambda: model.fit(FEATURES, TARGET),
         "scoring_data": lambda: model.scoring_data(TODAY, 1),
-    }.items():
+    }
+    for name, call in calls.items():
         with pytest.raises(ConfigurationError, match=f"^Churn does not define {name}"):
             call()
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfprefect.errors import (
@@ -22,6 +22,8 @@ from mfprefect.errors import (
 )
 from mfprefect.reading import Read, Reader, frame_digest
 from mfprefect.settings import load_settings
+
+untimed = settings(deadline=None)
 
 CUSTOMERS = pd.DataFrame({"id": [1, 2, 3], "since": ["2024-01-01", "2025-06-30", "2026-11-23"]})
 BALANCES = [0.5, -1.25, 1e300]
@@ -249,6 +251,7 @@ def column(kind: str, cells: list[Any], name: str = "x") -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(cells, dtype=object if kind == "str" else kind)})
 
 
+@untimed
 @given(CELLS, st.data())
 def test_the_digest_is_of_the_content(cells: tuple[str, list[Any]], data: st.DataObject) -> None:
     kind, values = cells

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects.mysql.reserved_words import RESERVED_WORDS_MARIADB, RESERVED_WORDS_MYSQL
 from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS as RESERVED_WORDS_POSTGRES
@@ -15,6 +15,8 @@ from sqlalchemy.exc import StatementError
 
 from mfprefect.errors import InvalidValue
 from mfprefect.schema import VIEWS, Instant, Layout, Schema
+
+untimed = settings(deadline=None)
 
 TERADATA = Path(__file__).with_name("teradata_reserved_words.txt").read_text().splitlines()
 RESERVED = {
@@ -182,6 +184,7 @@ def store_and_read(value: dt.datetime | None) -> dt.datetime | None:
         engine.dispose()
 
 
+@untimed
 @given(
     st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2999, 1, 1)), st.integers(-14 * 60, 14 * 60)
 )

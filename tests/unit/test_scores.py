@@ -11,11 +11,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfprefect.errors import InvalidScores
 from mfprefect.scores import SCHEMA, batches, digest, joined, normalise
+
+untimed = settings(deadline=None)
 
 Rows = dict[str, tuple[float, str | None]]
 
@@ -68,11 +70,13 @@ def documented_digest(rows: Rows) -> str:
 # The digest
 
 
+@untimed
 @given(ROWS)
 def test_the_digest_is_the_documented_one(rows: Rows) -> None:
     assert digest(seen(arrow(rows))) == documented_digest(rows)
 
 
+@untimed
 @given(ROWS, st.randoms(use_true_random=False), st.integers(1, 5))
 def test_order_and_batches_do_not_matter(rows: Rows, random: Any, size: int) -> None:
     ids = list(rows)
@@ -85,6 +89,7 @@ def test_order_and_batches_do_not_matter(rows: Rows, random: Any, size: int) -> 
     assert digest(seen(chunked)) == digest(whole)
 
 
+@untimed
 @given(SOME_ROWS, st.data())
 def test_one_other_value_is_another_digest(rows: Rows, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(rows)))
@@ -232,6 +237,7 @@ def test_an_integer_score_that_is_no_double_is_refused() -> None:
         plain(frame(["a", "b"], [2**53 + 1, 1]))
 
 
+@untimed
 @given(SCORES)
 def test_a_score_survives_bit_for_bit(score: float) -> None:
     assert plain(frame(["a"], [score]))["score"][0].as_py().hex() == score.hex()
@@ -423,6 +429,7 @@ def test_other_things_are_no_scores(data: Any) -> None:
         list(batches(data))
 
 
+@untimed
 @given(SOME_ROWS)
 def test_an_entity_of_two_pieces_is_refused(rows: Rows) -> None:
     again = min(rows)

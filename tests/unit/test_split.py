@@ -6,11 +6,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle.split import is_test, split
+
+untimed = settings(deadline=None)
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 SHARES = st.floats(0.01, 0.99)
@@ -20,6 +22,7 @@ def fraction(text: str) -> float:
     return int(hashlib.sha256(text.encode()).hexdigest()[:16], 16) / 2**64
 
 
+@untimed
 @given(NAMES, SHARES)
 def test_an_entity_is_held_out_by_the_first_64_bits_of_its_digest(name: str, share: float) -> None:
     assert is_test(name, share) == (fraction(name) < share)
@@ -40,6 +43,7 @@ def test_an_integer_is_split_as_its_decimal_text(entity: object) -> None:
     assert is_test(entity, 0.3) == (fraction("5") < 0.3)
 
 
+@untimed
 @given(st.permutations(range(200)))
 def test_the_order_of_the_rows_does_not_matter(order: list[int]) -> None:
     learn, test = split(pd.DataFrame({"customer": order}), "customer", 0.3)

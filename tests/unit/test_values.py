@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfprefect import values
 from mfprefect.errors import InvalidValue
+
+untimed = settings(deadline=None)
 
 STORABLE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 SURROGATES = st.characters(categories=["Cs"])
@@ -41,17 +43,20 @@ def test_now_is_in_utc() -> None:
 # text and names
 
 
+@untimed
 @given(STORABLE)
 def test_text_comes_back_as_it_is(text: str) -> None:
     assert values.text(text, "it") == text
 
 
+@untimed
 @given(STORABLE, STORABLE)
 def test_text_with_a_nul_is_refused(before: str, after: str) -> None:
     with pytest.raises(InvalidValue, match=r"^the note .*NUL"):
         values.text(f"{before}\0{after}", "the note")
 
 
+@untimed
 @given(STORABLE, SURROGATES, STORABLE)
 def test_text_with_half_a_character_is_refused(before: str, half: str, after: str) -> None:
     with pytest.raises(InvalidValue, match=r"^the note .*not valid Unicode") as caught:
@@ -65,6 +70,7 @@ def test_what_is_no_text_is_refused_by_its_type(value: Any) -> None:
         values.text(value, "the note")
 
 
+@untimed
 @given(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), st.integers(1, 200))
 def test_a_name_is_measured_in_characters(character: str, length: int) -> None:
     assert values.name(character * length, "the name", length) == character * length
@@ -93,6 +99,7 @@ def test_a_choice_names_the_choices() -> None:
 # figures
 
 
+@untimed
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_float_survives_bit_for_bit(number: float) -> None:
     for given_as in (number, np.float64(number), np.array(number)):
@@ -159,12 +166,14 @@ def test_a_figure_that_is_there_is_checked() -> None:
 # dates
 
 
+@untimed
 @given(st.dates())
 def test_a_date_is_given_as_a_date_or_iso_text(day: dt.date) -> None:
     assert values.as_date(day, "as_of") == day
     assert values.as_date(day.isoformat(), "as_of") == day
 
 
+@untimed
 @given(st.datetimes(dt.datetime(2, 1, 1), dt.datetime(9998, 1, 1)), st.integers(-23 * 60, 23 * 60))
 def test_an_aware_datetime_gives_its_date_in_utc(local: dt.datetime, minutes: int) -> None:
     zone = dt.timezone(dt.timedelta(minutes=minutes))
@@ -173,6 +182,7 @@ def test_an_aware_datetime_gives_its_date_in_utc(local: dt.datetime, minutes: in
     assert type(found) is dt.date
 
 
+@untimed
 @given(st.datetimes())
 def test_a_naive_datetime_is_refused(local: dt.datetime) -> None:
     with pytest.raises(InvalidValue, match=r"as_of .* has no time zone; pass a date or an aware"):
@@ -205,11 +215,13 @@ def test_no_date_is_none() -> None:
 # JSON
 
 
+@untimed
 @given(JSON)
 def test_json_comes_back_the_same(value: Any) -> None:
     assert json.loads(values.json_text(value, "it")) == value
 
 
+@untimed
 @given(st.dictionaries(STORABLE, JSON), st.randoms())
 def test_equal_content_is_equal_text(content: dict[str, Any], random: Any) -> None:
     items = list(content.items())
@@ -218,6 +230,7 @@ def test_equal_content_is_equal_text(content: dict[str, Any], random: Any) -> No
         assert values.json_text(other, "it") == values.json_text(content, "it")
 
 
+@untimed
 @given(st.sets(STORABLE))
 def test_a_set_is_a_sorted_list(names: set[str]) -> None:
     assert json.loads(values.json_text(names, "it")) == sorted(names)
@@ -282,6 +295,7 @@ def test_json_that_holds_itself_is_refused() -> None:
         values.json_text(loop, "params")
 
 
+@untimed
 @given(STORABLE, SURROGATES)
 def test_json_that_no_database_could_store_is_refused(text: str, half: str) -> None:
     for value in (text + half, {text + half: 1}):

@@ -1,0 +1,79 @@
+"""Arrow tables as CSV, for the loaders that read it; text is quoted, NULL is not."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import csv
+
+__all__ = ["Encoded", "Pipe", "encoded"]
+
+CHUNK_ROWS = 20_000
+
+
+def encoded(rows: pa.Table, null: str) -> Iterator[bytes]:
+    """Yield a table as CSV without a header, in pieces that are small in memory."""
+    options = csv.WriteOptions(
+        include_header=False, batch_size=CHUNK_ROWS, quoting_style="needed", null_string=null
+    )
+    for start in range(0, rows.num_rows, CHUNK_ROWS):
+        sink = pa.BufferOutputStream()
+        csv.write_csv(rows.slice(start, CHUNK_ROWS), sink, options)
+        yield sink.getvalue().to_pybytes()
+
+
+class Encoded:
+    """A file to read from that encodes a table as it goes."""
+
+    def __init__(self, rows: pa.Table, null: str) -> None:
+        self._pieces = encoded(rows, null)
+        self._rest = b""
+
+    def read(self, size: int = -1) -> Any:
+        """Return at most `size` bytes, none at the end."""
+        if not self._rest:
+            self._rest = next(self._pieces, b"")
+        if size < 0:
+            size = len(self._rest)
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece
+
+
+class Pipe:
+    """A path from which another reader takes pieces, while a thread puts them in.
+
+    Leaving the block raises what went wrong with the pieces: the reader saw only an early end.
+    """
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._failure: BaseException | None = None
+        self._out, self._in = os.pipe()
+        self._thread = threading.Thread(target=self._fill, daemon=True)
+
+    @property
+    def path(self) -> str:
+        """Where to read from."""
+        return f"/dev/fd/{self._out}"
+
+    def __enter__(self) -> Pipe:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        os.close(self._out)  # a reader that gave up must not keep the thread waiting
+        self._thread.join()
+        if kind is None and self._failure is not None:
+            raise self._failure
+
+    def _fill(self) -> None:
+        try:
+            with os.fdopen(self._in, "wb") as file:
+                for piece in self._pieces:
+                    file.write(piece)
+        except BaseException as exc:  # noqa: BLE001 - raised again by whoever reads
+            self._failure = exc

@@ -1,0 +1,57 @@
+"""What is not documented fails here."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import requires
+from pathlib import Path
+
+import click
+
+from mfprefect.backend import backend_for, installed_backends
+from mfprefect.cli import main
+from mfprefect.schema import VIEWS
+from mfprefect.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+DATABASES = (ROOT / "docs" / "databases.md").read_text()
+
+
+def test_every_command_is_in_the_readme() -> None:
+    context = click.Context(main)
+    commands = set(main.list_commands(context))
+    table = README.split("## Commands")[1].split("\n## ")[0]
+    assert commands == set(re.findall(r"^\| `mfprefect (\w+)", table, re.MULTILINE))
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.*?) \|", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE
+    )
+    assert [name for name, _ in rows] == list(Settings.model_fields)
+    documented = dict(rows)
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, (int, float)):
+            assert documented[name] == f"{field.default:g}"
+
+
+def test_every_backend_and_view_is_documented() -> None:
+    ours = {"sqlite": "sqlite://", "postgres": "postgresql://h/d", "mysql": "mysql://h/d"}
+    names = {backend_for(load_settings(url=url)).name for url in ours.values()}
+    assert names == set(ours)
+    for name in [*ours, *VIEWS]:
+        assert f"| `{name}` |" in DATABASES
+    assert set(ours) | {"postgresql", "mariadb"} == set(installed_backends()) - {"toy"}
+
+
+def test_the_core_asks_for_no_driver() -> None:
+    core = [line for line in requires("mfprefect") or [] if "extra ==" not in line]
+    assert not [line for line in core if re.match(r"psycopg|pymysql|teradata|asyncpg", line)]
+    assert any(line.startswith("prefect") for line in core)
+
+
+def test_no_path_of_this_machine_and_no_registry_is_named() -> None:
+    pins = (ROOT / "constraints.txt").read_text()
+    for line in pins.splitlines():
+        assert re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line), line

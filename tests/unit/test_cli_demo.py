@@ -1,0 +1,106 @@
+"""`mfprefect demo`, for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import mfprefect
+from mfprefect.cli import cli
+from mfprefect.cli import demo as _  # noqa: F401 - the module, before its command is looked up
+
+BIN = Path(sys.executable).parent
+DEMO = sys.modules["mfprefect.cli.demo"]
+
+
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    # Prefect's own settings are the demo's business here.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    env["PATH"] = f"{BIN}{os.pathsep}{env['PATH']}"
+    return subprocess.run(
+        ["/bin/bash", "-c", command],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.timeout(240)
+def test_the_demo_runs_twice_and_what_it_proposes_runs(tmp_path: Path) -> None:
+    first = shell("mfprefect demo", tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "temporary server" in first.stderr
+    assert "Traceback" not in first.stderr
+    for section in ("Sessions", "auc", "matter most", "patient-000", "Try next"):
+        assert section in first.stdout
+    second = shell("mfprefect demo --json", tmp_path)
+    assert second.returncode == 0, second.stderr
+    facts = json.loads(second.stdout)
+    assert [row["purpose"] for row in facts["sessions"]] == ["score", "train"] * 2
+    assert {row["status"] for row in facts["sessions"]} == {"succeeded"}
+    assert facts["sessions"][0]["parent_session_id"] == facts["trained"]
+    assert next(m for m in facts["metrics"] if m["metric_name"] == "auc")["value"] > 0.95
+    assert len(facts["importance"]) == len(facts["scores"]) == 5
+    assert facts["next"][0] == f"export MFPREFECT_URL=sqlite:///{tmp_path}/.demo/mfprefect-demo.db"
+    assert any(command.startswith("mfprefect compare ") for command in facts["next"])
+    proposed = shell("set -e\n" + "\n".join(facts["next"]), tmp_path)
+    assert proposed.returncode == 0, proposed.stderr
+    assert len((tmp_path / "scores.csv").read_text().splitlines()) == 570
+    assert {path.name for path in tmp_path.iterdir()} == {".demo", "scores.csv"}
+    assert (tmp_path / ".demo" / "prefect").is_dir()
+
+
+FAILING = """
+import mfprefect
+
+def train():
+    with mfprefect.connect() as store:
+        store.add_model("breast_cancer")
+        with store.session("breast_cancer", purpose="train"):
+            raise RuntimeError("no patients today")
+"""
+
+
+def test_a_failed_flow_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "breast_cancer.py"
+    script.write_text(FAILING)
+    monkeypatch.setattr(DEMO, "_script", lambda: script)
+    monkeypatch.setattr(os, "environ", dict(os.environ))  # the demo sets variables
+    done = CliRunner().invoke(cli, ["demo", "--folder", str(tmp_path / "d")])
+    assert done.exit_code == 1
+    assert "failed: RuntimeError: no patients today" in done.stderr
+    assert "mfprefect show breast_cancer-" in done.stderr
+    assert done.stdout == ""
+
+
+def test_without_scikit_learn(tmp_path: Path) -> None:
+    code = (
+        "import importlib.util, sys\nfind = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda n, *a: None if n == 'sklearn' else find(n, *a)\n"
+        "sys.argv = ['mfprefect', 'demo']\nfrom mfprefect.cli import main\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "pip install 'mfprefect[sklearn]'" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_url_is_quoted_and_a_password_is_not_proposed() -> None:
+    plain, secret = "sqlite:////a b/x.db", "postgresql://me:s3cret@h/d"
+    with mfprefect.connect(plain) as store:
+        assert DEMO._export(store, plain) == "export MFPREFECT_URL='sqlite:////a b/x.db'"
+    with mfprefect.connect(secret) as store:
+        told = DEMO._export(store, secret)
+    assert told.startswith("# export MFPREFECT_URL: ")
+    assert "me:***@h/d" in told
+    assert "s3cret" not in told

@@ -1,0 +1,248 @@
+"""`mfprefect doctor` on every illness."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mfprefect
+from mfprefect.testing.servers import Server
+
+SCRIPT = Path(sys.executable).parent / "mfprefect"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with mfprefect.connect(url) as store:
+        store.create_schema()
+    return url
+
+
+def doctor(
+    folder: Path, *args: str, code: int, secret: str | None = None, **env: str
+) -> dict[str, dict[str, Any]]:
+    """Run the doctor twice, for people and for programs; return the worst finding by check."""
+    texts = []
+    for extra in ([], ["--json"]):
+        done = subprocess.run(
+            [SCRIPT, "doctor", *args, *extra],
+            cwd=folder,
+            env=os.environ | env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        assert done.stderr == ""
+        assert secret is None or secret not in done.stdout
+        texts.append(done.stdout)
+    findings = json.loads(texts[1])
+    told = [line for line in texts[0].splitlines() if not line.startswith(" ")]
+    assert [line.split("  ")[0] for line in told] == [f["status"] for f in findings]
+    order = ["ok", "warning", "failed"]
+    findings.sort(key=lambda finding: order.index(finding["status"]))
+    assert all(f["cure"] for f in findings if f["status"] == "failed")
+    return {finding["check"]: finding for finding in findings}
+
+
+def test_a_healthy_store(url: str, tmp_path: Path) -> None:
+    found = doctor(tmp_path, code=0, MFPREFECT_URL=url)
+    assert [found[c]["status"] for c in ("url", "database", "schema", "rights", "prefect")] == (
+        ["ok"] * 5
+    )
+    assert "from MFPREFECT_URL" in found["url"]["detail"]
+    assert mfprefect.__version__ in found["mfprefect"]["detail"]
+    assert "temporary server" in found["prefect api"]["detail"]
+    assert found["git"]["status"] == "warning"  # tmp_path is in no checkout
+    assert found["sources"]["detail"] == "none configured"
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        assert connection.execute("select count(*) from models").fetchone() == (0,)
+
+
+def test_where_settings_come_from(url: str, tmp_path: Path) -> None:
+    (tmp_path / "mfprefect.toml").write_text(
+        f'[profiles.prod]\nurl = "{url}"\n'
+        '[sources.crm]\nurl = "postgresql://u:s3cret@h/crm?password=s3cret"\n'
+        '[sources.bad]\nurl = "no url s3cret"\n'
+    )
+    found = doctor(tmp_path, code=1, secret="s3cret", MFPREFECT_PROFILE="prod")
+    assert "profile prod (from MFPREFECT_PROFILE)" in found["settings"]["detail"]
+    assert "mfprefect.toml, profile prod" in found["url"]["detail"]
+    assert "bad" in found["sources"]["detail"]
+    assert found["database"]["status"] == "ok"
+    given = doctor(tmp_path, "--url", url, code=1, MFPREFECT_PROFILE="prod")
+    assert "from --url" in given["url"]["detail"]
+
+
+def test_no_file_yet_and_none_is_made(tmp_path: Path) -> None:
+    found = doctor(tmp_path, code=1)
+    assert "default" in found["url"]["detail"]
+    assert "no file" in found["database"]["detail"]
+    assert found["database"]["cure"] == "mfprefect init"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_schema(tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "empty.db").close()
+    found = doctor(tmp_path, "--url", "sqlite:///empty.db", code=1)
+    assert "none found" in found["schema"]["detail"]
+    assert found["schema"]["cure"] == "mfprefect init"
+
+
+def test_a_schema_of_the_future(url: str, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        connection.execute("update mfprefect_version set version_num = '9999'")
+    found = doctor(tmp_path, "--url", url, code=1)
+    assert "9999" in found["schema"]["detail"]
+    assert "upgrade mfprefect" in found["schema"]["cure"]
+
+
+def test_not_a_database(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_text("this is no database, although it is long enough" * 100)
+    found = doctor(tmp_path, "--url", "sqlite:///x.db", code=1)
+    assert "not a database" in found["database"]["detail"]
+
+
+def test_no_right_to_write(url: str, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        connection.execute(
+            "create trigger no before insert on models begin select raise(abort, 'read only'); end"
+        )
+    found = doctor(tmp_path, "--url", url, code=1)
+    assert "read only" in found["rights"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("url", "check", "text"),
+    [
+        ("postgresql://me:s3cret@127.0.0.1:1/x", "database", "Connection refused"),
+        ("mysql://me:s3cret@127.0.0.1:1/x", "database", "refused"),
+        ("postgresql://me:s3cret@nowhere.invalid/x", "database", "nowhere.invalid"),
+        ("mysql://me:s3cret@127.0.0.1", "database", "names the database"),
+        ("oracle://me:s3cret@127.0.0.1/x", "database", "no backend for 'oracle'"),
+        ("s3cret", "url", "malformed"),
+        ("postgresql://me:s3cret@x:port/d", "url", "malformed"),
+        ("postgresql://me:${S3CRET}@x/d", "url", "S3CRET"),
+    ],
+)
+def test_urls_that_do_not_work(tmp_path: Path, url: str, check: str, text: str) -> None:
+    found = doctor(tmp_path, code=1, secret="s3cret", MFPREFECT_URL=url)
+    assert found[check]["status"] == found["database"]["status"] == "failed"
+    assert text in found[check]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "env", "text"),
+    [
+        ("url = ", {}, "not valid TOML"),
+        ("colour = 'red'", {}, "unknown setting 'colour'"),
+        ("retry_seconds = 'soon'", {}, "retry_seconds"),
+        ("", {"MFPREFECT_PROFILE": "prod"}, "unknown profile 'prod'"),
+        ("", {"MFPREFECT_CONFIG": "gone.toml"}, "gone.toml"),
+        ("", {"MFPREFECT_RETRY_SECONDS": "soon"}, "retry_seconds"),
+        ("", {"MFPREFECT_SOURCES": "{"}, "sources"),
+    ],
+)
+def test_settings_that_are_wrong(
+    tmp_path: Path, content: str, env: dict[str, str], text: str
+) -> None:
+    (tmp_path / "mfprefect.toml").write_text(content)
+    found = doctor(tmp_path, code=1, **env)
+    failed = [f["detail"] for f in found.values() if f["status"] == "failed"]
+    assert any(text in detail for detail in failed)
+    assert found["prefect"]["status"] == "ok"  # it went on to the end
+
+
+class _Api(http.server.BaseHTTPRequestHandler):
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"true")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def api() -> Iterator[Any]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Api", (_Api,), {})) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "cure"), [(200, "ok", ""), (401, "failed", "PREFECT_API_KEY")]
+)
+def test_prefects_api(
+    url: str, tmp_path: Path, api: Any, status: int, verdict: str, cure: str
+) -> None:
+    api.RequestHandlerClass.status = status
+    address = f"http://me:s3cret@127.0.0.1:{api.server_address[1]}/api"
+    code = 0 if verdict == "ok" else 1
+    found = doctor(tmp_path, "--url", url, code=code, secret="s3cret", PREFECT_API_URL=address)
+    assert found["prefect api"]["status"] == verdict
+    assert cure in found["prefect api"]["cure"]
+
+
+def test_prefects_api_that_is_away(url: str, tmp_path: Path) -> None:
+    env = {"PREFECT_API_URL": "http://127.0.0.1:1/api"}
+    found = doctor(tmp_path, "--url", url, code=1, **env)
+    assert "ConnectError" in found["prefect api"]["detail"]
+    assert "prefect server start" in found["prefect api"]["cure"]
+
+
+def test_prefects_settings_that_are_wrong(url: str, tmp_path: Path) -> None:
+    env = {"PREFECT_SERVER_API_PORT": "s3cret"}
+    found = doctor(tmp_path, "--url", url, code=1, secret="s3cret", **env)
+    assert found["prefect"]["status"] == "failed"
+
+
+def test_the_checkout(url: str, tmp_path: Path) -> None:
+    def git(*args: str) -> None:
+        who = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
+        subprocess.run(["/usr/bin/env", "git", *who, *args], cwd=tmp_path, check=True)
+
+    (tmp_path / ".gitignore").write_text("store.db*\n")
+    git("init", "-q", "-b", "main")
+    git("remote", "add", "origin", "https://me:s3cret@example.org/team/models.git")
+    git("add", ".gitignore")
+    git("commit", "-q", "-m", "first")
+    clean = doctor(tmp_path, "--url", url, code=0, secret="s3cret")["git"]
+    assert clean["status"] == "ok"
+    assert "example.org/team/models.git" in clean["detail"]
+    (tmp_path / "model.py").write_text("")
+    dirty = doctor(tmp_path, "--url", url, code=0, secret="s3cret")["git"]
+    assert dirty["status"] == "warning"
+    assert "not committed" in dirty["detail"]
+
+
+def test_servers(database_server: Server, tmp_path: Path) -> None:
+    url = database_server.new_database()
+    missing = doctor(tmp_path, code=1, MFPREFECT_URL=url)
+    assert missing["database"]["status"] == "ok"
+    assert missing["schema"]["cure"] == "mfprefect init"
+    with mfprefect.connect(url) as store:
+        store.create_schema()
+        wrong = store.database.backend.url.set(password="wr0ng-pw", username="nobody-here")
+        healthy = doctor(tmp_path, code=0, MFPREFECT_URL=url)
+        assert healthy["rights"]["status"] == "ok"
+        assert store.models().empty
+    shown = wrong.render_as_string(hide_password=False)
+    ill = doctor(tmp_path, code=1, secret="wr0ng-pw", MFPREFECT_URL=shown)
+    assert ill["database"]["status"] == "failed"
+    database_server.drop_database(url)

@@ -1,0 +1,289 @@
+"""Commands that show what sessions produced."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet
+import pytest
+from click.testing import CliRunner, Result
+
+import mfprefect
+from mfprefect.cli import cli
+
+NUMBERS = [0.1, -0.0, 5e-324, 1e300, 1 / 3, 0.5, 1.0]
+SCORES = {
+    "entity_id": ["007", "a", "b\nnew line", 'c"quote', "d,comma", "z ", "é漢😀"],
+    "score": NUMBERS,
+    "score_class": ["", None, "NA", "null", "x ", "a\r\nb", '"'],
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> mfprefect.Store:
+    store = mfprefect.connect(f"sqlite:///{tmp_path / 'store.db'}")
+    store.create_schema()
+    return store
+
+
+@pytest.fixture
+def run(store: mfprefect.Store) -> Any:
+    url = store.database.settings.url.get_secret_value()
+
+    def run(*args: str, code: int = 0) -> Result:
+        done = CliRunner().invoke(cli, args, env={"MFPREFECT_URL": url})
+        assert done.exit_code == code, done.output
+        return done
+
+    return run
+
+
+def ok(_: pd.DataFrame) -> bool:
+    return True
+
+
+def wrong(_: pd.DataFrame) -> bool:
+    return False
+
+
+@pytest.fixture
+def trained(store: mfprefect.Store) -> str:
+    store.add_model("churn", "who leaves", entity_type="customer")
+    with store.session("churn", "train", params={"depth": 3, "note": None}) as session:
+        frame = pd.DataFrame({"age": [20, 30, 40], "income": [1.0, None, 3.0]})
+        session.log_input("crm.customer", query="select 1", rows=3, columns={"age": "int"})
+        session.log_checks(frame, [ok])
+        session.log_input_summary(frame)
+        session.log_metrics({"auc": 0.75, "gini": 0.5})
+        session.log_metrics({"auc": 0.7}, segment="region=north")
+        session.log_metadata({"tool": "R"}, group="made")
+        figures = pd.DataFrame(
+            {"variable": [f"v{n:02d}" for n in range(12)], "importance": range(12)}
+        )
+        session.log_variable_importance(figures, "permutation")
+        session.save_model(b"12345")
+    return str(session.session_id)
+
+
+@pytest.fixture
+def scored(store: mfprefect.Store, trained: str) -> str:
+    with store.session("churn", "score", parent=trained, params={"depth": 4}) as session:
+        session.log_metrics({"auc": 0.8, "ks": 0.6})
+        session.write_scores(pd.DataFrame(SCORES), "entity_id", score_class="score_class")
+    return str(session.session_id)
+
+
+def test_nothing_yet(run: Any) -> None:
+    for command in ("models", "sessions"):
+        done = run(command)
+        assert done.stdout == ""
+        assert "yet" in done.stderr
+        assert json.loads(run(command, "--json").stdout) == []
+    assert "'latest'" in run("show", "latest", code=1).stderr
+
+
+def test_models(run: Any, scored: str) -> None:
+    header, row = run("models").stdout.splitlines()
+    assert header.split() == [
+        "model", "description", "entity", "owner", "sessions", "last", "session", "(UTC)",
+    ]  # fmt: skip
+    assert "who leaves" in row
+    (model,) = json.loads(run("models", "--json").stdout)
+    assert model["model_id"] == "churn"
+    assert model["sessions"] == 2
+    assert model["last_started_at"].endswith("+00:00")
+
+
+def test_sessions(run: Any, store: mfprefect.Store, trained: str, scored: str) -> None:
+    store.add_model("other")
+    with pytest.raises(RuntimeError), store.session("other"):
+        raise RuntimeError("no luck")
+    lines = run("sessions").stdout.splitlines()
+    assert [line.split()[0] for line in lines[2:]] == [scored, trained]
+    assert lines[0].split() == [
+        "session", "model", "purpose", "status", "try", "started", "(UTC)", "took", "commit",
+    ]  # fmt: skip
+    failed = json.loads(run("sessions", "--status", "failed", "--json").stdout)
+    assert [row["model_id"] for row in failed] == ["other"]
+    assert failed[0]["failure_kind"] == "RuntimeError"
+    started = dt.datetime.fromisoformat(failed[0]["started_at"])
+    assert started.utcoffset() == dt.timedelta(0)
+    assert failed[0]["as_of"] is None
+    mine = json.loads(run("sessions", "churn", "--json").stdout)
+    assert [row["session_id"] for row in mine] == [scored, trained]
+    assert mine[1]["params"] == {"depth": 3, "note": None}
+    one = run("sessions", "churn", "--limit", "1")
+    assert trained not in one.stdout
+    assert "--limit shows more" in one.stderr
+    assert "unknown model 'nobody'; registered models: churn, other" in (
+        run("sessions", "nobody", code=1).stderr
+    )
+    assert run("sessions", "--status", "odd", code=2)
+
+
+def test_show_a_training(run: Any, trained: str) -> None:
+    text = run("show", trained).stdout
+    sections = [line for line in text.splitlines() if line and not line.startswith(" ")]
+    for title in ("Session", "Environment", "Parameters", "Inputs", "Checks", "Metadata"):
+        assert any(line.startswith(title) for line in sections), title
+    assert "Variable importance: the top 10" in text
+    assert "v02" in text
+    assert "v01" not in text
+    assert "region=north" in text
+    assert "Scores" not in text
+    facts = json.loads(run("show", trained, "--json").stdout)
+    assert facts["session"]["session_id"] == trained
+    assert facts["session"]["params"] == {"depth": 3, "note": None}
+    assert facts["inputs"][0]["columns"] == {"age": "int"}
+    assert facts["inputs"][0]["rows"] == 3
+    assert len(facts["importance"]) == 12
+    assert facts["importance"][0]["coefficient"] is None
+    assert {m["segment"]: m["value"] for m in facts["metrics"] if m["metric_name"] == "auc"} == {
+        "": 0.75, "region=north": 0.7,
+    }  # fmt: skip
+    assert facts["artifacts"][0]["bytes"] == 5
+    assert facts["scores"] == {"rows": 0, "parts": 0, "published": False}
+
+
+def test_show_a_scoring_and_its_names(run: Any, trained: str, scored: str) -> None:
+    for name in (scored, "latest", "latest:churn"):
+        text = run("show", name).stdout
+        assert f"Session {scored}" in text
+        assert trained in text  # whose model it used
+        assert "Artifacts" not in text
+    assert json.loads(run("show", "latest", "--json").stdout)["scores"]["rows"] == 7
+
+
+def test_failed_checks_come_first(run: Any, store: mfprefect.Store) -> None:
+    store.add_model("m")
+    with pytest.raises(mfprefect.ChecksFailed), store.session("m") as session:
+        session.log_checks(pd.DataFrame({"a": [1]}), [ok, wrong])
+    text = run("show", "latest").stdout
+    assert "Checks: 1 passed, 1 not" in text
+    checks = text[text.index("Checks: ") :]
+    assert checks.index("failed  ") < checks.index("ok  ")
+    assert "ChecksFailed: 1 of 2" in text
+    assert json.loads(run("show", "latest", "--json").stdout)["checks"][0]["passed"] is False
+
+
+def test_an_unknown_session_names_the_near_ones(run: Any, trained: str) -> None:
+    error = run("show", trained[:-1], code=1).stderr
+    assert f"unknown session {trained[:-1]!r}" in error
+    assert f"Did you mean {trained}?" in error
+    assert "Did you mean" not in run("show", "zzz", code=1).stderr
+    assert "unknown model 'x'" in run("show", "latest:x", code=1).stderr
+
+
+def test_compare(run: Any, trained: str, scored: str) -> None:
+    facts = json.loads(run("compare", trained, scored, "--json").stdout)
+    assert (facts["a"], facts["b"]) == (trained, scored)
+    metrics = {(m["metric_name"], m["segment"]): m for m in facts["metrics"]}
+    auc = metrics["auc", ""]
+    assert (auc["a"], auc["b"], auc["only_in"]) == (0.75, 0.8, None)
+    assert auc["difference"] == pytest.approx(0.05)
+    assert metrics["gini", ""]["only_in"] == "a"
+    assert metrics["ks", ""] == {
+        "metric_name": "ks", "segment": "", "a": None, "b": 0.6, "difference": None, "only_in": "b",
+    }  # fmt: skip
+    assert {p["name"]: (p["changed"], p["only_in"]) for p in facts["params"]} == {
+        "depth": (True, None), "note": (True, "a"),
+    }  # fmt: skip
+    assert len(facts["importance"]) == 12
+    lines = run("compare", trained, scored).stdout.splitlines()
+    assert any(line.split() == ["auc", "-", "0.75", "0.8", "+0.05"] for line in lines)
+    assert any(line.split()[:2] == ["gini", "-"] and "only in A" in line for line in lines)
+    assert any(line.split() == ["depth", "3", "4", "changed"] for line in lines)
+    assert any(line.split()[:2] == ["note", "null"] for line in lines)
+
+
+def test_compare_warns_of_different_models(run: Any, store: mfprefect.Store, trained: str) -> None:
+    store.add_model("other")
+    with store.session("other"):
+        pass
+    assert "different models" in run("compare", trained, "latest").stderr
+
+
+def test_scores_are_printed(run: Any, scored: str) -> None:
+    done = run("scores", "latest", "--limit", "2")
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["entity", "score", "class"], ["007", "0.1", "-"], ["a", "0", "-"],
+    ]  # fmt: skip
+    assert "2 of 7 scores" in done.stderr
+    rows = json.loads(run("scores", scored, "--json").stdout)
+    assert [row["score_class"] for row in rows] == SCORES["score_class"]
+    assert [row["entity_id"] for row in rows] == SCORES["entity_id"]
+    assert [row["score"].hex() for row in rows] == [s.hex() for s in NUMBERS]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_scores_survive_a_file_exactly(
+    run: Any, store: mfprefect.Store, scored: str, tmp_path: Path, ending: str
+) -> None:
+    file = tmp_path / f"scores.{ending}"
+    done = run("scores", scored, "--to", str(file))
+    assert "7 scores" in done.stderr
+    assert done.stdout == ""
+    with store.session("churn", "score") as session:
+        id_ = session.session_id
+        session.leave_open()
+        names = ("--entity-id", "entity_id", "--score", "score", "--score-class", "score_class")
+        run("session", "log", id_, "--scores", str(file), *names)
+    again = json.loads(run("scores", id_, "--json").stdout)
+    assert again == json.loads(run("scores", scored, "--json").stdout)
+    assert [row["score_class"] for row in again] == SCORES["score_class"]
+    assert [row["score"].hex() for row in again] == [s.hex() for s in NUMBERS]
+
+
+def test_other_programs_read_the_files(run: Any, scored: str, tmp_path: Path) -> None:
+    run("scores", scored, "--to", str(tmp_path / "s.parquet"))
+    table = pyarrow.parquet.read_table(tmp_path / "s.parquet")
+    assert table.to_pydict() == SCORES
+    run("scores", scored, "--to", str(tmp_path / "s.csv"), "--limit", "2")
+    frame = pd.read_csv(tmp_path / "s.csv", dtype={"entity_id": str})
+    assert frame["entity_id"].tolist() == ["007", "a"]
+
+
+def test_files_are_not_overwritten_and_not_left_half(
+    run: Any, scored: str, trained: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    file = folder / "s.csv"
+    file.write_text("mine")
+    assert "--force" in run("scores", scored, "--to", str(file), code=1).stderr
+    assert file.read_text() == "mine"
+    run("scores", scored, "--to", str(file), "--force")
+    assert file.read_text().startswith('"entity_id"')
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o666 & ~mask
+    assert "wrote no scores" in run("scores", trained, "--to", str(folder / "n.csv"), code=1).stderr
+    assert ".csv or .parquet" in run("scores", scored, "--to", "s.txt", code=2).stderr
+    assert "no folder" in run("scores", scored, "--to", str(folder / "x/s.csv"), code=1).stderr
+    assert [path.name for path in folder.iterdir()] == ["s.csv"]
+
+
+def test_scores_that_are_not_published(run: Any, store: mfprefect.Store, trained: str) -> None:
+    with pytest.raises(RuntimeError), store.session("churn", "score") as session:
+        session.write_scores(pd.DataFrame(SCORES), "entity_id")
+        raise RuntimeError
+    error = run("scores", "latest", code=1).stderr
+    assert "are not published: it is failed" in error
+
+
+def test_threshold(run: Any, trained: str) -> None:
+    run("threshold", "churn", "0.25")
+    rows = json.loads(run("threshold", "churn", "0.1", "--kind", "population", "--json").stdout)
+    assert [(row["value"], row["kind"]) for row in rows] == [
+        (0.1, "population"), (0.25, "probability"),
+    ]  # fmt: skip
+    assert "outside 0 to 1" in run("threshold", "churn", "7", code=1).stderr
+    assert "unknown model 'nobody'" in run("threshold", "nobody", "0.5", code=1).stderr
+    assert run("threshold", "churn", "high", code=2)
+    assert run("threshold", "churn", "nan", code=1)

@@ -79,6 +79,10 @@ class Backend(ABC):
         """Return the dialect options of a table. Override for engines, charsets, partitions."""
         return {}
 
+    def exists(self) -> bool:
+        """Return whether there is a database to read. Override where connecting makes one."""
+        return True
+
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
         """Insert the rows of an Arrow table whose columns are named as the database's are.
 
@@ -114,8 +118,11 @@ class Backend(ABC):
 
     def create_engine(self) -> sa.Engine:
         """Return a new engine; nothing is connected yet."""
-        # Parameters are people's data: they have no place in an error text.
-        engine = sa.create_engine(self.url, hide_parameters=True, **self.engine_options())
+        try:
+            # Parameters are people's data: they have no place in an error text.
+            engine = sa.create_engine(self.url, hide_parameters=True, **self.engine_options())
+        except ArgumentError as exc:  # what the dialect itself finds wrong with the URL
+            raise ConfigurationError(f"the database URL is wrong: {exc}") from exc
         self.configure(engine)
         return engine
 

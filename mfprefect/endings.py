@@ -17,7 +17,7 @@ from mfprefect.store.sessions import Ending
 if TYPE_CHECKING:
     from mfprefect.session import Session
 
-__all__ = ["Terminated", "ending_for", "unwatch", "watch"]
+__all__ = ["NeverClosed", "Terminated", "ending_for", "unwatch", "watch"]
 
 log = logging.getLogger(__name__)
 MAX_TEXT = 20_000
@@ -27,8 +27,8 @@ class Terminated(SystemExit):
     """SIGTERM, raised in the main thread so that sessions can end before the process does."""
 
 
-class _NeverClosed(Exception):
-    pass
+class NeverClosed(Exception):
+    """The process ended without closing the session."""
 
 
 def ending_for(error: BaseException) -> Ending:
@@ -41,13 +41,20 @@ def ending_for(error: BaseException) -> Ending:
     name = kind.__qualname__
     if kind.__module__ not in ("builtins", "mfprefect.errors", __name__):
         name = f"{kind.__module__}.{name}"
-    text = str(error).replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+    text = _text(error).replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
     if isinstance(error, Terminated):
         return Ending("cancelled", "SIGTERM", "the process was told to end")
     failed = isinstance(error, Exception) or (
         isinstance(error, SystemExit) and error.code not in (None, 0)
     )
     return Ending("failed" if failed else "cancelled", name[-255:], text[:MAX_TEXT])
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - somebody else's __str__; the run's end must be told
+        return f"<{type(error).__name__} that cannot be shown>"
 
 
 _open: dict[int, Session] = {}
@@ -103,7 +110,7 @@ def _at_exit(owner: int) -> None:
         if error is None and _terminated:
             error = Terminated(128 + signal.SIGTERM)
         if error is None:
-            error = _NeverClosed(
+            error = NeverClosed(
                 "the process ended without closing the session: use `with`, or session.close()"
             )
         try:

@@ -102,8 +102,8 @@ class Reader:
         if isinstance(what, str):
             where = self._source_name(source)
             return self._read_sql(what, where, params), where, what
-        if isinstance(what, Iterable):
-            pieces = [self._load(piece, source, name, params)[0] for piece in what]
+        if isinstance(what, Iterable) and not isinstance(what, (Mapping, bytes)):
+            pieces = [self._load(_piece(piece), source, name, params)[0] for piece in what]
             return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(), name, None
         raise InvalidValue(
             f"cannot read a {type(what).__name__}; give SQL text, a path, a frame, "
@@ -166,6 +166,14 @@ def _classify(backend: Backend | None, error: BaseException | None) -> type[Data
         return backend.classify(error)
     # A database that we keep no sessions in: only a broken connection is surely transient.
     return DatabaseUnavailable if error.connection_invalidated else DatabaseError
+
+
+def _piece(piece: Any) -> Any:
+    if isinstance(piece, str):
+        raise InvalidValue(
+            f"a batch cannot be the text {piece[:60]!r}; an iterable holds frames or Arrow batches."
+        )
+    return piece
 
 
 def _is_path(text: str) -> bool:

@@ -160,7 +160,10 @@ def read_config(path: Path, profile: str | None) -> dict[str, Any]:
             f"unknown profile {profile!r} in {path}; its profiles: {names}. "
             f"Set {PREFIX}PROFILE to one of them, or unset it."
         )
-    return {**values, **profiles.get(profile, {})}
+    chosen = dict(profiles.get(profile, {}))
+    if isinstance(values.get("sources"), dict) and isinstance(chosen.get("sources"), dict):
+        chosen["sources"] = {**values["sources"], **chosen["sources"]}
+    return {**values, **chosen}
 
 
 def load_settings(**arguments: Any) -> Settings:

@@ -88,7 +88,10 @@ def as_date(value: Any, what: str) -> dt.date | None:
     if isinstance(value, dt.datetime):
         if value.tzinfo is None:
             raise InvalidValue(f"{what} {value!r} has no time zone; pass a date or an aware one.")
-        return value.astimezone(dt.UTC).date()
+        try:
+            return value.astimezone(dt.UTC).date()
+        except OverflowError as exc:
+            raise InvalidValue(f"{what} {value!r} is out of range in UTC.") from exc
     if isinstance(value, dt.date):
         return value
     raise InvalidValue(f"{what} must be a date, not {value!r} ({type(value).__name__}).")

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from mfprefect.testing.servers import Server, server_for
@@ -37,6 +38,9 @@ def _isolate() -> None:
         PREFECT_LOGGING_LEVEL="WARNING",
     )
 
+
+hypothesis.settings.register_profile("mfprefect", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("mfprefect")
 
 _isolate()  # Prefect reads its settings when it is imported, which test modules do after this
 

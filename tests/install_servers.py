@@ -140,7 +140,7 @@ def run(
 ) -> str:
     """Run a command and return what it printed; a failure carries the end of its output."""
     env = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", **(environ or {})}
-    done = subprocess.run(  # noqa: S603 - fixed programs
+    done = subprocess.run(
         command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     if done.returncode != 0:

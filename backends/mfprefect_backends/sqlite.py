@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -53,6 +54,13 @@ class SqliteBackend(Backend):
     def table_options(self, table: str) -> Mapping[str, Any]:
         """Keep scores in their key's order: 34 bytes a row instead of 57."""
         return {"sqlite_with_rowid": False} if table == "scores" else {}
+
+    def exists(self) -> bool:
+        """Return whether the file is there: connecting to a missing one would make it, empty."""
+        path = self.url.database
+        if path in (None, "", ":memory:") or str(path).startswith("file:"):
+            return True
+        return Path(str(path)).exists()
 
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
         """Insert 100 rows a statement, which is twice as fast as one."""

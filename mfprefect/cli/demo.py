@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -155,7 +156,7 @@ def _explain(out: Output, store: Store, before: set[str], exc: Exception) -> Non
                 f"{row['failure_text']}"
             )
             out.note(f"{_export(store, os.environ['MFPREFECT_URL'])}")
-            out.note(f"mfprefect show {shlex.quote(row['session_id'])}")
+            out.note(f"{_program()} show {shlex.quote(row['session_id'])}")
 
 
 def _facts(store: Store, trained: str, scored: str, url: str) -> dict[str, Any]:
@@ -194,16 +195,25 @@ def _export(store: Store, url: str) -> str:
 
 def _next(store: Store, url: str, trained: str, trainings: list[str]) -> list[str]:
     others = [name for name in trainings if name != trained]
-    compare = [f"mfprefect compare {others[0]} {trained}"] if others else []
-    return [
-        _export(store, url),
-        "mfprefect sessions",
-        f"mfprefect show {trained}",
+    compare = [f"compare {others[0]} {trained}"] if others else []
+    commands = [
+        "sessions",
+        f"show {trained}",
         *compare,
-        f"mfprefect scores latest:{MODEL} --limit 10",
-        f"mfprefect scores latest:{MODEL} --to scores.csv --force",
-        "mfprefect doctor",
+        f"scores latest:{MODEL} --limit 10",
+        f"scores latest:{MODEL} --to scores.csv --force",
+        "doctor",
     ]
+    return [_export(store, url), *(f"{_program()} {command}" for command in commands)]
+
+
+def _program() -> str:
+    """Return what to type: the name where the shell finds it, else the path."""
+    found = shutil.which("mfprefect")
+    here = Path(sys.argv[0])
+    if here.name != "mfprefect" or (found and Path(found).resolve() == here.resolve()):
+        return "mfprefect"
+    return shlex.quote(os.path.relpath(here))
 
 
 def _write(out: Output, facts: dict[str, Any]) -> None:

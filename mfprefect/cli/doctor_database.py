@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfprefect.cli.findings import Finding, masked, settings_for
@@ -46,8 +45,8 @@ def database(url: str | None) -> Iterator[Finding]:
 
 
 def _connected(db: Database) -> Iterator[Finding]:
-    if (missing := _missing_file(db)) is not None:
-        yield Finding("database", "failed", f"there is no file {missing}", "mfprefect init")
+    if not db.backend.exists():
+        yield Finding("database", "failed", f"there is no file for {db.place}", "mfprefect init")
         return
     try:
         version = db.look(lambda connection: connection.dialect.server_version_info)
@@ -57,16 +56,6 @@ def _connected(db: Database) -> Iterator[Finding]:
     number = ".".join(map(str, version or ()))
     yield Finding("database", "ok", f"{db.place} answers: {db.engine.dialect.name} {number}")
     yield from _schema(db)
-
-
-def _missing_file(db: Database) -> str | None:
-    """Return the path of a database file that is not there: connecting would create it, empty."""
-    url = db.backend.url
-    embedded = url.host is None and db.engine.dialect.name == "sqlite"
-    if not embedded or url.database in (None, "", ":memory:") or "mode" in url.query:
-        return None
-    path = str(url.database)
-    return None if path.startswith("file:") or Path(path).exists() else path
 
 
 def _cure(exc: MfprefectError) -> str:

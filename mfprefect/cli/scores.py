@@ -76,10 +76,9 @@ def _check_target(to: Path, force: bool) -> None:
 
 def _published_rows(store: Store, row: dict[str, Any]) -> int:
     from mfprefect.cli.formats import records
-    from mfprefect.store import results
 
     name = row["session_id"]
-    parts = records(results.of_sessions(store.database, "score_parts", [name]))
+    parts = records(store.score_parts(name))
     if not parts:
         raise InvalidValue(f"session {name!r} wrote no scores; it is a {row['purpose']} session.")
     if row["published_at"] is None:

@@ -80,12 +80,11 @@ def show(out: Output, url: str | None, session: str) -> None:
 def gather(store: Store, row: dict[str, Any]) -> dict[str, Any]:
     """Return all that the store keeps of a session, but for curves and single scores."""
     from mfprefect.cli.formats import records
-    from mfprefect.store import results
 
     name = row["session_id"]
     own = ("session_id", "session_no")
     checks = records(store.checks(name), *own)
-    parts = records(results.of_sessions(store.database, "score_parts", [name]))
+    parts = records(store.score_parts(name))
     return {
         "session": row,
         "environment": store.environment(name),

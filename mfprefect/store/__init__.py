@@ -278,6 +278,10 @@ class Store:
         """Return a session's scores: entity_id, score, score_class; none before publication."""
         return scores.scores_frame(self._db, session_id)
 
+    def score_parts(self, *session_ids: str) -> pd.DataFrame:
+        """Return which parts of scores are written: part_no, rows, digest, written_at."""
+        return results.of_sessions(self._db, "score_parts", session_ids)
+
     def iter_scores(self, session_id: str) -> Iterator[pa.RecordBatch]:
         """Yield a session's scores as Arrow batches, in the order of their entity ids."""
         return scores.iter_scores(self._db, session_id)

@@ -32,6 +32,8 @@ def expected_revision() -> str:
 
 def found_revision(db: Database) -> str | None:
     """Return the revision of the database's schema, None where there is none."""
+    if not db.backend.exists():
+        return None
     return db.look(lambda connection: _revision(db, connection))
 
 

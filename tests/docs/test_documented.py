@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from mfprefect.backend import backend_for, installed_backends
-from mfprefect.cli import main
+from mfprefect.cli import cli
 from mfprefect.schema import VIEWS
 from mfprefect.settings import Settings, load_settings
 
@@ -19,8 +19,8 @@ DATABASES = (ROOT / "docs" / "databases.md").read_text()
 
 
 def test_every_command_is_in_the_readme() -> None:
-    context = click.Context(main)
-    commands = set(main.list_commands(context))
+    context = click.Context(cli)
+    commands = set(cli.list_commands(context))
     table = README.split("## Commands")[1].split("\n## ")[0]
     assert commands == set(re.findall(r"^\| `mfprefect (\w+)", table, re.MULTILINE))
 

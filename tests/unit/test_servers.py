@@ -94,7 +94,7 @@ def test_refuses_to_drop_what_it_did_not_create(database_server: Server) -> None
 
 def test_wrong_password_and_unknown_user_are_refused(database_server: Server) -> None:
     url = sa.make_url(database_server.url)
-    for wrong in (url.set(password="not-it"), url.set(username="stranger")):  # noqa: S106
+    for wrong in (url.set(password="not-it"), url.set(username="stranger")):
         with pytest.raises(sa.exc.OperationalError, match=r"password auth|Access denied"):
             tables(wrong.render_as_string(hide_password=False))
 
@@ -161,7 +161,7 @@ time.sleep(600)
 
 def test_a_killed_parent_leaves_nothing(database_server: Server) -> None:
     command = [sys.executable, "-c", START, private(database_server).backend]
-    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ours
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     folder, url = parent.stdout.readline().split()
     pids = _watcher.processes(Path(folder))
@@ -233,7 +233,7 @@ def test_missing_programs_name_the_way_to_get_them(
 def collect(without: str) -> subprocess.CompletedProcess[str]:
     file = str(Path(__file__).relative_to(CHECKOUT))
     options = ["--collect-only", "-q", "-n0", "-p", "no:cacheprovider"]
-    return subprocess.run(  # noqa: S603 - ours
+    return subprocess.run(
         [sys.executable, "-m", "pytest", *options, file],
         cwd=CHECKOUT,
         env={**os.environ, "MFPREFECT_TEST_WITHOUT": without},

@@ -63,15 +63,19 @@ class Recorder:
     def _rows(self) -> dict[str, list[dict[str, Any]]]:
         return {table: list(rows.values()) for table, rows in self._pending.items() if rows}
 
-    def flush(self) -> None:
+    def flush(self, *, retry: bool = True) -> None:
         """Write what is buffered, and mark the session alive.
+
+        Args:
+            retry: whether transient errors are tried again, as the settings say.
 
         Raises:
             SessionClosed: the session has ended, was deleted, or a later attempt took it over.
         """
         with self._lock:
             self._require_running()
-            sessions.flush(self._db, self._handle, self._rows(), self._replace)
+            pending = self._rows()
+            sessions.flush(self._db, self._handle, pending, self._replace, retry=retry)
             for table, rows in self._pending.items():
                 self._flushed.update((table, *key) for key in rows)
             self._pending = {}
@@ -162,10 +166,9 @@ class Recorder:
         """
         from mfprefect.quality.checks import failures, run_checks
 
-        with self._lock:
-            rows = run_checks(frame, checks)
-            for row in rows:
-                row["check_no"] = self._take("check")
+        rows = run_checks(frame, checks)
+        for row in rows:
+            row["check_no"] = self._take("check")
         self._add("check_results", rows, ("check_no",))
         if failed := failures(rows):
             raise ChecksFailed(
@@ -256,16 +259,15 @@ class Recorder:
         Raises:
             ArtifactUntrusted: the blob would hold a type that is not allowed.
         """
-        with self._lock:
-            self._require_running()
-            artifacts.save_model(
-                self._db,
-                self._handle,
-                values.name(name, "the artifact's name"),
-                estimator,
-                format,
-                {*trusted_types, *self._db.settings.trusted_types},
-            )
+        self._require_running()
+        artifacts.save_model(
+            self._db,
+            self._handle,
+            values.name(name, "the artifact's name"),
+            estimator,
+            format,
+            {*trusted_types, *self._db.settings.trusted_types},
+        )
 
     def write_scores(
         self,

@@ -9,7 +9,7 @@ import threading
 from types import TracebackType
 
 from mfprefect import endings, values
-from mfprefect.errors import MfprefectError, SessionClosed
+from mfprefect.errors import DatabaseError, MfprefectError, SessionClosed
 from mfprefect.flow_context import FlowRun
 from mfprefect.recorder import Recorder
 from mfprefect.store import sessions
@@ -74,11 +74,13 @@ class Session(Recorder):
     ) -> None:
         if os.getpid() != self._process:
             return  # a forked child left the block; the session is its parent's
+        if self.status != RUNNING:
+            return  # ended inside the block
         if self._attached:
             self.flush()
         elif error is None:
             self.close()
-        elif self.status == RUNNING:
+        else:
             try:
                 self.end(endings.ending_for(error))
             except MfprefectError:
@@ -93,10 +95,9 @@ class Session(Recorder):
         """
         try:
             self.end(Ending("succeeded", publish=publish))
-        except SessionClosed:
-            raise
-        except MfprefectError as exc:
-            self.end(endings.ending_for(exc), drop_pending=True)
+        except DatabaseError as exc:
+            if not exc.transient:  # what is buffered cannot be stored, ever
+                self.end(endings.ending_for(exc), drop_pending=True)
             raise
 
     def fail(self, error: BaseException) -> None:
@@ -113,11 +114,14 @@ class Session(Recorder):
             self._require_running()
             if drop_pending:
                 self._pending = {}
-            sessions.close_session(self._db, self._handle, ending, self._rows(), self._replace)
+            try:
+                sessions.close_session(self._db, self._handle, ending, self._rows(), self._replace)
+            except SessionClosed:
+                self.abandon()
+                raise
             self._pending = {}
             self.status = ending.status
-        self._stop.set()
-        endings.unwatch(self)
+        self.abandon()
 
     def leave_open(self) -> None:
         """Write what is buffered and let go: the session outlives this process.
@@ -138,9 +142,11 @@ class Session(Recorder):
             try:
                 with self._lock:
                     if self.status == RUNNING:
-                        self.flush()
+                        # Tried once: whoever wants to log meanwhile must not wait for it.
+                        self.flush(retry=False)
             except SessionClosed as exc:
                 log.warning("%s", exc)
+                self.abandon()
                 return
             except MfprefectError as exc:
                 log.warning("heartbeat of session %s: %s", self.session_id, exc)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import csv
 
-__all__ = ["Encoded", "Pipe", "encoded"]
+__all__ = ["Encoded", "Pipe", "Unloading", "decoded", "encoded"]
 
 CHUNK_ROWS = 20_000
+BLOCK_BYTES = 4 * 1024 * 1024
 
 
 def encoded(rows: pa.Table, null: str) -> Iterator[bytes]:
@@ -24,6 +26,25 @@ def encoded(rows: pa.Table, null: str) -> Iterator[bytes]:
         sink = pa.BufferOutputStream()
         csv.write_csv(rows.slice(start, CHUNK_ROWS), sink, options)
         yield sink.getvalue().to_pybytes()
+
+
+def decoded(file: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Yield what a CSV without a header holds; every value is quoted but NULL."""
+    if not file.peek(1):  # Arrow refuses an empty file
+        return
+    reader = csv.open_csv(
+        file,
+        csv.ReadOptions(column_names=schema.names, block_size=BLOCK_BYTES),
+        csv.ParseOptions(newlines_in_values=True),
+        csv.ConvertOptions(
+            column_types=dict(zip(schema.names, schema.types, strict=True)),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            null_values=[""],
+        ),
+    )
+    for batch in reader:
+        yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
 
 
 class Encoded:
@@ -75,5 +96,36 @@ class Pipe:
             with os.fdopen(self._in, "wb") as file:
                 for piece in self._pieces:
                     file.write(piece)
+        except BaseException as exc:  # noqa: BLE001 - raised again by whoever reads
+            self._failure = exc
+
+
+class Unloading:
+    """A file to read what a function writes, in a thread of its own.
+
+    Leaving the block raises what went wrong with the writing: the reader saw only an early end.
+    """
+
+    def __init__(self, write: Callable[[Any], None]) -> None:
+        self._write = write
+        self._failure: BaseException | None = None
+        out, self._in = os.pipe()
+        self._file = io.BufferedReader(io.FileIO(out), BLOCK_BYTES)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Any:
+        self._thread.start()
+        return self._file
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._file.close()  # a writer whose reader gave up must not wait for ever
+        self._thread.join()
+        if self._failure is not None and kind is not GeneratorExit:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            with os.fdopen(self._in, "wb") as file:
+                self._write(file)
         except BaseException as exc:  # noqa: BLE001 - raised again by whoever reads
             self._failure = exc

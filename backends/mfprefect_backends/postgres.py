@@ -15,7 +15,7 @@ from sqlalchemy.ext.compiler import compiles
 from mfprefect.backend import Backend
 from mfprefect.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable, IntegrityError
 from mfprefect.schema import Double, Id
-from mfprefect_backends._csv import Encoded
+from mfprefect_backends._csv import Encoded, Unloading, decoded
 
 __all__ = ["PostgresBackend"]
 
@@ -93,6 +93,22 @@ class PostgresBackend(Backend):
             cursor.copy_expert(copy, Encoded(rows, null=""))
             if cursor.rowcount != rows.num_rows:
                 raise DatabaseError(f"COPY took {cursor.rowcount} of {rows.num_rows} rows.")
+
+    def stream(
+        self, connection: sa.Connection, select: sa.Select[Any], schema: pa.Schema
+    ) -> Iterator[pa.RecordBatch]:
+        """Unload by COPY, through a pipe into Arrow's CSV reader."""
+        text = select.compile(connection, compile_kwargs={"literal_binds": True})
+        # Quoted, so that an empty text is no NULL.
+        copy = f"COPY ({text}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)".replace("%%", "%")
+        driver: Any = connection.connection.dbapi_connection
+
+        def unload(file: Any) -> None:
+            with driver.cursor() as cursor:
+                cursor.copy_expert(copy, file)
+
+        with _as_sqlalchemy_error(connection, copy), Unloading(unload) as file:
+            yield from decoded(file, schema)
 
     @contextmanager
     def lock(self, connection: sa.Connection) -> Iterator[None]:

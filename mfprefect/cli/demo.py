@@ -213,7 +213,8 @@ def _program() -> str:
     here = Path(sys.argv[0])
     if here.name != "mfprefect" or (found and Path(found).resolve() == here.resolve()):
         return "mfprefect"
-    return shlex.quote(os.path.relpath(here))
+    near = os.path.relpath(here)
+    return shlex.quote(str(here) if near.startswith("..") else near)
 
 
 def _write(out: Output, facts: dict[str, Any]) -> None:

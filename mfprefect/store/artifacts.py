@@ -12,7 +12,7 @@ from mfprefect import artifacts
 from mfprefect.artifacts import Artifact
 from mfprefect.errors import InvalidValue
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle, find_session, hold
+from mfprefect.store.handle import Handle, find_session, hold, require_running
 
 __all__ = ["MODEL", "load_artifact", "save_model"]
 
@@ -57,7 +57,7 @@ def _save(db: Database, handle: Handle, name: str, file: BinaryIO, artifact: Art
     }
 
     def work(connection: sa.Connection, _: bool) -> None:
-        hold(db, connection, handle)
+        require_running(db, connection, handle)
         for table in (chunks, heads):
             same = (table.c[column] == value for column, value in key.items())
             connection.execute(table.delete().where(*same))
@@ -65,6 +65,7 @@ def _save(db: Database, handle: Handle, name: str, file: BinaryIO, artifact: Art
         file.seek(0)
         for number, chunk in enumerate(artifacts.chunks(file)):
             connection.execute(chunks.insert(), key | {"chunk_no": number, "bytes": chunk})
+        hold(db, connection, handle)
 
     db.write(work)
 

@@ -94,6 +94,7 @@ class Database:
         self,
         work: Callable[[sa.Connection, bool], T],
         *,
+        retry: bool = True,
         also_retry: type[DatabaseError] | None = None,
     ) -> T:
         """Run `work(connection, again)` in one transaction and commit it.
@@ -105,6 +106,8 @@ class Database:
         Raises:
             DatabaseError: or one of its kinds; a transient one after `retry_seconds`.
         """
+        if not retry:
+            return self._write(work, again=False)
         return self._retry(lambda again: self._write(work, again), also_retry)
 
     def _write(self, work: Callable[[sa.Connection, bool], T], again: bool) -> T:

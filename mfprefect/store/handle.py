@@ -27,6 +27,7 @@ __all__ = [
     "find_session",
     "handles",
     "hold",
+    "require_running",
     "require_session",
     "why_closed",
 ]
@@ -107,6 +108,13 @@ def hold(db: Database, connection: sa.Connection, handle: Handle) -> None:
         SessionClosed: the session has ended, was deleted, or a later attempt took it over.
     """
     if not fence(db, connection, handle):
+        raise why_closed(db, connection, handle)
+
+
+def require_running(db: Database, connection: sa.Connection, handle: Handle) -> None:
+    """Refuse early what `hold` would refuse at the end of a long write."""
+    found = find(db, connection, handle.session_id)
+    if found is None or (found.attempt, found.status) != (handle.attempt, RUNNING):
         raise why_closed(db, connection, handle)
 
 

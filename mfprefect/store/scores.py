@@ -12,7 +12,7 @@ from mfprefect import values
 from mfprefect.errors import IntegrityError, InvalidScores
 from mfprefect.scores import SCHEMA, digest
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle, find_session, hold
+from mfprefect.store.handle import Handle, find_session, hold, require_running
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,15 +60,18 @@ def write_part(db: Database, handle: Handle, part_no: int, table: pa.Table) -> N
     mine = (parts.c.session_no == handle.session_no, parts.c.part_no == part_no)
 
     def work(connection: sa.Connection, _: bool) -> None:
-        hold(db, connection, handle)
+        require_running(db, connection, handle)
         earlier = connection.scalar(sa.select(parts.c.digest).where(*mine))
         if earlier == seen:
+            hold(db, connection, handle)
             connection.execute(parts.update().where(*mine), {"attempt": handle.attempt})
             return
         if earlier is not None:
             _delete_rows(db, connection, handle, part_no)
             connection.execute(parts.delete().where(*mine))
         db.backend.append(connection, scores, _rows(table, handle.session_no, part_no))
+        # Held for the last moment only: parts are written side by side, and hearts go on beating.
+        hold(db, connection, handle)
         row = {
             "session_no": handle.session_no,
             "part_no": part_no,

@@ -30,7 +30,12 @@ class Ending:
 
 
 def flush(
-    db: Database, handle: Handle, pending: Mapping[str, Sequence[Mapping[str, Any]]], replace: bool
+    db: Database,
+    handle: Handle,
+    pending: Mapping[str, Sequence[Mapping[str, Any]]],
+    replace: bool,
+    *,
+    retry: bool = True,
 ) -> None:
     """Write buffered rows by table name, in one transaction with the heartbeat.
 
@@ -41,7 +46,7 @@ def flush(
         hold(db, connection, handle)
         write_rows(db, connection, handle, pending, replace or again)
 
-    db.write(work)
+    db.write(work, retry=retry)
 
 
 def write_rows(

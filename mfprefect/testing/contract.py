@@ -648,6 +648,18 @@ def test_frames_batches_and_files_are_written_alike(store: Store, tmp_path: Any)
         )
 
 
+def test_a_reader_may_stop_early(store: Store) -> None:
+    frame = pd.DataFrame({"id": range(120_000), "score": np.arange(120_000) / 7})
+    with store.session("churn") as session:
+        session.write_scores(frame, entity_id="id")
+    for _ in range(3):
+        batches = store.iter_scores(session.session_id)
+        assert next(batches).num_rows > 0
+        batches.close()  # type: ignore[attr-defined]
+    read = sum(batch.num_rows for batch in store.iter_scores(session.session_id))
+    assert read == 120_000
+
+
 BAD_SCORES: dict[str, tuple[dict[str, list[Any]], str]] = {
     "duplicate ids": ({"id": ["a", "a"], "score": [1.0, 2.0]}, "duplicates"),
     "a NULL id": ({"id": ["a", None], "score": [1.0, 2.0]}, "NULL"),

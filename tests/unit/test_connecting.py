@@ -154,3 +154,35 @@ def test_a_sqlite_folder_that_is_not_there(tmp_path: Path) -> None:
         pytest.raises(mfprefect.DatabaseError, match="unable to open database file"),
     ):
         store.create_schema()
+
+
+def test_an_older_schema_names_its_cure(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a later version of mfprefect would see what this one made."""
+    from mfprefect.store import migrate
+
+    with mfprefect.connect(database_url) as store:
+        store.create_schema()
+    monkeypatch.setattr(migrate, "expected_revision", lambda: "0002")
+    with (
+        mfprefect.connect(database_url) as store,
+        pytest.raises(
+            mfprefect.SchemaOutdated, match=r"older than the 0002.*`mfprefect init`"
+        ) as old,
+    ):
+        store.sessions()
+    assert (old.value.found, old.value.expected) == ("0001", "0002")
+
+
+@pytest.mark.parametrize("url", ["sqlite://file.db", "sqlite://user@/x"])
+def test_a_sqlite_url_with_too_few_slashes(url: str) -> None:
+    with pytest.raises(mfprefect.ConfigurationError, match="sqlite:///"):
+        mfprefect.connect(url)
+
+
+def test_reading_makes_no_empty_file(tmp_path: Path) -> None:
+    with (
+        mfprefect.connect(f"sqlite:///{tmp_path / 'none.db'}") as store,
+        pytest.raises(mfprefect.SchemaOutdated, match="mfprefect init"),
+    ):
+        store.sessions()
+    assert list(tmp_path.iterdir()) == []

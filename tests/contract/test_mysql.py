@@ -1,0 +1,67 @@
+"""What MySQL and MariaDB alone do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+import mfprefect
+from mfprefect.testing.servers import MysqlServer, Server
+
+FRAME = pd.DataFrame({"id": ["a", "A", "a ", "\\N", "NULL", 'q"', "z"], "score": range(7)})
+
+
+@pytest.fixture(scope="module")
+def strict_server() -> Iterator[Server]:
+    """A server that forbids LOAD DATA LOCAL."""
+    with MysqlServer.start(["--local-infile=0"]) as server:
+        yield server
+
+
+def test_a_server_without_load_data_is_served_by_inserts(
+    strict_server: Server, mysql_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = []
+    for server in (strict_server, mysql_server):
+        caplog.clear()
+        with (
+            caplog.at_level(logging.WARNING, "mfprefect_backends"),
+            mfprefect.connect(server.new_database()) as store,
+        ):
+            store.create_schema()
+            store.add_model("churn")
+            with store.session("churn") as session:
+                session.write_scores(FRAME, entity_id="id")
+                with pytest.raises(mfprefect.InvalidScores, match="has already"):
+                    session.write_scores(FRAME.head(1), entity_id="id")
+            found.append(store.scores(session.session_id))
+        warned = "local_infile = ON" in caplog.text
+        assert warned is (server is strict_server)
+    pd.testing.assert_frame_equal(found[0], found[1])
+    assert len(found[0]) == 7
+
+
+def test_tables_are_innodb_and_exact(mysql_server: Server) -> None:
+    url = mysql_server.new_database()
+    with mfprefect.connect(url) as store:
+        store.create_schema()
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        tables = connection.exec_driver_sql(
+            "SELECT table_name, engine, table_collation FROM information_schema.tables "
+            "WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' "
+            "AND table_name <> 'mfprefect_version'"
+        ).all()
+        times = connection.exec_driver_sql(
+            "SELECT DISTINCT column_type FROM information_schema.columns "
+            "WHERE table_schema = DATABASE() AND column_type LIKE 'datetime%%' "
+            "AND table_name <> 'session_overview'"
+        ).all()
+    engine.dispose()
+    assert len(tables) == 21
+    assert {(row[1], row[2]) for row in tables} == {("InnoDB", "utf8mb4_bin")}
+    assert [row[0] for row in times] == ["datetime(6)"]

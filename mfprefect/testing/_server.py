@@ -21,7 +21,7 @@ from mfprefect.testing._private import PrivateProcess, free_port
 __all__ = ["Server", "execute", "variable"]
 
 _DATABASE = re.compile(r"mfprefect_test_[0-9a-f]{12}")
-_READY_SECONDS = 60.0
+_READY_SECONDS = 180.0
 
 
 @dataclass

@@ -120,6 +120,8 @@ class MysqlServer(Server):
             libraries = sorted(private.programs.glob("usr/lib/*-linux-*"))
             private.environ["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, libraries))
             programs = {name: str(_inside(private.programs, name)) for name in programs}
+        # In /tmp, servers that are set up at once remove each other's temporary tables.
+        private.environ["TMPDIR"] = str(folder)
         same = ["--no-defaults", *base, f"--datadir={folder}/data"]
         login = ["--auth-root-authentication-method=normal"]
         private.run([programs["mariadb-install-db"], *same, "--skip-test-db", *login])

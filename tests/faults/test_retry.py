@@ -172,3 +172,34 @@ def test_a_database_that_stays_away_is_given_up(database_server: Server) -> None
             database_server.restart()
         with store.session("churn"):
             pass
+
+
+def test_a_serialization_failure_is_tried_again(postgres_server: Server) -> None:
+    """Two serializable transactions read and write the same; PostgreSQL lets one of them win."""
+    url = postgres_server.new_database()
+    with mfprefect.connect(url, heartbeat_seconds=600, retry_seconds=30) as store:
+        store.create_schema()
+        store.add_model("churn")
+        models = store.database.schema.models
+        meet = threading.Barrier(2, timeout=20)
+        tries: list[str] = []
+
+        def append(letter: str) -> None:
+            def work(connection: sa.Connection, _: bool) -> None:
+                tries.append(letter)
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+                text = connection.scalar(sa.select(models.c.description)) or ""
+                if tries.count(letter) == 1:
+                    meet.wait()
+                connection.execute(models.update().values(description=text + letter))
+
+            store.database.write(work)
+
+        threads = [threading.Thread(target=append, args=(letter,)) for letter in "ab"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert sorted(store.models()["description"][0]) == ["a", "b"]
+        assert len(tries) == 3
+    postgres_server.drop_database(url)

@@ -79,7 +79,7 @@ def test_the_deployments_run(flow_store: Store) -> None:
     assert str(sessions["as_of"][1]) == "2026-01-31"
     assert len(flow_store.scores(sessions["session_id"][0])) == 569
     with get_client(sync_client=True) as client:
-        deployment = client.read_deployment(trained.deployment_id)
+        deployment = client.read_deployment(str(trained.deployment_id))
     assert [getattr(s.schedule, "timezone", None) for s in deployment.schedules] == [
         "Europe/Berlin"
     ]

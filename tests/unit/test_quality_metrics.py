@@ -56,7 +56,7 @@ def test_metrics_are_those_of_the_oracles(data: tuple[list[int], list[float]]) -
     auc = oracle.roc_auc_score(y, s)
     assert found["auc"] == pytest.approx(auc, abs=1e-12)
     assert found["gini"] == pytest.approx(2 * auc - 1, abs=1e-12)
-    ks = stats.ks_2samp(s[y == 1], s[y == 0], method="exact").statistic
+    ks = stats.ks_2samp(s[y == 1], s[y == 0], method="asymp").statistic
     assert found["ks"] == pytest.approx(ks, abs=1e-12)
     ap = oracle.average_precision_score(y, s)
     assert found["average_precision"] == pytest.approx(ap, abs=1e-12)

@@ -138,6 +138,7 @@ def _score(
             f"model {kind.model_id!r} has no training session that succeeded; run its train "
             "flow first, or name one by training_session_id."
         )
+    _require_trained(store, kind, parent)
     params = {"training_session_id": training_session_id, "parts": kind.parts}
     with _open(store, kind, "score", as_of, params, parent) as session:
         # A resumed session goes on with the model that it began with.
@@ -158,6 +159,16 @@ def _score(
             rows += kept
         session.log_metrics({"rows_scored": rows})
         return session.session_id
+
+
+def _require_trained(store: Store, kind: type[Model], session_id: str) -> None:
+    row = store.show(session_id).iloc[0]
+    if (row["model_id"], row["purpose"], row["status"]) != (kind.model_id, "train", "succeeded"):
+        raise InvalidValue(
+            f"session {session_id!r} cannot be scored with: it is a {row['status']} "
+            f"{row['purpose']} session of {row['model_id']!r}; name a training session of "
+            f"{kind.model_id!r} that succeeded, or none for the last one."
+        )
 
 
 def _features(store: Store, session_id: str) -> list[str]:

@@ -184,6 +184,10 @@ def test_a_model_that_misses_its_gate_is_stored_but_never_used(flow_store: Store
     assert flow_store.load_model(row["session_id"]) is not None
     with pytest.raises(mfprefect.InvalidValue, match="run its train flow first"):
         flows.score()
+    with pytest.raises(mfprefect.InvalidValue, match="failed train session"):
+        flows.score(training_session_id=row["session_id"])
+    with pytest.raises(mfprefect.UnknownSession, match="nobody"):
+        flows.score(training_session_id="nobody")
 
 
 def test_a_retry_resumes_the_session_and_skips_complete_parts(flow_store: Store) -> None:

@@ -45,6 +45,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("mfprefect")
 
+# Its assertions then tell what they compared.
+pytest.register_assert_rewrite("mfprefect.testing.contract")
+
 _isolate()  # Prefect reads its settings when it is imported, which test modules do after this
 
 

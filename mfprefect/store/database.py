@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
+# Of our own: a training must not find its random numbers changed by a retry.
+_jitter = random.Random()  # noqa: S311 - no secret depends on it
 LONGEST_RACE_PAUSE = 0.2
 
 
@@ -149,7 +151,7 @@ class Database:
                 again = again or "in_commit" in exc.__dict__
                 log.info("trying again in %.2f s: %s", pause, exc)
             # Full jitter: contenders must not meet again at the same moment.
-            time.sleep(pause * random.random())  # noqa: S311 - no secret depends on it
+            time.sleep(pause * _jitter.random())
             pause = min(pause * 2, LONGEST_PAUSE if transient else LONGEST_RACE_PAUSE)
 
     @contextmanager

@@ -1,0 +1,18 @@
+"""The contract that every backend keeps, as a pytest suite.
+
+A third party runs it on a backend of its own with a test module of two parts:
+
+    from mfprefect.testing.contract import *
+
+    @pytest.fixture
+    def database_url(tmp_path): ...     # the URL of a fresh, empty database
+"""
+
+from mfprefect.testing.contract.attempts import *
+from mfprefect.testing.contract.concurrency import *
+from mfprefect.testing.contract.exactness import *
+from mfprefect.testing.contract.helpers import *
+from mfprefect.testing.contract.registry import *
+from mfprefect.testing.contract.schema import *
+from mfprefect.testing.contract.scores import *
+from mfprefect.testing.contract.sessions import *

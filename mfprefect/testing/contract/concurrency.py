@@ -1,0 +1,76 @@
+"""Many sessions and parts at once, and signs of life."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mfprefect
+from mfprefect import Store
+from mfprefect.testing.contract.helpers import processes
+
+
+def _open_sessions(url: str, count: int) -> list[tuple[str, int]]:
+    with mfprefect.connect(url, heartbeat_seconds=600, retry_seconds=120) as store:
+        found = []
+
+        def one() -> None:
+            with store.session("churn") as session:
+                session.log_metrics({"no": session.session_no})
+            found.append((session.session_id, session.session_no))
+
+        threads = [threading.Thread(target=one) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return found
+
+
+def test_sessions_opened_at_once_are_all_there(store: Store, database_url: str) -> None:
+    """32 sessions from 8 processes: each has a number of its own and its own figures."""
+    with processes(8) as pool:
+        found = [
+            pair for done in pool.map(_open_sessions, [database_url] * 8, [4] * 8) for pair in done
+        ]
+    assert sorted(number for _, number in found) == list(range(1, 33))
+    listed = store.sessions()
+    assert set(listed["session_id"]) == {session_id for session_id, _ in found}
+    assert set(listed["status"]) == {"succeeded"}
+    metrics = store.metrics(*(session_id for session_id, _ in found))
+    assert dict(zip(metrics["session_id"], metrics["value"], strict=True)) == dict(found)
+
+
+def test_parts_written_at_once_are_all_there(store: Store) -> None:
+    with store.session("churn", purpose="score") as session:
+
+        def write(part: int) -> int:
+            ids = [f"{part}-{i}" for i in range(500)]
+            frame = pd.DataFrame({"id": ids, "score": np.arange(500) / 500})
+            return session.write_scores(frame, entity_id="id", part=part)
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(write, range(1, 9))) == [500] * 8
+    assert len(store.scores(session.session_id)) == 4_000
+
+
+def test_a_heartbeat_shows_that_the_session_is_alive(database_url: str) -> None:
+    with mfprefect.connect(database_url, heartbeat_seconds=0.1) as store:
+        store.create_schema()
+        store.add_model("churn")
+        with store.session("churn") as session:
+            session.log_metrics({"so_far": 1})
+            first = store.show(session.session_id)["heartbeat_at"][0]
+            waited = threading.Event()
+            for _ in range(200):
+                waited.wait(0.05)
+                if store.show(session.session_id)["heartbeat_at"][0] > first:
+                    break
+            else:
+                pytest.fail("no heartbeat in ten seconds")
+            # What was logged before the beat is safe from now on.
+            assert list(store.metrics(session.session_id)["value"]) == [1.0]

@@ -1,0 +1,77 @@
+"""What the contract tests share; `store` is their fixture."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+import mfprefect
+from mfprefect import Store
+
+
+def bits(values: Any) -> list[bytes]:
+    return [struct.pack(">d", float(value)) for value in values]
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """A store with its schema and one model, `churn`, in a fresh database."""
+    with mfprefect.connect(database_url, heartbeat_seconds=600, retry_seconds=30) as opened:
+        opened.create_schema()
+        opened.add_model("churn", "who leaves", entity_type="customer", owner="team")
+        yield opened
+
+
+def rows(store: Store) -> dict[str, int]:
+    """Count the rows of every table."""
+    tables = store.database.schema.tables
+    return {
+        name: store.database.read(sa.select(sa.func.count()).select_from(table))[0][0]
+        for name, table in tables.items()
+    }
+
+
+def orphans(store: Store) -> dict[str, int]:
+    """Count the rows that belong to no session, and the environments that none ran in."""
+    schema = store.database.schema
+    s = schema.sessions.c
+    found = {}
+    for table in [*schema.session_tables(), schema.model_stages]:
+        alone = ~sa.exists().where(s.session_no == table.c.session_no)
+        select = sa.select(sa.func.count()).select_from(table).where(alone)
+        found[table.name] = store.database.read(select)[0][0]
+    e = schema.environments
+    unused = ~sa.exists().where(s.environment_digest == e.c.environment_digest)
+    select = sa.select(sa.func.count()).select_from(e).where(unused)
+    found[e.name] = store.database.read(select)[0][0]
+    return {name: count for name, count in found.items() if count}
+
+
+def fill(session: mfprefect.Session) -> None:
+    """Write something into every table that a session writes to."""
+    frame = pd.DataFrame({"age": [30.0, 41.0, None], "city": ["Bonn", "Köln", None]})
+    session.log_metrics({"own": 0.5})
+    session.log_metadata({"sources": "crm.customer"})
+    session.log_input("crm", query="select 1", rows=3, columns={"age": "float"}, digest="d")
+    session.log_input_summary(frame)
+    session.log_checks(frame, lambda f: len(f) == 3)
+    session.log_test_results([0, 1, 0, 1, 1], [0.1, 0.9, 0.4, 0.4, 0.8])
+    importance = pd.DataFrame({"variable": ["age", "city"], "importance": [0.7, 0.1]})
+    session.log_variable_importance(importance, kind="permutation")
+    session.log_backtest(pd.DataFrame({"period": ["2026-01"], "predicted": [1.0], "actual": [2]}))
+    session.save_model(b"a model of another language")
+    scores = pd.DataFrame({"customer_id": ["a", "b"], "score": [0.1, 0.2]})
+    session.write_scores(scores, entity_id="customer_id")
+
+
+def processes(count: int) -> concurrent.futures.ProcessPoolExecutor:
+    """Return a pool of fresh processes, as other machines would be."""
+    context = multiprocessing.get_context("spawn")
+    return concurrent.futures.ProcessPoolExecutor(count, mp_context=context)

@@ -1,0 +1,136 @@
+"""The schema: created, upgraded, shared, refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+import mfprefect
+from mfprefect import Store
+from mfprefect.store import migrate
+from mfprefect.testing.contract.helpers import fill, processes
+
+
+def test_the_schema_is_created_once_and_again(database_url: str) -> None:
+    with mfprefect.connect(database_url) as store:
+        with pytest.raises(mfprefect.SchemaOutdated, match="mfprefect init") as refused:
+            store.sessions()
+        assert refused.value.found is None
+        store.create_schema()
+        store.add_model("kept")
+        store.create_schema()
+        assert list(store.models()["model_id"]) == ["kept"]
+
+
+def test_the_database_has_what_schema_py_says(store: Store) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
+    db = store.database
+    known = {table.name for table in db.schema.tables.values()}
+    options: dict[str, Any] = {
+        "include_name": lambda name, kind, _: kind != "table" or name in known,
+        "include_schemas": db.schema.layout.schema is not None,
+        "version_table_schema": db.schema.layout.schema,
+        "compare_type": False,
+    }
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, db.schema.metadata) == []
+        inspector = sa.inspect(connection)
+        views = set(inspector.get_view_names(schema=db.schema.layout.schema))
+    assert views == {db.schema.name(view) for view in db.schema.views()}
+    for view in db.schema.views():
+        name = sa.table(db.schema.name(view), schema=db.schema.layout.schema)
+        assert db.read(sa.select(sa.func.count()).select_from(name)) is not None
+
+
+def _create_schema(url: str) -> str:
+    with mfprefect.connect(url, retry_seconds=60) as store:
+        store.create_schema()
+    return "created"
+
+
+def test_the_schema_is_created_by_several_processes_at_once(database_url: str) -> None:
+    with processes(4) as pool:
+        assert list(pool.map(_create_schema, [database_url] * 4)) == ["created"] * 4
+    with mfprefect.connect(database_url) as store:
+        assert len(store.models()) == 0
+
+
+def test_an_interrupted_migration_can_be_run_again(database_url: str) -> None:
+    """Cut off before every statement that creates something, in turn; then let it pass."""
+    with mfprefect.connect(database_url, retry_seconds=0) as store:
+        db = store.database
+        left = {"n": 0}
+
+        def cut(_: Any, __: Any, statement: str, *___: Any) -> None:
+            if statement.lstrip().upper().startswith("CREATE"):
+                left["n"] -= 1
+                if left["n"] < 0:
+                    raise KeyboardInterrupt
+
+        sa.event.listen(db.engine, "before_cursor_execute", cut)
+        for survived in range(0, 200, 3):
+            left["n"] = survived
+            try:
+                store.create_schema()
+            except KeyboardInterrupt:
+                continue
+            break
+        else:
+            pytest.fail("the migration never came to its end")
+        sa.event.remove(db.engine, "before_cursor_execute", cut)
+        assert survived > 0
+        test_the_database_has_what_schema_py_says(store)
+        store.add_model("churn")
+        with store.session("churn") as session:
+            fill(session)
+
+
+def _set_revision(store: Store, revision: str) -> None:
+    layout = store.database.schema.layout
+    version = sa.table(
+        layout.prefix + "mfprefect_version", sa.column("version_num"), schema=layout.schema
+    )
+    store.database.write(
+        lambda connection, _: connection.execute(version.update().values(version_num=revision))
+    )
+
+
+def test_a_newer_schema_is_refused(store: Store, database_url: str) -> None:
+    _set_revision(store, "9999")
+    with mfprefect.connect(database_url) as other:
+        with pytest.raises(mfprefect.SchemaOutdated, match="pip install --upgrade") as refused:
+            other.sessions()
+        assert (refused.value.found, refused.value.expected) == (
+            "9999",
+            migrate.expected_revision(),
+        )
+        with pytest.raises(mfprefect.SchemaOutdated, match="newer version"):
+            other.create_schema()
+
+
+def test_a_table_of_somebody_else_is_not_taken_for_ours(database_url: str) -> None:
+    with mfprefect.connect(database_url) as store:
+        db = store.database
+        name, schema = db.schema.name("metrics"), db.schema.layout.schema
+        if schema is not None:
+            db.write(lambda c, _: c.execute(sa.schema.CreateSchema(schema)))
+        foreign = sa.Table(name, sa.MetaData(schema=schema), sa.Column("run_uuid", sa.Integer))
+        db.write(lambda connection, _: foreign.create(connection))
+        with pytest.raises(mfprefect.ConfigurationError, match="MFPREFECT_PREFIX"):
+            store.create_schema()
+
+
+def test_two_installations_share_a_database_by_prefix(store: Store, database_url: str) -> None:
+    with mfprefect.connect(database_url, prefix="mf2_") as second:
+        second.create_schema()
+        second.add_model("other")
+        with second.session("other") as session:
+            session.log_metrics({"auc": 0.5})
+        assert list(second.models()["model_id"]) == ["other"]
+        assert list(store.models()["model_id"]) == ["churn"]
+        assert len(store.sessions()) == 0

@@ -1,0 +1,124 @@
+"""Scores and models: checked, seen when published, read back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+import mfprefect
+from mfprefect import Store
+from mfprefect.testing.contract.helpers import rows
+
+
+def test_scores_are_seen_when_the_session_has_ended_well(store: Store) -> None:
+    frame = pd.DataFrame({"id": [1, 2, 3], "p": [0.1, 0.2, 0.3], "k": ["x", None, ""]})
+    views = store.database.schema
+
+    def visible(view: str) -> int:
+        table = sa.table(views.name(view), schema=views.layout.schema)
+        return int(store.database.read(sa.select(sa.func.count()).select_from(table))[0][0])
+
+    with store.session("churn", purpose="score") as session:
+        assert session.write_scores(frame, entity_id="id", score="p", score_class="k") == 3
+        assert len(store.scores(session.session_id)) == 0
+        assert visible("published_scores") == visible("latest_scores") == 0
+    found = store.scores(session.session_id)
+    assert list(found["entity_id"]) == ["1", "2", "3"]
+    assert found["score_class"].tolist()[::2] == ["x", ""]
+    assert pd.isna(found["score_class"][1])
+    with store.session("churn", purpose="score") as later:
+        later.write_scores(frame.head(1), entity_id="id", score="p")
+    assert visible("published_scores") == 4
+    assert visible("latest_scores") == 3
+
+
+def test_frames_batches_and_files_are_written_alike(store: Store, tmp_path: Any) -> None:
+    import pyarrow.parquet as pq
+
+    frame = pd.DataFrame({"id": [f"{i:03}" for i in range(100)], "score": np.arange(100) / 7})
+    table = pa.Table.from_pandas(frame)
+    pq.write_table(table, tmp_path / "scores.parquet")
+    pieces = [table.slice(start, 30) for start in range(0, 100, 30)]
+    forms: list[Any] = [frame, table, pieces, (p.to_pandas() for p in pieces)]
+    forms += [table.to_batches(max_chunksize=10), tmp_path / "scores.parquet"]
+    for form in forms:
+        with store.session("churn") as session:
+            assert session.write_scores(form, entity_id="id") == 100
+        pd.testing.assert_frame_equal(
+            store.scores(session.session_id)[["entity_id", "score"]],
+            frame.rename(columns={"id": "entity_id"}),
+            check_dtype=False,
+        )
+
+
+def test_a_reader_may_stop_early(store: Store) -> None:
+    frame = pd.DataFrame({"id": range(120_000), "score": np.arange(120_000) / 7})
+    with store.session("churn") as session:
+        session.write_scores(frame, entity_id="id")
+    for _ in range(3):
+        batches = store.iter_scores(session.session_id)
+        assert next(batches).num_rows > 0
+        batches.close()  # type: ignore[attr-defined]
+    read = sum(batch.num_rows for batch in store.iter_scores(session.session_id))
+    assert read == 120_000
+
+
+BAD_SCORES: dict[str, tuple[dict[str, list[Any]], str]] = {
+    "duplicate ids": ({"id": ["a", "a"], "score": [1.0, 2.0]}, "duplicates"),
+    "a NULL id": ({"id": ["a", None], "score": [1.0, 2.0]}, "NULL"),
+    "an empty id": ({"id": ["a", ""], "score": [1.0, 2.0]}, "empty"),
+    "NaN": ({"id": ["a", "b"], "score": [1.0, float("nan")]}, "NaN"),
+    "infinity": ({"id": ["a", "b"], "score": [1.0, float("-inf")]}, "infinite"),
+    "a NULL score": ({"id": ["a", "b"], "score": [1.0, None]}, "NULL"),
+    "an over-long id": ({"id": ["a", "b" * 256], "score": [1.0, 2.0]}, "longer than 255"),
+    "mixed types": ({"id": ["a", 1], "score": [1.0, 2.0]}, "mixes types"),
+    "fractions as ids": ({"id": [1.5, 2.5], "score": [1.0, 2.0]}, "text or integers"),
+    "text as scores": ({"id": ["a", "b"], "score": ["x", "y"]}, "numbers"),
+    "a NUL character": ({"id": ["a", "b\0"], "score": [1.0, 2.0]}, "NUL"),
+    "a missing column": ({"id": ["a", "b"]}, "no column 'score'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SCORES)
+def test_bad_scores_are_refused_before_anything_is_written(store: Store, case: str) -> None:
+    data, message = BAD_SCORES[case]
+    with store.session("churn") as session:
+        before = rows(store)
+        with pytest.raises(mfprefect.InvalidScores, match=message):
+            session.write_scores(pd.DataFrame(data), entity_id="id")
+        assert rows(store) == before
+
+
+def test_an_entity_has_one_score_a_session(store: Store) -> None:
+    frame = pd.DataFrame({"id": ["a", "b"], "score": [1.0, 2.0]})
+    with store.session("churn") as session:
+        session.write_scores(frame, entity_id="id")
+        with pytest.raises(mfprefect.InvalidScores, match="part 2"):
+            session.write_scores(frame, entity_id="id")
+        session.write_scores(frame.assign(score=9), entity_id="id", part=1)
+    assert list(store.scores(session.session_id)["score"]) == [9.0, 9.0]
+
+
+def test_a_large_model_comes_back(store: Store) -> None:
+    blob = np.random.default_rng(0).bytes(9 * 1024 * 1024 + 7)
+    with store.session("churn", purpose="train") as session:
+        session.save_model(blob)
+        session.save_model(b"small", name="other")
+    assert store.load_model(session.session_id) == blob
+    assert store.load_model(session.session_id, "other") == b"small"
+    with pytest.raises(mfprefect.InvalidValue, match="model, other"):
+        store.load_model(session.session_id, "nope")
+
+
+def test_an_altered_model_is_not_loaded(store: Store) -> None:
+    with store.session("churn", purpose="train") as session:
+        session.save_model(b"the model")
+    chunks = store.database.schema.artifact_chunks
+    store.database.write(lambda c, _: c.execute(chunks.update().values(bytes=b"a model !")))
+    with pytest.raises(mfprefect.ArtifactCorrupt):
+        store.load_model(session.session_id)

@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import redirect_stderr
+from difflib import get_close_matches
 from importlib import metadata
 from io import StringIO
 from typing import Any
@@ -20,6 +21,15 @@ __all__ = ["backends", "checkout", "notifications", "prefect", "settings", "sour
 API_SECONDS = 5.0
 URL_VARIABLE = "MFPREFECT_URL"
 PROFILE_VARIABLE = "MFPREFECT_PROFILE"
+OTHER_VARIABLES = [
+    PROFILE_VARIABLE,
+    "MFPREFECT_CONFIG",
+    "MFPREFECT_DEBUG",
+    "MFPREFECT_GIT_BRANCH",
+    "MFPREFECT_GIT_COMMIT",
+    "MFPREFECT_GIT_REMOTE",
+    "MFPREFECT_SESSION_ID",
+]
 
 
 def versions(_: str | None) -> Iterator[Finding]:
@@ -42,12 +52,27 @@ def settings(url: str | None) -> Iterator[Finding]:
     chosen, origin = _profile(path) if path else (None, "")
     named = f", profile {chosen} (from {origin})" if chosen else ""
     yield Finding("settings", "ok", f"{path}{named}" if path else "no mfprefect.toml; not needed")
+    yield from _misspelt()
     try:
         shown = masked(load_settings(url=url).url.get_secret_value())
     except MfprefectError as exc:
         yield Finding("url", "failed", str(exc), _cure_of_url(url))
         return
     yield Finding("url", "ok", f"{shown} (from {_origin(url, values, path, chosen)})")
+
+
+def _misspelt() -> Iterator[Finding]:
+    """Name variables that look like settings and are none: they are ignored in silence."""
+    from mfprefect.settings import PREFIX, Settings
+
+    known = [PREFIX + name.upper() for name in Settings.model_fields] + OTHER_VARIABLES
+    for name in sorted(os.environ):
+        upper = name.upper()
+        nested = upper.startswith((f"{PREFIX}SOURCES__", f"{PREFIX}TEST_"))
+        if upper.startswith(PREFIX) and upper not in known and not nested:
+            near = get_close_matches(upper, known, n=1)
+            cure = f"did you mean {near[0]}?" if near else "unset it; docs/settings.md lists them"
+            yield Finding("settings", "warning", f"{name} is no setting, and is ignored", cure)
 
 
 def _profile(path: Any) -> tuple[str | None, str]:

@@ -85,6 +85,15 @@ def test_where_settings_come_from(url: str, tmp_path: Path) -> None:
     assert "from --url" in given["url"]["detail"]
 
 
+def test_a_misspelt_variable(url: str, tmp_path: Path) -> None:
+    env = {"MFPREFECT_URL": url, "MFPREFECT_RETRY_SECOND": "5", "MFPREFECT_DEBUG": "0"}
+    env["MFPREFECT_SOURCES__WAREHOUSE__URL"] = url
+    found = doctor(tmp_path, code=0, **env)["settings"]
+    assert found["status"] == "warning"
+    assert "MFPREFECT_RETRY_SECOND is no setting" in found["detail"]
+    assert found["cure"] == "did you mean MFPREFECT_RETRY_SECONDS?"
+
+
 def test_no_file_yet_and_none_is_made(tmp_path: Path) -> None:
     found = doctor(tmp_path, code=1)
     assert "default" in found["url"]["detail"]

@@ -133,7 +133,8 @@ class UnknownModel(MfprefectError, LookupError):
         names = ", ".join(known) if known else "none"
         super().__init__(
             f"unknown model {model_id!r}; registered models: {names}. "
-            f"Register it with store.add_model({model_id!r})."
+            f"Register it with store.add_model({model_id!r}), or with "
+            "`mfprefect session open --register`."
         )
         self.model_id = model_id
         self.known = tuple(known)

@@ -52,7 +52,7 @@ def _safely(step: Callable[[str | None], Iterator[Any]], url: str | None) -> Ite
 
     try:
         yield from step(url)
-    except Exception as exc:  # noqa: BLE001
+    except Exception as exc:  # noqa: BLE001 - a doctor that falls ill itself says so
         # The text is not shown: nobody knows what an unforeseen error says of a password.
         yield Finding(
             step.__name__,

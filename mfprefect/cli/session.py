@@ -62,7 +62,7 @@ def session() -> None:
     r"""Open, fill and close a session from a shell script.
 
     \b
-    export MFPREFECT_SESSION_ID=$(mfprefect session open churn --purpose train)
+    export MFPREFECT_SESSION_ID=$(mfprefect session open churn --register)
     mfprefect session log --metric auc=0.83
     mfprefect session close
     """
@@ -76,6 +76,7 @@ def session() -> None:
 @click.option("--param", "params", type=Assignment(), multiple=True, help="What it runs with.")
 @click.option("--as-of", metavar="DATE", help="The date that the data is of.")
 @click.option("--parent", metavar="SESSION", help="The training session whose model is used.")
+@click.option("--register", is_flag=True, help="Register MODEL first, if it is unknown.")
 @common
 def open_(
     out: Output,
@@ -85,12 +86,15 @@ def open_(
     params: tuple[tuple[str, str], ...],
     as_of: str | None,
     parent: str | None,
+    register: bool,
 ) -> None:
     """Open a session of MODEL and print its id, and nothing else."""
     import mfprefect
 
     given = {name: scalar(text) for name, text in params}
     with mfprefect.connect(url) as store:
+        if register and model not in set(store.models()["model_id"]):
+            store.add_model(model)
         opened = store.session(model, purpose, params=given, as_of=as_of, parent=parent)
         opened.leave_open()
         if out.as_json:

@@ -114,6 +114,15 @@ def test_an_opened_session_outlives_its_process(store: mfprefect.Store, run: Any
     assert done.stderr == ""
 
 
+def test_open_registers_an_unknown_model_when_told(run: Any, store: mfprefect.Store) -> None:
+    store.add_model("known", "described before")
+    for model in ("new", "known", "new"):
+        assert run("open", model, "--register").stdout.startswith(f"{model}-")
+    models = store.models().set_index("model_id")["description"]
+    assert models.to_dict() == {"churn": "", "known": "described before", "new": ""}
+    run("open", "other", code=1)
+
+
 def test_open_refuses(run: Any) -> None:
     assert "registered models: churn" in run("open", "nobody", code=1).stderr
     assert "form name=value" in run("open", "churn", "--param", "depth", code=2).stderr

@@ -17,6 +17,10 @@ class FlowRun:
     run_count: str
     """Tells two tries of one run apart: the flow's count, then the task's where there is one."""
     deployment: str | None
+    tags: tuple[str, ...] = ()
+    """The flow run's tags: its deployment's and its own."""
+    final: bool = True
+    """Whether no automatic retry follows if this try fails."""
 
 
 def current_flow_run() -> FlowRun | None:
@@ -30,8 +34,12 @@ def current_flow_run() -> FlowRun | None:
     if context is None or context.flow_run is None:
         return None
     run = context.flow_run
-    count = str(run.run_count) if task is None else f"{run.run_count}.{task.task_run.run_count}"
-    return FlowRun(str(run.id), count, _deployment())
+    final = run.run_count > (run.empirical_policy.retries or 0)
+    count = str(run.run_count)
+    if task is not None:
+        count += f".{task.task_run.run_count}"
+        final = final and task.task_run.run_count > (task.task_run.empirical_policy.retries or 0)
+    return FlowRun(str(run.id), count, _deployment(), tuple(sorted(run.tags)), final)
 
 
 def _deployment() -> str | None:

@@ -162,6 +162,8 @@ class Schema:
             _name("entity_type", nullable=False),
             _name("owner", nullable=False),
             Column("created_at", Instant, nullable=False),
+            # How old the last scores may get before that is an alarm; NULL: nobody waits for them.
+            Column("max_age_seconds", sa.BigInteger),
         )
         self.model_thresholds = self._table(
             "model_thresholds",
@@ -226,6 +228,9 @@ class Schema:
             Column("last_exported_at", Instant),
             _name("seal", DIGEST_LENGTH),
             _name("previous_seal", DIGEST_LENGTH),
+            Column("tags", LongText),
+            # When a reconciler first missed a sign of life; the next sign makes it NULL again.
+            Column("suspected_at", Instant),
             # A flow run is one session with attempts; a flow that opens several numbers them.
             sa.UniqueConstraint("flow_run_id", "flow_run_seq", name=f"uq_{name}_flow_run"),
             Index(f"ix_{name}_model", "model_id", "session_no"),
@@ -399,6 +404,14 @@ class Schema:
             Column("sent_at", Instant, nullable=False),
             Column("delivered", Boolean, nullable=False),
             Column("failure", LongText),
+            # Whoever inserts the row tells it: one notice for one fact.
+            Index(
+                f"uq_{self.name('notifications')}_fact",
+                "session_no",
+                "event",
+                "channel",
+                unique=True,
+            ),
         )
         self.audit_events = self._table(
             "audit_events",
@@ -440,7 +453,7 @@ def _views(schema: Schema) -> tuple[Select[Any], ...]:
         .where(s.status == sa.literal("succeeded"))
     )
     parent = schema.sessions.alias("parent")
-    hidden = {"session_no", "parent_session_no", "environment_digest", "process_id"}
+    hidden = {"session_no", "parent_session_no", "environment_digest", "process_id", "suspected_at"}
     overview = sa.select(
         *(x for x in s if x.key not in hidden), parent.c.session_id.label("parent_session_id")
     ).join_from(schema.sessions, parent, parent.c.session_no == s.parent_session_no, isouter=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -23,12 +24,21 @@ from pydantic_settings import (
 
 from mfprefect.errors import ConfigurationError
 
-__all__ = ["CONFIG_FILE", "Settings", "Source", "find_config", "load_settings"]
+__all__ = ["CONFIG_FILE", "EVENTS", "Settings", "Source", "Target", "find_config", "load_settings"]
 
+T = TypeVar("T", "Source", "Target")
 CONFIG_FILE = "mfprefect.toml"
 PREFIX = "MFPREFECT_"
 # The values that a message may show: no secret stands in them.
-_SHOWN = ("connect_timeout", "heartbeat_seconds", "prefix", "retry_seconds", "schema_name")
+_SHOWN = (
+    "connect_timeout",
+    "detached_timeout",
+    "heartbeat_seconds",
+    "heartbeat_timeout",
+    "prefix",
+    "retry_seconds",
+    "schema_name",
+)
 _REFERENCE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -37,6 +47,45 @@ class Source(BaseModel, extra="forbid", hide_input_in_errors=True):
 
     url: SecretStr
     """The SQLAlchemy URL."""
+
+
+Event = Literal[
+    "failed",
+    "crashed",
+    "cancelled",
+    "checks_failed",
+    "gate_failed",
+    "drift",
+    "stale",
+    "recovered",
+    "promoted",
+    "succeeded",
+    "digest",
+]
+EVENTS: tuple[str, ...] = get_args(Event)
+"""What can be told."""
+ALARMS: tuple[Event, ...] = (
+    "failed",
+    "crashed",
+    "checks_failed",
+    "gate_failed",
+    "drift",
+    "stale",
+    "recovered",
+)
+
+
+class Target(BaseModel, extra="forbid", frozen=True, hide_input_in_errors=True):
+    """Somebody who is told what happens to sessions."""
+
+    url: SecretStr
+    """An apprise URL: `mailto://..`, `slack://..`, `json://..` and some 130 others."""
+    events: tuple[Event, ...] = ALARMS
+    """What to tell; by default what needs a person, and that it is well again."""
+    models: tuple[str, ...] = ()
+    """Of which models; by default of all."""
+    tags: tuple[str, ...] = ()
+    """Only of sessions that carry one of these tags; by default of all."""
 
 
 class Settings(BaseSettings):
@@ -62,6 +111,10 @@ class Settings(BaseSettings):
     """Seconds during which transient database errors are retried."""
     heartbeat_seconds: float = Field(default=30, gt=0)
     """Seconds between two signs of life of a running session."""
+    heartbeat_timeout: float | None = Field(default=None, gt=0)
+    """Seconds without one after which a run counts as dead; by default four times that."""
+    detached_timeout: float = Field(default=86_400, gt=0)
+    """The same for sessions that `mfprefect session open` left to a script, without a heart."""
     repository: Path | None = None
     """The checkout whose commit a session records; by default the running script's."""
     trusted_types: tuple[str, ...] = ()
@@ -72,6 +125,24 @@ class Settings(BaseSettings):
     """Named databases to read inputs from: `[sources.warehouse] url = ".."`."""
     default_source: str | None = None
     """The source that SQL text is read from when a model names none."""
+    notify: dict[str, Target] = {}
+    """Who is told what: `[notify.ops] url = "mailto://.."`."""
+
+    @model_validator(mode="after")
+    def _beats_in_time(self) -> Settings:
+        if self.heartbeat_timeout is not None and (
+            self.heartbeat_timeout < 2 * self.heartbeat_seconds
+        ):
+            raise ValueError(
+                f"heartbeat_timeout = {self.heartbeat_timeout:g} must be at least twice "
+                f"heartbeat_seconds = {self.heartbeat_seconds:g}, or living runs count as dead"
+            )
+        return self
+
+    @property
+    def dead_after(self) -> float:
+        """Seconds without a sign of life after which a run counts as dead."""
+        return self.heartbeat_timeout or 4 * self.heartbeat_seconds
 
     @classmethod
     def settings_customise_sources(
@@ -161,8 +232,9 @@ def read_config(path: Path, profile: str | None) -> dict[str, Any]:
             f"Set {PREFIX}PROFILE to one of them, or unset it."
         )
     chosen = dict(profiles.get(profile, {}))
-    if isinstance(values.get("sources"), dict) and isinstance(chosen.get("sources"), dict):
-        chosen["sources"] = {**values["sources"], **chosen["sources"]}
+    for table in ("sources", "notify"):
+        if isinstance(values.get(table), dict) and isinstance(chosen.get(table), dict):
+            chosen[table] = {**values[table], **chosen[table]}
     return {**values, **chosen}
 
 
@@ -187,11 +259,14 @@ def load_settings(**arguments: Any) -> Settings:
         update={
             "url": _resolve(settings.url),
             "signing_key": settings.signing_key and _resolve(settings.signing_key),
-            "sources": {
-                name: Source(url=_resolve(source.url)) for name, source in settings.sources.items()
-            },
+            "sources": _resolved(settings.sources),
+            "notify": _resolved(settings.notify),
         }
     )
+
+
+def _resolved(named: Mapping[str, T]) -> dict[str, T]:
+    return {n: x.model_copy(update={"url": _resolve(x.url)}) for n, x in named.items()}
 
 
 def _problem(error: ErrorDetails) -> str:

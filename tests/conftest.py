@@ -11,6 +11,7 @@ import atexit
 import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,9 @@ def _isolate() -> None:
     for name in list(os.environ):
         if name.startswith(("PREFECT_", "MFPREFECT_")) and not name.startswith("MFPREFECT_TEST_"):
             del os.environ[name]
+    # A shell that runs the tests in the background has them ignore Ctrl-C, and so their children.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     home = tempfile.mkdtemp(prefix="mfp-prefect-")
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     os.environ.update(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from alembic import op
 from mfprefect.errors import ConfigurationError
 from mfprefect.schema import VIEWS, Layout
 
-__all__ = ["configure_options", "create_tables", "drop_views", "layout"]
+__all__ = ["add_columns", "add_index", "configure_options", "create_tables", "drop_views", "layout"]
 
 VERSION_TABLE = "mfprefect_version"
 
@@ -63,6 +64,25 @@ def _refuse_foreign(table: sa.Table, inspector: sa.Inspector) -> None:
             f"(it has {', '.join(sorted(found - expected)) or 'fewer columns'}); "
             "give mfprefect a database or schema of its own, or set MFPREFECT_PREFIX=mf_."
         )
+
+
+def add_columns(table: str, *columns: sa.Column[Any]) -> None:
+    """Add the columns that a table lacks."""
+    here = layout()
+    name = here.prefix + table
+    present = {c["name"] for c in sa.inspect(op.get_bind()).get_columns(name, schema=here.schema)}
+    for column in columns:
+        if column.name not in present:
+            op.add_column(name, column, schema=here.schema)
+
+
+def add_index(table: str, name: str, columns: Sequence[str], *, unique: bool) -> None:
+    """Create an index that is not there yet."""
+    here = layout()
+    of = here.prefix + table
+    found = sa.inspect(op.get_bind()).get_indexes(of, schema=here.schema)
+    if name not in {index["name"] for index in found}:
+        op.create_index(name, of, list(columns), unique=unique, schema=here.schema)
 
 
 def drop_views() -> None:

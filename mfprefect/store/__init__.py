@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfprefect import provenance, values
-from mfprefect.flow_context import current_flow_run
+from mfprefect.flow_context import FlowRun, current_flow_run
 from mfprefect.quality import curve as curves
 from mfprefect.settings import load_settings
 from mfprefect.store import artifacts, handle, migrate, opening, registry, removal, results, scores
@@ -88,6 +88,7 @@ class Store:
         as_of: dt.date | str | None = None,
         parent: str | None = None,
         source: Path | None = None,
+        tags: Iterable[str] = (),
     ) -> Session:
         """Open a session: one run of a model, from now until the `with` block is left.
 
@@ -103,6 +104,7 @@ class Store:
             parent: the id of the training session whose model is used.
             source: a file or folder in the checkout whose commit is recorded; by default the
                 running script's.
+            tags: what notification targets can ask for, beside the flow run's own tags.
 
         Raises:
             UnknownModel: the model is not registered.
@@ -123,6 +125,7 @@ class Store:
             provenance=provenance.capture(repository),
             environment=provenance.environment(),
             flow_run=run,
+            tags=_tags(tags, run),
             siblings=session_module.opened_by(run),
         )
         opened = opening.open_session(self._db, request)
@@ -160,6 +163,7 @@ class Store:
         *,
         entity_type: str = "",
         owner: str | None = None,
+        max_age: dt.timedelta | None = None,
     ) -> None:
         """Register a model, or bring its description up to date.
 
@@ -168,8 +172,10 @@ class Store:
             description: what it predicts, for whom.
             entity_type: what a score is about, such as `customer`.
             owner: who answers for it; by default whoever registers it.
+            max_age: how old its last scores may get before that is an alarm; `timedelta(0)`:
+                nobody waits for them; None leaves it as it is.
         """
-        registry.add_model(self._db, model_id, description, entity_type, owner)
+        registry.add_model(self._db, model_id, description, entity_type, owner, max_age)
 
     def rename_model(self, old: str, new: str) -> None:
         """Give a model another id; its sessions keep theirs, which are on record elsewhere."""
@@ -306,3 +312,8 @@ class Store:
     def latest_training(self, model_id: str) -> str | None:
         """Return the id of the last training session that succeeded and saved a model."""
         return results.latest_training(self._db, model_id)
+
+
+def _tags(tags: Iterable[str], run: FlowRun | None) -> str | None:
+    given = {values.name(tag, "the tag") for tag in tags} | set(run.tags if run else ())
+    return values.json_text(sorted(given), "the tags") if given else None

@@ -97,7 +97,7 @@ def fence(
         s.c.attempt == handle.attempt,
         s.c.status == RUNNING,
     )
-    beat = {"heartbeat_at": values.utc_now()} | dict(changes)
+    beat = {"heartbeat_at": values.utc_now(), "suspected_at": None} | dict(changes)
     return connection.execute(s.update().where(*mine).values(beat)).rowcount == 1
 
 

@@ -35,6 +35,8 @@ class Opening:
     provenance: Provenance
     environment: Environment
     flow_run: FlowRun | None
+    tags: str | None = None
+    """JSON list."""
     siblings: frozenset[str] = frozenset()
     """Sessions that this very try of the flow run opened: they are never resumed by it."""
 
@@ -59,7 +61,7 @@ def open_session(db: Database, opening: Opening) -> Handle:
             return found  # the commit that was cut off had happened
         earlier = _resumable(db, connection, opening)
         if earlier is not None:
-            return _resume(db, connection, earlier)
+            return _resume(db, connection, earlier, opening)
         return _insert(db, connection, opening, fixed)
 
     # Two that open at once read the same highest number; the loser takes the next one.
@@ -141,6 +143,7 @@ def _session_row(opening: Opening) -> dict[str, Any]:
         "environment_digest": opening.environment.digest,
         "as_of": opening.as_of,
         "params": opening.params,
+        "tags": opening.tags,
         "flow_run_id": run.flow_run_id if run else None,
         "deployment": run.deployment if run else None,
     }
@@ -175,7 +178,7 @@ def _resumable(db: Database, connection: sa.Connection, opening: Opening) -> Han
     return next((h for h in found if h.session_id not in opening.siblings), None)
 
 
-def _resume(db: Database, connection: sa.Connection, earlier: Handle) -> Handle:
+def _resume(db: Database, connection: sa.Connection, earlier: Handle, opening: Opening) -> Handle:
     """Begin the next attempt: what the last one wrote goes, complete score parts stay."""
     sessions = db.schema.sessions
     now = values.utc_now()
@@ -187,6 +190,9 @@ def _resume(db: Database, connection: sa.Connection, earlier: Handle) -> Handle:
             "status": RUNNING,
             "attempt": earlier.attempt + 1,
             "heartbeat_at": now,
+            "suspected_at": None,
+            "host": opening.provenance.host,
+            "process_id": opening.provenance.process_id,
             "ended_at": None,
             "failure_kind": None,
             "failure_text": None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import getpass
 from typing import Any
 
@@ -62,7 +63,12 @@ def require_model(db: Database, connection: sa.Connection, model_id: str) -> Non
 
 
 def add_model(
-    db: Database, model_id: str, description: str, entity_type: str, owner: str | None
+    db: Database,
+    model_id: str,
+    description: str,
+    entity_type: str,
+    owner: str | None,
+    max_age: dt.timedelta | None = None,
 ) -> None:
     """Register a model, or bring its description up to date."""
     row = {
@@ -70,21 +76,33 @@ def add_model(
         "description": values.text(description, "the description"),
         "entity_type": values.text(entity_type, "the entity type"),
         "owner": values.name(owner or actor(), "the owner"),
+        "max_age_seconds": _whole_seconds(max_age),
     }
+    # What is not told stays as it is.
+    kept = {key for key, told in (("owner", owner), ("max_age_seconds", max_age)) if told is None}
     models = db.schema.models
-    told = [models.c[name] for name in row]
+    columns = [models.c[name] for name in row]
 
     def work(connection: sa.Connection, _: bool) -> None:
-        found = connection.execute(sa.select(*told).where(models.c.model_id == model_id)).first()
+        found = connection.execute(sa.select(*columns).where(models.c.model_id == model_id)).first()
         if found is None:
             connection.execute(models.insert(), row | {"created_at": values.utc_now()})
             record(db, connection, "add_model", model_id, **row)
-        elif dict(found._mapping) != (row if owner else row | {"owner": found.owner}):
-            changed = {key: value for key, value in row.items() if owner or key != "owner"}
+            return
+        changed = {key: value for key, value in row.items() if key not in kept}
+        if any(found._mapping[key] != value for key, value in changed.items()):
             connection.execute(models.update().where(models.c.model_id == model_id), changed)
             record(db, connection, "change_model", model_id, **changed)
 
     db.write(work, also_retry=IntegrityError)
+
+
+def _whole_seconds(max_age: dt.timedelta | None) -> int | None:
+    if max_age is None or not max_age:
+        return None
+    if max_age < dt.timedelta(seconds=1):
+        raise InvalidValue(f"max_age = {max_age!r} is under a second; give a timedelta of more.")
+    return int(max_age.total_seconds())
 
 
 def rename_model(db: Database, old: str, new: str) -> None:

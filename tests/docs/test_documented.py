@@ -33,7 +33,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     documented = dict(rows)
     for name, field in Settings.model_fields.items():
         if isinstance(field.default, (int, float)):
-            assert documented[name] == f"{field.default:g}"
+            assert documented[name] == f"{field.default:.15g}"
 
 
 def test_every_backend_and_view_is_documented() -> None:

@@ -333,7 +333,9 @@ def test_a_password_with_an_at_sign_has_to_be_encoded() -> None:
 def test_every_field_is_explained_under_it() -> None:
     tree = ast.parse(inspect.getsource(module))
     kinds = [
-        n for n in tree.body if isinstance(n, ast.ClassDef) and n.name in ("Settings", "Source")
+        n
+        for n in tree.body
+        if isinstance(n, ast.ClassDef) and n.name in ("Settings", "Source", "Target")
     ]
     explained = set()
     for kind in kinds:
@@ -360,6 +362,9 @@ def test_every_field_is_an_environment_variable() -> None:
         "signing_key": "k",
         "sources": '{"crm": {"url": "sqlite:///c.db"}}',
         "default_source": "crm",
+        "heartbeat_timeout": "700",
+        "detached_timeout": "7",
+        "notify": '{"ops": {"url": "json://127.0.0.1"}}',
     }
     assert set(examples) == set(Settings.model_fields)
     defaults = load_settings()

@@ -346,7 +346,7 @@ def test_every_field_is_explained_under_it() -> None:
                 assert str(below.value.value).endswith("."), field.target.id
                 explained.add(field.target.id)
         assert not isinstance(kind.body[-1], ast.AnnAssign)
-    assert explained == set(Settings.model_fields)
+    assert explained >= set(Settings.model_fields)
 
 
 def test_every_field_is_an_environment_variable() -> None:

@@ -1,12 +1,22 @@
-"""Which Prefect flow run this is, asked of a Prefect that the caller has already imported."""
+"""Which Prefect flow run this is, asked of a Prefect that the caller has already imported.
+
+And, where sessions lost their process, what Prefect knows of their flow runs.
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-__all__ = ["FlowRun", "current_flow_run", "variable"]
+__all__ = ["FlowRun", "current_flow_run", "flow_run_states", "variable"]
+
+log = logging.getLogger(__name__)
+PAGE = 200
+"""The most rows that Prefect's API returns at once."""
 
 
 @dataclass(frozen=True)
@@ -61,3 +71,32 @@ def variable(name: str) -> dict[str, Any]:
     with get_client(sync_client=True) as client:
         found = client.read_variable_by_name(name)
     return found.value if found is not None and isinstance(found.value, dict) else {}
+
+
+def flow_run_states(flow_run_ids: Collection[str]) -> dict[str, str] | None:
+    """Return the state types that Prefect knows of flow runs: `RUNNING`, `CRASHED`, ..
+
+    Returns:
+        {} where no server is configured, None where it cannot be reached now.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.settings import PREFECT_API_URL
+
+    # Without either, a client would start a temporary server, which knows nothing.
+    if PREFECT_API_URL.value() is None and current_flow_run() is None:
+        return {}
+    ids = sorted(flow_run_ids)
+    found: dict[str, str] = {}
+    try:
+        with get_client(sync_client=True) as client:
+            for start in range(0, len(ids), PAGE):
+                page = [UUID(value) for value in ids[start : start + PAGE]]
+                only = FlowRunFilter(id=FlowRunFilterId(any_=page))
+                for run in client.read_flow_runs(flow_run_filter=only, limit=PAGE):
+                    if run.state is not None:
+                        found[str(run.id)] = run.state.type.value
+    except Exception as exc:  # noqa: BLE001 - whatever is wrong there, sessions go on without it
+        log.warning("Prefect cannot be asked for the states of flow runs: %s", exc)
+        return None
+    return found

@@ -130,6 +130,7 @@ class Session(Recorder):
         meanwhile.
         """
         self.flush()
+        sessions.detach(self._db, self._handle)
         self.abandon()
 
     def abandon(self) -> None:

@@ -26,6 +26,7 @@ COMMANDS = {
     "compare": ("mfprefect.cli.compare", "Compare two sessions side by side."),
     "scores": ("mfprefect.cli.scores", "Print a session's scores, or write them to a file."),
     "threshold": ("mfprefect.cli.threshold", "Set a model's operating threshold."),
+    "reconcile": ("mfprefect.cli.reconcile", "End sessions whose process is gone."),
     "session": ("mfprefect.cli.session", "Open, fill and close a session from a shell."),
 }
 """Module and help line of each command; the module holds it under the command's name."""

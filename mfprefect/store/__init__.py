@@ -6,15 +6,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfprefect import provenance, values
+from mfprefect.errors import MfprefectError
 from mfprefect.flow_context import FlowRun, current_flow_run
 from mfprefect.quality import curve as curves
 from mfprefect.settings import load_settings
-from mfprefect.store import artifacts, handle, migrate, opening, registry, removal, results, scores
+from mfprefect.store import (
+    artifacts,
+    handle,
+    migrate,
+    opening,
+    reconcile,
+    registry,
+    removal,
+    results,
+    scores,
+)
 from mfprefect.store.artifacts import MODEL
 from mfprefect.store.database import Database
 
@@ -25,6 +37,8 @@ if TYPE_CHECKING:
     from mfprefect.session import Session
 
 __all__ = ["Store", "connect"]
+
+log = logging.getLogger(__name__)
 
 
 def connect(url: str | None = None, **settings: Any) -> Store:
@@ -128,6 +142,7 @@ class Store:
             tags=_tags(tags, run),
             siblings=session_module.opened_by(run),
         )
+        self._end_crashed()
         opened = opening.open_session(self._db, request)
         return session_module.Session(self._db, opened, flow_run=run)
 
@@ -144,6 +159,35 @@ class Store:
         if found.status != handle.RUNNING:
             raise handle.closed(found)
         return session_module.Session(self._db, found, attached=True)
+
+    def reconcile(self, *, wait: bool = False) -> pd.DataFrame:
+        """End the running sessions whose process is gone, as `crashed` or `cancelled`.
+
+        Evidence is a process of this machine that is gone, the state of the flow run where Prefect
+        knows it, or silence for `heartbeat_timeout` while it was watched. A living run is left
+        alone. Each opening of a session does the same, without waiting.
+
+        Args:
+            wait: watch those that may be dead until that is certain.
+
+        Returns:
+            session_id, model_id, verdict (`crashed`, `cancelled`, or `watched`: it may be alive)
+            and evidence.
+        """
+        import pandas as pd
+
+        found = reconcile.reconcile(self._db, wait=wait)
+        columns = ["session_id", "model_id", "verdict", "evidence"]
+        return pd.DataFrame(
+            [[getattr(x, name) for name in columns] for x in found], columns=columns
+        )
+
+    def _end_crashed(self) -> None:
+        try:
+            reconcile.find_crashed(self._db)
+        except MfprefectError as exc:
+            # Somebody else's session must not keep this one from opening.
+            log.warning("sessions that crashed could not be ended: %s", exc)
 
     def delete_session(self, session_id: str) -> None:
         """Delete a session and everything it produced; the audit trail tells that it was there.

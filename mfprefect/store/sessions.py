@@ -14,7 +14,10 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED, Handle, fence, hold, why_closed
 from mfprefect.store.scores import drop_stale_parts
 
-__all__ = ["STATUSES", "Ending", "close_session", "flush", "last_numbers"]
+__all__ = ["DETACHED", "STATUSES", "Ending", "close_session", "detach", "flush", "last_numbers"]
+
+DETACHED = 0
+"""The `process_id` of a session that no process holds: a script opened it and will close it."""
 
 STATUSES = ("running", "succeeded", "failed", "crashed", "cancelled")
 
@@ -47,6 +50,16 @@ def flush(
         write_rows(db, connection, handle, pending, replace or again)
 
     db.write(work, retry=retry)
+
+
+def detach(db: Database, handle: Handle) -> None:
+    """Note that no process holds the session from now on: no heart will beat."""
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        if not fence(db, connection, handle, {"process_id": DETACHED}):
+            raise why_closed(db, connection, handle)
+
+    db.write(work)
 
 
 def write_rows(

@@ -33,6 +33,7 @@ class BreastCancer(mfprefect.Model):
             "mean smoothness": pa.Column(float, pa.Check.in_range(0, 1)),
         }
     )
+    max_age = dt.timedelta(days=9)  # it is scored each Monday
     gates = (mfprefect.Gate("auc", at_least=0.95), mfprefect.Gate("brier", at_most=0.1))
 
     def training_data(self, as_of: dt.date) -> pd.DataFrame:
@@ -53,5 +54,10 @@ class BreastCancer(mfprefect.Model):
         """Return the patients without what their biopsy found."""
         return self.training_data(as_of).drop(columns="malignant")
 
+    def outcomes(self, as_of: dt.date) -> pd.DataFrame:
+        """Return what the biopsies found, which is known of every patient by now."""
+        found = self.training_data(as_of)[["patient_id", "malignant"]]
+        return found.rename(columns={"malignant": "actual"})
 
-train, score = BreastCancer.flows()
+
+train, score, monitor = BreastCancer.flows()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-__all__ = ["FlowRun", "current_flow_run", "flow_run_states", "variable"]
+__all__ = ["FlowRun", "current_flow_run", "flow_run_states", "run_url", "variable"]
 
 log = logging.getLogger(__name__)
 PAGE = 200
@@ -100,3 +100,22 @@ def flow_run_states(flow_run_ids: Collection[str]) -> dict[str, str] | None:
         log.warning("Prefect cannot be asked for the states of flow runs: %s", exc)
         return None
     return found
+
+
+def run_url(flow_run_id: str | None) -> str | None:
+    """Return where Prefect's pages show a flow run.
+
+    None where Prefect was never imported, or where it runs without a server that lasts.
+    """
+    if flow_run_id is None or "prefect" not in sys.modules:
+        return None
+    from prefect.utilities.urls import url_for
+
+    from mfprefect.provenance import strip_credentials
+
+    try:
+        found = url_for("flow-run", flow_run_id)
+    except Exception as exc:  # noqa: BLE001 - a notice goes out without a link, too
+        log.debug("no link to flow run %s: %s", flow_run_id, exc)
+        return None
+    return strip_credentials(found) if found else None

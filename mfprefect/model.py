@@ -22,7 +22,7 @@ class Model:
     """A model and the data that it is trained on and scores.
 
     Subclass it, set `model_id`, `entity_id` and `target`, write `training_data`, `fit` and
-    `scoring_data`, and take the flows: `train, score = MyModel.flows()`.
+    `scoring_data`, and take the flows: `train, score, monitor = MyModel.flows()`.
     """
 
     model_id: ClassVar[str]
@@ -45,6 +45,22 @@ class Model:
     """In how many parts it is scored; a retry skips the parts that are complete."""
     test_share: ClassVar[float] = 0.3
     """The share of entities that is held out for testing, chosen by a digest of their ids."""
+    model_type: ClassVar[str] = "binary"
+    """What it predicts: `binary` (0/1), `regression` or `time_series` (numbers)."""
+    monitored_sessions: ClassVar[int] = 12
+    """How many of the last published scoring sessions `monitor` holds against outcomes."""
+    min_outcomes: ClassVar[int] = 30
+    """With fewer known outcomes a session's performance is stored, but not judged."""
+    drift_threshold: ClassVar[float] = 0.25
+    """The PSI that is an alarm, unless sampling explains as much; 0.4 of it is a warning."""
+    performance_drop: ClassVar[float | None] = None
+    """The drop on real outcomes that is an alarm; None: 0.05 of AUC, or a tenth more RMSE."""
+    max_age: ClassVar[dt.timedelta | None] = None
+    """How old its last scores may get before that is an alarm; None: nobody waits for them."""
+    task_runner: ClassVar[Any] = None
+    """Where parts are scored: a Prefect task runner; by default up to 4 threads."""
+    tags: ClassVar[Sequence[str]] = ()
+    """What notification targets can ask for, beside the tags of the flow run."""
     retries: ClassVar[int] = 2
     """How often a task is run again after a transient error."""
     retry_delay_seconds: ClassVar[float] = 10
@@ -76,6 +92,19 @@ class Model:
         raise self._missing("scoring_data")
 
     # What you may override
+
+    def outcomes(self, as_of: dt.date) -> Any:
+        """Return what really happened to the entities that were scored as of a date.
+
+        Override it, and `monitor` holds earlier scores against what became of them.
+
+        Returns:
+            None while nothing is known; or what `training_data` may return, with the columns
+            `entity_id` (or the model's own name of it) and `actual`, and of a time series also
+            `period` and, where there are several, `series`. One row an entity; those whose outcome
+            is not known yet are left out, or their `actual` is NULL.
+        """
+        return None
 
     def predict(self, estimator: Any, features: pd.DataFrame) -> Any:
         """Return one score a row. Override for an estimator without `predict_proba`."""
@@ -114,14 +143,21 @@ class Model:
 
     @classmethod
     def flows(cls) -> Flows:
-        """Return the model's Prefect flows, `(train, score)`.
+        """Return the model's Prefect flows, `(train, score, monitor)`.
 
         Raises:
             ConfigurationError: the class lacks something that the flows need.
         """
         from mfprefect.lifecycle.flows import make_flows
 
-        for name in ("model_id", "entity_id", "target"):
+        cls._require()
+        return make_flows(cls)
+
+    _needed: ClassVar[tuple[str, ...]] = ("model_id", "entity_id", "target")
+
+    @classmethod
+    def _require(cls) -> None:
+        for name in cls._needed:
             if not isinstance(getattr(cls, name, None), str):
                 raise ConfigurationError(
                     f'{cls.__name__} has no {name}; set it in the class: {name} = "..".'
@@ -131,7 +167,31 @@ class Model:
                 f"{cls.__name__} has parts = {cls.parts} and test_share = {cls.test_share}; "
                 "parts is an integer, 1 or more, test_share between 0 and 1."
             )
-        return make_flows(cls)
+        cls._check_monitoring()
+
+    @classmethod
+    def _check_monitoring(cls) -> None:
+        from mfprefect.quality.performance import MODEL_TYPES
+
+        if cls.model_type not in MODEL_TYPES:
+            raise ConfigurationError(
+                f"{cls.__name__} has model_type = {cls.model_type!r}; "
+                f"choose one of {', '.join(MODEL_TYPES)}."
+            )
+        for name in ("monitored_sessions", "min_outcomes"):
+            value = getattr(cls, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigurationError(
+                    f"{cls.__name__} has {name} = {value!r}; it is an integer, 1 or more."
+                )
+        for name in ("drift_threshold", "performance_drop"):
+            value = getattr(cls, name)
+            if value is None and name == "performance_drop":
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+                raise ConfigurationError(
+                    f"{cls.__name__} has {name} = {value!r}; it is a number above 0."
+                )
 
     def _missing(self, name: str) -> ConfigurationError:
         return ConfigurationError(f"{type(self).__name__} does not define {name}.")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mfprefect import values
 from mfprefect.errors import ChecksFailed, InvalidValue, SessionClosed
 from mfprefect.store import artifacts, scores, sessions
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING, Handle
+from mfprefect.store.handle import RUNNING, Handle, find_session
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,14 @@ FLUSH_ROWS = 1_000
 class Recorder:
     """Takes what a run produces. `Session` adds how a run ends."""
 
-    def __init__(self, database: Database, handle: Handle, *, attached: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        handle: Handle,
+        *,
+        attached: bool,
+        taken: Mapping[str, int] | None = None,
+    ) -> None:
         self.session_id: str = handle.session_id
         self.session_no: int = handle.session_no
         self.model_id: str = handle.model_id
@@ -42,8 +49,13 @@ class Recorder:
         self._replace = attached
         self._taken: Counter[str] = Counter()
         if attached:
-            self._taken.update(sessions.last_numbers(database, handle))
+            self._taken.update(taken or sessions.last_numbers(database, handle))
         self._lock = threading.RLock()
+
+    @property
+    def handle(self) -> Handle:
+        """Which attempt of which session this is, for whoever writes to it elsewhere."""
+        return self._handle
 
     def _require_running(self) -> None:
         if self.status != RUNNING:
@@ -146,11 +158,19 @@ class Recorder:
         }
         self._add("inputs", [{"input_no": self._take("input"), **row}], ("input_no",))
 
-    def log_input_summary(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Compute and store a summary of each column; return it."""
+    def log_input_summary(
+        self, frame: pd.DataFrame, reference: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
+        """Compute and store a summary of each column; return it.
+
+        Args:
+            frame: the rows.
+            reference: the summary to count in the bins of, such as
+                `store.input_summary(training_session_id)`: drift from it is exact then.
+        """
         from mfprefect.quality.summary import input_summary
 
-        summary = input_summary(frame)
+        summary = input_summary(frame, reference=reference)
         self._add("input_summary", _records(summary), ("variable",))
         return summary
 
@@ -200,6 +220,54 @@ class Recorder:
             self._add("test_curve", rows, ("point_no",))
         self.log_metrics(metrics, segment)
         return metrics
+
+    def log_performance(
+        self, actual: Any, predicted: Any, segment: str | None = None, *, model_type: str = "binary"
+    ) -> dict[str, float]:
+        """Store and return the metrics of predictions whose outcomes are known, without a curve.
+
+        Args:
+            actual: what happened, one a row: 0/1 of a binary model, else numbers.
+            predicted: what the model said, one a row.
+            segment: which rows they are of; None: all.
+            model_type: `binary`, `regression` or `time_series`.
+        """
+        from mfprefect.quality.performance import performance_metrics
+
+        metrics = performance_metrics(actual, predicted, model_type)
+        self.log_metrics(metrics, segment)
+        return metrics
+
+    def log_drift(
+        self, rows: pd.DataFrame | Iterable[Mapping[str, Any]], reference: str | None = None
+    ) -> None:
+        """Store drift; a row of the same variable and measure is replaced.
+
+        Args:
+            rows: variable, measure, value and threshold (both may be None), and verdict: `ok`,
+                `warning`, `alarm` or `unknown`; such as `feature_drift` returns.
+            reference: the id of the session that was compared with.
+
+        Raises:
+            UnknownSession: there is no session `reference`.
+        """
+        from mfprefect.quality.drift import VERDICTS
+
+        number = None if reference is None else find_session(self._db, reference).session_no
+        needed = ("variable", "measure", "value", "threshold", "verdict")
+        found = _records(_frame(rows, needed), *needed)
+        drift = [
+            {
+                "variable": values.name(row["variable"], "the variable", 255),
+                "measure": values.name(row["measure"], "the measure", 64),
+                "value": values.optional_figure(row["value"], "the drift"),
+                "threshold": values.optional_figure(row["threshold"], "the threshold"),
+                "verdict": values.choice(row["verdict"], "the verdict", VERDICTS),
+                "reference_session_no": number,
+            }
+            for row in found
+        ]
+        self._add("drift", drift, ("variable", "measure"))
 
     def log_variable_importance(self, frame: pd.DataFrame, kind: str) -> None:
         """Store variable importances.
@@ -317,6 +385,15 @@ class Recorder:
         """Keep a part that an earlier attempt wrote completely; return its rows, None if none."""
         self._require_running()
         return scores.keep_part(self._db, self._handle, part)
+
+
+def _frame(rows: pd.DataFrame | Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Any:
+    import pandas as pd
+
+    if isinstance(rows, pd.DataFrame):
+        return rows
+    found = list(rows)
+    return pd.DataFrame(found) if found else pd.DataFrame(columns=list(columns))
 
 
 def _records(frame: pd.DataFrame, *required: str) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from mfprefect import endings, values
 from mfprefect.errors import DatabaseError, MfprefectError, SessionClosed
 from mfprefect.flow_context import FlowRun
 from mfprefect.recorder import Recorder
-from mfprefect.store import sessions
+from mfprefect.store import notices, sessions
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, Handle
 from mfprefect.store.sessions import Ending
@@ -43,6 +43,7 @@ class Session(Recorder):
         super().__init__(database, handle, attached=attached)
         self._stop = threading.Event()
         self._process = os.getpid()
+        self._final = flow_run is None or flow_run.final
         if flow_run is not None:
             tried = (flow_run.flow_run_id, flow_run.run_count)
             _opened.setdefault(tried, set()).add(handle.session_id)
@@ -122,6 +123,8 @@ class Session(Recorder):
             self._pending = {}
             self.status = ending.status
         self.abandon()
+        if self._db.settings.notify:
+            notices.session_ended(self._db, self._handle.session_no, final=self._final)
 
     def leave_open(self) -> None:
         """Write what is buffered and let go: the session outlives this process.

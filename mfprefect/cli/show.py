@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["METRIC_COLUMNS", "importance_columns", "parameters", "show", "text_of"]
 
 TOP = 10
+VERDICTS = ("alarm", "warning", "unknown", "ok")
 METRIC_COLUMNS = (
     Column("metric_name", "metric"),
     Column("segment", "segment"),
@@ -44,6 +45,17 @@ TABLES = {
         ),
     ),
     "metrics": ("Metrics", METRIC_COLUMNS),
+    "drift": (
+        "Drift",
+        (
+            Column("verdict", "verdict"),
+            Column("variable", "variable"),
+            Column("measure", "measure"),
+            Column("value", "value", "number"),
+            Column("threshold", "threshold", "number"),
+            Column("reference_session_id", "compared with"),
+        ),
+    ),
     "metadata": (
         "Metadata",
         (Column("meta_group", "group"), Column("meta_name", "name"), Column("value", "value")),
@@ -56,6 +68,16 @@ TABLES = {
             Column("format", "format"),
             Column("bytes", "size", "bytes"),
             Column("sha256", "SHA-256"),
+        ),
+    ),
+    "notifications": (
+        "Notifications",
+        (
+            Column("event", "event"),
+            Column("channel", "told"),
+            Column("sent_at", "at (UTC)", "time"),
+            Column("delivered", "delivered"),
+            Column("failure", "failure"),
         ),
     ),
 }
@@ -91,9 +113,13 @@ def gather(store: Store, row: dict[str, Any]) -> dict[str, Any]:
         "inputs": records(store.inputs(name), *own),
         "checks": sorted(checks, key=lambda check: (check["passed"], check["severity"] != "error")),
         "metrics": records(store.metrics(name), *own),
+        "drift": sorted(
+            records(store.drift(name), *own), key=lambda row: VERDICTS.index(row["verdict"])
+        ),
         "metadata": records(store.metadata(name), *own),
         "importance": records(store.variable_importance(name), *own),
         "artifacts": records(store.artifacts(name), *own),
+        "notifications": records(store.notifications(name), *own),
         "scores": {
             "rows": sum(part["rows"] for part in parts),
             "parts": len(parts),
@@ -191,6 +217,9 @@ def _section(out: Output, key: str, title: str, rows: list[dict[str, Any]], colu
         failed = sum(not row["passed"] for row in rows)
         title = f"{title}: {len(rows) - failed} passed, {failed} not"
         rows = [row | {"verdict": _verdict(row)} for row in rows]
+    elif key == "drift":
+        drifted = sum(row["verdict"] == "alarm" for row in rows)
+        title = f"{title}: {drifted} of {len(rows)} measures in alarm"
     elif key == "metrics" and not any(row["segment"] for row in rows):
         columns = [c for c in columns if c.key != "segment"]
     elif key == "importance":

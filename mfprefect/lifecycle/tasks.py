@@ -10,11 +10,11 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.exceptions import MissingContextError
+from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 
-from mfprefect.errors import DatabaseError, InvalidValue
+from mfprefect.errors import CommandFailed, DatabaseError, InvalidValue
 from mfprefect.lifecycle.split import split
-from mfprefect.quality.checks import without_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +30,8 @@ __all__ = [
     "load",
     "log",
     "read_training_data",
+    "require_columns",
     "save",
-    "score_part",
     "split_rows",
     "test",
 ]
@@ -52,9 +52,10 @@ def log() -> logging.Logger | logging.LoggerAdapter[Any]:
 def is_transient(error: BaseException) -> bool:
     """Return whether the same step may succeed later: links and databases that were away.
 
-    A failed check or gate, a missing file or a programming error would only fail again.
+    A failed check or gate, a missing file or a programming error would only fail again; a command
+    tells it by its exit code.
     """
-    if isinstance(error, DatabaseError):
+    if isinstance(error, (DatabaseError, CommandFailed)):
         return error.transient
     return isinstance(error, OSError) and not isinstance(error, _FINAL)
 
@@ -70,18 +71,25 @@ def _retry(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
 class Runner:
     """Runs tasks with the number of retries that a model wants."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model | type[Model]) -> None:
         self._model = model
 
     def __call__(self, step: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a task in the current flow and return its result."""
-        task_with_retries: Any = step.with_options(
+        result: R = self._retried(step)(*args, **kwargs)
+        return result
+
+    def submit(self, step: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> PrefectFuture[R]:
+        """Hand a task to the flow's task runner."""
+        future: PrefectFuture[R] = self._retried(step).submit(*args, **kwargs)
+        return future
+
+    def _retried(self, step: Task[P, R]) -> Any:
+        return step.with_options(
             retries=self._model.retries,
             retry_delay_seconds=self._model.retry_delay_seconds,
             retry_condition_fn=_retry,
         )
-        result: R = task_with_retries(*args, **kwargs)
-        return result
 
 
 # Frames and estimators are no cache keys: hashing them would cost more than most steps.
@@ -89,11 +97,12 @@ class Runner:
 def read_training_data(model: Model, as_of: dt.date) -> pd.DataFrame:
     """Return the model's training data, read and recorded."""
     frame = model.reader.take(lambda: model.training_data(as_of), "training_data")
-    _require_columns(frame, [model.entity_id, model.target], "training_data")
+    require_columns(frame, [model.entity_id, model.target], "training_data")
     return frame
 
 
-def _require_columns(frame: pd.DataFrame, names: list[str], what: str) -> None:
+def require_columns(frame: pd.DataFrame, names: list[str], what: str) -> None:
+    """Refuse a frame that lacks a column."""
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise InvalidValue(
@@ -116,8 +125,12 @@ def fit(model: Model, features: pd.DataFrame, target: pd.Series[Any]) -> Any:
 def test(
     model: Model, session: Session, estimator: Any, features: pd.DataFrame, actual: pd.Series[Any]
 ) -> dict[str, float]:
-    """Store curve, metrics and importances on the rows that were held out; return the metrics."""
-    metrics = session.log_test_results(actual, model.predict(estimator, features))
+    """Store metrics, curve and importances on the rows that were held out; return the metrics."""
+    predicted = model.predict(estimator, features)
+    if model.model_type == "binary":
+        metrics = session.log_test_results(actual, predicted)
+    else:
+        metrics = session.log_performance(actual, predicted, model_type=model.model_type)
     for kind, frame in model.importance(estimator, features, actual).items():
         session.log_variable_importance(frame, kind)
     return metrics
@@ -133,28 +146,3 @@ def save(session: Session, estimator: Any) -> None:
 def load(store: Store, session_id: str) -> Any:
     """Return the model of a training session, verified."""
     return store.load_model(session_id)
-
-
-@task(name="score part", cache_policy=NO_CACHE, persist_result=False)
-def score_part(
-    model: Model, session: Session, estimator: Any, features: list[str], as_of: dt.date, part: int
-) -> int:
-    """Read, check, score and store one part; return its rows."""
-    import pandas as pd
-
-    frame = model.reader.take(lambda: model.scoring_data(as_of, part), f"scoring_data part {part}")
-    _require_columns(frame, [model.entity_id, *features], "scoring_data")
-    session.log_checks(frame, without_column(model.checks, model.target))
-    if part == 1:
-        session.log_input_summary(frame[features])
-    score = model.predict(estimator, frame[features])
-    classes = model.score_class(score)
-    scored = pd.DataFrame({"entity_id": frame[model.entity_id].to_numpy(), "score": score})
-    if classes is not None:
-        scored["score_class"] = classes
-    return session.write_scores(
-        scored,
-        entity_id="entity_id",
-        score_class=None if classes is None else "score_class",
-        part=part,
-    )

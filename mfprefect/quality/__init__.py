@@ -1,4 +1,4 @@
-"""Agreed-upon figures: checks, input summary, metrics, curves, importance and gates.
+"""Agreed-upon figures: checks, input summary, metrics, curves, drift, importance and gates.
 
 Everything here is pure: it takes frames and arrays and returns frames, rows or text. The names are
 loaded on first use, so that importing the package costs nothing.
@@ -20,40 +20,78 @@ if TYPE_CHECKING:
         roc,
         test_curve,
     )
+    from mfprefect.quality.drift import categorical_psi, ks_drift, psi, psi_of_counts, score_drift
+    from mfprefect.quality.features import feature_drift
     from mfprefect.quality.gates import Gate, failed_gates
     from mfprefect.quality.importance import coefficients, impurity, permutation
-    from mfprefect.quality.metrics import METRICS, Metric, binary_metrics, definition_version
+    from mfprefect.quality.metrics import (
+        METRICS,
+        Metric,
+        binary_metrics,
+        definition_version,
+        outcome_metrics,
+    )
+    from mfprefect.quality.performance import MODEL_TYPES, performance_drift, performance_metrics
+    from mfprefect.quality.regression import (
+        REGRESSION_METRICS,
+        RegressionMetric,
+        regression_metrics,
+    )
+    from mfprefect.quality.sampling import ks_sampling_threshold, sampling_threshold
     from mfprefect.quality.summary import input_summary
+    from mfprefect.quality.tally import Tally
 
 __all__ = [
     "METRICS",
+    "MODEL_TYPES",
+    "REGRESSION_METRICS",
     "Gate",
     "Metric",
     "Ranking",
+    "RegressionMetric",
+    "Tally",
     "accuracy",
     "binary_metrics",
+    "categorical_psi",
     "coefficients",
     "confusion_matrix",
     "definition_version",
     "failed_gates",
     "failures",
+    "feature_drift",
     "impurity",
     "input_summary",
+    "ks_drift",
+    "ks_sampling_threshold",
     "lift",
+    "outcome_metrics",
+    "performance_drift",
+    "performance_metrics",
     "permutation",
+    "psi",
+    "psi_of_counts",
     "rank",
+    "regression_metrics",
     "roc",
     "run_checks",
+    "sampling_threshold",
+    "score_drift",
     "test_curve",
 ]
 
 _MODULES = {
     "checks": ("failures", "run_checks"),
     "curve": ("Ranking", "accuracy", "confusion_matrix", "lift", "rank", "roc", "test_curve"),
+    "drift": ("categorical_psi", "ks_drift", "psi", "psi_of_counts", "score_drift"),
+    "features": ("feature_drift",),
     "gates": ("Gate", "failed_gates"),
     "importance": ("coefficients", "impurity", "permutation"),
-    "metrics": ("METRICS", "Metric", "binary_metrics", "definition_version"),
+    "metrics": ("METRICS", "Metric", "binary_metrics", "definition_version", "outcome_metrics"),
+    "performance": ("MODEL_TYPES", "performance_drift", "performance_metrics"),
+    "regression": ("REGRESSION_METRICS", "RegressionMetric", "regression_metrics"),
+    "sampling": ("ks_sampling_threshold", "sampling_threshold"),
     "summary": ("input_summary",),
+    "tally": ("Tally",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from mfprefect.quality.curve import Ranking
+from mfprefect.quality._arrays import labels, scores
+from mfprefect.quality.curve import Ranking, rank
 
-__all__ = ["METRICS", "Metric", "binary_metrics", "definition_version"]
+__all__ = ["METRICS", "Metric", "binary_metrics", "definition_version", "outcome_metrics"]
 
 _Compute = Callable[[Ranking], float]
 
@@ -30,6 +31,8 @@ class Metric:
     compute: _Compute
     probabilities_only: bool = False
     """Whether it means something only when every score lies in [0, 1]."""
+    one_class: bool = False
+    """Whether it means something when all rows are positive, or all negative."""
 
 
 METRICS: dict[str, Metric] = {}
@@ -38,34 +41,60 @@ METRICS: dict[str, Metric] = {}
 
 def definition_version(name: str) -> int | None:
     """Return the version of a metric's definition, None for a metric that a team made itself."""
-    metric = METRICS.get(name)
+    from mfprefect.quality.regression import REGRESSION_METRICS
+
+    metric = METRICS.get(name) or REGRESSION_METRICS.get(name)
     return None if metric is None else metric.version
 
 
 def binary_metrics(ranking: Ranking) -> dict[str, float]:
     """Compute every metric of a binary model, by name.
 
-    `brier`, `log_loss` and `ece` are left out unless all scores lie in [0, 1].
+    `brier`, `log_loss` and `ece` are left out unless all scores lie in [0, 1]. Of a ranking with
+    one class only, those that it has: these three and the counts.
 
     Args:
         ranking: from `rank`.
     """
+    both = 0 < ranking.n_positive < ranking.n
     probabilities = ranking.score[-1] >= 0 and ranking.score[0] <= 1
     return {
         metric.name: float(metric.compute(ranking))
         for metric in METRICS.values()
-        if probabilities or not metric.probabilities_only
+        if (probabilities or not metric.probabilities_only) and (both or metric.one_class)
     }
 
 
+def outcome_metrics(actual: ArrayLike, score: ArrayLike) -> dict[str, float]:
+    """Compute every binary metric that is defined, also where only one class has occurred.
+
+    Takes and refuses what `rank` does, but for one class only.
+    """
+    positive, value = labels(actual), scores(score)
+    n_positive = int(positive.sum())
+    if n_positive not in (0, len(value)) or len(positive) != len(value) or not len(value):
+        return binary_metrics(rank(actual, score))
+    distinct, rows = np.unique(value, return_counts=True)
+    population = np.cumsum(rows[::-1], dtype=np.int64)
+    hits = population if n_positive else np.zeros_like(population)
+    return binary_metrics(Ranking(distinct[::-1], population, hits, len(value), n_positive))
+
+
 def _metric(
-    name: str, *, source: str, version: int = 1, probabilities_only: bool = False
+    name: str,
+    *,
+    source: str,
+    version: int = 1,
+    probabilities_only: bool = False,
+    one_class: bool = False,
 ) -> Callable[[_Compute], _Compute]:
     """Register a function as a metric; its docstring is the formula."""
 
     def register(compute: _Compute) -> _Compute:
         formula = " ".join((compute.__doc__ or "").split())
-        METRICS[name] = Metric(name, version, formula, source, compute, probabilities_only)
+        METRICS[name] = Metric(
+            name, version, formula, source, compute, probabilities_only, one_class
+        )
         return compute
 
     return register
@@ -135,7 +164,12 @@ def _average_precision(ranking: Ranking) -> float:
     return float(np.sum(positives * precision)) / ranking.n_positive
 
 
-@_metric("brier", source="Brier (1950), Monthly Weather Review 78(1)", probabilities_only=True)
+@_metric(
+    "brier",
+    source="Brier (1950), Monthly Weather Review 78(1)",
+    probabilities_only=True,
+    one_class=True,
+)
 def _brier(ranking: Ranking) -> float:
     """Mean of (p - y)²."""
     positives, negatives = _groups(ranking)
@@ -143,7 +177,7 @@ def _brier(ranking: Ranking) -> float:
     return float(np.sum(squares)) / ranking.n
 
 
-@_metric("log_loss", source="sklearn.metrics.log_loss", probabilities_only=True)
+@_metric("log_loss", source="sklearn.metrics.log_loss", probabilities_only=True, one_class=True)
 def _log_loss(ranking: Ranking) -> float:
     """-mean of y·ln p + (1 - y)·ln(1 - p), p clipped to [ε, 1 - ε], ε = 2⁻⁵² (that of a double)."""
     positives, negatives = _groups(ranking)
@@ -156,6 +190,7 @@ def _log_loss(ranking: Ranking) -> float:
     "ece",
     source="Naeini, Cooper and Hauskrecht (2015), AAAI; Guo et al. (2017), ICML",
     probabilities_only=True,
+    one_class=True,
 )
 def _ece(ranking: Ranking) -> float:
     """Σ (n_b / n) · |mean y - mean p| over 10 equal-width bins [0, 0.1), .., [0.9, 1]."""
@@ -166,19 +201,19 @@ def _ece(ranking: Ranking) -> float:
     return float(np.sum(np.abs(gap))) / ranking.n
 
 
-@_metric("n", source="count")
+@_metric("n", source="count", one_class=True)
 def _n(ranking: Ranking) -> float:
     """Rows tested."""
     return ranking.n
 
 
-@_metric("n_positive", source="count")
+@_metric("n_positive", source="count", one_class=True)
 def _n_positive(ranking: Ranking) -> float:
     """Positive rows tested."""
     return ranking.n_positive
 
 
-@_metric("base_rate", source="count")
+@_metric("base_rate", source="count", one_class=True)
 def _base_rate(ranking: Ranking) -> float:
     """Positive rows / rows."""
     return ranking.n_positive / ranking.n

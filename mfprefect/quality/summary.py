@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,13 +23,16 @@ MAX_LEVELS = 50
 
 _LEVEL_LENGTH = 100
 _DTYPE_LENGTH = 64
+_UTC = "+00:00"
 _DECILES = np.arange(11) / 10
 _NUMBERS = ("mean", "sd", "median", "min", "max")
 _COUNTS = ("n", "n_na", "n_distinct")
 _COLUMNS = ("variable", "dtype", *_NUMBERS, *_COUNTS, "quantiles", "bin_counts")
 
 
-def input_summary(frame: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
+def input_summary(
+    frame: pd.DataFrame, bins: int = 10, reference: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Summarise a frame, one row a variable, in the order of its columns.
 
     Columns: `variable`; `dtype` (text); `mean`, `sd` (n - 1 in the denominator), `median`, `min`
@@ -50,16 +54,23 @@ def input_summary(frame: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
     Args:
         frame: any rows, also none; it is not changed.
         bins: bins of a numeric or datetime variable, 2 to 100.
+        reference: an earlier summary: what is numeric or datetime in both is counted in its
+            edges, which are stored in place of the frame's own, and its levels are counted one by
+            one beside the 50 most frequent others, so that drift from it is exact.
 
     Raises:
-        InvalidValue: a column name that is no text or occurs twice, or `bins` out of range.
+        InvalidValue: a column name that is no text or occurs twice, `bins` out of range, or a
+            reference that is no input summary.
     """
     import pandas as pd
 
     if isinstance(bins, bool) or not isinstance(bins, int) or not 2 <= bins <= 100:
         raise InvalidValue(f"bins is {bins!r}; choose a whole number from 2 to 100")
     _check_names(frame)
-    rows = [_row(str(name), column, bins) for name, column in frame.items()]
+    known = {} if reference is None else _known(reference)
+    rows = [
+        _row(str(name), column, bins, known.get(str(name), {})) for name, column in frame.items()
+    ]
     # dtype=object keeps None as it is; pandas would make NaN of it.
     summary = pd.DataFrame(rows, columns=list(_COLUMNS), dtype=object)
     return summary.astype(dict.fromkeys(_COUNTS, "int64"))
@@ -78,21 +89,42 @@ def _check_names(frame: pd.DataFrame) -> None:
         raise InvalidValue(f"column names occur more than once: {twice[:5]!r}; rename or drop them")
 
 
-def _row(name: str, column: pd.Series[Any], bins: int) -> dict[str, Any]:
+def _known(reference: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return the kind and the edges or levels of each variable of a summary."""
+    try:
+        variables, quantiles = reference["variable"], reference["quantiles"]
+        counts = reference["bin_counts"]
+    except KeyError as exc:
+        raise InvalidValue(
+            f"the reference lacks the column {exc}; pass what input_summary(frame) or "
+            "store.input_summary(session_id) returns"
+        ) from exc
+    # From a database, a text that is missing can be NaN.
+    return {
+        str(name): {
+            **json.loads(counted),
+            **({"edges": json.loads(texts)["edges"]} if isinstance(texts, str) else {}),
+        }
+        for name, texts, counted in zip(variables, quantiles, counts, strict=True)
+    }
+
+
+def _row(name: str, column: pd.Series[Any], bins: int, known: dict[str, Any]) -> dict[str, Any]:
     present = column.dropna()
     row: dict[str, Any] = dict.fromkeys(_COLUMNS)
     row |= {"variable": name, "dtype": str(column.dtype)[:_DTYPE_LENGTH]}
     row |= {"n": len(present), "n_na": len(column) - len(present)}
     kind = _kind(present)
+    edges = known.get("edges") if known.get("kind") == kind else None
     if kind in ("numeric", "datetime"):
         # Counted as they are: doubles cannot tell large integers apart.
         row["n_distinct"] = int(present.nunique())
     if kind == "numeric":
-        return row | _numeric(_doubles(present), bins)
+        return row | _numeric(_doubles(present), bins, edges)
     if kind == "datetime":
-        return row | _datetime(present, bins)
+        return row | _datetime(present, bins, edges)
     numbers = _numbers(np.sort(_doubles(present))) if kind == "boolean" else {}
-    return row | numbers | _levels(present)
+    return row | numbers | _levels(present, known.get("levels", ()))
 
 
 def _kind(present: pd.Series[Any]) -> str:
@@ -149,11 +181,13 @@ def _double(value: Any) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _numeric(values: NDArray[np.float64], bins: int) -> dict[str, Any]:
+def _numeric(values: NDArray[np.float64], bins: int, known: list[float] | None) -> dict[str, Any]:
     # Sorted, so that sums do not depend on the order of the rows.
     finite = np.sort(values[np.isfinite(values)])
     deciles = _quantiles(finite, _DECILES)
     edges = np.unique(_quantiles(finite, np.arange(1, bins) / bins))
+    if known:
+        edges = np.array(known, dtype=np.float64)
     quantiles = {
         "kind": "numeric",
         "probabilities": _DECILES.tolist(),
@@ -191,7 +225,7 @@ def _counts(ordered: NDArray[Any], edges: NDArray[Any]) -> list[int]:
     return [int(x) for x in np.diff(np.r_[0, below, len(ordered)])]
 
 
-def _datetime(present: pd.Series[Any], bins: int) -> dict[str, Any]:
+def _datetime(present: pd.Series[Any], bins: int, known: list[str] | None) -> dict[str, Any]:
     import pandas as pd
 
     if isinstance(present.dtype, pd.PeriodDtype):
@@ -200,6 +234,8 @@ def _datetime(present: pd.Series[Any], bins: int) -> dict[str, Any]:
     values = np.sort(_times(present, zoned))
     deciles = _occurring(values, _DECILES)
     edges = np.unique(_occurring(values, np.arange(1, bins) / bins))
+    if known and zoned == known[0].endswith(_UTC):
+        edges = np.array([text.removesuffix(_UTC) for text in known], dtype="datetime64[us]")
     quantiles = {
         "kind": "datetime",
         "min": _iso(values[:1], zoned)[0] if len(values) else None,
@@ -239,17 +275,19 @@ def _occurring(ordered: NDArray[Any], at: NDArray[np.float64]) -> NDArray[Any]:
 
 
 def _iso(values: NDArray[Any], zoned: bool) -> list[str]:
-    return [f"{x}+00:00" if zoned else str(x) for x in np.datetime_as_string(values)]
+    return [f"{x}{_UTC}" if zoned else str(x) for x in np.datetime_as_string(values)]
 
 
-def _levels(present: pd.Series[Any]) -> dict[str, Any]:
+def _levels(present: pd.Series[Any], known: Collection[str]) -> dict[str, Any]:
     texts = present.astype(object).map(str)
     tally = texts.str[:_LEVEL_LENGTH].value_counts() if len(texts) else texts.value_counts()
     ordered = sorted(((str(k), int(v)) for k, v in tally.items()), key=lambda x: (-x[1], x[0]))
+    others = [level for level, _ in ordered if level not in known]
+    dropped = set(others[MAX_LEVELS:])
     counts = {
         "kind": "levels",
-        "levels": dict(ordered[:MAX_LEVELS]),
-        "other": sum(count for _, count in ordered[MAX_LEVELS:]),
+        "levels": {level: count for level, count in ordered if level not in dropped},
+        "other": sum(count for level, count in ordered if level in dropped),
     }
     return {"n_distinct": int(texts.nunique()), "bin_counts": _json(counts)}
 

@@ -20,6 +20,7 @@ from mfprefect.store import (
     artifacts,
     handle,
     migrate,
+    monitoring,
     opening,
     reconcile,
     registry,
@@ -182,6 +183,17 @@ class Store:
             [[getattr(x, name) for name in columns] for x in found], columns=columns
         )
 
+    def end_flow_run(self, flow_run_id: str, state: str) -> None:
+        """End the sessions that a flow run left open, told how Prefect ended it.
+
+        Args:
+            flow_run_id: the flow run.
+            state: `CRASHED`, `CANCELLED`, ..; nothing happens while its process is seen to run.
+        """
+        reconcile.find_crashed(
+            self._db, flow_run_id=flow_run_id, states=lambda _: {flow_run_id: state}
+        )
+
     def _end_crashed(self) -> None:
         try:
             reconcile.find_crashed(self._db)
@@ -292,6 +304,24 @@ class Store:
     def backtests(self, *session_ids: str) -> pd.DataFrame:
         """Return back-tests: series, period, predicted, actual."""
         return results.of_sessions(self._db, "backtests", session_ids)
+
+    def drift(self, *session_ids: str) -> pd.DataFrame:
+        """Return drift: variable, measure, value, threshold, verdict, reference_session_id."""
+        return monitoring.drift_frame(self._db, session_ids)
+
+    def freshness(self) -> pd.DataFrame:
+        """Return how old the last published scores are of each model that somebody waits for.
+
+        Columns: model_id; last_scored_at, NULL if never; max_age_seconds; age_seconds, since the
+        last scores or, without any, since the model was registered; stale; session_id, of those
+        scores or else the model's newest session. A model without a session is not stale: nothing
+        runs yet. Models whose newest stage is `retired` or `experimental` are left out.
+        """
+        return monitoring.freshness(self._db)
+
+    def notifications(self, *session_ids: str) -> pd.DataFrame:
+        """Return who was told what: event, channel, sent_at, delivered, failure."""
+        return results.of_sessions(self._db, "notifications", session_ids)
 
     def artifacts(self, *session_ids: str) -> pd.DataFrame:
         """Return what blobs there are: artifact_name, format, bytes, sha256."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO, cast
 
 import sqlalchemy as sa
 
 from mfprefect import artifacts
 from mfprefect.artifacts import Artifact
-from mfprefect.errors import InvalidValue
+from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, InvalidValue
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle, find_session, hold, require_running
 
-__all__ = ["MODEL", "load_artifact", "save_model"]
+__all__ = ["MODEL", "copy_artifact", "load_artifact", "save_model"]
 
 MODEL = "model"
 IN_MEMORY = 16 * 1024 * 1024
@@ -84,16 +86,8 @@ def load_artifact(
     handle = find_session(db, session_id)
     artifact = _head(db, handle, name)
     with _temporary_file() as file:
-        chunks = db.schema.artifact_chunks
-        for number in _chunk_numbers(db, handle, name):
-            rows = db.read(
-                sa.select(chunks.c.bytes).where(
-                    chunks.c.session_no == handle.session_no,
-                    chunks.c.artifact_name == name,
-                    chunks.c.chunk_no == number,
-                )
-            )
-            file.write(rows[0][0])
+        for chunk in _chunks(db, handle, name):
+            file.write(chunk)
         file.seek(0)
         return artifacts.load(
             file,
@@ -102,6 +96,54 @@ def load_artifact(
             trusted_types=trusted_types,
             signing_key=_signing_key(db),
         )
+
+
+def copy_artifact(db: Database, session_id: str, name: str, to: BinaryIO) -> Artifact:
+    """Write an artifact's bytes to a file as they were stored; return what is recorded of them.
+
+    What was written must not be used where this raises.
+
+    Raises:
+        UnknownSession: there is no such session.
+        InvalidValue: the session has no artifact of that name.
+        ArtifactCorrupt: the blob is not the one that was stored.
+        ArtifactUntrusted: the team's key did not sign it.
+    """
+    handle = find_session(db, session_id)
+    artifact = _head(db, handle, name)
+    size, digest = 0, hashlib.sha256()
+    for chunk in _chunks(db, handle, name):
+        to.write(chunk)
+        digest.update(chunk)
+        size += len(chunk)
+    if (size, digest.hexdigest()) != (artifact.size, artifact.sha256):
+        raise ArtifactCorrupt(
+            f"the artifact {name!r} of session {session_id!r} has {size} bytes with SHA-256 "
+            f"{digest.hexdigest()}; recorded are {artifact.size} bytes with SHA-256 "
+            f"{artifact.sha256}. Restore it from a backup, or train again."
+        )
+    key = _signing_key(db)
+    if key is not None and not hmac.compare_digest(
+        (artifact.signature or "").encode(), artifacts.sign(artifact, key).encode()
+    ):
+        raise ArtifactUntrusted(
+            f"the artifact {name!r} of session {session_id!r} is not signed with "
+            "MFPREFECT_SIGNING_KEY. Store the model again with this key."
+        )
+    return artifact
+
+
+def _chunks(db: Database, handle: Handle, name: str) -> Iterator[bytes]:
+    chunks = db.schema.artifact_chunks
+    for number in _chunk_numbers(db, handle, name):
+        rows = db.read(
+            sa.select(chunks.c.bytes).where(
+                chunks.c.session_no == handle.session_no,
+                chunks.c.artifact_name == name,
+                chunks.c.chunk_no == number,
+            )
+        )
+        yield rows[0][0]
 
 
 def _temporary_file() -> BinaryIO:

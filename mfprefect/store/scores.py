@@ -17,7 +17,14 @@ from mfprefect.store.handle import Handle, find_session, hold, require_running
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["drop_stale_parts", "iter_scores", "keep_part", "scores_frame", "write_part"]
+__all__ = [
+    "drop_parts",
+    "drop_stale_parts",
+    "iter_scores",
+    "keep_part",
+    "scores_frame",
+    "write_part",
+]
 
 
 def keep_part(db: Database, handle: Handle, part_no: int) -> int | None:
@@ -40,6 +47,20 @@ def drop_stale_parts(db: Database, connection: sa.Connection, handle: Handle) ->
     for number in list(connection.scalars(sa.select(parts.c.part_no).where(*stale))):
         _delete_rows(db, connection, handle, number)
     connection.execute(parts.delete().where(*stale))
+
+
+def drop_parts(db: Database, handle: Handle) -> None:
+    """Delete all scores of a running session: it begins to write them anew."""
+    parts = db.schema.score_parts
+    mine = parts.c.session_no == handle.session_no
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        hold(db, connection, handle)
+        for number in list(connection.scalars(sa.select(parts.c.part_no).where(mine))):
+            _delete_rows(db, connection, handle, number)
+        connection.execute(parts.delete().where(mine))
+
+    db.write(work)
 
 
 def _delete_rows(db: Database, connection: sa.Connection, handle: Handle, part_no: int) -> None:

@@ -200,14 +200,14 @@ def test_a_retry_resumes_the_session_and_skips_complete_parts(flow_store: Store)
 
         def scoring_data(self, as_of: dt.date, part: int) -> pd.DataFrame:
             scored.append(part)
-            if scored == [1, 2, 3]:
+            if part == 3 and scored.count(3) == 1:
                 raise RuntimeError("died in part 3")
             return super().scoring_data(as_of, part)
 
     flows = Parted.flows()
     flows.train()
     assert outcome(flows.score.with_options(retries=1)).is_completed()
-    assert scored == [1, 2, 3, 3, 4]
+    assert sorted(scored) == [1, 2, 3, 3, 4]
     row = flow_store.sessions("parted").iloc[0]
     assert (row["purpose"], row["status"], row["attempt"]) == ("score", "succeeded", 2)
     assert len(flow_store.sessions("parted")) == 2

@@ -29,9 +29,13 @@ def variant(**changes: Any) -> type[Model]:
     return type("Variant", (Churn,), changes)
 
 
-def test_a_model_gives_its_two_flows() -> None:
-    train, score = Churn.flows()
-    assert (train.name, score.name) == ("churn-monthly-train", "churn-monthly-score")
+def test_a_model_gives_its_flows() -> None:
+    train, score, monitor = Churn.flows()
+    assert [train.name, score.name, monitor.name] == [
+        "churn-monthly-train",
+        "churn-monthly-score",
+        "churn-monthly-monitor",
+    ]
     assert train.description == score.description == "Who leaves."
     assert set(train.parameters.properties) == {"as_of"}
     assert set(score.parameters.properties) == {"as_of", "training_session_id"}

@@ -1,0 +1,144 @@
+"""Training and scoring by commands that report under the run's session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from mfprefect.errors import ConfigurationError, GateFailed, InvalidValue
+from mfprefect.lifecycle import handover, tasks
+from mfprefect.lifecycle.pages import Progress
+from mfprefect.lifecycle.process import Command, run_command
+from mfprefect.quality.gates import failed_gates
+from mfprefect.recorder import Recorder
+from mfprefect.store import Store
+from mfprefect.store.scores import drop_parts
+
+if TYPE_CHECKING:
+    from mfprefect.command_model import CommandModel
+    from mfprefect.session import Session
+
+__all__ = ["score_command", "train_command"]
+
+
+def train_command(store: Store, kind: type[CommandModel], session: Session) -> None:
+    """Run the training command and hold what it stored against the gates.
+
+    Raises:
+        ConfigurationError: there is no such command, or no such program.
+        CommandFailed: it ended with another exit code than 0, or was killed.
+        InvalidValue: it reported neither a metric nor test results nor a model.
+        GateFailed: a figure is outside what the model promises; model and figures are kept.
+    """
+    command = _command(store, kind, session, "train_command")
+    tasks.Runner(kind)(run_training, command)
+    if not _reported(store, session):
+        raise InvalidValue(
+            f"the command `{command}` ended well and reported nothing under session "
+            f"{session.session_id!r}: no metric, no test results, no model. Have it call "
+            "`mfprefect session log`, for instance "
+            "`mfprefect session log --metric auc=0.83 --model model.rds`."
+        )
+    frame = store.metrics(session.session_id)
+    by_segment = {
+        str(segment): dict(zip(rows["metric_name"], rows["value"], strict=True))
+        for segment, rows in frame.groupby("segment")
+    }
+    if failed := failed_gates(kind.gates, by_segment.get("", {}), by_segment):
+        raise GateFailed(
+            f"model {kind.model_id!r} misses {len(failed)} of {len(kind.gates)} gates: "
+            + "; ".join(failed),
+            failures=failed,
+        )
+
+
+def score_command(store: Store, kind: type[CommandModel], session: Session) -> None:
+    """Run the scoring command once a part; parts that an earlier attempt completed are kept.
+
+    Raises:
+        ConfigurationError: there is no such command, or no such program.
+        CommandFailed: it ended with another exit code than 0, or was killed.
+        InvalidValue: it wrote no scores, or not those of its part.
+    """
+    _command(store, kind, session, "score_command")  # refused before anything is done
+    missing = [part for part in range(1, kind.parts + 1) if not _kept(kind, session, part)]
+    progress = Progress(session, kind.parts, kind.parts - len(missing))
+    run = tasks.Runner(kind)
+    for part in missing:
+        command = _command(store, kind, session, "score_command", part)
+        named = f"score command, part {part} of {kind.parts}" if kind.parts > 1 else None
+        run(run_scoring.with_options(task_run_name=named), store, session, command, kind.parts)
+        _require_scores(store, kind, session, part)
+        progress.step()
+    rows = int(store.score_parts(session.session_id)["rows"].sum())
+    # The command may have stored a metric of this name itself.
+    recorder = Recorder(store.database, session.handle, attached=True)
+    recorder.log_metrics({"rows_scored": rows})
+    recorder.flush()
+
+
+def _command(
+    store: Store, kind: type[CommandModel], session: Session, name: str, part: int = 1
+) -> Command:
+    arguments = getattr(kind, name)
+    if arguments is None:
+        raise ConfigurationError(
+            f'{kind.__name__} has no {name}; set it in the class: {name} = ["bash", "step.sh"].'
+        )
+    return Command(
+        arguments=tuple(arguments),
+        folder=kind.working_folder(),
+        environment=handover.environment(store, kind, session, part),
+        grace_seconds=kind.grace_seconds,
+        transient_exit_codes=kind.transient_exit_codes,
+        hidden=handover.Hidden(handover.secrets(store.database.settings)),
+    )
+
+
+def _reported(store: Store, session: Session) -> bool:
+    name = session.session_id
+    # Test results are metrics, too.
+    return not (store.metrics(name).empty and store.artifacts(name).empty)
+
+
+def _kept(kind: type[CommandModel], session: Session, part: int) -> bool:
+    if kind.parts == 1:
+        # It may write its scores in as many pieces as it likes: nobody can tell whether the
+        # earlier attempt wrote the last one.
+        return False
+    if (rows := session.keep_part(part)) is None:
+        return False
+    tasks.log().info("part %d of %d was complete: %d rows", part, kind.parts, rows)
+    return True
+
+
+def _require_scores(store: Store, kind: type[CommandModel], session: Session, part: int) -> None:
+    written = store.score_parts(session.session_id)["part_no"].tolist()
+    if kind.parts == 1 and not written:
+        raise InvalidValue(
+            f"the score command of {kind.model_id!r} ended well and wrote no scores under session "
+            f"{session.session_id!r}. Have it call `mfprefect session log --scores FILE.csv "
+            "--entity-id COLUMN --score COLUMN`."
+        )
+    if kind.parts > 1 and part not in written:
+        raise InvalidValue(
+            f"the score command of {kind.model_id!r} ended well and did not write part {part} of "
+            f"{kind.parts}; have it call `mfprefect session log --scores FILE.csv .. --part "
+            "$MFPREFECT_PART`."
+        )
+
+
+@task(name="train command", cache_policy=NO_CACHE, persist_result=False)
+def run_training(command: Command) -> None:
+    """Run a training command."""
+    run_command(command)
+
+
+@task(name="score command", cache_policy=NO_CACHE, persist_result=False)
+def run_scoring(store: Store, session: Session, command: Command, parts: int) -> None:
+    """Run the scoring command of a part, or of everything where there is one part."""
+    if parts == 1:  # what an earlier try wrote would stand beside what this one writes
+        drop_parts(store.database, session.handle)
+    run_command(command)

@@ -1,0 +1,70 @@
+"""Maintenance: what a store needs done every few minutes, whatever models it keeps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from mfprefect.lifecycle.tasks import log
+from mfprefect.store import connect, notices
+from mfprefect.store.monitoring import stale
+
+if TYPE_CHECKING:
+    from mfprefect.store import Store
+
+__all__ = ["maintain"]
+
+
+@task(name="reconcile", cache_policy=NO_CACHE, persist_result=False)
+def reconcile(store: Store) -> str:
+    """End the sessions whose process is gone."""
+    found = store.reconcile(wait=True)
+    for row in found.itertuples():
+        log().info("session %s: %s, %s", row.session_id, row.verdict, row.evidence)
+    ended = int((found["verdict"] != "watched").sum())
+    return f"{ended} sessions without a process ended, {len(found) - ended} watched"
+
+
+@task(name="freshness", cache_policy=NO_CACHE, persist_result=False)
+def freshness(store: Store) -> str:
+    """Tell of models whose last scores are older than they may be."""
+    found = stale(store.database)
+    for model_id, session_no in found:
+        log().warning("the last scores of model %s are older than its max_age", model_id)
+        notices.tell(store.database, session_no, "stale")
+    return f"{len(found)} models with stale scores"
+
+
+@task(name="notices", cache_policy=NO_CACHE, persist_result=False)
+def send_notices(store: Store, digest: bool) -> str:
+    """Send what was not delivered, and the digest if that is wanted."""
+    delivered, failed = notices.retry_undelivered(store.database)
+    if digest:
+        notices.digest(store.database)
+    return f"{delivered} notices sent again, {failed} of them in vain"
+
+
+# Tried again as a whole: every step is harmless when repeated.
+@flow(name="maintain", retries=2, retry_delay_seconds=30)
+def maintain(digest: bool = False) -> str:
+    """Keep the store true: end crashed sessions, tell of stale scores, deliver notices.
+
+    A step that fails does not keep the others from being done; the run fails all the same.
+
+    Args:
+        digest: send the digest of the sessions since the last one.
+    """
+    with connect() as store:
+        steps: list[Any] = [
+            reconcile(store, return_state=True),
+            freshness(store, return_state=True),
+            send_notices(store, digest, return_state=True),
+        ]
+        lines = [str(step.result(raise_on_failure=False)) for step in steps]
+    create_markdown_artifact("\n".join(f"- {line}" for line in lines), key="maintain")
+    for step in steps:
+        step.result()
+    return "; ".join(lines)

@@ -1,0 +1,202 @@
+"""Monitoring: published scores against what really happened, and against earlier ones."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from mfprefect.lifecycle import outcomes, tasks
+from mfprefect.lifecycle.outcomes import Compared, Outcomes
+from mfprefect.quality.drift import score_drift
+from mfprefect.quality.features import feature_drift
+from mfprefect.quality.performance import performance_drift
+from mfprefect.reading import Read, Reader
+from mfprefect.store.monitoring import Scoring, published_scorings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mfprefect.model import Model
+    from mfprefect.quality.tally import Tally
+    from mfprefect.recorder import Recorder
+    from mfprefect.session import Session
+    from mfprefect.store import Store
+
+__all__ = ["log_inputs", "monitor_model", "segment_of"]
+
+GROUP = "monitor"
+
+
+def segment_of(session_id: str) -> str:
+    """Return the segment under which a monitoring session keeps the figures of a scoring one."""
+    return f"session={session_id}"
+
+
+def log_inputs(
+    store: Store,
+    kind: type[Model],
+    recorder: Recorder,
+    features: pd.DataFrame,
+    training_session_id: str,
+) -> None:
+    """Store the summary of what is scored, and its drift from what the model was trained on."""
+    reference = store.input_summary(training_session_id)
+    summary = recorder.log_input_summary(features, reference=reference)
+    drift = feature_drift(reference, summary, kind.drift_threshold)
+    recorder.log_drift(drift, reference=training_session_id)
+
+
+def monitor_model(store: Store, kind: type[Model], session: Session) -> None:
+    """Hold the model's last published scoring sessions against outcomes and earlier scores.
+
+    Performance of each is stored under its segment, that of the newest with enough outcomes also
+    for all rows; drift rows are about the newest scoring session.
+
+    Raises:
+        InvalidValue: `outcomes` returned what cannot be joined with scores.
+    """
+
+    def record(read: Read) -> None:
+        session.log_input(**vars(read))
+
+    scorings = published_scorings(store.database, kind.model_id, kind.monitored_sessions)
+    if not scorings:
+        tasks.log().info("model %s has no published scores yet", kind.model_id)
+        session.log_metadata({"result": "no published scores yet"}, GROUP)
+        return
+    session.log_metadata({"sessions": [s.session_id for s in scorings]}, GROUP)
+    monitor = _Monitor(store, kind(Reader(store.database.settings, record)), session)
+    for scoring in scorings:
+        monitor.take(scoring)
+    monitor.judge(scorings[-1])
+
+
+class _Monitor:
+    """Takes scoring sessions, oldest first; keeps what the newest is judged by."""
+
+    def __init__(self, store: Store, model: Model, session: Session) -> None:
+        self.store, self.model, self.session = store, model, session
+        self.run = tasks.Runner(model)
+        self.firsts: dict[str, Tally] = {}
+        self.previous: tuple[Scoring, Tally] | None = None
+        self.best: tuple[Scoring, dict[str, float]] | None = None
+        self.rows: list[tuple[Sequence[dict[str, Any]], str]] = []
+        """Drift rows of the session taken last, and the session that it was compared with."""
+
+    def take(self, scoring: Scoring) -> None:
+        """Store one session's performance and drift under its segment."""
+        known = self.run(read_known, self.model, scoring.as_of)
+        compared = self.run(read_scores, self.store, scoring.session_id, known)
+        self._performance(scoring, known, compared)
+        self._drift(scoring, compared.tally)
+        self.previous = scoring, compared.tally
+
+    def _performance(self, scoring: Scoring, known: Outcomes | None, compared: Compared) -> None:
+        segment, rows = segment_of(scoring.session_id), compared.rows
+        n_outcomes = 0 if known is None else len(known)
+        figures: dict[str, float] = {"n_scored": compared.scored, "n_outcomes": n_outcomes}
+        if compared.scored:
+            figures["matched_share"] = len(rows) / compared.scored
+        self.session.log_metrics(figures, segment)
+        self._tell(scoring, f"{len(rows)} of {compared.scored} scores have a known outcome")
+        if rows.empty:
+            return
+        kind = self.model.model_type
+        metrics = self.session.log_performance(
+            rows["actual"].to_numpy(), rows["predicted"].to_numpy(), segment, model_type=kind
+        )
+        if kind == "time_series":
+            self.session.log_backtest(rows)
+        if kind == "binary" and "auc" not in metrics:
+            only = int(rows["actual"].iloc[0])
+            self._tell(
+                scoring,
+                f"{len(rows)} of {compared.scored} scores have a known outcome, and each of these "
+                f"is {only}: the metrics that need both classes are left out",
+            )
+        elif len(rows) >= self.model.min_outcomes:
+            self.best = scoring, metrics
+
+    def _tell(self, scoring: Scoring, text: str) -> None:
+        self.session.log_metadata({scoring.session_id: text}, "outcomes")
+
+    def _drift(self, scoring: Scoring, tally: Tally) -> None:
+        limit = self.model.drift_threshold
+        self.rows = []
+        first = scoring.first_session_id
+        if first == scoring.session_id:
+            self.firsts[first] = tally
+        else:
+            rows = score_drift(self._first(first), tally, "first", limit)
+            self.rows.append((rows, first))
+        if self.previous is not None:
+            before, reference = self.previous
+            rows = score_drift(reference, tally, "previous", limit)
+            self.rows.append((rows, before.session_id))
+        if (features := self._features(scoring)) is not None and scoring.training_session_id:
+            self.rows.append((features, scoring.training_session_id))
+        figures = {
+            f"{row['variable']}_{row['measure']}": row["value"]
+            for rows, _ in self.rows
+            for row in rows
+            if row["variable"] == "score" and row["value"] is not None
+        }
+        found = [r["value"] for r in features or () if r["measure"] == "psi"]
+        if indices := [value for value in found if value is not None]:
+            figures["feature_psi_max"] = max(indices)
+        self.session.log_metrics(figures, segment_of(scoring.session_id))
+
+    def _first(self, session_id: str) -> Tally:
+        if session_id not in self.firsts:
+            self.firsts[session_id] = self.run(read_scores, self.store, session_id, None).tally
+        return self.firsts[session_id]
+
+    def _features(self, scoring: Scoring) -> list[dict[str, Any]] | None:
+        if scoring.training_session_id is None:
+            return None
+        reference = self.store.input_summary(scoring.training_session_id)
+        current = self.store.input_summary(scoring.session_id)
+        if reference.empty or current.empty:
+            return None
+        drift = feature_drift(reference, current, self.model.drift_threshold)
+        return [{str(k): v for k, v in row.items()} for row in drift.to_dict("records")]
+
+    def judge(self, newest: Scoring) -> None:
+        """Store the drift of the session taken last, and how performance has moved."""
+        for rows, reference in self.rows:
+            self.session.log_drift(rows, reference)
+        told = {"drift_of": newest.session_id}
+        if self.best is not None:
+            scoring, metrics = self.best
+            told["performance_of"] = scoring.session_id
+            self.session.log_metrics(metrics)
+            if (trained_by := scoring.training_session_id) is not None:
+                row = performance_drift(
+                    self._trained(trained_by),
+                    metrics,
+                    self.model.model_type,
+                    self.model.performance_drop,
+                )
+                self.session.log_drift([row], trained_by)
+        self.session.log_metadata(told, GROUP)
+
+    def _trained(self, session_id: str) -> dict[str, float]:
+        metrics = self.store.metrics(session_id)
+        whole = metrics[metrics["segment"] == ""]
+        return dict(zip(whole["metric_name"], whole["value"], strict=True))
+
+
+@task(name="read outcomes", cache_policy=NO_CACHE, persist_result=False)
+def read_known(model: Model, as_of: dt.date) -> Outcomes | None:
+    """Return the outcomes that the model knows of those scored as of a date."""
+    return outcomes.read_outcomes(model, as_of)
+
+
+@task(name="read scores", cache_policy=NO_CACHE, persist_result=False)
+def read_scores(store: Store, session_id: str, known: Outcomes | None) -> Compared:
+    """Return a session's scores, batch by batch, held against outcomes."""
+    return outcomes.compare(store.iter_scores(session_id), known)

@@ -1,0 +1,155 @@
+"""What really happened, joined with what was predicted, in the memory that the outcomes take."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfprefect import scores as scoring
+from mfprefect.errors import InvalidScores, InvalidValue
+from mfprefect.quality.tally import Tally
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from mfprefect.model import Model
+
+__all__ = ["Compared", "Outcomes", "compare", "read_outcomes"]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """The outcomes of the entities that were scored as of one date, those known."""
+
+    entity_id: NDArray[Any]
+    """Texts, as scores store ids."""
+    rows: pd.DataFrame
+    """`actual`, and of a time series `series` and `period`; in the order of `entity_id`."""
+
+    def __len__(self) -> int:
+        return len(self.entity_id)
+
+
+@dataclass(eq=False)
+class Compared:
+    """One session's scores: their distribution, and those whose outcome is known."""
+
+    rows: pd.DataFrame
+    """`actual` and `predicted`, and of a time series `series` and `period`."""
+    scored: int = 0
+    """All scores of the session."""
+    tally: Tally = field(default_factory=Tally)
+
+
+class _NothingYet(Exception):
+    """The model knows no outcomes of that date."""
+
+
+def read_outcomes(model: Model, as_of: dt.date) -> Outcomes | None:
+    """Return the outcomes that the model knows, None where it knows of none.
+
+    Raises:
+        InvalidValue: a column is missing, an entity (or a period of a series) is there twice, or
+            an actual is no finite number.
+    """
+
+    def produce() -> Any:
+        found = model.outcomes(as_of)
+        if found is None:
+            raise _NothingYet
+        return found
+
+    try:
+        frame = model.reader.take(produce, f"outcomes {as_of}")
+    except _NothingYet:
+        return None
+    try:
+        return _checked(model, frame)
+    except (InvalidScores, InvalidValue) as exc:
+        raise InvalidValue(
+            f"outcomes({as_of}) of model {model.model_id!r} cannot be used: {exc}"
+        ) from exc
+
+
+def _checked(model: Model, frame: pd.DataFrame) -> Outcomes:
+    import pandas as pd
+
+    entity = model.entity_id if model.entity_id in frame.columns else "entity_id"
+    periodic = model.model_type == "time_series"
+    wanted = [entity, "actual", *(["period"] if periodic else [])]
+    missing = [name for name in wanted if name not in frame.columns]
+    if missing:
+        raise InvalidValue(
+            f"the column {missing[0]!r} is missing; they are {', '.join(map(str, frame.columns))}, "
+            f"and needed are {', '.join(wanted)}"
+        )
+    frame = frame[frame["actual"].notna()]
+    twice = frame[entity][frame[entity].duplicated()]
+    if len(twice):
+        raise InvalidValue(
+            f"{len(twice)} rows repeat an entity, such as {twice.iloc[0]!r}; an entity that was "
+            "scored has one outcome"
+        )
+    rows = pd.DataFrame({"actual": _actual(frame["actual"], model.model_type)})
+    if periodic:
+        rows["period"] = frame["period"].map(str).to_numpy()
+        rows["series"] = frame["series"].map(str).to_numpy() if "series" in frame.columns else "all"
+        _check_periods(rows)
+    # The position takes the place of the score: sorted with the ids, it tells where each was.
+    place = pd.DataFrame({entity: frame[entity].to_numpy(), "place": np.arange(len(frame))})
+    table = scoring.normalise(place, entity, "place", None)
+    order = table["score"].to_numpy().astype(np.int64)
+    ids = np.array(table["entity_id"].to_pylist(), dtype=object)
+    return Outcomes(ids, rows.iloc[order].reset_index(drop=True))
+
+
+def _check_periods(rows: pd.DataFrame) -> None:
+    again = rows[rows.duplicated(["series", "period"])]
+    if len(again):
+        period, series = again["period"].iloc[0], again["series"].iloc[0]
+        raise InvalidValue(
+            f"{len(again)} rows repeat a period of a series, such as {period!r} of {series!r}; "
+            "a period has one actual"
+        )
+
+
+def _actual(column: pd.Series[Any], model_type: str) -> NDArray[np.float64]:
+    from mfprefect.quality._arrays import labels
+    from mfprefect.quality.regression import finite
+
+    values = column.to_numpy()
+    if model_type == "binary":
+        return labels(values).astype(np.float64)
+    return finite(values, "actual")
+
+
+def compare(batches: Iterable[pa.RecordBatch], outcomes: Outcomes | None) -> Compared:
+    """Return the scores whose outcome is known, and the distribution of all of them.
+
+    Args:
+        batches: from `Store.iter_scores`.
+        outcomes: None: the distribution alone.
+    """
+    import pandas as pd
+
+    index = pd.Index([] if outcomes is None else outcomes.entity_id, dtype=object)
+    compared = Compared(pd.DataFrame({"actual": [], "predicted": []}))
+    places, predicted = [np.empty(0, np.int64)], [np.empty(0)]
+    for batch in batches:
+        score = batch.column("score").to_numpy()
+        compared.scored += len(score)
+        compared.tally.add(score)
+        if len(index):
+            place = index.get_indexer(pd.Index(batch.column("entity_id").to_pylist(), dtype=object))
+            places.append(place[place >= 0])
+            predicted.append(score[place >= 0])
+    if outcomes is not None:
+        rows = outcomes.rows.iloc[np.concatenate(places)].reset_index(drop=True)
+        compared.rows = rows.assign(predicted=np.concatenate(predicted))
+    return compared

@@ -1,0 +1,240 @@
+"""Runs a command as a step: its output goes to the log as it comes, and nothing outlives it."""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import os
+import re
+import selectors
+import shlex
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mfprefect.errors import CommandFailed, ConfigurationError
+from mfprefect.lifecycle import tasks
+from mfprefect.lifecycle.handover import Hidden
+
+__all__ = ["TAIL", "Command", "run_command"]
+
+TAIL = 50
+"""How many of its last lines an error shows."""
+MAX_LINE = 4_000
+"""Characters of a line that are shown."""
+MAX_TAIL = 8_000
+"""Characters of the end of its output that an error shows."""
+BLOCK = 65_536
+# Where a pipe stays open after its command, that much of it may still be the command's own.
+LEFT_IN_PIPES = 2 * 1024 * 1024
+PAUSE = 0.2
+_BUSY = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+@dataclass(frozen=True, eq=False)
+class Command:
+    """A program, and what it runs with."""
+
+    arguments: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str] = field(repr=False)
+    grace_seconds: float
+    transient_exit_codes: Sequence[int]
+    hidden: Hidden = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.hidden(shlex.join(self.arguments))
+
+
+def run_command(command: Command) -> None:
+    """Run a command to its end, in a process group of its own, which ends with it.
+
+    Raises:
+        ConfigurationError: the program or the folder is not there, or it cannot be run.
+        CommandFailed: it ended with another exit code than 0, or was killed.
+    """
+    tail: deque[str] = deque(maxlen=TAIL)
+    running = _Running(command, tail)
+    try:
+        code = running.follow()
+        left = running.signal(0)
+    finally:
+        running.end_group()
+    if code:
+        raise _failure(command, code, list(tail))
+    if left:
+        tasks.log().warning("`%s` left processes behind, which were ended", command)
+
+
+def _failure(command: Command, code: int, tail: list[str]) -> CommandFailed:
+    how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+    if code == -signal.SIGKILL:
+        how += " (as the system does when memory runs out)"
+    printed = "\n".join(tail)[-MAX_TAIL:]
+    end = f"The last that it printed:\n{printed}" if tail else "It printed nothing."
+    return CommandFailed(
+        f"the command `{command}` {how}. {end}",
+        command=[command.hidden(part) for part in command.arguments],
+        exit_code=code,
+        tail=tail,
+        transient=code in command.transient_exit_codes,
+    )
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
+def _start(command: Command) -> subprocess.Popen[bytes]:
+    if not command.folder.is_dir():
+        raise ConfigurationError(
+            f"the command `{command}` cannot run in {str(command.folder)!r}, which is no folder; "
+            "set `folder` in the model's class."
+        )
+    try:
+        return subprocess.Popen(  # noqa: S603 - the model's own command, no shell
+            command.arguments,
+            cwd=command.folder,
+            env=command.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+        )
+    except OSError as exc:
+        if exc.errno in _BUSY:
+            raise
+        raise _not_runnable(command, exc) from exc
+
+
+def _not_runnable(command: Command, exc: OSError) -> ConfigurationError:
+    program = command.hidden(command.arguments[0])
+    if isinstance(exc, FileNotFoundError) and "/" not in program:
+        path = command.hidden(command.environment["PATH"])
+        return ConfigurationError(
+            f"the program {program!r} is not installed where this run can see it; PATH is {path}. "
+            "Install it, or name it by its full path."
+        )
+    return ConfigurationError(
+        f"the program {program!r} cannot be run: {exc.strerror}. A script needs its first line "
+        '(`#!`) and the right to be executed, or its program in front: ["bash", "train.sh"].'
+    )
+
+
+class _Running:
+    """A command that runs, and all that it started."""
+
+    def __init__(self, command: Command, tail: deque[str]) -> None:
+        self._grace = command.grace_seconds
+        log = tasks.log()
+        self._process = _start(command)
+        self._waiting = selectors.DefaultSelector()
+        self._lines: list[_Lines] = []
+        for pipe, tell in ((self._process.stdout, log.info), (self._process.stderr, log.warning)):
+            if pipe is not None:
+                lines = _Lines(command.hidden, tell, tail)
+                self._lines.append(lines)
+                self._waiting.register(pipe, selectors.EVENT_READ, lines)
+
+    def follow(self) -> int:
+        """Read what it prints until it has ended; return its exit code."""
+        left = LEFT_IN_PIPES
+        while self._waiting.get_map() and left > 0:
+            ended = self._process.poll() is not None
+            read = self._read()
+            if ended:  # whoever keeps the pipes open is not the command
+                left = left - read if read else 0
+        code = self._process.wait()
+        for lines in self._lines:
+            lines.end()
+        return code
+
+    def _read(self) -> int:
+        read = 0
+        for key, _ in self._waiting.select(PAUSE):
+            data = os.read(key.fd, BLOCK)
+            key.data.feed(data)
+            read += len(data)
+            if not data:
+                self._waiting.unregister(key.fileobj)
+        return read
+
+    def signal(self, number: int) -> bool:
+        """Send a signal to all of the group; return whether somebody is left in it."""
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # those that are left belong to another user
+            return self._process.poll() is None
+        return True
+
+    def end_group(self) -> None:
+        """Tell all of the group to end, and kill what has not after the time of grace."""
+        try:
+            if self.signal(signal.SIGTERM):
+                deadline = time.monotonic() + self._grace
+                while self._is_left() and time.monotonic() < deadline:
+                    if not self._read():
+                        time.sleep(PAUSE / 4)
+        finally:
+            # Also where a second interrupt cut the wait short.
+            if self._is_left():
+                self.signal(signal.SIGKILL)
+            self._process.wait()
+            self._close()
+
+    def _is_left(self) -> bool:
+        self._process.poll()  # a zombie would count as one that is left
+        return self.signal(0)
+
+    def _close(self) -> None:
+        self._waiting.close()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+class _Lines:
+    """Turns bytes into lines, whatever bytes they are and however long the lines."""
+
+    def __init__(self, hidden: Hidden, tell: Callable[..., None], tail: deque[str]) -> None:
+        self._hidden, self._tell, self._tail = hidden, tell, tail
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest, self._dropped = "", 0
+
+    def feed(self, data: bytes) -> None:
+        """Tell the lines that are complete."""
+        *lines, rest = (self._rest + self._decoder.decode(data)).split("\n")
+        for line in lines:
+            self._say(line)
+        keep = MAX_LINE + self._hidden.longest
+        self._dropped += max(0, len(rest) - keep)
+        self._rest = rest[:keep]
+
+    def end(self) -> None:
+        """Tell a last line without an end."""
+        rest = self._rest + self._decoder.decode(b"", final=True)
+        if rest:
+            self._say(rest)
+
+    def _say(self, line: str) -> None:
+        # What a carriage return overwrites on a screen is not shown: bars of progress.
+        shown = _ESCAPES.sub("", line.rstrip("\r").rpartition("\r")[2])
+        more = self._dropped + max(0, len(shown) - MAX_LINE)
+        text = _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", self._hidden(shown, MAX_LINE))
+        if more:
+            text += f" .. ({more} more characters)"
+        self._rest, self._dropped = "", 0
+        self._tail.append(text)
+        self._tell("%s", text)

@@ -1,0 +1,72 @@
+"""One run of a model: its session, and what Prefect's pages show of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mfprefect import values
+from mfprefect.lifecycle import pages, tasks
+
+if TYPE_CHECKING:
+    from mfprefect.model import Model
+    from mfprefect.session import Session
+    from mfprefect.store import Store
+
+__all__ = ["as_of_date", "register", "running"]
+
+
+def register(store: Store, kind: type[Model]) -> None:
+    """Put the model's description into the store, as its class tells it now."""
+    store.add_model(
+        kind.model_id,
+        kind.description,
+        entity_type=kind.entity_type or kind.entity_id,
+        owner=kind.owner,
+        max_age=kind.max_age or dt.timedelta(0),
+    )
+
+
+@contextmanager
+def running(
+    store: Store,
+    kind: type[Model],
+    purpose: str,
+    *,
+    as_of: dt.date | None,
+    params: Mapping[str, Any],
+    parent: str | None = None,
+) -> Iterator[Session]:
+    """Open the run's session; when the block is left, end it and show in Prefect what it holds."""
+    session = store.session(
+        kind.model_id,
+        purpose=purpose,
+        params={"as_of": as_of, **params},
+        as_of=as_of or values.utc_now().date(),
+        parent=parent,
+        source=_source(kind),
+        tags=kind.tags,
+    )
+    tasks.log().info("session %s, attempt %d", session.session_id, session.attempt)
+    pages.tag_run(session)
+    try:
+        with session:
+            yield session
+    finally:
+        pages.show_session(store, session)
+
+
+def _source(kind: type[Model]) -> Path | None:
+    try:
+        return Path(inspect.getfile(kind))
+    except (TypeError, OSError):  # defined in a notebook or a console
+        return None
+
+
+def as_of_date(session: Session) -> dt.date:
+    """Return the date that the run's data is of; a retry after midnight keeps the first one."""
+    return session.as_of or values.utc_now().date()

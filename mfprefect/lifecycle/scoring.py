@@ -1,0 +1,230 @@
+"""Scoring: the parts of a session, mapped over the flow's task runner.
+
+A part is read, checked, scored and written by whichever thread or process the task runner gives
+it, over a connection of that process, in one transaction.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+import sysconfig
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import as_completed
+
+from mfprefect.errors import InvalidValue
+from mfprefect.lifecycle import tasks
+from mfprefect.lifecycle.monitoring import log_inputs
+from mfprefect.lifecycle.pages import Progress
+from mfprefect.lifecycle.runs import as_of_date
+from mfprefect.lifecycle.training import FEATURES
+from mfprefect.quality.checks import without_column
+from mfprefect.reading import Read, Reader
+from mfprefect.recorder import Recorder
+from mfprefect.store import Store
+from mfprefect.store.database import Database
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mfprefect.model import Model
+    from mfprefect.session import Session
+    from mfprefect.settings import Settings
+    from mfprefect.store.handle import Handle
+
+__all__ = ["Scoring", "require_trained", "score_model", "take_along"]
+
+NUMBERS_A_PART = 10_000
+"""How many checks and inputs a part can record before its numbers are the next part's."""
+
+
+def score_model(store: Store, kind: type[Model], session: Session) -> None:
+    """Score part by part with the session's training session; complete parts are kept.
+
+    Raises:
+        ChecksFailed: the data of a part is not what the model takes; the other parts are kept
+            for the next attempt.
+    """
+    used = session.parent_session_id
+    if used is None:
+        raise AssertionError("a scoring session has a training session")
+    run = tasks.Runner(kind)
+    estimator = run(tasks.load, store, used)
+    scoring = Scoring(kind, store, session, used, _features(store, used), estimator)
+    rows, missing = 0, []
+    for part in range(1, kind.parts + 1):
+        kept = session.keep_part(part)
+        if kept is None:
+            missing.append(part)
+        else:
+            tasks.log().info("part %d of %d was complete", part, kind.parts)
+            rows += kept
+    progress = Progress(session, kind.parts, kind.parts - len(missing))
+    futures = [run.submit(score_part, scoring, part) for part in missing]
+    for future in as_completed(futures):
+        # Asked of the future itself: Prefect's server hears of tasks a little later.
+        if isinstance(future.result(raise_on_failure=False), int):
+            progress.step()
+    # In order, so that the first part's failure is the run's, whichever part failed first.
+    rows += sum(future.result() for future in futures)
+    session.log_metrics({"rows_scored": rows})
+
+
+def require_trained(store: Store, kind: type[Model], session_id: str) -> None:
+    """Refuse what is no training session of the model that succeeded.
+
+    Raises:
+        UnknownSession: there is no such session.
+        InvalidValue: it is another model's, of another purpose, or did not succeed.
+    """
+    row = store.show(session_id).iloc[0]
+    if (row["model_id"], row["purpose"], row["status"]) != (kind.model_id, "train", "succeeded"):
+        raise InvalidValue(
+            f"session {session_id!r} cannot be scored with: it is a {row['status']} "
+            f"{row['purpose']} session of {row['model_id']!r}; name a training session of "
+            f"{kind.model_id!r} that succeeded, or none for the last one."
+        )
+
+
+def _features(store: Store, session_id: str) -> list[str]:
+    known = store.metadata(session_id).set_index(["meta_group", "meta_name"])["value"]
+    if FEATURES not in known.index:
+        raise InvalidValue(
+            f"session {session_id!r} did not record the features of its model; "
+            "score with a session of the train flow."
+        )
+    return list(json.loads(str(known[FEATURES])))
+
+
+class Scoring:
+    """What it takes to score a part, in this process or, pickled, in another one."""
+
+    def __init__(
+        self,
+        kind: type[Model],
+        store: Store,
+        session: Session,
+        training_session_id: str,
+        features: list[str],
+        estimator: Any,
+    ) -> None:
+        self.training_session_id = training_session_id
+        self.features = features
+        self.as_of: dt.date = as_of_date(session)
+        self._settings: Settings = store.database.settings
+        self._handle: Handle = session.handle
+        self._kind: type[Model] | bytes = kind
+        self._here: tuple[Store, Any] | None = (store, estimator)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Connections do not travel; a model that is in the store need not.
+        kind = self._kind if isinstance(self._kind, bytes) else cloudpickle.dumps(self._kind)
+        return self.__dict__ | {"_kind": kind, "_here": None}
+
+    def _resources(self) -> tuple[Store, Any]:
+        if self._here is None:
+            self._here = _opened(self)
+        return self._here
+
+    @property
+    def kind(self) -> type[Model]:
+        """The model's class."""
+        # Not when the whole is unpickled: an error would then be the cluster's, not the task's.
+        if isinstance(self._kind, bytes):
+            self._kind = cloudpickle.loads(self._kind)
+        return self._kind  # type: ignore[return-value]  # by now
+
+    @property
+    def estimator(self) -> Any:
+        """The fitted model."""
+        return self._resources()[1]
+
+    def recorder(self, part: int) -> Recorder:
+        """Return what writes under the session, numbering its checks and inputs by part."""
+        first = NUMBERS_A_PART * (part - 1)
+        taken = {"check": first, "input": first}
+        store, _ = self._resources()
+        return Recorder(store.database, self._handle, attached=True, taken=taken)
+
+    def log_inputs(self, recorder: Recorder, features: pd.DataFrame) -> None:
+        """Store what the input looks like, and its drift from what the model was trained on."""
+        store, _ = self._resources()
+        log_inputs(store, self.kind, recorder, features, self.training_session_id)
+
+    def model(self, recorder: Recorder) -> Model:
+        """Return the model, recording what it reads."""
+
+        def record(read: Read) -> None:
+            recorder.log_input(**vars(read))
+
+        return self.kind(Reader(self._settings, record))
+
+
+_lock = threading.Lock()
+_held: dict[str, tuple[Store, Any]] = {}
+
+
+def _opened(scoring: Scoring) -> tuple[Store, Any]:
+    """Return this process's own store and estimator; both are kept for its next part."""
+    key = scoring.training_session_id
+    with _lock:
+        if key not in _held:
+            for store, _ in _held.values():
+                store.close()
+            _held.clear()
+            store = Store(Database(scoring._settings))
+            _held[key] = (store, store.load_model(key))
+        return _held[key]
+
+
+def take_along(kind: type[Model]) -> None:
+    """Have a script's classes pickled with their code: other processes cannot import a script.
+
+    What an installed package defines is imported there; it may rely on being loaded once.
+    """
+    name = kind.__module__
+    module = sys.modules.get(name)
+    file = Path(getattr(module, "__file__", None) or "")
+    installed = (Path(sysconfig.get_path(place)) for place in ("purelib", "platlib", "stdlib"))
+    if module is None or name == "__main__" or "." in name:
+        return  # by value in any case, or in a package
+    if not any(file.is_relative_to(folder) for folder in installed):
+        cloudpickle.register_pickle_by_value(module)
+
+
+@task(name="score part", cache_policy=NO_CACHE, persist_result=False)
+def score_part(scoring: Scoring, part: int) -> int:
+    """Read, check, score and store one part; return its rows."""
+    import pandas as pd
+
+    recorder = scoring.recorder(part)
+    model = scoring.model(recorder)
+    try:
+        frame = model.reader.take(
+            lambda: model.scoring_data(scoring.as_of, part), f"scoring_data part {part}"
+        )
+        tasks.require_columns(frame, [model.entity_id, *scoring.features], "scoring_data")
+        recorder.log_checks(frame, without_column(model.checks, model.target))
+        features = frame[scoring.features]
+        if part == 1:
+            scoring.log_inputs(recorder, features)
+        score = model.predict(scoring.estimator, features)
+        classes = model.score_class(score)
+        scored = pd.DataFrame({"entity_id": frame[model.entity_id].to_numpy(), "score": score})
+        if classes is not None:
+            scored["score_class"] = classes
+        return recorder.write_scores(
+            scored,
+            entity_id="entity_id",
+            score_class=None if classes is None else "score_class",
+            part=part,
+        )
+    finally:
+        recorder.flush()

@@ -1,0 +1,243 @@
+"""Drift: how far the distribution of a variable or a score has moved from a reference.
+
+Two names are never one: `ks_drift` compares one variable in two samples, the metric `ks` compares
+the positives and negatives of one model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mfprefect.errors import InvalidValue
+from mfprefect.quality.sampling import ks_sampling_threshold, sampling_threshold
+from mfprefect.quality.tally import Tally
+
+__all__ = [
+    "ALARM",
+    "FLOOR",
+    "OK",
+    "THRESHOLD",
+    "UNKNOWN",
+    "VERDICTS",
+    "WARNING",
+    "WARNING_SHARE",
+    "categorical_psi",
+    "drift_row",
+    "ks_drift",
+    "ks_threshold",
+    "psi",
+    "psi_of_counts",
+    "score_drift",
+]
+
+FLOOR = 1e-4
+"""What a bin's share counts as, at least: an empty bin would make PSI infinite."""
+THRESHOLD = 0.25
+"""The PSI above which a variable has drifted; a rule of thumb (Siddiqi 2006)."""
+WARNING_SHARE = 0.4
+"""The share of a threshold above which there is a warning: 0.1 of 0.25."""
+
+OK, WARNING, ALARM, UNKNOWN = "ok", "warning", "alarm", "unknown"
+VERDICTS = (OK, WARNING, ALARM, UNKNOWN)
+"""What a drift row can say; `unknown`: its value could not be computed."""
+
+
+def psi(reference: Any, current: Any, bins: int = 10) -> float:
+    """Return the population stability index, Σ (aᵢ - eᵢ)·ln(aᵢ / eᵢ).
+
+    e and a are the shares of reference and current rows in each bin, at least 1e-4. The bins end
+    at the distinct quantiles of the finite reference values at 1/bins, 2/bins, ..; a value at an
+    edge is in the bin below it, the outer bins are open, and NULLs have a bin of their own.
+
+    Args:
+        reference: numbers and NULLs, shape (n,).
+        current: the same, shape (m,).
+        bins: 2 to 100.
+
+    Raises:
+        InvalidValue: one of the two is empty, holds what is no number, or `bins` is out of range.
+    """
+    expected, actual = _binned(
+        Tally.of(reference, "the reference values"), Tally.of(current, "the current values"), bins
+    )
+    return psi_of_counts(expected, actual)
+
+
+def categorical_psi(reference: Iterable[Any], current: Iterable[Any]) -> float:
+    """Return the PSI of categories: a bin per level of the reference, one for unseen levels.
+
+    Levels are told apart by their text; NULLs (None, NaN, pandas.NA) have a bin of their own.
+
+    Raises:
+        InvalidValue: one of the two is empty.
+    """
+    expected, actual = _levels(reference), _levels(current)
+    known = [*expected.keys() - {None}, None]
+    unseen = sum(count for level, count in actual.items() if level not in known)
+    return psi_of_counts(
+        [*(expected[level] for level in known), 0], [*(actual[level] for level in known), unseen]
+    )
+
+
+def _levels(values: Iterable[Any]) -> Counter[str | None]:
+    return Counter(None if _is_null(value) else str(value) for value in values)
+
+
+def _is_null(value: Any) -> bool:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and math.isnan(value)
+
+
+def psi_of_counts(expected: ArrayLike, actual: ArrayLike) -> float:
+    """Return the PSI of two samples that were counted in the same bins.
+
+    Args:
+        expected: rows of the reference in each bin, shape (bins,).
+        actual: rows of the current sample in each bin.
+
+    Raises:
+        InvalidValue: unequal numbers of bins, a count that is negative or no number, or no rows.
+    """
+    e, a = _shares(expected, "expected"), _shares(actual, "actual")
+    if len(e) != len(a):
+        raise InvalidValue(f"{len(e)} expected bins but {len(a)} actual ones; count in the same")
+    # Summed in size, so that it does not depend on the order of the bins.
+    return math.fsum((a - e) * np.log(a / e))
+
+
+def _shares(counts: ArrayLike, name: str) -> NDArray[np.float64]:
+    array = np.asarray(counts, dtype=np.float64)
+    if array.ndim != 1 or not np.isfinite(array).all() or (array < 0).any():
+        raise InvalidValue(f"the {name} counts are {array.tolist()}; pass rows by bin, 0 or more")
+    total = array.sum()
+    if total == 0:
+        raise InvalidValue(f"the {name} counts hold no rows; drift needs rows on both sides")
+    shares: NDArray[np.float64] = np.maximum(array / total, FLOOR)
+    return shares
+
+
+def ks_drift(reference: Any, current: Any) -> float:
+    """Return the largest difference of the two empirical distributions, max |F_ref - F_cur|.
+
+    NULLs are left out; infinite values are the smallest and the largest.
+
+    Raises:
+        InvalidValue: no number is left in one of the two.
+    """
+    return _ks(Tally.of(reference, "the reference values"), Tally.of(current, "the current values"))
+
+
+def ks_threshold(threshold: float = THRESHOLD) -> float:
+    """Return the KS drift that stands for a PSI: of 0.25, 0.197.
+
+    For two normal distributions of one variance whose means are δ deviations apart, PSI tends to δ²
+    with fine bins, and KS is 2·Φ(δ / 2) - 1.
+    """
+    return math.erf(math.sqrt(threshold / 8))
+
+
+def drift_row(
+    variable: str, measure: str, value: float | None, threshold: float, noise: float = 0.0
+) -> dict[str, Any]:
+    """Return one row of the `drift` table, judged.
+
+    Args:
+        variable: what is compared, a variable or `score`.
+        measure: how, and with what.
+        value: None where it could not be computed: `unknown`.
+        threshold: `alarm` above it, `warning` above 0.4 of it; of a difference, its size counts.
+        noise: what sampling alone explains: nothing below it is drift.
+    """
+    alarm, warning = max(threshold, noise), max(WARNING_SHARE * threshold, noise)
+    if value is None:
+        verdict = UNKNOWN
+    else:
+        verdict = ALARM if abs(value) > alarm else WARNING if abs(value) > warning else OK
+    return {
+        "variable": variable,
+        "measure": measure,
+        "value": value,
+        "threshold": alarm,
+        "verdict": verdict,
+    }
+
+
+def score_drift(
+    reference: Tally, current: Tally, comparison: str, threshold: float = THRESHOLD
+) -> list[dict[str, Any]]:
+    """Return the rows `psi_<comparison>` and `ks_<comparison>` of the variable `score`."""
+    psi_name, ks_name, limit = f"psi_{comparison}", f"ks_{comparison}", ks_threshold(threshold)
+    if not reference.n or not current.n:
+        rows = ((psi_name, threshold), (ks_name, limit))
+        return [drift_row("score", name, None, at) for name, at in rows]
+    expected, actual = _binned(reference, current, 10)
+    noise = ks_sampling_threshold(reference.n, current.n)
+    return [
+        drift_row(
+            "score",
+            psi_name,
+            psi_of_counts(expected, actual),
+            threshold,
+            sampling_threshold(expected, actual),
+        ),
+        drift_row("score", ks_name, _ks(reference, current), limit, noise),
+    ]
+
+
+def _binned(
+    reference: Tally, current: Tally, bins: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of both in the reference's bins, NULLs last."""
+    if isinstance(bins, bool) or not isinstance(bins, int) or not 2 <= bins <= 100:
+        raise InvalidValue(f"bins is {bins!r}; choose a whole number from 2 to 100")
+    bits = min(reference.bits, current.bits)
+    edges = _edges(*reference.points(bits), bins)
+    return _counts(reference, edges, bits), _counts(current, edges, bits)
+
+
+def _counts(tally: Tally, edges: NDArray[np.float64], bits: int) -> NDArray[np.int64]:
+    value, count = tally.points(bits)
+    rows = np.zeros(len(edges) + 2, np.int64)
+    np.add.at(rows, np.searchsorted(edges, value, side="left"), count)
+    rows[-1] = tally.n_null
+    return rows
+
+
+def _edges(value: NDArray[np.float64], count: NDArray[np.int64], bins: int) -> NDArray[np.float64]:
+    """Return the distinct inner quantiles of counted values, as numpy.quantile interpolates."""
+    finite = np.isfinite(value)
+    value, rank = value[finite], np.cumsum(count[finite])
+    if not len(value):
+        return np.empty(0)
+    place = np.arange(1, bins) / bins * (int(rank[-1]) - 1)
+    whole = np.floor(place).astype(np.int64)
+    low = value[np.searchsorted(rank, whole, side="right")]
+    high = value[np.searchsorted(rank, np.ceil(place).astype(np.int64), side="right")]
+    share = place - whole
+    with np.errstate(over="ignore", invalid="ignore"):
+        step = high - low
+        found = np.where(share < 0.5, low + step * share, high - step * (1 - share))
+    return np.unique(np.where(np.isfinite(found), found, low))
+
+
+def _ks(reference: Tally, current: Tally) -> float:
+    if not reference.n or not current.n:
+        raise InvalidValue(
+            f"{reference.n} reference and {current.n} current values are not NULL; KS drift needs "
+            "some on both sides"
+        )
+    bits = min(reference.bits, current.bits)
+    (v, c), (w, d) = reference.points(bits), current.points(bits)
+    every = np.union1d(v, w)
+    below = np.r_[0, np.cumsum(c)][np.searchsorted(v, every, side="right")]
+    under = np.r_[0, np.cumsum(d)][np.searchsorted(w, every, side="right")]
+    # Counts of pairs stay whole numbers, hence exact.
+    gap = np.abs(below * current.n - under * reference.n)
+    return int(gap.max()) / (reference.n * current.n)

@@ -1,0 +1,79 @@
+"""Performance on real outcomes: which metrics a type of model has, and when it has dropped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from mfprefect.errors import InvalidValue
+from mfprefect.quality.drift import drift_row
+from mfprefect.quality.metrics import outcome_metrics
+from mfprefect.quality.regression import regression_metrics
+from mfprefect.quality.sampling import Z_ONE_SIDED, auc_error
+
+__all__ = ["DROPS", "MODEL_TYPES", "performance_drift", "performance_metrics"]
+
+MODEL_TYPES = ("binary", "regression", "time_series")
+"""What a model can be."""
+DROPS = {"binary": 0.05, "regression": 0.1, "time_series": 0.1}
+"""The drop that is an alarm: of AUC, or of RMSE as a share of its value at training."""
+
+
+def performance_metrics(
+    actual: ArrayLike, predicted: ArrayLike, model_type: str = "binary"
+) -> dict[str, float]:
+    """Compute the metrics of a type of model that are defined for these rows.
+
+    Raises:
+        InvalidValue: an unknown type, or what `outcome_metrics` and `regression_metrics` refuse.
+    """
+    if model_type not in MODEL_TYPES:
+        raise InvalidValue(f"the model type {model_type!r} is not one of {', '.join(MODEL_TYPES)}.")
+    compute = outcome_metrics if model_type == "binary" else regression_metrics
+    return compute(actual, predicted)
+
+
+def performance_drift(
+    trained: Mapping[str, float],
+    found: Mapping[str, float],
+    model_type: str = "binary",
+    threshold: float | None = None,
+) -> dict[str, Any]:
+    """Return the drift row of a model's performance: `auc` or `rmse`, measure `drop`.
+
+    Binary: AUC at training less AUC now. Others: RMSE now / RMSE at training - 1. What sampling
+    explains once in 100 times is no drop: of AUC, 2.326 standard errors of the difference (Hanley
+    and McNeil 1982); of RMSE, 2.326·√(1/2n + 1/2m), for errors that are about normal.
+
+    Args:
+        trained: the metrics of the training session, by name.
+        found: those on real outcomes.
+        model_type: one of `MODEL_TYPES`.
+        threshold: the drop that is an alarm; by default that of `DROPS`.
+    """
+    limit = DROPS[model_type] if threshold is None else threshold
+    name = "auc" if model_type == "binary" else "rmse"
+    if not {name, "n"} <= trained.keys() & found.keys():
+        return drift_row(name, "drop", None, limit)
+    before, now = trained[name], found[name]
+    if name == "auc":
+        noise = Z_ONE_SIDED * math.hypot(_auc_error(trained), _auc_error(found))
+        return _row(name, before - now, limit, noise)
+    if before == 0:
+        return drift_row(name, "drop", None, limit)
+    noise = Z_ONE_SIDED * math.sqrt(1 / (2 * trained["n"]) + 1 / (2 * found["n"]))
+    return _row(name, now / before - 1, limit, noise)
+
+
+def _row(name: str, drop: float, limit: float, noise: float) -> dict[str, Any]:
+    # A performance that has risen is no drift; the drop is stored with its sign all the same.
+    return drift_row(name, "drop", max(drop, 0.0), limit, noise) | {"value": drop}
+
+
+def _auc_error(metrics: Mapping[str, float]) -> float:
+    positive = metrics.get("n_positive", 0.0)
+    negative = metrics["n"] - positive
+    return auc_error(metrics["auc"], positive, negative) if positive and negative else 0.0

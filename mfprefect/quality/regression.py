@@ -1,0 +1,139 @@
+"""The agreed-upon metrics of a model that predicts numbers: one definition each, versioned.
+
+An error is predicted - actual: a positive bias means that the model predicts too much.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfprefect.errors import InvalidValue
+from mfprefect.quality._arrays import _as_double, _column
+
+__all__ = ["REGRESSION_METRICS", "RegressionMetric", "finite", "regression_metrics"]
+
+_Numbers = NDArray[np.float64]
+_Compute = Callable[[_Numbers, _Numbers], float | None]
+
+
+@dataclass(frozen=True)
+class RegressionMetric:
+    """The definition of a metric of predicted numbers."""
+
+    name: str
+    version: int
+    """Raised when the formula changes: figures of two versions are not to be compared."""
+    formula: str
+    source: str
+    compute: _Compute
+    """Takes actual and predicted; None where the metric is not defined."""
+
+
+REGRESSION_METRICS: dict[str, RegressionMetric] = {}
+"""All definitions by name, in the order in which they are reported."""
+
+
+def regression_metrics(actual: Any, predicted: Any) -> dict[str, float]:
+    """Compute every metric that is defined for these rows, by name.
+
+    `r2` is left out where all actuals are equal, `mape` where an actual is 0, and whatever exceeds
+    the range of a double.
+
+    Args:
+        actual: what happened: finite numbers, shape (n,).
+        predicted: what the model said, by position.
+
+    Raises:
+        InvalidValue: no rows, unequal lengths, or a value that is NULL, NaN, infinite or no number.
+    """
+    y, p = finite(actual, "actual"), finite(predicted, "predicted")
+    if len(y) != len(p):
+        raise InvalidValue(
+            f"{len(y)} actuals but {len(p)} predictions; pass one of each for every row"
+        )
+    if len(y) == 0:
+        raise InvalidValue("no rows to compare; pass at least one actual and its prediction")
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = {metric.name: metric.compute(y, p) for metric in REGRESSION_METRICS.values()}
+    return {k: float(v) for k, v in found.items() if v is not None and math.isfinite(v)}
+
+
+def finite(values: Any, name: str) -> _Numbers:
+    """Return a column as doubles, shape (n,); refuse what is NULL, infinite or no number."""
+    array = _column(values, name)
+    numeric = array.dtype.kind in "biuf"
+    doubles = (
+        array.astype(np.float64) if numeric else np.array([_as_double(x) for x in array], float)
+    )
+    wrong = np.flatnonzero(~np.isfinite(doubles))
+    if len(wrong):
+        shown = ", ".join(f"{array[i : i + 1].tolist()[0]!r} at position {i}" for i in wrong[:5])
+        raise InvalidValue(
+            f"{len(wrong)} of {len(array)} {name} values are not finite numbers: {shown}; "
+            "leave these rows out of both columns"
+        )
+    return doubles
+
+
+def _metric(name: str, source: str, version: int = 1) -> Callable[[_Compute], _Compute]:
+    """Register a function as a metric; its docstring is the formula."""
+
+    def register(compute: _Compute) -> _Compute:
+        formula = " ".join((compute.__doc__ or "").split())
+        REGRESSION_METRICS[name] = RegressionMetric(name, version, formula, source, compute)
+        return compute
+
+    return register
+
+
+def _mean(values: Any) -> float:
+    # Exactly rounded, hence the same in whatever order the rows come.
+    try:
+        return math.fsum(values) / len(values)
+    except (OverflowError, ValueError):  # the sum, or errors of both infinite signs
+        return math.inf
+
+
+@_metric("mae", source="sklearn.metrics.mean_absolute_error")
+def _mae(actual: _Numbers, predicted: _Numbers) -> float:
+    """Mean of |predicted - actual|."""
+    return _mean(np.abs(predicted - actual))
+
+
+@_metric("rmse", source="sklearn.metrics.root_mean_squared_error")
+def _rmse(actual: _Numbers, predicted: _Numbers) -> float:
+    """√ of the mean of (predicted - actual)²."""
+    return math.sqrt(_mean((predicted - actual) ** 2))
+
+
+@_metric("r2", source="sklearn.metrics.r2_score")
+def _r2(actual: _Numbers, predicted: _Numbers) -> float | None:
+    """1 - Σ (predicted - actual)² / Σ (actual - mean actual)²; not defined for equal actuals."""
+    if actual.min() == actual.max():
+        return None
+    spread = _mean((actual - _mean(actual)) ** 2)
+    return 1 - _mean((predicted - actual) ** 2) / spread if spread > 0 else None
+
+
+@_metric("bias", source="the mean error; Hyndman and Koehler (2006), IJF 22(4)")
+def _bias(actual: _Numbers, predicted: _Numbers) -> float:
+    """Mean of predicted - actual."""
+    return _mean(predicted - actual)
+
+
+@_metric("mape", source="sklearn.metrics.mean_absolute_percentage_error, as a share")
+def _mape(actual: _Numbers, predicted: _Numbers) -> float | None:
+    """Mean of |predicted - actual| / |actual|, a share; not defined where an actual is 0."""
+    return _mean(np.abs(predicted - actual) / np.abs(actual)) if actual.all() else None
+
+
+@_metric("n", source="count")
+def _n(actual: _Numbers, predicted: _Numbers) -> float:
+    """Rows compared."""
+    return len(actual)

@@ -1,0 +1,205 @@
+"""What monitoring asks the store: published scorings, stored drift, and how fresh scores are."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from mfprefect import values
+from mfprefect.errors import InvalidValue
+from mfprefect.store.database import Database
+from mfprefect.store.handle import SUCCEEDED
+from mfprefect.store.results import require_all
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Scoring", "drift_frame", "freshness", "published_scorings", "stale"]
+
+UNWATCHED = ("experimental", "retired")
+"""Stages of models that nobody waits for."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A published scoring session."""
+
+    session_no: int
+    session_id: str
+    as_of: dt.date
+    """The date of its data; where it has none, the day that it began."""
+    training_session_id: str | None
+    first_session_id: str
+    """The first published scoring session with the same training session; of none, itself."""
+
+
+def published_scorings(db: Database, model_id: str, limit: int) -> list[Scoring]:
+    """Return the last published scoring sessions of a model, oldest first."""
+    s, parent = db.schema.sessions, db.schema.sessions.alias("parent")
+    other, first = db.schema.sessions.alias("other"), db.schema.sessions.alias("first_one")
+    earliest = (
+        sa.select(other.c.parent_session_no, sa.func.min(other.c.session_no).label("first_no"))
+        .where(*_published(other), other.c.model_id == model_id)
+        .group_by(other.c.parent_session_no)
+        .subquery("earliest")
+    )
+    select = (
+        sa.select(
+            s.c.session_no,
+            s.c.session_id,
+            s.c.as_of,
+            s.c.started_at,
+            parent.c.session_id.label("training_session_id"),
+            first.c.session_id.label("first_session_id"),
+        )
+        .join_from(s, parent, parent.c.session_no == s.c.parent_session_no, isouter=True)
+        .join(earliest, earliest.c.parent_session_no == s.c.parent_session_no, isouter=True)
+        .join(first, first.c.session_no == earliest.c.first_no, isouter=True)
+        .where(*_published(s), s.c.model_id == model_id)
+        .order_by(s.c.session_no.desc())
+        .limit(limit)
+    )
+    return [
+        Scoring(
+            row.session_no,
+            row.session_id,
+            row.as_of or row.started_at.date(),
+            row.training_session_id,
+            row.first_session_id or row.session_id,
+        )
+        for row in reversed(db.read(select))
+    ]
+
+
+def _published(sessions: Any) -> tuple[Any, ...]:
+    return (
+        sessions.c.purpose == "score",
+        sessions.c.status == SUCCEEDED,
+        sessions.c.published_at.is_not(None),
+    )
+
+
+def drift_frame(db: Database, session_ids: Sequence[str]) -> pd.DataFrame:
+    """Return the drift that sessions stored, in the order of their numbers.
+
+    Raises:
+        UnknownSession: one of the sessions is not there.
+    """
+    if not session_ids:
+        raise InvalidValue("name at least one session id.")
+    s, drift, reference = db.schema.sessions, db.schema.drift, db.schema.sessions.alias("reference")
+    known = db.read(sa.select(s.c.session_id).where(s.c.session_id.in_(session_ids)))
+    require_all(session_ids, (row[0] for row in known))
+    columns = ("variable", "measure", "value", "threshold", "verdict")
+    select = (
+        sa.select(
+            s.c.session_id,
+            *(drift.c[name] for name in columns),
+            reference.c.session_id.label("reference_session_id"),
+        )
+        .join_from(s, drift, s.c.session_no == drift.c.session_no)
+        .join(reference, reference.c.session_no == drift.c.reference_session_no, isouter=True)
+        .where(s.c.session_id.in_(session_ids))
+        .order_by(drift.c.session_no, drift.c.variable, drift.c.measure)
+    )
+    return db.frame(select)
+
+
+@dataclass(frozen=True)
+class _Age:
+    model_id: str
+    last_scored_at: dt.datetime | None
+    max_age_seconds: int
+    age_seconds: float
+    stale: bool
+    session_no: int | None
+    session_id: str | None
+
+
+def freshness(db: Database) -> pd.DataFrame:
+    """Return how old the last published scores are of each model that somebody waits for."""
+    import pandas as pd
+
+    columns = [name for name in _Age.__dataclass_fields__ if name != "session_no"]
+    rows = [[getattr(age, name) for name in columns] for age in _ages(db)]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def stale(db: Database) -> list[tuple[str, int]]:
+    """Return the models whose scores are too old, each with the session to tell it of.
+
+    That is the last scoring session that was published, or else the model's newest session.
+    """
+    return [
+        (age.model_id, age.session_no)
+        for age in _ages(db)
+        if age.stale and age.session_no is not None
+    ]
+
+
+def _ages(db: Database) -> list[_Age]:
+    models, s = db.schema.models, db.schema.sessions
+    newest = (
+        sa.select(s.c.model_id, sa.func.max(s.c.session_no).label("session_no"))
+        .group_by(s.c.model_id)
+        .subquery("newest")
+    )
+    scored = (
+        sa.select(s.c.model_id, sa.func.max(s.c.session_no).label("session_no"))
+        .where(*_published(s))
+        .group_by(s.c.model_id)
+        .subquery("scored")
+    )
+    told = s.alias("told")
+    select = (
+        sa.select(
+            models.c.model_id,
+            models.c.created_at,
+            models.c.max_age_seconds,
+            told.c.session_no,
+            told.c.session_id,
+            scored.c.session_no.label("scored_no"),
+            told.c.published_at,
+        )
+        .join_from(models, newest, newest.c.model_id == models.c.model_id, isouter=True)
+        .join(scored, scored.c.model_id == models.c.model_id, isouter=True)
+        .join(
+            told,
+            told.c.session_no == sa.func.coalesce(scored.c.session_no, newest.c.session_no),
+            isouter=True,
+        )
+        .where(models.c.max_age_seconds.is_not(None), ~_unwatched(db))
+        .order_by(models.c.model_id)
+    )
+    now = values.utc_now()
+    return [_age(row, now) for row in db.read(select)]
+
+
+def _unwatched(db: Database) -> Any:
+    """Return whether the newest stage of a model is one that nobody waits for."""
+    models, stage = db.schema.models, db.schema.model_stages
+    later = stage.alias("later")
+    is_newest = ~sa.exists().where(
+        later.c.model_id == stage.c.model_id, later.c.set_at > stage.c.set_at
+    )
+    return sa.exists().where(
+        stage.c.model_id == models.c.model_id, stage.c.stage.in_(UNWATCHED), is_newest
+    )
+
+
+def _age(row: sa.Row[Any], now: dt.datetime) -> _Age:
+    last = None if row.scored_no is None else row.published_at
+    age = (now - (last or row.created_at)).total_seconds()
+    return _Age(
+        row.model_id,
+        last,
+        row.max_age_seconds,
+        age,
+        row.session_no is not None and age > row.max_age_seconds,
+        row.session_no,
+        row.session_id,
+    )

@@ -1,0 +1,207 @@
+"""What a notice says, read from the database: so a later try says the same."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect import values
+from mfprefect.flow_context import run_url
+from mfprefect.notice import Check, Drift, Moved, Notice
+from mfprefect.settings import Target
+from mfprefect.store.database import Database
+from mfprefect.store.handle import SUCCEEDED
+
+__all__ = ["ALARM", "compose", "last_trouble", "session_row", "still_news", "trouble", "wants"]
+
+ALARM = "alarm"
+"""The verdict of a variable that drifted too far."""
+TROUBLE = ("failed", "crashed", "cancelled", "checks_failed", "gate_failed", "drift", "stale")
+FAILURES = {"ChecksFailed": "checks_failed", "GateFailed": "gate_failed"}
+MOST_MOVED = 5
+_SHOWN = (
+    "model_id",
+    "session_id",
+    "purpose",
+    "attempt",
+    "status",
+    "started_at",
+    "ended_at",
+    "run_by",
+    "host",
+    "deployment",
+    "as_of",
+)
+Row = sa.Row[Any]
+
+
+def session_row(db: Database, session_no: int) -> Row | None:
+    """Return a session's row, None where it was deleted."""
+    s = db.schema.sessions
+    rows = db.read(sa.select(*s.c).where(s.c.session_no == session_no))
+    return rows[0] if rows else None
+
+
+def wants(target: Target, row: Row) -> bool:
+    """Return whether a target is told of this session's model and tags."""
+    tags = set(json.loads(row.tags)) if row.tags else set()
+    return (not target.models or row.model_id in target.models) and (
+        not target.tags or not tags.isdisjoint(target.tags)
+    )
+
+
+def trouble(db: Database, row: Row) -> list[str]:
+    """Return the events that tell what is not well with a session that has ended."""
+    events = []
+    if row.status == "failed":
+        events.append(FAILURES.get(row.failure_kind, "failed"))
+    elif row.status != SUCCEEDED:
+        events.append(row.status)
+    elif _checks(db, row):
+        events.append("checks_failed")
+    return [*events, "drift"] if _drift(db, row) else events
+
+
+def last_trouble(db: Database, row: Row, channel: str) -> Row | None:
+    """Return what a channel was last told of a session's model and purpose, if that was bad.
+
+    Only what came before the session counts; that scores are out of date is over once scoring
+    succeeds.
+    """
+    s, n = db.schema.sessions, db.schema.notifications
+    stale = n.c.event == "stale"  # of scores, whatever session it is noted at
+    same = sa.and_(s.c.purpose == row.purpose, sa.not_(stale))
+    if row.purpose == "score":
+        same = sa.or_(same, stale)
+    mine = sa.and_(n.c.session_no == row.session_no, n.c.event == "recovered")
+    select = (
+        sa.select(n.c.event, s.c.session_id)
+        .join_from(n, s, n.c.session_no == s.c.session_no)
+        .where(
+            n.c.channel == channel,
+            n.c.session_no <= row.session_no,
+            n.c.event.in_([*TROUBLE, "recovered"]),
+            s.c.model_id == row.model_id,
+            same,
+            sa.not_(mine),
+        )
+        .order_by(n.c.session_no.desc(), n.c.notice_no.desc())
+        .limit(1)
+    )
+    found = db.read(select)
+    return found[0] if found and found[0].event != "recovered" else None
+
+
+def compose(db: Database, row: Row, event: str, channel: str) -> Notice:
+    """Return the notice of an event of a session."""
+    kind, text = _cause(db, row, event, channel)
+    return Notice(
+        event=event,
+        **{name: getattr(row, name) for name in _SHOWN},
+        cause_kind=kind,
+        cause_text=text,
+        moved=_moved(db, row),
+        checks=_checks(db, row),
+        drift=_drift(db, row),
+        run_url=run_url(row.flow_run_id),
+    )
+
+
+def _cause(db: Database, row: Row, event: str, channel: str) -> tuple[str, str]:
+    if event == "recovered":
+        before = last_trouble(db, row, channel)
+        return (f"well after {before.event} of {before.session_id}", "") if before else ("", "")
+    if event == "stale":
+        return "Stale", _staleness(db, row)
+    if event == "promoted":
+        stages = db.schema.model_stages
+        select = sa.select(*stages.c).where(stages.c.session_no == row.session_no)
+        found = db.read(select.order_by(stages.c.set_at.desc()).limit(1))
+        return (f"promoted by {found[0].set_by}", found[0].reason or "") if found else ("", "")
+    return row.failure_kind or "", row.failure_text or ""
+
+
+def still_news(db: Database, waiting: Row, since: dt.datetime) -> bool:
+    """Return whether a notice that tells no session's end is still worth sending."""
+    if waiting.event == "stale":
+        last, allowed = _last_scored(db, waiting.model_id)
+        age = dt.timedelta(seconds=allowed) if allowed else values.utc_now() - since
+        return last is None or last + age < values.utc_now()
+    if waiting.event == "promoted":
+        stages = db.schema.model_stages.c
+        mine = (stages.session_no == waiting.session_no, stages.set_at >= since)
+        return bool(db.read(sa.select(stages.set_at).where(*mine).limit(1)))
+    return True
+
+
+def _last_scored(db: Database, model_id: str) -> tuple[dt.datetime | None, int | None]:
+    """Return when scores were last published, and how many seconds later they have to be again."""
+    s, models = db.schema.sessions.c, db.schema.models.c
+    last = sa.select(sa.func.max(s.published_at)).where(
+        s.model_id == model_id, s.purpose == "score", s.status == SUCCEEDED
+    )
+    select = sa.select(models.max_age_seconds, last.scalar_subquery().label("last_at"))
+    found = db.read(select.where(models.model_id == model_id))
+    return (found[0].last_at, found[0].max_age_seconds) if found else (None, None)
+
+
+def _staleness(db: Database, row: Row) -> str:
+    last, allowed = _last_scored(db, row.model_id)
+    since = f"since {last:%Y-%m-%d %H:%M} UTC" if last else "so far"
+    expected = f"; they are expected every {dt.timedelta(seconds=allowed)}" if allowed else ""
+    return f"no scores were published {since}{expected}"
+
+
+def _checks(db: Database, row: Row) -> tuple[Check, ...]:
+    c = db.schema.check_results.c
+    select = (
+        sa.select(c.check, c.column, c.severity, c.failing_rows, c.message)
+        .where(c.session_no == row.session_no, c.passed == sa.literal(False))
+        .order_by(c.check_no)
+    )
+    found = sorted(db.read(select), key=lambda check: check.severity != "error")
+    return tuple(
+        Check(
+            f"{x.column}: {x.check}" if x.column else x.check, x.severity, x.failing_rows, x.message
+        )
+        for x in found
+    )
+
+
+def _drift(db: Database, row: Row) -> tuple[Drift, ...]:
+    c = db.schema.drift.c
+    select = sa.select(c.variable, c.measure, c.value, c.threshold).where(
+        c.session_no == row.session_no, c.verdict == ALARM
+    )
+    found = [
+        Drift(x.variable, x.measure, x.value, x.threshold)
+        for x in db.read(select.order_by(c.variable, c.measure))
+    ]
+    return tuple(sorted(found, key=lambda x: -abs(x.value or 0)))
+
+
+def _moved(db: Database, row: Row) -> tuple[Moved, ...]:
+    s, m = db.schema.sessions, db.schema.metrics.c
+    before = db.read(
+        sa.select(sa.func.max(s.c.session_no)).where(
+            s.c.model_id == row.model_id,
+            s.c.purpose == row.purpose,
+            s.c.status == SUCCEEDED,
+            s.c.session_no < row.session_no,
+        )
+    )[0][0]
+    if before is None:
+        return ()
+    select = sa.select(m.session_no, m.metric_name, m.value).where(
+        m.session_no.in_([before, row.session_no]), m.segment == ""
+    )
+    figures: dict[int, dict[str, float]] = {before: {}, row.session_no: {}}
+    for x in db.read(select.order_by(m.metric_name)):
+        figures[x.session_no][x.metric_name] = x.value
+    old, new = figures[before], figures[row.session_no]
+    moved = [Moved(name, old[name], new[name]) for name in new if name in old]
+    moved = [x for x in moved if x.old != x.new]
+    return tuple(sorted(moved, key=lambda x: -abs(x.change))[:MOST_MOVED])

@@ -1,0 +1,257 @@
+"""Telling people what happens to sessions: one notice for one fact, and never at a run's expense.
+
+Whoever inserts the row of a session, event and channel tells it; everybody else finds the fact
+told. The message goes out between two transactions. What was not delivered is sent again by
+`retry_undelivered`, for as long as it is news.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from mfprefect import values
+from mfprefect.errors import IntegrityError, MfprefectError
+from mfprefect.settings import EVENTS, Target
+from mfprefect.store import digests
+from mfprefect.store import notice_facts as facts
+from mfprefect.store.database import Database
+from mfprefect.store.handle import RUNNING, SUCCEEDED
+from mfprefect.values import choice
+
+__all__ = ["digest", "retry_undelivered", "session_ended", "tell"]
+
+log = logging.getLogger(__name__)
+
+NEWS = dt.timedelta(days=3)
+"""How old a fact may get before it is not worth telling any more."""
+BEING_SENT = dt.timedelta(minutes=2)
+"""How long a delivery may take before somebody else tries."""
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """A notice that this process is to send."""
+
+    session_no: int
+    notice_no: int
+    event: str
+    channel: str
+    claimed_at: dt.datetime
+
+
+def session_ended(db: Database, session_no: int, *, final: bool = True) -> None:
+    """Tell how a session ended; harmless when repeated.
+
+    Args:
+        db: the database.
+        session_no: the session; nothing is told while it runs.
+        final: whether no automatic retry follows; else a failure is not told.
+    """
+    if not db.settings.notify:
+        return
+    with _at_no_expense(f"session {session_no}"):
+        row = facts.session_row(db, session_no)
+        if row is None or row.status == RUNNING or (row.status == "failed" and not final):
+            return
+        bad = facts.trouble(db, row)
+        for channel, target in _targets(db, row):
+            events = [event for event in bad if event in target.events]
+            if row.status == SUCCEEDED:
+                if not events and _recovered(db, row, channel, target):
+                    events.append("recovered")
+                events += ["succeeded"] if "succeeded" in target.events else []
+            for event in events:
+                _tell(db, row, event, channel, target)
+
+
+def tell(db: Database, session_no: int, event: str) -> None:
+    """Tell any event of a session to whoever wants to know; harmless when repeated.
+
+    Raises:
+        InvalidValue: there is no such event.
+    """
+    choice(event, "the event", EVENTS)
+    if not db.settings.notify:
+        return
+    with _at_no_expense(f"session {session_no}"):
+        row = facts.session_row(db, session_no)
+        if row is None:
+            return
+        for channel, target in _targets(db, row):
+            if event in target.events:
+                _tell(db, row, event, channel, target)
+
+
+def digest(db: Database) -> None:
+    """Tell each target that wants it what has run since its last digest, if anything has."""
+    day_ago = values.utc_now() - digests.FIRST_DIGEST
+    for channel, target in db.settings.notify.items():
+        if "digest" not in target.events:
+            continue
+        with _at_no_expense("a digest"):
+            rows = digests.digest_rows(db, channel, target, since=day_ago)
+            newest = facts.session_row(db, rows[-1].session_no) if rows else None
+            if newest is not None:
+                _tell(db, newest, "digest", channel, target)
+
+
+def retry_undelivered(db: Database) -> tuple[int, int]:
+    """Send again what was not delivered and is still news.
+
+    Returns:
+        How many were delivered, and how many were not once more.
+    """
+    delivered = failed = 0
+    if not db.settings.notify:
+        return delivered, failed
+    with _at_no_expense("undelivered notices"):
+        for waiting in _undelivered(db):
+            claim = _claim_again(db, waiting)
+            if claim is not None:
+                done = _send(db, claim, db.settings.notify[claim.channel])
+                delivered, failed = delivered + done, failed + (not done)
+    return delivered, failed
+
+
+@contextmanager
+def _at_no_expense(what: object) -> Iterator[None]:
+    """Log what goes wrong: no run fails because of a notice."""
+    try:
+        yield
+    except MfprefectError as exc:
+        log.warning("notices (%s) could not be told: %s", what, exc)
+    except Exception as exc:  # noqa: BLE001 - nor because of a mistake in ours
+        # Its text is not shown: nobody knows what it quotes.
+        log.warning("notices (%s) could not be told: %s", what, type(exc).__name__)
+
+
+def _targets(db: Database, row: facts.Row) -> list[tuple[str, Target]]:
+    return [(name, x) for name, x in db.settings.notify.items() if facts.wants(x, row)]
+
+
+def _recovered(db: Database, row: facts.Row, channel: str, target: Target) -> bool:
+    return "recovered" in target.events and facts.last_trouble(db, row, channel) is not None
+
+
+def _tell(db: Database, row: facts.Row, event: str, channel: str, target: Target) -> None:
+    claim = _claim(db, row.session_no, event, channel)
+    if claim is not None:
+        _send(db, claim, target)
+
+
+def _claim(db: Database, session_no: int, event: str, channel: str) -> _Claim | None:
+    """Insert the row of a fact; None where somebody else tells it, or the session is gone."""
+    s, n = db.schema.sessions, db.schema.notifications
+    now = values.utc_now()
+    fact = (n.c.session_no == session_no, n.c.event == event, n.c.channel == channel)
+
+    def work(connection: sa.Connection, again: bool) -> _Claim | None:
+        mine = sa.select(n.c.notice_no, n.c.sent_at).where(*fact)
+        if told := connection.execute(mine).first():
+            # The commit that was cut off had happened.
+            done = again and told.sent_at == now
+            return _Claim(session_no, told.notice_no, event, channel, now) if done else None
+        if connection.scalar(sa.select(s.c.session_no).where(s.c.session_no == session_no)) is None:
+            return None
+        last = connection.scalar(
+            sa.select(sa.func.max(n.c.notice_no)).where(n.c.session_no == session_no)
+        )
+        claim = _Claim(session_no, (last or 0) + 1, event, channel, now)
+        connection.execute(
+            n.insert(),
+            {
+                "session_no": session_no,
+                "notice_no": claim.notice_no,
+                "event": event,
+                "channel": channel,
+                "sent_at": now,
+                "delivered": False,
+            },
+        )
+        return claim
+
+    # Two that insert at once: the loser finds the fact told, or takes the next number.
+    return db.write(work, also_retry=IntegrityError)
+
+
+def _send(db: Database, claim: _Claim, target: Target) -> bool:
+    """Deliver outside any transaction; record how that went."""
+    from mfprefect.notify import deliver
+
+    row = facts.session_row(db, claim.session_no)
+    if row is None:
+        return False
+    if claim.event == "digest":
+        notice = digests.compose(digests.digest_rows(db, claim.channel, target, upto=row))
+    else:
+        notice = facts.compose(db, row, claim.event, claim.channel)
+    failure = deliver(target, notice)
+    if failure is not None:
+        text = "%s of session %s could not be told to %r: %s"
+        log.warning(text, claim.event, row.session_id, claim.channel, failure)
+    _record(db, claim, failure)
+    return failure is None
+
+
+def _record(db: Database, claim: _Claim, failure: str | None) -> None:
+    n = db.schema.notifications
+    mine = (
+        n.c.session_no == claim.session_no,
+        n.c.notice_no == claim.notice_no,
+        n.c.sent_at == claim.claimed_at,
+    )
+    changes = {"delivered": failure is None, "failure": failure, "sent_at": values.utc_now()}
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        connection.execute(n.update().where(*mine), changes)
+
+    db.write(work)
+
+
+def _undelivered(db: Database) -> list[_Claim]:
+    """Return what is still news and not being sent just now, oldest session first."""
+    s, n, now = db.schema.sessions, db.schema.notifications, values.utc_now()
+    happened = sa.func.coalesce(s.c.ended_at, s.c.heartbeat_at, type_=s.c.ended_at.type)
+    select = (
+        sa.select(*n.c, s.c.model_id)
+        .join_from(n, s, n.c.session_no == s.c.session_no)
+        .where(
+            n.c.delivered == sa.literal(False),
+            n.c.channel.in_(list(db.settings.notify)),
+            # These two may happen long after the session that they are about.
+            sa.or_(happened >= now - NEWS, n.c.event.in_(["stale", "promoted"])),
+        )
+        .order_by(n.c.session_no, n.c.notice_no)
+    )
+    waiting = [x for x in db.read(select) if x.failure is not None or x.sent_at < now - BEING_SENT]
+    return [
+        _Claim(x.session_no, x.notice_no, x.event, x.channel, x.sent_at)
+        for x in waiting
+        if facts.still_news(db, x, now - NEWS)
+    ]
+
+
+def _claim_again(db: Database, waiting: _Claim) -> _Claim | None:
+    """Take a notice over, unless somebody else has just done so."""
+    n, now = db.schema.notifications, values.utc_now()
+    unchanged = (
+        n.c.session_no == waiting.session_no,
+        n.c.notice_no == waiting.notice_no,
+        n.c.sent_at == waiting.claimed_at,
+        n.c.delivered == sa.literal(False),
+    )
+
+    def work(connection: sa.Connection, _: bool) -> bool:
+        changes = {"sent_at": now, "failure": None}
+        return connection.execute(n.update().where(*unchanged), changes).rowcount == 1
+
+    taken = db.write(work)
+    if not taken:
+        return None
+    return _Claim(waiting.session_no, waiting.notice_no, waiting.event, waiting.channel, now)

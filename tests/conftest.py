@@ -19,10 +19,13 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+import mfprefect
+from mfprefect import Store
 from mfprefect.testing.servers import Server, server_for
 
 SERVERS = ("postgres", "mysql")
 PARAMETRISED = ("database_url", "database_server")
+FLOWS = Path(__file__).parent / "flows"
 
 
 def _isolate() -> None:
@@ -81,6 +84,10 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if FLOWS in item.path.parents or "prefect_api" in getattr(item, "fixturenames", ()):
+            # A server a process of pytest, and workers that a module's tests share.
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     if dropped := [item for item in items if _used(item) & _left_out()]:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in dropped]
@@ -124,3 +131,24 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     url = server.new_database()
     yield url
     server.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def prefect_api() -> Iterator[str]:
+    """The URL of the API of a Prefect server of our own, real and temporary."""
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=180):
+        yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture
+def flow_store(
+    prefect_api: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
+    """The store that flows find in their settings."""
+    monkeypatch.setenv("MFPREFECT_URL", database_url)
+    with mfprefect.connect() as store:
+        store.create_schema()
+        yield store

@@ -2,35 +2,84 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
+import httpx
 import pytest
-from prefect.client.orchestration import get_client
+import yaml
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.schedules import SCHEDULE_TYPES, RRuleSchedule
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments import run_deployment
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+import mfprefect
 from mfprefect import Store
 
 ROOT = Path(__file__).parents[2]
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 POOL = "local-process"
+LONGEST = 180
 
 
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'store.db'}"
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server as people start it: that of the other tests runs no schedules."""
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    url = f"http://127.0.0.1:{port}/api"
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", port],
+            env=os.environ | {"PREFECT_HOME": str(folder)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            await_health(process, url)
+            with temporary_settings({PREFECT_API_URL: url}):
+                yield url
+        finally:
+            # It has a child of its own, which answers the requests.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
-@pytest.fixture
-def worker(prefect_api: str, flow_store: Store, tmp_path: Path) -> Iterator[None]:
+def await_health(server: subprocess.Popen[bytes], url: str) -> None:
+    for _ in range(2 * LONGEST):
+        assert server.poll() is None
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{url}/health").is_success:
+                return
+        time.sleep(0.5)
+    raise AssertionError(url)
+
+
+@pytest.fixture(scope="module")
+def store(api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store that a worker serves, which runs what `prefect.yaml` deploys without git."""
+    folder = tmp_path_factory.mktemp("worker")
+    url = f"sqlite:///{folder / 'store.db'}"
     env = os.environ | {
-        "PREFECT_API_URL": prefect_api,
+        "PREFECT_API_URL": api,
         "PREFECT_WORKER_QUERY_SECONDS": "1",
-        "PWD": str(ROOT),
+        "MFPREFECT_URL": url,
     }
 
     def prefect(*arguments: str) -> None:
@@ -40,55 +89,147 @@ def worker(prefect_api: str, flow_store: Store, tmp_path: Path) -> Iterator[None
         assert done.returncode == 0, done.stdout + done.stderr
 
     prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
-    prefect("--no-prompt", "deploy", "--all")
-    with (tmp_path / "worker.log").open("w") as log:
+    prefect("--no-prompt", "deploy", "--name", "local")
+    with (folder / "worker.log").open("w") as log, mfprefect.connect(url) as store:
+        store.create_schema()
         process = subprocess.Popen(
             [PREFECT, "worker", "start", "--pool", POOL],
-            cwd=tmp_path,
+            cwd=folder,
             env=env,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-        yield
+        yield store
         process.kill()
         process.wait()
 
 
-def run(name: str, **parameters: object) -> FlowRun:
-    found = run_deployment(name, parameters=dict(parameters), timeout=180, poll_interval=0.5)
+def start(name: str, **parameters: object) -> FlowRun:
+    found = run_deployment(name, parameters=dict(parameters), timeout=0)
     assert isinstance(found, FlowRun)
     return found
 
 
-@pytest.mark.usefixtures("worker")
-def test_the_deployments_run(flow_store: Store) -> None:
-    trained = run("breast_cancer-train/local", as_of="2026-01-31")
-    scored = run("breast_cancer-score/local")
-    for flow_run in (trained, scored):
-        assert flow_run.state is not None
-        assert flow_run.state.is_completed(), flow_run.state
-    sessions = flow_store.sessions("breast_cancer")
-    assert sessions["status"].tolist() == ["succeeded", "succeeded"]
-    assert sessions["purpose"].tolist() == ["score", "train"]
-    assert sessions["flow_run_id"].tolist() == [str(scored.id), str(trained.id)]
+def ended(run: FlowRun) -> FlowRun:
+    with get_client(sync_client=True) as client:
+        for _ in range(2 * LONGEST):
+            found = client.read_flow_run(run.id)
+            if found.state is not None and found.state.is_final():
+                return found
+            time.sleep(0.5)
+    raise AssertionError(found.state)
+
+
+def completed(run: FlowRun) -> str:
+    found = ended(run)
+    assert found.state is not None
+    assert found.state.is_completed(), found.state
+    return str(found.id)
+
+
+def test_the_deployments_run(store: Store) -> None:
+    maintained = start("maintain/local", digest=True)
+    trained = completed(start("breast_cancer-train/local", as_of="2026-01-31"))
+    scored = completed(start("breast_cancer-score/local"))
+    monitored = completed(start("breast_cancer-monitor/local"))
+    completed(maintained)
+    sessions = store.sessions("breast_cancer")
+    assert sessions["purpose"].tolist() == ["monitor", "score", "train"]
+    assert sessions["status"].tolist() == ["succeeded"] * 3
+    assert sessions["flow_run_id"].tolist() == [monitored, scored, trained]
     assert sessions["deployment"].tolist() == [
-        "breast_cancer-score/local",
-        "breast_cancer-train/local",
+        f"breast_cancer-{purpose}/local" for purpose in sessions["purpose"]
     ]
     assert len(set(sessions["git_commit"])) == 1
-    assert str(sessions["as_of"][1]) == "2026-01-31"
-    assert len(flow_store.scores(sessions["session_id"][0])) == 569
+    assert str(sessions["as_of"][2]) == "2026-01-31"
+    assert len(store.scores(sessions["session_id"][1])) == 569
+
+
+def test_a_scheduled_run(store: Store) -> None:
+    """Nobody starts it: the schedule does."""
+    # Prefect's scheduler comes by every few seconds, and never plans what is past already.
+    first = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}"
+    rule = f"DTSTART:{first}\nRRULE:FREQ=SECONDLY;INTERVAL=10;COUNT=12"
     with get_client(sync_client=True) as client:
-        deployment = client.read_deployment(str(trained.deployment_id))
-    assert [getattr(s.schedule, "timezone", None) for s in deployment.schedules] == [
-        "Europe/Berlin"
-    ]
+        deployment = client.read_deployment_by_name("breast_cancer-train/local")
+        schedule: tuple[SCHEDULE_TYPES, bool] = (RRuleSchedule(rrule=rule), True)
+        client.create_deployment_schedules(deployment.id, [schedule])
+        run = scheduled_run(client, deployment.id)
+        run_id = completed(run)
+    assert run.auto_scheduled
+    sessions = store.sessions("breast_cancer").set_index("flow_run_id")
+    assert sessions["purpose"][run_id] == "train"
+    assert sessions["status"][run_id] == "succeeded"
+    assert sessions["deployment"][run_id] == "breast_cancer-train/local"
 
 
-@pytest.mark.usefixtures("worker")
-def test_scoring_before_any_training_fails_and_leaves_no_session(flow_store: Store) -> None:
-    failed = run("breast_cancer-score/local")
-    assert failed.state is not None
-    assert failed.state.is_failed()
-    assert "train flow" in str(failed.state.message)
-    assert len(flow_store.sessions()) == 0
+def scheduled_run(client: SyncPrefectClient, deployment_id: UUID) -> FlowRun:
+    """Return the first run that the scheduler has planned."""
+    of_deployment = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment_id]))
+    for _ in range(2 * LONGEST):
+        runs = client.read_flow_runs(
+            flow_run_filter=of_deployment, sort=FlowRunSort.EXPECTED_START_TIME_ASC
+        )
+        if planned := [run for run in runs if run.auto_scheduled]:
+            return planned[0]
+        time.sleep(0.5)
+    raise AssertionError(runs)
+
+
+def variants() -> dict[str, dict[str, dict[str, Any]]]:
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for item in deployments:
+        found.setdefault(item["entrypoint"], {})[item["name"]] = item
+    return found
+
+
+def test_development_and_production_differ_by_branch_pool_profile_and_schedules() -> None:
+    for entrypoint, found in variants().items():
+        assert set(found) == {"local", "development", "production"}, entrypoint
+        texts = {}
+        for variant, branch in (("development", "develop"), ("production", "main")):
+            item = dict(found[variant])
+            assert bool(item.pop("schedules", None)) == (variant == "production")
+            text = yaml.safe_dump(item, default_flow_style=True, width=10_000)
+            assert f"branch: {branch}" in text
+            texts[variant] = text.replace(f"branch: {branch}", "branch: X").replace(variant, "V")
+        assert texts["development"] == texts["production"]
+
+
+def test_every_schedule_has_a_time_zone_and_every_deployment_its_tags() -> None:
+    for entrypoint, found in variants().items():
+        script, flow = entrypoint.removeprefix("flows/").split(".py:")
+        for variant, item in found.items():
+            names = [flow] if script == "maintenance" else [script, flow]
+            assert item["tags"] == [*names, variant]
+            assert item["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+            schedules = item.get("schedules", [])
+            assert all({"cron", "timezone", "slug"} <= set(schedule) for schedule in schedules)
+
+
+@pytest.mark.parametrize(
+    ("remote", "deployed"),
+    [
+        ("https://host.example/a/b.git", "https://host.example/a/b.git"),
+        ("https://token@host.example:8443/a/b@c.git", "https://host.example:8443/a/b@c.git"),
+        ("https://user:p@ss:word@host.example/a/b.git", "https://host.example/a/b.git"),
+        ("git@host.example:a/b.git", "git@host.example:a/b.git"),
+        ("ssh://git@host.example:22/a/b.git", "ssh://git@host.example:22/a/b.git"),
+        ("/srv/git/a b.git", "/srv/git/a b.git"),
+    ],
+)
+def test_a_clone_needs_no_url_and_tells_no_token(
+    tmp_path: Path, remote: str, deployed: str
+) -> None:
+    """Everybody who sees Prefect can read what is deployed."""
+    item = variants()["flows/maintenance.py:maintain"]["production"]
+    ((_, step),) = item["build"][0].items()
+
+    def shell(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=False)
+
+    shell("git", "init", "--quiet")
+    assert shell("sh", "-c", step["script"]).returncode != 0
+    shell("git", "remote", "add", "origin", remote)
+    assert shell("sh", "-c", step["script"]).stdout == deployed + "\n"

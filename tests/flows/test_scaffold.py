@@ -1,0 +1,166 @@
+"""What `mfprefect new` writes, in an empty git repository: its tests, deployed, to production."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectAlreadyExists
+
+import mfprefect
+from mfprefect import Store
+
+BIN = Path(sys.executable).parent
+POOLS = ("local-process", "development", "production")
+LONGEST = 180
+
+
+@dataclass(frozen=True)
+class Team:
+    """A team's repository, with a remote, workers and a database a profile."""
+
+    folder: Path
+    stores: dict[str, Store]
+
+    def git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=team", "-c", "user.email=team@example.com"]
+        return shell(["git", *identity, *arguments], self.folder)
+
+    def change(self, path: str, old: str, new: str) -> None:
+        text = (self.folder / path).read_text()
+        assert text.count(old) == 1
+        (self.folder / path).write_text(text.replace(old, new))
+
+
+def shell(command: list[str | Path], folder: Path, **env: str) -> str:
+    # The person's own git settings, such as signing, are no business of the tests.
+    own = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | own | env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("team")
+    shell(["git", "init", "--quiet", "--initial-branch", "main"], folder)
+    shell([BIN / "mfprefect", "new", "churn"], folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def team(
+    prefect_api: str, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Team]:
+    place = tmp_path_factory.mktemp("place")
+    urls = {f"FACTORY_{pool.upper()}_URL": f"sqlite:///{place / pool}.db" for pool in POOLS[1:]}
+    env = {"PREFECT_API_URL": prefect_api, "PREFECT_WORKER_QUERY_SECONDS": "1", **urls}
+    stores = {pool: mfprefect.connect(urls[f"FACTORY_{pool.upper()}_URL"]) for pool in POOLS[1:]}
+    team = Team(folder, stores)
+    shell(["git", "init", "--quiet", "--bare", place / "team.git"], place)
+    team.git("remote", "add", "origin", str(place / "team.git"))
+    team.git("add", "--all")
+    team.git("commit", "--quiet", "--message", "a model factory")
+    team.git("push", "--quiet", "origin", "main", "main:develop")
+    create_pools()
+    shell([BIN / "prefect", "--no-prompt", "deploy", "--all"], folder, **env)
+    with ExitStack() as stack:
+        for pool, store in stores.items():
+            stack.enter_context(store)
+            store.create_schema()
+            log = stack.enter_context((place / f"{pool}.log").open("w"))
+            process = subprocess.Popen(
+                [BIN / "prefect", "worker", "start", "--pool", pool],
+                cwd=place,
+                env=os.environ | env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        yield team
+
+
+def create_pools() -> None:
+    with get_client(sync_client=True) as client:
+        for pool in POOLS:
+            with suppress(ObjectAlreadyExists):
+                client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
+
+
+def train(*variants: str) -> list[FlowRun]:
+    """Return the flow runs of these deployments, run at the same time."""
+    started: list[Any] = [run_deployment(f"churn-train/{v}", timeout=0) for v in variants]
+    with get_client(sync_client=True) as client:
+        for _ in range(2 * LONGEST):
+            runs = [client.read_flow_run(run.id) for run in started]
+            if all(run.state is not None and run.state.is_final() for run in runs):
+                break
+            time.sleep(0.5)
+    for run in runs:
+        assert run.state is not None
+        assert run.state.is_completed(), run.state
+    return runs
+
+
+def session(store: Store, run: FlowRun) -> dict[str, Any]:
+    """Return the session of a flow run, with the share of rows that it was tested on."""
+    sessions = store.sessions("churn").set_index("flow_run_id")
+    row = {str(name): value for name, value in sessions.loc[str(run.id)].items()}
+    known = store.metadata(str(row["session_id"])).set_index("meta_name")["value"]
+    return row | {"test_share": float(str(known["test_share"]))}
+
+
+def test_going_to_production_is_a_merge(team: Team) -> None:
+    development, production = team.stores["development"], team.stores["production"]
+    first = session(development, train("development")[0])
+    assert (first["status"], first["git_branch"], first["test_share"]) == (
+        "succeeded", "develop", 0.3,
+    )  # fmt: skip
+
+    # A change on develop: development's next run has it, production's has not.
+    team.git("checkout", "--quiet", "-B", "develop", "origin/develop")
+    team.change("flows/churn.py", 'target = "gone"\n', 'target = "gone"\n    test_share = 0.5\n')
+    team.git("commit", "--quiet", "--all", "--message", "test on half of the customers")
+    team.git("push", "--quiet", "origin", "develop")
+    runs = train("development", "production")
+    changed, old = session(development, runs[0]), session(production, runs[1])
+    assert (changed["git_branch"], changed["test_share"]) == ("develop", 0.5)
+    assert (old["git_branch"], old["test_share"]) == ("main", 0.3)
+    assert old["git_commit"] == first["git_commit"] != changed["git_commit"]
+
+    # Merged, and nothing else: no deployment, no edit.
+    team.git("checkout", "--quiet", "main")
+    team.git("merge", "--quiet", "--no-ff", "--message", "to production", "develop")
+    team.git("push", "--quiet", "origin", "main")
+    new = session(production, train("production")[0])
+    assert (new["git_branch"], new["test_share"]) == ("main", 0.5)
+    assert new["git_commit"] == team.git("rev-parse", "main").strip()
+    assert not new["git_dirty"]
+    # Each environment has its own database.
+    assert len(development.sessions()) == len(production.sessions()) == 2
+
+
+def test_its_own_tests_pass(folder: Path) -> None:
+    told = shell([BIN / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
+    assert "8 passed" in told

@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean servers
+.PHONY: help demo test faults lint format clean servers
 
 help: ## show what can be made
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ servers: .venv/.dev
 
 test: servers ## run all tests, on private throwaway PostgreSQL and MariaDB servers
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
+
+faults: servers ## kill real runs 42 times at random moments, on three databases (10 minutes)
+	MFPREFECT_TEST_KILLS=14 $(BIN)/pytest -rP --numprocesses 1 tests/faults/test_kills.py
 
 lint: .venv/.dev ## check style, types and the direction of imports
 	$(BIN)/ruff check .

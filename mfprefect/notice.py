@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Check", "Drift", "Moved", "Notice"]
+__all__ = ["Check", "Drift", "Moved", "Notice", "flat"]
 
 MAX_NAME = 130
 MAX_MESSAGE = 300
@@ -37,7 +37,7 @@ _TITLES = {
     "recovered": "{model}: {purpose} is well again",
     "promoted": "{model}: promoted to production",
     "succeeded": "{model}: {purpose} succeeded",
-    "digest": "mfprefect: digest of {count} sessions",
+    "digest": "mfprefect: digest of {count}",
     "test": "mfprefect: a test notice",
 }
 Row = tuple[str, str]
@@ -114,9 +114,10 @@ class Notice:
     def title(self) -> str:
         """One line of text without any markup."""
         form = _TITLES["warnings" if self.warns else self.event]
-        model = _flat(self.model_id, MAX_NAME).translate(_INERT)
-        purpose = _flat(self.purpose, MAX_NAME).translate(_INERT)
-        return form.format(model=model, purpose=purpose, count=self.count)
+        model = flat(self.model_id, MAX_NAME).translate(_INERT)
+        purpose = flat(self.purpose, MAX_NAME).translate(_INERT)
+        count = "1 session" if self.count == 1 else f"{self.count} sessions"
+        return form.format(model=model, purpose=purpose, count=count)
 
     @property
     def markdown(self) -> str:
@@ -207,11 +208,11 @@ def _list(items: list[Row], more: int = 0) -> list[str]:
 
 
 def _escaped(text: str, most: int) -> str:
-    return html.escape(_flat(text, most))
+    return html.escape(flat(text, most))
 
 
 def _code(text: str) -> str:
-    return f"`{_disarmed(_flat(text, MAX_MESSAGE)).replace('`', _BACKTICK)}`"
+    return f"`{_disarmed(flat(text, MAX_MESSAGE)).replace('`', _BACKTICK)}`"
 
 
 def _block(text: str) -> str:
@@ -225,7 +226,7 @@ def _disarmed(text: str) -> str:
     return text
 
 
-def _flat(text: str, most: int) -> str:
+def flat(text: str, most: int) -> str:
     """Return text on one line, without characters that cannot be seen."""
     return _cut(_visible(" ".join(text.split())), most)
 

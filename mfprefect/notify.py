@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote
 
 from mfprefect.errors import ConfigurationError
-from mfprefect.notice import Notice
+from mfprefect.notice import Notice, flat
 
 if TYPE_CHECKING:
     from mfprefect.settings import Target
@@ -83,7 +83,7 @@ def deliver(target: Target, notice: Notice, attach: Path | str | None = None) ->
         failure = f"{type(exc).__name__}: {exc}"
     finally:
         _heard.reset(token)
-    return _without(_secrets(url, service), failure)[:MAX_REASON]
+    return flat(_without(_secrets(url, service), failure), MAX_REASON)
 
 
 def masked_url(name: str, target: Target) -> str:

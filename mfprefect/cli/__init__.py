@@ -20,6 +20,7 @@ COMMANDS = {
     "init": ("mfprefect.cli.init", "Create or upgrade the schema in the database."),
     "doctor": ("mfprefect.cli.doctor", "Check settings, database, Prefect and git; name cures."),
     "demo": ("mfprefect.cli.demo", "Train and score a real model here, and show what is kept."),
+    "new": ("mfprefect.cli.new", "Write the files of a new model into a repository."),
     "models": ("mfprefect.cli.listings", "List the registered models."),
     "sessions": ("mfprefect.cli.listings", "List sessions, newest first."),
     "show": ("mfprefect.cli.show", "Show everything about one session."),
@@ -27,6 +28,7 @@ COMMANDS = {
     "scores": ("mfprefect.cli.scores", "Print a session's scores, or write them to a file."),
     "threshold": ("mfprefect.cli.threshold", "Set a model's operating threshold."),
     "reconcile": ("mfprefect.cli.reconcile", "End sessions whose process is gone."),
+    "notify": ("mfprefect.cli.notify", "Send a test notice to whoever is told of sessions."),
     "session": ("mfprefect.cli.session", "Open, fill and close a session from a shell."),
 }
 """Module and help line of each command; the module holds it under the command's name."""

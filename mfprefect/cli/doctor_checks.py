@@ -68,7 +68,7 @@ def _misspelt() -> Iterator[Finding]:
     known = [PREFIX + name.upper() for name in Settings.model_fields] + OTHER_VARIABLES
     for name in sorted(os.environ):
         upper = name.upper()
-        nested = upper.startswith((f"{PREFIX}SOURCES__", f"{PREFIX}TEST_"))
+        nested = upper.startswith((f"{PREFIX}NOTIFY__", f"{PREFIX}SOURCES__", f"{PREFIX}TEST_"))
         if upper.startswith(PREFIX) and upper not in known and not nested:
             near = get_close_matches(upper, known, n=1)
             cure = f"did you mean {near[0]}?" if near else "unset it; docs/settings.md lists them"
@@ -222,6 +222,24 @@ def sources(url: str | None) -> Iterator[Finding]:
             yield Finding("sources", "failed", text, f"correct [sources.{name}]")
 
 
-def notifications(_: str | None) -> Iterator[Finding]:
+def notifications(url: str | None) -> Iterator[Finding]:
     """Tell who is notified."""
-    yield Finding("notify", "ok", "none configured")
+    from mfprefect.settings import load_settings
+
+    try:
+        found = load_settings(url=url).notify
+    except MfprefectError:
+        yield Finding("notify", "failed", "cannot be told: the settings are wrong", "see above")
+        return
+    if not found:
+        yield Finding("notify", "ok", "none configured")
+        return
+    from mfprefect.notify import masked_url
+
+    for name, target in found.items():
+        try:
+            text = f"{name}: {masked_url(name, target)} of {', '.join(target.events)}"
+            yield Finding("notify", "ok", text)
+        except MfprefectError:
+            text = f"{name}: the URL is malformed (not shown: it may hold a secret)"
+            yield Finding("notify", "failed", text, f"correct [notify.{name}]")

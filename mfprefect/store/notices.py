@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ NEWS = dt.timedelta(days=3)
 """How old a fact may get before it is not worth telling any more."""
 BEING_SENT = dt.timedelta(minutes=2)
 """How long a delivery may take before somebody else tries."""
+
+MOST_FAILURES = 3
+"""How many notices are tried in vain at one target in one go."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +111,21 @@ def retry_undelivered(db: Database) -> tuple[int, int]:
     Returns:
         How many were delivered, and how many were not once more.
     """
-    delivered = failed = 0
+    delivered, failed = 0, Counter[str]()
     if not db.settings.notify:
-        return delivered, failed
+        return 0, 0
     with _at_no_expense("undelivered notices"):
         for waiting in _undelivered(db):
+            if failed[waiting.channel] >= MOST_FAILURES:
+                continue  # its service is away, and each attempt takes seconds
             claim = _claim_again(db, waiting)
-            if claim is not None:
-                done = _send(db, claim, db.settings.notify[claim.channel])
-                delivered, failed = delivered + done, failed + (not done)
-    return delivered, failed
+            if claim is None:
+                continue
+            if _send(db, claim, db.settings.notify[claim.channel]):
+                delivered += 1
+            else:
+                failed[claim.channel] += 1
+    return delivered, failed.total()
 
 
 @contextmanager
@@ -215,7 +224,7 @@ def _record(db: Database, claim: _Claim, failure: str | None) -> None:
 
 
 def _undelivered(db: Database) -> list[_Claim]:
-    """Return what is still news and not being sent just now, oldest session first."""
+    """Return what is still news and not being sent just now, what waited longest first."""
     s, n, now = db.schema.sessions, db.schema.notifications, values.utc_now()
     happened = sa.func.coalesce(s.c.ended_at, s.c.heartbeat_at, type_=s.c.ended_at.type)
     select = (
@@ -227,7 +236,7 @@ def _undelivered(db: Database) -> list[_Claim]:
             # These two may happen long after the session that they are about.
             sa.or_(happened >= now - NEWS, n.c.event.in_(["stale", "promoted"])),
         )
-        .order_by(n.c.session_no, n.c.notice_no)
+        .order_by(n.c.sent_at, n.c.session_no, n.c.notice_no)
     )
     waiting = [x for x in db.read(select) if x.failure is not None or x.sent_at < now - BEING_SENT]
     return [

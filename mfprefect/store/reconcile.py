@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from mfprefect import flow_context, processes, values
+from mfprefect.store import notices
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING
 from mfprefect.store.sessions import DETACHED, Ending
@@ -104,6 +105,7 @@ def find_crashed(
             continue
         if _write(db, session, ending):
             found.append(_finding(session, ending))
+            notices.session_ended(db, session.session_no)
     return found
 
 

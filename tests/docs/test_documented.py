@@ -11,7 +11,7 @@ import click
 from mfprefect.backend import backend_for, installed_backends
 from mfprefect.cli import cli
 from mfprefect.schema import VIEWS
-from mfprefect.settings import Settings, load_settings
+from mfprefect.settings import ALARMS, EVENTS, Settings, Target, load_settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -34,6 +34,14 @@ def test_every_setting_is_documented_with_its_default() -> None:
     for name, field in Settings.model_fields.items():
         if isinstance(field.default, (int, float)):
             assert documented[name] == f"{field.default:.15g}"
+
+
+def test_every_event_and_field_of_a_target_is_documented() -> None:
+    text = (ROOT / "docs" / "notifications.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (yes|no) \|$", text, re.MULTILINE)
+    assert dict(rows) == {event: "yes" if event in ALARMS else "no" for event in EVENTS}
+    fields = text.split("| field |")[1].split("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)`", fields, re.MULTILINE) == list(Target.model_fields)
 
 
 def test_every_backend_and_view_is_documented() -> None:

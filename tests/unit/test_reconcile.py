@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -239,3 +240,22 @@ def test_ps_tells_the_same_as_proc() -> None:
     assert age is not None
     assert asked == pytest.approx(age, abs=3)
     assert processes._ask_ps(gone()) == ("", None)
+
+
+def test_a_crash_is_told_once_whoever_finds_it(database_url: str, hooks: Any) -> None:
+    notify = {"ops": {"url": hooks.url()}}
+    with mfprefect.connect(database_url, heartbeat_seconds=BEAT, notify=notify) as store:
+        store.create_schema()
+        store.add_model("churn")
+        dead = orphan(store, silent=2 * BEAT)
+        threads = [threading.Thread(target=store.reconcile) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        store.reconcile()
+        assert status(store, dead) == "crashed"
+        assert len(hooks.posts) == 1
+        assert "churn" in hooks.titles[0]
+        assert "crashed" in hooks.titles[0]
+        assert store.notifications(dead)["delivered"].tolist() == [True]

@@ -1,0 +1,480 @@
+"""Who is told what, once, whatever happens to the service, the database or the process."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+import pytest
+import sqlalchemy as sa
+
+import mfprefect
+from mfprefect import Session, Store
+from mfprefect.errors import ChecksFailed, GateFailed, InvalidValue
+from mfprefect.flow_context import FlowRun
+from mfprefect.settings import EVENTS
+from mfprefect.store import notices
+from mfprefect.store.notices import BEING_SENT, NEWS, digest, retry_undelivered, tell
+
+Opener = Callable[..., Store]
+NOW = dt.datetime.now(dt.UTC)
+POSITIVE = pa.DataFrameSchema({"tenure": pa.Column(int, pa.Check.ge(0))})
+WARNING = pa.DataFrameSchema({"tenure": pa.Column(int, pa.Check.ge(0, raise_warning=True))})
+
+
+@pytest.fixture
+def open_store(database_url: str, hooks: Any) -> Iterator[Opener]:
+    """Opens stores whose settings name targets; by default one, `ops`, that wants everything."""
+    with ExitStack() as stack:
+
+        def opened(**targets: Any) -> Store:
+            chosen = targets or {"ops": {"events": EVENTS}}
+            notify = {name: {"url": hooks.url(f"/{name}")} | x for name, x in chosen.items()}
+            store = stack.enter_context(
+                mfprefect.connect(database_url, notify=notify, retry_seconds=10)
+            )
+            store.create_schema()
+            store.add_model("churn")
+            store.add_model("fraud")
+            return store
+
+        yield opened
+
+
+def run(store: Store, error: Exception | None = None, **options: Any) -> Session:
+    """Run a session that ends well, or with an error."""
+    session = store.session(options.pop("model", "churn"), **options)
+    try:
+        with session:
+            if error is not None:
+                raise error
+    except Exception as exc:  # noqa: BLE001 - whatever it was told to raise
+        assert exc is error
+    return session
+
+
+def told(store: Store, *sessions: Session) -> list[tuple[str, str, bool]]:
+    frame = store.notifications(*(x.session_id for x in sessions))
+    return list(zip(frame["event"], frame["channel"], map(bool, frame["delivered"]), strict=True))
+
+
+def change(store: Store, table: str, where: dict[str, Any], **changes: Any) -> None:
+    t = store.database.schema.tables[table]
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        same = (t.c[key] == value for key, value in where.items())
+        connection.execute(t.update().where(*same), changes)
+
+    store.database.write(work)
+
+
+def insert(store: Store, table: str, **row: Any) -> None:
+    t = store.database.schema.tables[table]
+    store.database.write(lambda connection, _: connection.execute(t.insert(), row))
+
+
+def drifted(session: Session, store: Store, verdict: str = "alarm") -> None:
+    insert(
+        store,
+        "drift",
+        session_no=session.session_no,
+        variable="tenure",
+        measure="psi",
+        value=0.4,
+        threshold=0.2,
+        verdict=verdict,
+    )
+
+
+def test_how_sessions_end(open_store: Opener, hooks: Any) -> None:
+    store = open_store()
+    ends: dict[str, Exception | None] = {
+        "succeeded": None,
+        "failed": ValueError("no <b>such</b> column"),
+        "gate_failed": GateFailed("auc 0.61 is below 0.75"),
+        "checks_failed": ChecksFailed("1 check failed"),
+    }
+    for event, error in ends.items():
+        # Of a purpose each, so that nothing counts as well again.
+        purpose = ("train", "score", "monitor", "adhoc")[list(ends).index(event)]
+        session = run(store, error, purpose=purpose)
+        assert told(store, session) == [(event, "ops", True)]
+        assert session.session_id in hooks.posts[-1]["message"]
+        assert str(error or "") in hooks.posts[-1]["message"]
+    cancelled = store.session("fraud")
+    cancelled.cancel("by hand")
+    assert told(store, cancelled) == [("cancelled", "ops", True)]
+    assert "by hand" in hooks.posts[-1]["message"]
+    assert hooks.titles == [
+        "churn: train succeeded",
+        "churn: score failed",
+        "churn: monitor did not pass its gates",
+        "churn: adhoc failed its input checks",
+        "fraud: adhoc was cancelled",
+    ]
+    left = store.session("churn")
+    left.leave_open()
+    assert told(store, left) == []
+    store.attach(left.session_id).fail(ValueError("from a shell"))
+    assert told(store, left) == [("failed", "ops", True)]
+    store.delete_session(left.session_id)
+
+
+def test_what_moved_and_which_checks_failed(open_store: Opener, hooks: Any) -> None:
+    store = open_store(ops={})
+    figures = {"auc": 0.8, "ks": 0.5, "n": 100, "gini": 0.6, "brier": 0.1, "zero": 0, "same": 1}
+    with store.session("churn", "train") as first:
+        first.log_metrics(figures)
+    other = store.session("churn", "train")  # failed: nothing to compare with
+    other.log_metrics({"auc": 0.1})
+    other.fail(ValueError("x"))
+    last = store.session("churn", "train")
+    last.log_metrics({"auc": 0.4, "ks": 0.75, "n": 101, "gini": 0.54, "zero": 1, "same": 1})
+    last.log_metrics({"auc": 0.0}, segment="region=north")
+    frame = pd.DataFrame({"tenure": [1, -1, -2]})
+    with pytest.raises(ChecksFailed), last:
+        last.log_checks(frame, POSITIVE)
+    body = hooks.posts[-1]["message"]
+    moved = [line for line in body.splitlines() if "->" in line]
+    assert moved == [
+        "- `zero`: `0 -> 1`",
+        "- `auc`: `0.8 -> 0.4 (-50.0%)`",
+        "- `ks`: `0.5 -> 0.75 (+50.0%)`",
+        "- `gini`: `0.6 -> 0.54 (-10.0%)`",
+        "- `n`: `100 -> 101 (+1.0%)`",
+    ]
+    assert "tenure" in body.partition("Checks that failed")[2]
+    assert "error, 2 rows" in body
+
+
+def test_only_what_a_target_wants(open_store: Opener, hooks: Any) -> None:
+    store = open_store(
+        default={},
+        wins={"events": ["succeeded"]},
+        fraud={"models": ["fraud"]},
+        prod={"tags": ["prod", "live"], "events": ["failed", "succeeded"]},
+    )
+    good = run(store, tags=["prod"])
+    bad = run(store, ValueError("x"), tags=["dev"])
+    theirs = run(store, ValueError("x"), model="fraud", tags=["dev", "live"])
+    assert [(e, c) for e, c, _ in told(store, good)] == [
+        ("succeeded", "wins"),
+        ("succeeded", "prod"),
+    ]
+    assert [c for _, c, _ in told(store, bad)] == ["default"]
+    assert [c for _, c, _ in told(store, theirs)] == ["default", "fraud", "prod"]
+    assert len(hooks.posts) == 6
+
+
+def test_well_again_is_told_once_to_whom_was_told_of_trouble(
+    open_store: Opener, hooks: Any
+) -> None:
+    store = open_store(ops={}, quiet={"events": ["recovered"]})
+    running = store.session("churn", "train")
+    run(store, ValueError("x"), purpose="train")
+    assert told(store, run(store, purpose="score")) == []
+    assert told(store, run(store, purpose="train", model="fraud")) == []
+    running.close()  # it began before the trouble, and tells nothing of what came later
+    assert told(store, running) == []
+    again = run(store, purpose="train")
+    assert told(store, again) == [("recovered", "ops", True)]
+    assert hooks.titles[-1] == "churn: train is well again"
+    assert "well after failed of churn-" in hooks.posts[-1]["message"]
+    assert told(store, run(store, purpose="train")) == []
+    tell(store.database, again.session_no, "stale")
+    assert told(store, run(store, purpose="train")) == []
+    assert told(store, run(store, purpose="score")) == [("recovered", "ops", True)]
+    assert told(store, run(store, purpose="score")) == []
+    retried = run(store, ValueError("x"), purpose="score")
+    change(store, "sessions", {"session_no": retried.session_no}, status="succeeded")
+    notices.session_ended(store.database, retried.session_no)
+    assert told(store, retried) == [("failed", "ops", True), ("recovered", "ops", True)]
+    assert f"well after failed of {retried.session_id}" in hooks.posts[-1]["message"]
+
+
+def test_warnings_of_checks(open_store: Opener, hooks: Any) -> None:
+    store = open_store(ops={})
+    run(store, ValueError("x"))
+    frame = pd.DataFrame({"tenure": [1, -1]})
+    with store.session("churn") as session:
+        session.log_checks(frame, WARNING)
+    assert session.status == "succeeded"
+    assert told(store, session) == [("checks_failed", "ops", True)]
+    assert hooks.titles[-1] == "churn: adhoc succeeded with warnings of its input checks"
+    assert hooks.posts[-1]["type"] == "warning"
+    assert told(store, run(store)) == [("recovered", "ops", True)]
+
+
+def test_drift(open_store: Opener, hooks: Any) -> None:
+    store = open_store(ops={})
+    with store.session("churn", "monitor") as session:
+        drifted(session, store, "warning")
+    assert told(store, session) == []
+    with store.session("churn", "monitor") as session:
+        drifted(session, store)
+    assert told(store, session) == [("drift", "ops", True)]
+    assert "- `tenure`: `psi 0.4, at most 0.2 expected`" in hooks.posts[-1]["message"]
+
+
+def test_a_try_that_prefect_repeats_is_not_told(open_store: Opener, hooks: Any) -> None:
+    store = open_store()
+    opened = store.session("churn")
+    opened.abandon()
+    first = Session(store.database, opened._handle, flow_run=FlowRun("f", "1", None, final=False))
+    first.fail(ValueError("first"))
+    assert told(store, first) == []
+    notices.session_ended(store.database, first.session_no, final=True)
+    notices.session_ended(store.database, first.session_no, final=False)
+    assert told(store, first) == [("failed", "ops", True)]
+    assert len(hooks.posts) == 1
+    opened = store.session("churn")
+    opened.abandon()
+    again = Session(store.database, opened._handle, flow_run=FlowRun("f", "1", None, final=False))
+    again.cancel("no more")  # nothing follows after that, whatever Prefect would have done
+    assert [event for event, _, _ in told(store, again)] == ["cancelled"]
+
+
+def test_a_dead_service_fails_no_run_and_is_told_later_once(
+    open_store: Opener, hooks: Any, mail: Any
+) -> None:
+    dead = {"url": mail.url, "events": ["succeeded"]}
+    store = open_store(ops={"events": ["succeeded"]}, mail=dead)
+    hooks.status, mail.refuses = 500, True
+    session = run(store)
+    assert session.status == "succeeded"
+    assert store.show(session.session_id)["status"][0] == "succeeded"
+    assert {x for _, _, x in told(store, session)} == {False}
+    assert "error=500" in store.notifications(session.session_id)["failure"][0]
+    assert retry_undelivered(store.database) == (0, 2)
+    hooks.status, mail.refuses = 200, False
+    assert retry_undelivered(store.database) == (2, 0)
+    assert retry_undelivered(store.database) == (0, 0)
+    assert len(hooks.posts) == len(mail.messages) == 1
+    frame = store.notifications(session.session_id)
+    assert frame["delivered"].all()
+    assert frame["failure"].isna().all()
+    assert session.session_id in hooks.posts[0]["message"]
+
+
+def test_several_maintainers_send_once(open_store: Opener, hooks: Any) -> None:
+    targets: dict[str, Any] = {f"t{i}": {} for i in range(4)}
+    hooks.status = 500
+    run(open_store(**targets), ValueError("x"))
+    hooks.status = 200
+    together([partial(retry_undelivered, open_store(**targets).database) for _ in range(4)])
+    assert sorted(post["path"] for post in hooks.posts) == [f"/t{i}" for i in range(4)]
+
+
+def test_a_dead_service_is_not_tried_with_everything(open_store: Opener, hooks: Any) -> None:
+    store = open_store(ops={})
+    hooks.status = 500
+    for _ in range(5):
+        run(store, ValueError("x"))
+    assert retry_undelivered(store.database) == (0, 3)
+    hooks.status = 200
+    assert retry_undelivered(store.database) == (5, 0)
+
+
+def together(work: list[Callable[[], Any]]) -> None:
+    threads = [threading.Thread(target=step) for step in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_one_fact_told_by_many_threads(open_store: Opener, hooks: Any) -> None:
+    store = open_store(a={}, b={})
+    session = run(store)
+    together(
+        [
+            partial(tell, store.database, session.session_no, event)
+            for event in ("crashed", "stale", "crashed", "stale", "crashed")
+        ]
+    )
+    assert sorted(told(store, session)) == [
+        (event, channel, True) for event in ("crashed", "stale") for channel in ("a", "b")
+    ]
+    assert len(hooks.posts) == 4
+    assert store.notifications(session.session_id)["notice_no"].tolist() == [1, 2, 3, 4]
+
+
+def test_one_fact_told_by_many_processes(open_store: Opener, hooks: Any, database_url: str) -> None:
+    session = run(open_store(ops={}))
+    targets = {"ops": {"url": hooks.url()}}
+    code = (
+        "import mfprefect, sys; from mfprefect.store.notices import tell\n"
+        f"store = mfprefect.connect({database_url!r}, notify={targets!r})\n"
+        "sys.stdin.readline()\n"
+        f"tell(store.database, {session.session_no}, 'crashed')"
+    )
+    children = [
+        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("\n")
+        child.stdin.close()
+    assert [child.wait() for child in children] == [0, 0, 0]
+    assert len(hooks.posts) == 1
+
+
+def test_what_is_sent_again(open_store: Opener, hooks: Any) -> None:
+    store = open_store(ops={}, gone={})
+    hooks.status = 500
+    session = run(store, ValueError("x"))
+    hooks.status = 200
+    key = {"session_no": session.session_no}
+    left = open_store(ops={})
+    change(store, "sessions", key, ended_at=NOW - NEWS - dt.timedelta(hours=1))
+    assert retry_undelivered(left.database) == (0, 0)
+    change(store, "sessions", key, ended_at=NOW)
+    change(store, "notifications", key, sent_at=dt.datetime.now(dt.UTC), failure=None)
+    assert retry_undelivered(left.database) == (0, 0)  # somebody is just sending it
+    change(store, "notifications", key, sent_at=NOW - BEING_SENT - dt.timedelta(minutes=1))
+    assert retry_undelivered(left.database) == (1, 0)  # the target `gone` is in no settings
+    assert [post["path"] for post in hooks.posts] == ["/ops"]
+
+
+def test_what_is_no_end_of_a_session(open_store: Opener, hooks: Any) -> None:
+    store = open_store(ops={"events": ["stale", "promoted"]})
+    store.add_model("churn", max_age=dt.timedelta(days=1))
+    session = run(store, purpose="score")
+    long_ago = NOW - dt.timedelta(days=9)
+    change(
+        store,
+        "sessions",
+        {"session_no": session.session_no},
+        published_at=long_ago,
+        ended_at=long_ago,
+    )
+    insert(
+        store,
+        "model_stages",
+        model_id="churn",
+        set_at=NOW,
+        session_no=session.session_no,
+        stage="production",
+        set_by="ann",
+        reason="better by far",
+    )
+    hooks.status = 500
+    for event in ("stale", "promoted", "failed"):
+        tell(store.database, session.session_no, event)
+    hooks.status = 200
+    assert retry_undelivered(store.database) == (2, 0)
+    stale, promoted = hooks.posts
+    assert stale["title"] == "churn: scores are out of date"
+    assert f"since {long_ago:%Y-%m-%d}" in stale["message"]
+    assert "every 1 day" in stale["message"]
+    assert promoted["title"] == "churn: promoted to production"
+    assert "promoted by ann" in promoted["message"]
+    assert "better by far" in promoted["message"]
+    with pytest.raises(InvalidValue, match="'fine' is not one of failed, crashed"):
+        tell(store.database, session.session_no, "fine")
+    tell(store.database, 4711, "stale")
+    # Scores were published meanwhile: that is no news any more.
+    change(store, "notifications", {"event": "stale"}, delivered=False, failure="500")
+    change(store, "sessions", {"session_no": session.session_no}, published_at=NOW)
+    assert retry_undelivered(store.database) == (0, 0)
+
+
+def test_the_digest(open_store: Opener, hooks: Any) -> None:
+    targets = {
+        "ops": {"events": ["digest"]},
+        "fraud": {"events": ["digest"], "models": ["fraud"]},
+        "others": {},
+    }
+    store = open_store(**targets)
+    digest(store.database)
+    old = run(store)
+    change(store, "sessions", {"session_no": old.session_no}, started_at=NOW - dt.timedelta(days=2))
+    digest(store.database)
+    assert hooks.posts == []
+    run(store, purpose="train")
+    run(store, purpose="train")
+    bad = run(store, ValueError("x <y>"), purpose="score")
+    hooks.clear()
+    for _ in range(2):
+        digest(store.database)
+    assert hooks.titles == ["mfprefect: digest of 3 sessions"]
+    body = hooks.posts[0]["message"]
+    assert "- `churn, train`: `2 succeeded`" in body
+    assert "- `churn, score`: `1 failed`" in body
+    assert f"- `{bad.session_id}`: `failed: ValueError: x <y>`" in body
+    theirs = run(store, model="fraud")
+    hooks.status = 500
+    digest(store.database)
+    run(store)
+    hooks.status = 200
+    assert retry_undelivered(store.database) == (2, 0)
+    assert hooks.titles[1:] == ["mfprefect: digest of 1 session"] * 2
+    assert [x[:2] for x in told(store, theirs)] == [("digest", "ops"), ("digest", "fraud")]
+    digest(store.database)
+    assert hooks.titles[3:] == ["mfprefect: digest of 1 session"]
+
+
+def test_no_secret_is_stored_or_logged(
+    open_store: Opener, hooks: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret = "S3cr3tS3cr3t"
+    store = open_store(
+        dead={"url": f"json://me:{secret}@127.0.0.1:1/{secret}?+Key={secret}"},
+        refused={"url": hooks.url(f"/{secret}", "mmost")},
+        wrong={"url": f"nosuch://{secret}"},
+        mail={"url": f"mailto://me:{secret}@127.0.0.1:1?to=a@x.example&from=b@x.example"},
+    )
+    hooks.status = 500
+    session = run(store, ValueError("x"))
+    retry_undelivered(store.database)
+    frame = store.notifications(session.session_id)
+    assert len(frame) == 4
+    assert frame["failure"].notna().all()
+    assert secret not in frame.to_csv()
+    assert "could not be told to 'dead'" in caplog.text
+    assert secret not in caplog.text
+
+
+def test_trouble_in_the_telling_is_no_trouble_of_the_run(
+    open_store: Opener, hooks: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store(ops={"events": ["succeeded", "digest"]})
+    session = store.session("churn")
+    table = store.database.schema.notifications
+    store.database.write(lambda connection, _: table.drop(connection))
+    session.close()
+    assert store.show(session.session_id)["status"][0] == "succeeded"
+    assert "could not be told" in caplog.text
+    digest(store.database)
+    assert retry_undelivered(store.database) == (0, 0)
+    assert hooks.posts == []
+
+
+def test_without_targets_nothing_is_asked(open_store: Opener, database_url: str) -> None:
+    open_store()
+    statements: list[str] = []
+    with mfprefect.connect(database_url) as store:
+
+        @sa.event.listens_for(store.database.engine, "before_cursor_execute")
+        def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+            statements.append(statement)
+
+        session = run(store, ValueError("x"))
+        seen = len(statements)
+        tell(store.database, session.session_no, "stale")
+        notices.session_ended(store.database, session.session_no)
+        digest(store.database)
+        assert retry_undelivered(store.database) == (0, 0)
+        assert len(statements) == seen
+        assert not [x for x in statements if "notifications" in x]

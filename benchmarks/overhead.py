@@ -1,0 +1,179 @@
+"""What mfprefect adds to a Prefect flow run of the same tasks, side by side in one run.
+
+    .venv/bin/python benchmarks/overhead.py [--repeats 7] [--rows 569,100000] [--url URL]
+
+Both flows read, check, split, fit, test (AUC, permutation importance) and save the same model, as
+the same number of Prefect tasks, on one temporary Prefect server; the plain one keeps its results
+in files. They take turns, so that what slows the machine down slows both. Printed are medians, the
+share that mfprefect adds, and the smallest and largest share among the repeats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+import skops.io
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.testing.utilities import prefect_test_harness
+from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+
+import mfprefect
+from mfprefect.lifecycle.split import split
+
+FOLDER = Path(tempfile.mkdtemp(prefix="mfp-overhead-"))
+
+
+class Tumour(mfprefect.Model):
+    """Random forest on scikit-learn's breast cancer data, drawn anew to the wanted size."""
+
+    model_id = "overhead"
+    entity_id = "patient_id"
+    target = "malignant"
+    rows = 569
+    checks = pa.DataFrameSchema(
+        {
+            "patient_id": pa.Column(str, unique=True),
+            "malignant": pa.Column(int, pa.Check.isin([0, 1])),
+            "mean radius": pa.Column(float, pa.Check.in_range(-50, 100)),
+        }
+    )
+
+    def training_data(self, as_of: dt.date) -> pd.DataFrame:
+        """Return patients, with a little noise where they were drawn more than once."""
+        data = load_breast_cancer(as_frame=True)
+        rng = np.random.default_rng(1)
+        drawn = rng.integers(0, len(data.data), self.rows)
+        frame: pd.DataFrame = data.data.iloc[drawn].reset_index(drop=True)
+        frame *= rng.normal(1, 0.05, frame.shape)
+        frame.insert(0, "patient_id", [f"patient-{number:07d}" for number in range(self.rows)])
+        frame["malignant"] = (data.target.iloc[drawn].to_numpy() == 0).astype(int)
+        return frame
+
+    def fit(self, features: pd.DataFrame, target: pd.Series[Any]) -> RandomForestClassifier:
+        """Return a forest of 50 trees."""
+        return RandomForestClassifier(50, random_state=0).fit(features, target)
+
+
+@task(name="read training data", cache_policy=NO_CACHE)
+def read_training_data(model: Tumour) -> pd.DataFrame:
+    """Read and check."""
+    frame = model.training_data(dt.date.today())
+    model.checks.validate(frame)
+    return frame
+
+
+@task(name="fit", cache_policy=NO_CACHE)
+def fit(model: Tumour, features: pd.DataFrame, target: pd.Series[Any]) -> Any:
+    """Fit."""
+    return model.fit(features, target)
+
+
+@task(name="test", cache_policy=NO_CACHE)
+def test(estimator: Any, features: pd.DataFrame, actual: pd.Series[Any]) -> None:
+    """Compute what a careful data scientist would, with scikit-learn."""
+    score = estimator.predict_proba(features)[:, 1]
+    figures = {
+        "auc": roc_auc_score(actual, score),
+        "brier": brier_score_loss(actual, score),
+        "log_loss": log_loss(actual, score),
+    }
+    (FOLDER / "metrics.json").write_text(str(figures))
+    found = permutation_importance(
+        estimator,
+        features.head(2_000),
+        actual.head(2_000),
+        scoring="roc_auc",
+        n_repeats=5,
+        random_state=0,
+    )
+    (FOLDER / "importance.json").write_text(str(dict(found)))
+
+
+@task(name="save model", cache_policy=NO_CACHE)
+def save(estimator: Any) -> None:
+    """Save."""
+    skops.io.dump(estimator, FOLDER / "model.skops")
+
+
+@flow(name="plain-train")
+def plain() -> None:
+    """Do the same work without a store."""
+    model = Tumour()
+    frame = read_training_data(model)
+    learn, held_out = split(frame, model.entity_id, model.test_share)
+    features = [name for name in frame.columns if name not in (model.entity_id, model.target)]
+    estimator = fit(model, learn[features], learn[model.target])
+    test(estimator, held_out[features], held_out[model.target])
+    save(estimator)
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Return how long it takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def compare(repeats: int) -> str:
+    """Return a row of the table: both flows in turns, in both orders."""
+    train = Tumour.flows().train
+    plain()
+    train()
+    pairs = []
+    for number in range(repeats):
+        if number % 2:
+            first = seconds(train)
+            pairs.append((seconds(plain), first))
+        else:
+            pairs.append((seconds(plain), seconds(train)))
+    bare = statistics.median(pair[0] for pair in pairs)
+    ours = statistics.median(pair[1] for pair in pairs)
+    shares = sorted(b / a - 1 for a, b in pairs)
+    added = statistics.median(shares)
+    return (
+        f"| {Tumour.rows:,} | {bare:.2f} | {ours:.2f} | {added:+.1%} | "
+        f"{shares[0]:+.1%} to {shares[-1]:+.1%} |"
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--rows", default="569,20000,100000")
+    parser.add_argument("--url", default=f"sqlite:///{FOLDER / 'overhead.db'}")
+    given = parser.parse_args()
+    os.environ["MFPREFECT_URL"] = given.url
+    with mfprefect.connect() as store:
+        store.create_schema()
+        place = store.database.backend.name
+    with prefect_test_harness(server_startup_timeout=180):
+        print(f"\nmfprefect on {place}, {dt.date.today()}, {given.repeats} repeats\n")  # noqa: T201
+        print("| rows | plain flow, s | with mfprefect, s | added | range |")  # noqa: T201
+        print("| ---: | ---: | ---: | ---: | ---: |")  # noqa: T201
+        for rows in given.rows.split(","):
+            Tumour.rows = int(rows)
+            print(compare(given.repeats), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

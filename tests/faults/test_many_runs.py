@@ -1,0 +1,101 @@
+"""Twenty flow runs at once: one Prefect server, one worker, one database.
+
+`make test` does it on PostgreSQL, `make faults` on each database.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+
+from mfprefect import Store
+from mfprefect.testing.contract.helpers import orphans
+
+BIN = Path(sys.executable).parent
+RUNS = 20
+POOL = "many"
+DATABASES = (
+    ["sqlite", "postgres", "mysql"] if "MFPREFECT_TEST_KILLS" in os.environ else ["postgres"]
+)
+
+FILE = """
+import pandas as pd
+from prefect import flow
+
+import mfprefect
+
+
+@flow(name="many")
+def many(number: int) -> None:
+    with mfprefect.connect() as store, store.session("many", params={"number": number}) as session:
+        session.log_metrics({"number": number})
+        session.write_scores(
+            pd.DataFrame({"id": range(1_000), "score": [number / 100] * 1_000}), entity_id="id"
+        )
+"""
+
+
+@pytest.fixture
+def deployment(prefect_api: str, flow_store: Store, tmp_path: Path) -> Iterator[UUID]:
+    (tmp_path / "many.py").write_text(FILE)
+    step = {"prefect.deployments.steps.set_working_directory": {"directory": str(tmp_path)}}
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)
+        deployment_id = client.create_deployment(
+            flow_id=client.create_flow_from_name("many"),
+            name=tmp_path.name,
+            work_pool_name=POOL,
+            entrypoint="many.py:many",
+            pull_steps=[step],
+            parameter_openapi_schema={"type": "object", "properties": {}},
+        )
+    with (tmp_path / "worker.log").open("w") as log:
+        worker = subprocess.Popen(
+            [BIN / "prefect", "worker", "start", "--pool", POOL],
+            env=os.environ | {"PREFECT_API_URL": prefect_api, "PREFECT_WORKER_QUERY_SECONDS": "1"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    yield deployment_id
+    worker.kill()
+    worker.wait()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("database_url", DATABASES, indirect=True)
+def test_twenty_runs_at_once(flow_store: Store, deployment: UUID) -> None:
+    flow_store.add_model("many")
+    with get_client(sync_client=True) as client:
+        runs = {
+            str(client.create_flow_run_from_deployment(deployment, parameters={"number": n}).id): n
+            for n in range(RUNS)
+        }
+        deadline = time.monotonic() + 500
+        while time.monotonic() < deadline:
+            states = [client.read_flow_run(UUID(run)).state for run in runs]
+            if all(state is not None and state.is_final() for state in states):
+                break
+            time.sleep(1)
+    assert [state.type.value for state in states if state] == ["COMPLETED"] * RUNS
+    sessions = flow_store.sessions("many")
+    assert sessions["status"].tolist() == ["succeeded"] * RUNS
+    assert sessions["session_no"].tolist() == list(range(RUNS, 0, -1))
+    assert sessions["attempt"].tolist() == [1] * RUNS
+    assert set(sessions["flow_run_id"]) == set(runs)
+    began, ended = sorted(sessions["started_at"]), sorted(sessions["ended_at"])
+    assert any(later < earlier for later, earlier in zip(began[1:], ended, strict=False))
+    for session_id, run in zip(sessions["session_id"], sessions["flow_run_id"], strict=True):
+        number = runs[run]
+        assert flow_store.metrics(session_id)["value"].tolist() == [number]
+        scores = flow_store.scores(session_id)
+        assert (len(scores), set(scores["score"])) == (1_000, {number / 100})
+    assert orphans(flow_store) == {}

@@ -5,6 +5,7 @@ And, where sessions lost their process, what Prefect knows of their flow runs.
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from collections.abc import Collection
@@ -49,10 +50,13 @@ def current_flow_run() -> FlowRun | None:
     if task is not None:
         count += f".{task.task_run.run_count}"
         final = final and task.task_run.run_count > (task.task_run.empirical_policy.retries or 0)
-    return FlowRun(str(run.id), count, _deployment(), tuple(sorted(run.tags)), final)
+    deployment = _deployment(run.deployment_id) if run.deployment_id else None
+    return FlowRun(str(run.id), count, deployment, tuple(sorted(run.tags)), final)
 
 
-def _deployment() -> str | None:
+# Asked of the server; one process seldom runs more than one deployment.
+@functools.lru_cache(maxsize=8)
+def _deployment(_: UUID) -> str | None:
     from prefect.runtime import deployment, flow_run
 
     name = deployment.name

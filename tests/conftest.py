@@ -12,10 +12,16 @@ import os
 import re
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import hypothesis
 import pytest
 
@@ -141,6 +147,46 @@ def prefect_api() -> Iterator[str]:
 
     with prefect_test_harness(server_startup_timeout=180):
         yield str(PREFECT_API_URL.value())
+
+
+@contextmanager
+def _prefect_server(folder: Path, **env: str) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    url = f"http://127.0.0.1:{port}/api"
+    prefect = Path(sys.executable).with_name("prefect")
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [prefect, "server", "start", "--host", "127.0.0.1", "--port", port],
+            env=os.environ | {"PREFECT_HOME": str(folder)} | env,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            _await_health(process, url, folder / "server.log")
+            yield url
+        finally:
+            # It has a child of its own, which answers the requests.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _await_health(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    for _ in range(360):
+        assert server.poll() is None, log.read_text()
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{url}/health").is_success:
+                return
+        time.sleep(0.5)
+    raise AssertionError(url)
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Callable[..., AbstractContextManager[str]]:
+    """Start a server as people do, with its schedules: `prefect_server(folder, NAME="value")`."""
+    return _prefect_server
 
 
 @pytest.fixture

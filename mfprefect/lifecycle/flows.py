@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from prefect import Flow, flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from mfprefect.command_model import CommandModel
 from mfprefect.errors import InvalidValue
-from mfprefect.lifecycle import monitoring, scoring, training
+from mfprefect.lifecycle import commands, monitoring, scoring, training
 from mfprefect.lifecycle.hooks import end_sessions
 from mfprefect.lifecycle.runs import register, running
 from mfprefect.store import Store, connect
@@ -69,9 +70,7 @@ def make_flows(kind: type[Model]) -> Flows:
 def _train(store: Store, kind: type[Model], as_of: dt.date | None) -> str:
     register(store, kind)
     with running(store, kind, "train", as_of=as_of, params={}) as session:
-        if hasattr(kind, "train_command"):
-            from mfprefect.lifecycle import commands
-
+        if issubclass(kind, CommandModel):
             commands.train_command(store, kind, session)
         else:
             training.train_model(store, kind, session)
@@ -83,18 +82,17 @@ def _score(
 ) -> str:
     register(store, kind)
     parent = training_session_id or store.latest_training(kind.model_id)
-    if parent is None:
+    if parent is not None:
+        scoring.require_trained(store, kind, parent)
+    elif not issubclass(kind, CommandModel) or kind.train_command is not None:
         raise InvalidValue(
             f"model {kind.model_id!r} has no training session that succeeded; run its train "
             "flow first, or name one by training_session_id."
         )
-    scoring.require_trained(store, kind, parent)
     params = {"training_session_id": training_session_id, "parts": kind.parts}
     # A resumed session goes on with the model that it began with.
     with running(store, kind, "score", as_of=as_of, params=params, parent=parent) as session:
-        if hasattr(kind, "score_command"):
-            from mfprefect.lifecycle import commands
-
+        if issubclass(kind, CommandModel):
             commands.score_command(store, kind, session)
         else:
             scoring.score_model(store, kind, session)

@@ -9,16 +9,21 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+import mfprefect
 from mfprefect import Store
 from mfprefect.testing.contract.helpers import orphans
+from mfprefect.testing.servers import Server
 
 BIN = Path(sys.executable).parent
 RUNS = 20
@@ -45,7 +50,33 @@ def many(number: int) -> None:
 
 
 @pytest.fixture
-def deployment(prefect_api: str, flow_store: Store, tmp_path: Path) -> Iterator[UUID]:
+def api(
+    prefect_server: Callable[..., AbstractContextManager[str]],
+    postgres_server: Server,
+    tmp_path: Path,
+) -> Iterator[str]:
+    """A server that keeps its own things in PostgreSQL: in SQLite they lock under such a load."""
+    url = postgres_server.new_database()
+    own = sa.make_url(url).set(drivername="postgresql+asyncpg")
+    connection = own.render_as_string(hide_password=False)
+    with (
+        prefect_server(tmp_path, PREFECT_API_DATABASE_CONNECTION_URL=connection) as api,
+        temporary_settings({PREFECT_API_URL: api}),
+    ):
+        yield api
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture
+def store(api: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    monkeypatch.setenv("MFPREFECT_URL", database_url)
+    with mfprefect.connect() as store:
+        store.create_schema()
+        yield store
+
+
+@pytest.fixture
+def deployment(api: str, store: Store, tmp_path: Path) -> Iterator[UUID]:
     (tmp_path / "many.py").write_text(FILE)
     step = {"prefect.deployments.steps.set_working_directory": {"directory": str(tmp_path)}}
     with get_client(sync_client=True) as client:
@@ -61,7 +92,7 @@ def deployment(prefect_api: str, flow_store: Store, tmp_path: Path) -> Iterator[
     with (tmp_path / "worker.log").open("w") as log:
         worker = subprocess.Popen(
             [BIN / "prefect", "worker", "start", "--pool", POOL],
-            env=os.environ | {"PREFECT_API_URL": prefect_api, "PREFECT_WORKER_QUERY_SECONDS": "1"},
+            env=os.environ | {"PREFECT_API_URL": api, "PREFECT_WORKER_QUERY_SECONDS": "1"},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -72,8 +103,8 @@ def deployment(prefect_api: str, flow_store: Store, tmp_path: Path) -> Iterator[
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("database_url", DATABASES, indirect=True)
-def test_twenty_runs_at_once(flow_store: Store, deployment: UUID) -> None:
-    flow_store.add_model("many")
+def test_twenty_runs_at_once(store: Store, deployment: UUID) -> None:
+    store.add_model("many")
     with get_client(sync_client=True) as client:
         runs = {
             str(client.create_flow_run_from_deployment(deployment, parameters={"number": n}).id): n
@@ -86,7 +117,7 @@ def test_twenty_runs_at_once(flow_store: Store, deployment: UUID) -> None:
                 break
             time.sleep(1)
     assert [state.type.value for state in states if state] == ["COMPLETED"] * RUNS
-    sessions = flow_store.sessions("many")
+    sessions = store.sessions("many")
     assert sessions["status"].tolist() == ["succeeded"] * RUNS
     assert sessions["session_no"].tolist() == list(range(RUNS, 0, -1))
     assert sessions["attempt"].tolist() == [1] * RUNS
@@ -95,7 +126,7 @@ def test_twenty_runs_at_once(flow_store: Store, deployment: UUID) -> None:
     assert any(later < earlier for later, earlier in zip(began[1:], ended, strict=False))
     for session_id, run in zip(sessions["session_id"], sessions["flow_run_id"], strict=True):
         number = runs[run]
-        assert flow_store.metrics(session_id)["value"].tolist() == [number]
-        scores = flow_store.scores(session_id)
+        assert store.metrics(session_id)["value"].tolist() == [number]
+        scores = store.scores(session_id)
         assert (len(scores), set(scores["score"])) == (1_000, {number / 100})
-    assert orphans(flow_store) == {}
+    assert orphans(store) == {}

@@ -14,6 +14,7 @@ from mfprefect.errors import *  # noqa: F403
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mfprefect.command_model import CommandModel as CommandModel
     from mfprefect.model import Model as Model
     from mfprefect.quality.gates import Gate as Gate
     from mfprefect.session import Session as Session
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mfprefect.store import connect as connect
 
 _WHERE = {
+    "CommandModel": "mfprefect.command_model",
     "Gate": "mfprefect.quality.gates",
     "Model": "mfprefect.model",
     "Session": "mfprefect.session",
@@ -30,7 +32,16 @@ _WHERE = {
     "connect": "mfprefect.store",
 }
 
-__all__ = ["Gate", "Model", "Session", "Settings", "Store", "__version__", "connect"]
+__all__ = [
+    "CommandModel",
+    "Gate",
+    "Model",
+    "Session",
+    "Settings",
+    "Store",
+    "__version__",
+    "connect",
+]
 __all__ += errors.__all__
 
 

@@ -15,6 +15,7 @@
     ├── SessionClosed               a closed session takes no more writes
     ├── ChecksFailed                an error-level input check failed
     ├── GateFailed                  a figure is outside what the model promises
+    ├── CommandFailed               a model's command ended with another exit code than 0
     ├── ArtifactUntrusted           loading it could run code that nobody vouched for
     ├── ArtifactCorrupt             its size or digest is not the recorded one
     └── SealBroken                  a sealed session was altered
@@ -32,6 +33,7 @@ __all__ = [
     "ArtifactUntrusted",
     "BackendNotFound",
     "ChecksFailed",
+    "CommandFailed",
     "ConfigurationError",
     "DatabaseConflict",
     "DatabaseError",
@@ -182,6 +184,32 @@ class GateFailed(MfprefectError):
     def __init__(self, message: str, *, failures: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.failures = tuple(failures)
+
+
+class CommandFailed(MfprefectError):
+    """A command that a model runs ended with another exit code than 0, or was killed.
+
+    Attributes:
+        command: the program and its arguments.
+        exit_code: from 1 to 255; negative: the number of the signal that killed it.
+        tail: the last lines that it printed.
+        transient: whether it said by its exit code that it may succeed later.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        command: Sequence[str],
+        exit_code: int,
+        tail: Sequence[str] = (),
+        transient: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.command = tuple(command)
+        self.exit_code = exit_code
+        self.tail = tuple(tail)
+        self.transient = transient
 
 
 class ArtifactUntrusted(MfprefectError):

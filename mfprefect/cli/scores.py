@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from mfprefect.cli.app import common
+from mfprefect.cli.files import appearing, check_target
 from mfprefect.cli.output import Column, Output
 from mfprefect.errors import InvalidValue
 
@@ -68,10 +68,7 @@ def scores(
 def _check_target(to: Path, force: bool) -> None:
     if to.suffix not in ENDINGS:
         raise click.UsageError(f"--to {str(to)!r} must end in {' or '.join(ENDINGS)}.")
-    if to.exists() and not force:
-        raise InvalidValue(f"the file {str(to)!r} exists; overwrite it with --force.")
-    if not to.parent.is_dir():
-        raise InvalidValue(f"there is no folder {str(to.parent)!r}; create it first.")
+    check_target(to, force)
 
 
 def _published_rows(store: Store, row: dict[str, Any]) -> int:
@@ -115,7 +112,7 @@ def _print(out: Output, rows: list[dict[str, Any]], total: int) -> None:
 def _write(out: Output, store: Store, session_id: str, to: Path, limit: int, force: bool) -> int:
     rows = 0
     with (
-        _replacing(to, force) as file,
+        appearing(to, force) as file,
         _writer(file, to.suffix) as write,
         out.progress("scores", limit) as step,
         closing(_batches(store, session_id, limit)) as batches,
@@ -125,21 +122,6 @@ def _write(out: Output, store: Store, session_id: str, to: Path, limit: int, for
             rows += batch.num_rows
             step(batch.num_rows)
     return rows
-
-
-@contextmanager
-def _replacing(to: Path, force: bool) -> Iterator[BinaryIO]:
-    """Yield a file that takes its name when it is complete, and is removed when it is not."""
-    temporary = to.with_name(f".{to.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        _check_target(to, force)  # somebody may have written it meanwhile
-        os.replace(temporary, to)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

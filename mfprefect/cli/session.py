@@ -11,6 +11,8 @@ import click
 from mfprefect.cli.app import common
 from mfprefect.cli.finding import ENVIRONMENT
 from mfprefect.cli.output import Output
+from mfprefect.cli.running_command import check_part, refuse_closing, refuse_superseded
+from mfprefect.cli.session_model import model
 
 if TYPE_CHECKING:
     from mfprefect.session import Session
@@ -59,13 +61,16 @@ def scalar(text: str) -> Any:
 
 @click.group()
 def session() -> None:
-    r"""Open, fill and close a session from a shell script.
+    """Open, fill and close a session from a shell script.
 
     \b
     export MFPREFECT_SESSION_ID=$(mfprefect session open churn --register)
     mfprefect session log --metric auc=0.83
     mfprefect session close
-    """
+    """  # noqa: D301 - the character that click wants, not the two that spell it
+
+
+session.add_command(model)
 
 
 @session.command("open")
@@ -133,8 +138,11 @@ def log(out: Output, url: str | None, session_id: str, **given: Any) -> None:
     import mfprefect
 
     _check_options(given)
+    if given["scores"]:
+        check_part(session_id, given["part"])
     with mfprefect.connect(url) as store:
         attached = store.attach(session_id)
+        refuse_superseded(attached)
         done = _log_figures(attached, given) | _log_files(attached, given)
         if given["scores"]:
             done["scores"] = _log_scores(attached, given)
@@ -245,6 +253,7 @@ def close(
 
     if status == "succeeded" and (kind or reason):
         raise click.UsageError("--kind and --reason belong to --status failed or cancelled.")
+    refuse_closing(session_id)
     with mfprefect.connect(url) as store:
         attached = store.attach(session_id)
         if status == "succeeded":

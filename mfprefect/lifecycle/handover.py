@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from pydantic import BaseModel, SecretStr
 
-from mfprefect.backend import Backend
+from mfprefect.backend import Backend, parse_url
 from mfprefect.lifecycle.runs import as_of_date
 from mfprefect.settings import PREFIX, Settings, find_config
 
@@ -84,7 +84,7 @@ def _settings(store: Store) -> dict[str, str]:
         if name not in NOT_HANDED_OVER and value is not None:
             text = value if isinstance(value, str) else json.dumps(value)
             found[PREFIX + name.upper()] = text
-    found[f"{PREFIX}URL"] = _verbatim(_url(store.database.backend), references)
+    found[f"{PREFIX}URL"] = _verbatim(_url(store), references)
     if (config := find_config()) is not None:  # the command's folder may have another
         found[f"{PREFIX}CONFIG"] = str(config.absolute())
     return found | references
@@ -99,18 +99,20 @@ def _verbatim(secret: str, references: dict[str, str]) -> str:
     return f"${{{name}}}"
 
 
-def _url(backend: Backend) -> str:
+def _url(store: Store) -> str:
     """Return the URL that means the same database in the command's folder."""
-    url = backend.url
-    if _is_file(backend) and not Path(str(url.database)).is_absolute():
-        url = url.set(database=str(Path(str(url.database)).absolute()))
-    return url.render_as_string(hide_password=False)
+    text = store.database.settings.url.get_secret_value()
+    url = parse_url(text)
+    if not _is_file(store.database.backend, url) or Path(str(url.database)).is_absolute():
+        return text
+    file = str(Path(str(url.database)).absolute())
+    return url.set(database=file).render_as_string(hide_password=False)
 
 
-def _is_file(backend: Backend) -> bool:
+def _is_file(backend: Backend, url: sa.URL) -> bool:
     # Backends of files override `exists`, because connecting would make the file.
     overridden = type(backend).exists is not Backend.exists
-    return overridden and bool(backend.url.database) and Path(str(backend.url.database)).is_file()
+    return overridden and bool(url.database) and Path(str(url.database)).is_file()
 
 
 def secrets(settings: Settings) -> Iterator[str]:

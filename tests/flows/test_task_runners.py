@@ -110,7 +110,7 @@ def test_the_parts_of_a_session_in_threads(flow_store: Store, parted: Any) -> No
 def test_the_parts_of_a_session_in_processes_of_a_dask_cluster(
     flow_store: Store, parted: Any
 ) -> None:
-    from prefect_dask import DaskTaskRunner
+    from prefect_dask.task_runners import DaskTaskRunner
 
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     parted.task_runner = DaskTaskRunner(cluster_kwargs=options | {"processes": True})
@@ -145,9 +145,9 @@ def test_the_page_of_a_run(flow_store: Store, parted: Any) -> None:
             session_id: client.read_flow_run(flow_store.show(session_id)["flow_run_id"][0])
             for session_id in (scored, failed)
         }
-        pages = {
+        pages: dict[str, dict[str, Any]] = {
             session_id: {
-                artifact.key: artifact
+                str(artifact.key): artifact.data
                 for artifact in client.read_artifacts(limit=200)
                 if artifact.flow_run_id == run.id
             }
@@ -155,12 +155,12 @@ def test_the_page_of_a_run(flow_store: Store, parted: Any) -> None:
         }
     assert {"parted", "score", scored} <= set(runs[scored].tags)
     assert set(pages[scored]) == {"parted-score", "parted-score-progress"}
-    text = pages[scored]["parted-score"].data
+    text = pages[scored]["parted-score"]
     assert scored in text
     assert "| rows\\_scored | 600 |" in text
-    assert pages[scored]["parted-score-progress"].data == 100.0
-    text = pages[failed]["parted-score"].data
+    assert pages[scored]["parted-score-progress"] == 100.0
+    text = pages[failed]["parted-score"]
     assert "**ChecksFailed**" in text
-    table = pages[failed]["parted-score-failed-checks"].data
+    table = pages[failed]["parted-score-failed-checks"]
     assert '"severity": "error"' in table
     assert "failing_rows" in table

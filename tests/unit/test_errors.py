@@ -16,6 +16,10 @@ EXAMPLES: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "UnknownSession": (("churn-1",), {}),
     "SessionClosed": (("churn-1", "it is failed"), {}),
     "ChecksFailed": (("2 checks failed",), {"failures": [{"check_name": "a", "passed": False}]}),
+    "CommandFailed": (
+        ("ended with 3",),
+        {"command": ["Rscript", "a.R"], "exit_code": 3, "tail": ["x"], "transient": True},
+    ),
     "GateFailed": (("1 gate failed",), {"failures": ["auc is 0.5"]}),
     "ArtifactUntrusted": (("not trusted",), {"types": ["os.system"]}),
 }

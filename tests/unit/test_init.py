@@ -13,6 +13,8 @@ NAMES = [
     "ArtifactUntrusted",
     "BackendNotFound",
     "ChecksFailed",
+    "CommandFailed",
+    "CommandModel",
     "ConfigurationError",
     "DatabaseConflict",
     "DatabaseError",

@@ -1,0 +1,5 @@
+"""The flow that looks after all models; prefect.yaml deploys it."""
+
+from mfprefect.lifecycle.maintenance import maintain
+
+__all__ = ["maintain"]

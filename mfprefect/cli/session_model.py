@@ -1,0 +1,48 @@
+"""`mfprefect session model`: a stored model as a file, for programs in other languages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mfprefect.cli.app import common
+from mfprefect.cli.files import appearing, check_target
+from mfprefect.cli.finding import ENVIRONMENT, find_session
+from mfprefect.cli.output import Output
+
+__all__ = ["model"]
+
+TRAINING = "MFPREFECT_TRAINING_SESSION_ID"
+
+
+@click.command()
+@click.argument("session_id", metavar="[SESSION]", required=True, envvar=[TRAINING, ENVIRONMENT])
+@click.option("--to", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option("--name", default="model", show_default=True, help="The artifact's name.")
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+@common
+def model(out: Output, url: str | None, session_id: str, to: Path, name: str, force: bool) -> None:
+    """Write the model that SESSION stored to a file, as it was stored.
+
+    SESSION is by default $MFPREFECT_TRAINING_SESSION_ID, else $MFPREFECT_SESSION_ID.
+    """
+    import mfprefect
+    from mfprefect.store.artifacts import copy_artifact
+
+    check_target(to, force)
+    with mfprefect.connect(url) as store:
+        found = str(find_session(store, session_id)["session_id"])
+        with appearing(to, force) as file:
+            artifact = copy_artifact(store.database, found, name, file)
+    out.note(f"{name} of {found}: {artifact.size} bytes written to {to}")
+    out.document(
+        {
+            "session_id": found,
+            "name": name,
+            "format": artifact.format,
+            "bytes": artifact.size,
+            "sha256": artifact.sha256,
+            "file": str(to),
+        }
+    )

@@ -29,8 +29,8 @@ servers: .venv/.dev
 test: servers ## run all tests, on private throwaway PostgreSQL and MariaDB servers
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
 
-faults: servers ## kill real runs 42 times at random moments, on three databases (10 minutes)
-	MFPREFECT_TEST_KILLS=14 $(BIN)/pytest -rP --numprocesses 1 tests/faults/test_kills.py
+faults: servers ## kill real runs 42 times, run 20 at once, on each database (15 minutes)
+	MFPREFECT_TEST_KILLS=14 $(BIN)/pytest -rP tests/faults/test_kills.py tests/faults/test_many_runs.py
 
 lint: .venv/.dev ## check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -28,7 +28,7 @@ LONGEST = 120
 POOL = "crashes"
 T = TypeVar("T")
 
-# Scoring waits in part 3 while the file `hold` is there.
+# Scoring waits in part 3 while the file `hold` is there, and fails while `fail` is.
 FILE = """
 import time
 from pathlib import Path
@@ -59,6 +59,8 @@ class Held(mfprefect.Model):
         return LogisticRegression().fit(features, target)
 
     def scoring_data(self, as_of, part):
+        if part == 3 and (HERE / "fail").exists():
+            raise RuntimeError("no data for part 3")
         while part == 3 and (HERE / "hold").exists():
             time.sleep(0.05)
         return self.training_data(as_of).drop(columns="left").iloc[part - 1 :: self.parts]
@@ -213,16 +215,38 @@ def deploy(folder: Path) -> None:
         )
 
 
+def start() -> FlowRun:
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name("held-score/crashes")
+        return client.create_flow_run_from_deployment(deployment.id)
+
+
 @pytest.fixture
 def held(factory: Factory) -> Iterator[FlowRun]:
     """A scoring run under the worker that has written some parts and waits in another."""
     factory.hold.touch()
-    with get_client(sync_client=True) as client:
-        deployment = client.read_deployment_by_name("held-score/crashes")
-        run = client.create_flow_run_from_deployment(deployment.id)
+    run = start()
     factory.until_held(run)
     yield run
     factory.hold.unlink(missing_ok=True)
+
+
+def test_a_failed_run_that_is_retried_by_hand_resumes_its_session(factory: Factory) -> None:
+    broken = factory.folder / "fail"
+    broken.touch()
+    run = start()
+    row = factory.until_status(run, "failed")
+    assert (row["attempt"], row["failure_text"]) == (1, "no data for part 3")
+    assert factory.store.scores(row["session_id"]).empty
+    until(lambda: state_of(run) == "FAILED")
+    written = factory.store.score_parts(row["session_id"]).set_index("part_no")["written_at"]
+    assert written.index.tolist() == [1, 2, 4]
+    broken.unlink()
+    factory.prefect("flow-run", "retry", str(run.id))
+    factory.complete(run, attempt=2)
+    # The parts that were complete were not written anew.
+    again = factory.store.score_parts(row["session_id"]).set_index("part_no")["written_at"]
+    assert again[[1, 2, 4]].equals(written)
 
 
 def test_a_killed_flow_process_is_told_by_the_worker_and_retried_by_hand(

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -37,39 +34,16 @@ QUICK_SCHEDULER = {"PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2"}
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def api(
+    prefect_server: Callable[..., AbstractContextManager[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
     """A server as people start it: that of the other tests runs no schedules."""
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    url = f"http://127.0.0.1:{port}/api"
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", port],
-            env=os.environ | {"PREFECT_HOME": str(folder), **QUICK_SCHEDULER},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            await_health(process, url)
-            with temporary_settings({PREFECT_API_URL: url}):
-                yield url
-        finally:
-            # It has a child of its own, which answers the requests.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def await_health(server: subprocess.Popen[bytes], url: str) -> None:
-    for _ in range(2 * LONGEST):
-        assert server.poll() is None
-        with suppress(httpx.TransportError):
-            if httpx.get(f"{url}/health").is_success:
-                return
-        time.sleep(0.5)
-    raise AssertionError(url)
+    with (
+        prefect_server(tmp_path_factory.mktemp("server")) as url,
+        temporary_settings({PREFECT_API_URL: url}),
+    ):
+        yield url
 
 
 @pytest.fixture(scope="module")

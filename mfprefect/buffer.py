@@ -1,0 +1,95 @@
+"""Rows that wait to be written, and the few transactions that write them."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mfprefect.errors import SessionClosed
+from mfprefect.store import sessions
+from mfprefect.store.database import Database
+from mfprefect.store.handle import RUNNING, Handle
+
+__all__ = ["Buffer"]
+
+FLUSH_ROWS = 1_000
+
+
+class Buffer:
+    """What one attempt of a session writes, by table and key; the last row of a key counts."""
+
+    def __init__(
+        self,
+        database: Database,
+        handle: Handle,
+        *,
+        attached: bool,
+        taken: Mapping[str, int] | None = None,
+    ) -> None:
+        self.session_id: str = handle.session_id
+        self.session_no: int = handle.session_no
+        self.model_id: str = handle.model_id
+        self.purpose: str = handle.purpose
+        self.attempt: int = handle.attempt
+        """1, and one more with each retry of the flow run."""
+        self.status: str = RUNNING
+        """`running`, until it is ended here."""
+        self._db = database
+        self._handle = handle
+        self._attached = attached
+        self._pending: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
+        self._flushed: set[tuple[Any, ...]] = set()
+        # Another process may have written the same keys, and taken the first numbers.
+        self._replace = attached
+        self._taken: Counter[str] = Counter()
+        if attached:
+            self._taken.update(taken or sessions.last_numbers(database, handle))
+        self._lock = threading.RLock()
+
+    @property
+    def handle(self) -> Handle:
+        """Which attempt of which session this is, for whoever writes to it elsewhere."""
+        return self._handle
+
+    def _require_running(self) -> None:
+        if self.status != RUNNING:
+            raise SessionClosed(self.session_id, f"it is {self.status}; open a new session instead")
+
+    def _add(self, table: str, rows: Iterable[Mapping[str, Any]], keys: tuple[str, ...]) -> None:
+        with self._lock:
+            self._require_running()
+            waiting = self._pending.setdefault(table, {})
+            for row in rows:
+                key = tuple(row[name] for name in keys)
+                self._replace = self._replace or (table, *key) in self._flushed
+                waiting[key] = dict(row)
+            if sum(map(len, self._pending.values())) >= FLUSH_ROWS:
+                self.flush()
+
+    def _rows(self) -> dict[str, list[dict[str, Any]]]:
+        return {table: list(rows.values()) for table, rows in self._pending.items() if rows}
+
+    def flush(self, *, retry: bool = True) -> None:
+        """Write what is buffered, and mark the session alive.
+
+        Args:
+            retry: whether transient errors are tried again, as the settings say.
+
+        Raises:
+            SessionClosed: the session has ended, was deleted, or a later attempt took it over.
+        """
+        with self._lock:
+            self._require_running()
+            pending = self._rows()
+            sessions.flush(self._db, self._handle, pending, self._replace, retry=retry)
+            for table, rows in self._pending.items():
+                self._flushed.update((table, *key) for key in rows)
+            self._pending = {}
+            self._replace = self._attached
+
+    def _take(self, what: str) -> int:
+        with self._lock:
+            self._taken[what] += 1
+            return self._taken[what]

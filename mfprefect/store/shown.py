@@ -1,0 +1,169 @@
+"""What a store shows: models, sessions and what they produced, as DataFrames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from mfprefect.quality import curve as curves
+from mfprefect.store import artifacts, migrate, monitoring, results, scores
+from mfprefect.store.artifacts import MODEL
+from mfprefect.store.database import Database
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["Shown"]
+
+
+class Shown:
+    """The reading half of a store; nothing here writes."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._checked = False
+
+    @property
+    def _db(self) -> Database:
+        if not self._checked:
+            migrate.check_schema(self.database)
+            self._checked = True
+        return self.database
+
+    def models(self) -> pd.DataFrame:
+        """Return the registered models, with the number of sessions of each."""
+        return results.models_frame(self._db)
+
+    def thresholds(self, model_id: str) -> pd.DataFrame:
+        """Return a model's operating thresholds, the one in force first."""
+        return results.thresholds_frame(self._db, model_id)
+
+    def sessions(
+        self, model_id: str | None = None, status: str | None = None, limit: int | None = 100
+    ) -> pd.DataFrame:
+        """Return sessions, newest first."""
+        return results.sessions_frame(self._db, model_id, status, limit)
+
+    def show(self, *session_ids: str) -> pd.DataFrame:
+        """Return the named sessions' rows.
+
+        Raises:
+            UnknownSession: one of them is not there.
+        """
+        frame = results.sessions_frame(self._db, limit=None, session_ids=session_ids)
+        results.require_all(session_ids, frame["session_id"])
+        return frame
+
+    def metrics(self, *session_ids: str) -> pd.DataFrame:
+        """Return metrics: session_id, metric_name, segment ('' is all rows), value."""
+        return results.of_sessions(self._db, "metrics", session_ids)
+
+    def metadata(self, *session_ids: str) -> pd.DataFrame:
+        """Return key-values: session_id, meta_group, meta_name, value."""
+        return results.of_sessions(self._db, "session_metadata", session_ids)
+
+    def inputs(self, *session_ids: str) -> pd.DataFrame:
+        """Return what the sessions read: source, query, rows, columns, digest, seconds."""
+        return results.of_sessions(self._db, "inputs", session_ids)
+
+    def input_summary(self, *session_ids: str) -> pd.DataFrame:
+        """Return the summaries of the input variables."""
+        return results.of_sessions(self._db, "input_summary", session_ids)
+
+    def checks(self, *session_ids: str) -> pd.DataFrame:
+        """Return the results of the input checks."""
+        return results.of_sessions(self._db, "check_results", session_ids)
+
+    def variable_importance(self, *session_ids: str) -> pd.DataFrame:
+        """Return variable importances, by kind, the most important first."""
+        frame = results.of_sessions(self._db, "variable_importance", session_ids)
+        return frame.sort_values(
+            ["session_id", "kind", "importance"], ascending=[True, True, False], kind="stable"
+        ).reset_index(drop=True)
+
+    def backtests(self, *session_ids: str) -> pd.DataFrame:
+        """Return back-tests: series, period, predicted, actual."""
+        return results.of_sessions(self._db, "backtests", session_ids)
+
+    def drift(self, *session_ids: str) -> pd.DataFrame:
+        """Return drift: variable, measure, value, threshold, verdict, reference_session_id."""
+        return monitoring.drift_frame(self._db, session_ids)
+
+    def freshness(self) -> pd.DataFrame:
+        """Return how old the last published scores are of each model that somebody waits for.
+
+        Columns: model_id; last_scored_at, NULL if never; max_age_seconds; age_seconds, since the
+        last scores or, without any, since the model was registered; stale; session_id, of those
+        scores or else the model's newest session. A model without a session is not stale: nothing
+        runs yet. Models whose newest stage is `retired` or `experimental` are left out.
+        """
+        return monitoring.freshness(self._db)
+
+    def notifications(self, *session_ids: str) -> pd.DataFrame:
+        """Return who was told what: event, channel, sent_at, delivered, failure."""
+        return results.of_sessions(self._db, "notifications", session_ids)
+
+    def artifacts(self, *session_ids: str) -> pd.DataFrame:
+        """Return what blobs there are: artifact_name, format, bytes, sha256."""
+        return results.of_sessions(self._db, "artifacts", session_ids)
+
+    def environment(self, session_id: str) -> dict[str, Any]:
+        """Return the Python, platform and package versions that a session ran with."""
+        return results.environment(self._db, session_id)
+
+    def curve(self, *session_ids: str) -> pd.DataFrame:
+        """Return test curves: score, population, target_population, tp, fp, tn, fn."""
+        return results.of_sessions(self._db, "test_curve", session_ids)
+
+    def roc(self, session_id: str) -> pd.DataFrame:
+        """Return the ROC curve of the test results."""
+        return curves.roc(self._one_curve(session_id))
+
+    def lift(self, session_id: str) -> pd.DataFrame:
+        """Return lift and capture by share of the population."""
+        return curves.lift(self._one_curve(session_id))
+
+    def confusion_matrix(self, session_id: str, value: float, kind: str) -> dict[str, Any]:
+        """Return tp, fp, tn, fn at a threshold: a `probability` or a share of `population`."""
+        return curves.confusion_matrix(self._one_curve(session_id), value, kind)
+
+    def accuracy(self, session_id: str, value: float, kind: str) -> float:
+        """Return the share of test rows that a threshold puts right."""
+        return curves.accuracy(self._one_curve(session_id), value, kind)
+
+    def _one_curve(self, session_id: str) -> pd.DataFrame:
+        return results.one_curve(self._db, session_id)
+
+    def scores(self, session_id: str) -> pd.DataFrame:
+        """Return a session's scores: entity_id, score, score_class; none before publication."""
+        return scores.scores_frame(self._db, session_id)
+
+    def score_parts(self, *session_ids: str) -> pd.DataFrame:
+        """Return which parts of scores are written: part_no, rows, digest, written_at."""
+        return results.of_sessions(self._db, "score_parts", session_ids)
+
+    def iter_scores(self, session_id: str) -> Iterator[pa.RecordBatch]:
+        """Yield a session's scores as Arrow batches, in the order of their entity ids."""
+        return scores.iter_scores(self._db, session_id)
+
+    def load_model(self, session_id: str, name: str = MODEL, *, trusted: bool = False) -> Any:
+        """Return a model that a session saved; verified before a byte of it is parsed.
+
+        Args:
+            session_id: the training session.
+            name: the artifact's name.
+            trusted: load a pickle-like format, which can run any code.
+
+        Raises:
+            ArtifactCorrupt: the blob is not the one that was stored.
+            ArtifactUntrusted: loading it could run code that nobody vouched for.
+        """
+        allowed = self.database.settings.trusted_types
+        return artifacts.load_artifact(
+            self._db, session_id, name, trusted=trusted, trusted_types=allowed
+        )
+
+    def latest_training(self, model_id: str) -> str | None:
+        """Return the id of the last training session that succeeded and saved a model."""
+        return results.latest_training(self._db, model_id)

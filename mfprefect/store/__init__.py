@@ -166,9 +166,7 @@ class Store(Shown):
             flow_run_id: the flow run.
             state: `CRASHED`, `CANCELLED`, ..; nothing happens while its process is seen to run.
         """
-        reconcile.find_crashed(
-            self._db, flow_run_id=flow_run_id, states=lambda _: {flow_run_id: state}
-        )
+        reconcile.end_flow_run(self._db, flow_run_id, state)
 
     def _end_crashed(self) -> None:
         try:

@@ -25,7 +25,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING
 from mfprefect.store.sessions import DETACHED, Ending
 
-__all__ = ["Finding", "States", "find_crashed", "reconcile"]
+__all__ = ["Finding", "States", "end_flow_run", "find_crashed", "reconcile"]
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +107,16 @@ def find_crashed(
             found.append(_finding(session, ending))
             notices.session_ended(db, session.session_no)
     return found
+
+
+def end_flow_run(db: Database, flow_run_id: str, state: str) -> None:
+    """End the sessions that a flow run left open, told how Prefect ended it."""
+    find_crashed(db, flow_run_id=flow_run_id, states=lambda _: {flow_run_id: state})
+    # A try that failed was not told while a retry was to come; now none comes.
+    s = db.schema.sessions.c
+    failed = sa.select(s.session_no).where(s.flow_run_id == flow_run_id, s.status == "failed")
+    for (number,) in db.read(failed) if db.settings.notify else ():
+        notices.session_ended(db, number)
 
 
 def _finding(session: _Silent, ending: Ending) -> Finding:

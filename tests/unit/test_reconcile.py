@@ -259,3 +259,23 @@ def test_a_crash_is_told_once_whoever_finds_it(database_url: str, hooks: Any) ->
         assert "churn" in hooks.titles[0]
         assert "crashed" in hooks.titles[0]
         assert store.notifications(dead)["delivered"].tolist() == [True]
+
+
+def test_a_failure_whose_retry_never_came_is_told_when_its_flow_run_is_cancelled(
+    database_url: str, hooks: Any
+) -> None:
+    from mfprefect.store import notices
+
+    notify = {"ops": {"url": hooks.url()}}
+    with mfprefect.connect(database_url, notify=notify) as store:
+        store.create_schema()
+        store.add_model("churn")
+        session = store.session("churn")
+        change(store, session.session_id, status="failed", failure_kind="OSError", flow_run_id="f1")
+        session.abandon()
+        notices.session_ended(store.database, session.session_no, final=False)
+        assert hooks.posts == []
+        for _ in range(2):
+            store.end_flow_run("f1", "CANCELLED")
+        assert len(hooks.posts) == 1
+        assert "failed" in hooks.titles[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -131,13 +132,15 @@ class Backend(ABC):
         return f"<{type(self).__name__} {shown}>"
 
 
-def _entry_points() -> dict[str, EntryPoint]:
+# Reads the metadata of all that is installed, which is known until the path changes.
+@functools.lru_cache(maxsize=1)
+def _entry_points(_: tuple[str, ...]) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
 
 
 def installed_backends() -> list[str]:
     """Return the names that URLs may begin with."""
-    return sorted(_entry_points())
+    return sorted(_entry_points(tuple(sys.path)))
 
 
 def parse_url(text: str) -> URL:
@@ -166,7 +169,7 @@ def backend_for(settings: Settings) -> Backend:
     """
     url = parse_url(settings.url.get_secret_value())
     scheme = url.get_backend_name()
-    point = _entry_points().get(scheme)
+    point = _entry_points(tuple(sys.path)).get(scheme)
     if point is None:
         raise BackendNotFound(
             f"no backend for {scheme!r} URLs; installed: {', '.join(installed_backends())}. "

@@ -22,6 +22,7 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
 from mfprefect.lifecycle.tasks import log
+from mfprefect.store.results import outcome
 
 if TYPE_CHECKING:
     from mfprefect.session import Session
@@ -64,30 +65,18 @@ def tag_run(session: Session) -> None:
 def show_session(store: Store, session: Session) -> None:
     """Write the session's figures as a Markdown artifact, its failed checks as a table."""
     key = _key(session.model_id, session.purpose)
-    row = {str(k): v for k, v in store.show(session.session_id).iloc[0].items()}
-    metrics = store.metrics(session.session_id)
-    whole = metrics[metrics["segment"] == ""]
-    figures = dict(zip(whole["metric_name"], whole["value"], strict=True))
+    found = outcome(store.database, session.session_no)
     create_markdown_artifact(
-        _markdown(row, figures, store.database.place),
+        _markdown(found.session, found.figures, store.database.place),
         key=key,
-        description=f"{session.model_id} {session.purpose}: {row['status']}",
+        description=f"{session.model_id} {session.purpose}: {found.session['status']}",
     )
-    checks = store.checks(session.session_id)
-    failed = checks[~checks["passed"].astype(bool)].head(MAX_CHECKS)
-    if not failed.empty:
-        shown = failed[["check", "column", "severity", "failing_rows", "message"]]
-        # The API takes plain values only: no numpy integers.
-        table = shown.astype(object).where(shown.notna(), None).to_dict("records")
+    if found.failed_checks:
         create_table_artifact(
-            [{str(k): _plain(v) for k, v in record.items()} for record in table],
+            [dict(check) for check in found.failed_checks[:MAX_CHECKS]],
             key=f"{key}-failed-checks",
             description=f"Failed checks of {session.session_id}",
         )
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
 
 
 def _key(*names: str) -> str:
@@ -108,7 +97,7 @@ def _markdown(row: Mapping[str, Any], figures: Mapping[str, float], place: str) 
         "store": place,
     }
     lines = [f"# {_cell(row['model_id'])} {row['purpose']}: {row['status']}", ""]
-    lines += _table("", "", {k: v for k, v in facts.items() if v is not None and v == v})
+    lines += _table("", "", {k: v for k, v in facts.items() if v is not None})
     if row["failure_kind"]:
         lines += ["", f"**{_cell(row['failure_kind'])}**: {_cell(row['failure_text'])}"]
     if figures:

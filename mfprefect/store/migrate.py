@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -22,6 +24,7 @@ def _config() -> Config:
     return config
 
 
+@functools.cache
 def expected_revision() -> str:
     """Return the revision that this version of mfprefect works with."""
     head = ScriptDirectory.from_config(_config()).get_current_head()

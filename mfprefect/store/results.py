@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "Outcome",
     "environment",
     "latest_training",
     "models_frame",
     "of_sessions",
     "one_curve",
+    "outcome",
     "require_all",
     "sessions_frame",
     "thresholds_frame",
@@ -102,6 +104,47 @@ def of_sessions(db: Database, table_name: str, session_ids: Sequence[str]) -> pd
         .order_by(*table.primary_key.columns)
     )
     return db.frame(select)
+
+
+class Outcome(NamedTuple):
+    """What a page shows of a session."""
+
+    session: Mapping[str, Any]
+    """Its row, with `parent_session_id`."""
+    figures: dict[str, float]
+    """Metrics of all rows, by name."""
+    failed_checks: list[Mapping[str, Any]]
+
+
+def outcome(db: Database, session_no: int) -> Outcome:
+    """Return how a session ended and what a person wants to see first, over one connection."""
+    s, m, k = db.schema.sessions, db.schema.metrics, db.schema.check_results
+    parent = s.alias("parent")
+    row = (
+        sa.select(*s.c, parent.c.session_id.label("parent_session_id"))
+        .join_from(s, parent, parent.c.session_no == s.c.parent_session_no, isouter=True)
+        .where(s.c.session_no == session_no)
+    )
+    figures = (
+        sa.select(m.c.metric_name, m.c.value)
+        .where(m.c.session_no == session_no, m.c.segment == "")
+        .order_by(m.c.metric_name)
+    )
+    columns = ("check", "column", "severity", "failing_rows", "message")
+    failed = (
+        sa.select(*(k.c[name].label(name) for name in columns))
+        .where(k.c.session_no == session_no, k.c.passed == sa.literal(False))
+        .order_by(k.c.check_no)
+    )
+
+    def work(connection: sa.Connection) -> Outcome:
+        return Outcome(
+            dict(connection.execute(row).one()._mapping),
+            {name: value for name, value in connection.execute(figures)},
+            [dict(found._mapping) for found in connection.execute(failed)],
+        )
+
+    return db.look(work)
 
 
 def require_all(wanted: Iterable[str], known: Iterable[str]) -> None:

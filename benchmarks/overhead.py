@@ -174,12 +174,12 @@ def main() -> None:
         prefect_test_harness(server_startup_timeout=180),
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
     ):
-        print(f"\nmfprefect on {place}, {dt.date.today()}, {given.repeats} repeats\n")  # noqa: T201
-        print("| rows | plain flow, s | with mfprefect, s | added | range |")  # noqa: T201
-        print("| ---: | ---: | ---: | ---: | ---: |")  # noqa: T201
+        print(f"\nmfprefect on {place}, {dt.date.today()}, {given.repeats} repeats\n")
+        print("| rows | plain flow, s | with mfprefect, s | added | range |")
+        print("| ---: | ---: | ---: | ---: | ---: |")
         for rows in given.rows.split(","):
             Tumour.rows = int(rows)
-            print(compare(given.repeats), flush=True)  # noqa: T201
+            print(compare(given.repeats), flush=True)
 
 
 if __name__ == "__main__":

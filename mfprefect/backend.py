@@ -111,6 +111,15 @@ class Backend(ABC):
                     schema=schema,
                 )
 
+    def as_entity_id(
+        self, connection: sa.Connection, expression: sa.ColumnElement[Any]
+    ) -> sa.ColumnElement[str]:
+        """Return a column of somebody else's table as text that our entity ids compare with.
+
+        Override where a comparison of two columns has to be told their collation.
+        """
+        return sa.cast(expression, sa.String())
+
     @functools.cached_property
     def schema(self) -> Schema:
         """The tables as this backend and these settings want them."""

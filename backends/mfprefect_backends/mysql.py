@@ -42,9 +42,12 @@ _CODES: dict[int, type[DatabaseError]] = {
 
 @compiles(Id, "mysql", "mariadb")
 def _id(element: Id, compiler: Any, **options: Any) -> str:
+    return f"VARCHAR({element.length}) CHARACTER SET utf8mb4 COLLATE {_nopad(compiler.dialect)}"
+
+
+def _nopad(dialect: Any) -> str:
     # utf8mb4_bin ignores trailing blanks: `a` and `a ` would be one id.
-    nopad = "utf8mb4_nopad_bin" if compiler.dialect.is_mariadb else "utf8mb4_0900_bin"
-    return f"VARCHAR({element.length}) CHARACTER SET utf8mb4 COLLATE {nopad}"
+    return "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_0900_bin"
 
 
 @compiles(LongText, "mysql", "mariadb")
@@ -156,6 +159,13 @@ class MysqlBackend(Backend):
             super().append(connection, table, rows)
         elif rows.num_rows:
             _load(connection, table, rows)
+
+    def as_entity_id(
+        self, connection: sa.Connection, expression: sa.ColumnElement[Any]
+    ) -> sa.ColumnElement[str]:
+        """Compare in our collation, by which our key can be looked up."""
+        text = super().as_entity_id(connection, expression)
+        return sa.collate(text, _nopad(connection.dialect))
 
     @contextmanager
     def lock(self, connection: sa.Connection) -> Iterator[None]:

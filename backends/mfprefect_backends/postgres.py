@@ -110,6 +110,12 @@ class PostgresBackend(Backend):
         with _as_sqlalchemy_error(connection, copy), Unloading(unload) as file:
             yield from decoded(file, schema)
 
+    def as_entity_id(
+        self, connection: sa.Connection, expression: sa.ColumnElement[Any]
+    ) -> sa.ColumnElement[str]:
+        """Compare in our collation, whatever the other column's is."""
+        return sa.collate(super().as_entity_id(connection, expression), "C")
+
     @contextmanager
     def lock(self, connection: sa.Connection) -> Iterator[None]:
         """Hold an advisory lock to the end of the transaction."""

@@ -32,7 +32,9 @@ __all__ = [
     "ks_drift",
     "ks_threshold",
     "psi",
+    "psi_edges",
     "psi_of_counts",
+    "psi_ranks",
     "score_drift",
 ]
 
@@ -195,8 +197,7 @@ def _binned(
     reference: Tally, current: Tally, bins: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of both in the reference's bins, NULLs last."""
-    if isinstance(bins, bool) or not isinstance(bins, int) or not 2 <= bins <= 100:
-        raise InvalidValue(f"bins is {bins!r}; choose a whole number from 2 to 100")
+    _check_bins(bins)
     bits = min(reference.bits, current.bits)
     edges = _edges(*reference.points(bits), bins)
     return _counts(reference, edges, bits), _counts(current, edges, bits)
@@ -216,15 +217,42 @@ def _edges(value: NDArray[np.float64], count: NDArray[np.int64], bins: int) -> N
     value, rank = value[finite], np.cumsum(count[finite])
     if not len(value):
         return np.empty(0)
-    place = np.arange(1, bins) / bins * (int(rank[-1]) - 1)
-    whole = np.floor(place).astype(np.int64)
+    whole, above, share = psi_ranks(int(rank[-1]), bins)
     low = value[np.searchsorted(rank, whole, side="right")]
-    high = value[np.searchsorted(rank, np.ceil(place).astype(np.int64), side="right")]
-    share = place - whole
+    high = value[np.searchsorted(rank, above, side="right")]
+    return psi_edges(low, high, share)
+
+
+def psi_ranks(
+    n: int, bins: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return between which places of n ordered values the inner quantiles of `psi` lie.
+
+    Returns:
+        The places below and above, from 0, and how far from the one to the other; (bins - 1,).
+
+    Raises:
+        InvalidValue: `bins` is out of range.
+    """
+    _check_bins(bins)
+    place = np.arange(1, bins) / bins * (n - 1)
+    whole = np.floor(place).astype(np.int64)
+    return whole, np.ceil(place).astype(np.int64), place - whole
+
+
+def psi_edges(
+    low: NDArray[np.float64], high: NDArray[np.float64], share: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the distinct edges of `psi` from the values at `psi_ranks`, ascending."""
     with np.errstate(over="ignore", invalid="ignore"):
         step = high - low
         found = np.where(share < 0.5, low + step * share, high - step * (1 - share))
     return np.unique(np.where(np.isfinite(found), found, low))
+
+
+def _check_bins(bins: Any) -> None:
+    if isinstance(bins, bool) or not isinstance(bins, int) or not 2 <= bins <= 100:
+        raise InvalidValue(f"bins is {bins!r}; choose a whole number from 2 to 100")
 
 
 def _ks(reference: Tally, current: Tally) -> float:

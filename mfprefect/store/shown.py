@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.quality import curve as curves
-from mfprefect.store import artifacts, migrate, monitoring, results, scores
+from mfprefect.store import aggregates, artifacts, lift, migrate, monitoring, results, scores
 from mfprefect.store.artifacts import MODEL
 from mfprefect.store.database import Database
 
@@ -146,6 +146,89 @@ class Shown:
     def iter_scores(self, session_id: str) -> Iterator[pa.RecordBatch]:
         """Yield a session's scores as Arrow batches, in the order of their entity ids."""
         return scores.iter_scores(self._db, session_id)
+
+    def score_summary(self, session_id: str, *, distinct: bool = False) -> dict[str, Any]:
+        """Return n, mean, sd (n - 1 in the denominator), min and max of a session's scores.
+
+        As the other figures of scores, computed by the database from what is published. `sd` is
+        None of one score. With `distinct`, also how many differ, which costs as much as a sort.
+
+        Raises:
+            UnknownSession: there is no such session.
+            InvalidValue: it has no published scores.
+        """
+        return aggregates.summary(self._db, session_id, distinct)
+
+    def score_histogram(
+        self, session_id: str, edges: Sequence[float] | None = None, bins: int = 20
+    ) -> pd.DataFrame:
+        """Return a histogram of a session's scores: lower, upper, count; empty bins too.
+
+        Args:
+            session_id: a published session.
+            edges: at most 100 inner edges, ascending. Bins are (-inf, edge 0], (edge 0, edge 1],
+                .., (last edge, inf), as those of input summaries and drift.
+            bins: without edges, how many bins of equal width between min and max, 1 to 100, as
+                numpy.histogram has them: [lower, upper), the last one [lower, upper].
+
+        Raises:
+            UnknownSession: there is no such session.
+            InvalidValue: it has no published scores, or edges or bins are not as above.
+        """
+        return aggregates.histogram(self._db, session_id, edges, bins)
+
+    def score_quantiles(self, session_id: str, probabilities: Sequence[float]) -> pd.DataFrame:
+        """Return probability and value: the ⌈p·n⌉th smallest score, the smallest for 0.
+
+        Exact: numpy.quantile(.., method="inverted_cdf"). One sort in the database for all of them.
+
+        Raises:
+            UnknownSession: there is no such session.
+            InvalidValue: it has no published scores, or a probability is outside 0 to 1.
+        """
+        return aggregates.quantiles(self._db, session_id, probabilities)
+
+    def score_psi(
+        self, reference_session_id: str, session_id: str, bins: int = 10
+    ) -> dict[str, Any]:
+        """Return the PSI of two sessions' scores: value, edges, expected, actual (rows by bin).
+
+        That of `mfprefect.quality.drift.psi`: the edges are the distinct quantiles of the
+        reference at 1/bins, 2/bins, .., between two scores by linear interpolation.
+
+        Raises:
+            UnknownSession: there is no such session.
+            InvalidValue: one has no published scores, or `bins` is outside 2 to 100.
+        """
+        return aggregates.psi(self._db, reference_session_id, session_id, bins)
+
+    def score_lift(
+        self,
+        session_id: str,
+        outcomes: str,
+        at: Sequence[float] = (0.01, 0.05, 0.1, 0.2),
+        *,
+        entity_id: str = "entity_id",
+        actual: str = "actual",
+    ) -> pd.DataFrame:
+        """Return share, rows, threshold, positives, lift and capture of the top shares.
+
+        As the metrics `lift_10` and `capture_10`: of the entities that have a score and an
+        outcome, the top ⌈share · n⌉, highest scores first, ties shared pro rata.
+
+        Args:
+            session_id: a published session.
+            outcomes: a table or view of the same database, `name` or `schema.name`.
+            at: at most 50 shares above 0, at most 1.
+            entity_id: its column of entity ids, compared as text; an entity is there once.
+            actual: its column of 0 and 1, numbers or booleans; NULL is not known yet.
+
+        Raises:
+            UnknownSession: there is no such session.
+            InvalidValue: it has no published scores, the table or a column is not there, or the
+                outcomes are not as above, of one class only, or of other entities.
+        """
+        return lift.lift(self._db, session_id, outcomes, at, entity_id, actual)
 
     def load_model(self, session_id: str, name: str = MODEL, *, trusted: bool = False) -> Any:
         """Return a model that a session saved; verified before a byte of it is parsed.

@@ -1,0 +1,276 @@
+"""Figures over a session's published scores, computed where the scores are.
+
+No figure pulls rows: what comes back is one row a bin, a quantile or a cut-off. Plain Core SQL:
+aggregates over a CASE, and ROW_NUMBER where an order statistic is wanted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from mfprefect.errors import InvalidValue
+from mfprefect.quality.drift import psi_edges, psi_of_counts, psi_ranks
+from mfprefect.store.database import Database
+from mfprefect.store.handle import require_session
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "MOST_EDGES",
+    "Published",
+    "bin_no",
+    "histogram",
+    "order_statistics",
+    "psi",
+    "quantiles",
+    "summary",
+]
+
+MOST_EDGES = 100
+"""The most edges that one CASE has; a row is compared with at most seven of them."""
+# Squares of what is smaller than this, beside 1, vanish; PostgreSQL refuses products that do.
+_TINY = 2.0**-500
+
+
+@dataclass(frozen=True)
+class Published:
+    """The published scores of one session, as a table with the column `score`."""
+
+    session_id: str
+    scores: sa.Subquery
+    n: int
+    lowest: float
+    highest: float
+
+    @classmethod
+    def of(cls, db: Database, connection: sa.Connection, session_id: str) -> Published:
+        """Return a session's published scores.
+
+        Raises:
+            UnknownSession: there is no such session.
+            InvalidValue: it has no published scores.
+        """
+        number = require_session(db, connection, session_id).session_no
+        rows = _published_rows(db, number).subquery("published")
+        score = rows.c.score
+        counted = sa.select(
+            sa.func.count().label("row_total"),
+            sa.func.min(score).label("lowest"),
+            sa.func.max(score).label("highest"),
+        ).select_from(rows)
+        n, lowest, highest = connection.execute(counted).one()
+        if not n:
+            raise InvalidValue(
+                f"session {session_id!r} has no published scores; scores are published when a "
+                "session that wrote some succeeds: see published_at in store.sessions()."
+            )
+        return cls(session_id, rows, n, lowest + 0.0, highest + 0.0)
+
+    def require(self, found: int, wanted: int) -> None:
+        """Raise InvalidValue where statements did not see the same rows: it is being deleted."""
+        if found != wanted:
+            raise InvalidValue(
+                f"the scores of session {self.session_id!r} changed while they were read: it was "
+                "deleted or replaced; list sessions with store.sessions()."
+            )
+
+
+def _published_rows(db: Database, session_no: int) -> sa.Select[Any]:
+    """Return the select of a session's entity ids and scores, empty before publication."""
+    scores, s = db.schema.scores, db.schema.sessions
+    # In the same statement: a reader sees all of a session or nothing.
+    published = sa.exists().where(s.c.session_no == session_no, s.c.published_at.is_not(None))
+    columns = (scores.c.entity_id, scores.c.score)
+    return sa.select(*columns).where(scores.c.session_no == session_no, published)
+
+
+def bin_no(tests: Sequence[sa.ColumnElement[bool]], first: int = 0) -> sa.ColumnElement[int]:
+    """Return how many of the tests fail, each of which implies the next, by a balanced CASE."""
+    if not tests:
+        return sa.literal_column(str(first), sa.Integer)
+    middle = len(tests) // 2
+    below, above = bin_no(tests[:middle], first), bin_no(tests[middle + 1 :], first + middle + 1)
+    return sa.case((tests[middle], below), else_=above)
+
+
+def _binned(
+    connection: sa.Connection, rows: sa.FromClause, tests: Sequence[sa.ColumnElement[bool]]
+) -> NDArray[np.int64]:
+    """Return the rows in each bin, also in the empty ones; shape (tests + 1,)."""
+    inner = sa.select(bin_no(tests).label("bin_no")).select_from(rows).subquery("numbered")
+    counted = sa.select(inner.c.bin_no, sa.func.count().label("row_total"))
+    counts = np.zeros(len(tests) + 1, np.int64)
+    for number, count in connection.execute(counted.group_by(inner.c.bin_no)):
+        counts[number] = count
+    return counts
+
+
+def summary(db: Database, session_id: str, distinct: bool) -> dict[str, Any]:
+    """Return n, mean, sd, min, max and, if asked for, distinct."""
+
+    def work(connection: sa.Connection) -> dict[str, Any]:
+        found = Published.of(db, connection, session_id)
+        mean, sd = _moments(connection, found)
+        row = {"n": found.n, "mean": mean, "sd": sd, "min": found.lowest, "max": found.highest}
+        if distinct:
+            count = sa.func.count(found.scores.c.score.distinct())
+            row["distinct"] = int(connection.execute(sa.select(count)).scalar_one())
+        return row
+
+    return db.look(work)
+
+
+def _moments(connection: sa.Connection, found: Published) -> tuple[float, float | None]:
+    """Return mean and sd by the corrected two-pass algorithm (Chan, Golub and LeVeque 1983).
+
+    On scores divided by a power of two near the largest, so that nothing overflows or vanishes.
+    """
+    if found.lowest == found.highest:
+        return found.lowest, 0.0 if found.n > 1 else None
+    n, score = found.n, found.scores.c.score
+    scale = math.ldexp(1.0, math.frexp(max(abs(found.lowest), abs(found.highest)))[1] - 1)
+    scaled = sa.select(_or_zero(score, score / scale, scale * _TINY).label("share"))
+    share = scaled.subquery("scaled").c.share
+    count, total = connection.execute(sa.select(sa.func.count(), sa.func.sum(share))).one()
+    found.require(count, n)
+    centre = total / n
+    gap = sa.select((share - centre).label("gap")).subquery("centred").c.gap
+    sums = sa.select(
+        sa.func.count(), sa.func.sum(gap), sa.func.sum(_or_zero(gap, gap * gap, _TINY))
+    )
+    count, rest, squares = connection.execute(sums).one()
+    found.require(count, n)
+    mean = min(max((centre + rest / n) * scale, found.lowest), found.highest)
+    sd = math.sqrt(max(squares - rest * rest / n, 0.0) / (n - 1)) * scale
+    return mean, sd if math.isfinite(sd) else None
+
+
+def _or_zero(
+    value: sa.ColumnElement[float], then: sa.ColumnElement[Any], least: float
+) -> sa.ColumnElement[float]:
+    return sa.case((sa.func.abs(value) < least, sa.literal(0.0, value.type)), else_=then)
+
+
+def histogram(
+    db: Database, session_id: str, edges: Sequence[float] | None, bins: int
+) -> pd.DataFrame:
+    """Return lower, upper and count of each bin."""
+    import pandas as pd
+
+    inner = None if edges is None else _checked(edges)
+    if isinstance(bins, bool) or not isinstance(bins, int) or not 1 <= bins <= MOST_EDGES:
+        raise InvalidValue(f"bins is {bins!r}; choose a whole number from 1 to {MOST_EDGES}")
+
+    def work(connection: sa.Connection) -> pd.DataFrame:
+        found = Published.of(db, connection, session_id)
+        score = found.scores.c.score
+        if inner is not None:
+            ends = [-math.inf, *inner, math.inf]
+            tests = [score <= edge for edge in inner]
+        else:
+            ends = _even(found, bins)
+            tests = [score < edge for edge in ends[1:-1]]
+        counts = _binned(connection, found.scores, tests)
+        found.require(int(counts.sum()), found.n)
+        return pd.DataFrame({"lower": ends[:-1], "upper": ends[1:], "count": counts})
+
+    return db.look(work)
+
+
+def _checked(edges: Sequence[float]) -> list[float]:
+    given = list(edges)
+    numbers = all(isinstance(x, int | float | np.number) and not isinstance(x, bool) for x in given)
+    if not numbers or not all(math.isfinite(x) for x in given):
+        raise InvalidValue(f"the edges are {given[:5]!r}, ..; they take finite numbers")
+    inner = [float(x) + 0.0 for x in given]
+    if len(inner) > MOST_EDGES or any(a >= b for a, b in pairwise(inner)):
+        raise InvalidValue(
+            f"{len(inner)} edges {inner[:5]!r}, ..; pass at most {MOST_EDGES}, each above the last"
+        )
+    return inner
+
+
+def _even(found: Published, bins: int) -> list[float]:
+    ends = np.array([found.lowest, found.highest])
+    try:
+        with np.errstate(all="raise", under="ignore"):
+            return [float(x) for x in np.histogram_bin_edges(ends, bins)]
+    except (ValueError, FloatingPointError) as exc:
+        raise InvalidValue(
+            f"no {bins} bins of equal width lie between {found.lowest!r} and {found.highest!r}: "
+            f"{exc}; pass edges of your own"
+        ) from exc
+
+
+def quantiles(db: Database, session_id: str, probabilities: Sequence[float]) -> pd.DataFrame:
+    """Return probability and value: the inverse of the empirical distribution."""
+    import pandas as pd
+
+    asked = [_probability(p) for p in probabilities]
+
+    def work(connection: sa.Connection) -> pd.DataFrame:
+        found = Published.of(db, connection, session_id)
+        # As numpy does it in doubles: the first place whose share is not below p.
+        places = [min(max(math.ceil(found.n * p - 1), 0), found.n - 1) for p in asked]
+        value = order_statistics(connection, found, found.scores, found.n, places)
+        values = np.array([value[place] for place in places], dtype=np.float64)
+        return pd.DataFrame({"probability": np.array(asked, dtype=np.float64), "value": values})
+
+    return db.look(work)
+
+
+def _probability(p: Any) -> float:
+    if isinstance(p, bool) or not isinstance(p, int | float | np.number) or not 0 <= p <= 1:
+        raise InvalidValue(f"the probability is {p!r}; it takes numbers from 0 to 1")
+    return float(p)
+
+
+def order_statistics(
+    connection: sa.Connection, found: Published, rows: sa.FromClause, n: int, places: Sequence[int]
+) -> dict[int, float]:
+    """Return the scores at places in ascending order, from 0, by one sort in the database."""
+    wanted = sorted(set(places))
+    if not wanted:
+        return {}
+    number = sa.func.row_number().over(order_by=rows.c.score).label("row_no")
+    ordered = sa.select(rows.c.score, number).subquery("ordered")
+    select = sa.select(ordered.c.row_no, ordered.c.score)
+    select = select.where(ordered.c.row_no.in_([place + 1 for place in wanted]))
+    value = {row_no - 1: score + 0.0 for row_no, score in connection.execute(select)}
+    found.require(len(value), len(wanted))
+    return value
+
+
+def psi(db: Database, reference_id: str, session_id: str, bins: int) -> dict[str, Any]:
+    """Return value, edges, expected and actual: the PSI of two sessions' scores."""
+
+    def work(connection: sa.Connection) -> dict[str, Any]:
+        reference = Published.of(db, connection, reference_id)
+        current = Published.of(db, connection, session_id)
+        low, high, share = psi_ranks(reference.n, bins)
+        places = [*low.tolist(), *high.tolist()]
+        value = order_statistics(connection, reference, reference.scores, reference.n, places)
+        at = np.array([value[place] for place in places]).reshape(2, -1)
+        edges = psi_edges(at[0], at[1], share).tolist()
+        counts = []
+        for found in (reference, current):
+            tests = [found.scores.c.score <= edge for edge in edges]
+            counts.append(_binned(connection, found.scores, tests))
+            found.require(int(counts[-1].sum()), found.n)
+        return {
+            "value": psi_of_counts(*counts),
+            "edges": edges,
+            "expected": counts[0].tolist(),
+            "actual": counts[1].tolist(),
+        }
+
+    return db.look(work)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from collections.abc import Mapping
+import numbers
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
 from mfprefect.errors import InvalidValue
-from mfprefect.schema import NAME_LENGTH
+from mfprefect.schema import ENTITY_ID_LENGTH, NAME_LENGTH
 
-__all__ = ["as_date", "choice", "figure", "json_text", "name", "text", "utc_now"]
+__all__ = ["as_date", "choice", "entity_ids", "figure", "json_text", "name", "text", "utc_now"]
 
 
 def utc_now() -> dt.datetime:
@@ -43,6 +44,31 @@ def name(value: Any, what: str, length: int = NAME_LENGTH) -> str:
             f"{what} {checked[:60]!r}.. has {len(checked)} characters; at most {length} fit."
         )
     return checked
+
+
+def entity_ids(given: Any) -> list[str]:
+    """Return ids, each once, as scores are stored: text, integers as their decimal digits.
+
+    Ordered by code points, which is how the databases order them.
+    """
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise InvalidValue(f"entity ids are a list, not {given!r}; pass [{given!r}].")
+    # Arrow's arrays hand out scalars of their own.
+    items = given.to_pylist() if hasattr(given, "to_pylist") else given
+    return sorted({_entity_id(item) for item in items})
+
+
+def _entity_id(value: Any) -> str:
+    if isinstance(value, bool):
+        return text(value, "an entity id")  # refused: an int only by inheritance
+    if isinstance(value, numbers.Integral):
+        return str(int(value))
+    if isinstance(value, numbers.Real):
+        raise InvalidValue(
+            f"an entity id must be text or an integer, not {value!r}; pandas makes floats of "
+            "integers with gaps, and .astype('Int64') does not."
+        )
+    return name(value, "an entity id", ENTITY_ID_LENGTH)
 
 
 def choice(value: Any, what: str, choices: tuple[str, ...]) -> str:

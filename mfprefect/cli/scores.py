@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -37,11 +37,22 @@ SCORE_COLUMNS = (
     type=click.IntRange(min=1),
     help=f"The first so many, by entity id; by default {SHOWN}, or all with --to.",
 )
+@click.option("--entity", "entities", multiple=True, metavar="ID", help="Only this one; repeat it.")
+@click.option("--at-least", type=float, help="Only scores from here on.")
+@click.option("--at-most", type=float, help="Only scores up to here.")
 @click.option("--to", type=click.Path(path_type=Path), help="Write a .csv or .parquet file.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @common
 def scores(
-    out: Output, url: str | None, session: str, limit: int | None, to: Path | None, force: bool
+    out: Output,
+    url: str | None,
+    session: str,
+    limit: int | None,
+    to: Path | None,
+    force: bool,
+    entities: tuple[str, ...],
+    at_least: float | None,
+    at_most: float | None,
 ) -> None:
     """Print the scores of SESSION, or write them to a file.
 
@@ -53,14 +64,19 @@ def scores(
 
     if to is not None:
         _check_target(to, force)
+    asked = {"entity_ids": entities or None, "at_least": at_least, "at_most": at_most}
+    filters = {key: value for key, value in asked.items() if value is not None}
     with mfprefect.connect(url) as store:
         row = find_session(store, session)
         name, total = row["session_id"], _published_rows(store, row)
         if to is None:
-            rows = first_scores(store, name, limit or SHOWN)
-            _print(out, rows, total)
+            most = limit or SHOWN
+            rows = first_scores(store, name, most + 1, filters)
+            _print(out, rows, most, "the chosen" if filters else str(total))
         else:
-            written = _write(out, store, name, to, min(limit or total, total), force)
+            most = min(limit or total, total)
+            chosen = _batches(store, name, most, filters)
+            written = _write(out, chosen, to, force, most)
             out.note(f"{written} scores of {name} written to {to}")
             out.document({"session_id": name, "rows": written, "file": str(to)})
 
@@ -86,36 +102,41 @@ def _published_rows(store: Store, row: dict[str, Any]) -> int:
     return sum(part["rows"] for part in parts)
 
 
-def first_scores(store: Store, session_id: str, limit: int) -> list[dict[str, Any]]:
-    """Return the first scores of a session, by entity id."""
-    with closing(_batches(store, session_id, limit)) as batches:
+def first_scores(
+    store: Store, session_id: str, limit: int, filters: Mapping[str, Any] = {}
+) -> list[dict[str, Any]]:
+    """Return the first scores of a session, by entity id; filters are those of `iter_scores`."""
+    with closing(_batches(store, session_id, limit, filters)) as batches:
         return [row for batch in batches for row in batch.to_pylist()]
 
 
-def _batches(store: Store, session_id: str, limit: int) -> Generator[pa.RecordBatch]:
+def _batches(
+    store: Store, session_id: str, limit: int, filters: Mapping[str, Any]
+) -> Generator[pa.RecordBatch]:
     left = limit
-    for batch in store.iter_scores(session_id):
+    for batch in store.iter_scores(session_id, **filters):
         yield batch[:left]
         left -= min(left, batch.num_rows)
         if not left:
             return
 
 
-def _print(out: Output, rows: list[dict[str, Any]], total: int) -> None:
+def _print(out: Output, rows: list[dict[str, Any]], most: int, of: str) -> None:
+    shown = rows[:most]
     # The difference between an empty class and none is kept in files and in JSON.
-    out.table(rows, SCORE_COLUMNS)
-    if len(rows) < total:
-        out.note(f"{len(rows)} of {total} scores; --limit shows more, --to FILE.csv writes all.")
-    out.document(rows)
+    out.table(shown, SCORE_COLUMNS)
+    if len(rows) > most:
+        out.note(f"{most} of {of} scores; --limit shows more, --to FILE.csv writes all.")
+    out.document(shown)
 
 
-def _write(out: Output, store: Store, session_id: str, to: Path, limit: int, force: bool) -> int:
+def _write(out: Output, chosen: Generator[pa.RecordBatch], to: Path, force: bool, most: int) -> int:
     rows = 0
     with (
         appearing(to, force) as file,
         _writer(file, to.suffix) as write,
-        out.progress("scores", limit) as step,
-        closing(_batches(store, session_id, limit)) as batches,
+        out.progress("scores", most) as step,
+        closing(chosen) as batches,
     ):
         for batch in batches:
             write(batch)

@@ -7,7 +7,7 @@ import os
 import random
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -75,11 +75,16 @@ class Database:
 
     def frame(self, statement: sa.Select[Any]) -> pd.DataFrame:
         """Return a select as a DataFrame whose columns are named by the schema's keys."""
+        return self.framed(statement, self.read(statement))
+
+    @staticmethod
+    def framed(statement: sa.Select[Any], found: Iterable[sa.Row[Any]]) -> pd.DataFrame:
+        """Return rows of a select as a DataFrame whose columns are named by the schema's keys."""
         import pandas as pd
 
         columns = list(statement.selected_columns)
         # Plain tuples: pandas would take a row's attribute `dtype` for its type.
-        rows = [tuple(row) for row in self.read(statement)]
+        rows = [tuple(row) for row in found]
         frame = pd.DataFrame(rows, columns=[c.key for c in columns])
         for column in columns:
             if isinstance(column.type, (sa.Double, sa.Float)):

@@ -1,30 +1,17 @@
-"""Scores in the database: written part by part, read as Arrow batches."""
+"""Scores in the database: written part by part."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import sqlalchemy as sa
 
 from mfprefect import values
 from mfprefect.errors import IntegrityError, InvalidScores
-from mfprefect.scores import SCHEMA, digest
+from mfprefect.scores import digest
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle, find_session, hold, require_running
+from mfprefect.store.handle import Handle, hold, require_running
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = [
-    "drop_parts",
-    "drop_stale_parts",
-    "iter_scores",
-    "keep_part",
-    "scores_frame",
-    "write_part",
-]
+__all__ = ["drop_parts", "drop_stale_parts", "keep_part", "write_part"]
 
 
 def keep_part(db: Database, handle: Handle, part_no: int) -> int | None:
@@ -119,35 +106,3 @@ def _rows(table: pa.Table, session_no: int, part_no: int) -> pa.Table:
     return table.add_column(0, "session_no", constant(session_no)).append_column(
         "part_no", constant(part_no)
     )
-
-
-def iter_scores(
-    db: Database, session_id: str, *, unpublished: bool = False
-) -> Iterator[pa.RecordBatch]:
-    """Yield a session's scores in the order of their entity ids, none before it is published.
-
-    Raises:
-        UnknownSession: there is no such session.
-    """
-    handle = find_session(db, session_id)
-    scores, sessions = db.schema.scores, db.schema.sessions
-    select = (
-        sa.select(*(scores.c[name] for name in SCHEMA.names))
-        .where(scores.c.session_no == handle.session_no)
-        .order_by(scores.c.entity_id)
-    )
-    if not unpublished:
-        # In the same statement: a reader sees all of a session or nothing.
-        select = select.where(
-            sa.exists().where(
-                sessions.c.session_no == handle.session_no, sessions.c.published_at.is_not(None)
-            )
-        )
-    yield from db.stream(select, SCHEMA)
-
-
-def scores_frame(db: Database, session_id: str, *, unpublished: bool = False) -> pd.DataFrame:
-    """Return a session's scores as a DataFrame."""
-    batches = list(iter_scores(db, session_id, unpublished=unpublished))
-    frame: pd.DataFrame = pa.Table.from_batches(batches, schema=SCHEMA).to_pandas()
-    return frame

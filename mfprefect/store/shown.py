@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.quality import curve as curves
-from mfprefect.store import aggregates, artifacts, lift, migrate, monitoring, results, scores
+from mfprefect.store import aggregates, artifacts, lift, migrate, monitoring, read_scores, results
 from mfprefect.store.artifacts import MODEL
 from mfprefect.store.database import Database
 
@@ -135,17 +135,59 @@ class Shown:
     def _one_curve(self, session_id: str) -> pd.DataFrame:
         return results.one_curve(self._db, session_id)
 
-    def scores(self, session_id: str) -> pd.DataFrame:
-        """Return a session's scores: entity_id, score, score_class; none before publication."""
-        return scores.scores_frame(self._db, session_id)
+    def scores(
+        self,
+        session_id: str,
+        *,
+        entity_ids: Iterable[str | int] | None = None,
+        at_least: float | None = None,
+        at_most: float | None = None,
+    ) -> pd.DataFrame:
+        """Return a session's scores: entity_id, score, score_class; none before publication.
+
+        Args:
+            session_id: the session.
+            entity_ids: only these, any number of them; those without a score are left out.
+            at_least: only scores from here on.
+            at_most: only scores up to here.
+
+        Raises:
+            InvalidValue: an id is neither text nor an integer, or an end of the range is NaN.
+            UnknownSession: there is no such session.
+        """
+        return read_scores.scores_frame(
+            self._db, session_id, entity_ids=entity_ids, at_least=at_least, at_most=at_most
+        )
+
+    def latest_scores(self, model_id: str, *entity_ids: str | int) -> pd.DataFrame:
+        """Return entities' scores of the newest published session of a model that has them.
+
+        Columns: entity_id, score, score_class, session_id, as_of, published_at; a row for each
+        entity that was ever scored, by entity id. It takes as long whether there are ten sessions
+        or ten thousand, unless an entity is not in the newest ones.
+
+        Raises:
+            InvalidValue: no entity is named, or an id is neither text nor an integer.
+            UnknownModel: there is no such model.
+        """
+        return read_scores.latest_frame(self._db, model_id, entity_ids)
 
     def score_parts(self, *session_ids: str) -> pd.DataFrame:
         """Return which parts of scores are written: part_no, rows, digest, written_at."""
         return results.of_sessions(self._db, "score_parts", session_ids)
 
-    def iter_scores(self, session_id: str) -> Iterator[pa.RecordBatch]:
-        """Yield a session's scores as Arrow batches, in the order of their entity ids."""
-        return scores.iter_scores(self._db, session_id)
+    def iter_scores(
+        self,
+        session_id: str,
+        *,
+        entity_ids: Iterable[str | int] | None = None,
+        at_least: float | None = None,
+        at_most: float | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield scores as Arrow batches, by entity id; arguments and errors as in `scores`."""
+        return read_scores.iter_scores(
+            self._db, session_id, entity_ids=entity_ids, at_least=at_least, at_most=at_most
+        )
 
     def score_summary(self, session_id: str, *, distinct: bool = False) -> dict[str, Any]:
         """Return n, mean, sd (n - 1 in the denominator), min and max of a session's scores.

@@ -221,6 +221,27 @@ def test_scores_are_printed(run: Any, scored: str) -> None:
     assert [row["score"].hex() for row in rows] == [s.hex() for s in NUMBERS]
 
 
+def test_some_scores(run: Any, scored: str, tmp_path: Path) -> None:
+    done = run("scores", scored, "--entity", "z ", "--entity", "007", "--entity", "nobody")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["entity", "007", "z"]
+    assert done.stderr == ""
+    ends = ("--at-least", "0.1", "--at-most", "0.5")
+    rows = json.loads(run("scores", scored, *ends, "--json").stdout)
+    assert [row["score"] for row in rows] == [0.1, 1 / 3, 0.5]
+    done = run("scores", scored, *ends, "--limit", "2")
+    assert len(done.stdout.splitlines()) == 3
+    assert "2 of the chosen scores" in done.stderr
+    for name in ("s.parquet", "s.csv"):
+        done = run("scores", scored, *ends, "--entity", "007", "--to", str(tmp_path / name))
+        assert "1 scores" in done.stderr
+    assert pyarrow.parquet.read_table(tmp_path / "s.parquet")["entity_id"].to_pylist() == ["007"]
+    assert (tmp_path / "s.csv").read_text().splitlines()[1:] == ['"007",0.1,""']
+    file = tmp_path / "n.csv"
+    error = run("scores", scored, "--at-least", "nan", "--to", str(file), code=1).stderr
+    assert "at_least=nan is no end of a range" in error
+    assert not file.exists()
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_scores_survive_a_file_exactly(
     run: Any, store: mfprefect.Store, scored: str, tmp_path: Path, ending: str

@@ -68,6 +68,22 @@ def test_a_reader_may_stop_early(store: Store) -> None:
     assert read == 120_000
 
 
+def test_scores_are_chosen_by_entity_and_by_range(store: Store) -> None:
+    ids = ["7", "a", "A", "a ", "it's", 'say "x"', "back\\slash", "100%", "%%s", ":x", "é😀\n"]
+    scores = [-1e300, -2.5, -5e-324, -0.0, 5e-324, 0.1, 0.1 + 2**-56, 1 / 3, 0.5, 1.0, 1e300]
+    with store.session("churn") as session:
+        session.write_scores(pd.DataFrame({"id": ids, "score": scores}), entity_id="id")
+        assert len(store.scores(session.session_id, entity_ids=ids)) == 0
+    for id_, score in zip(ids, scores, strict=True):
+        for choice in ({"entity_ids": [id_]}, {"at_least": score, "at_most": score}):
+            found = store.scores(session.session_id, **choice)
+            assert list(zip(found["entity_id"], found["score"], strict=True)) == [(id_, score)]
+        latest = store.latest_scores("churn", id_)
+        assert latest["score"].tolist() == [score]
+    many = [7, *ids, *range(100, 2_000)]
+    assert list(store.scores(session.session_id, entity_ids=many)["entity_id"]) == sorted(ids)
+
+
 BAD_SCORES: dict[str, tuple[dict[str, list[Any]], str]] = {
     "duplicate ids": ({"id": ["a", "a"], "score": [1.0, 2.0]}, "duplicates"),
     "a NULL id": ({"id": ["a", None], "score": [1.0, 2.0]}, "NULL"),

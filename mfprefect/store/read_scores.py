@@ -1,0 +1,148 @@
+"""Scores read back: as Arrow batches, of some entities or a range, or the latest of an entity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from mfprefect import values
+from mfprefect.errors import InvalidValue
+from mfprefect.scores import SCHEMA
+from mfprefect.store.database import Database
+from mfprefect.store.handle import Handle, find_session
+from mfprefect.store.registry import require_model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["iter_scores", "latest_frame", "scores_frame"]
+
+IDS_A_STATEMENT = 500
+"""Databases limit the parameters of a statement; the lowest limit is about 1,000."""
+
+
+def iter_scores(
+    db: Database,
+    session_id: str,
+    *,
+    unpublished: bool = False,
+    entity_ids: Iterable[str | int] | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Return an iterator over a session's scores in the order of their entity ids.
+
+    There are none before the session is published. Arguments are checked at once.
+
+    Raises:
+        InvalidValue: an id is neither text nor an integer, or an end of the range is no number.
+        UnknownSession: there is no such session, or it was removed between two statements.
+    """
+    bounds = _bounds(db, at_least, at_most)
+    ids = None if entity_ids is None else values.entity_ids(entity_ids)
+    handle = find_session(db, session_id)
+    scores = db.schema.scores
+    select = (
+        sa.select(*(scores.c[name] for name in SCHEMA.names))
+        .where(scores.c.session_no == handle.session_no, *bounds)
+        .order_by(scores.c.entity_id)
+    )
+    if not unpublished:
+        # In the same statement: a reader sees all of a session or nothing.
+        select = select.where(_published(db, handle))
+    if ids is None:
+        return db.stream(select, SCHEMA)
+    return _of_entities(db, handle, select, ids, unpublished)
+
+
+def _published(db: Database, handle: Handle) -> sa.Exists:
+    s = db.schema.sessions
+    return sa.exists().where(s.c.session_no == handle.session_no, s.c.published_at.is_not(None))
+
+
+def _of_entities(
+    db: Database, handle: Handle, select: sa.Select[Any], ids: list[str], unpublished: bool
+) -> Iterator[pa.RecordBatch]:
+    # Before the first statement: publication between two of them would show the second half.
+    if not unpublished and not db.read(sa.select(_published(db, handle)))[0][0]:
+        return
+    for some in _chunks(ids):
+        yield from db.stream(select.where(db.schema.scores.c.entity_id.in_(some)), SCHEMA)
+    if len(ids) > IDS_A_STATEMENT:
+        find_session(db, handle.session_id)  # removed meanwhile, it would have lost the second
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), IDS_A_STATEMENT):
+        yield ids[start : start + IDS_A_STATEMENT]
+
+
+def _bounds(
+    db: Database, at_least: float | None, at_most: float | None
+) -> list[sa.ColumnElement[bool]]:
+    score = db.schema.scores.c.score
+    low, high = _bound(at_least, "at_least"), _bound(at_most, "at_most")
+    if low == math.inf or high == -math.inf:
+        return [sa.false()]  # scores are finite; not every database knows infinity
+    bounds = []
+    if low is not None and low != -math.inf:
+        bounds.append(score >= low)
+    if high is not None and high != math.inf:
+        bounds.append(score <= high)
+    return bounds
+
+
+def _bound(value: float | None, what: str) -> float | None:
+    if value is None or (isinstance(value, float) and math.isinf(value)):
+        return value
+    try:
+        return values.figure(value, what)
+    except InvalidValue as exc:
+        raise InvalidValue(
+            f"{what}={value!r} is no end of a range; pass a number, or leave it out."
+        ) from exc
+
+
+def scores_frame(db: Database, session_id: str, **wanted: Any) -> pd.DataFrame:
+    """Return a session's scores as a DataFrame; takes the arguments of `iter_scores`."""
+    batches = list(iter_scores(db, session_id, **wanted))
+    frame: pd.DataFrame = pa.Table.from_batches(batches, schema=SCHEMA).to_pandas()
+    return frame
+
+
+def latest_frame(db: Database, model_id: str, entity_ids: Iterable[str | int]) -> pd.DataFrame:
+    """Return each entity's score of the newest published session of a model that has one.
+
+    Raises:
+        InvalidValue: no entity is named, or an id is neither text nor an integer.
+        UnknownModel: there is no such model.
+    """
+    ids = values.entity_ids(entity_ids)
+    if not ids:
+        raise InvalidValue("name at least one entity; the view latest_scores shows them all.")
+    newest = _newest(db, model_id)
+    entity_id = db.schema.scores.c.entity_id
+
+    def work(connection: sa.Connection) -> list[sa.Row[Any]]:
+        require_model(db, connection, model_id)
+        found = (connection.execute(newest.where(entity_id == id_)).first() for id_ in ids)
+        return [row for row in found if row is not None]
+
+    return db.framed(newest, db.look(work))
+
+
+def _newest(db: Database, model_id: str) -> sa.Select[Any]:
+    # One entity a statement: sessions are tried newest first by the key of scores, and the first
+    # that has the entity ends it. A statement for many would look into every session.
+    s, c = db.schema.sessions.c, db.schema.scores.c
+    return (
+        sa.select(c.entity_id, c.score, c.score_class, s.session_id, s.as_of, s.published_at)
+        .join_from(db.schema.sessions, db.schema.scores, s.session_no == c.session_no)
+        .where(s.model_id == model_id, s.published_at.is_not(None))
+        .order_by(s.session_no.desc())
+        .limit(1)
+    )

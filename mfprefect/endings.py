@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -117,3 +118,8 @@ def _at_exit(owner: int) -> None:
             session.fail(error)
         except MfprefectError:
             log.exception("session %s could not be closed", session.session_id)
+    if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
+        # CPython ends with the signal only if the last code compiled from text was interrupted, and
+        # SQLAlchemy has just compiled some: a shell would take Ctrl-C for a mere failure.
+        with suppress(KeyboardInterrupt):
+            exec("raise KeyboardInterrupt")  # noqa: S102 - our own text

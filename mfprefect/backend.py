@@ -111,6 +111,13 @@ class Backend(ABC):
                     schema=schema,
                 )
 
+    def drop_scores(self, connection: sa.Connection, session_no: int) -> bool:
+        """Remove all scores of a session at once; return False where rows have to be deleted.
+
+        Called inside a write transaction. Override where a large session has a table of its own.
+        """
+        return False
+
     def as_entity_id(
         self, connection: sa.Connection, expression: sa.ColumnElement[Any]
     ) -> sa.ColumnElement[str]:

@@ -94,6 +94,9 @@ def _published_rows(store: Store, row: dict[str, Any]) -> int:
     parts = records(store.score_parts(name))
     if not parts:
         raise InvalidValue(f"session {name!r} wrote no scores; it is a {row['purpose']} session.")
+    metadata = store.metadata(name)
+    for note in metadata["value"][metadata["meta_group"] == "retention"]:
+        raise InvalidValue(f"the scores of session {name!r} were deleted: {note}.")
     if row["published_at"] is None:
         raise InvalidValue(
             f"the scores of session {name!r} are not published: it is {row['status']}. Scores "

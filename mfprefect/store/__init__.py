@@ -15,7 +15,7 @@ from mfprefect import provenance, values
 from mfprefect.errors import MfprefectError
 from mfprefect.flow_context import FlowRun, current_flow_run
 from mfprefect.settings import load_settings
-from mfprefect.store import handle, migrate, opening, reconcile, registry, removal
+from mfprefect.store import handle, migrate, opening, reconcile, registry, removal, score_removal
 from mfprefect.store.database import Database
 from mfprefect.store.shown import Shown
 
@@ -178,11 +178,26 @@ class Store(Shown):
     def delete_session(self, session_id: str) -> None:
         """Delete a session and everything it produced; the audit trail tells that it was there.
 
+        It disappears for every reader at once; many scores then go in batches that keep nobody
+        waiting. What was interrupted is finished by calling this again, or by `prune`.
+
         Raises:
             UnknownSession: there is no such session.
             InvalidValue: it is running, another session used its model, or it was promoted.
         """
         removal.delete_session(self._db, session_id)
+
+    def delete_scores(self, session_id: str) -> None:
+        """Delete a session's published scores; its figures and its parts' digests stay.
+
+        The session counts as not published from then on, and says why: its metadata has the group
+        `retention`.
+
+        Raises:
+            UnknownSession: there is no such session.
+            InvalidValue: it has no published scores.
+        """
+        score_removal.delete_scores(self._db, session_id)
 
     # Models
 
@@ -212,7 +227,14 @@ class Store(Shown):
         registry.rename_model(self._db, old, new)
 
     def delete_model(self, model_id: str) -> None:
-        """Delete a model with all its sessions and everything they produced."""
+        """Delete a model with all its sessions and everything they produced.
+
+        Many scores go in batches, as in `delete_session`.
+
+        Raises:
+            UnknownModel: there is no such model.
+            InvalidValue: a session of it is running, or another model's session used one of its.
+        """
         removal.delete_model(self._db, model_id)
 
     def set_threshold(self, model_id: str, value: float, kind: str = "probability") -> None:

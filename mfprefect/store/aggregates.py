@@ -71,7 +71,8 @@ class Published:
         if not n:
             raise InvalidValue(
                 f"session {session_id!r} has no published scores; scores are published when a "
-                "session that wrote some succeeds: see published_at in store.sessions()."
+                "session that wrote some succeeds: see published_at in store.sessions(). Where "
+                "they were deleted, store.metadata() says so."
             )
         return cls(session_id, rows, n, lowest + 0.0, highest + 0.0)
 

@@ -17,6 +17,7 @@ from mfprefect.provenance import Environment, Provenance
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle, find, handles
 from mfprefect.store.registry import require_model
+from mfprefect.store.removal import BEING_DELETED
 
 __all__ = ["PURPOSES", "Opening", "open_session"]
 
@@ -84,7 +85,10 @@ def _insert(db: Database, connection: sa.Connection, opening: Opening, session_i
             .scalar_subquery()
             .label("environment"),
             sa.select(parent.c.session_no)
-            .where(parent.c.session_id == opening.parent_session_id)
+            .where(
+                parent.c.session_id == opening.parent_session_id,
+                parent.c.failure_kind.is_(None) | parent.c.failure_kind.not_in(BEING_DELETED),
+            )
             .scalar_subquery()
             .label("parent_no"),
         )

@@ -58,6 +58,31 @@ def test_parts_written_at_once_are_all_there(store: Store) -> None:
     assert len(store.scores(session.session_id)) == 4_000
 
 
+def _write_parts(url: str, session_id: str, parts: list[int]) -> int:
+    with mfprefect.connect(url, retry_seconds=120) as store, store.attach(session_id) as session:
+        for part in parts:
+            ids = [f"{part}-{i}" for i in range(2_000)]
+            frame = pd.DataFrame({"id": ids, "score": np.arange(2_000) / 2_000})
+            session.write_scores(frame, entity_id="id", part=part)
+    return len(parts)
+
+
+def test_parts_written_by_several_processes_are_all_there_once(
+    store: Store, database_url: str
+) -> None:
+    with store.session("churn") as session:
+        work = [[1, 2, 3, 4], [5, 6, 7, 8]]
+        names = [session.session_id] * 2
+        with processes(2) as pool:
+            assert list(pool.map(_write_parts, [database_url] * 2, names, work)) == [4, 4]
+        first = store.score_parts(session.session_id)
+        assert first["part_no"].tolist() == list(range(1, 9))
+        _write_parts(database_url, session.session_id, [2, 5])
+    pd.testing.assert_frame_equal(store.score_parts(session.session_id), first)
+    scores = store.scores(session.session_id)
+    assert len(scores) == scores["entity_id"].nunique() == 16_000
+
+
 def test_a_heartbeat_shows_that_the_session_is_alive(database_url: str) -> None:
     with mfprefect.connect(database_url, heartbeat_seconds=0.1) as store:
         store.create_schema()

@@ -1,0 +1,117 @@
+"""Deleting the scores of a session, whose figures stay.
+
+The session says so: its metadata has the group `retention`, which tells what became of a session
+after its end. It counts as not published from then on. The digests of its parts stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect import values
+from mfprefect.errors import IntegrityError, InvalidValue
+from mfprefect.store.clearing import LARGE, clear_scores, score_rows, take
+from mfprefect.store.database import Database
+from mfprefect.store.handle import Handle, require_session
+from mfprefect.store.registry import record
+
+__all__ = ["RETENTION", "delete_scores", "finish_score_deletions"]
+
+RETENTION = "retention"
+"""The group of metadata that tells what became of a session after its end."""
+DELETING = "scores_being_deleted"
+DELETED = "scores_deleted"
+
+
+def delete_scores(db: Database, session_id: str, **detail: Any) -> None:
+    """Delete a session's published scores; its figures stay, and tell that they are gone.
+
+    Args:
+        db: the database.
+        session_id: the session.
+        detail: what the session and the audit trail shall tell beside when and how many.
+
+    Raises:
+        UnknownSession: there is no such session.
+        InvalidValue: it has no published scores.
+    """
+    s = db.schema.sessions
+
+    def begin(connection: sa.Connection, again: bool) -> Handle | None:
+        handle = require_session(db, connection, session_id)
+        take(db, connection, [s.c.session_no == handle.session_no])
+        rows = score_rows(db, connection, handle.session_no)
+        if not _is_noted(db, connection, handle, DELETING):
+            if again and _is_noted(db, connection, handle, DELETED):
+                return None  # the commit that was cut off had happened
+            _hide(db, connection, handle, {"rows": rows, **detail})
+        if not db.backend.drop_scores(connection, handle.session_no) and rows > LARGE:
+            return handle
+        _end(db, connection, handle)
+        return None
+
+    handle = db.write(begin, also_retry=IntegrityError)
+    if handle is not None:
+        same = (s.c.session_no == handle.session_no, s.c.session_id == session_id)
+        still = (*same, s.c.published_at.is_(None))
+        clear_scores(db, handle.session_no, still)
+        db.write(lambda connection, _: _end(db, connection, handle, still))
+
+
+def _hide(
+    db: Database, connection: sa.Connection, handle: Handle, detail: Mapping[str, Any]
+) -> None:
+    s, metadata = db.schema.sessions, db.schema.session_metadata
+    mine = s.c.session_no == handle.session_no
+    published = connection.scalar(sa.select(s.c.published_at).where(mine))
+    if published is None:
+        raise InvalidValue(f"session {handle.session_id!r} has no published scores to delete.")
+    told = {**detail, "published_at": published}
+    record(db, connection, "delete_scores", handle.session_id, model=handle.model_id, **told)
+    connection.execute(s.update().where(mine), {"published_at": None})
+    note = told | {"deleted_at": values.utc_now()}
+    row = {
+        "session_no": handle.session_no,
+        "meta_group": RETENTION,
+        "meta_name": DELETING,
+        "value": values.json_text(note, "what is told of the deletion"),
+    }
+    connection.execute(metadata.insert(), row)
+
+
+def _noted(db: Database, handle: Handle, name: str) -> tuple[Any, ...]:
+    m = db.schema.session_metadata.c
+    mine = m.session_no == handle.session_no
+    return mine, m.meta_group == RETENTION, m.meta_name == name
+
+
+def _is_noted(db: Database, connection: sa.Connection, handle: Handle, name: str) -> bool:
+    note = sa.select(db.schema.session_metadata.c.meta_name).where(*_noted(db, handle, name))
+    return connection.scalar(note) is not None
+
+
+def _end(
+    db: Database, connection: sa.Connection, handle: Handle, still: Sequence[Any] = ()
+) -> None:
+    if still and not take(db, connection, still):
+        return  # somebody else finished it
+    scores, metadata = db.schema.scores, db.schema.session_metadata
+    connection.execute(scores.delete().where(scores.c.session_no == handle.session_no))
+    note = metadata.update().where(*_noted(db, handle, DELETING))
+    connection.execute(note, {"meta_name": DELETED})
+
+
+def finish_score_deletions(db: Database) -> list[str]:
+    """Finish the deletions of scores that were interrupted; return whose."""
+    s, m = db.schema.sessions.c, db.schema.session_metadata.c
+    left = db.read(
+        sa.select(s.session_id)
+        .join_from(db.schema.sessions, db.schema.session_metadata, s.session_no == m.session_no)
+        .where(m.meta_group == RETENTION, m.meta_name == DELETING)
+    )
+    for (session_id,) in left:
+        delete_scores(db, session_id)
+    return [session_id for (session_id,) in left]

@@ -1,0 +1,199 @@
+"""Sessions of many scores, written, read and deleted by several processes, some of them killed.
+
+`MFPREFECT_TEST_ROWS` says how many scores are written while a reader looks (`make faults`: five
+million).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+import mfprefect
+from mfprefect import Store
+from mfprefect.backend import Backend
+from mfprefect.testing.contract.helpers import orphans
+
+ROWS = int(os.environ.get("MFPREFECT_TEST_ROWS", "300000"))
+LARGE = 120_000
+LONGEST = 60 + ROWS / 5_000
+
+PROLOGUE = """
+import os, signal, sys
+import numpy as np, pandas as pd
+import mfprefect
+
+store = mfprefect.connect(sys.argv[1], heartbeat_seconds=600)
+
+def frames(rows, size):
+    for start in range(0, rows, size):
+        numbers = np.arange(start, min(start + size, rows))
+        yield pd.DataFrame({"id": numbers, "score": numbers / rows})
+"""
+WRITE = """
+with store.session("churn", purpose="score") as session:
+    print(session.session_id, flush=True)
+    session.write_scores(frames(int(sys.argv[2]), int(sys.argv[2]) // 10), entity_id="id")
+"""
+DELETE = """
+from mfprefect.store import clearing
+clearing.BATCH_ROWS = 2_000
+getattr(store, sys.argv[2])(sys.argv[3])
+"""
+RESUME = """
+from mfprefect.flow_context import FlowRun
+from mfprefect.provenance import capture, environment
+from mfprefect.store.opening import Opening, open_session
+
+run = FlowRun("run-1", sys.argv[2], None)
+opening = Opening("churn", "score", "{}", None, None, capture(), environment(), run)
+session = mfprefect.Session(store.database, open_session(store.database, opening))
+for part, frame in enumerate(frames(10_000, 1_000), 1):
+    if part == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if session.keep_part(part) is None:
+        session.write_scores(frame, entity_id="id", part=part)
+        print(part, flush=True)
+session.close()
+"""
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    with mfprefect.connect(database_url, heartbeat_seconds=600) as opened:
+        opened.create_schema()
+        opened.add_model("churn")
+        yield opened
+
+
+def start(url: str, script: str, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PROLOGUE + script, url, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def printed(process: subprocess.Popen[str]) -> list[str]:
+    """Wait for a process; return what it printed."""
+    return process.communicate(timeout=LONGEST)[0].split()
+
+
+def count(store: Store, view: str) -> int:
+    schema = store.database.schema
+    table = sa.table(schema.name(view), schema=schema.layout.schema)
+    return int(store.database.read(sa.select(sa.func.count()).select_from(table))[0][0])
+
+
+def rows_left(store: Store, session_no: int) -> int:
+    scores = store.database.schema.scores
+    mine = scores.c.session_no == session_no
+    select = sa.select(sa.func.count()).select_from(scores).where(mine)
+    return int(store.database.read(select)[0][0])
+
+
+def write(store: Store, rows: int) -> Any:
+    with store.session("churn", purpose="score") as session:
+        ids = pd.RangeIndex(rows)
+        session.write_scores(pd.DataFrame({"id": ids, "score": ids / rows}), entity_id="id")
+    return store.show(session.session_id).iloc[0]
+
+
+@pytest.mark.timeout(2 * LONGEST)
+def test_a_reader_sees_none_of_a_large_write_then_all(store: Store, database_url: str) -> None:
+    seen: list[tuple[int, int]] = []
+    with start(database_url, WRITE, ROWS) as writer:
+        session_id = writer.stdout.readline().strip() if writer.stdout else ""
+        while writer.poll() is None:
+            seen.append((count(store, "published_scores"), count(store, "latest_scores")))
+            time.sleep(0.01)
+    assert writer.returncode == 0
+    assert len(store.score_parts(session_id)) == 10
+    during = [pair for pair in seen if pair == (0, 0)]
+    assert len(during) >= 3
+    # The two views are two statements: publication may lie between them.
+    assert set(seen) <= {(0, 0), (0, ROWS), (ROWS, ROWS)}
+    assert (count(store, "published_scores"), count(store, "latest_scores")) == (ROWS, ROWS)
+
+
+def test_a_run_killed_after_part_7_of_10_resumes_at_part_8(store: Store, database_url: str) -> None:
+    killed = start(database_url, RESUME, 1, 8)
+    assert printed(killed) == ["1", "2", "3", "4", "5", "6", "7"]
+    assert killed.returncode == -9
+    session_id = store.sessions()["session_id"].item()
+    before = store.score_parts(session_id)
+    assert count(store, "published_scores") == 0
+
+    assert printed(start(database_url, RESUME, 2, 0)) == ["8", "9", "10"]
+    after = store.score_parts(session_id)
+    assert after["part_no"].tolist() == list(range(1, 11))
+    columns = ["part_no", "rows", "digest", "written_at"]
+    pd.testing.assert_frame_equal(after[columns].head(7), before[columns])
+    scores = store.scores(session_id)
+    assert sorted(map(int, scores["entity_id"])) == list(range(10_000))
+    assert store.show(session_id)["attempt"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("database_url", "what"),
+    [("sqlite", "session"), ("postgres", "session"), ("mysql", "session"), ("sqlite", "model")],
+    indirect=["database_url"],
+)
+def test_a_large_deletion_that_is_killed_is_finished(
+    store: Store, database_url: str, what: str
+) -> None:
+    first, large = write(store, 10), write(store, LARGE)
+    number, session_id = int(large["session_no"]), large["session_id"]
+    assert first["session_no"] < number
+    everything = LARGE + 10
+    name = session_id if what == "session" else "churn"
+    store.add_model("other")
+    other = store.session("other")
+
+    seen, slowest, meanwhile = set(), 0.0, 0
+    with start(database_url, DELETE, f"delete_{what}", name) as deleter:
+        while deleter.poll() is None and meanwhile < 3:
+            seen.add(count(store, "published_scores"))
+            began = time.monotonic()
+            other.log_metrics({"alive": meanwhile})
+            other.flush()
+            slowest = max(slowest, time.monotonic() - began)
+            meanwhile += 0 < rows_left(store, number) < LARGE
+        deleter.kill()
+    other.close()
+    # All of the session, or nothing of it; others were let in between the batches.
+    assert seen <= {everything, 10 if what == "session" else 0}
+    assert slowest < 5
+    at_once = type(store.database.backend).drop_scores is not Backend.drop_scores
+    assert deleter.returncode == -9 or at_once
+    if deleter.returncode:
+        assert 0 < rows_left(store, number) < LARGE
+        row = store.show(session_id).iloc[0]
+        assert (row["status"], row["failure_kind"][:7]) == ("cancelled", "Deleted")
+        assert pd.isna(row["published_at"])
+        assert len(store.scores(session_id)) == 0
+        with pytest.raises(mfprefect.UnknownSession):
+            store.session("other", parent=session_id)
+
+    # Its number is not given away while rows of it are left.
+    with store.session("other") as later:
+        assert later.session_no > other.session_no > number
+    if deleter.returncode:
+        getattr(store, f"delete_{what}")(name)
+    assert rows_left(store, number) == 0
+    assert orphans(store) == {}
+    kept = {other.session_id, later.session_id}
+    if what == "session":
+        kept.add(first["session_id"])
+    assert set(store.sessions()["session_id"]) == kept
+    assert len(events(store, f"delete_{what}")) == 1
+
+
+def events(store: Store, action: str) -> list[Any]:
+    table = store.database.schema.audit_events
+    return store.database.read(sa.select(table).where(table.c.action == action))

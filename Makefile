@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint format clean servers
+.PHONY: help demo test faults bench lint format clean servers
 
 help: ## show what can be made
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ test: servers ## run all tests, on private throwaway PostgreSQL and MariaDB serv
 
 faults: servers ## kill real runs 42 times, run 20 at once, on each database (15 minutes)
 	MFPREFECT_TEST_KILLS=14 $(BIN)/pytest -rP tests/faults/test_kills.py tests/faults/test_many_runs.py
+
+bench: servers ## measure scores beside the databases' own loaders and pandas (hours; BENCH="--rows 1")
+	$(BIN)/python benchmarks/scores.py --output benchmarks/results/scores.md $(BENCH)
 
 lint: .venv/.dev ## check style, types and the direction of imports
 	$(BIN)/ruff check .

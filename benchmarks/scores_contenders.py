@@ -1,0 +1,245 @@
+"""Those who write and read scores, each measured in a process of its own."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+
+import mfprefect
+from mfprefect import scores as scoring
+from scores_data import COLUMNS, NEW_SESSION, Data
+from scores_places import TARGET, Loader, peak_of
+
+if TYPE_CHECKING:
+    from mfprefect.schema import Schema
+
+__all__ = ["MODEL", "READERS", "WRITERS", "Job", "Measured", "perform", "target"]
+
+MODEL = "benchmark"
+ASKED = ("customer_id", "score", "score_class")
+Work = Callable[[], float | None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of one contender.
+
+    Attributes:
+        contender: its name.
+        url: the database, in which everything is prepared.
+        data: the rows.
+        frame_rows: rows of the frames that they come in; None: all in one.
+        loaders: of the prepared files, by order.
+        session_id: what to read.
+        server_pid: the server's process, to count its seconds.
+    """
+
+    contender: str
+    url: str
+    data: Data
+    frame_rows: int | None
+    loaders: Mapping[str, Loader]
+    session_id: str | None
+    server_pid: int | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a run took.
+
+    Attributes:
+        seconds: on the clock.
+        peak_mb: the memory that was needed beyond what was held before; of a client program, all.
+        client_cpu: processor seconds of the process and the programs it started.
+        server_cpu: those of the server.
+    """
+
+    seconds: float
+    peak_mb: float
+    client_cpu: float
+    server_cpu: float
+
+
+def perform(job: Job) -> Measured:
+    """Prepare a contender and measure what it does."""
+    work = (WRITERS | READERS)[job.contender](job)
+    gc.collect()
+    held = _forget_peak()
+    client, server, began = _client_seconds(), _server_seconds(job), time.perf_counter()
+    peak = work()
+    seconds = time.perf_counter() - began
+    if peak is None:
+        peak = peak_of() - held
+    return Measured(
+        seconds, peak, _client_seconds() - client, max(0.0, _server_seconds(job) - server)
+    )
+
+
+def target(schema: Schema, options: Mapping[str, Any]) -> sa.Table:
+    """Return a plain table with the columns and the key of `scores`."""
+    # Partitions would be no plain table: the raw limit is that of the key alone.
+    kept = {key: value for key, value in options.items() if "partition" not in key}
+    columns = [
+        sa.Column(c.name, c.type, primary_key=c.primary_key, nullable=c.nullable)
+        for c in schema.scores.columns
+    ]
+    return sa.Table(TARGET, sa.MetaData(), *columns, **kept)
+
+
+def _forget_peak() -> float:
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return 0.0
+    return peak_of()
+
+
+def _client_seconds() -> float:
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
+
+
+def _server_seconds(job: Job) -> float:
+    if job.server_pid is None:
+        return 0.0
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        if int(path.parent.name) == job.server_pid:
+            ticks += sum(map(int, fields[11:15]))  # its own, and of its children that have ended
+        elif int(fields[1]) == job.server_pid:
+            ticks += sum(map(int, fields[11:13]))
+    return ticks / 100
+
+
+def _frames(job: Job) -> Iterator[pd.DataFrame]:
+    with pq.ParquetFile(job.data.folder / "frame.parquet") as file:
+        for batch in file.iter_batches(job.frame_rows):
+            yield batch.to_pandas()
+
+
+def _frame(job: Job) -> pd.DataFrame:
+    return pd.read_parquet(job.data.folder / "frame.parquet")
+
+
+def _given(job: Job) -> pd.DataFrame | Iterator[pd.DataFrame]:
+    return _frame(job) if job.frame_rows is None else _frames(job)
+
+
+def _whole_rows(job: Job) -> pd.DataFrame:
+    frame = _frame(job).rename(columns={"customer_id": "entity_id"})
+    return frame.assign(session_no=NEW_SESSION, part_no=1)[list(COLUMNS)]
+
+
+def _store(job: Job) -> mfprefect.Store:
+    store = mfprefect.connect(job.url)
+    store.models()  # connects, as the client programs' competitors are connected
+    return store
+
+
+def _mfprefect(job: Job) -> Work:
+    store, data = _store(job), _given(job)
+
+    def work() -> None:
+        with store.session(MODEL, purpose="score") as session:
+            session.write_scores(data, *ASKED)
+
+    return work
+
+
+def _append(job: Job) -> Work:
+    """Check, sort and append as `write_scores` does, without session, parts, digests."""
+    store, data = _store(job), _given(job)
+    backend = store.database.backend
+    table = target(backend.schema, backend.table_options("scores"))
+
+    def work() -> None:
+        for piece in scoring.batches(data):
+            rows = scoring.normalise(piece, *ASKED)
+            number = [pa.repeat(pa.scalar(n, pa.int32()), len(rows)) for n in (NEW_SESSION, 1)]
+            rows = pa.table([number[0], *rows.columns, number[1]], list(COLUMNS))
+            store.database.write(lambda connection, _: backend.append(connection, table, rows))  # noqa: B023
+
+    return work
+
+
+def _raw(order: str) -> Callable[[Job], Work]:
+    return lambda job: job.loaders[order].load
+
+
+def _to_sql(job: Job) -> Work:
+    engine, frame = sa.create_engine(job.url), _whole_rows(job)
+
+    def work() -> None:
+        with engine.begin() as connection:
+            frame.to_sql(TARGET, connection, if_exists="append", index=False)
+
+    engine.connect().close()
+    return work
+
+
+def _core(job: Job) -> Work:
+    engine, frame = sa.create_engine(job.url), _whole_rows(job)
+    table = sa.Table(TARGET, sa.MetaData(), autoload_with=engine)
+
+    def work() -> None:
+        with engine.begin() as connection:
+            rows: list[dict[Any, Any]] = frame.to_dict("records")
+            connection.execute(table.insert(), rows)
+
+    return work
+
+
+def _complete(job: Job, rows: int) -> None:
+    if rows != job.data.rows:
+        raise RuntimeError(f"{job.contender} read {rows:,} of {job.data.rows:,} rows")
+
+
+def _scores(job: Job) -> Work:
+    store = _store(job)
+    return lambda: _complete(job, len(store.scores(str(job.session_id))))
+
+
+def _iter_scores(job: Job) -> Work:
+    store = _store(job)
+    return lambda: _complete(job, sum(len(b) for b in store.iter_scores(str(job.session_id))))
+
+
+def _read_sql(job: Job) -> Work:
+    scores = _store(job).database.schema.scores
+    select = sa.select(scores.c.entity_id, scores.c.score, scores.c.score_class).where(
+        scores.c.session_no == NEW_SESSION
+    )
+    engine = sa.create_engine(job.url)
+    engine.connect().close()
+    return lambda: _complete(job, len(pd.read_sql(select, engine)))
+
+
+WRITERS: dict[str, Callable[[Job], Work]] = {
+    "raw": _raw("sorted"),
+    "mfprefect": _mfprefect,
+    "append": _append,
+    "raw_unsorted": _raw("given"),
+    "to_sql": _to_sql,
+    "core": _core,
+}
+READERS: dict[str, Callable[[Job], Work]] = {
+    "read_sql": _read_sql,
+    "scores": _scores,
+    "iter_scores": _iter_scores,
+}

@@ -1,0 +1,97 @@
+"""Scores to load: a frame in random order, and files prepared for each database's own loader."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+__all__ = ["CLASSES", "COLUMNS", "NEW_SESSION", "Data", "make"]
+
+COLUMNS = ("session_no", "entity_id", "score", "score_class", "part_no")
+CLASSES = ("A", "B", "C", "D", "E")
+NEW_SESSION = 2
+"""The session that is loaded; session 1 is in the table already."""
+ROW_GROUP = 100_000
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the rows of one size are.
+
+    Attributes:
+        folder: holds `frame.parquet` (customer_id, score, score_class in random order), and
+            `sorted` and `given` as .csv and, for SQLite, as tables of `source.db`.
+        rows: how many.
+        total: the sum of the scores, to check what arrived.
+    """
+
+    folder: Path
+    rows: int
+    total: float
+
+    def file(self, order: str) -> Path:
+        """Return the CSV file of an order, `sorted` or `given`."""
+        return self.folder / f"{order}.csv"
+
+
+def make(folder: Path, rows: int, ids: str, seed: int) -> Data:
+    """Write the rows of one size.
+
+    Args:
+        folder: where to; made.
+        rows: how many.
+        ids: `customer`: C and nine digits; `uuid`: 36 characters.
+        seed: of the generator.
+    """
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    score = rng.beta(2, 5, rows)
+    letters = np.array(CLASSES)[np.minimum((score * len(CLASSES)).astype(int), len(CLASSES) - 1)]
+    entity = _customers(rng, rows) if ids == "customer" else _uuids(rng, rows)
+    frame = pa.table({"customer_id": entity, "score": score, "score_class": letters})
+    # Cheap to read: what a generator of frames costs is part of the time of a streamed write.
+    plain = {"compression": "none", "use_dictionary": False, "row_group_size": ROW_GROUP}
+    pq.write_table(frame, folder / "frame.parquet", **plain)
+    data = Data(folder, rows, float(score.sum()))
+    _prepare(frame, data, "given")
+    _prepare(frame.sort_by("customer_id"), data, "sorted")
+    return data
+
+
+def _customers(rng: np.random.Generator, rows: int) -> pa.Array:
+    drawn = np.unique(rng.integers(0, 10**9, rows + rows // 20 + 10))
+    digits = pc.cast(pa.array(rng.permutation(drawn)[:rows]), pa.string())
+    return pc.binary_join_element_wise("C", pc.utf8_lpad(digits, 9, "0"), "")
+
+
+def _uuids(rng: np.random.Generator, rows: int) -> pa.Array:
+    digits = np.frombuffer(rng.bytes(16 * rows).hex().encode(), np.uint8).reshape(rows, 32)
+    dash = np.full((rows, 1), ord("-"), np.uint8)
+    ends = np.split(digits, [8, 12, 16, 20], axis=1)
+    text = np.hstack([part for end in ends[:-1] for part in (end, dash)] + [ends[-1]])
+    fixed = pa.Array.from_buffers(pa.binary(36), rows, [None, pa.py_buffer(text.tobytes())])
+    return pc.cast(pc.cast(fixed, pa.binary()), pa.string())
+
+
+def _prepare(frame: pa.Table, data: Data, order: str) -> None:
+    number = [pa.repeat(pa.scalar(n, pa.int32()), data.rows) for n in (NEW_SESSION, 1)]
+    table = pa.table([number[0], *frame.columns, number[1]], list(COLUMNS))
+    options = csv.WriteOptions(include_header=False, quoting_style="none")
+    csv.write_csv(table, data.file(order), options)
+    with sqlite3.connect(data.folder / "source.db") as source:
+        source.execute(
+            f"CREATE TABLE {order} (session_no INTEGER NOT NULL, entity_id TEXT NOT NULL, "
+            "score REAL NOT NULL, score_class TEXT, part_no INTEGER NOT NULL"
+            + (", PRIMARY KEY (session_no, entity_id)) WITHOUT ROWID" if order == "sorted" else ")")
+        )
+        for batch in table.to_batches(max_chunksize=ROW_GROUP):
+            rows = zip(*(column.to_pylist() for column in batch), strict=True)
+            source.executemany(f"INSERT INTO {order} VALUES (?, ?, ?, ?, ?)", rows)  # noqa: S608
+    source.close()

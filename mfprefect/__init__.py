@@ -14,6 +14,7 @@ from mfprefect.errors import *  # noqa: F403
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mfprefect import checks as checks
     from mfprefect.command_model import CommandModel as CommandModel
     from mfprefect.model import Model as Model
     from mfprefect.quality.gates import Gate as Gate
@@ -46,6 +47,8 @@ __all__ += errors.__all__
 
 
 def __getattr__(name: str) -> Any:
+    if name == "checks":
+        return import_module("mfprefect.checks")
     if name not in _WHERE:
         raise AttributeError(f"module 'mfprefect' has no attribute {name!r}")
     value = getattr(import_module(_WHERE[name]), name)

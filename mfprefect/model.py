@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mfprefect.errors import ConfigurationError
@@ -38,7 +38,11 @@ class Model:
     owner: ClassVar[str | None] = None
     """Who answers for the model; by default whoever ran it first."""
     checks: ClassVar[Any] = None
-    """Input checks, a pandera schema or functions of a frame; failing ones stop a run."""
+    """Input checks: a pandera schema, functions of a frame, `mfprefect.checks`; or a list."""
+    masked: ClassVar[Collection[str]] = ()
+    """Columns with personal data: no cell of them is shown or stored by checks and summaries."""
+    checked_rows: ClassVar[int | None] = None
+    """Of more rows, schemas and functions check a random sample of so many; None: all rows."""
     gates: ClassVar[Sequence[Gate]] = ()
     """What the figures of a training must reach; the training fails otherwise."""
     parts: ClassVar[int] = 1
@@ -167,7 +171,20 @@ class Model:
                 f"{cls.__name__} has parts = {cls.parts} and test_share = {cls.test_share}; "
                 "parts is an integer, 1 or more, test_share between 0 and 1."
             )
+        cls._check_checks()
         cls._check_monitoring()
+
+    @classmethod
+    def _check_checks(cls) -> None:
+        if isinstance(cls.masked, str):
+            raise ConfigurationError(
+                f"{cls.__name__} has masked = {cls.masked!r}; it is a list: [{cls.masked!r}]."
+            )
+        rows = cls.checked_rows
+        if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 1):
+            raise ConfigurationError(
+                f"{cls.__name__} has checked_rows = {rows!r}; it is an integer, 1 or more, or None."
+            )
 
     @classmethod
     def _check_monitoring(cls) -> None:

@@ -86,7 +86,11 @@ class Recorder(Buffer):
         self._add("inputs", [{"input_no": self._take("input"), **row}], ("input_no",))
 
     def log_input_summary(
-        self, frame: pd.DataFrame, reference: pd.DataFrame | None = None
+        self,
+        frame: pd.DataFrame,
+        reference: pd.DataFrame | None = None,
+        *,
+        masked: Collection[str] = (),
     ) -> pd.DataFrame:
         """Compute and store a summary of each column; return it.
 
@@ -94,33 +98,72 @@ class Recorder(Buffer):
             frame: the rows.
             reference: the summary to count in the bins of, such as
                 `store.input_summary(training_session_id)`: drift from it is exact then.
+            masked: columns no cell of which is kept, beside those of the settings.
         """
+        from mfprefect.quality.masking import without_cells
         from mfprefect.quality.summary import input_summary
 
         summary = input_summary(frame, reference=reference)
+        if hidden := self._hidden(masked):
+            summary = without_cells(summary, hidden)
         self._add("input_summary", _records(summary), ("variable",))
         return summary
 
-    def log_checks(self, frame: pd.DataFrame, checks: Any) -> list[dict[str, Any]]:
+    def log_checks(
+        self,
+        frame: pd.DataFrame,
+        checks: Any,
+        *,
+        keys: Collection[str] = (),
+        masked: Collection[str] = (),
+        most_rows: int | None = None,
+        part: int | None = None,
+    ) -> list[dict[str, Any]]:
         """Run input checks on a frame and store the results.
 
         Args:
             frame: what is about to be given to the model.
-            checks: a pandera schema, a function of the frame, or a list of them.
+            checks: a pandera schema, a function of the frame, a check of `mfprefect.checks`, or a
+                list of them.
+            keys: columns that are no features: the entity id and the target.
+            masked: columns no cell of which is shown or stored, beside those of the settings.
+            most_rows: of more rows, schemas and functions see a random sample of so many.
+            part: the part of a scoring that the frame is.
 
         Raises:
             ChecksFailed: an error-level check failed; the results are stored all the same.
         """
-        from mfprefect.quality.checks import failures, run_checks
+        from mfprefect.quality.checks import run_checks
+        from mfprefect.store.background import background
 
-        rows = run_checks(frame, checks)
-        for row in rows:
-            row["check_no"] = self._take("check")
+        rows = run_checks(
+            frame,
+            checks,
+            background=background(self._db, self._handle, checks, keys, part),
+            masked=self._hidden(masked),
+            most_rows=most_rows,
+        )
+        return self.log_check_results(rows)
+
+    def _hidden(self, masked: Collection[str]) -> set[str]:
+        if isinstance(masked, str):
+            raise InvalidValue(f"masked is a list of columns, not {masked!r}; pass [{masked!r}].")
+        return {*masked, *self._db.settings.masked_columns}
+
+    def log_check_results(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Store what `quality.run_checks` returned; return it with the session's numbers.
+
+        Raises:
+            ChecksFailed: an error-level check failed; the results are stored all the same.
+        """
+        from mfprefect.quality.checks import failures
+
+        rows = [row | {"check_no": self._take("check")} for row in rows]
         self._add("check_results", rows, ("check_no",))
         if failed := failures(rows):
             raise ChecksFailed(
                 f"{len(failed)} of {len(rows)} input checks failed: "
-                + "; ".join(str(row["message"]) for row in failed[:5]),
+                + "; ".join(_told(row) for row in failed[:5]),
                 failures=failed,
             )
         return rows
@@ -307,6 +350,11 @@ class Recorder(Buffer):
         """Keep a part that an earlier attempt wrote completely; return its rows, None if none."""
         self._require_running()
         return scores.keep_part(self._db, self._handle, part)
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    # The words of shared checks are about a column without naming it.
+    return f"{row['column']}: {row['message']}" if row["column"] else str(row["message"])
 
 
 def _frame(rows: pd.DataFrame | Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Any:

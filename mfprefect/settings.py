@@ -125,6 +125,8 @@ class Settings(BaseSettings):
     """Named databases to read inputs from: `[sources.warehouse] url = ".."`."""
     default_source: str | None = None
     """The source that SQL text is read from when a model names none."""
+    masked_columns: tuple[str, ...] = ()
+    """Columns with personal data: no cell of them is shown or stored, by any model's checks."""
     notify: dict[str, Target] = {}
     """Who is told what: `[notify.ops] url = "mailto://.."`."""
 

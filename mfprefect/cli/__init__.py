@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": ("mfprefect.cli.compare", "Compare two sessions side by side."),
     "scores": ("mfprefect.cli.scores", "Print a session's scores, or write them to a file."),
     "threshold": ("mfprefect.cli.threshold", "Set a model's operating threshold."),
+    "columns": ("mfprefect.cli.columns", "List or load the registry of input columns."),
     "reconcile": ("mfprefect.cli.reconcile", "End sessions whose process is gone."),
     "notify": ("mfprefect.cli.notify", "Send a test notice to whoever is told of sessions."),
     "session": ("mfprefect.cli.session", "Open, fill and close a session from a shell."),

@@ -45,7 +45,7 @@ def log_inputs(
 ) -> None:
     """Store the summary of what is scored, and its drift from what the model was trained on."""
     reference = store.input_summary(training_session_id)
-    summary = recorder.log_input_summary(features, reference=reference)
+    summary = recorder.log_input_summary(features, reference=reference, masked=kind.masked)
     drift = feature_drift(reference, summary, kind.drift_threshold)
     recorder.log_drift(drift, reference=training_session_id)
 

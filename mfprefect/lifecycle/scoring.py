@@ -210,8 +210,8 @@ def score_part(scoring: Scoring, part: int) -> int:
         frame = model.reader.take(
             lambda: model.scoring_data(scoring.as_of, part), f"scoring_data part {part}"
         )
+        tasks.check(recorder, model, frame, without_column(model.checks, model.target), part)
         tasks.require_columns(frame, [model.entity_id, *scoring.features], "scoring_data")
-        recorder.log_checks(frame, without_column(model.checks, model.target))
         features = frame[scoring.features]
         if part == 1:
             scoring.log_inputs(recorder, features)

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mfprefect.model import Model
+    from mfprefect.recorder import Recorder
     from mfprefect.session import Session
     from mfprefect.store import Store
 
 __all__ = [
     "Runner",
+    "check",
     "fit",
     "is_transient",
     "load",
@@ -99,6 +101,20 @@ def read_training_data(model: Model, as_of: dt.date) -> pd.DataFrame:
     frame = model.reader.take(lambda: model.training_data(as_of), "training_data")
     require_columns(frame, [model.entity_id, model.target], "training_data")
     return frame
+
+
+def check(
+    recorder: Recorder, model: Model, frame: pd.DataFrame, checks: Any, part: int | None = None
+) -> None:
+    """Hold data against the model's checks, before the model sees it."""
+    recorder.log_checks(
+        frame,
+        checks,
+        keys=(model.entity_id, model.target),
+        masked=model.masked,
+        most_rows=model.checked_rows,
+        part=part,
+    )
 
 
 def require_columns(frame: pd.DataFrame, names: list[str], what: str) -> None:

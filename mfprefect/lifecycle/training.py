@@ -34,9 +34,9 @@ def train_model(store: Store, kind: type[Model], session: Session) -> None:
 
     model, run = kind(Reader(store.database.settings, record)), tasks.Runner(kind)
     frame = run(tasks.read_training_data, model, as_of_date(session))
-    session.log_checks(frame, kind.checks or [])
+    tasks.check(session, model, frame, kind.checks or [])
     features = [name for name in frame.columns if name not in (kind.entity_id, kind.target)]
-    session.log_input_summary(frame[features])
+    session.log_input_summary(frame[features], masked=kind.masked)
     learn, test = tasks.split_rows(model, frame)
     estimator = run(tasks.fit, model, learn[features], learn[kind.target])
     metrics = run(tasks.test, model, session, estimator, test[features], test[kind.target])

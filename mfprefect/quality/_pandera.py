@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mfprefect.quality.checks import check_row
+from mfprefect.quality.masking import Shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,18 +47,18 @@ def as_schema(check: Any) -> Any:
     return None
 
 
-def schema_rows(frame: pd.DataFrame, schema: Any, sample: int) -> list[dict[str, Any]]:
+def schema_rows(frame: pd.DataFrame, schema: Any, shown: Shown) -> list[dict[str, Any]]:
     """Validate a frame and return a row for every demand of the schema, without numbers."""
     declared = list(_declared(frame, schema))
     # Pandera cannot list the failing rows of a frame-wide check where index labels repeat.
     renumbered = schema.index is None and not frame.index.is_unique
-    failure = partial(_failed, frame.index, renumbered, sample)
+    failure = partial(_failed, frame.index, renumbered, shown)
     if renumbered:
         frame = frame.reset_index(drop=True)
     try:
         errors = _errors(frame, _outspoken(schema))
     except Exception as exc:  # noqa: BLE001 - a parser of the schema may raise anything
-        stopped = f"the schema could not be run: {type(exc).__name__}: {exc}"
+        stopped = f"the schema could not be run: {shown.words(exc)}"
         rows = [check_row("schema", passed=False, message=stopped)]
         return rows + [_not_run(demand, "the schema could not be run") for demand in declared]
     failed: dict[tuple[Any, ...], list[Any]] = {}
@@ -210,7 +211,7 @@ def _index_failed(errors: list[Any]) -> bool:
 def _failed(
     labels: pd.Index[Any],
     renumbered: bool,
-    sample: int,
+    shown: Shown,
     error: Any,
     demand: _Declared | None = None,
 ) -> dict[str, Any]:
@@ -221,7 +222,7 @@ def _failed(
     cases, failing = [], 0
     if isinstance(error.failure_cases, pd.DataFrame):
         failing = _failing_rows(error)
-        cases = _cases(error.failure_cases, sample, whole_rows=place == "frame")
+        cases = _cases(error.failure_cases, shown.sample, whole_rows=place == "frame")
         if renumbered:
             # A parser of the schema may have added rows.
             cases = [(labels[i] if i < len(labels) else i, value) for i, value in cases]
@@ -229,6 +230,9 @@ def _failed(
     if failing and error.reason_code.name == "DATAFRAME_CHECK":
         text = getattr(error.check, "error", None)
         first = str(text or _label(error.check))
+    elif shown.hides(*([column] if place == "column" else [])):
+        # Pandera's own words may quote cells.
+        first = demand.label if demand else str(error.reason_code.value)
     message = f"{failing} of {len(labels)} rows fail: {first}" if failing else first
     return check_row(
         demand.label if demand else _label(error.check or error.reason_code.value),
@@ -236,7 +240,7 @@ def _failed(
         severity=demand.severity if demand else "error",
         passed=False,
         failing_rows=failing,
-        cases=cases,
+        cases=shown.cases([column, *(labels.names if place == "index" else ())], cases),
         message=message,
     )
 

@@ -3,19 +3,22 @@
 Declared checks are pandera schemas. Pandera is the one library of its kind that takes a schema as
 an ordinary Python class, checks any frame without a service, a project folder or a configuration of
 its own, and hands back every failure at once as data instead of stopping at the first one. What it
-leaves out, a record of the checks that passed, is added here.
+leaves out, a record of the checks that passed, is added here; checks that compare with earlier
+sessions are in `mfprefect.checks`.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mfprefect.errors import ConfigurationError, InvalidValue
+from mfprefect.quality.background import Background
+from mfprefect.quality.masking import Shown, shown_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +30,15 @@ _NAME_LENGTH = 255
 _VALUE_LENGTH = 100
 
 
-def run_checks(frame: pd.DataFrame, checks: Any, *, sample: int = 5) -> list[dict[str, Any]]:
+def run_checks(
+    frame: pd.DataFrame,
+    checks: Any,
+    *,
+    sample: int = 5,
+    background: Background | None = None,
+    masked: Collection[str] = (),
+    most_rows: int | None = None,
+) -> list[dict[str, Any]]:
     """Run checks on a frame and return one row a check, whether it passed or failed.
 
     Keys: `check_no` (from 1), `check`, `column` (None: the frame as a whole), `severity` (`error`
@@ -44,19 +55,41 @@ def run_checks(frame: pd.DataFrame, checks: Any, *, sample: int = 5) -> list[dic
         checks: a pandera DataFrameSchema, DataFrameModel class or Check; a callable that takes the
             frame and returns a bool or a bool Series (named after a column, it is reported with
             that column); or a list of these. With `raise_warning=True` a pandera Check is of
-            severity `warning`; every other check is of severity `error`.
+            severity `warning`; every other check is of severity `error`, but for those of
+            `mfprefect.checks`, which say so themselves.
         sample: the most failing cases to keep a check.
+        background: what the checks of `mfprefect.checks` compare with.
+        masked: columns whose cells appear neither in `sample` nor in `message`.
+        most_rows: of more rows, schemas and callables see a random sample of so many, the same
+            each time, and `message` says so; None: all. `mfprefect.checks` see all rows.
 
     Raises:
         ConfigurationError: `checks` holds something else.
-        InvalidValue: `sample` is negative.
+        InvalidValue: `sample` is negative, or `most_rows` below 1.
     """
     if isinstance(sample, bool) or not isinstance(sample, int) or sample < 0:
         raise InvalidValue(f"sample is {sample!r}; choose a whole number from 0")
+    data = _Data(frame, most_rows, shown_of(frame, sample, masked), background or Background())
     rows: list[dict[str, Any]] = []
     for check in checks if isinstance(checks, list | tuple) else [checks]:
-        rows.extend(_run(frame, check, sample))
+        rows.extend(_run(data, check))
     return [{"check_no": number} | row for number, row in enumerate(rows, start=1)]
+
+
+class _Data:
+    """The rows to check: all of them, and those that are looked at one by one."""
+
+    def __init__(
+        self, frame: pd.DataFrame, most: int | None, shown: Shown, background: Background
+    ) -> None:
+        if most is not None and (isinstance(most, bool) or most < 1):
+            raise InvalidValue(f"most_rows is {most!r}; choose a whole number from 1, or None")
+        self.whole, self.shown, self.background = frame, shown, background
+        self.frame, self.how = frame, ""
+        if most is not None and len(frame) > most:
+            places = np.random.default_rng(0).choice(len(frame), most, replace=False)
+            self.frame = frame.iloc[np.sort(places)]
+            self.how = f" (in a random sample of {most:,} of {len(frame):,} rows)"
 
 
 def failures(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -72,42 +105,52 @@ def without_column(checks: Any, column: str) -> Any:
     if checks is None:
         return []
     if isinstance(checks, list | tuple):
-        return [without_column(check, column) for check in checks]
+        left = [without_column(check, column) for check in checks]
+        return [check for check in left if check != []]
+    if hasattr(checks, "without"):
+        return checks.without(column) or []
     schema = checks.to_schema() if hasattr(checks, "to_schema") else checks
     if hasattr(schema, "remove_columns") and column in schema.columns:
         return schema.remove_columns([column])
     return schema
 
 
-def _run(frame: pd.DataFrame, check: Any, sample: int) -> list[dict[str, Any]]:
+def _run(data: _Data, check: Any) -> list[dict[str, Any]]:
     from mfprefect.quality._pandera import as_schema, schema_rows
+    from mfprefect.quality.data import FrameData
+    from mfprefect.quality.shared import SharedCheck
 
+    if isinstance(check, SharedCheck):
+        return check.results(FrameData(data.whole), data.background, data.shown)
     schema = as_schema(check)
     if schema is not None:
-        return schema_rows(frame, schema, sample)
-    if not callable(check) or isinstance(check, type):
+        rows = schema_rows(data.frame, schema, data.shown)
+    elif not callable(check) or isinstance(check, type):
         raise ConfigurationError(
             f"checks holds {check!r}; it takes a pandera DataFrameSchema, DataFrameModel or Check, "
-            "a callable that takes a frame and returns a bool or a bool Series, or a list of these"
+            "a check of mfprefect.checks, a callable that takes a frame and returns a bool or a "
+            "bool Series, or a list of these"
         )
-    return [_callable_row(frame, check, sample)]
+    else:
+        rows = [_callable_row(data.frame, check, data.shown)]
+    return [row | {"message": row["message"][: _TEXT_LENGTH - 80] + data.how} for row in rows]
 
 
 def _callable_row(
-    frame: pd.DataFrame, check: Callable[[pd.DataFrame], Any], sample: int
+    frame: pd.DataFrame, check: Callable[[pd.DataFrame], Any], shown: Shown
 ) -> dict[str, Any]:
     name = getattr(check, "__name__", type(check).__name__)
     try:
         verdict = check(frame.copy())
     except Exception as exc:  # noqa: BLE001 - whatever it raises is the outcome of the check
-        return check_row(name, passed=False, message=f"it raised {type(exc).__name__}: {exc}")
+        return check_row(name, passed=False, message=f"it raised {shown.words(exc)}")
     if isinstance(verdict, bool | np.bool_):
         message = "returned True" if verdict else "returned False"
         return check_row(name, passed=bool(verdict), message=message)
-    return _series_row(frame, name, verdict, sample)
+    return _series_row(frame, name, verdict, shown)
 
 
-def _series_row(frame: pd.DataFrame, name: str, verdict: Any, sample: int) -> dict[str, Any]:
+def _series_row(frame: pd.DataFrame, name: str, verdict: Any, shown: Shown) -> dict[str, Any]:
     import pandas as pd
 
     flags = verdict if isinstance(verdict, pd.Series | np.ndarray) else None
@@ -125,13 +168,14 @@ def _series_row(frame: pd.DataFrame, name: str, verdict: Any, sample: int) -> di
     label = getattr(verdict, "name", None)
     column = label if isinstance(label, str) and list(frame.columns).count(label) == 1 else None
     values = None if column is None else frame[column]
-    cases = [(frame.index[i], None if values is None else values.iloc[i]) for i in failing[:sample]]
+    found = failing[: shown.sample]
+    cases = [(frame.index[i], None if values is None else values.iloc[i]) for i in found]
     return check_row(
         name,
         column,
         passed=len(failing) == 0,
         failing_rows=len(failing),
-        cases=cases,
+        cases=shown.cases([column], cases),
         message=f"{len(failing)} of {len(frame)} rows fail",
     )
 

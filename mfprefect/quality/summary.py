@@ -16,12 +16,13 @@ from mfprefect.errors import InvalidValue
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MAX_LEVELS", "input_summary"]
+__all__ = ["LEVEL_LENGTH", "MAX_LEVELS", "input_summary"]
 
 MAX_LEVELS = 50
 """The most levels that are counted one by one; the rest is counted as `other`."""
 
-_LEVEL_LENGTH = 100
+LEVEL_LENGTH = 100
+"""Levels are told apart by so many first characters."""
 _DTYPE_LENGTH = 64
 _UTC = "+00:00"
 _DECILES = np.arange(11) / 10
@@ -280,7 +281,7 @@ def _iso(values: NDArray[Any], zoned: bool) -> list[str]:
 
 def _levels(present: pd.Series[Any], known: Collection[str]) -> dict[str, Any]:
     texts = present.astype(object).map(str)
-    tally = texts.str[:_LEVEL_LENGTH].value_counts() if len(texts) else texts.value_counts()
+    tally = texts.str[:LEVEL_LENGTH].value_counts() if len(texts) else texts.value_counts()
     ordered = sorted(((str(k), int(v)) for k, v in tally.items()), key=lambda x: (-x[1], x[0]))
     others = [level for level, _ in ordered if level not in known]
     dropped = set(others[MAX_LEVELS:])

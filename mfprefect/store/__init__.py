@@ -15,7 +15,16 @@ from mfprefect import provenance, values
 from mfprefect.errors import MfprefectError
 from mfprefect.flow_context import FlowRun, current_flow_run
 from mfprefect.settings import load_settings
-from mfprefect.store import handle, migrate, opening, reconcile, registry, removal, score_removal
+from mfprefect.store import (
+    handle,
+    input_columns,
+    migrate,
+    opening,
+    reconcile,
+    registry,
+    removal,
+    score_removal,
+)
 from mfprefect.store.database import Database
 from mfprefect.store.shown import Shown
 
@@ -243,6 +252,46 @@ class Store(Shown):
         Earlier thresholds stay on record: see `thresholds`.
         """
         registry.set_threshold(self._db, model_id, value, kind)
+
+    # The registry of input columns
+
+    def set_input_column(
+        self,
+        table: str,
+        column: str,
+        *,
+        schema: str = "",
+        valid: bool = True,
+        test: bool = False,
+        note: str | None = None,
+    ) -> None:
+        """Register a column of a table that models read, or change what is registered of it.
+
+        `mfprefect.checks.RegisteredColumns` holds data against it; `mfprefect columns` shows it,
+        and loads many from a file.
+
+        Args:
+            table: the table's name.
+            column: the column's name.
+            schema: the table's schema; empty: the connection's own.
+            valid: whether models may use it.
+            test: whether it is on trial: good for experiments, not for production.
+            note: what to know about it.
+        """
+        row = {"table": table, "column": column, "schema": schema, "valid": valid, "test": test}
+        self.set_input_columns([row | {"note": note}])
+
+    def set_input_columns(self, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Register many columns in one transaction; return how many were new or changed.
+
+        Args:
+            rows: the arguments of `set_input_column` by name, a mapping a column.
+
+        Raises:
+            InvalidValue: a name or a flag cannot be kept; nothing was written.
+        """
+        checked = [input_columns.row_of(**row) for row in rows]
+        return input_columns.set_input_columns(self._db, checked)
 
 
 def _tags(tags: Iterable[str], run: FlowRun | None) -> str | None:

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.quality import curve as curves
-from mfprefect.store import aggregates, artifacts, lift, migrate, monitoring, read_scores, results
+from mfprefect.store import (
+    aggregates,
+    artifacts,
+    input_columns,
+    lift,
+    migrate,
+    monitoring,
+    read_scores,
+    results,
+)
 from mfprefect.store.artifacts import MODEL
 from mfprefect.store.database import Database
 
@@ -74,6 +83,10 @@ class Shown:
     def checks(self, *session_ids: str) -> pd.DataFrame:
         """Return the results of the input checks."""
         return results.of_sessions(self._db, "check_results", session_ids)
+
+    def input_columns(self, table: str | None = None, schema: str | None = None) -> pd.DataFrame:
+        """Return the registry: schema_name, table_name, column_name, valid, test, note."""
+        return input_columns.input_columns(self._db, table, schema)
 
     def variable_importance(self, *session_ids: str) -> pd.DataFrame:
         """Return variable importances, by kind, the most important first."""

@@ -308,3 +308,34 @@ def test_threshold(run: Any, trained: str) -> None:
     assert "unknown model 'nobody'" in run("threshold", "nobody", "0.5", code=1).stderr
     assert run("threshold", "churn", "high", code=2)
     assert run("threshold", "churn", "nan", code=1)
+
+
+def test_the_registry_of_input_columns(run: Any, store: mfprefect.Store, tmp_path: Path) -> None:
+    assert "no columns are registered" in run("columns").stderr
+    file = tmp_path / "columns.csv"
+    file.write_text(
+        "schema,table,column,valid,test,note\n"
+        "crm,customer,age,true,false,in years\n"
+        "crm,customer,NA,false,false,\n"
+        "crm,customer,income,true,true,\n"
+        "crm,orders,amount,true,false,\n"
+    )
+    done = run("columns", "customer", "--load", str(file))
+    assert "4 columns are new or changed" in done.stderr
+    assert "0 columns are new or changed" in run("columns", "--load", str(file)).stderr
+    rows = json.loads(run("columns", "customer", "--schema", "crm", "--json").stdout)
+    shown = [(row["column_name"], row["valid"], row["test"], row["note"]) for row in rows]
+    assert shown == [
+        ("NA", False, False, None),
+        ("age", True, False, "in years"),
+        ("income", True, True, None),
+    ]
+    assert "on trial" in done.stdout
+    assert "amount" not in done.stdout
+    file.write_text("table,column,valid\norders,amount,perhaps\n")
+    assert (
+        "valid of column 'amount' is 'perhaps'"
+        in run("columns", "--load", str(file), code=1).stderr
+    )
+    file.write_text("table,valid\norders,true\n")
+    assert "'column'" in run("columns", "--load", str(file), code=1).stderr

@@ -364,6 +364,7 @@ def test_every_field_is_an_environment_variable() -> None:
         "default_source": "crm",
         "heartbeat_timeout": "700",
         "detached_timeout": "7",
+        "masked_columns": '["email"]',
         "notify": '{"ops": {"url": "json://127.0.0.1"}}',
     }
     assert set(examples) == set(Settings.model_fields)

@@ -9,6 +9,7 @@ A third party runs it on a backend of its own with a test module of two parts:
 """
 
 from mfprefect.testing.contract.attempts import *
+from mfprefect.testing.contract.checks import *
 from mfprefect.testing.contract.concurrency import *
 from mfprefect.testing.contract.exactness import *
 from mfprefect.testing.contract.helpers import *

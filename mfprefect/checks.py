@@ -1,0 +1,22 @@
+"""Input checks that every model can use: list them in `Model.checks`, or give them to `log_checks`.
+
+    checks = [schema, RowCount(at_least=1_000), NullShare("income"), Unique("customer_id")]
+
+docs/checks.md tells what each compares with.
+"""
+
+from mfprefect.quality.shared import Fresh, RowCount, SharedCheck, Unique
+from mfprefect.quality.shared_columns import Columns, RegisteredColumns
+from mfprefect.quality.shared_values import NewCategories, NullShare, Range
+
+__all__ = [
+    "Columns",
+    "Fresh",
+    "NewCategories",
+    "NullShare",
+    "Range",
+    "RegisteredColumns",
+    "RowCount",
+    "SharedCheck",
+    "Unique",
+]

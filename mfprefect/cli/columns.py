@@ -1,0 +1,83 @@
+"""`mfprefect columns`: the registry of input columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mfprefect.cli.app import common
+from mfprefect.cli.output import Column, Output
+
+__all__ = ["columns"]
+
+COLUMNS = (
+    Column("schema_name", "schema"),
+    Column("table_name", "table"),
+    Column("column_name", "column"),
+    Column("verdict", "models may use it"),
+    Column("note", "note"),
+)
+
+
+@click.command()
+@click.argument("table", required=False)
+@click.option("--schema", help="Only of this schema.")
+@click.option(
+    "--load",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Register or change the columns of a CSV or Parquet file: table, column, valid (true or "
+    "false), and where they apply schema, test and note.",
+)
+@common
+def columns(
+    out: Output, url: str | None, table: str | None, schema: str | None, load: Path | None
+) -> None:
+    """List which columns of source tables models may use, of TABLE or of all.
+
+    A model's data is held against it by `mfprefect.checks.RegisteredColumns`.
+    """
+    import mfprefect
+    from mfprefect.cli.formats import records
+
+    with mfprefect.connect(url) as store:
+        if load is not None:
+            changed = store.set_input_columns(_rows(load))
+            out.note(f"{load}: {changed} columns are new or changed")
+        rows = records(store.input_columns(table, schema))
+    if rows:
+        out.table([row | {"verdict": _verdict(row)} for row in rows], COLUMNS)
+    else:
+        out.note("no columns are registered; `mfprefect columns --load FILE.csv` registers some.")
+    out.document(rows)
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    if not row["valid"]:
+        return "no"
+    return "on trial" if row["test"] else "yes"
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    from mfprefect.cli.files import column, read_frame
+
+    frame = read_frame(path, text=["schema", "table", "column", "note"])
+    needed = [column(frame, name, "the column") for name in ("table", "column", "valid")]
+    given = {name: frame[name] for name in ("schema", "test", "note") if name in frame}
+    for place, (table, name, valid) in enumerate(zip(*needed, strict=True)):
+        more = {key: values.iloc[place] for key, values in given.items()}
+        yield {
+            "table": table,
+            "column": name,
+            "valid": _flag(valid),
+            "schema": more.get("schema") or "",
+            "test": _flag(more.get("test", False)),
+            "note": more.get("note") or None,
+        }
+
+
+def _flag(value: Any) -> Any:
+    """Return a truth value of a file as True or False; what is none is refused later."""
+    return bool(value) if str(value) in ("True", "False", "0", "1") else value

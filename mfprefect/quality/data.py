@@ -1,0 +1,119 @@
+"""What shared checks ask of the data: answered by a frame here, by a database in `source_data`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Cases", "Data", "FrameData", "instant"]
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Rows that fail, and some of them."""
+
+    count: int
+    cases: list[tuple[Any, Any]]
+    """Label and value of at most as many as were asked for."""
+
+
+class Data(Protocol):
+    """Rows, wherever they are; NULL is in no range, no category and no key that repeats."""
+
+    how: str
+    """What a message says of how they were looked at; empty: all of them, here."""
+    rows: int
+    columns: list[str]
+
+    def nulls(self, column: str, most: int) -> Cases:
+        """Return the rows whose cell is NULL."""
+
+    def extremes(self, column: str) -> tuple[Any, Any]:
+        """Return the smallest and the largest cell, None where all are NULL."""
+
+    def outside(self, column: str, low: Any, high: Any, most: int) -> Cases:
+        """Return the rows below `low` or above `high`; None is no bound."""
+
+    def repeated(self, columns: Sequence[str], most: int) -> Cases:
+        """Return the rows whose key another row has as well."""
+
+    def levels(self, column: str, known: Collection[str], most: int) -> tuple[Cases, list[str]]:
+        """Return the rows of categories that are not known, and these, the most frequent first."""
+
+
+class FrameData:
+    """A frame."""
+
+    how = ""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+        self.rows = len(frame)
+        self.columns = [str(name) for name in frame.columns]
+
+    def nulls(self, column: str, most: int) -> Cases:
+        """Return the rows whose cell is NULL."""
+        missing = np.flatnonzero(self._frame[column].isna().to_numpy())
+        return Cases(len(missing), [(self._frame.index[i], None) for i in missing[:most]])
+
+    def extremes(self, column: str) -> tuple[Any, Any]:
+        """Return the smallest and the largest cell, None where all are NULL."""
+        present = self._frame[column].dropna()
+        return (None, None) if present.empty else (present.min(), present.max())
+
+    def outside(self, column: str, low: Any, high: Any, most: int) -> Cases:
+        """Return the rows below `low` or above `high`; None is no bound."""
+        import pandas as pd
+
+        values = self._frame[column].dropna()
+        wrong = pd.Series(False, values.index)
+        if low is not None:
+            wrong |= values < low
+        if high is not None:
+            wrong |= values > high
+        return self._cases(values[wrong.to_numpy(dtype=bool)], most)
+
+    def repeated(self, columns: Sequence[str], most: int) -> Cases:
+        """Return the rows whose key another row has as well."""
+        keys = self._frame[list(columns)].dropna()
+        again = keys[keys.duplicated(keep=False)]
+        if len(columns) == 1:
+            return self._cases(again[columns[0]], most)
+        head = again.head(most)
+        return Cases(len(again), list(zip(head.index, head.to_dict("records"), strict=True)))
+
+    def levels(self, column: str, known: Collection[str], most: int) -> tuple[Cases, list[str]]:
+        """Return the rows of categories that are not known, and these, the most frequent first."""
+        from mfprefect.quality.summary import LEVEL_LENGTH
+
+        texts = self._frame[column].dropna().astype(object).map(str).str[:LEVEL_LENGTH]
+        new = texts[~texts.isin(list(known))]
+        return self._cases(new, most), [str(level) for level in new.value_counts().index]
+
+    @staticmethod
+    def _cases(values: pd.Series[Any], most: int) -> Cases:
+        head = values.head(most)
+        return Cases(len(values), list(zip(head.index, head, strict=True)))
+
+
+def instant(value: Any) -> dt.datetime:
+    """Return a date, a time or ISO text as a UTC instant; what has no zone is UTC already.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    import pandas as pd
+
+    if isinstance(value, bool | int | float):
+        raise ValueError(f"{value!r} is no point in time")  # not nanoseconds since 1970
+    found = pd.Timestamp(value)
+    found = found.tz_localize("UTC") if found.tzinfo is None else found.tz_convert("UTC")
+    whole: dt.datetime = found.to_pydatetime(warn=False)
+    return whole

@@ -1,0 +1,213 @@
+"""Checks that every model can use, public as `mfprefect.checks`.
+
+A model lists them in `checks`, beside a pandera schema or instead of one. What they compare with,
+such as the training session, is handed in as a `Background`. Without anything to compare with,
+as in a model's first session, a check passes and says so.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from statistics import median
+from typing import Any, ClassVar
+
+from mfprefect.errors import ConfigurationError
+from mfprefect.quality.background import Background
+from mfprefect.quality.checks import check_row
+from mfprefect.quality.data import Data, instant
+from mfprefect.quality.masking import Shown
+
+__all__ = ["SEVERITIES", "Fresh", "Row", "RowCount", "SharedCheck", "Unique", "figure", "span"]
+
+SEVERITIES = ("error", "warning")
+NONE = dt.timedelta(0)
+Row = dict[str, Any]
+
+
+class SharedCheck(ABC):
+    """A check that every model can use."""
+
+    needs: frozenset[str] = frozenset()
+    """What of the background it asks for: `training`, `row_counts` or `registry`."""
+    in_database: ClassVar[bool] = False
+    """Whether a database can answer it without handing out its rows."""
+    name: ClassVar[str]
+
+    def __init__(self, columns: Iterable[str] = (), severity: str = "error") -> None:
+        self.columns = tuple(columns)
+        self.severity = severity
+        if wrong := [column for column in self.columns if not isinstance(column, str)]:
+            raise self._wrong(f"takes names of columns, not {wrong[0]!r}")
+        if severity not in SEVERITIES:
+            raise self._wrong(f"has severity {severity!r}; choose one of {', '.join(SEVERITIES)}")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.columns))})"
+
+    def results(self, data: Data, background: Background, shown: Shown) -> list[Row]:
+        """Return a row of results for each thing that it looked at, without numbers."""
+        missing = [column for column in self.columns if column not in data.columns]
+        if missing:
+            return [self._row(c, False, f"not run: column {c!r} is missing") for c in missing]
+        try:
+            rows = list(self.judge(data, background, shown))
+        except (TypeError, ValueError, ArithmeticError) as exc:
+            # Cells that cannot be compared, counted or read as a time.
+            words = shown.words(exc, *self.columns)
+            rows = [self._row(", ".join(self.columns) or None, False, f"not run: {words}")]
+        return [row | {"message": row["message"] + data.how} for row in rows]
+
+    @abstractmethod
+    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+        """Yield the results; columns that are named are there."""
+
+    def without(self, column: str) -> SharedCheck | None:
+        """Return the check for data that lacks a column, None where nothing is left of it."""
+        if column not in self.columns:
+            return self
+        left = tuple(name for name in self.columns if name != column)
+        if not left or isinstance(self, Unique):
+            return None
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__ | {"columns": left})
+        return twin
+
+    def _row(self, column: str | None, passed: bool, message: str, **more: Any) -> Row:
+        more = {"severity": self.severity} | more
+        return check_row(self.name, column, passed=passed, message=message, **more)
+
+    def _wrong(self, what: str) -> ConfigurationError:
+        return ConfigurationError(f"the check {type(self).__name__} {what}.")
+
+    def _share(self, name: str, value: float | None) -> None:
+        if value is not None and (isinstance(value, bool) or not 0 <= value <= 1):
+            raise self._wrong(f"has {name} = {value!r}; it is a share from 0 to 1")
+
+    def _first(self) -> Row:
+        return self._row(None, True, "not judged: there is no training session to compare with")
+
+
+class RowCount(SharedCheck):
+    """There are about as many rows as in the model's recent sessions, or as many as told."""
+
+    name = "row_count"
+    in_database = True
+
+    def __init__(
+        self,
+        at_least: int | None = None,
+        at_most: int | None = None,
+        *,
+        recent: int = 5,
+        within: float = 0.5,
+        severity: str = "error",
+    ) -> None:
+        """Choose bounds.
+
+        Args:
+            at_least: the fewest rows, whatever there were before.
+            at_most: the most rows.
+            recent: with how many of the last sessions of the same purpose that succeeded their
+                median is taken, 0 to 50; a part of a scoring is compared with the same part.
+            within: the share of that median by which the rows may differ.
+            severity: `error` or `warning`.
+        """
+        super().__init__(severity=severity)
+        if isinstance(recent, bool) or not isinstance(recent, int) or not 0 <= recent <= 50:
+            raise self._wrong(f"has recent = {recent!r}; it is a whole number from 0 to 50")
+        if not within >= 0:
+            raise self._wrong(f"has within = {within!r}; it is a share of the median, 0 or more")
+        self.at_least, self.at_most, self.recent, self.within = at_least, at_most, recent, within
+        self.needs = frozenset({"row_counts"} if recent else ())
+
+    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+        """Yield one result."""
+        counts = list(background.row_counts[: self.recent])
+        low: float | None = self.at_least
+        high: float | None = self.at_most
+        told = [f"{data.rows:,} rows"]
+        if counts:
+            usual = median(counts)
+            margin = self.within * usual
+            told.append(f"the median of the last {len(counts)} sessions is {usual:,.0f}")
+            low = usual - margin if low is None else max(low, usual - margin)
+            high = usual + margin if high is None else min(high, usual + margin)
+        elif self.recent:
+            told.append("no earlier session to compare with")
+        passed = (low is None or data.rows >= low) and (high is None or data.rows <= high)
+        if low is not None or high is not None:
+            told.append(f"allowed: {span(low, high, ',.0f')}")
+        yield self._row(None, passed, "; ".join(told))
+
+
+class Unique(SharedCheck):
+    """No two rows have the same values in these columns; rows with a NULL in one are left out."""
+
+    name = "unique"
+    in_database = True
+
+    def __init__(self, *columns: str, severity: str = "error") -> None:
+        super().__init__(columns, severity)
+        if not columns:
+            raise self._wrong("needs the columns that together name a row")
+
+    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+        """Yield one result."""
+        found = data.repeated(self.columns, shown.sample)
+        told = f"{found.count:,} of {data.rows:,} rows have a key that another row has as well"
+        cases = shown.cases(self.columns, found.cases)
+        column = ", ".join(self.columns)
+        yield self._row(column, not found.count, told, failing_rows=found.count, cases=cases)
+
+
+class Fresh(SharedCheck):
+    """The newest time in a column is not long before the date that the data is of."""
+
+    name = "fresh"
+    in_database = True
+
+    def __init__(self, column: str, at_most: dt.timedelta, *, severity: str = "error") -> None:
+        """Choose a column of times or dates.
+
+        Args:
+            column: times without a zone count as UTC.
+            at_most: how long before the beginning of the day `as_of`, in UTC, the newest may be.
+            severity: `error` or `warning`.
+        """
+        super().__init__([column], severity)
+        if not isinstance(at_most, dt.timedelta):
+            raise self._wrong(f"has at_most = {at_most!r}; it is a timedelta")
+        self.at_most = at_most
+
+    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+        """Yield one result."""
+        column, newest = self.columns[0], data.extremes(self.columns[0])[1]
+        if newest is None:
+            yield self._row(column, False, "there is no time in it")
+            return
+        day = background.as_of or dt.datetime.now(dt.UTC).date()
+        age = instant(day) - instant(newest)
+        told = f"the newest is {_days(age)} before {day}" if age > NONE else "it is up to date"
+        if not shown.hides(column):
+            told += f": {newest}"
+        yield self._row(column, age <= self.at_most, f"{told}; at most {_days(self.at_most)}")
+
+
+def _days(age: dt.timedelta) -> str:
+    return f"{age / dt.timedelta(days=1):.4g} days"
+
+
+def span(low: Any, high: Any, form: str = "") -> str:
+    """Return bounds in words."""
+    first = None if low is None else (f"{low:{form}}" if form else figure(low))
+    last = None if high is None else (f"{high:{form}}" if form else figure(high))
+    if first is None:
+        return f"at most {last}"
+    return f"at least {first}" if last is None else f"{first} to {last}"
+
+
+def figure(value: Any) -> str:
+    """Return a value of a message."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

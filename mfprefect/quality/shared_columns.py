@@ -1,0 +1,94 @@
+"""Shared checks of columns: those of the training session, and those that are registered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from mfprefect.quality.background import Background
+from mfprefect.quality.data import Data
+from mfprefect.quality.masking import Shown
+from mfprefect.quality.shared import SEVERITIES, Row, SharedCheck
+
+__all__ = ["Columns", "RegisteredColumns"]
+
+
+class Columns(SharedCheck):
+    """The columns are those that the training session had; the entity id and the target apart."""
+
+    name = "columns"
+    needs = frozenset({"training"})
+
+    def __init__(self, *, missing: str | None = "error", added: str | None = "warning") -> None:
+        """Choose what it means.
+
+        Args:
+            missing: the severity of columns that are gone, `error` or `warning`; None: ignored.
+            added: the severity of columns that are new.
+        """
+        super().__init__()
+        self.severities = {"missing": missing, "added": added}
+        for name, severity in self.severities.items():
+            if severity is not None and severity not in SEVERITIES:
+                raise self._wrong(f"has {name} = {severity!r}; choose error, warning or None")
+
+    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+        """Yield a result for columns that are gone, and one for those that are new."""
+        known = background.variables
+        if not known:
+            yield self._first()
+            return
+        found = {
+            "missing": [name for name in known if name not in data.columns],
+            "added": [n for n in data.columns if n not in known and n not in background.keys],
+        }
+        for what, names in found.items():
+            if severity := self.severities[what]:
+                told = f"{what}: {', '.join(names) or 'none'}"
+                told += f"; compared with training session {background.training_session}"
+                row = self._row(None, not names, told, severity=severity)
+                yield row | {"check": f"columns_{what}"}
+
+
+class RegisteredColumns(SharedCheck):
+    """Each column is registered for its table as one that models may use."""
+
+    name = "registered_columns"
+    needs = frozenset({"registry"})
+
+    def __init__(
+        self,
+        table: str,
+        *,
+        schema: str = "",
+        derived: Iterable[str] = (),
+        trial: str | None = "warning",
+        severity: str = "error",
+    ) -> None:
+        """Choose the table whose columns the data has.
+
+        Args:
+            table: as it is registered, by `mfprefect columns` or `store.set_input_column`.
+            schema: as it is registered.
+            derived: columns that are no column of the table, but computed from some.
+            trial: the severity of a column that is on trial; None: it is good.
+            severity: of one that is not registered, or as not valid.
+        """
+        super().__init__(severity=severity)
+        if trial is not None and trial not in SEVERITIES:
+            raise self._wrong(f"has trial = {trial!r}; choose error, warning or None")
+        self.table = (schema, table)
+        self.derived, self.trial = frozenset(derived), trial
+
+    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+        """Yield a result for columns that may not be used, and one for those on trial."""
+        known = background.registry.get(self.table, {})
+        place = ".".join(filter(None, self.table))
+        used = [name for name in data.columns if name not in self.derived]
+        refused = {name: "not registered" for name in used if name not in known}
+        refused |= {n: "registered as not valid" for n in used if n in known and not known[n].valid}
+        told = ", ".join(f"{name} is {why}" for name, why in refused.items())
+        cure = "" if known else "; nothing is: register it with `mfprefect columns --load FILE`"
+        yield self._row(None, not refused, f"{place}: {told or 'all may be used'}{cure}")
+        if self.trial and (tried := [n for n in used if n in known and known[n].test]):
+            told = f"{place}: on trial: {', '.join(tried)}"
+            yield self._row(None, False, told, severity=self.trial) | {"check": "columns_on_trial"}

@@ -1,0 +1,201 @@
+"""Shared checks of values: NULLs, ranges and categories."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from mfprefect.quality.background import Background
+from mfprefect.quality.data import Data
+from mfprefect.quality.masking import Shown
+from mfprefect.quality.shared import Row, SharedCheck, figure, span
+
+__all__ = ["NewCategories", "NullShare", "Range"]
+
+MOST_NAMED = 5
+
+
+class NullShare(SharedCheck):
+    """The share of NULLs in a column is small, or about that of the training session."""
+
+    name = "null_share"
+    in_database = True
+
+    def __init__(
+        self,
+        *columns: str,
+        at_most: float | None = None,
+        rise: float = 0.1,
+        severity: str = "error",
+    ) -> None:
+        """Choose columns and a bound.
+
+        Args:
+            columns: by default the variables of the training session.
+            at_most: the largest share, 0 to 1; by default that of the training session plus `rise`.
+            rise: by how much it may be above that of the training session.
+            severity: `error` or `warning`.
+        """
+        super().__init__(columns, severity)
+        self._share("at_most", at_most)
+        self._share("rise", rise)
+        self.at_most, self.rise = at_most, rise
+        self.needs = frozenset({"training"} if at_most is None or not columns else ())
+
+    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+        """Yield a result a column."""
+        known = background.variables
+        columns = self.columns or [name for name in data.columns if name in known]
+        if not self.columns and self.at_most is not None and not known:
+            columns = data.columns
+        if not columns or (self.at_most is None and not known):
+            yield self._first()
+            return
+        for column in columns:
+            yield self._judged(data, column, known.get(column), shown)
+
+    def _judged(
+        self, data: Data, column: str, before: Mapping[str, Any] | None, shown: Shown
+    ) -> Row:
+        if self.at_most is None and before is None:
+            return self._row(column, True, "not judged: the training session had no such variable")
+        found = data.nulls(column, shown.sample)
+        share = found.count / data.rows if data.rows else 0.0
+        limit, told = self.at_most, f"{found.count:,} of {data.rows:,} rows are NULL, {share:.4g}"
+        if limit is None and before is not None:
+            usual = before["n_na"] / max(before["n"] + before["n_na"], 1)
+            limit = usual + self.rise
+            told += f", after {usual:.4g} at training"
+        passed = limit is not None and share <= limit
+        told += f"; at most {limit:.4g}"
+        cases = shown.cases([column], found.cases)
+        return self._row(column, passed, told, failing_rows=found.count, cases=cases)
+
+
+class Range(SharedCheck):
+    """Values lie between bounds, or between those of the training session; NULL passes."""
+
+    name = "range"
+    in_database = True
+
+    def __init__(
+        self,
+        *columns: str,
+        at_least: Any = None,
+        at_most: Any = None,
+        margin: float = 0.0,
+        share: float = 0.0,
+        severity: str = "error",
+    ) -> None:
+        """Choose columns and bounds.
+
+        Args:
+            columns: by default the numbers of the training session.
+            at_least: the smallest value; with neither bound, those of the training session hold.
+            at_most: the largest value.
+            margin: by what share of its range the training session's bounds are moved outwards.
+            share: the share of rows that may lie outside.
+            severity: `error` or `warning`.
+        """
+        super().__init__(columns, severity)
+        self._share("share", share)
+        if not margin >= 0:
+            raise self._wrong(f"has margin = {margin!r}; it is a share of the range, 0 or more")
+        self.at_least, self.at_most, self.margin, self.share = at_least, at_most, margin, share
+        self.given = at_least is not None or at_most is not None
+        if self.given and not columns:
+            raise self._wrong("has bounds and no columns; name them")
+        self.needs = frozenset(() if self.given else {"training"})
+
+    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+        """Yield a result a column."""
+        known = [c for c in data.columns if background.bounds(c)]
+        if not self.given and not background.variables:
+            yield self._first()
+            return
+        for column in self.columns or known:
+            low, high = self.at_least, self.at_most
+            if not self.given:
+                bounds = background.bounds(column)
+                if bounds is None:
+                    text = "not judged: the training session kept no numbers of it"
+                    yield self._row(column, True, text)
+                    continue
+                wider = self.margin * (bounds[1] - bounds[0])
+                low, high = bounds[0] - wider, bounds[1] + wider
+            yield self._judged(data, column, low, high, shown)
+
+    def _judged(self, data: Data, column: str, low: Any, high: Any, shown: Shown) -> Row:
+        found = data.outside(column, low, high, shown.sample)
+        told = f"{found.count:,} of {data.rows:,} rows are outside {span(low, high)}"
+        if found.count and not shown.hides(column):
+            smallest, largest = data.extremes(column)
+            told += f"; the smallest is {figure(smallest)}, the largest {figure(largest)}"
+        return self._row(
+            column,
+            found.count <= self.share * data.rows,
+            told,
+            failing_rows=found.count,
+            cases=shown.cases([column], found.cases),
+        )
+
+
+class NewCategories(SharedCheck):
+    """A column holds no category that is new since the training session; NULL passes."""
+
+    name = "new_categories"
+
+    def __init__(
+        self,
+        *columns: str,
+        known: Iterable[str] | None = None,
+        share: float = 0.0,
+        severity: str = "error",
+    ) -> None:
+        """Choose columns.
+
+        Args:
+            columns: by default those of the training session that it counted by category, all of
+                whose categories it kept (it keeps 50).
+            known: the categories, in place of the training session's.
+            share: the share of rows that may have a new one.
+            severity: `error` or `warning`.
+        """
+        super().__init__(columns, severity)
+        self._share("share", share)
+        if known is not None and (isinstance(known, str) or not columns):
+            raise self._wrong("has known categories; give a list of them, and name the column")
+        self.known = None if known is None else [str(level) for level in known]
+        self.share = share
+        self.needs = frozenset({"training"} if known is None else ())
+
+    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+        """Yield a result a column."""
+        if self.known is None and not background.variables:
+            yield self._first()
+            return
+        levels = {c: background.levels(c) for c in data.columns}
+        for column in self.columns or [c for c, found in levels.items() if found and not found[1]]:
+            known, found = self.known, levels.get(column) or ([], 0)
+            if known is None and levels.get(column) is None:
+                text = "not judged: the training session counted no categories of it"
+                yield self._row(column, True, text)
+            elif known is None and found[1]:
+                text = f"not run: the training session kept {len(found[0])} categories and no more"
+                yield self._row(column, False, f"{text}; name them by known=[..]")
+            else:
+                yield self._judged(data, column, found[0] if known is None else known, shown)
+
+    def _judged(self, data: Data, column: str, known: Collection[str], shown: Shown) -> Row:
+        found, new = data.levels(column, known, shown.sample)
+        told = f"{found.count:,} of {data.rows:,} rows have a new category"
+        if new and not shown.hides(column):
+            more = f" and {len(new) - MOST_NAMED} more" if len(new) > MOST_NAMED else ""
+            told += f": {', '.join(map(repr, new[:MOST_NAMED]))}{more}"
+        return self._row(
+            column,
+            found.count <= self.share * data.rows,
+            told,
+            failing_rows=found.count,
+            cases=shown.cases([column], found.cases),
+        )

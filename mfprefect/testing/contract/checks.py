@@ -1,0 +1,117 @@
+"""Input checks: what they compare with, and the registry of input columns."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import mfprefect
+from mfprefect import Store
+from mfprefect.checks import Columns, NullShare, Range, RegisteredColumns, RowCount
+from mfprefect.testing.contract.helpers import rows
+
+CUSTOMERS = pd.DataFrame(
+    {"customer_id": range(10), "age": range(20, 30), "income": [None, 2.0] * 5}
+)
+
+
+def train(store: Store, frame: pd.DataFrame) -> str:
+    with store.session("churn", purpose="train") as session:
+        session.log_input_summary(frame.drop(columns="customer_id"))
+        session.save_model(b"a model of another language")
+    return session.session_id
+
+
+def failing(session: mfprefect.Session, frame: pd.DataFrame, *checks: Any, **options: Any) -> Any:
+    """Return check, column and failing rows of what failed."""
+    try:
+        found = session.log_checks(frame, list(checks), **options)
+    except mfprefect.ChecksFailed as exc:
+        found = list(exc.failures)
+    return [(x["check"], x["column"], x["failing_rows"]) for x in found if not x["passed"]]
+
+
+def test_data_are_checked_against_the_training_session(store: Store) -> None:
+    first = train(store, CUSTOMERS)
+    train(store, CUSTOMERS.assign(age=range(40, 50)))
+    keys = ["customer_id"]
+    with store.session("churn", purpose="score", parent=first) as session:
+        assert failing(session, CUSTOMERS, Range(), NullShare(), Columns(), keys=keys) == []
+    with store.session("churn", purpose="train") as session:  # with the last one
+        assert failing(session, CUSTOMERS, Range()) == [("range", "age", 10)]
+        assert failing(session, CUSTOMERS.assign(income=None), NullShare(rise=0.4)) == [
+            ("null_share", "income", 10)
+        ]
+        gone = CUSTOMERS.drop(columns="income").assign(new=1)
+        assert failing(session, gone, Columns(added="error"), keys=keys) == [
+            ("columns_missing", None, 0),
+            ("columns_added", None, 0),
+        ]
+    stored = store.checks(session.session_id)
+    assert list(stored["check_no"]) == list(range(1, len(stored) + 1))
+
+
+def test_row_counts_are_compared_with_sessions_of_the_same_purpose(store: Store) -> None:
+    for _ in range(3):
+        train(store, CUSTOMERS)
+    with pytest.raises(ValueError, match="x"), store.session("churn", purpose="train") as session:
+        session.log_input_summary(pd.concat([CUSTOMERS] * 50))
+        raise ValueError("x")  # one that failed is no example
+    with store.session("churn", purpose="train") as session:
+        assert failing(session, CUSTOMERS.head(9), RowCount(within=0.1)) == []
+        assert failing(session, CUSTOMERS.head(8), RowCount(within=0.1)) == [("row_count", None, 0)]
+    with store.session("churn", purpose="monitor") as session:
+        (row,) = session.log_checks(CUSTOMERS.head(1), RowCount())
+        assert "no earlier session" in row["message"]
+
+
+def test_a_part_is_compared_with_the_same_part(store: Store) -> None:
+    frame = pd.DataFrame({"customer_id": range(30), "score": 0.5})
+    for parts in (2, 3):
+        with store.session("churn", purpose="score", params={"parts": parts}) as session:
+            session.write_scores(frame, "customer_id", part=1)
+            session.write_scores(frame.head(10) + 100, "customer_id", part=2)
+    check = RowCount(within=0)
+    with store.session("churn", purpose="score", params={"parts": 2}) as session:
+        assert failing(session, frame, check, part=1) == []
+        assert failing(session, frame, check, part=2) == [("row_count", None, 0)]
+        assert failing(session, frame.head(10), check, part=2) == []
+    with store.session("churn", purpose="score", params={"parts": 7}) as session:
+        assert failing(session, frame.head(1), check, part=2) == []
+
+
+def test_input_columns_are_registered_and_checked(store: Store) -> None:
+    store.set_input_column("customer", "Age", schema="crm", note="in years")
+    assert (
+        store.set_input_columns(
+            [
+                {"table": "customer", "column": "age", "schema": "crm", "valid": False},
+                {"table": "customer", "column": "Age", "schema": "crm", "note": "in years"},
+                {"table": "customer", "column": "income", "schema": "crm", "test": True},
+                {"table": "orders", "column": "amount"},
+            ]
+        )
+        == 3
+    )  # one was so already
+    found = store.input_columns("customer", "crm").set_index("column_name")
+    assert sorted(found.index) == ["Age", "age", "income"]
+    assert (bool(found.loc["age", "valid"]), found.loc["Age", "note"]) == (False, "in years")
+    assert len(store.input_columns()) == 4
+    assert list(store.input_columns(schema="")["table_name"]) == ["orders"]
+    store.set_input_column("customer", "income", schema="crm", test=False)
+    check = RegisteredColumns("customer", schema="crm")
+    with store.session("churn", as_of=dt.date(2026, 1, 1)) as session:
+        assert failing(session, CUSTOMERS[["income"]].rename(columns={"age": "Age"}), check) == []
+        assert failing(session, CUSTOMERS[["age"]], check) == [("registered_columns", None, 0)]
+    events = rows(store)["audit_events"]
+    with pytest.raises(mfprefect.InvalidValue, match="valid of column 'x' is 'yes'"):
+        store.set_input_columns([{"table": "t", "column": "a"}, _odd_flag()])
+    assert rows(store)["audit_events"] == events
+    assert store.input_columns("t").empty
+
+
+def _odd_flag() -> dict[str, Any]:
+    return {"table": "t", "column": "x", "valid": "yes"}

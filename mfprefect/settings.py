@@ -24,9 +24,18 @@ from pydantic_settings import (
 
 from mfprefect.errors import ConfigurationError
 
-__all__ = ["CONFIG_FILE", "EVENTS", "Settings", "Source", "Target", "find_config", "load_settings"]
+__all__ = [
+    "CONFIG_FILE",
+    "EVENTS",
+    "Export",
+    "Settings",
+    "Source",
+    "Target",
+    "find_config",
+    "load_settings",
+]
 
-T = TypeVar("T", "Source", "Target")
+T = TypeVar("T", "Source", "Target", "Export")
 CONFIG_FILE = "mfprefect.toml"
 PREFIX = "MFPREFECT_"
 # The values that a message may show: no secret stands in them.
@@ -88,6 +97,15 @@ class Target(BaseModel, extra="forbid", frozen=True, hide_input_in_errors=True):
     """Only of sessions that carry one of these tags; by default of all."""
 
 
+class Export(BaseModel, extra="forbid", frozen=True, hide_input_in_errors=True):
+    """A table that scores are published to."""
+
+    table: str = Field(pattern=r"^([^.]+\.)?[^.]+$")
+    """Its name, or `schema.name`; it is made where it is missing."""
+    url: SecretStr | None = None
+    """The SQLAlchemy URL of its database; by default the one that keeps the sessions."""
+
+
 class Settings(BaseSettings):
     """Everything that can be configured; each field is also `MFPREFECT_<FIELD>`."""
 
@@ -129,6 +147,8 @@ class Settings(BaseSettings):
     """Columns with personal data: no cell of them is shown or stored, by any model's checks."""
     notify: dict[str, Target] = {}
     """Who is told what: `[notify.ops] url = "mailto://.."`."""
+    exports: dict[str, Export] = {}
+    """Tables that scores are published to: `[exports.crm] table = "churn_scores"`."""
 
     @model_validator(mode="after")
     def _beats_in_time(self) -> Settings:
@@ -234,7 +254,7 @@ def read_config(path: Path, profile: str | None) -> dict[str, Any]:
             f"Set {PREFIX}PROFILE to one of them, or unset it."
         )
     chosen = dict(profiles.get(profile, {}))
-    for table in ("sources", "notify"):
+    for table in ("sources", "notify", "exports"):
         if isinstance(values.get(table), dict) and isinstance(chosen.get(table), dict):
             chosen[table] = {**values[table], **chosen[table]}
     return {**values, **chosen}
@@ -263,12 +283,13 @@ def load_settings(**arguments: Any) -> Settings:
             "signing_key": settings.signing_key and _resolve(settings.signing_key),
             "sources": _resolved(settings.sources),
             "notify": _resolved(settings.notify),
+            "exports": _resolved(settings.exports),
         }
     )
 
 
 def _resolved(named: Mapping[str, T]) -> dict[str, T]:
-    return {n: x.model_copy(update={"url": _resolve(x.url)}) for n, x in named.items()}
+    return {n: x.model_copy(update={"url": x.url and _resolve(x.url)}) for n, x in named.items()}
 
 
 def _problem(error: ErrorDetails) -> str:

@@ -68,7 +68,7 @@ class SqliteBackend(Backend):
         columns = ", ".join(preparer.quote(name) for name in rows.column_names)
         one = f"({', '.join('?' * rows.num_columns)})"
         for batch in rows.to_batches(max_chunksize=CHUNK_ROWS):
-            values = list(chain.from_iterable(zip(*(c.to_pylist() for c in batch), strict=True)))
+            values = list(chain.from_iterable(zip(*map(_listed, batch), strict=True)))
             width = ROWS_A_STATEMENT * rows.num_columns
             whole = len(values) // width * width
             for several, part in ((ROWS_A_STATEMENT, values[:whole]), (1, values[whole:])):
@@ -94,6 +94,13 @@ class SqliteBackend(Backend):
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return DatabaseConflict
         return DatabaseUnavailable if code == sqlite3.SQLITE_PROTOCOL else DatabaseError
+
+
+def _listed(column: pa.Array) -> list[Any]:
+    # Dates are text in SQLite, as SQLAlchemy writes them; the driver's own way is deprecated.
+    text = pa.types.is_temporal(column.type)
+    values: list[Any] = (column.cast(pa.string()) if text else column).to_pylist()
+    return values
 
 
 def _on_connect(connection: sqlite3.Connection, _: Any) -> None:

@@ -26,6 +26,7 @@ COMMANDS = {
     "show": ("mfprefect.cli.show", "Show everything about one session."),
     "compare": ("mfprefect.cli.compare", "Compare two sessions side by side."),
     "scores": ("mfprefect.cli.scores", "Print a session's scores, or write them to a file."),
+    "export": ("mfprefect.cli.export", "Publish a session's scores to another table."),
     "threshold": ("mfprefect.cli.threshold", "Set a model's operating threshold."),
     "columns": ("mfprefect.cli.columns", "List or load the registry of input columns."),
     "reconcile": ("mfprefect.cli.reconcile", "End sessions whose process is gone."),

@@ -208,6 +208,25 @@ class Store(Shown):
         """
         score_removal.delete_scores(self._db, session_id)
 
+    def export(self, session_id: str, to: str) -> int:
+        """Publish a session's scores to the table of the setting `exports`; return how many.
+
+        Readers of that table see all of them or none. Done again, also after an interruption, it
+        replaces the session's rows. The session tells `last_exported_at`.
+
+        Args:
+            session_id: a published session.
+            to: which export; its table is made where it is missing.
+
+        Raises:
+            ConfigurationError: there is no such export, or its table cannot take scores.
+            UnknownSession: there is no such session.
+            InvalidValue: it has no published scores.
+        """
+        from mfprefect.store import export
+
+        return export.export_scores(self._db, session_id, to)
+
     # Models
 
     def add_model(

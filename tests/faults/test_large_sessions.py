@@ -6,11 +6,13 @@ million).
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -24,6 +26,7 @@ from mfprefect.testing.contract.helpers import orphans
 
 ROWS = int(os.environ.get("MFPREFECT_TEST_ROWS", "300000"))
 LARGE = 120_000
+EXPORTED = 20_000
 LONGEST = 60 + ROWS / 5_000
 
 PROLOGUE = """
@@ -63,6 +66,21 @@ for part, frame in enumerate(frames(10_000, 1_000), 1):
         session.write_scores(frame, entity_id="id", part=part)
         print(part, flush=True)
 session.close()
+"""
+EXPORT = """
+from mfprefect.backend import backend_for
+
+url = store.database.settings.exports["crm"].url
+backend = type(backend_for(store.database.settings.model_copy(update={"url": url})))
+append = backend.append
+
+def told(self, connection, table, rows):
+    for start in range(0, rows.num_rows, 500):
+        append(self, connection, table, rows.slice(start, 500))
+        print("sent", flush=True)
+
+backend.append = told
+store.export(sys.argv[2], "crm")
 """
 
 
@@ -192,6 +210,43 @@ def test_a_large_deletion_that_is_killed_is_finished(
         kept.add(first["session_id"])
     assert set(store.sessions()["session_id"]) == kept
     assert len(events(store, f"delete_{what}")) == 1
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("target", ["sqlite", "postgres", "mysql"])
+def test_an_export_that_is_killed_leaves_all_of_before_and_is_repeated(
+    store: Store,
+    database_url: str,
+    target: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = None if target == "sqlite" else request.getfixturevalue(f"{target}_server")
+    url = server.new_database() if server else f"sqlite:///{tmp_path / 'target.db'}"
+    crm = {"crm": {"table": "crm_scores", "url": url}}
+    monkeypatch.setenv("MFPREFECT_EXPORTS", json.dumps(crm))
+    session_id = write(store, EXPORTED)["session_id"]
+    with mfprefect.connect(url) as reader, mfprefect.connect(database_url) as source:
+        for before in (0, EXPORTED):
+            seen = set()
+            with start(database_url, EXPORT, session_id) as exporter:
+                assert exporter.stdout and exporter.stdout.readline() == "sent\n"
+                for _ in range(5):
+                    seen.add(rows_of(reader, "crm_scores"))
+                    assert exporter.stdout and exporter.stdout.readline() == "sent\n"
+                exporter.kill()
+            assert exporter.returncode == -9
+            assert seen | {rows_of(reader, "crm_scores")} == {before}
+            assert source.export(session_id, "crm") == EXPORTED
+            assert rows_of(reader, "crm_scores") == EXPORTED
+    if server:
+        server.drop_database(url)
+
+
+def rows_of(store: Store, table: str) -> int:
+    count = sa.select(sa.func.count()).select_from(sa.table(table))
+    return int(store.database.read(count)[0][0])
 
 
 def events(store: Store, action: str) -> list[Any]:

@@ -1,0 +1,32 @@
+"""`mfprefect export`."""
+
+from __future__ import annotations
+
+import click
+
+from mfprefect.cli.app import common
+from mfprefect.cli.output import Output
+
+__all__ = ["export"]
+
+
+@click.command()
+@click.argument("session")
+@click.option("--to", required=True, metavar="NAME", help="Which [exports.NAME] of the settings.")
+@common
+def export(out: Output, url: str | None, session: str, to: str) -> None:
+    """Publish the scores of SESSION to a table of another application.
+
+    Its readers see all of the session or nothing of it; doing it again replaces it. SESSION is an
+    id, `latest` or `latest:MODEL`.
+    """
+    import mfprefect
+    from mfprefect.cli.finding import find_session
+
+    with mfprefect.connect(url) as store:
+        name = find_session(store, session)["session_id"]
+        with out.working(f"exporting the scores of {name}"):
+            rows = store.export(name, to)
+        table = store.database.settings.exports[to].table
+    out.note(f"{rows} scores of {name} are in {table}")
+    out.document({"session_id": name, "rows": rows, "to": to, "table": table})

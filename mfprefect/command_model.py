@@ -63,6 +63,9 @@ class CommandModel(Model):
                     "it has no effect on commands, which read their own data and run one after "
                     "another; remove it",
                 )
+        for gate in cls.gates:
+            if getattr(gate, "not_worse_than_production_by", None) is not None:
+                raise cls._wrong("gates", "a command's test rows are not seen here: compare there")
         cls._check_options()
 
     @classmethod

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mfprefect.errors import ConfigurationError
-from mfprefect.quality.gates import Gate
+from mfprefect.quality.verdicts import AnyGate
 from mfprefect.reading import Reader
 
 if TYPE_CHECKING:
@@ -43,8 +43,10 @@ class Model:
     """Columns with personal data: no cell of them is shown or stored by checks and summaries."""
     checked_rows: ClassVar[int | None] = None
     """Of more rows, schemas and functions check a random sample of so many; None: all rows."""
-    gates: ClassVar[Sequence[Gate]] = ()
-    """What the figures of a training must reach; the training fails otherwise."""
+    gates: ClassVar[Sequence[AnyGate]] = ()
+    """What a training must reach; it fails otherwise, and only what passed can be promoted."""
+    auto_promote: ClassVar[bool] = False
+    """Whether a training that has passed its gates goes to production by itself."""
     parts: ClassVar[int] = 1
     """In how many parts it is scored; a retry skips the parts that are complete."""
     test_share: ClassVar[float] = 0.3
@@ -172,6 +174,7 @@ class Model:
                 "parts is an integer, 1 or more, test_share between 0 and 1."
             )
         cls._check_checks()
+        cls._check_gates()
         cls._check_monitoring()
 
     @classmethod
@@ -184,6 +187,19 @@ class Model:
         if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 1):
             raise ConfigurationError(
                 f"{cls.__name__} has checked_rows = {rows!r}; it is an integer, 1 or more, or None."
+            )
+
+    @classmethod
+    def _check_gates(cls) -> None:
+        if wrong := [gate for gate in cls.gates if not isinstance(gate, AnyGate)]:
+            raise ConfigurationError(
+                f"{cls.__name__} has the gate {wrong[0]!r}; write mfprefect.Gate(..), "
+                "Gate.drift(..) or Gate.checks(..)."
+            )
+        if cls.auto_promote and not cls.gates:
+            raise ConfigurationError(
+                f"{cls.__name__} has auto_promote = {cls.auto_promote!r} and no gates; a model of "
+                "which nothing was asked is not promoted by itself. Give it gates."
             )
 
     @classmethod

@@ -36,6 +36,7 @@ _TITLES = {
     "stale": "{model}: scores are out of date",
     "recovered": "{model}: {purpose} is well again",
     "promoted": "{model}: promoted to production",
+    "rolled_back": "{model}: rolled back in production",
     "succeeded": "{model}: {purpose} succeeded",
     "digest": "mfprefect: digest of {count}",
     "test": "mfprefect: a test notice",

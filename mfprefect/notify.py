@@ -34,7 +34,7 @@ SHORTEST_SECRET = 3
 SHORTEST_TOKEN = 8
 LOGGERS = ("apprise", "urllib3.connectionpool")
 _FAILURES = {"failed", "crashed", "checks_failed", "gate_failed"}
-_WARNINGS = {"cancelled", "drift", "stale"}
+_WARNINGS = {"cancelled", "drift", "stale", "rolled_back"}
 _SUCCESSES = {"succeeded", "recovered", "promoted"}
 _loading = threading.Lock()
 # A variable of the context, because apprise 2 may send in a thread that it copies the context to.

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect import values
 from mfprefect.buffer import Buffer
-from mfprefect.errors import ChecksFailed, InvalidValue
-from mfprefect.store import artifacts, scores
+from mfprefect.errors import ChecksFailed, GateFailed, InvalidValue
+from mfprefect.store import artifacts, scores, verdicts
 from mfprefect.store.handle import find_session
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mfprefect.quality.verdicts import AnyGate, Champion, Verdict
 
 __all__ = ["Recorder"]
 
@@ -238,6 +240,35 @@ class Recorder(Buffer):
             for row in found
         ]
         self._add("drift", drift, ("variable", "measure"))
+
+    def log_gates(
+        self, gates: Iterable[AnyGate], champion: Champion | None = None
+    ) -> list[Verdict]:
+        """Hold what the session has stored against gates; store and return a verdict of each.
+
+        Those of an earlier call are replaced. `store.gates(session_id)` shows them.
+
+        Args:
+            gates: what the model promises.
+            champion: the model in production scored on the test rows, for gates relative to it.
+
+        Raises:
+            GateFailed: one of them was not passed; the verdicts are stored all the same.
+        """
+        from mfprefect.quality.gates import judge
+
+        gates = list(gates)
+        self.flush()
+        found = judge(gates, verdicts.evidence(self._db, self._handle, champion))
+        text = [verdict.as_dict() for verdict in found]
+        self.log_metadata({verdicts.NAME: text}, verdicts.GROUP)
+        if failed := [verdict.reason for verdict in found if not verdict.passed]:
+            raise GateFailed(
+                f"model {self.model_id!r} misses {len(failed)} of {len(gates)} gates: "
+                + "; ".join(failed),
+                failures=failed,
+            )
+        return found
 
     def log_variable_importance(self, frame: pd.DataFrame, kind: str) -> None:
         """Store variable importances.

@@ -68,6 +68,7 @@ Event = Literal[
     "stale",
     "recovered",
     "promoted",
+    "rolled_back",
     "succeeded",
     "digest",
 ]
@@ -80,6 +81,7 @@ ALARMS: tuple[Event, ...] = (
     "gate_failed",
     "drift",
     "stale",
+    "rolled_back",
     "recovered",
 )
 

@@ -27,6 +27,8 @@ COMMANDS = {
     "compare": ("mfprefect.cli.compare", "Compare two sessions side by side."),
     "scores": ("mfprefect.cli.scores", "Print a session's scores, or write them to a file."),
     "export": ("mfprefect.cli.export", "Publish a session's scores to another table."),
+    "promote": ("mfprefect.cli.promote", "Put a training session into production."),
+    "rollback": ("mfprefect.cli.promote", "Put back what was in production before."),
     "threshold": ("mfprefect.cli.threshold", "Set a model's operating threshold."),
     "columns": ("mfprefect.cli.columns", "List or load the registry of input columns."),
     "reconcile": ("mfprefect.cli.reconcile", "End sessions whose process is gone."),

@@ -17,7 +17,7 @@ __all__ = ["MISSING", "duration", "number", "plain", "records", "seconds_between
 
 MISSING = "-"
 _WHOLE = {"definition_version", "flow_run_seq", "parent_session_no", "row_count", "rows"}
-_JSON_TEXT = {"bin_counts", "columns", "library_versions", "params", "quantiles", "sample"}
+_JSON_TEXT = {"bin_counts", "columns", "gates", "library_versions", "params", "quantiles", "sample"}
 
 
 def plain(value: Any) -> Any:

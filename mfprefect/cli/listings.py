@@ -17,7 +17,8 @@ MODEL_COLUMNS = (
     Column("entity_type", "entity", drop=1),
     Column("owner", "owner", drop=2),
     Column("sessions", "sessions", "number"),
-    Column("last_started_at", "last session (UTC)", "time"),
+    Column("last_started_at", "last session (UTC)", "time", drop=3),
+    Column("production", "in production"),
 )
 SESSION_COLUMNS = (
     Column("session_id", "session"),

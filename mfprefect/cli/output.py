@@ -24,7 +24,7 @@ __all__ = ["Column", "Output"]
 
 RIGHT = {"number", "seconds", "bytes", "signed"}
 STYLES = {
-    **dict.fromkeys(("ok", "succeeded"), "green"),
+    **dict.fromkeys(("ok", "passed", "succeeded"), "green"),
     **dict.fromkeys(("failed", "crashed"), "red"),
     **dict.fromkeys(("warning", "cancelled"), "yellow"),
     "running": "cyan",
@@ -32,7 +32,7 @@ STYLES = {
 GAP = "  "
 NARROWEST = 12
 # People copy ids: they stay on one line.
-UNBROKEN = {"session_id", "entity_id"}
+UNBROKEN = {"session_id", "entity_id", "production"}
 
 
 class Column(NamedTuple):

@@ -17,6 +17,8 @@ __all__ = ["METRIC_COLUMNS", "importance_columns", "parameters", "show", "text_o
 
 TOP = 10
 VERDICTS = ("alarm", "warning", "unknown", "ok")
+GATES = ("gates", "verdicts")
+"""Group and name of the metadata that is shown as a table of its own."""
 METRIC_COLUMNS = (
     Column("metric_name", "metric"),
     Column("segment", "segment"),
@@ -45,6 +47,10 @@ TABLES = {
         ),
     ),
     "metrics": ("Metrics", METRIC_COLUMNS),
+    "gates": (
+        "Gates",
+        (Column("verdict", "verdict"), Column("gate", "gate"), Column("reason", "reason")),
+    ),
     "drift": (
         "Drift",
         (
@@ -116,7 +122,12 @@ def gather(store: Store, row: dict[str, Any]) -> dict[str, Any]:
         "drift": sorted(
             records(store.drift(name), *own), key=lambda row: VERDICTS.index(row["verdict"])
         ),
-        "metadata": records(store.metadata(name), *own),
+        "gates": records(store.gates(name), *own),
+        "metadata": [
+            row
+            for row in records(store.metadata(name), *own)
+            if (row["meta_group"], row["meta_name"]) != GATES
+        ],
         "importance": records(store.variable_importance(name), *own),
         "artifacts": records(store.artifacts(name), *own),
         "notifications": records(store.notifications(name), *own),

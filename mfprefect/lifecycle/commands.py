@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from mfprefect.errors import ConfigurationError, GateFailed, InvalidValue
+from mfprefect.errors import ConfigurationError, InvalidValue
 from mfprefect.lifecycle import handover, tasks
 from mfprefect.lifecycle.pages import Progress
 from mfprefect.lifecycle.process import Command, run_command
-from mfprefect.quality.gates import failed_gates
 from mfprefect.recorder import Recorder
 from mfprefect.store import Store
 from mfprefect.store.scores import drop_parts
@@ -41,17 +40,8 @@ def train_command(store: Store, kind: type[CommandModel], session: Session) -> N
             "`mfprefect session log`, for instance "
             "`mfprefect session log --metric auc=0.83 --model model.rds`."
         )
-    frame = store.metrics(session.session_id)
-    by_segment = {
-        str(segment): dict(zip(rows["metric_name"], rows["value"], strict=True))
-        for segment, rows in frame.groupby("segment")
-    }
-    if failed := failed_gates(kind.gates, by_segment.get("", {}), by_segment):
-        raise GateFailed(
-            f"model {kind.model_id!r} misses {len(failed)} of {len(kind.gates)} gates: "
-            + "; ".join(failed),
-            failures=failed,
-        )
+    if kind.gates:
+        session.log_gates(kind.gates)
 
 
 def score_command(store: Store, kind: type[CommandModel], session: Session) -> None:

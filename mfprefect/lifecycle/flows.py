@@ -12,10 +12,11 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from mfprefect.command_model import CommandModel
 from mfprefect.errors import InvalidValue
-from mfprefect.lifecycle import commands, monitoring, scoring, training
+from mfprefect.lifecycle import commands, monitoring, scoring, tasks, training
 from mfprefect.lifecycle.hooks import end_sessions
 from mfprefect.lifecycle.runs import register, running
 from mfprefect.store import Store, connect
+from mfprefect.store.stages import PRODUCTION, RETIRED, stage_now
 
 if TYPE_CHECKING:
     from mfprefect.model import Model
@@ -54,7 +55,7 @@ def make_flows(kind: type[Model]) -> Flows:
 
     @flow(name=f"{name}-score", task_runner=runner, **options)
     def score(as_of: dt.date | None = None, training_session_id: str | None = None) -> str:
-        """Score with a trained model, by default with the last training that succeeded."""
+        """Score with the model in production, else with the last training that succeeded."""
         with connect() as store:
             return _score(store, kind, as_of, training_session_id)
 
@@ -74,6 +75,10 @@ def _train(store: Store, kind: type[Model], as_of: dt.date | None) -> str:
             commands.train_command(store, kind, session)
         else:
             training.train_model(store, kind, session)
+    if kind.auto_promote:
+        reason = "automatic: it has passed its gates"
+        store.promote(kind.model_id, session.session_id, reason=reason)
+        tasks.log().info("session %s is in production", session.session_id)
     return session.session_id
 
 
@@ -81,7 +86,7 @@ def _score(
     store: Store, kind: type[Model], as_of: dt.date | None, training_session_id: str | None
 ) -> str:
     register(store, kind)
-    parent = training_session_id or store.latest_training(kind.model_id)
+    parent = training_session_id or _model_in_use(store, kind)
     if parent is not None:
         scoring.require_trained(store, kind, parent)
     elif not issubclass(kind, CommandModel) or kind.train_command is not None:
@@ -97,6 +102,23 @@ def _score(
         else:
             scoring.score_model(store, kind, session)
     return session.session_id
+
+
+def _model_in_use(store: Store, kind: type[Model]) -> str | None:
+    """Return the training session in production, else the last one that succeeded.
+
+    Raises:
+        InvalidValue: the model was retired.
+    """
+    stage, session_id = stage_now(store.database, kind.model_id) or (None, None)
+    if stage == PRODUCTION:
+        return session_id
+    if stage == RETIRED:
+        raise InvalidValue(
+            f"model {kind.model_id!r} was retired; promote a training session, roll back, or name "
+            "one by training_session_id."
+        )
+    return store.latest_training(kind.model_id)
 
 
 def _monitor(store: Store, kind: type[Model], as_of: dt.date | None) -> str:

@@ -7,7 +7,6 @@ it, over a connection of that process, in one transaction.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import sys
 import sysconfig
 import threading
@@ -21,10 +20,10 @@ from prefect.futures import as_completed
 
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import tasks
+from mfprefect.lifecycle.champion import features_of
 from mfprefect.lifecycle.monitoring import log_inputs
 from mfprefect.lifecycle.pages import Progress
 from mfprefect.lifecycle.runs import as_of_date
-from mfprefect.lifecycle.training import FEATURES
 from mfprefect.quality.checks import without_column
 from mfprefect.reading import Read, Reader
 from mfprefect.recorder import Recorder
@@ -57,7 +56,7 @@ def score_model(store: Store, kind: type[Model], session: Session) -> None:
         raise AssertionError("a scoring session has a training session")
     run = tasks.Runner(kind)
     estimator = run(tasks.load, store, used)
-    scoring = Scoring(kind, store, session, used, _features(store, used), estimator)
+    scoring = Scoring(kind, store, session, used, features_of(store, used), estimator)
     rows, missing = 0, []
     for part in range(1, kind.parts + 1):
         kept = session.keep_part(part)
@@ -78,29 +77,24 @@ def score_model(store: Store, kind: type[Model], session: Session) -> None:
 
 
 def require_trained(store: Store, kind: type[Model], session_id: str) -> None:
-    """Refuse what is no training session of the model that succeeded.
+    """Refuse what is no training session of the model that succeeded, or was promoted.
 
     Raises:
         UnknownSession: there is no such session.
         InvalidValue: it is another model's, of another purpose, or did not succeed.
     """
     row = store.show(session_id).iloc[0]
-    if (row["model_id"], row["purpose"], row["status"]) != (kind.model_id, "train", "succeeded"):
+    wanted = (kind.model_id, "train")
+    usable = row["status"] == "succeeded" or session_id in set(
+        # Somebody answers for it, by an override that is on record.
+        store.stages(kind.model_id)["session_id"]
+    )
+    if (row["model_id"], row["purpose"]) != wanted or not usable:
         raise InvalidValue(
             f"session {session_id!r} cannot be scored with: it is a {row['status']} "
             f"{row['purpose']} session of {row['model_id']!r}; name a training session of "
             f"{kind.model_id!r} that succeeded, or none for the last one."
         )
-
-
-def _features(store: Store, session_id: str) -> list[str]:
-    known = store.metadata(session_id).set_index(["meta_group", "meta_name"])["value"]
-    if FEATURES not in known.index:
-        raise InvalidValue(
-            f"session {session_id!r} did not record the features of its model; "
-            "score with a session of the train flow."
-        )
-    return list(json.loads(str(known[FEATURES])))
 
 
 class Scoring:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
     from mfprefect.quality.drift import categorical_psi, ks_drift, psi, psi_of_counts, score_drift
     from mfprefect.quality.features import feature_drift
-    from mfprefect.quality.gates import Gate, failed_gates
+    from mfprefect.quality.gates import Gate, failed_gates, judge
     from mfprefect.quality.importance import coefficients, impurity, permutation
     from mfprefect.quality.metrics import (
         METRICS,
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
         binary_metrics,
         definition_version,
         outcome_metrics,
+    )
+    from mfprefect.quality.paired import (
+        Difference,
+        auc_difference,
+        bootstrap_difference,
+        metric_difference,
     )
     from mfprefect.quality.performance import MODEL_TYPES, performance_drift, performance_metrics
     from mfprefect.quality.regression import (
@@ -40,18 +46,25 @@ if TYPE_CHECKING:
     from mfprefect.quality.sampling import ks_sampling_threshold, sampling_threshold
     from mfprefect.quality.summary import input_summary
     from mfprefect.quality.tally import Tally
+    from mfprefect.quality.verdicts import Champion, Evidence, Verdict
 
 __all__ = [
     "METRICS",
     "MODEL_TYPES",
     "REGRESSION_METRICS",
+    "Champion",
+    "Difference",
+    "Evidence",
     "Gate",
     "Metric",
     "Ranking",
     "RegressionMetric",
     "Tally",
+    "Verdict",
     "accuracy",
+    "auc_difference",
     "binary_metrics",
+    "bootstrap_difference",
     "categorical_psi",
     "coefficients",
     "confusion_matrix",
@@ -61,9 +74,11 @@ __all__ = [
     "feature_drift",
     "impurity",
     "input_summary",
+    "judge",
     "ks_drift",
     "ks_sampling_threshold",
     "lift",
+    "metric_difference",
     "outcome_metrics",
     "performance_drift",
     "performance_metrics",
@@ -84,14 +99,16 @@ _MODULES = {
     "curve": ("Ranking", "accuracy", "confusion_matrix", "lift", "rank", "roc", "test_curve"),
     "drift": ("categorical_psi", "ks_drift", "psi", "psi_of_counts", "score_drift"),
     "features": ("feature_drift",),
-    "gates": ("Gate", "failed_gates"),
+    "gates": ("Gate", "failed_gates", "judge"),
     "importance": ("coefficients", "impurity", "permutation"),
     "metrics": ("METRICS", "Metric", "binary_metrics", "definition_version", "outcome_metrics"),
+    "paired": ("Difference", "auc_difference", "bootstrap_difference", "metric_difference"),
     "performance": ("MODEL_TYPES", "performance_drift", "performance_metrics"),
     "regression": ("REGRESSION_METRICS", "RegressionMetric", "regression_metrics"),
     "sampling": ("ks_sampling_threshold", "sampling_threshold"),
     "summary": ("input_summary",),
     "tally": ("Tally",),
+    "verdicts": ("Champion", "Evidence", "Verdict"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""Gates: what a model promises about its figures."""
+"""Gates: what a model promises about its figures, its data, and the model it is to replace."""
 
 from __future__ import annotations
 
@@ -6,18 +6,36 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
+from typing import TYPE_CHECKING, Any
 
-from mfprefect.errors import ConfigurationError
+from mfprefect.errors import ConfigurationError, InvalidScores, InvalidValue
+from mfprefect.quality.data_gates import ChecksGate, DriftGate
+from mfprefect.quality.verdicts import (
+    FAILED,
+    NO_PRODUCTION,
+    PASSED,
+    UNDECIDED,
+    UNKNOWN,
+    AnyGate,
+    Evidence,
+    Verdict,
+)
 
-__all__ = ["Gate", "failed_gates"]
+if TYPE_CHECKING:
+    from mfprefect.quality.paired import Difference
+
+__all__ = ["Gate", "failed_gates", "judge"]
 
 
 @dataclass(frozen=True)
-class Gate:
-    """Bound a metric from below, from above or on both sides; the bounds themselves pass.
+class Gate(AnyGate):
+    """Bound a metric from below, from above, or relative to the model in production.
+
+    The bounds themselves pass. `Gate.drift` and `Gate.checks` are gates of other kinds.
 
     Raises:
-        ConfigurationError: no bound, a bound that is not a finite number, or bounds that cross.
+        ConfigurationError: no bound, a bound that is not a finite number, bounds that cross, or a
+            metric that cannot be compared with production's.
     """
 
     metric: str
@@ -27,6 +45,35 @@ class Gate:
     at_most: float | None = None
     segment: str | None = None
     """The part of the test set that the promise is about; None is the whole of it."""
+    not_worse_than_production_by: float | None = None
+    """How much worse than the model in production it may be on the same test rows, 0 or more.
+
+    Passed only where the test rows show that it is not worse by more: where the whole 95 %
+    interval of the difference lies within the margin. `docs/promotion.md` tells why.
+    """
+    undecided: str = "fail"
+    """What the gate does where the interval reaches over the margin: `fail` or `pass`."""
+
+    @staticmethod
+    def drift(*, at_most: str = "warning", variable: str | None = None) -> DriftGate:
+        """Promise that the training data has not drifted from that of the model in production.
+
+        Args:
+            at_most: the worst verdict that passes: `ok` or `warning`. A training judges by the
+                model's `drift_threshold`, above what sampling explains.
+            variable: only of this variable; None: of all.
+        """
+        return DriftGate(at_most, variable)
+
+    @staticmethod
+    def checks(*, at_most: int = 0, check: str | None = None) -> ChecksGate:
+        """Promise that at most so many input checks failed, those of severity warning included.
+
+        Args:
+            at_most: how many may fail.
+            check: only checks of this name; None: all.
+        """
+        return ChecksGate(at_most, check)
 
     def __post_init__(self) -> None:
         """Refuse a gate that nothing or everything would pass."""
@@ -35,20 +82,48 @@ class Gate:
                 f"Gate takes the name of a metric, got {self.metric!r}; "
                 'write for instance Gate("auc", at_least=0.8)'
             )
-        if self.at_least is None and self.at_most is None:
+        bounds = {
+            name: getattr(self, name)
+            for name in ("at_least", "at_most", "not_worse_than_production_by")
+        }
+        if all(bound is None for bound in bounds.values()):
             raise ConfigurationError(
-                f"the gate on {self.metric!r} has no bound; give at_least, at_most or both"
+                f"the gate on {self.metric!r} has no bound; give at_least, at_most or both, or "
+                "not_worse_than_production_by"
             )
-        for name, bound in (("at_least", self.at_least), ("at_most", self.at_most)):
+        for name, bound in bounds.items():
             _check_bound(self.metric, name, bound)
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ConfigurationError(
                 f"no value of {self.metric!r} passes: at_least={self.at_least} is above "
                 f"at_most={self.at_most}; swap or widen the bounds"
             )
+        self._check_margin()
+
+    def _check_margin(self) -> None:
+        if self.undecided not in ("fail", "pass"):
+            raise ConfigurationError(
+                f"undecided of the gate on {self.metric!r} is {self.undecided!r}; choose 'fail' "
+                "or 'pass'"
+            )
+        if self.not_worse_than_production_by is None:
+            return
+        if self.not_worse_than_production_by < 0:
+            raise ConfigurationError(
+                f"not_worse_than_production_by of the gate on {self.metric!r} is "
+                f"{self.not_worse_than_production_by}; a margin is 0 or more"
+            )
+        # Not at the module's top: whoever declares a model needs no numpy.
+        from mfprefect.quality.paired import comparable
+
+        if not comparable(self.metric):
+            raise ConfigurationError(
+                f"{self.metric!r} cannot be compared with production's: it is not one of the "
+                "metrics that mfprefect computes on the test rows, or none of its values is better"
+            )
 
     def check(self, metrics: Mapping[str, float]) -> str | None:
-        """Return why the gate fails, or None where it passes.
+        """Return why the gate's own bounds fail, or None where they pass.
 
         Args:
             metrics: the figures of the gate's own segment, by name. A metric that is absent, None
@@ -70,11 +145,97 @@ class Gate:
             )
         return None
 
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Hold the stored metric against the bounds, then against the model in production."""
+        found = self._own(evidence.metrics)
+        if found.passed and self.not_worse_than_production_by is not None:
+            return self._against_production(found, evidence)
+        return found
+
+    def _own(self, metrics: Mapping[str, Mapping[str, float]]) -> Verdict:
+        segment = self.segment or ""
+        if segment and segment not in metrics:
+            known = ", ".join(sorted(name for name in metrics if name)) or "none"
+            return self._verdict(
+                UNKNOWN, f"{self._label()} was not computed; available segments: {known}"
+            )
+        figures = metrics.get(segment, {})
+        value, failure = figures.get(self.metric), self.check(figures)
+        if value is None or math.isnan(value):
+            return self._verdict(UNKNOWN, str(failure))
+        reason = failure or f"{self._label()} is {float(value)}; promised: {self._bounds()}"
+        return self._verdict(FAILED if failure else PASSED, reason, figure=float(value))
+
+    def _against_production(self, own: Verdict, evidence: Evidence) -> Verdict:
+        if evidence.production is None:
+            return self._verdict(PASSED, NO_PRODUCTION, figure=own.figure)
+        told: dict[str, Any] = {"figure": own.figure, "production_session_id": evidence.production}
+        champion = evidence.champion
+        if champion is None or champion.problem is not None:
+            why = champion.problem if champion else "it was not scored on the test rows"
+            text = f"the model in production ({evidence.production}) cannot be compared: {why}"
+            return self._verdict(UNKNOWN, text, **told)
+        try:
+            found = champion.compare(self.metric, self.segment)
+        except (InvalidValue, InvalidScores) as exc:
+            text = f"{self._label()} cannot be compared with production's: {exc}"
+            return self._verdict(UNKNOWN, text, **told)
+        told["production_session_id"] = champion.session_id
+        return self._compared(found, told, champion.note)
+
+    def _compared(self, found: Difference, told: dict[str, Any], note: str | None) -> Verdict:
+        from mfprefect.quality.paired import lower_is_better
+
+        margin = self.not_worse_than_production_by or 0.0
+        less = lower_is_better(self.metric)
+        # How much better it is, at worst and at best.
+        worst, best = (-found.high, -found.low) if less else (found.low, found.high)
+        verdict = PASSED if worst >= -margin else FAILED if best < -margin else UNDECIDED
+        saying = {
+            PASSED: f"the test rows show that it is not worse by more than {margin:g}",
+            FAILED: f"the test rows show that it is worse by more than {margin:g}",
+            UNDECIDED: f"the test rows are too few to tell whether it is worse by more than "
+            f"{margin:g}",
+        }[verdict]
+        if verdict == UNDECIDED and self.undecided == "pass":
+            verdict, saying = PASSED, f"{saying}, and the gate lets that pass"
+        reason = (
+            f"{self._label()} is {found.first:.6g}, production's {found.second:.6g}; difference "
+            f"{found.value:+.6g}, 95 % interval {found.low:+.6g} to {found.high:+.6g}: {saying}"
+            + (f" ({note})" if note else "")
+        )
+        return self._verdict(
+            verdict,
+            reason,
+            **told,
+            production_figure=found.second,
+            difference=found.value,
+            low=found.low,
+            high=found.high,
+            method=found.method,
+        )
+
+    def _verdict(self, verdict: str, reason: str, **figures: Any) -> Verdict:
+        return Verdict(
+            f"{self._label()} {self._bounds()}",
+            "metric" if self.not_worse_than_production_by is None else "production",
+            verdict,
+            reason,
+            at_least=self.at_least,
+            at_most=self.at_most,
+            margin=self.not_worse_than_production_by,
+            **figures,
+        )
+
     def _label(self) -> str:
         return self.metric if self.segment is None else f"{self.metric} of segment {self.segment!r}"
 
     def _bounds(self) -> str:
-        bounds = (("at least", self.at_least), ("at most", self.at_most))
+        bounds = (
+            ("at least", self.at_least),
+            ("at most", self.at_most),
+            ("not worse than production by", self.not_worse_than_production_by),
+        )
         return " and ".join(f"{text} {bound}" for text, bound in bounds if bound is not None)
 
 
@@ -87,12 +248,17 @@ def _check_bound(metric: str, name: str, bound: object) -> None:
         )
 
 
+def judge(gates: Iterable[AnyGate], evidence: Evidence) -> list[Verdict]:
+    """Return one verdict a gate, in their order."""
+    return [gate.judge(evidence) for gate in gates]
+
+
 def failed_gates(
-    gates: Iterable[Gate],
+    gates: Iterable[AnyGate],
     metrics: Mapping[str, float],
     segments: Mapping[str, Mapping[str, float]] | None = None,
 ) -> list[str]:
-    """Return one sentence a failed gate, in the order of the gates; empty where all pass.
+    """Return one sentence a gate that did not pass, in their order; empty where all pass.
 
     Args:
         gates: what the model promises.
@@ -100,14 +266,5 @@ def failed_gates(
         segments: the figures of each segment, by the segment's name; a gate on a segment that is
             not among them fails.
     """
-    found = []
-    for gate in gates:
-        if gate.segment is not None and gate.segment not in (segments or {}):
-            known = ", ".join(sorted(segments or {})) or "none"
-            found.append(f"{gate._label()} was not computed; available segments: {known}")
-            continue
-        own = metrics if gate.segment is None else (segments or {})[gate.segment]
-        sentence = gate.check(own)
-        if sentence is not None:
-            found.append(sentence)
-    return found
+    evidence = Evidence({**(segments or {}), "": metrics})
+    return [verdict.reason for verdict in judge(gates, evidence) if not verdict.passed]

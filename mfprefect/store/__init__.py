@@ -19,7 +19,9 @@ from mfprefect.store import (
     handle,
     input_columns,
     migrate,
+    notices,
     opening,
+    promotion,
     reconcile,
     registry,
     removal,
@@ -311,6 +313,64 @@ class Store(Shown):
         """
         checked = [input_columns.row_of(**row) for row in rows]
         return input_columns.set_input_columns(self._db, checked)
+
+    # Stages
+
+    def promote(
+        self,
+        model_id: str,
+        session_id: str,
+        *,
+        reason: str | None = None,
+        override: str | None = None,
+        stage: str = "production",
+    ) -> None:
+        """Put a training session into production, in place of what is there; see `stages`.
+
+        Args:
+            model_id: the model.
+            session_id: a training session of it that succeeded.
+            reason: why; stays on record.
+            override: why it goes to production without having passed its gates; stays on record.
+                A training that failed by its gates alone can be promoted only so.
+            stage: `experimental`, before a model has anything in production: scores are made, and
+                nobody waits for them.
+
+        Raises:
+            UnknownModel: there is no such model.
+            UnknownSession: there is no such session.
+            InvalidValue: it is no training session of the model that succeeded.
+            GateFailed: it was held against no gate, did not pass one, or was compared with another
+                model than the one that is in production now.
+        """
+        number = promotion.promote(
+            self._db, model_id, session_id, stage=stage, reason=reason, override=override
+        )
+        if stage == "production":
+            notices.tell(self._db, number, "promoted")
+
+    def rollback(self, model_id: str, *, reason: str | None = None) -> str:
+        """Put back what was in production before, and return its session.
+
+        Each further rollback goes one step further back: what was rolled back from is never gone
+        back to. Of a model that was retired, what was in production last.
+
+        Raises:
+            UnknownModel: there is no such model.
+            InvalidValue: nothing was in production before.
+        """
+        was, now = promotion.rollback(self._db, model_id, reason)
+        notices.tell(self._db, was.session_no, "rolled_back")
+        return now.session_id
+
+    def retire(self, model_id: str, *, reason: str | None = None) -> None:
+        """Take what is in production out of it, with nothing in its place.
+
+        Raises:
+            UnknownModel: there is no such model.
+            InvalidValue: nothing is in production.
+        """
+        promotion.retire(self._db, model_id, reason)
 
 
 def _tags(tags: Iterable[str], run: FlowRun | None) -> str | None:

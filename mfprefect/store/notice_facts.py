@@ -14,6 +14,7 @@ from mfprefect.notice import Check, Drift, Moved, Notice
 from mfprefect.settings import Target
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED
+from mfprefect.store.stages import ROLLED_BACK, history
 
 __all__ = ["ALARM", "compose", "last_trouble", "session_row", "still_news", "trouble", "wants"]
 
@@ -121,6 +122,8 @@ def _cause(db: Database, row: Row, event: str, channel: str) -> tuple[str, str]:
         select = sa.select(*stages.c).where(stages.c.session_no == row.session_no)
         found = db.read(select.order_by(stages.c.set_at.desc()).limit(1))
         return (f"promoted by {found[0].set_by}", found[0].reason or "") if found else ("", "")
+    if event == "rolled_back":
+        return _rollback(db, row)
     return row.failure_kind or "", row.failure_text or ""
 
 
@@ -130,11 +133,20 @@ def still_news(db: Database, waiting: Row, since: dt.datetime) -> bool:
         last, allowed = _last_scored(db, waiting.model_id)
         age = dt.timedelta(seconds=allowed) if allowed else values.utc_now() - since
         return last is None or last + age < values.utc_now()
-    if waiting.event == "promoted":
+    if waiting.event in ("promoted", "rolled_back"):
         stages = db.schema.model_stages.c
-        mine = (stages.session_no == waiting.session_no, stages.set_at >= since)
+        mine = (stages.model_id == waiting.model_id, stages.set_at >= since)
         return bool(db.read(sa.select(stages.set_at).where(*mine).limit(1)))
     return True
+
+
+def _rollback(db: Database, row: Row) -> tuple[str, str]:
+    """Return who went back from a session to what, and why."""
+    stages = db.look(lambda connection: history(db, connection, row.model_id))
+    for stage in reversed(stages):
+        if stage.detail.get(ROLLED_BACK) == row.session_id:
+            return f"rolled back to {stage.session_id} by {stage.set_by}", stage.reason or ""
+    return "", ""
 
 
 def _last_scored(db: Database, model_id: str) -> tuple[dt.datetime | None, int | None]:

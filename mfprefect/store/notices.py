@@ -233,8 +233,8 @@ def _undelivered(db: Database) -> list[_Claim]:
         .where(
             n.c.delivered == sa.literal(False),
             n.c.channel.in_(list(db.settings.notify)),
-            # These two may happen long after the session that they are about.
-            sa.or_(happened >= now - NEWS, n.c.event.in_(["stale", "promoted"])),
+            # These may happen long after the session that they are about.
+            sa.or_(happened >= now - NEWS, n.c.event.in_(["stale", "promoted", "rolled_back"])),
         )
         .order_by(n.c.sent_at, n.c.session_no, n.c.notice_no)
     )

@@ -40,7 +40,24 @@ def models_frame(db: Database) -> pd.DataFrame:
         .where(s.c.model_id == models.c.model_id)
         .scalar_subquery()
     )
-    select = sa.select(*models.c, count.label("sessions"), last.label("last_started_at"))
+    stage, later = db.schema.model_stages, db.schema.model_stages.alias("later")
+    newest = ~sa.exists().where(
+        later.c.model_id == stage.c.model_id, later.c.set_at > stage.c.set_at
+    )
+    production = (
+        sa.select(s.c.session_id)
+        .join_from(stage, s, s.c.session_no == stage.c.session_no)
+        .where(
+            stage.c.model_id == models.c.model_id, stage.c.stage == sa.literal("production"), newest
+        )
+        .scalar_subquery()
+    )
+    select = sa.select(
+        *models.c,
+        count.label("sessions"),
+        last.label("last_started_at"),
+        production.label("production"),
+    )
     return db.frame(select.order_by(models.c.model_id))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from mfprefect.store import (
     monitoring,
     read_scores,
     results,
+    stages,
+    verdicts,
 )
 from mfprefect.store.artifacts import MODEL
 from mfprefect.store.database import Database
@@ -41,12 +44,41 @@ class Shown:
         return self.database
 
     def models(self) -> pd.DataFrame:
-        """Return the registered models, with the number of sessions of each."""
+        """Return the registered models, each with its number of sessions and what is in production.
+
+        `production` is the id of a training session, NULL where there is none.
+        """
         return results.models_frame(self._db)
 
     def thresholds(self, model_id: str) -> pd.DataFrame:
         """Return a model's operating thresholds, the one in force first."""
         return results.thresholds_frame(self._db, model_id)
+
+    def production(self, model_id: str, at: dt.datetime | None = None) -> str | None:
+        """Return the id of the training session in production, None where there is none.
+
+        Args:
+            model_id: the model.
+            at: the instant to look at, aware; by default now.
+
+        Raises:
+            UnknownModel: there is no such model.
+            InvalidValue: `at` has no time zone.
+        """
+        return stages.production(self._db, model_id, at)
+
+    def stages(self, model_id: str) -> pd.DataFrame:
+        """Return what was in production when, the newest first.
+
+        Columns: session_id; stage: `production`, `experimental` or, where it was taken out of
+        production, `retired`; set_at; until, when the next row took over, NULL of the one in force;
+        set_by; reason; override, why it was promoted without passed gates; rolled_back_from, the
+        session that it was gone back from; gates, the verdicts at promotion as JSON text.
+
+        Raises:
+            UnknownModel: there is no such model.
+        """
+        return stages.stages_frame(self._db, model_id)
 
     def sessions(
         self, model_id: str | None = None, status: str | None = None, limit: int | None = 100
@@ -87,6 +119,20 @@ class Shown:
     def input_columns(self, table: str | None = None, schema: str | None = None) -> pd.DataFrame:
         """Return the registry: schema_name, table_name, column_name, valid, test, note."""
         return input_columns.input_columns(self._db, table, schema)
+
+    def gates(self, *session_ids: str) -> pd.DataFrame:
+        """Return what gates said of sessions, in their order.
+
+        Columns: session_id; gate, the promise in words; kind: `metric`, `production`, `drift` or
+        `checks`; verdict: `passed`, `failed`, `undecided` (too few rows) or `unknown` (there is no
+        figure); reason; figure; at_least, at_most; margin; and of a comparison with the model in
+        production: production_session_id, production_figure, difference (figure less production's),
+        low and high (its 95 % interval) and method.
+
+        Raises:
+            UnknownSession: one of the sessions is not there.
+        """
+        return verdicts.gates_frame(self._db, session_ids)
 
     def variable_importance(self, *session_ids: str) -> pd.DataFrame:
         """Return variable importances, by kind, the most important first."""

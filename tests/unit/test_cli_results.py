@@ -92,6 +92,7 @@ def test_models(run: Any, scored: str) -> None:
     header, row = run("models").stdout.splitlines()
     assert header.split() == [
         "model", "description", "entity", "owner", "sessions", "last", "session", "(UTC)",
+        "in", "production",
     ]  # fmt: skip
     assert "who leaves" in row
     (model,) = json.loads(run("models", "--json").stdout)

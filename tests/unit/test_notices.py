@@ -478,3 +478,20 @@ def test_without_targets_nothing_is_asked(open_store: Opener, database_url: str)
         assert retry_undelivered(store.database) == (0, 0)
         assert len(statements) == seen
         assert not [x for x in statements if "notifications" in x]
+
+
+def test_promotions_are_told(open_store: Opener, hooks: Any) -> None:
+    store = open_store(ops={"events": ["promoted", "rolled_back"]})
+    first, second = (run(store, purpose="train").session_id for _ in range(2))
+    for session_id in (first, second):
+        store.promote("churn", session_id, reason="why <not>", override="no gates")
+    assert hooks.titles == ["churn: promoted to production"] * 2
+    assert first in hooks.posts[0]["message"]
+    assert "why <not>" in hooks.posts[0]["message"]
+    hooks.status = 500
+    store.rollback("churn", reason="complaints")
+    hooks.status = 200
+    assert retry_undelivered(store.database) == (1, 0)
+    assert hooks.titles[2:] == ["churn: rolled back in production"]
+    assert f"rolled back to {first} by" in hooks.posts[2]["message"]
+    assert "complaints" in hooks.posts[2]["message"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mfprefect.errors import ConfigurationError
-from mfprefect.quality import Gate, failed_gates
+from mfprefect.quality import Champion, Evidence, Gate, failed_gates, judge
 
 
 def test_bounds_pass_themselves() -> None:
@@ -72,3 +72,115 @@ def test_gates_that_are_refused(arguments: dict[str, Any], found: str) -> None:
 def test_a_gate_needs_a_metric(metric: Any) -> None:
     with pytest.raises(ConfigurationError, match="takes the name of a metric"):
         Gate(metric, at_least=0.5)
+
+
+def challenge(gate: Gate, score: Any, production_score: Any, actual: Any) -> Any:
+    from mfprefect.quality import performance_metrics
+
+    binary = set(actual) <= {0, 1}
+    metrics = performance_metrics(actual, score, "binary" if binary else "regression")
+    champion = Champion("old", actual, score, production_score, note="read this")
+    return gate.judge(Evidence({"": metrics}, production="old", champion=champion))
+
+
+RNG = np.random.default_rng(4)
+ACTUAL = (RNG.random(2_000) < 0.3).astype(int)
+GOOD = ACTUAL + RNG.normal(size=2_000)
+SAME = GOOD + RNG.normal(scale=0.1, size=2_000)
+BAD = ACTUAL + RNG.normal(scale=1.5, size=2_000)
+
+
+def test_chance_does_not_decide() -> None:
+    gate = Gate("auc", not_worse_than_production_by=0.01)
+    passed = challenge(gate, SAME, GOOD, ACTUAL)
+    assert (passed.verdict, passed.kind) == ("passed", "production")
+    assert -0.01 <= passed.low < passed.difference < passed.high
+    assert passed.difference == pytest.approx(passed.figure - passed.production_figure)
+    assert passed.reason.startswith("auc is 0.7")
+    assert "show that it is not worse by more than 0.01 (read this)" in passed.reason
+    failed = challenge(gate, BAD, GOOD, ACTUAL)
+    assert (failed.verdict, failed.high < -0.01) == ("failed", True)
+    assert "show that it is worse by more than 0.01" in failed.reason
+    # 60 rows tell nothing, whichever way the figures point.
+    few = challenge(gate, BAD[:60], GOOD[:60], ACTUAL[:60])
+    assert (few.verdict, few.low < -0.01 < few.high) == ("undecided", True)
+    assert not few.passed
+    assert "too few to tell" in few.reason
+    lenient = Gate("auc", not_worse_than_production_by=0.01, undecided="pass")
+    assert challenge(lenient, BAD[:60], GOOD[:60], ACTUAL[:60]).passed
+    assert challenge(lenient, BAD, GOOD, ACTUAL).verdict == "failed"
+    # The gate's own bounds come first.
+    high = Gate("auc", at_least=0.99, not_worse_than_production_by=0.5)
+    assert "below the promised minimum" in challenge(high, GOOD, GOOD, ACTUAL).reason
+
+
+def test_errors_are_better_when_they_are_less() -> None:
+    gate = Gate("rmse", not_worse_than_production_by=0.05)
+    target = RNG.normal(size=400)
+    small, large = target + 0.1 * RNG.normal(size=400), target + RNG.normal(size=400)
+    assert challenge(gate, small, large, target).passed
+    worse = challenge(gate, large, small, target)
+    assert (worse.verdict, worse.low > 0.05) == ("failed", True)
+
+
+def test_what_there_is_no_comparison_with() -> None:
+    gate = Gate("auc", not_worse_than_production_by=0.01, segment="x=1")
+    metrics = {"": {"auc": 0.8}, "x=1": {"auc": 0.7}}
+    assert judge([gate], Evidence(metrics))[0].passed  # nothing is in production
+    champion = Champion("old", ACTUAL, GOOD, GOOD)
+    lost = gate.judge(Evidence(metrics, production="old", champion=champion))
+    assert (lost.verdict, "'x=1' is not known" in lost.reason) == ("unknown", True)
+    inside = Champion("old", ACTUAL, GOOD, GOOD, rows={"x=1": np.arange(2_000) < 500})
+    found = gate.judge(Evidence(metrics, production="old", champion=inside))
+    assert (found.verdict, found.difference) == ("passed", 0)
+    assert found.production_figure != champion.compare("auc").second
+    one_class = Champion("old", ACTUAL, GOOD, GOOD, rows={"x=1": ACTUAL == 1})
+    found = gate.judge(Evidence(metrics, production="old", champion=one_class))
+    assert (found.verdict, "two rows of each class" in found.reason) == ("unknown", True)
+
+
+def test_gates_on_drift_and_checks() -> None:
+    drift: list[dict[str, Any]] = [
+        {"variable": "a", "measure": "psi", "value": 0.2, "verdict": "warning"},
+        {"variable": "b", "measure": "psi", "value": 0.3, "verdict": "alarm"},
+        {"variable": "c", "measure": "psi", "value": None, "verdict": "unknown"},
+    ]
+    evidence = Evidence({}, drift=drift, production="old")
+
+    def verdict(gate: Any, evidence: Evidence = evidence) -> tuple[str, str]:
+        found = gate.judge(evidence)
+        return found.verdict, found.reason
+
+    assert verdict(Gate.drift()) == ("failed", "drifted: b (psi)")
+    assert verdict(Gate.drift(at_most="ok")) == ("failed", "drifted: a (psi), b (psi)")
+    assert verdict(Gate.drift(variable="a"))[0] == "passed"
+    assert verdict(Gate.drift(variable="a", at_most="ok"))[0] == "failed"
+    assert verdict(Gate.drift(variable="c")) == ("unknown", "the drift of c cannot be computed")
+    assert verdict(Gate.drift(variable="z")) == ("unknown", "no such drift was stored")
+    assert verdict(Gate.drift(), Evidence({}))[0] == "passed"  # nothing is in production
+    checks: list[dict[str, Any]] = [
+        {"check": "positive", "column": "age", "severity": "warning", "passed": False},
+        {"check": "rows", "column": None, "severity": "error", "passed": True},
+    ]
+    evidence = Evidence({}, checks=checks)
+    assert verdict(Gate.checks(), evidence) == ("failed", "1 of 2 checks failed: age: positive")
+    assert verdict(Gate.checks(at_most=1), evidence)[0] == "passed"
+    assert verdict(Gate.checks(check="rows"), evidence)[0] == "passed"
+    assert verdict(Gate.checks(), Evidence({})) == ("unknown", "no such check was run")
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (lambda: Gate("auc", not_worse_than_production_by=-0.1), "a margin is 0 or more"),
+        (lambda: Gate("auc", not_worse_than_production_by=math.nan), "finite number"),
+        (lambda: Gate("n", not_worse_than_production_by=1), "cannot be compared"),
+        (lambda: Gate("profit", not_worse_than_production_by=1), "cannot be compared"),
+        (lambda: Gate("auc", at_least=0.5, undecided="maybe"), "choose 'fail' or 'pass'"),
+        (lambda: Gate.drift(at_most="alarm"), "'ok' or 'warning'"),
+        (lambda: Gate.checks(at_most=-1), "a whole number from 0"),
+    ],
+)
+def test_other_gates_that_are_refused(make: Any, found: str) -> None:
+    with pytest.raises(ConfigurationError, match=found):
+        make()

@@ -1,0 +1,71 @@
+"""`mfprefect promote` and `mfprefect rollback`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mfprefect.cli.app import common
+from mfprefect.cli.output import Column, Output
+
+if TYPE_CHECKING:
+    from mfprefect.store import Store
+
+__all__ = ["promote", "rollback"]
+
+COLUMNS = (
+    Column("set_at", "since (UTC)", "time"),
+    Column("until", "until (UTC)", "time", 2),
+    Column("stage", "stage"),
+    Column("session_id", "session"),
+    Column("set_by", "by", drop=1),
+    Column("reason", "reason"),
+    Column("override", "override"),
+)
+LATEST = "latest"
+
+
+@click.command()
+@click.argument("model")
+@click.argument("session")
+@click.option("--reason", help="Why; stays on record.")
+@click.option(
+    "--override", metavar="REASON", help="Promote without passed gates; the reason is recorded."
+)
+@common
+def promote(
+    out: Output, url: str | None, model: str, session: str, reason: str | None, override: str | None
+) -> None:
+    """Put a training SESSION of MODEL into production.
+
+    SESSION is an id, or `latest`: the last training that succeeded. It must have passed its gates.
+    """
+    import mfprefect
+
+    with mfprefect.connect(url) as store:
+        name = (store.latest_training(model) or session) if session == LATEST else session
+        store.promote(model, name, reason=reason, override=override)
+        _write(out, store, model)
+
+
+@click.command()
+@click.argument("model")
+@click.option("--reason", help="Why; stays on record.")
+@common
+def rollback(out: Output, url: str | None, model: str, reason: str | None) -> None:
+    """Put back what MODEL had in production before; each rollback goes one step further back."""
+    import mfprefect
+
+    with mfprefect.connect(url) as store:
+        store.rollback(model, reason=reason)
+        _write(out, store, model)
+
+
+def _write(out: Output, store: Store, model: str) -> None:
+    from mfprefect.cli.formats import records
+
+    rows = records(store.stages(model))
+    shown = [c for c in COLUMNS if any(row[c.key] is not None for row in rows)]
+    out.table(rows, shown)
+    out.document(rows)

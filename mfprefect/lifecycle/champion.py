@@ -1,0 +1,119 @@
+"""The model in production, on the data of the training that is to replace it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from mfprefect.errors import InvalidValue
+from mfprefect.lifecycle import tasks
+from mfprefect.quality.features import feature_drift
+from mfprefect.quality.gates import Gate
+from mfprefect.quality.summary import input_summary
+from mfprefect.quality.verdicts import Champion
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mfprefect.model import Model
+    from mfprefect.session import Session
+    from mfprefect.store import Store
+
+__all__ = ["FEATURES", "features_of", "is_relative", "log_drift", "score_champion"]
+
+FEATURES = ("model", "features")
+"""Group and name of the metadata that lists the columns that a model was fitted on."""
+
+
+def features_of(store: Store, session_id: str) -> list[str]:
+    """Return the columns that a training session fitted its model on.
+
+    Raises:
+        InvalidValue: it did not record them.
+    """
+    known = _metadata(store, session_id)
+    if FEATURES not in known:
+        raise InvalidValue(
+            f"session {session_id!r} did not record the features of its model; "
+            "score with a session of the train flow."
+        )
+    return list(json.loads(known[FEATURES]))
+
+
+def _metadata(store: Store, session_id: str) -> dict[tuple[str, str], str]:
+    frame = store.metadata(session_id)
+    keys = zip(frame["meta_group"], frame["meta_name"], strict=True)
+    return dict(zip(keys, frame["value"], strict=True))
+
+
+def log_drift(
+    store: Store, kind: type[Model], session: Session, production: str, features: pd.DataFrame
+) -> None:
+    """Store how far the training data lies from what the model in production was trained on."""
+    reference = store.input_summary(production)
+    if not reference.empty:
+        current = input_summary(features, reference=reference)
+        drift = feature_drift(reference, current, kind.drift_threshold)
+        session.log_drift(drift, reference=production)
+
+
+@task(name="score with production's model", cache_policy=NO_CACHE, persist_result=False)
+def score_champion(
+    store: Store, model: Model, production: str, test: pd.DataFrame, score: Any
+) -> Champion:
+    """Return the model in production on a training's test rows, or why it cannot score them.
+
+    Args:
+        store: the store.
+        model: the model whose class scores, as the score flow would.
+        production: the training session in production.
+        test: the rows that were held out, with all columns.
+        score: what the new model says of them.
+    """
+    try:
+        features = features_of(store, production)
+        tasks.require_columns(test, features, "the test data")
+        estimator = store.load_model(production)
+        production_score = model.predict(estimator, test[features])
+    except Exception as exc:
+        if tasks.is_transient(exc):
+            raise
+        # Whatever it is: that the old model is beyond use must not end a training without a word.
+        tasks.log().warning("the model in production (%s) cannot score: %s", production, exc)
+        return Champion(production, problem=f"{type(exc).__name__}: {exc}")
+    return Champion(
+        production,
+        actual=test[model.target],
+        score=score,
+        production_score=production_score,
+        note=_note(store, model, production),
+        rows=_segments(model, test),
+    )
+
+
+def _note(store: Store, model: Model, production: str) -> str | None:
+    share = _metadata(store, production).get(("split", "test_share"))
+    if share is not None and float(share) < model.test_share:
+        return (
+            f"production's test share was {share}: it has learned some of these rows, which "
+            "flatters it"
+        )
+    return None
+
+
+def _segments(model: Model, test: pd.DataFrame) -> dict[str, Any]:
+    """Return the rows of each segment that a gate names, such as `region=north`."""
+    found = {}
+    for gate in model.gates:
+        name, sign, value = (getattr(gate, "segment", None) or "").partition("=")
+        if sign and name in test.columns:
+            found[f"{name}={value}"] = (test[name].astype(str) == value).to_numpy()
+    return found
+
+
+def is_relative(gate: Any) -> bool:
+    """Return whether a gate needs the model in production on the test rows."""
+    return isinstance(gate, Gate) and gate.not_worse_than_production_by is not None

@@ -1,0 +1,103 @@
+"""Gates on what the data was like: made by `Gate.drift` and `Gate.checks`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mfprefect.errors import ConfigurationError
+from mfprefect.quality.verdicts import (
+    FAILED,
+    NO_PRODUCTION,
+    PASSED,
+    UNKNOWN,
+    AnyGate,
+    Evidence,
+    Verdict,
+)
+
+__all__ = ["ChecksGate", "DriftGate"]
+
+
+@dataclass(frozen=True)
+class DriftGate(AnyGate):
+    """Made by `Gate.drift`."""
+
+    at_most: str = "warning"
+    variable: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a verdict that everything or nothing would pass."""
+        if self.at_most not in ("ok", "warning"):
+            raise ConfigurationError(
+                f"at_most of Gate.drift is {self.at_most!r}; the worst verdict that passes is "
+                "'ok' or 'warning'"
+            )
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Look at the stored drift."""
+        rows = [row for row in evidence.drift if self.variable in (None, row["variable"])]
+        if not rows:
+            if evidence.production is None:
+                return self._verdict(PASSED, NO_PRODUCTION)
+            return self._verdict(UNKNOWN, "no such drift was stored")
+        bad = ("alarm",) if self.at_most == "warning" else ("alarm", "warning")
+        moved = [f"{row['variable']} ({row['measure']})" for row in rows if row["verdict"] in bad]
+        unknown = [row["variable"] for row in rows if row["verdict"] == "unknown"]
+        told = {"figure": float(len(moved)), "production_session_id": evidence.production}
+        if moved:
+            return self._verdict(FAILED, f"drifted: {_some(moved)}", **told)
+        if unknown:
+            text = f"the drift of {_some(unknown)} cannot be computed"
+            return self._verdict(UNKNOWN, text, **told)
+        return self._verdict(PASSED, f"none of {len(rows)} measures drifted", **told)
+
+    def _verdict(self, verdict: str, reason: str, **figures: Any) -> Verdict:
+        gate = f"drift of {self.variable or 'all variables'} at most {self.at_most}"
+        return Verdict(gate, "drift", verdict, reason, **figures)
+
+
+@dataclass(frozen=True)
+class ChecksGate(AnyGate):
+    """Made by `Gate.checks`."""
+
+    at_most: int = 0
+    check: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no number of checks."""
+        if isinstance(self.at_most, bool) or not isinstance(self.at_most, int) or self.at_most < 0:
+            raise ConfigurationError(
+                f"at_most of Gate.checks is {self.at_most!r}; it is a whole number from 0"
+            )
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Count the checks that failed."""
+        rows = [row for row in evidence.checks if self.check in (None, row["check"])]
+        if not rows:
+            return self._verdict(UNKNOWN, "no such check was run", None)
+        failed = [
+            f"{row['column']}: {row['check']}" if row["column"] else str(row["check"])
+            for row in rows
+            if not row["passed"]
+        ]
+        if len(failed) > self.at_most:
+            text = f"{len(failed)} of {len(rows)} checks failed: {_some(failed)}"
+            return self._verdict(FAILED, text, len(failed))
+        return self._verdict(PASSED, f"{len(failed)} of {len(rows)} checks failed", len(failed))
+
+    def _verdict(self, verdict: str, reason: str, figure: float | None) -> Verdict:
+        what = "input checks" if self.check is None else f"input checks {self.check!r}"
+        return Verdict(
+            f"{what} that failed at most {self.at_most}",
+            "checks",
+            verdict,
+            reason,
+            figure=None if figure is None else float(figure),
+            at_most=float(self.at_most),
+        )
+
+
+def _some(names: list[Any], most: int = 5) -> str:
+    shown = ", ".join(map(str, names[:most]))
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,143 @@
+"""What gates are judged by, and what they say."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from mfprefect.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from mfprefect.quality.paired import Difference
+
+__all__ = [
+    "FAILED",
+    "NO_PRODUCTION",
+    "PASSED",
+    "UNDECIDED",
+    "UNKNOWN",
+    "AnyGate",
+    "Champion",
+    "Evidence",
+    "Verdict",
+]
+
+PASSED = "passed"
+FAILED = "failed"
+UNDECIDED = "undecided"
+"""Chance explains the figure as well as its opposite: too few rows."""
+UNKNOWN = "unknown"
+"""There is no figure."""
+NO_PRODUCTION = "no model is in production, which it could be compared with"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate says of a session, and by which figures; only `passed` lets it through."""
+
+    gate: str
+    """The promise in words."""
+    kind: str
+    """`metric`, `production`, `drift` or `checks`."""
+    verdict: str
+    """`passed`, `failed`, `undecided` or `unknown`."""
+    reason: str
+    figure: float | None = None
+    """The metric, the number of failed checks or of variables that drifted."""
+    at_least: float | None = None
+    at_most: float | None = None
+    margin: float | None = None
+    """How much worse than production's the figure may be."""
+    production_session_id: str | None = None
+    """Which training was compared with; None where nothing was in production."""
+    production_figure: float | None = None
+    """The metric of the model in production on the same rows."""
+    difference: float | None = None
+    """The figure less production's."""
+    low: float | None = None
+    """Lower end of the interval of the difference."""
+    high: float | None = None
+    """Its upper end."""
+    method: str | None = None
+    """How the interval was computed."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate lets the session through."""
+        return self.verdict == PASSED
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON holds of it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Verdict:
+        """Return the verdict that was stored; what a later version added is left out."""
+        return cls(**{f.name: row[f.name] for f in fields(cls) if f.name in row})
+
+
+@dataclass(frozen=True, eq=False)
+class Champion:
+    """The model in production, scored on the test rows of the one that is to replace it."""
+
+    session_id: str
+    """Its training session."""
+    actual: ArrayLike = ()
+    """What happened, one a test row."""
+    score: ArrayLike = ()
+    """What the new model said, by position."""
+    production_score: ArrayLike = ()
+    """What the model in production said."""
+    problem: str | None = None
+    """Why there are no scores of it."""
+    note: str | None = None
+    """What whoever reads the comparison has to know."""
+    rows: Mapping[str, ArrayLike] = field(default_factory=dict)
+    """Of each segment, which of the rows are in it (booleans)."""
+
+    def compare(self, metric: str, segment: str | None = None) -> Difference:
+        """Return the new model's metric less that of production, with an interval.
+
+        Raises:
+            InvalidValue: there is no such segment, or what `metric_difference` refuses.
+        """
+        import numpy as np
+
+        from mfprefect.quality.paired import metric_difference
+
+        columns = [np.asarray(x) for x in (self.actual, self.score, self.production_score)]
+        if segment is not None:
+            if segment not in self.rows:
+                known = ", ".join(sorted(self.rows)) or "none"
+                raise InvalidValue(f"which rows are in {segment!r} is not known; known: {known}")
+            inside = np.asarray(self.rows[segment], dtype=np.bool_)
+            columns = [column[inside] for column in columns]
+        return metric_difference(metric, *columns)
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is known of a session when its gates are judged."""
+
+    metrics: Mapping[str, Mapping[str, float]]
+    """Metrics by segment ('': all rows) and name."""
+    checks: Sequence[Mapping[str, Any]] = ()
+    """Rows of `check_results`."""
+    drift: Sequence[Mapping[str, Any]] = ()
+    """Rows of `drift`."""
+    production: str | None = None
+    """The training session in production, None where there is none."""
+    champion: Champion | None = None
+    """The model in production on the same rows, where it was scored."""
+
+
+class AnyGate(ABC):
+    """A promise that a training is held against."""
+
+    @abstractmethod
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Return whether the promise is kept, and by which figures."""

@@ -1,0 +1,228 @@
+"""Promoting, rolling back and retiring: who may be in production, and what was before."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from mfprefect import values
+from mfprefect.errors import GateFailed, IntegrityError, InvalidValue
+from mfprefect.quality.verdicts import Verdict
+from mfprefect.store.database import Database
+from mfprefect.store.handle import SUCCEEDED, require_session
+from mfprefect.store.registry import record
+from mfprefect.store.stages import (
+    EXPERIMENTAL,
+    PRODUCTION,
+    RETIRED,
+    ROLLED_BACK,
+    Stage,
+    add_stage,
+    happened,
+    history,
+    in_production,
+    lock_model,
+)
+from mfprefect.store.verdicts import stored
+
+__all__ = ["promote", "retire", "rollback"]
+
+
+def promote(
+    db: Database,
+    model_id: str,
+    session_id: str,
+    *,
+    stage: str = PRODUCTION,
+    reason: str | None = None,
+    override: str | None = None,
+) -> int:
+    """Put a training session into a stage; return its number.
+
+    Raises:
+        UnknownModel: there is no such model.
+        UnknownSession: there is no such session.
+        InvalidValue: it is no training session of the model that succeeded.
+        GateFailed: it did not pass its gates, and nobody overrides that.
+    """
+    stage = values.choice(stage, "the stage", (PRODUCTION, EXPERIMENTAL))
+    reason = None if reason is None else values.text(reason, "the reason")
+    override = None if override is None else values.name(override, "the override", 10_000)
+    done: list[dt.datetime] = []
+
+    def work(connection: sa.Connection, again: bool) -> int:
+        lock_model(db, connection, model_id)
+        number, verdicts, failed = _training(db, connection, model_id, session_id)
+        if again and done and happened(db, connection, model_id, done[-1]):
+            return number
+        now = in_production(db, connection, model_id)
+        if stage == PRODUCTION:
+            problems = _problems(verdicts, now, session_id)
+            _require_passed(session_id, problems, override)
+        elif now is not None:
+            raise InvalidValue(
+                f"model {model_id!r} has {now!r} in production; it is no experiment before that is "
+                "taken out by store.retire."
+            )
+        if failed and override is None:
+            raise InvalidValue(_not_usable(session_id, model_id, "failed train", model_id))
+        detail = {"gates": [verdict.as_dict() for verdict in verdicts], "override": override}
+        row = {
+            "session_no": number,
+            "stage": stage,
+            "reason": reason,
+            "gates": values.json_text(detail, "the gates' verdicts"),
+        }
+        done.append(add_stage(db, connection, model_id, row))
+        told = {"session": session_id, "stage": stage, "reason": reason, "override": override}
+        record(db, connection, "promote", model_id, **told, instead_of=now)
+        return number
+
+    return db.write(work, also_retry=IntegrityError)
+
+
+def _training(
+    db: Database, connection: sa.Connection, model_id: str, session_id: str
+) -> tuple[int, list[Verdict], bool]:
+    """Return a training's number, its verdicts, and whether it failed: by its gates alone."""
+    s = db.schema.sessions.c
+    found = require_session(db, connection, session_id)
+    kind = connection.scalar(sa.select(s.failure_kind).where(s.session_no == found.session_no))
+    by_gates = (found.status, kind) == ("failed", GateFailed.__name__)
+    if (found.model_id, found.purpose) != (model_id, "train") or not (
+        found.status == SUCCEEDED or by_gates
+    ):
+        what = f"{found.status} {found.purpose}"
+        raise InvalidValue(_not_usable(session_id, found.model_id, what, model_id))
+    return found.session_no, stored(db, connection, found.session_no), by_gates
+
+
+def _not_usable(session_id: str, model_id: str, what: str, wanted: str) -> str:
+    return (
+        f"session {session_id!r} cannot be promoted: it is a {what} session of {model_id!r}; name "
+        f"a training session of {wanted!r} that succeeded."
+    )
+
+
+def _problems(verdicts: Sequence[Verdict], now: str | None, session_id: str) -> list[str]:
+    """Return one sentence a gate that was not passed, or not against what is in production now."""
+    if not verdicts:
+        return ["it was held against no gate"]
+    found = [verdict.reason for verdict in verdicts if not verdict.passed]
+    for verdict in verdicts:
+        compared = verdict.production_session_id
+        if verdict.passed and verdict.kind == "production" and now not in (compared, session_id):
+            found.append(
+                f"{verdict.gate}: it was compared with {compared or 'nothing'}, and {now} is in "
+                "production now; train again"
+            )
+    return found
+
+
+def _require_passed(session_id: str, problems: Sequence[str], override: str | None) -> None:
+    if problems and override is None:
+        raise GateFailed(
+            f"session {session_id!r} is not promoted: {'; '.join(problems)}. Whoever answers for "
+            "it all the same gives the reason: override='..', or --override.",
+            failures=problems,
+        )
+
+
+def retire(db: Database, model_id: str, reason: str | None) -> str:
+    """Take what is in production out of it, with nothing in its place; return its session.
+
+    Raises:
+        UnknownModel: there is no such model.
+        InvalidValue: nothing is in production.
+    """
+    reason = None if reason is None else values.text(reason, "the reason")
+    done: list[tuple[dt.datetime, str]] = []
+
+    def work(connection: sa.Connection, again: bool) -> str:
+        lock_model(db, connection, model_id)
+        if again and done and happened(db, connection, model_id, done[-1][0]):
+            return done[-1][1]
+        stages = history(db, connection, model_id)
+        if not stages or stages[-1].stage != PRODUCTION:
+            raise InvalidValue(f"model {model_id!r} has nothing in production.")
+        now = stages[-1]
+        row = {"session_no": now.session_no, "stage": RETIRED, "reason": reason}
+        done.append((add_stage(db, connection, model_id, row), now.session_id))
+        record(db, connection, "retire", model_id, session=now.session_id, reason=reason)
+        return now.session_id
+
+    return db.write(work, also_retry=IntegrityError)
+
+
+def rollback(db: Database, model_id: str, reason: str | None) -> tuple[Stage, Stage]:
+    """Put back what was in production before; return what it was and what it is now.
+
+    Each rollback goes one step further back: what was rolled back from is not gone back to.
+
+    Raises:
+        UnknownModel: there is no such model.
+        InvalidValue: nothing was in production before.
+    """
+    reason = None if reason is None else values.text(reason, "the reason")
+    done: list[tuple[dt.datetime, tuple[Stage, Stage]]] = []
+
+    def work(connection: sa.Connection, again: bool) -> tuple[Stage, Stage]:
+        lock_model(db, connection, model_id)
+        if again and done and happened(db, connection, model_id, done[-1][0]):
+            return done[-1][1]
+        now, before = _one_step(model_id, history(db, connection, model_id))
+        row = {
+            "session_no": before.session_no,
+            "stage": PRODUCTION,
+            "reason": reason,
+            "gates": values.json_text(
+                before.detail | {ROLLED_BACK: now.session_id}, "the gates' verdicts"
+            ),
+        }
+        done.append((add_stage(db, connection, model_id, row), (now, before)))
+        record(
+            db,
+            connection,
+            "rollback",
+            model_id,
+            session=before.session_id,
+            rolled_back_from=now.session_id,
+            reason=reason,
+        )
+        return now, before
+
+    return db.write(work, also_retry=IntegrityError)
+
+
+def _one_step(model_id: str, stages: Sequence[Stage]) -> tuple[Stage, Stage]:
+    way = _way(stages)
+    if not way:
+        raise InvalidValue(f"model {model_id!r} has never been in production: see store.stages.")
+    now = way.pop()
+    if now.stage != PRODUCTION and way:
+        return now, way.pop()  # of a model that was retired, what was in production last
+    while way and (way[-1].stage != PRODUCTION or way[-1].session_id == now.session_id):
+        way.pop()
+    if not way:
+        raise InvalidValue(
+            f"session {now.session_id!r} is the first that model {model_id!r} had in production; "
+            "there is nothing to go back to. store.retire takes it out of production."
+        )
+    return now, way.pop()
+
+
+def _way(stages: Sequence[Stage]) -> list[Stage]:
+    """Return the steps that led to what is in production, each a change; rollbacks undo some."""
+    way: list[Stage] = []
+    for stage in stages:
+        if stage.stage == EXPERIMENTAL:
+            continue  # nothing was in production then
+        if ROLLED_BACK in stage.detail:
+            while way and (way[-1].session_id, way[-1].stage) != (stage.session_id, PRODUCTION):
+                way.pop()
+            continue
+        if not way or (way[-1].session_id, way[-1].stage) != (stage.session_id, stage.stage):
+            way.append(stage)
+    return way

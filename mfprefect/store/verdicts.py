@@ -1,0 +1,89 @@
+"""Verdicts of gates: what they are judged by, and how they are kept with the session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from mfprefect.errors import InvalidValue
+from mfprefect.quality.verdicts import Champion, Evidence, Verdict
+from mfprefect.store.database import Database
+from mfprefect.store.handle import Handle
+from mfprefect.store.results import require_all
+from mfprefect.store.stages import in_production
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["GROUP", "NAME", "evidence", "gates_frame", "stored"]
+
+GROUP, NAME = "gates", "verdicts"
+"""Where the metadata of a session holds its verdicts: a JSON list, in the order of the gates."""
+
+
+def evidence(db: Database, handle: Handle, champion: Champion | None) -> Evidence:
+    """Return what a session has stored so far that gates can be about."""
+    m, c, d = db.schema.metrics.c, db.schema.check_results.c, db.schema.drift.c
+    metrics: dict[str, dict[str, float]] = {}
+
+    def work(connection: sa.Connection) -> Evidence:
+        def rows(*columns: sa.Column[Any]) -> list[dict[str, Any]]:
+            mine = columns[0].table.c.session_no == handle.session_no
+            select = sa.select(*(column.label(column.key) for column in columns)).where(mine)
+            return [dict(row._mapping) for row in connection.execute(select)]
+
+        for row in rows(m.segment, m.metric_name, m.value):
+            metrics.setdefault(row["segment"], {})[row["metric_name"]] = row["value"]
+        return Evidence(
+            metrics,
+            rows(c.check, c.column, c.severity, c.passed),
+            rows(d.variable, d.measure, d.value, d.verdict),
+            in_production(db, connection, handle.model_id),
+            champion,
+        )
+
+    return db.look(work)
+
+
+def stored(db: Database, connection: sa.Connection, session_no: int) -> list[Verdict]:
+    """Return the verdicts that a session stored; none where it was held against no gate."""
+    t = db.schema.session_metadata.c
+    select = sa.select(t.value).where(
+        t.session_no == session_no, t.meta_group == GROUP, t.meta_name == NAME
+    )
+    text = connection.scalar(select)
+    return [Verdict.from_dict(row) for row in json.loads(text)] if text else []
+
+
+def gates_frame(db: Database, session_ids: Sequence[str]) -> pd.DataFrame:
+    """Return the verdicts of sessions, in the order of their numbers and gates.
+
+    Raises:
+        UnknownSession: one of the sessions is not there.
+    """
+    import pandas as pd
+
+    if not session_ids:
+        raise InvalidValue("name at least one session id.")
+    s = db.schema.sessions.c
+    select = sa.select(s.session_no, s.session_id).where(s.session_id.in_(session_ids))
+
+    def work(connection: sa.Connection) -> list[list[Any]]:
+        found = list(connection.execute(select.order_by(s.session_no)))
+        require_all(session_ids, (row.session_id for row in found))
+        return [
+            [row.session_id, *verdict.as_dict().values()]
+            for row in found
+            for verdict in stored(db, connection, row.session_no)
+        ]
+
+    columns = ["session_id", *(f.name for f in fields(Verdict))]
+    frame = pd.DataFrame(db.look(work), columns=columns)
+    for f in fields(Verdict):
+        if f.type == "float | None":
+            frame[f.name] = frame[f.name].astype("float64")
+    return frame

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mfprefect import checks as checks
     from mfprefect.command_model import CommandModel as CommandModel
     from mfprefect.model import Model as Model
+    from mfprefect.quality.custom import metric as metric
     from mfprefect.quality.gates import Gate as Gate
     from mfprefect.session import Session as Session
     from mfprefect.settings import Settings as Settings
@@ -31,6 +32,7 @@ _WHERE = {
     "Settings": "mfprefect.settings",
     "Store": "mfprefect.store",
     "connect": "mfprefect.store",
+    "metric": "mfprefect.quality.custom",
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "Store",
     "__version__",
     "connect",
+    "metric",
 ]
 __all__ += errors.__all__
 

@@ -32,7 +32,7 @@ class Model:
     entity_id: ClassVar[str]
     """The column that names what is scored; text or integers, one row each."""
     target: ClassVar[str]
-    """The column of the training data that is predicted: 0/1."""
+    """The column of the training data that is predicted: 0/1, a class or a number."""
     entity_type: ClassVar[str] = ""
     """What a score is about, such as `customer`; by default the name of `entity_id`."""
     owner: ClassVar[str | None] = None
@@ -52,7 +52,15 @@ class Model:
     test_share: ClassVar[float] = 0.3
     """The share of entities that is held out for testing, chosen by a digest of their ids."""
     model_type: ClassVar[str] = "binary"
-    """What it predicts: `binary` (0/1), `regression` or `time_series` (numbers)."""
+    """What it predicts: `binary` (0/1), `multiclass`, `regression` or `time_series` (numbers)."""
+    segments: ClassVar[Sequence[str]] = ()
+    """Columns of the training data, such as `region`: each of their levels has its own metrics."""
+    period: ClassVar[str | None] = None
+    """Of a time series: the column of the time; its last `test_share` is held out, for all."""
+    series: ClassVar[str | None] = None
+    """Of a time series: the column that tells which one, where there are several."""
+    season: ClassVar[int] = 1
+    """Of a time series: after how many periods a season comes again, such as 12."""
     monitored_sessions: ClassVar[int] = 12
     """How many of the last published scoring sessions `monitor` holds against outcomes."""
     min_outcomes: ClassVar[int] = 30
@@ -113,13 +121,24 @@ class Model:
         return None
 
     def predict(self, estimator: Any, features: pd.DataFrame) -> Any:
-        """Return one score a row. Override for an estimator without `predict_proba`."""
-        if hasattr(estimator, "predict_proba"):
-            return estimator.predict_proba(features)[:, 1]
-        return estimator.predict(features)
+        """Return one score a row; of a multiclass model a DataFrame with a column a class.
+
+        Override for an estimator that has neither `predict_proba` nor `predict`.
+        """
+        if not hasattr(estimator, "predict_proba"):
+            return estimator.predict(features)
+        scores = estimator.predict_proba(features)
+        if self.model_type != "multiclass":
+            return scores[:, 1]
+        import pandas as pd
+
+        return pd.DataFrame(scores, features.index, columns=estimator.classes_)
 
     def score_class(self, score: Any) -> Any | None:
-        """Return a class a score, such as `high`. Override to store classes beside the scores."""
+        """Return a class a score, such as `high`. Override to store classes beside the scores.
+
+        Of a multiclass model it is the class with the highest score, which is the one stored.
+        """
         return None
 
     def importance(
@@ -128,11 +147,14 @@ class Model:
         """Return variable importances by kind, on held-out rows.
 
         Override to compute others, or to return {} where the default, which permutes each
-        variable of at most 2,000 rows five times, costs too much.
+        variable of at most 2,000 rows, drawn with a fixed seed, five times, costs too much.
         """
         from mfprefect.quality.importance import available
 
-        return available(estimator, features.head(2_000), target.head(2_000))
+        if len(features) > 2_000:
+            features = features.sample(2_000, random_state=0)
+            target = target.loc[features.index] if target.index.is_unique else target
+        return available(estimator, features, target, self.model_type, self.predict)
 
     # What you call
 
@@ -204,14 +226,24 @@ class Model:
 
     @classmethod
     def _check_monitoring(cls) -> None:
-        from mfprefect.quality.performance import MODEL_TYPES
+        from mfprefect.quality.definitions import MODEL_TYPES
 
         if cls.model_type not in MODEL_TYPES:
             raise ConfigurationError(
                 f"{cls.__name__} has model_type = {cls.model_type!r}; "
                 f"choose one of {', '.join(MODEL_TYPES)}."
             )
-        for name in ("monitored_sessions", "min_outcomes"):
+        if isinstance(cls.segments, str):
+            raise ConfigurationError(
+                f"{cls.__name__} has segments = {cls.segments!r}; it is a list of columns: "
+                f"[{cls.segments!r}]."
+            )
+        if hidden := set(cls.segments) & set(cls.masked):
+            raise ConfigurationError(
+                f"{cls.__name__} has {min(hidden)!r} in segments and in masked; the names of "
+                "segments would show what is masked."
+            )
+        for name in ("monitored_sessions", "min_outcomes", "season"):
             value = getattr(cls, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigurationError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from mfprefect import values
 from mfprefect.buffer import Buffer
@@ -14,9 +14,13 @@ from mfprefect.store.handle import find_session
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mfprefect.quality.series import Context
     from mfprefect.quality.verdicts import AnyGate, Champion, Verdict
 
 __all__ = ["Recorder"]
+
+TEST = "test"
+"""The group of the metadata that belongs to test results."""
 
 
 class Recorder(Buffer):
@@ -29,8 +33,10 @@ class Recorder(Buffer):
             metrics: finite numbers by name.
             segment: which rows they are of, such as `region=north`; None: all.
         """
-        from mfprefect.quality.metrics import definition_version
+        from mfprefect.quality.custom import load_metrics
+        from mfprefect.quality.definitions import definition_version
 
+        load_metrics(self._db.settings.metrics)
         part = "" if segment is None else values.name(segment, "the segment")
         rows = [
             {
@@ -171,27 +177,70 @@ class Recorder(Buffer):
         return rows
 
     def log_test_results(
-        self, actual: Any, score: Any, segment: str | None = None
+        self,
+        actual: Any,
+        score: Any,
+        segment: str | None = None,
+        *,
+        model_type: str | None = None,
+        classes: Sequence[Any] | None = None,
+        segments: pd.DataFrame | Mapping[str, Any] | None = None,
+        **context: Unpack[Context],
     ) -> dict[str, float]:
-        """Store the test curve and the standard metrics of a binary model; return the metrics.
+        """Store what test rows say of a model, with the test curve of a binary one; return metrics.
 
         Args:
-            actual: what happened, 0/1 or booleans, one a test row.
-            score: what the model said, one a test row.
-            segment: which rows they are of; the curve is stored for all rows (None) only.
-        """
-        from mfprefect.quality import binary_metrics, rank, test_curve
+            actual: what happened, one a test row: 0/1 of a binary model, a label of a multiclass
+                one, else a number.
+            score: what the model said, one a test row; of a multiclass model a column a class.
+            segment: which rows they are of; curve and notes are stored for all rows (None) only,
+                and one class only will do in a segment.
+            model_type: `binary`, `multiclass`, `regression` or `time_series`; by default
+                `multiclass` for scores of three and more columns, else `binary`.
+            classes: the labels of the columns, such as `estimator.classes_`, where the scores of a
+                multiclass model are no DataFrame.
+            segments: columns of the test rows; the metrics are also stored for each of their
+                levels, as `region=north`; the 50 most frequent of a column.
+            context: series, history, season and naive of a time series; lower, upper and level of
+                prediction intervals: see `mfprefect.quality.series.Context`.
 
-        ranking = rank(actual, score)
-        metrics = binary_metrics(ranking)
-        if segment is None:
-            columns = test_curve(ranking)
-            rows = (
-                dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+        Raises:
+            InvalidValue: rows or arguments are not as above, a binary model's are of one class
+                only, or a team's own metric gave no finite number.
+            InvalidScores: a score is NULL, NaN, infinite or no number.
+        """
+        from mfprefect.quality.custom import load_metrics
+        from mfprefect.quality.evaluation import evaluate
+
+        if segment is not None and segments is not None:
+            raise InvalidValue("rows are of one segment, or of several by columns; pass either")
+        hidden = set(segments if segments is not None else ()) & {*self._db.settings.masked_columns}
+        if hidden:
+            raise InvalidValue(
+                f"{min(map(str, hidden))!r} is one of the settings' masked_columns; the names of "
+                "segments would show what is masked"
             )
-            self._add("test_curve", rows, ("point_no",))
-        self.log_metrics(metrics, segment)
-        return metrics
+        load_metrics(self._db.settings.metrics)
+        found = evaluate(
+            actual,
+            score,
+            model_type,
+            classes=classes,
+            segments=segments,
+            context=context,
+            curve=segment is None,
+        )
+        if segment is None:
+            if (columns := found.curve) is not None:
+                points = (
+                    dict(zip(columns, row, strict=True))
+                    for row in zip(*columns.values(), strict=True)
+                )
+                self._add("test_curve", points, ("point_no",))
+            self.log_metadata(found.notes, TEST)
+        for part, metrics in found.metrics.items():
+            self.log_metrics(metrics, part or segment)
+        return found.metrics[""]
 
     def log_performance(
         self, actual: Any, predicted: Any, segment: str | None = None, *, model_type: str = "binary"
@@ -199,13 +248,16 @@ class Recorder(Buffer):
         """Store and return the metrics of predictions whose outcomes are known, without a curve.
 
         Args:
-            actual: what happened, one a row: 0/1 of a binary model, else numbers.
-            predicted: what the model said, one a row.
+            actual: what happened, one a row: 0/1 of a binary model, a label of a multiclass one,
+                else numbers.
+            predicted: what the model said, one a row; of a multiclass model the predicted class.
             segment: which rows they are of; None: all.
-            model_type: `binary`, `regression` or `time_series`.
+            model_type: `binary`, `multiclass`, `regression` or `time_series`.
         """
+        from mfprefect.quality.custom import load_metrics
         from mfprefect.quality.performance import performance_metrics
 
+        load_metrics(self._db.settings.metrics)
         metrics = performance_metrics(actual, predicted, model_type)
         self.log_metrics(metrics, segment)
         return metrics
@@ -275,7 +327,8 @@ class Recorder(Buffer):
 
         Args:
             frame: columns variable, importance, and where they apply std and coefficient.
-            kind: how they were computed: `impurity`, `permutation`, `coefficient`, ..
+            kind: how they were computed: `impurity`, `permutation`, `coefficient`, ..; its
+                `attrs`, such as scorer, repeats and seed, are kept as metadata of the kind.
         """
         kind = values.name(kind, "the kind of importance", 64)
         rows = [
@@ -290,6 +343,9 @@ class Recorder(Buffer):
             for row in _records(frame, "variable", "importance")
         ]
         self._add("variable_importance", rows, ("kind", "variable"))
+        how = {str(name): value for name, value in frame.attrs.items() if name != "kind"}
+        if how:
+            self.log_metadata({kind: how}, group="importance")
 
     def log_backtest(self, frame: pd.DataFrame) -> None:
         """Store a back-test of a time series.

@@ -151,6 +151,8 @@ class Settings(BaseSettings):
     """Who is told what: `[notify.ops] url = "mailto://.."`."""
     exports: dict[str, Export] = {}
     """Tables that scores are published to: `[exports.crm] table = "churn_scores"`."""
+    metrics: tuple[str, ...] = ()
+    """Modules that define a team's own metrics: dotted names, or paths of .py files."""
 
     @model_validator(mode="after")
     def _beats_in_time(self) -> Settings:
@@ -286,8 +288,17 @@ def load_settings(**arguments: Any) -> Settings:
             "sources": _resolved(settings.sources),
             "notify": _resolved(settings.notify),
             "exports": _resolved(settings.exports),
+            "metrics": tuple(map(_absolute, settings.metrics)),
         }
     )
+
+
+def _absolute(module: str) -> str:
+    """Return a path from the folder of mfprefect.toml, so that a worker elsewhere finds it too."""
+    if not module.endswith(".py"):
+        return module
+    config = find_config()
+    return str((config.parent if config else Path.cwd()) / module)
 
 
 def _resolved(named: Mapping[str, T]) -> dict[str, T]:

@@ -117,7 +117,18 @@ def open_(
 @click.option("--metadata", type=Assignment(), multiple=True, help="A key and its value.")
 @click.option("--group", default="run", show_default=True, help="The group of the metadata.")
 @click.option("--test-results", type=FILE, help="What happened and what the model said.")
-@click.option("--actual", metavar="COLUMN", help="Of --test-results: what happened, 0 or 1.")
+@click.option("--actual", metavar="COLUMN", help="Of --test-results: what happened.")
+@click.option(
+    "--model-type",
+    type=click.Choice(["binary", "multiclass", "regression", "time_series"]),
+    help="Of --test-results; by default binary, or multiclass with --class.",
+)
+@click.option(
+    "--class", "classes", metavar="COLUMN", multiple=True, help="Of --test-results: its scores."
+)
+@click.option(
+    "--segment-by", metavar="COLUMN", multiple=True, help="Of --test-results: levels are segments."
+)
 @click.option("--importance", type=FILE, help="Columns variable, importance, std, coefficient.")
 @click.option("--kind", help="Of --importance: impurity, permutation, coefficient, ..")
 @click.option("--backtest", type=FILE, help="Columns period, predicted, actual and perhaps series.")
@@ -154,14 +165,13 @@ def log(out: Output, url: str | None, session_id: str, **given: Any) -> None:
     out.document({"session_id": session_id, "logged": done})
 
 
-_NEEDED = {
-    "test_results": ("actual", "score"),
-    "importance": ("kind",),
-    "scores": ("entity_id", "score"),
-}
+_NEEDED = {"test_results": ("actual",), "importance": ("kind",), "scores": ("entity_id", "score")}
 _NEEDS = {
     "segment": ("metrics", "test_results"),
     "actual": ("test_results",),
+    "model_type": ("test_results",),
+    "classes": ("test_results",),
+    "segment_by": ("test_results",),
     "kind": ("importance",),
     "entity_id": ("scores",),
     "score": ("scores", "test_results"),
@@ -172,7 +182,7 @@ _WHAT = ("metrics", "metadata", *_NEEDED, "backtest", "input_summary", "model")
 
 
 def _option(name: str) -> str:
-    return "--" + {"metrics": "metric"}.get(name, name).replace("_", "-")
+    return "--" + {"metrics": "metric", "classes": "class"}.get(name, name).replace("_", "-")
 
 
 def _check_options(given: dict[str, Any]) -> None:
@@ -182,8 +192,10 @@ def _check_options(given: dict[str, Any]) -> None:
         missing = [_option(other) for other in needed if given[name] and not given[other]]
         if missing:
             raise click.UsageError(f"{_option(name)} needs {missing[0]} as well.")
+    if given["test_results"] and not (given["score"] or given["classes"]):
+        raise click.UsageError("--test-results needs --score as well.")
     for name, owners in _NEEDS.items():
-        if given[name] is not None and not any(given[owner] for owner in owners):
+        if given[name] not in (None, ()) and not any(given[owner] for owner in owners):
             choices = " or ".join(map(_option, owners))
             raise click.UsageError(f"{_option(name)} belongs to {choices}.")
 
@@ -200,16 +212,11 @@ def _log_figures(attached: Session, given: dict[str, Any]) -> dict[str, int]:
 
 
 def _log_files(attached: Session, given: dict[str, Any]) -> dict[str, int]:
-    from mfprefect.cli.files import column, read_frame
+    from mfprefect.cli.files import read_frame
 
     done = {}
     if given["test_results"]:
-        frame = read_frame(given["test_results"])
-        actual = column(frame, given["actual"], "--actual")
-        attached.log_test_results(
-            actual, column(frame, given["score"], "--score"), given["segment"]
-        )
-        done["test rows"] = len(frame)
+        done["test rows"] = _log_test_results(attached, given)
     if given["importance"]:
         frame = read_frame(given["importance"], text=["variable"])
         attached.log_variable_importance(frame, given["kind"])
@@ -223,6 +230,28 @@ def _log_files(attached: Session, given: dict[str, Any]) -> dict[str, int]:
             attached.log_input_summary(read_frame(given["input_summary"]))
         )
     return done
+
+
+def _log_test_results(attached: Session, given: dict[str, Any]) -> int:
+    from mfprefect.cli.files import column, read_frame
+
+    frame = read_frame(given["test_results"])
+    score: Any
+    if given["classes"]:
+        for name in given["classes"]:
+            column(frame, name, "--class")
+        score = frame[list(given["classes"])]
+    else:
+        score = column(frame, given["score"], "--score")
+    parts = {name: column(frame, name, "--segment-by") for name in given["segment_by"]}
+    attached.log_test_results(
+        column(frame, given["actual"], "--actual"),
+        score,
+        given["segment"],
+        model_type=given["model_type"] or ("multiclass" if given["classes"] else None),
+        segments=parts or None,
+    )
+    return len(frame)
 
 
 def _log_scores(attached: Session, given: dict[str, Any]) -> int:

@@ -90,7 +90,8 @@ class _Monitor:
     def take(self, scoring: Scoring) -> None:
         """Store one session's performance and drift under its segment."""
         known = self.run(read_known, self.model, scoring.as_of)
-        compared = self.run(read_scores, self.store, scoring.session_id, known)
+        predicted_by = "score_class" if self.model.model_type == "multiclass" else "score"
+        compared = self.run(read_scores, self.store, scoring.session_id, known, predicted_by)
         self._performance(scoring, known, compared)
         self._drift(scoring, compared.tally)
         self.previous = scoring, compared.tally
@@ -197,6 +198,8 @@ def read_known(model: Model, as_of: dt.date) -> Outcomes | None:
 
 
 @task(name="read scores", cache_policy=NO_CACHE, persist_result=False)
-def read_scores(store: Store, session_id: str, known: Outcomes | None) -> Compared:
+def read_scores(
+    store: Store, session_id: str, known: Outcomes | None, predicted_by: str = "score"
+) -> Compared:
     """Return a session's scores, batch by batch, held against outcomes."""
-    return outcomes.compare(store.iter_scores(session_id), known)
+    return outcomes.compare(store.iter_scores(session_id), known, predicted_by)

@@ -119,28 +119,34 @@ def _check_periods(rows: pd.DataFrame) -> None:
         )
 
 
-def _actual(column: pd.Series[Any], model_type: str) -> NDArray[np.float64]:
+def _actual(column: pd.Series[Any], model_type: str) -> NDArray[Any]:
     from mfprefect.quality._arrays import labels
     from mfprefect.quality.regression import finite
 
     values = column.to_numpy()
+    if model_type == "multiclass":
+        return np.array([str(value) for value in values.tolist()], dtype=object)
     if model_type == "binary":
         return labels(values).astype(np.float64)
     return finite(values, "actual")
 
 
-def compare(batches: Iterable[pa.RecordBatch], outcomes: Outcomes | None) -> Compared:
+def compare(
+    batches: Iterable[pa.RecordBatch], outcomes: Outcomes | None, predicted_by: str = "score"
+) -> Compared:
     """Return the scores whose outcome is known, and the distribution of all of them.
 
     Args:
         batches: from `Store.iter_scores`.
         outcomes: None: the distribution alone.
+        predicted_by: `score_class` where the outcome is a class.
     """
     import pandas as pd
 
     index = pd.Index([] if outcomes is None else outcomes.entity_id, dtype=object)
     compared = Compared(pd.DataFrame({"actual": [], "predicted": []}))
-    places, predicted = [np.empty(0, np.int64)], [np.empty(0)]
+    places: list[NDArray[Any]] = [np.empty(0, np.int64)]
+    predicted: list[NDArray[Any]] = [np.empty(0, object if predicted_by != "score" else float)]
     for batch in batches:
         score = batch.column("score").to_numpy()
         compared.scored += len(score)
@@ -148,7 +154,8 @@ def compare(batches: Iterable[pa.RecordBatch], outcomes: Outcomes | None) -> Com
         if len(index):
             place = index.get_indexer(pd.Index(batch.column("entity_id").to_pylist(), dtype=object))
             places.append(place[place >= 0])
-            predicted.append(score[place >= 0])
+            said = batch.column(predicted_by).to_numpy(zero_copy_only=False)
+            predicted.append(said[place >= 0])
     if outcomes is not None:
         rows = outcomes.rows.iloc[np.concatenate(places)].reset_index(drop=True)
         compared.rows = rows.assign(predicted=np.concatenate(predicted))

@@ -25,6 +25,7 @@ from mfprefect.lifecycle.monitoring import log_inputs
 from mfprefect.lifecycle.pages import Progress
 from mfprefect.lifecycle.runs import as_of_date
 from mfprefect.quality.checks import without_column
+from mfprefect.quality.multiclass import top_class
 from mfprefect.reading import Read, Reader
 from mfprefect.recorder import Recorder
 from mfprefect.store import Store
@@ -210,7 +211,11 @@ def score_part(scoring: Scoring, part: int) -> int:
         if part == 1:
             scoring.log_inputs(recorder, features)
         score = model.predict(scoring.estimator, features)
-        classes = model.score_class(score)
+        classes: Any = None
+        if model.model_type == "multiclass":
+            score, classes = top_class(score, getattr(scoring.estimator, "classes_", None))
+        else:
+            classes = model.score_class(score)
         scored = pd.DataFrame({"entity_id": frame[model.entity_id].to_numpy(), "score": score})
         if classes is not None:
             scored["score_class"] = classes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import InvalidValue
@@ -10,7 +11,7 @@ from mfprefect.errors import InvalidValue
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["is_test", "split"]
+__all__ = ["is_test", "split", "split_by_time"]
 
 
 def is_test(entity_id: Any, share: float) -> bool:
@@ -32,6 +33,29 @@ def split(frame: pd.DataFrame, entity_id: str, share: float) -> tuple[pd.DataFra
     import pandas as pd
 
     held_out = pd.Series([is_test(value, share) for value in frame[entity_id]], frame.index, bool)
+    return _both(frame, held_out, share)
+
+
+def split_by_time(
+    frame: pd.DataFrame, period: str, share: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of the first periods and those of the last ⌈share · periods⌉, in order.
+
+    Raises:
+        InvalidValue: one of the two is empty, or a row has no period.
+    """
+    frame = frame.sort_values(period, kind="stable")
+    if n := int(frame[period].isna().sum()):
+        raise InvalidValue(f"{n} rows have no {period!r}; a time series needs to know their time.")
+    periods = frame[period].unique()
+    first = periods[-math.ceil(len(periods) * share) :][:1]
+    held_out = frame[period] >= first[0] if len(first) else frame[period].isna()
+    return _both(frame, held_out, share)
+
+
+def _both(
+    frame: pd.DataFrame, held_out: pd.Series[bool], share: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     learn, test = frame[~held_out], frame[held_out]
     if learn.empty or test.empty:
         raise InvalidValue(

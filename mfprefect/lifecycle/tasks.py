@@ -14,7 +14,7 @@ from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 
 from mfprefect.errors import CommandFailed, DatabaseError, InvalidValue
-from mfprefect.lifecycle.split import split
+from mfprefect.lifecycle.split import split, split_by_time
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +36,7 @@ __all__ = [
     "save",
     "split_rows",
     "test",
+    "test_options",
 ]
 
 P = ParamSpec("P")
@@ -127,7 +128,12 @@ def require_columns(frame: pd.DataFrame, names: list[str], what: str) -> None:
 
 
 def split_rows(model: Model, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows to learn from and those to test on; an entity stands in one of them."""
+    """Return the rows to learn from and those to test on; an entity stands in one of them.
+
+    Of a time series with a `period`, the last periods are those to test on.
+    """
+    if model.model_type == "time_series" and model.period is not None:
+        return split_by_time(frame, model.period, model.test_share)
     return split(frame, model.entity_id, model.test_share)
 
 
@@ -139,17 +145,59 @@ def fit(model: Model, features: pd.DataFrame, target: pd.Series[Any]) -> Any:
 
 @task(name="test", cache_policy=NO_CACHE, persist_result=False)
 def test(
-    model: Model, session: Session, estimator: Any, features: pd.DataFrame, actual: pd.Series[Any]
+    model: Model,
+    session: Session,
+    estimator: Any,
+    features: pd.DataFrame,
+    actual: pd.Series[Any],
+    learned: pd.DataFrame | None = None,
 ) -> dict[str, float]:
-    """Store metrics, curve and importances on the rows that were held out; return the metrics."""
+    """Store metrics, curve and importances on the rows that were held out; return the metrics.
+
+    Args:
+        model: the model.
+        session: where to.
+        estimator: the fitted one.
+        features: the held-out rows; the model's `segments` are columns of them.
+        actual: their target.
+        learned: the rows that it was fitted on, of a time series: its history.
+    """
     predicted = model.predict(estimator, features)
-    if model.model_type == "binary":
-        metrics = session.log_test_results(actual, predicted)
-    else:
-        metrics = session.log_performance(actual, predicted, model_type=model.model_type)
+    metrics = session.log_test_results(
+        actual, predicted, **test_options(model, estimator, features, predicted, learned)
+    )
+    if model.model_type == "time_series" and model.period is not None:
+        rows = features[[model.period]].rename(columns={model.period: "period"})
+        rows = rows.assign(predicted=predicted, actual=actual)
+        if model.series is not None:
+            rows["series"] = features[model.series]
+        session.log_backtest(rows)
     for kind, frame in model.importance(estimator, features, actual).items():
         session.log_variable_importance(frame, kind)
     return metrics
+
+
+def test_options(
+    model: Model,
+    estimator: Any,
+    features: pd.DataFrame,
+    predicted: Any,
+    learned: pd.DataFrame | None,
+) -> dict[str, Any]:
+    """Return what `log_test_results` is told of a model beside actual and predicted values."""
+    options: dict[str, Any] = {"model_type": model.model_type}
+    if model.model_type == "multiclass" and not hasattr(predicted, "columns"):
+        options["classes"] = getattr(estimator, "classes_", None)
+    if model.segments:
+        require_columns(features, list(model.segments), "training_data")
+        options["segments"] = features[list(model.segments)]
+    if model.model_type == "time_series" and model.period is not None and learned is not None:
+        options |= {"season": model.season, "history": learned[model.target].to_numpy()}
+        if model.series is not None:
+            options["series"] = features[model.series].to_numpy()
+            by_series = learned.groupby(model.series, observed=True)[model.target]
+            options["history"] = {name: rows.to_numpy() for name, rows in by_series}
+    return options
 
 
 @task(name="save model", cache_policy=NO_CACHE, persist_result=False)

@@ -38,7 +38,7 @@ def train_model(store: Store, kind: type[Model], session: Session) -> None:
     session.log_input_summary(frame[features], masked=kind.masked)
     learn, test = tasks.split_rows(model, frame)
     estimator = run(tasks.fit, model, learn[features], learn[kind.target])
-    run(tasks.test, model, session, estimator, test[features], test[kind.target])
+    run(tasks.test, model, session, estimator, test[features], test[kind.target], learn)
     session.log_metadata({FEATURES[1]: features, "target": kind.target}, group=FEATURES[0])
     session.log_metadata(
         {"rows": len(learn), "test_rows": len(test), "test_share": kind.test_share}, group="split"

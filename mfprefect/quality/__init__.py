@@ -20,45 +20,41 @@ if TYPE_CHECKING:
         roc,
         test_curve,
     )
+    from mfprefect.quality.custom import CUSTOM, metric
+    from mfprefect.quality.definitions import MODEL_TYPES, Metric, definition_version
     from mfprefect.quality.drift import categorical_psi, ks_drift, psi, psi_of_counts, score_drift
+    from mfprefect.quality.evaluation import Evaluation, evaluate
     from mfprefect.quality.features import feature_drift
     from mfprefect.quality.gates import Gate, failed_gates, judge
     from mfprefect.quality.importance import coefficients, impurity, permutation
-    from mfprefect.quality.metrics import (
-        METRICS,
-        Metric,
-        binary_metrics,
-        definition_version,
-        outcome_metrics,
-    )
+    from mfprefect.quality.metrics import METRICS, binary_metrics, outcome_metrics
+    from mfprefect.quality.multiclass import class_metrics, class_scores, multiclass_metrics
     from mfprefect.quality.paired import (
         Difference,
         auc_difference,
         bootstrap_difference,
         metric_difference,
     )
-    from mfprefect.quality.performance import MODEL_TYPES, performance_drift, performance_metrics
-    from mfprefect.quality.regression import (
-        REGRESSION_METRICS,
-        RegressionMetric,
-        regression_metrics,
-    )
+    from mfprefect.quality.performance import performance_drift, performance_metrics
+    from mfprefect.quality.regression import REGRESSION_METRICS, regression_metrics
     from mfprefect.quality.sampling import ks_sampling_threshold, sampling_threshold
+    from mfprefect.quality.series import forecast, series_metrics
     from mfprefect.quality.summary import input_summary
     from mfprefect.quality.tally import Tally
     from mfprefect.quality.verdicts import Champion, Evidence, Verdict
 
 __all__ = [
+    "CUSTOM",
     "METRICS",
     "MODEL_TYPES",
     "REGRESSION_METRICS",
     "Champion",
     "Difference",
+    "Evaluation",
     "Evidence",
     "Gate",
     "Metric",
     "Ranking",
-    "RegressionMetric",
     "Tally",
     "Verdict",
     "accuracy",
@@ -66,19 +62,25 @@ __all__ = [
     "binary_metrics",
     "bootstrap_difference",
     "categorical_psi",
+    "class_metrics",
+    "class_scores",
     "coefficients",
     "confusion_matrix",
     "definition_version",
+    "evaluate",
     "failed_gates",
     "failures",
     "feature_drift",
+    "forecast",
     "impurity",
     "input_summary",
     "judge",
     "ks_drift",
     "ks_sampling_threshold",
     "lift",
+    "metric",
     "metric_difference",
+    "multiclass_metrics",
     "outcome_metrics",
     "performance_drift",
     "performance_metrics",
@@ -91,21 +93,27 @@ __all__ = [
     "run_checks",
     "sampling_threshold",
     "score_drift",
+    "series_metrics",
     "test_curve",
 ]
 
 _MODULES = {
     "checks": ("failures", "run_checks"),
     "curve": ("Ranking", "accuracy", "confusion_matrix", "lift", "rank", "roc", "test_curve"),
+    "custom": ("CUSTOM", "metric"),
+    "definitions": ("MODEL_TYPES", "Metric", "definition_version"),
     "drift": ("categorical_psi", "ks_drift", "psi", "psi_of_counts", "score_drift"),
+    "evaluation": ("Evaluation", "evaluate"),
     "features": ("feature_drift",),
     "gates": ("Gate", "failed_gates", "judge"),
     "importance": ("coefficients", "impurity", "permutation"),
-    "metrics": ("METRICS", "Metric", "binary_metrics", "definition_version", "outcome_metrics"),
+    "metrics": ("METRICS", "binary_metrics", "outcome_metrics"),
+    "multiclass": ("class_metrics", "class_scores", "multiclass_metrics"),
     "paired": ("Difference", "auc_difference", "bootstrap_difference", "metric_difference"),
-    "performance": ("MODEL_TYPES", "performance_drift", "performance_metrics"),
-    "regression": ("REGRESSION_METRICS", "RegressionMetric", "regression_metrics"),
+    "performance": ("performance_drift", "performance_metrics"),
+    "regression": ("REGRESSION_METRICS", "regression_metrics"),
     "sampling": ("ks_sampling_threshold", "sampling_threshold"),
+    "series": ("forecast", "series_metrics"),
     "summary": ("input_summary",),
     "tally": ("Tally",),
     "verdicts": ("Champion", "Evidence", "Verdict"),

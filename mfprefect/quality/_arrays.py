@@ -39,7 +39,7 @@ def labels(actual: ArrayLike) -> NDArray[np.bool_]:
 
 
 def scores(score: ArrayLike) -> NDArray[np.float64]:
-    """Return the scores as doubles, shape (n,).
+    """Return the scores as doubles, shape (n,); the array that was given, where it can be.
 
     Raises:
         InvalidValue: not one-dimensional.
@@ -47,7 +47,7 @@ def scores(score: ArrayLike) -> NDArray[np.float64]:
     """
     values = _column(score, "score")
     if values.dtype.kind in "biuf":
-        doubles = values.astype(np.float64)
+        doubles = values.astype(np.float64, copy=False)
     else:
         doubles = np.array([_as_double(x) for x in values], dtype=np.float64)
     wrong = ~np.isfinite(doubles)
@@ -58,7 +58,7 @@ def scores(score: ArrayLike) -> NDArray[np.float64]:
             examples=values[wrong][:_SHOWN].tolist(),
         )
     # -0.0 and 0.0 are one score; without this, row order would decide which one is kept.
-    return doubles + 0.0
+    return doubles + 0.0 if (np.signbit(doubles) & (doubles == 0)).any() else doubles
 
 
 def _column(values: ArrayLike, name: str) -> NDArray[Any]:
@@ -98,3 +98,10 @@ def _count(wrong: NDArray[np.bool_]) -> str:
 def _examples(values: NDArray[Any], wrong: NDArray[np.bool_]) -> str:
     where: Sequence[int] = np.flatnonzero(wrong)[:_SHOWN].tolist()
     return ", ".join(f"{values[i : i + 1].tolist()[0]!r} at position {i}" for i in where)
+
+
+def _is_null(value: Any) -> bool:
+    # pandas.NA by its name: comparing it is neither true nor false.
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and bool(np.isnan(value))

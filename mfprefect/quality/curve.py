@@ -25,6 +25,8 @@ __all__ = [
     "MAX_POINTS",
     "Ranking",
     "accuracy",
+    "both_classes",
+    "collapse",
     "confusion_matrix",
     "lift",
     "rank",
@@ -72,31 +74,41 @@ def rank(actual: ArrayLike, score: ArrayLike) -> Ranking:
             (no curve and no AUC exist then).
         InvalidScores: a score that is NULL, NaN, infinite or no number.
     """
+    return both_classes(collapse(actual, score))
+
+
+def both_classes(ranking: Ranking) -> Ranking:
+    """Return a ranking as it is; refuse one with rows of one class only."""
+    if ranking.n_positive in (0, ranking.n):
+        present, missing = ("1", "0 (negative)") if ranking.n_positive else ("0", "1 (positive)")
+        raise InvalidValue(
+            f"all {ranking.n} actuals are {present}: class {missing} is missing; "
+            "a curve and its metrics need rows of both classes"
+        )
+    return ranking
+
+
+def collapse(actual: ArrayLike, score: ArrayLike) -> Ranking:
+    """Return the distinct scores, as `rank` does, also of rows of one class only."""
     positive, value = labels(actual), scores(score)
     if len(positive) != len(value):
         raise InvalidValue(
             f"{len(positive)} actuals but {len(value)} scores; pass one of each for every row"
         )
-    if len(value) == 0:
+    n = len(value)
+    if n == 0:
         raise InvalidValue("no rows to rank; pass at least one positive and one negative row")
-    n_positive = int(positive.sum())
-    if n_positive in (0, len(value)):
-        present, missing = ("0", "1 (positive)") if n_positive == 0 else ("1", "0 (negative)")
-        raise InvalidValue(
-            f"all {len(value)} actuals are {present}: class {missing} is missing; "
-            "a curve and its metrics need rows of both classes"
-        )
-    distinct, group = np.unique(value, return_inverse=True)
-    group = group.reshape(-1)
-    rows = np.bincount(group, minlength=len(distinct))[::-1]
-    hits = np.bincount(group[positive], minlength=len(distinct))[::-1]
-    return Ranking(
-        score=distinct[::-1].copy(),
-        population=np.cumsum(rows, dtype=np.int64),
-        target_population=np.cumsum(hits, dtype=np.int64),
-        n=len(value),
-        n_positive=n_positive,
-    )
+    # Millions of rows: arrays of their length are let go as soon as they have served.
+    order = np.argsort(value)
+    value, positive = value[order], positive[order]
+    del order
+    first = np.flatnonzero(np.r_[True, value[1:] != value[:-1]])
+    distinct, above = value[first[::-1]], np.cumsum(positive, dtype=np.int64)
+    del value
+    n_positive = int(above[-1])
+    np.subtract(n_positive, above, out=above)
+    above += positive  # positives in this place and above it
+    return Ranking(distinct, n - first[::-1], above[first[::-1]], n, n_positive)
 
 
 def test_curve(ranking: Ranking, points: int = MAX_POINTS) -> dict[str, list[Any]]:
@@ -145,7 +157,9 @@ def _evenly(ranking: Ranking, points: int) -> NDArray[np.intp]:
         return np.arange(len(ranking.score))
     tp = ranking.target_population
     # TPR + FPR in whole numbers: times positives times negatives.
-    way = tp * ranking.n_negative + (ranking.population - tp) * ranking.n_positive
+    way = ranking.population - tp
+    way *= ranking.n_positive
+    way += tp * ranking.n_negative
     short, long = 0, int(way[-1] - way[0])
     found = _walk(way, long, points)
     while long - short > max(1, long // 256):

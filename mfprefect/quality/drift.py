@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfprefect.errors import InvalidValue
+from mfprefect.quality._arrays import _is_null
 from mfprefect.quality.sampling import ks_sampling_threshold, sampling_threshold
 from mfprefect.quality.tally import Tally
 
@@ -89,12 +90,6 @@ def categorical_psi(reference: Iterable[Any], current: Iterable[Any]) -> float:
 
 def _levels(values: Iterable[Any]) -> Counter[str | None]:
     return Counter(None if _is_null(value) else str(value) for value in values)
-
-
-def _is_null(value: Any) -> bool:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, float | np.floating) and math.isnan(value)
 
 
 def psi_of_counts(expected: ArrayLike, actual: ArrayLike) -> float:

@@ -3,12 +3,13 @@
 The kinds differ in what they measure and must not be compared; store the kind next to the figures.
 Every function returns `variable`, `importance`, `std` and `coefficient`, most important first;
 what a kind does not have is None. `frame.attrs` holds the kind, and for a permutation the scorer,
-the number of repeats and the seed.
+the number of repeats, the seed and the number of rows; `log_variable_importance` records them.
 """
 
 from __future__ import annotations
 
-import contextlib
+import logging
+import math
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -17,36 +18,75 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfprefect.errors import ConfigurationError, InvalidValue
+from mfprefect.quality.curve import rank
+from mfprefect.quality.metrics import METRICS
+from mfprefect.quality.multiclass import MULTICLASS_METRICS, class_scores
+from mfprefect.quality.regression import REGRESSION_METRICS, finite
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["available", "coefficients", "impurity", "permutation"]
 
+log = logging.getLogger(__name__)
 
-def coefficients(estimator: Any, names: Sequence[str]) -> pd.DataFrame:
-    """Return the coefficients of a fitted linear binary model; the importance is their size.
 
-    The size means something only where the variables are on one scale.
+def coefficients(
+    estimator: Any, names: Sequence[str], features: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Return the coefficients of a fitted linear model; the importance is their size.
+
+    The size means something only where the variables are on one scale. With `features`, the kind
+    is `standardised_coefficient`: the importance is the size times the standard deviation of what
+    reaches the last step, hence the change that one deviation of the variable makes (Gelman 2008
+    compares scales). A model of several classes has a coefficient for each: the importance is then
+    the mean of their sizes, and `coefficient` is None.
 
     Args:
-        estimator: has `coef_` of shape (p,) or (1, p), or is a Pipeline whose last step has.
-        names: the input variables; a Pipeline's earlier steps rename them to what they make.
+        estimator: has `coef_` of shape (p,) or (k, p), or is a Pipeline whose last step has.
+        names: the input variables; a Pipeline's earlier steps rename them to what they make. A
+            step that does not tell is taken to keep them, if their number is right.
+        features: rows, shape (n, p), n > 1, that the deviations are taken of.
 
     Raises:
-        InvalidValue: no `coef_`, more than one row of it, or other than one name a coefficient.
+        InvalidValue: no `coef_`, or other than one name a coefficient.
     """
     final, names = _final(estimator, names, "coef_")
     raw = final.coef_
     values = np.asarray(raw.toarray() if hasattr(raw, "toarray") else raw, dtype=np.float64)
-    if values.ndim == 2 and values.shape[0] == 1:
-        values = values[0]
-    if values.ndim != 1:
+    values = values.reshape(-1, values.shape[-1])
+    size = np.mean(np.abs(values), axis=0)
+    own = values[0] if len(values) == 1 else None
+    if features is None:
+        return _frame("coefficient", names, size, coefficient=own)
+    scale = _deviations(_reaching(estimator, features))
+    return _frame("standardised_coefficient", names, size * scale, coefficient=own)
+
+
+def _reaching(estimator: Any, features: Any) -> Any:
+    """Return the features as the last step gets them."""
+    while hasattr(estimator, "best_estimator_") or hasattr(estimator, "steps"):
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+            continue
+        if len(estimator.steps) > 1:
+            features = estimator[:-1].transform(features)
+        estimator = estimator.steps[-1][1]
+    return features
+
+
+def _deviations(features: Any) -> NDArray[np.float64]:
+    """Return the standard deviation of each column, n - 1 in the denominator."""
+    n = features.shape[0]
+    if n < 2:
         raise InvalidValue(
-            f"coef_ of {type(final).__name__} has shape {values.shape}; coefficients takes one "
-            "row of them, as binary models have. Use permutation(..)"
+            f"{n} rows have no standard deviation; pass two rows of features or more"
         )
-    return _frame("coefficient", names, np.abs(values), coefficient=values)
+    if not hasattr(features, "tocsc"):
+        return np.asarray(np.std(np.asarray(features, dtype=np.float64), axis=0, ddof=1))
+    mean = np.asarray(features.mean(axis=0)).ravel()
+    square = np.asarray(features.multiply(features).mean(axis=0)).ravel()
+    return np.asarray(np.sqrt(np.maximum(square - mean**2, 0) * n / (n - 1)))
 
 
 def impurity(estimator: Any, names: Sequence[str]) -> pd.DataFrame:
@@ -58,7 +98,8 @@ def impurity(estimator: Any, names: Sequence[str]) -> pd.DataFrame:
 
     Args:
         estimator: has `feature_importances_`, or is a Pipeline whose last step has.
-        names: the input variables; a Pipeline's earlier steps rename them to what they make.
+        names: the input variables; a Pipeline's earlier steps rename them to what they make. A
+            step that does not tell is taken to keep them, if their number is right.
 
     Raises:
         InvalidValue: no `feature_importances_`, or other than one name a figure.
@@ -96,7 +137,8 @@ def permutation(
 
     Raises:
         ConfigurationError: scikit-learn is not installed, or knows no such scorer.
-        InvalidValue: no rows, another number of targets than rows, or no repeats.
+        InvalidValue: no rows, another number of targets than rows, no repeats, or a scorer that
+            gave no finite number, as of the AUC of rows of one class only.
     """
     inspection, metrics = _sklearn()
     rows = len(np.asarray(target))
@@ -114,9 +156,13 @@ def permutation(
         estimator, features, target, scoring=scorer, n_repeats=repeats, random_state=seed
     )
     names = [str(name) for name in features.columns]
-    frame = _frame("permutation", names, found.importances_mean, std=found.importances_std)
     label = scorer if isinstance(scorer, str) else getattr(scorer, "__name__", repr(scorer))
-    frame.attrs.update(scorer=label, repeats=repeats, seed=seed)
+    if not np.isfinite(found.importances).all():
+        raise InvalidValue(
+            f"the scorer {label!r} gave no finite number for {rows} rows; pass rows of every class"
+        )
+    frame = _frame("permutation", names, found.importances_mean, std=found.importances_std)
+    frame.attrs.update(scorer=label, repeats=repeats, seed=seed, rows=rows)
     return frame
 
 
@@ -197,17 +243,80 @@ def _frame(
     return frame
 
 
-def available(estimator: Any, features: pd.DataFrame, target: ArrayLike) -> dict[str, pd.DataFrame]:
-    """Return the kinds of importance that an estimator has: coefficients, impurity, permutation.
+class _Published:
+    """What a model predicts, for scikit-learn, which asks for a method `fit`."""
 
-    Permutation importance is of the AUC, and needs an estimator with `predict_proba`.
+    def __init__(self, estimator: Any, predict: Callable[[Any, Any], Any]) -> None:
+        self.predict = lambda features: predict(estimator, features)
+        self.classes = getattr(estimator, "classes_", None)
+
+    def fit(self) -> None:
+        raise AssertionError("it is fitted")
+
+
+def _roc_auc(model: Any, features: Any, target: Any) -> float:
+    value = METRICS["auc"].compute(rank(target, model.predict(features)))
+    return math.nan if value is None else value
+
+
+def _accuracy(model: Any, features: Any, target: Any) -> float:
+    score = model.predict(features)
+    classes = None if hasattr(score, "columns") else model.classes
+    value = MULTICLASS_METRICS["accuracy"].compute(class_scores(target, score, classes))
+    return math.nan if value is None else value
+
+
+def _rmse(model: Any, features: Any, target: Any) -> float:
+    predicted = finite(model.predict(features), "predicted")
+    value = REGRESSION_METRICS["rmse"].compute(finite(target, "actual"), predicted)
+    return math.nan if value is None else -value
+
+
+_SCORERS = {
+    "binary": ("roc_auc", _roc_auc),
+    "multiclass": ("accuracy", _accuracy),
+    "regression": ("neg_root_mean_squared_error", _rmse),
+    "time_series": ("neg_root_mean_squared_error", _rmse),
+}
+"""By type of model: scikit-learn's name, and the same by the agreed-upon definitions."""
+
+
+def available(
+    estimator: Any,
+    features: pd.DataFrame,
+    target: ArrayLike,
+    model_type: str = "binary",
+    predict: Callable[[Any, Any], Any] | None = None,
+) -> dict[str, pd.DataFrame]:
+    """Return the kinds of importance that an estimator has, by kind.
+
+    `coefficient`, `standardised_coefficient` and `impurity` where it has them; `permutation` of
+    what the model publishes, by AUC, accuracy or RMSE. What cannot be had is logged.
+
+    Args:
+        estimator: fitted.
+        features: held-out rows.
+        target: what happened, one a row.
+        model_type: one of `MODEL_TYPES`.
+        predict: takes the estimator and features; returns what the model publishes. Without it,
+            no permutation.
     """
-    found: dict[str, pd.DataFrame] = {}
     names = [str(name) for name in features.columns]
-    for kind, compute in (("coefficient", coefficients), ("impurity", impurity)):
-        # An estimator without them, or one that no longer tells which variable is which.
-        with contextlib.suppress(InvalidValue):
-            found[kind] = compute(estimator, names)
-    if hasattr(estimator, "predict_proba"):
-        found["permutation"] = permutation(estimator, features, target)
+    ways: dict[str, Callable[[], pd.DataFrame]] = {
+        "coefficient": lambda: coefficients(estimator, names),
+        "standardised_coefficient": lambda: coefficients(estimator, names, features),
+        "impurity": lambda: impurity(estimator, names),
+    }
+    if predict is not None:
+        label, scorer = _SCORERS[model_type]
+        model = _Published(estimator, predict)
+        ways["permutation"] = lambda: permutation(model, features, target, scorer=scorer)
+    found: dict[str, pd.DataFrame] = {}
+    for kind, compute in ways.items():
+        try:
+            found[kind] = compute()
+        except InvalidValue as exc:
+            log.info("no importance of the kind %s: %s", kind, exc)
+    if "permutation" in found:
+        found["permutation"].attrs["scorer"] = label
     return found

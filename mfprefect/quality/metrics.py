@@ -1,50 +1,37 @@
 """The agreed-upon metrics of a binary model: one definition each, with a version and a source.
 
-Every figure is computed from one `Ranking`, that is from distinct scores and exact counts.
+Every figure is computed from one `Ranking`, that is from distinct scores and exact counts, block
+by block: millions of distinct scores take no memory beyond the ranking.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfprefect.quality._arrays import labels, scores
-from mfprefect.quality.curve import Ranking, rank
+from mfprefect.quality.curve import Ranking, collapse
+from mfprefect.quality.definitions import Definitions, Metric, definition_version
 
-__all__ = ["METRICS", "Metric", "binary_metrics", "definition_version", "outcome_metrics"]
+__all__ = [
+    "CALIBRATION",
+    "METRICS",
+    "Metric",
+    "binary_metrics",
+    "calibration_gap",
+    "definition_version",
+    "outcome_metrics",
+]
 
-_Compute = Callable[[Ranking], float]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """The definition of a metric."""
-
-    name: str
-    version: int
-    """Raised when the formula changes: figures of two versions are not to be compared."""
-    formula: str
-    source: str
-    compute: _Compute
-    probabilities_only: bool = False
-    """Whether it means something only when every score lies in [0, 1]."""
-    one_class: bool = False
-    """Whether it means something when all rows are positive, or all negative."""
-
-
-METRICS: dict[str, Metric] = {}
+METRICS = Definitions()
 """All definitions by name, in the order in which they are reported."""
-
-
-def definition_version(name: str) -> int | None:
-    """Return the version of a metric's definition, None for a metric that a team made itself."""
-    from mfprefect.quality.regression import REGRESSION_METRICS
-
-    metric = METRICS.get(name) or REGRESSION_METRICS.get(name)
-    return None if metric is None else metric.version
+BINS = 10
+CALIBRATION = {"scheme": "equal_width", "bins": BINS}
+"""The bins that `ece` is computed in, which a session records beside it."""
+_BLOCK = 1 << 16
 
 
 def binary_metrics(ranking: Ranking) -> dict[str, float]:
@@ -58,11 +45,12 @@ def binary_metrics(ranking: Ranking) -> dict[str, float]:
     """
     both = 0 < ranking.n_positive < ranking.n
     probabilities = ranking.score[-1] >= 0 and ranking.score[0] <= 1
-    return {
-        metric.name: float(metric.compute(ranking))
+    found = {
+        metric.name: metric.compute(ranking)
         for metric in METRICS.values()
         if (probabilities or not metric.probabilities_only) and (both or metric.one_class)
     }
+    return {name: float(value) for name, value in found.items() if value is not None}
 
 
 def outcome_metrics(actual: ArrayLike, score: ArrayLike) -> dict[str, float]:
@@ -70,73 +58,74 @@ def outcome_metrics(actual: ArrayLike, score: ArrayLike) -> dict[str, float]:
 
     Takes and refuses what `rank` does, but for one class only.
     """
-    positive, value = labels(actual), scores(score)
-    n_positive = int(positive.sum())
-    if n_positive not in (0, len(value)) or len(positive) != len(value) or not len(value):
-        return binary_metrics(rank(actual, score))
-    distinct, rows = np.unique(value, return_counts=True)
-    population = np.cumsum(rows[::-1], dtype=np.int64)
-    hits = population if n_positive else np.zeros_like(population)
-    return binary_metrics(Ranking(distinct[::-1], population, hits, len(value), n_positive))
+    return binary_metrics(collapse(actual, score))
 
 
-def _metric(
-    name: str,
-    *,
-    source: str,
-    version: int = 1,
-    probabilities_only: bool = False,
-    one_class: bool = False,
-) -> Callable[[_Compute], _Compute]:
-    """Register a function as a metric; its docstring is the formula."""
+class _Block(NamedTuple):
+    """Some distinct scores, highest first."""
 
-    def register(compute: _Compute) -> _Compute:
-        formula = " ".join((compute.__doc__ or "").split())
-        METRICS[name] = Metric(
-            name, version, formula, source, compute, probabilities_only, one_class
-        )
-        return compute
-
-    return register
+    score: NDArray[np.float64]
+    positives: NDArray[np.int64]
+    """Positive rows with exactly this score."""
+    negatives: NDArray[np.int64]
+    population: NDArray[np.int64]
+    """Rows with at least this score."""
+    tp: NDArray[np.int64]
 
 
-def _groups(ranking: Ranking) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return positives and negatives at each distinct score, highest first."""
-    positives = np.diff(ranking.target_population, prepend=0)
-    return positives, np.diff(ranking.population, prepend=0) - positives
+def _blocks(ranking: Ranking) -> Iterator[_Block]:
+    rows = hits = 0
+    for start in range(0, len(ranking.score), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        population, tp = ranking.population[part], ranking.target_population[part]
+        positives = np.diff(tp, prepend=hits)
+        negatives = np.diff(population, prepend=rows) - positives
+        yield _Block(ranking.score[part], positives, negatives, population, tp)
+        rows, hits = population[-1], tp[-1]
 
 
-@_metric("auc", source="Hanley and McNeil (1982), Radiology 143(1)")
+def _sum(ranking: Ranking, term: Callable[[_Block], NDArray[np.float64]]) -> float:
+    return math.fsum(float(np.sum(term(block))) for block in _blocks(ranking))
+
+
+@METRICS.define("auc", source="Hanley and McNeil (1982), Radiology 143(1)")
 def _auc(ranking: Ranking) -> float:
     """P(score of a positive > score of a negative) + ½ P(both are equal)."""
-    positives, negatives = _groups(ranking)
+    return _area(ranking)
+
+
+def _area(ranking: Ranking) -> float:
     # Counts of pairs stay whole numbers, hence exact.
-    twice = int(np.sum(negatives * (2 * ranking.target_population - positives)))
+    twice = sum(int(np.sum(b.negatives * (2 * b.tp - b.positives))) for b in _blocks(ranking))
     return twice / (2 * ranking.n_positive * ranking.n_negative)
 
 
-@_metric("gini", source="Somers' D of the score; Thomas, Edelman and Crook (2002)")
+@METRICS.define("gini", source="Somers' D of the score; Thomas, Edelman and Crook (2002)")
 def _gini(ranking: Ranking) -> float:
     """2 · AUC - 1."""
-    return 2 * _auc(ranking) - 1
+    return 2 * _area(ranking) - 1
 
 
-@_metric("ks", source="the two-sample Kolmogorov-Smirnov statistic of positives and negatives")
+@METRICS.define("ks", source="the two-sample Kolmogorov-Smirnov statistic of the two classes")
 def _ks(ranking: Ranking) -> float:
     """Max over thresholds of |TPR - FPR|."""
-    tp = ranking.target_population
-    gap = tp * ranking.n_negative - (ranking.population - tp) * ranking.n_positive
-    return int(np.abs(gap).max()) / (ranking.n_positive * ranking.n_negative)
+    n_positive, n_negative = ranking.n_positive, ranking.n_negative
+    gaps = (b.tp * n_negative - (b.population - b.tp) * n_positive for b in _blocks(ranking))
+    return max(int(np.abs(gap).max()) for gap in gaps) / (n_positive * n_negative)
 
 
 def _top(ranking: Ranking, percent: int) -> tuple[int, float]:
     """Return the ⌈q·n⌉ of the top q and the positives among them, ties shared pro rata."""
     rows = -(-percent * ranking.n // 100)
-    population = np.r_[0, ranking.population]
-    return rows, float(np.interp(rows, population, np.r_[0, ranking.target_population]))
+    last = int(np.searchsorted(ranking.population, rows))
+    above = (int(ranking.population[last - 1]), int(ranking.target_population[last - 1]))
+    population, positives = above if last else (0, 0)
+    tied = int(ranking.population[last]) - population
+    hits = int(ranking.target_population[last]) - positives
+    return rows, positives + (rows - population) * hits / tied
 
 
-def _register_top(percent: int) -> None:
+def _define_top(percent: int) -> None:
     def lift(ranking: Ranking) -> float:
         rows, positives = _top(ranking, percent)
         return positives * ranking.n / (rows * ranking.n_positive)
@@ -148,23 +137,21 @@ def _register_top(percent: int) -> None:
     lift.__doc__ = f"Positive rate among {top}, / base rate."
     capture.__doc__ = f"Positives in {top}, / all positives."
     source = "Ling and Li (1998), Data mining for direct marketing, KDD-98"
-    _metric(f"lift_{percent}", source=source)(lift)
-    _metric(f"capture_{percent}", source=source)(capture)
+    METRICS.define(f"lift_{percent}", source)(lift)
+    METRICS.define(f"capture_{percent}", source)(capture)
 
 
 for _percent in (1, 5, 10, 20):
-    _register_top(_percent)
+    _define_top(_percent)
 
 
-@_metric("average_precision", source="sklearn.metrics.average_precision_score")
+@METRICS.define("average_precision", source="sklearn.metrics.average_precision_score")
 def _average_precision(ranking: Ranking) -> float:
     """Σ over distinct scores, highest first, of (recall - recall before) · precision."""
-    positives, _ = _groups(ranking)
-    precision = ranking.target_population / ranking.population
-    return float(np.sum(positives * precision)) / ranking.n_positive
+    return _sum(ranking, lambda b: b.positives * (b.tp / b.population)) / ranking.n_positive
 
 
-@_metric(
+@METRICS.define(
     "brier",
     source="Brier (1950), Monthly Weather Review 78(1)",
     probabilities_only=True,
@@ -172,21 +159,27 @@ def _average_precision(ranking: Ranking) -> float:
 )
 def _brier(ranking: Ranking) -> float:
     """Mean of (p - y)²."""
-    positives, negatives = _groups(ranking)
-    squares = positives * (1 - ranking.score) ** 2 + negatives * ranking.score**2
-    return float(np.sum(squares)) / ranking.n
+    return (
+        _sum(ranking, lambda b: b.positives * (1 - b.score) ** 2 + b.negatives * b.score**2)
+        / ranking.n
+    )
 
 
-@_metric("log_loss", source="sklearn.metrics.log_loss", probabilities_only=True, one_class=True)
+@METRICS.define(
+    "log_loss", source="sklearn.metrics.log_loss", probabilities_only=True, one_class=True
+)
 def _log_loss(ranking: Ranking) -> float:
-    """-mean of y·ln p + (1 - y)·ln(1 - p), p clipped to [ε, 1 - ε], ε = 2⁻⁵² (that of a double)."""
-    positives, negatives = _groups(ranking)
+    """-mean of ln p of what happened, p clipped to [ε, 1 - ε], ε = 2⁻⁵² (that of a double)."""
     tiny = float(np.finfo(np.float64).eps)
-    p = np.clip(ranking.score, tiny, 1 - tiny)
-    return -float(np.sum(positives * np.log(p) + negatives * np.log(1 - p))) / ranking.n
+
+    def term(block: _Block) -> NDArray[np.float64]:
+        p = np.clip(block.score, tiny, 1 - tiny)
+        return np.asarray(block.positives * np.log(p) + block.negatives * np.log(1 - p))
+
+    return -_sum(ranking, term) / ranking.n
 
 
-@_metric(
+@METRICS.define(
     "ece",
     source="Naeini, Cooper and Hauskrecht (2015), AAAI; Guo et al. (2017), ICML",
     probabilities_only=True,
@@ -194,26 +187,34 @@ def _log_loss(ranking: Ranking) -> float:
 )
 def _ece(ranking: Ranking) -> float:
     """Σ (n_b / n) · |mean y - mean p| over 10 equal-width bins [0, 0.1), .., [0.9, 1]."""
-    positives, negatives = _groups(ranking)
-    inner = np.arange(1, 10) / 10
-    which = np.searchsorted(inner, ranking.score, side="right")
-    gap = np.bincount(which, weights=positives - (positives + negatives) * ranking.score)
-    return float(np.sum(np.abs(gap))) / ranking.n
+    gaps = [
+        calibration_gap(b.score, b.positives, b.positives + b.negatives) for b in _blocks(ranking)
+    ]
+    return math.fsum(abs(math.fsum(bin_)) for bin_ in zip(*gaps, strict=True)) / ranking.n
 
 
-@_metric("n", source="count", one_class=True)
+def calibration_gap(
+    p: NDArray[np.float64], hits: NDArray[np.int64], rows: NDArray[np.int64]
+) -> list[float]:
+    """Return Σ (hits - rows · p) in each of the bins of `CALIBRATION`."""
+    which = np.searchsorted(np.arange(1, BINS) / BINS, p, side="right")
+    found: list[float] = np.bincount(which, weights=hits - rows * p, minlength=BINS).tolist()
+    return found
+
+
+@METRICS.define("n", source="count", one_class=True)
 def _n(ranking: Ranking) -> float:
     """Rows tested."""
     return ranking.n
 
 
-@_metric("n_positive", source="count", one_class=True)
+@METRICS.define("n_positive", source="count", one_class=True)
 def _n_positive(ranking: Ranking) -> float:
     """Positive rows tested."""
     return ranking.n_positive
 
 
-@_metric("base_rate", source="count", one_class=True)
+@METRICS.define("base_rate", source="count", one_class=True)
 def _base_rate(ranking: Ranking) -> float:
     """Positive rows / rows."""
     return ranking.n_positive / ranking.n

@@ -253,6 +253,7 @@ def _ranked(metric: str, positive: NDArray[np.bool_], score: _Numbers) -> _Stati
         population = np.cumsum(rows[kept]).astype(np.int64)
         target = np.cumsum(hits[kept]).astype(np.int64)
         ranking = Ranking(-distinct[kept], population, target, int(population[-1]), int(target[-1]))
-        return float(compute(ranking))
+        value = compute(ranking)
+        return math.nan if value is None else value
 
     return statistic

@@ -1,4 +1,4 @@
-"""Performance on real outcomes: which metrics a type of model has, and when it has dropped."""
+"""Performance on real outcomes, and when it has dropped."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from mfprefect.errors import InvalidValue
+from mfprefect.quality.definitions import MODEL_TYPES
 from mfprefect.quality.drift import drift_row
-from mfprefect.quality.metrics import outcome_metrics
-from mfprefect.quality.regression import regression_metrics
+from mfprefect.quality.evaluation import evaluate_outcomes
 from mfprefect.quality.sampling import Z_ONE_SIDED, auc_error
 
 __all__ = ["DROPS", "MODEL_TYPES", "performance_drift", "performance_metrics"]
 
-MODEL_TYPES = ("binary", "regression", "time_series")
-"""What a model can be."""
-DROPS = {"binary": 0.05, "regression": 0.1, "time_series": 0.1}
-"""The drop that is an alarm: of AUC, or of RMSE as a share of its value at training."""
+DROPS = {"binary": 0.05, "multiclass": 0.05, "regression": 0.1, "time_series": 0.1}
+"""The drop that is an alarm: of AUC or accuracy, or of RMSE as a share of its value at training."""
+_FIGURES = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse", "time_series": "rmse"}
 
 
 def performance_metrics(
@@ -28,12 +26,9 @@ def performance_metrics(
     """Compute the metrics of a type of model that are defined for these rows.
 
     Raises:
-        InvalidValue: an unknown type, or what `outcome_metrics` and `regression_metrics` refuse.
+        InvalidValue: an unknown type, or what the metrics of that type refuse.
     """
-    if model_type not in MODEL_TYPES:
-        raise InvalidValue(f"the model type {model_type!r} is not one of {', '.join(MODEL_TYPES)}.")
-    compute = outcome_metrics if model_type == "binary" else regression_metrics
-    return compute(actual, predicted)
+    return evaluate_outcomes(actual, predicted, model_type)
 
 
 def performance_drift(
@@ -42,11 +37,12 @@ def performance_drift(
     model_type: str = "binary",
     threshold: float | None = None,
 ) -> dict[str, Any]:
-    """Return the drift row of a model's performance: `auc` or `rmse`, measure `drop`.
+    """Return the drift row of a model's performance: `auc`, `accuracy` or `rmse`, measure `drop`.
 
-    Binary: AUC at training less AUC now. Others: RMSE now / RMSE at training - 1. What sampling
-    explains once in 100 times is no drop: of AUC, 2.326 standard errors of the difference (Hanley
-    and McNeil 1982); of RMSE, 2.326·√(1/2n + 1/2m), for errors that are about normal.
+    Binary: AUC at training less AUC now; multiclass: the same of accuracy. Others: RMSE now / RMSE
+    at training - 1. What sampling explains once in 100 times is no drop: of AUC, 2.326 standard
+    errors of the difference (Hanley and McNeil 1982); of accuracy, those of two proportions; of
+    RMSE, 2.326·√(1/2n + 1/2m), for errors that are about normal.
 
     Args:
         trained: the metrics of the training session, by name.
@@ -55,12 +51,17 @@ def performance_drift(
         threshold: the drop that is an alarm; by default that of `DROPS`.
     """
     limit = DROPS[model_type] if threshold is None else threshold
-    name = "auc" if model_type == "binary" else "rmse"
+    name = _FIGURES[model_type]
     if not {name, "n"} <= trained.keys() & found.keys():
         return drift_row(name, "drop", None, limit)
     before, now = trained[name], found[name]
     if name == "auc":
         noise = Z_ONE_SIDED * math.hypot(_auc_error(trained), _auc_error(found))
+        return _row(name, before - now, limit, noise)
+    if name == "accuracy":
+        n, m = trained["n"], found["n"]
+        p = (before * n + now * m) / (n + m)
+        noise = Z_ONE_SIDED * math.sqrt(p * (1 - p) * (1 / n + 1 / m))
         return _row(name, before - now, limit, noise)
     if before == 0:
         return drift_row(name, "drop", None, limit)

@@ -6,8 +6,6 @@ An error is predicted - actual: a positive bias means that the model predicts to
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,27 +13,13 @@ from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidValue
 from mfprefect.quality._arrays import _as_double, _column
+from mfprefect.quality.definitions import Definitions
 
-__all__ = ["REGRESSION_METRICS", "RegressionMetric", "finite", "regression_metrics"]
+__all__ = ["REGRESSION_METRICS", "finite", "mean", "regression_metrics"]
 
 _Numbers = NDArray[np.float64]
-_Compute = Callable[[_Numbers, _Numbers], float | None]
 
-
-@dataclass(frozen=True)
-class RegressionMetric:
-    """The definition of a metric of predicted numbers."""
-
-    name: str
-    version: int
-    """Raised when the formula changes: figures of two versions are not to be compared."""
-    formula: str
-    source: str
-    compute: _Compute
-    """Takes actual and predicted; None where the metric is not defined."""
-
-
-REGRESSION_METRICS: dict[str, RegressionMetric] = {}
+REGRESSION_METRICS = Definitions()
 """All definitions by name, in the order in which they are reported."""
 
 
@@ -81,59 +65,50 @@ def finite(values: Any, name: str) -> _Numbers:
     return doubles
 
 
-def _metric(name: str, source: str, version: int = 1) -> Callable[[_Compute], _Compute]:
-    """Register a function as a metric; its docstring is the formula."""
-
-    def register(compute: _Compute) -> _Compute:
-        formula = " ".join((compute.__doc__ or "").split())
-        REGRESSION_METRICS[name] = RegressionMetric(name, version, formula, source, compute)
-        return compute
-
-    return register
-
-
-def _mean(values: Any) -> float:
-    # Exactly rounded, hence the same in whatever order the rows come.
+def mean(values: Any) -> float:
+    """Return the exactly rounded mean: the same in whatever order the rows come."""
     try:
         return math.fsum(values) / len(values)
     except (OverflowError, ValueError):  # the sum, or errors of both infinite signs
         return math.inf
 
 
-@_metric("mae", source="sklearn.metrics.mean_absolute_error")
+@REGRESSION_METRICS.define("mae", source="sklearn.metrics.mean_absolute_error")
 def _mae(actual: _Numbers, predicted: _Numbers) -> float:
     """Mean of |predicted - actual|."""
-    return _mean(np.abs(predicted - actual))
+    return mean(np.abs(predicted - actual))
 
 
-@_metric("rmse", source="sklearn.metrics.root_mean_squared_error")
+@REGRESSION_METRICS.define("rmse", source="sklearn.metrics.root_mean_squared_error")
 def _rmse(actual: _Numbers, predicted: _Numbers) -> float:
     """√ of the mean of (predicted - actual)²."""
-    return math.sqrt(_mean((predicted - actual) ** 2))
+    return math.sqrt(mean((predicted - actual) ** 2))
 
 
-@_metric("r2", source="sklearn.metrics.r2_score")
+@REGRESSION_METRICS.define("r2", source="sklearn.metrics.r2_score")
 def _r2(actual: _Numbers, predicted: _Numbers) -> float | None:
     """1 - Σ (predicted - actual)² / Σ (actual - mean actual)²; not defined for equal actuals."""
     if actual.min() == actual.max():
         return None
-    spread = _mean((actual - _mean(actual)) ** 2)
-    return 1 - _mean((predicted - actual) ** 2) / spread if spread > 0 else None
+    spread = mean((actual - mean(actual)) ** 2)
+    return 1 - mean((predicted - actual) ** 2) / spread if spread > 0 else None
 
 
-@_metric("bias", source="the mean error; Hyndman and Koehler (2006), IJF 22(4)")
+@REGRESSION_METRICS.define("bias", source="the mean error; Hyndman and Koehler (2006), IJF 22(4)")
 def _bias(actual: _Numbers, predicted: _Numbers) -> float:
     """Mean of predicted - actual."""
-    return _mean(predicted - actual)
+    return mean(predicted - actual)
 
 
-@_metric("mape", source="sklearn.metrics.mean_absolute_percentage_error, as a share")
+@REGRESSION_METRICS.define(
+    "mape", source="sklearn.metrics.mean_absolute_percentage_error, as a share"
+)
 def _mape(actual: _Numbers, predicted: _Numbers) -> float | None:
     """Mean of |predicted - actual| / |actual|, a share; not defined where an actual is 0."""
-    return _mean(np.abs(predicted - actual) / np.abs(actual)) if actual.all() else None
+    return mean(np.abs(predicted - actual) / np.abs(actual)) if actual.all() else None
 
 
-@_metric("n", source="count")
+@REGRESSION_METRICS.define("n", source="count")
 def _n(actual: _Numbers, predicted: _Numbers) -> float:
     """Rows compared."""
     return len(actual)

@@ -46,6 +46,30 @@ class Tally:
         tally.add(array)
         return tally
 
+    @classmethod
+    def of_points(cls, value: Any, count: Any) -> Tally:
+        """Return the tally of values whose counts are known."""
+        tally = cls(max(len(value), 1))
+        tally._value, place = np.unique(np.asarray(value, np.float64), return_inverse=True)
+        tally._count = np.zeros(len(tally._value), np.int64)
+        np.add.at(tally._count, place.reshape(-1), np.asarray(count, np.int64))
+        return tally
+
+    def thinned(self, points: int) -> dict[str, list[Any]]:
+        """Return at most so many values and counts, `score` and `rows`, for `of_points`.
+
+        A value that is left out counts at the next larger one that stays: how many rows are at
+        most a value that stays is exact.
+        """
+        value, count = self.points()
+        total = np.cumsum(count)
+        kept = np.arange(len(value))
+        if len(value) > points:
+            wanted = np.arange(1, points + 1) / points * total[-1]
+            kept = np.unique(np.searchsorted(total, wanted - 0.5))
+        rows = np.diff(total[kept], prepend=0)
+        return {"score": value[kept].tolist(), "rows": rows.tolist()}
+
     def add(self, values: Any) -> None:
         """Count more values: numbers and NULLs, shape (n,)."""
         doubles = _doubles(values, "the values")

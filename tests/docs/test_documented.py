@@ -10,6 +10,8 @@ import click
 
 from mfprefect.backend import backend_for, installed_backends
 from mfprefect.cli import cli
+from mfprefect.quality.definitions import definition_version
+from mfprefect.quality.document import BUILT_IN, table
 from mfprefect.schema import VIEWS
 from mfprefect.settings import ALARMS, EVENTS, Settings, Target, load_settings
 
@@ -42,6 +44,22 @@ def test_every_event_and_field_of_a_target_is_documented() -> None:
     assert dict(rows) == {event: "yes" if event in ALARMS else "no" for event in EVENTS}
     fields = text.split("| field |")[1].split("\n\n")[0]
     assert re.findall(r"^\| `(\w+)`", fields, re.MULTILINE) == list(Target.model_fields)
+
+
+def test_every_metric_is_documented_as_it_is_defined() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    versions: dict[str, set[int]] = {}
+    for kind, metrics in BUILT_IN.items():
+        assert table(kind) in text, f"run python -m mfprefect.quality.document for {kind!r}"
+        for name, metric in metrics.items():
+            assert metric.name == name
+            assert metric.source
+            assert metric.formula.endswith(".")
+            assert definition_version(name) == metric.version >= 1
+            versions.setdefault(name, set()).add(metric.version)
+    # One name is one definition, whatever the type of model.
+    assert {len(found) for found in versions.values()} == {1}
+    assert definition_version("profit_per_call") is None
 
 
 def test_every_backend_and_view_is_documented() -> None:

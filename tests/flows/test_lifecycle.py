@@ -70,7 +70,10 @@ def test_breast_cancer_is_trained_and_scored(flow_store: Store) -> None:
     np.testing.assert_array_equal(scores.loc[expected.index], expected)
 
     assert flow_store.checks(trained)["passed"].all()
-    assert set(flow_store.variable_importance(trained)["kind"]) == {"coefficient", "permutation"}
+    kinds = {"coefficient", "standardised_coefficient", "permutation"}
+    assert set(flow_store.variable_importance(trained)["kind"]) == kinds
+    how = {"scorer": "roc_auc", "repeats": 5, "seed": 0, "rows": len(test)}
+    assert json.loads(str(metadata["permutation"])) == how
     assert len(flow_store.input_summary(trained)) == 30
     assert flow_store.inputs(trained)["rows"].tolist() == [569]
     assert flow_store.curve(trained)["tp"].max() == test["malignant"].sum()

@@ -36,6 +36,7 @@ NAMES = [
     "UnknownSession",
     "__version__",
     "connect",
+    "metric",
 ]
 DRIVERS = ["psycopg2", "psycopg", "pymysql", "MySQLdb", "teradatasql"]
 HEAVY = ["prefect", "pandas", "numpy", "pyarrow", "sqlalchemy", "pydantic", "alembic"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from mfprefect.errors import ConfigurationError, InvalidValue
 from mfprefect.quality import coefficients, impurity, permutation
+from mfprefect.quality.importance import available
 
 compose = import_module("sklearn.compose")
 datasets = import_module("sklearn.datasets")
@@ -118,7 +120,8 @@ def test_permutation_is_that_of_scikit_learn(cancer: tuple[pd.DataFrame, pd.Seri
     assert (found["std"] == oracle.importances_std).all()
     assert frame["importance"].is_monotonic_decreasing
     assert frame["coefficient"].tolist() == [None] * 6
-    assert frame.attrs == {"kind": "permutation", "scorer": "roc_auc", "repeats": 4, "seed": 3}
+    how = {"kind": "permutation", "scorer": "roc_auc", "repeats": 4, "seed": 3}
+    assert frame.attrs == how | {"rows": len(features) - 300}
     again = permutation(model, features[300:], target[300:], repeats=4, seed=3)
     pd.testing.assert_frame_equal(again, frame)
 
@@ -170,8 +173,132 @@ def test_models_without_the_figures(cancer: tuple[pd.DataFrame, pd.Series[int]])
     model.fit(features, target)
     with pytest.raises(InvalidValue, match="not those that the pipeline was fitted on"):
         coefficients(model, names[::-1])
-    several = linear_model.LogisticRegression().fit(
-        features.iloc[:, :2], target + features.index % 2
+
+
+def test_coefficients_of_several_classes_are_averaged(
+    cancer: tuple[pd.DataFrame, pd.Series[int]],
+) -> None:
+    features = cancer[0].iloc[:, :2]
+    several = logistic().fit(features, cancer[1] + features.index % 2)
+    frame = coefficients(several, ["a", "b"]).set_index("variable")
+    assert frame.loc["a", "importance"] == pytest.approx(np.abs(several.coef_[:, 0]).mean())
+    assert frame["coefficient"].tolist() == [None, None]
+
+
+def test_standardised_coefficients_do_not_depend_on_units(
+    cancer: tuple[pd.DataFrame, pd.Series[int]],
+) -> None:
+    features, target = cancer
+    names = ["mean radius", "mean area"]
+    plain = linear_model.LinearRegression().fit(features[names], target)
+    frame = coefficients(plain, names, features[names]).set_index("variable")
+    for place, name in enumerate(names):
+        assert frame.loc[name, "coefficient"] == plain.coef_[place]
+        expected = abs(plain.coef_[place]) * features[name].std()
+        assert frame.loc[name, "importance"] == pytest.approx(expected)
+    assert frame.attrs == {"kind": "standardised_coefficient"}
+    # In square metres, and through a scaler: the same.
+    other = features[names].assign(**{"mean area": features["mean area"] / 1e6})
+    for model in (
+        linear_model.LinearRegression(),
+        pipeline.make_pipeline(preprocessing.StandardScaler(), linear_model.LinearRegression()),
+    ):
+        again = coefficients(model.fit(other, target), names, other).set_index("variable")
+        assert again["importance"].to_dict() == pytest.approx(frame["importance"].to_dict())
+    with pytest.raises(InvalidValue, match="1 rows have no standard deviation"):
+        coefficients(plain, names, features[names].head(1))
+
+
+def mixed() -> tuple[pd.DataFrame, Any]:
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame(
+        {
+            "plan": rng.choice(["s", "m", "l"], 300).astype(object),
+            "age": rng.normal(40, 9, 300),
+            "shoe": rng.normal(42, 2, 300),
+            "idle": rng.integers(0, 2, 300),
+        }
     )
-    with pytest.raises(InvalidValue, match=r"has shape \(3, 2\).*Use permutation"):
-        coefficients(several, names[:2])
+    frame.loc[::20, "plan"] = None
+    frame.loc[::30, "age"] = np.nan
+    return frame, (frame["age"].fillna(40) + 12 * (frame["plan"] == "l") > 44).astype(int)
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_a_column_transformer_tells_columns_from_what_it_makes_of_them(sparse: bool) -> None:
+    features, target = mixed()
+    numbers = pipeline.make_pipeline(
+        import_module("sklearn.impute").SimpleImputer(), preprocessing.StandardScaler()
+    )
+    columns = compose.ColumnTransformer(
+        [
+            ("levels", preprocessing.OneHotEncoder(sparse_output=sparse), ["plan"]),
+            ("numbers", numbers, ["age", "shoe"]),
+        ],
+        sparse_threshold=1.0 if sparse else 0.0,
+    )
+    names = list(features.columns)
+    made = {
+        "levels__plan_l", "levels__plan_m", "levels__plan_s", "levels__plan_nan",
+        "numbers__age", "numbers__shoe",
+    }  # fmt: skip
+    linear = pipeline.make_pipeline(columns, logistic()).fit(features, target)
+    found = available(linear, features, target, "binary", lambda m, x: m.predict_proba(x)[:, 1])
+    assert set(found) == {"coefficient", "standardised_coefficient", "permutation"}
+    assert set(found["coefficient"]["variable"]) == made
+    scale = np.std(np.asarray(columns.transform(features[names]).todense() if sparse
+        else columns.transform(features)), axis=0, ddof=1)  # fmt: skip
+    expected = np.abs(linear[-1].coef_[0]) * scale
+    standard = found["standardised_coefficient"].set_index("variable")["importance"]
+    assert standard[columns.get_feature_names_out()].tolist() == pytest.approx(expected.tolist())
+    # Shuffled are the columns that came in, those that nothing uses as well.
+    shuffled = found["permutation"].set_index("variable")
+    assert set(shuffled.index) == set(names)
+    assert shuffled.loc["idle", "importance"] == 0
+    oracle = inspection.permutation_importance(
+        linear, features, target, scoring="roc_auc", n_repeats=5, random_state=0
+    )
+    assert shuffled.loc[names, "importance"].tolist() == pytest.approx(oracle.importances_mean)
+    forest = ensemble.RandomForestClassifier(5, random_state=0)
+    trees = pipeline.make_pipeline(columns, forest).fit(features, target)
+    assert set(impurity(trees, names)["variable"]) == made
+
+
+def test_each_type_of_model_has_its_scorer() -> None:
+    features, target = mixed()
+    features = features[["shoe", "idle"]]
+    tree = import_module("sklearn.tree")
+    for kind, estimator, label in (
+        ("regression", tree.DecisionTreeRegressor(max_depth=3), "neg_root_mean_squared_error"),
+        ("multiclass", tree.DecisionTreeClassifier(max_depth=3), "accuracy"),
+    ):
+        fitted = estimator.fit(features, target)
+
+        def predict(model: Any, rows: Any, kind: str = kind) -> Any:
+            if kind == "regression":
+                return model.predict(rows)
+            return pd.DataFrame(model.predict_proba(rows), columns=model.classes_)
+
+        found = available(fitted, features, target, kind, predict)
+        oracle = inspection.permutation_importance(
+            fitted, features, target, scoring=label, n_repeats=5, random_state=0
+        )
+        frame = found["permutation"].set_index("variable")
+        assert frame.loc["shoe", "importance"] == pytest.approx(oracle.importances_mean[0])
+        assert frame.attrs["scorer"] == label
+        assert "impurity" in found
+
+
+def test_one_class_only_has_no_permutation_by_auc() -> None:
+    features, target = mixed()
+    features = features[["shoe", "idle"]]
+    model = logistic().fit(features, target)
+    with (
+        pytest.raises(InvalidValue, match="'roc_auc' gave no finite number for 4 rows"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        permutation(model, features.head(4), [0] * 4)
+    found = available(model, features.head(4), [0] * 4, "binary", lambda m, x: x["shoe"])
+    assert "permutation" not in found
+    assert "coefficient" in found

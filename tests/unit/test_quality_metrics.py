@@ -121,12 +121,3 @@ def test_scores_that_are_no_probabilities_have_no_probability_metrics(score: lis
 def test_one_class_is_refused() -> None:
     with pytest.raises(InvalidValue, match="class 1"):
         quality.rank([0, 0], [0.1, 0.2])
-
-
-def test_every_definition_has_a_version_a_formula_and_a_source() -> None:
-    for name, metric in quality.METRICS.items():
-        assert metric.name == name
-        assert quality.definition_version(name) == metric.version >= 1
-        assert metric.formula.endswith(".")
-        assert metric.source
-    assert quality.definition_version("profit_per_call") is None

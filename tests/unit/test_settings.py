@@ -367,6 +367,7 @@ def test_every_field_is_an_environment_variable() -> None:
         "masked_columns": '["email"]',
         "notify": '{"ops": {"url": "json://127.0.0.1"}}',
         "exports": '{"crm": {"table": "marketing.churn"}}',
+        "metrics": '["ourcompany.metrics"]',
     }
     assert set(examples) == set(Settings.model_fields)
     defaults = load_settings()

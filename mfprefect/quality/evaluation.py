@@ -1,0 +1,242 @@
+"""Everything that test rows say of a model of any type: metrics, also by segment, and the curve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfprefect.errors import InvalidValue
+from mfprefect.quality._arrays import _is_null, labels, scores
+from mfprefect.quality.curve import Ranking, both_classes, collapse, test_curve
+from mfprefect.quality.custom import custom_metrics, rows_of
+from mfprefect.quality.definitions import MODEL_TYPES
+from mfprefect.quality.metrics import CALIBRATION, binary_metrics
+from mfprefect.quality.multiclass import (
+    ClassScores,
+    class_metrics,
+    class_scores,
+    label_metrics,
+    multiclass_metrics,
+)
+from mfprefect.quality.regression import regression_metrics
+from mfprefect.quality.series import Context, Forecast, forecast, series_metrics
+from mfprefect.quality.tally import Tally
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["MAX_LEVELS", "Evaluation", "evaluate", "evaluate_outcomes"]
+
+MAX_LEVELS = 50
+"""The most levels of a column that are segments: the most frequent ones."""
+MAX_CLASSES = 50
+"""The most classes of which a confusion matrix is kept."""
+_POINTS = 200
+
+
+@dataclass(eq=False)
+class Evaluation:
+    """What test rows say of a model."""
+
+    model_type: str
+    metrics: dict[str, dict[str, float]]
+    """By segment, `` for all rows, and by name."""
+    curve: dict[str, list[Any]] | None = None
+    """The columns of the test curve, of a binary model."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What belongs to the figures: bins of calibration, confusion matrix, level of intervals, .."""
+
+
+class _Rows(Protocol):
+    """Checked rows of one type of model."""
+
+    def take(self, rows: NDArray[np.bool_]) -> Any: ...
+    def metrics(self) -> dict[str, float]: ...
+    def __len__(self) -> int: ...
+
+
+def evaluate(
+    actual: Any,
+    score: Any,
+    model_type: str | None = None,
+    *,
+    classes: Sequence[Any] | None = None,
+    segments: pd.DataFrame | Mapping[str, Any] | None = None,
+    context: Context | None = None,
+    curve: bool = True,
+) -> Evaluation:
+    """Compute what a type of model is judged by.
+
+    Args:
+        actual: what happened, one a row: 0/1 of a binary model, a label of a multiclass one, else
+            a number.
+        score: what the model said, one a row; of a multiclass model a column a class.
+        model_type: one of `MODEL_TYPES`; by default `multiclass` for scores of three and more
+            columns, else `binary`.
+        classes: of a multiclass model whose scores are no DataFrame: the labels of the columns.
+        segments: columns of equal length; each of their levels is a segment, `column=level`, the
+            50 most frequent ones.
+        context: of a regression or time series: see `Context`.
+        curve: of a binary model; without it, rows of one class only have the metrics that exist.
+
+    Raises:
+        InvalidValue: an unknown type, an argument of another type of model, unequal lengths, no
+            rows, or what the metrics of that type refuse.
+    """
+    kind = model_type or _guess(score, classes)
+    _check_arguments(kind, classes, context or {})
+    rows = _rows(kind, actual, score, classes, context)
+    found = Evaluation(kind, {}, notes={"model_type": kind})
+    if isinstance(rows, _Binary) and curve:
+        found.curve = test_curve(both_classes(rows.ranking))
+    found.metrics[""] = rows.metrics()
+    found.notes |= _notes(rows, context or {})
+    if isinstance(rows, _Classes):
+        found.metrics |= {f"class={k}": v for k, v in class_metrics(rows.scores).items()}
+    for name, mask in _segments({} if segments is None else dict(segments), len(rows), found.notes):
+        found.metrics[name] = rows.take(mask).metrics()
+    return found
+
+
+def evaluate_outcomes(actual: Any, predicted: Any, model_type: str) -> dict[str, float]:
+    """Compute the metrics that published scores have, where their outcomes are known.
+
+    As `evaluate`, but one class only will do, and of a multiclass model the predicted classes.
+    """
+    _check_arguments(model_type, None, {})
+    if model_type == "multiclass":
+        return label_metrics(actual, predicted)
+    return _rows(model_type, actual, predicted, None, None).metrics()
+
+
+def _guess(score: Any, classes: Sequence[Any] | None) -> str:
+    shape = getattr(score, "shape", None) or np.shape(score)
+    return "multiclass" if len(shape) == 2 and (shape[1] > 2 or classes is not None) else "binary"
+
+
+def _check_arguments(kind: str, classes: Any, context: Context) -> None:
+    if kind not in MODEL_TYPES:
+        raise InvalidValue(f"the model type {kind!r} is not one of {', '.join(MODEL_TYPES)}.")
+    if classes is not None and kind != "multiclass":
+        raise InvalidValue(f"classes are of a multiclass model, not of a {kind} one; leave them")
+    allowed: set[str] = set()
+    if kind == "time_series":
+        allowed = set(Context.__annotations__)
+    elif kind == "regression":
+        allowed = {"lower", "upper", "level"}
+    if wrong := [name for name in context if name not in allowed]:
+        told = f"it takes {', '.join(sorted(allowed))}" if allowed else "it takes none such"
+        raise InvalidValue(f"{wrong[0]!r} does not belong to a {kind} model: {told}")
+
+
+def _rows(kind: str, actual: Any, score: Any, classes: Any, context: Context | None) -> _Rows:
+    if kind == "binary":
+        return _Binary(actual, score)
+    if kind == "multiclass":
+        return _Classes(class_scores(actual, score, classes))
+    return _Numbers(forecast(actual, score, context), kind)
+
+
+class _Binary:
+    def __init__(self, actual: Any, score: Any) -> None:
+        self.actual, self.score = actual, score
+
+    def __len__(self) -> int:
+        return len(self.actual)
+
+    def take(self, rows: NDArray[np.bool_]) -> _Binary:
+        return _Binary(labels(self.actual)[rows], scores(self.score)[rows])
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        return collapse(self.actual, self.score)
+
+    def metrics(self) -> dict[str, float]:
+        found = binary_metrics(self.ranking)
+        return found | custom_metrics("binary", lambda: rows_of(self.ranking))
+
+
+class _Classes:
+    def __init__(self, found: ClassScores) -> None:
+        self.scores = found
+
+    def __len__(self) -> int:
+        return self.scores.n
+
+    def take(self, rows: NDArray[np.bool_]) -> _Classes:
+        return _Classes(self.scores.take(rows))
+
+    def metrics(self) -> dict[str, float]:
+        return multiclass_metrics(self.scores) | custom_metrics("multiclass", self._frame)
+
+    def _frame(self) -> tuple[Any, Any]:
+        import pandas as pd
+
+        names = list(self.scores.classes)
+        actual = np.array(names, dtype=object)[self.scores.actual]
+        return actual, pd.DataFrame(self.scores.score, columns=names)
+
+
+class _Numbers:
+    def __init__(self, found: Forecast, kind: str) -> None:
+        self.forecast, self.kind = found, kind
+
+    def __len__(self) -> int:
+        return len(self.forecast.actual)
+
+    def take(self, rows: NDArray[np.bool_]) -> _Numbers:
+        return _Numbers(self.forecast.take(rows), self.kind)
+
+    def metrics(self) -> dict[str, float]:
+        found = self.forecast
+        return {
+            **regression_metrics(found.actual, found.predicted),
+            **series_metrics(found, intervals_only=self.kind == "regression"),
+            **custom_metrics(self.kind, lambda: (found.actual, found.predicted)),
+        }
+
+
+def _notes(rows: _Rows, context: Context) -> dict[str, Any]:
+    """Return what a session records beside the figures."""
+    notes: dict[str, Any] = {}
+    if isinstance(rows, _Binary):
+        notes["ece_bins"] = CALIBRATION
+    elif isinstance(rows, _Classes):
+        notes["ece_bins"] = CALIBRATION
+        found = rows.scores
+        if len(found.classes) <= MAX_CLASSES:
+            notes["confusion_matrix"] = {
+                "classes": list(found.classes),
+                "actual_by_predicted": found.confusion().tolist(),
+            }
+        if found.score is not None:
+            notes["score_distribution"] = Tally.of(found.score.max(axis=1)).thinned(_POINTS)
+    elif isinstance(rows, _Numbers):
+        notes["score_distribution"] = Tally.of(rows.forecast.predicted).thinned(_POINTS)
+        notes |= {k: context[k] for k in ("season", "level") if k in context}
+    return notes
+
+
+def _segments(
+    columns: Mapping[str, Any], n: int, notes: dict[str, Any]
+) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    for column, given in columns.items():
+        values = np.asarray(given).tolist()
+        if len(values) != n:
+            raise InvalidValue(
+                f"{n} rows but {len(values)} values of the segment column {column!r}; pass one of "
+                "each for every row"
+            )
+        texts = np.array(["<NULL>" if _is_null(x) else str(x) for x in values], dtype=object)
+        levels, place, counts = np.unique(texts, return_inverse=True, return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        for level in order[:MAX_LEVELS].tolist():
+            yield f"{column}={levels[level]}", place == level
+        if rest := order[MAX_LEVELS:].tolist():
+            left = {"levels": len(rest), "rows": int(counts[rest].sum())}
+            notes.setdefault("segments_left_out", {})[str(column)] = left

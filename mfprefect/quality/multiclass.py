@@ -1,0 +1,376 @@
+"""The agreed-upon metrics of a model of several classes, from its scores of each class.
+
+The class with the highest score is predicted; of equal scores, the first in the order of classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfprefect.errors import InvalidScores, InvalidValue
+from mfprefect.quality._arrays import _column, _examples, _is_null
+from mfprefect.quality.curve import collapse
+from mfprefect.quality.definitions import Definitions
+from mfprefect.quality.metrics import METRICS, calibration_gap
+
+__all__ = [
+    "CLASS_METRICS",
+    "MULTICLASS_METRICS",
+    "ClassScores",
+    "class_metrics",
+    "class_scores",
+    "label_metrics",
+    "multiclass_metrics",
+    "top_class",
+]
+
+MULTICLASS_METRICS = Definitions()
+"""All definitions by name, in the order in which they are reported."""
+CLASS_METRICS = Definitions()
+"""Those of a single class against all others, stored under the segment `class=<class>`."""
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class ClassScores:
+    """What happened and what was predicted, by place in `classes`."""
+
+    classes: tuple[str, ...]
+    actual: NDArray[np.intp]
+    predicted: NDArray[np.intp]
+    score: NDArray[np.float64] | None = None
+    """Scores, shape (n, classes); None where only the predicted class is known."""
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return len(self.actual)
+
+    def confusion(self) -> NDArray[np.int64]:
+        """Return rows by actual class (first axis) and predicted class."""
+        k = len(self.classes)
+        counts = np.bincount(self.actual * k + self.predicted, minlength=k * k)
+        return counts.reshape(k, k).astype(np.int64)
+
+    def take(self, rows: NDArray[np.bool_]) -> ClassScores:
+        """Return some of the rows."""
+        score = None if self.score is None else self.score[rows]
+        return ClassScores(self.classes, self.actual[rows], self.predicted[rows], score)
+
+    @property
+    def probabilities(self) -> NDArray[np.float64] | None:
+        """The scores, where they lie in [0, 1] and those of a row sum to 1."""
+        if self.score is None or self.score.min() < 0 or self.score.max() > 1:
+            return None
+        return self.score if (abs(self.score.sum(axis=1) - 1) <= _ROUNDING).all() else None
+
+
+def class_scores(actual: Any, score: Any, classes: Sequence[Any] | None = None) -> ClassScores:
+    """Return labels and scores, checked.
+
+    Args:
+        actual: a label a row, shape (n,).
+        score: shape (n, k): a DataFrame with a column a class, or an array.
+        classes: the labels of the columns, such as `estimator.classes_`; by default those of the
+            DataFrame, or of an array the labels that occur, ascending, if there are k.
+
+    Raises:
+        InvalidValue: no rows, unequal lengths, one column only, a label that is NULL or of no
+            column, or it is unknown which column is which class.
+        InvalidScores: a score that is NULL, NaN, infinite or no number.
+    """
+    values = _matrix(score)
+    observed = _column(actual, "actual")
+    if len(observed) != len(values):
+        raise InvalidValue(
+            f"{len(observed)} actuals but {len(values)} rows of scores; pass one of each for "
+            "every row"
+        )
+    if len(observed) == 0:
+        raise InvalidValue("no rows to compare; pass at least one label and its scores")
+    if classes is None:
+        classes = list(score.columns) if hasattr(score, "columns") else _found(observed, values)
+    if len(classes) != values.shape[1] or len(set(map(str, classes))) != len(classes):
+        raise InvalidValue(
+            f"{values.shape[1]} columns of scores but the classes {list(classes)!r}; pass one "
+            "class for each column"
+        )
+    places = _places(observed, classes)
+    names = tuple(str(x) for x in classes)
+    return ClassScores(names, places, np.argmax(values, axis=1), values)
+
+
+def top_class(score: Any, classes: Sequence[Any] | None = None) -> tuple[Any, list[str]]:
+    """Return the highest score of each row and its class, the first of equal ones, as text.
+
+    Args:
+        score: shape (n, k): a DataFrame with a column a class, or an array.
+        classes: the labels of an array's columns.
+
+    Raises:
+        InvalidValue: one column only, or it is unknown which column is which class.
+        InvalidScores: a score that is NULL, NaN, infinite or no number.
+    """
+    values = _matrix(score)
+    found = list(score.columns) if hasattr(score, "columns") else classes
+    if found is None or len(found) != values.shape[1]:
+        raise InvalidValue(
+            f"which of {values.shape[1]} columns of scores is which class is unknown; have predict "
+            "return a DataFrame with a column a class"
+        )
+    return values.max(axis=1), [str(found[place]) for place in values.argmax(axis=1)]
+
+
+def _matrix(score: Any) -> NDArray[np.float64]:
+    try:
+        values = np.asarray(score, dtype=np.float64)
+    except (TypeError, ValueError) as exc:
+        raise InvalidScores(f"the scores hold what is no number: {exc}", examples=[]) from exc
+    if values.ndim != 2 or values.shape[1] < 2:
+        raise InvalidValue(
+            f"score has shape {values.shape}; a multiclass model has a column of scores for each "
+            "class, such as estimator.predict_proba(features)"
+        )
+    wrong = np.argwhere(~np.isfinite(values))[:5]
+    if len(wrong):
+        shown = ", ".join(
+            f"{float(values[i, j])!r} in row {i}, column {j}" for i, j in wrong.tolist()
+        )
+        raise InvalidScores(
+            f"scores are not finite numbers: {shown}; score these rows or leave them out",
+            examples=[float(values[i, j]) for i, j in wrong.tolist()],
+        )
+    return values
+
+
+def _found(observed: NDArray[Any], values: NDArray[np.float64]) -> list[Any]:
+    labels = {x for x in observed.tolist() if not _is_null(x)}
+    if len(labels) != values.shape[1]:
+        raise InvalidValue(
+            f"{len(labels)} classes occur but there are {values.shape[1]} columns of scores: which "
+            "is which is unknown; pass classes=estimator.classes_, or a DataFrame with a column "
+            "a class"
+        )
+    return sorted(labels)
+
+
+def _places(observed: NDArray[Any], classes: Sequence[Any]) -> NDArray[np.intp]:
+    """Return the place of each label: an equal class, or else one of the same text."""
+    texts = {str(label): place for place, label in enumerate(classes)}
+    known = {label: place for place, label in enumerate(classes)}
+    cache: dict[Any, int] = {}
+    for label in set(observed.tolist()):
+        cache[label] = -1 if _is_null(label) else known.get(label, texts.get(str(label), -1))
+    places = np.array([cache[label] for label in observed.tolist()], dtype=np.intp)
+    wrong = places < 0
+    if wrong.any():
+        raise InvalidValue(
+            f"{np.count_nonzero(wrong)} of {len(places)} labels are none of the classes "
+            f"{', '.join(map(repr, list(classes)[:10]))}: {_examples(observed, wrong)}; drop the "
+            "rows without a known outcome"
+        )
+    return places
+
+
+def multiclass_metrics(scores: ClassScores) -> dict[str, float]:
+    """Compute every metric that is defined, by name.
+
+    `log_loss`, `brier_multiclass` and `ece_top` are left out unless the scores are probabilities:
+    in [0, 1], and 1 in sum over each row; all that need scores where only classes are known.
+    """
+    found = {m.name: m.compute(scores) for m in MULTICLASS_METRICS.values()}
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def class_metrics(scores: ClassScores) -> dict[str, dict[str, float]]:
+    """Compute the metrics of each class against all others, those defined, by class and name."""
+    by_class = {}
+    for place, name in enumerate(scores.classes):
+        found = {m.name: m.compute(scores, place) for m in CLASS_METRICS.values()}
+        by_class[name] = {key: float(x) for key, x in found.items() if x is not None}
+    return by_class
+
+
+def label_metrics(actual: Any, predicted: Any) -> dict[str, float]:
+    """Compute the metrics of predicted classes alone, as published scores have them.
+
+    Raises:
+        InvalidValue: no rows, unequal lengths, or a label that is NULL.
+    """
+    observed, said = _column(actual, "actual"), _column(predicted, "predicted")
+    if len(observed) != len(said) or len(observed) == 0:
+        raise InvalidValue(
+            f"{len(observed)} actuals and {len(said)} predicted classes; pass one of each for "
+            "every row, and at least one row"
+        )
+    every = {x for values in (observed, said) for x in map(_text, values.tolist())}
+    classes = sorted(every)
+    scores = ClassScores(
+        tuple(classes),
+        _places(np.array([_text(x) for x in observed.tolist()], dtype=object), classes),
+        _places(np.array([_text(x) for x in said.tolist()], dtype=object), classes),
+    )
+    return multiclass_metrics(scores)
+
+
+def _text(label: Any) -> str:
+    if _is_null(label):
+        raise InvalidValue("a label is NULL; drop the rows without a known outcome")
+    return str(label)
+
+
+@MULTICLASS_METRICS.define("accuracy", source="sklearn.metrics.accuracy_score")
+def _accuracy(scores: ClassScores) -> float:
+    """Rows whose predicted class is the actual one / rows."""
+    return int(np.count_nonzero(scores.actual == scores.predicted)) / scores.n
+
+
+def _counts(scores: ClassScores) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return right, actual and predicted rows of each class that occurs in either."""
+    table = scores.confusion()
+    right, actual, predicted = np.diag(table), table.sum(axis=1), table.sum(axis=0)
+    occurs = actual + predicted > 0
+    return right[occurs], actual[occurs], predicted[occurs]
+
+
+@MULTICLASS_METRICS.define(
+    "balanced_accuracy", source="sklearn.metrics.balanced_accuracy_score; Brodersen et al. (2010)"
+)
+def _balanced_accuracy(scores: ClassScores) -> float:
+    """Mean of recall over the classes that occurred."""
+    right, actual, _ = _counts(scores)
+    return math.fsum(right[actual > 0] / actual[actual > 0]) / int(np.count_nonzero(actual))
+
+
+@MULTICLASS_METRICS.define("f1_macro", source="sklearn.metrics.f1_score, average='macro'")
+def _f1_macro(scores: ClassScores) -> float:
+    """Mean of 2·TP / (2·TP + FP + FN) over the classes that occurred or were predicted."""
+    right, actual, predicted = _counts(scores)
+    return math.fsum(2 * right / (actual + predicted)) / len(right)
+
+
+@MULTICLASS_METRICS.define("f1_weighted", source="sklearn.metrics.f1_score, average='weighted'")
+def _f1_weighted(scores: ClassScores) -> float:
+    """Mean of 2·TP / (2·TP + FP + FN) over classes, weighted by how often each occurred."""
+    right, actual, predicted = _counts(scores)
+    return math.fsum(actual * 2 * right / (actual + predicted)) / scores.n
+
+
+@MULTICLASS_METRICS.define("kappa", source="Cohen (1960); sklearn.metrics.cohen_kappa_score")
+def _kappa(scores: ClassScores) -> float | None:
+    """(accuracy - e) / (1 - e), e: the accuracy by chance; not defined where e is 1."""
+    right, actual, predicted = _counts(scores)
+    n = scores.n
+    by_chance = int(np.sum(actual * predicted))
+    if by_chance == n * n:
+        return None
+    return (int(right.sum()) * n - by_chance) / (n * n - by_chance)
+
+
+@MULTICLASS_METRICS.define("mcc", source="Gorodkin (2004); sklearn.metrics.matthews_corrcoef")
+def _mcc(scores: ClassScores) -> float | None:
+    """Correlation of actual and predicted class; not defined where either is constant."""
+    right, actual, predicted = _counts(scores)
+    n = scores.n
+    spread = (n * n - int(np.sum(predicted**2))) * (n * n - int(np.sum(actual**2)))
+    both = int(right.sum()) * n - int(np.sum(actual * predicted))
+    return both / math.sqrt(spread) if spread else None
+
+
+@MULTICLASS_METRICS.define("auc_ovr", source="sklearn.metrics.roc_auc_score, multi_class='ovr'")
+def _auc_ovr(scores: ClassScores) -> float | None:
+    """Mean of the AUC of each class that occurred against all others; needs two that did."""
+    areas = [_class_auc(scores, place) for place in np.unique(scores.actual).tolist()]
+    defined = [area for area in areas if area is not None]
+    return math.fsum(defined) / len(defined) if defined else None
+
+
+@MULTICLASS_METRICS.define("log_loss", source="sklearn.metrics.log_loss")
+def _log_loss(scores: ClassScores) -> float | None:
+    """-mean of ln p of what happened, p clipped to [ε, 1 - ε], ε = 2⁻⁵² (that of a double)."""
+    if (p := scores.probabilities) is None:
+        return None
+    tiny = float(np.finfo(np.float64).eps)
+    happened = np.clip(p[np.arange(scores.n), scores.actual], tiny, 1 - tiny)
+    return -math.fsum(np.log(happened)) / scores.n
+
+
+@MULTICLASS_METRICS.define("brier_multiclass", source="Brier (1950), Monthly Weather Review 78(1)")
+def _brier(scores: ClassScores) -> float | None:
+    """Mean over rows of Σ over classes of (p - y)²: of two classes, twice `brier`."""
+    if (p := scores.probabilities) is None:
+        return None
+    happened = p[np.arange(scores.n), scores.actual]
+    return math.fsum((p**2).sum(axis=1) - 2 * happened + 1) / scores.n
+
+
+@MULTICLASS_METRICS.define("ece_top", source="Guo et al. (2017), ICML")
+def _ece_top(scores: ClassScores) -> float | None:
+    """Σ (n_b / n) · |accuracy - mean p| of the predicted class, in the bins of `ece` by its p."""
+    if (p := scores.probabilities) is None:
+        return None
+    right = (scores.actual == scores.predicted).astype(np.int64)
+    gaps = calibration_gap(p.max(axis=1), right, np.ones(scores.n, np.int64))
+    return math.fsum(map(abs, gaps)) / scores.n
+
+
+@MULTICLASS_METRICS.define("n", source="count")
+def _n(scores: ClassScores) -> float:
+    """Rows tested."""
+    return scores.n
+
+
+@MULTICLASS_METRICS.define("n_classes", source="count")
+def _n_classes(scores: ClassScores) -> float:
+    """Classes that occurred."""
+    return len(np.unique(scores.actual))
+
+
+def _of_class(scores: ClassScores, place: int) -> tuple[int, int, int]:
+    """Return how often a class was predicted rightly, occurred, and was predicted."""
+    actual, predicted = scores.actual == place, scores.predicted == place
+    return (int((actual & predicted).sum()), int(actual.sum()), int(predicted.sum()))
+
+
+def _class_auc(scores: ClassScores, place: int) -> float | None:
+    actual = scores.actual == place
+    if scores.score is None or not 0 < actual.sum() < len(actual):
+        return None
+    return METRICS["auc"].compute(collapse(actual, scores.score[:, place]))
+
+
+_class_auc.__doc__ = METRICS["auc"].formula
+CLASS_METRICS.define("auc", source=METRICS["auc"].source)(_class_auc)
+
+
+@CLASS_METRICS.define("precision", source="sklearn.metrics.precision_score")
+def _precision(scores: ClassScores, place: int) -> float | None:
+    """TP / (TP + FP); not defined where the class was never predicted."""
+    right, _, predicted = _of_class(scores, place)
+    return right / predicted if predicted else None
+
+
+@CLASS_METRICS.define("recall", source="sklearn.metrics.recall_score")
+def _recall(scores: ClassScores, place: int) -> float | None:
+    """TP / (TP + FN); not defined where the class did not occur."""
+    right, occurred, _ = _of_class(scores, place)
+    return right / occurred if occurred else None
+
+
+@CLASS_METRICS.define("f1", source="sklearn.metrics.f1_score")
+def _f1(scores: ClassScores, place: int) -> float | None:
+    """2·TP / (2·TP + FP + FN); not defined where it neither occurred nor was predicted."""
+    right, occurred, predicted = _of_class(scores, place)
+    return 2 * right / (occurred + predicted) if occurred + predicted else None
+
+
+@CLASS_METRICS.define("n_positive", source="count")
+def _n_positive(scores: ClassScores, place: int) -> float:
+    """Rows of the class."""
+    return _of_class(scores, place)[1]

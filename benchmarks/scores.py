@@ -27,11 +27,12 @@ import json
 import multiprocessing
 import os
 import platform
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,9 +43,9 @@ import sqlalchemy as sa
 
 import mfprefect
 from scores_contenders import MODEL, READERS, WRITERS, Job, Measured, perform, target
-from scores_data import NEW_SESSION, Data, make
+from scores_data import NEW_SESSION, ORDERS, Data, make
 from scores_places import PLACES, Place
-from scores_report import DATABASES, markdown, picture
+from scores_report import DATABASES, Runs, markdown, picture
 from scores_sessions import have_mlflow, record
 
 T = TypeVar("T")
@@ -64,13 +65,28 @@ PRELOADED = (
 def main() -> None:
     """Measure, or read what was measured; print and keep the tables."""
     given = _arguments()
-    result = json.loads(given.render.read_text()) if given.render else measured(given)
-    print(f"\n{markdown(result)}")
+    result = _merged(given.render) if given.render else measured(given)
+    text = markdown(result)
+    print(f"\n{text}")
     if given.output:
-        given.output.parent.mkdir(parents=True, exist_ok=True)
-        given.output.write_text(markdown(result))
-        given.output.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+        given.output.write_text(text)
+        _keep(given.output, result)
         picture(result, given.output.with_suffix(".svg"))
+
+
+def _keep(output: Path | None, result: dict[str, Any]) -> None:
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _merged(files: list[Path]) -> dict[str, Any]:
+    first, *others = (json.loads(file.read_text()) for file in files)
+    for other in others:
+        first["versions"] = list(dict.fromkeys([*first["versions"], *other["versions"]]))
+        for kind in ("runs", "sessions"):
+            first[kind] += other[kind]
+    return dict(first)
 
 
 def _arguments() -> argparse.Namespace:
@@ -93,7 +109,7 @@ def _arguments() -> argparse.Namespace:
         add(f"--{name}", action="append", default=[], metavar="SETTING=VALUE", help="of the server")
     add("--folder", type=Path, help="where the files go (the system's temporary folder)")
     add("--output", type=Path, help="a Markdown file; .json and .svg are written beside it")
-    add("--render", type=Path, metavar="FILE.json", help="tables of an earlier run")
+    add("--render", type=Path, nargs="+", metavar="FILE.json", help="earlier runs, as one table")
     return parser.parse_args()
 
 
@@ -112,16 +128,24 @@ def _choices(known: Any) -> Callable[[str], list[str]]:
 
 
 def measured(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure what was asked for."""
-    _forget_settings()
+    """Measure what was asked for; keep what there is after each database."""
+    for name in list(os.environ):  # the person's own settings must not reach our stores
+        if name.startswith("MFPREFECT_") and not name.startswith("MFPREFECT_TEST_"):
+            del os.environ[name]
     everything = not (given.writes or given.reads or given.sessions)
-    result: dict[str, Any] = {"runs": [], "sessions": [], "versions": _versions()}
+    result: dict[str, Any] = {
+        "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
+        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}",
+        "versions": _versions(),
+        "runs": [],
+        "sessions": [],
+    }
     with tempfile.TemporaryDirectory(prefix="mfp-bench-", dir=given.folder) as folder:
-        for number, rows in enumerate(given.rows):
+        for rows in given.rows:
             data = _apart(make, Path(folder) / f"{rows}", rows, given.ids, given.seed)
             for name in given.databases:
-                with _place(name, Path(folder), given) as place:
-                    if number == 0:
+                with closing(PLACES[name](Path(folder), getattr(given, name, ()))) as place:
+                    if rows == given.rows[0]:
                         result["versions"].append(place.version())
                         if everything or given.sessions:
                             result["sessions"].append(_sessions(place))
@@ -130,21 +154,16 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
                         bench.writes()
                     if everything or given.reads:
                         bench.reads()
-    result["date"] = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC"
-    result["machine"] = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+                _keep(given.output, result)
+            shutil.rmtree(data.folder)
     return result
 
 
 class Bench:
     """The contenders on one database, with the rows of one size."""
 
-    def __init__(
-        self, place: Place, data: Data, given: argparse.Namespace, runs: list[dict[str, Any]]
-    ) -> None:
-        self._place = place
-        self._data = data
-        self._given = given
-        self._runs = runs
+    def __init__(self, place: Place, data: Data, given: argparse.Namespace, runs: Runs) -> None:
+        self._place, self._data, self._given, self._runs = place, data, given, runs
         self._frame_rows = None if data.rows <= IN_ONE_FRAME else given.frame_rows
 
     def writes(self) -> None:
@@ -162,8 +181,8 @@ class Bench:
         with _prepared(self._place) as url:
             self._run("mfprefect", url)
             self._check(url, "mfprefect")
-            self._settle(url)
-            with mfprefect.connect(url) as store:
+            with mfprefect.connect(url) as store, _connected(url) as connection:
+                self._place.settle(connection)
                 session_id = str(store.sessions(MODEL, limit=1)["session_id"].iloc[0])
             for number, contender in self._turns(READERS):
                 self._keep("read", number, contender, self._run(contender, url, session_id))
@@ -182,23 +201,10 @@ class Bench:
                 yield number, names[(place + number) % len(names)]
 
     def _run(self, contender: str, url: str, session_id: str | None = None) -> Measured:
-        orders = ("sorted", "given")
-        return _apart(
-            perform,
-            Job(
-                contender,
-                url,
-                self._data,
-                self._frame_rows,
-                {order: self._place.loader(url, self._data, order) for order in orders},
-                session_id,
-                self._place.server_pid,
-            ),
-        )
-
-    def _settle(self, url: str) -> None:
-        with _connected(url) as connection:
-            self._place.settle(connection)
+        loaders = {order: self._place.loader(url, self._data, order) for order in ORDERS}
+        server = self._place.server_pid()
+        job = Job(contender, url, self._data, self._frame_rows, loaders, session_id, server)
+        return _apart(perform, job)
 
     def _check(self, url: str, contender: str) -> None:
         with mfprefect.connect(url) as store, _connected(url) as connection:
@@ -217,20 +223,8 @@ class Bench:
     def _keep(self, kind: str, number: int, contender: str, took: Measured) -> None:
         case = {"database": self._place.name, "rows": self._data.rows, "kind": kind}
         self._runs.append({**case, "contender": contender, "round": number, **asdict(took)})
-        print(
-            f"{self._place.name} {kind} {self._data.rows:,} {contender}: {took.seconds:.2f} s",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
-@contextmanager
-def _place(name: str, folder: Path, given: argparse.Namespace) -> Iterator[Place]:
-    place = PLACES[name](folder, getattr(given, name, ()))
-    try:
-        yield place
-    finally:
-        place.close()
+        text = f"{self._place.name} {kind} {self._data.rows:,} {contender}: {took.seconds:.2f} s"
+        print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -288,13 +282,6 @@ def _apart(work: Callable[..., T], *arguments: Any) -> T:
     """Run a function in a process of its own, which has imported what it needs and nothing more."""
     with ProcessPoolExecutor(1, mp_context=_context) as pool:
         return pool.submit(work, *arguments).result()
-
-
-def _forget_settings() -> None:
-    # The person's own settings must not reach the stores that are measured.
-    for name in list(os.environ):
-        if name.startswith("MFPREFECT_") and not name.startswith("MFPREFECT_TEST_"):
-            del os.environ[name]
 
 
 def _versions() -> list[str]:

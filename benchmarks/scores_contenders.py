@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ import sqlalchemy as sa
 import mfprefect
 from mfprefect import scores as scoring
 from scores_data import COLUMNS, NEW_SESSION, Data
-from scores_places import TARGET, Loader, peak_of
+from scores_places import TARGET, Work, peak_of
 
 if TYPE_CHECKING:
     from mfprefect.schema import Schema
@@ -27,46 +28,33 @@ __all__ = ["MODEL", "READERS", "WRITERS", "Job", "Measured", "perform", "target"
 
 MODEL = "benchmark"
 ASKED = ("customer_id", "score", "score_class")
-Work = Callable[[], float | None]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of one contender.
-
-    Attributes:
-        contender: its name.
-        url: the database, in which everything is prepared.
-        data: the rows.
-        frame_rows: rows of the frames that they come in; None: all in one.
-        loaders: of the prepared files, by order.
-        session_id: what to read.
-        server_pid: the server's process, to count its seconds.
-    """
+    """One run of one contender."""
 
     contender: str
     url: str
     data: Data
     frame_rows: int | None
-    loaders: Mapping[str, Loader]
+    """Of the frames that the rows come in; None: all in one."""
+    loaders: Mapping[str, Work]
+    """Of the prepared files, by order."""
     session_id: str | None
+    """What to read."""
     server_pid: int | None
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run took.
-
-    Attributes:
-        seconds: on the clock.
-        peak_mb: the memory that was needed beyond what was held before; of a client program, all.
-        client_cpu: processor seconds of the process and the programs it started.
-        server_cpu: those of the server.
-    """
+    """What a run took."""
 
     seconds: float
     peak_mb: float
+    """Memory beyond what the process held before; all of it of a client program."""
     client_cpu: float
+    """Processor seconds of the process and the programs it started."""
     server_cpu: float
 
 
@@ -77,11 +65,11 @@ def perform(job: Job) -> Measured:
     held = _forget_peak()
     client, server, began = _client_seconds(), _server_seconds(job), time.perf_counter()
     peak = work()
-    seconds = time.perf_counter() - began
-    if peak is None:
-        peak = peak_of() - held
     return Measured(
-        seconds, peak, _client_seconds() - client, max(0.0, _server_seconds(job) - server)
+        seconds=time.perf_counter() - began,
+        peak_mb=peak_of() - held if peak is None else peak,
+        client_cpu=_client_seconds() - client,
+        server_cpu=_server_seconds(job) - server,
     )
 
 
@@ -124,7 +112,7 @@ def _server_seconds(job: Job) -> float:
             ticks += sum(map(int, fields[11:15]))  # its own, and of its children that have ended
         elif int(fields[1]) == job.server_pid:
             ticks += sum(map(int, fields[11:13]))
-    return ticks / 100
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _frames(job: Job) -> Iterator[pd.DataFrame]:
@@ -179,7 +167,7 @@ def _append(job: Job) -> Work:
 
 
 def _raw(order: str) -> Callable[[Job], Work]:
-    return lambda job: job.loaders[order].load
+    return lambda job: job.loaders[order]
 
 
 def _to_sql(job: Job) -> Work:

@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-__all__ = ["CLASSES", "COLUMNS", "NEW_SESSION", "Data", "make"]
+__all__ = ["COLUMNS", "NEW_SESSION", "ORDERS", "Data", "make"]
 
 COLUMNS = ("session_no", "entity_id", "score", "score_class", "part_no")
+ORDERS = ("sorted", "given")
 CLASSES = ("A", "B", "C", "D", "E")
 NEW_SESSION = 2
 """The session that is loaded; session 1 is in the table already."""

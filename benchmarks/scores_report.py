@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["markdown", "picture"]
+__all__ = ["DATABASES", "Runs", "markdown", "picture"]
 
 DATABASES = {"sqlite": "SQLite", "postgres": "PostgreSQL", "mysql": "MariaDB"}
 LABELS = {

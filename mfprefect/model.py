@@ -47,6 +47,8 @@ class Model:
     """What a training must reach; it fails otherwise, and only what passed can be promoted."""
     auto_promote: ClassVar[bool] = False
     """Whether a training that has passed its gates goes to production by itself."""
+    shadow: ClassVar[str | None] = None
+    """A challenger that scores beside the model in use: a training session, or `latest`."""
     parts: ClassVar[int] = 1
     """In how many parts it is scored; a retry skips the parts that are complete."""
     test_share: ClassVar[float] = 0.3

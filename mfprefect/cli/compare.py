@@ -28,7 +28,7 @@ FIGURES = (
 @click.argument("b")
 @common
 def compare(out: Output, url: str | None, a: str, b: str) -> None:
-    """Compare sessions A and B: metrics, parameters and variable importance.
+    """Compare sessions A and B: metrics, parameters, variable importance and scores.
 
     Each is named by its id, `latest` or `latest:MODEL`.
     """
@@ -45,6 +45,7 @@ def compare(out: Output, url: str | None, a: str, b: str) -> None:
             "importance": _figures(
                 store, rows, "variable_importance", ("kind", "variable"), "importance"
             ),
+            "scores": _scores(store, rows),
         }
     if rows[0]["model_id"] != rows[1]["model_id"]:
         out.note("the two sessions are of different models.")
@@ -65,6 +66,15 @@ def _figures(
         {key[0]: names[0], key[1]: names[1], **_side_by_side(sides, names)}
         for names in dict.fromkeys([*sides[0], *sides[1]])
     ]
+
+
+def _scores(store: Store, rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    from mfprefect.errors import InvalidValue
+
+    try:
+        return store.compare_scores(rows[0]["session_id"], rows[1]["session_id"])
+    except InvalidValue:  # one of them has none, or they are of other entities
+        return None
 
 
 def _side_by_side(sides: Sequence[Mapping[Any, Any]], name: Any) -> dict[str, Any]:
@@ -114,8 +124,33 @@ def _write(out: Output, facts: dict[str, Any]) -> None:
     if importance:
         columns = [Column("kind", "kind"), Column("variable", "variable"), *_kept(importance)]
         out.table(_noted(importance), columns, "Variable importance")
-    if not (metrics or facts["params"] or importance):
+    if facts["scores"]:
+        _write_scores(out, facts["scores"])
+    if not (metrics or facts["params"] or importance or facts["scores"]):
         out.note("neither session has metrics, parameters or importances.")
+
+
+def _write_scores(out: Output, scores: dict[str, Any]) -> None:
+    thresholds = [scores["threshold_a"], scores["threshold_b"]]
+    shown = [f"{t['kind']} {t['value']:g}" for t in thresholds if t is not None]
+    out.pairs(
+        {
+            "entities in both": f"{scores['rows']} of {scores['rows_a']} and {scores['rows_b']}",
+            "rank correlation": scores["spearman"],
+            "mean difference": scores["mean_difference"],
+            "mean absolute difference": scores["mean_abs_difference"],
+            "largest absolute difference": scores["max_abs_difference"],
+            "operating threshold": " and ".join(dict.fromkeys(shown))
+            or "none was set; `mfprefect threshold` sets it",
+            "equal decisions": scores["agreement"],
+            "only A acts on": scores["only_a"],
+            "only B acts on": scores["only_b"],
+        },
+        "Scores (B - A)",
+    )
+    if scores["metrics"]:
+        columns = [Column("metric_name", "metric"), *FIGURES[:3]]
+        out.table(scores["metrics"], columns, "Metrics of the two models, on their test rows")
 
 
 def _kept(rows: list[dict[str, Any]]) -> list[Column]:

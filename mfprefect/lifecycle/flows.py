@@ -15,6 +15,7 @@ from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import commands, monitoring, scoring, tasks, training
 from mfprefect.lifecycle.hooks import end_sessions
 from mfprefect.lifecycle.runs import register, running
+from mfprefect.lifecycle.shadow import score_shadow
 from mfprefect.store import Store, connect
 from mfprefect.store.stages import PRODUCTION, RETIRED, stage_now
 
@@ -54,10 +55,17 @@ def make_flows(kind: type[Model]) -> Flows:
             return _train(store, kind, as_of)
 
     @flow(name=f"{name}-score", task_runner=runner, **options)
-    def score(as_of: dt.date | None = None, training_session_id: str | None = None) -> str:
-        """Score with the model in production, else with the last training that succeeded."""
+    def score(
+        as_of: dt.date | None = None,
+        training_session_id: str | None = None,
+        shadow: str | None = None,
+    ) -> str:
+        """Score with the model in production, else with the last training that succeeded.
+
+        With `shadow`, a training session or `latest`, a challenger scores beside it, unpublished.
+        """
         with connect() as store:
-            return _score(store, kind, as_of, training_session_id)
+            return _score(store, kind, as_of, training_session_id, shadow or kind.shadow)
 
     @flow(name=f"{name}-monitor", **options)
     def monitor(as_of: dt.date | None = None) -> str:
@@ -83,7 +91,11 @@ def _train(store: Store, kind: type[Model], as_of: dt.date | None) -> str:
 
 
 def _score(
-    store: Store, kind: type[Model], as_of: dt.date | None, training_session_id: str | None
+    store: Store,
+    kind: type[Model],
+    as_of: dt.date | None,
+    training_session_id: str | None,
+    challenger: str | None,
 ) -> str:
     register(store, kind)
     parent = training_session_id or _model_in_use(store, kind)
@@ -101,6 +113,8 @@ def _score(
             commands.score_command(store, kind, session)
         else:
             scoring.score_model(store, kind, session)
+    if challenger is not None:
+        score_shadow(store, kind, session, challenger)
     return session.session_id
 
 

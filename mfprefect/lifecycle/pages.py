@@ -22,6 +22,7 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
 from mfprefect.lifecycle.tasks import log
+from mfprefect.store.opening import is_shadow
 from mfprefect.store.results import outcome
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ def tag_run(session: Session) -> None:
 @_quietly
 def show_session(store: Store, session: Session) -> None:
     """Write the session's figures as a Markdown artifact, its failed checks as a table."""
-    key = _key(session.model_id, session.purpose)
     found = outcome(store.database, session.session_no)
+    shadow = ["shadow"] if is_shadow(found.session["params"]) else []
+    key = _key(session.model_id, session.purpose, *shadow)
     create_markdown_artifact(
         _markdown(found.session, found.figures, store.database.place),
         key=key,

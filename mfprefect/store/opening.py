@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import json
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +20,11 @@ from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle, find, handles
 from mfprefect.store.registry import require_model
 from mfprefect.store.removal import BEING_DELETED
 
-__all__ = ["PURPOSES", "Opening", "open_session"]
+__all__ = ["PURPOSES", "SHADOW_OF", "Opening", "is_shadow", "open_session"]
 
 PURPOSES = ("train", "score", "monitor", "adhoc")
+SHADOW_OF = "shadow_of"
+"""The parameter of a challenger's scoring session that names the champion's."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,20 @@ def _resumable(db: Database, connection: sa.Connection, opening: Opening) -> Han
         # A finished one is sealed: a further run of the same flow run is a session of its own.
         s.c.status != SUCCEEDED,
     )
-    return next((h for h in found if h.session_id not in opening.siblings), None)
+    found = [h for h in found if h.session_id not in opening.siblings]
+    if not found:
+        return None
+    select = sa.select(s.c.session_no, s.c.params)
+    rows = connection.execute(select.where(s.c.session_no.in_([h.session_no for h in found])))
+    # Neither goes on with the other's: a challenger's scores would be published.
+    shadows = {row.session_no: is_shadow(row.params) for row in rows}
+    alike = is_shadow(opening.params)
+    return next((h for h in found if shadows[h.session_no] == alike), None)
+
+
+def is_shadow(params: str) -> bool:
+    """Return whether parameters, as JSON text, are those of a challenger's scoring session."""
+    return SHADOW_OF in json.loads(params)
 
 
 def _resume(db: Database, connection: sa.Connection, earlier: Handle, opening: Opening) -> Handle:

@@ -27,7 +27,31 @@ from mfprefect.store.stages import (
 )
 from mfprefect.store.verdicts import stored
 
-__all__ = ["promote", "retire", "rollback"]
+__all__ = ["candidate", "promote", "retire", "rollback"]
+
+
+def candidate(db: Database, model_id: str, session_id: str | None = None) -> str | None:
+    """Return the newest training that could be promoted, or the one asked for if it could be.
+
+    It has saved a model and succeeded, or failed by its gates alone.
+    """
+    s, artifacts = db.schema.sessions.c, db.schema.artifacts.c
+    by_gates = sa.and_(s.status == "failed", s.failure_kind == GateFailed.__name__)
+    select = (
+        sa.select(s.session_id)
+        .where(
+            s.model_id == model_id,
+            s.purpose == "train",
+            sa.or_(s.status == SUCCEEDED, by_gates),
+            sa.exists().where(artifacts.session_no == s.session_no),
+        )
+        .order_by(s.session_no.desc())
+        .limit(1)
+    )
+    if session_id is not None:
+        select = select.where(s.session_id == session_id)
+    rows = db.read(select)
+    return rows[0][0] if rows else None
 
 
 def promote(

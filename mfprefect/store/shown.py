@@ -10,6 +10,7 @@ from mfprefect.quality import curve as curves
 from mfprefect.store import (
     aggregates,
     artifacts,
+    comparison,
     input_columns,
     lift,
     migrate,
@@ -330,6 +331,24 @@ class Shown:
                 outcomes are not as above, of one class only, or of other entities.
         """
         return lift.lift(self._db, session_id, outcomes, at, entity_id, actual)
+
+    def compare_scores(self, a: str, b: str) -> dict[str, Any]:
+        """Return how far two sessions agree on the entities that both have scored.
+
+        Computed by the database, of sessions published or not. `rows_a`, `rows_b`, `rows` (of
+        entities in both); `spearman`, the rank correlation with mean ranks of ties, None where all
+        scores of a side are equal; `mean_difference` (b less a), `mean_abs_difference`,
+        `max_abs_difference`. At the operating threshold in force of each session's model:
+        `threshold_a`, `threshold_b` (`value` and `kind`), `agreement`, the share of equal
+        decisions, and `both`, `only_a`, `only_b`, `neither`, the rows that are acted on; None
+        where no threshold was set. `metrics`: of the two models on their own test rows, each with
+        metric_name, a, b and difference.
+
+        Raises:
+            UnknownSession: there is no such session.
+            InvalidValue: one did not succeed or has no scores, or they share no entity.
+        """
+        return comparison.compare_scores(self._db, a, b)
 
     def load_model(self, session_id: str, name: str = MODEL, *, trusted: bool = False) -> Any:
         """Return a model that a session saved; verified before a byte of it is parsed.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
+from prefect import flow
 from sklearn.linear_model import LogisticRegression
 
 import mfprefect
@@ -157,3 +159,95 @@ def test_what_a_class_must_not_say() -> None:
     ):
         with pytest.raises(ConfigurationError, match=text):
             kind.flows()
+
+
+def test_a_challenger_scores_in_the_shadow(store: Store) -> None:
+    class Challenged(Churn):
+        gates: ClassVar[Any] = ()
+        parts = 2
+        shadow = "latest"
+
+        def scoring_data(self, as_of: dt.date, part: int) -> pd.DataFrame:
+            return super().scoring_data(as_of, part).iloc[part - 1 :: 2]
+
+    class Weaker(Challenged):
+        def fit(self, features: pd.DataFrame, target: pd.Series[Any]) -> Any:
+            return LogisticRegression(C=0.001).fit(features, target)
+
+    champion = Challenged.flows().train()
+    store.promote("churn", champion, override="the first")
+    Challenged.flows().score()
+    assert len(store.sessions("churn")) == 2  # it is the newest itself
+    challenger = Weaker.flows().train()
+    scored = Challenged.flows().score()
+    shadow, main = store.sessions("churn", limit=2).to_dict("records")
+    assert (main["session_id"], main["parent_session_id"]) == (scored, champion)
+    assert (shadow["parent_session_id"], shadow["purpose"]) == (challenger, "score")
+    assert shadow["flow_run_id"] == main["flow_run_id"]
+    assert (shadow["status"], shadow["published_at"] is pd.NaT) == ("succeeded", True)
+    assert json.loads(shadow["params"])["shadow_of"] == scored
+    assert store.scores(shadow["session_id"]).empty
+    assert len(store.scores(scored)) == 600
+    store.set_threshold("churn", 0.5)
+    found = store.compare_scores(scored, shadow["session_id"])
+    assert found["rows"] == 600
+    assert found["spearman"] > 0.99
+    assert 0.6 < found["agreement"] <= 1
+    assert found["max_abs_difference"] > 0.1
+    # A named one, and one that is not there: the champion's run is well.
+    assert outcome(Churn.flows().score, shadow=challenger).is_completed()
+    assert newest(store)["parent_session_id"] == challenger
+    state = outcome(Churn.flows().score, shadow="nobody")
+    assert state.is_completed()
+    assert newest(store)["session_id"] == state.result()
+
+
+def test_what_befalls_the_challenger_does_not_harm_the_champion(store: Store) -> None:
+    class Frail(Churn):
+        gates: ClassVar[Any] = ()
+        shadow = "latest"
+        broken = False
+
+        def predict(self, estimator: Any, features: pd.DataFrame) -> Any:
+            if estimator.C == 0.5 and Frail.broken:
+                Frail.broken = False
+                raise RuntimeError("out of memory")
+            return super().predict(estimator, features)
+
+    class Other(Frail):
+        def fit(self, features: pd.DataFrame, target: pd.Series[Any]) -> Any:
+            return LogisticRegression(C=0.5).fit(features, target)
+
+    store.promote("churn", Frail.flows().train(), override="the first")
+    Other.flows().train()
+    Frail.broken = True
+    score = Frail.flows().score
+
+    state = outcome(score)
+    assert state.is_completed()
+    shadow, main = store.sessions("churn", limit=2).to_dict("records")
+    assert (main["session_id"], main["status"]) == (state.result(), "succeeded")
+    assert (shadow["status"], shadow["failure_text"]) == ("failed", "out of memory")
+    assert len(store.scores(main["session_id"])) == 600
+
+
+def test_neither_resumes_the_others_session(store: Store) -> None:
+    store.add_model("churn")
+
+    @flow(retries=1, retry_delay_seconds=0)
+    def nightly() -> tuple[str, str]:
+        with store.session("churn", purpose="score") as main:
+            pass
+        with store.session("churn", "score", params={"shadow_of": main.session_id}) as shadow:
+            seen.append(shadow.session_id)
+            if shadow.attempt == 1:
+                raise KeyError("the process was killed")
+        return main.session_id, shadow.session_id
+
+    seen: list[str] = []
+    main, shadow = nightly()
+    assert seen == [shadow, shadow]
+    rows = store.sessions("churn").set_index("session_id")
+    assert rows.loc[main, "attempt"] == 1
+    assert rows.loc[shadow, "attempt"] == 2
+    assert len(rows) == 3

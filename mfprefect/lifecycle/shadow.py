@@ -1,0 +1,67 @@
+"""Shadow scoring: a challenger scores what the champion has just scored; nobody sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mfprefect.command_model import CommandModel
+from mfprefect.errors import InvalidValue
+from mfprefect.lifecycle import commands, scoring, tasks
+from mfprefect.lifecycle.runs import running
+from mfprefect.store.opening import SHADOW_OF
+from mfprefect.store.promotion import candidate
+
+if TYPE_CHECKING:
+    from mfprefect.model import Model
+    from mfprefect.session import Session
+    from mfprefect.store import Store
+
+__all__ = ["score_shadow"]
+
+LATEST = "latest"
+
+
+def score_shadow(store: Store, kind: type[Model], champion: Session, wanted: str) -> str | None:
+    """Score with a challenger as a second session of the run; return it, None if there is none.
+
+    It is never published, and whatever goes wrong is logged: the champion's scores stand.
+
+    Args:
+        store: the store.
+        kind: the model.
+        champion: the scoring session that has succeeded.
+        wanted: a training session, or `latest`.
+    """
+    try:
+        challenger = _challenger(store, kind, champion, wanted)
+        if challenger is None:
+            return None
+        return _score(store, kind, champion, challenger)
+    except Exception as exc:  # noqa: BLE001 - a challenger must not harm the champion's run
+        tasks.log().warning("the challenger did not score: %s: %s", type(exc).__name__, exc)
+        return None
+
+
+def _challenger(store: Store, kind: type[Model], champion: Session, wanted: str) -> str | None:
+    found = candidate(store.database, kind.model_id, None if wanted == LATEST else wanted)
+    if found is None and wanted != LATEST:
+        raise InvalidValue(
+            f"session {wanted!r} is no training session of {kind.model_id!r} with a model that "
+            "succeeded, or failed by its gates alone."
+        )
+    if found is None or found == champion.parent_session_id:
+        tasks.log().info("no other training than the one in use: no challenger scores")
+        return None
+    return found
+
+
+def _score(store: Store, kind: type[Model], champion: Session, challenger: str) -> str:
+    params = {SHADOW_OF: champion.session_id, "parts": kind.parts}
+    as_of = champion.as_of
+    with running(store, kind, "score", as_of=as_of, params=params, parent=challenger) as session:
+        if issubclass(kind, CommandModel):
+            commands.score_command(store, kind, session)
+        else:
+            scoring.score_model(store, kind, session)
+        session.close(publish=False)
+    return session.session_id

@@ -1,0 +1,171 @@
+"""Two sessions' scores of the same entities, compared where the scores are; nothing is pulled.
+
+Plain Core SQL: one join, two window functions a session, and one row comes back.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect.errors import InvalidValue
+from mfprefect.schema import Double
+from mfprefect.store.database import Database
+from mfprefect.store.handle import SUCCEEDED, Handle, require_session
+
+__all__ = ["compare_scores"]
+
+
+@dataclass(frozen=True)
+class _Threshold:
+    value: float
+    kind: str
+
+    def meets(self, score: Any, rank: Any, n: int) -> sa.ColumnElement[bool]:
+        """Return whether a row is acted on; `rank` counts the rows below it, plus one."""
+        if self.kind == "probability":
+            met: sa.ColumnElement[bool] = score >= sa.literal(self.value, Double)
+            return met
+        # The top ⌈value·n⌉, less those that would split a tie, as the confusion matrix has it.
+        top = math.ceil(Decimal(repr(self.value)) * n)
+        met = rank >= n + 1 - top
+        return met
+
+
+def compare_scores(db: Database, a: str, b: str) -> dict[str, Any]:
+    """Return how far the scores and decisions of two sessions agree."""
+
+    def work(connection: sa.Connection) -> dict[str, Any]:
+        sides = [_side(db, connection, session_id) for session_id in (a, b)]
+        rows = [_rows(db, connection, side) for side in sides]
+        joined = _joined(db, *sides)
+        n = int(connection.scalar(sa.select(sa.func.count()).select_from(joined)) or 0)
+        if not n:
+            raise InvalidValue(
+                f"sessions {a!r} ({rows[0]} scores) and {b!r} ({rows[1]} scores) have no entity in "
+                "common."
+            )
+        thresholds = [_threshold(db, connection, side) for side in sides]
+        found = _figures(connection, joined, n, thresholds)
+        sessions = {"a": a, "b": b, "rows_a": rows[0], "rows_b": rows[1], "rows": n}
+        told = {
+            f"threshold_{side}": None if t is None else {"value": t.value, "kind": t.kind}
+            for side, t in zip("ab", thresholds, strict=True)
+        }
+        return {**sessions, **told, **found, "metrics": _metrics(db, connection, sides)}
+
+    return db.look(work)
+
+
+def _side(db: Database, connection: sa.Connection, session_id: str) -> Handle:
+    handle = require_session(db, connection, session_id)
+    if handle.status != SUCCEEDED:
+        raise InvalidValue(
+            f"session {session_id!r} is {handle.status}; scores of sessions that succeeded are "
+            "compared, published or not."
+        )
+    return handle
+
+
+def _rows(db: Database, connection: sa.Connection, side: Handle) -> int:
+    parts = db.schema.score_parts.c
+    total = sa.select(sa.func.sum(parts.rows)).where(parts.session_no == side.session_no)
+    rows = int(connection.scalar(total) or 0)
+    if not rows:
+        raise InvalidValue(f"session {side.session_id!r} has no scores.")
+    return rows
+
+
+def _joined(db: Database, a: Handle, b: Handle) -> sa.Subquery:
+    one, other = db.schema.scores.alias("one"), db.schema.scores.alias("other")
+    return (
+        sa.select(one.c.score.label("score_a"), other.c.score.label("score_b"))
+        .join_from(one, other, one.c.entity_id == other.c.entity_id)
+        .where(one.c.session_no == a.session_no, other.c.session_no == b.session_no)
+        .subquery("joined")
+    )
+
+
+def _threshold(db: Database, connection: sa.Connection, side: Handle) -> _Threshold | None:
+    t = db.schema.model_thresholds.c
+    select = sa.select(t.value, t.kind).where(t.model_id == side.model_id)
+    row = connection.execute(select.order_by(t.set_at.desc()).limit(1)).first()
+    return None if row is None else _Threshold(row.value, row.kind)
+
+
+def _figures(
+    connection: sa.Connection, joined: sa.Subquery, n: int, thresholds: list[_Threshold | None]
+) -> dict[str, Any]:
+    ranked = _ranked(joined)
+    r, decided = ranked.c, None not in thresholds
+    difference = r.score_b - r.score_a
+    # Of the mean rank of equals, twice, less that of all: 0 on average. The score makes a double
+    # of it, which no sum overflows.
+    places = [
+        score * 0 + 2 * rank + ties - (n + 2)
+        for score, rank, ties in ((r.score_a, r.rank_a, r.ties_a), (r.score_b, r.rank_b, r.ties_b))
+    ]
+    sums = [
+        sa.func.sum(places[0] * places[0]),
+        sa.func.sum(places[0] * places[1]),
+        sa.func.sum(places[1] * places[1]),
+        sa.func.sum(difference),
+        sa.func.sum(sa.func.abs(difference)),
+        sa.func.max(sa.func.abs(difference)),
+        *(_decisions(ranked, n, thresholds) if decided else ()),
+    ]
+    row = connection.execute(sa.select(*sums)).one()
+    aa, ab, bb, total, size, largest = (float(x) for x in row[:6])
+    acted: list[int | None] = [int(x) for x in row[6:]] or [None] * 4
+    return {
+        "agreement": (int(row[6]) + int(row[9])) / n if decided else None,
+        **dict(zip(("both", "only_a", "only_b", "neither"), acted, strict=True)),
+        "spearman": max(-1.0, min(1.0, ab / math.sqrt(aa * bb))) if aa and bb else None,
+        "mean_difference": total / n,
+        "mean_abs_difference": size / n,
+        "max_abs_difference": largest,
+    }
+
+
+def _ranked(joined: sa.Subquery) -> sa.Subquery:
+    columns: list[sa.ColumnElement[Any]] = [joined.c.score_a, joined.c.score_b]
+    for side in "ab":
+        score = joined.c[f"score_{side}"]
+        columns.append(sa.func.rank().over(order_by=score).label(f"rank_{side}"))
+        columns.append(sa.func.count().over(partition_by=score).label(f"ties_{side}"))
+    return sa.select(*columns).subquery("ranked")
+
+
+def _decisions(ranked: sa.Subquery, n: int, thresholds: list[_Threshold | None]) -> list[Any]:
+    """Return the rows that both act on, only a, only b, and neither."""
+    a, b = (
+        sa.case((t.meets(ranked.c[f"score_{side}"], ranked.c[f"rank_{side}"], n), 1), else_=0)
+        for side, t in zip("ab", thresholds, strict=True)
+        if t is not None
+    )
+    return [sa.func.sum(x) for x in (a * b, a * (1 - b), (1 - a) * b, (1 - a) * (1 - b))]
+
+
+def _metrics(db: Database, connection: sa.Connection, sides: list[Handle]) -> list[dict[str, Any]]:
+    """Return the metrics that the models behind both sessions have, on their own test rows."""
+    s, m = db.schema.sessions, db.schema.metrics
+    figures = []
+    for side in sides:
+        trained = sa.func.coalesce(s.c.parent_session_no, s.c.session_no)
+        select = (
+            sa.select(m.c.metric_name, m.c.value)
+            .join_from(s, m, m.c.session_no == trained)
+            .where(s.c.session_no == side.session_no, m.c.segment == "")
+            .order_by(m.c.metric_name)
+        )
+        figures.append({row.metric_name: row.value for row in connection.execute(select)})
+    a, b = figures
+    return [
+        {"metric_name": name, "a": a[name], "b": b[name], "difference": b[name] - a[name]}
+        for name in a
+        if name in b
+    ]

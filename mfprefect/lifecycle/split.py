@@ -11,7 +11,21 @@ from mfprefect.errors import InvalidValue
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["is_test", "split", "split_by_time"]
+    from mfprefect.model import Model
+
+__all__ = ["is_test", "split", "split_by_time", "split_rows"]
+
+
+def split_rows(
+    model: Model | type[Model], frame: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows to learn from and those to test on; an entity stands in one of them.
+
+    Of a time series with a `period`, the last periods are those to test on.
+    """
+    if model.model_type == "time_series" and model.period is not None:
+        return split_by_time(frame, model.period, model.test_share)
+    return split(frame, model.entity_id, model.test_share)
 
 
 def is_test(entity_id: Any, share: float) -> bool:

@@ -14,7 +14,7 @@ from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 
 from mfprefect.errors import CommandFailed, DatabaseError, InvalidValue
-from mfprefect.lifecycle.split import split, split_by_time
+from mfprefect.lifecycle.split import split_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,16 +125,6 @@ def require_columns(frame: pd.DataFrame, names: list[str], what: str) -> None:
         raise InvalidValue(
             f"{what} lacks the column {missing[0]!r}; it has: {', '.join(map(str, frame.columns))}."
         )
-
-
-def split_rows(model: Model, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows to learn from and those to test on; an entity stands in one of them.
-
-    Of a time series with a `period`, the last periods are those to test on.
-    """
-    if model.model_type == "time_series" and model.period is not None:
-        return split_by_time(frame, model.period, model.test_share)
-    return split(frame, model.entity_id, model.test_share)
 
 
 @task(name="fit", cache_policy=NO_CACHE, persist_result=False)

@@ -27,7 +27,6 @@ MODEL_FILES = {"flows/{}.py": "model.py", "tests/test_{}.py": "test_model.py"}
 """What each model has, by template."""
 SHARED_FILES = {
     "flows/maintenance.py": "maintenance.py",
-    "tests/conftest.py": "conftest.py",
     "pytest.ini": "pytest.ini",
     "mfprefect.toml": "mfprefect.toml",
     DEPLOYMENTS: DEPLOYMENTS,

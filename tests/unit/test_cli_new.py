@@ -20,7 +20,6 @@ ROOT = Path(__file__).parents[2]
 FILES = {
     "flows/churn.py",
     "flows/maintenance.py",
-    "tests/conftest.py",
     "tests/test_churn.py",
     "pytest.ini",
     "mfprefect.toml",

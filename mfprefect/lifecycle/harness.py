@@ -1,0 +1,26 @@
+"""A Prefect server for tests alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["temporary_server"]
+
+
+@contextmanager
+def temporary_server() -> Iterator[str]:
+    """Start a Prefect server of our own, real and temporary; yield the URL of its API."""
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
+    from prefect.testing.utilities import prefect_test_harness
+
+    with (
+        prefect_test_harness(server_startup_timeout=180),
+        # Joining its thread would make every flow run of the tests a second longer.
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        yield str(PREFECT_API_URL.value())

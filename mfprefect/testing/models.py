@@ -1,0 +1,245 @@
+"""What must hold for a model before it may go to production, an assertion each.
+
+Each takes a `TrainedModel`, which is what the fixture `mf_model` hands out, and raises
+AssertionError with the rows or columns that show it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfprefect.lifecycle.split import split_rows
+from mfprefect.reading import Reader
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mfprefect.model import Model
+    from mfprefect.store import Store
+
+__all__ = [
+    "TrainedModel",
+    "assert_checks_accept",
+    "assert_checks_refuse",
+    "assert_flows_run",
+    "assert_missing_column_fails",
+    "assert_reproducible",
+    "assert_round_trip",
+    "assert_rows_independent",
+    "first_difference",
+]
+
+MOST_ROWS = 1_000
+BATCH = 7
+SINGLE_ROWS = 10
+RELATIVE, ABSOLUTE = 1e-9, 1e-12
+"""What sums over rows in another order may differ by."""
+
+
+class TrainedModel:
+    """A model that was trained as the train flow trains it, without a session."""
+
+    def __init__(self, kind: type[Model], as_of: dt.date | None = None) -> None:
+        kind._require()
+        self.kind = kind
+        self.as_of = as_of or dt.datetime.now(dt.UTC).date()
+        self.model = kind(Reader())
+
+    @cached_property
+    def data(self) -> pd.DataFrame:
+        """The training data; do not change it."""
+        return self.model.reader.take(lambda: self.model.training_data(self.as_of), "training_data")
+
+    @cached_property
+    def features(self) -> list[str]:
+        """The columns that the model learns from."""
+        return [n for n in self.data.columns if n not in (self.kind.entity_id, self.kind.target)]
+
+    @cached_property
+    def _parts(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return split_rows(self.kind, self.data)
+
+    @cached_property
+    def estimator(self) -> Any:
+        """What the model's `fit` returned."""
+        learn, _ = self._parts
+        return self.model.fit(learn[self.features].copy(), learn[self.kind.target].copy())
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """A copy of the features of rows that were held out, at most 1,000."""
+        return self._parts[1][self.features].head(MOST_ROWS).copy()
+
+    def score(self, features: pd.DataFrame, estimator: Any = None) -> NDArray[np.float64]:
+        """Return the score of each row; of a multiclass model, a row of scores."""
+        used = self.estimator if estimator is None else estimator
+        found = np.asarray(self.model.predict(used, features), dtype=np.float64)
+        if found.shape[:1] != (len(features),):
+            raise AssertionError(f"{len(features)} rows got scores of shape {found.shape}")
+        return found
+
+    def metrics(self) -> dict[str, float]:
+        """Return the agreed-upon figures of the rows that were held out."""
+        from mfprefect.quality.evaluation import evaluate
+
+        test, kind = self._parts[1], self.kind.model_type
+        predicted = self.model.predict(self.estimator, test[self.features].copy())
+        named = kind != "multiclass" or hasattr(predicted, "columns")
+        classes = None if named else getattr(self.estimator, "classes_", None)
+        return evaluate(test[self.kind.target], predicted, kind, classes=classes).metrics[""]
+
+    def failed_checks(self, frame: pd.DataFrame) -> list[dict[str, Any]]:
+        """Return the results of the error-level checks that fail, as if there were no past."""
+        from mfprefect.quality.background import Background
+        from mfprefect.quality.checks import failures, run_checks
+
+        keys = frozenset((self.kind.entity_id, self.kind.target))
+        background = Background(as_of=self.as_of, keys=keys)
+        checks = self.kind.checks or []
+        listed = checks if isinstance(checks, list | tuple) else [checks]
+        # The registry of a store for tests is empty.
+        used = [check for check in listed if "registry" not in getattr(check, "needs", ())]
+        return failures(run_checks(frame, used, background=background, masked=self.kind.masked))
+
+
+def assert_checks_accept(model: TrainedModel, frame: pd.DataFrame | None = None) -> None:
+    """Assert that no error-level check fails on the training data, or on a frame."""
+    __tracebackhide__ = True
+    if failed := model.failed_checks(model.data if frame is None else frame):
+        raise AssertionError(f"{len(failed)} checks refuse the data: {_told(failed)}")
+
+
+def assert_checks_refuse(model: TrainedModel, broken: Mapping[str, Any]) -> None:
+    """Assert that the checks refuse the training data with a wrong cell, for each column.
+
+    Args:
+        model: the model.
+        broken: a wrong value by column, such as `{"age": -1}`; one row gets it.
+    """
+    __tracebackhide__ = True
+    if not broken:
+        raise AssertionError('say what broken data looks like: broken = {"age": -1}')
+    known = _keys(model.failed_checks(model.data))
+    for column, value in broken.items():
+        if column not in model.data.columns:
+            raise AssertionError(f"the training data has no column {column!r} to break")
+        frame = model.data.copy()
+        cells = frame[column].astype(object).to_list()
+        cells[len(cells) // 2] = value
+        # With the type that a source would hand it out as.
+        frame[column] = frame[column].__class__(cells, index=frame.index).infer_objects()
+        if not _keys(model.failed_checks(frame)) - known:
+            raise AssertionError(f"no check refuses {column} = {value!r}")
+
+
+def assert_reproducible(model: TrainedModel) -> None:
+    """Assert that a second training has the same figures, and gives the same scores."""
+    __tracebackhide__ = True
+    again = type(model)(model.kind, model.as_of)
+    before, after = model.metrics(), again.metrics()
+    moved = {
+        name: (before[name], after.get(name))
+        for name in before
+        if not np.isclose(before[name], after.get(name, np.nan), rtol=RELATIVE, atol=ABSOLUTE)
+    }
+    if moved or before.keys() != after.keys():
+        name, (old, new) = next(iter(moved.items()), ("the set of metrics", (None, None)))
+        raise AssertionError(
+            f"two trainings differ: {name} is {old}, then {new}. Fix the seed of everything that "
+            "draws: random_state=0."
+        )
+    if told := first_difference(model.score(model.rows), again.score(model.rows)):
+        raise AssertionError(f"two trainings score differently: {told}. Fix the seeds.")
+
+
+def assert_rows_independent(model: TrainedModel) -> None:
+    """Assert that a score depends on its own row: on no order, and on no other row."""
+    __tracebackhide__ = True
+    rows = model.rows
+    whole = model.score(rows)
+    order = np.random.default_rng(0).permutation(len(rows))
+    mixed = np.empty_like(whole)
+    mixed[order] = model.score(rows.iloc[order])
+    if told := first_difference(whole, mixed):
+        raise AssertionError(f"scores depend on the order of rows: {told}")
+    for size, most in ((BATCH, len(rows)), (1, SINGLE_ROWS)):
+        parts = [model.score(rows.iloc[i : i + size]) for i in range(0, min(most, len(rows)), size)]
+        pieces = np.concatenate(parts)
+        if told := first_difference(whole[: len(pieces)], pieces):
+            raise AssertionError(f"scores depend on how many rows are scored at once: {told}")
+
+
+def assert_missing_column_fails(model: TrainedModel) -> None:
+    """Assert that no feature can be missing unnoticed: a check or the model refuses its absence."""
+    __tracebackhide__ = True
+    rows = model.rows
+    model.score(rows)
+    for column in model.features:
+        if model.failed_checks(model.data.drop(columns=column)):
+            continue
+        try:
+            model.score(rows.drop(columns=column))
+        except AssertionError:
+            raise
+        except Exception:  # noqa: BLE001, S112 - failing loudly is what is asked for
+            continue
+        raise AssertionError(f"without the column {column!r} the model scores as if nothing were")
+
+
+def assert_round_trip(model: TrainedModel, store: Store) -> None:
+    """Assert that the model gives the same scores after it was stored and loaded."""
+    __tracebackhide__ = True
+    store.add_model(model.kind.model_id, model.kind.description)
+    with store.session(model.kind.model_id, purpose="adhoc") as session:
+        session.save_model(model.estimator)
+    loaded = store.load_model(session.session_id)
+    if told := first_difference(model.score(model.rows), model.score(model.rows, loaded)):
+        raise AssertionError(f"the stored model scores differently: {told}")
+
+
+def assert_flows_run(model: TrainedModel, store: Store) -> tuple[str, str, str]:
+    """Assert that the model trains, scores each row once and is monitored; return the sessions."""
+    __tracebackhide__ = True
+    train, score, monitor = model.kind.flows()
+    ids = train(as_of=model.as_of), score(as_of=model.as_of), monitor(as_of=model.as_of)
+    sessions = store.show(*ids).set_index("session_id")
+    if wrong := [i for i in ids if sessions.loc[i, "status"] != "succeeded"]:
+        raise AssertionError(f"sessions that did not succeed: {', '.join(wrong)}")
+    read = [model.model.scoring_data(model.as_of, p) for p in range(1, model.kind.parts + 1)]
+    rows = sum(len(model.model.read(part)) for part in read)
+    written = int(store.score_parts(ids[1])["rows"].sum())
+    if not rows or written != rows:
+        raise AssertionError(f"{written} scores were written of {rows} rows")
+    return ids
+
+
+def first_difference(
+    before: NDArray[np.float64], after: NDArray[np.float64], most: float = ABSOLUTE
+) -> str:
+    """Return in words where scores differ most, nothing where they do not."""
+    same = np.isclose(before, after, rtol=RELATIVE, atol=most, equal_nan=True)
+    if same.all():
+        return ""
+    moved = np.where(same, -1.0, np.nan_to_num(np.abs(before - after), nan=np.inf))
+    place = np.unravel_index(int(np.argmax(moved)), moved.shape)
+    rows = int((~same).reshape(len(same), -1).any(axis=1).sum())
+    return (
+        f"{rows} of {len(same)} rows, row {place[0]} most: "
+        f"{before[place]:.10g}, then {after[place]:.10g}"
+    )
+
+
+def _keys(failed: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
+    return {(row["check"], row["column"], row["failing_rows"]) for row in failed}
+
+
+def _told(failed: list[dict[str, Any]]) -> str:
+    return "; ".join(
+        f"{row['column'] or 'all'} ({row['check']}): {row['message']}" for row in failed[:5]
+    )

@@ -1,0 +1,81 @@
+"""A pytest plugin for tests of models: `addopts = -p mfprefect.testing.plugin` loads it.
+
+It is no entry point: installing mfprefect must not change how other tests of a project run. Once
+loaded, it forgets settings of Prefect and mfprefect in the environment, so that no test reaches the
+team's server or database; sources and trusted types stay, as models read from them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import mfprefect
+    from mfprefect.testing.models import TrainedModel
+
+__all__ = ["mf_model", "mf_server", "mf_store"]
+
+KEPT = ("MFPREFECT_SOURCES", "MFPREFECT_DEFAULT_SOURCE", "MFPREFECT_TRUSTED_TYPES")
+TESTS = "MFPREFECT_TEST_"
+_trained: dict[object, TrainedModel] = {}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
+    """Isolate before the first conftest.py imports a flow, and with it Prefect."""
+    for name in list(os.environ):
+        if name.startswith(("PREFECT_", "MFPREFECT_")) and not name.startswith((*KEPT, TESTS)):
+            del os.environ[name]
+    home = tempfile.mkdtemp(prefix="mfp-prefect-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    os.environ["PREFECT_HOME"] = home
+    os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+
+
+@pytest.fixture
+def mf_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[mfprefect.Store]:
+    """An empty store in an SQLite file, which flows find in their settings."""
+    import mfprefect
+
+    monkeypatch.setenv("MFPREFECT_URL", f"sqlite:///{tmp_path / 'store.db'}")
+    with mfprefect.connect() as store:
+        store.create_schema()
+        yield store
+
+
+@pytest.fixture(scope="session")
+def mf_server() -> Iterator[str]:
+    """A Prefect server for the tests alone; the URL of its API. It takes some seconds to start."""
+    from mfprefect.lifecycle.harness import temporary_server
+
+    with temporary_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="class")
+def mf_model(request: pytest.FixtureRequest) -> TrainedModel:
+    """The model under test, trained once: `model` of the test class, or `MODEL` of the module.
+
+    Its date is `as_of` of the class, or `AS_OF` of the module, by default today.
+    """
+    from mfprefect.testing.models import TrainedModel
+
+    kind = getattr(request.cls, "model", None) or getattr(request.module, "MODEL", None)
+    if kind is None:
+        raise pytest.UsageError(
+            f"mf_model knows no model in {request.node.nodeid}: set `model = YourModel` in the "
+            "test class, or `MODEL = YourModel` in the module."
+        )
+    as_of = getattr(request.cls, "as_of", None) or getattr(request.module, "AS_OF", None)
+    if (kind, as_of) not in _trained:
+        _trained[kind, as_of] = TrainedModel(kind, as_of)
+    return _trained[kind, as_of]

@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 from mfprefect.errors import ConfigurationError
+from mfprefect.retention import Retention
 
 __all__ = [
     "CONFIG_FILE",
@@ -153,6 +154,8 @@ class Settings(BaseSettings):
     """Tables that scores are published to: `[exports.crm] table = "churn_scores"`."""
     metrics: tuple[str, ...] = ()
     """Modules that define a team's own metrics: dotted names, or paths of .py files."""
+    retention: Retention = Retention()
+    """How long sessions are kept: `[retention] keep_days = 730`."""
 
     @model_validator(mode="after")
     def _beats_in_time(self) -> Settings:
@@ -258,7 +261,7 @@ def read_config(path: Path, profile: str | None) -> dict[str, Any]:
             f"Set {PREFIX}PROFILE to one of them, or unset it."
         )
     chosen = dict(profiles.get(profile, {}))
-    for table in ("sources", "notify", "exports"):
+    for table in ("sources", "notify", "exports", "retention"):
         if isinstance(values.get(table), dict) and isinstance(chosen.get(table), dict):
             chosen[table] = {**values[table], **chosen[table]}
     return {**values, **chosen}

@@ -9,8 +9,10 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from mfprefect.lifecycle.tasks import log
+from mfprefect.retention import DELETE, KEEP
 from mfprefect.store import connect, notices
 from mfprefect.store.monitoring import stale
+from mfprefect.store.prune import finish
 
 if TYPE_CHECKING:
     from mfprefect.store import Store
@@ -38,6 +40,19 @@ def freshness(store: Store) -> str:
     return f"{len(found)} models with stale scores"
 
 
+@task(name="retention", cache_policy=NO_CACHE, persist_result=False)
+def prune(store: Store) -> str:
+    """Finish interrupted deletions, and delete what the retention settings let go."""
+    if not store.database.settings.retention.active:
+        return f"{len(finish(store.database))} interrupted deletions finished"
+    found = store.prune()
+    gone = found[found["verdict"] != KEEP]
+    for row in gone.itertuples():
+        log().info("session %s: %s, %s", row.session_id, row.verdict, row.reason)
+    sessions = int((gone["verdict"] == DELETE).sum())
+    return f"{sessions} sessions deleted, the scores alone of {len(gone) - sessions}"
+
+
 @task(name="notices", cache_policy=NO_CACHE, persist_result=False)
 def send_notices(store: Store, digest: bool) -> str:
     """Send what was not delivered, and the digest if that is wanted."""
@@ -50,7 +65,7 @@ def send_notices(store: Store, digest: bool) -> str:
 # Tried again as a whole: every step is harmless when repeated.
 @flow(name="maintain", retries=2, retry_delay_seconds=30)
 def maintain(digest: bool = False) -> str:
-    """Keep the store true: end crashed sessions, tell of stale scores, deliver notices.
+    """Keep the store true: end crashed sessions, tell of stale scores, deliver notices, prune.
 
     A step that fails does not keep the others from being done; the run fails all the same.
 
@@ -62,6 +77,7 @@ def maintain(digest: bool = False) -> str:
             reconcile(store, return_state=True),
             freshness(store, return_state=True),
             send_notices(store, digest, return_state=True),
+            prune(store, return_state=True),
         ]
         lines = [str(step.result(raise_on_failure=False)) for step in steps]
     create_markdown_artifact("\n".join(f"- {line}" for line in lines), key="maintain")

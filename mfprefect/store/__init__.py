@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfprefect import provenance, values
+from mfprefect import provenance, retention, values
 from mfprefect.errors import MfprefectError
 from mfprefect.flow_context import FlowRun, current_flow_run
 from mfprefect.settings import load_settings
@@ -209,6 +209,66 @@ class Store(Shown):
             InvalidValue: it has no published scores.
         """
         score_removal.delete_scores(self._db, session_id)
+
+    def prune(
+        self,
+        model_id: str | None = None,
+        *,
+        keep_days: float | None = None,
+        keep_sessions: int | None = None,
+        failed_days: float | None = None,
+        scores_days: float | None = None,
+        retired_days: float | None = None,
+        archive_to: Path | str | None = None,
+        only: Iterable[str] | None = None,
+        dry_run: bool = False,
+    ) -> pd.DataFrame:
+        """Delete the sessions that the setting `retention` lets go; tell of each what and why.
+
+        What is in production stays, and what was before it; so do running sessions, the newest
+        ones, and every session that one which stays needs. Interrupted deletions are finished.
+
+        Args:
+            model_id: only sessions of this model.
+            keep_days: in place of the setting: sessions that ended longer ago go.
+            keep_sessions: in place of the setting: the newest so many of each purpose stay.
+            failed_days: in place of the setting: when failed, crashed and cancelled ones go.
+            scores_days: in place of the setting: when scores go from sessions that stay.
+            retired_days: in place of the setting: when sessions go that left production.
+            archive_to: in place of the setting: a folder that everything is written to first.
+            only: of the sessions that go, only these.
+            dry_run: change nothing.
+
+        Returns:
+            Newest first: session_id, model_id, purpose, status, ended_at, rows (scores), verdict
+            (`delete`, `delete scores` or `keep`), reason, archived (a folder).
+
+        Raises:
+            InvalidValue: a limit is not above 0.
+            ArtifactCorrupt: an archive is not sound; nothing was deleted of its session.
+            OSError: an archive cannot be written; nothing was deleted of its session.
+        """
+        import pandas as pd
+
+        from mfprefect.store import prune
+
+        limits = {
+            "keep_days": keep_days,
+            "keep_sessions": keep_sessions,
+            "failed_days": failed_days,
+            "scores_days": scores_days,
+            "retired_days": retired_days,
+        }
+        given = limits | {"archive_to": archive_to}
+        policy = retention.overridden(self.database.settings.retention, model_id, **given)
+        chosen = None if only is None else set(only)
+        found = prune.prune(self._db, policy, model_id=model_id, only=chosen, dry_run=dry_run)
+        columns = ["session_id", "model_id", "purpose", "status", "ended_at", "rows"]
+        rows = [
+            [*(getattr(v.session, c) for c in columns), v.verdict, v.reason, v.archived]
+            for v in found
+        ]
+        return pd.DataFrame(rows, columns=[*columns, "verdict", "reason", "archived"])
 
     def export(self, session_id: str, to: str) -> int:
         """Publish a session's scores to the table of the setting `exports`; return how many.

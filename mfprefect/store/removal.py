@@ -120,7 +120,7 @@ def _stages(
             "goes only with the model, by store.delete_model, or by the setting retired_days."
         )
     connection.execute(stages.delete().where(mine))
-    told = ("set_at", "stage", "set_by", "reason")
+    told = ("set_at", "stage", "set_by", "reason", "gates")
     rows = [{name: row._mapping[name] for name in told} for row in found]
     return {"stages": rows} if rows else {}
 

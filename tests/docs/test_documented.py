@@ -12,6 +12,7 @@ from mfprefect.backend import backend_for, installed_backends
 from mfprefect.cli import cli
 from mfprefect.quality.definitions import definition_version
 from mfprefect.quality.document import BUILT_IN, table
+from mfprefect.retention import Retention
 from mfprefect.schema import VIEWS
 from mfprefect.settings import ALARMS, EVENTS, Settings, Target, load_settings
 
@@ -60,6 +61,16 @@ def test_every_metric_is_documented_as_it_is_defined() -> None:
     # One name is one definition, whatever the type of model.
     assert {len(found) for found in versions.values()} == {1}
     assert definition_version("profit_per_call") is None
+
+
+def test_every_limit_of_retention_is_documented_and_an_option() -> None:
+    text = (ROOT / "docs" / "retention.md").read_text()
+    table = text.split("| setting |")[1].split("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(Retention.model_fields)
+    command = cli.get_command(click.Context(cli), "prune")
+    assert command is not None
+    options = {parameter.name for parameter in command.params}
+    assert set(Retention.model_fields) - {"models"} <= options
 
 
 def test_every_backend_and_view_is_documented() -> None:

@@ -56,3 +56,19 @@ def test_a_step_that_fails_does_not_keep_the_others_from_being_done(
     assert state.is_failed()
     assert "cannot look" in str(state.message)
     assert flow_store.freshness()["model_id"].tolist() == ["churn"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_it_deletes_what_the_settings_let_go_and_nothing_without_them(
+    flow_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow_store.add_model("churn")
+    for _ in range(2):
+        with flow_store.session("churn") as session:
+            pass
+    old = flow_store.sessions()["session_id"][1]
+    age(flow_store, old, 0, ended_at=dt.datetime.now(dt.UTC) - dt.timedelta(days=40))
+    assert "0 interrupted deletions finished" in maintain()
+    monkeypatch.setenv("MFPREFECT_RETENTION__KEEP_DAYS", "30")
+    assert "1 sessions deleted" in maintain()
+    assert flow_store.sessions()["session_id"].tolist() == [session.session_id]

@@ -366,6 +366,7 @@ def test_every_field_is_an_environment_variable() -> None:
         "detached_timeout": "7",
         "masked_columns": '["email"]',
         "notify": '{"ops": {"url": "json://127.0.0.1"}}',
+        "retention": '{"keep_days": 7}',
         "exports": '{"crm": {"table": "marketing.churn"}}',
         "metrics": '["ourcompany.metrics"]',
     }

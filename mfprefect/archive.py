@@ -1,0 +1,214 @@
+"""A session as a folder of files: Parquet, one file a table, and `session.json`.
+
+The folder takes its name when it is complete and on disk. `session.json` holds the session's row
+and the SHA-256 of every file. Pure: takes rows and batches; opens no connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from urllib.parse import quote
+
+from mfprefect import values
+from mfprefect.errors import ArtifactCorrupt
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["FORMAT", "Content", "check_archive", "folder_of", "write_archive"]
+
+FORMAT = "mfprefect archive 1"
+HEAD = "session.json"
+BLOCK_BYTES = 1024 * 1024
+
+
+class Content(NamedTuple):
+    """The rows of one table."""
+
+    name: str
+    schema: pa.Schema
+    batches: Iterable[pa.RecordBatch]
+    """Each becomes a row group."""
+
+
+def folder_of(root: Path, model_id: str, session_id: str) -> Path:
+    """Return where a session's archive is: `<root>/<model>/<session>`, in percent-encoding."""
+    model, session = (quote(name, safe=" ").replace(".", "%2E") for name in (model_id, session_id))
+    return root / model / session
+
+
+def write_archive(folder: Path, head: Mapping[str, Any], tables: Iterable[Content]) -> str:
+    """Write a session's archive, unless it is there; return the SHA-256 of its `session.json`.
+
+    It is read back and checked before it takes its name.
+
+    Raises:
+        ArtifactCorrupt: an archive of that name is there and not sound, or this one is not.
+        OSError: the folder cannot be written.
+    """
+    if folder.exists():  # of an earlier run that did not come to deleting
+        check_archive(folder)
+        return _digest_of(folder / HEAD)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name[:150]}.{secrets.token_hex(4)}.part")
+    temporary.mkdir()
+    try:
+        written = {table.name: _write(temporary, table) for table in tables}
+        told = {"format": FORMAT, **head, "tables": written}
+        with _OnDisk(temporary / HEAD) as file:
+            file.write(values.json_text(told, "the head of an archive").encode())
+        _sync(temporary)
+        check_archive(temporary)
+        temporary.rename(folder)
+        _sync(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return _digest_of(folder / HEAD)
+
+
+def _write(folder: Path, table: Content) -> dict[str, Any]:
+    from pyarrow import parquet
+
+    rows, name = 0, f"{table.name}.parquet"
+    with _OnDisk(folder / name) as file:
+        with parquet.ParquetWriter(file, table.schema) as writer:
+            for batch in table.batches:
+                writer.write_batch(batch)
+                rows += batch.num_rows
+        digest = file.sha.hexdigest()
+    return {"file": name, "rows": rows, "sha256": digest}
+
+
+class _OnDisk:
+    """A new file that is digested as it is written, and on disk when the block is left."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("xb")
+        self.sha = hashlib.sha256()
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        """Write bytes."""
+        self.sha.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        """Hand on what is buffered."""
+        self._file.flush()
+
+    def __enter__(self) -> _OnDisk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check_archive(folder: Path) -> dict[str, Any]:
+    """Return the head of an archive all of whose files are as they were written.
+
+    Beside the files' digests, scores are held against the digests of their parts, and model blobs
+    against theirs.
+
+    Raises:
+        ArtifactCorrupt: a file is missing or another one.
+    """
+    try:
+        head: dict[str, Any] = json.loads((folder / HEAD).read_bytes())
+        if head["format"] != FORMAT:
+            raise ArtifactCorrupt(f"{folder} is {head['format']!r}, and {FORMAT!r} can be read.")
+        for name, table in head["tables"].items():
+            _check_table(folder, name, table)
+        _check_scores(folder, head["tables"])
+        _check_artifacts(folder, head["tables"])
+    except (OSError, ValueError, KeyError) as exc:
+        raise ArtifactCorrupt(f"the archive {folder} cannot be read: {exc!r}.") from exc
+    return head
+
+
+def _check_table(folder: Path, name: str, table: Mapping[str, Any]) -> None:
+    from pyarrow import parquet
+
+    path = folder / f"{name}.parquet"
+    if _digest_of(path) != table["sha256"]:
+        raise ArtifactCorrupt(f"{path} is not as it was written: its SHA-256 is another one.")
+    with parquet.ParquetFile(path) as file:
+        if file.metadata.num_rows != table["rows"]:
+            raise ArtifactCorrupt(
+                f"{path} holds {file.metadata.num_rows} rows, not {table['rows']}"
+            )
+
+
+def _check_scores(folder: Path, tables: Mapping[str, Any]) -> None:
+    from pyarrow import parquet
+
+    from mfprefect.scores import digest
+
+    if "scores" not in tables:
+        return
+    parts = parquet.read_table(folder / "score_parts.parquet").to_pylist()
+    found = {number: digest(rows) for number, rows in _parts(folder / "scores.parquet")}
+    for part in parts:
+        if part["rows"] and found.pop(part["part_no"], None) != part["digest"]:
+            raise ArtifactCorrupt(f"{folder}: part {part['part_no']} is not what was published.")
+    if found:
+        raise ArtifactCorrupt(f"{folder}: nobody recorded the parts {sorted(found)} of the scores.")
+
+
+def _parts(path: Path) -> Iterator[tuple[int, pa.Table]]:
+    """Yield the parts of scores one by one; the file is sorted by them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import parquet
+
+    from mfprefect.scores import SCHEMA
+
+    number, waiting = -1, SCHEMA.empty_table()
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            rows = pa.Table.from_batches([batch])
+            for part in pc.unique(rows["part_no"]).to_pylist():
+                if part != number and len(waiting):
+                    yield number, waiting
+                    waiting = SCHEMA.empty_table()
+                mine = rows.filter(pc.equal(rows["part_no"], part)).select(SCHEMA.names)
+                number, waiting = part, pa.concat_tables([waiting, mine.cast(SCHEMA)])
+    if len(waiting):
+        yield number, waiting
+
+
+def _check_artifacts(folder: Path, tables: Mapping[str, Any]) -> None:
+    from pyarrow import parquet
+
+    if "artifacts" not in tables:
+        return
+    digests: dict[str, Any] = {}
+    with parquet.ParquetFile(folder / "artifact_chunks.parquet") as file:
+        for group in range(file.num_row_groups):
+            for chunk in file.read_row_group(group).to_pylist():
+                digests.setdefault(chunk["artifact_name"], hashlib.sha256()).update(chunk["bytes"])
+    for head in parquet.read_table(folder / "artifacts.parquet").to_pylist():
+        digest = digests.get(head["artifact_name"], hashlib.sha256())
+        if digest.hexdigest() != head["sha256"]:
+            raise ArtifactCorrupt(f"{folder}: the artifact {head['artifact_name']!r} is corrupt.")
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

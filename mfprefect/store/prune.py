@@ -1,0 +1,143 @@
+"""Carrying out the rules of `mfprefect.retention`: what goes is archived, then deleted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect import values
+from mfprefect.errors import InvalidValue, UnknownSession
+from mfprefect.retention import DELETE, KEEP, Facts, Retention, Verdict, judge
+from mfprefect.store.database import Database
+from mfprefect.store.removal import delete_session, finish_deletions
+from mfprefect.store.score_removal import delete_scores, finish_score_deletions
+
+__all__ = ["finish", "prune"]
+
+log = logging.getLogger(__name__)
+PRODUCTION = "production"
+
+
+def finish(db: Database) -> list[str]:
+    """Finish the deletions that were interrupted; return whose."""
+    return finish_deletions(db) + finish_score_deletions(db)
+
+
+def prune(
+    db: Database,
+    policy: Retention,
+    *,
+    model_id: str | None = None,
+    only: Collection[str] | None = None,
+    dry_run: bool = False,
+) -> list[Verdict]:
+    """Delete, or archive and delete, what the rules let go; return all verdicts, newest first.
+
+    Args:
+        db: the database.
+        policy: the rules.
+        model_id: only sessions of this model.
+        only: of what goes, only these sessions.
+        dry_run: change nothing.
+
+    Raises:
+        ArtifactCorrupt: an archive is not sound; its session was not deleted.
+        OSError: an archive cannot be written; its session was not deleted.
+    """
+    if not dry_run:
+        finish(db)
+    verdicts = judge(_facts(db), policy.of, values.utc_now())
+    verdicts = [v for v in verdicts if model_id in (None, v.session.model_id)]
+    if dry_run:
+        return verdicts
+    # Newest first: a session goes after those that needed it.
+    return [v if v.verdict == KEEP else _carry_out(db, policy, v, only) for v in verdicts]
+
+
+def _carry_out(
+    db: Database, policy: Retention, verdict: Verdict, only: Collection[str] | None
+) -> Verdict:
+    name = verdict.session.session_id
+    if only is not None and name not in only:
+        return replace(verdict, verdict=KEEP, reason="was not among those to go")
+    detail: dict[str, Any] = {"retention": verdict.reason}
+    try:
+        if policy.archive_to is not None:
+            from mfprefect.store.archiving import archive_session
+
+            folder, digest = archive_session(db, name, policy.archive_to)
+            verdict = replace(verdict, archived=str(folder))
+            detail |= {"archive": str(folder), "archive_sha256": digest}
+        if verdict.verdict == DELETE:
+            delete_session(db, name, with_stages=True, **detail)
+        else:
+            delete_scores(db, name, **detail)
+    except (InvalidValue, UnknownSession) as exc:  # what is known of it is no longer true
+        log.warning("session %s is kept: %s", name, exc)
+        return replace(verdict, verdict=KEEP, reason=str(exc))
+    log.info("session %s: %s, %s", name, verdict.verdict, verdict.reason)
+    return verdict
+
+
+def _facts(db: Database) -> Iterator[Facts]:
+    s, parts = db.schema.sessions.c, db.schema.score_parts.c
+    rows = (
+        sa.select(parts.session_no, sa.func.sum(parts.rows).label("row_total"))
+        .group_by(parts.session_no)
+        .subquery("counted")
+    )
+    names = ("session_no", "session_id", "model_id", "purpose", "status")
+    select = sa.select(
+        *(s[name] for name in names),
+        sa.func.coalesce(s.ended_at, s.started_at).label("last_at"),
+        s.published_at,
+        s.parent_session_no,
+        rows.c.row_total,
+    ).join_from(db.schema.sessions, rows, rows.c.session_no == s.session_no, isouter=True)
+    references, stages = _references(db), _stages(db)
+    for row in db.read(select):
+        protected, left_at = stages.get(row.session_no, (None, None))
+        parent = {row.parent_session_no} - {None}
+        yield Facts(
+            **{name: row._mapping[name] for name in names},
+            ended_at=row.last_at,
+            published=row.published_at is not None,
+            rows=int(row.row_total or 0),
+            needs=frozenset(parent | references.get(row.session_no, set())),
+            protected=protected,
+            left_stage_at=left_at,
+        )
+
+
+def _references(db: Database) -> dict[int, set[int]]:
+    """Return the sessions that each session's drift was measured against."""
+    drift = db.schema.drift.c
+    pairs = sa.select(drift.session_no, drift.reference_session_no).distinct()
+    found: dict[int, set[int]] = {}
+    for user, reference in db.read(pairs.where(drift.reference_session_no.is_not(None))):
+        found.setdefault(user, set()).add(reference)
+    return found
+
+
+def _stages(db: Database) -> dict[int, tuple[str | None, Any]]:
+    """Return why each session that ever had a stage must stay, or when it left its last one."""
+    t = db.schema.model_stages.c
+    history: dict[str, list[sa.Row[Any]]] = {}
+    select = sa.select(t.model_id, t.session_no, t.stage, t.set_at)
+    for row in db.read(select.order_by(t.model_id, t.set_at)):
+        history.setdefault(row.model_id, []).append(row)
+    found: dict[int, tuple[str | None, Any]] = {}
+    for rows in history.values():
+        # The newest row holds. A later row ends an earlier one.
+        ends = [row.set_at for row in rows[1:]] + [rows[-1].set_at]
+        found |= {row.session_no: (None, end) for row, end in zip(rows, ends, strict=True)}
+        if rows[-1].stage == PRODUCTION:
+            now = rows[-1].session_no
+            before = [r.session_no for r in rows if r.stage == PRODUCTION and r.session_no != now]
+            found |= dict.fromkeys(before[-1:], ("was in production before, for a rollback", None))
+            found[now] = ("in production", None)
+    return found

@@ -67,10 +67,18 @@ class Model:
     """How many of the last published scoring sessions `monitor` holds against outcomes."""
     min_outcomes: ClassVar[int] = 30
     """With fewer known outcomes a session's performance is stored, but not judged."""
-    drift_threshold: ClassVar[float] = 0.25
-    """The PSI that is an alarm, unless sampling explains as much; 0.4 of it is a warning."""
+    drift_threshold: ClassVar[float | None] = None
+    """The PSI that is an alarm, unless sampling explains as much; 0.4 of it is a warning.
+
+    This threshold and the next three are taken from the settings where they are None: see
+    docs/monitoring.md.
+    """
+    ks_threshold: ClassVar[float | None] = None
+    """The KS drift that is an alarm."""
+    null_share_threshold: ClassVar[float | None] = None
+    """The difference of the shares of NULL that is an alarm."""
     performance_drop: ClassVar[float | None] = None
-    """The drop on real outcomes that is an alarm; None: 0.05 of AUC, or a tenth more RMSE."""
+    """The drop on real outcomes that is an alarm: of AUC or accuracy, or of RMSE as a share."""
     max_age: ClassVar[dt.timedelta | None] = None
     """How old its last scores may get before that is an alarm; None: nobody waits for them."""
     task_runner: ClassVar[Any] = None
@@ -251,9 +259,9 @@ class Model:
                 raise ConfigurationError(
                     f"{cls.__name__} has {name} = {value!r}; it is an integer, 1 or more."
                 )
-        for name in ("drift_threshold", "performance_drop"):
+        for name in ("drift_threshold", "ks_threshold", "null_share_threshold", "performance_drop"):
             value = getattr(cls, name)
-            if value is None and name == "performance_drop":
+            if value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
                 raise ConfigurationError(

@@ -109,6 +109,26 @@ class Export(BaseModel, extra="forbid", frozen=True, hide_input_in_errors=True):
     """The SQLAlchemy URL of its database; by default the one that keeps the sessions."""
 
 
+class Thresholds(BaseModel, extra="forbid", frozen=True):
+    """What is an alarm; what is not set is taken from where less is said, at last the default."""
+
+    psi: float | None = Field(default=None, gt=0)
+    """The PSI of a variable or of scores: 0.25."""
+    ks: float | None = Field(default=None, gt=0)
+    """Their KS drift: that of the PSI for two normal distributions, 0.197."""
+    null_share: float | None = Field(default=None, gt=0)
+    """The difference of the shares of NULL: 0.1."""
+    performance: float | None = Field(default=None, gt=0)
+    """The drop on real outcomes: 0.05 of AUC or accuracy, 0.1 of RMSE."""
+
+
+class Drift(Thresholds, frozen=True):
+    """Thresholds of all models, and of some."""
+
+    models: dict[str, Thresholds] = {}
+    """By model: `[drift.models.churn] psi = 0.3`."""
+
+
 class Settings(BaseSettings):
     """Everything that can be configured; each field is also `MFPREFECT_<FIELD>`."""
 
@@ -152,6 +172,8 @@ class Settings(BaseSettings):
     """Who is told what: `[notify.ops] url = "mailto://.."`."""
     exports: dict[str, Export] = {}
     """Tables that scores are published to: `[exports.crm] table = "churn_scores"`."""
+    drift: Drift = Drift()
+    """What is an alarm, of all models and of some: `[drift] psi = 0.25`."""
     metrics: tuple[str, ...] = ()
     """Modules that define a team's own metrics: dotted names, or paths of .py files."""
     retention: Retention = Retention()
@@ -264,6 +286,11 @@ def read_config(path: Path, profile: str | None) -> dict[str, Any]:
     for table in ("sources", "notify", "exports", "retention"):
         if isinstance(values.get(table), dict) and isinstance(chosen.get(table), dict):
             chosen[table] = {**values[table], **chosen[table]}
+    if isinstance(values.get("drift"), dict) and isinstance(chosen.get("drift"), dict):
+        models = [x.get("models", {}) for x in (values["drift"], chosen["drift"])]
+        chosen["drift"] = {**values["drift"], **chosen["drift"]}
+        if all(isinstance(x, dict) for x in models) and any(models):
+            chosen["drift"]["models"] = {**models[0], **models[1]}
     return {**values, **chosen}
 
 
@@ -310,7 +337,7 @@ def _resolved(named: Mapping[str, T]) -> dict[str, T]:
 
 def _problem(error: ErrorDetails) -> str:
     place, value = ".".join(map(str, error["loc"])) or "settings", ""
-    if place in _SHOWN:
+    if place in _SHOWN or place.startswith("drift."):
         value = f" = {error['input']!r}"
     return f"{place}{value}: {error['msg']}"
 

@@ -231,6 +231,10 @@ def _section(out: Output, key: str, title: str, rows: list[dict[str, Any]], colu
     elif key == "drift":
         drifted = sum(row["verdict"] == "alarm" for row in rows)
         title = f"{title}: {drifted} of {len(rows)} measures in alarm"
+        told = [row for row in rows if row["verdict"] != "ok"]
+        if len(rows) - len(told) > TOP:  # hundreds of variables are mostly well
+            title += f", {len(rows) - len(told)} as expected (--json lists them)"
+            rows = told
     elif key == "metrics" and not any(row["segment"] for row in rows):
         columns = [c for c in columns if c.key != "segment"]
     elif key == "importance":
@@ -238,7 +242,10 @@ def _section(out: Output, key: str, title: str, rows: list[dict[str, Any]], colu
         if any(sum(row["kind"] == kind for row in rows) > TOP for kind in kinds):
             title += f": the top {TOP}"
         rows = [r for kind in kinds for r in [row for row in rows if row["kind"] == kind][:TOP]]
-    out.table(rows, columns, title)
+    if rows:
+        out.table(rows, columns, title)
+    else:
+        out.line(title)
 
 
 def _verdict(check: dict[str, Any]) -> str:

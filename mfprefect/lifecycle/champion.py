@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import tasks
+from mfprefect.lifecycle.limits import limits_of
 from mfprefect.quality.features import feature_drift
 from mfprefect.quality.gates import Gate
 from mfprefect.quality.summary import input_summary
@@ -56,7 +57,7 @@ def log_drift(
     reference = store.input_summary(production)
     if not reference.empty:
         current = input_summary(features, reference=reference)
-        drift = feature_drift(reference, current, kind.drift_threshold)
+        drift = feature_drift(reference, current, limits_of(kind, store.database.settings))
         session.log_drift(drift, reference=production)
 
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from mfprefect.lifecycle import outcomes, tasks
+from mfprefect.lifecycle.limits import limits_of
 from mfprefect.lifecycle.outcomes import Compared, Outcomes
 from mfprefect.quality.drift import score_drift
 from mfprefect.quality.features import feature_drift
+from mfprefect.quality.masking import without_cells
 from mfprefect.quality.performance import performance_drift
+from mfprefect.quality.summary import input_summary
+from mfprefect.quality.tally import Tally
 from mfprefect.reading import Read, Reader
+from mfprefect.recorder import TEST
 from mfprefect.store.monitoring import Scoring, published_scorings
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mfprefect.model import Model
-    from mfprefect.quality.tally import Tally
     from mfprefect.recorder import Recorder
     from mfprefect.session import Session
     from mfprefect.store import Store
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["log_inputs", "monitor_model", "segment_of"]
 
 GROUP = "monitor"
+PREVIOUS = "previous"
 
 
 def segment_of(session_id: str) -> str:
@@ -43,11 +50,21 @@ def log_inputs(
     features: pd.DataFrame,
     training_session_id: str,
 ) -> None:
-    """Store the summary of what is scored, and its drift from what the model was trained on."""
+    """Store the summary of what is scored, and its drift from training and previous scoring."""
     reference = store.input_summary(training_session_id)
     summary = recorder.log_input_summary(features, reference=reference, masked=kind.masked)
-    drift = feature_drift(reference, summary, kind.drift_threshold)
+    limits = limits_of(kind, store.database.settings)
+    drift = feature_drift(reference, summary, limits)
     recorder.log_drift(drift, reference=training_session_id)
+    if not (earlier := published_scorings(store.database, kind.model_id, 1)):
+        return
+    before = store.input_summary(earlier[0].session_id)
+    if before.empty:
+        return
+    if earlier[0].training_session_id != training_session_id:  # it was counted in other bins
+        summary = without_cells(input_summary(features, reference=before), kind.masked)
+    drift = feature_drift(before, summary, limits, PREVIOUS)
+    recorder.log_drift(drift, reference=earlier[0].session_id)
 
 
 def monitor_model(store: Store, kind: type[Model], session: Session) -> None:
@@ -81,6 +98,7 @@ class _Monitor:
     def __init__(self, store: Store, model: Model, session: Session) -> None:
         self.store, self.model, self.session = store, model, session
         self.run = tasks.Runner(model)
+        self.limits = limits_of(model, store.database.settings)
         self.firsts: dict[str, Tally] = {}
         self.previous: tuple[Scoring, Tally] | None = None
         self.best: tuple[Scoring, dict[str, float]] | None = None
@@ -126,28 +144,36 @@ class _Monitor:
         self.session.log_metadata({scoring.session_id: text}, "outcomes")
 
     def _drift(self, scoring: Scoring, tally: Tally) -> None:
-        limit = self.model.drift_threshold
         self.rows = []
         first = scoring.first_session_id
         if first == scoring.session_id:
             self.firsts[first] = tally
         else:
-            rows = score_drift(self._first(first), tally, "first", limit)
+            rows = score_drift(self._first(first), tally, "first", self.limits)
             self.rows.append((rows, first))
+        if (trained_by := scoring.training_session_id) is not None:
+            if (tested := trained_scores(self.store, trained_by)) is not None:
+                rows = score_drift(tested, tally, "training", self.limits)
+                self.rows.append((rows, trained_by))
+            self._add_features(trained_by, scoring, "")
         if self.previous is not None:
             before, reference = self.previous
-            rows = score_drift(reference, tally, "previous", limit)
+            rows = score_drift(reference, tally, PREVIOUS, self.limits)
             self.rows.append((rows, before.session_id))
-        if (features := self._features(scoring)) is not None and scoring.training_session_id:
-            self.rows.append((features, scoring.training_session_id))
-        figures = {
-            f"{row['variable']}_{row['measure']}": row["value"]
-            for rows, _ in self.rows
-            for row in rows
-            if row["variable"] == "score" and row["value"] is not None
-        }
-        found = [r["value"] for r in features or () if r["measure"] == "psi"]
-        if indices := [value for value in found if value is not None]:
+            if before.training_session_id == scoring.training_session_id:
+                self._add_features(before.session_id, scoring, PREVIOUS)
+            else:
+                self._take_features(scoring)
+        self._log_figures(scoring)
+
+    def _log_figures(self, scoring: Scoring) -> None:
+        figures, indices = {}, []
+        for row in (row for rows, _ in self.rows for row in rows if row["value"] is not None):
+            if row["variable"] == "score" and "_" in row["measure"]:
+                figures[f"score_{row['measure']}"] = row["value"]
+            elif row["measure"] == "psi":
+                indices.append(row["value"])
+        if indices:
             figures["feature_psi_max"] = max(indices)
         self.session.log_metrics(figures, segment_of(scoring.session_id))
 
@@ -156,15 +182,20 @@ class _Monitor:
             self.firsts[session_id] = self.run(read_scores, self.store, session_id, None).tally
         return self.firsts[session_id]
 
-    def _features(self, scoring: Scoring) -> list[dict[str, Any]] | None:
-        if scoring.training_session_id is None:
-            return None
-        reference = self.store.input_summary(scoring.training_session_id)
+    def _add_features(self, reference_id: str, scoring: Scoring, comparison: str) -> None:
+        """Compare what was scored with an earlier session's summary."""
+        reference = self.store.input_summary(reference_id)
         current = self.store.input_summary(scoring.session_id)
-        if reference.empty or current.empty:
-            return None
-        drift = feature_drift(reference, current, self.model.drift_threshold)
-        return [{str(k): v for k, v in row.items()} for row in drift.to_dict("records")]
+        if not reference.empty and not current.empty:
+            drift = feature_drift(reference, current, self.limits, comparison)
+            self.rows.append((_records(drift), reference_id))
+
+    def _take_features(self, scoring: Scoring) -> None:
+        """Take the comparison that the scoring session made, in the bins of the one before."""
+        drift = self.store.drift(scoring.session_id)
+        drift = drift[drift["measure"].str.endswith(f"_{PREVIOUS}")]
+        for reference_id, rows in drift.groupby("reference_session_id"):
+            self.rows.append((_records(rows), str(reference_id)))
 
     def judge(self, newest: Scoring) -> None:
         """Store the drift of the session taken last, and how performance has moved."""
@@ -180,7 +211,7 @@ class _Monitor:
                     self._trained(trained_by),
                     metrics,
                     self.model.model_type,
-                    self.model.performance_drop,
+                    self.limits.performance,
                 )
                 self.session.log_drift([row], trained_by)
         self.session.log_metadata(told, GROUP)
@@ -189,6 +220,29 @@ class _Monitor:
         metrics = self.store.metrics(session_id)
         whole = metrics[metrics["segment"] == ""]
         return dict(zip(whole["metric_name"], whole["value"], strict=True))
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    plain = frame.astype(object).where(frame.notna(), None)
+    return [{str(k): v for k, v in row.items()} for row in plain.to_dict("records")]
+
+
+def trained_scores(store: Store, session_id: str) -> Tally | None:
+    """Return how the scores of a training's test rows are distributed, None where it is unknown.
+
+    From the test curve or the metadata `score_distribution`; at a score that these hold, how many
+    rows have at most as much is exact.
+    """
+    curve = store.curve(session_id)
+    if not curve.empty:
+        curve = curve.sort_values("score", ascending=False)
+        return Tally.of_points(curve["score"], np.diff(curve["population"], prepend=0))
+    notes = store.metadata(session_id)
+    mine = notes[(notes["meta_group"] == TEST) & (notes["meta_name"] == "score_distribution")]
+    if mine.empty:
+        return None
+    found = json.loads(str(mine["value"].iloc[0]))
+    return Tally.of_points(found["score"], found["rows"])
 
 
 @task(name="read outcomes", cache_policy=NO_CACHE, persist_result=False)

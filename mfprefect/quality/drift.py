@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,14 @@ from mfprefect.quality.tally import Tally
 __all__ = [
     "ALARM",
     "FLOOR",
+    "NULL_SHARE",
     "OK",
     "THRESHOLD",
     "UNKNOWN",
     "VERDICTS",
     "WARNING",
     "WARNING_SHARE",
+    "Limits",
     "categorical_psi",
     "drift_row",
     "ks_drift",
@@ -46,9 +49,36 @@ THRESHOLD = 0.25
 WARNING_SHARE = 0.4
 """The share of a threshold above which there is a warning: 0.1 of 0.25."""
 
+NULL_SHARE = 0.1
+"""The difference of NULL shares above which a variable has drifted."""
+
 OK, WARNING, ALARM, UNKNOWN = "ok", "warning", "alarm", "unknown"
 VERDICTS = (OK, WARNING, ALARM, UNKNOWN)
 """What a drift row can say; `unknown`: its value could not be computed."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is an alarm, unless sampling explains as much."""
+
+    psi: float = THRESHOLD
+    """The PSI of a variable or of scores."""
+    ks: float | None = None
+    """Their KS drift; None: the one that stands for the PSI."""
+    null_share: float = NULL_SHARE
+    """The difference of NULL shares, up or down."""
+    performance: float | None = None
+    """The drop of performance; None: that of `performance.DROPS`."""
+
+    @property
+    def ks_limit(self) -> float:
+        """The KS drift that is an alarm."""
+        return ks_threshold(self.psi) if self.ks is None else self.ks
+
+    @classmethod
+    def of(cls, limits: Limits | float) -> Limits:
+        """Return limits; a number is that of PSI."""
+        return limits if isinstance(limits, Limits) else cls(limits)
 
 
 def psi(reference: Any, current: Any, bins: int = 10) -> float:
@@ -167,10 +197,12 @@ def drift_row(
 
 
 def score_drift(
-    reference: Tally, current: Tally, comparison: str, threshold: float = THRESHOLD
+    reference: Tally, current: Tally, comparison: str, threshold: Limits | float = THRESHOLD
 ) -> list[dict[str, Any]]:
     """Return the rows `psi_<comparison>` and `ks_<comparison>` of the variable `score`."""
-    psi_name, ks_name, limit = f"psi_{comparison}", f"ks_{comparison}", ks_threshold(threshold)
+    limits = Limits.of(threshold)
+    psi_name, ks_name, limit = f"psi_{comparison}", f"ks_{comparison}", limits.ks_limit
+    threshold = limits.psi
     if not reference.n or not current.n:
         rows = ((psi_name, threshold), (ks_name, limit))
         return [drift_row("score", name, None, at) for name, at in rows]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import InvalidValue
-from mfprefect.quality.drift import ALARM, THRESHOLD, WARNING, drift_row, psi_of_counts
-from mfprefect.quality.sampling import sampling_threshold, share_threshold
+from mfprefect.quality.drift import ALARM, THRESHOLD, WARNING, Limits, drift_row, psi_of_counts
+from mfprefect.quality.sampling import ks_sampling_threshold, sampling_threshold, share_threshold
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NULL_SHARE_THRESHOLD", "feature_drift"]
-
-NULL_SHARE_THRESHOLD = 0.1
-"""The difference of NULL shares above which a variable has drifted."""
+__all__ = ["feature_drift"]
 
 _COLUMNS = ("variable", "measure", "value", "threshold", "verdict")
 _NEEDED = ("variable", "n", "n_na", "quantiles", "bin_counts")
@@ -23,7 +21,10 @@ _Counts = tuple[list[int], list[int]]
 
 
 def feature_drift(
-    reference: pd.DataFrame, current: pd.DataFrame, threshold: float = THRESHOLD
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    threshold: Limits | float = THRESHOLD,
+    comparison: str = "",
 ) -> pd.DataFrame:
     """Compare two input summaries; columns variable, measure, value, threshold, verdict.
 
@@ -33,6 +34,10 @@ def feature_drift(
       one each; others in a bin per level of the reference, one for all others, one for NULL.
       `unknown` with value None where the current summary was counted in other bins (it was made
       without `reference=`) or one of them has no rows.
+    * `ks`: of numeric and datetime variables, the largest difference of the two distributions at
+      the reference's 49 quantiles at 2 %, 4 %, .. and just below them, finite values only: the KS
+      drift of the rows, or at most 0.02 less. Left out where the summaries do not hold it, as of
+      masked columns.
     * `null_share`: the current share of NULLs less the reference's.
     * `type`, only where a variable changed between numeric, datetime and levels: a `warning`.
 
@@ -42,7 +47,8 @@ def feature_drift(
     Args:
         reference: from `input_summary` or `Store.input_summary`, of one session.
         current: the same, made with `reference=`.
-        threshold: the PSI that is an alarm, unless sampling explains as much.
+        threshold: what is an alarm, unless sampling explains as much; a number is that of PSI.
+        comparison: what the measures' names end in: `previous` makes `psi_previous` of `psi`.
 
     Raises:
         InvalidValue: one of them is no input summary of one session.
@@ -51,12 +57,15 @@ def feature_drift(
 
     before, now = _by_variable(reference, "reference"), _by_variable(current, "current")
     rows: list[dict[str, Any]] = []
+    limits = Limits.of(threshold)
     for variable, row in before.items():
         if variable in now:
-            rows += _compared(variable, row, now[variable], threshold)
+            rows += _compared(variable, row, now[variable], limits)
         else:
             rows.append(_told(variable, "missing", ALARM))
     rows += [_told(variable, "new", WARNING) for variable in now if variable not in before]
+    if comparison:
+        rows = [row | {"measure": f"{row['measure']}_{comparison}"} for row in rows]
     # dtype=object keeps None as it is; pandas would make NaN of it.
     return pd.DataFrame(rows, columns=list(_COLUMNS), dtype=object)
 
@@ -86,10 +95,12 @@ def _told(variable: str, measure: str, verdict: str) -> dict[str, Any]:
 
 
 def _compared(
-    variable: str, before: dict[str, Any], now: dict[str, Any], threshold: float
+    variable: str, before: dict[str, Any], now: dict[str, Any], limits: Limits
 ) -> list[dict[str, Any]]:
     both = _counts(before, now)
-    rows = [_psi_row(variable, both, threshold), _null_row(variable, before, now)]
+    rows = [_psi_row(variable, both, limits.psi), _null_row(variable, before, now, limits)]
+    if (grids := _grids(before, now)) is not None:
+        rows.insert(1, _ks_row(variable, grids, limits.ks_limit))
     if both is None and _bins(before)["kind"] != _bins(now)["kind"]:
         rows.append(_told(variable, "type", WARNING))
     return rows
@@ -101,13 +112,31 @@ def _psi_row(variable: str, both: _Counts | None, threshold: float) -> dict[str,
     return drift_row(variable, "psi", psi_of_counts(*both), threshold, sampling_threshold(*both))
 
 
-def _null_row(variable: str, before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+def _ks_row(variable: str, grids: _Counts, limit: float) -> dict[str, Any]:
+    n, m = sum(grids[0]), sum(grids[1])
+    below, under = list(accumulate(grids[0])), list(accumulate(grids[1]))
+    # Counts of pairs stay whole numbers, hence exact.
+    gap = max(abs(b * m - u * n) for b, u in zip(below, under, strict=True))
+    return drift_row(variable, "ks", gap / (n * m), limit, ks_sampling_threshold(n, m))
+
+
+def _grids(before: dict[str, Any], now: dict[str, Any]) -> _Counts | None:
+    """Return the finite values of both by place in the same grid, None where there is none."""
+    if _edges(before, "grid") is None or _edges(before, "grid") != _edges(now, "grid"):
+        return None
+    counts = _bins(before)["grid_counts"], _bins(now)["grid_counts"]
+    return counts if sum(counts[0]) and sum(counts[1]) else None
+
+
+def _null_row(
+    variable: str, before: dict[str, Any], now: dict[str, Any], limits: Limits
+) -> dict[str, Any]:
     nulls = [(int(row["n_na"]), int(row["n"] + row["n_na"])) for row in (before, now)]
     if not nulls[0][1] or not nulls[1][1]:
-        return drift_row(variable, "null_share", None, NULL_SHARE_THRESHOLD)
+        return drift_row(variable, "null_share", None, limits.null_share)
     (e, n), (a, m) = nulls
     noise = share_threshold(*nulls)
-    return drift_row(variable, "null_share", a / m - e / n, NULL_SHARE_THRESHOLD, noise)
+    return drift_row(variable, "null_share", a / m - e / n, limits.null_share, noise)
 
 
 def _counts(before: dict[str, Any], now: dict[str, Any]) -> _Counts | None:
@@ -143,11 +172,11 @@ def _levels(row: dict[str, Any]) -> dict[str, int] | None:
     return _bins(row).get("levels")
 
 
-def _edges(row: dict[str, Any]) -> tuple[str, list[Any]] | None:
+def _edges(row: dict[str, Any], name: str = "edges") -> tuple[str, list[Any]] | None:
     if not isinstance(row["quantiles"], str):
         return None
     quantiles = json.loads(row["quantiles"])
-    return quantiles["kind"], quantiles["edges"]
+    return (quantiles["kind"], quantiles[name]) if name in quantiles else None
 
 
 def _in_bins(row: dict[str, Any]) -> list[int]:

@@ -62,8 +62,9 @@ def shown_of(frame: pd.DataFrame, sample: int, masked: Collection[str]) -> Shown
 def without_cells(summary: pd.DataFrame, masked: Collection[str]) -> pd.DataFrame:
     """Return an input summary that holds no cell of a masked column.
 
-    Categories all count as `other`. Numbers and times keep mean, sd and deciles; the smallest and
-    the largest, which are cells, give way to the outer deciles, and `min` and `max` to None.
+    Categories all count as `other`. Numbers and times keep mean, sd and deciles, but no finer
+    quantiles; the smallest and the largest, which are cells, give way to the outer deciles, and
+    `min` and `max` to None.
     """
     summary = summary.copy()
     for place in summary.index[summary["variable"].isin(list(masked))]:
@@ -77,6 +78,9 @@ def without_cells(summary: pd.DataFrame, masked: Collection[str]) -> pd.DataFram
             values[0], values[-1] = values[1], values[-2]
             extremes = {"min": values[0], "max": values[-1]}
             quantiles |= {name: value for name, value in extremes.items() if name in quantiles}
+        quantiles.pop("grid", None)
+        counts.pop("grid_counts", None)
         summary.loc[place, "quantiles"] = json.dumps(quantiles)
+        summary.loc[place, "bin_counts"] = json.dumps(counts)
         summary.loc[place, ["min", "max"]] = None
     return summary

@@ -26,6 +26,8 @@ LEVEL_LENGTH = 100
 _DTYPE_LENGTH = 64
 _UTC = "+00:00"
 _DECILES = np.arange(11) / 10
+_GRID = np.arange(1, 50) / 50
+"""Of numbers and times: where the distribution is known, so that KS drift is within 0.02."""
 _NUMBERS = ("mean", "sd", "median", "min", "max")
 _COUNTS = ("n", "n_na", "n_distinct")
 _COLUMNS = ("variable", "dtype", *_NUMBERS, *_COUNTS, "quantiles", "bin_counts")
@@ -104,7 +106,11 @@ def _known(reference: pd.DataFrame) -> dict[str, dict[str, Any]]:
     return {
         str(name): {
             **json.loads(counted),
-            **({"edges": json.loads(texts)["edges"]} if isinstance(texts, str) else {}),
+            **(
+                {name: json.loads(texts).get(name) for name in ("edges", "grid")}
+                if isinstance(texts, str)
+                else {}
+            ),
         }
         for name, texts, counted in zip(variables, quantiles, counts, strict=True)
     }
@@ -116,14 +122,14 @@ def _row(name: str, column: pd.Series[Any], bins: int, known: dict[str, Any]) ->
     row |= {"variable": name, "dtype": str(column.dtype)[:_DTYPE_LENGTH]}
     row |= {"n": len(present), "n_na": len(column) - len(present)}
     kind = _kind(present)
-    edges = known.get("edges") if known.get("kind") == kind else None
+    same = known if known.get("kind") == kind else {}
     if kind in ("numeric", "datetime"):
         # Counted as they are: doubles cannot tell large integers apart.
         row["n_distinct"] = int(present.nunique())
     if kind == "numeric":
-        return row | _numeric(_doubles(present), bins, edges)
+        return row | _numeric(_doubles(present), bins, same)
     if kind == "datetime":
-        return row | _datetime(present, bins, edges)
+        return row | _datetime(present, bins, same)
     numbers = _numbers(np.sort(_doubles(present))) if kind == "boolean" else {}
     return row | numbers | _levels(present, known.get("levels", ()))
 
@@ -182,21 +188,29 @@ def _double(value: Any) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _numeric(values: NDArray[np.float64], bins: int, known: list[float] | None) -> dict[str, Any]:
+def _numeric(values: NDArray[np.float64], bins: int, known: dict[str, Any]) -> dict[str, Any]:
     # Sorted, so that sums do not depend on the order of the rows.
     finite = np.sort(values[np.isfinite(values)])
     deciles = _quantiles(finite, _DECILES)
     edges = np.unique(_quantiles(finite, np.arange(1, bins) / bins))
-    if known:
-        edges = np.array(known, dtype=np.float64)
+    grid = np.unique(_quantiles(finite, _GRID))
+    if known.get("edges"):
+        edges = np.array(known["edges"], dtype=np.float64)
+    if known.get("grid"):
+        grid = np.array(known["grid"], dtype=np.float64)
     quantiles = {
         "kind": "numeric",
         "probabilities": _DECILES.tolist(),
         "values": deciles.tolist(),
         "edges": edges.tolist(),
         "n_inf": len(values) - len(finite),
+        "grid": grid.tolist(),
     }
-    counts = {"kind": "numeric", "counts": _counts(finite, edges)}
+    counts = {
+        "kind": "numeric",
+        "counts": _counts(finite, edges),
+        "grid_counts": _grid_counts(finite, grid),
+    }
     return _numbers(finite) | {"quantiles": _json(quantiles), "bin_counts": _json(counts)}
 
 
@@ -226,7 +240,14 @@ def _counts(ordered: NDArray[Any], edges: NDArray[Any]) -> list[int]:
     return [int(x) for x in np.diff(np.r_[0, below, len(ordered)])]
 
 
-def _datetime(present: pd.Series[Any], bins: int, known: list[str] | None) -> dict[str, Any]:
+def _grid_counts(ordered: NDArray[Any], grid: NDArray[Any]) -> list[int]:
+    """Return rows below the first place, at it, between it and the next, at that, .., above."""
+    sides = [np.searchsorted(ordered, grid, side=side) for side in ("left", "right")]
+    places = np.stack(sides, axis=1).ravel()
+    return [int(x) for x in np.diff(np.r_[0, places, len(ordered)])]
+
+
+def _datetime(present: pd.Series[Any], bins: int, known: dict[str, Any]) -> dict[str, Any]:
     import pandas as pd
 
     if isinstance(present.dtype, pd.PeriodDtype):
@@ -235,8 +256,11 @@ def _datetime(present: pd.Series[Any], bins: int, known: list[str] | None) -> di
     values = np.sort(_times(present, zoned))
     deciles = _occurring(values, _DECILES)
     edges = np.unique(_occurring(values, np.arange(1, bins) / bins))
-    if known and zoned == known[0].endswith(_UTC):
-        edges = np.array([text.removesuffix(_UTC) for text in known], dtype="datetime64[us]")
+    grid = np.unique(_occurring(values, _GRID))
+    edges, grid = (
+        _instants(known.get("edges"), zoned, edges),
+        _instants(known.get("grid"), zoned, grid),
+    )
     quantiles = {
         "kind": "datetime",
         "min": _iso(values[:1], zoned)[0] if len(values) else None,
@@ -244,11 +268,21 @@ def _datetime(present: pd.Series[Any], bins: int, known: list[str] | None) -> di
         "probabilities": _DECILES.tolist(),
         "values": _iso(deciles, zoned),
         "edges": _iso(edges, zoned),
+        "grid": _iso(grid, zoned),
     }
-    return {
-        "quantiles": _json(quantiles),
-        "bin_counts": _json({"kind": "datetime", "counts": _counts(values, edges)}),
+    counts = {
+        "kind": "datetime",
+        "counts": _counts(values, edges),
+        "grid_counts": _grid_counts(values, grid),
     }
+    return {"quantiles": _json(quantiles), "bin_counts": _json(counts)}
+
+
+def _instants(known: list[str] | None, zoned: bool, own: NDArray[Any]) -> NDArray[Any]:
+    """Return the reference's instants, or one's own where it has none of this kind."""
+    if not known or zoned != known[0].endswith(_UTC):
+        return own
+    return np.array([text.removesuffix(_UTC) for text in known], dtype="datetime64[us]")
 
 
 def _times(present: pd.Series[Any], zoned: bool) -> NDArray[np.datetime64]:

@@ -231,7 +231,9 @@ def test_scores_that_moved_are_an_alarm_and_others_are_not(store: Store) -> None
     assert {row["verdict"] for row in lax.values()} == {"ok"}
 
 
-def test_features_are_compared_with_those_of_the_training(store: Store) -> None:
+def test_features_are_compared_with_those_of_training_and_of_the_session_before(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     random = np.random.default_rng(4)
 
     def features(shift: float) -> pd.DataFrame:
@@ -239,29 +241,73 @@ def test_features_are_compared_with_those_of_the_training(store: Store) -> None:
             {"age": random.normal(40 + shift, 9, 600), "plan": random.choice(["s", "m"], 600)}
         )
 
-    base, moved = features(0), features(12)
-    trained = train(store, {}, base)
+    base, calm, moved, still = features(0), features(0), features(12), features(12)
+    trained, retrained = train(store, {}, base), train(store, {}, moved)
     kind = variant({})
     sessions = []
-    for frame in (features(0), moved):
-        with store.session("churn", purpose="score", parent=trained, as_of=DAY) as session:
-            log_inputs(store, kind, session, frame, trained)
+    for frame, parent in ((calm, trained), (moved, trained), (still, retrained)):
+        with store.session("churn", purpose="score", parent=parent, as_of=DAY) as session:
+            log_inputs(store, kind, session, frame, parent)
             scores = pd.DataFrame({"id": range(600), "score": frame["age"]})
             session.write_scores(scores, entity_id="id")
         sessions.append(session.session_id)
+        if len(sessions) == 2:
+            watched = monitor(store, kind)
     expected = psi(base["age"], moved["age"])
     assert expected > 0.25
-    watched = monitor(store, kind)
     # At scoring time and by the monitor: the same figures.
     for session_id in (sessions[1], watched):
         found = drift(store, session_id)
         assert found["age", "psi"]["value"] == pytest.approx(expected, rel=1e-12)
-        assert found["age", "psi"]["verdict"] == "alarm"
+        assert found["age", "psi"]["verdict"] == found["age", "ks"]["verdict"] == "alarm"
+        ks = ks_drift(base["age"], moved["age"])
+        assert ks - 0.02 < found["age", "ks"]["value"] <= ks
         assert found["plan", "psi"]["verdict"] == "ok"
         assert found["age", "null_share"]["value"] == 0
         assert found["age", "psi"]["reference_session_id"] == trained
+        # In the training's bins, which both were counted in.
+        assert found["age", "psi_previous"]["verdict"] == "alarm"
+        assert found["age", "psi_previous"]["reference_session_id"] == sessions[0]
+        assert found["plan", "null_share_previous"]["verdict"] == "ok"
     assert {row["verdict"] for row in drift(store, sessions[0]).values()} == {"ok"}
+    assert ("age", "psi_previous") not in drift(store, sessions[0])
     assert figures(store, watched, sessions[1])["feature_psi_max"] == pytest.approx(expected)
+
+    # Another training has other bins: the score flow counts what it scores in both.
+    watched = monitor(store, kind)
+    for session_id in (sessions[2], watched):
+        row = drift(store, session_id)["age", "psi_previous"]
+        assert (row["verdict"], row["reference_session_id"]) == ("ok", sessions[1])
+        assert drift(store, session_id)["age", "psi"]["reference_session_id"] == retrained
+
+    # The settings of this model come before what its class says.
+    monkeypatch.setenv("MFPREFECT_DRIFT", '{"psi": 9, "models": {"churn": {"ks": 0.9}}}')
+    lax = variant({}, monitored_sessions=2)
+    with mfprefect.connect(store.database.settings.url.get_secret_value()) as other:
+        rows = drift(other, monitor(other, lax))
+    assert rows["score", "psi_previous"]["threshold"] == 9
+    assert rows["score", "ks_previous"]["threshold"] == 0.9
+
+
+def test_scores_are_compared_with_those_of_the_trainings_test_rows(store: Store) -> None:
+    random = np.random.default_rng(8)
+    tested, published = random.beta(2, 5, 4_000), random.beta(3, 4, 3_000)
+    actual = (random.random(4_000) < tested).astype(int)
+    for kind, given in (("binary", actual), ("regression", tested)):
+        with store.session("churn", purpose="train") as session:
+            session.log_test_results(given, tested, model_type=kind)
+        scored = score(store, published, parent=session.session_id)
+        watched = monitor(store, variant({}, model_type=kind, monitored_sessions=1))
+        found = drift(store, watched)
+        for name, value in (("psi", psi(tested, published)), ("ks", ks_drift(tested, published))):
+            row = found["score", f"{name}_training"]
+            assert row["value"] == pytest.approx(value, abs=0.01)
+            assert (row["verdict"], row["reference_session_id"]) == ("alarm", session.session_id)
+        assert figures(store, watched, scored)["score_psi_training"] == row_value(found, "psi")
+
+
+def row_value(found: dict[tuple[str, str], Any], name: str) -> float:
+    return float(found["score", f"{name}_training"]["value"])
 
 
 def test_performance_that_dropped_is_an_alarm(store: Store) -> None:

@@ -25,7 +25,7 @@ from mfprefect.quality import (
     sampling_threshold,
     score_drift,
 )
-from mfprefect.quality.drift import drift_row, ks_threshold
+from mfprefect.quality.drift import Limits, drift_row, ks_threshold
 from mfprefect.quality.sampling import chi2_quantile, share_threshold
 
 stats = import_module("scipy.stats")
@@ -285,6 +285,56 @@ def test_psi_of_levels_from_summaries_is_that_of_the_rows(
     assert found == pytest.approx(categorical_psi(reference, current), abs=1e-12)
 
 
+@given(st.lists(st.floats(-100, 100), min_size=2), st.lists(st.floats(-100, 100), min_size=2))
+def test_ks_from_summaries_is_at_most_two_hundredths_below_that_of_the_rows(
+    reference: list[float], current: list[float]
+) -> None:
+    frames = [pd.DataFrame({"x": [*x, None]}, dtype="float64") for x in (reference, current)]
+    found = drift_of(*frames)["x", "ks"]["value"]
+    exact = stats.ks_2samp(reference, current, method="asymp").statistic
+    # Between two quantiles lies at most one in fifty of the reference, and a row.
+    assert exact - 0.02 - 1 / len(reference) <= found <= exact + 1e-12
+    few = [[round(x / 50) for x in xs] for xs in (reference, current)]
+    found = drift_of(*(pd.DataFrame({"x": x}) for x in few))["x", "ks"]["value"]
+    exact = stats.ks_2samp(*few, method="asymp").statistic
+    assert exact - 0.02 - 1 / len(reference) <= found <= exact + 1e-12
+
+
+def test_the_check_value_from_summaries() -> None:
+    random = np.random.default_rng(20240601)
+    frames = [
+        pd.DataFrame({"x": random.beta(2, 5, 10_000)}),
+        pd.DataFrame({"x": random.beta(2.3, 4.8, 8_000)}),
+    ]
+    found = drift_of(*frames)
+    assert found["x", "psi"]["value"] == pytest.approx(0.07234, abs=5e-6)
+    assert 0.11170 - 0.002 < found["x", "ks"]["value"] <= 0.11170 + 5e-6
+    assert found["x", "ks"]["verdict"] == "warning"
+    limits = Limits(psi=0.05, ks=0.2, null_share=0.01)
+    before = input_summary(frames[0])
+    rows = feature_drift(before, input_summary(frames[1], reference=before), limits, "previous")
+    assert dict(zip(rows["measure"], rows["verdict"], strict=True)) == {
+        "psi_previous": "alarm", "ks_previous": "warning", "null_share_previous": "ok",
+    }  # fmt: skip
+
+
+@given(st.lists(st.integers(-30, 30), min_size=1), st.integers(1, 12))
+def test_a_thinned_distribution_is_exact_where_it_holds_a_value(
+    values: list[int], points: int
+) -> None:
+    kept = Tally.of(values).thinned(points)
+    assert len(kept["score"]) <= points
+    assert kept["score"][-1] == max(values)
+    below = np.cumsum(kept["rows"])
+    assert below.tolist() == [sum(x <= at for x in values) for at in kept["score"]]
+    again = Tally.of_points(kept["score"], kept["rows"])
+    assert again.n == len(values)
+    if points >= len(set(values)):
+        assert psi(values, values[:1]) == pytest.approx(
+            score_drift(again, Tally.of(values[:1]), "x")[0]["value"]
+        )
+
+
 def test_psi_of_levels_is_exact_also_when_new_ones_are_more_frequent() -> None:
     reference = [f"old {k}" for k in range(40)] * 5
     current = [f"new {k}" for k in range(80)] * 9 + reference[:40]
@@ -328,6 +378,7 @@ def test_shifted_data_alarms_and_the_same_does_not() -> None:
     found = {key: row["verdict"] for key, row in drift_of(base, moved).items()}
     assert found == {
         ("a", "psi"): "alarm",
+        ("a", "ks"): "alarm",
         ("a", "null_share"): "ok",
         ("b", "psi"): "alarm",
         ("b", "null_share"): "alarm",

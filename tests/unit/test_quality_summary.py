@@ -42,7 +42,12 @@ def test_numbers_are_those_of_pandas() -> None:
     deciles = values.quantile([k / 10 for k in range(11)]).tolist()
     assert row["quantiles"]["values"] == pytest.approx(deciles)
     assert row["quantiles"]["edges"] == pytest.approx(deciles[1:-1])
-    assert row["bin_counts"] == {"kind": "numeric", "counts": [90] * 10}
+    assert row["bin_counts"]["kind"] == "numeric"
+    assert row["bin_counts"]["counts"] == [90] * 10
+    grid = row["bin_counts"]["grid_counts"]
+    assert (len(grid), sum(grid[:2]), sum(grid)) == (99, 18, 900)
+    fiftieths = np.quantile(np.sort(values.dropna()), np.arange(1, 50) / 50)
+    assert row["quantiles"]["grid"] == pytest.approx(fiftieths)
 
 
 floats = st.one_of(st.none(), st.sampled_from([0.0, 1.0, math.inf, -math.inf]), st.floats())
@@ -171,7 +176,8 @@ def test_times_are_text(values: Any, first: str, last: str) -> None:
     assert row["quantiles"]["max"] == last + "00:00:00.000000"
     assert row["quantiles"]["values"][0] == row["quantiles"]["min"]
     assert row["quantiles"]["values"][-1] == row["quantiles"]["max"]
-    assert row["bin_counts"] == {"kind": "datetime", "counts": [1, 1, 0]}
+    counts = {"counts": [1, 1, 0], "grid_counts": [0, 1, 0, 1, 0]}
+    assert row["bin_counts"] == {"kind": "datetime"} | counts
 
 
 @pytest.mark.parametrize("dtype", [None, object])

@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from mfprefect import settings as module
 from mfprefect.backend import backend_for
 from mfprefect.errors import ConfigurationError, MfprefectError
+from mfprefect.lifecycle.limits import limits_of
+from mfprefect.model import Model
+from mfprefect.quality.drift import Limits
 from mfprefect.settings import Settings, find_config, load_settings
 from mfprefect.store import connect
 
@@ -368,6 +371,7 @@ def test_every_field_is_an_environment_variable() -> None:
         "notify": '{"ops": {"url": "json://127.0.0.1"}}',
         "retention": '{"keep_days": 7}',
         "exports": '{"crm": {"table": "marketing.churn"}}',
+        "drift": '{"psi": 0.3}',
         "metrics": '["ourcompany.metrics"]',
     }
     assert set(examples) == set(Settings.model_fields)
@@ -376,3 +380,34 @@ def test_every_field_is_an_environment_variable() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(f"MFPREFECT_{name.upper()}", text)
             assert getattr(load_settings(), name) != getattr(defaults, name)
+
+
+def test_thresholds_of_drift_by_model_and_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mfprefect.toml").write_text(
+        "[drift]\npsi = 0.2\nnull_share = 0.3\n[drift.models.churn]\npsi = 0.4\n"
+        "[profiles.live.drift]\nnull_share = 0.15\n[profiles.live.drift.models.other]\nks = 0.5\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MFPREFECT_PROFILE", "live")
+
+    class Churn(Model):
+        model_id = "churn"
+        drift_threshold = 0.35
+        ks_threshold = 0.6
+
+    class Other(Model):
+        model_id = "other"
+        drift_threshold = 0.35
+        ks_threshold = 0.6
+
+    live = load_settings()
+    assert limits_of(Churn, live) == Limits(psi=0.4, ks=0.6, null_share=0.15)
+    assert limits_of(Other, live) == Limits(psi=0.35, ks=0.5, null_share=0.15)
+    plain = type("Plain", (Model,), {"model_id": "plain"})
+    assert limits_of(plain, live) == Limits(psi=0.2, null_share=0.15)
+    assert Limits().ks_limit == pytest.approx(0.197, abs=5e-4)
+    monkeypatch.setenv("MFPREFECT_DRIFT__PSI", "-1")
+    with pytest.raises(ConfigurationError, match=r"drift.psi = '-1': .* greater than 0"):
+        load_settings()

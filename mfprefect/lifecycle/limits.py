@@ -1,0 +1,39 @@
+"""What is an alarm for a model: settings of this model, its class, settings of all, defaults."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from mfprefect.quality.drift import Limits
+
+if TYPE_CHECKING:
+    from mfprefect.model import Model
+    from mfprefect.settings import Settings
+
+__all__ = ["limits_of"]
+
+_ATTRIBUTES = {
+    "psi": "drift_threshold",
+    "ks": "ks_threshold",
+    "null_share": "null_share_threshold",
+    "performance": "performance_drop",
+}
+
+
+def limits_of(kind: type[Model] | Model, settings: Settings) -> Limits:
+    """Return the limits in force.
+
+    A threshold of `[drift.models.<model>]` is first: whoever runs a model can change it without
+    touching its code. Then come the class's own, `[drift]`, and the default.
+    """
+    own = settings.drift.models.get(kind.model_id)
+    found = {}
+    for name in (field.name for field in fields(Limits)):
+        said = (
+            getattr(own, name, None),
+            getattr(kind, _ATTRIBUTES[name]),
+            getattr(settings.drift, name),
+        )
+        found[name] = next((value for value in said if value is not None), None)
+    return Limits(**{name: value for name, value in found.items() if value is not None})

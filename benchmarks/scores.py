@@ -142,7 +142,8 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     }
     with tempfile.TemporaryDirectory(prefix="mfp-bench-", dir=given.folder) as folder:
         for rows in given.rows:
-            data = _apart(make, Path(folder) / f"{rows}", rows, given.ids, given.seed)
+            into, attached = Path(folder) / f"{rows}", "sqlite" in given.databases
+            data = _apart(make, into, rows, given.ids, given.seed, attached)
             for name in given.databases:
                 with closing(PLACES[name](Path(folder), getattr(given, name, ()))) as place:
                     if rows == given.rows[0]:
@@ -228,27 +229,35 @@ class Bench:
 
 
 @contextmanager
-def _prepared(place: Place) -> Iterator[str]:
-    """Give a new database with a store and the others' table, both holding the same rows."""
+def _stored(place: Place) -> Iterator[tuple[str, mfprefect.Store]]:
+    """Give a new database with a store in it."""
     url = place.new_database()
-    rng = np.random.default_rng(0)
-    held = pd.DataFrame({"id": np.arange(HELD_ROWS), "score": rng.random(HELD_ROWS), "class": "A"})
-    with mfprefect.connect(url) as store:
-        store.create_schema()
-        store.add_model(MODEL)
+    try:
+        with mfprefect.connect(url) as store:
+            store.create_schema()
+            store.add_model(MODEL)
+            yield url, store
+    finally:
+        place.drop(url)
+
+
+@contextmanager
+def _prepared(place: Place) -> Iterator[str]:
+    """Give a new database whose store and whose table for the others hold the same rows."""
+    numbers = np.arange(HELD_ROWS)
+    held = pd.DataFrame({"id": numbers, "score": numbers / HELD_ROWS, "class": "A"})
+    with _stored(place) as (url, store):
         with store.session(MODEL, purpose="score") as session:
             session.write_scores(held, entity_id="id", score_class="class")
         raw, scores = _raw(store), store.database.schema.scores
         raw.metadata.create_all(store.database.engine)
+        copied = sa.select(*(scores.c[name] for name in raw.c.keys()))  # noqa: SIM118
         with store.database.engine.begin() as connection:
-            columns = [scores.c[column.name] for column in raw.columns]
-            connection.execute(raw.insert().from_select(list(raw.c.keys()), sa.select(*columns)))
-    with _connected(url) as connection:
-        place.settle(connection)
-    try:
+            connection.execute(raw.insert().from_select(raw.c.keys(), copied))
+        store.close()
+        with _connected(url) as connection:
+            place.settle(connection)
         yield url
-    finally:
-        place.drop(url)
 
 
 @contextmanager
@@ -267,7 +276,7 @@ def _sessions(place: Place) -> dict[str, Any]:
     other = place.new_database() if have_mlflow() else None
     if other is None:
         print("MLflow is not installed: its run is left out", file=sys.stderr)
-    with _prepared(place) as url:
+    with _stored(place) as (url, _):
         took = _apart(record, url, other, SESSIONS)
     if other is not None:
         place.drop(other)

@@ -117,8 +117,8 @@ def _server_seconds(job: Job) -> float:
 
 def _frames(job: Job) -> Iterator[pd.DataFrame]:
     with pq.ParquetFile(job.data.folder / "frame.parquet") as file:
-        for batch in file.iter_batches(job.frame_rows):
-            yield batch.to_pandas()
+        # No name for the batch: it would keep its memory while the frame is written.
+        yield from map(pa.RecordBatch.to_pandas, file.iter_batches(job.frame_rows))
 
 
 def _frame(job: Job) -> pd.DataFrame:

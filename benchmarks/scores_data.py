@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class Data:
         return self.folder / f"{order}.csv"
 
 
-def make(folder: Path, rows: int, ids: str, seed: int) -> Data:
+def make(folder: Path, rows: int, ids: str, seed: int, attached: bool) -> Data:
     """Write the rows of one size.
 
     Args:
@@ -50,6 +51,7 @@ def make(folder: Path, rows: int, ids: str, seed: int) -> Data:
         rows: how many.
         ids: `customer`: C and nine digits; `uuid`: 36 characters.
         seed: of the generator.
+        attached: whether SQLite is going to read them too.
     """
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
@@ -61,8 +63,13 @@ def make(folder: Path, rows: int, ids: str, seed: int) -> Data:
     plain = {"compression": "none", "use_dictionary": False, "row_group_size": ROW_GROUP}
     pq.write_table(frame, folder / "frame.parquet", **plain)
     data = Data(folder, rows, float(score.sum()))
-    _prepare(frame, data, "given")
-    _prepare(frame.sort_by("customer_id"), data, "sorted")
+    for order in ORDERS:
+        ordered = frame if order == "given" else frame.sort_by("customer_id")
+        table = _whole(ordered)
+        options = csv.WriteOptions(include_header=False, quoting_style="none")
+        csv.write_csv(table, data.file(order), options)
+        if attached:
+            _attachable(table, folder / "source.db", order)
     return data
 
 
@@ -81,18 +88,18 @@ def _uuids(rng: np.random.Generator, rows: int) -> pa.Array:
     return pc.cast(pc.cast(fixed, pa.binary()), pa.string())
 
 
-def _prepare(frame: pa.Table, data: Data, order: str) -> None:
-    number = [pa.repeat(pa.scalar(n, pa.int32()), data.rows) for n in (NEW_SESSION, 1)]
-    table = pa.table([number[0], *frame.columns, number[1]], list(COLUMNS))
-    options = csv.WriteOptions(include_header=False, quoting_style="none")
-    csv.write_csv(table, data.file(order), options)
-    with sqlite3.connect(data.folder / "source.db") as source:
+def _whole(frame: pa.Table) -> pa.Table:
+    number, part = (pa.repeat(pa.scalar(n, pa.int32()), len(frame)) for n in (NEW_SESSION, 1))
+    return pa.table([number, *frame.columns, part], list(COLUMNS))
+
+
+def _attachable(table: pa.Table, path: Path, order: str) -> None:
+    key = ", PRIMARY KEY (session_no, entity_id)) WITHOUT ROWID" if order == "sorted" else ")"
+    with closing(sqlite3.connect(path)) as source, source:
         source.execute(
             f"CREATE TABLE {order} (session_no INTEGER NOT NULL, entity_id TEXT NOT NULL, "
-            "score REAL NOT NULL, score_class TEXT, part_no INTEGER NOT NULL"
-            + (", PRIMARY KEY (session_no, entity_id)) WITHOUT ROWID" if order == "sorted" else ")")
+            f"score REAL NOT NULL, score_class TEXT, part_no INTEGER NOT NULL{key}"
         )
         for batch in table.to_batches(max_chunksize=ROW_GROUP):
             rows = zip(*(column.to_pylist() for column in batch), strict=True)
             source.executemany(f"INSERT INTO {order} VALUES (?, ?, ?, ?, ?)", rows)  # noqa: S608
-    source.close()

@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.limits import limits_of
+from mfprefect.quality._arrays import _is_null
 from mfprefect.quality.features import feature_drift
 from mfprefect.quality.gates import Gate
 from mfprefect.quality.summary import input_summary
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from mfprefect.session import Session
     from mfprefect.store import Store
 
-__all__ = ["FEATURES", "features_of", "is_relative", "log_drift", "score_champion"]
+__all__ = ["FEATURES", "features_of", "is_relative", "log_drift", "predicted", "score_champion"]
 
 FEATURES = ("model", "features")
 """Group and name of the metadata that lists the columns that a model was fitted on."""
@@ -78,7 +79,7 @@ def score_champion(
         features = features_of(store, production)
         tasks.require_columns(test, features, "the test data")
         estimator = store.load_model(production)
-        production_score = model.predict(estimator, test[features])
+        production_score = predicted(model, estimator, test[features])
     except Exception as exc:
         if tasks.is_transient(exc):
             raise
@@ -92,7 +93,18 @@ def score_champion(
         production_score=production_score,
         note=_note(store, model, production),
         rows=_segments(model, test),
+        model_type=model.model_type,
     )
+
+
+def predicted(model: Model, estimator: Any, features: pd.DataFrame) -> Any:
+    """Return what a model says, of several classes with their names."""
+    found = model.predict(estimator, features)
+    if model.model_type != "multiclass" or hasattr(found, "columns"):
+        return found
+    import pandas as pd
+
+    return pd.DataFrame(found, columns=estimator.classes_)
 
 
 def _note(store: Store, model: Model, production: str) -> str | None:
@@ -111,7 +123,9 @@ def _segments(model: Model, test: pd.DataFrame) -> dict[str, Any]:
     for gate in model.gates:
         name, sign, value = (getattr(gate, "segment", None) or "").partition("=")
         if sign and name in test.columns:
-            found[f"{name}={value}"] = (test[name].astype(str) == value).to_numpy()
+            # As the metrics of segments have it.
+            texts = ["<NULL>" if _is_null(x) else str(x) for x in test[name].tolist()]
+            found[f"{name}={value}"] = [text == value for text in texts]
     return found
 
 

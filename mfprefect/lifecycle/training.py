@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.lifecycle import tasks
-from mfprefect.lifecycle.champion import FEATURES, is_relative, log_drift, score_champion
+from mfprefect.lifecycle.champion import FEATURES, is_relative, log_drift, predicted, score_champion
 from mfprefect.lifecycle.runs import as_of_date
 from mfprefect.quality.data_gates import DriftGate
 from mfprefect.reading import Read, Reader
@@ -61,7 +61,7 @@ def _hold(
     if production is not None and any(isinstance(gate, DriftGate) for gate in model.gates):
         log_drift(store, type(model), session, production, features)
     if production is not None and any(map(is_relative, model.gates)):
-        score = model.predict(estimator, test[list(features.columns)])
+        score = predicted(model, estimator, test[list(features.columns)])
         run = tasks.Runner(model)
         champion = run(score_champion, store, model, production, test, score)
     session.log_gates(model.gates, champion)

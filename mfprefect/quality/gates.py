@@ -53,6 +53,8 @@ class Gate(AnyGate):
     """
     undecided: str = "fail"
     """What the gate does where the interval reaches over the margin: `fail` or `pass`."""
+    better: str | None = None
+    """Of a metric of the team's own, for a comparison: whether `higher` or `lower` is better."""
 
     @staticmethod
     def drift(*, at_most: str = "warning", variable: str | None = None) -> DriftGate:
@@ -106,6 +108,11 @@ class Gate(AnyGate):
                 f"undecided of the gate on {self.metric!r} is {self.undecided!r}; choose 'fail' "
                 "or 'pass'"
             )
+        if self.better not in (None, "higher", "lower"):
+            raise ConfigurationError(
+                f"better of the gate on {self.metric!r} is {self.better!r}; choose 'higher' or "
+                "'lower'"
+            )
         if self.not_worse_than_production_by is None:
             return
         if self.not_worse_than_production_by < 0:
@@ -113,14 +120,17 @@ class Gate(AnyGate):
                 f"not_worse_than_production_by of the gate on {self.metric!r} is "
                 f"{self.not_worse_than_production_by}; a margin is 0 or more"
             )
-        # Not at the module's top: whoever declares a model needs no numpy.
-        from mfprefect.quality.paired import comparable
-
-        if not comparable(self.metric):
+        if self._better() is None:
             raise ConfigurationError(
-                f"{self.metric!r} cannot be compared with production's: it is not one of the "
-                "metrics that mfprefect computes on the test rows, or none of its values is better"
+                f"which of two values of {self.metric!r} is better is not known; for a metric of "
+                "the team's own, say better='higher' or better='lower'"
             )
+
+    def _better(self) -> str | None:
+        # Not at the module's top: whoever declares a model needs no numpy.
+        from mfprefect.quality.paired import BETTER
+
+        return self.better or BETTER.get(self.metric)
 
     def check(self, metrics: Mapping[str, float]) -> str | None:
         """Return why the gate's own bounds fail, or None where they pass.
@@ -184,12 +194,11 @@ class Gate(AnyGate):
         return self._compared(found, told, champion.note)
 
     def _compared(self, found: Difference, told: dict[str, Any], note: str | None) -> Verdict:
-        from mfprefect.quality.paired import lower_is_better
-
         margin = self.not_worse_than_production_by or 0.0
-        less = lower_is_better(self.metric)
         # How much better it is, at worst and at best.
-        worst, best = (-found.high, -found.low) if less else (found.low, found.high)
+        worst, best = found.low, found.high
+        if self._better() == "lower":
+            worst, best = -found.high, -found.low
         verdict = PASSED if worst >= -margin else FAILED if best < -margin else UNDECIDED
         saying = {
             PASSED: f"the test rows show that it is not worse by more than {margin:g}",

@@ -7,27 +7,24 @@ interval of the difference is much narrower than the two models' own intervals s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfprefect.errors import InvalidValue
 from mfprefect.quality._arrays import labels, scores
-from mfprefect.quality.curve import Ranking
-from mfprefect.quality.metrics import METRICS
-from mfprefect.quality.regression import REGRESSION_METRICS, finite
+from mfprefect.quality.resampled import same_length, statistics
 
 __all__ = [
+    "BETTER",
     "CONFIDENCE",
     "REPEATS",
     "SEED",
     "Difference",
     "auc_difference",
     "bootstrap_difference",
-    "comparable",
-    "lower_is_better",
     "metric_difference",
 ]
 
@@ -41,12 +38,19 @@ SEED = 20_240_601
 """What resamples are drawn with: the same rows give the same interval."""
 _INTERVAL = f"{100 * CONFIDENCE:g} % interval"
 _Z = 1.959963984540054
-_LOWER = {"brier", "log_loss", "ece", "mae", "rmse", "mape", "bias"}
-_NEITHER = {"n", "n_positive", "base_rate"}
+_LOWER = {
+    *("brier", "log_loss", "ece", "brier_multiclass", "ece_top"),
+    *("mae", "rmse", "mape", "bias"),
+}
+_HIGHER = {
+    *("auc", "gini", "ks", "average_precision", "auc_ovr"),
+    *(f"{name}_{percent}" for name in ("lift", "capture") for percent in (1, 5, 10, 20)),
+    *("accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "kappa", "mcc", "r2"),
+}
+BETTER = {**dict.fromkeys(_HIGHER, "higher"), **dict.fromkeys(_LOWER, "lower")}
+"""Which of two values of a metric is better; those that are not here cannot be compared."""
 
 _Numbers = NDArray[np.float64]
-_Statistic = Callable[[NDArray[np.int64]], float]
-"""Takes how often each row was drawn."""
 
 
 @dataclass(frozen=True)
@@ -65,37 +69,29 @@ class Difference:
     """How the interval was computed, with all that it takes to do so again."""
 
 
-def lower_is_better(metric: str) -> bool:
-    """Return whether less of a metric is better, as of an error; of `bias`, what is nearer 0."""
-    return metric in _LOWER
-
-
-def comparable(metric: str) -> bool:
-    """Return whether a metric is known and one of its values can be better than another."""
-    return metric not in _NEITHER and (metric in METRICS or metric in REGRESSION_METRICS)
-
-
 def metric_difference(
-    metric: str, actual: ArrayLike, first: ArrayLike, second: ArrayLike
+    metric: str, actual: Any, first: Any, second: Any, model_type: str = "binary"
 ) -> Difference:
     """Compare a metric of two models: AUC and Gini by DeLong, others by a paired bootstrap.
 
     The difference of `bias` is that of its absolute values.
 
     Args:
-        metric: one of `METRICS` or `REGRESSION_METRICS`.
+        metric: one of the metrics of the type of model, or a registered one.
         actual: what happened, one a row.
-        first: what the first model said, by position.
+        first: what the first model said, by position; of a multiclass model a DataFrame with a
+            column a class.
         second: what the second one said.
+        model_type: `binary`, `multiclass`, `regression` or `time_series`.
 
     Raises:
-        InvalidValue: not comparable, unequal lengths, or too few rows for an interval.
+        InvalidValue: not such a metric, unequal lengths, or too few rows for an interval.
     """
-    if metric == "auc":
+    if model_type == "binary" and metric == "auc":
         return auc_difference(actual, first, second)
-    if metric == "gini":
+    if model_type == "binary" and metric == "gini":
         return _doubled(auc_difference(actual, first, second))
-    return bootstrap_difference(metric, actual, first, second)
+    return bootstrap_difference(metric, actual, first, second, model_type)
 
 
 def _doubled(auc: Difference) -> Difference:
@@ -115,7 +111,7 @@ def auc_difference(actual: ArrayLike, first: ArrayLike, second: ArrayLike) -> Di
         InvalidValue: unequal lengths, or fewer than two rows of a class.
     """
     positive, both = labels(actual), (scores(first), scores(second))
-    _same_length(positive, both)
+    same_length(positive, both)
     if min(int(positive.sum()), int((~positive).sum())) < 2:
         raise InvalidValue("an interval of AUC needs at least two rows of each class")
     shares = [_placements(positive, score) for score in both]
@@ -142,9 +138,10 @@ def _share_below(values: _Numbers, others: _Numbers) -> _Numbers:
 
 def bootstrap_difference(
     metric: str,
-    actual: ArrayLike,
-    first: ArrayLike,
-    second: ArrayLike,
+    actual: Any,
+    first: Any,
+    second: Any,
+    model_type: str = "binary",
     *,
     repeats: int | None = None,
     seed: int = SEED,
@@ -160,6 +157,7 @@ def bootstrap_difference(
         actual: what happened, one a row.
         first: what the first model said.
         second: what the second one said.
+        model_type: as `metric_difference` takes it.
         repeats: how often; by default 1,000, of more than 20,000 rows 200.
         seed: for the same interval again.
 
@@ -167,21 +165,16 @@ def bootstrap_difference(
         InvalidValue: not comparable, unequal lengths, no rows, or a metric that is not defined
             for the rows.
     """
-    if not comparable(metric):
-        known = ", ".join(name for name in (*METRICS, *REGRESSION_METRICS) if comparable(name))
-        raise InvalidValue(
-            f"{metric!r} of two models cannot be compared on their rows; choose one of {known}"
-        )
-    strata, statistics = _statistics(metric, actual, first, second)
+    strata, models = statistics(metric, model_type, actual, (first, second))
     n = sum(map(len, strata))
     repeats = repeats or (REPEATS if n <= MANY_ROWS else FEW_REPEATS)
     once = np.ones(n, np.int64)
-    figures = [statistic(once) for statistic in statistics]
+    figures = [statistic(once) for statistic in models]
     random, found = np.random.default_rng(seed), np.empty(repeats)
     with np.errstate(invalid="ignore", divide="ignore"):
         for repeat in range(repeats):
             drawn = _draw(random, strata, n)
-            found[repeat] = statistics[0](drawn) - statistics[1](drawn)
+            found[repeat] = models[0](drawn) - models[1](drawn)
     found = found[np.isfinite(found)]
     if len(found) < repeats / 2 or not np.isfinite(figures).all():
         raise InvalidValue(f"{metric!r} is not defined for these rows")
@@ -196,64 +189,3 @@ def bootstrap_difference(
 def _draw(random: np.random.Generator, strata: list[NDArray[np.intp]], n: int) -> NDArray[np.int64]:
     rows = [stratum[random.integers(len(stratum), size=len(stratum))] for stratum in strata]
     return np.bincount(np.concatenate(rows), minlength=n)
-
-
-def _statistics(
-    metric: str, actual: ArrayLike, first: ArrayLike, second: ArrayLike
-) -> tuple[list[NDArray[np.intp]], list[_Statistic]]:
-    """Return which rows are drawn by themselves, and the metric of each model."""
-    if metric not in METRICS:
-        happened, said = finite(actual, "actual"), [finite(x, "score") for x in (first, second)]
-        _same_length(happened, said)
-        return [np.arange(len(happened))], [_numbers(metric, happened, x) for x in said]
-    positive, ranked = labels(actual), [scores(x) for x in (first, second)]
-    _same_length(positive, ranked)
-    both = [np.flatnonzero(positive), np.flatnonzero(~positive)]
-    if METRICS[metric].one_class:
-        both = [np.arange(len(positive))]
-    elif not min(map(len, both)):
-        raise InvalidValue(f"{metric!r} needs rows of both classes")
-    return both, [_ranked(metric, positive, x) for x in ranked]
-
-
-def _same_length(actual: NDArray[np.generic], said: tuple[_Numbers, ...] | list[_Numbers]) -> None:
-    if {len(actual)} != {len(x) for x in said}:
-        raise InvalidValue(
-            f"{len(actual)} actuals, but {' and '.join(str(len(x)) for x in said)} scores; pass "
-            "one of each for every row"
-        )
-    if not len(actual):
-        raise InvalidValue("no rows to compare")
-
-
-def _numbers(metric: str, actual: _Numbers, predicted: _Numbers) -> _Statistic:
-    compute = REGRESSION_METRICS[metric].compute
-
-    def statistic(drawn: NDArray[np.int64]) -> float:
-        found = compute(np.repeat(actual, drawn), np.repeat(predicted, drawn))
-        if found is None:
-            return math.nan
-        return abs(found) if metric == "bias" else found
-
-    return statistic
-
-
-def _ranked(metric: str, positive: NDArray[np.bool_], score: _Numbers) -> _Statistic:
-    """Sort once: a resample is counts of the same distinct scores."""
-    distinct, group = np.unique(-score, return_inverse=True)
-    group, hit_group = group.reshape(-1), group.reshape(-1)[positive]
-    compute = METRICS[metric].compute
-    if METRICS[metric].probabilities_only and not (score.min() >= 0 and score.max() <= 1):
-        raise InvalidValue(f"{metric!r} needs scores from 0 to 1")
-
-    def statistic(drawn: NDArray[np.int64]) -> float:
-        rows = np.bincount(group, weights=drawn, minlength=len(distinct))
-        hits = np.bincount(hit_group, weights=drawn[positive], minlength=len(distinct))
-        kept = rows > 0
-        population = np.cumsum(rows[kept]).astype(np.int64)
-        target = np.cumsum(hits[kept]).astype(np.int64)
-        ranking = Ranking(-distinct[kept], population, target, int(population[-1]), int(target[-1]))
-        value = compute(ranking)
-        return math.nan if value is None else value
-
-    return statistic

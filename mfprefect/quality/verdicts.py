@@ -86,11 +86,11 @@ class Champion:
 
     session_id: str
     """Its training session."""
-    actual: ArrayLike = ()
+    actual: Any = ()
     """What happened, one a test row."""
-    score: ArrayLike = ()
-    """What the new model said, by position."""
-    production_score: ArrayLike = ()
+    score: Any = ()
+    """What the new model said, by position; of several classes a DataFrame with a column each."""
+    production_score: Any = ()
     """What the model in production said."""
     problem: str | None = None
     """Why there are no scores of it."""
@@ -98,6 +98,7 @@ class Champion:
     """What whoever reads the comparison has to know."""
     rows: Mapping[str, ArrayLike] = field(default_factory=dict)
     """Of each segment, which of the rows are in it (booleans)."""
+    model_type: str = "binary"
 
     def compare(self, metric: str, segment: str | None = None) -> Difference:
         """Return the new model's metric less that of production, with an interval.
@@ -109,14 +110,18 @@ class Champion:
 
         from mfprefect.quality.paired import metric_difference
 
-        columns = [np.asarray(x) for x in (self.actual, self.score, self.production_score)]
+        columns = [self.actual, self.score, self.production_score]
         if segment is not None:
             if segment not in self.rows:
                 known = ", ".join(sorted(self.rows)) or "none"
                 raise InvalidValue(f"which rows are in {segment!r} is not known; known: {known}")
             inside = np.asarray(self.rows[segment], dtype=np.bool_)
-            columns = [column[inside] for column in columns]
-        return metric_difference(metric, *columns)
+            # A DataFrame keeps the names of its columns.
+            columns = [
+                x[inside] if hasattr(x, "columns") else np.asarray(x)[inside] for x in columns
+            ]
+        actual, score, production_score = columns
+        return metric_difference(metric, actual, score, production_score, self.model_type)
 
 
 @dataclass(frozen=True, eq=False)

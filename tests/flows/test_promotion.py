@@ -251,3 +251,48 @@ def test_neither_resumes_the_others_session(store: Store) -> None:
     assert rows.loc[main, "attempt"] == 1
     assert rows.loc[shadow, "attempt"] == 2
     assert len(rows) == 3
+
+
+def test_classes_and_segments_are_compared(store: Store) -> None:
+    class Kind(mfprefect.Model):
+        model_id = "churn"
+        entity_id = "customer_id"
+        target = "kind"
+        model_type = "multiclass"
+        segments = ("region",)
+        gates = (
+            Gate("accuracy", not_worse_than_production_by=0.05),
+            Gate("accuracy", segment="region=1", not_worse_than_production_by=0.05),
+        )
+        noise = 0.1
+
+        def training_data(self, as_of: dt.date) -> pd.DataFrame:
+            rng = np.random.default_rng(3)
+            frame = pd.DataFrame(rng.normal(size=(900, 2)), columns=["a", "b"])
+            best = np.argmax(np.c_[frame["a"], frame["b"], np.zeros(900)], axis=1)
+            frame["kind"] = np.array(["x", "y", "z"])[best]
+            frame["region"] = np.arange(900) % 3
+            frame["customer_id"] = [f"c{number}" for number in range(900)]
+            return frame
+
+        def fit(self, features: pd.DataFrame, target: pd.Series[Any]) -> Any:
+            noise = np.random.default_rng(5).normal(scale=self.noise, size=features.shape)
+            return LogisticRegression().fit(features + noise, target)
+
+        def importance(self, *_: Any) -> dict[str, pd.DataFrame]:
+            return {}
+
+    class Noisy(Kind):
+        noise = 9.0
+
+    first = Kind.flows().train()
+    store.promote("churn", first)
+    again = Kind.flows().train()
+    frame = store.gates(again)
+    assert frame["verdict"].tolist() == ["passed", "passed"]
+    assert frame["difference"].tolist() == [0, 0]
+    assert "paired bootstrap of 1000 repeats, seed" in frame["method"][0]
+    assert outcome(Noisy.flows().train).is_failed()
+    frame = store.gates(newest(store)["session_id"])
+    assert frame["verdict"].tolist() == ["failed", "failed"]
+    assert frame["figure"][1] != frame["figure"][0]

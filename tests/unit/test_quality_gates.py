@@ -78,8 +78,9 @@ def challenge(gate: Gate, score: Any, production_score: Any, actual: Any) -> Any
     from mfprefect.quality import performance_metrics
 
     binary = set(actual) <= {0, 1}
-    metrics = performance_metrics(actual, score, "binary" if binary else "regression")
-    champion = Champion("old", actual, score, production_score, note="read this")
+    kind = "binary" if binary else "regression"
+    metrics = performance_metrics(actual, score, kind)
+    champion = Champion("old", actual, score, production_score, note="read this", model_type=kind)
     return gate.judge(Evidence({"": metrics}, production="old", champion=champion))
 
 
@@ -174,8 +175,9 @@ def test_gates_on_drift_and_checks() -> None:
     [
         (lambda: Gate("auc", not_worse_than_production_by=-0.1), "a margin is 0 or more"),
         (lambda: Gate("auc", not_worse_than_production_by=math.nan), "finite number"),
-        (lambda: Gate("n", not_worse_than_production_by=1), "cannot be compared"),
-        (lambda: Gate("profit", not_worse_than_production_by=1), "cannot be compared"),
+        (lambda: Gate("n", not_worse_than_production_by=1), "is better is not known"),
+        (lambda: Gate("profit", not_worse_than_production_by=1), "say better='higher'"),
+        (lambda: Gate("profit", at_least=1, better="more"), "choose 'higher' or 'lower'"),
         (lambda: Gate("auc", at_least=0.5, undecided="maybe"), "choose 'fail' or 'pass'"),
         (lambda: Gate.drift(at_most="alarm"), "'ok' or 'warning'"),
         (lambda: Gate.checks(at_most=-1), "a whole number from 0"),

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from sklearn.metrics import brier_score_loss, mean_squared_error, roc_auc_score
 
 from mfprefect.errors import InvalidScores, InvalidValue
 from mfprefect.quality import auc_difference, bootstrap_difference, metric_difference
-from mfprefect.quality.paired import comparable
+from mfprefect.quality.paired import BETTER
 
 
 def brute_force(actual: Any, first: Any, second: Any) -> tuple[float, float]:
@@ -122,10 +123,10 @@ def test_numbers_and_the_absolute_bias() -> None:
     rng = np.random.default_rng(1)
     actual = rng.normal(size=500)
     first, second = actual + rng.normal(0.2, 0.5, 500), actual + rng.normal(-0.3, 0.5, 500)
-    found = metric_difference("rmse", actual, first, second)
+    found = metric_difference("rmse", actual, first, second, "regression")
     assert found.first == pytest.approx(mean_squared_error(actual, first) ** 0.5)
     assert found.low < found.value < found.high < 0
-    bias = metric_difference("bias", actual, first, second)
+    bias = metric_difference("bias", actual, first, second, "regression")
     assert bias.first == pytest.approx(abs(np.mean(first - actual)))
     assert bias.second == pytest.approx(abs(np.mean(second - actual)))
     assert bias.high < 0
@@ -142,13 +143,64 @@ def test_numbers_and_the_absolute_bias() -> None:
         ("ks", ([1, 1], [0.1, 0.2], [0.1, 0.2]), "needs rows of both classes"),
         ("brier", ([0, 1], [0.1, 2.0], [0.1, 0.2]), "needs scores from 0 to 1"),
         ("r2", ([2, 2], [1, 2], [2, 1]), "not defined for these rows"),
-        ("n", ([0, 1], [0.1, 0.2], [0.1, 0.2]), "cannot be compared .* choose one of auc, gini"),
-        ("profit", ([0, 1], [0.1, 0.2], [0.1, 0.2]), "'profit' of two models cannot"),
+        ("profit", ([0, 1], [0.1, 0.2], [0.1, 0.2]), "'profit' of two binary .* choose one of auc"),
     ],
 )
 def test_what_cannot_be_compared(metric: str, columns: Any, found: str) -> None:
     with pytest.raises(InvalidValue, match=found):
-        metric_difference(metric, *columns)
+        kind = "regression" if metric == "r2" else "binary"
+        metric_difference(metric, columns[0], columns[1], columns[2], kind)
     with pytest.raises(InvalidScores):
         metric_difference("auc", [0, 1, 0, 1], [0.1, math.nan, 0.2, 0.3], [1, 2, 3, 4])
-    assert not comparable("n")
+
+
+def test_classes_and_metrics_of_a_teams_own() -> None:
+    from mfprefect.quality.custom import CUSTOM, metric
+    from mfprefect.quality.definitions import Definitions
+    from mfprefect.quality.multiclass import MULTICLASS_METRICS, class_scores
+
+    rng = np.random.default_rng(6)
+    actual = rng.choice(["a", "b", "c"], 300)
+    good = pd.get_dummies(actual).astype(float) + rng.normal(scale=0.4, size=(300, 3))
+    bad = good + rng.normal(scale=0.8, size=(300, 3))
+    found = metric_difference("accuracy", actual, good, bad, "multiclass")
+    accuracy = MULTICLASS_METRICS["accuracy"].compute
+    assert found.first == accuracy(class_scores(actual, good))
+    assert 0 < found.low < found.value < found.high
+    # The order of columns is no matter.
+    turned = metric_difference("accuracy", actual, good[["c", "a", "b"]], bad, "multiclass")
+    assert turned == found
+
+    before = Definitions(CUSTOM)
+    try:
+
+        @metric("paired_hits", model_type=["binary", "multiclass", "regression"])
+        def hits(actual: Any, predicted: Any) -> float:
+            """Rows whose score is above 0.5 (a mean)."""
+            return float(np.mean(np.asarray(predicted) > 0.5))
+
+        y = (actual == "a").astype(int)
+        for kind, one, other in (
+            ("binary", good["a"], bad["a"]),
+            ("regression", good["a"], bad["a"]),
+            ("multiclass", good, bad),
+        ):
+            happened = actual if kind == "multiclass" else y
+            found = metric_difference("paired_hits", happened, one, other, kind)
+            assert found.first == pytest.approx(np.mean(np.asarray(one) > 0.5))
+            assert found.low <= found.value <= found.high
+        with pytest.raises(InvalidValue, match="of two time_series models"):
+            metric_difference("paired_hits", y, good["a"], bad["a"], "time_series")
+    finally:
+        CUSTOM.clear()
+        CUSTOM.update(before)
+
+
+def test_it_is_known_which_of_two_values_is_better() -> None:
+    from mfprefect.quality.document import BUILT_IN
+
+    neither = {"n", "n_positive", "base_rate", "n_classes"}
+    resampled = ("binary", "multiclass", "regression and time series")
+    assert set(BETTER) | neither == {name for kind in resampled for name in BUILT_IN[kind]} | {
+        "n_positive"
+    }

@@ -24,6 +24,7 @@ from mfprefect.store.stages import (
     history,
     in_production,
     lock_model,
+    one_step,
 )
 from mfprefect.store.verdicts import stored
 
@@ -196,7 +197,7 @@ def rollback(db: Database, model_id: str, reason: str | None) -> tuple[Stage, St
         lock_model(db, connection, model_id)
         if again and done and happened(db, connection, model_id, done[-1][0]):
             return done[-1][1]
-        now, before = _one_step(model_id, history(db, connection, model_id))
+        now, before = one_step(model_id, history(db, connection, model_id))
         row = {
             "session_no": before.session_no,
             "stage": PRODUCTION,
@@ -218,35 +219,3 @@ def rollback(db: Database, model_id: str, reason: str | None) -> tuple[Stage, St
         return now, before
 
     return db.write(work, also_retry=IntegrityError)
-
-
-def _one_step(model_id: str, stages: Sequence[Stage]) -> tuple[Stage, Stage]:
-    way = _way(stages)
-    if not way:
-        raise InvalidValue(f"model {model_id!r} has never been in production: see store.stages.")
-    now = way.pop()
-    if now.stage != PRODUCTION and way:
-        return now, way.pop()  # of a model that was retired, what was in production last
-    while way and (way[-1].stage != PRODUCTION or way[-1].session_id == now.session_id):
-        way.pop()
-    if not way:
-        raise InvalidValue(
-            f"session {now.session_id!r} is the first that model {model_id!r} had in production; "
-            "there is nothing to go back to. store.retire takes it out of production."
-        )
-    return now, way.pop()
-
-
-def _way(stages: Sequence[Stage]) -> list[Stage]:
-    """Return the steps that led to what is in production, each a change; rollbacks undo some."""
-    way: list[Stage] = []
-    for stage in stages:
-        if stage.stage == EXPERIMENTAL:
-            continue  # nothing was in production then
-        if ROLLED_BACK in stage.detail:
-            while way and (way[-1].session_id, way[-1].stage) != (stage.session_id, PRODUCTION):
-                way.pop()
-            continue
-        if not way or (way[-1].session_id, way[-1].stage) != (stage.session_id, stage.stage):
-            way.append(stage)
-    return way

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +16,11 @@ from mfprefect.retention import DELETE, KEEP, Facts, Retention, Verdict, judge
 from mfprefect.store.database import Database
 from mfprefect.store.removal import delete_session, finish_deletions
 from mfprefect.store.score_removal import delete_scores, finish_score_deletions
+from mfprefect.store.stages import PRODUCTION, histories, one_step
 
 __all__ = ["finish", "prune"]
 
 log = logging.getLogger(__name__)
-PRODUCTION = "production"
 
 
 def finish(db: Database) -> list[str]:
@@ -125,19 +126,14 @@ def _references(db: Database) -> dict[int, set[int]]:
 
 def _stages(db: Database) -> dict[int, tuple[str | None, Any]]:
     """Return why each session that ever had a stage must stay, or when it left its last one."""
-    t = db.schema.model_stages.c
-    history: dict[str, list[sa.Row[Any]]] = {}
-    select = sa.select(t.model_id, t.session_no, t.stage, t.set_at)
-    for row in db.read(select.order_by(t.model_id, t.set_at)):
-        history.setdefault(row.model_id, []).append(row)
     found: dict[int, tuple[str | None, Any]] = {}
-    for rows in history.values():
+    for model_id, rows in histories(db).items():
         # The newest row holds. A later row ends an earlier one.
         ends = [row.set_at for row in rows[1:]] + [rows[-1].set_at]
         found |= {row.session_no: (None, end) for row, end in zip(rows, ends, strict=True)}
         if rows[-1].stage == PRODUCTION:
-            now = rows[-1].session_no
-            before = [r.session_no for r in rows if r.stage == PRODUCTION and r.session_no != now]
-            found |= dict.fromkeys(before[-1:], ("was in production before, for a rollback", None))
-            found[now] = ("in production", None)
+            with suppress(InvalidValue):  # there is nothing to go back to
+                before = one_step(model_id, rows)[1].session_no
+                found[before] = ("was in production before, for a rollback", None)
+            found[rows[-1].session_no] = ("in production", None)
     return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +32,11 @@ __all__ = [
     "Stage",
     "add_stage",
     "happened",
+    "histories",
     "history",
     "in_production",
     "lock_model",
+    "one_step",
     "production",
     "stage_now",
     "stages_frame",
@@ -60,25 +63,30 @@ class Stage:
 
 def history(db: Database, connection: sa.Connection, model_id: str) -> list[Stage]:
     """Return a model's stages, oldest first."""
+    mine = _rows(db).where(db.schema.model_stages.c.model_id == model_id)
+    return [_stage(row) for row in connection.execute(mine)]
+
+
+def histories(db: Database) -> dict[str, list[Stage]]:
+    """Return the stages of all models that have any, oldest first."""
+    found: dict[str, list[Stage]] = {}
+    for row in db.read(_rows(db)):
+        found.setdefault(row.model_id, []).append(_stage(row))
+    return found
+
+
+def _rows(db: Database) -> sa.Select[Any]:
     t, s = db.schema.model_stages, db.schema.sessions
-    select = (
+    return (
         sa.select(*t.c, s.c.session_id)
         .join_from(t, s, s.c.session_no == t.c.session_no)
-        .where(t.c.model_id == model_id)
         .order_by(t.c.set_at)
     )
-    return [
-        Stage(
-            row.session_no,
-            row.session_id,
-            row.stage,
-            row.set_at,
-            row.set_by,
-            row.reason,
-            _detail(row.gates),
-        )
-        for row in connection.execute(select)
-    ]
+
+
+def _stage(row: sa.Row[Any]) -> Stage:
+    who = (row.session_no, row.session_id, row.stage, row.set_at, row.set_by, row.reason)
+    return Stage(*who, _detail(row.gates))
 
 
 def _detail(text: str | None) -> dict[str, Any]:
@@ -170,6 +178,43 @@ def happened(
         t.model_id == model_id, t.set_at == set_at, t.set_by == actor()
     )
     return connection.execute(mine).first() is not None
+
+
+def one_step(model_id: str, stages: Sequence[Stage]) -> tuple[Stage, Stage]:
+    """Return what is in production, or was last, and what a rollback would put back.
+
+    Raises:
+        InvalidValue: nothing was in production before.
+    """
+    way = _way(stages)
+    if not way:
+        raise InvalidValue(f"model {model_id!r} has never been in production: see store.stages.")
+    now = way.pop()
+    if now.stage != PRODUCTION and way:
+        return now, way.pop()  # of a model that was retired, what was in production last
+    while way and (way[-1].stage != PRODUCTION or way[-1].session_id == now.session_id):
+        way.pop()
+    if not way:
+        raise InvalidValue(
+            f"session {now.session_id!r} is the first that model {model_id!r} had in production; "
+            "there is nothing to go back to. store.retire takes it out of production."
+        )
+    return now, way.pop()
+
+
+def _way(stages: Sequence[Stage]) -> list[Stage]:
+    """Return the steps that led to what is in production, each a change; rollbacks undo some."""
+    way: list[Stage] = []
+    for stage in stages:
+        if stage.stage == EXPERIMENTAL:
+            continue  # nothing was in production then
+        if ROLLED_BACK in stage.detail:
+            while way and (way[-1].session_id, way[-1].stage) != (stage.session_id, PRODUCTION):
+                way.pop()
+            continue
+        if not way or (way[-1].session_id, way[-1].stage) != (stage.session_id, stage.stage):
+            way.append(stage)
+    return way
 
 
 def stages_frame(db: Database, model_id: str) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import datetime as dt
 import json
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import sqlalchemy as sa
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,8 +18,7 @@ from mfprefect import Gate, GateFailed, InvalidValue, Store, UnknownModel, Unkno
 from mfprefect.cli import cli
 from mfprefect.quality import Champion
 from mfprefect.store import stages
-
-GATES = (Gate("auc", at_least=0.8),)
+from mfprefect.testing.contract.stages import events, trained
 
 
 @pytest.fixture
@@ -40,14 +37,6 @@ def file_store(tmp_path: Any) -> Iterator[Store]:
         yield store
 
 
-def train(store: Store, auc: float = 0.9, *, gates: Any = GATES) -> str:
-    with store.session("churn", purpose="train") as session:
-        session.log_metrics({"auc": auc})
-        if gates:
-            session.log_gates(gates)
-    return session.session_id
-
-
 def failed_by_gates(store: Store) -> str:
     with pytest.raises(GateFailed), store.session("churn", purpose="train") as session:
         session.log_metrics({"auc": 0.5})
@@ -55,68 +44,8 @@ def failed_by_gates(store: Store) -> str:
     return session.session_id
 
 
-def events(store: Store, action: str) -> list[dict[str, Any]]:
-    e = store.database.schema.audit_events.c
-    found = store.database.read(sa.select(e.detail).where(e.action == action).order_by(e.event_no))
-    return [json.loads(row.detail) for row in found]
-
-
-def test_promoting_and_going_back(store: Store) -> None:
-    assert store.production("churn") is None
-    a, b, c = (train(store) for _ in range(3))
-    before = values.utc_now()
-    store.promote("churn", a, reason="the first")
-    store.promote("churn", b)
-    between = values.utc_now()
-    store.promote("churn", c)
-    assert store.production("churn") == c
-    assert store.production("churn", at=between) == b
-    assert store.production("churn", at=before) is None
-    # Each step goes further back; never to what was rolled back from.
-    assert store.rollback("churn", reason="complaints") == b
-    assert store.rollback("churn") == a
-    with pytest.raises(InvalidValue, match=f"{a}' is the first that model 'churn' had in prod"):
-        store.rollback("churn")
-    store.promote("churn", c)
-    assert store.rollback("churn") == a
-    store.retire("churn", reason="no longer sold")
-    assert store.production("churn") is None
-    assert store.rollback("churn") == a
-
-    frame = store.stages("churn")
-    frame = frame.astype(object).where(frame.notna(), None)
-    assert frame["session_id"].tolist() == [a, a, a, c, a, b, c, b, a]
-    assert frame["stage"].tolist() == ["production", "retired", *["production"] * 7]
-    assert frame["rolled_back_from"].tolist() == [a, None, c, None, b, c, None, None, None]
-    assert frame["reason"].tolist()[-1] == "the first"
-    assert frame["reason"].tolist()[5] == "complaints"
-    assert frame["set_at"].tolist() == sorted(set(frame["set_at"]), reverse=True)
-    assert frame["until"].tolist()[1:] == frame["set_at"].tolist()[:-1]
-    assert frame["until"][0] is None
-    (verdict,) = json.loads(frame["gates"].iloc[-1])
-    assert (verdict["gate"], verdict["verdict"]) == ("auc at least 0.8", "passed")
-    # Nothing was overwritten, and the trail has it all.
-    assert store.production("churn", at=between) == b
-    assert [event["session"] for event in events(store, "promote")] == [a, b, c, c]
-    assert events(store, "promote")[2] == {
-        "session": c, "stage": "production", "reason": None, "override": None, "instead_of": b,
-    }  # fmt: skip
-    assert [e["rolled_back_from"] for e in events(store, "rollback")] == [c, b, c, a]
-    assert events(store, "retire") == [{"session": a, "reason": "no longer sold"}]
-    view = store.database.schema.views()["production_models"]
-    assert [row.session_id for row in store.database.read(view)] == [a]
-    assert store.models()["production"].tolist() == [a]
-    with pytest.raises(InvalidValue, match="on record as a stage"):
-        store.delete_session(b)
-    store.rename_model("churn", "leavers")
-    assert store.production("leavers") == a
-    store.delete_model("leavers")
-    with pytest.raises(UnknownModel):
-        store.production("leavers")
-
-
 def test_what_is_not_promoted(store: Store) -> None:
-    passed, unheld = train(store), train(store, gates=None)
+    passed, unheld = trained(store), trained(store, gates=None)
     missed = failed_by_gates(store)
     with pytest.raises(GateFailed, match=r"it was held against no gate.*--override") as none:
         store.promote("churn", unheld)
@@ -169,29 +98,11 @@ def test_what_is_not_promoted(store: Store) -> None:
         store.promote("churn", unheld, stage="experimental")
 
 
-def test_two_at_once(store: Store, database_url: str) -> None:
-    sessions = [train(store) for _ in range(6)]
-
-    def promote(session_id: str) -> None:
-        with mfprefect.connect(database_url, retry_seconds=60) as other:
-            other.promote("churn", session_id)
-
-    with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        list(pool.map(promote, sessions))
-    frame = store.stages("churn")
-    assert sorted(frame["session_id"]) == sorted(sessions)
-    assert frame["set_at"].is_unique
-    told = [event["instead_of"] for event in events(store, "promote")]
-    # One after the other: each took the place of the one before.
-    assert told == [None, *frame["session_id"].tolist()[:0:-1]]
-    assert store.production("churn") == frame["session_id"][0]
-
-
 def test_a_clock_that_is_late_changes_nothing(
     file_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = file_store
-    a, b = train(store), train(store)
+    a, b = trained(store), trained(store)
     store.promote("churn", a)
     now = values.utc_now()
     monkeypatch.setattr(values, "utc_now", lambda: now - dt.timedelta(hours=1))
@@ -204,8 +115,6 @@ def test_a_clock_that_is_late_changes_nothing(
 @settings(max_examples=100)
 @given(st.lists(st.sampled_from(["a", "b", "c", "rollback", "retire"]), max_size=12))
 def test_rollback_is_a_walk_back(steps: list[str]) -> None:
-    from mfprefect.store.promotion import _one_step
-
     history: list[stages.Stage] = []
     model: list[str | None] = [None]  # what was in production, step by step
 
@@ -224,9 +133,9 @@ def test_rollback_is_a_walk_back(steps: list[str]) -> None:
                 back.pop()
             if not back:
                 with pytest.raises(InvalidValue):
-                    _one_step("m", history)
+                    stages.one_step("m", history)
                 continue
-            now, before = _one_step("m", history)
+            now, before = stages.one_step("m", history)
             assert before.session_id == back[-1]
             add(before.session_id, "production", rolled_back_from=now.session_id)
             model = back
@@ -237,7 +146,7 @@ def test_rollback_is_a_walk_back(steps: list[str]) -> None:
 
 
 def test_gates_are_kept_with_the_session(store: Store) -> None:
-    a = train(store)
+    a = trained(store)
     store.promote("churn", a)
     actual = [0, 0, 0, 1, 1, 1] * 50
     good = [0.1, 0.2, 0.6, 0.4, 0.8, 0.9] * 50
@@ -282,7 +191,7 @@ def test_gates_are_kept_with_the_session(store: Store) -> None:
     with pytest.raises(UnknownSession):
         store.gates("nobody")
     # What it was compared with is in production no more: that says nothing of what is.
-    c = train(store)
+    c = trained(store)
     store.promote("churn", c)
     with pytest.raises(GateFailed, match=f"compared with {a}, and {c} is in production now"):
         store.promote("churn", b)
@@ -300,7 +209,7 @@ def test_the_command_line(file_store: Store) -> None:
         assert done.exit_code == code, done.output
         return str(done.stdout if code == 0 else done.stderr)
 
-    a, b = train(store), train(store, gates=None)
+    a, b = trained(store), trained(store, gates=None)
     store.session("churn").close()
     (row,) = json.loads(run("promote", "churn", a, "--reason", "go", "--json"))
     assert (row["session_id"], row["reason"], row["until"]) == (a, "go", None)
@@ -322,3 +231,17 @@ def test_the_command_line(file_store: Store) -> None:
     assert facts["metadata"] == []
     run("rollback", "churn", code=1)
     assert json.loads(run("models", "--json"))[0]["production"] == a
+
+
+def test_what_a_rollback_would_restore_is_not_pruned(file_store: Store) -> None:
+    store = file_store
+    a, b, c = (trained(store) for _ in range(3))
+    for name in (a, b, c):
+        store.promote("churn", name)
+    store.rollback("churn")
+    s = store.database.schema.sessions
+    old = {"ended_at": values.utc_now() - dt.timedelta(days=100)}
+    store.database.write(lambda connection, _: connection.execute(s.update(), old))
+    found = store.prune(keep_days=1, retired_days=1, dry_run=True).set_index("session_id")
+    assert found["reason"][b] == "in production"
+    assert found["reason"][a] == "was in production before, for a rollback"

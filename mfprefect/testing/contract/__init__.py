@@ -17,3 +17,4 @@ from mfprefect.testing.contract.registry import *
 from mfprefect.testing.contract.schema import *
 from mfprefect.testing.contract.scores import *
 from mfprefect.testing.contract.sessions import *
+from mfprefect.testing.contract.stages import *

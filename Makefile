@@ -29,8 +29,9 @@ servers: .venv/.dev
 test: servers ## run all tests, on private throwaway PostgreSQL and MariaDB servers
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
 
-faults: servers ## kill real runs 42 times, run 20 at once, on each database (15 minutes)
+faults: servers ## kill real runs 42 times, run 20 at once, read during large writes (25 minutes)
 	MFPREFECT_TEST_KILLS=14 $(BIN)/pytest -rP tests/faults/test_kills.py tests/faults/test_many_runs.py
+	MFPREFECT_TEST_ROWS=5000000 $(BIN)/pytest -rP tests/faults/test_large_sessions.py
 
 bench: servers ## measure scores beside the databases' own loaders and pandas (hours; BENCH="--rows 1")
 	$(BIN)/python benchmarks/scores.py --output benchmarks/results/scores.md $(BENCH)

@@ -101,7 +101,7 @@ class Facts:
     """Or began, where it has not ended."""
     published: bool = False
     rows: int = 0
-    """Scores."""
+    """Scores that are there."""
     needs: frozenset[int] = frozenset()
     """The training session that it used, and the sessions that its drift was measured against."""
     protected: str | None = None
@@ -195,8 +195,10 @@ def _kept(session: Facts, limits: Limits, newest: bool, now: dt.datetime) -> str
 def _scores(verdict: Verdict, limits: Limits, newest: bool, now: dt.datetime) -> Verdict:
     """Let the scores of a session go that is kept itself."""
     session, days = verdict.session, limits.scores_days
-    if verdict.verdict != KEEP or not session.published or newest or days is None:
+    if verdict.verdict != KEEP or newest or days is None:
         return verdict
+    if session.status != "succeeded" or not session.rows:
+        return verdict  # what did not succeed goes as a whole
     if _days(session.ended_at, now) <= days:
         return verdict
     return replace(verdict, verdict=DELETE_SCORES, reason=f"older than scores_days = {days:g}")

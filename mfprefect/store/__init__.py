@@ -199,14 +199,14 @@ class Store(Shown):
         removal.delete_session(self._db, session_id)
 
     def delete_scores(self, session_id: str) -> None:
-        """Delete a session's published scores; its figures and its parts' digests stay.
+        """Delete a session's scores; its figures and its parts' digests stay.
 
         The session counts as not published from then on, and says why: its metadata has the group
         `retention`.
 
         Raises:
             UnknownSession: there is no such session.
-            InvalidValue: it has no published scores.
+            InvalidValue: it has no scores, or did not succeed: then it goes as a whole.
         """
         score_removal.delete_scores(self._db, session_id)
 

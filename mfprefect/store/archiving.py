@@ -15,7 +15,8 @@ from mfprefect.archive import Content, folder_of, write_archive
 from mfprefect.schema import Blob, Instant
 from mfprefect.scores import SCHEMA
 from mfprefect.store.database import Database
-from mfprefect.store.handle import find_session
+from mfprefect.store.handle import SUCCEEDED, find_session
+from mfprefect.store.score_removal import without_scores
 
 __all__ = ["archive_session"]
 
@@ -27,7 +28,7 @@ APART = ("scores", "artifact_chunks")
 def archive_session(db: Database, session_id: str, root: Path) -> tuple[Path, str]:
     """Write everything about a session to a folder; return it, and the digest of its head.
 
-    Scores that were never published are left out.
+    Scores of a session that did not succeed are left out.
 
     Raises:
         ArtifactCorrupt: there is an archive of it that is not sound, or what was read is not.
@@ -37,8 +38,9 @@ def archive_session(db: Database, session_id: str, root: Path) -> tuple[Path, st
     handle = find_session(db, session_id)
     folder = folder_of(root, handle.model_id, session_id).resolve()
     head = _head(db, handle.session_no)
-    published = head["session"]["published_at"] is not None
-    return folder, write_archive(folder, head, _tables(db, handle.session_no, published))
+    mine = without_scores(db).where(db.schema.session_metadata.c.session_no == handle.session_no)
+    with_scores = handle.status == SUCCEEDED and not db.read(mine)
+    return folder, write_archive(folder, head, _tables(db, handle.session_no, with_scores))
 
 
 def _head(db: Database, number: int) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def _head(db: Database, number: int) -> dict[str, Any]:
     }
 
 
-def _tables(db: Database, number: int, published: bool) -> Iterator[Content]:
+def _tables(db: Database, number: int, with_scores: bool) -> Iterator[Content]:
     for name, table in db.schema.tables.items():
         if table not in db.schema.session_tables() or name in APART:
             continue
@@ -72,8 +74,8 @@ def _tables(db: Database, number: int, published: bool) -> Iterator[Content]:
             yield Content(name, schema, [_batch(rows, schema)])
             if name == "artifacts":
                 yield Content("artifact_chunks", *_chunks(db, number))
-    if published:
-        yield Content("scores", SCORES, _scores(db, number))
+            if name == "score_parts" and with_scores:
+                yield Content("scores", SCORES, _scores(db, number))
 
 
 def _scores(db: Database, number: int) -> Iterator[pa.RecordBatch]:

@@ -15,7 +15,7 @@ from mfprefect.errors import InvalidValue, UnknownSession
 from mfprefect.retention import DELETE, KEEP, Facts, Retention, Verdict, judge
 from mfprefect.store.database import Database
 from mfprefect.store.removal import delete_session, finish_deletions
-from mfprefect.store.score_removal import delete_scores, finish_score_deletions
+from mfprefect.store.score_removal import delete_scores, finish_score_deletions, without_scores
 from mfprefect.store.stages import PRODUCTION, histories, one_step
 
 __all__ = ["finish", "prune"]
@@ -100,6 +100,7 @@ def _facts(db: Database) -> Iterator[Facts]:
         rows.c.row_total,
     ).join_from(db.schema.sessions, rows, rows.c.session_no == s.session_no, isouter=True)
     references, stages = _references(db), _stages(db)
+    emptied = {number for (number,) in db.read(without_scores(db))}
     for row in db.read(select):
         protected, left_at = stages.get(row.session_no, (None, None))
         parent = {row.parent_session_no} - {None}
@@ -107,7 +108,7 @@ def _facts(db: Database) -> Iterator[Facts]:
             **{name: row._mapping[name] for name in names},
             ended_at=row.last_at,
             published=row.published_at is not None,
-            rows=int(row.row_total or 0),
+            rows=0 if row.session_no in emptied else int(row.row_total or 0),
             needs=frozenset(parent | references.get(row.session_no, set())),
             protected=protected,
             left_stage_at=left_at,

@@ -15,10 +15,10 @@ from mfprefect import values
 from mfprefect.errors import IntegrityError, InvalidValue
 from mfprefect.store.clearing import LARGE, clear_scores, score_rows, take
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle, require_session
+from mfprefect.store.handle import SUCCEEDED, Handle, require_session
 from mfprefect.store.registry import record
 
-__all__ = ["RETENTION", "delete_scores", "finish_score_deletions"]
+__all__ = ["RETENTION", "delete_scores", "finish_score_deletions", "without_scores"]
 
 RETENTION = "retention"
 """The group of metadata that tells what became of a session after its end."""
@@ -27,7 +27,7 @@ DELETED = "scores_deleted"
 
 
 def delete_scores(db: Database, session_id: str, **detail: Any) -> None:
-    """Delete a session's published scores; its figures stay, and tell that they are gone.
+    """Delete a session's scores; its figures stay, and tell that they are gone.
 
     Args:
         db: the database.
@@ -36,7 +36,7 @@ def delete_scores(db: Database, session_id: str, **detail: Any) -> None:
 
     Raises:
         UnknownSession: there is no such session.
-        InvalidValue: it has no published scores.
+        InvalidValue: it has no scores, or did not succeed: then it goes as a whole.
     """
     s = db.schema.sessions
 
@@ -47,6 +47,13 @@ def delete_scores(db: Database, session_id: str, **detail: Any) -> None:
         if not _is_noted(db, connection, handle, DELETING):
             if again and _is_noted(db, connection, handle, DELETED):
                 return None  # the commit that was cut off had happened
+            gone = not rows or _is_noted(db, connection, handle, DELETED)
+            if gone or handle.status != SUCCEEDED:
+                what = "has no scores" if gone else f"is {handle.status}"
+                raise InvalidValue(
+                    f"session {session_id!r} {what}; scores are deleted from sessions that "
+                    "succeeded, others go as a whole by store.delete_session."
+                )
             _hide(db, connection, handle, {"rows": rows, **detail})
         if not db.backend.drop_scores(connection, handle.session_no) and rows > LARGE:
             return handle
@@ -67,8 +74,6 @@ def _hide(
     s, metadata = db.schema.sessions, db.schema.session_metadata
     mine = s.c.session_no == handle.session_no
     published = connection.scalar(sa.select(s.c.published_at).where(mine))
-    if published is None:
-        raise InvalidValue(f"session {handle.session_id!r} has no published scores to delete.")
     told = {**detail, "published_at": published}
     record(db, connection, "delete_scores", handle.session_id, model=handle.model_id, **told)
     connection.execute(s.update().where(mine), {"published_at": None})
@@ -91,6 +96,14 @@ def _noted(db: Database, handle: Handle, name: str) -> tuple[Any, ...]:
 def _is_noted(db: Database, connection: sa.Connection, handle: Handle, name: str) -> bool:
     note = sa.select(db.schema.session_metadata.c.meta_name).where(*_noted(db, handle, name))
     return connection.scalar(note) is not None
+
+
+def without_scores(db: Database) -> sa.Select[Any]:
+    """Return a select of the sessions whose scores were deleted."""
+    m = db.schema.session_metadata.c
+    return sa.select(m.session_no).where(
+        m.meta_group == RETENTION, m.meta_name.in_([DELETING, DELETED])
+    )
 
 
 def _end(

@@ -16,6 +16,7 @@ import mfprefect
 from mfprefect import Store
 from mfprefect.archive import check_archive
 from mfprefect.cli import cli
+from mfprefect.store.archiving import archive_session
 from mfprefect.testing.contract.helpers import fill, orphans
 
 
@@ -173,8 +174,12 @@ def test_the_sessions_that_drift_was_measured_against_stay(store: Store) -> None
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_scores_alone_go_and_are_archived(store: Store, tmp_path: Path) -> None:
     old, new = session_of(store, 90), session_of(store, 1)
+    shadow = store.session("churn", purpose="score")
+    fill(shadow)
+    shadow.close(publish=False)
+    age(store, shadow.session_id, 0.5)
     found = store.prune(scores_days=30, archive_to=tmp_path)
-    assert found["verdict"].tolist() == ["keep", "delete scores"]
+    assert found["verdict"].tolist() == ["keep", "keep", "delete scores"]
     assert (len(store.scores(new)), len(store.scores(old))) == (2, 0)
     assert len(store.metrics(old)) == len(store.metrics(new))
     metadata = store.metadata(old)
@@ -183,8 +188,16 @@ def test_scores_alone_go_and_are_archived(store: Store, tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "churn" / old / "scores.parquet").num_rows == 2
     assert store.prune(scores_days=30)["verdict"].eq("keep").all()
     # The archive of its scores is still there when the session goes.
-    assert store.prune(keep_days=30, archive_to=tmp_path)["verdict"].tolist() == ["keep", "delete"]
+    found = store.prune(keep_days=30, archive_to=tmp_path)
+    assert found["verdict"].tolist() == ["keep", "keep", "delete"]
     assert pq.read_table(tmp_path / "churn" / old / "scores.parquet").num_rows == 2
+    # Scores in the shadow are scores as well, once they are not the newest.
+    age(store, shadow.session_id, 40)
+    session_of(store, 0)
+    found = store.prune(scores_days=30, archive_to=tmp_path).set_index("session_id")
+    assert found["verdict"][shadow.session_id] == "delete scores"
+    archived = pq.read_table(tmp_path / "churn" / shadow.session_id / "scores.parquet")
+    assert archived["score"].to_pylist() == [0.1, 0.2]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -203,8 +216,13 @@ def test_nothing_goes_whose_archive_is_not_sound(store: Store, tmp_path: Path) -
     only_archived = store.prune(keep_days=30, archive_to=tmp_path, only=[])
     assert only_archived["verdict"].eq("keep").all()
     assert old in set(store.sessions()["session_id"])
+    # As if a run had been killed between the archive and the deletion.
+    folder, _ = archive_session(store.database, old, tmp_path)
+    written = (folder / "session.json").stat()
     store.prune(keep_days=30, archive_to=tmp_path)
-    folder = tmp_path / "churn" / old
+    assert old not in set(store.sessions()["session_id"])
+    assert (folder / "session.json").stat() == written
+    assert folder == tmp_path / "churn" / old
     assert check_archive(folder)["session"]["session_id"] == old
     for path in sorted(folder.iterdir()):
         content = path.read_bytes()

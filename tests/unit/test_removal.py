@@ -69,8 +69,12 @@ def test_scores_go_and_figures_stay(store: Store, database_url: str) -> None:
     assert (note["meta_name"], told["rows"]) == ("scores_deleted", 2)
     assert pd.Timestamp(told["published_at"]) == published
     assert actions(store)[-1] == "delete_scores"
-    with pytest.raises(mfprefect.InvalidValue, match="no published scores"):
+    with pytest.raises(mfprefect.InvalidValue, match="has no scores"):
         store.delete_scores(name)
+    with store.session("churn") as unfinished:
+        unfinished.write_scores(pd.DataFrame({"id": ["a"], "score": [1.0]}), entity_id="id")
+        with pytest.raises(mfprefect.InvalidValue, match="is running"):
+            store.delete_scores(unfinished.session_id)
     with pytest.raises(mfprefect.InvalidValue, match="deleted"):
         store.score_summary(name)
     answer = CliRunner().invoke(cli, ["scores", name, "--url", database_url])

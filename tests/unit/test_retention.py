@@ -121,8 +121,8 @@ def test_failures_go_earlier_and_do_not_count() -> None:
 
 
 def test_scores_go_from_sessions_that_stay_but_not_the_latest() -> None:
-    history = [facts(n, 100 - 10 * n, published=True) for n in range(1, 5)]
-    history += [facts(5, 1), facts(6, 70, status="failed")]
+    history = [facts(n, 100 - 10 * n, published=True, rows=9) for n in range(1, 5)]
+    history += [facts(5, 1), facts(6, 70, status="failed", rows=9)]
     found = verdicts(history, scores_days=50, keep_days=85)
     assert [found[f"s{n}"] for n in range(1, 7)] == [DELETE, *[DELETE_SCORES] * 2, *[KEEP] * 3]
 

@@ -22,7 +22,7 @@ from mfprefect.errors import ArtifactCorrupt
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FORMAT", "Content", "check_archive", "folder_of", "write_archive"]
+__all__ = ["FORMAT", "Content", "check_archive", "folder_of", "parts_of", "write_archive"]
 
 FORMAT = "mfprefect archive 1"
 HEAD = "session.json"
@@ -163,7 +163,7 @@ def _check_scores(folder: Path, tables: Mapping[str, Any]) -> None:
     if "scores" not in tables:
         return
     parts = parquet.read_table(folder / "score_parts.parquet").to_pylist()
-    found = {number: digest(rows) for number, rows in _parts(folder / "scores.parquet")}
+    found = {number: digest(rows) for number, rows in parts_of(folder)}
     for part in parts:
         if part["rows"] and found.pop(part["part_no"], None) != part["digest"]:
             raise ArtifactCorrupt(f"{folder}: part {part['part_no']} is not what was published.")
@@ -171,8 +171,8 @@ def _check_scores(folder: Path, tables: Mapping[str, Any]) -> None:
         raise ArtifactCorrupt(f"{folder}: nobody recorded the parts {sorted(found)} of the scores.")
 
 
-def _parts(path: Path) -> Iterator[tuple[int, pa.Table]]:
-    """Yield the parts of scores one by one; the file is sorted by them."""
+def parts_of(folder: Path) -> Iterator[tuple[int, pa.Table]]:
+    """Yield the parts of an archive's scores one by one; the file is sorted by them."""
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import parquet
@@ -180,7 +180,7 @@ def _parts(path: Path) -> Iterator[tuple[int, pa.Table]]:
     from mfprefect.scores import SCHEMA
 
     number, waiting = -1, SCHEMA.empty_table()
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(folder / "scores.parquet") as file:
         for batch in file.iter_batches():
             rows = pa.Table.from_batches([batch])
             for part in pc.unique(rows["part_no"]).to_pylist():

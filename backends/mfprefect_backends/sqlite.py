@@ -53,7 +53,7 @@ class SqliteBackend(Backend):
 
     def table_options(self, table: str) -> Mapping[str, Any]:
         """Keep scores in their key's order: 34 bytes a row instead of 57."""
-        return {"sqlite_with_rowid": False} if table == "scores" else {}
+        return {"sqlite_with_rowid": False} if table in ("scores", "exported_scores") else {}
 
     def exists(self) -> bool:
         """Return whether the file is there: connecting to a missing one would make it, empty."""

@@ -270,6 +270,23 @@ class Store(Shown):
         ]
         return pd.DataFrame(rows, columns=[*columns, "verdict", "reason", "archived"])
 
+    def restore(self, folder: Path | str) -> str:
+        """Write an archived session back as it was, under its own number; return its id.
+
+        It becomes visible when it is complete. Its stages are not set again.
+
+        Args:
+            folder: the folder that `prune` wrote, the one that holds `session.json`.
+
+        Raises:
+            ArtifactCorrupt: the archive is not sound; nothing was written.
+            InvalidValue: the session is there, or another one has its number.
+            UnknownModel: its model is not registered.
+        """
+        from mfprefect.store import restoring
+
+        return restoring.restore_session(self._db, Path(folder))
+
     def export(self, session_id: str, to: str) -> int:
         """Publish a session's scores to the table of the setting `exports`; return how many.
 

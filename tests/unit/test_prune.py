@@ -75,6 +75,7 @@ def test_what_is_old_is_archived_and_goes_and_what_is_needed_stays(
     running = store.session("churn")
 
     before = {name: read(store, name) for name in (unused, old)}
+    shown = {name: store.show(name).iloc[0] for name in (unused, old)}
     limits: dict[str, Any] = {"keep_days": 30, "failed_days": 7, "archive_to": tmp_path / "kept"}
     planned = store.prune(**limits, dry_run=True).set_index("session_id")
     assert not (tmp_path / "kept").exists()
@@ -106,6 +107,16 @@ def test_what_is_old_is_archived_and_goes_and_what_is_needed_stays(
         check(folder, tables)
     assert not (tmp_path / "kept" / "churn" / failed / "scores.parquet").exists()
     assert store.prune(**limits)["verdict"].eq("keep").all()
+
+    for name in (unused, old):
+        rows = shown[name]
+        assert store.restore(tmp_path / "kept" / "churn" / name) == name
+        assert read(store, name) == before[name]
+        pd.testing.assert_series_equal(store.show(name).iloc[0], rows)
+    assert store.load_model(unused) == b"a model of another language"
+    with pytest.raises(mfprefect.InvalidValue, match="is there"):
+        store.restore(tmp_path / "kept" / "churn" / old)
+    assert orphans(store) == {}
 
 
 TABLES = ["metrics", "session_metadata", "inputs", "input_summary", "check_results"]
@@ -261,3 +272,6 @@ def test_the_command_shows_asks_and_deletes(
     assert told["staying"] == staying
     assert store.sessions()["session_id"].tolist() == [new]
     assert "nothing goes" in prune("--yes").output
+    options = ["restore", str(tmp_path / "churn" / old), "--json", "--url", database_url]
+    assert json.loads(CliRunner().invoke(cli, options).stdout)["session_id"] == old
+    assert len(store.scores(old)) == 2

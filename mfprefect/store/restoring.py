@@ -1,0 +1,141 @@
+"""Bringing archived sessions back, under their own numbers.
+
+While it is written, the session is a running one of this process. Killed, it ends as `crashed`,
+like any other, and can be deleted and restored again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from pyarrow import parquet
+
+from mfprefect import values
+from mfprefect.archive import check_archive, parts_of
+from mfprefect.errors import IntegrityError, InvalidValue
+from mfprefect.schema import Instant
+from mfprefect.store import scores
+from mfprefect.store.database import Database
+from mfprefect.store.handle import RUNNING, Handle
+from mfprefect.store.registry import record, require_model
+from mfprefect.store.sessions import Ending, close_session, flush, write_rows
+
+__all__ = ["restore_session"]
+
+APART = ("artifact_chunks", "scores", "score_parts")
+
+
+def restore_session(db: Database, folder: Path) -> str:
+    """Write an archived session back as it was; return its id.
+
+    Its stages stay history: the audit event of its deletion tells them.
+
+    Raises:
+        ArtifactCorrupt: the archive is not sound; nothing was written.
+        InvalidValue: the session is there, or another one has its number.
+        UnknownModel: its model is not registered.
+    """
+    head = check_archive(folder)
+    row = _typed(db.schema.sessions, head["session"])
+    handle = db.write(lambda c, _: _open(db, c, row, head), also_retry=IntegrityError)
+    for name in head["tables"]:
+        if name not in APART:
+            flush(db, handle, {name: _rows(folder, name)}, replace=True)
+    if "artifact_chunks" in head["tables"]:
+        for chunk in _groups(folder / "artifact_chunks.parquet"):
+            flush(db, handle, {"artifact_chunks": chunk}, replace=True)
+    if "scores" in head["tables"]:
+        for number, part in parts_of(folder):
+            scores.write_part(db, handle, number, part)
+    _end(db, handle, row, folder, head)
+    return handle.session_id
+
+
+def _open(
+    db: Database, connection: sa.Connection, row: Mapping[str, Any], head: Mapping[str, Any]
+) -> Handle:
+    s, e = db.schema.sessions, db.schema.environments
+    require_model(db, connection, row["model_id"])
+    same = (s.c.session_id == row["session_id"], s.c.session_no == row["session_no"])
+    if taken := connection.scalar(sa.select(s.c.session_id).where(sa.or_(*same))):
+        raise InvalidValue(
+            f"session {row['session_id']!r} with the number {row['session_no']} cannot be "
+            f"restored: {taken!r} is there. Restore it into another database."
+        )
+    digest = row["environment_digest"]
+    ran = sa.select(e.c.environment_digest).where(e.c.environment_digest == digest)
+    if connection.scalar(ran) is None:
+        connection.execute(e.insert(), dict(head["environment"]))
+    number = row["parent_session_no"]
+    parent = sa.select(s.c.session_no).where(
+        s.c.session_no == number, s.c.session_id == head["session_ids"].get(str(number))
+    )
+    meanwhile = {
+        "status": RUNNING,
+        "heartbeat_at": values.utc_now(),
+        "host": platform.node(),
+        "process_id": os.getpid(),
+        "published_at": None,
+        # A retry of its flow run must not resume it.
+        "flow_run_id": None,
+        "flow_run_seq": None,
+        "parent_session_no": connection.scalar(parent),
+    }
+    connection.execute(s.insert(), {**row, **meanwhile})
+    kept = ("session_no", "session_id", "model_id", "purpose", "attempt")
+    return Handle(**{name: row[name] for name in kept})
+
+
+def _end(
+    db: Database, handle: Handle, row: Mapping[str, Any], folder: Path, head: Mapping[str, Any]
+) -> None:
+    """Give the session its parts' dates and its own row back, and publish it if it was."""
+    close_session(db, handle, Ending(row["status"], publish=False), {}, replace=False)
+    own = (
+        *("heartbeat_at", "ended_at", "published_at", "host", "process_id", "suspected_at"),
+        *("failure_kind", "failure_text", "flow_run_id", "flow_run_seq"),
+    )
+    s, parts = db.schema.sessions, db.schema.score_parts
+    mine = (s.c.session_no == handle.session_no, s.c.session_id == handle.session_id)
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        if "score_parts" in head["tables"]:
+            connection.execute(parts.delete().where(parts.c.session_no == handle.session_no))
+            rows = {"score_parts": _rows(folder, "score_parts")}
+            write_rows(db, connection, handle, rows, replace=False)
+        connection.execute(s.update().where(*mine), {name: row[name] for name in own})
+        told = {"model": handle.model_id, "archive": str(folder)}
+        record(db, connection, "restore_session", handle.session_id, **told)
+
+    db.write(work, also_retry=IntegrityError)
+
+
+def _typed(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of JSON with its dates and instants."""
+
+    def value(column: sa.Column[Any]) -> Any:
+        found = row.get(column.key)
+        if found is None:
+            return None
+        if isinstance(column.type, Instant):
+            return dt.datetime.fromisoformat(found)
+        return dt.date.fromisoformat(found) if isinstance(column.type, sa.Date) else found
+
+    return {column.key: value(column) for column in table.c}
+
+
+def _rows(folder: Path, name: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = parquet.read_table(folder / f"{name}.parquet").to_pylist()
+    return rows
+
+
+def _groups(path: Path) -> Iterator[Sequence[dict[str, Any]]]:
+    with parquet.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number).to_pylist()

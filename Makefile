@@ -20,7 +20,7 @@ help: ## show what can be made
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: .venv/.base ## train and score a real model on SQLite, through Prefect, in .demo/
+demo: .venv/.base ## train and score real models on SQLite, through Prefect, in .demo/
 	@$(BIN)/mfprefect demo
 
 servers: .venv/.dev

@@ -19,7 +19,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 COMMANDS = {
     "init": ("mfprefect.cli.init", "Create or upgrade the schema in the database."),
     "doctor": ("mfprefect.cli.doctor", "Check settings, database, Prefect and git; name cures."),
-    "demo": ("mfprefect.cli.demo", "Train and score a real model here, and show what is kept."),
+    "demo": ("mfprefect.cli.demo", "Train and score real models here, and show what is kept."),
     "new": ("mfprefect.cli.new", "Write the files of a new model into a repository."),
     "models": ("mfprefect.cli.listings", "List the registered models."),
     "sessions": ("mfprefect.cli.listings", "List sessions, newest first."),

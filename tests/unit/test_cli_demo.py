@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 import mfprefect
 from mfprefect.cli import cli
 from mfprefect.cli import demo as _  # noqa: F401 - the module, before its command is looked up
+from mfprefect.cli.demo_facts import export
 
 BIN = Path(sys.executable).parent
 DEMO = sys.modules["mfprefect.cli.demo"]
@@ -39,16 +41,22 @@ def test_the_demo_runs_twice_and_what_it_proposes_runs(tmp_path: Path) -> None:
     assert first.returncode == 0, first.stderr
     assert "temporary server" in first.stderr
     assert "Traceback" not in first.stderr
-    for section in ("Sessions", "auc", "matter most", "patient-000", "Try next"):
+    for section in ("Sessions", "auc", "mase", "matter most", "patient-000", "1960-01", "Try next"):
         assert section in first.stdout
     second = shell("mfprefect demo --json", tmp_path)
     assert second.returncode == 0, second.stderr
     facts = json.loads(second.stdout)
-    assert [row["purpose"] for row in facts["sessions"]] == ["score", "train"] * 2
+    models = {"breast_cancer": 2, "diabetes": 2, "air_passengers": 3}
+    assert Counter(row["model_id"] for row in facts["sessions"]) == models
     assert {row["status"] for row in facts["sessions"]} == {"succeeded"}
-    assert facts["sessions"][0]["parent_session_id"] == facts["trained"]
-    assert next(m for m in facts["metrics"] if m["metric_name"] == "auc")["value"] > 0.95
-    assert len(facts["importance"]) == len(facts["scores"]) == 5
+    parents = {row["session_id"]: row["parent_session_id"] for row in facts["sessions"]}
+    for run in facts["models"].values():
+        assert parents[run["scored"]] == run["trained"]
+    figures = {(row["model"], row["metric_name"]): row["value"] for row in facts["metrics"]}
+    assert figures["breast_cancer", "auc"] > 0.95
+    assert figures["diabetes", "r2"] > 0.4
+    assert figures["air_passengers", "mape"] < 0.05
+    assert len(facts["importance"]) == len(facts["scores"]) == len(facts["backtest"]) == 5
     assert facts["next"][0] == f"export MFPREFECT_URL=sqlite:///{tmp_path}/.demo/mfprefect-demo.db"
     assert any(command.startswith("mfprefect compare ") for command in facts["next"])
     proposed = shell("set -e\n" + "\n".join(facts["next"]), tmp_path)
@@ -72,7 +80,7 @@ def train():
 def test_a_failed_flow_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "breast_cancer.py"
     script.write_text(FAILING)
-    monkeypatch.setattr(DEMO, "_script", lambda: script)
+    monkeypatch.setattr(DEMO, "_script", lambda name: script)
     monkeypatch.setattr(os, "environ", dict(os.environ))  # the demo sets variables
     done = CliRunner().invoke(cli, ["demo", "--folder", str(tmp_path / "d")])
     assert done.exit_code == 1
@@ -98,9 +106,9 @@ def test_without_scikit_learn(tmp_path: Path) -> None:
 def test_a_url_is_quoted_and_a_password_is_not_proposed() -> None:
     plain, secret = "sqlite:////a b/x.db", "postgresql://me:s3cret@h/d"
     with mfprefect.connect(plain) as store:
-        assert DEMO._export(store, plain) == "export MFPREFECT_URL='sqlite:////a b/x.db'"
+        assert export(store, plain) == "export MFPREFECT_URL='sqlite:////a b/x.db'"
     with mfprefect.connect(secret) as store:
-        told = DEMO._export(store, secret)
+        told = export(store, secret)
     assert told.startswith("# export MFPREFECT_URL: ")
     assert "me:***@h/d" in told
     assert "s3cret" not in told

@@ -76,8 +76,9 @@ def test_json_and_another_folder(folder: Path) -> None:
 
 
 def test_our_own_files_are_the_templates() -> None:
-    parts = [render(name, "breast_cancer") for name in ("prefect.yaml", "prefect-model.yaml")]
-    assert "".join(parts) == (ROOT / "prefect.yaml").read_text()
+    models = ("breast_cancer", "diabetes", "air_passengers")
+    parts = [render("prefect-model.yaml", model) for model in models]
+    assert render("prefect.yaml", models[0]) + "".join(parts) == (ROOT / "prefect.yaml").read_text()
     assert render("mfprefect.toml", "x") == (ROOT / "mfprefect.toml").read_text()
     assert render("maintenance.py", "x") == (ROOT / "flows" / "maintenance.py").read_text()
 

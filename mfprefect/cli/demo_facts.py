@@ -1,0 +1,166 @@
+"""What `mfprefect demo` shows of its models."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mfprefect.cli.output import Column, Output
+
+if TYPE_CHECKING:
+    from mfprefect.store import Store
+
+__all__ = ["MODELS", "Demo", "Run", "export", "gather", "program", "write"]
+
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A model of the demo: a file of flows/."""
+
+    name: str
+    scoring: str
+    """What is said while it scores."""
+    metrics: tuple[str, ...]
+    """What is shown of its training."""
+    as_of: dt.date | None = None
+    """The date that its data is asked for; None: today."""
+    monitoring: str = ""
+    """What is said while it is monitored; empty: it is not."""
+
+
+MODELS = (
+    Demo("breast_cancer", "scoring 569 patients", ("auc", "ks", "log_loss", "brier", "n")),
+    Demo("diabetes", "scoring 442 patients", ("rmse", "mae", "r2", "n")),
+    Demo(
+        "air_passengers",
+        "forecasting the months of 1960",
+        ("mape", "mase", "skill", "n"),
+        dt.date(1959, 12, 31),
+        "holding the forecasts against what came",
+    ),
+)
+METRIC_COLUMNS = (
+    Column("model", "model"),
+    Column("metric_name", "metric"),
+    Column("value", "value", "number"),
+)
+BACKTEST_COLUMNS = (
+    Column("period", "month"),
+    Column("predicted", "forecast", "number"),
+    Column("actual", "passengers", "number"),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The sessions of a model that the demo ran."""
+
+    of: Demo
+    trained: str
+    scored: str
+    monitored: str | None = None
+
+    @property
+    def sessions(self) -> list[str]:
+        """Their ids."""
+        return [name for name in (self.trained, self.scored, self.monitored) if name]
+
+
+def gather(store: Store, runs: Sequence[Run], url: str) -> dict[str, Any]:
+    """Return what is shown, from the store."""
+    from mfprefect.cli.formats import records
+    from mfprefect.cli.scores import first_scores
+
+    first = runs[0]
+    importance = records(store.variable_importance(first.trained), "session_id")
+    kinds = [row["kind"] for row in importance]
+    kind = "permutation" if "permutation" in kinds else kinds[0] if kinds else None
+    watched = [run.monitored for run in runs if run.monitored]
+    return {
+        "database": store.database.place,
+        "models": {
+            run.of.name: {"trained": run.trained, "scored": run.scored, "monitored": run.monitored}
+            for run in runs
+        },
+        "sessions": records(store.show(*(name for run in runs for name in run.sessions))),
+        "metrics": [row for run in runs for row in _metrics(store, run)],
+        "importance": [row for row in importance if row["kind"] == kind][:TOP],
+        "scores": first_scores(store, first.scored, TOP),
+        "backtest": records(store.backtests(*watched), "session_id")[:TOP] if watched else [],
+        "next": _next(store, url, first),
+    }
+
+
+def _metrics(store: Store, run: Run) -> list[dict[str, Any]]:
+    from mfprefect.cli.formats import records
+
+    found = records(store.metrics(run.trained), "session_id")
+    whole = {row["metric_name"]: row for row in found if not row["segment"]}
+    return [{"model": run.of.name} | whole[name] for name in run.of.metrics if name in whole]
+
+
+def export(store: Store, url: str) -> str:
+    """Return the command that chooses the database, without its password."""
+    parts = store.database.backend.url
+    if parts.password or parts.query or "${" in url:
+        return f"# export MFPREFECT_URL: the URL of {store.database.place}, with its password"
+    return f"export MFPREFECT_URL={shlex.quote(url)}"
+
+
+def _next(store: Store, url: str, run: Run) -> list[str]:
+    from mfprefect.cli.formats import records
+
+    model = run.of.name
+    trainings = [
+        row["session_id"]
+        for row in records(store.sessions(model, "succeeded"))
+        if row["purpose"] == "train" and row["session_id"] != run.trained
+    ]
+    commands = [
+        "sessions",
+        f"show {run.trained}",
+        *(f"compare {earlier} {run.trained}" for earlier in trainings[:1]),
+        f"scores latest:{model} --limit 10",
+        f"scores latest:{model} --to scores.csv --force",
+        "doctor",
+    ]
+    return [export(store, url), *(f"{program()} {command}" for command in commands)]
+
+
+def program() -> str:
+    """Return what to type: the name where the shell finds it, else the path."""
+    found = shutil.which("mfprefect")
+    here = Path(sys.argv[0])
+    if here.name != "mfprefect" or (found and Path(found).resolve() == here.resolve()):
+        return "mfprefect"
+    near = os.path.relpath(here)
+    return shlex.quote(str(here) if near.startswith("..") else near)
+
+
+def write(out: Output, facts: dict[str, Any]) -> None:
+    """Write the sections that have content."""
+    from mfprefect.cli.listings import SESSION_COLUMNS, session_rows
+    from mfprefect.cli.scores import SCORE_COLUMNS
+    from mfprefect.cli.show import importance_columns
+
+    first = MODELS[0].name
+    out.table(session_rows(facts["sessions"]), SESSION_COLUMNS, "Sessions")
+    out.table(facts["metrics"], METRIC_COLUMNS, "How good the trainings are")
+    if facts["importance"]:
+        columns = importance_columns(facts["importance"])
+        out.table(facts["importance"], columns, f"The variables that matter most: {first}")
+    out.table(facts["scores"], SCORE_COLUMNS, f"The first scores: {first}")
+    if facts["backtest"]:
+        out.table(facts["backtest"], BACKTEST_COLUMNS, "Forecasts and what came: air_passengers")
+    out.heading("Try next")
+    for command in facts["next"]:
+        out.line(f"  {command}")

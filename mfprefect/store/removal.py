@@ -18,7 +18,8 @@ from mfprefect.errors import IntegrityError, InvalidValue, UnknownModel, Unknown
 from mfprefect.store.clearing import LARGE, clear_scores, score_rows, take
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, Handle, find, require_session
-from mfprefect.store.registry import record, require_model
+from mfprefect.store.registry import model_ids, record, require_model
+from mfprefect.store.stages import in_production
 
 __all__ = ["BEING_DELETED", "delete_model", "delete_session", "finish_deletions"]
 
@@ -119,6 +120,8 @@ def _stages(
             f"session {handle.session_id!r} is on record as a stage of {handle.model_id!r}; it "
             "goes only with the model, by store.delete_model, or by the setting retired_days."
         )
+    if in_production(db, connection, handle.model_id) == handle.session_id:
+        raise InvalidValue(f"session {handle.session_id!r} is in production meanwhile.")
     connection.execute(stages.delete().where(mine))
     told = ("set_at", "stage", "set_by", "reason", "gates")
     rows = [{name: row._mapping[name] for name in told} for row in found]
@@ -144,7 +147,9 @@ def delete_model(db: Database, model_id: str) -> None:
     s = db.schema.sessions.c
     own = sa.select(s.session_no, s.session_id).where(s.model_id == model_id)
 
-    def begin(connection: sa.Connection, _: bool) -> list[int] | None:
+    def begin(connection: sa.Connection, again: bool) -> list[int] | None:
+        if again and model_id not in model_ids(db, connection):
+            return None  # the commit that was cut off had happened
         require_model(db, connection, model_id)
         _refuse_running(db, connection, s.model_id == model_id)
         numbers = [row.session_no for row in connection.execute(own)]

@@ -17,6 +17,7 @@ from mfprefect import Store
 from mfprefect.archive import check_archive
 from mfprefect.cli import cli
 from mfprefect.store.archiving import archive_session
+from mfprefect.store.removal import delete_session
 from mfprefect.testing.contract.helpers import fill, orphans
 
 
@@ -155,6 +156,8 @@ def test_stages_rollback_and_retirement(store: Store) -> None:
     for number, name in enumerate(names[:3]):
         stage(store, name, "production", 90 - 30 * number)
     assert store.prune(keep_days=30)["verdict"].eq("keep").all()
+    with pytest.raises(mfprefect.InvalidValue, match="in production"):  # promoted a moment ago
+        delete_session(store.database, names[2], with_stages=True)
     found = store.prune(keep_days=30, retired_days=50).set_index("session_id")
     assert found["verdict"].tolist() == ["keep", "keep", "keep", "delete"]
     assert "rollback" in found["reason"][names[1]]

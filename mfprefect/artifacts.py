@@ -6,6 +6,7 @@ it is parsed. Which types may be rebuilt is decided here and in settings, never 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import importlib
@@ -262,6 +263,8 @@ def _versions(kind: str, estimator: Any) -> dict[str, str]:
     return {name: version for name, version in found.items() if version}
 
 
+# Once per process: what is imported does not change when a package is installed anew.
+@functools.cache
 def _version(name: str) -> str | None:
     if name == "python":
         return f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -460,8 +460,14 @@ def _records(frame: pd.DataFrame, *required: str) -> list[dict[str, Any]]:
             f"the frame has no column {missing[0]!r}; its columns: "
             f"{', '.join(map(str, frame.columns))}."
         )
-    plain = frame.astype(object).where(frame.notna(), None)
-    return [
-        dict(zip(map(str, frame.columns), row, strict=True))
-        for row in plain.itertuples(index=False, name=None)
-    ]
+    names = list(map(str, frame.columns))
+    columns = [_plain(column) for _, column in frame.items()]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _plain(column: pd.Series[Any]) -> list[Any]:
+    """Return Python's own values, None for what is missing."""
+    found, missing = column.astype(object).tolist(), column.isna()
+    if not missing.any():
+        return found
+    return [None if gone else value for value, gone in zip(found, missing, strict=True)]

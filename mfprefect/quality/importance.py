@@ -51,8 +51,7 @@ def coefficients(
     Raises:
         InvalidValue: no `coef_`, or other than one name a coefficient.
     """
-    final, names = _final(estimator, names, "coef_")
-    raw = final.coef_
+    _, names, raw = _final(estimator, names, "coef_")
     values = np.asarray(raw.toarray() if hasattr(raw, "toarray") else raw, dtype=np.float64)
     values = values.reshape(-1, values.shape[-1])
     size = np.mean(np.abs(values), axis=0)
@@ -104,13 +103,13 @@ def impurity(estimator: Any, names: Sequence[str]) -> pd.DataFrame:
     Raises:
         InvalidValue: no `feature_importances_`, or other than one name a figure.
     """
-    final, names = _final(estimator, names, "feature_importances_")
+    final, names, values = _final(estimator, names, "feature_importances_")
     trees = getattr(final, "estimators_", None)
     std = None
     # Boosters keep an array of trees, or weigh them.
     if isinstance(trees, list) and not hasattr(final, "estimator_weights_"):
         std = np.std([tree.feature_importances_ for tree in trees], axis=0)
-    return _frame("impurity", names, np.asarray(final.feature_importances_), std=std)
+    return _frame("impurity", names, np.asarray(values), std=std)
 
 
 def permutation(
@@ -176,8 +175,11 @@ def _sklearn() -> tuple[Any, Any]:
         ) from exc
 
 
-def _final(estimator: Any, names: Sequence[str], attribute: str) -> tuple[Any, list[str]]:
-    """Return the step that holds the figures, and the names of what reaches it."""
+def _final(estimator: Any, names: Sequence[str], attribute: str) -> tuple[Any, list[str], Any]:
+    """Return the step that holds the figures, the names of what reaches it, and the figures.
+
+    A forest computes its figures anew, and in parallel, whenever it is asked for them.
+    """
     found = [str(name) for name in names]
     while True:
         if hasattr(estimator, "best_estimator_"):
@@ -199,7 +201,7 @@ def _final(estimator: Any, names: Sequence[str], attribute: str) -> tuple[Any, l
             f"{type(estimator).__name__} has {width} figures in {attribute} but there are "
             f"{len(found)} names: {found[:5]}; give the names of the columns that it was fitted on"
         )
-    return estimator, found
+    return estimator, found, values
 
 
 def _renamed(pipeline: Any, names: list[str]) -> list[str]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import time
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,9 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from mfprefect.backend import WRITE_OPTION, Backend, backend_for, parse_url
+from mfprefect.backend import WRITE_OPTION, parse_url
 from mfprefect.errors import DatabaseError, DatabaseUnavailable, IntegrityError
 from mfprefect.schema import Schema
+from mfprefect.store import engines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,24 +40,15 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.backend: Backend = backend_for(settings)
+        self.backend, self.engine = engines.take(settings)
         self.schema: Schema = self.backend.schema
-        self.engine = self.backend.create_engine()
-        self._shared_after_fork()
-
-    def _shared_after_fork(self) -> None:
-        # A forked child must not speak through its parent's sockets.
-        engine = weakref.ref(self.engine)
-
-        def forget() -> None:
-            if (own := engine()) is not None:
-                own.dispose(close=False)
-
-        os.register_at_fork(after_in_child=forget)
+        self._mine = True
 
     def close(self) -> None:
         """Close the pooled connections."""
-        self.engine.dispose()
+        if self._mine:
+            self._mine = False
+            engines.give_back(self.settings, self.backend, self.engine)
 
     def read(self, statement: sa.Select[Any]) -> list[sa.Row[Any]]:
         """Return all rows of a select."""

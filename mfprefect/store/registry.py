@@ -82,19 +82,26 @@ def add_model(
     kept = {key for key, told in (("owner", owner), ("max_age_seconds", max_age)) if told is None}
     models = db.schema.models
     columns = [models.c[name] for name in row]
+    changed = {key: value for key, value in row.items() if key not in kept}
 
-    def work(connection: sa.Connection, _: bool) -> None:
+    def same(connection: sa.Connection) -> bool | None:
         found = connection.execute(sa.select(*columns).where(models.c.model_id == model_id)).first()
         if found is None:
+            return None
+        return all(found._mapping[key] == value for key, value in changed.items())
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        known = same(connection)
+        if known is None:
             connection.execute(models.insert(), row | {"created_at": values.utc_now()})
             record(db, connection, "add_model", model_id, **row)
-            return
-        changed = {key: value for key, value in row.items() if key not in kept}
-        if any(found._mapping[key] != value for key, value in changed.items()):
+        elif not known:
             connection.execute(models.update().where(models.c.model_id == model_id), changed)
             record(db, connection, "change_model", model_id, **changed)
 
-    db.write(work, also_retry=IntegrityError)
+    # Looked at first: every run registers its model, and hardly one of them changes it.
+    if not db.look(same):
+        db.write(work, also_retry=IntegrityError)
 
 
 def _whole_seconds(max_age: dt.timedelta | None) -> int | None:

@@ -316,6 +316,33 @@ def test_record(blob: tuple[bytes, Artifact]) -> None:
     assert versions["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
+def _without_ids(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_ids(child) for child in node]
+    if not isinstance(node, dict):
+        return node
+    passing = ("__id__", "file")  # addresses in memory, random names of arrays' files
+    return {key: _without_ids(child) for key, child in node.items() if key not in passing}
+
+
+@pytest.mark.parametrize("protocol", [skops_files._PROTOCOL, -1])
+def test_a_skops_file_is_what_skops_writes(protocol: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    forest = ensemble.RandomForestClassifier(5, random_state=0).fit(X, Y)
+    monkeypatch.setattr(skops_files, "_PROTOCOL", protocol)
+    ours, _ = stored(forest)
+    theirs = io.BytesIO(importlib.import_module("skops.io").dumps(forest))
+    schemas, arrays = [], []
+    for file in (ours, theirs):
+        with zipfile.ZipFile(file) as archive:
+            schemas.append(_without_ids(json.loads(archive.read("schema.json"))))
+            names = [name for name in archive.namelist() if name != "schema.json"]
+            arrays.append([archive.read(name) for name in names])
+    assert schemas[0] == schemas[1]
+    assert arrays[0] == arrays[1]
+    shorter = len(ours.getvalue()) < 0.7 * len(theirs.getvalue())
+    assert shorter == (protocol > 0)  # another version of skops writes the file itself
+
+
 @given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_one_changed_bit_is_corrupt(
     blob: tuple[bytes, Artifact], position: float, bit: int

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 import mfprefect
 from mfprefect import Store
 from mfprefect.backend import Backend
+from mfprefect.store.archiving import archive_session
 from mfprefect.testing.contract.helpers import orphans
 
 ROWS = int(os.environ.get("MFPREFECT_TEST_ROWS", "300000"))
@@ -81,6 +82,17 @@ def told(self, connection, table, rows):
 
 backend.append = told
 store.export(sys.argv[2], "crm")
+"""
+RESTORE = """
+from mfprefect.store import scores
+write = scores.write_part
+
+def told(*arguments):
+    write(*arguments)
+    print("written", flush=True)
+
+scores.write_part = told
+store.restore(sys.argv[2])
 """
 
 
@@ -242,6 +254,36 @@ def test_an_export_that_is_killed_leaves_all_of_before_and_is_repeated(
             assert rows_of(reader, "crm_scores") == EXPORTED
     if server:
         server.drop_database(url)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_restoration_that_is_killed_is_shown_to_nobody_and_repeated(
+    store: Store, database_url: str, tmp_path: Path
+) -> None:
+    with store.session("churn", purpose="score") as session:
+        for part in range(1, 21):
+            ids = [f"{part}-{i}" for i in range(100)]
+            frame = pd.DataFrame({"id": ids, "score": 0.5})
+            session.write_scores(frame, entity_id="id", part=part)
+    name = session.session_id
+    before = (store.show(name), store.score_parts(name), store.scores(name))
+    folder, _ = archive_session(store.database, name, tmp_path)
+    store.delete_session(name)
+    with start(database_url, RESTORE, folder) as restorer:
+        for _ in range(3):
+            assert restorer.stdout and restorer.stdout.readline() == "written\n"
+        restorer.kill()
+    assert restorer.returncode == -9
+    assert count(store, "published_scores") == 0
+    with mfprefect.connect(database_url, heartbeat_seconds=0.2) as impatient:
+        time.sleep(0.5)  # more than one beat was missed
+        assert impatient.reconcile(wait=True)["verdict"].tolist() == ["crashed"]
+    store.delete_session(name)
+    assert store.restore(folder) == name
+    for frame, found in zip(
+        before, (store.show(name), store.score_parts(name), store.scores(name)), strict=True
+    ):
+        pd.testing.assert_frame_equal(found, frame)
 
 
 def rows_of(store: Store, table: str) -> int:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfprefect.errors import InvalidValue
@@ -54,6 +54,7 @@ def histories(draw: st.DrawFn) -> list[Facts]:
     return found
 
 
+@settings(max_examples=50)
 @given(histories(), LIMITS, LIMITS)
 def test_whatever_the_limits_nothing_goes_that_is_needed(
     history: list[Facts], churn: Limits, risk: Limits
@@ -88,6 +89,7 @@ def test_whatever_the_limits_nothing_goes_that_is_needed(
             assert (NOW - session.left_stage_at).days > (own.retired_days or 1e9)
 
 
+@settings(max_examples=20)
 @given(histories())
 def test_without_limits_nothing_goes(history: list[Facts]) -> None:
     assert not Retention().active

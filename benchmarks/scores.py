@@ -143,7 +143,8 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mfp-bench-", dir=given.folder) as folder:
         for rows in given.rows:
             into, attached = Path(folder) / f"{rows}", "sqlite" in given.databases
-            data = _apart(make, into, rows, given.ids, given.seed, attached)
+            frame_rows = rows if rows <= IN_ONE_FRAME else given.frame_rows
+            data = _apart(make, into, rows, frame_rows, given.ids, given.seed, attached)
             for name in given.databases:
                 with closing(PLACES[name](Path(folder), getattr(given, name, ()))) as place:
                     if rows == given.rows[0]:
@@ -165,7 +166,6 @@ class Bench:
 
     def __init__(self, place: Place, data: Data, given: argparse.Namespace, runs: Runs) -> None:
         self._place, self._data, self._given, self._runs = place, data, given, runs
-        self._frame_rows = None if data.rows <= IN_ONE_FRAME else given.frame_rows
 
     def writes(self) -> None:
         """Let the writers take turns, each on a database of its own."""
@@ -204,7 +204,8 @@ class Bench:
     def _run(self, contender: str, url: str, session_id: str | None = None) -> Measured:
         loaders = {order: self._place.loader(url, self._data, order) for order in ORDERS}
         server = self._place.server_pid()
-        job = Job(contender, url, self._data, self._frame_rows, loaders, session_id, server)
+        streamed = self._data.rows > IN_ONE_FRAME
+        job = Job(contender, url, self._data, streamed, loaders, session_id, server)
         return _apart(perform, job)
 
     def _check(self, url: str, contender: str) -> None:

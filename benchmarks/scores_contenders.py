@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 import mfprefect
@@ -37,8 +36,8 @@ class Job:
     contender: str
     url: str
     data: Data
-    frame_rows: int | None
-    """Of the frames that the rows come in; None: all in one."""
+    streamed: bool
+    """Whether the rows come in several frames."""
     loaders: Mapping[str, Work]
     """Of the prepared files, by order."""
     session_id: str | None
@@ -115,18 +114,12 @@ def _server_seconds(job: Job) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _frames(job: Job) -> Iterator[pd.DataFrame]:
-    with pq.ParquetFile(job.data.folder / "frame.parquet") as file:
-        # No name for the batch: it would keep its memory while the frame is written.
-        yield from map(pa.RecordBatch.to_pandas, file.iter_batches(job.frame_rows))
-
-
 def _frame(job: Job) -> pd.DataFrame:
-    return pd.read_parquet(job.data.folder / "frame.parquet")
+    return next(job.data.frames())  # all in one: those who need them so get no more
 
 
 def _given(job: Job) -> pd.DataFrame | Iterator[pd.DataFrame]:
-    return _frame(job) if job.frame_rows is None else _frames(job)
+    return job.data.frames() if job.streamed else _frame(job)
 
 
 def _whole_rows(job: Job) -> pd.DataFrame:

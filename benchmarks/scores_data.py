@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyarrow import csv
 
 __all__ = ["COLUMNS", "NEW_SESSION", "ORDERS", "Data", "make"]
@@ -20,7 +21,8 @@ ORDERS = ("sorted", "given")
 CLASSES = ("A", "B", "C", "D", "E")
 NEW_SESSION = 2
 """The session that is loaded; session 1 is in the table already."""
-ROW_GROUP = 100_000
+FRAMES = "frames.arrow"
+INSERTED_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Data:
     """Where the rows of one size are.
 
     Attributes:
-        folder: holds `frame.parquet` (customer_id, score, score_class in random order), and
-            `sorted` and `given` as .csv and, for SQLite, as tables of `source.db`.
+        folder: holds the files `sorted.csv` and `given.csv`, for SQLite the same as tables of
+            `source.db`, and frames of customer_id, score and score_class in random order.
         rows: how many.
         total: the sum of the scores, to check what arrived.
     """
@@ -38,17 +40,24 @@ class Data:
     rows: int
     total: float
 
+    def frames(self) -> Iterator[pd.DataFrame]:
+        """Yield the frames, holding one at a time."""
+        with pa.OSFile(str(self.folder / FRAMES)) as opened:
+            file = pa.ipc.open_file(opened)
+            yield from (file.get_batch(n).to_pandas() for n in range(file.num_record_batches))
+
     def file(self, order: str) -> Path:
         """Return the CSV file of an order, `sorted` or `given`."""
         return self.folder / f"{order}.csv"
 
 
-def make(folder: Path, rows: int, ids: str, seed: int, attached: bool) -> Data:
+def make(folder: Path, rows: int, frame_rows: int, ids: str, seed: int, attached: bool) -> Data:
     """Write the rows of one size.
 
     Args:
         folder: where to; made.
         rows: how many.
+        frame_rows: of the frames that they are read in.
         ids: `customer`: C and nine digits; `uuid`: 36 characters.
         seed: of the generator.
         attached: whether SQLite is going to read them too.
@@ -59,10 +68,10 @@ def make(folder: Path, rows: int, ids: str, seed: int, attached: bool) -> Data:
     letters = np.array(CLASSES)[np.minimum((score * len(CLASSES)).astype(int), len(CLASSES) - 1)]
     entity = _customers(rng, rows) if ids == "customer" else _uuids(rng, rows)
     frame = pa.table({"customer_id": entity, "score": score, "score_class": letters})
-    # Cheap to read: what a generator of frames costs is part of the time of a streamed write.
-    plain = {"compression": "none", "use_dictionary": False, "row_group_size": ROW_GROUP}
-    pq.write_table(frame, folder / "frame.parquet", **plain)
     data = Data(folder, rows, float(score.sum()))
+    # Not Parquet: reading that ahead takes 200 MB, which would count as the writer's.
+    with pa.ipc.new_file(str(folder / FRAMES), frame.schema) as file:
+        file.write_table(frame.combine_chunks(), max_chunksize=frame_rows)
     for order in ORDERS:
         ordered = frame if order == "given" else frame.sort_by("customer_id")
         table = _whole(ordered)
@@ -100,6 +109,6 @@ def _attachable(table: pa.Table, path: Path, order: str) -> None:
             f"CREATE TABLE {order} (session_no INTEGER NOT NULL, entity_id TEXT NOT NULL, "
             f"score REAL NOT NULL, score_class TEXT, part_no INTEGER NOT NULL{key}"
         )
-        for batch in table.to_batches(max_chunksize=ROW_GROUP):
+        for batch in table.to_batches(max_chunksize=INSERTED_ROWS):
             rows = zip(*(column.to_pylist() for column in batch), strict=True)
             source.executemany(f"INSERT INTO {order} VALUES (?, ?, ?, ?, ?)", rows)  # noqa: S608

@@ -11,6 +11,8 @@ from mfprefect.cli.app import common
 from mfprefect.cli.output import Column, Output
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mfprefect.store import Store
 
 __all__ = ["compare"]
@@ -26,8 +28,18 @@ FIGURES = (
 @click.command()
 @click.argument("a")
 @click.argument("b")
+@click.option(
+    "--outcomes",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="CSV or Parquet file of what really happened: compare both sessions' scores with it.",
+)
+@click.option("--entity-id", default="entity_id", show_default=True, help="Its column of entities.")
+@click.option("--actual", default="actual", show_default=True, help="Its column of outcomes.")
 @common
-def compare(out: Output, url: str | None, a: str, b: str) -> None:
+def compare(
+    out: Output, url: str | None, a: str, b: str, outcomes: str | None, entity_id: str, actual: str
+) -> None:
     """Compare sessions A and B: metrics, parameters, variable importance and scores.
 
     Each is named by its id, `latest` or `latest:MODEL`.
@@ -45,7 +57,7 @@ def compare(out: Output, url: str | None, a: str, b: str) -> None:
             "importance": _figures(
                 store, rows, "variable_importance", ("kind", "variable"), "importance"
             ),
-            "scores": _scores(store, rows),
+            "scores": _scores(store, rows, outcomes, entity_id, actual),
         }
     if rows[0]["model_id"] != rows[1]["model_id"]:
         out.note("the two sessions are of different models.")
@@ -68,13 +80,27 @@ def _figures(
     ]
 
 
-def _scores(store: Store, rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def _scores(
+    store: Store, rows: Sequence[dict[str, Any]], outcomes: str | None, entity_id: str, actual: str
+) -> dict[str, Any] | None:
     from mfprefect.errors import InvalidValue
 
+    a, b = (row["session_id"] for row in rows)
+    if outcomes is not None:
+        frame = _frame(outcomes, entity_id)
+        return store.compare_scores(a, b, frame, entity_id=entity_id, actual=actual)
     try:
-        return store.compare_scores(rows[0]["session_id"], rows[1]["session_id"])
+        return store.compare_scores(a, b)
     except InvalidValue:  # one of them has none, or they are of other entities
         return None
+
+
+def _frame(path: str, entity_id: str) -> pd.DataFrame:
+    import pandas as pd
+
+    if path.endswith(".parquet"):
+        return pd.read_parquet(path)
+    return pd.read_csv(path, dtype={entity_id: str})  # "007" is not 7
 
 
 def _side_by_side(sides: Sequence[Mapping[Any, Any]], name: Any) -> dict[str, Any]:
@@ -151,6 +177,11 @@ def _write_scores(out: Output, scores: dict[str, Any]) -> None:
     if scores["metrics"]:
         columns = [Column("metric_name", "metric"), *FIGURES[:3]]
         out.table(scores["metrics"], columns, "Metrics of the two models, on their test rows")
+    if "outcomes" in scores:
+        interval = (Column("low", "from", "signed"), Column("high", "to", "signed"))
+        columns = [Column("metric_name", "metric"), *FIGURES[:3], *interval]
+        title = f"Metrics of the scores, on {scores['outcomes']['rows']} known outcomes"
+        out.table(scores["outcomes"]["metrics"], columns, title)
 
 
 def _kept(rows: list[dict[str, Any]]) -> list[Column]:

@@ -12,6 +12,7 @@ from mfprefect.store import (
     artifacts,
     comparison,
     input_columns,
+    known_outcomes,
     lift,
     migrate,
     monitoring,
@@ -332,7 +333,15 @@ class Shown:
         """
         return lift.lift(self._db, session_id, outcomes, at, entity_id, actual)
 
-    def compare_scores(self, a: str, b: str) -> dict[str, Any]:
+    def compare_scores(
+        self,
+        a: str,
+        b: str,
+        outcomes: pd.DataFrame | None = None,
+        *,
+        entity_id: str = "entity_id",
+        actual: str = "actual",
+    ) -> dict[str, Any]:
         """Return how far two sessions agree on the entities that both have scored.
 
         Computed by the database, of sessions published or not. `rows_a`, `rows_b`, `rows` (of
@@ -344,11 +353,27 @@ class Shown:
         where no threshold was set. `metrics`: of the two models on their own test rows, each with
         metric_name, a, b and difference.
 
+        Args:
+            a: a scoring session.
+            b: another one.
+            outcomes: what really happened. The result then has `outcomes`: `rows`, how many
+                entities have both scores and an outcome, and `metrics` of these (auc, brier and
+                log_loss of outcomes 0 and 1, else rmse and mae), with the 95 % interval of the
+                difference: low, high, method. Read in batches.
+            entity_id: the outcomes' column of entities.
+            actual: their column of outcomes; NULL is not known yet.
+
         Raises:
             UnknownSession: there is no such session.
-            InvalidValue: one did not succeed or has no scores, or they share no entity.
+            InvalidValue: one did not succeed or has no scores, they share no entity, or outcomes
+                are not as above.
         """
-        return comparison.compare_scores(self._db, a, b)
+        found = comparison.compare_scores(self._db, a, b)
+        if outcomes is not None:
+            found["outcomes"] = known_outcomes.on_outcomes(
+                self._db, a, b, outcomes, entity_id, actual
+            )
+        return found
 
     def load_model(self, session_id: str, name: str = MODEL, *, trusted: bool = False) -> Any:
         """Return a model that a session saved; verified before a byte of it is parsed.

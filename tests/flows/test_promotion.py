@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,8 @@ from sklearn.linear_model import LogisticRegression
 
 import mfprefect
 from mfprefect import ConfigurationError, Gate, GateFailed, InvalidValue, Store
+from mfprefect.quality import Evidence, Verdict
+from mfprefect.quality.verdicts import AnyGate
 
 
 class Churn(mfprefect.Model):
@@ -136,6 +139,29 @@ def test_a_training_that_passed_goes_to_production_by_itself(store: Store) -> No
     assert store.production("churn") == second
     reasons = store.stages("churn")["reason"].tolist()
     assert reasons == ["automatic: it has passed its gates"] * 2
+
+
+def test_what_was_compared_with_another_is_not_promoted(store: Store) -> None:
+    """Somebody promotes while a training is just being judged."""
+    first = Churn.flows().train()
+    store.promote("churn", first)
+    other = Churn.flows().train()
+
+    @dataclass(frozen=True)
+    class Meanwhile(AnyGate):
+        def judge(self, evidence: Evidence) -> Verdict:
+            store.promote("churn", other)
+            return Verdict("meanwhile", "metric", "passed", "")
+
+    class Automatic(Churn):
+        gates: ClassVar[Any] = (*Churn.gates, Meanwhile())
+        auto_promote = True
+
+    state = outcome(Automatic.flows().train)
+    assert state.is_failed()
+    assert f"compared with {first}, and {other} is in production now" in state.message
+    assert newest(store)["status"] == "succeeded"
+    assert store.production("churn") == other
 
 
 def test_what_a_class_must_not_say() -> None:

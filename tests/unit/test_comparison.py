@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from scipy import stats
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
 import mfprefect
 from mfprefect import InvalidValue, Store, UnknownSession
@@ -105,6 +106,37 @@ def test_what_cannot_be_compared(store: Store) -> None:
     assert (found["agreement"], found["only_b"], found["spearman"]) == (0.5, 1, -1)
 
 
+def test_what_really_happened(store: Store) -> None:
+    rng = np.random.default_rng(2)
+    actual = (rng.random(500) < 0.4).astype(float)
+    good = np.clip(0.3 + 0.4 * actual + rng.normal(scale=0.15, size=500), 0.01, 0.99)
+    bad = np.clip(good + rng.normal(scale=0.4, size=500), 0.01, 0.99)
+    a, b = scored(store, bad), scored(store, good[50:], first=50)
+    actual[:100] = np.nan  # not known yet
+    outcomes = pd.DataFrame({"who": [f"c{n}" for n in range(500)], "left": actual})
+    outcomes = outcomes.sample(frac=1, random_state=1)
+    found = store.compare_scores(a, b, outcomes, entity_id="who", actual="left")["outcomes"]
+    assert found["rows"] == 400
+    auc, brier, log_loss = found["metrics"]
+    assert auc["a"] == pytest.approx(roc_auc_score(actual[100:], bad[100:]))
+    assert auc["b"] == pytest.approx(roc_auc_score(actual[100:], good[100:]))
+    assert 0 < auc["low"] < auc["difference"] < auc["high"]
+    assert brier["b"] == pytest.approx(brier_score_loss(actual[100:], good[100:]))
+    assert brier["high"] < 0
+    assert log_loss["method"].startswith("paired bootstrap of 1000 repeats, seed ")
+    numbers = store.compare_scores(a, b, outcomes.assign(left=good.mean()), entity_id="who",
+                                   actual="left")  # fmt: skip
+    assert [m["metric_name"] for m in numbers["outcomes"]["metrics"]] == ["rmse", "mae"]
+    for wrong, text in (
+        (outcomes, "no column 'entity_id'"),
+        (outcomes.rename(columns={"who": "entity_id"}), "no column 'actual'"),
+        (pd.DataFrame({"entity_id": ["c1", "c1"], "actual": [0, 1]}), "'c1' twice"),
+        (pd.DataFrame({"entity_id": ["z"], "actual": [0]}), "none of the 1 entities"),
+    ):
+        with pytest.raises(InvalidValue, match=text):
+            store.compare_scores(a, b, wrong)
+
+
 def test_the_command_line(tmp_path: Any) -> None:
     url = f"sqlite:///{tmp_path / 'test.db'}"
     with mfprefect.connect(url) as store:
@@ -121,3 +153,11 @@ def test_the_command_line(tmp_path: Any) -> None:
     for words in ("rank correlation", "equal decisions", "probability 0.5", "3 of 3 and 3"):
         assert words in text
     assert "Metrics of the two models" in text
+    file = tmp_path / "outcomes.csv"
+    file.write_text("entity_id,actual\nc0,0\nc1,1\nc2,1\n")
+    done = run.invoke(cli, ["compare", a, b, "--url", url, "--outcomes", str(file)])
+    assert "Metrics of the scores, on 3 known outcomes" in done.stdout
+    done = run.invoke(cli, ["compare", a, b, "--url", url, "--outcomes", str(file),
+                            "--actual", "left"])  # fmt: skip
+    assert done.exit_code == 1
+    assert "no column 'left'" in done.stderr

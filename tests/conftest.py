@@ -1,8 +1,9 @@
 """Databases for the tests, and an environment in which they touch nothing of the person's own.
 
 `MFPREFECT_TEST_WITHOUT=postgres,mysql` leaves the tests of these databases out, and says so
-loudly; without it a missing server fails. `MFPREFECT_TEST_POSTGRES_URL` and
-`MFPREFECT_TEST_MYSQL_URL` name real servers to use instead of private ones.
+loudly, as `browser` those that look at reports; without it what is missing fails.
+`MFPREFECT_TEST_POSTGRES_URL` and `MFPREFECT_TEST_MYSQL_URL` name real servers to use instead of
+private ones.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from mfprefect import Store
 from mfprefect.testing.servers import Server, server_for
 
 SERVERS = ("postgres", "mysql")
+BROWSER = "browser"
+"""The fixture of tests/report, and what the tests that use it are called here."""
 PARAMETRISED = ("database_url", "database_server")
 FLOWS = Path(__file__).parent / "flows"
 
@@ -71,7 +74,7 @@ def _left_out() -> set[str]:
 def _used(item: pytest.Item) -> set[str]:
     """Return which servers a test needs."""
     names = set(getattr(item, "fixturenames", ()))
-    used = {server for server in SERVERS if f"{server}_server" in names}
+    used = {server for server in SERVERS if f"{server}_server" in names} | names & {BROWSER}
     params = item.callspec.params if hasattr(item, "callspec") else {}
     return used | {params[name] for name in PARAMETRISED if name in params}
 
@@ -82,10 +85,10 @@ def _loud_line() -> str:
 
 
 def pytest_configure() -> None:
-    if unknown := _left_out().difference(SERVERS):
+    if unknown := _left_out().difference(SERVERS, [BROWSER]):
         raise pytest.UsageError(
             f"MFPREFECT_TEST_WITHOUT names {', '.join(sorted(unknown))}; "
-            f"choices: {', '.join(SERVERS)}"
+            f"choices: {', '.join([*SERVERS, BROWSER])}"
         )
 
 

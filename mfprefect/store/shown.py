@@ -17,6 +17,7 @@ from mfprefect.store import (
     migrate,
     monitoring,
     read_scores,
+    reports,
     results,
     stages,
     verdicts,
@@ -395,3 +396,27 @@ class Shown:
     def latest_training(self, model_id: str) -> str | None:
         """Return the id of the last training session that succeeded and saved a model."""
         return results.latest_training(self._db, model_id)
+
+    def report(self, session_id: str) -> str:
+        """Return the report of a session: one HTML document that needs no network.
+
+        Raises:
+            UnknownSession: there is no such session.
+            ConfigurationError: the extra `report` is not installed.
+        """
+        from mfprefect import report
+
+        report.require()
+        return report.session_report(reports.session_facts(self._db, session_id))
+
+    def model_report(self, model_id: str) -> str:
+        """Return the report of a model: its last sessions, how good it is, what drifted.
+
+        Raises:
+            UnknownModel: there is no such model.
+            ConfigurationError: the extra `report` is not installed.
+        """
+        from mfprefect import report
+
+        report.require()
+        return report.model_report(reports.model_facts(self._db, model_id))

@@ -1,0 +1,76 @@
+"""`mfprefect report`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mfprefect.cli.app import common
+from mfprefect.cli.files import appearing, check_target
+from mfprefect.cli.output import Output
+
+if TYPE_CHECKING:
+    from mfprefect.store import Store
+
+__all__ = ["report"]
+
+STDOUT = Path("-")
+
+
+@click.command()
+@click.argument("name", metavar="SESSION|MODEL")
+@click.option(
+    "-o",
+    "--output",
+    "to",
+    type=click.Path(path_type=Path),
+    help="The file; by default the id with .html, here. - is stdout.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+@common
+def report(out: Output, url: str | None, name: str, to: Path | None, force: bool) -> None:
+    """Write the report of a session or a model as one HTML file that needs no network.
+
+    A session is named by its id, `latest` or `latest:MODEL`; anything else is a model.
+    """
+    import mfprefect
+    from mfprefect.report import require
+
+    require()
+    with mfprefect.connect(url) as store:
+        kind, found = _found(store, name)
+        to = to or Path(f"{re.sub(r'[^0-9A-Za-z._-]+', '-', found).strip('.-') or kind}.html")
+        if to != STDOUT:
+            check_target(to, force)
+        with out.working(f"writing the report of {kind} {found}"):
+            text = store.report(found) if kind == "session" else store.model_report(found)
+    data = text.encode("utf-8", "backslashreplace")
+    if to == STDOUT:
+        sys.stdout.buffer.write(data)
+        return
+    with appearing(to, force) as file:
+        file.write(data)
+    out.note(f"the report of {kind} {found} is in {to}")
+    out.document({"kind": kind, "id": found, "file": str(to), "bytes": len(data)})
+
+
+def _found(store: Store, name: str) -> tuple[str, str]:
+    """Return `session` or `model`, and its id.
+
+    Raises:
+        UnknownSession: it is neither; the message names similar sessions.
+    """
+    from mfprefect.cli.finding import find_session
+    from mfprefect.errors import UnknownSession
+
+    try:
+        return "session", str(find_session(store, name)["session_id"])
+    except UnknownSession as exc:
+        if name in store.models()["model_id"].tolist():
+            return "model", name
+        exc.args = (f"{exc.args[0]} Nor is there a model {name!r}: see `mfprefect models`.",)
+        raise

@@ -1,0 +1,88 @@
+"""The HTML report of a session or a model: one file that needs no network.
+
+Pure: it takes what the store gathers and returns text. Everything in it that people wrote is
+escaped. It needs the extra `report`: matplotlib draws, jinja2 writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from mfprefect.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from mfprefect.report.blocks import Section
+    from mfprefect.report.facts import ModelFacts, SessionFacts
+
+__all__ = ["missing", "model_report", "require", "session_report"]
+
+NEEDED = ("matplotlib", "jinja2")
+
+
+def missing() -> str | None:
+    """Return the package that reports lack, None where all are installed."""
+    return next((name for name in NEEDED if find_spec(name) is None), None)
+
+
+def require() -> None:
+    """Raise ConfigurationError, naming the extra, where a package is not installed."""
+    if (name := missing()) is not None:
+        raise ConfigurationError(
+            f"reports need {' and '.join(NEEDED)}, and {name} is not installed; install it with "
+            "pip install 'mfprefect[report]'."
+        )
+
+
+def session_report(facts: SessionFacts) -> str:
+    """Return the report of a session as one HTML document.
+
+    Raises:
+        ConfigurationError: the extra `report` is not installed.
+    """
+    require()
+    from mfprefect.report import drawing, page
+    from mfprefect.report.figures import key_figures
+    from mfprefect.report.verdicts import session_verdict
+
+    with drawing.drawing():
+        sections = [section for section in _session(facts) if section is not None]
+    return page.render(
+        page.session_sheet(facts, session_verdict(facts), key_figures(facts), sections)
+    )
+
+
+def _session(facts: SessionFacts) -> Iterator[Section | None]:
+    from mfprefect.report import changes, data, figures, origins, performance
+
+    yield changes.changes_section(facts)
+    yield data.checks_section(facts.checks)
+    yield performance.performance_section(facts)
+    yield performance.confusion_section(facts)
+    yield performance.backtest_section(facts.backtests)
+    yield figures.metrics_section(facts)
+    yield figures.history_section(facts.history)
+    yield performance.importance_section(facts.importance)
+    yield data.scores_section(facts)
+    yield data.drift_section(facts.drift)
+    yield data.summary_section(facts)
+    yield origins.origins_section(facts)
+
+
+def model_report(facts: ModelFacts) -> str:
+    """Return the report of a model as one HTML document.
+
+    Raises:
+        ConfigurationError: the extra `report` is not installed.
+    """
+    require()
+    from mfprefect.report import drawing, overview, page
+    from mfprefect.report.figures import key_figures
+    from mfprefect.report.verdicts import model_verdict
+
+    with drawing.drawing():
+        sections = [section for section in overview.sections(facts) if section is not None]
+    trained = facts.newest.get("train")
+    figures = [] if trained is None else key_figures(trained)
+    return page.render(overview.sheet(facts, model_verdict(facts), figures, sections))

@@ -1,0 +1,223 @@
+"""What went into a model and what came out: checks, variables, drift and scores."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from mfprefect.report import strips
+from mfprefect.report.blocks import Badge, Cell, Column, Gallery, Key, Note, Section, Table
+from mfprefect.report.charts import above, distribution_chart
+from mfprefect.report.formats import MISSING, brief, number, percent, present, text
+from mfprefect.report.verdicts import LEVEL_OF_VERDICT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mfprefect.report.drawing import Picture
+    from mfprefect.report.facts import SessionFacts
+
+__all__ = ["checks_section", "drift_section", "scores_section", "summary_section"]
+
+VERDICTS = ("alarm", "warning", "unknown", "ok")
+MOST_ROWS = 500
+MOST_LEVELS = 4
+MOST_SAMPLE = 300
+ROLES = ("a", "b", "c")
+
+
+def checks_section(checks: pd.DataFrame) -> Section | None:
+    """Return the checks that failed, and, folded, those that passed."""
+    if checks.empty:
+        return None
+    rows = checks.to_dict("records")
+    failed = [row for row in rows if not row["passed"]]
+    failed.sort(key=lambda row: row["severity"] != "error")
+    passed = [row for row in rows if row["passed"]]
+    blocks = []
+    if failed:
+        columns = [
+            Column("check"),
+            Column("result"),
+            Column("failing rows", "number"),
+            Column("message"),
+        ]
+        sampled = any(present(row["sample"]) for row in failed)
+        columns += [Column("such as", "code")] if sampled else []
+        cells = [_failed(row, sampled) for row in failed[:MOST_ROWS]]
+        blocks.append(Table(columns, cells, f"{len(failed)} of {len(rows)} checks failed"))
+    if passed:
+        columns = [Column("check"), Column("result"), Column("message")]
+        cells = [[_check(row), Badge("ok", "good"), text(row["message"])] for row in passed]
+        blocks.append(
+            Table(columns, cells[:MOST_ROWS], f"{len(passed)} checks passed", folded=True)
+        )
+    return Section("Input checks", blocks)
+
+
+def _check(row: dict[Any, Any]) -> Key:
+    return Key(str(row["check"]), str(row["column"]) if present(row["column"]) else "")
+
+
+def _failed(row: dict[Any, Any], sampled: bool) -> list[Any]:
+    error = row["severity"] == "error"
+    badge = Badge("failed", "bad") if error else Badge("warning", "warn")
+    cells = [_check(row), badge, number(row["failing_rows"]), text(row["message"])]
+    return [*cells, _sample(row["sample"])] if sampled else cells
+
+
+def _sample(sample: Any) -> str:
+    """Return failing cells a line each: the row's index and the value."""
+    if not present(sample):
+        return ""
+    try:
+        cells = json.loads(str(sample))
+        lines = [f"{text(x['index'])}: {text(x['value'])}" for x in cells]
+    except (ValueError, TypeError, KeyError):  # of another form: as it is
+        return text(sample, MOST_SAMPLE)
+    return text("\n".join(lines), MOST_SAMPLE)
+
+
+def drift_section(drift: pd.DataFrame) -> Section | None:
+    """Return what moved, the worst first, and, folded, what did not."""
+    if drift.empty:
+        return None
+    rows = sorted(drift.to_dict("records"), key=_severity)
+    moved = [row for row in rows if row["verdict"] != "ok"]
+    still = [row for row in rows if row["verdict"] == "ok"]
+    blocks = []
+    if moved:
+        alarms = sum(row["verdict"] == "alarm" for row in moved)
+        told = f"{alarms} of {len(rows)} measures are in alarm"
+        blocks.append(_drift_table(moved, told, folded=False))
+    if still:
+        blocks.append(_drift_table(still, f"{len(still)} measures are as expected", folded=True))
+    return Section("Drift", blocks)
+
+
+def _severity(row: dict[Any, Any]) -> tuple[int, float]:
+    verdict = str(row["verdict"])
+    place = VERDICTS.index(verdict) if verdict in VERDICTS else 0
+    return place, -abs(row["value"]) if present(row["value"]) else 0.0
+
+
+def _drift_table(rows: list[dict[Any, Any]], caption: str, *, folded: bool) -> Table:
+    against = list(dict.fromkeys(row["reference_session_id"] for row in rows))
+    several = len(against) > 1
+    columns = [
+        Column("variable"),
+        Column("verdict"),
+        Column("measure"),
+        Column("value", "number"),
+        Column("alarm above", "number"),
+    ]
+    columns += [Column("compared with")] if several else []
+    cells: list[list[Cell]] = [
+        [
+            str(row["variable"]),
+            Badge(str(row["verdict"]), LEVEL_OF_VERDICT.get(str(row["verdict"]), "info")),
+            str(row["measure"]),
+            number(row["value"]),
+            number(row["threshold"]),
+            *([_id(row["reference_session_id"])] if several else []),
+        ]
+        for row in rows[:MOST_ROWS]
+    ]
+    left = f", {MOST_ROWS} of them shown" if len(rows) > MOST_ROWS else ""
+    with_one = f", compared with {_id(against[0])}" if not several and present(against[0]) else ""
+    return Table(columns, cells, f"{caption}{with_one}{left}", folded)
+
+
+def _id(value: Any) -> str:
+    return str(value) if present(value) else MISSING
+
+
+def scores_section(facts: SessionFacts) -> Section | None:
+    """Return the distribution of published scores, over those of earlier sessions."""
+    if not facts.scores:
+        note = facts.scores_note
+        return Section("Scores", [Note(note)]) if note else None
+    named: list[tuple[str, Any]] = [
+        (f"{found.name} ({found.session_id})", list(found.counts)) for found in facts.scores
+    ]
+    edges = list(facts.score_edges)
+    curve = facts.training.curve if facts.training else None
+    if curve is not None and not curve.empty:
+        named.append(("test rows of the training", above(curve, "population", edges)))
+    series = [(role, *found) for role, found in zip(ROLES, named, strict=False)]
+    chart = distribution_chart(edges, series, "Distribution of the scores")
+    notes = [Note(facts.scores_note)] if facts.scores_note else []
+    return Section("Scores", [Gallery([chart]), *notes])
+
+
+def summary_section(facts: SessionFacts) -> Section | None:
+    """Return each input variable with a small histogram, over that of the reference."""
+    if facts.summary.empty:
+        return None
+    side = facts.training or facts.previous
+    compared = side is not None and not side.summary.empty
+    before = _by_name(side.summary) if side is not None and compared else {}
+    rows = facts.summary.to_dict("records")[:MOST_ROWS]
+    named = [{str(k): v for k, v in row.items()} for row in rows]
+    pictures = strips.draw(
+        [strips.histogram(_words(row), row, before.get(str(row["variable"]))) for row in named]
+    )
+    columns = [Column("variable"), Column("distribution", "picture"), Column("values")]
+    columns += [Column(x, "number") for x in ("mean", "sd", "missing", "distinct")]
+    cells = [_variable(row, picture) for row, picture in zip(named, pictures, strict=True)]
+    caption = f"{len(facts.summary)} variables"
+    notes = [Note(_explained(facts) if compared else EXPLAINED)]
+    if len(facts.summary) > MOST_ROWS:
+        caption += f", {MOST_ROWS} of them shown"
+    return Section("Input variables", [*notes, Table(columns, cells, caption)])
+
+
+EXPLAINED = (
+    "Bars show how densely the values lie, of categories the most frequent ones. Far tails are cut."
+)
+
+
+def _explained(facts: SessionFacts) -> str:
+    what = "the training session" if facts.training else "the session before"
+    return f"{EXPLAINED} The line is {what}."
+
+
+def _by_name(summary: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    rows = summary.to_dict("records")
+    return {str(row["variable"]): {str(k): v for k, v in row.items()} for row in rows}
+
+
+def _variable(row: dict[str, Any], picture: Picture) -> list[Any]:
+    total = int(row["n"]) + int(row["n_na"])
+    missing = int(row["n_na"]) / total if total else None
+    return [
+        Key(str(row["variable"]), str(row["dtype"])),
+        picture,
+        _values(row),
+        number(row["mean"]) if present(row["mean"]) else "",
+        number(row["sd"]) if present(row["sd"]) else "",
+        percent(missing),
+        number(row["n_distinct"]),
+    ]
+
+
+def _words(row: dict[str, Any]) -> str:
+    return f"histogram: {_values(row)}"
+
+
+def _values(row: dict[str, Any]) -> str:
+    """Return the most frequent levels, or the range of numbers and times."""
+    counted = json.loads(row["bin_counts"]) if present(row["bin_counts"]) else {}
+    levels = counted.get("levels")
+    if isinstance(levels, dict):
+        total = sum(levels.values()) + counted.get("other", 0)
+        shown = [
+            f"{text(k, 40)} {percent(v / total)}" for k, v in list(levels.items())[:MOST_LEVELS]
+        ]
+        more = int(row["n_distinct"]) - len(shown)
+        return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
+    if present(row["min"]) and present(row["median"]):
+        return " \u00b7 ".join(brief(row[name]) for name in ("min", "median", "max"))
+    found = json.loads(row["quantiles"]) if present(row["quantiles"]) else {}
+    ends = [str(found[name])[:19] for name in ("min", "max") if found.get(name)]
+    return " \u2013 ".join(ends)

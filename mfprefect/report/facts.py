@@ -1,0 +1,97 @@
+"""What a report is made of: rows and frames that the store gathers, as it keeps them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Distribution", "ModelFacts", "SessionFacts", "Side"]
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A session that another one is compared with; what it has not stored is None or empty."""
+
+    session: Row
+    metrics: pd.DataFrame
+    environment: Row
+    inputs: pd.DataFrame
+    summary: pd.DataFrame
+    curve: pd.DataFrame | None = None
+    failed_checks: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Published scores of a session, counted between common edges."""
+
+    name: str
+    """What the session is in the comparison, such as `this session`."""
+    session_id: str
+    counts: Sequence[int]
+
+
+@dataclass(frozen=True)
+class SessionFacts:
+    """One session, with what it is compared with."""
+
+    session: Row
+    """Its row, with `parent_session_id`."""
+    model: Row
+    environment: Row
+    """python, platform, packages."""
+    inputs: pd.DataFrame
+    checks: pd.DataFrame
+    metrics: pd.DataFrame
+    metadata: pd.DataFrame
+    summary: pd.DataFrame
+    drift: pd.DataFrame
+    importance: pd.DataFrame
+    backtests: pd.DataFrame
+    artifacts: pd.DataFrame
+    history: pd.DataFrame
+    """session_id, started_at, metric_name, value: of the last sessions that ended well."""
+    curve: pd.DataFrame | None = None
+    parts: pd.DataFrame | None = None
+    threshold: Row | None = None
+    """The model's operating threshold: value, kind, set_at, set_by."""
+    previous: Side | None = None
+    """The last session of the same model and purpose before it that succeeded."""
+    training: Side | None = None
+    """The training session whose model it used."""
+    score_edges: Sequence[float] = ()
+    scores: Sequence[Distribution] = ()
+    scores_note: str = ""
+    """Why there is no distribution of its scores, where there could be one."""
+    stages: Sequence[Row] = ()
+    """When it was given which stage, newest first: stage, set_at, set_by, reason, gates."""
+    run_url: str | None = None
+
+    @property
+    def purpose(self) -> str:
+        """What the session was for."""
+        return str(self.session["purpose"])
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model, its last sessions, and what is known of the newest of each purpose."""
+
+    model: Row
+    sessions: pd.DataFrame
+    """The last ones, newest first."""
+    thresholds: pd.DataFrame
+    stages: pd.DataFrame
+    """session_id, stage, set_at, set_by, reason; newest first."""
+    freshness: Row | None = None
+    """Of a model that somebody waits for: last_scored_at, max_age_seconds, stale."""
+    newest: Mapping[str, SessionFacts] = field(default_factory=dict)
+    """By purpose; of training the newest that succeeded, where there is one."""
+    generated_at: dt.datetime | None = None

@@ -1,0 +1,146 @@
+"""Metrics: which matter most, how they moved, and how they are defined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from mfprefect.report.blocks import Cell, Column, Gallery, Key, Note, Section, Table
+from mfprefect.report.charts import history_chart
+from mfprefect.report.formats import change, number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mfprefect.report.drawing import Picture
+    from mfprefect.report.facts import SessionFacts
+
+__all__ = ["history_section", "key_figures", "metrics_section", "ordered", "whole"]
+
+FIRST = (
+    "auc",
+    "gini",
+    "ks",
+    "lift_10",
+    "average_precision",
+    "brier",
+    "log_loss",
+    "r2",
+    "rmse",
+    "mae",
+    "mape",
+    "bias",
+    "rows_scored",
+    "matched_share",
+    "feature_psi_max",
+)
+"""The metrics that come first, where there are any of them."""
+LAST = ("n", "n_positive", "base_rate")
+MOST_FIGURES = 5
+MOST_CHARTS = 6
+MOST_SEGMENTS = 60
+MOST_COLUMNS = 8
+
+
+def ordered(names: Iterable[str]) -> list[str]:
+    """Return the names of metrics, what matters most first, counts last."""
+    found = list(dict.fromkeys(names))
+
+    def place(name: str) -> tuple[int, int]:
+        if name in FIRST:
+            return 0, FIRST.index(name)
+        return (2 if name in LAST else 1), found.index(name)
+
+    return sorted(found, key=place)
+
+
+def whole(metrics: pd.DataFrame) -> dict[str, float]:
+    """Return the metrics of all rows by name."""
+    rows = metrics[metrics["segment"] == ""]
+    return {str(k): float(v) for k, v in zip(rows["metric_name"], rows["value"], strict=True)}
+
+
+def key_figures(facts: SessionFacts) -> list[tuple[str, str, str]]:
+    """Return name, value and movement of the figures that matter most."""
+    now = whole(facts.metrics)
+    before = whole(facts.previous.metrics) if facts.previous else {}
+    return [(name, number(now[name]), _moved(name, now, before)) for name in ordered(now)][
+        :MOST_FIGURES
+    ]
+
+
+def _moved(name: str, now: dict[str, float], before: dict[str, float]) -> str:
+    if name not in before:
+        return ""
+    moved = change(before[name], now[name])
+    return "as before" if moved == "0" else f"{moved} since the session before"
+
+
+def metrics_section(facts: SessionFacts) -> Section | None:
+    """Return all metrics, beside those of the session before, and by segment."""
+    if facts.metrics.empty:
+        return None
+    now = whole(facts.metrics)
+    before = whole(facts.previous.metrics) if facts.previous else {}
+    blocks = [_table(now, before)] if now else []
+    return Section("Metrics", [*blocks, *_segments(facts.metrics)])
+
+
+def _table(now: dict[str, float], before: dict[str, float]) -> Table:
+    columns = [Column("metric"), Column("value", "number")]
+    if before:
+        columns += [Column("before", "number"), Column("change", "number")]
+    rows = []
+    for name in ordered(now):
+        cells: list[Cell] = [Key(name, _formula(name)), number(now[name])]
+        if before:
+            cells += [number(before.get(name)), change(before.get(name), now[name])]
+        rows.append(cells)
+    return Table(columns, rows, "Metrics of all rows")
+
+
+def _formula(name: str) -> str:
+    from mfprefect.quality.metrics import METRICS
+    from mfprefect.quality.regression import REGRESSION_METRICS
+
+    found = METRICS.get(name) or REGRESSION_METRICS.get(name)
+    return "" if found is None else found.formula
+
+
+def _segments(metrics: pd.DataFrame) -> list[Table | Note]:
+    parts = metrics[metrics["segment"] != ""]
+    if parts.empty:
+        return []
+    names = ordered(parts["metric_name"])
+    values = parts.pivot(index="segment", columns="metric_name", values="value")
+    values = values.reindex(parts["segment"].unique())
+    rows = [
+        [str(segment), *(number(row[name]) for name in names[:MOST_COLUMNS])]
+        for segment, row in values.head(MOST_SEGMENTS).iterrows()
+    ]
+    columns = [Column("segment"), *(Column(name, "number") for name in names[:MOST_COLUMNS])]
+    blocks: list[Table | Note] = [Table(columns, rows, "Metrics by segment")]
+    left = len(values) - MOST_SEGMENTS, len(names) - MOST_COLUMNS
+    if left[0] > 0 or left[1] > 0:
+        what = [
+            f"{max(x, 0)} {y}" for x, y in zip(left, ("segments", "metrics"), strict=True) if x > 0
+        ]
+        blocks.append(Note(f"Not shown: {' and '.join(what)} more; `mfprefect show` lists all."))
+    return blocks
+
+
+def history_section(history: pd.DataFrame, title: str = "Metrics over time") -> Section | None:
+    """Return a small chart of each metric that matters and that several sessions have."""
+    pictures: list[Picture] = []
+    for name in ordered(history["metric_name"]):
+        rows = history[history["metric_name"] == name]
+        if rows["value"].nunique() < 2 or name in LAST or len(pictures) == MOST_CHARTS:
+            continue  # one point, or a figure that never moves
+        pictures.append(
+            history_chart(name, list(rows["started_at"]), [float(x) for x in rows["value"]])
+        )
+    if not pictures:
+        return None
+    count = history["session_id"].nunique()
+    note = f"The last {count} sessions, oldest first; of earlier ones those that succeeded."
+    return Section(title, [Note(note), Gallery(pictures)])

@@ -1,0 +1,155 @@
+"""Values as people read them in a report."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import unicodedata
+from typing import Any
+
+__all__ = [
+    "MISSING",
+    "brief",
+    "change",
+    "day",
+    "duration",
+    "moment",
+    "number",
+    "percent",
+    "present",
+    "size",
+    "text",
+    "visible",
+]
+
+MISSING = "\u2013"
+MOST_CHARACTERS = 2_000
+_HIDDEN = {"Cc", "Cs", "Zl", "Zp"}
+# These turn the direction of the text that follows them, also of text that is ours.
+_BIDIRECTIONAL = set("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def visible(value: str) -> str:
+    """Return text in which no character is hidden, but for line ends and tabs."""
+    if value.isascii() and value.isprintable():
+        return value
+    return "".join(_shown(character) for character in value)
+
+
+def _shown(character: str) -> str:
+    if character in "\n\t":
+        return character
+    hidden = character in _BIDIRECTIONAL or unicodedata.category(character) in _HIDDEN
+    return "\ufffd" if hidden else character
+
+
+def present(value: Any) -> bool:
+    """Return whether there is a value: neither None, NaN, NaT nor empty text."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return False
+    return bool(value == value and value != "")
+
+
+def number(value: Any) -> str:
+    """Return a number for a column of figures: four decimals, fewer where it is large.
+
+    A whole number has all of its digits; of a small one, three significant ones are left.
+    """
+    if not present(value):
+        return MISSING
+    value = float(value)
+    if not math.isfinite(value):
+        return "\u221e" if value > 0 else "\u2212\u221e"
+    if value == int(value) and abs(value) < 1e15:
+        return _minus(f"{int(value):,}")
+    if 1e-3 <= abs(value) < 1e15:
+        digits = 4 if abs(value) < 10 else 2 if abs(value) < 1000 else 1
+        return _minus(f"{value:,.{digits}f}")
+    return _minus(_tiny(value, 3))
+
+
+def brief(value: Any) -> str:
+    """Return a number for a sentence: no more digits than it needs, at most four."""
+    if not present(value) or not math.isfinite(value) or float(value).is_integer():
+        return number(value)
+    plain = 1e-4 <= abs(value) < 1e15
+    return _minus(f"{float(f'{value:.4g}'):,.15g}" if plain else _tiny(value, 4))
+
+
+def _tiny(value: float, digits: int) -> str:
+    mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
+    if int(power) in (-4, -5):
+        return f"{value:.{digits - 1 - int(power)}f}"
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(power)}"
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\u2212")
+
+
+def change(before: Any, now: Any) -> str:
+    """Return the difference of two numbers with its sign, `0` where there is none."""
+    if not present(before) or not present(now):
+        return MISSING
+    difference = float(now) - float(before)
+    if difference == 0:
+        return "0"
+    if not math.isfinite(difference):
+        return MISSING
+    small = abs(difference) < 1e-3
+    shown = _minus(_tiny(difference, 2)) if small else number(difference)
+    return ("+" if difference > 0 else "") + shown
+
+
+def percent(share: Any) -> str:
+    """Return a share as a percentage; what is little is never shown as nothing."""
+    if not present(share):
+        return MISSING
+    value = 100 * float(share)
+    if value in (0, 100):
+        return f"{value:.0f} %"
+    if 0 < value < 0.1:
+        return "< 0.1 %"
+    return f"{value:.1f} %" if value < 99.95 else "> 99.9 %"
+
+
+def moment(value: dt.datetime | None) -> str:
+    """Return an instant as `2026-11-24 08:19 UTC`."""
+    return f"{value:%Y-%m-%d %H:%M} UTC" if present(value) and value else MISSING
+
+
+def day(value: dt.date | None) -> str:
+    """Return the day of a date or of an instant."""
+    return f"{value:%Y-%m-%d}" if present(value) and value else MISSING
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as `0.42 s`, `12 s`, `3m 12s` or `2h 05m`."""
+    if seconds < 10:
+        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+
+
+def size(count: float) -> str:
+    """Return bytes as `812 B`, `3.4 KiB`, .."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+def text(value: Any, most: int = MOST_CHARACTERS) -> str:
+    """Return anything that has a JSON form as text, cut where it is very long."""
+    if value is None:
+        return "null"
+    found = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if len(found) <= most:
+        return found
+    return f"{found[:most].rstrip()} \u2026 ({len(found):,} characters)"

@@ -1,0 +1,106 @@
+"""The page: what is known, set into the template."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mfprefect.report.blocks import Badge, Key, Section, Sheet, Verdict
+from mfprefect.report.drawing import Picture
+from mfprefect.report.formats import day, moment, present, visible
+from mfprefect.report.origins import took
+from mfprefect.report.palette import DARK, LIGHT
+
+if TYPE_CHECKING:
+    import jinja2
+
+    from mfprefect.report.facts import SessionFacts
+
+__all__ = ["render", "session_sheet"]
+
+WORKS = {"train": "training", "score": "scoring", "monitor": "monitoring", "adhoc": "run"}
+SYMBOLS = {"good": "\u2713", "warn": "!", "bad": "\u2715", "info": "i"}
+
+
+def session_sheet(
+    facts: SessionFacts,
+    verdict: Verdict,
+    figures: Sequence[tuple[str, str, str]],
+    sections: Sequence[Section],
+) -> Sheet:
+    """Return the report of a session, ready to be written."""
+    row = facts.session
+    told = {
+        "started": moment(row["started_at"]),
+        "took": took(row),
+        "data as of": day(row["as_of"]) if present(row["as_of"]) else "",
+        "attempt": str(row["attempt"]) if row["attempt"] > 1 else "",
+        "run by": str(row["run_by"]),
+        "owner of the model": str(facts.model["owner"]),
+    }
+    ended = row["ended_at"] if present(row["ended_at"]) else row["heartbeat_at"]
+    return Sheet(
+        title=f"{row['model_id']}: {WORKS.get(facts.purpose, facts.purpose)}",
+        subtitle=str(facts.model["description"] or ""),
+        facts=[(name, value) for name, value in told.items() if value],
+        verdict=verdict,
+        figures=figures,
+        sections=sections,
+        footer=f"Session {row['session_id']}, as of {moment(ended)}.",
+        link=facts.run_url,
+    )
+
+
+def render(sheet: Sheet) -> str:
+    """Return a sheet as HTML."""
+    text: str = _environment().get_template("page.html").render(sheet=sheet, pictures=_Pictures())
+    return text
+
+
+class _Pictures:
+    """Numbers the pictures of a page: what refers to a part of one must find its own."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def number(self) -> str:
+        """Return the next picture's prefix."""
+        self._count += 1
+        return f"p{self._count}"
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mfprefect.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(light=LIGHT, dark=DARK, symbols=SYMBOLS)
+    environment.filters["inner"] = _inner
+    environment.tests.update(badge=_is(Badge), key=_is(Key), picture=_is(Picture))
+    return environment
+
+
+def _is(kind: type[Any]) -> Any:
+    return lambda value: isinstance(value, kind)
+
+
+def _finalize(value: Any) -> Any:
+    """Make hidden characters seen in whatever the page says; our own markup has none."""
+    return visible(value) if type(value) is str else value
+
+
+def _inner(picture: Picture, prefix: str) -> Any:
+    """Return a picture's SVG, its ids made the page's own; what it holds is ours."""
+    import markupsafe
+
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", picture.svg)
+    return markupsafe.Markup(svg)  # noqa: S704 - drawn by matplotlib, which escapes its texts

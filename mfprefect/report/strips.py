@@ -1,0 +1,224 @@
+"""Pictures of a table's cells: small histograms and bars, hundreds of them by one drawing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfprefect.report import drawing
+from mfprefect.report.palette import stand_in
+
+if TYPE_CHECKING:
+    from mfprefect.report.drawing import Picture
+
+__all__ = ["Bars", "bar", "draw", "histogram"]
+
+WIDTH, HEIGHT = 120, 30
+"""Units of the SVG, which the page shows as pixels."""
+MOST_LEVELS = 12
+THINNEST = 0.02
+"""What a bin's share of the width counts as, at least: a heap of equal values has none."""
+
+Box = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Filled boxes and an outline over them: (left, right, height), all in 0 to 1."""
+
+    title: str
+    boxes: Sequence[Box] = ()
+    outline: Sequence[Box] = ()
+    whisker: tuple[float, float] | None = None
+    apart: bool = False
+    """Whether the boxes of the outline are each by itself, as those of categories."""
+    floor: float = 0.0
+    """Where the boxes stand."""
+
+
+def draw(strips: Sequence[Bars]) -> list[Picture]:
+    """Return a picture of each, in their order."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))
+    for place, strip in enumerate(strips):
+        for part, corners, codes, style in _paths(strip):
+            path = Path(corners, codes)
+            patch = PathPatch(path, transform=None, gid=f"strip{place}.{part}", **style)
+            figure.add_artist(patch)
+    drawn: dict[int, list[str]] = {}
+    for place, body in re.findall(
+        r'<g id="strip(\d+)\.\d"> (.*?) ?</g>', drawing.inner_svg(figure)
+    ):
+        drawn.setdefault(int(place), []).append(body)
+    return [
+        drawing.Picture("".join(drawn.get(place, [])), WIDTH, HEIGHT, strip.title, "")
+        for place, strip in enumerate(strips)
+    ]
+
+
+def _paths(strip: Bars) -> Any:
+    if strip.boxes:
+        yield (
+            0,
+            *_boxes(strip.boxes, strip.floor),
+            {"facecolor": stand_in("a"), "linewidth": 0, "alpha": 0.65},
+        )
+    if strip.outline:
+        steps = _lines(strip.outline) if strip.apart else _steps(strip.outline)
+        yield 1, *steps, {"edgecolor": stand_in("b"), "fill": False, "lw": 1.2}
+    if strip.whisker:
+        low, high = (x * WIDTH for x in strip.whisker)
+        ends = [(low, HEIGHT / 2), (high, HEIGHT / 2)]
+        yield 2, ends, [1, 2], {"edgecolor": stand_in("ink"), "fill": False, "linewidth": 1.2}
+
+
+def _boxes(boxes: Sequence[Box], floor: float) -> tuple[Any, Any]:
+    corners, codes = [], []
+    for left, right, height in boxes:
+        x, w, y, z = left * WIDTH, right * WIDTH, height * (HEIGHT - 1), floor * HEIGHT
+        corners += [(x, z), (x, y), (w, y), (w, z), (x, z)]
+        codes += [1, 2, 2, 2, 79]
+    return corners, codes
+
+
+def _lines(boxes: Sequence[Box]) -> tuple[Any, Any]:
+    corners = [
+        (x * WIDTH, height * (HEIGHT - 1)) for left, right, height in boxes for x in (left, right)
+    ]
+    return corners, [1, 2] * len(boxes)
+
+
+def _steps(boxes: Sequence[Box]) -> tuple[Any, Any]:
+    corners = [(boxes[0][0] * WIDTH, 0.0)]
+    for left, right, height in boxes:
+        y = height * (HEIGHT - 1)
+        corners += [(left * WIDTH, y), (right * WIDTH, y)]
+    corners.append((boxes[-1][1] * WIDTH, 0.0))
+    return corners, [1, *(2 for _ in corners[1:])]
+
+
+def bar(title: str, value: float, most: float, spread: float | None = None) -> Bars:
+    """Return a horizontal bar of a value that is at most `most`, with its spread."""
+    if not most > 0:
+        return Bars(title)
+    whisker = None
+    if spread:
+        whisker = (max(0.0, (value - spread) / most), min(1.0, (value + spread) / most))
+    return Bars(title, [(0.0, max(value, 0.0) / most, 0.75)], whisker=whisker, floor=0.25)
+
+
+def histogram(title: str, row: dict[str, Any], other: dict[str, Any] | None = None) -> Bars:
+    """Return the histogram of a variable's summary, with another one's as the outline.
+
+    Args:
+        title: the text alternative.
+        row: of `input_summary`.
+        other: the same variable's of another session.
+    """
+    levels = _levels(row)
+    if levels is not None:
+        shown = list(levels)[:MOST_LEVELS]
+        before = None if other is None else _levels(other)
+        beside = _columns(before, shown) if before else (None, None)
+        return replace(_drawn(title, *_columns(levels, shown), *beside), apart=True)
+    found = _bins(row)
+    if found is None:
+        return Bars(title)
+    ends, counts = found
+    known = None if other is None else _bins(other)
+    low, high = _range(row, ends)
+    if known is not None:
+        theirs = _range(other or {}, known[0])
+        low, high = min(low, theirs[0]), max(high, theirs[1])
+    own = _density(ends, counts, low, high)
+    return _drawn(title, *own, *(_density(*known, low, high) if known else ()))
+
+
+def _drawn(
+    title: str,
+    boxes: NDArray[np.float64],
+    heights: NDArray[np.float64],
+    other: NDArray[np.float64] | None = None,
+    others: NDArray[np.float64] | None = None,
+) -> Bars:
+    most = max(float(heights.max(initial=0)), float(np.max(others)) if others is not None else 0)
+    if not most > 0:
+        return Bars(title)
+
+    def shaped(places: NDArray[np.float64], values: NDArray[np.float64]) -> list[Any]:
+        return [
+            (float(a), float(b), float(v / most)) for (a, b), v in zip(places, values, strict=True)
+        ]
+
+    outline = [] if other is None or others is None else shaped(other, others)
+    return Bars(title, shaped(boxes, heights), outline)
+
+
+def _levels(row: dict[str, Any]) -> dict[str, int] | None:
+    counted = json.loads(row["bin_counts"]) if isinstance(row.get("bin_counts"), str) else {}
+    found = counted.get("levels")
+    return found if isinstance(found, dict) else None
+
+
+def _columns(
+    levels: dict[str, int], shown: list[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    total = sum(levels.values()) or 1
+    count = max(len(shown), 3)
+    left = np.arange(len(shown)) / count
+    heights = np.array([levels.get(level, 0) / total for level in shown])
+    return np.c_[left + 0.08 / count, left + 0.92 / count], heights
+
+
+def _bins(row: dict[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return the ends and the rows of a numeric or datetime variable's bins."""
+    if not isinstance(row.get("quantiles"), str) or not row.get("n"):
+        return None
+    quantiles, counted = json.loads(row["quantiles"]), json.loads(row["bin_counts"])
+    values = _doubles(quantiles.get("values", []))
+    edges = _doubles(quantiles.get("edges", []))
+    if not len(values):
+        return None
+    ends = np.r_[min(values[0], *edges[:1]), edges, max(values[-1], *edges[-1:])]
+    return ends, np.asarray(counted["counts"], dtype=np.float64)
+
+
+def _doubles(values: Sequence[Any]) -> NDArray[np.float64]:
+    if values and isinstance(values[0], str):
+        plain = [text.removesuffix("+00:00") for text in values]
+        return np.array(plain, dtype="datetime64[us]").astype(np.int64).astype(np.float64)
+    return np.asarray(values, dtype=np.float64)
+
+
+def _range(row: dict[str, Any], ends: NDArray[np.float64]) -> tuple[float, float]:
+    """Return what is shown: far tails are cut, or the middle could not be seen."""
+    deciles = _doubles(json.loads(row["quantiles"])["values"])
+    inner = deciles[min(9, len(deciles) - 1)] - deciles[min(1, len(deciles) - 1)]
+    low = max(float(ends[0]), float(deciles[min(1, len(deciles) - 1)] - 1.5 * inner))
+    high = min(float(ends[-1]), float(deciles[min(9, len(deciles) - 1)] + 1.5 * inner))
+    return (low, high) if inner > 0 else (float(ends[0]), float(ends[-1]))
+
+
+def _density(
+    ends: NDArray[np.float64], counts: NDArray[np.float64], low: float, high: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    span = (high - low) or 1.0
+    places = np.clip((ends - low) / span, 0, 1)
+    if high == low:
+        places = np.linspace(0.4, 0.6, len(ends))
+    boxes = np.c_[places[:-1], places[1:]]
+    width = np.maximum(boxes[:, 1] - boxes[:, 0], THINNEST)
+    thin = boxes[:, 1] - boxes[:, 0] < THINNEST
+    centre = np.clip(boxes.mean(axis=1), THINNEST / 2, 1 - THINNEST / 2)
+    boxes[thin] = np.c_[centre - THINNEST / 2, centre + THINNEST / 2][thin]
+    share = counts / (counts.sum() or 1)
+    return boxes, share / width

@@ -1,0 +1,331 @@
+"""Sessions of every kind to report, and a real browser without a window to look at reports."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+import pytest
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
+
+import mfprefect
+from mfprefect import Session, Store
+from mfprefect.quality.features import feature_drift
+
+UNPACKED = Path(__file__).parents[2] / ".servers" / "chromium"
+LIBRARIES = ("usr/lib/*-linux-*", "lib/*-linux-*", "usr/lib/*-linux-*/*")
+READY = "document.readyState === 'complete'"
+
+
+class Browser:
+    """One page, shown at any width in either colour scheme."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._number = 0
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.call("Page.enable")
+        self.call("Network.enable")
+        self.call("Log.enable")
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": params}
+        self._connection.send(json.dumps(message))
+        while True:
+            answer = json.loads(self._connection.recv(timeout=60))
+            if answer.get("id") == self._number:
+                assert "error" not in answer, (method, answer)
+                result: dict[str, Any] = answer["result"]
+                return result
+            self._heard(answer)
+
+    def _heard(self, event: dict[str, Any]) -> None:
+        if event["method"] == "Network.requestWillBeSent":
+            self.requests.append(event["params"]["request"]["url"])
+        elif event["method"] == "Log.entryAdded":
+            self.complaints.append(event["params"]["entry"]["text"])
+
+    def show(self, file: Path, width: int, scheme: str = "light", media: str = "screen") -> None:
+        """Open a file as a person would."""
+        self.requests.clear()
+        self.complaints.clear()
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=900,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", media=media, features=features)
+        self.call("Page.navigate", url=file.as_uri())
+        for _ in range(200):
+            if self.run(f"location.href === {json.dumps(file.as_uri())} && {READY}"):
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"{file} was not shown")
+
+    def run(self, script: str) -> Any:
+        """Return what a script of ours finds on the page."""
+        found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
+    def screenshot(self, whole: bool = False) -> bytes:
+        """Return a PNG of what is seen, or of the whole page."""
+        shot = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
+        return base64.b64decode(shot["data"])
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser of our own, shared by the tests of a process."""
+    folder = tmp_path_factory.mktemp("browser")
+    program, environ = _program()
+    with (folder / "log").open("wb") as log:
+        process = _start(program, environ, folder, log)
+    try:
+        with connect(_page(process, folder), max_size=None) as connection:
+            yield Browser(connection)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _start(
+    program: str, environ: dict[str, str], folder: Path, log: Any
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [
+            program,
+            "--headless",
+            "--no-sandbox",  # as root there is none; the pages are our own
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--no-first-run",
+            "--remote-debugging-port=0",
+            f"--user-data-dir={folder}",
+            "about:blank",
+        ],
+        env=os.environ | {"HOME": str(folder)} | environ,
+        stdout=subprocess.DEVNULL,
+        stderr=log,
+        start_new_session=True,
+    )
+
+
+def _program() -> tuple[str, dict[str, str]]:
+    """Return the browser and the variables that it takes: installed, or from tests/install_servers.
+
+    Unpacked, its own libraries come first, and Debian's script that would look for it is left out.
+    """
+    if (found := shutil.which("chromium")) is not None:
+        return found, {}
+    program = UNPACKED / "usr/lib/chromium/chromium"
+    assert program.exists(), (
+        "no chromium is on PATH or in .servers; `python tests/install_servers.py` gets it, and "
+        "MFPREFECT_TEST_WITHOUT=browser leaves these tests out"
+    )
+    folders = [str(x) for pattern in LIBRARIES for x in sorted(UNPACKED.glob(pattern))]
+    return str(program), {"LD_LIBRARY_PATH": os.pathsep.join(folders)}
+
+
+def _page(process: subprocess.Popen[bytes], folder: Path) -> str:
+    """Return the address of the browser's page."""
+    place = folder / "DevToolsActivePort"
+    for _ in range(600):
+        assert process.poll() is None, (folder / "log").read_text(errors="replace")
+        if place.exists() and (lines := place.read_text().split()):
+            pages = httpx.get(f"http://127.0.0.1:{lines[0]}/json/list").json()
+            for page in pages:
+                if page["type"] == "page":
+                    return str(page["webSocketDebuggerUrl"])
+        time.sleep(0.1)
+    raise AssertionError((folder / "log").read_text(errors="replace"))
+
+
+CHECKS = pa.DataFrameSchema(
+    {
+        "tenure": pa.Column(float, pa.Check.ge(0)),
+        "age": pa.Column(float, pa.Check.le(90, raise_warning=True), nullable=True),
+    }
+)
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> \u202e\x1b[31m & ]]> $x^2$"
+
+
+def customers(n: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
+    """Return the input of a model, in the kinds of variables that there are."""
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "tenure": rng.gamma(2, 12 + 8 * shift, n),
+            "age": np.where(rng.random(n) < 0.1, np.nan, rng.normal(45, 14, n).clip(18, 90)),
+            "plan": rng.choice(["basic", "plus", "family"], n, p=[0.6, 0.3, 0.1]),
+            "active": rng.random(n) < 0.7,
+            "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 999, n), "D"),
+        }
+    )
+
+
+def score_of(frame: pd.DataFrame) -> Any:
+    return 1 / (1 + np.exp(frame["tenure"] / 20 - 1))
+
+
+def train(store: Store, seed: int, model: str = "churn", **params: Any) -> Session:
+    """Train: everything that a training session can store."""
+    frame = customers(800, seed)
+    score = score_of(frame)
+    actual = np.random.default_rng(seed).random(800) < score
+    importances = pd.DataFrame(
+        {"variable": frame.columns, "importance": np.arange(5) / 9, "std": 0.02}
+    )
+    with store.session(model, "train", params=params) as session:
+        session.log_input("warehouse", query="select 1", rows=800 + seed, columns={"age": "f"})
+        session.log_checks(frame, CHECKS)
+        session.log_input_summary(frame)
+        session.log_test_results(actual, score)
+        session.log_test_results(actual[:400], score[:400], segment="region=north")
+        session.log_variable_importance(importances, "permutation")
+        session.log_metadata({"target": "left"}, "model")
+        session.save_model(b"blob")
+    return session
+
+
+def score(store: Store, trained: Session, seed: int, shift: float = 0.0) -> Session:
+    """Score: what the score flow stores."""
+    frame, reference = customers(600, seed, shift), store.input_summary(trained.session_id)
+    with store.session("churn", "score", parent=trained.session_id) as session:
+        summary = session.log_input_summary(frame, reference=reference)
+        session.log_drift(feature_drift(reference, summary), trained.session_id)
+        session.log_metrics({"rows_scored": 600})
+        scores = pd.DataFrame({"entity_id": range(600), "score": score_of(frame)})
+        session.write_scores(scores, "entity_id")
+    return session
+
+
+def fails(store: Store, purpose: str, error: Exception | None, frame: Any = None) -> str:
+    """Run a session that an error ends, by default that of its input checks."""
+    session = store.session("churn", purpose)
+    with pytest.raises(type(error or mfprefect.ChecksFailed("")), match=r"."), session:
+        session.log_checks(customers(10, 0) if frame is None else frame, CHECKS)
+        if error is not None:
+            raise error
+    return str(session.session_id)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A store, and the ids of its sessions by what they are."""
+
+    store: Store
+    url: str
+    ids: dict[str, str]
+    _reports: dict[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> str:
+        return self.ids[name]
+
+    def report(self, name: str) -> str:
+        """Return the report of a session, or that of the model `churn`, rendered once."""
+        if name not in self._reports:
+            store = self.store
+            found = store.model_report("churn") if name == "model" else store.report(self[name])
+            self._reports[name] = found
+        return self._reports[name]
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """A store with sessions of every kind; nothing here changes it."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('told') / 'store.db'}"
+    with mfprefect.connect(url) as store:
+        store.create_schema()
+        store.add_model("churn", "who leaves", entity_type="customer", max_age=dt.timedelta(days=1))
+        yield Told(store, url, _fill(store))
+
+
+def _fill(store: Store) -> dict[str, str]:
+    first, second = train(store, 1, depth=3), train(store, 2, depth=4, note="new")
+    store.set_threshold("churn", 0.4)
+    scored = [score(store, second, 3), score(store, second, 4, shift=1.0)]
+    negative = customers(10, 5).assign(tenure=-1.0)
+    ids = {
+        "first": first.session_id,
+        "train": second.session_id,
+        "score": scored[1].session_id,
+        "failed": fails(store, "train", RuntimeError("no <b>such</b> column\n  in line 2")),
+        "checks": fails(store, "score", None, negative),
+        "gate": fails(store, "train", mfprefect.GateFailed("auc is 0.61, below 0.75")),
+    }
+    with store.session("churn", "monitor") as monitor:
+        monitor.log_metadata({"drift_of": ids["score"]}, "monitor")
+        monitor.log_metrics({"auc": 0.7, "matched_share": 0.9})
+        for session in scored:
+            monitor.log_metrics({"auc": 0.7}, f"session={session.session_id}")
+        drift = {"variable": "score", "measure": "psi_previous", "value": 0.3, "threshold": 0.25}
+        monitor.log_drift([drift | {"verdict": "alarm"}], ids["score"])
+    return ids | {"monitor": monitor.session_id} | _others(store)
+
+
+def _others(store: Store) -> dict[str, str]:
+    store.add_model("demand", "bicycles of tomorrow")
+    days = [str(dt.date(2026, 9, 1) + dt.timedelta(days=day)) for day in range(30)]
+    with store.session("demand", "train") as forecast:
+        actual = 100 + 20 * np.sin(np.arange(30))
+        frame = pd.DataFrame({"period": days, "predicted": actual + 1, "actual": actual})
+        forecast.log_backtest(frame.assign(series="harbour"))
+        forecast.log_metrics({"rmse": 1.0, "mae": 1.0, "r2": 0.98, "n": 30})
+    with store.session("demand") as nothing:
+        pass
+    store.add_model(HOSTILE[:60], HOSTILE)
+    with store.session(HOSTILE[:60], params={HOSTILE: HOSTILE}) as hostile:
+        hostile.log_metrics({"<b>": 1.0}, segment="<i>x</i>")
+        hostile.log_input_summary(pd.DataFrame({HOSTILE: [HOSTILE, "b"], "<u>": [1.0, 2.0]}))
+        frame = pd.DataFrame({"variable": [HOSTILE, "<u>"], "importance": [1.0, 0.5]})
+        hostile.log_variable_importance(frame, "<kind>")
+        frame = pd.DataFrame({"period": ["<p>", "漢"], "predicted": 1.0, "actual": [1.0, 2.0]})
+        hostile.log_backtest(frame.assign(series=HOSTILE))
+        hostile.log_input(HOSTILE[:90], query=HOSTILE)
+    wide = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 200)))
+    wide.columns = pd.Index([f"a variable with a rather long name {n:03d}" for n in range(200)])
+    with store.session("demand", "train") as large:
+        large.log_input_summary(wide)
+        values = wide.iloc[0].to_numpy()
+        large.log_variable_importance(
+            pd.DataFrame({"variable": wide.columns, "importance": values}), "gain"
+        )
+        large.log_test_results(values > 0, np.linspace(0, 1, 200))
+        rows = [
+            {"variable": name, "measure": "psi", "value": 0.3, "threshold": 0.25}
+            | {"verdict": "alarm" if at % 2 else "ok"}
+            for at, name in enumerate(wide.columns)
+        ]
+        large.log_drift(rows, forecast.session_id)
+    return {
+        "forecast": forecast.session_id,
+        "nothing": nothing.session_id,
+        "hostile": hostile.session_id,
+        "large": large.session_id,
+    }
+
+
+@pytest.fixture(scope="session")
+def hostile_text() -> str:
+    return HOSTILE

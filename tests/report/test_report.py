@@ -1,0 +1,474 @@
+"""What reports say, and that nothing that people wrote becomes a part of the page."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import mfprefect
+from mfprefect import UnknownModel, UnknownSession
+from mfprefect.cli import cli
+from mfprefect.report import session_report
+from mfprefect.report.facts import SessionFacts
+from mfprefect.report.formats import visible
+from mfprefect.store.reports import session_facts
+
+pytestmark = pytest.mark.xdist_group("report")  # the sessions are made once
+KINDS = ("train", "score", "failed", "checks", "gate", "monitor", "forecast", "nothing", "large")
+MEGABYTE = 1_000_000
+VOID = {"meta", "img", "br", "hr", "input", "link"}
+OURS = set(
+    re.findall(
+        r"\w+",
+        "html head meta title style body header h1 h2 p dl div dt dd main section span pre ul li a "
+        "details summary table caption thead tbody tr th td small figure figcaption svg desc g "
+        "path use defs clippath rect text footer",
+    )
+)
+ATTRIBUTES = set(
+    re.findall(
+        r"[^ ]+",
+        "lang charset http-equiv content name class id role tabindex scope aria-label "
+        "aria-labelledby aria-hidden href width height viewbox d style x y transform clip-path "
+        "xlink:href",
+    )
+)
+
+
+class Page(html.parser.HTMLParser):
+    """A report as a browser takes it apart."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def page(told: Any, name: str) -> Page:
+    return Page(told.report(name))
+
+
+def harmless(found: Page) -> None:
+    """Nothing is on the page but what the template has, and nothing of it leaves the page."""
+    assert {tag for tag, _ in found.tags} <= OURS
+    used = {name for _, attributes in found.tags for name in attributes}
+    assert used <= ATTRIBUTES
+    for _, attributes in found.tags:
+        for name in ("href", "xlink:href"):
+            assert (attributes.get(name) or "#").startswith("#")
+        assert "url(" not in (attributes.get("style") or "")
+    ids = [attributes["id"] for _, attributes in found.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_training(told: Any) -> None:
+    found = page(told, "train")
+    for words in (
+        "churn: training",
+        "who leaves",
+        "Training succeeded",
+        f"all {len(told.store.checks(told['train']))} input checks passed",
+        f"Since {told['first']}",
+        "note parameter \N{EN DASH} new",
+        "depth parameter 3 4",
+        "ROC curve",
+        "Lift",
+        "Calibration",
+        "Scores of both classes",
+        "Confusion matrix of the test rows",
+        "Positive: scores of 0.4 and more, as",
+        "region=north",
+        "By permutation",
+        "5 variables",
+        "basic 60",
+        "warehouse 802 1",
+        told["train"],
+    ):
+        assert words in found.text, words
+    metrics = told.store.metrics(told["train"]).query("segment == ''")
+    auc = metrics.set_index("metric_name")["value"]["auc"]
+    assert f"auc {auc:.4f}" in found.text
+    matrix = told.store.confusion_matrix(told["train"], 0.4, "probability")
+    assert f"really positive {matrix['tp']} " in found.text
+    assert not re.search(r"\bnan\b|\bNone\b|\bNaN\b", found.text)
+
+
+def test_a_scoring(told: Any) -> None:
+    found = page(told, "score")
+    assert "Scoring succeeded, with drift" in found.text
+    assert "600 scores are published" in found.text
+    for words in ("this session", "the session before", "test rows of the training"):
+        assert words in found.text
+    assert "alarm" in found.text
+    drift = told.store.drift(told["score"])
+    worst = drift[drift["verdict"] == "alarm"].sort_values("value").iloc[-1]
+    assert f"{worst['variable']} alarm psi {worst['value']:.4f}" in found.text
+    assert "ROC" not in found.text
+    assert "Confusion" not in found.text
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("failed", "Training failed: RuntimeError no <b>such</b> column in line 2"),
+        ("checks", "Scoring failed: the input data did not pass its checks 1 of"),
+        ("gate", "Training failed: the model did not pass its gates auc is 0.61, below 0.75"),
+        (
+            "monitor",
+            "Monitoring succeeded, with drift 1 of 1 measures of drift are in alarm: score",
+        ),
+        ("forecast", "Training succeeded"),
+        ("nothing", "Run succeeded Run and provenance"),
+    ],
+)
+def test_what_comes_first(told: Any, name: str, words: str) -> None:
+    found = page(told, name)
+    assert words.replace(" ", "") in found.text.replace(" ", "").replace("✕", "").replace("!", "")
+    harmless(found)
+
+
+def test_a_monitoring_shows_the_scores_it_is_about(told: Any) -> None:
+    assert f"scored last ({told['score']})" in page(told, "monitor").text
+
+
+def test_back_tests(told: Any) -> None:
+    found = page(told, "forecast")
+    assert "Back-tests harbour" in found.text
+    assert "30 periods, 2026-09-01 to 2026-09-30. The mean absolute error is 1." in found.text
+
+
+def test_a_model(told: Any) -> None:
+    found = page(told, "model")
+    harmless(found)
+    for words in (
+        "This model needs attention",
+        "the last train session failed",
+        told["score"],
+        told["gate"],
+        "Operating thresholds, the one in force first",
+        "0.4000 probability",
+        f"Session {told['train']}",
+        "Metrics of the trainings",
+        "Metrics on what really happened",
+    ):
+        assert words in found.text, words
+
+
+def test_a_model_without_sessions(told: Any) -> None:
+    told.store.add_model("new")
+    assert "No session has run yet" in Page(told.store.model_report("new")).text
+
+
+def test_a_session_that_runs(told: Any) -> None:
+    session = told.store.session("demand")
+    assert "Run is running" in Page(told.store.report(session.session_id)).text
+    session.cancel("enough")
+    assert "Run was cancelled" in Page(told.store.report(session.session_id)).text
+
+
+def test_unknown_names(told: Any) -> None:
+    with pytest.raises(UnknownSession):
+        told.store.report("nobody")
+    with pytest.raises(UnknownModel, match="churn"):
+        told.store.model_report("nobody")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_report_is_one_small_file_that_takes_nothing_from_elsewhere(
+    told: Any, name: str
+) -> None:
+    text = told.report(name)
+    assert len(text.encode()) < MEGABYTE
+    found = Page(text)
+    harmless(found)
+    assert found.all("html")[0]["lang"] == "en"
+    assert "default-src 'none'" in text
+    assert "http:" not in text
+    assert "https:" not in text
+    assert "url(" not in text.replace("url(#", "")
+    for heading in found.all("th"):
+        assert heading["scope"] in ("row", "col")
+    for svg in found.all("svg"):
+        assert svg["role"] == "img"
+        assert svg.get("aria-label") or svg.get("aria-labelledby")
+
+
+def test_two_hundred_variables(told: Any) -> None:
+    found = page(told, "large")
+    assert "200 variables" in found.text
+    assert "100 of 200 measures are in alarm" in found.text
+    strips = [svg for svg in found.all("svg") if (svg.get("aria-label") or "")[:4] == "hist"]
+    assert len(strips) == 200
+
+
+def test_hostile_names_stay_text(told: Any, hostile_text: str) -> None:
+    text = told.report("hostile")
+    found = Page(text)
+    harmless(found)
+    assert " ".join(visible(hostile_text).split()) in found.text
+    assert "\u202e" not in text
+    assert "\x1b" not in text
+    harmless(Page(told.store.model_report(hostile_text[:60])))
+
+
+def sprinkled(facts: SessionFacts, text: str, charts: bool = True) -> SessionFacts:
+    """Write a text wherever people can write one."""
+
+    def everywhere(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
+        return frame.astype(object).assign(**dict.fromkeys(names, text))
+
+    levels = json.dumps({"kind": "levels", "levels": {text: 3, "b": 1}, "other": 0})
+    summary = everywhere(facts.summary, "variable", "dtype").assign(bin_counts=levels)
+    row = dict(facts.session) | {
+        "session_id": text,
+        "model_id": text,
+        "status": "failed",
+        "failure_kind": text,
+        "failure_text": text,
+        "params": {text: text},
+        "git_remote": text,
+        "git_branch": text,
+        "deployment": text,
+        "run_by": text,
+    }
+    return replace(
+        facts,
+        session=row,
+        model=dict(facts.model) | {"description": text, "owner": text},
+        environment={"python": text, "platform": text, "packages": {text: text}},
+        inputs=everywhere(facts.inputs, "source", "query"),
+        checks=everywhere(facts.checks, "check", "column", "message", "sample").assign(
+            passed=False
+        ),
+        metadata=everywhere(facts.metadata, "meta_name", "meta_group", "value"),
+        metrics=facts.metrics.head(1).assign(metric_name=text, segment=""),
+        summary=summary,
+        drift=everywhere(facts.drift, "variable", "measure", "reference_session_id"),
+        importance=everywhere(facts.importance, "variable", "kind"),
+        backtests=pd.DataFrame(
+            {"series": [text] * 2, "period": [text, "b"], "predicted": 1.0, "actual": [1.0, 2.0]},
+            dtype=object,
+        ).head(2 if charts else 0),
+        history=facts.history.assign(metric_name=text).head(3 if charts else 0),
+        curve=None,
+        previous=None,
+    )
+
+
+LIST = (
+    "</title><script>alert(1)</script>",
+    "<!-- ",
+    "-->",
+    "</svg>",
+    "</style><style>*{display:none}",
+    "{{ 7 * 7 }} {% raw %}",
+    "javascript:alert(1)",
+    '" onload="alert(1)',
+    "' autofocus onfocus='x",
+    "&lt;script&gt;",
+    "\x00\x01\x7f\x85\u2028",
+    "漢字 🎉 עברית",
+    "a" * 5_000,
+    "$\\frac{x}$",
+)
+
+
+@pytest.fixture(scope="module")
+def trained(told: Any) -> SessionFacts:
+    return session_facts(told.store.database, told["train"])
+
+
+@pytest.mark.parametrize("text", LIST)
+def test_what_people_write_is_never_taken_for_the_page(trained: SessionFacts, text: str) -> None:
+    found = Page(session_report(sprinkled(trained, text)))
+    harmless(found)
+    shown = " ".join(visible(text)[:2_000].split())
+    assert shown in found.text
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(min_size=1, max_size=80))
+def test_any_text(trained: SessionFacts, text: str) -> None:
+    written = session_report(sprinkled(trained, text, charts=False))
+    written.encode()
+    harmless(Page(written))
+
+
+def test_frames_of_another_shape_do_no_harm(trained: SessionFacts) -> None:
+    """Values that are missing, infinite or of one kind only."""
+    curve = trained.curve
+    assert curve is not None
+    odd = replace(
+        trained,
+        curve=curve.assign(score=curve["score"] * 100 - 50),
+        summary=trained.summary.assign(mean=None, sd=None, n=0, quantiles=None, bin_counts=None),
+        importance=trained.importance.assign(importance=0.0, std=np.nan, coefficient=-1.0),
+        drift=pd.DataFrame(
+            [
+                ["x", "type", None, None, "warning", None],
+                ["y", "psi", np.nan, 0.25, "unknown", None],
+            ],
+            columns=[
+                "variable",
+                "measure",
+                "value",
+                "threshold",
+                "verdict",
+                "reference_session_id",
+            ],
+        ),
+        threshold=None,
+        metrics=trained.metrics.assign(value=[1e300, -0.0, *trained.metrics["value"][2:]]),
+    )
+    found = Page(session_report(odd))
+    assert "Calibration" not in found.text
+    assert "Confusion" not in found.text
+    harmless(found)
+
+
+def test_matplotlib_keeps_the_settings_of_the_process(told: Any) -> None:
+    import matplotlib
+
+    with matplotlib.rc_context({"text.usetex": True, "figure.facecolor": "red"}):
+        text = told.store.report(told["train"])
+        assert matplotlib.rcParams["text.usetex"] is True
+    assert text == told.report("train")
+
+
+def test_many_scores_are_counted_only_if_asked(told: Any) -> None:
+    facts = session_facts(told.store.database, told["score"], most_scores=100)
+    assert facts.scores == []
+    found = Page(session_report(facts)).text
+    assert "The distribution of 600 scores is not counted here" in found
+    assert f"mfprefect report {told['score']}" in found
+
+
+# On each database: what is gathered
+
+
+def test_gathered_alike_everywhere(told: Any, database_url: str) -> None:
+    with mfprefect.connect(database_url) as store:
+        store.create_schema()
+        store.add_model("churn", "who leaves")
+        for _ in range(2):
+            with store.session("churn", "train", params={"a": 1}) as session:
+                session.log_input("w", rows=3, columns={"x": "int"})
+                session.log_test_results([0, 1, 1, 0], [0.1, 0.9, 0.4, 0.3])
+                session.log_input_summary(pd.DataFrame({"x": [1, 2, None]}))
+        with store.session("churn", "score", parent=session.session_id) as scored:
+            scored.write_scores(pd.DataFrame({"id": [1, 2], "score": [0.5, 0.5]}), "id")
+        for text in (store.report(session.session_id), store.model_report("churn")):
+            assert "auc" in Page(text).text
+        assert "2 scores are published" in Page(store.report(scored.session_id)).text
+
+
+# The command
+
+
+@pytest.fixture
+def run(told: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: str, code: int = 0) -> Any:
+        done = CliRunner().invoke(cli, ["report", *args], env={"MFPREFECT_URL": told.url})
+        assert done.exit_code == code, done.output
+        return done
+
+    return run
+
+
+def test_the_command(told: Any, run: Any, tmp_path: Path) -> None:
+    done = run(told["train"], "-o", "a.html")
+    assert f"session {told['train']} is in a.html" in done.stderr
+    assert (tmp_path / "a.html").read_text("utf-8") == told.report("train")
+    assert "--force" in run(told["train"], "-o", "a.html", code=1).stderr
+    run(told["nothing"], "-o", "a.html", "--force")
+    facts = json.loads(run("demand", "--json").stdout)
+    assert (facts["kind"], facts["id"], facts["file"]) == ("model", "demand", "demand.html")
+    assert facts["bytes"] == (tmp_path / "demand.html").stat().st_size
+    assert run(told["nothing"], "-o", "-").stdout.startswith("<!DOCTYPE html>")
+    assert "no folder" in run("churn", "-o", "x/y.html", code=1).stderr
+    error = run("chrun", code=1).stderr
+    assert "unknown session 'chrun'" in error
+    assert "Nor is there a model 'chrun'" in error
+
+
+def test_a_model_whose_name_is_no_file_name(
+    told: Any, run: Any, tmp_path: Path, hostile_text: str
+) -> None:
+    run(hostile_text[:60])
+    (file,) = tmp_path.iterdir()
+    assert re.fullmatch(r"[\w.-]+\.html", file.name)
+
+
+def test_without_the_extra_it_says_which(told: Any, tmp_path: Path) -> None:
+    code = (
+        "import sys\nclass No:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'matplotlib': raise ModuleNotFoundError(name)\n"
+        "        return None\n"
+        "import importlib.util as u\nreal = u.find_spec\n"
+        "u.find_spec = lambda n, *a: None if n == 'matplotlib' else real(n, *a)\n"
+        "from mfprefect.cli import main\n"
+        "sys.argv = ['mfprefect', 'report', 'churn']\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"MFPREFECT_URL": told.url, "PATH": "/usr/bin:/bin"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "pip install 'mfprefect[report]'" in done.stderr
+    assert "matplotlib is not installed" in done.stderr
+
+
+def test_the_pure_half_is_light() -> None:
+    """The command line imports its formats: nothing heavy may come along."""
+    code = (
+        "import sys, mfprefect.report\n"
+        "print([m for m in ('sqlalchemy', 'matplotlib', 'jinja2') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

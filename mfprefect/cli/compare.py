@@ -52,7 +52,7 @@ def compare(
         facts = {
             "a": rows[0]["session_id"],
             "b": rows[1]["session_id"],
-            "metrics": _figures(store, rows, "metrics", ("metric_name", "segment"), "value"),
+            "metrics": _metrics(store, rows),
             "params": _params(rows),
             "importance": _figures(
                 store, rows, "variable_importance", ("kind", "variable"), "importance"
@@ -61,8 +61,26 @@ def compare(
         }
     if rows[0]["model_id"] != rows[1]["model_id"]:
         out.note("the two sessions are of different models.")
+    if other := sorted({row["metric_name"] for row in facts["metrics"] if row["redefined"]}):
+        out.note(
+            f"{', '.join(other)}: the two sessions follow different versions of the definition; "
+            "their figures are not comparable."
+        )
     _write(out, facts)
     out.document(facts)
+
+
+def _metrics(store: Store, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return metrics side by side; those of two versions of a definition have no difference."""
+    key = ("metric_name", "segment")
+    figures = _figures(store, rows, "metrics", key, "value")
+    versions = _figures(store, rows, "metrics", key, "definition_version")
+    found = []
+    for figure, version in zip(figures, versions, strict=True):
+        redefined = bool(version["difference"])
+        found.append({**figure, **({"difference": None} if redefined else {})})
+        found[-1]["redefined"] = redefined
+    return found
 
 
 def _figures(

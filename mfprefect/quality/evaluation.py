@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidValue
-from mfprefect.quality._arrays import _is_null, labels, scores
+from mfprefect.quality._arrays import labels, scores
 from mfprefect.quality.curve import Ranking, both_classes, collapse, test_curve
 from mfprefect.quality.custom import custom_metrics, rows_of
 from mfprefect.quality.definitions import MODEL_TYPES
@@ -136,21 +136,21 @@ def _check_arguments(kind: str, classes: Any, context: Context) -> None:
 
 def _rows(kind: str, actual: Any, score: Any, classes: Any, context: Context | None) -> _Rows:
     if kind == "binary":
-        return _Binary(actual, score)
+        return _Binary(labels(actual), scores(score))
     if kind == "multiclass":
         return _Classes(class_scores(actual, score, classes))
     return _Numbers(forecast(actual, score, context), kind)
 
 
 class _Binary:
-    def __init__(self, actual: Any, score: Any) -> None:
+    def __init__(self, actual: NDArray[np.bool_], score: NDArray[np.float64]) -> None:
         self.actual, self.score = actual, score
 
     def __len__(self) -> int:
         return len(self.actual)
 
     def take(self, rows: NDArray[np.bool_]) -> _Binary:
-        return _Binary(labels(self.actual)[rows], scores(self.score)[rows])
+        return _Binary(self.actual[rows], self.score[rows])
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -225,18 +225,22 @@ def _notes(rows: _Rows, context: Context) -> dict[str, Any]:
 def _segments(
     columns: Mapping[str, Any], n: int, notes: dict[str, Any]
 ) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    import pandas as pd
+
     for column, given in columns.items():
-        values = np.asarray(given).tolist()
-        if len(values) != n:
+        codes, found = pd.factorize(pd.Series(given).reset_index(drop=True))
+        if len(codes) != n:
             raise InvalidValue(
-                f"{n} rows but {len(values)} values of the segment column {column!r}; pass one of "
+                f"{n} rows but {len(codes)} values of the segment column {column!r}; pass one of "
                 "each for every row"
             )
-        texts = np.array(["<NULL>" if _is_null(x) else str(x) for x in values], dtype=object)
-        levels, place, counts = np.unique(texts, return_inverse=True, return_counts=True)
-        order = np.argsort(-counts, kind="stable")
-        for level in order[:MAX_LEVELS].tolist():
+        # The last one is that of NULL, whose code is -1; two levels may have one text.
+        levels, of_code = np.unique([*map(str, found), "<NULL>"], return_inverse=True)
+        place = of_code[codes]
+        counts = np.bincount(place, minlength=len(levels))
+        order = [k for k in np.argsort(-counts, kind="stable").tolist() if counts[k]]
+        for level in order[:MAX_LEVELS]:
             yield f"{column}={levels[level]}", place == level
-        if rest := order[MAX_LEVELS:].tolist():
+        if rest := order[MAX_LEVELS:]:
             left = {"levels": len(rest), "rows": int(counts[rest].sum())}
             notes.setdefault("segments_left_out", {})[str(column)] = left

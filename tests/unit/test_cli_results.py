@@ -191,6 +191,7 @@ def test_compare(run: Any, trained: str, scored: str) -> None:
     assert metrics["gini", ""]["only_in"] == "a"
     assert metrics["ks", ""] == {
         "metric_name": "ks", "segment": "", "a": None, "b": 0.6, "difference": None, "only_in": "b",
+        "redefined": False,
     }  # fmt: skip
     assert {p["name"]: (p["changed"], p["only_in"]) for p in facts["params"]} == {
         "depth": (True, None), "note": (True, "a"),

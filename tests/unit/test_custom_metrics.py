@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 import mfprefect
 from mfprefect import ConfigurationError, InvalidValue, quality
+from mfprefect.cli import cli
 from mfprefect.quality.custom import load_metrics, rows_of
 
 MODULE = '''
@@ -111,6 +113,26 @@ def test_a_masked_column_is_no_segment(
             session.log_test_results([0, 1], [0.1, 0.9], "a=b", segments={"a": ["b", "c"]})
 
 
+def test_versions_are_not_compared(store: mfprefect.Store) -> None:
+    def profit(actual: Any, score: Any) -> float:
+        """What is earned."""
+        return 2.0
+
+    ids = []
+    for version in (1, 2):
+        mfprefect.metric("profit", version=version)(profit)
+        with store.session("churn") as session:
+            session.log_test_results([0, 1], [0.1, 0.9])
+        ids.append(session.session_id)
+    told = CliRunner().invoke(cli, ["compare", *ids])
+    assert "profit: the two sessions follow different versions" in told.stderr
+    done = CliRunner().invoke(cli, ["compare", *ids, "--json"])
+    assert done.exit_code == 0, done.output
+    rows = {row["metric_name"]: row for row in json.loads(done.stdout)["metrics"]}
+    assert (rows["profit"]["difference"], rows["profit"]["redefined"]) == (None, True)
+    assert (rows["auc"]["difference"], rows["auc"]["redefined"]) == (0, False)
+
+
 def test_names_that_clash_are_refused() -> None:
     @mfprefect.metric("margin")
     def margin(actual: Any, score: Any) -> float:
@@ -203,6 +225,12 @@ def test_segments_of_many_levels_null_and_one_class() -> None:
     assert len(found.metrics) == 51
     assert found.notes["segments_left_out"] == {"a": {"levels": 1, "rows": 2}}
     assert found.metrics["a=<NULL>"]["n"] == 20
+    kinds = pd.Series(["x", "y", "x"], dtype="category", index=[7, 7, 9])
+    frame = pd.DataFrame({"k": kinds, "b": pd.array([True, None, True], dtype="boolean")})
+    mixed = quality.evaluate([0, 1, 1], [0.1, 0.2, 0.3], segments=frame).metrics
+    assert {name: row["n"] for name, row in mixed.items()} == {
+        "": 3, "k=x": 2, "k=y": 1, "b=True": 2, "b=<NULL>": 1,
+    }  # fmt: skip
     one = quality.evaluate([0, 1, 1], [0.1, 0.2, 0.3], segments={"a": [1, 1, 2]}).metrics
     assert one["a=1"]["auc"] == 1
     assert "auc" not in one["a=2"]

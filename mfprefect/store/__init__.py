@@ -245,6 +245,7 @@ class Store(Shown):
 
         Raises:
             InvalidValue: a limit is not above 0.
+            ConfigurationError: the folder for archives is not there.
             ArtifactCorrupt: an archive is not sound; nothing was deleted of its session.
             OSError: an archive cannot be written; nothing was deleted of its session.
         """

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect import values
-from mfprefect.errors import InvalidValue, UnknownSession
+from mfprefect.errors import ConfigurationError, InvalidValue, UnknownSession
 from mfprefect.retention import DELETE, KEEP, Facts, Retention, Verdict, judge
 from mfprefect.store.database import Database
 from mfprefect.store.removal import delete_session, finish_deletions
@@ -46,10 +46,12 @@ def prune(
         dry_run: change nothing.
 
     Raises:
+        ConfigurationError: the folder for archives is not there.
         ArtifactCorrupt: an archive is not sound; its session was not deleted.
         OSError: an archive cannot be written; its session was not deleted.
     """
     if not dry_run:
+        _require_folder(policy)
         finish(db)
     verdicts = judge(_facts(db), policy.of, values.utc_now())
     verdicts = [v for v in verdicts if model_id in (None, v.session.model_id)]
@@ -57,6 +59,15 @@ def prune(
         return verdicts
     # Newest first: a session goes after those that needed it.
     return [v if v.verdict == KEEP else _carry_out(db, policy, v, only) for v in verdicts]
+
+
+def _require_folder(policy: Retention) -> None:
+    # Made here, it would be on this host's own disk wherever the archive is not mounted.
+    if policy.archive_to is not None and not policy.archive_to.is_dir():
+        raise ConfigurationError(
+            f"archive_to = {str(policy.archive_to)!r} is no folder here; create it, or mount it. "
+            "Nothing was deleted."
+        )
 
 
 def _carry_out(

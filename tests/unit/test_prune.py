@@ -79,8 +79,11 @@ def test_what_is_old_is_archived_and_goes_and_what_is_needed_stays(
     shown = {name: store.show(name).iloc[0] for name in (unused, old)}
     limits: dict[str, Any] = {"keep_days": 30, "failed_days": 7, "archive_to": tmp_path / "kept"}
     planned = store.prune(**limits, dry_run=True).set_index("session_id")
+    with pytest.raises(mfprefect.ConfigurationError, match="mount"):
+        store.prune(**limits)
     assert not (tmp_path / "kept").exists()
     assert len(store.sessions()) == 8
+    (tmp_path / "kept").mkdir()
     found = store.prune(**limits).set_index("session_id")
     pd.testing.assert_frame_equal(found.drop(columns="archived"), planned.drop(columns="archived"))
     assert found["verdict"].to_dict() == {
@@ -217,9 +220,10 @@ def test_scores_alone_go_and_are_archived(store: Store, tmp_path: Path) -> None:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_nothing_goes_whose_archive_is_not_sound(store: Store, tmp_path: Path) -> None:
     old, _ = session_of(store, 90), session_of(store, 1)
-    (tmp_path / "file").touch()
+    (tmp_path / "churn").touch()  # where the model's folder should be
     with pytest.raises(OSError):
-        store.prune(keep_days=30, archive_to=tmp_path / "file")
+        store.prune(keep_days=30, archive_to=tmp_path)
+    (tmp_path / "churn").unlink()
     scores = store.database.schema.scores
     tampered = scores.update().where(scores.c.entity_id == "a").values(score=0.7)
     store.database.write(lambda c, _: c.execute(tampered))

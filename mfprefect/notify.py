@@ -23,7 +23,7 @@ from mfprefect.notice import Notice, flat
 if TYPE_CHECKING:
     from mfprefect.settings import Target
 
-__all__ = ["Notice", "deliver", "masked_url"]
+__all__ = ["Notice", "deliver", "is_mail", "masked_url"]
 
 MALFORMED = (
     "its URL is malformed, or of no service that apprise knows (not shown: it may hold a secret)"
@@ -33,6 +33,8 @@ MAX_REASON = 1_000
 SHORTEST_SECRET = 3
 SHORTEST_TOKEN = 8
 LOGGERS = ("apprise", "urllib3.connectionpool")
+MAIL = {"mailto", "mailtos", "mailgun", "o365", "azure", "resend", "sendgrid", "ses", "smtp2go"}
+"""The schemes of mail services of apprise that take files."""
 _FAILURES = {"failed", "crashed", "checks_failed", "gate_failed"}
 _WARNINGS = {"cancelled", "drift", "stale", "rolled_back"}
 _SUCCESSES = {"succeeded", "recovered", "promoted"}
@@ -84,6 +86,11 @@ def deliver(target: Target, notice: Notice, attach: Path | str | None = None) ->
     finally:
         _heard.reset(token)
     return flat(_without(_secrets(url, service), failure), MAX_REASON)
+
+
+def is_mail(target: Target) -> bool:
+    """Return whether a target is a mailbox, whose owner can open a report."""
+    return target.url.get_secret_value().partition("://")[0].lower() in MAIL
 
 
 def masked_url(name: str, target: Target) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,12 +37,12 @@ def report(out: Output, url: str | None, name: str, to: Path | None, force: bool
     A session is named by its id, `latest` or `latest:MODEL`; anything else is a model.
     """
     import mfprefect
-    from mfprefect.report import require
+    from mfprefect.report import file_name, require
 
     require()
     with mfprefect.connect(url) as store:
         kind, found = _found(store, name)
-        to = to or Path(f"{re.sub(r'[^0-9A-Za-z._-]+', '-', found).strip('.-') or kind}.html")
+        to = to or Path(file_name(found))
         if to != STDOUT:
             check_target(to, force)
         with out.working(f"writing the report of {kind} {found}"):

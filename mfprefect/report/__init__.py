@@ -6,6 +6,7 @@ escaped. It needs the extra `report`: matplotlib draws, jinja2 writes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -16,9 +17,14 @@ if TYPE_CHECKING:
     from mfprefect.report.blocks import Section
     from mfprefect.report.facts import ModelFacts, SessionFacts
 
-__all__ = ["missing", "model_report", "require", "session_report"]
+__all__ = ["file_name", "missing", "model_report", "require", "session_report"]
 
 NEEDED = ("matplotlib", "jinja2")
+
+
+def file_name(name: str) -> str:
+    """Return what to call the file of a session's or a model's report, whatever its id holds."""
+    return f"{re.sub(r'[^0-9A-Za-z._-]+', '-', name).strip('.-') or 'report'}.html"
 
 
 def missing() -> str | None:

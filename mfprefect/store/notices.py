@@ -21,6 +21,7 @@ from mfprefect.errors import IntegrityError, MfprefectError
 from mfprefect.settings import EVENTS, Target
 from mfprefect.store import digests
 from mfprefect.store import notice_facts as facts
+from mfprefect.store.attachments import Attachments
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, SUCCEEDED
 from mfprefect.values import choice
@@ -63,7 +64,7 @@ def session_ended(db: Database, session_no: int, *, final: bool = True) -> None:
         row = facts.session_row(db, session_no)
         if row is None or row.status == RUNNING or (row.status == "failed" and not final):
             return
-        bad = facts.trouble(db, row)
+        bad, attachments = facts.trouble(db, row), Attachments(db)
         for channel, target in _targets(db, row):
             events = [event for event in bad if event in target.events]
             if row.status == SUCCEEDED:
@@ -71,7 +72,7 @@ def session_ended(db: Database, session_no: int, *, final: bool = True) -> None:
                     events.append("recovered")
                 events += ["succeeded"] if "succeeded" in target.events else []
             for event in events:
-                _tell(db, row, event, channel, target)
+                _tell(db, row, event, channel, target, attachments)
 
 
 def tell(db: Database, session_no: int, event: str) -> None:
@@ -87,9 +88,10 @@ def tell(db: Database, session_no: int, event: str) -> None:
         row = facts.session_row(db, session_no)
         if row is None:
             return
+        attachments = Attachments(db)
         for channel, target in _targets(db, row):
             if event in target.events:
-                _tell(db, row, event, channel, target)
+                _tell(db, row, event, channel, target, attachments)
 
 
 def digest(db: Database) -> None:
@@ -148,10 +150,17 @@ def _recovered(db: Database, row: facts.Row, channel: str, target: Target) -> bo
     return "recovered" in target.events and facts.last_trouble(db, row, channel) is not None
 
 
-def _tell(db: Database, row: facts.Row, event: str, channel: str, target: Target) -> None:
+def _tell(
+    db: Database,
+    row: facts.Row,
+    event: str,
+    channel: str,
+    target: Target,
+    attachments: Attachments | None = None,
+) -> None:
     claim = _claim(db, row.session_no, event, channel)
     if claim is not None:
-        _send(db, claim, target)
+        _send(db, claim, target, attachments)
 
 
 def _claim(db: Database, session_no: int, event: str, channel: str) -> _Claim | None:
@@ -189,9 +198,14 @@ def _claim(db: Database, session_no: int, event: str, channel: str) -> _Claim | 
     return db.write(work, also_retry=IntegrityError)
 
 
-def _send(db: Database, claim: _Claim, target: Target) -> bool:
-    """Deliver outside any transaction; record how that went."""
-    from mfprefect.notify import deliver
+def _send(
+    db: Database, claim: _Claim, target: Target, attachments: Attachments | None = None
+) -> bool:
+    """Deliver outside any transaction; record how that went.
+
+    Of several attempts only the first has an attachment: a server may refuse the mail for it.
+    """
+    from mfprefect.notify import deliver, is_mail
 
     row = facts.session_row(db, claim.session_no)
     if row is None:
@@ -200,7 +214,11 @@ def _send(db: Database, claim: _Claim, target: Target) -> bool:
         notice = digests.compose(digests.digest_rows(db, claim.channel, target, upto=row))
     else:
         notice = facts.compose(db, row, claim.event, claim.channel)
-    failure = deliver(target, notice)
+    if attachments is not None and is_mail(target):
+        with attachments.file(row.session_id) as attached:
+            failure = deliver(target, notice, attached)
+    else:
+        failure = deliver(target, notice)
     if failure is not None:
         text = "%s of session %s could not be told to %r: %s"
         log.warning(text, claim.event, row.session_id, claim.channel, failure)

@@ -495,3 +495,56 @@ def test_promotions_are_told(open_store: Opener, hooks: Any) -> None:
     assert hooks.titles[2:] == ["churn: rolled back in production"]
     assert f"rolled back to {first} by" in hooks.posts[2]["message"]
     assert "complaints" in hooks.posts[2]["message"]
+
+
+# Reports
+
+
+def attached(message: Any) -> list[tuple[str, str]]:
+    return [(x.get_filename(), x.get_content()) for x in message.iter_attachments()]
+
+
+def test_mails_bring_the_report_and_web_hooks_do_not(
+    open_store: Opener, mail: Any, hooks: Any
+) -> None:
+    store = open_store(post={"url": mail.url}, second={"url": mail.url}, hook={})
+    session = run(store, ValueError("no <b>such</b> column"), purpose="train")
+    assert told(store, session) == [
+        ("failed", "post", True),
+        ("failed", "second", True),
+        ("failed", "hook", True),
+    ]
+    assert len(mail.messages) == 2
+    for message in mail.messages:
+        ((name, text),) = attached(message)
+        assert name == f"{session.session_id}.html"
+        assert "Training failed: ValueError" in text
+        assert "no &lt;b&gt;such&lt;/b&gt; column" in text
+    assert not hooks.posts[-1]["attachments"]
+
+
+def test_a_report_that_cannot_be_made_costs_no_notice(
+    open_store: Opener, mail: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    def broken(_: Any) -> str:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("mfprefect.report.session_report", broken)
+    store = open_store(post={"url": mail.url})
+    session = run(store, ValueError("bad"))
+    assert told(store, session) == [("failed", "post", True)]
+    assert attached(mail.messages[0]) == []
+    assert "no report of" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_mail_that_was_refused_is_sent_again_without_the_report(
+    open_store: Opener, mail: Any
+) -> None:
+    store = open_store(post={"url": mail.url})
+    mail.refuses = True
+    session = run(store, ValueError("bad"))
+    assert told(store, session) == [("failed", "post", False)]
+    mail.refuses = False
+    assert retry_undelivered(store.database) == (1, 0)
+    assert attached(mail.messages[0]) == []

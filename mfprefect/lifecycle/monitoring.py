@@ -64,7 +64,7 @@ def log_inputs(
     if earlier[0].training_session_id != training_session_id:  # it was counted in other bins
         summary = without_cells(input_summary(features, reference=before), kind.masked)
     drift = feature_drift(before, summary, limits, PREVIOUS)
-    recorder.log_drift(drift, reference=earlier[0].session_id)
+    recorder.log_drift(_told_apart(drift), reference=earlier[0].session_id)
 
 
 def monitor_model(store: Store, kind: type[Model], session: Session) -> None:
@@ -80,13 +80,18 @@ def monitor_model(store: Store, kind: type[Model], session: Session) -> None:
     def record(read: Read) -> None:
         session.log_input(**vars(read))
 
-    scorings = published_scorings(store.database, kind.model_id, kind.monitored_sessions)
+    wanted = kind.monitored_sessions
+    # One more, where a single one is wanted: that it is compared with.
+    found = published_scorings(store.database, kind.model_id, max(wanted, 2))
+    scorings, earlier = found[-wanted:], found[:-wanted]
     if not scorings:
         tasks.log().info("model %s has no published scores yet", kind.model_id)
         session.log_metadata({"result": "no published scores yet"}, GROUP)
         return
     session.log_metadata({"sessions": [s.session_id for s in scorings]}, GROUP)
     monitor = _Monitor(store, kind(Reader(store.database.settings, record)), session)
+    for scoring in earlier:
+        monitor.remember(scoring)
     for scoring in scorings:
         monitor.take(scoring)
     monitor.judge(scorings[-1])
@@ -104,6 +109,10 @@ class _Monitor:
         self.best: tuple[Scoring, dict[str, float]] | None = None
         self.rows: list[tuple[Sequence[dict[str, Any]], str]] = []
         """Drift rows of the session taken last, and the session that it was compared with."""
+
+    def remember(self, scoring: Scoring) -> None:
+        """Have the next session compared with this one, of which nothing is stored."""
+        self.previous = scoring, self.run(read_scores, self.store, scoring.session_id, None).tally
 
     def take(self, scoring: Scoring) -> None:
         """Store one session's performance and drift under its segment."""
@@ -188,7 +197,7 @@ class _Monitor:
         current = self.store.input_summary(scoring.session_id)
         if not reference.empty and not current.empty:
             drift = feature_drift(reference, current, self.limits, comparison)
-            self.rows.append((_records(drift), reference_id))
+            self.rows.append((_records(_told_apart(drift)), reference_id))
 
     def _take_features(self, scoring: Scoring) -> None:
         """Take the comparison that the scoring session made, in the bins of the one before."""
@@ -220,6 +229,12 @@ class _Monitor:
         metrics = self.store.metrics(session_id)
         whole = metrics[metrics["segment"] == ""]
         return dict(zip(whole["metric_name"], whole["value"], strict=True))
+
+
+def _told_apart(drift: pd.DataFrame) -> pd.DataFrame:
+    """Return drift of inputs, with another name for an input `score` than published scores have."""
+    clash = (drift["variable"] == "score") & drift["measure"].str.endswith(f"_{PREVIOUS}")
+    return drift.assign(variable=drift["variable"].mask(clash, "score (input)"))
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -238,7 +238,11 @@ def test_features_are_compared_with_those_of_training_and_of_the_session_before(
 
     def features(shift: float) -> pd.DataFrame:
         return pd.DataFrame(
-            {"age": random.normal(40 + shift, 9, 600), "plan": random.choice(["s", "m"], 600)}
+            {
+                "age": random.normal(40 + shift, 9, 600),
+                "plan": random.choice(["s", "m"], 600),
+                "score": random.normal(shift, 9, 600),
+            }
         )
 
     base, calm, moved, still = features(0), features(0), features(12), features(12)
@@ -269,9 +273,11 @@ def test_features_are_compared_with_those_of_training_and_of_the_session_before(
         assert found["age", "psi_previous"]["verdict"] == "alarm"
         assert found["age", "psi_previous"]["reference_session_id"] == sessions[0]
         assert found["plan", "null_share_previous"]["verdict"] == "ok"
+        assert found["score (input)", "psi_previous"]["verdict"] == "alarm"
     assert {row["verdict"] for row in drift(store, sessions[0]).values()} == {"ok"}
     assert ("age", "psi_previous") not in drift(store, sessions[0])
-    assert figures(store, watched, sessions[1])["feature_psi_max"] == pytest.approx(expected)
+    most = max(psi(base[name], moved[name]) for name in ("age", "score"))
+    assert figures(store, watched, sessions[1])["feature_psi_max"] == pytest.approx(most)
 
     # Another training has other bins: the score flow counts what it scores in both.
     watched = monitor(store, kind)
@@ -282,7 +288,7 @@ def test_features_are_compared_with_those_of_training_and_of_the_session_before(
 
     # The settings of this model come before what its class says.
     monkeypatch.setenv("MFPREFECT_DRIFT", '{"psi": 9, "models": {"churn": {"ks": 0.9}}}')
-    lax = variant({}, monitored_sessions=2)
+    lax = variant({}, monitored_sessions=1)
     with mfprefect.connect(store.database.settings.url.get_secret_value()) as other:
         rows = drift(other, monitor(other, lax))
     assert rows["score", "psi_previous"]["threshold"] == 9

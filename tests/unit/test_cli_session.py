@@ -212,3 +212,25 @@ def test_close_as_cancelled(run: Any, store: mfprefect.Store, opened: str) -> No
 def test_without_a_session(run: Any) -> None:
     assert "SESSION" in run("close", code=2, MFPREFECT_SESSION_ID="").stderr
     assert "unknown session 'x'" in run("close", code=1, MFPREFECT_SESSION_ID="x").stderr
+
+
+def test_test_results_of_several_classes_and_of_a_regression(
+    store: mfprefect.Store, run: Any, opened: str, tmp_path: Path
+) -> None:
+    tested = tmp_path / "tested.csv"
+    tested.write_text("y,cat,dog,eel\ndog,0.1,0.8,0.1\ncat,0.2,0.7,0.1\neel,0.1,0.1,0.8\n")
+    given = ("--test-results", str(tested), "--actual", "y")
+    run("log", opened, *given, "--class", "cat", "--class", "dog", "--class", "eel")
+    numbers = tmp_path / "numbers.csv"
+    numbers.write_text("y,p,shop\n1,2,a\n3,3,b\n")
+    given = ("--test-results", str(numbers), "--actual", "y")
+    run("log", opened, *given, "--score", "p", "--model-type", "regression", "--segment-by", "shop")
+    found = store.metrics(opened).set_index(["metric_name", "segment"])["value"]
+    assert found["accuracy", ""] == 2 / 3
+    assert found["recall", "class=cat"] == 0
+    assert (found["mae", ""], found["mae", "shop=a"], found["mae", "shop=b"]) == (0.5, 1, 0)
+    for wrong, message in (
+        (("--test-results", str(tested), "--actual", "y"), "needs --score as well"),
+        (("--metric", "a=1", "--segment-by", "shop"), "--segment-by belongs to --test-results"),
+    ):
+        assert message in run("log", opened, *wrong, code=2).output

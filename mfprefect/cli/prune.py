@@ -21,7 +21,6 @@ GOING = (
     Column("rows", "scores", "number", drop=2),
     Column("verdict", "what"),
     Column("reason", "why"),
-    Column("archived", "archive", drop=4),
 )
 STAYING = (
     Column("reason", "why"),
@@ -79,6 +78,10 @@ def prune(
             for row in rows:
                 if row["session_id"] in shown and row["verdict"] == "keep":
                     out.note(f"{row['session_id']} is kept: {row['reason']}")
+            for folder in sorted(
+                {str(Path(row["archived"]).parent) for row in rows if row["archived"]}
+            ):
+                out.note(f"archived in {folder}")
     going = [row for row in rows if row["verdict"] != "keep"]
     out.document({"dry_run": dry_run, "going": going, "staying": _staying(rows)})
 

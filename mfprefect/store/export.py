@@ -109,7 +109,8 @@ def _require_published(db: Database, connection: sa.Connection, session_id: str)
     ).one()
     if found.published_at is None:
         raise InvalidValue(
-            f"session {session_id!r} has no published scores to export: it is {handle.status}."
+            f"session {session_id!r} has no published scores to export; it is a {handle.purpose} "
+            f"session, {handle.status}. `mfprefect show {session_id}` tells more."
         )
     return _Session(
         handle.session_no,

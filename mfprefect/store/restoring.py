@@ -22,7 +22,7 @@ from mfprefect.errors import IntegrityError, InvalidValue
 from mfprefect.schema import Instant
 from mfprefect.store import scores
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING, Handle
+from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle
 from mfprefect.store.registry import record, require_model
 from mfprefect.store.sessions import Ending, close_session, flush, write_rows
 
@@ -104,8 +104,11 @@ def _end(
     s, parts = db.schema.sessions, db.schema.score_parts
     mine = (s.c.session_no == handle.session_no, s.c.session_id == handle.session_id)
 
+    # A retry would take parts without scores for complete ones.
+    complete = "scores" in head["tables"] or row["status"] == SUCCEEDED
+
     def work(connection: sa.Connection, _: bool) -> None:
-        if "score_parts" in head["tables"]:
+        if "score_parts" in head["tables"] and complete:
             connection.execute(parts.delete().where(parts.c.session_no == handle.session_no))
             rows = {"score_parts": _rows(folder, "score_parts")}
             write_rows(db, connection, handle, rows, replace=False)

@@ -117,6 +117,9 @@ def test_what_is_old_is_archived_and_goes_and_what_is_needed_stays(
         assert store.restore(tmp_path / "kept" / "churn" / name) == name
         assert read(store, name) == before[name]
         pd.testing.assert_series_equal(store.show(name).iloc[0], rows)
+    assert store.restore(tmp_path / "kept" / "churn" / failed) == failed
+    assert store.show(failed)["status"].tolist() == ["failed"]
+    assert store.score_parts(failed).empty  # a retry must not take them for complete
     assert store.load_model(unused) == b"a model of another language"
     with pytest.raises(mfprefect.InvalidValue, match="is there"):
         store.restore(tmp_path / "kept" / "churn" / old)

@@ -245,7 +245,7 @@ def _section(out: Output, key: str, title: str, rows: list[dict[str, Any]], colu
     if rows:
         out.table(rows, columns, title)
     else:
-        out.line(title)
+        out.heading(title)
 
 
 def _verdict(check: dict[str, Any]) -> str:

@@ -211,6 +211,19 @@ def test_drift_is_shown_the_worst_first(tmp_path: Path) -> None:
     worst = json.loads(as_json.output)["drift"][0]
     assert worst == ROWS[0] | {"reference_session_id": trained}
 
+    # Hundreds of variables that did not drift hide neither the others nor what follows.
+    well = [ROWS[1] | {"variable": f"v{number}"} for number in range(12)]
+    for rows in (ROWS + well, well):
+        with mfprefect.connect(url) as store, store.session("churn") as session:
+            session.log_drift(rows, reference=trained)
+        shown = CliRunner().invoke(cli, ["show", session.session_id, "--url", url])
+        title = next(line for line in shown.output.splitlines() if line.startswith("Drift: "))
+        assert title.endswith(
+            f"{sum(row['verdict'] == 'ok' for row in rows)} as expected (--json lists them)"
+        )
+        assert "v11" not in shown.output
+        assert ("unknown  plan" in " ".join(shown.output.split(" "))) == (rows is not well)
+
 
 def test_drift_that_is_refused(store: Store) -> None:
     store.add_model("churn")

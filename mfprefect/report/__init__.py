@@ -60,9 +60,10 @@ def session_report(facts: SessionFacts) -> str:
 
 
 def _session(facts: SessionFacts) -> Iterator[Section | None]:
-    from mfprefect.report import changes, data, figures, origins, performance
+    from mfprefect.report import changes, data, figures, origins, performance, promises
 
     yield changes.changes_section(facts)
+    yield promises.gates_section(facts.gates)
     yield data.checks_section(facts.checks)
     yield performance.performance_section(facts)
     yield performance.confusion_section(facts)

@@ -56,6 +56,8 @@ class SessionFacts:
     importance: pd.DataFrame
     backtests: pd.DataFrame
     artifacts: pd.DataFrame
+    gates: pd.DataFrame
+    """What gates said: see `Store.gates`."""
     history: pd.DataFrame
     """session_id, started_at, metric_name, value: of the last sessions that ended well."""
     curve: pd.DataFrame | None = None
@@ -71,7 +73,7 @@ class SessionFacts:
     scores_note: str = ""
     """Why there is no distribution of its scores, where there could be one."""
     stages: Sequence[Row] = ()
-    """When it was given which stage, newest first: stage, set_at, set_by, reason, gates."""
+    """Its stages, newest first: see `Store.stages`; `until` is None of the one in force."""
     run_url: str | None = None
 
     @property
@@ -89,7 +91,7 @@ class ModelFacts:
     """The last ones, newest first."""
     thresholds: pd.DataFrame
     stages: pd.DataFrame
-    """session_id, stage, set_at, set_by, reason; newest first."""
+    """See `Store.stages`; newest first."""
     freshness: Row | None = None
     """Of a model that somebody waits for: last_scored_at, max_age_seconds, stale."""
     newest: Mapping[str, SessionFacts] = field(default_factory=dict)

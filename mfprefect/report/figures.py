@@ -23,19 +23,27 @@ FIRST = (
     "ks",
     "lift_10",
     "average_precision",
+    "balanced_accuracy",
+    "f1_macro",
+    "auc_ovr",
+    "accuracy",
     "brier",
     "log_loss",
+    "mase",
+    "skill",
     "r2",
     "rmse",
     "mae",
+    "smape",
     "mape",
     "bias",
+    "coverage",
     "rows_scored",
     "matched_share",
     "feature_psi_max",
 )
 """The metrics that come first, where there are any of them."""
-LAST = ("n", "n_positive", "base_rate")
+LAST = ("n", "n_classes", "n_positive", "base_rate")
 MOST_FIGURES = 5
 MOST_CHARTS = 6
 MOST_SEGMENTS = 60
@@ -90,21 +98,24 @@ def _table(now: dict[str, float], before: dict[str, float]) -> Table:
     columns = [Column("metric"), Column("value", "number")]
     if before:
         columns += [Column("before", "number"), Column("change", "number")]
-    rows = []
+    rows, formulas = [], _formulas(now)
     for name in ordered(now):
-        cells: list[Cell] = [Key(name, _formula(name)), number(now[name])]
+        cells: list[Cell] = [Key(name, formulas.get(name, "")), number(now[name])]
         if before:
             cells += [number(before.get(name)), change(before.get(name), now[name])]
         rows.append(cells)
     return Table(columns, rows, "Metrics of all rows")
 
 
-def _formula(name: str) -> str:
-    from mfprefect.quality.metrics import METRICS
-    from mfprefect.quality.regression import REGRESSION_METRICS
+def _formulas(names: Iterable[str]) -> dict[str, str]:
+    """Return definitions by name; a name that several types of model have is of the likeliest."""
+    from mfprefect.quality.custom import CUSTOM
+    from mfprefect.quality.document import BUILT_IN
 
-    found = METRICS.get(name) or REGRESSION_METRICS.get(name)
-    return "" if found is None else found.formula
+    asked, formulas = set(names), {}
+    for table in (CUSTOM, *sorted(BUILT_IN.values(), key=lambda table: len(asked & set(table)))):
+        formulas.update({name: table[name].formula for name in table if name in asked})
+    return formulas
 
 
 def _segments(metrics: pd.DataFrame) -> list[Table | Note]:

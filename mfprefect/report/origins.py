@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.report.blocks import Block, Code, Column, Section, Table
 from mfprefect.report.formats import MISSING, duration, moment, number, present, size, text
+from mfprefect.report.promises import stages_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,8 @@ def origins_section(facts: SessionFacts) -> Section:
     if facts.session["params"]:
         given = {str(k): text(v) for k, v in dict(facts.session["params"]).items()}
         blocks.append(Table(PAIRS, _pairs(given), "Parameters"))
+    if facts.stages:
+        blocks.append(stages_table(facts.stages, "Its stages, the newest first", named=False))
     blocks += _inputs(facts.inputs)
     blocks += _metadata(facts.metadata)
     blocks += _artifacts(facts.artifacts)
@@ -98,6 +101,7 @@ def _inputs(inputs: pd.DataFrame) -> list[Block]:
 
 
 def _metadata(metadata: pd.DataFrame) -> list[Block]:
+    metadata = metadata[metadata["meta_group"] != "gates"]  # they have a section of their own
     if metadata.empty:
         return []
     columns = [Column("name"), Column("group"), Column("value")]

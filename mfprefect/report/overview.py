@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.report import data, figures, performance
 from mfprefect.report.blocks import Badge, Cell, Column, Note, Section, Sheet, Table, Verdict
-from mfprefect.report.formats import MISSING, duration, moment, number, present, text
+from mfprefect.report.formats import duration, moment, number, present, text
 from mfprefect.report.origins import took
+from mfprefect.report.promises import gates_section, stages_table
 from mfprefect.report.verdicts import LEVEL_OF_STATUS
 
 if TYPE_CHECKING:
@@ -61,10 +62,11 @@ def sections(facts: ModelFacts) -> Iterator[Section | None]:
     """Yield the sections of a model, None where there is nothing to say."""
     train, score, monitor = (facts.newest.get(x) for x in ("train", "score", "monitor"))
     yield _sessions(facts)
-    yield _thresholds(facts)
     yield _stages(facts)
+    yield _thresholds(facts)
     if train is not None:
         name = str(train.session["session_id"])
+        yield _of(gates_section(train.gates), name)
         yield _of(performance.performance_section(train), name)
         yield _of(performance.confusion_section(train), name)
         yield figures.history_section(train.history, "Metrics of the trainings")
@@ -132,15 +134,5 @@ def _thresholds(facts: ModelFacts) -> Section | None:
 def _stages(facts: ModelFacts) -> Section | None:
     if facts.stages.empty:
         return None
-    columns = [Column(x) for x in ("set", "stage", "session", "by", "why")]
-    rows = [
-        [
-            moment(row["set_at"]),
-            str(row["stage"]),
-            str(row["session_id"]) if present(row["session_id"]) else MISSING,
-            str(row["set_by"]),
-            text(row["reason"], 300) if present(row["reason"]) else "",
-        ]
-        for row in facts.stages.to_dict("records")
-    ]
-    return Section("Stages", [Table(columns, rows, "Stages of the model, the newest first")])
+    rows = [{str(k): v for k, v in row.items()} for row in facts.stages.to_dict("records")]
+    return Section("Stages", [stages_table(rows, "What was in production when", named=True)])

@@ -12,6 +12,7 @@ from mfprefect.report.drawing import Picture
 from mfprefect.report.formats import day, moment, present, visible
 from mfprefect.report.origins import took
 from mfprefect.report.palette import DARK, LIGHT
+from mfprefect.report.promises import in_force
 
 if TYPE_CHECKING:
     import jinja2
@@ -37,6 +38,7 @@ def session_sheet(
         "took": took(row),
         "data as of": day(row["as_of"]) if present(row["as_of"]) else "",
         "attempt": str(row["attempt"]) if row["attempt"] > 1 else "",
+        "stage": in_force(facts.stages),
         "run by": str(row["run_by"]),
         "owner of the model": str(facts.model["owner"]),
     }

@@ -35,7 +35,7 @@ def session_verdict(facts: SessionFacts) -> Verdict:
     row, work = facts.session, WORKS.get(facts.purpose, facts.purpose)
     status = str(row["status"])
     kind = row["failure_kind"] if present(row["failure_kind"]) else ""
-    reasons = [*_checks(facts.checks), *_drift(facts.drift), *_rows(facts)]
+    reasons = [*_gates(facts.gates), *_checks(facts.checks), *_drift(facts.drift), *_rows(facts)]
     if status != "succeeded":
         why = FAILURES.get(kind)
         headline = f"{work} {_ended(status)}: {why or kind}" if kind else f"{work} {_ended(status)}"
@@ -50,6 +50,16 @@ def session_verdict(facts: SessionFacts) -> Verdict:
 
 def _ended(status: str) -> str:
     return {"running": "is running", "cancelled": "was cancelled"}.get(status, status)
+
+
+def _gates(gates: pd.DataFrame) -> list[str]:
+    if gates.empty:
+        return []
+    held = gates[gates["verdict"] != "passed"]
+    if held.empty:
+        return [f"all {len(gates)} gates passed" if len(gates) > 1 else "its gate passed"]
+    named = [f"{row['gate']} ({row['verdict']})" for row in held.to_dict("records")]
+    return [f"{len(held)} of {len(gates)} gates not passed: {_some(named)}"]
 
 
 def _checks(checks: pd.DataFrame) -> list[str]:

@@ -12,9 +12,10 @@ from mfprefect import values
 from mfprefect.errors import MfprefectError, UnknownModel, UnknownSession
 from mfprefect.flow_context import run_url
 from mfprefect.report.facts import Distribution, ModelFacts, SessionFacts, Side
-from mfprefect.store import aggregates, monitoring, results
+from mfprefect.store import aggregates, monitoring, results, verdicts
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED
+from mfprefect.store.stages import stages_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +60,7 @@ def session_facts(db: Database, session_id: str, most_scores: int | None = None)
         model=_model(db, row["model_id"]),
         environment=results.environment(db, session_id),
         drift=monitoring.drift_frame(db, [session_id]),
+        gates=verdicts.gates_frame(db, [session_id]),
         history=_history(db, row),
         threshold=None if thresholds.empty else _plain(thresholds)[0],
         previous=previous,
@@ -66,6 +68,7 @@ def session_facts(db: Database, session_id: str, most_scores: int | None = None)
         score_edges=edges,
         scores=scores,
         scores_note=note,
+        stages=_stages(db, row),
         run_url=run_url(row["flow_run_id"]),
         **own,
     )
@@ -244,7 +247,7 @@ def model_facts(db: Database, model_id: str) -> ModelFacts:
         model=model,
         sessions=results.sessions_frame(db, model_id, limit=SESSIONS),
         thresholds=results.thresholds_frame(db, model_id),
-        stages=_stages(db, model_id),
+        stages=stages_frame(db, model_id),
         freshness=mine[0] if mine else None,
         newest=newest,
         generated_at=values.utc_now(),
@@ -260,13 +263,6 @@ def _newest(db: Database, model_id: str, purpose: str) -> str | None:
     return rows[0][0] if rows else None
 
 
-def _stages(db: Database, model_id: str) -> pd.DataFrame:
-    s, stages = db.schema.sessions, db.schema.model_stages
-    names = ("stage", "set_at", "set_by", "reason", "gates")
-    select = (
-        sa.select(s.c.session_id, *(stages.c[name] for name in names))
-        .join_from(stages, s, stages.c.session_no == s.c.session_no)
-        .where(stages.c.model_id == model_id)
-        .order_by(stages.c.set_at.desc())
-    )
-    return db.frame(select)
+def _stages(db: Database, row: Row) -> list[Row]:
+    found = _plain(stages_frame(db, row["model_id"]))
+    return [stage for stage in found if stage["session_id"] == row["session_id"]]

@@ -205,6 +205,7 @@ def train(store: Store, seed: int, model: str = "churn", **params: Any) -> Sessi
         session.log_variable_importance(importances, "permutation")
         session.log_metadata({"target": "left"}, "model")
         session.save_model(b"blob")
+        session.log_gates([mfprefect.Gate("auc", at_least=0.5)])
     return session
 
 
@@ -264,6 +265,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
 def _fill(store: Store) -> dict[str, str]:
     first, second = train(store, 1, depth=3), train(store, 2, depth=4, note="new")
     store.set_threshold("churn", 0.4)
+    store.promote("churn", second.session_id, reason="better at <last>")
     scored = [score(store, second, 3), score(store, second, 4, shift=1.0)]
     negative = customers(10, 5).assign(tenure=-1.0)
     ids = {

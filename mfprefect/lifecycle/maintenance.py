@@ -13,6 +13,7 @@ from mfprefect.retention import DELETE, KEEP
 from mfprefect.store import connect, notices
 from mfprefect.store.monitoring import stale
 from mfprefect.store.prune import finish
+from mfprefect.store.untold import tell_untold
 
 if TYPE_CHECKING:
     from mfprefect.store import Store
@@ -55,7 +56,8 @@ def prune(store: Store) -> str:
 
 @task(name="notices", cache_policy=NO_CACHE, persist_result=False)
 def send_notices(store: Store, digest: bool) -> str:
-    """Send what was not delivered, and the digest if that is wanted."""
+    """Tell what nobody told, send what was not delivered, and the digest if that is wanted."""
+    tell_untold(store.database)
     delivered, failed = notices.retry_undelivered(store.database)
     if digest:
         notices.digest(store.database)

@@ -16,7 +16,16 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED
 from mfprefect.store.stages import ROLLED_BACK, history
 
-__all__ = ["ALARM", "compose", "last_trouble", "session_row", "still_news", "trouble", "wants"]
+__all__ = [
+    "ALARM",
+    "compose",
+    "last_trouble",
+    "recovered_later",
+    "session_row",
+    "still_news",
+    "trouble",
+    "wants",
+]
 
 ALARM = "alarm"
 """The verdict of a variable that drifted too far."""
@@ -94,6 +103,24 @@ def last_trouble(db: Database, row: Row, channel: str) -> Row | None:
     )
     found = db.read(select)
     return found[0] if found and found[0].event != "recovered" else None
+
+
+def recovered_later(db: Database, row: Row, channel: str) -> bool:
+    """Return whether a later session of the same model and purpose was told to be well again."""
+    s, n = db.schema.sessions, db.schema.notifications
+    select = (
+        sa.select(n.c.session_no)
+        .join_from(n, s, n.c.session_no == s.c.session_no)
+        .where(
+            n.c.channel == channel,
+            n.c.event == "recovered",
+            n.c.session_no > row.session_no,
+            s.c.model_id == row.model_id,
+            s.c.purpose == row.purpose,
+        )
+        .limit(1)
+    )
+    return bool(db.read(select))
 
 
 def compose(db: Database, row: Row, event: str, channel: str) -> Notice:

@@ -147,7 +147,10 @@ def _targets(db: Database, row: facts.Row) -> list[tuple[str, Target]]:
 
 
 def _recovered(db: Database, row: facts.Row, channel: str, target: Target) -> bool:
-    return "recovered" in target.events and facts.last_trouble(db, row, channel) is not None
+    if "recovered" not in target.events or facts.last_trouble(db, row, channel) is None:
+        return False
+    # Where an end is told late, a later session may have told it.
+    return not facts.recovered_later(db, row, channel)
 
 
 def _tell(

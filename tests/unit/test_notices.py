@@ -7,7 +7,7 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from mfprefect.flow_context import FlowRun
 from mfprefect.settings import EVENTS
 from mfprefect.store import notices
 from mfprefect.store.notices import BEING_SENT, NEWS, digest, retry_undelivered, tell
+from mfprefect.store.untold import tell_untold
 
 Opener = Callable[..., Store]
 NOW = dt.datetime.now(dt.UTC)
@@ -80,6 +81,10 @@ def change(store: Store, table: str, where: dict[str, Any], **changes: Any) -> N
 def insert(store: Store, table: str, **row: Any) -> None:
     t = store.database.schema.tables[table]
     store.database.write(lambda connection, _: connection.execute(t.insert(), row))
+
+
+def in_state(state: str, flow_run_ids: Collection[str]) -> dict[str, str]:
+    return dict.fromkeys(flow_run_ids, state)
 
 
 def drifted(session: Session, store: Store, verdict: str = "alarm") -> None:
@@ -344,6 +349,37 @@ def test_what_is_sent_again(open_store: Opener, hooks: Any) -> None:
     change(store, "notifications", key, sent_at=NOW - BEING_SENT - dt.timedelta(minutes=1))
     assert retry_undelivered(left.database) == (1, 0)  # the target `gone` is in no settings
     assert [post["path"] for post in hooks.posts] == ["/ops"]
+
+
+def test_an_end_that_its_process_did_not_live_to_tell(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    told_of = run(store, ValueError("told"), purpose="score")
+    flow_run = FlowRun("0c6b6e5e-0000-4000-8000-000000000001", "1", None)
+    with monkeypatch.context() as dying:
+        dying.setattr(notices, "session_ended", lambda *_, **__: None)
+        alone = run(store, ValueError("untold"))
+        well = run(store, purpose="score")
+        dying.setattr("mfprefect.store.current_flow_run", lambda: flow_run)
+        tried_again = run(store, ValueError("untold"), purpose="monitor")
+        dying.setattr("mfprefect.store.current_flow_run", lambda: None)
+        old, new = run(store, ValueError("untold")), run(store, ValueError("untold"))
+    later = run(store, purpose="score")
+    minutes = {old: 90, new: 0, told_of: 9, alone: 8, well: 7, tried_again: 6}
+    for session, ago in minutes.items():
+        ended = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=ago)
+        change(store, "sessions", {"session_no": session.session_no}, ended_at=ended)
+    for state in ("RUNNING", "FAILED"):
+        for _ in range(2):
+            tell_untold(store.database, states=partial(in_state, state))
+        final = [("failed", "ops", True)] if state == "FAILED" else []
+        assert told(store, tried_again) == final
+    assert told(store, told_of, alone) == [("failed", "ops", True)] * 2
+    assert told(store, old, new) == []  # no news, and its process may just be telling it
+    # Of a failure one session is the recovery, although that of another was told late.
+    assert [x[:2] for x in told(store, well)] == [("succeeded", "ops")]
+    assert {x[0] for x in told(store, later)} == {"recovered", "succeeded"}
 
 
 def test_what_is_no_end_of_a_session(open_store: Opener, hooks: Any) -> None:

@@ -168,16 +168,23 @@ class Model:
 
     # What you call
 
-    def read(self, what: Any, source: str | None = None, **params: Any) -> pd.DataFrame:
+    def read(
+        self, what: Any, source: str | None = None, *, checks: Any = None, **params: Any
+    ) -> pd.DataFrame:
         """Read a frame and record in the session where it came from.
 
         Args:
             what: SQL text for a named source; the path or URL of a Parquet or CSV file; a frame;
                 or an iterable of frames or Arrow batches.
             source: the name of a source in the settings (`[sources.warehouse] url = ".."`).
+            checks: of SQL text: checks of `mfprefect.checks` that the source's database computes
+                before a row is read; their results are stored as those of the model's checks.
             params: values for the SQL's `:name` parameters.
+
+        Raises:
+            ChecksFailed: an error-level one of `checks` failed; no row was read.
         """
-        return self.reader.read(what, source, **params)
+        return self.reader.read(what, source, checks=checks, **params)
 
     @classmethod
     def flows(cls) -> Flows:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,19 +15,25 @@ import sqlalchemy as sa
 from mfprefect.backend import Backend, backend_for, parse_url
 from mfprefect.errors import (
     BackendNotFound,
+    ChecksFailed,
     ConfigurationError,
     DatabaseError,
     DatabaseUnavailable,
     InvalidValue,
 )
+from mfprefect.quality.checks import failures, in_database
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mfprefect.quality.data import Data
+    from mfprefect.quality.shared import SharedCheck
     from mfprefect.settings import Settings
 
 __all__ = ["Read", "Reader", "frame_digest"]
 
+Ask = Callable[["Collection[str]"], "Data"]
+"""Returns what a source says, told the columns whose extremes are needed."""
 READERS: Mapping[str, str] = {
     ".parquet": "read_parquet",
     ".csv": "read_csv",
@@ -52,15 +58,27 @@ class Reader:
     """Reads frames and tells whoever listens, such as a session, what was read."""
 
     def __init__(
-        self, settings: Settings | None = None, on_read: Callable[[Read], None] | None = None
+        self,
+        settings: Settings | None = None,
+        on_read: Callable[[Read], None] | None = None,
+        judge: Callable[[Ask, Sequence[SharedCheck]], object] | None = None,
     ) -> None:
         self._settings = settings
         self._on_read = on_read
+        self._judge = judge or _judge_alone
         self._last: pd.DataFrame | None = None
         """What `read` returned last: `take` is handed it by a model that reads its data itself."""
 
-    def read(self, what: Any, source: str | None = None, **params: Any) -> pd.DataFrame:
-        """Return a frame from SQL text, a path or URL, a frame, or an iterable of batches."""
+    def read(
+        self, what: Any, source: str | None = None, *, checks: Any = None, **params: Any
+    ) -> pd.DataFrame:
+        """Return a frame from SQL text, a path or URL, a frame, or an iterable of batches.
+
+        Raises:
+            ChecksFailed: an error-level check of the SQL's rows failed; none of them was read.
+        """
+        if checks is not None:
+            self._check(what, source, in_database(checks), params)
         return self._recorded(time.perf_counter(), what, source, "frame", params)
 
     def take(self, produce: Callable[[], Any], name: str) -> pd.DataFrame:
@@ -123,14 +141,39 @@ class Reader:
             )
         return name
 
+    def _check(
+        self, what: Any, source: str | None, checks: list[SharedCheck], params: dict[str, Any]
+    ) -> None:
+        from mfprefect.source_data import SourceData
+
+        if not isinstance(what, str) or _is_path(what):
+            raise InvalidValue(
+                "checks of a read are computed by a database: give SQL text, or list them in the "
+                "model's checks."
+            )
+        where = self._source_name(source)
+        with self._connected(where) as connection:
+
+            def ask(compared: Collection[str]) -> Data:
+                return SourceData(connection, what, params, compared=compared, source=where)
+
+            self._judge(ask, checks)
+
     def _read_sql(self, text: str, source: str, params: dict[str, Any]) -> pd.DataFrame:
+        import pandas as pd
+
+        with self._connected(source) as connection:
+            frame: pd.DataFrame = pd.read_sql(sa.text(text), connection, params=params)
+            return frame
+
+    @contextmanager
+    def _connected(self, source: str) -> Iterator[sa.Connection]:
         import pandas as pd
 
         engine, backend = self._engine(source)
         try:
             with engine.connect() as connection:
-                frame: pd.DataFrame = pd.read_sql(sa.text(text), connection, params=params)
-                return frame
+                yield connection
         except (sa.exc.SQLAlchemyError, pd.errors.DatabaseError) as exc:
             # pandas wraps what fails while a statement is executed.
             cause = exc.__cause__ if isinstance(exc, pd.errors.DatabaseError) else exc
@@ -157,6 +200,21 @@ class Reader:
                 f"source {source!r} cannot be read: {exc}. Install the SQLAlchemy dialect and the "
                 f"driver of {url.drivername!r} URLs."
             ) from exc
+
+
+def _judge_alone(ask: Ask, checks: Sequence[SharedCheck]) -> None:
+    """Judge without a session: there is no past, and nothing is stored."""
+    from mfprefect.quality.background import Background
+    from mfprefect.quality.masking import Shown
+
+    past, shown = Background(), Shown(5)
+    data = ask({name for check in checks for name in check.compared(past)})
+    rows = [row for check in checks for row in check.results(data, past, shown)]
+    if failed := failures(rows):
+        told = "; ".join(str(row["message"]) for row in failed[:5])
+        raise ChecksFailed(
+            f"{len(failed)} of {len(rows)} input checks failed: {told}", failures=failed
+        )
 
 
 def _classify(backend: Backend | None, error: BaseException | None) -> type[DatabaseError]:

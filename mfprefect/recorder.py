@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mfprefect import values
@@ -14,7 +14,9 @@ from mfprefect.store.handle import find_session
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mfprefect.quality.data import Data
     from mfprefect.quality.series import Context
+    from mfprefect.quality.shared import SharedCheck
     from mfprefect.quality.verdicts import AnyGate, Champion, Verdict
 
 __all__ = ["Recorder"]
@@ -152,6 +154,32 @@ class Recorder(Buffer):
             most_rows=most_rows,
         )
         return self.log_check_results(rows)
+
+    def log_source_checks(
+        self,
+        ask: Callable[[Collection[str]], Data],
+        checks: Sequence[SharedCheck],
+        *,
+        keys: Collection[str] = (),
+        masked: Collection[str] = (),
+        part: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Judge a source before its rows are read; arguments and errors as in `log_checks`.
+
+        Args:
+            ask: returns what the source says, told the columns whose extremes are needed.
+            checks: those of `mfprefect.checks` that a database can compute.
+            keys: columns that are no features.
+            masked: columns no cell of which is shown or stored.
+            part: the part of a scoring.
+        """
+        from mfprefect.quality.masking import Shown
+        from mfprefect.store.background import background
+
+        past = background(self._db, self._handle, list(checks), keys, part)
+        data = ask({name for check in checks for name in check.compared(past)})
+        shown = Shown(5, frozenset(self._hidden(masked)))
+        return self.log_check_results([r for c in checks for r in c.results(data, past, shown)])
 
     def _hidden(self, masked: Collection[str]) -> set[str]:
         if isinstance(masked, str):

@@ -26,7 +26,6 @@ from mfprefect.lifecycle.pages import Progress
 from mfprefect.lifecycle.runs import as_of_date
 from mfprefect.quality.checks import without_column
 from mfprefect.quality.multiclass import top_class
-from mfprefect.reading import Read, Reader
 from mfprefect.recorder import Recorder
 from mfprefect.store import Store
 from mfprefect.store.database import Database
@@ -153,13 +152,9 @@ class Scoring:
         store, _ = self._resources()
         log_inputs(store, self.kind, recorder, features, self.training_session_id)
 
-    def model(self, recorder: Recorder) -> Model:
+    def model(self, recorder: Recorder, part: int) -> Model:
         """Return the model, recording what it reads."""
-
-        def record(read: Read) -> None:
-            recorder.log_input(**vars(read))
-
-        return self.kind(Reader(self._settings, record))
+        return self.kind(tasks.reader(self._settings, recorder, self.kind, part))
 
 
 _lock = threading.Lock()
@@ -200,7 +195,7 @@ def score_part(scoring: Scoring, part: int) -> int:
     import pandas as pd
 
     recorder = scoring.recorder(part)
-    model = scoring.model(recorder)
+    model = scoring.model(recorder, part)
     try:
         frame = model.reader.take(
             lambda: model.scoring_data(scoring.as_of, part), f"scoring_data part {part}"

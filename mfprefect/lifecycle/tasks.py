@@ -15,6 +15,7 @@ from prefect.logging import get_run_logger
 
 from mfprefect.errors import CommandFailed, DatabaseError, InvalidValue
 from mfprefect.lifecycle.split import split_rows
+from mfprefect.reading import Read, Reader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mfprefect.model import Model
     from mfprefect.recorder import Recorder
     from mfprefect.session import Session
+    from mfprefect.settings import Settings
     from mfprefect.store import Store
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "load",
     "log",
     "read_training_data",
+    "reader",
     "require_columns",
     "save",
     "split_rows",
@@ -102,6 +105,22 @@ def read_training_data(model: Model, as_of: dt.date) -> pd.DataFrame:
     frame = model.reader.take(lambda: model.training_data(as_of), "training_data")
     require_columns(frame, [model.entity_id, model.target], "training_data")
     return frame
+
+
+def reader(
+    settings: Settings, recorder: Recorder, kind: type[Model], part: int | None = None
+) -> Reader:
+    """Return what a model reads with: each read, and each check of a source, is on record."""
+
+    def record(read: Read) -> None:
+        recorder.log_input(**vars(read))
+
+    def judge(ask: Any, checks: Any) -> None:
+        # A command's model has no target.
+        keys = {kind.entity_id, getattr(kind, "target", kind.entity_id)}
+        recorder.log_source_checks(ask, checks, keys=keys, masked=kind.masked, part=part)
+
+    return Reader(settings, record, judge)
 
 
 def check(

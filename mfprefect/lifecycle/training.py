@@ -8,7 +8,6 @@ from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import FEATURES, is_relative, log_drift, predicted, score_champion
 from mfprefect.lifecycle.runs import as_of_date
 from mfprefect.quality.data_gates import DriftGate
-from mfprefect.reading import Read, Reader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,11 +26,8 @@ def train_model(store: Store, kind: type[Model], session: Session) -> None:
         ChecksFailed: the data is not what the model takes.
         GateFailed: a gate was not passed; model, figures and verdicts are kept.
     """
-
-    def record(read: Read) -> None:
-        session.log_input(**vars(read))
-
-    model, run = kind(Reader(store.database.settings, record)), tasks.Runner(kind)
+    model = kind(tasks.reader(store.database.settings, session, kind))
+    run = tasks.Runner(kind)
     frame = run(tasks.read_training_data, model, as_of_date(session))
     tasks.check(session, model, frame, kind.checks or [])
     features = [name for name in frame.columns if name not in (kind.entity_id, kind.target)]

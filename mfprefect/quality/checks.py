@@ -23,7 +23,9 @@ from mfprefect.quality.masking import Shown, shown_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["failures", "run_checks", "without_column"]
+    from mfprefect.quality.shared import SharedCheck
+
+__all__ = ["failures", "in_database", "run_checks", "without_column"]
 
 _TEXT_LENGTH = 500
 _NAME_LENGTH = 255
@@ -74,6 +76,24 @@ def run_checks(
     for check in checks if isinstance(checks, list | tuple) else [checks]:
         rows.extend(_run(data, check))
     return [{"check_no": number} | row for number, row in enumerate(rows, start=1)]
+
+
+def in_database(checks: Any) -> list[SharedCheck]:
+    """Return checks that a database can compute before a row is read.
+
+    Raises:
+        ConfigurationError: one of them needs the rows.
+    """
+    from mfprefect.quality.shared import SharedCheck
+
+    listed = list(checks) if isinstance(checks, list | tuple) else [checks]
+    for check in listed:
+        if not (isinstance(check, SharedCheck) and check.in_database):
+            raise ConfigurationError(
+                f"{check!r} cannot be computed by the database; list it in the model's checks, "
+                "which see the rows that were read."
+            )
+    return listed
 
 
 class _Data:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from statistics import median
 from typing import Any, ClassVar
 
@@ -58,6 +58,10 @@ class SharedCheck(ABC):
             words = shown.words(exc, *self.columns)
             rows = [self._row(", ".join(self.columns) or None, False, f"not run: {words}")]
         return [row | {"message": row["message"] + data.how} for row in rows]
+
+    def compared(self, background: Background) -> Collection[str]:
+        """Return the columns whose extremes it asks for."""
+        return ()
 
     @abstractmethod
     def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
@@ -180,6 +184,10 @@ class Fresh(SharedCheck):
         if not isinstance(at_most, dt.timedelta):
             raise self._wrong(f"has at_most = {at_most!r}; it is a timedelta")
         self.at_most = at_most
+
+    def compared(self, background: Background) -> Collection[str]:
+        """Return the column of times."""
+        return self.columns
 
     def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
         """Yield one result."""

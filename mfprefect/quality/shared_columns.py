@@ -16,6 +16,7 @@ class Columns(SharedCheck):
     """The columns are those that the training session had; the entity id and the target apart."""
 
     name = "columns"
+    in_database = True
     needs = frozenset({"training"})
 
     def __init__(self, *, missing: str | None = "error", added: str | None = "warning") -> None:
@@ -53,6 +54,7 @@ class RegisteredColumns(SharedCheck):
     """Each column is registered for its table as one that models may use."""
 
     name = "registered_columns"
+    in_database = True
     needs = frozenset({"registry"})
 
     def __init__(

@@ -107,6 +107,10 @@ class Range(SharedCheck):
             raise self._wrong("has bounds and no columns; name them")
         self.needs = frozenset(() if self.given else {"training"})
 
+    def compared(self, background: Background) -> Collection[str]:
+        """Return the columns, by default the numbers of the training session."""
+        return self.columns or [name for name in background.variables if background.bounds(name)]
+
     def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
         """Yield a result a column."""
         known = [c for c in data.columns if background.bounds(c)]

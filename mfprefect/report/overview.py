@@ -47,7 +47,10 @@ def sheet(
 
 def _allowed(row: Any) -> str:
     seconds = row["max_age_seconds"]
-    return duration(float(seconds)) if present(seconds) else ""
+    if not present(seconds):
+        return ""
+    days = float(seconds) / 86_400
+    return f"{days:g} days" if days >= 2 and days.is_integer() else duration(float(seconds))
 
 
 def _production(facts: ModelFacts) -> str:

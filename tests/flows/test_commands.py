@@ -191,6 +191,19 @@ def test_gates_are_held_against_what_the_command_stored(store: Store, tmp_path: 
     assert "auc of segment 'region=north' is 0.5" in row["failure_text"]
 
 
+def test_a_challenger_scores_by_the_same_command(store: Store, tmp_path: Path) -> None:
+    flows = model(tmp_path, score_command=bash(LOG_SCORES))
+    champion, challenger = flows.train(), flows.train()
+    store.promote("shell", champion, override="no gates")
+    scored = flows.score(shadow="latest")
+    rows = store.sessions("shell", limit=2).to_dict("records")
+    assert [row["parent_session_id"] for row in rows] == [challenger, champion]
+    assert [row["status"] for row in rows] == ["succeeded", "succeeded"]
+    assert rows[1]["session_id"] == scored
+    assert store.scores(rows[0]["session_id"]).empty
+    assert store.compare_scores(scored, rows[0]["session_id"])["max_abs_difference"] == 0
+
+
 def test_a_command_may_ask_to_be_run_again(store: Store, tmp_path: Path) -> None:
     flows = model(tmp_path, score_command=bash(f"{LOG_SCORES}\n[ $(wc -l < ran) = 3 ] || exit 75"))
     flows.train()

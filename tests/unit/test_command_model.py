@@ -49,7 +49,7 @@ def test_its_flows_are_those_of_any_model() -> None:
     assert [train.name, score.name, monitor.name] == [
         "churn-train", "churn-score", "churn-monitor",
     ]  # fmt: skip
-    assert set(score.parameters.properties) == {"as_of", "training_session_id"}
+    assert set(score.parameters.properties) == {"as_of", "training_session_id", "shadow"}
     assert variant(score_command=None).flows()
 
 

@@ -13,7 +13,7 @@ help: ## show what can be made
 
 .venv/.base: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[sklearn]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[sklearn,report]'
 	@touch $@
 
 .venv/.dev: .venv/.base

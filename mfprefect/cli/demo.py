@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 import click
 
 from mfprefect.cli.app import common
-from mfprefect.cli.demo_facts import MODELS, Demo, Run, export, gather, program, write
+from mfprefect.cli.demo_facts import (
+    MODELS,
+    Demo,
+    Run,
+    export,
+    gather,
+    program,
+    write,
+    write_reports,
+)
 from mfprefect.cli.output import Output
 from mfprefect.errors import ConfigurationError
 
@@ -62,9 +71,18 @@ def demo(out: Output, url: str | None, folder: Path) -> None:
             except Exception as exc:
                 _explain(out, store, before, exc)
                 raise
-        facts = gather(store, runs, place)
+        facts = gather(store, runs, place) | {"reports": _reports(out, store, runs, folder)}
     write(out, facts)
     out.document(facts)
+
+
+def _reports(out: Output, store: Store, runs: list[Run], folder: Path) -> dict[str, str]:
+    try:
+        with out.working("writing the reports"):
+            return write_reports(store, runs, folder)
+    except ConfigurationError as exc:  # an extra that the demo can do without
+        out.note(f"no reports: {exc}")
+        return {}
 
 
 def _require_sklearn() -> None:

@@ -17,7 +17,7 @@ from mfprefect.cli.output import Column, Output
 if TYPE_CHECKING:
     from mfprefect.store import Store
 
-__all__ = ["MODELS", "Demo", "Run", "export", "gather", "program", "write"]
+__all__ = ["MODELS", "Demo", "Run", "export", "gather", "program", "write", "write_reports"]
 
 TOP = 5
 
@@ -100,6 +100,19 @@ def gather(store: Store, runs: Sequence[Run], url: str) -> dict[str, Any]:
     }
 
 
+def write_reports(store: Store, runs: Sequence[Run], folder: Path) -> dict[str, str]:
+    """Write the report of each training into the folder; return the files by model.
+
+    Raises:
+        ConfigurationError: the extra `report` is not installed.
+    """
+    files = {run.of.name: (folder / f"{run.of.name}.html").resolve() for run in runs}
+    for run in runs:
+        text = store.report(run.trained)
+        files[run.of.name].write_text(text, encoding="utf-8", errors="backslashreplace")
+    return {name: str(file) for name, file in files.items()}
+
+
 def _metrics(store: Store, run: Run) -> list[dict[str, Any]]:
     from mfprefect.cli.formats import records
 
@@ -161,6 +174,10 @@ def write(out: Output, facts: dict[str, Any]) -> None:
     out.table(facts["scores"], SCORE_COLUMNS, f"The first scores: {first}")
     if facts["backtest"]:
         out.table(facts["backtest"], BACKTEST_COLUMNS, "Forecasts and what came: air_passengers")
+    if facts["reports"]:
+        out.heading("Reports of the trainings: open them in a browser")
+        for file in facts["reports"].values():
+            out.line(f"  {file}")
     out.heading("Try next")
     for command in facts["next"]:
         out.line(f"  {command}")

@@ -53,6 +53,12 @@ def test_the_demo_runs_twice_and_what_it_proposes_runs(tmp_path: Path) -> None:
     for run in facts["models"].values():
         assert parents[run["scored"]] == run["trained"]
     figures = {(row["model"], row["metric_name"]): row["value"] for row in facts["metrics"]}
+    assert set(facts["reports"]) == set(models)
+    for model, file in facts["reports"].items():
+        report = Path(file).read_text()
+        assert facts["models"][model]["trained"] in report
+        assert len(report) < 1_000_000
+        assert file in first.stdout  # written anew by the second run
     assert figures["breast_cancer", "auc"] > 0.95
     assert figures["diabetes", "r2"] > 0.4
     assert figures["air_passengers", "mape"] < 0.05

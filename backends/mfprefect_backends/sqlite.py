@@ -18,6 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 from mfprefect.backend import WRITE_OPTION, Backend
 from mfprefect.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable, IntegrityError
 from mfprefect.schema import Double
+from mfprefect.settings import Settings
 
 __all__ = ["SqliteBackend"]
 
@@ -37,6 +38,11 @@ class SqliteBackend(Backend):
     name: ClassVar[str] = "sqlite"
     drivername: ClassVar[str] = "sqlite+pysqlite"
     driver: ClassVar[str] = "sqlite3"
+
+    def __init__(self, url: sa.URL, settings: Settings) -> None:
+        if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
+            url = url.set(database=str(Path(url.database).absolute()))
+        super().__init__(url, settings)
 
     def engine_options(self) -> Mapping[str, Any]:
         """Wait for other writers; share the one connection of a store in memory."""

@@ -43,8 +43,9 @@ def take(settings: Settings) -> tuple[Backend, sa.Engine]:
     """
     backend = backend_for(settings)
     for key, kept in list(_kept.items()):
-        same = type(kept.backend) is type(backend) and kept.settings == settings
-        if same and _kept.pop(key, None) is not None:
+        # The same URL of a file means another file once the process has changed its folder.
+        same = type(kept.backend) is type(backend) and kept.backend.url == backend.url
+        if same and kept.settings == settings and _kept.pop(key, None) is not None:
             return kept.backend, kept.engine
     engine = backend.create_engine()
     _not_shared_after_fork(engine)

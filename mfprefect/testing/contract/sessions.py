@@ -37,7 +37,8 @@ def test_a_session_keeps_what_it_was_given(store: Store) -> None:
     metrics = store.metrics(session.session_id).set_index("metric_name")["value"]
     assert metrics["own"] == 0.5
     assert metrics["auc"] == pytest.approx(1 - 0.5 / 6)
-    assert list(store.metadata(session.session_id)["value"]) == ["crm.customer"]
+    metadata = store.metadata(session.session_id).set_index("meta_name")["value"]
+    assert metadata["sources"] == "crm.customer"
     assert list(store.inputs(session.session_id)["query"]) == ["select 1"]
     assert list(store.input_summary(session.session_id)["n_na"]) == [1, 1]
     assert list(store.checks(session.session_id)["passed"]) == [True]

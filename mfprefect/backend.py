@@ -11,8 +11,8 @@ import functools
 import importlib.util
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,6 +32,8 @@ __all__ = ["ENTRY_POINT_GROUP", "WRITE_OPTION", "Backend", "backend_for", "insta
 
 ENTRY_POINT_GROUP = "mfprefect.backends"
 STREAM_ROWS = 50_000
+FETCH_ROWS = 500
+"""Fewer rows than Python allocates before it looks for garbage, in vain, among all that lives."""
 WRITE_OPTION = "mfprefect_write"
 
 
@@ -50,6 +52,8 @@ class Backend(ABC):
     """Whether CREATE TABLE is undone by a rollback."""
     keeps_negative_zero: ClassVar[bool] = True
     """Whether -0.0 comes back as -0.0 and not as 0.0, which is equal to it."""
+    own_tables: ClassVar[bool] = False
+    """Whether large sessions have tables of their own: `make_room` and what follows it."""
 
     def __init__(self, url: URL, settings: Settings) -> None:
         self.url = url.set(drivername=self.drivername)
@@ -96,26 +100,51 @@ class Backend(ABC):
     def stream(
         self, connection: sa.Connection, select: sa.Select[Any], schema: pa.Schema
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a select as Arrow batches, never holding all of them.
+        """Yield the rows of a select of texts and numbers as Arrow batches, never holding them all.
 
         Override with the database's own way of unloading.
         """
-        import pyarrow as pa
+        options = {"stream_results": True, "max_row_buffer": FETCH_ROWS}
+        # As the driver gives them: SQLAlchemy's rows and conversions would take twice the time.
+        plain = (sa.type_coerce(column, sa.types.NullType()) for column in select.selected_columns)
+        with connection.execute(
+            select.with_only_columns(*plain), execution_options=options
+        ) as rows:
+            first = rows.fetchone()  # SQLAlchemy may have taken it off the driver's cursor already
+            cursor: Any = rows.cursor
+            if first is not None:
+                with self.driver_errors(connection, str(select)):
+                    yield from _batches(tuple(first), cursor.fetchmany, schema)
 
-        options = {"stream_results": True, "max_row_buffer": STREAM_ROWS}
-        with connection.execute(select, execution_options=options) as result:
-            while rows := result.fetchmany(STREAM_ROWS):
-                columns = [list(column) for column in zip(*rows, strict=True)]
-                yield pa.RecordBatch.from_arrays(
-                    [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)],
-                    schema=schema,
-                )
+    @contextmanager
+    def driver_errors(self, connection: sa.Connection, statement: str) -> Iterator[None]:
+        """Raise as SQLAlchemy's what is raised while the driver is used directly."""
+        error: type[Exception] = connection.dialect.loaded_dbapi.Error
+        try:
+            yield
+        except error as exc:
+            driver = connection.connection.dbapi_connection
+            lost = connection.dialect.is_disconnect(exc, driver, None)  # type: ignore[arg-type]
+            if lost:
+                connection.invalidate(exc)
+            raise DBAPIError.instance(
+                statement, None, exc, error, connection_invalidated=lost
+            ) from exc
+
+    # A backend with `own_tables` overrides the next four, which are called inside a transaction.
+
+    def make_room(self, connection: sa.Connection, session_no: int) -> None:  # noqa: B027
+        """Prepare for many scores of a session; called before each large part of it."""
+
+    def scores_of(self, connection: sa.Connection, session_no: int) -> sa.Table:
+        """Return the table that takes the scores of a session which is not published yet."""
+        return self.schema.scores
+
+    def attach_scores(self, connection: sa.Connection, session_no: int) -> None:  # noqa: B027
+        """Bring a session's scores under the key and into `scores`; called before it succeeds."""
 
     def drop_scores(self, connection: sa.Connection, session_no: int) -> bool:
-        """Remove all scores of a session at once; return False where rows have to be deleted.
-
-        Called inside a write transaction. Override where a large session has a table of its own.
-        """
+        """Remove all scores of a session at once; return False where rows have to be deleted."""
         return False
 
     def as_entity_id(
@@ -146,6 +175,29 @@ class Backend(ABC):
     def __repr__(self) -> str:
         shown = self.url.set(query={}).render_as_string(hide_password=True)
         return f"<{type(self).__name__} {shown}>"
+
+
+def _batches(
+    first: tuple[Any, ...], fetch: Callable[[int], Sequence[Any]], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    columns = [[value] for value in first]
+    while rows := fetch(FETCH_ROWS):
+        for column, some in zip(columns, zip(*rows, strict=True), strict=True):
+            column.extend(some)
+        if len(columns[0]) >= STREAM_ROWS:
+            yield _batch(columns, schema)
+            columns = [[] for _ in first]
+    if columns[0]:
+        yield _batch(columns, schema)
+
+
+def _batch(columns: list[list[Any]], schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_arrays(
+        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)],
+        schema=schema,
+    )
 
 
 # Reads the metadata of all that is installed, which is known until the path changes.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mfprefect import values
@@ -437,14 +438,17 @@ class Recorder(Buffer):
 
         Args:
             data: a DataFrame, an Arrow table, the path of a Parquet file, or an iterable of
-                frames, tables or record batches, each of which becomes a part.
+                frames, tables or record batches; a part is made of each 250,000 rows.
             entity_id: the column of ids: text or integers, unique in the session.
             score: the column of scores: finite numbers.
             score_class: the column of classes, if there is one.
-            part: the number of the part, which is written whole; by default the next one.
+            part: the number of the part, which is held in memory and written whole; by default
+                numbers that are free.
 
         Raises:
             InvalidScores: something would not be stored exactly; nothing of the part was written.
+                That two parts of a large session hold the same entity may be found only when it
+                is closed.
         """
         from mfprefect import scores as scoring
 
@@ -453,8 +457,17 @@ class Recorder(Buffer):
             for piece in scoring.batches(data)
         )
         if part is None:
-            return sum(self._write_part(self._take("part"), piece) for piece in pieces)
+            return self._write_parts(scoring.gathered(pieces, entity_id))
         return self._write_part(part, scoring.joined(pieces, entity_id))
+
+    def _write_parts(self, pieces: Iterator[Any]) -> int:
+        """Write each piece as a part, while the caller's thread prepares the next one."""
+        rows, written = 0, None
+        with ThreadPoolExecutor(1, "mfprefect-scores") as writer:
+            for piece in pieces:
+                rows += written.result() if written else 0
+                written = writer.submit(self._write_part, self._take("part"), piece)
+            return rows + (written.result() if written else 0)
 
     def _write_part(self, part: int, table: Any) -> int:
         self._require_running()

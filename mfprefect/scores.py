@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 
 from mfprefect.errors import InvalidScores
 from mfprefect.schema import ENTITY_ID_LENGTH, NAME_LENGTH
+from mfprefect.sorting import byte_order
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA", "batches", "digest", "joined", "normalise"]
+__all__ = ["PIECE_ROWS", "SCHEMA", "batches", "digest", "gathered", "joined", "normalise"]
 
 SCHEMA = pa.schema(
     [
@@ -30,14 +31,15 @@ SCHEMA = pa.schema(
     ]
 )
 EXAMPLES = 5
-BATCH_ROWS = 500_000
+PIECE_ROWS = 250_000
+"""How many rows are in memory at once, more or less: databases gain nothing by more."""
 
 
 def batches(data: Any) -> Iterator[pd.DataFrame | pa.Table]:
-    """Yield what the caller gave in pieces: a frame, an Arrow table, a Parquet file, or batches.
+    """Yield what the caller gave in pieces of at most 250,000 rows.
 
-    An iterable of frames, tables or record batches is handed on one by one; a Parquet file is read
-    in pieces of 500,000 rows.
+    Takes a frame, an Arrow table, the path of a Parquet file, or an iterable of frames, tables or
+    record batches.
 
     Raises:
         InvalidScores: it is none of these, or the file is missing or no Parquet.
@@ -45,9 +47,9 @@ def batches(data: Any) -> Iterator[pd.DataFrame | pa.Table]:
     if isinstance(data, (str, Path)):
         yield from _parquet(data)
     elif isinstance(data, pa.RecordBatch):
-        yield pa.Table.from_batches([data])
+        yield from batches(pa.Table.from_batches([data]))
     elif isinstance(data, pa.Table) or hasattr(data, "columns"):
-        yield data
+        yield from _sliced(data)
     elif isinstance(data, Iterable):
         for item in data:
             yield from batches(item)
@@ -58,12 +60,21 @@ def batches(data: Any) -> Iterator[pd.DataFrame | pa.Table]:
         )
 
 
+def _sliced(data: pd.DataFrame | pa.Table) -> Iterator[pd.DataFrame | pa.Table]:
+    if len(data) <= PIECE_ROWS:
+        yield data
+        return
+    rows = data if isinstance(data, pa.Table) else data.iloc
+    for start in range(0, len(data), PIECE_ROWS):
+        yield rows[start : start + PIECE_ROWS]
+
+
 def _parquet(path: str | Path) -> Iterator[pa.Table]:
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS):
+            for batch in file.iter_batches(PIECE_ROWS):
                 yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowInvalid) as exc:
         raise InvalidScores(
@@ -95,18 +106,37 @@ def normalise(
         if score_class
         else pa.nulls(len(ids), pa.large_string())
     )
-    table = pa.Table.from_arrays([ids, values, classes], schema=SCHEMA)
-    table = table.sort_by("entity_id").combine_chunks()
+    return _sorted(pa.Table.from_arrays([ids, values, classes], schema=SCHEMA), entity_id)
+
+
+def _sorted(table: pa.Table, entity_id: str) -> pa.Table:
+    table = table.combine_chunks()
+    ids = table["entity_id"].combine_chunks()
+    table = table.take(pa.array(byte_order(ids)))
     _check_unique(table["entity_id"], entity_id)
     return table
 
 
 def joined(tables: Iterable[pa.Table], entity_id: str) -> pa.Table:
     """Return normalised tables as one, sorted, an entity in it once."""
-    table = pa.concat_tables([SCHEMA.empty_table(), *tables]).sort_by("entity_id")
-    table = table.combine_chunks()
-    _check_unique(table["entity_id"], entity_id)
-    return table
+    several = list(tables)
+    if len(several) == 1:
+        return several[0]
+    return _sorted(pa.concat_tables([SCHEMA.empty_table(), *several]), entity_id)
+
+
+def gathered(tables: Iterable[pa.Table], entity_id: str) -> Iterator[pa.Table]:
+    """Yield normalised tables joined to pieces that are worth a transaction: few and large."""
+    waiting: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        if waiting and rows + table.num_rows > PIECE_ROWS:
+            yield joined(waiting, entity_id)
+            waiting, rows = [], 0
+        waiting.append(table)
+        rows += table.num_rows
+    if waiting:
+        yield joined(waiting, entity_id)
 
 
 def _check_columns(columns: list[Any], wanted: list[str]) -> None:
@@ -215,7 +245,8 @@ def _refuse_where(text: pa.Array, bad: pa.Array, what: str) -> None:
 def _refuse(what: str, examples: Iterable[Any]) -> None:
     shown = ", ".join(repr(str(value)[:60]) for value in examples)
     raise InvalidScores(
-        f"{what}{': ' + shown if shown else ''}. Nothing was written.", examples=tuple(examples)
+        f"{what}{': ' + shown if shown else ''}. Nothing of this part was written.",
+        examples=tuple(examples),
     )
 
 

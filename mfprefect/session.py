@@ -9,7 +9,7 @@ import threading
 from types import TracebackType
 
 from mfprefect import endings, values
-from mfprefect.errors import DatabaseError, MfprefectError, SessionClosed
+from mfprefect.errors import DatabaseError, InvalidScores, MfprefectError, SessionClosed
 from mfprefect.flow_context import FlowRun
 from mfprefect.recorder import Recorder
 from mfprefect.store import notices, sessions
@@ -93,11 +93,12 @@ class Session(Recorder):
 
         Raises:
             SessionClosed: it has ended already.
+            InvalidScores: two parts of a large session hold the same entity.
         """
         try:
             self.end(Ending("succeeded", publish=publish))
-        except DatabaseError as exc:
-            if not exc.transient:  # what is buffered cannot be stored, ever
+        except (DatabaseError, InvalidScores) as exc:
+            if not getattr(exc, "transient", False):  # this cannot be stored, ever
                 self.end(endings.ending_for(exc), drop_pending=True)
             raise
 

@@ -160,6 +160,23 @@ class MysqlBackend(Backend):
         elif rows.num_rows:
             _load(connection, table, rows)
 
+    def stream(
+        self, connection: sa.Connection, select: sa.Select[Any], schema: pa.Schema
+    ) -> Iterator[pa.RecordBatch]:
+        """Read texts and numbers as the bytes that the server sends: Arrow reads them faster."""
+        driver: Any = connection.connection.dbapi_connection
+        as_sent = pa.schema([field.with_type(pa.large_string()) for field in schema])
+        kept = driver.use_unicode, driver.decoders
+        driver.use_unicode, driver.decoders = False, {}
+        try:
+            for batch in super().stream(connection, select, as_sent):
+                yield pa.RecordBatch.from_arrays(
+                    [column.cast(kind) for column, kind in zip(batch, schema.types, strict=True)],
+                    schema=schema,
+                )
+        finally:
+            driver.use_unicode, driver.decoders = kept
+
     def as_entity_id(
         self, connection: sa.Connection, expression: sa.ColumnElement[Any]
     ) -> sa.ColumnElement[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from mfprefect_backends._csv import Encoded, Unloading, decoded
 
 __all__ = ["PostgresBackend"]
 
+log = logging.getLogger(__name__)
+
 # https://www.postgresql.org/docs/current/errcodes-appendix.html, by class or whole code
 _CLASSES: dict[str, type[DatabaseError]] = {
     "08": DatabaseUnavailable,  # connection exception
@@ -32,25 +35,20 @@ _CLASSES: dict[str, type[DatabaseError]] = {
 _DENIED = ("authentication failed", "no password supplied", "pg_hba.conf", "does not exist")
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('mfprefect'), hashtext(:name))"
 
+OWN_TABLES = 200
+"""How many sessions have tables of their own: a query of all scores opens every one of them."""
+_ROOM = """
+SELECT pg_has_role(c.relowner, 'USAGE') AND has_schema_privilege(c.relnamespace, 'CREATE'),
+       (SELECT count(*) FROM pg_inherits i WHERE i.inhparent = c.oid)
+FROM pg_class c WHERE c.oid = to_regclass(:scores)
+"""
+_ATTACHED = "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(:own))"
+
 
 @compiles(Id, "postgresql")
 def _id(element: Id, compiler: Any, **options: Any) -> str:
     # Byte order, whatever the database's locale; an ICU collation costs 13 % of loading.
     return f'VARCHAR({element.length}) COLLATE "C"'
-
-
-@contextmanager
-def _as_sqlalchemy_error(connection: sa.Connection, statement: str) -> Iterator[None]:
-    # What is run on the driver's cursor raises the driver's errors; callers know SQLAlchemy's.
-    error: type[Exception] = connection.dialect.loaded_dbapi.Error
-    try:
-        yield
-    except error as exc:
-        driver: Any = connection.connection.dbapi_connection
-        lost = bool(driver.closed)
-        if lost:
-            connection.invalidate(exc)
-        raise DBAPIError.instance(statement, None, exc, error, connection_invalidated=lost) from exc
 
 
 class _Double(Double):
@@ -67,6 +65,7 @@ class PostgresBackend(Backend):
     drivername: ClassVar[str] = "postgresql+psycopg2"
     driver: ClassVar[str] = "psycopg2"
     default_schema: ClassVar[str | None] = "model_factory"
+    own_tables: ClassVar[bool] = True
 
     def engine_options(self) -> Mapping[str, Any]:
         """Test pooled connections before use; name the application for the DBA."""
@@ -89,7 +88,7 @@ class PostgresBackend(Backend):
         columns = ", ".join(preparer.quote(name) for name in rows.column_names)
         copy = f"COPY {preparer.format_table(table)} ({columns}) FROM STDIN (FORMAT csv)"
         driver: Any = connection.connection.dbapi_connection
-        with _as_sqlalchemy_error(connection, copy), driver.cursor() as cursor:
+        with self.driver_errors(connection, copy), driver.cursor() as cursor:
             cursor.copy_expert(copy, Encoded(rows, null=""))
             if cursor.rowcount != rows.num_rows:
                 raise DatabaseError(f"COPY took {cursor.rowcount} of {rows.num_rows} rows.")
@@ -107,8 +106,71 @@ class PostgresBackend(Backend):
             with driver.cursor() as cursor:
                 cursor.copy_expert(copy, file)
 
-        with _as_sqlalchemy_error(connection, copy), Unloading(unload) as file:
+        with self.driver_errors(connection, copy), Unloading(unload) as file:
             yield from decoded(file, schema)
+
+    def _own(self, session_no: int) -> sa.Table:
+        name = f"{self.schema.scores.name}_{session_no}"
+        return self.schema.scores.to_metadata(sa.MetaData(), name=name)
+
+    def make_room(self, connection: sa.Connection, session_no: int) -> None:
+        """Create a table without a key: rows come in any order, and one sort makes it at the end.
+
+        Only the owner of `scores` may; others, and those beyond the limit, load under the key.
+        """
+        scores, own = str(self.schema.scores), str(self._own(session_no))
+        # Two workers at once would both find no table; the second CREATE would fail.
+        connection.execute(sa.text(_LOCK), {"name": own})
+        allowed, used = connection.execute(sa.text(_ROOM), {"scores": scores}).one()
+        if allowed and used < OWN_TABLES:
+            connection.exec_driver_sql(
+                f"CREATE TABLE IF NOT EXISTS {own} "
+                f"(LIKE {scores} INCLUDING DEFAULTS, CHECK (session_no = {session_no}))"
+            )
+        elif used >= OWN_TABLES:
+            log.warning(
+                "%d sessions have tables of their own, so that this one is loaded more slowly; "
+                "`mfprefect prune` removes old ones.",
+                used,
+            )
+
+    def scores_of(self, connection: sa.Connection, session_no: int) -> sa.Table:
+        """Return the session's own table where it has one."""
+        own = self._own(session_no)
+        found = connection.scalar(sa.text("SELECT to_regclass(:own)"), {"own": str(own)})
+        return self.schema.scores if found is None else own
+
+    def attach_scores(self, connection: sa.Connection, session_no: int) -> None:
+        """Build the key and make the table a child of `scores`, of which it is a part from then on.
+
+        By inheritance, not as a partition: that would have to scan the rows of all small sessions.
+        """
+        scores, own = str(self.schema.scores), str(self._own(session_no))
+        if connection.scalar(sa.text(_ATTACHED), {"own": own}):
+            return
+        small = f"FROM ONLY {scores} WHERE session_no = {session_no}"
+        columns = ", ".join(self.schema.scores.c.keys())
+        for statement in (
+            f"INSERT INTO {own} ({columns}) SELECT {columns} {small}",
+            f"DELETE {small}",
+            # session_no is the same in all rows, and the CHECK tells the planner.
+            f"ALTER TABLE {own} ADD PRIMARY KEY (entity_id)",
+            f"ALTER TABLE {own} INHERIT {scores}",
+        ):
+            connection.exec_driver_sql(statement)
+
+    def drop_scores(self, connection: sa.Connection, session_no: int) -> bool:
+        """Drop the session's own table, giving way to readers that do not let go of it."""
+        scores, own = str(self.schema.scores), str(self._own(session_no))
+        if self.scores_of(connection, session_no) is self.schema.scores:
+            return False
+        # Those who wait for us would have to wait for that reader, too.
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
+        connection.exec_driver_sql(f"DROP TABLE {own}")
+        connection.exec_driver_sql(
+            f"DELETE FROM ONLY {scores} WHERE session_no = {session_no}"  # noqa: S608 - a number
+        )
+        return True
 
     def as_entity_id(
         self, connection: sa.Connection, expression: sa.ColumnElement[Any]

@@ -11,7 +11,10 @@ from mfprefect.scores import digest
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle, hold, require_running
 
-__all__ = ["drop_parts", "drop_stale_parts", "keep_part", "write_part"]
+__all__ = ["attach", "drop_parts", "drop_stale_parts", "keep_part", "write_part"]
+
+LARGE_PART = 100_000
+"""From how many rows on a part is worth preparations."""
 
 
 def keep_part(db: Database, handle: Handle, part_no: int) -> int | None:
@@ -51,9 +54,36 @@ def drop_parts(db: Database, handle: Handle) -> None:
 
 
 def _delete_rows(db: Database, connection: sa.Connection, handle: Handle, part_no: int) -> None:
-    scores = db.schema.scores
-    mine = (scores.c.session_no == handle.session_no, scores.c.part_no == part_no)
-    connection.execute(scores.delete().where(*mine))
+    # A session's first parts may have been too small for a table of its own.
+    for scores in {db.schema.scores, db.backend.scores_of(connection, handle.session_no)}:
+        mine = (scores.c.session_no == handle.session_no, scores.c.part_no == part_no)
+        connection.execute(scores.delete().where(*mine))
+
+
+def attach(db: Database, handle: Handle) -> None:
+    """Bring scores that lie in a table of their own under the key, before they are published.
+
+    Raises:
+        InvalidScores: two parts hold the same entity.
+    """
+    if not db.backend.own_tables:
+        return
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        if handle.attempt > 1:
+            drop_stale_parts(db, connection, handle)
+        db.backend.attach_scores(connection, handle.session_no)
+
+    own = db.look(lambda connection: db.backend.scores_of(connection, handle.session_no))
+    if own is db.schema.scores:
+        return
+    try:
+        db.write(work)
+    except IntegrityError as exc:
+        raise InvalidScores(
+            f"two parts of session {handle.session_id!r} hold the same entity, which has one "
+            f"score a session: {exc}"
+        ) from exc
 
 
 def write_part(db: Database, handle: Handle, part_no: int, table: pa.Table) -> None:
@@ -63,7 +93,7 @@ def write_part(db: Database, handle: Handle, part_no: int, table: pa.Table) -> N
         InvalidScores: an entity has a score in another part of the session already.
         SessionClosed: the session takes no more writes.
     """
-    parts, scores = db.schema.score_parts, db.schema.scores
+    parts = db.schema.score_parts
     seen = digest(table)
     mine = (parts.c.session_no == handle.session_no, parts.c.part_no == part_no)
 
@@ -77,6 +107,7 @@ def write_part(db: Database, handle: Handle, part_no: int, table: pa.Table) -> N
         if earlier is not None:
             _delete_rows(db, connection, handle, part_no)
             connection.execute(parts.delete().where(*mine))
+        scores = db.backend.scores_of(connection, handle.session_no)
         db.backend.append(connection, scores, _rows(table, handle.session_no, part_no))
         # Held for the last moment only: parts are written side by side, and hearts go on beating.
         hold(db, connection, handle)
@@ -91,7 +122,15 @@ def write_part(db: Database, handle: Handle, part_no: int, table: pa.Table) -> N
         connection.execute(parts.insert(), row)
 
     try:
-        db.write(work)
+        if db.backend.own_tables and table.num_rows >= LARGE_PART:
+            db.write(lambda connection, _: db.backend.make_room(connection, handle.session_no))
+        try:
+            db.write(work)
+        except IntegrityError:
+            # Another process may have written this very part meanwhile: then ours replaces it.
+            if not db.read(sa.select(parts.c.digest).where(*mine)):
+                raise
+            db.write(work)
     except IntegrityError as exc:
         raise InvalidScores(
             f"part {part_no} holds an entity that another part of session {handle.session_id!r} "

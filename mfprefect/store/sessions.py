@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from mfprefect import values
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED, Handle, fence, hold, why_closed
-from mfprefect.store.scores import drop_stale_parts
+from mfprefect.store.scores import attach, drop_stale_parts
 
 __all__ = ["DETACHED", "STATUSES", "Ending", "close_session", "detach", "flush", "last_numbers"]
 
@@ -92,6 +92,7 @@ def close_session(
     """Write what is buffered, end the session and publish its scores, in one transaction.
 
     Raises:
+        InvalidScores: two parts of a large session hold the same entity.
         SessionClosed: the session has ended already, or a later attempt took it over.
     """
     now = values.utc_now()
@@ -116,6 +117,8 @@ def close_session(
             drop_stale_parts(db, connection, handle)
         write_rows(db, connection, handle, pending, replace or again)
 
+    if ending.status == SUCCEEDED:
+        attach(db, handle)
     db.write(work)
 
 

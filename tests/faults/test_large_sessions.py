@@ -143,7 +143,7 @@ def test_a_reader_sees_none_of_a_large_write_then_all(store: Store, database_url
             seen.append((count(store, "published_scores"), count(store, "latest_scores")))
             time.sleep(0.01)
     assert writer.returncode == 0
-    assert len(store.score_parts(session_id)) >= 10
+    assert len(store.score_parts(session_id)) >= 2
     during = [pair for pair in seen if pair == (0, 0)]
     assert len(during) >= 3
     # The two views are two statements: publication may lie between them.

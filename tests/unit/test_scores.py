@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfprefect.errors import InvalidScores
-from mfprefect.scores import SCHEMA, batches, digest, joined, normalise
+from mfprefect.scores import PIECE_ROWS, SCHEMA, batches, digest, gathered, joined, normalise
 
 untimed = settings(deadline=None)
 
@@ -406,11 +407,28 @@ def test_a_parquet_file_is_read_by_its_path(tmp_path: Path) -> None:
         assert [plain(p)["entity_id"].to_pylist() for p in batches(data)] == [["a", "b"]]
 
 
-def test_a_large_parquet_file_comes_in_pieces(tmp_path: Path) -> None:
+def test_what_is_large_comes_in_pieces(tmp_path: Path) -> None:
     path = tmp_path / "scores.parquet"
-    pq.write_table(pa.table({"id": np.arange(500_001), "score": np.zeros(500_001)}), path)
-    assert sum(len(piece) for piece in batches(path)) == 500_001
-    assert max(len(piece) for piece in batches(path)) <= 500_000
+    table = pa.table({"id": np.arange(500_001), "score": np.zeros(500_001)})
+    pq.write_table(table, path)
+    for data in (path, table, table.to_pandas(), table.combine_chunks().to_batches()[0]):
+        pieces = [np.asarray(piece["id"]) for piece in batches(data)]
+        assert max(len(piece) for piece in pieces) <= PIECE_ROWS
+        assert np.array_equal(np.concatenate(pieces), np.arange(500_001))
+
+
+@given(st.lists(st.integers(0, 5), max_size=12), st.randoms(use_true_random=False))
+def test_small_pieces_are_gathered_to_few(sizes: list[int], random: Any) -> None:
+    ids = iter(random.sample(range(100), sum(sizes)))
+    pieces = [plain(frame([f"{next(ids)}" for _ in range(n)], np.zeros(n))) for n in sizes]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mfprefect.scores.PIECE_ROWS", 7)
+        found = list(gathered(iter(pieces), "id"))
+    assert all(0 < table.num_rows <= 7 for table in found if sum(sizes))
+    assert sum(table.num_rows for table in found) == sum(sizes)
+    assert all(a.num_rows + b.num_rows > 7 - 5 for a, b in pairwise(found))
+    for table in found:
+        assert table["entity_id"].to_pylist() == sorted(table["entity_id"].to_pylist())
 
 
 def test_a_path_without_parquet_is_refused_by_its_name(tmp_path: Path) -> None:

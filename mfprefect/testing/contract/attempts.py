@@ -52,7 +52,11 @@ def test_a_flow_run_resumes_its_session(store: Store) -> None:
     assert len(store.sessions()) == 1
 
 
-def test_a_part_that_the_last_attempt_did_not_keep_goes(store: Store) -> None:
+@pytest.mark.parametrize("large", [1, 100_000])
+def test_a_part_that_the_last_attempt_did_not_keep_goes(
+    store: Store, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    monkeypatch.setattr("mfprefect.store.scores.LARGE_PART", large)
     run = FlowRun("run-1", "1", None)
     first = mfprefect.Session(store.database, open_session(store.database, _opening(run)))
     for part in (1, 2, 3):

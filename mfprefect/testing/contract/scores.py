@@ -11,30 +11,30 @@ import pytest
 import sqlalchemy as sa
 
 import mfprefect
-from mfprefect import Store
+from mfprefect import InvalidScores, Store
 from mfprefect.testing.contract.helpers import rows
+
+
+def _visible(store: Store, view: str) -> int:
+    schema = store.database.schema
+    table = sa.table(schema.name(view), schema=schema.layout.schema)
+    return int(store.database.read(sa.select(sa.func.count()).select_from(table))[0][0])
 
 
 def test_scores_are_seen_when_the_session_has_ended_well(store: Store) -> None:
     frame = pd.DataFrame({"id": [1, 2, 3], "p": [0.1, 0.2, 0.3], "k": ["x", None, ""]})
-    views = store.database.schema
-
-    def visible(view: str) -> int:
-        table = sa.table(views.name(view), schema=views.layout.schema)
-        return int(store.database.read(sa.select(sa.func.count()).select_from(table))[0][0])
-
     with store.session("churn", purpose="score") as session:
         assert session.write_scores(frame, entity_id="id", score="p", score_class="k") == 3
         assert len(store.scores(session.session_id)) == 0
-        assert visible("published_scores") == visible("latest_scores") == 0
+        assert _visible(store, "published_scores") == _visible(store, "latest_scores") == 0
     found = store.scores(session.session_id)
     assert list(found["entity_id"]) == ["1", "2", "3"]
     assert found["score_class"].tolist()[::2] == ["x", ""]
     assert pd.isna(found["score_class"][1])
     with store.session("churn", purpose="score") as later:
         later.write_scores(frame.head(1), entity_id="id", score="p")
-    assert visible("published_scores") == 4
-    assert visible("latest_scores") == 3
+    assert _visible(store, "published_scores") == 4
+    assert _visible(store, "latest_scores") == 3
 
 
 def test_frames_batches_and_files_are_written_alike(store: Store, tmp_path: Any) -> None:
@@ -54,6 +54,37 @@ def test_frames_batches_and_files_are_written_alike(store: Store, tmp_path: Any)
             frame.rename(columns={"id": "entity_id"}),
             check_dtype=False,
         )
+
+
+def test_many_rows_in_any_order_become_parts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mfprefect.scores.PIECE_ROWS", 1_000)
+    monkeypatch.setattr("mfprefect.store.scores.LARGE_PART", 1_000)
+    order = np.random.default_rng(1).permutation(4_500)
+    frame = pd.DataFrame({"id": order, "score": order / 7})
+    with store.session("churn", purpose="score") as session:
+        session.write_scores(frame.head(100), entity_id="id")  # a small part before large ones
+        assert session.write_scores(frame.iloc[100:], entity_id="id") == 4_400
+        assert _visible(store, "published_scores") == 0
+    parts = store.score_parts(session.session_id)
+    assert parts["rows"].tolist() == [100, 1_000, 1_000, 1_000, 1_000, 400]
+    found = store.scores(session.session_id)
+    assert found["entity_id"].tolist() == sorted(map(str, order))
+    assert np.array_equal(found["score"], found["entity_id"].astype(int) / 7)
+    assert _visible(store, "published_scores") == _visible(store, "latest_scores") == 4_500
+    store.delete_session(session.session_id)
+    assert rows(store)["scores"] == _visible(store, "published_scores") == 0
+
+
+def test_an_entity_of_two_large_parts_is_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mfprefect.store.scores.LARGE_PART", 10)
+    frame = pd.DataFrame({"id": range(20), "score": 0.5})
+    with pytest.raises(InvalidScores, match="entity"), store.session("churn") as session:
+        session.write_scores(frame, entity_id="id")
+        session.write_scores(frame.tail(10), entity_id="id")
+    assert store.show(session.session_id)["failure_kind"].tolist() == ["InvalidScores"]
+    assert _visible(store, "published_scores") == len(store.scores(session.session_id)) == 0
 
 
 def test_a_reader_may_stop_early(store: Store) -> None:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mfprefect import values
-from mfprefect.buffer import Buffer
-from mfprefect.errors import ChecksFailed, GateFailed, InvalidValue
-from mfprefect.store import artifacts, scores, verdicts
+from mfprefect.errors import GateFailed, InvalidValue
+from mfprefect.frames import framed, records
+from mfprefect.input_recorder import InputRecorder
+from mfprefect.store import verdicts
 from mfprefect.store.handle import find_session
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.quality.data import Data
     from mfprefect.quality.series import Context
-    from mfprefect.quality.shared import SharedCheck
     from mfprefect.quality.verdicts import AnyGate, Champion, Verdict
 
 __all__ = ["Recorder"]
@@ -26,7 +24,7 @@ TEST = "test"
 """The group of the metadata that belongs to test results."""
 
 
-class Recorder(Buffer):
+class Recorder(InputRecorder):
     """Takes what a run produces. `Session` adds how a run ends."""
 
     def log_metrics(self, metrics: Mapping[str, Any], segment: str | None = None) -> None:
@@ -65,145 +63,6 @@ class Recorder(Buffer):
             for name, value in metadata.items()
         ]
         self._add("session_metadata", rows, ("meta_group", "meta_name"))
-
-    def log_input(
-        self,
-        source: str,
-        *,
-        query: str | None = None,
-        rows: int | None = None,
-        columns: Mapping[str, str] | None = None,
-        digest: str | None = None,
-        seconds: float = 0.0,
-    ) -> None:
-        """Record what the run read: where from, what it asked, and what it got.
-
-        Args:
-            source: a source of the settings, a path, or what made the rows.
-            query: the SQL text.
-            rows: how many.
-            columns: types by name.
-            digest: of the content.
-            seconds: how long it took.
-        """
-        row = {
-            "source": values.name(source, "the source", 255),
-            "query": query,
-            "rows": rows,
-            "columns": None if columns is None else values.json_text(columns, "the columns"),
-            "digest": digest,
-            "seconds": values.figure(seconds, "the seconds"),
-        }
-        self._add("inputs", [{"input_no": self._take("input"), **row}], ("input_no",))
-
-    def log_input_summary(
-        self,
-        frame: pd.DataFrame,
-        reference: pd.DataFrame | None = None,
-        *,
-        masked: Collection[str] = (),
-    ) -> pd.DataFrame:
-        """Compute and store a summary of each column; return it.
-
-        Args:
-            frame: the rows.
-            reference: the summary to count in the bins of, such as
-                `store.input_summary(training_session_id)`: drift from it is exact then.
-            masked: columns no cell of which is kept, beside those of the settings.
-        """
-        from mfprefect.quality.masking import without_cells
-        from mfprefect.quality.summary import input_summary
-
-        summary = input_summary(frame, reference=reference)
-        if hidden := self._hidden(masked):
-            summary = without_cells(summary, hidden)
-        self._add("input_summary", _records(summary), ("variable",))
-        return summary
-
-    def log_checks(
-        self,
-        frame: pd.DataFrame,
-        checks: Any,
-        *,
-        keys: Collection[str] = (),
-        masked: Collection[str] = (),
-        most_rows: int | None = None,
-        part: int | None = None,
-    ) -> list[dict[str, Any]]:
-        """Run input checks on a frame and store the results.
-
-        Args:
-            frame: what is about to be given to the model.
-            checks: a pandera schema, a function of the frame, a check of `mfprefect.checks`, or a
-                list of them.
-            keys: columns that are no features: the entity id and the target.
-            masked: columns no cell of which is shown or stored, beside those of the settings.
-            most_rows: of more rows, schemas and functions see a random sample of so many.
-            part: the part of a scoring that the frame is.
-
-        Raises:
-            ChecksFailed: an error-level check failed; the results are stored all the same.
-        """
-        from mfprefect.quality.checks import run_checks
-        from mfprefect.store.background import background
-
-        rows = run_checks(
-            frame,
-            checks,
-            background=background(self._db, self._handle, checks, keys, part),
-            masked=self._hidden(masked),
-            most_rows=most_rows,
-        )
-        return self.log_check_results(rows)
-
-    def log_source_checks(
-        self,
-        ask: Callable[[Collection[str]], Data],
-        checks: Sequence[SharedCheck],
-        *,
-        keys: Collection[str] = (),
-        masked: Collection[str] = (),
-        part: int | None = None,
-    ) -> list[dict[str, Any]]:
-        """Judge a source before its rows are read; arguments and errors as in `log_checks`.
-
-        Args:
-            ask: returns what the source says, told the columns whose extremes are needed.
-            checks: those of `mfprefect.checks` that a database can compute.
-            keys: columns that are no features.
-            masked: columns no cell of which is shown or stored.
-            part: the part of a scoring.
-        """
-        from mfprefect.quality.masking import Shown
-        from mfprefect.store.background import background
-
-        past = background(self._db, self._handle, list(checks), keys, part)
-        data = ask({name for check in checks for name in check.compared(past)})
-        shown = Shown(5, frozenset(self._hidden(masked)))
-        return self.log_check_results([r for c in checks for r in c.results(data, past, shown)])
-
-    def _hidden(self, masked: Collection[str]) -> set[str]:
-        if isinstance(masked, str):
-            raise InvalidValue(f"masked is a list of columns, not {masked!r}; pass [{masked!r}].")
-        return {*masked, *self._db.settings.masked_columns}
-
-    def log_check_results(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Store what `quality.run_checks` returned; return it with the session's numbers.
-
-        Raises:
-            ChecksFailed: an error-level check failed; the results are stored all the same.
-        """
-        from mfprefect.quality.checks import failures
-
-        rows = [row | {"check_no": self._take("check")} for row in rows]
-        self._add("check_results", rows, ("check_no",))
-        if failed := failures(rows):
-            raise ChecksFailed(
-                f"{len(failed)} of {len(rows)} input checks failed: "
-                + "; ".join(_told(row) for row in failed[:5]),
-                failures=failed,
-            )
-        return rows
 
     def log_test_results(
         self,
@@ -308,7 +167,7 @@ class Recorder(Buffer):
 
         number = None if reference is None else find_session(self._db, reference).session_no
         needed = ("variable", "measure", "value", "threshold", "verdict")
-        found = _records(_frame(rows, needed), *needed)
+        found = records(framed(rows, needed), *needed)
         drift = [
             {
                 "variable": values.name(row["variable"], "the variable", 255),
@@ -369,7 +228,7 @@ class Recorder(Buffer):
                     for name in ("importance", "std", "coefficient")
                 },
             }
-            for row in _records(frame, "variable", "importance")
+            for row in records(frame, "variable", "importance")
         ]
         self._add("variable_importance", rows, ("kind", "variable"))
         how = {str(name): value for name, value in frame.attrs.items() if name != "kind"}
@@ -389,126 +248,6 @@ class Recorder(Buffer):
                 "predicted": values.optional_figure(row["predicted"], "predicted"),
                 "actual": values.optional_figure(row["actual"], "actual"),
             }
-            for row in _records(frame, "period", "predicted", "actual")
+            for row in records(frame, "period", "predicted", "actual")
         ]
         self._add("backtests", rows, ("series", "period"))
-
-    def save_model(
-        self,
-        estimator: Any,
-        name: str = artifacts.MODEL,
-        *,
-        format: str | None = None,
-        trusted_types: Collection[str] = (),
-    ) -> None:
-        """Store a model in chunks, with its digest; one of the same name is replaced.
-
-        Args:
-            estimator: a scikit-learn estimator (stored as skops), or bytes or the path of a file
-                that holds a model of another language.
-            name: what to load it by.
-            format: `pickle` for anything else; loading that needs `trusted=True`.
-            trusted_types: type names allowed in the blob, beside the setting's.
-
-        Raises:
-            ArtifactUntrusted: the blob would hold a type that is not allowed.
-        """
-        self._require_running()
-        artifacts.save_model(
-            self._db,
-            self._handle,
-            values.name(name, "the artifact's name"),
-            estimator,
-            format,
-            {*trusted_types, *self._db.settings.trusted_types},
-        )
-
-    def write_scores(
-        self,
-        data: Any,
-        entity_id: str,
-        score: str = "score",
-        score_class: str | None = None,
-        *,
-        part: int | None = None,
-    ) -> int:
-        """Write scores, each part in one transaction; return the number of rows.
-
-        They can be read when the session has ended well, and not before.
-
-        Args:
-            data: a DataFrame, an Arrow table, the path of a Parquet file, or an iterable of
-                frames, tables or record batches; a part is made of each 250,000 rows.
-            entity_id: the column of ids: text or integers, unique in the session.
-            score: the column of scores: finite numbers.
-            score_class: the column of classes, if there is one.
-            part: the number of the part, which is held in memory and written whole; by default
-                numbers that are free.
-
-        Raises:
-            InvalidScores: something would not be stored exactly; nothing of the part was written.
-                That two parts of a large session hold the same entity may be found only when it
-                is closed.
-        """
-        from mfprefect import scores as scoring
-
-        pieces = (
-            scoring.normalise(piece, entity_id, score, score_class)
-            for piece in scoring.batches(data)
-        )
-        if part is None:
-            return self._write_parts(scoring.gathered(pieces, entity_id))
-        return self._write_part(part, scoring.joined(pieces, entity_id))
-
-    def _write_parts(self, pieces: Iterator[Any]) -> int:
-        """Write each piece as a part, while the caller's thread prepares the next one."""
-        rows, written = 0, None
-        with ThreadPoolExecutor(1, "mfprefect-scores") as writer:
-            for piece in pieces:
-                rows += written.result() if written else 0
-                written = writer.submit(self._write_part, self._take("part"), piece)
-            return rows + (written.result() if written else 0)
-
-    def _write_part(self, part: int, table: Any) -> int:
-        self._require_running()
-        scores.write_part(self._db, self._handle, part, table)
-        return int(table.num_rows)
-
-    def keep_part(self, part: int) -> int | None:
-        """Keep a part that an earlier attempt wrote completely; return its rows, None if none."""
-        self._require_running()
-        return scores.keep_part(self._db, self._handle, part)
-
-
-def _told(row: Mapping[str, Any]) -> str:
-    # The words of shared checks are about a column without naming it.
-    return f"{row['column']}: {row['message']}" if row["column"] else str(row["message"])
-
-
-def _frame(rows: pd.DataFrame | Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Any:
-    import pandas as pd
-
-    if isinstance(rows, pd.DataFrame):
-        return rows
-    found = list(rows)
-    return pd.DataFrame(found) if found else pd.DataFrame(columns=list(columns))
-
-
-def _records(frame: pd.DataFrame, *required: str) -> list[dict[str, Any]]:
-    missing = [name for name in required if name not in frame.columns]
-    if missing:
-        raise InvalidValue(
-            f"the frame has no column {missing[0]!r}; its columns: "
-            f"{', '.join(map(str, frame.columns))}."
-        )
-    names = list(map(str, frame.columns))
-    columns = [_plain(column) for _, column in frame.items()]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def _plain(column: pd.Series[Any]) -> list[Any]:
-    """Return Python's own values, None for what is missing."""
-    found, missing = column.astype(object).tolist(), column.isna()
-    if not missing.any():
-        return found
-    return [None if gone else value for value, gone in zip(found, missing, strict=True)]

@@ -1,0 +1,103 @@
+"""What a run writes at once, in transactions of its own: models and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from mfprefect import values
+from mfprefect.buffer import Buffer
+from mfprefect.store import artifacts, scores
+
+__all__ = ["Writer"]
+
+
+class Writer(Buffer):
+    """Takes what is too large for a buffer."""
+
+    def save_model(
+        self,
+        estimator: Any,
+        name: str = artifacts.MODEL,
+        *,
+        format: str | None = None,
+        trusted_types: Collection[str] = (),
+    ) -> None:
+        """Store a model in chunks, with its digest; one of the same name is replaced.
+
+        Args:
+            estimator: a scikit-learn estimator (stored as skops), or bytes or the path of a file
+                that holds a model of another language.
+            name: what to load it by.
+            format: `pickle` for anything else; loading that needs `trusted=True`.
+            trusted_types: type names allowed in the blob, beside the setting's.
+
+        Raises:
+            ArtifactUntrusted: the blob would hold a type that is not allowed.
+        """
+        self._require_running()
+        artifacts.save_model(
+            self._db,
+            self._handle,
+            values.name(name, "the artifact's name"),
+            estimator,
+            format,
+            {*trusted_types, *self._db.settings.trusted_types},
+        )
+
+    def write_scores(
+        self,
+        data: Any,
+        entity_id: str,
+        score: str = "score",
+        score_class: str | None = None,
+        *,
+        part: int | None = None,
+    ) -> int:
+        """Write scores, each part in one transaction; return the number of rows.
+
+        They can be read when the session has ended well, and not before.
+
+        Args:
+            data: a DataFrame, an Arrow table, the path of a Parquet file, or an iterable of
+                frames, tables or record batches; a part is made of each 250,000 rows.
+            entity_id: the column of ids: text or integers, unique in the session.
+            score: the column of scores: finite numbers.
+            score_class: the column of classes, if there is one.
+            part: the number of the part, which is held in memory and written whole; by default
+                numbers that are free.
+
+        Raises:
+            InvalidScores: something would not be stored exactly; nothing of the part was written.
+                That two parts of a large session hold the same entity may be found only when it
+                is closed.
+        """
+        from mfprefect import scores as scoring
+
+        pieces = (
+            scoring.normalise(piece, entity_id, score, score_class)
+            for piece in scoring.batches(data)
+        )
+        if part is None:
+            return self._write_parts(scoring.gathered(pieces, entity_id))
+        return self._write_part(part, scoring.joined(pieces, entity_id))
+
+    def _write_parts(self, pieces: Iterator[Any]) -> int:
+        """Write each piece as a part, while the caller's thread prepares the next one."""
+        rows, written = 0, None
+        with ThreadPoolExecutor(1, "mfprefect-scores") as writer:
+            for piece in pieces:
+                rows += written.result() if written else 0
+                written = writer.submit(self._write_part, self._take("part"), piece)
+            return rows + (written.result() if written else 0)
+
+    def _write_part(self, part: int, table: Any) -> int:
+        self._require_running()
+        scores.write_part(self._db, self._handle, part, table)
+        return int(table.num_rows)
+
+    def keep_part(self, part: int) -> int | None:
+        """Keep a part that an earlier attempt wrote completely; return its rows, None if none."""
+        self._require_running()
+        return scores.keep_part(self._db, self._handle, part)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
 from mfprefect import Store
 
@@ -131,6 +132,10 @@ def test_a_part_that_fails_leaves_the_others(flow_store: Store, parted: Any) -> 
     assert (row["status"], row["failure_text"]) == ("failed", "no data for part 4")
     assert set(flow_store.score_parts(row["session_id"])["part_no"]) == {1, 2, 3, 5, 6}
     assert flow_store.scores(row["session_id"]).empty
+
+
+def _of_run(flow_run_id: Any) -> ArtifactFilter:
+    return ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -38,7 +38,7 @@ def test_a_model_gives_its_flows() -> None:
     ]
     assert train.description == score.description == "Who leaves."
     assert set(train.parameters.properties) == {"as_of"}
-    assert set(score.parameters.properties) == {"as_of", "training_session_id"}
+    assert set(score.parameters.properties) == {"as_of", "training_session_id", "shadow"}
 
 
 @pytest.mark.parametrize("name", ["model_id", "entity_id", "target"])

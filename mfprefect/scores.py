@@ -21,7 +21,7 @@ from mfprefect.sorting import byte_order
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PIECE_ROWS", "SCHEMA", "batches", "digest", "gathered", "joined", "normalise"]
+__all__ = ["PIECE_ROWS", "SCHEMA", "batches", "digest", "gathered", "joined", "normalise", "pieces"]
 
 SCHEMA = pa.schema(
     [
@@ -36,10 +36,10 @@ PIECE_ROWS = 250_000
 
 
 def batches(data: Any) -> Iterator[pd.DataFrame | pa.Table]:
-    """Yield what the caller gave in pieces of at most 250,000 rows.
+    """Yield what the caller gave as frames and Arrow tables.
 
-    Takes a frame, an Arrow table, the path of a Parquet file, or an iterable of frames, tables or
-    record batches.
+    Takes a frame, an Arrow table, the path of a Parquet file, which is read 250,000 rows at a time,
+    or an iterable of frames, tables or record batches.
 
     Raises:
         InvalidScores: it is none of these, or the file is missing or no Parquet.
@@ -47,9 +47,9 @@ def batches(data: Any) -> Iterator[pd.DataFrame | pa.Table]:
     if isinstance(data, (str, Path)):
         yield from _parquet(data)
     elif isinstance(data, pa.RecordBatch):
-        yield from batches(pa.Table.from_batches([data]))
+        yield pa.Table.from_batches([data])
     elif isinstance(data, pa.Table) or hasattr(data, "columns"):
-        yield from _sliced(data)
+        yield data
     elif isinstance(data, Iterable):
         for item in data:
             yield from batches(item)
@@ -58,15 +58,6 @@ def batches(data: Any) -> Iterator[pd.DataFrame | pa.Table]:
             f"scores cannot be a {type(data).__name__}; pass a DataFrame, an Arrow table, "
             "an iterable of either, or the path of a Parquet file."
         )
-
-
-def _sliced(data: pd.DataFrame | pa.Table) -> Iterator[pd.DataFrame | pa.Table]:
-    if len(data) <= PIECE_ROWS:
-        yield data
-        return
-    rows = data if isinstance(data, pa.Table) else data.iloc
-    for start in range(0, len(data), PIECE_ROWS):
-        yield rows[start : start + PIECE_ROWS]
 
 
 def _parquet(path: str | Path) -> Iterator[pa.Table]:
@@ -94,6 +85,22 @@ def normalise(
         InvalidScores: a column is missing; ids are NULL, empty, duplicate, over-long, of mixed
             types or not text or integers; scores are NULL, NaN, infinite or no numbers.
     """
+    return _sorted(_checked(data, entity_id, score, score_class), entity_id)
+
+
+def pieces(
+    data: pd.DataFrame | pa.Table, entity_id: str, score: str, score_class: str | None
+) -> Iterator[pa.Table]:
+    """Yield what `normalise` returns in pieces of 250,000 rows; all is checked before the first."""
+    table = _checked(data, entity_id, score, score_class)
+    order = _order(table, entity_id)
+    for start in range(0, max(len(order), 1), PIECE_ROWS):
+        yield table.take(order[start : start + PIECE_ROWS])
+
+
+def _checked(
+    data: pd.DataFrame | pa.Table, entity_id: str, score: str, score_class: str | None
+) -> pa.Table:
     names = [entity_id, score, *([score_class] if score_class else [])]
     columns = data.column_names if isinstance(data, pa.Table) else data.columns
     _check_columns(list(columns), names)
@@ -106,15 +113,19 @@ def normalise(
         if score_class
         else pa.nulls(len(ids), pa.large_string())
     )
-    return _sorted(pa.Table.from_arrays([ids, values, classes], schema=SCHEMA), entity_id)
+    return pa.Table.from_arrays([ids, values, classes], schema=SCHEMA)
+
+
+def _order(table: pa.Table, entity_id: str) -> pa.Array:
+    """Return the places of the rows in the order of their ids, each of which is there once."""
+    ids = table["entity_id"].combine_chunks()
+    order = pa.array(byte_order(ids))
+    _check_unique(ids.take(order), entity_id)
+    return order
 
 
 def _sorted(table: pa.Table, entity_id: str) -> pa.Table:
-    table = table.combine_chunks()
-    ids = table["entity_id"].combine_chunks()
-    table = table.take(pa.array(byte_order(ids)))
-    _check_unique(table["entity_id"], entity_id)
-    return table
+    return table.combine_chunks().take(_order(table, entity_id))
 
 
 def joined(tables: Iterable[pa.Table], entity_id: str) -> pa.Table:
@@ -227,10 +238,9 @@ def _numbers(array: pa.Array, name: str, ids: pa.Array) -> pa.Array:
     return values
 
 
-def _check_unique(ids: pa.ChunkedArray, name: str) -> None:
-    if len(ids) < 2:
+def _check_unique(column: pa.Array, name: str) -> None:
+    if len(column) < 2:
         return
-    column = ids.combine_chunks()
     again = pa.concat_arrays([pa.array([False]), pc.equal(column[1:], column[:-1])])
     _refuse_where(column, again, f"in {name!r} are duplicates; an entity has one score")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from mfprefect import values
@@ -76,8 +77,9 @@ class Writer(Buffer):
         from mfprefect import scores as scoring
 
         pieces = (
-            scoring.normalise(piece, entity_id, score, score_class)
-            for piece in scoring.batches(data)
+            piece
+            for frame in scoring.batches(data)
+            for piece in scoring.pieces(frame, entity_id, score, score_class)
         )
         if part is None:
             return self._write_parts(scoring.gathered(pieces, entity_id))
@@ -85,12 +87,14 @@ class Writer(Buffer):
 
     def _write_parts(self, pieces: Iterator[Any]) -> int:
         """Write each piece as a part, while the caller's thread prepares the next one."""
-        rows, written = 0, None
-        with ThreadPoolExecutor(1, "mfprefect-scores") as writer:
+        writers, rows = self._db.backend.writers, 0
+        written: deque[Future[int]] = deque()
+        with ThreadPoolExecutor(writers, "mfprefect-scores") as pool:
             for piece in pieces:
-                rows += written.result() if written else 0
-                written = writer.submit(self._write_part, self._take("part"), piece)
-            return rows + (written.result() if written else 0)
+                if len(written) == writers:
+                    rows += written.popleft().result()
+                written.append(pool.submit(self._write_part, self._take("part"), piece))
+            return rows + sum(future.result() for future in written)
 
     def _write_part(self, part: int, table: Any) -> int:
         self._require_running()

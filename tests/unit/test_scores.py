@@ -16,7 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfprefect.errors import InvalidScores
-from mfprefect.scores import PIECE_ROWS, SCHEMA, batches, digest, gathered, joined, normalise
+from mfprefect.scores import (
+    PIECE_ROWS,
+    SCHEMA,
+    batches,
+    digest,
+    gathered,
+    joined,
+    normalise,
+    pieces,
+)
 
 untimed = settings(deadline=None)
 
@@ -407,14 +416,26 @@ def test_a_parquet_file_is_read_by_its_path(tmp_path: Path) -> None:
         assert [plain(p)["entity_id"].to_pylist() for p in batches(data)] == [["a", "b"]]
 
 
-def test_what_is_large_comes_in_pieces(tmp_path: Path) -> None:
+def test_a_large_parquet_file_comes_in_pieces(tmp_path: Path) -> None:
     path = tmp_path / "scores.parquet"
-    table = pa.table({"id": np.arange(500_001), "score": np.zeros(500_001)})
-    pq.write_table(table, path)
-    for data in (path, table, table.to_pandas(), table.combine_chunks().to_batches()[0]):
-        pieces = [np.asarray(piece["id"]) for piece in batches(data)]
-        assert max(len(piece) for piece in pieces) <= PIECE_ROWS
-        assert np.array_equal(np.concatenate(pieces), np.arange(500_001))
+    pq.write_table(pa.table({"id": np.arange(500_001), "score": np.zeros(500_001)}), path)
+    assert sum(len(piece) for piece in batches(path)) == 500_001
+    assert max(len(piece) for piece in batches(path)) <= PIECE_ROWS
+
+
+@given(SOME_ROWS, st.integers(1, 5))
+def test_pieces_are_what_is_normalised_cut(rows: Rows, size: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mfprefect.scores.PIECE_ROWS", size)
+        found = list(pieces(arrow(rows), "customer", "p", "band"))
+    assert max(table.num_rows for table in found) <= size
+    assert pa.concat_tables(found).equals(seen(arrow(rows)))
+
+
+def test_all_of_a_frame_is_checked_before_its_first_piece() -> None:
+    ids = [f"{number}" for number in range(PIECE_ROWS + 1)]
+    with pytest.raises(InvalidScores, match="duplicates"):
+        next(pieces(frame([*ids, ids[0]], np.zeros(len(ids) + 1)), "id", "score", None))
 
 
 @given(st.lists(st.integers(0, 5), max_size=12), st.randoms(use_true_random=False))

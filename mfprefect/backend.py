@@ -52,8 +52,8 @@ class Backend(ABC):
     """Whether CREATE TABLE is undone by a rollback."""
     keeps_negative_zero: ClassVar[bool] = True
     """Whether -0.0 comes back as -0.0 and not as 0.0, which is equal to it."""
-    writers: ClassVar[int] = 1
-    """How many parts of one frame are loaded at once, each over a connection of its own."""
+    writers: int = 1
+    """How many parts of a frame are loaded at once; 0 where there is one connection for all."""
     own_tables: ClassVar[bool] = False
     """Whether large sessions have tables of their own: `make_room` and what follows it."""
 

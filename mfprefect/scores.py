@@ -21,7 +21,17 @@ from mfprefect.sorting import byte_order
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PIECE_ROWS", "SCHEMA", "batches", "digest", "gathered", "joined", "normalise", "pieces"]
+__all__ = [
+    "PIECE_ROWS",
+    "SCHEMA",
+    "all_pieces",
+    "batches",
+    "digest",
+    "gathered",
+    "joined",
+    "normalise",
+    "pieces",
+]
 
 SCHEMA = pa.schema(
     [
@@ -31,14 +41,14 @@ SCHEMA = pa.schema(
     ]
 )
 EXAMPLES = 5
-PIECE_ROWS = 250_000
+PIECE_ROWS = 125_000
 """How many rows are in memory at once, more or less: databases gain nothing by more."""
 
 
 def batches(data: Any) -> Iterator[pd.DataFrame | pa.Table]:
     """Yield what the caller gave as frames and Arrow tables.
 
-    Takes a frame, an Arrow table, the path of a Parquet file, which is read 250,000 rows at a time,
+    Takes a frame, an Arrow table, the path of a Parquet file, which is read 125,000 rows at a time,
     or an iterable of frames, tables or record batches.
 
     Raises:
@@ -53,6 +63,7 @@ def batches(data: Any) -> Iterator[pd.DataFrame | pa.Table]:
     elif isinstance(data, Iterable):
         for item in data:
             yield from batches(item)
+            del item  # before the next one is made: two would be in memory
     else:
         raise InvalidScores(
             f"scores cannot be a {type(data).__name__}; pass a DataFrame, an Arrow table, "
@@ -91,11 +102,24 @@ def normalise(
 def pieces(
     data: pd.DataFrame | pa.Table, entity_id: str, score: str, score_class: str | None
 ) -> Iterator[pa.Table]:
-    """Yield what `normalise` returns in pieces of 250,000 rows; all is checked before the first."""
+    """Yield what `normalise` returns in pieces of 125,000 rows; all is checked before the first."""
     table = _checked(data, entity_id, score, score_class)
     order = _order(table, entity_id)
     for start in range(0, max(len(order), 1), PIECE_ROWS):
         yield table.take(order[start : start + PIECE_ROWS])
+
+
+def all_pieces(
+    data: Any, entity_id: str, score: str, score_class: str | None
+) -> Iterator[pa.Table]:
+    """Yield the pieces of all frames that the caller gave, joined where they are small."""
+
+    def each() -> Iterator[pa.Table]:
+        for frame in batches(data):
+            yield from pieces(frame, entity_id, score, score_class)
+            del frame
+
+    return gathered(each(), entity_id)
 
 
 def _checked(
@@ -146,6 +170,9 @@ def gathered(tables: Iterable[pa.Table], entity_id: str) -> Iterator[pa.Table]:
             waiting, rows = [], 0
         waiting.append(table)
         rows += table.num_rows
+        if rows >= PIECE_ROWS:  # at once: it would be one more in memory
+            yield joined(waiting, entity_id)
+            waiting, rows = [], 0
     if waiting:
         yield joined(waiting, entity_id)
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 __all__ = ["byte_order"]
 
 WORD = 8
+BLOCK = 65_536
+"""How many texts are looked at together, so that what that takes in memory is little."""
 
 
 def byte_order(texts: pa.LargeStringArray) -> NDArray[np.int64]:
@@ -22,7 +24,8 @@ def byte_order(texts: pa.LargeStringArray) -> NDArray[np.int64]:
     """
     if len(texts) < 2:
         return np.arange(len(texts))
-    word = _words(texts, _common_bytes(texts))
+    skip, starts = _common_bytes(texts), range(0, len(texts), BLOCK)
+    word = np.concatenate([_words(texts[start : start + BLOCK], skip) for start in starts])
     order = np.argsort(word)
     word = word[order]
     same = word[1:] == word[:-1]

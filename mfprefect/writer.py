@@ -62,7 +62,7 @@ class Writer(Buffer):
 
         Args:
             data: a DataFrame, an Arrow table, the path of a Parquet file, or an iterable of
-                frames, tables or record batches; a part is made of each 250,000 rows.
+                frames, tables or record batches; a part is made of each 125,000 rows.
             entity_id: the column of ids: text or integers, unique in the session.
             score: the column of scores: finite numbers.
             score_class: the column of classes, if there is one.
@@ -76,18 +76,16 @@ class Writer(Buffer):
         """
         from mfprefect import scores as scoring
 
-        pieces = (
-            piece
-            for frame in scoring.batches(data)
-            for piece in scoring.pieces(frame, entity_id, score, score_class)
-        )
+        pieces = scoring.all_pieces(data, entity_id, score, score_class)
         if part is None:
-            return self._write_parts(scoring.gathered(pieces, entity_id))
+            return self._write_parts(pieces)
         return self._write_part(part, scoring.joined(pieces, entity_id))
 
     def _write_parts(self, pieces: Iterator[Any]) -> int:
         """Write each piece as a part, while the caller's thread prepares the next one."""
         writers, rows = self._db.backend.writers, 0
+        if not writers:
+            return sum(self._write_part(self._take("part"), piece) for piece in pieces)
         written: deque[Future[int]] = deque()
         with ThreadPoolExecutor(writers, "mfprefect-scores") as pool:
             for piece in pieces:

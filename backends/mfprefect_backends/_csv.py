@@ -52,16 +52,16 @@ class Encoded:
 
     def __init__(self, rows: pa.Table, null: str) -> None:
         self._pieces = encoded(rows, null)
-        self._rest = b""
+        self._rest = memoryview(b"")
 
     def read(self, size: int = -1) -> Any:
         """Return at most `size` bytes, none at the end."""
         if not self._rest:
-            self._rest = next(self._pieces, b"")
+            self._rest = memoryview(next(self._pieces, b""))
         if size < 0:
             size = len(self._rest)
         piece, self._rest = self._rest[:size], self._rest[size:]
-        return piece
+        return bytes(piece)
 
 
 class Pipe:

@@ -106,7 +106,7 @@ class MysqlBackend(Backend):
     driver: ClassVar[str] = "pymysql"
     transactional_ddl: ClassVar[bool] = False
     keeps_negative_zero: ClassVar[bool] = False
-    writers: ClassVar[int] = 2  # one thread of the server builds the key more slowly than we encode
+    writers: int = 2  # one thread of the server builds the key more slowly than we encode
 
     def __init__(self, url: sa.URL, settings: Settings) -> None:
         if not url.database:

@@ -35,6 +35,7 @@ _CLASSES: dict[str, type[DatabaseError]] = {
 _DENIED = ("authentication failed", "no password supplied", "pg_hba.conf", "does not exist")
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('mfprefect'), hashtext(:name))"
 
+READ_BYTES = 256 * 1024
 OWN_TABLES = 200
 """How many sessions have tables of their own: a query of all scores opens every one of them."""
 _ROOM = """
@@ -66,6 +67,7 @@ class PostgresBackend(Backend):
     driver: ClassVar[str] = "psycopg2"
     default_schema: ClassVar[str | None] = "model_factory"
     own_tables: ClassVar[bool] = True
+    writers: int = 2
 
     def engine_options(self) -> Mapping[str, Any]:
         """Test pooled connections before use; name the application for the DBA."""
@@ -89,7 +91,7 @@ class PostgresBackend(Backend):
         copy = f"COPY {preparer.format_table(table)} ({columns}) FROM STDIN (FORMAT csv)"
         driver: Any = connection.connection.dbapi_connection
         with self.driver_errors(connection, copy), driver.cursor() as cursor:
-            cursor.copy_expert(copy, Encoded(rows, null=""))
+            cursor.copy_expert(copy, Encoded(rows, null=""), READ_BYTES)
             if cursor.rowcount != rows.num_rows:
                 raise DatabaseError(f"COPY took {cursor.rowcount} of {rows.num_rows} rows.")
 

@@ -40,8 +40,10 @@ class SqliteBackend(Backend):
     driver: ClassVar[str] = "sqlite3"
 
     def __init__(self, url: sa.URL, settings: Settings) -> None:
-        if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
-            url = url.set(database=str(Path(url.database).absolute()))
+        if url.database in (None, "", ":memory:"):
+            self.writers = 0
+        elif not str(url.database).startswith("file:"):
+            url = url.set(database=str(Path(str(url.database)).absolute()))
         super().__init__(url, settings)
 
     def engine_options(self) -> Mapping[str, Any]:

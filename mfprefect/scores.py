@@ -41,14 +41,14 @@ SCHEMA = pa.schema(
     ]
 )
 EXAMPLES = 5
-PIECE_ROWS = 125_000
+PIECE_ROWS = 100_000
 """How many rows are in memory at once, more or less: databases gain nothing by more."""
 
 
 def batches(data: Any) -> Iterator[pd.DataFrame | pa.Table]:
     """Yield what the caller gave as frames and Arrow tables.
 
-    Takes a frame, an Arrow table, the path of a Parquet file, which is read 125,000 rows at a time,
+    Takes a frame, an Arrow table, the path of a Parquet file, which is read 100,000 rows at a time,
     or an iterable of frames, tables or record batches.
 
     Raises:
@@ -102,7 +102,7 @@ def normalise(
 def pieces(
     data: pd.DataFrame | pa.Table, entity_id: str, score: str, score_class: str | None
 ) -> Iterator[pa.Table]:
-    """Yield what `normalise` returns in pieces of 125,000 rows; all is checked before the first."""
+    """Yield what `normalise` returns in pieces of 100,000 rows; all is checked before the first."""
     table = _checked(data, entity_id, score, score_class)
     order = _order(table, entity_id)
     for start in range(0, max(len(order), 1), PIECE_ROWS):
@@ -163,8 +163,11 @@ def joined(tables: Iterable[pa.Table], entity_id: str) -> pa.Table:
 def gathered(tables: Iterable[pa.Table], entity_id: str) -> Iterator[pa.Table]:
     """Yield normalised tables joined to pieces that are worth a transaction: few and large."""
     waiting: list[pa.Table] = []
-    rows = 0
+    rows, some = 0, False
     for table in tables:
+        if some and not table.num_rows:
+            continue
+        some = True
         if waiting and rows + table.num_rows > PIECE_ROWS:
             yield joined(waiting, entity_id)
             waiting, rows = [], 0

@@ -62,7 +62,7 @@ class Writer(Buffer):
 
         Args:
             data: a DataFrame, an Arrow table, the path of a Parquet file, or an iterable of
-                frames, tables or record batches; a part is made of each 125,000 rows.
+                frames, tables or record batches; a part is made of each 100,000 rows.
             entity_id: the column of ids: text or integers, unique in the session.
             score: the column of scores: finite numbers.
             score_class: the column of classes, if there is one.

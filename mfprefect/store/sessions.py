@@ -109,13 +109,16 @@ def close_session(
         changes["published_at"] = sa.case((has_scores, sa.literal(now, _instant(db))), else_=None)
 
     def work(connection: sa.Connection, again: bool) -> None:
+        # Ended last: the database refuses what is written to a session that has ended.
+        held = (pending or handle.attempt > 1) and fence(db, connection, handle)
+        if held and handle.attempt > 1:
+            drop_stale_parts(db, connection, handle)
+        if held:
+            write_rows(db, connection, handle, pending, replace or again)
         if not fence(db, connection, handle, changes):
             if again and _ended_at(db, connection, handle) == now:
                 return  # the commit that was cut off had happened
             raise why_closed(db, connection, handle)
-        if handle.attempt > 1:
-            drop_stale_parts(db, connection, handle)
-        write_rows(db, connection, handle, pending, replace or again)
 
     if ending.status == SUCCEEDED:
         attach(db, handle)

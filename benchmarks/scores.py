@@ -84,8 +84,7 @@ def _merged(files: list[Path]) -> dict[str, Any]:
     first, *others = (json.loads(file.read_text()) for file in files)
     for other in others:
         first["versions"] = list(dict.fromkeys([*first["versions"], *other["versions"]]))
-        for kind in ("runs", "sessions"):
-            first[kind] += other[kind]
+        first["runs"] += other["runs"]
     return dict(first)
 
 

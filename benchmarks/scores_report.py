@@ -180,6 +180,7 @@ def _panel(axis: Any, runs: Runs) -> None:
         label = f"{rows / 1e6:g} million rows"
         drawn = axis.barh(*zip(*bars, strict=True), height=height, label=label)
         axis.bar_label(drawn, fmt="{:,.0f}", fontsize="x-small", padding=2)
+    axis.margins(x=0.1)  # room for the label of the longest bar
     axis.set_yticks([n + 0.4 - height / 2 for n in range(len(names))], [LABELS[n] for n in names])
     axis.invert_yaxis()
     axis.legend(fontsize="x-small")

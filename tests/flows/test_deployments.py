@@ -123,14 +123,15 @@ def test_the_deployments_run(store: Store) -> None:
 def test_a_scheduled_run(store: Store) -> None:
     """Nobody starts it: the schedule does."""
     # Several, since what is past when Prefect's scheduler comes by is never planned.
-    first = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}"
-    rule = f"DTSTART:{first}\nRRULE:FREQ=SECONDLY;INTERVAL=5;COUNT=12"
+    first = f"{dt.datetime.now(dt.UTC) + dt.timedelta(seconds=4):%Y%m%dT%H%M%SZ}"
+    rule = f"DTSTART:{first}\nRRULE:FREQ=SECONDLY;INTERVAL=4;COUNT=6"
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("breast_cancer-train/local")
         schedule: tuple[SCHEDULE_TYPES, bool] = (RRuleSchedule(rrule=rule), True)
-        client.create_deployment_schedules(deployment.id, [schedule])
+        (made,) = client.create_deployment_schedules(deployment.id, [schedule])
         run = scheduled_run(client, deployment.id)
         run_id = completed(run)
+        client.delete_deployment_schedule(deployment.id, made.id)  # and the runs that wait
     assert run.auto_scheduled
     sessions = store.sessions("breast_cancer").set_index("flow_run_id")
     assert sessions["purpose"][run_id] == "train"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -58,11 +59,14 @@ def test_parts_written_at_once_are_all_there(store: Store) -> None:
     assert len(store.scores(session.session_id)) == 4_000
 
 
-def _write_parts(url: str, session_id: str, parts: list[int]) -> int:
+def _write_parts(
+    url: str, session_id: str, parts: list[int], low: float = 0.0, begin: float = 0.0
+) -> int:
     with mfprefect.connect(url, retry_seconds=120) as store, store.attach(session_id) as session:
+        time.sleep(max(0.0, begin - time.time()))
         for part in parts:
             ids = [f"{part}-{i}" for i in range(2_000)]
-            frame = pd.DataFrame({"id": ids, "score": np.arange(2_000) / 2_000})
+            frame = pd.DataFrame({"id": ids, "score": low + np.arange(2_000) / 2_000})
             session.write_scores(frame, entity_id="id", part=part)
     return len(parts)
 
@@ -81,6 +85,24 @@ def test_parts_written_by_several_processes_are_all_there_once(
     pd.testing.assert_frame_equal(store.score_parts(session.session_id), first)
     scores = store.scores(session.session_id)
     assert len(scores) == scores["entity_id"].nunique() == 16_000
+
+
+def test_the_same_parts_written_by_two_processes_are_one_of_them(
+    store: Store, database_url: str
+) -> None:
+    """Neither is refused, and no part is a mixture."""
+    numbers = list(range(1, 7))
+    with store.session("churn") as session:
+        names, begin = [session.session_id] * 2, [time.time() + 2] * 2
+        with processes(2) as pool:
+            urls, low = [database_url] * 2, [0.0, 1.0]
+            done = pool.map(_write_parts, urls, names, [numbers] * 2, low, begin)
+            assert list(done) == [6, 6]
+    assert store.score_parts(session.session_id)["rows"].tolist() == [2_000] * 6
+    scores = store.scores(session.session_id)
+    part = scores["entity_id"].str.split("-").str[0]
+    assert len(scores) == scores["entity_id"].nunique() == 12_000
+    assert (scores["score"] >= 1).groupby(part).nunique().tolist() == [1] * 6
 
 
 def test_a_heartbeat_shows_that_the_session_is_alive(database_url: str) -> None:

@@ -92,6 +92,7 @@ def pytest_configure() -> None:
         )
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if FLOWS in item.path.parents or "prefect_api" in getattr(item, "fixturenames", ()):

@@ -16,11 +16,13 @@ import shutil
 import sys
 import warnings
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from mfprefect.boosted_files import WRAPPERS, boosted_format, dump_boosted, load_boosted
 from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, ConfigurationError, MfprefectError
 from mfprefect.skops_files import SKLEARN_TYPES, dump_skops, load_skops, type_name
 
@@ -32,13 +34,19 @@ CHUNK_BYTES = 4 * 1024 * 1024
 
 FORMATS = {
     "skops": "scikit-learn estimators, rebuilt from an allow-list of types",
-    "pickle": "any Python object; loading it runs code, so only with trusted=True or a signature",
+    "xgboost": "XGBoost's own format (UBJSON); also of XGBClassifier and its like",
+    "lightgbm": "LightGBM's own format (text); also of LGBMClassifier and its like",
+    "onnx": "the content of an ONNX file, returned as bytes",
     "bytes": "the content of bytes or of a file, for instance a model of R, returned as bytes",
+    "pickle": "any Python object; loading it runs code, so only with trusted=True or a signature",
 }
+_VERBATIM = ("bytes", "onnx")
+"""Formats that are not parsed here."""
 
 _LIBRARIES = {
     "skops": ("numpy", "scipy", "scikit-learn", "skops"),
     "pickle": ("cloudpickle", "numpy", "pandas", "scipy", "scikit-learn"),
+    **dict.fromkeys(WRAPPERS, ("numpy", "scikit-learn")),
 }
 
 
@@ -69,12 +77,13 @@ def dump(
     """Write a model to a file and return what to record of it.
 
     Args:
-        estimator: a scikit-learn estimator, bytes, the path of a file, or with format="pickle" any
-            object.
+        estimator: an estimator of scikit-learn, XGBoost or LightGBM, bytes, the path of a file, or
+            with format="pickle" any object.
         file: where to; readable and seekable, such as `tempfile.TemporaryFile()`. What it held is
             overwritten, and it is empty after an error.
-        format: one of FORMATS; by default "skops" for scikit-learn estimators and "bytes" for bytes
-            and paths.
+        format: one of FORMATS; by default "xgboost" and "lightgbm" for what these made, "skops" for
+            other scikit-learn estimators, "onnx" for paths that end so, "bytes" for bytes and other
+            paths.
         trusted_types: type names that may be rebuilt besides SKLEARN_TYPES.
         signing_key: the team's key, where it has one.
 
@@ -88,10 +97,12 @@ def dump(
     file.seek(0)
     file.truncate()
     try:
-        if kind == "bytes":
-            _dump_bytes(estimator, file)
+        if kind in _VERBATIM:
+            _dump_bytes(estimator, file, kind)
         elif kind == "pickle":
             importlib.import_module("cloudpickle").dump(estimator, file)
+        elif kind in WRAPPERS:
+            dump_boosted(kind, estimator, file)
         else:
             dump_skops(estimator, file, _names(trusted_types))
         size, sha256 = _measure(file)
@@ -122,7 +133,7 @@ def load(
     trusted_types: Collection[str] = (),
     signing_key: str | None = None,
 ) -> Any:
-    """Verify a file against its record and return the model, or the bytes of format "bytes".
+    """Verify a file against its record and return the model, or the bytes of "bytes" and "onnx".
 
     Differences between the recorded and the installed libraries are logged as a warning.
 
@@ -150,7 +161,7 @@ def load(
     if not trusted:
         _check_vouched(artifact, signing_key)
     file.seek(0)
-    if artifact.format == "bytes":
+    if artifact.format in _VERBATIM:
         return file.read()
     _warn_of_versions(artifact)
     allowed = None if trusted else _names(trusted_types)
@@ -177,8 +188,12 @@ def _measure(file: BinaryIO) -> tuple[int, str]:
 
 
 def _default_format(estimator: Any) -> str:
-    if isinstance(estimator, bytes | bytearray | memoryview | Path):
+    if isinstance(estimator, bytes | bytearray | memoryview):
         return "bytes"
+    if isinstance(estimator, Path):
+        return "onnx" if estimator.suffix == ".onnx" else "bytes"
+    if (boosted := boosted_format(estimator)) is not None:
+        return boosted
     base = sys.modules.get("sklearn.base")  # of an estimator, scikit-learn is already imported
     if base is not None and isinstance(estimator, base.BaseEstimator):
         return "skops"
@@ -224,7 +239,7 @@ def _check_vouched(artifact: Artifact, signing_key: str | None) -> None:
         )
 
 
-def _dump_bytes(source: Any, file: BinaryIO) -> None:
+def _dump_bytes(source: Any, file: BinaryIO, kind: str) -> None:
     if isinstance(source, Path):
         with source.open("rb") as content:
             shutil.copyfileobj(content, file)
@@ -232,7 +247,7 @@ def _dump_bytes(source: Any, file: BinaryIO) -> None:
         file.write(source)
     else:
         raise ConfigurationError(
-            f'format="bytes" takes bytes or a pathlib.Path, not a {type_name(source)}.'
+            f"format={kind!r} takes bytes or a pathlib.Path, not a {type_name(source)}."
         )
 
 
@@ -244,6 +259,8 @@ def _rebuild(file: BinaryIO, artifact: Artifact, allowed: frozenset[str] | None)
         try:
             if artifact.format == "pickle":
                 return importlib.import_module("cloudpickle").load(file)
+            if artifact.format in WRAPPERS:
+                return load_boosted(artifact.format, file)
             return load_skops(file, allowed)
         except MfprefectError:
             raise
@@ -256,11 +273,15 @@ def _rebuild(file: BinaryIO, artifact: Artifact, allowed: frozenset[str] | None)
 
 
 def _versions(kind: str, estimator: Any) -> dict[str, str]:
-    if kind == "bytes":
+    if kind in _VERBATIM:
         return {}
     own = type(estimator).__module__.partition(".")[0]  # lightgbm, xgboost, the team's package
     found = {name: _version(name) for name in ("python", *_LIBRARIES[kind], own)}
     return {name: version for name, version in found.items() if version}
+
+
+_ALSO = {"xgboost": ("xgboost-cpu",)}
+"""Other distributions of the same library."""
 
 
 # Once per process: what is imported does not change when a package is installed anew.
@@ -268,10 +289,10 @@ def _versions(kind: str, estimator: Any) -> dict[str, str]:
 def _version(name: str) -> str | None:
     if name == "python":
         return f"{sys.version_info.major}.{sys.version_info.minor}"
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    for distribution in (name, *_ALSO.get(name, ())):
+        with suppress(metadata.PackageNotFoundError):
+            return metadata.version(distribution)
+    return None
 
 
 def _warn_of_versions(artifact: Artifact) -> None:

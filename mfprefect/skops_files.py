@@ -1,21 +1,23 @@
-"""scikit-learn models in the format of skops, which rebuilds only types from an allow-list."""
+"""scikit-learn models in the format of skops, which rebuilds only types from an allow-list.
+
+Two files of the same model are the same, byte for byte: arrays and objects are numbered in their
+order, where skops itself names them by their addresses in memory.
+"""
 
 from __future__ import annotations
 
 import importlib
 import json
 from collections.abc import Collection
-from os import SEEK_END
+from pathlib import PurePosixPath
 from typing import Any, BinaryIO
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile, ZipInfo
 
-from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, ConfigurationError
+from mfprefect.boosted_files import BOOSTED_TYPES
+from mfprefect.errors import ArtifactUntrusted, ConfigurationError
+from mfprefect.skops_checks import check_file, nodes
 
 __all__ = ["SKLEARN_TYPES", "dump_skops", "load_skops", "type_name"]
-
-_UNPACKED_BYTES = 1024**3
-_UNPACKED_RATIO = 100
-"""A skops file is a zip file; one that claims more than both of these is not unpacked."""
 
 _PROTOCOL = 2
 """The version of skops' format that `_dump` writes."""
@@ -25,6 +27,11 @@ _METRICS = {
     "_ranking": "average_precision_score roc_auc_score",
     "_regression": "mean_absolute_error mean_squared_error r2_score root_mean_squared_error",
 }
+
+_KERNELS = (
+    "CompoundKernel ConstantKernel DotProduct ExpSineSquared Exponentiation Hyperparameter Matern "
+    "PairwiseKernel Product RBF RationalQuadratic Sum WhiteKernel"
+)
 
 # skops itself trusts the public estimators, numpy arrays and ufuncs. Added here is what the common
 # estimators hold besides (tried with scikit-learn 1.9.1 and skops 0.16.0). A file can have a listed
@@ -59,6 +66,16 @@ SKLEARN_TYPES = frozenset({
     # Feature selection: scores of columns, computed from arrays.
     *(f"sklearn.feature_selection._univariate_selection.{name}"
       for name in ("chi2", "f_classif", "f_regression")),
+    # Gaussian processes: kernels, which hold numbers and other kernels.
+    *(f"sklearn.gaussian_process.kernels.{name}" for name in _KERNELS.split()),
+    "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+    # What single estimators hold: nodes of numbers, and functions that compute on arrays.
+    "sklearn.cluster._bisect_k_means._BisectingTree",
+    "sklearn.cluster._kmeans._kmeans_single_lloyd",  # BisectingKMeans as well
+    "sklearn.multiclass._ConstantPredictor",  # OneVsRest, OutputCode: a class that is always there
+    "scipy.interpolate._bsplines.BSpline",  # SplineTransformer
+    "scipy._lib.array_api_compat.numpy._aliases.asarray",  # its splines
+    "numpy.mean",  # FeatureAgglomeration
     # Searches over parameters and tuned thresholds: their folds, scorers and figures.
     *(f"sklearn.model_selection._split.{name}"
       for name in ("KFold", "StratifiedKFold", "TimeSeriesSplit")),
@@ -69,6 +86,9 @@ SKLEARN_TYPES = frozenset({
     # TunedThresholdClassifierCV: which arguments its scorer asks for; names only.
     "sklearn.utils._metadata_requests.MetadataRequest",
     "sklearn.utils._metadata_requests.MethodMetadataRequest",
+    # XGBoost and LightGBM inside of pipelines, searches and the like; see BOOSTERS.
+    *BOOSTED_TYPES,
+    "collections.OrderedDict",  # LightGBM: the figures of the training
 })  # fmt: skip
 
 
@@ -105,10 +125,11 @@ def dump_skops(estimator: Any, file: BinaryIO, allowed: Collection[str]) -> None
             "which can be loaded only with trusted=True or a signature; or bytes."
         ) from exc
     _check_types(found, allowed)
+    check_file(file)  # what could not be loaded is not stored
 
 
 def _dump(estimator: Any, file: BinaryIO) -> None:
-    """Write what `skops.dump` writes, without indenting it.
+    """Write what `skops.dump` writes, numbered and without indenting it.
 
     Indentation takes it half of its time, and is 40 % of the bytes of a forest.
     """
@@ -122,12 +143,43 @@ def _dump(estimator: Any, file: BinaryIO) -> None:
         _skops().dump(estimator, file)
         return
     with ZipFile(file, "w") as archive:
-        saving = context(zip_file=archive)
+        members = _Members(archive)
+        saving = context(zip_file=members)
         state = get_state(estimator, saving)
         saving.clear_memo()
+        _number(state, members.names)
         version = importlib.import_module("skops").__version__
         state |= {"protocol": saving.protocol, "_skops_version": version}
-        archive.writestr("schema.json", json.dumps(state))
+        archive.writestr(ZipInfo("schema.json"), json.dumps(state))
+
+
+class _Members:
+    """The part of a ZipFile that skops uses; members are named in their order, without a date."""
+
+    def __init__(self, archive: ZipFile) -> None:
+        self._archive = archive
+        self.names: dict[str, str] = {}
+        """The names in the file by those that skops gave."""
+
+    def namelist(self) -> Collection[str]:
+        return self.names.keys()
+
+    def writestr(self, name: str, content: Any) -> None:
+        self.names[name] = f"{len(self.names)}{PurePosixPath(name).suffix}"
+        self._archive.writestr(ZipInfo(self.names[name]), content)
+
+
+def _number(state: Any, names: dict[str, str]) -> None:
+    """Replace the addresses and names of objects by numbers in the order of the tree."""
+    numbers: dict[int, int] = {}
+    for node in nodes(state):
+        if node.get("__loader__") == "JsonNode":
+            # Whether equal texts and numbers are one object is for the interpreter to say.
+            node.pop("__id__", None)
+        if isinstance(address := node.get("__id__"), int):
+            node["__id__"] = numbers.setdefault(address, len(numbers) + 1)
+        if isinstance(name := node.get("file"), str):
+            node["file"] = names[name]
 
 
 def _check_types(found: Collection[str], allowed: Collection[str]) -> None:
@@ -145,28 +197,13 @@ def load_skops(file: BinaryIO, allowed: Collection[str] | None) -> Any:
     """Rebuild the estimator in a file; `allowed` None allows every type.
 
     Raises:
-        ArtifactCorrupt: it is no skops file, or it claims to unpack to far more than its size.
+        ArtifactCorrupt: it is no skops file, or would unpack to far more than its size.
         ArtifactUntrusted: it holds types that are not in `allowed`.
         Exception: what skops or the types themselves raise.
     """
     skops = _skops()
-    _check_zip(file)
+    check_file(file)
     found = skops.get_untrusted_types(file=file)
     if allowed is not None:
         _check_types(found, allowed)
     return skops.load(file, trusted=found)
-
-
-def _check_zip(file: BinaryIO) -> None:
-    try:
-        with ZipFile(file) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-            archive.getinfo("schema.json")
-    except (BadZipFile, KeyError) as exc:
-        raise ArtifactCorrupt(f"the artifact is no skops file: {exc}") from exc
-    size = file.seek(0, SEEK_END)
-    if unpacked > max(_UNPACKED_BYTES, _UNPACKED_RATIO * size):
-        raise ArtifactCorrupt(
-            f"the artifact has {size} bytes and claims to unpack to {unpacked}: skops does not "
-            "compress like that, so it is refused."
-        )

@@ -1,12 +1,10 @@
-"""Files: reading what other programs hand over, writing what appears when it is complete."""
+"""Files that other programs hand over."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import InvalidValue
 
@@ -14,33 +12,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["appearing", "check_target", "column", "read_frame", "score_batches"]
+__all__ = ["column", "read_frame", "score_batches"]
 
 ENDINGS = (".csv", ".parquet")
 BLOCK_BYTES = 32 * 1024 * 1024
-
-
-def check_target(to: Path, force: bool) -> None:
-    """Refuse a file that exists, unless it is to be overwritten, and a folder that does not."""
-    if to.exists() and not force:
-        raise InvalidValue(f"the file {str(to)!r} exists; overwrite it with --force.")
-    if not to.parent.is_dir():
-        raise InvalidValue(f"there is no folder {str(to.parent)!r}; create it first.")
-
-
-@contextmanager
-def appearing(to: Path, force: bool) -> Iterator[BinaryIO]:
-    """Yield a file that takes its name when it is complete, and is removed when it is not."""
-    temporary = to.with_name(f".{to.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        check_target(to, force)  # somebody may have written it meanwhile
-        temporary.replace(to)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_frame(path: Path, text: Collection[str] = ()) -> pd.DataFrame:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mfprefect.cli.app import common
-from mfprefect.cli.files import appearing, check_target
 from mfprefect.cli.output import Output
+from mfprefect.files import appearing, check_target
 
 if TYPE_CHECKING:
     from mfprefect.store import Store

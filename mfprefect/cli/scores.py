@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from mfprefect.cli.app import common
-from mfprefect.cli.files import appearing, check_target
 from mfprefect.cli.output import Column, Output
 from mfprefect.errors import InvalidValue
+from mfprefect.files import appearing, check_target
 
 if TYPE_CHECKING:
     import pyarrow as pa

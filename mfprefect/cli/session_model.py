@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from mfprefect.cli.app import common
-from mfprefect.cli.files import appearing, check_target
 from mfprefect.cli.finding import ENVIRONMENT, find_session
 from mfprefect.cli.output import Output
 
@@ -28,21 +27,9 @@ def model(out: Output, url: str | None, session_id: str, to: Path, name: str, fo
     SESSION is by default $MFPREFECT_TRAINING_SESSION_ID, else $MFPREFECT_SESSION_ID.
     """
     import mfprefect
-    from mfprefect.store.artifacts import copy_artifact
 
-    check_target(to, force)
     with mfprefect.connect(url) as store:
         found = str(find_session(store, session_id)["session_id"])
-        with appearing(to, force) as file:
-            artifact = copy_artifact(store.database, found, name, file)
-    out.note(f"{name} of {found}: {artifact.size} bytes written to {to}")
-    out.document(
-        {
-            "session_id": found,
-            "name": name,
-            "format": artifact.format,
-            "bytes": artifact.size,
-            "sha256": artifact.sha256,
-            "file": str(to),
-        }
-    )
+        written = store.copy_model(found, to, name, force=force)
+    out.note(f"{name} of {found}: {written['bytes']} bytes written to {to}")
+    out.document({"session_id": found, "name": name, **written, "file": str(to)})

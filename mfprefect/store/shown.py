@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mfprefect.files import appearing, check_target
 from mfprefect.quality import curve as curves
 from mfprefect.store import artifacts, input_columns, monitoring, reports, results, stages, verdicts
 from mfprefect.store.artifacts import MODEL
@@ -186,6 +188,33 @@ class Shown(ShownScores):
         return artifacts.load_artifact(
             self._db, session_id, name, trusted=trusted, trusted_types=allowed
         )
+
+    def copy_model(
+        self, session_id: str, to: Path | str, name: str = MODEL, *, force: bool = False
+    ) -> dict[str, Any]:
+        """Write a model to a file as it was stored, in little memory; return what it is.
+
+        The file takes its name when its size and digest have been found to be those recorded.
+
+        Args:
+            session_id: the training session.
+            to: the file.
+            name: the artifact's name.
+            force: overwrite a file that is there.
+
+        Returns:
+            format, bytes, sha256.
+
+        Raises:
+            InvalidValue: the file exists, or the session has no artifact of that name.
+            ArtifactCorrupt: the blob is not the one that was stored.
+            ArtifactUntrusted: the team's key did not sign it.
+        """
+        target = Path(to)
+        check_target(target, force)
+        with appearing(target, force) as file:
+            found = artifacts.copy_artifact(self._db, session_id, name, file)
+        return {"format": found.format, "bytes": found.size, "sha256": found.sha256}
 
     def latest_training(self, model_id: str) -> str | None:
         """Return the id of the last training session that succeeded and saved a model."""

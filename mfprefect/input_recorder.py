@@ -73,8 +73,24 @@ class InputRecorder(Writer):
         summary = input_summary(frame, reference=reference)
         if hidden := self._hidden(masked):
             summary = without_cells(summary, hidden)
-        self._add("input_summary", records(summary), ("variable",))
+        self.log_summary(summary)
         return summary
+
+    def log_summary(self, summary: pd.DataFrame) -> None:
+        """Store a summary that is made already: such as that of several parts, put together."""
+        self._add("input_summary", records(summary), ("variable",))
+
+    def log_seen(
+        self, rows: Mapping[str, Sequence[Mapping[str, Any]]], keys: Mapping[str, str]
+    ) -> None:
+        """Store rows as an earlier attempt stored them, under their own numbers.
+
+        Args:
+            rows: by table.
+            keys: the column of the number, by table.
+        """
+        for table, found in rows.items():
+            self._add(table, found, (keys[table],))
 
     def log_checks(
         self,

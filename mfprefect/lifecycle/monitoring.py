@@ -12,13 +12,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from mfprefect.lifecycle import outcomes, tasks
+from mfprefect.lifecycle.evidence import PREVIOUS, told_apart
 from mfprefect.lifecycle.limits import limits_of
 from mfprefect.lifecycle.outcomes import Compared, Outcomes
 from mfprefect.quality.drift import score_drift
 from mfprefect.quality.features import feature_drift
-from mfprefect.quality.masking import without_cells
 from mfprefect.quality.performance import performance_drift
-from mfprefect.quality.summary import input_summary
 from mfprefect.quality.tally import Tally
 from mfprefect.reading import Read, Reader
 from mfprefect.recorder import TEST
@@ -28,43 +27,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mfprefect.model import Model
-    from mfprefect.recorder import Recorder
     from mfprefect.session import Session
     from mfprefect.store import Store
 
-__all__ = ["log_inputs", "monitor_model", "segment_of"]
+__all__ = ["monitor_model", "segment_of"]
 
 GROUP = "monitor"
-PREVIOUS = "previous"
 
 
 def segment_of(session_id: str) -> str:
     """Return the segment under which a monitoring session keeps the figures of a scoring one."""
     return f"session={session_id}"
-
-
-def log_inputs(
-    store: Store,
-    kind: type[Model],
-    recorder: Recorder,
-    features: pd.DataFrame,
-    training_session_id: str,
-) -> None:
-    """Store the summary of what is scored, and its drift from training and previous scoring."""
-    reference = store.input_summary(training_session_id)
-    summary = recorder.log_input_summary(features, reference=reference, masked=kind.masked)
-    limits = limits_of(kind, store.database.settings)
-    drift = feature_drift(reference, summary, limits)
-    recorder.log_drift(drift, reference=training_session_id)
-    if not (earlier := published_scorings(store.database, kind.model_id, 1)):
-        return
-    before = store.input_summary(earlier[0].session_id)
-    if before.empty:
-        return
-    if earlier[0].training_session_id != training_session_id:  # it was counted in other bins
-        summary = without_cells(input_summary(features, reference=before), kind.masked)
-    drift = feature_drift(before, summary, limits, PREVIOUS)
-    recorder.log_drift(_told_apart(drift), reference=earlier[0].session_id)
 
 
 def monitor_model(store: Store, kind: type[Model], session: Session) -> None:
@@ -197,7 +170,7 @@ class _Monitor:
         current = self.store.input_summary(scoring.session_id)
         if not reference.empty and not current.empty:
             drift = feature_drift(reference, current, self.limits, comparison)
-            self.rows.append((_records(_told_apart(drift)), reference_id))
+            self.rows.append((_records(told_apart(drift)), reference_id))
 
     def _take_features(self, scoring: Scoring) -> None:
         """Take the comparison that the scoring session made, in the bins of the one before."""
@@ -229,12 +202,6 @@ class _Monitor:
         metrics = self.store.metrics(session_id)
         whole = metrics[metrics["segment"] == ""]
         return dict(zip(whole["metric_name"], whole["value"], strict=True))
-
-
-def _told_apart(drift: pd.DataFrame) -> pd.DataFrame:
-    """Return drift of inputs, with another name for an input `score` than published scores have."""
-    clash = (drift["variable"] == "score") & drift["measure"].str.endswith(f"_{PREVIOUS}")
-    return drift.assign(variable=drift["variable"].mask(clash, "score (input)"))
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import datetime as dt
 import sys
 import sysconfig
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,11 @@ from prefect.futures import as_completed
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import features_of
-from mfprefect.lifecycle.monitoring import log_inputs
+from mfprefect.lifecycle.evidence import Compared, Evidence, PartRecorder, references_of
 from mfprefect.lifecycle.pages import Progress
 from mfprefect.lifecycle.runs import as_of_date
 from mfprefect.quality.checks import without_column
 from mfprefect.quality.multiclass import top_class
-from mfprefect.recorder import Recorder
 from mfprefect.store import Store
 from mfprefect.store.database import Database
 
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from mfprefect.store.handle import Handle
 
 __all__ = ["Scoring", "require_trained", "score_model", "take_along"]
-
-NUMBERS_A_PART = 10_000
-"""How many checks and inputs a part can record before its numbers are the next part's."""
 
 
 def score_model(store: Store, kind: type[Model], session: Session) -> None:
@@ -56,15 +53,30 @@ def score_model(store: Store, kind: type[Model], session: Session) -> None:
         raise AssertionError("a scoring session has a training session")
     run = tasks.Runner(kind)
     estimator = run(tasks.load, store, used)
-    scoring = Scoring(kind, store, session, used, features_of(store, used), estimator)
-    rows, missing = 0, []
+    kept = {}
     for part in range(1, kind.parts + 1):
-        kept = session.keep_part(part)
-        if kept is None:
-            missing.append(part)
-        else:
+        if (rows := session.keep_part(part)) is not None:
             tasks.log().info("part %d of %d was complete", part, kind.parts)
-            rows += kept
+            kept[part] = rows
+    evidence = Evidence(store, kind, session, used)
+    evidence.take_over(kept)
+    features = features_of(store, used)
+    scoring = Scoring(kind, store, session, used, features, estimator, evidence.compared)
+    missing = [part for part in range(1, kind.parts + 1) if part not in kept]
+    try:
+        written = _score_parts(run, scoring, session, missing)
+    except Exception:
+        evidence.log_some()
+        raise
+    evidence.log()
+    session.log_metrics({"rows_scored": sum(kept.values()) + written})
+
+
+def _score_parts(
+    run: tasks.Runner, scoring: Scoring, session: Session, missing: Sequence[int]
+) -> int:
+    """Score the parts that are missing; return their rows."""
+    kind = scoring.kind
     progress = Progress(session, kind.parts, kind.parts - len(missing))
     futures = [run.submit(score_part, scoring, part) for part in missing]
     for future in as_completed(futures):
@@ -72,8 +84,7 @@ def score_model(store: Store, kind: type[Model], session: Session) -> None:
         if isinstance(future.result(raise_on_failure=False), int):
             progress.step()
     # In order, so that the first part's failure is the run's, whichever part failed first.
-    rows += sum(future.result() for future in futures)
-    session.log_metrics({"rows_scored": rows})
+    return sum(future.result() for future in futures)
 
 
 def require_trained(store: Store, kind: type[Model], session_id: str) -> None:
@@ -108,9 +119,12 @@ class Scoring:
         training_session_id: str,
         features: list[str],
         estimator: Any,
+        compared: Compared,
     ) -> None:
         self.training_session_id = training_session_id
         self.features = features
+        self._compared = compared
+        self._references: dict[str, pd.DataFrame] | None = None
         self.as_of: dt.date = as_of_date(session)
         self._settings: Settings = store.database.settings
         self._handle: Handle = session.handle
@@ -120,7 +134,7 @@ class Scoring:
     def __getstate__(self) -> dict[str, Any]:
         # Connections do not travel; a model that is in the store need not.
         kind = self._kind if isinstance(self._kind, bytes) else cloudpickle.dumps(self._kind)
-        return self.__dict__ | {"_kind": kind, "_here": None}
+        return self.__dict__ | {"_kind": kind, "_here": None, "_references": None}
 
     def _resources(self) -> tuple[Store, Any]:
         if self._here is None:
@@ -140,19 +154,19 @@ class Scoring:
         """The fitted model."""
         return self._resources()[1]
 
-    def recorder(self, part: int) -> Recorder:
+    def recorder(self, part: int) -> PartRecorder:
         """Return what writes under the session, numbering its checks and inputs by part."""
-        first = NUMBERS_A_PART * (part - 1)
-        taken = {"check": first, "input": first}
         store, _ = self._resources()
-        return Recorder(store.database, self._handle, attached=True, taken=taken)
+        return PartRecorder(store.database, self._handle, part)
 
-    def log_inputs(self, recorder: Recorder, features: pd.DataFrame) -> None:
-        """Store what the input looks like, and its drift from what the model was trained on."""
+    def keep(self, recorder: PartRecorder, features: pd.DataFrame) -> None:
+        """Keep what the input of a part looks like, beside that of the training."""
         store, _ = self._resources()
-        log_inputs(store, self.kind, recorder, features, self.training_session_id)
+        if self._references is None:
+            self._references = references_of(store, self.training_session_id, self._compared)
+        recorder.keep(features, self._references, self._compared, self.kind.masked)
 
-    def model(self, recorder: Recorder, part: int) -> Model:
+    def model(self, recorder: PartRecorder, part: int) -> Model:
         """Return the model, recording what it reads."""
         return self.kind(tasks.reader(self._settings, recorder, self.kind, part))
 
@@ -203,8 +217,7 @@ def score_part(scoring: Scoring, part: int) -> int:
         tasks.check(recorder, model, frame, without_column(model.checks, model.target), part)
         tasks.require_columns(frame, [model.entity_id, *scoring.features], "scoring_data")
         features = frame[scoring.features]
-        if part == 1:
-            scoring.log_inputs(recorder, features)
+        scoring.keep(recorder, features)
         score = model.predict(scoring.estimator, features)
         classes: Any = None
         if model.model_type == "multiclass":

@@ -24,6 +24,7 @@ from mfprefect.quality.multiclass import (
     multiclass_metrics,
 )
 from mfprefect.quality.regression import regression_metrics
+from mfprefect.quality.residuals import prediction_errors
 from mfprefect.quality.series import Context, Forecast, forecast, series_metrics
 from mfprefect.quality.tally import Tally
 
@@ -217,7 +218,10 @@ def _notes(rows: _Rows, context: Context) -> dict[str, Any]:
         if found.score is not None:
             notes["score_distribution"] = Tally.of(found.score.max(axis=1)).thinned(_POINTS)
     elif isinstance(rows, _Numbers):
-        notes["score_distribution"] = Tally.of(rows.forecast.predicted).thinned(_POINTS)
+        found = rows.forecast
+        notes["score_distribution"] = Tally.of(found.predicted).thinned(_POINTS)
+        if (errors := prediction_errors(found.actual, found.predicted)) is not None:
+            notes["prediction_errors"] = errors
         notes |= {k: context[k] for k in ("season", "level") if k in context}
     return notes
 

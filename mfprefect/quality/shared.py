@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from mfprefect.errors import ConfigurationError
 from mfprefect.quality.background import Background
 from mfprefect.quality.checks import check_row
-from mfprefect.quality.data import Data, instant
+from mfprefect.quality.data import Cases, Data, instant
 from mfprefect.quality.masking import Shown
 
 __all__ = ["SEVERITIES", "Fresh", "Row", "RowCount", "SharedCheck", "Unique", "figure", "span"]
@@ -81,6 +81,10 @@ class SharedCheck(ABC):
     def _row(self, column: str | None, passed: bool, message: str, **more: Any) -> Row:
         more = {"severity": self.severity} | more
         return check_row(self.name, column, passed=passed, message=message, **more)
+
+    def _found(self, column: str, passed: bool, told: str, found: Cases, shown: Shown) -> Row:
+        cases = shown.cases([column], found.cases)
+        return self._row(column, passed, told, failing_rows=found.count, cases=cases)
 
     def _wrong(self, what: str) -> ConfigurationError:
         return ConfigurationError(f"the check {type(self).__name__} {what}.")

@@ -68,8 +68,7 @@ class NullShare(SharedCheck):
             told += f", after {usual:.4g} at training"
         passed = limit is not None and share <= limit
         told += f"; at most {limit:.4g}"
-        cases = shown.cases([column], found.cases)
-        return self._row(column, passed, told, failing_rows=found.count, cases=cases)
+        return self._found(column, passed, told, found, shown)
 
 
 class Range(SharedCheck):
@@ -135,13 +134,7 @@ class Range(SharedCheck):
         if found.count and not shown.hides(column):
             smallest, largest = data.extremes(column)
             told += f"; the smallest is {figure(smallest)}, the largest {figure(largest)}"
-        return self._row(
-            column,
-            found.count <= self.share * data.rows,
-            told,
-            failing_rows=found.count,
-            cases=shown.cases([column], found.cases),
-        )
+        return self._found(column, found.count <= self.share * data.rows, told, found, shown)
 
 
 class NewCategories(SharedCheck):
@@ -196,10 +189,4 @@ class NewCategories(SharedCheck):
         if new and not shown.hides(column):
             more = f" and {len(new) - MOST_NAMED} more" if len(new) > MOST_NAMED else ""
             told += f": {', '.join(map(repr, new[:MOST_NAMED]))}{more}"
-        return self._row(
-            column,
-            found.count <= self.share * data.rows,
-            told,
-            failing_rows=found.count,
-            cases=shown.cases([column], found.cases),
-        )
+        return self._found(column, found.count <= self.share * data.rows, told, found, shown)

@@ -49,24 +49,26 @@ def session_report(facts: SessionFacts) -> str:
     """
     require()
     from mfprefect.report import drawing, page
+    from mfprefect.report.blocks import Sheet
     from mfprefect.report.figures import key_figures
     from mfprefect.report.verdicts import session_verdict
 
     with drawing.drawing():
         sections = [section for section in _session(facts) if section is not None]
-    return page.render(
-        page.session_sheet(facts, session_verdict(facts), key_figures(facts), sections)
-    )
+    head = page.session_heading(facts)
+    return page.render(Sheet(head, session_verdict(facts), key_figures(facts), sections))
 
 
 def _session(facts: SessionFacts) -> Iterator[Section | None]:
-    from mfprefect.report import changes, data, figures, origins, performance, promises
+    from mfprefect.report import changes, data, figures, origins, performance, predictions, promises
 
     yield changes.changes_section(facts)
     yield promises.gates_section(facts.gates)
     yield data.checks_section(facts.checks)
     yield performance.performance_section(facts)
     yield performance.confusion_section(facts)
+    yield predictions.classes_section(facts)
+    yield predictions.errors_section(facts)
     yield performance.backtest_section(facts.backtests)
     yield figures.metrics_section(facts)
     yield figures.history_section(facts.history)
@@ -85,6 +87,7 @@ def model_report(facts: ModelFacts) -> str:
     """
     require()
     from mfprefect.report import drawing, overview, page
+    from mfprefect.report.blocks import Sheet
     from mfprefect.report.figures import key_figures
     from mfprefect.report.verdicts import model_verdict
 
@@ -92,4 +95,4 @@ def model_report(facts: ModelFacts) -> str:
         sections = [section for section in overview.sections(facts) if section is not None]
     trained = facts.newest.get("train")
     figures = [] if trained is None else key_figures(trained)
-    return page.render(overview.sheet(facts, model_verdict(facts), figures, sections))
+    return page.render(Sheet(overview.heading(facts), model_verdict(facts), figures, sections))

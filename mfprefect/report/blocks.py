@@ -14,6 +14,7 @@ __all__ = [
     "Code",
     "Column",
     "Gallery",
+    "Heading",
     "Key",
     "Note",
     "Section",
@@ -37,6 +38,8 @@ class Key:
 
     text: str
     below: str = ""
+    shade: float = 0.0
+    """How strongly the cell is tinted, 0 to 1: what a heat map shows."""
 
 
 Cell = str | Badge | Key | Picture
@@ -111,17 +114,24 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """A whole report."""
+class Heading:
+    """What stands above and below everything else."""
 
     title: str
     subtitle: str
     facts: Sequence[tuple[str, str]]
     """What stands below the title: names and values."""
+    footer: str
+    link: str | None = None
+    """Where Prefect shows the flow run."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A whole report."""
+
+    heading: Heading
     verdict: Verdict
     figures: Sequence[tuple[str, str, str]]
     """Name, value and a word about it, of the figures that matter most."""
     sections: Sequence[Section]
-    footer: str
-    link: str | None = None
-    """Where Prefect shows the flow run."""

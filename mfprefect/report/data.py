@@ -141,9 +141,9 @@ def scores_section(facts: SessionFacts) -> Section | None:
         (f"{found.name} ({found.session_id})", list(found.counts)) for found in facts.scores
     ]
     edges = list(facts.score_edges)
-    curve = facts.training.curve if facts.training else None
-    if curve is not None and not curve.empty:
-        named.append(("test rows of the training", above(curve, "population", edges)))
+    tested = facts.training.tested if facts.training else None
+    if tested is not None:
+        named.append(("test rows of the training", above(tested, "population", edges)))
     series = [(role, *found) for role, found in zip(ROLES, named, strict=False)]
     chart = distribution_chart(edges, series, "Distribution of the scores")
     notes = [Note(facts.scores_note)] if facts.scores_note else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Distribution", "ModelFacts", "SessionFacts", "Side"]
+__all__ = ["Distribution", "ModelFacts", "SessionFacts", "Side", "noted"]
 
 Row = Mapping[str, Any]
 
@@ -25,6 +26,8 @@ class Side:
     inputs: pd.DataFrame
     summary: pd.DataFrame
     curve: pd.DataFrame | None = None
+    tested: pd.DataFrame | None = None
+    """Of any type of model: `score` of the test rows, and the `population` with at least that."""
     failed_checks: frozenset[str] = frozenset()
 
 
@@ -80,6 +83,20 @@ class SessionFacts:
     def purpose(self) -> str:
         """What the session was for."""
         return str(self.session["purpose"])
+
+    def note(self, name: str) -> dict[str, Any]:
+        """Return what test results left beside the figures, empty where there is no such note."""
+        return noted(self.metadata, name)
+
+
+def noted(metadata: pd.DataFrame, name: str) -> dict[str, Any]:
+    """Return a note of test results that is a JSON object, empty where there is none."""
+    mine = metadata[(metadata["meta_group"] == "test") & (metadata["meta_name"] == name)]
+    try:
+        found = json.loads(str(mine["value"].iloc[0])) if len(mine) else {}
+    except ValueError:  # somebody's own text of the same name
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True)

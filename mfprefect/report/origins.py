@@ -18,6 +18,8 @@ __all__ = ["origins_section", "took"]
 
 PAIRS = (Column("what"), Column("value"))
 MOST_INPUTS = 100
+DRAWN = ("confusion_matrix", "prediction_errors", "score_distribution")
+"""Notes of test results that are shown as pictures and tables."""
 
 
 def origins_section(facts: SessionFacts) -> Section:
@@ -101,7 +103,9 @@ def _inputs(inputs: pd.DataFrame) -> list[Block]:
 
 
 def _metadata(metadata: pd.DataFrame) -> list[Block]:
-    metadata = metadata[metadata["meta_group"] != "gates"]  # they have a section of their own
+    # Gates and pictures of the test rows have sections of their own.
+    drawn = (metadata["meta_group"] == "test") & metadata["meta_name"].isin(DRAWN)
+    metadata = metadata[(metadata["meta_group"] != "gates") & ~drawn]
     if metadata.empty:
         return []
     columns = [Column("name"), Column("group"), Column("value")]

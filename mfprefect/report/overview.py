@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.report import data, figures, performance
-from mfprefect.report.blocks import Badge, Cell, Column, Note, Section, Sheet, Table, Verdict
+from mfprefect.report import data, figures, performance, predictions
+from mfprefect.report.blocks import Badge, Cell, Column, Heading, Note, Section, Table
 from mfprefect.report.formats import duration, moment, number, present, text
 from mfprefect.report.origins import took
 from mfprefect.report.promises import gates_section, stages_table
@@ -15,16 +15,11 @@ from mfprefect.report.verdicts import LEVEL_OF_STATUS
 if TYPE_CHECKING:
     from mfprefect.report.facts import ModelFacts
 
-__all__ = ["sections", "sheet"]
+__all__ = ["heading", "sections"]
 
 
-def sheet(
-    facts: ModelFacts,
-    verdict: Verdict,
-    key_figures: Sequence[tuple[str, str, str]],
-    sections: Sequence[Section],
-) -> Sheet:
-    """Return the report of a model, ready to be written."""
+def heading(facts: ModelFacts) -> Heading:
+    """Return what stands above and below the report of a model."""
     row = facts.model
     told = {
         "owner": row["owner"],
@@ -34,13 +29,10 @@ def sheet(
         "last scores": moment(facts.freshness["last_scored_at"]) if facts.freshness else "",
         "expected every": _allowed(row),
     }
-    return Sheet(
+    return Heading(
         title=str(row["model_id"]),
         subtitle=str(row["description"] or ""),
         facts=[(name, str(value)) for name, value in told.items() if present(value)],
-        verdict=verdict,
-        figures=key_figures,
-        sections=sections,
         footer=f"Model {row['model_id']}, as of {moment(facts.generated_at)}.",
     )
 
@@ -72,6 +64,9 @@ def sections(facts: ModelFacts) -> Iterator[Section | None]:
         yield _of(gates_section(train.gates), name)
         yield _of(performance.performance_section(train), name)
         yield _of(performance.confusion_section(train), name)
+        yield _of(predictions.classes_section(train), name)
+        yield _of(predictions.errors_section(train), name)
+        yield _of(performance.backtest_section(train.backtests), name)
         yield figures.history_section(train.history, "Metrics of the trainings")
         yield _of(performance.importance_section(train.importance), name)
     if monitor is not None:

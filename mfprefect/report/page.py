@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.report.blocks import Badge, Key, Section, Sheet, Verdict
+from mfprefect.report.blocks import Badge, Heading, Key, Sheet
 from mfprefect.report.drawing import Picture
 from mfprefect.report.formats import day, moment, present, visible
 from mfprefect.report.origins import took
@@ -19,19 +18,14 @@ if TYPE_CHECKING:
 
     from mfprefect.report.facts import SessionFacts
 
-__all__ = ["render", "session_sheet"]
+__all__ = ["render", "session_heading"]
 
 WORKS = {"train": "training", "score": "scoring", "monitor": "monitoring", "adhoc": "run"}
 SYMBOLS = {"good": "\u2713", "warn": "!", "bad": "\u2715", "info": "i"}
 
 
-def session_sheet(
-    facts: SessionFacts,
-    verdict: Verdict,
-    figures: Sequence[tuple[str, str, str]],
-    sections: Sequence[Section],
-) -> Sheet:
-    """Return the report of a session, ready to be written."""
+def session_heading(facts: SessionFacts) -> Heading:
+    """Return what stands above and below the report of a session."""
     row = facts.session
     told = {
         "started": moment(row["started_at"]),
@@ -43,13 +37,10 @@ def session_sheet(
         "owner of the model": str(facts.model["owner"]),
     }
     ended = row["ended_at"] if present(row["ended_at"]) else row["heartbeat_at"]
-    return Sheet(
+    return Heading(
         title=f"{row['model_id']}: {WORKS.get(facts.purpose, facts.purpose)}",
         subtitle=str(facts.model["description"] or ""),
         facts=[(name, value) for name, value in told.items() if value],
-        verdict=verdict,
-        figures=figures,
-        sections=sections,
         footer=f"Session {row['session_id']}, as of {moment(ended)}.",
         link=facts.run_url,
     )

@@ -80,7 +80,7 @@ def confusion_section(facts: SessionFacts) -> Section | None:
     total = tp + fp + tn + fn
 
     def cell(count: int) -> Key:
-        return Key(f"{count:,}", percent(count / total))
+        return Key(f"{count:,}", percent(count / total), count / total)
 
     rows: list[list[Cell]] = [
         ["really positive", cell(tp), cell(fn), f"{tp + fn:,}"],

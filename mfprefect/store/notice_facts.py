@@ -14,11 +14,13 @@ from mfprefect.notice import Check, Drift, Moved, Notice
 from mfprefect.settings import Target
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED
-from mfprefect.store.stages import ROLLED_BACK, history
+from mfprefect.store.stages import PRODUCTION, ROLLED_BACK, Stage, history
 
 __all__ = [
     "ALARM",
+    "LATE",
     "compose",
+    "kept_as",
     "last_trouble",
     "recovered_later",
     "session_row",
@@ -31,6 +33,9 @@ ALARM = "alarm"
 """The verdict of a variable that drifted too far."""
 TROUBLE = ("failed", "crashed", "cancelled", "checks_failed", "gate_failed", "drift", "stale")
 FAILURES = {"ChecksFailed": "checks_failed", "GateFailed": "gate_failed"}
+STAGES = ("promoted", "rolled_back")
+LATE = ("stale", *STAGES)
+"""Events that may happen long after the session that they are about."""
 MOST_MOVED = 5
 _SHOWN = (
     "model_id",
@@ -124,10 +129,10 @@ def recovered_later(db: Database, row: Row, channel: str) -> bool:
 
 
 def compose(db: Database, row: Row, event: str, channel: str) -> Notice:
-    """Return the notice of an event of a session."""
+    """Return the notice of an event of a session; the event may be as `kept_as` has it."""
     kind, text = _cause(db, row, event, channel)
     return Notice(
-        event=event,
+        event=event.partition(" ")[0],
         **{name: getattr(row, name) for name in _SHOWN},
         cause_kind=kind,
         cause_text=text,
@@ -144,14 +149,42 @@ def _cause(db: Database, row: Row, event: str, channel: str) -> tuple[str, str]:
         return (f"well after {before.event} of {before.session_id}", "") if before else ("", "")
     if event == "stale":
         return "Stale", _staleness(db, row)
-    if event == "promoted":
-        stages = db.schema.model_stages
-        select = sa.select(*stages.c).where(stages.c.session_no == row.session_no)
-        found = db.read(select.order_by(stages.c.set_at.desc()).limit(1))
-        return (f"promoted by {found[0].set_by}", found[0].reason or "") if found else ("", "")
-    if event == "rolled_back":
-        return _rollback(db, row)
+    if event.startswith(STAGES):
+        stage = _stage(db, row.model_id, row.session_id, event)
+        if stage is None:
+            return "", ""
+        back = event.startswith("rolled_back")
+        what = f"rolled back to {stage.session_id}" if back else "promoted"
+        return f"{what} by {stage.set_by}", stage.reason or ""
     return row.failure_kind or "", row.failure_text or ""
+
+
+def kept_as(db: Database, row: Row, event: str) -> str:
+    """Return what the table of notices calls an event that is told now: `promoted`, `promoted 2`.
+
+    A session may be promoted and rolled back from more than once, and each time is a fact.
+    """
+    times = len(_stages(db, row.model_id, row.session_id, event)) if event in STAGES else 1
+    return event if times < 2 else f"{event} {times}"
+
+
+def _stages(db: Database, model_id: str, session_id: str, event: str) -> list[Stage]:
+    """Return each promotion of a session, or each rollback from it, oldest first."""
+    found = db.look(lambda connection: history(db, connection, model_id))
+    if event.startswith("rolled_back"):
+        return [stage for stage in found if stage.detail.get(ROLLED_BACK) == session_id]
+    return [
+        stage
+        for stage in found
+        if (stage.session_id, stage.stage) == (session_id, PRODUCTION)
+        and ROLLED_BACK not in stage.detail
+    ]
+
+
+def _stage(db: Database, model_id: str, session_id: str, event: str) -> Stage | None:
+    found = _stages(db, model_id, session_id, event)
+    number = int(event.partition(" ")[2] or 1)
+    return found[number - 1] if number <= len(found) else None
 
 
 def still_news(db: Database, waiting: Row, since: dt.datetime) -> bool:
@@ -160,20 +193,10 @@ def still_news(db: Database, waiting: Row, since: dt.datetime) -> bool:
         last, allowed = _last_scored(db, waiting.model_id)
         age = dt.timedelta(seconds=allowed) if allowed else values.utc_now() - since
         return last is None or last + age < values.utc_now()
-    if waiting.event in ("promoted", "rolled_back"):
-        stages = db.schema.model_stages.c
-        mine = (stages.model_id == waiting.model_id, stages.set_at >= since)
-        return bool(db.read(sa.select(stages.set_at).where(*mine).limit(1)))
+    if waiting.event.startswith(STAGES):
+        stage = _stage(db, waiting.model_id, waiting.session_id, waiting.event)
+        return stage is not None and stage.set_at >= since
     return True
-
-
-def _rollback(db: Database, row: Row) -> tuple[str, str]:
-    """Return who went back from a session to what, and why."""
-    stages = db.look(lambda connection: history(db, connection, row.model_id))
-    for stage in reversed(stages):
-        if stage.detail.get(ROLLED_BACK) == row.session_id:
-            return f"rolled back to {stage.session_id} by {stage.set_by}", stage.reason or ""
-    return "", ""
 
 
 def _last_scored(db: Database, model_id: str) -> tuple[dt.datetime | None, int | None]:

@@ -91,7 +91,7 @@ def tell(db: Database, session_no: int, event: str) -> None:
         attachments = Attachments(db)
         for channel, target in _targets(db, row):
             if event in target.events:
-                _tell(db, row, event, channel, target, attachments)
+                _tell(db, row, facts.kept_as(db, row, event), channel, target, attachments)
 
 
 def digest(db: Database) -> None:
@@ -249,13 +249,15 @@ def _undelivered(db: Database) -> list[_Claim]:
     s, n, now = db.schema.sessions, db.schema.notifications, values.utc_now()
     happened = sa.func.coalesce(s.c.ended_at, s.c.heartbeat_at, type_=s.c.ended_at.type)
     select = (
-        sa.select(*n.c, s.c.model_id)
+        sa.select(*n.c, s.c.model_id, s.c.session_id)
         .join_from(n, s, n.c.session_no == s.c.session_no)
         .where(
             n.c.delivered == sa.literal(False),
             n.c.channel.in_(list(db.settings.notify)),
-            # These may happen long after the session that they are about.
-            sa.or_(happened >= now - NEWS, n.c.event.in_(["stale", "promoted", "rolled_back"])),
+            sa.or_(
+                happened >= now - NEWS,
+                *(n.c.event.startswith(event, autoescape=True) for event in facts.LATE),
+            ),
         )
         .order_by(n.c.sent_at, n.c.session_no, n.c.notice_no)
     )

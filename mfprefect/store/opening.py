@@ -17,6 +17,7 @@ from mfprefect.flow_context import FlowRun
 from mfprefect.provenance import Environment, Provenance
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle, find, handles
+from mfprefect.store.part_evidence import GROUP as EVIDENCE
 from mfprefect.store.registry import require_model
 from mfprefect.store.removal import BEING_DELETED
 
@@ -222,6 +223,9 @@ def _resume(db: Database, connection: sa.Connection, earlier: Handle, opening: O
         raise SessionClosed(earlier.session_id, "another attempt of its flow run took it over")
     keep = {db.schema.scores, db.schema.score_parts, db.schema.notifications}
     for table in db.schema.session_tables():
+        mine = table.c.session_no == earlier.session_no
+        if table is db.schema.session_metadata:
+            mine = sa.and_(mine, table.c.meta_group != EVIDENCE)
         if table not in keep:
-            connection.execute(table.delete().where(table.c.session_no == earlier.session_no))
+            connection.execute(table.delete().where(mine))
     return Handle(**(earlier.__dict__ | {"attempt": earlier.attempt + 1, "status": RUNNING}))

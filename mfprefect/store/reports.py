@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from mfprefect import values
 from mfprefect.errors import MfprefectError, UnknownModel, UnknownSession
 from mfprefect.flow_context import run_url
-from mfprefect.report.facts import Distribution, ModelFacts, SessionFacts, Side
+from mfprefect.report.facts import Distribution, ModelFacts, SessionFacts, Side, noted
 from mfprefect.store import aggregates, monitoring, results, verdicts
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED
@@ -142,15 +142,31 @@ def _side(db: Database, session_id: str) -> Side:
         for row in _plain(checks)
         if not row["passed"]
     ]
+    curve = results.of_sessions(db, "test_curve", [session_id])
+    metadata = results.of_sessions(db, "session_metadata", [session_id])
     return Side(
         session=_session(db, session_id),
         metrics=results.of_sessions(db, "metrics", [session_id]),
         environment=results.environment(db, session_id),
         inputs=_parsed(results.of_sessions(db, "inputs", [session_id])),
         summary=results.of_sessions(db, "input_summary", [session_id]),
-        curve=results.of_sessions(db, "test_curve", [session_id]),
+        curve=curve,
+        tested=_tested(curve, metadata),
         failed_checks=frozenset(failed),
     )
+
+
+def _tested(curve: pd.DataFrame, metadata: pd.DataFrame) -> pd.DataFrame | None:
+    """Return how the scores of test rows are distributed: score, and rows with at least that."""
+    if not curve.empty:
+        return curve[["score", "population"]]
+    found = noted(metadata, "score_distribution")
+    if not found.get("score"):
+        return None
+    import pandas as pd
+
+    rows = np.asarray(found["rows"], np.int64)
+    return pd.DataFrame({"score": found["score"], "population": rows[::-1].cumsum()[::-1]})
 
 
 def _history(db: Database, row: Row) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from mfprefect.errors import InvalidValue, UnknownSession
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED
+from mfprefect.store.part_evidence import GROUP as EVIDENCE
 from mfprefect.store.sessions import STATUSES
 from mfprefect.values import choice
 
@@ -120,6 +121,8 @@ def of_sessions(db: Database, table_name: str, session_ids: Sequence[str]) -> pd
         .where(s.c.session_id.in_(session_ids))
         .order_by(*table.primary_key.columns)
     )
+    if table is db.schema.session_metadata:
+        select = select.where(table.c.meta_group != EVIDENCE)
     return db.frame(select)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect import values
+from mfprefect.store import part_evidence
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED, Handle, fence, hold, why_closed
 from mfprefect.store.scores import attach, drop_stale_parts
@@ -110,9 +111,12 @@ def close_session(
 
     def work(connection: sa.Connection, again: bool) -> None:
         # Ended last: the database refuses what is written to a session that has ended.
-        held = (pending or handle.attempt > 1) and fence(db, connection, handle)
+        scored = handle.purpose == "score" and ending.status == SUCCEEDED
+        held = (pending or scored or handle.attempt > 1) and fence(db, connection, handle)
         if held and handle.attempt > 1:
             drop_stale_parts(db, connection, handle)
+        if held and scored:
+            part_evidence.drop(db, connection, handle)
         if held:
             write_rows(db, connection, handle, pending, replace or again)
         if not fence(db, connection, handle, changes):

@@ -200,6 +200,7 @@ def test_a_retry_resumes_the_session_and_skips_complete_parts(flow_store: Store)
         model_id = "parted"
         parts = 4
         retries = 0
+        checks = [lambda frame: frame["a"] < 9.0]
 
         def scoring_data(self, as_of: dt.date, part: int) -> pd.DataFrame:
             scored.append(part)
@@ -214,9 +215,20 @@ def test_a_retry_resumes_the_session_and_skips_complete_parts(flow_store: Store)
     row = flow_store.sessions("parted").iloc[0]
     assert (row["purpose"], row["status"], row["attempt"]) == ("score", "succeeded", 2)
     assert len(flow_store.sessions("parted")) == 2
-    # The same scores as of a run that nothing disturbed.
-    undisturbed = flow_store.scores(flows.score())
-    pd.testing.assert_frame_equal(flow_store.scores(row["session_id"]), undisturbed)
+    # The same scores as of a run that nothing disturbed, and the same evidence of all parts: the
+    # session before it failed in between, and told of what it had.
+    undisturbed = flows.score()
+    for read in (flow_store.scores, flow_store.checks, flow_store.input_summary):
+        ours, theirs = (
+            read(x).drop(columns="session_id", errors="ignore")
+            for x in (row["session_id"], undisturbed)
+        )
+        pd.testing.assert_frame_equal(ours, theirs)
+    assert flow_store.input_summary(undisturbed)["n"].tolist() == [400, 400]
+    sources = flow_store.inputs(row["session_id"])["source"].tolist()
+    assert sources == [f"scoring_data part {part}" for part in range(1, 5)]
+    drift = flow_store.drift(row["session_id"])
+    assert set(drift["verdict"]) == {"ok"}
 
 
 def test_a_session_in_any_flow_is_resumed_by_its_retry(flow_store: Store) -> None:

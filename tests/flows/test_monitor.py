@@ -16,7 +16,8 @@ from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
 import mfprefect
 from mfprefect import InvalidValue, Model, Store
-from mfprefect.lifecycle.monitoring import log_inputs, monitor_model
+from mfprefect.lifecycle.evidence import Evidence, PartRecorder, references_of
+from mfprefect.lifecycle.monitoring import monitor_model
 from mfprefect.lifecycle.outcomes import read_outcomes
 from mfprefect.quality import ks_drift, psi
 
@@ -247,11 +248,17 @@ def test_features_are_compared_with_those_of_training_and_of_the_session_before(
 
     base, calm, moved, still = features(0), features(0), features(12), features(12)
     trained, retrained = train(store, {}, base), train(store, {}, moved)
-    kind = variant({})
+    kind = variant({}, parts=2)
     sessions = []
     for frame, parent in ((calm, trained), (moved, trained), (still, retrained)):
         with store.session("churn", purpose="score", parent=parent, as_of=DAY) as session:
-            log_inputs(store, kind, session, frame, parent)
+            evidence = Evidence(store, kind, session, parent)
+            references = references_of(store, parent, evidence.compared)
+            # Parts of unequal size, as different processes see them: figures are those of all rows.
+            for part, rows in ((2, frame[150:]), (1, frame[:150])):
+                recorder = PartRecorder(store.database, session.handle, part)
+                recorder.keep(rows, references, evidence.compared, kind.masked)
+            evidence.log()
             scores = pd.DataFrame({"id": range(600), "score": frame["age"]})
             session.write_scores(scores, entity_id="id")
         sessions.append(session.session_id)
@@ -274,6 +281,8 @@ def test_features_are_compared_with_those_of_training_and_of_the_session_before(
         assert found["age", "psi_previous"]["reference_session_id"] == sessions[0]
         assert found["plan", "null_share_previous"]["verdict"] == "ok"
         assert found["score (input)", "psi_previous"]["verdict"] == "alarm"
+    assert store.input_summary(sessions[0])["n"].tolist() == [600] * 3
+    assert store.metadata(sessions[0]).empty
     assert {row["verdict"] for row in drift(store, sessions[0]).values()} == {"ok"}
     assert ("age", "psi_previous") not in drift(store, sessions[0])
     most = max(psi(base[name], moved[name]) for name in ("age", "score"))

@@ -531,6 +531,24 @@ def test_promotions_are_told(open_store: Opener, hooks: Any) -> None:
     assert hooks.titles[2:] == ["churn: rolled back in production"]
     assert f"rolled back to {first} by" in hooks.posts[2]["message"]
     assert "complaints" in hooks.posts[2]["message"]
+    # Each time is a fact of its own.
+    hooks.status = 500
+    store.promote("churn", second, reason="mended", override="no gates")
+    hooks.status = 200
+    store.rollback("churn", reason="in vain")
+    assert retry_undelivered(store.database) == (1, 0)
+    assert [post["title"].partition(": ")[2] for post in hooks.posts[3:]] == [
+        "rolled back in production",
+        "promoted to production",
+    ]
+    assert "in vain" in hooks.posts[3]["message"]
+    assert "mended" in hooks.posts[4]["message"]
+    assert store.notifications(second)["event"].tolist() == [
+        "promoted",
+        "rolled_back",
+        "promoted 2",
+        "rolled_back 2",
+    ]
 
 
 # Reports

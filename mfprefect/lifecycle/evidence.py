@@ -1,0 +1,165 @@
+"""What a scoring tells of its input: of all parts, whichever process or attempt scored them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mfprefect.errors import MfprefectError
+from mfprefect.frames import records
+from mfprefect.lifecycle import tasks
+from mfprefect.lifecycle.limits import limits_of
+from mfprefect.quality.features import feature_drift
+from mfprefect.quality.masking import without_cells
+from mfprefect.quality.merging import Merged
+from mfprefect.quality.summary import input_summary
+from mfprefect.recorder import Recorder
+from mfprefect.store.database import Database
+from mfprefect.store.handle import Handle
+from mfprefect.store.monitoring import published_scorings
+from mfprefect.store.part_evidence import GROUP, documents
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mfprefect.model import Model
+    from mfprefect.session import Session
+    from mfprefect.store import Store
+
+__all__ = ["PREVIOUS", "Compared", "Evidence", "PartRecorder", "references_of", "told_apart"]
+
+NUMBERS_A_PART = 10_000
+"""How many checks and inputs a part can record before its numbers are the next part's."""
+TABLES = {"inputs": "input_no", "check_results": "check_no"}
+SUMMARY, PREVIOUS, COMPARED = "summary", "previous", "compared"
+
+
+class Compared(NamedTuple):
+    """The published scoring session before this one; None: there is none."""
+
+    session_id: str | None = None
+    other_bins: bool = False
+    """Whether it was counted in other bins than this one, as after a new training."""
+
+
+class PartRecorder(Recorder):
+    """Writes under a scoring session for one part, and keeps what a retry has to tell of it."""
+
+    def __init__(self, database: Database, handle: Handle, part: int) -> None:
+        first = NUMBERS_A_PART * (part - 1)
+        taken = {"check": first, "input": first}
+        super().__init__(database, handle, attached=True, taken=taken)
+        self._part = part
+        self._seen: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
+
+    def _add(self, table: str, rows: Iterable[Mapping[str, Any]], keys: tuple[str, ...]) -> None:
+        found = [dict(row) for row in rows]
+        if table in self._seen:
+            self._seen[table] += found
+        super()._add(table, found, keys)
+
+    def keep(
+        self,
+        features: pd.DataFrame,
+        references: Mapping[str, pd.DataFrame],
+        compared: Compared,
+        masked: Collection[str],
+    ) -> None:
+        """Write what was seen of the part, before its scores are: a retry may keep these.
+
+        Args:
+            features: what the model is about to score.
+            references: `summary`, the training's, and perhaps `previous`: each an input summary in
+                the bins of which the features are counted.
+            compared: which scoring before it is compared with.
+            masked: columns no cell of which is kept.
+        """
+        hidden = self._hidden(masked)
+        found = {
+            name: records(without_cells(input_summary(features, reference=known), hidden))
+            for name, known in references.items()
+        }
+        document = {**self._seen, **found, COMPARED: compared}
+        self.log_metadata({str(self._part): document}, GROUP)
+        self.flush()
+
+
+class Evidence:
+    """The input of a scoring session: taken over from kept parts, put together from all."""
+
+    def __init__(self, store: Store, kind: type[Model], session: Session, training: str) -> None:
+        self._store, self._kind, self._session = store, kind, session
+        self._training = training
+        found = published_scorings(store.database, kind.model_id, 1)
+        self.compared = Compared()
+        if found:
+            other = found[0].training_session_id != training
+            self.compared = Compared(found[0].session_id, other)
+
+    def take_over(self, kept: Collection[int]) -> None:
+        """Tell again what an earlier attempt read and checked of the parts that are kept."""
+        for part, document in documents(self._store.database, self._session.handle):
+            if part in kept:
+                seen = {table: document[table] for table in TABLES}
+                self._session.log_seen(seen, TABLES)
+                # The other parts have to be counted in the same bins.
+                self.compared = Compared(*document[COMPARED])
+
+    def log(self) -> None:
+        """Store the summary of all parts, and its drift from training and the scoring before."""
+        references = references_of(self._store, self._training, self.compared)
+        merged = {name: Merged(reference) for name, reference in references.items()}
+        parts = self._merge(merged)
+        if not parts:
+            return
+        if len(parts) < self._kind.parts:
+            told = {"summarised": parts, "of": self._kind.parts}
+            self._session.log_metadata(told, "parts")
+        summary = merged[SUMMARY].summary()
+        self._session.log_summary(summary)
+        limits = limits_of(self._kind, self._store.database.settings)
+        drift = feature_drift(references[SUMMARY], summary, limits)
+        self._session.log_drift(drift, reference=self._training)
+        earlier = self.compared.session_id
+        if earlier is None:
+            return
+        if self.compared.other_bins:
+            before, summary = references[PREVIOUS], merged[PREVIOUS].summary()
+        else:
+            before = self._store.input_summary(earlier)
+        if not before.empty:
+            drift = feature_drift(before, summary, limits, PREVIOUS)
+            self._session.log_drift(told_apart(drift), reference=earlier)
+
+    def log_some(self) -> None:
+        """Store the same of the parts that there are, of a session that is about to fail."""
+        try:
+            self.log()
+        except MfprefectError as exc:  # the error that ended the run must come through
+            tasks.log().warning("the input of the parts was not summarised: %s", exc)
+
+    def _merge(self, merged: Mapping[str, Merged]) -> list[int]:
+        import pandas as pd
+
+        parts = []
+        for part, document in documents(self._store.database, self._session.handle):
+            if part > self._kind.parts:
+                continue  # of an attempt that had more of them
+            parts.append(part)
+            for name, found in merged.items():
+                found.add(pd.DataFrame(document[name]))
+        return parts
+
+
+def references_of(store: Store, training: str, compared: Compared) -> dict[str, pd.DataFrame]:
+    """Return the input summaries in the bins of which a part is counted."""
+    found = {SUMMARY: store.input_summary(training)}
+    if compared.session_id is not None and compared.other_bins:
+        found[PREVIOUS] = store.input_summary(compared.session_id)
+    return found
+
+
+def told_apart(drift: pd.DataFrame) -> pd.DataFrame:
+    """Return drift of inputs, with another name for an input `score` than published scores have."""
+    clash = (drift["variable"] == "score") & drift["measure"].str.endswith(f"_{PREVIOUS}")
+    return drift.assign(variable=drift["variable"].mask(clash, "score (input)"))

@@ -218,9 +218,9 @@ def _notes(rows: _Rows, context: Context) -> dict[str, Any]:
         if found.score is not None:
             notes["score_distribution"] = Tally.of(found.score.max(axis=1)).thinned(_POINTS)
     elif isinstance(rows, _Numbers):
-        found = rows.forecast
-        notes["score_distribution"] = Tally.of(found.predicted).thinned(_POINTS)
-        if (errors := prediction_errors(found.actual, found.predicted)) is not None:
+        numbers = rows.forecast
+        notes["score_distribution"] = Tally.of(numbers.predicted).thinned(_POINTS)
+        if (errors := prediction_errors(numbers.actual, numbers.predicted)) is not None:
             notes["prediction_errors"] = errors
         notes |= {k: context[k] for k in ("season", "level") if k in context}
     return notes

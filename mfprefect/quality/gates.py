@@ -146,13 +146,11 @@ class Gate(AnyGate):
         if math.isnan(value):
             return f"{self._label()} is not a number; the gate needs {self._bounds()}"
         if self.at_least is not None and value < self.at_least:
-            return (
-                f"{self._label()} is {float(value)}, below the promised minimum of {self.at_least}"
-            )
+            told = _apart(value, self.at_least)
+            return f"{self._label()} is {told}, below the promised minimum of {self.at_least}"
         if self.at_most is not None and value > self.at_most:
-            return (
-                f"{self._label()} is {float(value)}, above the promised maximum of {self.at_most}"
-            )
+            told = _apart(value, self.at_most)
+            return f"{self._label()} is {told}, above the promised maximum of {self.at_most}"
         return None
 
     def judge(self, evidence: Evidence) -> Verdict:
@@ -173,7 +171,8 @@ class Gate(AnyGate):
         value, failure = figures.get(self.metric), self.check(figures)
         if value is None or math.isnan(value):
             return self._verdict(UNKNOWN, str(failure))
-        reason = failure or f"{self._label()} is {float(value)}; promised: {self._bounds()}"
+        told = _apart(value, *(x for x in (self.at_least, self.at_most) if x is not None))
+        reason = failure or f"{self._label()} is {told}; promised: {self._bounds()}"
         return self._verdict(FAILED if failure else PASSED, reason, figure=float(value))
 
     def _against_production(self, own: Verdict, evidence: Evidence) -> Verdict:
@@ -255,6 +254,12 @@ def _check_bound(metric: str, name: str, bound: object) -> None:
         raise ConfigurationError(
             f"{name} of the gate on {metric!r} is {bound!r}; it takes a finite number"
         )
+
+
+def _apart(value: float, *bounds: float) -> str:
+    """Return a figure with six digits, or all of them where it would seem to be at a bound."""
+    told = f"{value:.6g}"
+    return told if all(float(told) != bound for bound in bounds) else str(float(value))
 
 
 def judge(gates: Iterable[AnyGate], evidence: Evidence) -> list[Verdict]:

@@ -78,7 +78,7 @@ class Mixture:
         wanted = at * self._rows[-1]
         if self.times:
             return np.asarray(self._x[np.searchsorted(self._rows, wanted - 1e-9)])
-        return np.interp(wanted, self._rows, self._x)
+        return np.asarray(np.interp(wanted, self._rows, self._x))
 
     def counts(self, edges: Sequence[Any]) -> list[int]:
         """Return about how many rows lie up to each edge and above the one before; then above."""

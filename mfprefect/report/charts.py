@@ -66,8 +66,16 @@ def roc_chart(curve: pd.DataFrame, before: pd.DataFrame | None, auc: float | Non
     )
 
 
-def lift_chart(curve: pd.DataFrame, before: pd.DataFrame | None) -> Picture:
-    """Draw how much richer in positives the top of the ranking is."""
+def lift_chart(
+    curve: pd.DataFrame, before: pd.DataFrame | None, lift_10: float | None = None
+) -> Picture:
+    """Draw how much richer in positives the top of the ranking is.
+
+    Args:
+        curve: the test curve.
+        before: that of the session before.
+        lift_10: the metric, where it is known: the curve's may be interpolated.
+    """
     figure, ax = drawing.axes()
     ax.axhline(1, color=stand_in("c"), linewidth=1)
     top = 1.0
@@ -85,7 +93,7 @@ def lift_chart(curve: pd.DataFrame, before: pd.DataFrame | None) -> Picture:
     ax.set_xlim(0, 1)
     ax.set_ylim(0, top * 1.08)
     own = lift(curve)
-    tenth = float(np.interp(0.1, own["population_share"], own["lift"]))
+    tenth = lift_10 or float(np.interp(0.1, own["population_share"], own["lift"]))
     return drawing.picture(
         figure,
         title="Lift",
@@ -138,13 +146,17 @@ def distribution_chart(
         style, dashes = STYLES[min(place, 2)]
         ax.stairs(share, edges, color=stand_in(role), lw=THIN if place else THICK, ls=dashes)
         legend.append((role, style, name))
-        words.append(f"{name}: {brief(total)} rows, half of them up to {_middle(edges, counts)}")
+        what = name.partition(" (")[0]
+        words.append(f"{what}: {brief(total)} rows, half of them up to {_middle(edges, counts)}")
     _frame(ax, "score", "share of rows")
     _percents(ax.yaxis)
     ax.set_ylim(bottom=0)
     ax.set_xlim(edges[0], edges[-1])
     return drawing.picture(
-        figure, title=title, description="; ".join(words) + ".", legend=tuple(legend)
+        figure,
+        title=title,
+        description=f"{words[0][:1].upper()}{'; '.join(words)[1:]}.",
+        legend=tuple(legend),
     )
 
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.report import strips
-from mfprefect.report.blocks import Badge, Cell, Column, Gallery, Key, Note, Section, Table
+from mfprefect.report.blocks import Badge, Block, Cell, Column, Gallery, Key, Note, Section, Table
 from mfprefect.report.charts import above, distribution_chart
 from mfprefect.report.formats import MISSING, brief, number, percent, present, text
 from mfprefect.report.verdicts import LEVEL_OF_VERDICT
@@ -21,6 +21,10 @@ __all__ = ["checks_section", "drift_section", "scores_section", "summary_section
 
 VERDICTS = ("alarm", "warning", "unknown", "ok")
 MOST_ROWS = 500
+MOST_MOVED = 20
+"""Measures of drift that are shown, where fewer are in alarm; the others are folded."""
+MOST_VARIABLES = 40
+"""The variables that are seen; the others are folded."""
 MOST_LEVELS = 4
 MOST_SAMPLE = 300
 ROLES = ("a", "b", "c")
@@ -88,8 +92,12 @@ def drift_section(drift: pd.DataFrame) -> Section | None:
     blocks = []
     if moved:
         alarms = sum(row["verdict"] == "alarm" for row in moved)
+        first = moved[: max(MOST_MOVED, alarms)]
         told = f"{alarms} of {len(rows)} measures are in alarm"
-        blocks.append(_drift_table(moved, told, folded=False))
+        blocks.append(_drift_table(first, told, folded=False))
+        if rest := moved[len(first) :]:
+            told = f"{len(rest)} more measures give a warning or are not known"
+            blocks.append(_drift_table(rest, told, folded=True))
     if still:
         blocks.append(_drift_table(still, f"{len(still)} measures are as expected", folded=True))
     return Section("Drift", blocks)
@@ -105,18 +113,16 @@ def _drift_table(rows: list[dict[Any, Any]], caption: str, *, folded: bool) -> T
     against = list(dict.fromkeys(row["reference_session_id"] for row in rows))
     several = len(against) > 1
     columns = [
-        Column("variable"),
-        Column("verdict"),
-        Column("measure"),
+        Column("variable and measure"),
+        Column("verdict", "short"),
         Column("value", "number"),
         Column("alarm above", "number"),
     ]
     columns += [Column("compared with")] if several else []
     cells: list[list[Cell]] = [
         [
-            str(row["variable"]),
+            Key(str(row["variable"]), str(row["measure"])),
             Badge(str(row["verdict"]), LEVEL_OF_VERDICT.get(str(row["verdict"]), "info")),
-            str(row["measure"]),
             number(row["value"]),
             number(row["threshold"]),
             *([_id(row["reference_session_id"])] if several else []),
@@ -159,6 +165,9 @@ def summary_section(facts: SessionFacts) -> Section | None:
     before = _by_name(side.summary) if side is not None and compared else {}
     rows = facts.summary.to_dict("records")[:MOST_ROWS]
     named = [{str(k): v for k, v in row.items()} for row in rows]
+    if many := len(named) > MOST_VARIABLES:  # what has moved is among those that are seen
+        worst = _worst(facts.drift)
+        named.sort(key=lambda row: worst.get(str(row["variable"]), len(VERDICTS)))
     pictures = strips.draw(
         [strips.histogram(_words(row), row, before.get(str(row["variable"]))) for row in named]
     )
@@ -166,14 +175,30 @@ def summary_section(facts: SessionFacts) -> Section | None:
     columns += [Column(x, "number") for x in ("mean", "sd", "missing", "distinct")]
     cells = [_variable(row, picture) for row, picture in zip(named, pictures, strict=True)]
     caption = f"{len(facts.summary)} variables"
-    notes = [Note(_explained(facts) if compared else EXPLAINED)]
-    if len(facts.summary) > MOST_ROWS:
-        caption += f", {MOST_ROWS} of them shown"
-    return Section("Input variables", [*notes, Table(columns, cells, caption)])
+    if many:
+        caption += f", {MOST_VARIABLES} of them; those that drifted come first"
+    blocks: list[Block] = [Note(_explained(facts) if compared else EXPLAINED)]
+    blocks.append(Table(columns, cells[:MOST_VARIABLES], caption))
+    if rest := cells[MOST_VARIABLES:]:
+        left = f", {len(rest)} of them" if len(facts.summary) > MOST_ROWS else ""
+        told = f"{len(facts.summary) - MOST_VARIABLES} more variables{left}"
+        blocks.append(Table(columns, rest, told, folded=True))
+    return Section("Input variables", blocks)
+
+
+def _worst(drift: pd.DataFrame) -> dict[str, int]:
+    """Return how bad the worst measure of each variable is: 0 is an alarm."""
+    found: dict[str, int] = {}
+    for row in drift.to_dict("records"):
+        place = _severity(row)[0]
+        name = str(row["variable"])
+        found[name] = min(place, found.get(name, place))
+    return found
 
 
 EXPLAINED = (
-    "Bars show how densely the values lie, of categories the most frequent ones. Far tails are cut."
+    "Bars show how densely the values lie, of categories and of few different numbers how frequent "
+    "each is. Far tails are cut. Values are the smallest, the median and the largest."
 )
 
 
@@ -219,5 +244,10 @@ def _values(row: dict[str, Any]) -> str:
     if present(row["min"]) and present(row["median"]):
         return " \u00b7 ".join(brief(row[name]) for name in ("min", "median", "max"))
     found = json.loads(row["quantiles"]) if present(row["quantiles"]) else {}
-    ends = [str(found[name])[:19] for name in ("min", "max") if found.get(name)]
+    ends = [_instant(str(found[name])) for name in ("min", "max") if found.get(name)]
     return " \u2013 ".join(ends)
+
+
+def _instant(text: str) -> str:
+    """Return a day, with its time where that is not midnight."""
+    return text[:19].removesuffix("T00:00:00").replace("T", " ")

@@ -71,6 +71,7 @@ def drawing() -> Iterator[None]:
                 "text.parse_math": False,
                 "xtick.bottom": False,
                 "xtick.labelcolor": stand_in("soft"),
+                "xtick.major.pad": 7.0,  # or the labels of both axes touch in the corner
                 "ytick.labelcolor": stand_in("soft"),
                 "ytick.left": False,
             }

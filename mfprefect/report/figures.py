@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mfprefect.report.blocks import Cell, Column, Gallery, Key, Note, Section, Table
 from mfprefect.report.charts import history_chart
-from mfprefect.report.formats import change, number
+from mfprefect.report.formats import brief, change, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,19 +48,21 @@ LAST = ("n", "n_classes", "n_positive", "base_rate")
 MOST_FIGURES = 5
 MOST_CHARTS = 6
 MOST_SEGMENTS = 60
+MOST_TABLES = 8
 MOST_COLUMNS = 8
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Return the names of metrics, what matters most first, counts last."""
-    found = list(dict.fromkeys(names))
+    """Return the names of metrics, what matters most first, counts last; `lift_5` before 10."""
 
-    def place(name: str) -> tuple[int, int]:
+    def place(name: str) -> tuple[int, int, list[tuple[int, str]]]:
         if name in FIRST:
-            return 0, FIRST.index(name)
-        return (2 if name in LAST else 1), found.index(name)
+            return 0, FIRST.index(name), []
+        parts = re.split(r"([0-9]{1,9})", name)  # every second one is a number
+        natural = [(int(x), "") if at % 2 else (-1, x) for at, x in enumerate(parts)]
+        return (2 if name in LAST else 1), 0, natural
 
-    return sorted(found, key=place)
+    return sorted(dict.fromkeys(names), key=place)
 
 
 def whole(metrics: pd.DataFrame) -> dict[str, float]:
@@ -72,9 +75,8 @@ def key_figures(facts: SessionFacts) -> list[tuple[str, str, str]]:
     """Return name, value and movement of the figures that matter most."""
     now = whole(facts.metrics)
     before = whole(facts.previous.metrics) if facts.previous else {}
-    return [(name, number(now[name]), _moved(name, now, before)) for name in ordered(now)][
-        :MOST_FIGURES
-    ]
+    names = ordered(now)[:MOST_FIGURES]
+    return [(name, brief(now[name]), _moved(name, now, before)) for name in names]
 
 
 def _moved(name: str, now: dict[str, float], before: dict[str, float]) -> str:
@@ -114,29 +116,44 @@ def _formulas(names: Iterable[str]) -> dict[str, str]:
 
     asked, formulas = set(names), {}
     for table in (CUSTOM, *sorted(BUILT_IN.values(), key=lambda table: len(asked & set(table)))):
-        formulas.update({name: table[name].formula for name in table if name in asked})
+        found = {name: table[name].formula.replace("`", "") for name in table if name in asked}
+        formulas.update(found)
     return formulas
 
 
 def _segments(metrics: pd.DataFrame) -> list[Table | Note]:
+    """Return a table a column that segments are levels of: they have metrics of their own."""
     parts = metrics[metrics["segment"] != ""]
-    if parts.empty:
-        return []
+    blocks: list[Table | Note] = []
+    column = parts["segment"].str.extract(r"^([^=]*)=", expand=False)
+    groups = list(parts.groupby(column.fillna(""), sort=False))
+    for name, rows in groups[:MOST_TABLES]:
+        blocks += _by(str(name), rows)
+    if len(groups) > MOST_TABLES:
+        blocks.append(Note(f"Not shown: segments by {len(groups) - MOST_TABLES} more columns."))
+    return blocks
+
+
+def _by(column: str, parts: pd.DataFrame) -> list[Table | Note]:
     names = ordered(parts["metric_name"])
     values = parts.pivot(index="segment", columns="metric_name", values="value")
     values = values.reindex(parts["segment"].unique())
     rows = [
-        [str(segment), *(number(row[name]) for name in names[:MOST_COLUMNS])]
+        [
+            str(segment).removeprefix(f"{column}="),
+            *(number(row[name]) for name in names[:MOST_COLUMNS]),
+        ]
         for segment, row in values.head(MOST_SEGMENTS).iterrows()
     ]
-    columns = [Column("segment"), *(Column(name, "number") for name in names[:MOST_COLUMNS])]
-    blocks: list[Table | Note] = [Table(columns, rows, "Metrics by segment")]
+    first = column or "segment"
+    columns = [Column(first), *(Column(name, "number") for name in names[:MOST_COLUMNS])]
+    blocks: list[Table | Note] = [Table(columns, rows, f"Metrics by {first}")]
     left = len(values) - MOST_SEGMENTS, len(names) - MOST_COLUMNS
     if left[0] > 0 or left[1] > 0:
         what = [
             f"{max(x, 0)} {y}" for x, y in zip(left, ("segments", "metrics"), strict=True) if x > 0
         ]
-        blocks.append(Note(f"Not shown: {' and '.join(what)} more; `mfprefect show` lists all."))
+        blocks.append(Note(f"Not shown: {' and '.join(what)} more; mfprefect show lists all."))
     return blocks
 
 

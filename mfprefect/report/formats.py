@@ -64,9 +64,12 @@ def number(value: Any) -> str:
     if value == int(value) and abs(value) < 1e15:
         return _minus(f"{int(value):,}")
     if 1e-3 <= abs(value) < 1e15:
-        digits = 4 if abs(value) < 10 else 2 if abs(value) < 1000 else 1
-        return _minus(f"{value:,.{digits}f}")
+        return _minus(f"{value:,.{_decimals(value)}f}")
     return _minus(_tiny(value, 3))
+
+
+def _decimals(value: float) -> int:
+    return 4 if abs(value) < 10 else 2 if abs(value) < 1000 else 1
 
 
 def brief(value: Any) -> str:
@@ -89,7 +92,10 @@ def _minus(text: str) -> str:
 
 
 def change(before: Any, now: Any) -> str:
-    """Return the difference of two numbers with its sign, `0` where there is none."""
+    """Return the difference of two numbers with its sign, `0` where there is none.
+
+    It has as many decimals as the larger of both has, unless it is smaller than these show.
+    """
     if not present(before) or not present(now):
         return MISSING
     difference = float(now) - float(before)
@@ -97,8 +103,12 @@ def change(before: Any, now: Any) -> str:
         return "0"
     if not math.isfinite(difference):
         return MISSING
-    small = abs(difference) < 1e-3
-    shown = _minus(_tiny(difference, 2)) if small else number(difference)
+    decimals = _decimals(max(abs(float(before)), abs(float(now)), abs(difference)))
+    if abs(difference) < 10**-decimals or abs(difference) < 1e-3:
+        shown = _minus(_tiny(difference, 2) if abs(difference) < 1e-3 else f"{difference:.2g}")
+    else:
+        whole = difference.is_integer()
+        shown = number(difference) if whole else _minus(f"{difference:,.{decimals}f}")
     return ("+" if difference > 0 else "") + shown
 
 

@@ -42,9 +42,13 @@ def performance_section(facts: SessionFacts) -> Section | None:
     before = facts.previous.curve if facts.previous else None
     if before is not None and before.empty:
         before = None
-    auc = whole(facts.metrics).get("auc")
-    pictures = [roc_chart(curve, before, auc), lift_chart(curve, before), calibration_chart(curve)]
-    pictures.append(_classes(curve))
+    known = whole(facts.metrics)
+    pictures = [
+        roc_chart(curve, before, known.get("auc")),
+        lift_chart(curve, before, known.get("lift_10")),
+        calibration_chart(curve),
+        _classes(curve),
+    ]
     return Section(
         "Performance on the test rows", [Gallery([x for x in pictures if x is not None])]
     )
@@ -114,7 +118,7 @@ def _share(part: int, of: int) -> float | None:
 
 def _told(threshold: Row | None, value: float, kind: str) -> str:
     what = (
-        f"the top {percent(value)} of rows"
+        f"the top {brief(100 * value)} % of rows"
         if kind == "population"
         else f"scores of {brief(value)} and more"
     )

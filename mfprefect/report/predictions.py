@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,18 +43,18 @@ def _predicted(groups: dict[str, Any]) -> Picture | None:
         return None
     figure, ax = drawing.axes()
     ends = [min(predicted.min(), low.min()), max(predicted.max(), high.max())]
-    ax.plot(predicted[[0, -1]], predicted[[0, -1]], color=stand_in("line"), linewidth=1)
+    ax.plot(predicted[[0, -1]], predicted[[0, -1]], color=stand_in("c"), linewidth=1)
     ax.vlines(predicted, low, high, color=stand_in("a"), lw=1)
     _line(ax, predicted, actual, "a", marker=True)
     _frame(ax, "mean prediction", "actual value")
     ax.set_ylim(ends[0] - 0.05 * (ends[1] - ends[0]), ends[1] + 0.05 * (ends[1] - ends[0]))
     worst = int(np.abs(actual - predicted).argmax())
+    said, happened = _short([predicted[worst], actual[worst]])
     return drawing.picture(
         figure,
         title="Predicted and actual",
-        description=f"Where {brief(_short(predicted[worst]))} is predicted, "
-        f"{brief(_short(actual[worst]))} is the mean of what happened: the widest gap of "
-        f"{len(rows)} groups of rows.",
+        description=f"Where {said} is predicted, {happened} is the mean of what happened: the "
+        f"widest gap of {len(rows)} groups of rows.",
         caption="Groups of about as many rows each; on the grey line, what is predicted is what "
         "happens. Four of five actual values of a group lie along its bar.",
     )
@@ -72,19 +74,21 @@ def _errors(errors: dict[str, Any]) -> Picture | None:
     _percents(ax.yaxis)
     ax.set_ylim(bottom=0)
     ax.set_xlim(edges[0], edges[-1])
-    at = dict(zip(errors["probabilities"], map(_short, errors["quantiles"]), strict=True))
+    at = dict(zip(errors["probabilities"], _short(errors["quantiles"]), strict=True))
     return drawing.picture(
         figure,
         title="Errors",
-        description=f"Half of the errors lie between {brief(at[0.25])} and {brief(at[0.75])}, nine "
-        f"of ten between {brief(at[0.05])} and {brief(at[0.95])}; the median is {brief(at[0.5])}.",
+        description=f"Half of the errors lie between {at[0.25]} and {at[0.75]}, nine of ten "
+        f"between {at[0.05]} and {at[0.95]}; the median is {at[0.5]}.",
         caption="Above 0, too much was predicted. The largest and smallest hundredth are cut.",
     )
 
 
-def _short(value: float) -> float:
-    """Return a value with the digits that a sentence needs."""
-    return float(f"{value:.3g}")
+def _short(values: Sequence[float]) -> list[str]:
+    """Return values with the digits that a sentence needs: three of the largest."""
+    most = max(map(abs, values))
+    digits = 2 - math.floor(math.log10(most)) if most > 0 else 0
+    return [brief(round(float(value), digits) + 0.0) for value in values]
 
 
 def classes_section(facts: SessionFacts) -> Section | None:

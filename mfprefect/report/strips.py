@@ -25,6 +25,9 @@ MOST_LEVELS = 12
 THINNEST = 0.02
 """What a bin's share of the width counts as, at least: a heap of equal values has none."""
 
+HEAPED = 0.9
+"""The share of rows at few different numbers from which on these are shown one by one."""
+
 Box = tuple[float, float, float]
 
 
@@ -130,6 +133,9 @@ def histogram(title: str, row: dict[str, Any], other: dict[str, Any] | None = No
         before = None if other is None else _levels(other)
         beside = _columns(before, shown) if before else (None, None)
         return replace(_drawn(title, *_columns(levels, shown), *beside), apart=True)
+    heaps, others = _heaps(row), None if other is None else _heaps(other)
+    if heaps is not None and (other is None or others is not None):
+        return _columns_of_heaps(title, heaps, others)
     found = _bins(row)
     if found is None:
         return Bars(title)
@@ -177,6 +183,40 @@ def _columns(
     left = np.arange(len(shown)) / count
     heights = np.array([levels.get(level, 0) / total for level in shown])
     return np.c_[left + 0.08 / count, left + 0.92 / count], heights
+
+
+def _heaps(row: dict[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return the values and their shares of a variable that takes few different numbers."""
+    if not isinstance(row.get("quantiles"), str) or not row.get("n"):
+        return None
+    quantiles, counted = json.loads(row["quantiles"]), json.loads(row["bin_counts"])
+    grid = quantiles.get("grid", ())
+    if quantiles["kind"] != "numeric" or len(grid) < 2 or "grid_counts" not in counted:
+        return None
+    counts = np.asarray(counted["grid_counts"], dtype=np.float64)
+    share = counts[1::2] / (counts.sum() or 1)
+    there = share > 0  # quantiles between two values hold no row
+    if share.sum() < HEAPED or there.sum() < 2:
+        return None
+    return np.asarray(grid, dtype=np.float64)[there], share[there]
+
+
+def _columns_of_heaps(
+    title: str,
+    heaps: tuple[NDArray[np.float64], NDArray[np.float64]],
+    other: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+) -> Bars:
+    places = [found[0] for found in (heaps, other) if found is not None]
+    every = np.unique(np.concatenate(places))
+    low, span = float(every[0]), float(every[-1] - every[0])
+    width = float(np.clip(0.8 * np.diff(every).min() / span, THINNEST, 0.2))
+
+    def columns(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        left = (values - low) / span * (1 - width)
+        return np.asarray(np.c_[left, np.minimum(left + width, 1.0)])
+
+    beside = (None, None) if other is None else (columns(other[0]), other[1])
+    return replace(_drawn(title, columns(heaps[0]), heaps[1], *beside), apart=True)
 
 
 def _bins(row: dict[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

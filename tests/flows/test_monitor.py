@@ -299,9 +299,9 @@ def test_features_are_compared_with_those_of_training_and_of_the_session_before(
     monkeypatch.setenv("MFPREFECT_DRIFT", '{"psi": 9, "models": {"churn": {"ks": 0.9}}}')
     lax = variant({}, monitored_sessions=1)
     with mfprefect.connect(store.database.settings.url.get_secret_value()) as other:
-        rows = drift(other, monitor(other, lax))
-    assert rows["score", "psi_previous"]["threshold"] == 9
-    assert rows["score", "ks_previous"]["threshold"] == 0.9
+        judged = drift(other, monitor(other, lax))
+    assert judged["score", "psi_previous"]["threshold"] == 9
+    assert judged["score", "ks_previous"]["threshold"] == 0.9
 
 
 def test_scores_are_compared_with_those_of_the_trainings_test_rows(store: Store) -> None:

@@ -296,6 +296,19 @@ def _others(store: Store) -> dict[str, str]:
         forecast.log_metrics({"rmse": 1.0, "mae": 1.0, "r2": 0.98, "n": 30})
     with store.session("demand") as nothing:
         pass
+    rng = np.random.default_rng(6)
+    predicted = rng.gamma(2, 50, 400)
+    with store.session("demand", "train") as numbers:
+        numbers.log_test_results(
+            predicted * rng.normal(1, 0.2, 400),
+            predicted,
+            model_type="regression",
+            segments={"shop": ["a", "b"] * 200},
+        )
+    names = [f"a class with a long name {k}" for k in range(7)]
+    odds = pd.DataFrame(rng.dirichlet(np.ones(7), 300), columns=names)
+    with store.session("demand", "train") as classes:
+        classes.log_test_results(rng.permutation(odds.idxmax(axis=1)), odds)
     store.add_model(HOSTILE[:60], HOSTILE)
     with store.session(HOSTILE[:60], params={HOSTILE: HOSTILE}) as hostile:
         hostile.log_metrics({"<b>": 1.0}, segment="<i>x</i>")
@@ -322,6 +335,8 @@ def _others(store: Store) -> dict[str, str]:
         large.log_drift(rows, forecast.session_id)
     return {
         "forecast": forecast.session_id,
+        "numbers": numbers.session_id,
+        "classes": classes.session_id,
         "nothing": nothing.session_id,
         "hostile": hostile.session_id,
         "large": large.session_id,

@@ -15,7 +15,10 @@ from mfprefect.report.palette import DARK, LIGHT
 pytestmark = pytest.mark.xdist_group("report")  # the sessions are made once
 SIZES = {"desktop": 1280, "phone": 390}
 SCHEMES = {"light": LIGHT, "dark": DARK}
-REPORTS = ("train", "score", "failed", "monitor", "forecast", "hostile", "large", "model")
+REPORTS = (
+    *("train", "score", "failed", "monitor", "forecast", "hostile", "large", "model"),
+    *("numbers", "classes"),
+)
 # What sticks out of the page to the right, but for what a table of its own scrolls.
 OUTSIDE = """
 [...document.querySelectorAll('body *')].filter(element => {
@@ -56,7 +59,7 @@ def pixels(browser: Any) -> Any:
     [
         *(("train", size, scheme) for size in SIZES for scheme in SCHEMES),
         *((name, "phone", "dark") for name in REPORTS if name != "train"),
-        *((name, "desktop", "light") for name in ("score", "hostile")),
+        *((name, "desktop", "light") for name in ("score", "hostile", "classes")),
     ],
 )
 def test_nothing_sticks_out_and_nothing_is_blank(

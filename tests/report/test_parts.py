@@ -100,6 +100,10 @@ def test_words() -> None:
     ]
     changes = [formats.change(1, 1), formats.change(1, 1.5), formats.change(0.5, 0.49996)]
     assert changes == ["0", "+0.5000", "\u22120.000040"]
+    # No more decimals than the figures themselves have.
+    assert formats.change(57.2716, 54.8134) == "\u22122.46"
+    assert formats.change(54.81, 54.815) == "+0.005"
+    assert formats.change(10, 12) == "+2"
     assert formats.change(None, 1) == "\u2013"
     assert formats.moment(dt.datetime(2026, 1, 2, 3, 4, tzinfo=dt.UTC)) == "2026-01-02 03:04 UTC"
     assert formats.text({"a": [1]}) == '{"a": [1]}'
@@ -109,6 +113,7 @@ def test_words() -> None:
 
 def test_metrics_that_matter_come_first() -> None:
     assert ordered(["n", "zeta", "ks", "auc"]) == ["auc", "ks", "zeta", "n"]
+    assert ordered(["lift_20", "lift_5", "lift_1"]) == ["lift_1", "lift_5", "lift_20"]
 
 
 @pytest.mark.parametrize("colours", [palette.LIGHT, palette.DARK], ids=["light", "dark"])
@@ -142,6 +147,18 @@ def test_a_histogram_has_the_shape_of_its_values() -> None:
     tall = max(peak.boxes, key=lambda box: box[2])
     assert 0.35 < (tall[0] + tall[1]) / 2 < 0.65
     assert peak.boxes[0][2] < 0.3
+
+
+def test_few_different_numbers_are_shown_one_by_one() -> None:
+    before = input_summary(pd.DataFrame({"x": [0.0] * 6 + [1.0] * 2 + [4.0] * 2}))
+    found = heights(pd.DataFrame({"x": [0.0] * 2 + [1.0] * 6 + [4.0] * 2}), before)
+    assert [round(h, 6) for *_, h in found.boxes] == [0.333333, 1, 0.333333]
+    assert [round(h, 6) for *_, h in found.outline] == [1, 0.333333, 0.333333]
+    left = [round(box[0], 6) for box in found.boxes]
+    assert left == [0, 0.2, 0.8]
+    assert found.apart
+    # Values that training did not have lie between: then it is how densely they lie.
+    assert not heights(pd.DataFrame({"x": [2.0, 2.5, 3.0]}), before).apart
 
 
 def test_a_histogram_of_levels_and_its_reference() -> None:

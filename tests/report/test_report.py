@@ -23,7 +23,7 @@ from mfprefect import UnknownModel, UnknownSession
 from mfprefect.cli import cli
 from mfprefect.report import session_report
 from mfprefect.report.facts import SessionFacts
-from mfprefect.report.formats import visible
+from mfprefect.report.formats import percent, visible
 from mfprefect.store.reports import session_facts
 
 pytestmark = pytest.mark.xdist_group("report")  # the sessions are made once
@@ -116,7 +116,7 @@ def test_a_training(told: Any) -> None:
         "Scores of both classes",
         "Confusion matrix of the test rows",
         "Positive: scores of 0.4 and more, as",
-        "region=north",
+        "Metrics by region",
         "1 of 1 gates passed",
         "its gate passed",
         "production since",
@@ -136,6 +136,30 @@ def test_a_training(told: Any) -> None:
     assert not re.search(r"\bnan\b|\bNone\b|\bNaN\b", found.text)
 
 
+def test_a_model_of_numbers(told: Any) -> None:
+    found = page(told, "numbers")
+    assert "Predicted and actual" in found.text
+    assert "Metrics by shop" in found.text
+    notes = told.store.metadata(told["numbers"]).set_index("meta_name")["value"]
+    errors = json.loads(notes["prediction_errors"])["errors"]
+    ends = [f"{errors['quantiles'][k]:.1f}".replace("-", "\u2212") for k in (1, 3)]
+    assert f"Half of the errors lie between {ends[0]} and {ends[1]}" in found.text
+    assert "prediction_errors" not in found.text  # it is drawn
+
+
+def test_a_model_of_several_classes(told: Any) -> None:
+    found = page(told, "classes")
+    notes = told.store.metadata(told["classes"]).set_index("meta_name")["value"]
+    matrix = np.asarray(json.loads(notes["confusion_matrix"])["actual_by_predicted"])
+    row = matrix[2]
+    cells = " ".join(f"{x} {percent(x / row.sum())}" for x in row)
+    assert f"really a class with a long name 2 {cells} {row.sum()}" in found.text
+    worst = matrix - np.diag(np.diag(matrix))
+    i, j = np.unravel_index(worst.argmax(), worst.shape)
+    assert f"a class with a long name {i} a class with a long name {j} {worst.max()}" in found.text
+    assert "Metrics by class" in found.text
+
+
 def test_a_scoring(told: Any) -> None:
     found = page(told, "score")
     assert "Scoring succeeded, with drift" in found.text
@@ -145,7 +169,7 @@ def test_a_scoring(told: Any) -> None:
     assert "alarm" in found.text
     drift = told.store.drift(told["score"])
     worst = drift[drift["verdict"] == "alarm"].sort_values("value").iloc[-1]
-    assert f"{worst['variable']} alarm psi {worst['value']:.4f}" in found.text
+    assert f"{worst['variable']} psi alarm {worst['value']:.4f}" in found.text
     assert "ROC" not in found.text
     assert "Confusion" not in found.text
 

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from mfprefect import rights
 from mfprefect.errors import BackendNotFound, ConfigurationError, DatabaseError
 from mfprefect.schema import Layout, Schema
 
@@ -157,6 +158,21 @@ class Backend(ABC):
         Override where a comparison of two columns has to be told their collation.
         """
         return sa.cast(expression, sa.String())
+
+    def grants(self, role: str, user: str) -> str:
+        """Return a script that gives a user the rights of a role: see `mfprefect.rights`.
+
+        Override for what the database wants beside GRANT: the way to a schema, owners, and
+        triggers that close to writers what has ended.
+        """
+        preparer = self.url.get_dialect()().identifier_preparer
+        to, schema = preparer.quote(user), self.schema.layout.schema
+        notes = ["What has ended is not closed to writers here; their rights alone limit them."]
+        found = [
+            rights.grant(preparer, preparer.format_table(sa.table(x.table, schema=schema)), x, to)
+            for x in rights.rights(self.schema, role)
+        ]
+        return "\n".join([rights.heading(role, to, notes), *(f"{line};" for line in found)])
 
     @functools.cached_property
     def schema(self) -> Schema:

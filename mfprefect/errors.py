@@ -7,7 +7,8 @@
     ├── DatabaseError               terminal: the same statement would fail again
     │   ├── DatabaseUnavailable     transient: the server is away
     │   ├── DatabaseConflict        transient: deadlock, serialization, lock timeout
-    │   └── IntegrityError          a constraint of the schema was violated
+    │   ├── IntegrityError          a constraint of the schema was violated
+    │   └── PermissionDenied        the database's user lacks a right
     ├── InvalidValue                refused before anything was written
     │   └── InvalidScores           refused scores: duplicate or NULL ids, NaN, over-long ids
     ├── UnknownModel
@@ -43,6 +44,7 @@ __all__ = [
     "InvalidScores",
     "InvalidValue",
     "MfprefectError",
+    "PermissionDenied",
     "SchemaOutdated",
     "SealBroken",
     "SessionClosed",
@@ -110,6 +112,10 @@ class DatabaseConflict(DatabaseError):
 
 class IntegrityError(DatabaseError):
     """A constraint of the schema was violated."""
+
+
+class PermissionDenied(DatabaseError):
+    """The user of the database lacks a right: see `mfprefect grants`."""
 
 
 class InvalidValue(MfprefectError, ValueError):

@@ -21,15 +21,18 @@ from mfprefect.errors import (
     DatabaseError,
     DatabaseUnavailable,
     IntegrityError,
+    PermissionDenied,
 )
 from mfprefect.schema import Blob, Double, Id, LongText, Timestamp
 from mfprefect.settings import Settings
+from mfprefect_backends import _mysql_rights
 from mfprefect_backends._csv import Pipe, encoded
 
 __all__ = ["MysqlBackend"]
 
 log = logging.getLogger(__name__)
 DUPLICATE = 1062
+NO_CONNECTION = 2003
 
 # https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
 _CODES: dict[int, type[DatabaseError]] = {
@@ -37,6 +40,7 @@ _CODES: dict[int, type[DatabaseError]] = {
     **dict.fromkeys((1040, 1053, 1077, 1079, 1080, 1152, 1158, 1160, 1203), DatabaseUnavailable),
     **dict.fromkeys((1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031), DatabaseUnavailable),
     **dict.fromkeys((1022, 1048, 1062, 1216, 1217, 1451, 1452, 3819, 4025), IntegrityError),
+    **dict.fromkeys((1044, 1142, 1143, 1227, 1370), PermissionDenied),
 }
 
 
@@ -72,6 +76,17 @@ def _timestamp(element: Timestamp, compiler: Any, **options: Any) -> str:
 
 def _answer(connection: Any, whether: bool) -> None:
     connection._local_infile = whether
+
+
+def _connect(dialect: Any, _: Any, arguments: Any, options: dict[str, Any]) -> Any:
+    try:
+        return dialect.connect(*arguments, **options)
+    except (TypeError, ValueError, OSError) as exc:  # before the server is reached
+        known = {"host", "user", "password", "port", "database", "client_flag", "init_command"}
+        raise ConfigurationError(
+            f"an option after the ? of the database URL is wrong: {exc}; it is one of "
+            f"{', '.join(sorted(options.keys() - known))}, and files must be readable."
+        ) from exc
 
 
 def _load(connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
@@ -134,7 +149,8 @@ class MysqlBackend(Backend):
         }
 
     def configure(self, engine: sa.Engine) -> None:
-        """Keep servers from asking for files of ours."""
+        """Keep servers from asking for files of ours; name options that are wrong."""
+        event.listen(engine, "do_connect", _connect)
         event.listen(engine, "connect", lambda connection, _: _answer(connection, False))
 
     def table_options(self, table: str) -> Mapping[str, Any]:
@@ -185,6 +201,10 @@ class MysqlBackend(Backend):
         text = super().as_entity_id(connection, expression)
         return sa.collate(text, _nopad(connection.dialect))
 
+    def grants(self, role: str, user: str) -> str:
+        """Give rights, and close by triggers to all but the admin what has ended."""
+        return _mysql_rights.script(self.url, self.schema, role, user)
+
     @contextmanager
     def lock(self, connection: sa.Connection) -> Iterator[None]:
         """Hold a named lock: DDL commits by itself, so a transaction's lock would be gone."""
@@ -202,4 +222,6 @@ class MysqlBackend(Backend):
         code = arguments[0] if arguments and isinstance(arguments[0], int) else 0
         if code == 0 and error.connection_invalidated:
             return DatabaseUnavailable
+        if code == NO_CONNECTION and "CERTIFICATE" in str(error.orig):
+            return DatabaseError  # that of the server is not the one to trust
         return _CODES.get(code, DatabaseError)

@@ -14,8 +14,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
 from mfprefect.backend import Backend
-from mfprefect.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable, IntegrityError
+from mfprefect.errors import (
+    DatabaseConflict,
+    DatabaseError,
+    DatabaseUnavailable,
+    IntegrityError,
+    PermissionDenied,
+)
 from mfprefect.schema import Double, Id
+from mfprefect_backends import _postgres_rights
 from mfprefect_backends._csv import Encoded, Unloading, decoded
 
 __all__ = ["PostgresBackend"]
@@ -30,9 +37,13 @@ _CLASSES: dict[str, type[DatabaseError]] = {
     "53": DatabaseUnavailable,  # out of connections, memory, disk
     "57P": DatabaseUnavailable,  # shutting down, starting up, crash
     "55P03": DatabaseConflict,  # lock not available
+    "42501": PermissionDenied,
     "25P03": DatabaseUnavailable,  # idle in transaction: the server hung up
 }
-_DENIED = ("authentication failed", "no password supplied", "pg_hba.conf", "does not exist")
+_DENIED = (
+    *("authentication failed", "no password supplied", "pg_hba.conf", "does not exist"),
+    *("certificate", "does not support SSL"),
+)
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('mfprefect'), hashtext(:name))"
 
 READ_BYTES = 256 * 1024
@@ -179,6 +190,10 @@ class PostgresBackend(Backend):
     ) -> sa.ColumnElement[str]:
         """Compare in our collation, whatever the other column's is."""
         return sa.collate(super().as_entity_id(connection, expression), "C")
+
+    def grants(self, role: str, user: str) -> str:
+        """Give rights, hand the tables to the admin, and close to others what has ended."""
+        return _postgres_rights.script(self.url, self.schema, role, user)
 
     @contextmanager
     def lock(self, connection: sa.Connection) -> Iterator[None]:

@@ -16,7 +16,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
 from mfprefect.backend import WRITE_OPTION, Backend
-from mfprefect.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable, IntegrityError
+from mfprefect.errors import (
+    DatabaseConflict,
+    DatabaseError,
+    DatabaseUnavailable,
+    IntegrityError,
+    PermissionDenied,
+)
 from mfprefect.schema import Double
 from mfprefect.settings import Settings
 
@@ -88,6 +94,15 @@ class SqliteBackend(Backend):
                 if many:
                     connection.exec_driver_sql(into + ", ".join([one] * several), many)
 
+    def grants(self, role: str, user: str) -> str:
+        """Say what there is in the place of rights."""
+        return (
+            "-- SQLite has no users and no rights: whoever may write the file may change all\n"
+            "-- that is in it, and whoever may read it reads everything. The permissions of the\n"
+            "-- file, of its -wal and -shm, and of its folder are all there is: chmod 640, and a\n"
+            "-- group for those who read. `mfprefect audit verify` finds what was changed."
+        )
+
     def lock(self, connection: sa.Connection) -> AbstractContextManager[None]:
         """Need nothing: the write transaction has locked the file."""
         return nullcontext()
@@ -100,6 +115,8 @@ class SqliteBackend(Backend):
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return DatabaseConflict
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+            return PermissionDenied
         return DatabaseUnavailable if code == sqlite3.SQLITE_PROTOCOL else DatabaseError
 
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "columns": ("mfprefect.cli.columns", "List or load the registry of input columns."),
     "reconcile": ("mfprefect.cli.reconcile", "End sessions whose process is gone."),
     "prune": ("mfprefect.cli.prune", "Archive and delete the sessions that need not be kept."),
+    "grants": ("mfprefect.cli.grants", "Print the SQL of a role's rights, for the DBA."),
     "restore": ("mfprefect.cli.restore", "Write an archived session back."),
     "notify": ("mfprefect.cli.notify", "Send a test notice to whoever is told of sessions."),
     "session": ("mfprefect.cli.session", "Open, fill and close a session from a shell."),

@@ -77,7 +77,8 @@ def _schema(db: Database) -> Iterator[Finding]:
             return
         check_schema(db)
     except MfprefectError as exc:
-        yield Finding("schema", "failed", str(exc), "grant the right to read the tables")
+        cure = "give the rights that `mfprefect grants` prints"
+        yield Finding("schema", "failed", str(exc), cure)
         return
     yield Finding("schema", "ok", f"revision {found}, as expected")
     yield _rights(db)
@@ -106,6 +107,6 @@ def _rights(db: Database) -> Finding:
     try:
         db.look(attempt)
     except DatabaseError as exc:
-        cure = "grant INSERT, UPDATE and DELETE on the tables; free disk space if it is full"
+        cure = "give the rights that `mfprefect grants` prints; free disk space if it is full"
         return Finding("rights", "failed", str(exc), cure)
     return Finding("rights", "ok", "rows can be written (tried, and rolled back)")

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from mfprefect.backend import WRITE_OPTION, parse_url
-from mfprefect.errors import DatabaseError, DatabaseUnavailable, IntegrityError
+from mfprefect.errors import DatabaseError, DatabaseUnavailable, IntegrityError, PermissionDenied
 from mfprefect.schema import Schema
 from mfprefect.store import engines
 
@@ -168,8 +168,11 @@ class Database:
             DatabaseUnavailable: "Check that the server runs and can be reached, and the host and "
             "port of MFPREFECT_URL.",
             IntegrityError: "A constraint of the schema was violated.",
-            DatabaseError: "Check user, password, database and rights; `mfprefect doctor` tells "
-            "more.",
+            PermissionDenied: f"The right is missing for {_first_words(exc.statement)}. The owner "
+            "of the tables gives it: `mfprefect grants --role writer` prints the statements; "
+            "migrations, prune and deletions need the role admin.",
+            DatabaseError: "Check user, password, database and certificates; `mfprefect doctor` "
+            "tells more.",
         }.get(kind, "Another transaction was in the way.")
         return kind(f"{self.place} says: {cause} {hint}")
 
@@ -182,3 +185,9 @@ class Database:
     def _without_secrets(self, text: str) -> str:
         password = self.backend.url.password
         return text.replace(str(password), "***") if password else text
+
+
+def _first_words(statement: str | None) -> str:
+    """Return what a statement is, without the values that it may hold."""
+    words = (statement or "this").split()[:3]
+    return " ".join(words[: 1 if words[0].upper() in ("SELECT", "UPDATE", "COPY") else 3])

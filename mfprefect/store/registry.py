@@ -80,6 +80,7 @@ def add_model(
     }
     # What is not told stays as it is.
     kept = {key for key, told in (("owner", owner), ("max_age_seconds", max_age)) if told is None}
+    kept.add("model_id")
     models = db.schema.models
     columns = [models.c[name] for name in row]
     changed = {key: value for key, value in row.items() if key not in kept}

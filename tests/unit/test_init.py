@@ -26,6 +26,7 @@ NAMES = [
     "InvalidValue",
     "MfprefectError",
     "Model",
+    "PermissionDenied",
     "SchemaOutdated",
     "SealBroken",
     "Session",

@@ -1,0 +1,164 @@
+"""The statements that give a user of PostgreSQL the rights of a role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from mfprefect import rights
+from mfprefect.schema import Schema
+
+__all__ = ["script"]
+
+TRIGGER = "mfprefect_closed"
+_OWNER = "pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE')"
+# Names are looked up in pg_catalog alone: nobody puts an operator of his own in their place.
+_FUNCTION = """CREATE OR REPLACE FUNCTION {name}() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+{body}
+END $$"""
+_SESSION = """  IF {owner} THEN
+    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+    RETURN NEW;
+  ELSIF TG_OP = 'INSERT' THEN
+    IF NEW.status = 'running' AND NEW.published_at IS NULL AND NEW.seal IS NULL THEN
+      RETURN NEW;
+    END IF;
+    {refuse_new}
+  ELSIF TG_OP = 'UPDATE' AND (OLD.status = 'running'
+    OR {resumed}
+    OR ({old})
+    IS NOT DISTINCT FROM ({new})) THEN
+    RETURN NEW;
+  END IF;
+  {refuse_old}"""
+_ROW = """  IF TG_OP <> 'INSERT' THEN
+    IF NOT {owner}
+      AND (SELECT status FROM {sessions} WHERE session_no = OLD.session_no) <> 'running' THEN
+      {refuse_old}
+    END IF;
+    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+  END IF;
+  IF NOT {owner}
+    AND (SELECT status FROM {sessions} WHERE session_no = NEW.session_no) <> 'running' THEN
+    {refuse_new}
+  END IF;
+  RETURN NEW;"""
+# All rows of a statement at once, those in the tables of large sessions among them.
+_SCORES = """  IF NOT {owner} AND EXISTS (
+    SELECT FROM changed c JOIN {sessions} s ON s.session_no = c.session_no
+    WHERE s.status <> 'running') THEN
+    {refuse_all}
+  END IF;
+  RETURN NULL;"""
+_OWNERSHIP = """DO $$
+DECLARE found record;
+BEGIN
+  FOR found IN
+    SELECT c.oid::regclass AS name FROM pg_class c
+    WHERE c.relkind IN ('r', 'v') AND pg_get_userbyid(c.relowner) <> {user}
+    AND (c.relnamespace = {namespace}::regnamespace AND c.relname IN ({names})
+      OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = {scores}::regclass))
+  LOOP
+    EXECUTE format('ALTER TABLE %s OWNER TO %I', found.name, {user});
+  END LOOP;
+END $$"""
+_NOTES = {
+    "admin": (
+        "Run it as a superuser. The tables and views become this user's, and what has ended is",
+        "closed to everyone else who may write.",
+    ),
+    "writer": (
+        "Run it as the owner of the tables, after the script of the role admin: that closes to",
+        "writers what has ended.",
+    ),
+}
+
+
+def script(url: sa.URL, schema: Schema, role: str, user: str) -> str:
+    """Return the whole script, one transaction."""
+    writing = _Script(url, schema, user)
+    create = f"Create the user first: CREATE ROLE {writing.to} LOGIN; its password is yours to set."
+    notes = (create, *_NOTES.get(role, ("Run it as the owner of the tables.",)))
+    lines = ["BEGIN", *writing.statements(role), "COMMIT"]
+    return "\n".join([rights.heading(role, writing.to, notes), *(f"{line};" for line in lines)])
+
+
+class _Script:
+    def __init__(self, url: sa.URL, schema: Schema, user: str) -> None:
+        self.preparer = url.get_dialect()().identifier_preparer
+        self.database, self.schema, self.user = url.database, schema, user
+        self.to = self.preparer.quote(user)
+        self.namespace = self.preparer.quote(schema.layout.schema or "public")
+        self.named = {
+            name: f"{self.namespace}.{self.preparer.quote(name)}"
+            for name in (*rights.tables(schema), *rights.views(schema))
+        }
+
+    def statements(self, role: str) -> Iterator[str]:
+        if self.database:
+            yield f"GRANT CONNECT ON DATABASE {self.preparer.quote(self.database)} TO {self.to}"
+        if role == "admin":
+            yield f"GRANT USAGE, CREATE ON SCHEMA {self.namespace} TO {self.to}"
+            yield self.ownership()
+            yield from self.protections()
+            return
+        yield f"GRANT USAGE ON SCHEMA {self.namespace} TO {self.to}"
+        yield f"REVOKE ALL ON {', '.join(self.named.values())} FROM {self.to}"
+        for right in rights.rights(self.schema, role):
+            yield rights.grant(self.preparer, self.named[right.table], right, self.to)
+
+    def ownership(self) -> str:
+        return _OWNERSHIP.format(
+            user=_literal(self.user),
+            namespace=_literal(self.namespace),
+            names=", ".join(map(_literal, self.named)),
+            scores=_literal(self.named[self.schema.scores.name]),
+        )
+
+    def protections(self) -> Iterator[str]:
+        closed = [c for c in rights.updatable("sessions") if c != rights.EXPORTED]
+        words = {
+            "owner": _OWNER,
+            "sessions": self.named[self.schema.sessions.name],
+            "resumed": rights.resumed(),
+            "old": ", ".join(f"OLD.{c}" for c in closed),
+            "new": ", ".join(f"NEW.{c}" for c in closed),
+            "refuse_old": _refuse(", OLD.session_no"),
+            "refuse_new": _refuse(", NEW.session_no"),
+            "refuse_all": _refuse(""),
+        }
+        functions = {}
+        for kind, body in (("session", _SESSION), ("row", _ROW), ("scores", _SCORES)):
+            name = self.preparer.quote(f"{self.schema.layout.prefix}mfprefect_closed_{kind}")
+            functions[kind] = f"{self.namespace}.{name}"
+            yield _FUNCTION.format(name=functions[kind], body=body.format(**words))
+        each = "INSERT OR UPDATE OR DELETE"
+        yield from self.trigger("sessions", f"BEFORE {each}", "FOR EACH ROW", functions["session"])
+        for name, _, events in rights.guarded(self.schema):
+            if name == "scores":
+                when = "AFTER DELETE", "REFERENCING OLD TABLE AS changed FOR EACH STATEMENT"
+                yield from self.trigger(name, when[0], when[1], functions["scores"])
+            else:
+                when = f"BEFORE {' OR '.join(events)}", "FOR EACH ROW"
+                yield from self.trigger(name, *when, functions["row"])
+
+    def trigger(self, name: str, event: str, scope: str, function: str) -> Iterator[str]:
+        table = self.named[self.schema.name(name)]
+        yield f"DROP TRIGGER IF EXISTS {TRIGGER} ON {table}"
+        yield f"CREATE TRIGGER {TRIGGER} {event} ON {table} {scope} EXECUTE FUNCTION {function}()"
+
+
+def _refuse(what: str) -> str:
+    subject = "session %" if what else "a session that"
+    return (
+        f"RAISE EXCEPTION '{subject} has ended and takes no changes'{what} "
+        "USING ERRCODE = 'insufficient_privilege', "
+        "HINT = 'Only the owner of the tables may: mfprefect grants --role admin';"
+    )
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,363 @@
+"""Real users of each role, on real servers: what each may do, and what the database refuses."""
+
+# ruff: noqa: S608 - the statements are the test's own
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
+
+import mfprefect
+from mfprefect import PermissionDenied, Store, rights
+from mfprefect.cli import cli
+from mfprefect.cli.grants import ROLES
+from mfprefect.flow_context import FlowRun
+from mfprefect.provenance import capture, environment
+from mfprefect.schema import Schema
+from mfprefect.store.opening import Opening, open_session
+from mfprefect.testing.contract.helpers import fill, rows
+from mfprefect.testing.servers import Server
+
+SERVERS = ("postgres", "mysql")
+
+
+@dataclass
+class Team:
+    """A database with a user of each role."""
+
+    server: Server
+    url: str
+    urls: dict[str, str]
+    ended: str
+    """A session that the writer ran."""
+
+    def store(self, role: str) -> Store:
+        return mfprefect.connect(self.urls[role], retry_seconds=5, heartbeat_seconds=600)
+
+    def sql(self, role: str, statement: str) -> None:
+        """Execute and commit one statement as a user would, without the library."""
+        engine = sa.create_engine(self.urls[role], poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+
+    def table(self, name: str) -> str:
+        return f"model_factory.{name}" if self.server.backend == "postgres" else name
+
+
+def grants(url: str, *options: str) -> str:
+    result = CliRunner().invoke(cli, ["grants", "--url", url, *options], catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+def run_script(url: str, script: str) -> None:
+    """Run a script as psql or the mariadb client would."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    driver = engine.raw_connection()
+    try:
+        if engine.dialect.name == "postgresql":
+            driver.cursor().execute(script)
+            return
+        delimiter, statement = ";", ""
+        for line in script.splitlines():
+            if line.startswith("DELIMITER "):
+                delimiter = line.split()[1]
+                continue
+            statement += line + "\n"
+            if statement.strip().endswith(delimiter):
+                driver.cursor().execute(statement.strip().removesuffix(delimiter))
+                statement = ""
+        assert not statement
+    finally:
+        driver.close()
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def database_server(request: pytest.FixtureRequest) -> Server:
+    server: Server = request.getfixturevalue(f"{request.param}_server")
+    return server
+
+
+@pytest.fixture(scope="module")
+def team(database_server: Server) -> Iterator[Team]:
+    url = database_server.new_database()
+    with mfprefect.connect(url) as store:
+        store.create_schema()
+    names = {role: f"mfp_{role}_{secrets.token_hex(3)}" for role in ROLES}
+    postgres = database_server.backend == "postgres"
+    create = (
+        "CREATE ROLE {} LOGIN PASSWORD 'pw'" if postgres else "CREATE USER {} IDENTIFIED BY 'pw'"
+    )
+    run_script(url, "".join(f"{create.format(name)};\n" for name in names.values()))
+    for role in ("admin", "writer", "reader", "auditor", "admin"):  # repeated: harmless
+        run_script(url, grants(url, "--role", role, "--user", names[role]))
+    parsed = sa.make_url(url)
+    urls = {
+        role: parsed.set(username=name, password="pw").render_as_string(hide_password=False)
+        for role, name in names.items()
+    }
+    found = Team(database_server, url, urls, "")
+    with found.store("writer") as store:
+        found.ended = run(store)
+    yield found
+    database_server.drop_database(url)
+    run_script(database_server.admin_url, "".join(f"DROP USER {n};\n" for n in names.values()))
+
+
+def run(store: Store) -> str:
+    """Train, promote and score as the flows do; return the training session."""
+    store.add_model("churn", "who leaves", owner="team")
+    store.add_model("churn", "who leaves us", owner="team")
+    with store.session("churn", purpose="train", params={"depth": 3}) as training:
+        fill(training)
+    store.promote("churn", training.session_id, reason="good", override="no gates")
+    with store.session("churn", purpose="score", parent=training.session_id) as scoring:
+        assert store.load_model(training.session_id) == b"a model of another language"
+        scoring.write_scores(pd.DataFrame({"id": list("abc"), "score": [0.1, 0.2, 0.3]}), "id")
+    return training.session_id
+
+
+def test_a_writer_runs_fails_resumes_and_reconciles(team: Team) -> None:
+    with team.store("writer") as store:
+        database = store.database
+
+        def opening(count: str) -> Opening:
+            run = FlowRun(secrets.token_hex(8) if count == "1" else first_run, count, None)
+            return Opening(*("churn", "score", "{}", None, None), capture(), environment(), run)
+
+        request = opening("1")
+        first_run = request.flow_run.flow_run_id if request.flow_run else ""
+        session = mfprefect.Session(database, open_session(database, request))
+        fill(session)
+        session.fail(OSError("link down"))
+        again = mfprefect.Session(database, open_session(database, opening("2")))
+        assert (again.session_id, again.attempt) == (session.session_id, 2)
+        fill(again)  # replaces what the first attempt wrote
+        again.close()
+        assert len(store.scores(again.session_id)) == 2
+        lost = store.session("churn")
+        lost.abandon()
+        store.end_flow_run("none", "CRASHED")
+        s = database.schema.sessions
+        gone = s.update().where(s.c.session_id == lost.session_id)
+        database.write(lambda c, _: c.execute(gone, {"process_id": 0, "heartbeat_at": LONG_AGO}))
+        assert list(store.reconcile()["verdict"]) == ["crashed"]
+        store.create_schema()  # nothing to do, and so nothing that it may not
+
+
+LONG_AGO = pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime()
+
+FORBIDDEN = (
+    "UPDATE {sessions} SET status = 'failed' WHERE session_no = {no}",
+    "UPDATE {sessions} SET status = 'running' WHERE session_no = {no}",
+    "UPDATE {sessions} SET published_at = NULL WHERE session_no = {no}",
+    "UPDATE {sessions} SET params = 'x' WHERE session_no = {no}",
+    "UPDATE {sessions} SET session_no = 99 WHERE session_no = {no}",
+    "DELETE FROM {sessions} WHERE session_no = {no}",
+    "UPDATE {metrics} SET metric_value = 1 WHERE session_no = {no}",
+    "DELETE FROM {metrics} WHERE session_no = {no}",
+    "INSERT INTO {metrics} VALUES ({no}, 'auc2', '', 1, 1)",
+    "DELETE FROM {scores} WHERE session_no = {no}",
+    "UPDATE {scores} SET score = 1 WHERE session_no = {no}",
+    "DELETE FROM {score_parts} WHERE session_no = {no}",
+    "UPDATE {score_parts} SET attempt = 7 WHERE session_no = {no}",
+    "DELETE FROM {artifacts} WHERE session_no = {no}",
+    "DELETE FROM {artifact_chunks} WHERE session_no = {no}",
+    "INSERT INTO {session_metadata} VALUES ({no}, 'a', 'b', 'c')",
+    "DELETE FROM {audit_events}",
+    "UPDATE {audit_events} SET actor = 'nobody'",
+    "DELETE FROM {model_stages}",
+    "DELETE FROM {models}",
+    "UPDATE {models} SET model_id = 'other'",
+    "DELETE FROM {notifications}",
+    "INSERT INTO {model_thresholds} SELECT * FROM {model_thresholds}",
+    "DROP VIEW {published_scores}",
+    "DROP TABLE {metrics}",
+    "CREATE TABLE {of_my_own} (a int)",
+    "ALTER TABLE {metrics} ADD COLUMN of_my_own int",
+    "UPDATE {mfprefect_version} SET version_num = '0001'",
+)
+
+
+def test_the_database_refuses_a_writer(team: Team) -> None:
+    done = []
+    with team.store("auditor") as store:
+        number = int(store.show(team.ended)["session_no"][0])
+        names = [*store.database.schema.tables, "published_scores", "of_my_own"]
+        tables = {name: team.table(name) for name in (*names, "mfprefect_version")}
+        before = contents(store)
+        for statement in FORBIDDEN:
+            try:
+                team.sql("writer", statement.format(no=number, **tables))
+            except sa.exc.DBAPIError as exc:
+                if store.database.backend.classify(exc) is not PermissionDenied:
+                    done.append((statement, str(exc)))
+            else:
+                done.append((statement, "was done"))
+        assert done == []
+        assert contents(store) == before
+    # What runs need, they may.
+    for column in ("last_exported_at = NULL", "heartbeat_at = heartbeat_at"):
+        team.sql("writer", f"UPDATE {tables['sessions']} SET {column} WHERE session_no = {number}")
+
+
+def contents(store: Store) -> list[object]:
+    look = store.database.read
+    tables = store.database.schema.tables
+    return [
+        [tuple(row) for row in look(sa.select(*t.c).order_by(*t.primary_key))]
+        for t in tables.values()
+    ]
+
+
+def test_a_writer_forges_no_session(team: Team) -> None:
+    with team.store("writer") as store:
+        s = store.database.schema.sessions
+        row = dict(store.database.read(sa.select(*s.c).limit(1))[0]._mapping)
+        forged = {**row, "session_no": 999, "session_id": "forged", "status": "succeeded"}
+        with pytest.raises(PermissionDenied):
+            store.database.write(lambda c, _: c.execute(s.insert(), forged))
+
+
+def test_a_writer_prunes_and_deletes_nothing(team: Team) -> None:
+    with team.store("writer") as store:
+        before = rows(store)
+        for attempt in (
+            lambda: store.prune(keep_days=1e-9, keep_sessions=1),
+            lambda: store.delete_session(newest(store)),
+            lambda: store.delete_scores(newest(store)),
+            lambda: store.set_threshold("churn", 0.5, "probability"),
+        ):
+            with pytest.raises(PermissionDenied, match="mfprefect grants"):
+                attempt()
+        assert rows(store) == before
+    result = CliRunner().invoke(
+        cli, ["prune", "--yes", "--keep-days", "1e-9", "--url", team.urls["writer"]]
+    )
+    assert result.exit_code == 1
+    assert "need the role admin" in result.stderr
+
+
+def newest(store: Store) -> str:
+    return str(store.sessions("churn", status="succeeded")["session_id"][0])
+
+
+def test_an_upgrade_is_the_admins(team: Team) -> None:
+    version = team.table("mfprefect_version")
+    with team.store("writer") as writer, team.store("admin") as admin:
+        found = admin.database.look(
+            lambda c: c.exec_driver_sql(f"SELECT version_num FROM {version}").scalar()
+        )
+        team.sql("admin", f"UPDATE {version} SET version_num = '0001'")
+        with pytest.raises(PermissionDenied, match="migrations, prune and deletions need the role"):
+            writer.create_schema()
+        with pytest.raises(mfprefect.SchemaOutdated):
+            writer.session("churn")
+        admin.create_schema()
+        with admin.session("churn") as session:
+            session.log_metrics({"own": 1})
+        assert (
+            admin.database.look(
+                lambda c: c.exec_driver_sql(f"SELECT version_num FROM {version}").scalar()
+            )
+            == found
+        )
+    # The views are new ones.
+    for role in ("writer", "reader", "auditor"):
+        name = sa.make_url(team.urls[role]).username or ""
+        run_script(team.url, grants(team.url, "--role", role, "--user", name))
+
+
+def test_a_reader_sees_the_views_alone(team: Team) -> None:
+    with team.store("reader") as store:
+        schema = store.database.schema
+        for view, select in schema.views().items():
+            shown = sa.select(sa.func.count()).select_from(
+                sa.table(
+                    view,
+                    *(sa.column(c.name) for c in select.selected_columns),
+                    schema=schema.layout.schema,
+                )
+            )
+            assert store.database.read(shown)[0][0] > 0, view
+        for name in rights.tables(schema):
+            with pytest.raises(sa.exc.DBAPIError):
+                team.sql("reader", f"SELECT * FROM {team.table(name)}")
+        with pytest.raises(PermissionDenied, match="mfprefect grants"):
+            store.sessions()
+
+
+def test_an_auditor_reads_everything_and_writes_nothing(team: Team) -> None:
+    with team.store("auditor") as store:
+        assert set(store.sessions("churn")["status"]) >= {"succeeded"}
+        assert len(store.scores(team.ended)) == 2
+        assert not store.metrics(team.ended).empty
+        assert store.load_model(team.ended) == b"a model of another language"
+        with pytest.raises(PermissionDenied, match="INSERT INTO"):
+            store.session("churn")
+        with pytest.raises(PermissionDenied):
+            store.add_model("other")
+        for table in rights.tables(store.database.schema):
+            with pytest.raises(sa.exc.DBAPIError):
+                team.sql("auditor", f"DELETE FROM {team.table(table)}")
+
+
+def test_an_admin_prunes_large_sessions_that_stay_closed_to_writers(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mfprefect.store.scores.LARGE_PART", 2)
+    ids = []
+    for role in ("writer", "admin"):  # the admin's has a table of its own on PostgreSQL
+        with team.store(role) as store, store.session("churn", purpose="score") as session:
+            session.write_scores(pd.DataFrame({"id": list("ab"), "score": [1.0, 2.0]}), "id")
+        ids.append(session.session_id)
+        with pytest.raises(sa.exc.DBAPIError, match="ended"):
+            scores = team.table("scores")
+            team.sql("writer", f"DELETE FROM {scores} WHERE session_no = {session.session_no}")
+    with team.store("admin") as store:
+        assert [len(store.scores(name)) for name in ids] == [2, 2]
+        store.delete_scores(ids[0])
+        store.delete_session(ids[1])
+        gone = store.prune(keep_days=1e-9, keep_sessions=1)
+        assert {"delete", "keep"} <= set(gone["verdict"])
+        assert team.ended in set(store.sessions()["session_id"])  # it is in production
+        store.rename_model("churn", "leavers")
+        store.rename_model("leavers", "churn")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_sqlite_says_what_there_is(role: str) -> None:
+    assert "permissions of the" in grants("sqlite:///x.db", "--role", role)
+
+
+def test_grants_connects_to_nothing_shows_no_password_and_quotes_names() -> None:
+    postgres = "postgresql://dba:hidden-word@nowhere.invalid/analytics"
+    name = 'O\'Brien "x" $$; DROP TABLE t; --'
+    script = grants(postgres, "--role", "admin", "--user", name)
+    assert "hidden-word" not in script
+    assert '"O\'Brien ""x"" $$; DROP TABLE t; --"' in script
+    assert "'O''Brien \"x\" $$; DROP TABLE t; --'" not in script.split("DO $")[0]
+    mysql = "mysql://dba:hidden-word@nowhere.invalid/my_db"
+    script = grants(mysql, "--role", "reader", "--user", "o`b@10.0.%")
+    assert "GRANT SELECT ON `my_db`.`published_scores` TO `o``b`@`10.0.%`;" in script
+    document = json.loads(grants(mysql, "--role", "writer", "--json"))
+    assert document["user"] == "mfprefect_writer"
+    result = CliRunner().invoke(cli, ["grants", "--role", "reader", "--user", "a\x1b[31m"])
+    assert (result.exit_code, "\x1b" in result.output) == (1, False)
+
+
+def test_every_table_has_its_rights() -> None:
+    schema = Schema()
+    assert set(ROLES) == set(rights.ROLES)
+    columns = {name: {c.name for c in table.c} for name, table in schema.tables.items()}
+    for right in rights.rights(schema, "writer"):
+        assert set(right.columns) <= columns.get(right.table, set()), right
+    closed = {name for name, _, _ in rights.guarded(schema)}
+    assert closed == {t.name for t in schema.session_tables()} - {"notifications"}

@@ -1,0 +1,146 @@
+"""TLS to real servers, with certificates of authorities that live for one test."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+import mfprefect
+from mfprefect import DatabaseError, DatabaseUnavailable
+from mfprefect.testing.servers import MysqlServer, PostgresServer, Server
+
+NOW = dt.datetime.now(dt.UTC)
+BOUND = {"postgres": "?sslmode=verify-full&sslrootcert={ca}", "mysql": "?ssl_ca={ca}"}
+BY_CA = {
+    "postgres": "?sslmode=verify-ca&sslrootcert={ca}",
+    "mysql": "?ssl_ca={ca}&ssl_check_hostname=false",
+}
+UNCHECKED = {"postgres": "?sslmode=require", "mysql": "?ssl_verify_cert=false"}
+ENCRYPTED = {
+    "postgres": "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+    "mysql": "SELECT variable_value <> '' FROM information_schema.session_status "
+    "WHERE variable_name = 'Ssl_cipher'",
+}
+
+
+Issued = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
+
+
+def certificate(name: str, issuer: Issued | None) -> Issued:
+    """Return a certificate and its key: an authority's, or a server's for `localhost`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer[0].subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - dt.timedelta(days=1))
+        .not_valid_after(NOW + dt.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+    )
+    if issuer:
+        names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+        builder = builder.add_extension(names, critical=False)
+    return builder.sign(issuer[1] if issuer else key, hashes.SHA256()), key
+
+
+def pem(found: x509.Certificate) -> str:
+    return found.public_bytes(serialization.Encoding.PEM).decode()
+
+
+@pytest.fixture(scope="module")
+def authorities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Issued]:
+    folder = tmp_path_factory.mktemp("ca")
+    found = {name: certificate(name, None) for name in ("ours", "another")}
+    for name, (ca, _) in found.items():
+        (folder / f"{name}.pem").write_text(pem(ca))
+    return folder, found["ours"]
+
+
+@pytest.fixture(scope="module", params=["postgres", "mysql"])
+def database_server(
+    request: pytest.FixtureRequest, authorities: tuple[Path, Issued]
+) -> Iterator[Server]:
+    """A private server that offers TLS."""
+    kind = {"postgres": PostgresServer, "mysql": MysqlServer}[request.param]
+    with kind.start() as server:
+        private = server.private
+        assert private is not None
+        own, key = certificate("localhost", authorities[1])
+        encoding = serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL
+        text = key.private_bytes(*encoding, serialization.NoEncryption()).decode()
+        files = private.write("server.pem", pem(own)), private.write("server.key", text)
+        private.command += (
+            ["-c", "ssl=on", "-c", f"ssl_cert_file={files[0]}", "-c", f"ssl_key_file={files[1]}"]
+            if request.param == "postgres"
+            else [f"--ssl-cert={files[0]}", f"--ssl-key={files[1]}"]
+        )
+        server.restart()
+        yield server
+
+
+def url(
+    server: Server,
+    folder: Path,
+    *,
+    options: dict[str, str] = BOUND,
+    ca: str = "ours",
+    host: str = "localhost",
+) -> str:
+    found = sa.make_url(server.url).set(host=host, query={})
+    after = options[server.backend].format(ca=folder / f"{ca}.pem")
+    return found.render_as_string(hide_password=False) + after
+
+
+def answer(server: Server, given: str) -> object:
+    with mfprefect.connect(given, retry_seconds=20) as store:
+        return store.database.look(
+            lambda c: c.exec_driver_sql(ENCRYPTED[server.backend]).scalar_one()
+        )
+
+
+def test_only_the_right_server_of_the_right_authority(
+    database_server: Server, authorities: tuple[Path, Issued]
+) -> None:
+    folder, _ = authorities
+    assert answer(database_server, url(database_server, folder)) in (True, 1)
+    for options in (BY_CA, UNCHECKED):
+        looser = url(database_server, folder, options=options, host="127.0.0.1")
+        assert answer(database_server, looser) in (True, 1)
+    began = time.monotonic()
+    for wrong in (
+        {"ca": "another", "options": BY_CA},
+        {"ca": "another"},
+        {"host": "127.0.0.1"},
+        {"ca": "missing"},
+    ):
+        with pytest.raises(mfprefect.MfprefectError) as refused:
+            answer(database_server, url(database_server, folder, **wrong))
+        assert type(refused.value) is not DatabaseUnavailable, wrong
+        password = sa.make_url(database_server.url).password
+        assert str(password) not in str(refused.value)
+    # What is wrong with a certificate stays wrong: nothing was tried again.
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("backend", ["postgres", "mysql"])
+def test_a_server_without_tls_is_refused(
+    backend: str, request: pytest.FixtureRequest, authorities: tuple[Path, Issued]
+) -> None:
+    folder, _ = authorities
+    plain: Server = request.getfixturevalue(f"{backend}_server")
+    for options in (BOUND, BY_CA, UNCHECKED):
+        with pytest.raises(DatabaseError, match=r"SSL|TLS") as refused:
+            answer(plain, url(plain, folder, options=options))
+        assert type(refused.value) is DatabaseError

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mfprefect.errors import SessionClosed
-from mfprefect.store import sessions
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, Handle
+from mfprefect.store.sink import Sink
 
 __all__ = ["Buffer"]
 
 FLUSH_ROWS = 1_000
+JUDGED = ("metrics", "check_results", "drift")
+"""What gates are held against, which may have to be done without the database."""
 
 
 class Buffer:
@@ -27,6 +29,7 @@ class Buffer:
         *,
         attached: bool,
         taken: Mapping[str, int] | None = None,
+        sink: Sink | None = None,
     ) -> None:
         self.session_id: str = handle.session_id
         self.session_no: int = handle.session_no
@@ -35,9 +38,9 @@ class Buffer:
         self.attempt: int = handle.attempt
         """1, and one more with each retry of the flow run."""
         self.status: str = RUNNING
-        """`running`, until it is ended here."""
+        """`running`, until it is ended here; `spooled` where it waits to be delivered then."""
         self._db = database
-        self._handle = handle
+        self._sink = sink or Sink(database, handle, attached=attached)
         self._attached = attached
         self._pending: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
         self._flushed: set[tuple[Any, ...]] = set()
@@ -45,13 +48,19 @@ class Buffer:
         self._replace = attached
         self._taken: Counter[str] = Counter()
         if attached:
-            self._taken.update(taken or sessions.last_numbers(database, handle))
+            self._taken.update(taken or self._sink.last_numbers())
+        self._made: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {n: {} for n in JUDGED}
         self._lock = threading.RLock()
 
     @property
     def handle(self) -> Handle:
         """Which attempt of which session this is, for whoever writes to it elsewhere."""
-        return self._handle
+        return self._sink.handle
+
+    @property
+    def spooled(self) -> bool:
+        """Whether what is written goes to the spool, because the database is away."""
+        return self._sink.spooled
 
     def _require_running(self) -> None:
         if self.status != RUNNING:
@@ -65,6 +74,8 @@ class Buffer:
                 key = tuple(row[name] for name in keys)
                 self._replace = self._replace or (table, *key) in self._flushed
                 waiting[key] = dict(row)
+                if table in self._made:
+                    self._made[table][key] = waiting[key]
             if sum(map(len, self._pending.values())) >= FLUSH_ROWS:
                 self.flush()
 
@@ -83,7 +94,7 @@ class Buffer:
         with self._lock:
             self._require_running()
             pending = self._rows()
-            sessions.flush(self._db, self._handle, pending, self._replace, retry=retry)
+            self._sink.flush(pending, self._replace, retry=retry)
             for table, rows in self._pending.items():
                 self._flushed.update((table, *key) for key in rows)
             self._pending = {}

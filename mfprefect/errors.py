@@ -6,6 +6,7 @@
     ├── SchemaOutdated              the database holds no schema, an older or a newer one
     ├── DatabaseError               terminal: the same statement would fail again
     │   ├── DatabaseUnavailable     transient: the server is away
+    │   │   └── SpoolUnusable       and what the run made does not fit into the spool either
     │   ├── DatabaseConflict        transient: deadlock, serialization, lock timeout
     │   ├── IntegrityError          a constraint of the schema was violated
     │   └── PermissionDenied        the database's user lacks a right
@@ -19,6 +20,7 @@
     ├── CommandFailed               a model's command ended with another exit code than 0
     ├── ArtifactUntrusted           loading it could run code that nobody vouched for
     ├── ArtifactCorrupt             its size or digest is not the recorded one
+    ├── SpoolRefused                an entry of the spool is corrupt, or cannot be delivered
     └── SealBroken                  a sealed session was altered
 
 A message names the value, the choices and the fix; what a program needs is kept as attributes.
@@ -48,6 +50,8 @@ __all__ = [
     "SchemaOutdated",
     "SealBroken",
     "SessionClosed",
+    "SpoolRefused",
+    "SpoolUnusable",
     "UnknownModel",
     "UnknownSession",
 ]
@@ -102,6 +106,10 @@ class DatabaseUnavailable(DatabaseError):
     """The database cannot be reached, or the connection was lost."""
 
     transient = True
+
+
+class SpoolUnusable(DatabaseUnavailable):
+    """The database is away, and the spool is full or cannot be written: the run's work is lost."""
 
 
 class DatabaseConflict(DatabaseError):
@@ -232,6 +240,10 @@ class ArtifactUntrusted(MfprefectError):
 
 class ArtifactCorrupt(MfprefectError):
     """An artifact's size or digest is not the recorded one."""
+
+
+class SpoolRefused(MfprefectError):
+    """An entry of the spool is corrupt, of another version, or not wanted; it stays where it is."""
 
 
 class SealBroken(MfprefectError):

@@ -122,7 +122,7 @@ class InputRecorder(Writer):
         rows = run_checks(
             frame,
             checks,
-            background=background(self._db, self._handle, checks, keys, part),
+            background=background(self._db, self.handle, checks, keys, part),
             masked=self._hidden(masked),
             most_rows=most_rows,
         )
@@ -149,7 +149,7 @@ class InputRecorder(Writer):
         from mfprefect.quality.masking import Shown
         from mfprefect.store.background import background
 
-        past = background(self._db, self._handle, list(checks), keys, part)
+        past = background(self._db, self.handle, list(checks), keys, part)
         data = ask({name for check in checks for name in check.compared(past)})
         shown = Shown(5, frozenset(self._hidden(masked)))
         return self.log_check_results([r for c in checks for r in c.results(data, past, shown)])

@@ -39,6 +39,7 @@ _TITLES = {
     "rolled_back": "{model}: rolled back in production",
     "succeeded": "{model}: {purpose} succeeded",
     "digest": "mfprefect: digest of {count}",
+    "spooled": "{model}: {purpose} is spooled, its database is away",
     "test": "mfprefect: a test notice",
 }
 Row = tuple[str, str]

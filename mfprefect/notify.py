@@ -36,7 +36,7 @@ LOGGERS = ("apprise", "urllib3.connectionpool")
 MAIL = {"mailto", "mailtos", "mailgun", "o365", "azure", "resend", "sendgrid", "ses", "smtp2go"}
 """The schemes of mail services of apprise that take files."""
 _FAILURES = {"failed", "crashed", "checks_failed", "gate_failed"}
-_WARNINGS = {"cancelled", "drift", "stale", "rolled_back"}
+_WARNINGS = {"cancelled", "drift", "stale", "rolled_back", "spooled"}
 _SUCCESSES = {"succeeded", "recovered", "promoted"}
 _loading = threading.Lock()
 # A variable of the context, because apprise 2 may send in a thread that it copies the context to.

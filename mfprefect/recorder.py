@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mfprefect import values
@@ -10,7 +10,6 @@ from mfprefect.errors import GateFailed, InvalidValue
 from mfprefect.frames import framed, records
 from mfprefect.input_recorder import InputRecorder
 from mfprefect.store import verdicts
-from mfprefect.store.handle import find_session
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,7 +164,9 @@ class Recorder(InputRecorder):
         """
         from mfprefect.quality.drift import VERDICTS
 
-        number = None if reference is None else find_session(self._db, reference).session_no
+        compared: dict[str, Any] = {"reference_session_no": None}
+        if reference is not None:
+            compared = self._sink.reference(reference)
         needed = ("variable", "measure", "value", "threshold", "verdict")
         found = records(framed(rows, needed), *needed)
         drift = [
@@ -175,7 +176,7 @@ class Recorder(InputRecorder):
                 "value": values.optional_figure(row["value"], "the drift"),
                 "threshold": values.optional_figure(row["threshold"], "the threshold"),
                 "verdict": values.choice(row["verdict"], "the verdict", VERDICTS),
-                "reference_session_no": number,
+                **compared,
             }
             for row in found
         ]
@@ -199,7 +200,8 @@ class Recorder(InputRecorder):
 
         gates = list(gates)
         self.flush()
-        found = judge(gates, verdicts.evidence(self._db, self._handle, champion))
+        made = {table: list(rows.values()) for table, rows in self._made.items()}
+        found = judge(gates, self._sink.evidence(made, champion))
         text = [verdict.as_dict() for verdict in found]
         self.log_metadata({verdicts.NAME: text}, verdicts.GROUP)
         if failed := [verdict.reason for verdict in found if not verdict.passed]:
@@ -209,6 +211,14 @@ class Recorder(InputRecorder):
                 failures=failed,
             )
         return found
+
+    def part_documents(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield what is kept of the input of each part that was scored, one in memory at a time."""
+        return self._sink.part_documents()
+
+    def has_results(self) -> bool:
+        """Return whether the session has a metric or a model, whichever process stored it."""
+        return self._sink.has_results()
 
     def log_variable_importance(self, frame: pd.DataFrame, kind: str) -> None:
         """Store variable importances.

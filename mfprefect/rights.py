@@ -117,10 +117,12 @@ def guarded(schema: Schema) -> Iterator[tuple[str, sa.Table, tuple[str, ...]]]:
 
 
 def resumed() -> str:
-    """Return the condition, on OLD and NEW, under which an attempt takes a session up again."""
+    """Return the condition, on OLD and NEW, under which a session is taken up again."""
     return (
         "(OLD.status IN ('failed', 'crashed', 'cancelled') AND NEW.status = 'running' "
-        "AND OLD.flow_run_id IS NOT NULL AND NEW.attempt = OLD.attempt + 1)"
+        "AND (OLD.flow_run_id IS NOT NULL AND NEW.attempt = OLD.attempt + 1 "
+        # Given up by reconcile while it lived: what it kept in the spool completes it.
+        "OR OLD.failure_kind IN ('Crashed', 'Cancelled') AND NEW.attempt = OLD.attempt))"
     )
 
 

@@ -6,16 +6,26 @@ import datetime as dt
 import logging
 import os
 import threading
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from mfprefect import endings, values
-from mfprefect.errors import DatabaseError, InvalidScores, MfprefectError, SessionClosed
+from mfprefect.errors import (
+    DatabaseError,
+    InvalidScores,
+    MfprefectError,
+    SessionClosed,
+    SpoolRefused,
+)
 from mfprefect.flow_context import FlowRun
 from mfprefect.recorder import Recorder
-from mfprefect.store import notices, sessions
+from mfprefect.store import notices
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, Handle
+from mfprefect.store.opening import Opening
 from mfprefect.store.sessions import Ending
+from mfprefect.store.sink import SPOOLED, Sink
 
 __all__ = ["Session", "opened_by"]
 
@@ -39,8 +49,11 @@ class Session(Recorder):
         *,
         flow_run: FlowRun | None = None,
         attached: bool = False,
+        opening: Opening | None = None,
+        model: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(database, handle, attached=attached)
+        sink = Sink(database, handle, attached=attached, opening=opening, model=model)
+        super().__init__(database, handle, attached=attached, sink=sink)
         self._stop = threading.Event()
         self._process = os.getpid()
         self._final = flow_run is None or flow_run.final
@@ -54,12 +67,12 @@ class Session(Recorder):
     @property
     def as_of(self) -> dt.date | None:
         """The date that the run's data is of; a resumed session keeps its first one."""
-        return self._handle.as_of
+        return self.handle.as_of
 
     @property
     def parent_session_id(self) -> str | None:
         """The training session whose model is used; a resumed session keeps its first one."""
-        return self._handle.parent_session_id
+        return self.handle.parent_session_id
 
     def __repr__(self) -> str:
         return f"<Session {self.session_id} {self.status}, attempt {self.attempt}>"
@@ -91,13 +104,16 @@ class Session(Recorder):
     def close(self, *, publish: bool = True) -> None:
         """End as `succeeded`; scores become visible in the same transaction.
 
+        Where the database stays away, the status is then `spooled`: everything is on this machine's
+        disk, and is delivered by the next session, the `maintain` flow or `mfprefect spool push`.
+
         Raises:
             SessionClosed: it has ended already.
             InvalidScores: two parts of a large session hold the same entity.
         """
         try:
             self.end(Ending("succeeded", publish=publish))
-        except (DatabaseError, InvalidScores) as exc:
+        except (DatabaseError, InvalidScores, SpoolRefused) as exc:
             if not getattr(exc, "transient", False):  # this cannot be stored, ever
                 self.end(endings.ending_for(exc), drop_pending=True)
             raise
@@ -117,15 +133,19 @@ class Session(Recorder):
             if drop_pending:
                 self._pending = {}
             try:
-                sessions.close_session(self._db, self._handle, ending, self._rows(), self._replace)
+                status = self._sink.end(ending, self._rows(), self._replace, final=self._final)
             except SessionClosed:
                 self.abandon()
                 raise
             self._pending = {}
-            self.status = ending.status
+            self.status, self.session_no = status, self.handle.session_no
         self.abandon()
-        if self._db.settings.notify:
-            notices.session_ended(self._db, self._handle.session_no, final=self._final)
+        if not self._db.settings.notify:
+            return
+        if status == SPOOLED:
+            notices.tell_spooled(self._db, *self._sink.notice(ending))
+        else:
+            notices.session_ended(self._db, self.session_no, final=self._final)
 
     def leave_open(self) -> None:
         """Write what is buffered and let go: the session outlives this process.
@@ -134,7 +154,7 @@ class Session(Recorder):
         meanwhile.
         """
         self.flush()
-        sessions.detach(self._db, self._handle)
+        self._sink.detach()
         self.abandon()
 
     def abandon(self) -> None:
@@ -144,6 +164,9 @@ class Session(Recorder):
 
     def _beat(self) -> None:
         while not self._stop.wait(self._db.settings.heartbeat_seconds):
+            if self.spooled:
+                # Without the lock: a server that does not answer must not keep the run waiting.
+                self._sink.beat()
             try:
                 with self._lock:
                     if self.status == RUNNING:

@@ -24,6 +24,7 @@ from pydantic_settings import (
 
 from mfprefect.errors import ConfigurationError
 from mfprefect.retention import Retention
+from mfprefect.spool import default_folder
 
 __all__ = [
     "CONFIG_FILE",
@@ -48,6 +49,7 @@ _SHOWN = (
     "prefix",
     "retry_seconds",
     "schema_name",
+    "spool_max_bytes",
 )
 _REFERENCE = re.compile(r"\$\{(\w+)\}")
 
@@ -72,6 +74,7 @@ Event = Literal[
     "rolled_back",
     "succeeded",
     "digest",
+    "spooled",
 ]
 EVENTS: tuple[str, ...] = get_args(Event)
 """What can be told."""
@@ -84,6 +87,7 @@ ALARMS: tuple[Event, ...] = (
     "stale",
     "rolled_back",
     "recovered",
+    "spooled",
 )
 
 
@@ -150,6 +154,10 @@ class Settings(BaseSettings):
     """Seconds to wait for a connection."""
     retry_seconds: float = Field(default=60, ge=0)
     """Seconds during which transient database errors are retried."""
+    spool: Literal["off"] | Path | None = None
+    """Where runs leave what they cannot write while the database is away; `off`: they fail."""
+    spool_max_bytes: int = Field(default=10 * 1024**3, gt=0)
+    """How many bytes may wait there; what is more fails a run."""
     heartbeat_seconds: float = Field(default=30, gt=0)
     """Seconds between two signs of life of a running session."""
     heartbeat_timeout: float | None = Field(default=None, gt=0)
@@ -189,6 +197,13 @@ class Settings(BaseSettings):
                 f"heartbeat_seconds = {self.heartbeat_seconds:g}, or living runs count as dead"
             )
         return self
+
+    @property
+    def spool_folder(self) -> Path | None:
+        """The folder of the spool, None where there is none."""
+        if self.spool == "off":
+            return None
+        return default_folder() if self.spool is None else Path(self.spool)
 
     @property
     def dead_after(self) -> float:
@@ -319,8 +334,17 @@ def load_settings(**arguments: Any) -> Settings:
             "notify": _resolved(settings.notify),
             "exports": _resolved(settings.exports),
             "metrics": tuple(map(_absolute, settings.metrics)),
+            "spool": _absolute_folder(settings.spool),
         }
     )
+
+
+def _absolute_folder(folder: str | Path | None) -> str | Path | None:
+    """Return a folder from that of mfprefect.toml: a worker elsewhere must find the same one."""
+    if not isinstance(folder, Path):
+        return folder
+    config = find_config()
+    return (config.parent if config else Path.cwd()).absolute() / folder.expanduser()
 
 
 def _absolute(module: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mfprefect import values
 from mfprefect.buffer import Buffer
-from mfprefect.store import artifacts, scores
+from mfprefect.store import artifacts
 
 __all__ = ["Writer"]
 
@@ -38,9 +38,7 @@ class Writer(Buffer):
             ArtifactUntrusted: the blob would hold a type that is not allowed.
         """
         self._require_running()
-        artifacts.save_model(
-            self._db,
-            self._handle,
+        self._sink.save_model(
             values.name(name, "the artifact's name"),
             estimator,
             format,
@@ -96,10 +94,31 @@ class Writer(Buffer):
 
     def _write_part(self, part: int, table: Any) -> int:
         self._require_running()
-        scores.write_part(self._db, self._handle, part, table)
+        self._sink.write_part(part, table)
         return int(table.num_rows)
 
     def keep_part(self, part: int) -> int | None:
         """Keep a part that an earlier attempt wrote completely; return its rows, None if none."""
         self._require_running()
-        return scores.keep_part(self._db, self._handle, part)
+        return self._sink.keep_part(part)
+
+    def parts(self) -> tuple[dict[int, int], bool]:
+        """Return the rows of each part of scores that the session has.
+
+        And whether that is certain: parts in a database that is away are not known.
+        """
+        return self._sink.parts()
+
+    @property
+    def spool_place(self) -> str:
+        """The folder of the spool that writes go to, empty where the database takes them."""
+        return self._sink.place
+
+    def require_spooled(self, place: str) -> None:
+        """Make sure that what a worker spooled is seen by this process, which delivers it."""
+        self._sink.require(place)
+
+    def drop_parts(self) -> None:
+        """Delete all scores of the session: it begins to write them anew."""
+        self._require_running()
+        self._sink.drop_parts()

@@ -51,6 +51,7 @@ class SqliteBackend(Backend):
         elif not str(url.database).startswith("file:"):
             url = url.set(database=str(Path(str(url.database)).absolute()))
         super().__init__(url, settings)
+        self._was_there = False
 
     def engine_options(self) -> Mapping[str, Any]:
         """Wait for other writers; share the one connection of a store in memory."""
@@ -62,8 +63,8 @@ class SqliteBackend(Backend):
 
     def configure(self, engine: sa.Engine) -> None:
         """Take transactions into our own hands: the driver would commit before DDL."""
-        event.listen(engine, "connect", _on_connect)
-        event.listen(engine, "begin", _begin)
+        event.listen(engine, "connect", self._on_connect)
+        event.listen(engine, "begin", self._begin)
 
     def table_options(self, table: str) -> Mapping[str, Any]:
         """Keep scores in their key's order: 34 bytes a row instead of 57."""
@@ -117,7 +118,24 @@ class SqliteBackend(Backend):
             return DatabaseConflict
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
             return PermissionDenied
-        return DatabaseUnavailable if code == sqlite3.SQLITE_PROTOCOL else DatabaseError
+        # A file that was there, and whose disk is away; one that never was is a wrong URL.
+        away = code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR) and self._was_there
+        return DatabaseUnavailable if away or code == sqlite3.SQLITE_PROTOCOL else DatabaseError
+
+    def _on_connect(self, connection: sqlite3.Connection, _: Any) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            # WAL: readers go on reading while somebody writes.
+            connection.execute(f"PRAGMA {pragma}")
+        self._was_there = True
+
+    def _begin(self, connection: sa.Connection) -> None:
+        # A writer takes the write lock at once: one that reads first may be refused later.
+        write = connection.get_execution_options().get(WRITE_OPTION)
+        statement = "BEGIN IMMEDIATE" if write else "BEGIN"
+        driver: Any = connection.connection.dbapi_connection
+        with self.driver_errors(connection, statement):
+            driver.execute(statement)
 
 
 def _fixed(column: pa.Array) -> str | None:
@@ -139,17 +157,3 @@ def _listed(column: pa.Array) -> list[Any]:
     else:  # several times as fast; but of numbers with NULLs it would make floats
         values = column.to_numpy(zero_copy_only=False).tolist()
     return values
-
-
-def _on_connect(connection: sqlite3.Connection, _: Any) -> None:
-    connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-        # WAL: readers go on reading while somebody writes.
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: sa.Connection) -> None:
-    # A writer takes the write lock at once: a reader that becomes a writer later may be refused.
-    write = connection.get_execution_options().get(WRITE_OPTION)
-    driver: Any = connection.connection.dbapi_connection
-    driver.execute("BEGIN IMMEDIATE" if write else "BEGIN")

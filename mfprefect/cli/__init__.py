@@ -33,6 +33,7 @@ COMMANDS = {
     "threshold": ("mfprefect.cli.threshold", "Set a model's operating threshold."),
     "columns": ("mfprefect.cli.columns", "List or load the registry of input columns."),
     "reconcile": ("mfprefect.cli.reconcile", "End sessions whose process is gone."),
+    "spool": ("mfprefect.cli.spool", "Show and deliver what ran while the database was away."),
     "prune": ("mfprefect.cli.prune", "Archive and delete the sessions that need not be kept."),
     "grants": ("mfprefect.cli.grants", "Print the SQL of a role's rights, for the DBA."),
     "restore": ("mfprefect.cli.restore", "Write an archived session back."),

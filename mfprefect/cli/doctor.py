@@ -31,6 +31,7 @@ def doctor(out: Output, url: str | None) -> None:
         doctor_checks.settings,
         doctor_checks.backends,
         doctor_database.database,
+        doctor_database.spool,
         doctor_checks.prefect,
         doctor_checks.checkout,
         doctor_checks.sources,

@@ -17,7 +17,9 @@ from mfprefect.errors import (
 if TYPE_CHECKING:
     from mfprefect.store.database import Database
 
-__all__ = ["database"]
+__all__ = ["database", "spool"]
+
+NEARLY_FULL = 0.9
 
 
 def database(url: str | None) -> Iterator[Finding]:
@@ -42,6 +44,52 @@ def database(url: str | None) -> Iterator[Finding]:
         yield from _connected(db)
     finally:
         db.close()
+
+
+def spool(url: str | None) -> Iterator[Finding]:
+    """Tell what waits in the spool, and whether it takes more."""
+    from mfprefect.store.database import Database
+
+    try:
+        db = Database(settings_for(url))
+    except ConfigurationError:
+        yield Finding("spool", "failed", "not tried: the settings are wrong", "see above")
+        return
+    try:
+        yield from _spool(db)
+    finally:
+        db.close()
+
+
+def _spool(db: Database) -> Iterator[Finding]:
+    from mfprefect.store.delivery import spool_of
+    from mfprefect.store.spool_listing import problem, waiting
+
+    spool = spool_of(db.settings)
+    if spool is None:
+        text = "off: a run whose database is away at its end fails, and its work is lost"
+        yield Finding("spool", "warning", text, "unset MFPREFECT_SPOOL, or name a folder in it")
+        return
+    used, most = spool.used(), spool.most_bytes
+    text = f"{spool.folder}: {used} of {most} bytes used"
+    if (reason := spool.unusable()) is not None:
+        cure = "give the right to write there, or name another folder in MFPREFECT_SPOOL"
+        yield Finding("spool", "failed", f"{spool.folder} cannot be written: {reason}", cure)
+    elif spool.exposed:
+        cure = f"chmod 700 {spool.folder}, unless a group shares it on purpose"
+        yield Finding("spool", "warning", f"others can read or write {spool.folder}", cure)
+    elif used > most * NEARLY_FULL:
+        cure = "mfprefect spool push, or raise MFPREFECT_SPOOL_MAX_BYTES"
+        yield Finding("spool", "warning", text, cure)
+    else:
+        yield Finding("spool", "ok", text)
+    found = waiting(db)
+    if found:
+        text = f"{len(found)} sessions wait, {sum(w.here for _, w in found)} for this database"
+        yield Finding("spool", "warning", text, "mfprefect spool list; mfprefect spool push")
+    for entry, told in found:
+        if (why := problem(db, entry)) is not None:
+            yield Finding("spool", "failed", f"{told.session_id}: {why}", "see docs/spool.md")
 
 
 def _connected(db: Database) -> Iterator[Finding]:

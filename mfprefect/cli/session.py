@@ -161,7 +161,8 @@ def log(out: Output, url: str | None, session_id: str, **given: Any) -> None:
             attached.save_model(given["model"], given["model_name"])
             done["model"] = given["model"].stat().st_size
         attached.flush()
-    out.note(", ".join(f"{name}: {count}" for name, count in done.items()))
+    spooled = f" (in the spool: {attached.spool_place})" if attached.spooled else ""
+    out.note(", ".join(f"{name}: {count}" for name, count in done.items()) + spooled)
     out.document({"session_id": session_id, "logged": done})
 
 
@@ -290,5 +291,5 @@ def close(
         else:
             named = name(kind or status.capitalize(), "the kind", 255)
             attached.end(Ending(status, named, text(reason or "", "the reason")))
-    out.note(f"session {session_id}: {status}")
-    out.document({"session_id": session_id, "status": status})
+    out.note(f"session {session_id}: {attached.status}")
+    out.document({"session_id": session_id, "status": attached.status})

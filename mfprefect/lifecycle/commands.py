@@ -13,7 +13,6 @@ from mfprefect.lifecycle.pages import Progress
 from mfprefect.lifecycle.process import Command, run_command
 from mfprefect.recorder import Recorder
 from mfprefect.store import Store
-from mfprefect.store.scores import drop_parts
 
 if TYPE_CHECKING:
     from mfprefect.command_model import CommandModel
@@ -33,7 +32,7 @@ def train_command(store: Store, kind: type[CommandModel], session: Session) -> N
     """
     command = _command(store, kind, session, "train_command")
     tasks.Runner(kind)(run_training, command)
-    if not _reported(store, session):
+    if not session.has_results():
         raise InvalidValue(
             f"the command `{command}` ended well and reported nothing under session "
             f"{session.session_id!r}: no metric, no test results, no model. Have it call "
@@ -60,12 +59,15 @@ def score_command(store: Store, kind: type[CommandModel], session: Session) -> N
         command = _command(store, kind, session, "score_command", part)
         named = f"score command, part {part} of {kind.parts}" if kind.parts > 1 else None
         run(run_scoring.with_options(task_run_name=named), store, session, command, kind.parts)
-        _require_scores(store, kind, session, part)
+        _require_scores(kind, session, part)
         progress.step()
-    rows = int(store.score_parts(session.session_id)["rows"].sum())
+    written, certain = session.parts()
+    if not certain:  # a figure that may be wrong is none
+        tasks.log().warning("rows_scored is not stored: the database, which knows, is away")
+        return
     # The command may have stored a metric of this name itself.
     recorder = Recorder(store.database, session.handle, attached=True)
-    recorder.log_metrics({"rows_scored": rows})
+    recorder.log_metrics({"rows_scored": sum(written.values())})
     recorder.flush()
 
 
@@ -87,12 +89,6 @@ def _command(
     )
 
 
-def _reported(store: Store, session: Session) -> bool:
-    name = session.session_id
-    # Test results are metrics, too.
-    return not (store.metrics(name).empty and store.artifacts(name).empty)
-
-
 def _kept(kind: type[CommandModel], session: Session, part: int) -> bool:
     if kind.parts == 1:
         # It may write its scores in as many pieces as it likes: nobody can tell whether the
@@ -104,8 +100,8 @@ def _kept(kind: type[CommandModel], session: Session, part: int) -> bool:
     return True
 
 
-def _require_scores(store: Store, kind: type[CommandModel], session: Session, part: int) -> None:
-    written = store.score_parts(session.session_id)["part_no"].tolist()
+def _require_scores(kind: type[CommandModel], session: Session, part: int) -> None:
+    written, _ = session.parts()
     if kind.parts == 1 and not written:
         raise InvalidValue(
             f"the score command of {kind.model_id!r} ended well and wrote no scores under session "
@@ -130,5 +126,5 @@ def run_training(command: Command) -> None:
 def run_scoring(store: Store, session: Session, command: Command, parts: int) -> None:
     """Run the scoring command of a part, or of everything where there is one part."""
     if parts == 1:  # what an earlier try wrote would stand beside what this one writes
-        drop_parts(store.database, session.handle)
+        session.drop_parts()
     run_command(command)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mfprefect.errors import MfprefectError
+from mfprefect.errors import DatabaseError, MfprefectError
 from mfprefect.frames import records
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.limits import limits_of
@@ -17,7 +18,7 @@ from mfprefect.recorder import Recorder
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle
 from mfprefect.store.monitoring import published_scorings
-from mfprefect.store.part_evidence import GROUP, documents
+from mfprefect.store.part_evidence import GROUP
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,9 +97,14 @@ class Evidence:
             other = found[0].training_session_id != training
             self.compared = Compared(found[0].session_id, other)
 
+    @functools.cached_property
+    def references(self) -> dict[str, pd.DataFrame]:
+        """The input summaries in the bins of which the parts are counted, read once."""
+        return references_of(self._store, self._training, self.compared)
+
     def take_over(self, kept: Collection[int]) -> None:
         """Tell again what an earlier attempt read and checked of the parts that are kept."""
-        for part, document in documents(self._store.database, self._session.handle):
+        for part, document in self._session.part_documents():
             if part in kept:
                 seen = {table: document[table] for table in TABLES}
                 self._session.log_seen(seen, TABLES)
@@ -106,8 +112,11 @@ class Evidence:
                 self.compared = Compared(*document[COMPARED])
 
     def log(self) -> None:
-        """Store the summary of all parts, and its drift from training and the scoring before."""
-        references = references_of(self._store, self._training, self.compared)
+        """Store the summary of all parts, and its drift from training and the scoring before.
+
+        While the database is away, of those parts that went to the spool; the metadata says so.
+        """
+        references = self.references
         merged = {name: Merged(reference) for name, reference in references.items()}
         parts = self._merge(merged)
         if not parts:
@@ -123,13 +132,23 @@ class Evidence:
         earlier = self.compared.session_id
         if earlier is None:
             return
+        before: pd.DataFrame | None
         if self.compared.other_bins:
             before, summary = references[PREVIOUS], merged[PREVIOUS].summary()
         else:
-            before = self._store.input_summary(earlier)
-        if not before.empty:
+            before = self._summary_of(earlier)
+        if before is not None and not before.empty:
             drift = feature_drift(before, summary, limits, PREVIOUS)
             self._session.log_drift(told_apart(drift), reference=earlier)
+
+    def _summary_of(self, session_id: str) -> pd.DataFrame | None:
+        try:
+            return self._store.input_summary(session_id)
+        except DatabaseError as exc:
+            if not (exc.transient and self._session.spooled):
+                raise
+            tasks.log().warning("drift from %s is not known: %s", session_id, exc)
+            return None
 
     def log_some(self) -> None:
         """Store the same of the parts that there are, of a session that is about to fail."""
@@ -142,7 +161,7 @@ class Evidence:
         import pandas as pd
 
         parts = []
-        for part, document in documents(self._store.database, self._session.handle):
+        for part, document in self._session.part_documents():
             if part > self._kind.parts:
                 continue  # of an attempt that had more of them
             parts.append(part)

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prefect import Flow, flow
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from mfprefect.command_model import CommandModel
@@ -17,10 +18,12 @@ from mfprefect.lifecycle.hooks import end_sessions
 from mfprefect.lifecycle.runs import register, running
 from mfprefect.lifecycle.shadow import score_shadow
 from mfprefect.store import Store, connect
+from mfprefect.store.sink import SPOOLED
 from mfprefect.store.stages import PRODUCTION, RETIRED, stage_now
 
 if TYPE_CHECKING:
     from mfprefect.model import Model
+    from mfprefect.session import Session
 
 __all__ = ["Flows", "make_flows"]
 
@@ -49,7 +52,7 @@ def make_flows(kind: type[Model]) -> Flows:
     runner: Any = kind.task_runner or ThreadPoolTaskRunner(max_workers=THREADS)
 
     @flow(name=f"{name}-train", **options)
-    def train(as_of: dt.date | None = None) -> str:
+    def train(as_of: dt.date | None = None) -> Any:
         """Train the model, test it, hold it against its gates and store it."""
         with connect() as store:
             return _train(store, kind, as_of)
@@ -59,7 +62,7 @@ def make_flows(kind: type[Model]) -> Flows:
         as_of: dt.date | None = None,
         training_session_id: str | None = None,
         shadow: str | None = None,
-    ) -> str:
+    ) -> Any:
         """Score with the model in production, else with the last training that succeeded.
 
         With `shadow`, a training session or `latest`, a challenger scores beside it, unpublished.
@@ -68,7 +71,7 @@ def make_flows(kind: type[Model]) -> Flows:
             return _score(store, kind, as_of, training_session_id, shadow or kind.shadow)
 
     @flow(name=f"{name}-monitor", **options)
-    def monitor(as_of: dt.date | None = None) -> str:
+    def monitor(as_of: dt.date | None = None) -> Any:
         """Hold published scores against what really happened, and against earlier ones."""
         with connect() as store:
             return _monitor(store, kind, as_of)
@@ -76,18 +79,28 @@ def make_flows(kind: type[Model]) -> Flows:
     return Flows(train, score, monitor)
 
 
-def _train(store: Store, kind: type[Model], as_of: dt.date | None) -> str:
+def _result(session: Session) -> Any:
+    """Return the session's id, in a state that says so where it waits in the spool."""
+    if session.status != SPOOLED:
+        return session.session_id
+    text = f"session {session.session_id} waits in the spool: its database is away"
+    return Completed(name="Spooled", message=text, data=session.session_id)
+
+
+def _train(store: Store, kind: type[Model], as_of: dt.date | None) -> Any:
     register(store, kind)
     with running(store, kind, "train", as_of=as_of, params={}) as session:
         if issubclass(kind, CommandModel):
             commands.train_command(store, kind, session)
         else:
             training.train_model(store, kind, session)
-    if kind.auto_promote:
+    if kind.auto_promote and session.status == SPOOLED:
+        tasks.log().warning("not promoted: %s waits in the spool", session.session_id)
+    elif kind.auto_promote:
         reason = "automatic: it has passed its gates"
         store.promote(kind.model_id, session.session_id, reason=reason)
         tasks.log().info("session %s is in production", session.session_id)
-    return session.session_id
+    return _result(session)
 
 
 def _score(
@@ -96,7 +109,7 @@ def _score(
     as_of: dt.date | None,
     training_session_id: str | None,
     challenger: str | None,
-) -> str:
+) -> Any:
     register(store, kind)
     parent = training_session_id or _model_in_use(store, kind)
     if parent is not None:
@@ -113,9 +126,9 @@ def _score(
             commands.score_command(store, kind, session)
         else:
             scoring.score_model(store, kind, session)
-    if challenger is not None:
+    if challenger is not None and session.status != SPOOLED:
         score_shadow(store, kind, session, challenger)
-    return session.session_id
+    return _result(session)
 
 
 def _model_in_use(store: Store, kind: type[Model]) -> str | None:
@@ -135,8 +148,8 @@ def _model_in_use(store: Store, kind: type[Model]) -> str | None:
     return store.latest_training(kind.model_id)
 
 
-def _monitor(store: Store, kind: type[Model], as_of: dt.date | None) -> str:
+def _monitor(store: Store, kind: type[Model], as_of: dt.date | None) -> Any:
     register(store, kind)
     with running(store, kind, "monitor", as_of=as_of, params={}) as session:
         monitoring.monitor_model(store, kind, session)
-    return session.session_id
+    return _result(session)

@@ -8,9 +8,11 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from mfprefect.errors import SpoolRefused
 from mfprefect.lifecycle.tasks import log
 from mfprefect.retention import DELETE, KEEP
 from mfprefect.store import connect, notices
+from mfprefect.store.delivery import DELIVERED, REFUSED
 from mfprefect.store.monitoring import stale
 from mfprefect.store.prune import finish
 from mfprefect.store.untold import tell_untold
@@ -29,6 +31,21 @@ def reconcile(store: Store) -> str:
         log().info("session %s: %s, %s", row.session_id, row.verdict, row.evidence)
     ended = int((found["verdict"] != "watched").sum())
     return f"{ended} sessions without a process ended, {len(found) - ended} watched"
+
+
+@task(name="spool", cache_policy=NO_CACHE, persist_result=False)
+def spool(store: Store) -> str:
+    """Deliver the sessions that ended while the database was away; fail if one is refused."""
+    found = store.push_spool()
+    for row in found.itertuples():
+        log().info("session %s: %s %s", row.session_id, row.verdict, row.reason)
+    refused = found[found["verdict"] == REFUSED]
+    if len(refused):
+        raise SpoolRefused(
+            f"{len(refused)} sessions stay in the spool, such as {refused['session_id'].iloc[0]!r}:"
+            f" {refused['reason'].iloc[0]}"
+        )
+    return f"{int((found['verdict'] == DELIVERED).sum())} sessions delivered from the spool"
 
 
 @task(name="freshness", cache_policy=NO_CACHE, persist_result=False)
@@ -76,6 +93,8 @@ def maintain(digest: bool = False) -> str:
     """
     with connect() as store:
         steps: list[Any] = [
+            # First: what is delivered has not crashed.
+            spool(store, return_state=True),
             reconcile(store, return_state=True),
             freshness(store, return_state=True),
             send_notices(store, digest, return_state=True),

@@ -24,6 +24,7 @@ from prefect.context import FlowRunContext
 from mfprefect.lifecycle.tasks import log
 from mfprefect.store.opening import is_shadow
 from mfprefect.store.results import outcome
+from mfprefect.store.sink import SPOOLED
 
 if TYPE_CHECKING:
     from mfprefect.session import Session
@@ -65,6 +66,14 @@ def tag_run(session: Session) -> None:
 @_quietly
 def show_session(store: Store, session: Session) -> None:
     """Write the session's figures as a Markdown artifact, its failed checks as a table."""
+    if session.status == SPOOLED:
+        text = f"{_cell(session.session_id)} waits in {_cell(session.spool_place)}."
+        create_markdown_artifact(
+            f"# {_cell(session.model_id)} {session.purpose}: {SPOOLED}\n\n{text}\n",
+            key=_key(session.model_id, session.purpose),
+            description=f"{session.model_id} {session.purpose}: {SPOOLED}",
+        )
+        return
     found = outcome(store.database, session.session_no)
     shadow = ["shadow"] if is_shadow(found.session["params"]) else []
     key = _key(session.model_id, session.purpose, *shadow)

@@ -22,7 +22,7 @@ __all__ = ["as_of_date", "register", "running"]
 
 def register(store: Store, kind: type[Model]) -> None:
     """Put the model's description into the store, as its class tells it now."""
-    store.add_model(
+    store.register(
         kind.model_id,
         kind.description,
         entity_type=kind.entity_type or kind.entity_id,

@@ -12,7 +12,7 @@ import sysconfig
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cloudpickle
 from prefect import task
@@ -61,7 +61,7 @@ def score_model(store: Store, kind: type[Model], session: Session) -> None:
     evidence = Evidence(store, kind, session, used)
     evidence.take_over(kept)
     features = features_of(store, used)
-    scoring = Scoring(kind, store, session, used, features, estimator, evidence.compared)
+    scoring = Scoring(kind, store, session, used, features, estimator, evidence)
     missing = [part for part in range(1, kind.parts + 1) if part not in kept]
     try:
         written = _score_parts(run, scoring, session, missing)
@@ -81,10 +81,13 @@ def _score_parts(
     futures = [run.submit(score_part, scoring, part) for part in missing]
     for future in as_completed(futures):
         # Asked of the future itself: Prefect's server hears of tasks a little later.
-        if isinstance(future.result(raise_on_failure=False), int):
+        if isinstance(future.result(raise_on_failure=False), PartDone):
             progress.step()
     # In order, so that the first part's failure is the run's, whichever part failed first.
-    return sum(future.result() for future in futures)
+    done = [future.result() for future in futures]
+    for part in done:
+        session.require_spooled(part.spool_place)
+    return sum(part.rows for part in done)
 
 
 def require_trained(store: Store, kind: type[Model], session_id: str) -> None:
@@ -119,12 +122,12 @@ class Scoring:
         training_session_id: str,
         features: list[str],
         estimator: Any,
-        compared: Compared,
+        evidence: Evidence,
     ) -> None:
         self.training_session_id = training_session_id
         self.features = features
-        self._compared = compared
-        self._references: dict[str, pd.DataFrame] | None = None
+        self._compared: Compared = evidence.compared
+        self._references: dict[str, pd.DataFrame] | None = evidence.references
         self.as_of: dt.date = as_of_date(session)
         self._settings: Settings = store.database.settings
         self._handle: Handle = session.handle
@@ -203,35 +206,48 @@ def take_along(kind: type[Model]) -> None:
         cloudpickle.register_pickle_by_value(module)
 
 
-@task(name="score part", cache_policy=NO_CACHE, persist_result=False)
-def score_part(scoring: Scoring, part: int) -> int:
-    """Read, check, score and store one part; return its rows."""
-    import pandas as pd
+class PartDone(NamedTuple):
+    """A part that was scored."""
 
+    rows: int
+    spool_place: str
+    """Where it was spooled, if the database was away."""
+
+
+@task(name="score part", cache_policy=NO_CACHE, persist_result=False)
+def score_part(scoring: Scoring, part: int) -> PartDone:
+    """Read, check, score and store one part."""
     recorder = scoring.recorder(part)
-    model = scoring.model(recorder, part)
     try:
-        frame = model.reader.take(
-            lambda: model.scoring_data(scoring.as_of, part), f"scoring_data part {part}"
-        )
-        tasks.check(recorder, model, frame, without_column(model.checks, model.target), part)
-        tasks.require_columns(frame, [model.entity_id, *scoring.features], "scoring_data")
-        features = frame[scoring.features]
-        scoring.keep(recorder, features)
-        score = model.predict(scoring.estimator, features)
-        classes: Any = None
-        if model.model_type == "multiclass":
-            score, classes = top_class(score, getattr(scoring.estimator, "classes_", None))
-        else:
-            classes = model.score_class(score)
-        scored = pd.DataFrame({"entity_id": frame[model.entity_id].to_numpy(), "score": score})
-        if classes is not None:
-            scored["score_class"] = classes
-        return recorder.write_scores(
-            scored,
-            entity_id="entity_id",
-            score_class=None if classes is None else "score_class",
-            part=part,
-        )
+        rows = _score(scoring, recorder, part)
     finally:
         recorder.flush()
+    return PartDone(rows, recorder.spool_place)
+
+
+def _score(scoring: Scoring, recorder: PartRecorder, part: int) -> int:
+    import pandas as pd
+
+    model = scoring.model(recorder, part)
+    frame = model.reader.take(
+        lambda: model.scoring_data(scoring.as_of, part), f"scoring_data part {part}"
+    )
+    tasks.check(recorder, model, frame, without_column(model.checks, model.target), part)
+    tasks.require_columns(frame, [model.entity_id, *scoring.features], "scoring_data")
+    features = frame[scoring.features]
+    scoring.keep(recorder, features)
+    score = model.predict(scoring.estimator, features)
+    classes: Any = None
+    if model.model_type == "multiclass":
+        score, classes = top_class(score, getattr(scoring.estimator, "classes_", None))
+    else:
+        classes = model.score_class(score)
+    scored = pd.DataFrame({"entity_id": frame[model.entity_id].to_numpy(), "score": score})
+    if classes is not None:
+        scored["score_class"] = classes
+    return recorder.write_scores(
+        scored,
+        entity_id="entity_id",
+        score_class=None if classes is None else "score_class",
+        part=part,
+    )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mfprefect.errors import DatabaseError
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import FEATURES, is_relative, log_drift, predicted, score_champion
 from mfprefect.lifecycle.runs import as_of_date
 from mfprefect.quality.data_gates import DriftGate
+from mfprefect.quality.verdicts import Champion
+from mfprefect.store.sink import UNKNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,11 +56,35 @@ def _hold(
     test: pd.DataFrame,
 ) -> None:
     """Hold the session against the model's gates, with the model in production on its rows."""
-    production, champion = store.production(model.model_id), None
-    if production is not None and any(isinstance(gate, DriftGate) for gate in model.gates):
-        log_drift(store, type(model), session, production, features)
-    if production is not None and any(map(is_relative, model.gates)):
-        score = predicted(model, estimator, test[list(features.columns)])
-        run = tasks.Runner(model)
-        champion = run(score_champion, store, model, production, test, score)
+    champion = None
+    if any(is_relative(gate) or isinstance(gate, DriftGate) for gate in model.gates):
+        try:
+            champion = _compare(store, model, session, estimator, features, test)
+        except DatabaseError as exc:
+            if not exc.transient or store.database.settings.spool_folder is None:
+                raise
+            # The model is worth more than its comparison: it is kept, and passes no such gate.
+            tasks.log().warning("not compared with the model in production: %s", exc)
+            champion = Champion(UNKNOWN, problem="its database is away")
     session.log_gates(model.gates, champion)
+
+
+def _compare(
+    store: Store,
+    model: Model,
+    session: Session,
+    estimator: Any,
+    features: pd.DataFrame,
+    test: pd.DataFrame,
+) -> Champion | None:
+    """Store the drift from the model in production and score the test rows with it."""
+    production = store.production(model.model_id)
+    if production is None:
+        return None
+    if any(isinstance(gate, DriftGate) for gate in model.gates):
+        log_drift(store, type(model), session, production, features)
+    if not any(map(is_relative, model.gates)):
+        return None
+    score = predicted(model, estimator, test[list(features.columns)])
+    run = tasks.Runner(model)
+    return run(score_champion, store, model, production, test, score)

@@ -12,10 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfprefect import provenance, retention, values
-from mfprefect.errors import MfprefectError
+from mfprefect.errors import DatabaseError, MfprefectError
 from mfprefect.flow_context import FlowRun, current_flow_run
 from mfprefect.settings import load_settings
-from mfprefect.store import handle, migrate, opening, reconcile, removal, score_removal
+from mfprefect.store import (
+    delivery,
+    handle,
+    migrate,
+    opening,
+    reconcile,
+    registry,
+    removal,
+    score_removal,
+    sink,
+)
 from mfprefect.store.database import Database
 from mfprefect.store.models import Models
 
@@ -119,9 +129,24 @@ class Store(Models):
             tags=_tags(tags, run),
             siblings=session_module.opened_by(run),
         )
-        self._end_crashed()
-        opened = opening.open_session(self._db, request)
-        return session_module.Session(self._db, opened, flow_run=run)
+        told = self._unregistered.pop(model_id, None)
+        try:
+            self._deliver()
+            self._end_crashed()
+            if told is not None:
+                registry.add_model(self._db, *told)
+            opened = opening.open_session(self._db, request)
+        except DatabaseError as exc:
+            # A run that needs nothing of the database goes on: what it makes is kept in the spool.
+            here = sink.begin_here(self.database, request) if exc.transient else None
+            if here is None:
+                raise
+            log.warning("session %s begins in the spool: %s", here.session_id, exc)
+            opened = here
+        model = None if told is None else registry.model_row(*told)
+        return session_module.Session(
+            self.database, opened, flow_run=run, opening=request, model=model
+        )
 
     def attach(self, session_id: str) -> Session:
         """Return a running session that another process opened; leaving it does not end it.
@@ -132,10 +157,16 @@ class Store(Models):
         """
         from mfprefect import session as session_module
 
-        found = handle.find_session(self._db, session_id)
+        found = sink.spooled_attach(self.database, session_id)
+        try:
+            found = found or handle.find_session(self._db, session_id)
+        except DatabaseError as exc:
+            found = sink.attached_handle(self.database, session_id) if exc.transient else None
+            if found is None:
+                raise
         if found.status != handle.RUNNING:
             raise handle.closed(found)
-        return session_module.Session(self._db, found, attached=True)
+        return session_module.Session(self.database, found, attached=True)
 
     def reconcile(self, *, wait: bool = False) -> pd.DataFrame:
         """End the running sessions whose process is gone, as `crashed` or `cancelled`.
@@ -167,6 +198,39 @@ class Store(Models):
             state: `CRASHED`, `CANCELLED`, ..; nothing happens while its process is seen to run.
         """
         reconcile.end_flow_run(self._db, flow_run_id, state)
+
+    def push_spool(self, *, moved_from: str | None = None) -> pd.DataFrame:
+        """Deliver the sessions that ended while the database was away; harmless when repeated.
+
+        So does each opening of a session, and the `maintain` flow.
+
+        Args:
+            moved_from: the fingerprint of the database that entries were meant for, where this is
+                the same one under another address.
+
+        Returns:
+            session_id, attempt, model_id, verdict (`delivered`; `running`; `waiting`: the database
+            is away; `refused`: it stays, and somebody has to look), reason, and status, how the
+            session ended.
+        """
+        import pandas as pd
+
+        columns = ["session_id", "attempt", "model_id", "verdict", "reason", "status"]
+        found = delivery.push(self.database, moved_from=moved_from)
+        return pd.DataFrame([[getattr(x, n) for n in columns] for x in found], columns=columns)
+
+    def _deliver(self) -> None:
+        try:
+            deliveries = delivery.push(self.database)
+        except (OSError, MfprefectError) as exc:
+            log.warning("the spool could not be read: %s", exc)
+            return
+        for found in deliveries:
+            if found.verdict == delivery.DELIVERED:
+                log.info("session %s was delivered from the spool", found.session_id)
+            elif found.verdict == delivery.REFUSED:
+                text = "session %s stays in the spool: %s"
+                log.error(text, found.session_id, found.reason)
 
     def _end_crashed(self) -> None:
         try:

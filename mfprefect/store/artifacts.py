@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import tempfile
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
 import sqlalchemy as sa
@@ -16,21 +17,17 @@ from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, InvalidValue
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle, find_session, hold, require_running
 
-__all__ = ["MODEL", "copy_artifact", "load_artifact", "save_model"]
+__all__ = ["MODEL", "copy_artifact", "dumped", "load_artifact", "save_artifact"]
 
 MODEL = "model"
 IN_MEMORY = 16 * 1024 * 1024
 
 
-def save_model(
-    db: Database,
-    handle: Handle,
-    name: str,
-    estimator: Any,
-    format: str | None,
-    trusted_types: Collection[str],
-) -> None:
-    """Serialise a model and store it; refuse now what could not be loaded later.
+@contextmanager
+def dumped(
+    db: Database, estimator: Any, format: str | None, trusted_types: Collection[str]
+) -> Iterator[tuple[BinaryIO, Artifact]]:
+    """Yield a serialised model; refuse now what could not be loaded later.
 
     Raises:
         ArtifactUntrusted: the blob would hold a type that is not allowed.
@@ -43,10 +40,12 @@ def save_model(
             trusted_types=trusted_types,
             signing_key=_signing_key(db),
         )
-        _save(db, handle, name, file, artifact)
+        yield file, artifact
 
 
-def _save(db: Database, handle: Handle, name: str, file: BinaryIO, artifact: Artifact) -> None:
+def save_artifact(
+    db: Database, handle: Handle, name: str, file: BinaryIO, artifact: Artifact
+) -> None:
     """Write an artifact and its chunks in one transaction; one of the same name is replaced."""
     heads, chunks = db.schema.artifacts, db.schema.artifact_chunks
     key = {"session_no": handle.session_no, "artifact_name": name}

@@ -13,7 +13,7 @@ from mfprefect.quality.shared import SharedCheck
 from mfprefect.quality.shared_columns import RegisteredColumns
 from mfprefect.store import input_columns, results
 from mfprefect.store.database import Database
-from mfprefect.store.handle import SUCCEEDED, Handle
+from mfprefect.store.handle import SUCCEEDED, UNNUMBERED, Handle
 
 __all__ = ["background"]
 
@@ -57,12 +57,10 @@ def _row_counts(db: Database, handle: Handle, part: int | None) -> list[int]:
 
 def _earlier(db: Database, handle: Handle) -> tuple[Any, ...]:
     s = db.schema.sessions.c
-    return (
-        s.model_id == handle.model_id,
-        s.purpose == handle.purpose,
-        s.status == SUCCEEDED,
-        s.session_no < handle.session_no,
-    )
+    same = (s.model_id == handle.model_id, s.purpose == handle.purpose, s.status == SUCCEEDED)
+    # What began in the spool gets its number later: all others are earlier.
+    before = [] if handle.session_no == UNNUMBERED else [s.session_no < handle.session_no]
+    return (*same, *before)
 
 
 def _summarised(db: Database, handle: Handle) -> list[int]:

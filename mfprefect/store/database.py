@@ -43,6 +43,8 @@ class Database:
         self.backend, self.engine = engines.take(settings)
         self.schema: Schema = self.backend.schema
         self._mine = True
+        # Whether it was waited for in vain: whoever comes next does not wait as long again.
+        self._away = False
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -133,15 +135,19 @@ class Database:
             log.debug("rollback on a lost connection", exc_info=True)
 
     def _retry(self, step: Callable[[bool], T], also_retry: type[DatabaseError] | None = None) -> T:
-        deadline = time.monotonic() + self.settings.retry_seconds
+        began = time.monotonic()
         pause, again = FIRST_PAUSE, False
         while True:
             try:
-                return step(again)
+                result = step(again)
+                self._away = False
+                return result
             except DatabaseError as exc:
-                transient = exc.transient
+                transient, away = exc.transient, isinstance(exc, DatabaseUnavailable)
                 retriable = transient or (also_retry and isinstance(exc, also_retry))
-                if not retriable or time.monotonic() + pause > deadline:
+                patience = 0 if away and self._away else self.settings.retry_seconds
+                if not retriable or time.monotonic() + pause > began + patience:
+                    self._away = self._away or away
                     raise
                 again = again or "in_commit" in exc.__dict__
                 log.info("trying again in %.2f s: %s", pause, exc)

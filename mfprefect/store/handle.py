@@ -20,6 +20,7 @@ from mfprefect.store.database import Database
 __all__ = [
     "RUNNING",
     "SUCCEEDED",
+    "UNNUMBERED",
     "Handle",
     "closed",
     "fence",
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 RUNNING = "running"
+UNNUMBERED = 0
+"""The `session_no` of a session that its database has not seen yet: it is in the spool."""
 SUCCEEDED = "succeeded"
 
 

@@ -15,7 +15,7 @@ from mfprefect.errors import SchemaOutdated
 from mfprefect.migrations.support import configure_options
 from mfprefect.store.database import Database
 
-__all__ = ["check_schema", "create_schema", "expected_revision", "found_revision"]
+__all__ = ["check_schema", "create_schema", "expected_revision", "found_revision", "known"]
 
 
 def _config() -> Config:
@@ -56,7 +56,7 @@ def check_schema(db: Database) -> None:
         return
     if found is None:
         message = f"{db.place} holds no mfprefect schema; create it with `mfprefect init`"
-    elif _known(found):
+    elif known(found):
         message = (
             f"the schema in {db.place} is of revision {found}, older than the {expected} that "
             "this mfprefect needs; upgrade it with `mfprefect init`"
@@ -66,7 +66,8 @@ def check_schema(db: Database) -> None:
     raise SchemaOutdated(message + " or store.create_schema().", found=found, expected=expected)
 
 
-def _known(revision: str) -> bool:
+def known(revision: str) -> bool:
+    """Return whether this version of mfprefect knows a revision: its own or an older one."""
     try:
         ScriptDirectory.from_config(_config()).get_revision(revision)
     except CommandError:
@@ -95,7 +96,7 @@ def create_schema(db: Database) -> None:
         with db.backend.lock(connection):
             _create_namespace(db, connection)
             found = _revision(db, connection)
-            if found is not None and not _known(found):
+            if found is not None and not known(found):
                 raise _newer(db, found)
             if found != expected_revision():
                 _upgrade(db, connection)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mfprefect.errors import DatabaseError
 from mfprefect.store import input_columns, notices, promotion, registry, removal
+from mfprefect.store.database import Database
 from mfprefect.store.shown import Shown
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["Models"]
+
+log = logging.getLogger(__name__)
 
 
 class Models(Shown):
     """The half of a store that writes about models."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        # What could not be registered yet: the arguments of `add_model` in their order.
+        self._unregistered: dict[str, tuple[Any, ...]] = {}
 
     def add_model(
         self,
@@ -38,6 +45,25 @@ class Models(Shown):
                 nobody waits for them; None leaves it as it is.
         """
         registry.add_model(self._db, model_id, description, entity_type, owner, max_age)
+
+    def register(
+        self,
+        model_id: str,
+        description: str = "",
+        *,
+        entity_type: str = "",
+        owner: str | None = None,
+        max_age: dt.timedelta | None = None,
+    ) -> None:
+        """Register a model as `add_model` does; if the database is away, with its next session."""
+        told = (model_id, description, entity_type, owner, max_age)
+        try:
+            registry.add_model(self._db, *told)
+        except DatabaseError as exc:
+            if not exc.transient or self.database.settings.spool_folder is None:
+                raise
+            log.warning("model %s is registered with its next session: %s", model_id, exc)
+            self._unregistered[model_id] = told
 
     def rename_model(self, old: str, new: str) -> None:
         """Give a model another id; its sessions keep theirs, which are on record elsewhere."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ __all__ = [
     "ALARM",
     "LATE",
     "compose",
+    "is_about",
     "kept_as",
     "last_trouble",
     "recovered_later",
@@ -62,9 +64,13 @@ def session_row(db: Database, session_no: int) -> Row | None:
 
 def wants(target: Target, row: Row) -> bool:
     """Return whether a target is told of this session's model and tags."""
-    tags = set(json.loads(row.tags)) if row.tags else set()
-    return (not target.models or row.model_id in target.models) and (
-        not target.tags or not tags.isdisjoint(target.tags)
+    return is_about(target, row.model_id, json.loads(row.tags) if row.tags else ())
+
+
+def is_about(target: Target, model_id: str, tags: Collection[str]) -> bool:
+    """Return whether a target is told of a model's session that has these tags."""
+    return (not target.models or model_id in target.models) and (
+        not target.tags or not set(tags).isdisjoint(target.tags)
     )
 
 

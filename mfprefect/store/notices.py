@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from mfprefect import values
 from mfprefect.errors import IntegrityError, MfprefectError
+from mfprefect.notice import Notice
 from mfprefect.settings import EVENTS, Target
 from mfprefect.store import digests
 from mfprefect.store import notice_facts as facts
@@ -26,7 +27,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, SUCCEEDED
 from mfprefect.values import choice
 
-__all__ = ["digest", "retry_undelivered", "session_ended", "tell"]
+__all__ = ["digest", "retry_undelivered", "session_ended", "tell", "tell_spooled"]
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,17 @@ def tell(db: Database, session_no: int, event: str) -> None:
         for channel, target in _targets(db, row):
             if event in target.events:
                 _tell(db, row, facts.kept_as(db, row, event), channel, target, attachments)
+
+
+def tell_spooled(db: Database, notice: Notice, tags: Collection[str]) -> None:
+    """Tell that a session waits in the spool; its database, which would keep record, is away."""
+    from mfprefect.notify import deliver
+
+    for channel, target in db.settings.notify.items():
+        wanted = notice.event in target.events and facts.is_about(target, notice.model_id, tags)
+        if wanted and (failure := deliver(target, notice)) is not None:
+            text = "%s of session %s could not be told to %r: %s"
+            log.warning(text, notice.event, notice.session_id, channel, failure)
 
 
 def digest(db: Database) -> None:

@@ -21,7 +21,16 @@ from mfprefect.store.part_evidence import GROUP as EVIDENCE
 from mfprefect.store.registry import require_model
 from mfprefect.store.removal import BEING_DELETED
 
-__all__ = ["PURPOSES", "SHADOW_OF", "Opening", "is_shadow", "open_session"]
+__all__ = [
+    "PURPOSES",
+    "SHADOW_OF",
+    "Opening",
+    "clear",
+    "described",
+    "is_shadow",
+    "new_session_id",
+    "open_session",
+]
 
 PURPOSES = ("train", "score", "monitor", "adhoc")
 SHADOW_OF = "shadow_of"
@@ -121,6 +130,12 @@ def _insert(db: Database, connection: sa.Connection, opening: Opening, session_i
     )
 
 
+def described(opening: Opening, session_id: str, attempt: int) -> dict[str, Any]:
+    """Return what the spool keeps of an opening: all that another process needs to insert it."""
+    row = _session_row(opening) | {"session_id": session_id, "attempt": attempt}
+    return {"session": row, "environment": _environment_row(opening.environment)}
+
+
 def _environment_row(environment: Environment) -> dict[str, Any]:
     return {
         "environment_digest": environment.digest,
@@ -199,6 +214,17 @@ def is_shadow(params: str) -> bool:
     return SHADOW_OF in json.loads(params)
 
 
+def clear(db: Database, connection: sa.Connection, session_no: int) -> None:
+    """Delete what the last attempt wrote, but for complete score parts and what is told of them."""
+    keep = {db.schema.scores, db.schema.score_parts, db.schema.notifications}
+    for table in db.schema.session_tables():
+        mine = table.c.session_no == session_no
+        if table is db.schema.session_metadata:
+            mine = sa.and_(mine, table.c.meta_group != EVIDENCE)
+        if table not in keep:
+            connection.execute(table.delete().where(mine))
+
+
 def _resume(db: Database, connection: sa.Connection, earlier: Handle, opening: Opening) -> Handle:
     """Begin the next attempt: what the last one wrote goes, complete score parts stay."""
     sessions = db.schema.sessions
@@ -221,11 +247,5 @@ def _resume(db: Database, connection: sa.Connection, earlier: Handle, opening: O
     )
     if taken.rowcount != 1:
         raise SessionClosed(earlier.session_id, "another attempt of its flow run took it over")
-    keep = {db.schema.scores, db.schema.score_parts, db.schema.notifications}
-    for table in db.schema.session_tables():
-        mine = table.c.session_no == earlier.session_no
-        if table is db.schema.session_metadata:
-            mine = sa.and_(mine, table.c.meta_group != EVIDENCE)
-        if table not in keep:
-            connection.execute(table.delete().where(mine))
+    clear(db, connection, earlier.session_no)
     return Handle(**(earlier.__dict__ | {"attempt": earlier.attempt + 1, "status": RUNNING}))

@@ -6,29 +6,30 @@ checked and summarised of them is told from here.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from typing import Any
-
 import sqlalchemy as sa
 
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle
 
-__all__ = ["GROUP", "documents", "drop"]
+__all__ = ["GROUP", "document", "drop", "numbers"]
 
 GROUP = "part evidence"
 """The group of metadata that nobody is shown: a JSON object a part, named by its number."""
 
 
-def documents(db: Database, handle: Handle) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each part's number and what is kept of it, in order, one in memory at a time."""
+def numbers(db: Database, handle: Handle) -> list[int]:
+    """Return the parts of which something is kept, in order."""
     m = db.schema.session_metadata.c
     mine = (m.session_no == handle.session_no, m.meta_group == GROUP)
-    parts = sorted(int(row[0]) for row in db.read(sa.select(m.meta_name).where(*mine)))
-    for part in parts:
-        for row in db.read(sa.select(m.value).where(*mine, m.meta_name == str(part))):
-            yield part, json.loads(row[0])
+    return sorted(int(row[0]) for row in db.read(sa.select(m.meta_name).where(*mine)))
+
+
+def document(db: Database, handle: Handle, part: int) -> str | None:
+    """Return what is kept of a part, as JSON text."""
+    m = db.schema.session_metadata.c
+    mine = (m.session_no == handle.session_no, m.meta_group == GROUP, m.meta_name == str(part))
+    rows = db.read(sa.select(m.value).where(*mine))
+    return rows[0][0] if rows else None
 
 
 def drop(db: Database, connection: sa.Connection, handle: Handle) -> None:

@@ -14,7 +14,15 @@ from mfprefect.errors import IntegrityError, InvalidValue, UnknownModel
 from mfprefect.schema import MODEL_ID_LENGTH
 from mfprefect.store.database import Database
 
-__all__ = ["THRESHOLD_KINDS", "actor", "add_model", "record", "rename_model", "set_threshold"]
+__all__ = [
+    "THRESHOLD_KINDS",
+    "actor",
+    "add_model",
+    "model_row",
+    "record",
+    "rename_model",
+    "set_threshold",
+]
 
 THRESHOLD_KINDS = ("probability", "population")
 
@@ -62,6 +70,23 @@ def require_model(db: Database, connection: sa.Connection, model_id: str) -> Non
         raise UnknownModel(model_id, known)
 
 
+def model_row(
+    model_id: str,
+    description: str,
+    entity_type: str,
+    owner: str | None,
+    max_age: dt.timedelta | None = None,
+) -> dict[str, Any]:
+    """Return the row of a model without the time of its registration."""
+    return {
+        "model_id": values.name(model_id, "the model id", MODEL_ID_LENGTH),
+        "description": values.text(description, "the description"),
+        "entity_type": values.text(entity_type, "the entity type"),
+        "owner": values.name(owner or actor(), "the owner"),
+        "max_age_seconds": _whole_seconds(max_age),
+    }
+
+
 def add_model(
     db: Database,
     model_id: str,
@@ -71,13 +96,7 @@ def add_model(
     max_age: dt.timedelta | None = None,
 ) -> None:
     """Register a model, or bring its description up to date."""
-    row = {
-        "model_id": values.name(model_id, "the model id", MODEL_ID_LENGTH),
-        "description": values.text(description, "the description"),
-        "entity_type": values.text(entity_type, "the entity type"),
-        "owner": values.name(owner or actor(), "the owner"),
-        "max_age_seconds": _whole_seconds(max_age),
-    }
+    row = model_row(model_id, description, entity_type, owner, max_age)
     # What is not told stays as it is.
     kept = {key for key, told in (("owner", owner), ("max_age_seconds", max_age)) if told is None}
     kept.add("model_id")

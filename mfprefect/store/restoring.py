@@ -26,7 +26,7 @@ from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle
 from mfprefect.store.registry import record, require_model
 from mfprefect.store.sessions import Ending, close_session, flush, write_rows
 
-__all__ = ["restore_session"]
+__all__ = ["restore_session", "typed"]
 
 APART = ("artifact_chunks", "scores", "score_parts")
 
@@ -42,7 +42,7 @@ def restore_session(db: Database, folder: Path) -> str:
         UnknownModel: its model is not registered.
     """
     head = check_archive(folder)
-    row = _typed(db.schema.sessions, head["session"])
+    row = typed(db.schema.sessions, head["session"])
     handle = db.write(lambda c, _: _open(db, c, row, head), also_retry=IntegrityError)
     for name in head["tables"]:
         if name not in APART:
@@ -119,7 +119,7 @@ def _end(
     db.write(work, also_retry=IntegrityError)
 
 
-def _typed(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
+def typed(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row of JSON with its dates and instants."""
 
     def value(column: sa.Column[Any]) -> Any:

@@ -11,7 +11,7 @@ from mfprefect.scores import digest
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle, hold, require_running
 
-__all__ = ["attach", "drop_parts", "drop_stale_parts", "keep_part", "write_part"]
+__all__ = ["attach", "drop_parts", "drop_stale_parts", "keep_part", "parts", "write_part"]
 
 LARGE_PART = 100_000
 """From how many rows on a part is worth preparations."""
@@ -28,6 +28,13 @@ def keep_part(db: Database, handle: Handle, part_no: int) -> int | None:
         return connection.scalar(sa.select(parts.c.rows).where(*mine))
 
     return db.write(work)
+
+
+def parts(db: Database, handle: Handle) -> dict[int, int]:
+    """Return how many rows each part of a session has."""
+    c = db.schema.score_parts.c
+    select = sa.select(c.part_no, c.rows).where(c.session_no == handle.session_no)
+    return {row.part_no: row.rows for row in db.read(select)}
 
 
 def drop_stale_parts(db: Database, connection: sa.Connection, handle: Handle) -> None:

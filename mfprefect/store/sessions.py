@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from mfprefect import values
+from mfprefect.errors import IntegrityError
 from mfprefect.store import part_evidence
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED, Handle, fence, hold, why_closed
@@ -31,6 +32,12 @@ class Ending:
     failure_kind: str | None = None
     failure_text: str | None = None
     publish: bool = True
+    ended_at: dt.datetime | None = None
+    """When; by default now."""
+    published_at: dt.datetime | None = None
+    """When its scores become visible, where that is later."""
+    row: Mapping[str, Any] = field(default_factory=dict)
+    """Columns of the session that are set besides: of a run that another process ends for it."""
 
 
 def flush(
@@ -89,25 +96,31 @@ def close_session(
     ending: Ending,
     pending: Mapping[str, Sequence[Mapping[str, Any]]],
     replace: bool,
+    *,
+    also: Callable[[sa.Connection], None] | None = None,
 ) -> None:
     """Write what is buffered, end the session and publish its scores, in one transaction.
+
+    `also` is called in it, after all else.
 
     Raises:
         InvalidScores: two parts of a large session hold the same entity.
         SessionClosed: the session has ended already, or a later attempt took it over.
     """
-    now = values.utc_now()
+    ended = ending.ended_at or values.utc_now()
     parts = db.schema.score_parts
     has_scores = sa.exists().where(parts.c.session_no == handle.session_no)
     changes: dict[str, Any] = {
         "status": ending.status,
-        "ended_at": now,
-        "heartbeat_at": now,
+        "ended_at": ended,
+        "heartbeat_at": ended,
         "failure_kind": ending.failure_kind,
         "failure_text": ending.failure_text,
+        **ending.row,
     }
     if ending.status == SUCCEEDED and ending.publish:
-        changes["published_at"] = sa.case((has_scores, sa.literal(now, _instant(db))), else_=None)
+        published = sa.literal(ending.published_at or ended, _instant(db))
+        changes["published_at"] = sa.case((has_scores, published), else_=None)
 
     def work(connection: sa.Connection, again: bool) -> None:
         # Ended last: the database refuses what is written to a session that has ended.
@@ -120,13 +133,16 @@ def close_session(
         if held:
             write_rows(db, connection, handle, pending, replace or again)
         if not fence(db, connection, handle, changes):
-            if again and _ended_at(db, connection, handle) == now:
+            if again and _ended_at(db, connection, handle) == ended:
                 return  # the commit that was cut off had happened
             raise why_closed(db, connection, handle)
+        if also is not None:
+            also(connection)
 
     if ending.status == SUCCEEDED:
         attach(db, handle)
-    db.write(work)
+    # Only what `also` writes can be in another's way.
+    db.write(work, also_retry=None if also is None else IntegrityError)
 
 
 def _instant(db: Database) -> Any:

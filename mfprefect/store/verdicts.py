@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from mfprefect.store.stages import in_production
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["GROUP", "NAME", "evidence", "gates_frame", "stored"]
+__all__ = ["GROUP", "NAME", "evidence", "evidence_of", "gates_frame", "stored"]
 
 GROUP, NAME = "gates", "verdicts"
 """Where the metadata of a session holds its verdicts: a JSON list, in the order of the gates."""
@@ -47,6 +47,18 @@ def evidence(db: Database, handle: Handle, champion: Champion | None) -> Evidenc
         )
 
     return db.look(work)
+
+
+def evidence_of(
+    rows: Mapping[str, Sequence[Mapping[str, Any]]], production: str, champion: Champion | None
+) -> Evidence:
+    """Return the same of a session whose database is away: of rows by table, the last counts."""
+    metrics: dict[str, dict[str, float]] = {}
+    for row in rows.get("metrics", ()):
+        metrics.setdefault(row["segment"], {})[row["metric_name"]] = row["value"]
+    checks = {row["check_no"]: row for row in rows.get("check_results", ())}
+    drift = {(row["variable"], row["measure"]): row for row in rows.get("drift", ())}
+    return Evidence(metrics, list(checks.values()), list(drift.values()), production, champion)
 
 
 def stored(db: Database, connection: sa.Connection, session_no: int) -> list[Verdict]:

@@ -161,7 +161,8 @@ def test_a_database_that_stays_away_is_given_up(database_server: Server) -> None
     if not database_server.private:
         pytest.fail("needs a private server: unset MFPREFECT_TEST_*_URL")
     url = database_server.new_database()
-    with mfprefect.connect(url, retry_seconds=1, heartbeat_seconds=600) as store:
+    options: dict[str, Any] = {"retry_seconds": 1, "heartbeat_seconds": 600, "spool": "off"}
+    with mfprefect.connect(url, **options) as store:
         store.create_schema()
         store.add_model("churn")
         database_server.kill()

@@ -106,7 +106,7 @@ def test_a_closed_session_says_which_and_why() -> None:
 def test_only_unavailability_and_conflicts_are_transient() -> None:
     kinds = [getattr(errors, name) for name in errors.__all__]
     transient = {k.__name__ for k in kinds if getattr(k, "transient", False)}
-    assert transient == {"DatabaseUnavailable", "DatabaseConflict"}
+    assert transient == {"DatabaseUnavailable", "DatabaseConflict", "SpoolUnusable"}
 
 
 def test_refused_values_are_value_errors() -> None:

@@ -32,6 +32,8 @@ NAMES = [
     "Session",
     "SessionClosed",
     "Settings",
+    "SpoolRefused",
+    "SpoolUnusable",
     "Store",
     "UnknownModel",
     "UnknownSession",

@@ -234,7 +234,7 @@ def test_a_try_that_prefect_repeats_is_not_told(open_store: Opener, hooks: Any) 
     store = open_store()
     opened = store.session("churn")
     opened.abandon()
-    first = Session(store.database, opened._handle, flow_run=FlowRun("f", "1", None, final=False))
+    first = Session(store.database, opened.handle, flow_run=FlowRun("f", "1", None, final=False))
     first.fail(ValueError("first"))
     assert told(store, first) == []
     notices.session_ended(store.database, first.session_no, final=True)
@@ -243,7 +243,7 @@ def test_a_try_that_prefect_repeats_is_not_told(open_store: Opener, hooks: Any) 
     assert len(hooks.posts) == 1
     opened = store.session("churn")
     opened.abandon()
-    again = Session(store.database, opened._handle, flow_run=FlowRun("f", "1", None, final=False))
+    again = Session(store.database, opened.handle, flow_run=FlowRun("f", "1", None, final=False))
     again.cancel("no more")  # nothing follows after that, whatever Prefect would have done
     assert [event for event, _, _ in told(store, again)] == ["cancelled"]
 

@@ -359,6 +359,8 @@ def test_every_field_is_an_environment_variable() -> None:
         "prefix": "e_",
         "connect_timeout": "7",
         "retry_seconds": "7",
+        "spool": "off",
+        "spool_max_bytes": "7",
         "heartbeat_seconds": "7",
         "repository": os.curdir,
         "trusted_types": '["a.B"]',

@@ -1,0 +1,109 @@
+"""`mfprefect spool`: sessions that ended while their database was away."""
+
+from __future__ import annotations
+
+import click
+
+from mfprefect.cli.app import common
+from mfprefect.cli.output import Column, Output
+
+__all__ = ["spool"]
+
+WAITING = (
+    Column("session_id", "session"),
+    Column("attempt", "attempt", "number", drop=2),
+    Column("state", "state"),
+    Column("ended", "ended as"),
+    Column("ended_at", "ended (UTC)", "time", drop=3),
+    Column("bytes", "size", "bytes", drop=4),
+    Column("where", "database", drop=1),
+)
+PUSHED = (
+    Column("session_id", "session"),
+    Column("verdict", "verdict"),
+    Column("status", "ended as"),
+    Column("reason", "why"),
+)
+VERIFIED = (Column("session_id", "session"), Column("verdict", "verdict"), Column("problem", "why"))
+
+
+@click.group()
+def spool() -> None:
+    """Show, deliver and verify what ran while the database was away."""
+
+
+@spool.command("list")
+@common
+def list_(out: Output, url: str | None) -> None:
+    """List what waits in the spool, for this database and for others."""
+    import mfprefect
+    from mfprefect.store.spool_listing import require_spool, waiting
+
+    with mfprefect.connect(url) as store:
+        folder = require_spool(store.database).folder
+        rows = [dict(vars(found)) for _, found in waiting(store.database)]
+    if rows:
+        out.table([row | {"where": _where(row)} for row in rows], WAITING)
+    else:
+        out.note(f"nothing waits in {folder}")
+    out.document(rows)
+
+
+def _where(row: dict[str, object]) -> str:
+    return "this one" if row["here"] else f"{row['database']} ({row['fingerprint']})"
+
+
+@spool.command()
+@click.option(
+    "--moved-from",
+    metavar="FINGERPRINT",
+    help="Deliver what was meant for that database, which this one is under another address.",
+)
+@common
+def push(out: Output, url: str | None, moved_from: str | None) -> None:
+    """Deliver what waits to the database; each session once, however often this is begun.
+
+    The exit code is 1 if something stays that needs a person, or if the database is away.
+    """
+    import mfprefect
+    from mfprefect.cli.formats import records
+    from mfprefect.store.delivery import REFUSED
+    from mfprefect.store.delivery import WAITING as AWAY
+    from mfprefect.store.spool_listing import require_spool
+
+    with mfprefect.connect(url) as store:
+        require_spool(store.database)
+        rows = records(store.push_spool(moved_from=moved_from))
+    if rows:
+        out.table(rows, PUSHED)
+    else:
+        out.note("nothing waits for this database")
+    out.document(rows)
+    if any(row["verdict"] in (REFUSED, AWAY) for row in rows):
+        click.get_current_context().exit(1)
+
+
+@spool.command()
+@common
+def verify(out: Output, url: str | None) -> None:
+    """Read every byte of what waits, and hold it against its digests; change nothing.
+
+    The exit code is 1 if something cannot be delivered.
+    """
+    import mfprefect
+    from mfprefect.store.spool_listing import problem, waiting
+
+    with mfprefect.connect(url) as store:
+        rows = [
+            {**vars(found), "problem": problem(store.database, entry)}
+            for entry, found in waiting(store.database)
+        ]
+    for row in rows:
+        row["verdict"] = "ok" if row["problem"] is None else "failed"
+    if rows:
+        out.table(rows, VERIFIED)
+    else:
+        out.note("nothing waits in the spool")
+    out.document(rows)
+    if any(row["problem"] for row in rows):
+        click.get_current_context().exit(1)

@@ -1,0 +1,480 @@
+"""Where the writes of a run go: its database, and while that is away, the spool.
+
+Every write is tried in the database first, and again for `retry_seconds`. If it stays away, this
+write and all further ones of the run go to the spool, without asking again; when the run ends,
+delivery is tried once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import os
+import platform
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib import metadata
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from mfprefect import artifacts, values
+from mfprefect.errors import (
+    ConfigurationError,
+    DatabaseError,
+    MfprefectError,
+    SessionClosed,
+    SpoolRefused,
+)
+from mfprefect.notice import Notice
+from mfprefect.quality.verdicts import Champion, Evidence
+from mfprefect.scores import digest
+from mfprefect.spool import Entry
+from mfprefect.store import artifacts as stored_artifacts
+from mfprefect.store import delivery, migrate, part_evidence, scores, sessions, verdicts
+from mfprefect.store.database import Database
+from mfprefect.store.handle import SUCCEEDED, UNNUMBERED, Handle, find_session
+from mfprefect.store.opening import Opening, described, is_shadow, new_session_id
+from mfprefect.store.registry import actor
+from mfprefect.store.sessions import Ending
+
+__all__ = ["SPOOLED", "UNKNOWN", "Rows", "Sink", "attached_handle", "begin_here", "spooled_attach"]
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+SPOOLED = "spooled"
+"""The status of a session that has ended and waits in the spool. Never in a database."""
+UNKNOWN = "unknown"
+"""What is in production while the database is away, which knows."""
+FREE_NUMBERS = 1_000_000
+"""Where numbers of checks, inputs and parts begin if those in the database cannot be looked up."""
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+class Sink:
+    """Takes the writes of one attempt of a session."""
+
+    def __init__(
+        self,
+        db: Database,
+        handle: Handle,
+        *,
+        attached: bool = False,
+        opening: Opening | None = None,
+        model: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.handle = handle
+        self._db, self._attached = db, attached
+        self._opening, self._model = opening, model
+        self._began = values.utc_now()
+        self._lock = threading.RLock()
+        self._entry: Entry | None = None
+        if attached and (entry := self._there()) is not None and not entry.complete:
+            self._entry = entry
+        elif handle.session_no == UNNUMBERED:
+            self._switch(None)
+
+    @property
+    def spooled(self) -> bool:
+        """Whether writes go to the spool."""
+        return self._entry is not None
+
+    @property
+    def place(self) -> str:
+        """The folder that they go to."""
+        return "" if self._entry is None else str(self._entry.folder)
+
+    def flush(self, pending: Rows, again: bool, *, retry: bool = True) -> None:
+        """Write rows by table name, and mark the session alive.
+
+        Args:
+            pending: the rows.
+            again: whether rows of the same keys may be there.
+            retry: whether transient errors are tried again; without it they are raised.
+        """
+        if not retry and self._entry is None:
+            sessions.flush(self._db, self.handle, pending, again, retry=False)
+            return
+        self._write(
+            lambda handle: sessions.flush(self._db, handle, pending, again),
+            lambda entry: _add_rows(entry, pending),
+        )
+
+    def beat(self) -> None:
+        """Show the database, if it is back, that the run is alive."""
+        if self.handle.session_no == UNNUMBERED:
+            return
+        try:
+            sessions.flush(self._db, self.handle, {}, False, retry=False)
+        except MfprefectError as exc:
+            log.debug("no sign of life of session %s: %s", self.handle.session_id, exc)
+
+    def save_model(
+        self, name: str, estimator: Any, format: str | None, trusted_types: Collection[str]
+    ) -> None:
+        """Serialise a model and store it."""
+        with stored_artifacts.dumped(self._db, estimator, format, trusted_types) as (file, found):
+            self._write(
+                lambda handle: stored_artifacts.save_artifact(self._db, handle, name, file, found),
+                lambda entry: entry.add(
+                    {"op": "artifact", "name": name, "artifact": vars(found)},
+                    artifacts.chunks(file),
+                    found.size,
+                ),
+            )
+
+    def write_part(self, part: int, table: Any) -> None:
+        """Write one part of normalised scores."""
+        self._write(
+            lambda handle: scores.write_part(self._db, handle, part, table),
+            lambda entry: _add_part(entry, part, table),
+        )
+
+    def keep_part(self, part: int) -> int | None:
+        """Take an earlier attempt's complete part over; None where there is none, or none known."""
+        found: int | None = self._write(
+            lambda handle: scores.keep_part(self._db, handle, part), lambda _: None
+        )
+        return found
+
+    def drop_parts(self) -> None:
+        """Delete all scores of the session: it begins to write them anew."""
+        self._write(
+            lambda handle: scores.drop_parts(self._db, handle),
+            lambda entry: entry.add({"op": "drop_parts"}),
+        )
+
+    def detach(self) -> None:
+        """Note that no process holds the session from now on."""
+        self._write(lambda handle: sessions.detach(self._db, handle), lambda entry: entry.detach())
+
+    def reference(self, session_id: str) -> dict[str, Any]:
+        """Return the column of a drift row that names another session.
+
+        Raises:
+            UnknownSession: there is no such session; in the spool that is not known yet.
+        """
+        found: dict[str, Any] = self._write(
+            lambda _: {"reference_session_no": find_session(self._db, session_id).session_no},
+            lambda _: {"reference_session_no": None, "reference_session_id": session_id},
+        )
+        return found
+
+    def last_numbers(self) -> dict[str, int]:
+        """Return the highest check, input and part number that the session has."""
+        return self._write(
+            lambda handle: sessions.last_numbers(self._db, handle), self._spooled_numbers
+        )
+
+    def _spooled_numbers(self, entry: Entry) -> dict[str, int]:
+        # What is in the database cannot be seen, and must not be replaced by chance.
+        opened_here = "session" in entry.head()
+        taken = dict.fromkeys(("check", "input", "part"), 0 if opened_here else FREE_NUMBERS)
+        names = {"check": ("check_results", "check_no"), "input": ("inputs", "input_no")}
+        for write in entry.writes():
+            tables = write.content.get("tables", {})
+            for what, (table, column) in names.items():
+                numbers = [row[column] for row in tables.get(table, ())]
+                taken[what] = max([taken[what], *numbers])
+            taken["part"] = max(taken["part"], write.content.get("part_no", 0))
+        return taken
+
+    def evidence(self, made: Rows, champion: Champion | None) -> Evidence:
+        """Return what the session has stored so far that gates can be about.
+
+        Args:
+            made: all rows that this process made, for a database that is away.
+            champion: the model in production on the test rows.
+        """
+        self.collect()
+        found: Evidence = self._write(
+            lambda handle: verdicts.evidence(self._db, handle, champion),
+            lambda entry: verdicts.evidence_of(_rows_of(entry, made), UNKNOWN, champion),
+        )
+        return found
+
+    def has_results(self) -> bool:
+        """Return whether a metric or a model was stored."""
+        if (entry := self._entry or self._there()) is not None:
+            for write in entry.writes():
+                content = write.content
+                if content["op"] == "artifact" or content.get("tables", {}).get("metrics"):
+                    return True
+        known: bool = self._write(lambda handle: _stored(self._db, handle), lambda _: False)
+        return known
+
+    def parts(self) -> tuple[dict[int, int], bool]:
+        """Return the rows of each part of scores that was written, and whether these are all."""
+        entry = self._entry or self._there()
+        spooled = delivery.parts_of(entry) if entry is not None else {}
+        try:
+            return scores.parts(self._db, self.handle) | spooled, True
+        except DatabaseError as exc:
+            if not exc.transient or self._place() is None:
+                raise
+            return spooled, self.handle.session_no == UNNUMBERED
+
+    def part_documents(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield what is kept of each part's input, in order; of what can be seen just now."""
+        spooled = self._spooled_documents()
+        stored = set(self._seen(lambda: part_evidence.numbers(self._db, self.handle)) or ())
+        for part in sorted(stored | set(spooled)):
+            stored_text = partial(part_evidence.document, self._db, self.handle, part)
+            if (text := spooled.get(part) or self._seen(stored_text)) is not None:
+                yield part, json.loads(text)
+
+    def _seen(self, look: Callable[[], T]) -> T | None:
+        """Return what the database tells, None while it is away."""
+        if self.handle.session_no == UNNUMBERED:
+            return None
+        try:
+            return look()
+        except DatabaseError as exc:
+            if not exc.transient or self._place() is None:
+                raise
+            log.warning("session %s cannot be read back: %s", self.handle.session_id, exc)
+            return None
+
+    def _spooled_documents(self) -> dict[int, str]:
+        entry = self._entry or self._there()
+        found: dict[int, str] = {}
+        for write in entry.writes() if entry is not None else ():
+            for row in write.content.get("tables", {}).get("session_metadata", ()):
+                if row["meta_group"] == part_evidence.GROUP:
+                    found[int(row["meta_name"])] = row["value"]
+        return found
+
+    def require(self, place: str) -> None:
+        """Refuse to end without what another process of the run spooled.
+
+        Raises:
+            ConfigurationError: it is in a folder that this process does not see.
+        """
+        entry = self._entry or self._there()
+        if place and (entry is None or str(entry.folder) != place):
+            raise ConfigurationError(
+                f"a worker has spooled what it made of session {self.handle.session_id!r} in "
+                f"{place}, on a disk that the process of the run does not see; name a folder that "
+                "all of them share in MFPREFECT_SPOOL."
+            )
+
+    def collect(self) -> None:
+        """Write to the database what other processes of the run had to spool."""
+        entry = self._there()
+        if self._entry is None and entry is not None:
+            self._write(lambda handle: delivery.absorb(self._db, handle, entry), lambda _: None)
+
+    def end(self, ending: Ending, pending: Rows, again: bool, *, final: bool) -> str:
+        """Write rows and end the session; return its status: `spooled` if it waits in the spool.
+
+        Raises:
+            SessionClosed: the session has ended already, or a later attempt took it over.
+            InvalidScores: two parts of a large session hold the same entity.
+        """
+        ending = replace(ending, ended_at=values.utc_now())
+        try:
+            self.collect()
+        except SpoolRefused:
+            if ending.status == SUCCEEDED:
+                raise
+            log.exception("what is in the spool of session %s is lost", self.handle.session_id)
+        ended = self._write(
+            lambda handle: sessions.close_session(self._db, handle, ending, pending, again),
+            lambda entry: self._finish(entry, ending, pending, final),
+        )
+        return ended or ending.status
+
+    def _finish(self, entry: Entry, ending: Ending, pending: Rows, final: bool) -> str:
+        _add_rows(entry, pending)
+        told = ("status", "failure_kind", "failure_text", "publish", "ended_at")
+        entry.finish({name: getattr(ending, name) for name in told} | {"final": final})
+        found = delivery.deliver(self._db, entry, own=True)
+        entry.release()
+        if found.verdict == delivery.DELIVERED:
+            self.handle = replace(self.handle, session_no=found.session_no)
+            log.info("session %s was delivered from the spool", found.session_id)
+            return found.status or ending.status
+        level = logging.ERROR if found.verdict == delivery.REFUSED else logging.WARNING
+        text = "session %s ended as %s and waits in the spool %s: %s"
+        log.log(level, text, found.session_id, ending.status, entry.folder, found.reason)
+        return SPOOLED
+
+    def notice(self, ending: Ending) -> tuple[Notice, list[str]]:
+        """Return what there is to tell of a session that waits in the spool, and its tags."""
+        opening, head = self._opening, self._head()
+        told = Notice(
+            event=SPOOLED,
+            **{name: head[name] for name in ("model_id", "session_id", "purpose", "attempt")},
+            status=f"{SPOOLED}, {ending.status}",
+            started_at=self._began,
+            ended_at=values.utc_now(),
+            run_by=head["run_by"],
+            host=head["host"],
+            as_of=self.handle.as_of,
+            cause_kind=ending.failure_kind or "the database is away",
+            cause_text=f"It waits in {self.place}; `mfprefect spool push` delivers it."
+            + (f"\n{ending.failure_text}" if ending.failure_text else ""),
+        )
+        return told, json.loads(opening.tags) if opening and opening.tags else []
+
+    # Switching
+
+    def _write(self, to_database: Callable[[Handle], T], to_spool: Callable[[Entry], T]) -> T:
+        entry = self._entry
+        if entry is None:
+            try:
+                return to_database(self.handle)
+            except DatabaseError as exc:
+                if not exc.transient:
+                    raise
+                entry = self._switch(exc)
+        try:
+            return to_spool(entry)
+        except SpoolRefused as exc:
+            raise SessionClosed(self.handle.session_id, str(exc)) from exc
+
+    def _switch(self, cause: DatabaseError | None) -> Entry:
+        with self._lock:
+            if self._entry is None:
+                entry = self._place()
+                if entry is None:
+                    raise cause or AssertionError("what is not in the database is in the spool")
+                entry.begin(self._head(), owner=not self._attached)
+                told = "session %s goes on in the spool %s: %s"
+                log.warning(told, self.handle.session_id, entry.folder, cause or "no database")
+                self._entry = entry
+            return self._entry
+
+    def _place(self) -> Entry | None:
+        spool, place = delivery.spool_of(self._db.settings), delivery.place_of(self._db)
+        if spool is None or place is None:
+            return None
+        return spool.entry(place, self.handle.session_id, self.handle.attempt)
+
+    def _there(self) -> Entry | None:
+        entry = self._place()
+        return entry if entry is not None and entry.exists else None
+
+    def _head(self) -> dict[str, Any]:
+        handle, opening, place = self.handle, self._opening, delivery.place_of(self._db)
+        run = opening.flow_run if opening else None
+        head = {
+            "version": metadata.version("mfprefect"),
+            "revision": migrate.expected_revision(),
+            "database": place.shown if place else "",
+            **{name: value for name, value in vars(handle).items() if name != "status"},
+            "flow_run_id": run.flow_run_id if run else None,
+            "shadow": is_shadow(opening.params) if opening else False,
+            "tags": opening.tags if opening else None,
+            "host": platform.node(),
+            "process_id": os.getpid(),
+            "run_by": actor(),
+            "began_at": self._began,
+        }
+        if opening is not None and handle.session_no == UNNUMBERED:
+            head |= described(opening, handle.session_id, handle.attempt)
+            head["model"] = self._model
+        return head
+
+
+def _add_rows(entry: Entry, pending: Rows) -> None:
+    if rows := {name: list(some) for name, some in pending.items() if some}:
+        entry.add({"op": "rows", "tables": rows})
+
+
+def _add_part(entry: Entry, part: int, table: Any) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    sink = pa.BufferOutputStream()
+    parquet.write_table(table, sink, compression="zstd")
+    blob = sink.getvalue()
+    told = {"op": "part", "part_no": part, "rows": table.num_rows, "digest": digest(table)}
+    entry.add(told, [blob.to_pybytes()], blob.size)
+
+
+def _rows_of(entry: Entry, made: Rows) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the rows of a session by table, as far as they are known without its database."""
+    found = {name: list(rows) for name, rows in made.items()}
+    for write in entry.writes():
+        for name, rows in write.content.get("tables", {}).items():
+            found.setdefault(name, []).extend(rows)
+    return found
+
+
+def _stored(db: Database, handle: Handle) -> bool:
+    tables = (db.schema.metrics, db.schema.artifacts)
+    mine = (sa.exists().where(table.c.session_no == handle.session_no) for table in tables)
+    return any(db.read(sa.select(*mine))[0])
+
+
+def begin_here(db: Database, opening: Opening) -> Handle | None:
+    """Return a session that begins in the spool, None where there is no spool.
+
+    A retry of a flow run goes on with what an earlier try left there.
+    """
+    spool, place = delivery.spool_of(db.settings), delivery.place_of(db)
+    if spool is None or place is None:
+        return None
+    handle = Handle(
+        session_no=UNNUMBERED,
+        session_id=new_session_id(opening.model_id, values.utc_now()),
+        model_id=opening.model_id,
+        purpose=opening.purpose,
+        attempt=1,
+        as_of=opening.as_of,
+        parent_session_id=opening.parent_session_id,
+    )
+    if opening.flow_run is not None:
+        for entry in reversed(spool.entries(place)):
+            if (head := _unfinished(entry, opening)) is not None:
+                return _handle_of(head, attempt=head["attempt"] + 1, session_no=UNNUMBERED)
+    return handle
+
+
+def _unfinished(entry: Entry, opening: Opening) -> dict[str, Any] | None:
+    """Return the head of what an earlier try of the same flow run left unfinished."""
+    try:
+        head, ending = entry.head(), entry.ending()
+    except SpoolRefused:
+        return None
+    mine = {
+        "flow_run_id": opening.flow_run.flow_run_id if opening.flow_run else None,
+        "model_id": opening.model_id,
+        "purpose": opening.purpose,
+        "shadow": is_shadow(opening.params),
+    }
+    if entry.alive or (ending or {}).get("status") == SUCCEEDED:
+        return None
+    same = head["session_id"] not in opening.siblings and mine.items() <= head.items()
+    return head if same else None
+
+
+def _handle_of(head: Mapping[str, Any], **changes: Any) -> Handle:
+    kept = ("session_no", "session_id", "model_id", "purpose", "attempt", "parent_session_id")
+    as_of = None if head["as_of"] is None else dt.date.fromisoformat(head["as_of"])
+    return Handle(**({name: head[name] for name in kept} | {"as_of": as_of} | changes))
+
+
+def spooled_attach(db: Database, session_id: str) -> Handle | None:
+    """Return the handle of a running session that is in the spool, None where there is none."""
+    spool, place = delivery.spool_of(db.settings), delivery.place_of(db)
+    entries = spool.attempts(place, session_id) if spool and place else []
+    running = [entry for entry in entries if entry.exists and not entry.complete]
+    return _handle_of(running[-1].head()) if running else None
+
+
+def attached_handle(db: Database, session_id: str) -> Handle | None:
+    """Return the handle of the session that this command's environment was handed.
+
+    For a database that is away: it knows the session, and this process cannot ask it.
+    """
+    names = ("SESSION_ID", "MODEL_ID", "PURPOSE", "ATTEMPT")
+    own = [os.environ.get(f"MFPREFECT_{name}", "") for name in names]
+    if own[0] != session_id or not all(own) or not own[3].isdecimal():
+        return None
+    return Handle(UNNUMBERED, session_id, own[1], own[2], int(own[3]))

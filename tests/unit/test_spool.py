@@ -1,0 +1,603 @@
+"""The spool: runs whose database is away lose nothing, and arrive once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
+
+import mfprefect
+from mfprefect import Session, Store
+from mfprefect.cli import cli
+from mfprefect.errors import SpoolUnusable
+from mfprefect.flow_context import FlowRun
+from mfprefect.recorder import Recorder
+from mfprefect.spool import Entry, _sealed
+from mfprefect.store import delivery
+from mfprefect.store.reconcile import find_crashed
+from mfprefect.testing.contract.helpers import fill, orphans
+
+QUICK: dict[str, Any] = {"retry_seconds": 0.1, "connect_timeout": 0.02, "heartbeat_seconds": 600}
+SCORES = pd.DataFrame({"id": ["a", "b", "c"], "score": [0.1, 0.2, 0.3]})
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MFPREFECT_SPOOL", str(tmp_path / "spool"))
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def store(url: str, folder: Path) -> Iterator[Store]:
+    with mfprefect.connect(url, **QUICK) as store:
+        store.create_schema()
+        store.add_model("churn")
+        yield store
+
+
+@contextmanager
+def away(url: str) -> Iterator[None]:
+    """Lock the database: nobody else can write to it."""
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+def spooled(store: Store, url: str, count: int = 1) -> list[Session]:
+    """Return sessions that ended while their database was away."""
+    sessions = [store.session("churn", purpose="score") for _ in range(count)]
+    with away(url):
+        for session in sessions:
+            with session:
+                fill(session)
+            assert session.status == "spooled"
+    return sessions
+
+
+def entries(store: Store) -> list[Entry]:
+    spool, place = delivery.spool_of(store.database.settings), delivery.place_of(store.database)
+    assert spool is not None
+    return spool.entries(place)
+
+
+def contents(store: Store, session_id: str) -> dict[str, list[dict[str, Any]]]:
+    """Return all rows of a session but what differs from run to run."""
+    db, found = store.database, {}
+    s = db.schema.sessions.c
+    number = db.read(sa.select(s.session_no).where(s.session_id == session_id))[0][0]
+    varying = {"session_no", "written_at", "seconds"}
+    for name, table in db.schema.tables.items():
+        if table in db.schema.session_tables():
+            columns = [c for c in table.c if c.key not in varying]
+            select = sa.select(*columns).where(table.c.session_no == number)
+            rows = db.read(select.order_by(*table.primary_key.columns))
+            found[name] = [dict(row._mapping) for row in rows]
+    return found
+
+
+def events(store: Store) -> list[dict[str, Any]]:
+    e = store.database.schema.audit_events.c
+    select = sa.select(e.detail).where(e.action == "deliver_spool").order_by(e.event_no)
+    return [json.loads(row.detail) for row in store.database.read(select)]
+
+
+@pytest.mark.parametrize("phase", ["opening", "middle", "closing"])
+def test_all_that_a_run_makes_arrives_as_if_nothing_had_been(
+    store: Store, url: str, folder: Path, phase: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with store.session("churn", purpose="score", params={"depth": 3}) as control:
+        fill(control)
+        control.log_drift([_drift()], reference=None)
+    held = away(url)
+    if phase == "opening":
+        held.__enter__()
+    with store.session("churn", purpose="score", params={"depth": 3}, tags=["x"]) as session:
+        if phase == "middle":
+            session.log_metrics({"own": 0.1})  # replaced in the spool by what `fill` logs
+            session.flush()
+            held.__enter__()
+        fill(session)
+        session.log_drift([_drift()], reference=None)
+        if phase == "closing":
+            session.flush()
+            held.__enter__()
+    ended = pd.Timestamp.now("UTC")
+    assert (session.status, session.spooled) == ("spooled", True)
+    assert f"session {session.session_id} ended as succeeded and waits in the spool" in caplog.text
+    time.sleep(0.01)
+    held.__exit__(None, None, None)
+    assert store.scores(control.session_id)["entity_id"].tolist() == ["a", "b"]
+    pushed = store.push_spool().iloc[0]
+    assert (pushed["session_id"], pushed["verdict"]) == (session.session_id, "delivered")
+    assert contents(store, session.session_id) == contents(store, control.session_id)
+    row = store.show(session.session_id).iloc[0]
+    assert (row["status"], row["attempt"], row["params"]) == ("succeeded", 1, '{"depth": 3}')
+    assert row["tags"] == '["x"]'
+    assert row["ended_at"] < ended < row["published_at"]
+    assert row["git_commit"] == store.show(control.session_id)["git_commit"].iloc[0]
+    assert store.load_model(session.session_id) == b"a model of another language"
+    (event,) = events(store)
+    assert (event["attempt"], event["status"]) == (1, "succeeded")
+    assert store.push_spool().empty
+    assert orphans(store) == {}
+    assert list((folder / delivery_folder(store)).iterdir()) == []
+
+
+def _drift() -> dict[str, Any]:
+    return {"variable": "v", "measure": "psi", "value": 0.5, "threshold": None, "verdict": "ok"}
+
+
+def delivery_folder(store: Store) -> str:
+    place = delivery.place_of(store.database)
+    assert place is not None
+    return place.fingerprint
+
+
+def test_a_failed_run_keeps_its_error_and_its_figures(store: Store, url: str) -> None:
+    session = store.session("churn")
+    with away(url), pytest.raises(ZeroDivisionError), session:
+        session.log_metrics({"auc": 0.8})
+        raise ZeroDivisionError("in the model")
+    assert session.status == "spooled"
+    with store.session("churn"):  # the next one delivers it
+        pass
+    row = store.show(session.session_id).iloc[0]
+    assert (row["status"], row["failure_kind"]) == ("failed", "ZeroDivisionError")
+    assert store.metrics(session.session_id)["value"].tolist() == [0.8]
+
+
+def test_a_database_that_is_back_at_the_end_gets_the_session_at_once(
+    store: Store, url: str
+) -> None:
+    with away(url):
+        session = store.session("churn", purpose="score")
+        fill(session)
+    session.close()
+    assert (session.status, session.session_no) == ("succeeded", 1)
+    assert len(store.scores(session.session_id)) == 2
+    assert entries(store) == []
+
+
+def test_it_is_told_without_the_database_and_its_end_once_it_is_delivered(
+    url: str, folder: Path, hooks: Any
+) -> None:
+    ops = {"url": hooks.url(), "events": ["spooled", "succeeded"]}
+    other = {"url": hooks.url("/other"), "events": ["spooled"], "tags": ["prod"]}
+    with mfprefect.connect(url, **QUICK, notify={"ops": ops, "other": other}) as store:
+        store.create_schema()
+        store.add_model("churn")
+        (session,) = spooled(store, url)
+        assert hooks.titles == ["churn: score is spooled, its database is away"]
+        assert session.spool_place in hooks.posts[0]["message"]
+        store.push_spool()
+        store.push_spool()
+        assert hooks.titles[1:] == ["churn: score succeeded"]
+
+
+def test_a_run_that_the_database_gave_up_meanwhile_is_no_lost_run(store: Store, url: str) -> None:
+    session = store.session("churn", purpose="score")
+    with away(url), session:
+        fill(session)
+    s = store.database.schema.sessions
+    dead = {"heartbeat_at": pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime(), "host": "other"}
+    suspect = {"suspected_at": pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime()}
+    store.database.write(lambda c, _: c.execute(s.update(), dead | suspect))
+    (found,) = find_crashed(store.database)
+    assert found.verdict == "crashed"
+    assert store.push_spool()["status"].tolist() == ["succeeded"]
+    row = store.show(session.session_id).iloc[0]
+    assert row["status"] == "succeeded"
+    assert pd.isna(row["failure_kind"])
+    assert len(store.scores(session.session_id)) == 2
+
+
+KILLED = """
+import os, signal, sys
+import mfprefect
+from mfprefect import spool
+from mfprefect.store import delivery, sessions
+
+url, where, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
+count = 0
+
+def dying(module, name, after):
+    original = getattr(module, name)
+    def wrapper(*args, **kwargs):
+        global count
+        count += 1
+        result = original(*args, **kwargs) if after or count < number else None
+        if count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    setattr(module, name, wrapper)
+
+module, name, after = {
+    "written": (delivery, "apply", True),
+    "closing": (delivery, "record", True),
+    "closed": (spool.Entry, "discard", False),
+    "removing": (spool.shutil, "rmtree", False),
+}[where]
+dying(module, name, after)
+with mfprefect.connect(url) as store:
+    store.push_spool()
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "number"), [("written", 4), ("closing", 1), ("closed", 1), ("removing", 1)]
+)
+def test_a_push_that_is_killed_is_done_by_the_next_one(
+    store: Store, url: str, folder: Path, where: str, number: int
+) -> None:
+    with away(url):
+        with store.session("churn", purpose="score") as session:
+            fill(session)
+            session.write_scores(SCORES.assign(id=["x", "y", "z"]), entity_id="id")
+        assert session.status == "spooled"
+    done = subprocess.run([sys.executable, "-c", KILLED, url, where, str(number)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    published = len(store.scores(session.session_id))
+    assert published == (5 if where in ("closed", "removing") else 0)
+    find_crashed(store.database)
+    with store.session("churn"):
+        pass
+    assert store.show(session.session_id)["status"].tolist() == ["succeeded"]
+    assert store.scores(session.session_id)["entity_id"].tolist() == ["a", "b", "x", "y", "z"]
+    assert len(contents(store, session.session_id)["metrics"]) > 5
+    assert len(store.sessions()) == 2
+    assert len(events(store)) == 1
+    assert os.listdir(folder / delivery_folder(store)) == []
+    assert orphans(store) == {}
+
+
+def test_many_push_at_once_and_each_session_arrives_once(store: Store, url: str) -> None:
+    names = []
+    with away(url):
+        for _ in range(4):
+            with store.session("churn", purpose="score") as session:
+                session.write_scores(SCORES, entity_id="id")
+            names.append(session.session_id)
+    found: list[Any] = []
+
+    def push() -> None:
+        with mfprefect.connect(url, heartbeat_seconds=600) as own:
+            found.extend(own.push_spool().itertuples())
+
+    threads = [threading.Thread(target=push) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {x.verdict for x in found} <= {"delivered", "running"}
+    delivered = [x.session_id for x in found if x.verdict == "delivered"]
+    assert sorted(delivered) == sorted(names)
+    assert sorted(store.sessions()["session_id"]) == sorted(names)
+    assert len(events(store)) == 4
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["head.json", "000001.json", "blob", "end.json", "a write is missing", "a write too many"],
+)
+def test_what_is_corrupt_is_refused_and_kept(
+    store: Store, url: str, folder: Path, damage: str
+) -> None:
+    session, sound = spooled(store, url, 2)
+    (entry,) = [e for e in entries(store) if session.session_id in e.folder.name]
+    victim = entry.folder / damage
+    if damage == "blob":
+        victim = next(entry.folder.glob("*.blob"))
+    if damage == "a write is missing":
+        (entry.folder / "000002.json").unlink()
+    elif damage == "a write too many":
+        text = (entry.folder / "000001.json").read_bytes()
+        (entry.folder / "000099.json").write_bytes(text)
+    else:
+        data = bytearray(victim.read_bytes())
+        data[-5] ^= 1
+        victim.write_bytes(data)
+    before = {path: path.read_bytes() for path in entry.folder.iterdir()}
+    done = CliRunner().invoke(cli, ["spool", "verify", "--json", "--url", url])
+    assert done.exit_code == 1
+    told = {row["session_id"]: row["problem"] for row in json.loads(done.stdout)}
+    assert str(entry.folder) in told[session.session_id]
+    assert told[sound.session_id] is None
+    pushed = store.push_spool()
+    verdicts = {session.session_id: "refused", sound.session_id: "delivered"}
+    assert dict(zip(pushed["session_id"], pushed["verdict"], strict=True)) == verdicts
+    assert {path: path.read_bytes() for path in entry.folder.iterdir()} == before
+    assert store.show(session.session_id)["status"].tolist() == ["running"]
+
+
+@pytest.mark.parametrize(
+    ("revision", "rows", "reason"),
+    [
+        ("0001", {}, None),
+        ("0001", {"colour": "red"}, "metrics.colour is not in both"),
+        ("9999", {}, "pip install --upgrade mfprefect"),
+    ],
+)
+def test_another_schema_version_is_fitted_or_refused_and_never_dropped(
+    store: Store, url: str, revision: str, rows: dict[str, str], reason: str | None
+) -> None:
+    with away(url):
+        session = store.session("churn")
+        session.log_metrics({"auc": 0.75})
+        session.flush()
+        (entry,) = entries(store)
+        head = entry.head() | {"revision": revision}
+        (entry.folder / "head.json").write_bytes(_sealed(head))
+        (write,) = entry.writes()
+        write.content["tables"]["metrics"][0] |= rows
+        (entry.folder / f"{write.name}.json").write_bytes(_sealed(write.content))
+        session.close()
+    pushed = store.push_spool().iloc[0]
+    if reason is None:
+        assert pushed["verdict"] == "delivered"
+        assert store.metrics(session.session_id)["value"].tolist() == [0.75]
+    else:
+        assert pushed["verdict"] == "refused"
+        assert reason in pushed["reason"]
+        assert entry.complete
+
+
+def test_what_does_not_fit_fails_loudly_and_names_the_fix(
+    url: str, folder: Path, tmp_path: Path
+) -> None:
+    with mfprefect.connect(url, **QUICK, spool_max_bytes=400_000) as store:
+        store.create_schema()
+        store.add_model("churn")
+        session = store.session("churn")
+        with away(url):
+            session.save_model(os.urandom(100_000))
+            with pytest.raises(SpoolUnusable, match=r"is full: .*MFPREFECT_SPOOL_MAX_BYTES"):
+                session.save_model(os.urandom(100_000), name="other")
+            session.close()  # the end of a run always has room
+        assert store.push_spool()["verdict"].tolist() == ["delivered"]
+        assert store.artifacts(session.session_id)["artifact_name"].tolist() == ["model"]
+    (tmp_path / "a file").touch()
+    with mfprefect.connect(url, **QUICK, spool=tmp_path / "a file" / "spool") as store:
+        session = store.session("churn")
+        with away(url), pytest.raises(SpoolUnusable, match="another folder in MFPREFECT_SPOOL"):
+            session.close()
+        session.close()
+    with mfprefect.connect(url, **QUICK, spool="off") as store:
+        session = store.session("churn")
+        with away(url), pytest.raises(mfprefect.DatabaseConflict, match="locked"):
+            session.close()
+        session.close()
+
+
+def test_the_next_attempt_of_a_flow_run_delivers_the_last_one_and_resumes_it(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def attempt(number: int) -> Session:
+        run = FlowRun("run-1", str(number), None)
+        monkeypatch.setattr("mfprefect.store.current_flow_run", lambda: run)
+        return store.session("churn", purpose="score")
+
+    with away(url):
+        first = attempt(1)
+        first.write_scores(SCORES, entity_id="id", part=1)
+        first.fail(OSError("link down"))
+    second = attempt(2)
+    assert (second.session_id, second.attempt) == (first.session_id, 2)
+    assert second.keep_part(1) == 3
+    second.fail(OSError("again"))
+    with away(url):  # neither the database nor what it kept can be seen
+        third = attempt(3)
+        third.write_scores(SCORES.assign(score=0.5), entity_id="id", part=1)
+        third.fail(OSError("and again"))
+        fourth = attempt(4)
+        assert (fourth.session_id, fourth.attempt) == (third.session_id, 2)
+        fourth.write_scores(SCORES.assign(score=0.7), entity_id="id", part=1)
+        fourth.close()
+    assert store.push_spool()["verdict"].tolist() == ["delivered", "delivered"]
+    sessions = store.sessions()
+    assert sessions["attempt"].tolist() == [2, 2]
+    assert sessions["status"].tolist() == ["succeeded", "failed"]
+    assert set(store.scores(fourth.session_id)["score"]) == {0.7}
+
+
+def test_what_a_later_attempt_or_somebody_replaced_is_refused_and_kept(
+    store: Store, url: str
+) -> None:
+    superseded, deleted = spooled(store, url, 2)
+    s = store.database.schema.sessions
+    mine = s.c.session_id == superseded.session_id
+    store.database.write(lambda c, _: c.execute(s.update().where(mine), {"attempt": 2}))
+    mine = s.c.session_id == deleted.session_id
+    store.database.write(lambda c, _: c.execute(s.update().where(mine), {"status": "failed"}))
+    store.delete_session(deleted.session_id)
+    pushed = store.push_spool().set_index("session_id")
+    assert "attempt 2 of session" in pushed["reason"][superseded.session_id]
+    assert "was deleted" in pushed["reason"][deleted.session_id]
+    assert set(pushed["verdict"]) == {"refused"}
+    assert len(entries(store)) == 2
+
+
+def test_a_process_that_dies_while_it_spools_leaves_what_it_had(
+    store: Store, url: str, folder: Path
+) -> None:
+    program = f"""
+import mfprefect, os, signal
+store = mfprefect.connect({url!r}, **{QUICK!r})
+session = store.session("churn", purpose="score")
+session.log_metrics({{"auc": 0.5}})
+session.flush()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with away(url):
+        done = subprocess.run([sys.executable, "-c", program], check=False)
+    assert done.returncode == -signal.SIGKILL
+    pushed = store.push_spool()
+    assert pushed[["verdict", "status"]].to_numpy().tolist() == [["delivered", "crashed"]]
+    name = str(pushed["session_id"][0])
+    assert store.metrics(name)["value"].tolist() == [0.5]
+    shown = store.show(name).iloc[0]
+    assert "is gone; it wrote to the spool at" in shown["failure_text"]
+
+
+def test_workers_and_attached_sessions_spool_what_is_theirs(store: Store, url: str) -> None:
+    """The run itself finds its database again, and takes along what its workers could not write."""
+    session = store.session("churn", purpose="score")
+    recorder = Recorder(store.database, session.handle, attached=True, taken={"check": 10_000})
+    with away(url):
+        recorder.write_scores(SCORES, entity_id="id", part=1)
+        recorder.log_metrics({"from_worker": 1.0})
+        recorder.flush()
+        attached = store.attach(session.session_id)
+        attached.log_metrics({"from_script": 2.0})
+        attached.flush()
+    session.require_spooled(recorder.spool_place)
+    with pytest.raises(mfprefect.ConfigurationError, match="share in MFPREFECT_SPOOL"):
+        session.require_spooled("/on/another/machine")
+    assert store.push_spool()["verdict"].tolist() == ["running"]  # the run takes it up itself
+    session.write_scores(SCORES.assign(id=["x", "y", "z"]), entity_id="id", part=2)
+    assert session.parts() == ({1: 3, 2: 3}, True)
+    session.close()
+    assert session.status == "succeeded"
+    assert store.metrics(session.session_id)["value"].tolist() == [2.0, 1.0]
+    assert len(store.scores(session.session_id)) == 6
+    assert entries(store) == []
+
+
+def test_gates_are_held_without_the_database(store: Store, url: str) -> None:
+    with away(url):
+        session = store.session("churn", purpose="train")
+        session.log_metrics({"auc": 0.8})
+        session.log_checks(SCORES, lambda frame: len(frame) == 3)
+        gates = [mfprefect.Gate("auc", at_least=0.7), mfprefect.Gate.checks()]
+        assert [verdict.passed for verdict in session.log_gates(gates)] == [True, True]
+        with pytest.raises(mfprefect.GateFailed, match="production \\(unknown\\) cannot be compar"):
+            session.log_gates([mfprefect.Gate("auc", not_worse_than_production_by=0.1)])
+        session.close()
+    store.push_spool()
+    assert store.gates(session.session_id)["verdict"].tolist() == ["unknown"]
+
+
+def test_no_secret_gets_into_the_spool_and_nobody_else_reads_it(folder: Path) -> None:
+    planted = "pa55w0rd"
+    url = f"postgresql://joe:{planted}@127.0.0.1:1/db?sslpassword={planted}"
+    with (
+        mfprefect.connect(url, **QUICK, signing_key=planted) as store,
+        store.session("churn") as session,
+    ):
+        session.log_metrics({"auc": 0.5})
+    assert session.status == "spooled"
+    paths = [folder, *folder.rglob("*")]
+    assert not [path for path in paths if stat.S_IMODE(path.stat().st_mode) & 0o077]
+    text = b"".join(path.read_bytes() for path in paths if path.is_file())
+    assert planted.encode() not in text
+    assert b"joe" not in text
+    assert b"postgres://127.0.0.1:1/db" in text
+
+
+def test_another_database_gets_nothing_unless_it_has_moved(
+    store: Store, url: str, tmp_path: Path
+) -> None:
+    with away(url), store.session("churn") as session:
+        pass
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    run = CliRunner()
+    with mfprefect.connect(elsewhere, **QUICK) as other:
+        other.create_schema()
+        other.add_model("churn")
+        assert other.push_spool().empty
+        (row,) = json.loads(run.invoke(cli, ["spool", "list", "--json", "--url", elsewhere]).stdout)
+        assert (row["session_id"], row["here"], row["ended"]) == (
+            session.session_id,
+            False,
+            "succeeded",
+        )
+        done = run.invoke(
+            cli, ["spool", "push", "--url", elsewhere, "--moved-from", row["fingerprint"]]
+        )
+        assert done.exit_code == 0, done.output
+        assert other.show(session.session_id)["status"].tolist() == ["succeeded"]
+
+
+def test_the_commands_and_the_doctor_tell_what_waits(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MFPREFECT_URL", url)
+    for name, value in QUICK.items():
+        monkeypatch.setenv(f"MFPREFECT_{name.upper()}", str(value))
+    run = CliRunner()
+    with away(url):
+        opened = run.invoke(cli, ["session", "open", "churn"])
+        assert opened.exit_code == 0, opened.output
+        name = opened.stdout.strip()
+        listed = run.invoke(cli, ["spool", "list", "--json"])
+        assert [row["state"] for row in json.loads(listed.stdout)] == ["running"]
+        logged = run.invoke(cli, ["session", "log", name, "--metric", "auc=0.75"])
+        assert logged.exit_code == 0, logged.output
+        closed = run.invoke(cli, ["session", "close", name, "--json"])
+        assert json.loads(closed.stdout)["status"] == "spooled"
+        assert run.invoke(cli, ["spool", "push"]).exit_code == 1
+        told = run.invoke(cli, ["doctor", "--json"])
+        texts = [x["detail"] for x in json.loads(told.stdout) if x["check"] == "spool"]
+        assert texts[1] == "1 sessions wait, 1 for this database"
+    text = run.invoke(cli, ["spool", "list"]).stdout
+    assert name in text
+    assert "this one" in text
+    assert run.invoke(cli, ["spool", "verify"]).exit_code == 0
+    pushed = run.invoke(cli, ["spool", "push", "--json"])
+    assert [row["status"] for row in json.loads(pushed.stdout)] == ["succeeded"]
+    assert store.metrics(name)["value"].tolist() == [0.75]
+    assert json.loads(run.invoke(cli, ["spool", "list", "--json"]).stdout) == []
+
+
+def test_a_file_whose_disk_goes_away_is_an_unavailable_database(
+    store: Store, tmp_path: Path, folder: Path
+) -> None:
+    (tmp_path / "disk").mkdir()
+    with mfprefect.connect(f"sqlite:///{tmp_path / 'disk' / 'f.db'}", **QUICK) as own:
+        own.create_schema()
+        own.add_model("churn")
+        (tmp_path / "disk").rename(tmp_path / "gone")
+        own.database.engine.dispose()
+        with own.session("churn") as session:
+            session.log_metrics({"auc": 0.5})
+        assert session.status == "spooled"
+        (tmp_path / "gone").rename(tmp_path / "disk")
+        assert own.push_spool()["verdict"].tolist() == ["delivered"]
+
+
+def test_waiting_in_vain_is_done_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    options: dict[str, Any] = {"retry_seconds": 1.0, "heartbeat_seconds": 600}
+    with mfprefect.connect("postgresql://joe@127.0.0.1:1/db", **options) as store:
+        began = time.monotonic()
+        store.register("churn", "who leaves")
+        with store.session("churn", purpose="train") as session:
+            session.save_model(b"model")
+            session.log_metrics({"auc": 0.5})
+        assert session.status == "spooled"
+        assert time.monotonic() - began < 2.5
+        head = entries(store)[0].head()
+        assert head["model"]["description"] == "who leaves"

@@ -36,7 +36,7 @@ __all__ = ["FORMAT", "Entry", "Place", "Spool", "Write", "check_blob", "default_
 FORMAT = "mfprefect spool 1"
 HEAD, END, LOCK, OWNER, DETACHED = "head.json", "end.json", ".lock", ".owner", ".detached"
 GONE = ".delivered"
-BLOCK_BYTES = 1024 * 1024
+LONGEST_NAME = 200
 ROOM = 256 * 1024
 """Bytes of the limit that only the end of a run may take: it is small, and must get through."""
 
@@ -151,7 +151,11 @@ def _names(folder: Path) -> list[str]:
 
 
 def _quoted(session_id: str) -> str:
-    return quote(session_id, safe=" ").replace(".", "%2E")
+    name = quote(session_id, safe=" ").replace(".", "%2E")
+    if len(name) <= LONGEST_NAME:
+        return name
+    # Folders have shorter names than sessions of models that are named in other alphabets.
+    return f"{name[:96]}~{hashlib.sha256(session_id.encode()).hexdigest()[:32]}"
 
 
 class Entry:
@@ -225,6 +229,19 @@ class Entry:
         with self._usable(), self.locked():
             self._put(DETACHED, b"")
         self.release()
+
+    def beat(self) -> None:
+        """Show other machines that the run is alive: they may not see its lock."""
+        with suppress(OSError):
+            os.utime(self.folder / OWNER)
+
+    @property
+    def silence(self) -> float:
+        """Seconds without a sign of life of the run or a write."""
+        last = self.touched
+        with suppress(OSError):
+            last = max(last, (self.folder / OWNER).stat().st_mtime)
+        return time.time() - last
 
     def release(self) -> None:
         """Let others deliver the entry."""

@@ -210,8 +210,8 @@ class Store(Models):
 
         Returns:
             session_id, attempt, model_id, verdict (`delivered`; `running`; `waiting`: the database
-            is away; `refused`: it stays, and somebody has to look), reason, and status, how the
-            session ended.
+            is away; `superseded`: a later attempt replaced it; `refused`: it stays, and somebody
+            has to look), reason, and status, how the session ended.
         """
         import pandas as pd
 

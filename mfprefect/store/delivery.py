@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import platform
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -65,7 +64,7 @@ log = logging.getLogger(__name__)
 
 ACTION = "deliver_spool"
 """What the audit trail calls it."""
-DELIVERED, WAITING, REFUSED = "delivered", "waiting", "refused"
+DELIVERED, WAITING, REFUSED, SUPERSEDED = "delivered", "waiting", "refused", "superseded"
 RUNNING_HERE, INTERRUPTED = "running", "interrupted"
 # How `reconcile` ends a session whose process gives no sign of life.
 _GIVEN_UP = {("crashed", "Crashed"), ("cancelled", "Cancelled")}
@@ -80,7 +79,10 @@ class Delivery:
     attempt: int
     model_id: str
     verdict: str
-    """`delivered`; `waiting`: later, by itself; `running`; `refused`: somebody has to look."""
+    """`delivered`; `waiting`: later, by itself; `running`; `refused`: somebody has to look;
+
+    `superseded`: a later attempt of its flow run has replaced it.
+    """
     reason: str
     status: str | None = None
     """How the session ended, once it is delivered."""
@@ -147,6 +149,8 @@ def deliver(db: Database, entry: Entry, *, own: bool = False) -> Delivery:
             if not own and (state := state_of(db.settings, entry)) == RUNNING_HERE:
                 return _told(entry, state, "its run has not ended")
             return _delivered(db, entry)
+    except _Superseded as exc:
+        return _told(entry, SUPERSEDED, str(exc))
     except _RunsOn:
         return _told(entry, RUNNING_HERE, "its run goes on, and takes this up")
     except (OSError, MfprefectError) as exc:
@@ -158,21 +162,33 @@ def state_of(settings: Settings, entry: Entry) -> str:
     """Return `complete`, `running`, or `interrupted`: its process is gone before its end."""
     if entry.complete and not entry.alive:
         return "complete"
-    silent = time.time() - entry.touched
-    if entry.alive or (entry.detached and silent < settings.detached_timeout):
+    if entry.alive:
         return RUNNING_HERE
-    return INTERRUPTED
+    patience = 0.0
+    if entry.detached:
+        patience = settings.detached_timeout
+    elif _of_another_machine(entry):  # whose locks may not be seen
+        patience = settings.dead_after
+    return RUNNING_HERE if entry.silence < patience else INTERRUPTED
+
+
+def _of_another_machine(entry: Entry) -> bool:
+    try:
+        return bool(entry.head()["host"] != platform.node())
+    except SpoolRefused:
+        return False
 
 
 def _told(entry: Entry, verdict: str, reason: str) -> Delivery:
     name, _, attempt = entry.folder.name.rpartition(".")
-    model = unquote(name)
+    number, model = int(attempt) if attempt.isdecimal() else 0, ""
+    name = unquote(name)
     try:
-        model = str(entry.head()["model_id"])
-    except SpoolRefused:
-        model = ""
-    number = int(attempt) if attempt.isdecimal() else 0
-    return Delivery(unquote(name), number, model, verdict, reason)
+        head = entry.head()
+        name, model = str(head["session_id"]), str(head["model_id"])
+    except SpoolRefused:  # the folder's name has to do
+        pass
+    return Delivery(name, number, model, verdict, reason)
 
 
 def _delivered(db: Database, entry: Entry) -> Delivery:
@@ -324,6 +340,10 @@ def absorb(db: Database, handle: Handle, entry: Entry) -> None:
         entry.discard()
 
 
+class _Superseded(Exception):
+    """A later attempt has replaced it."""
+
+
 class _RunsOn(Exception):
     """The session is running in another process, which delivers this itself."""
 
@@ -351,7 +371,7 @@ class _Parcel:
         if found is None:
             return self._insert(connection)
         if found.attempt > self.attempt:
-            raise SpoolRefused(
+            raise _Superseded(
                 f"attempt {found.attempt} of session {self.session_id!r} took over from the "
                 f"attempt {self.attempt} that {self.entry.folder} is of, and replaced it. Remove "
                 "that folder if nobody needs it."

@@ -99,11 +99,14 @@ def tell_spooled(db: Database, notice: Notice, tags: Collection[str]) -> None:
     """Tell that a session waits in the spool; its database, which would keep record, is away."""
     from mfprefect.notify import deliver
 
-    for channel, target in db.settings.notify.items():
-        wanted = notice.event in target.events and facts.is_about(target, notice.model_id, tags)
-        if wanted and (failure := deliver(target, notice)) is not None:
-            text = "%s of session %s could not be told to %r: %s"
-            log.warning(text, notice.event, notice.session_id, channel, failure)
+    with _at_no_expense(f"session {notice.session_id}"):
+        for channel, target in db.settings.notify.items():
+            wanted = notice.event in target.events
+            if not (wanted and facts.is_about(target, notice.model_id, tags)):
+                continue
+            if (failure := deliver(target, notice)) is not None:
+                text = "%s of session %s could not be told to %r: %s"
+                log.warning(text, notice.event, notice.session_id, channel, failure)
 
 
 def digest(db: Database) -> None:

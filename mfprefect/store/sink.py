@@ -105,7 +105,9 @@ class Sink:
         )
 
     def beat(self) -> None:
-        """Show the database, if it is back, that the run is alive."""
+        """Show the spool, and the database if it is back, that the run is alive."""
+        if self._entry is not None:
+            self._entry.beat()
         if self.handle.session_no == UNNUMBERED:
             return
         try:

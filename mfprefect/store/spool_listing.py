@@ -71,7 +71,7 @@ def _described(db: Database, entry: Entry, mine: str) -> Waiting:
         state = "corrupt"
     fingerprint = entry.folder.parent.name
     return Waiting(
-        session_id=unquote(name),
+        session_id=head.get("session_id") or unquote(name),
         attempt=int(attempt) if attempt.isdecimal() else 0,
         model_id=head.get("model_id"),
         purpose=head.get("purpose"),

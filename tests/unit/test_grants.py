@@ -8,6 +8,7 @@ import json
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -122,6 +123,22 @@ def run(store: Store) -> str:
         assert store.load_model(training.session_id) == b"a model of another language"
         scoring.write_scores(pd.DataFrame({"id": list("abc"), "score": [0.1, 0.2, 0.3]}), "id")
     return training.session_id
+
+
+def test_a_writer_delivers_from_the_spool_what_was_given_up_meanwhile(
+    team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MFPREFECT_SPOOL", str(tmp_path))
+    with team.store("writer") as store:
+        session = store.session("churn", purpose="score")
+        session._sink._switch(mfprefect.DatabaseUnavailable("away"))
+        fill(session)
+        given_up = "status = 'crashed', failure_kind = 'Crashed', ended_at = heartbeat_at"
+        mine = f"session_no = {session.session_no}"
+        team.sql("writer", f"UPDATE {team.table('sessions')} SET {given_up} WHERE {mine}")
+        session.close()
+        assert session.status == "succeeded"
+        assert len(store.scores(session.session_id)) == 2
 
 
 def test_a_writer_runs_fails_resumes_and_reconciles(team: Team) -> None:

@@ -436,7 +436,8 @@ def test_what_a_later_attempt_or_somebody_replaced_is_refused_and_kept(
     pushed = store.push_spool().set_index("session_id")
     assert "attempt 2 of session" in pushed["reason"][superseded.session_id]
     assert "was deleted" in pushed["reason"][deleted.session_id]
-    assert set(pushed["verdict"]) == {"refused"}
+    assert pushed["verdict"][superseded.session_id] == "superseded"
+    assert pushed["verdict"][deleted.session_id] == "refused"
     assert len(entries(store)) == 2
 
 
@@ -586,6 +587,37 @@ def test_a_file_whose_disk_goes_away_is_an_unavailable_database(
         assert session.status == "spooled"
         (tmp_path / "gone").rename(tmp_path / "disk")
         assert own.push_spool()["verdict"].tolist() == ["delivered"]
+
+
+def test_a_command_reports_while_its_database_is_away(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the run handed over is enough to know the session by."""
+    handed = {"SESSION_ID": "c-1", "MODEL_ID": "churn", "PURPOSE": "train", "ATTEMPT": "2"}
+    with mfprefect.connect("postgresql://joe@127.0.0.1:1/db", **QUICK) as store:
+        with pytest.raises(mfprefect.DatabaseUnavailable):
+            store.attach("c-1")
+        for name, value in handed.items():
+            monkeypatch.setenv(f"MFPREFECT_{name}", value)
+        attached = store.attach("c-1")
+        attached.log_metrics({"auc": 0.5})
+        attached.flush()
+        (entry,) = entries(store)
+        head = entry.head()
+        assert (head["session_id"], head["attempt"], entry.owned) == ("c-1", 2, False)
+        assert attached.has_results()
+
+
+@pytest.mark.parametrize("name", ["顧客" * 32, "../../etc", "a/b.c", "x" * 64, "%2e%2e"])
+def test_any_name_of_a_model_has_a_folder(folder: Path, name: str) -> None:
+    with mfprefect.connect("postgresql://joe@127.0.0.1:1/db", **QUICK) as store:
+        with store.session(name) as session:
+            session.log_metrics({"auc": 0.5})
+        assert session.status == "spooled"
+        (entry,) = entries(store)
+        assert entry.folder.parent.parent == folder
+        told = delivery.push(store.database)
+        assert [(x.session_id, x.verdict) for x in told] == [(session.session_id, "waiting")]
 
 
 def test_waiting_in_vain_is_done_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

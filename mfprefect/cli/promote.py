@@ -22,6 +22,7 @@ COLUMNS = (
     Column("set_by", "by", drop=1),
     Column("reason", "reason"),
     Column("override", "override"),
+    Column("rolled_back_from", "rolled back from"),
 )
 LATEST = "latest"
 

@@ -85,7 +85,8 @@ def score_champion(
             raise
         # Whatever it is: that the old model is beyond use must not end a training without a word.
         tasks.log().warning("the model in production (%s) cannot score: %s", production, exc)
-        return Champion(production, problem=f"{type(exc).__name__}: {exc}")
+        problem = " ".join(f"{type(exc).__name__}: {exc}".split())  # a part of a sentence
+        return Champion(production, problem=problem)
     return Champion(
         production,
         actual=test[model.target],

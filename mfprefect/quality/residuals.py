@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ GROUPS = 20
 LEAST_ROWS = 10
 """Rows below which there is nothing to group, and the fewest of a group but for the last one."""
 BINS = 20
+"""The most bins of errors, but for one at either end."""
 TAILS = (0.01, 0.99)
 """Errors outside these quantiles are in no bin: a few would squeeze all others."""
 SHOWN = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -71,11 +73,12 @@ def _errors(ordered: NDArray[np.float64]) -> dict[str, Any]:
         "edges": [],
         "counts": [],
     }
-    width = (high - low) / BINS
+    bins = min(BINS, math.ceil(2 * len(ordered) ** (1 / 3)))  # Rice's rule
+    width = (high - low) / bins
     # Nearly all may be the same, or lie closer together than doubles of their size do.
     if not np.isfinite(width) or not width > 1e-12 * max(abs(low), abs(high)):
         return found
-    edges = np.linspace(low, high, BINS + 1)
+    edges = np.linspace(low, high, bins + 1)
     if low <= 0 <= high:
         edges = np.arange(np.floor(low / width), np.ceil(high / width) + 1) * width
     counts = np.histogram(ordered, edges)[0]

@@ -82,8 +82,9 @@ def key_figures(facts: SessionFacts) -> list[tuple[str, str, str]]:
 def _moved(name: str, now: dict[str, float], before: dict[str, float]) -> str:
     if name not in before:
         return ""
-    moved = change(before[name], now[name])
-    return "as before" if moved == "0" else f"{moved} since the session before"
+    if number(before[name]) == number(now[name]):
+        return "as before"
+    return f"{change(before[name], now[name])} since the session before"
 
 
 def metrics_section(facts: SessionFacts) -> Section | None:

@@ -23,7 +23,10 @@ __all__ = ["classes_section", "errors_section"]
 MOST_CLASSES = 12
 """The most classes whose matrix a page has room for."""
 MOST_MISTAKES = 20
+LEAST_GROUPS = 3
 MOST_NAME = 60
+MOST_HEADING = 18
+"""Characters of a class above its column."""
 
 
 def errors_section(facts: SessionFacts) -> Section | None:
@@ -39,7 +42,7 @@ def errors_section(facts: SessionFacts) -> Section | None:
 def _predicted(groups: dict[str, Any]) -> Picture | None:
     columns = ("predicted", "actual", "low", "high", "rows")
     predicted, actual, low, high, rows = (np.asarray(groups[name], float) for name in columns)
-    if not len(rows):
+    if len(rows) < LEAST_GROUPS:
         return None
     figure, ax = drawing.axes()
     ends = [min(predicted.min(), low.min()), max(predicted.max(), high.max())]
@@ -52,7 +55,7 @@ def _predicted(groups: dict[str, Any]) -> Picture | None:
     said, happened = _short([predicted[worst], actual[worst]])
     return drawing.picture(
         figure,
-        title="Predicted and actual",
+        title="Actual values by prediction",
         description=f"Where {said} is predicted, {happened} is the mean of what happened: the "
         f"widest gap of {len(rows)} groups of rows.",
         caption="Groups of about as many rows each; on the grey line, what is predicted is what "
@@ -117,11 +120,17 @@ def _matrix(names: list[str], counts: Any) -> Table:
             Key(f"{x:,}", percent(x / total) if total else "", x / total if total else 0.0)
             for x in line
         ]
-        rows.append([f"really {name}", *cells, f"{total:,}"])
+        rows.append([name, *cells, f"{total:,}"])
     rows.append(["all", *(f"{x:,}" for x in counts.sum(axis=0).tolist()), f"{counts.sum():,}"])
-    columns = [Column(""), *(Column(f"taken for {name}", "number") for name in names)]
-    told = "Confusion matrix of the test rows, with shares of each row"
+    columns = [Column("really"), *(Column(_heading(name), "number") for name in names)]
+    told = "Confusion matrix: a row for each class, by what its test rows were taken for"
     return Table([*columns, Column("all", "number")], rows, told)
+
+
+def _heading(name: str) -> str:
+    """Return both ends of a long name: classes often differ in the last characters."""
+    half = MOST_HEADING // 2
+    return name if len(name) <= MOST_HEADING else f"{name[:half]}\u2026{name[-half:]}"
 
 
 def _mistakes(names: list[str], counts: Any) -> list[Block]:

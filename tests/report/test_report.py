@@ -138,7 +138,7 @@ def test_a_training(told: Any) -> None:
 
 def test_a_model_of_numbers(told: Any) -> None:
     found = page(told, "numbers")
-    assert "Predicted and actual" in found.text
+    assert "Actual values by prediction" in found.text
     assert "Metrics by shop" in found.text
     notes = told.store.metadata(told["numbers"]).set_index("meta_name")["value"]
     errors = json.loads(notes["prediction_errors"])["errors"]
@@ -153,7 +153,8 @@ def test_a_model_of_several_classes(told: Any) -> None:
     matrix = np.asarray(json.loads(notes["confusion_matrix"])["actual_by_predicted"])
     row = matrix[2]
     cells = " ".join(f"{x} {percent(x / row.sum())}" for x in row)
-    assert f"really a class with a long name 2 {cells} {row.sum()}" in found.text
+    assert f"a class with a long name 2 {cells} {row.sum()}" in found.text
+    assert "a class w\N{HORIZONTAL ELLIPSIS}ng name 2" in found.text
     worst = matrix - np.diag(np.diag(matrix))
     i, j = np.unravel_index(worst.argmax(), worst.shape)
     assert f"a class with a long name {i} a class with a long name {j} {worst.max()}" in found.text

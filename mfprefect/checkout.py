@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Checkout", "find_checkout", "read_checkout"]
+__all__ = ["Checkout", "find_checkout", "read_checkout", "run"]
 
 _log = logging.getLogger(__name__)
 
@@ -101,8 +101,13 @@ def read_checkout(vcs: str, root: Path) -> Checkout | None:
     return None
 
 
-def _run(root: Path, program: str, *arguments: str) -> io.BufferedRandom:
-    """Run a command and return its output as an open file: a diff can be larger than the memory."""
+def run(root: Path, program: str, *arguments: str, timeout: float = _TIMEOUT) -> io.BufferedRandom:
+    """Run git or hg and return its output as an open file: a diff can be larger than the memory.
+
+    Raises:
+        FileNotFoundError: the program is not installed.
+        subprocess.SubprocessError: it failed, or took too long.
+    """
     found = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
     if found is None:
         raise FileNotFoundError(f"{program} is not installed")
@@ -117,7 +122,7 @@ def _run(root: Path, program: str, *arguments: str) -> io.BufferedRandom:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.PIPE,
-            timeout=_TIMEOUT,
+            timeout=timeout,
             check=True,
         )
     except BaseException:
@@ -128,7 +133,7 @@ def _run(root: Path, program: str, *arguments: str) -> io.BufferedRandom:
 
 
 def _read(root: Path, program: str, *arguments: str) -> str:
-    with _run(root, program, *arguments) as output:
+    with run(root, program, *arguments) as output:
         return os.fsdecode(output.read())
 
 
@@ -200,7 +205,7 @@ def _digest(
     digest = hashlib.sha256()
     if diff is not None:
         try:
-            with _run(root, program, *diff) as output:
+            with run(root, program, *diff) as output:
                 digest.update(hashlib.file_digest(output, "sha256").digest())
         except (OSError, subprocess.SubprocessError) as exc:
             _log.warning("the changes in %s are not digested: %s", root, exc)

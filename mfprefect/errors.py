@@ -17,6 +17,7 @@
     ├── SessionClosed               a closed session takes no more writes
     ├── ChecksFailed                an error-level input check failed
     ├── GateFailed                  a figure is outside what the model promises
+    ├── NotReproducible             a session cannot be run again, for reasons that are named
     ├── CommandFailed               a model's command ended with another exit code than 0
     ├── ArtifactUntrusted           loading it could run code that nobody vouched for
     ├── ArtifactCorrupt             its size or digest is not the recorded one
@@ -46,6 +47,7 @@ __all__ = [
     "InvalidScores",
     "InvalidValue",
     "MfprefectError",
+    "NotReproducible",
     "PermissionDenied",
     "SchemaOutdated",
     "SealBroken",
@@ -198,6 +200,20 @@ class GateFailed(MfprefectError):
     def __init__(self, message: str, *, failures: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.failures = tuple(failures)
+
+
+class NotReproducible(MfprefectError):
+    """A session cannot be run again as it was run.
+
+    Attributes:
+        session_id: the session.
+        reasons: one sentence each.
+    """
+
+    def __init__(self, session_id: str, reasons: Sequence[str]) -> None:
+        super().__init__(f"session {session_id!r} cannot be reproduced: {'; '.join(reasons)}.")
+        self.session_id = session_id
+        self.reasons = tuple(reasons)
 
 
 class CommandFailed(MfprefectError):

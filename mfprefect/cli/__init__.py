@@ -25,6 +25,7 @@ COMMANDS = {
     "sessions": ("mfprefect.cli.listings", "List sessions, newest first."),
     "show": ("mfprefect.cli.show", "Show everything about one session."),
     "compare": ("mfprefect.cli.compare", "Compare two sessions side by side."),
+    "reproduce": ("mfprefect.cli.reproduce", "Run a session again: does it come out the same?"),
     "report": ("mfprefect.cli.report", "Write the report of a session or model as HTML."),
     "scores": ("mfprefect.cli.scores", "Print a session's scores, or write them to a file."),
     "export": ("mfprefect.cli.export", "Publish a session's scores to another table."),

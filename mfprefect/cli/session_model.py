@@ -9,6 +9,7 @@ import click
 from mfprefect.cli.app import common
 from mfprefect.cli.finding import ENVIRONMENT, find_session
 from mfprefect.cli.output import Output
+from mfprefect.files import check_target
 
 __all__ = ["model"]
 
@@ -28,6 +29,7 @@ def model(out: Output, url: str | None, session_id: str, to: Path, name: str, fo
     """
     import mfprefect
 
+    check_target(to, force)  # before a database is asked
     with mfprefect.connect(url) as store:
         found = str(find_session(store, session_id)["session_id"])
         written = store.copy_model(found, to, name, force=force)

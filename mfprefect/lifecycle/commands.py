@@ -11,6 +11,7 @@ from mfprefect.errors import ConfigurationError, InvalidValue
 from mfprefect.lifecycle import handover, tasks
 from mfprefect.lifecycle.pages import Progress
 from mfprefect.lifecycle.process import Command, run_command
+from mfprefect.lifecycle.variables import Hidden, secrets
 from mfprefect.recorder import Recorder
 from mfprefect.store import Store
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["score_command", "train_command"]
 
 
-def train_command(store: Store, kind: type[CommandModel], session: Session) -> None:
-    """Run the training command and hold what it stored against the gates.
+def train_command(
+    store: Store, kind: type[CommandModel], session: Session, *, hold: bool = True
+) -> None:
+    """Run the training command and, with `hold`, hold what it stored against the gates.
 
     Raises:
         ConfigurationError: there is no such command, or no such program.
@@ -39,7 +42,7 @@ def train_command(store: Store, kind: type[CommandModel], session: Session) -> N
             "`mfprefect session log`, for instance "
             "`mfprefect session log --metric auc=0.83 --model model.rds`."
         )
-    if kind.gates:
+    if kind.gates and hold:
         session.log_gates(kind.gates)
 
 
@@ -82,10 +85,10 @@ def _command(
     return Command(
         arguments=tuple(arguments),
         folder=kind.working_folder(),
-        environment=handover.environment(store, kind, session, part),
+        environment=handover.environment(store, kind, session, part, name.partition("_")[0]),
         grace_seconds=kind.grace_seconds,
         transient_exit_codes=kind.transient_exit_codes,
-        hidden=handover.Hidden(handover.secrets(store.database.settings)),
+        hidden=Hidden(secrets(store.database.settings)),
     )
 
 

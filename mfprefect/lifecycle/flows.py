@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prefect import Flow, flow
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from mfprefect.model import Model
     from mfprefect.session import Session
 
-__all__ = ["Flows", "make_flows"]
+__all__ = ["Flows", "make_flows", "run_again"]
 
 THREADS = min(4, os.cpu_count() or 1)
 """Parts that are scored at once; each of them is in memory."""
@@ -42,22 +43,14 @@ class Flows(NamedTuple):
 def make_flows(kind: type[Model]) -> Flows:
     """Return the flows of a model class: ordinary Prefect flows that return the session's id."""
     scoring.take_along(kind)
-    # Prefect's names hold no `/ % & < >`.
-    name = re.sub(r"[/%&<>]", "-", kind.model_id)
-    options: dict[str, Any] = {
-        "description": kind.description or None,
-        "on_crashed": [end_sessions],
-        "on_cancellation": [end_sessions],
-    }
-    runner: Any = kind.task_runner or ThreadPoolTaskRunner(max_workers=THREADS)
 
-    @flow(name=f"{name}-train", **options)
+    @flow(**_options(kind, "train"))
     def train(as_of: dt.date | None = None) -> Any:
         """Train the model, test it, hold it against its gates and store it."""
         with connect() as store:
             return _train(store, kind, as_of)
 
-    @flow(name=f"{name}-score", task_runner=runner, **options)
+    @flow(task_runner=_runner(kind), **_options(kind, "score"))
     def score(
         as_of: dt.date | None = None,
         training_session_id: str | None = None,
@@ -70,7 +63,7 @@ def make_flows(kind: type[Model]) -> Flows:
         with connect() as store:
             return _score(store, kind, as_of, training_session_id, shadow or kind.shadow)
 
-    @flow(name=f"{name}-monitor", **options)
+    @flow(**_options(kind, "monitor"))
     def monitor(as_of: dt.date | None = None) -> Any:
         """Hold published scores against what really happened, and against earlier ones."""
         with connect() as store:
@@ -85,6 +78,68 @@ def _result(session: Session) -> Any:
         return session.session_id
     text = f"session {session.session_id} waits in the spool: its database is away"
     return Completed(name="Spooled", message=text, data=session.session_id)
+
+
+def _options(kind: type[Model], work: str) -> dict[str, Any]:
+    return {
+        # Prefect's names hold no `/ % & < >`.
+        "name": re.sub(r"[/%&<>]", "-", f"{kind.model_id}-{work}"),
+        "description": kind.description or None,
+        "on_crashed": [end_sessions],
+        "on_cancellation": [end_sessions],
+    }
+
+
+def _runner(kind: type[Model]) -> Any:
+    return kind.task_runner or ThreadPoolTaskRunner(max_workers=THREADS)
+
+
+def run_again(
+    kind: type[Model],
+    purpose: str,
+    *,
+    as_of: dt.date,
+    params: Mapping[str, Any],
+    parent: str,
+    opened: Callable[[str], object],
+) -> None:
+    """Do once more what a train or score flow did, as an adhoc session that nobody builds upon.
+
+    It is held against no gate, not published and never promoted.
+
+    Args:
+        kind: the model.
+        purpose: `train` or `score`.
+        as_of: the date that the data is of.
+        params: what the session records of itself.
+        parent: the training session whose model scores; of a training the one that is run again.
+        opened: is told the session's id.
+    """
+    scoring.take_along(kind)
+
+    @flow(task_runner=_runner(kind), **_options(kind, "reproduce"))
+    def reproduce() -> None:
+        """Run a session again, to see whether it comes out the same."""
+        with connect() as store:
+            recorded = running(store, kind, "adhoc", as_of=as_of, params=params, parent=parent)
+            with recorded as session:
+                opened(session.session_id)
+                _work(store, kind, session, purpose)
+                session.close(publish=False)
+
+    reproduce()
+
+
+def _work(store: Store, kind: type[Model], session: Session, purpose: str) -> None:
+    if issubclass(kind, CommandModel):
+        if purpose == "train":
+            commands.train_command(store, kind, session, hold=False)
+        else:
+            commands.score_command(store, kind, session)
+    elif purpose == "train":
+        training.train_model(store, kind, session, hold=False)
+    else:
+        scoring.score_model(store, kind, session)
 
 
 def _train(store: Store, kind: type[Model], as_of: dt.date | None) -> Any:

@@ -2,160 +2,58 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-from pydantic import BaseModel, SecretStr
-
-from mfprefect.backend import Backend, parse_url
 from mfprefect.lifecycle.runs import as_of_date
-from mfprefect.settings import PREFIX, Settings, find_config
+from mfprefect.lifecycle.variables import settings_variables, without_settings
+from mfprefect.settings import PREFIX
 
 if TYPE_CHECKING:
     from mfprefect.command_model import CommandModel
     from mfprefect.session import Session
     from mfprefect.store import Store
 
-__all__ = ["Hidden", "environment", "secrets"]
-
-NOT_HANDED_OVER = {"notify"}
-"""Settings that a command has no use for; they hold secrets."""
-SHORTEST = 6
-"""A password shorter than this is not looked for on its own: it may be any word."""
+__all__ = ["environment"]
 
 
 def environment(
-    store: Store, kind: type[CommandModel], session: Session, part: int
+    store: Store, kind: type[CommandModel], session: Session, part: int, purpose: str | None = None
 ) -> dict[str, str]:
-    """Return all variables of a command: ours over the model's over this process's."""
-    found = _without_settings(os.environ) | dict(kind.environment)
+    """Return all variables of a command: ours over the model's over this process's.
+
+    Args:
+        store: the store.
+        kind: the model.
+        session: the run's session.
+        part: the part of a scoring, from 1.
+        purpose: `train` or `score`; by default the session's own, which is `adhoc` where it runs
+            another one again.
+    """
+    found = without_settings(os.environ) | dict(kind.environment)
     # A Python program would keep what it prints back until it ends.
     found.setdefault("PYTHONUNBUFFERED", "1")
     programs = [str(Path(sys.executable).parent), *filter(None, [found.get("PATH", os.defpath)])]
     found["PATH"] = os.pathsep.join(programs)
-    return found | _settings(store) | _session(kind, session, part)
+    return (
+        found
+        | settings_variables(store)
+        | _session(kind, session, part, purpose or session.purpose)
+    )
 
 
-def _session(kind: type[CommandModel], session: Session, part: int) -> dict[str, str]:
+def _session(kind: type[CommandModel], session: Session, part: int, purpose: str) -> dict[str, str]:
     found = {
         "SESSION_ID": session.session_id,
         "MODEL_ID": session.model_id,
-        "PURPOSE": session.purpose,
+        "PURPOSE": purpose,
         "ATTEMPT": str(session.attempt),
         "AS_OF": as_of_date(session).isoformat(),
         "PART": str(part),
-        "PARTS": str(kind.parts if session.purpose == "score" else 1),
+        "PARTS": str(kind.parts if purpose == "score" else 1),
     }
-    if session.parent_session_id is not None:
+    if purpose == "score" and session.parent_session_id is not None:
         found["TRAINING_SESSION_ID"] = session.parent_session_id
     return {PREFIX + name: value for name, value in found.items()}
-
-
-def _without_settings(variables: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what could contradict the store's settings, and an outer command's session."""
-    names = "|".join(name.upper() for name in Settings.model_fields if name not in NOT_HANDED_OVER)
-    outer = "SESSION_ID|TRAINING_SESSION_ID"
-    ours = re.compile(rf"{PREFIX}((?:{names})(?:__.*)?|{outer})", re.IGNORECASE)
-    return {name: value for name, value in variables.items() if not ours.fullmatch(name)}
-
-
-def _settings(store: Store) -> dict[str, str]:
-    """Return the settings in force as variables, wherever they came from."""
-    references: dict[str, str] = {}
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, SecretStr):
-            return _verbatim(value.get_secret_value(), references)
-        if isinstance(value, BaseModel):
-            return {name: plain(getattr(value, name)) for name in type(value).model_fields}
-        if isinstance(value, Mapping):
-            return {name: plain(item) for name, item in value.items()}
-        return str(value.absolute()) if isinstance(value, Path) else value
-
-    settings, found = store.database.settings, {}
-    for name in type(settings).model_fields:
-        value = plain(getattr(settings, name))
-        if name not in NOT_HANDED_OVER and value is not None:
-            text = value if isinstance(value, str) else json.dumps(value)
-            found[PREFIX + name.upper()] = text
-    found[f"{PREFIX}URL"] = _verbatim(_url(store), references)
-    if (config := find_config()) is not None:  # the command's folder may have another
-        found[f"{PREFIX}CONFIG"] = str(config.absolute())
-    return found | references
-
-
-def _verbatim(secret: str, references: dict[str, str]) -> str:
-    """Return what settings read as `secret`, even where it looks like a `${reference}`."""
-    if re.search(r"\$\{\w+\}", secret) is None:
-        return secret
-    name = f"MFP_SECRET_{len(references) + 1}"
-    references[name] = secret
-    return f"${{{name}}}"
-
-
-def _url(store: Store) -> str:
-    """Return the URL that means the same database in the command's folder."""
-    text = store.database.settings.url.get_secret_value()
-    url = parse_url(text)
-    if not _is_file(store.database.backend, url) or Path(str(url.database)).is_absolute():
-        return text
-    file = str(Path(str(url.database)).absolute())
-    return url.set(database=file).render_as_string(hide_password=False)
-
-
-def _is_file(backend: Backend, url: sa.URL) -> bool:
-    # Backends of files override `exists`, because connecting would make the file.
-    overridden = type(backend).exists is not Backend.exists
-    return overridden and bool(url.database) and Path(str(url.database)).is_file()
-
-
-def secrets(settings: Settings) -> Iterator[str]:
-    """Yield what must not appear in a log: URLs that hold credentials, passwords, the key."""
-    urls = [settings.url, *(x.url for x in settings.sources.values())]
-    for secret in urls:
-        yield from _of_url(secret.get_secret_value())
-    for target in settings.notify.values():
-        yield target.url.get_secret_value()  # apprise's tokens stand anywhere in it
-    if settings.signing_key is not None:
-        yield settings.signing_key.get_secret_value()
-
-
-def _of_url(text: str) -> Iterator[str]:
-    try:
-        url = sa.make_url(text)
-    except (sa.exc.ArgumentError, ValueError):
-        return
-    if url.password is not None or url.query:
-        yield from (text, url.render_as_string(hide_password=False))
-    written = re.search(r"://([^/]*)@", text)
-    for password in (url.password, written and written[1].partition(":")[2]):
-        if password and len(str(password)) >= SHORTEST:
-            yield str(password)
-
-
-class Hidden:
-    """Puts `***` in the place of secrets."""
-
-    def __init__(self, values: Iterator[str]) -> None:
-        known = {value for value in values if value}
-        known |= {json.dumps(value)[1:-1] for value in known}
-        ordered = sorted(known, key=len, reverse=True)
-        self._secrets = re.compile("|".join(map(re.escape, ordered))) if ordered else None
-        self.longest = max(map(len, ordered), default=0)
-        """How many characters must be seen at once."""
-
-    def __call__(self, text: str, length: int | None = None) -> str:
-        """Return the first `length` characters of a text without its secrets."""
-        end = len(text) if length is None else min(length, len(text))
-        if self._secrets is None:
-            return text[:end]
-        for match in self._secrets.finditer(text):
-            if match.start() < end < match.end():
-                end = match.start()
-        return self._secrets.sub("***", text[:end])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect import values
 from mfprefect.lifecycle import pages, tasks
+from mfprefect.lifecycle.entrypoints import CODE, entrypoint
 
 if TYPE_CHECKING:
     from mfprefect.model import Model
@@ -55,6 +56,8 @@ def running(
     pages.tag_run(session)
     try:
         with session:
+            if (place := entrypoint(kind)) is not None:
+                session.log_metadata({CODE[1]: place}, group=CODE[0])
             yield session
     finally:
         pages.show_session(store, session)

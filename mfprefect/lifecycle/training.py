@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["train_model"]
 
 
-def train_model(store: Store, kind: type[Model], session: Session) -> None:
-    """Train the model, test it, store it and hold it against its gates.
+def train_model(store: Store, kind: type[Model], session: Session, *, hold: bool = True) -> None:
+    """Train the model, test it, store it and, with `hold`, hold it against its gates.
 
     Raises:
         ChecksFailed: the data is not what the model takes.
@@ -43,7 +43,7 @@ def train_model(store: Store, kind: type[Model], session: Session) -> None:
         {"rows": len(learn), "test_rows": len(test), "test_share": kind.test_share}, group="split"
     )
     run(tasks.save, session, estimator)
-    if kind.gates:
+    if kind.gates and hold:
         _hold(store, model, session, estimator, frame[features], test)
 
 

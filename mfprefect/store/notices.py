@@ -25,6 +25,7 @@ from mfprefect.store import notice_facts as facts
 from mfprefect.store.attachments import Attachments
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, SUCCEEDED
+from mfprefect.store.opening import is_reproduction
 from mfprefect.values import choice
 
 __all__ = ["digest", "retry_undelivered", "session_ended", "tell", "tell_spooled"]
@@ -65,6 +66,8 @@ def session_ended(db: Database, session_no: int, *, final: bool = True) -> None:
         row = facts.session_row(db, session_no)
         if row is None or row.status == RUNNING or (row.status == "failed" and not final):
             return
+        if is_reproduction(row.params):
+            return  # whoever runs it is told on the spot; to everybody else it is no event
         bad, attachments = facts.trouble(db, row), Attachments(db)
         for channel, target in _targets(db, row):
             events = [event for event in bad if event in target.events]

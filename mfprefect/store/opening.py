@@ -23,10 +23,12 @@ from mfprefect.store.removal import BEING_DELETED
 
 __all__ = [
     "PURPOSES",
+    "REPRODUCES",
     "SHADOW_OF",
     "Opening",
     "clear",
     "described",
+    "is_reproduction",
     "is_shadow",
     "new_session_id",
     "open_session",
@@ -35,6 +37,8 @@ __all__ = [
 PURPOSES = ("train", "score", "monitor", "adhoc")
 SHADOW_OF = "shadow_of"
 """The parameter of a challenger's scoring session that names the champion's."""
+REPRODUCES = "reproduces"
+"""The parameter of a session that runs another one again; it names that one."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +216,11 @@ def _resumable(db: Database, connection: sa.Connection, opening: Opening) -> Han
 def is_shadow(params: str) -> bool:
     """Return whether parameters, as JSON text, are those of a challenger's scoring session."""
     return SHADOW_OF in json.loads(params)
+
+
+def is_reproduction(params: str) -> bool:
+    """Return whether parameters, as JSON text, are those of a session that runs another again."""
+    return REPRODUCES in json.loads(params)
 
 
 def clear(db: Database, connection: sa.Connection, session_no: int) -> None:

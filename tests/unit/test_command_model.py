@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 import mfprefect
 from mfprefect import CommandFailed, CommandModel, ConfigurationError, Store
 from mfprefect.cli import cli
-from mfprefect.lifecycle import handover
+from mfprefect.lifecycle import handover, variables
 from mfprefect.lifecycle.process import Command, run_command
 from mfprefect.lifecycle.tasks import is_transient
 from mfprefect.processes import find_process
@@ -142,6 +142,19 @@ def test_a_command_is_told_its_session(store: Store) -> None:
     assert found["HOME"] == os.environ["HOME"]
 
 
+def test_a_reproduction_is_told_what_it_repeats(store: Store) -> None:
+    with store.session("churn", purpose="train") as trained:
+        pass
+    with store.session("churn", purpose="adhoc", parent=trained.session_id) as session:
+        kind = variant(parts=3)
+        train = handover.environment(store, kind, session, 1, "train")
+        score = handover.environment(store, kind, session, 2, "score")
+    assert (train["MFPREFECT_PURPOSE"], train["MFPREFECT_PARTS"]) == ("train", "1")
+    assert "MFPREFECT_TRAINING_SESSION_ID" not in train
+    assert (score["MFPREFECT_PURPOSE"], score["MFPREFECT_PARTS"]) == ("score", "3")
+    assert score["MFPREFECT_TRAINING_SESSION_ID"] == trained.session_id
+
+
 def test_the_date_of_the_run_is_handed_over(store: Store) -> None:
     with store.session("churn", as_of="2026-11-30") as session:
         assert handed(store, session)["MFPREFECT_AS_OF"] == "2026-11-30"
@@ -169,7 +182,7 @@ def test_a_command_reaches_the_same_store_from_another_folder(
             handed(store, session),
             10,
             (),
-            handover.Hidden(iter(())),
+            variables.Hidden(iter(())),
         )
         run_command(run)
     assert store.metrics(session.session_id)["value"].tolist() == [0.75]
@@ -245,7 +258,7 @@ def bash(script: str, folder: Path, *secrets: str, grace: float = 10, **env: str
 
 
 def run(arguments: list[str], folder: Path, *secrets: str, grace: float = 10, **env: str) -> None:
-    hidden = handover.Hidden(iter(secrets))
+    hidden = variables.Hidden(iter(secrets))
     run_command(Command(arguments, folder, os.environ | env, grace, (75,), hidden))
 
 
@@ -302,10 +315,10 @@ def test_which_secrets_are_known(here: Path) -> None:
         sources={"w": {"url": "mysql://v:hunter22@h/d?ssl=x"}},
         notify={"ops": {"url": "slack://token/#c"}},
     )
-    hidden = handover.Hidden(handover.secrets(settings))
+    hidden = variables.Hidden(variables.secrets(settings))
     text = "postgresql://u:pass%20word@h/d|pass word|pass%20word|sign|hunter22|slack://token/#c"
     assert hidden(text) == "***|***|***|***|***|***"
-    plain = handover.Hidden(handover.secrets(mfprefect.Settings()))
+    plain = variables.Hidden(variables.secrets(mfprefect.Settings()))
     assert plain("sqlite:///mfprefect.db") == "sqlite:///mfprefect.db"
 
 
@@ -387,7 +400,7 @@ def test_a_failure_ends_the_whole_group(tmp_path: Path) -> None:
 INTERRUPTED = """
 import os, sys, logging
 from pathlib import Path
-from mfprefect.lifecycle.handover import Hidden
+from mfprefect.lifecycle.variables import Hidden
 from mfprefect.lifecycle.process import Command, run_command
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s", force=True)
 run_command(Command(["bash", "-c", sys.argv[1]], Path.cwd(), os.environ, float(sys.argv[2]), (),

@@ -20,6 +20,7 @@ EXAMPLES: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
         ("ended with 3",),
         {"command": ["Rscript", "a.R"], "exit_code": 3, "tail": ["x"], "transient": True},
     ),
+    "NotReproducible": (("churn-1", ["it ran with changes", "the commit is gone"]), {}),
     "GateFailed": (("1 gate failed",), {"failures": ["auc is 0.5"]}),
     "ArtifactUntrusted": (("not trusted",), {"types": ["os.system"]}),
 }

@@ -1,0 +1,133 @@
+"""`mfprefect reproduce`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mfprefect.cli.app import common
+from mfprefect.cli.output import Column, Output
+
+if TYPE_CHECKING:
+    from mfprefect.reproduction import Reproduction
+
+__all__ = ["reproduce"]
+
+DIFFERENT = 3
+"""The exit code where it ran and came out otherwise; 1 is that of all errors, 2 of wrong usage."""
+
+SIDES = (Column("recorded", "recorded"), Column("reproduced", "now"), Column("verdict", "result"))
+METRICS = (
+    Column("recorded", "recorded", "number"),
+    Column("reproduced", "now", "number"),
+    Column("difference", "difference", "signed"),
+    Column("verdict", "result"),
+)
+
+
+@click.command()
+@click.argument("session")
+@click.option(
+    "--repository",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A clone that holds the commit; by default the one around the current folder.",
+)
+@click.option(
+    "--entrypoint",
+    metavar="FILE:CLASS",
+    help="The model's class in that commit, where none was recorded.",
+)
+@click.option(
+    "--tolerance",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="How far a metric may be off, as a share of its size.",
+)
+@click.option(
+    "--install", is_flag=True, help="With the recorded packages, in an environment made by pip."
+)
+@click.option(
+    "--without", multiple=True, metavar="PACKAGE", help="Leave a package out of that environment."
+)
+@common
+def reproduce(out: Output, url: str | None, session: str, **options: Any) -> None:
+    """Run a train or score SESSION again, and tell whether it comes out the same.
+
+    Its commit is checked out into a temporary worktree and run with the recorded parameters and
+    date, as an adhoc session: it is not published, not promoted, and nobody is told. The exit code
+    is 0 if all metrics and scores are the same, 3 if not, 1 if it cannot be run again.
+    """
+    import mfprefect
+    from mfprefect.cli.finding import find_session
+    from mfprefect.lifecycle.reproduce import reproduce as run_again
+
+    with mfprefect.connect(url) as store:
+        name = find_session(store, session)["session_id"]
+        found = run_again(store, name, say=out.note, **options)
+    _write(out, found)
+    out.document(found.as_dict())
+    if not found.same:
+        click.get_current_context().exit(DIFFERENT)
+
+
+def _write(out: Output, found: Reproduction) -> None:
+    out.pairs(
+        {
+            "session": found.session_id,
+            "run again as": found.reproduction_id,
+            "commit": found.commit,
+            "packages": _packages(found),
+            "result": _verdict(found),
+        },
+        "Reproduction",
+    )
+    if found.environment:
+        columns = [Column("name", "name"), Column("recorded", "recorded"), Column("present", "now")]
+        out.table(found.environment, columns, "Environment: what differs")
+    if found.metrics:
+        segment = [Column("segment", "segment")] if any(r["segment"] for r in found.metrics) else []
+        columns = [Column("metric_name", "metric"), *segment, *METRICS]
+        out.table(_judged(found.metrics), columns, "Metrics")
+    for title, name, rows in (
+        ("Inputs", "source", found.inputs),
+        ("Model", "artifact", found.models),
+        ("Scores", "part", found.scores),
+    ):
+        if rows:
+            out.table(_short(rows), [Column("name", name), *SIDES], f"{title}: digests")
+
+
+def _packages(found: Reproduction) -> str:
+    changed = sum(row["name"] not in ("python", "platform") for row in found.environment)
+    return f"{found.packages} recorded, {changed or 'none'} different now"
+
+
+def _verdict(found: Reproduction) -> str:
+    if found.same:
+        return "the same"
+    off = sum(not row["same"] for row in found.metrics)
+    parts = sum(not row["same"] for row in found.scores)
+    told = [f"{off} of {len(found.metrics)} metrics"] if off else []
+    told += [f"{parts} of {len(found.scores)} parts of the scores"] if parts else []
+    if told:
+        return f"different: {' and '.join(told)}"
+    return "different: the model" if found.models else "it recorded nothing to compare"
+
+
+def _judged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row | {"verdict": row.get("note") or _same(row)} for row in rows]
+
+
+def _short(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    sides = ("recorded", "reproduced")
+    return [
+        row | {side: (row[side] or "")[:12] for side in sides} | {"verdict": _same(row)}
+        for row in rows
+    ]
+
+
+def _same(row: dict[str, Any]) -> str:
+    return "same" if row["same"] else "different"

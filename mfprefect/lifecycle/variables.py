@@ -1,0 +1,132 @@
+"""Settings as variables of another process, and what must not appear of them.
+
+Imports no Prefect: also what starts a process that runs flows uses it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from pydantic import BaseModel, SecretStr
+
+from mfprefect.backend import Backend, parse_url
+from mfprefect.settings import PREFIX, Settings, find_config
+
+if TYPE_CHECKING:
+    from mfprefect.store import Store
+
+__all__ = ["Hidden", "secrets", "settings_variables", "without_settings"]
+
+NOT_HANDED_OVER = {"notify"}
+"""Settings that another process has no use for; they hold secrets."""
+SHORTEST = 6
+"""A password shorter than this is not looked for on its own: it may be any word."""
+
+
+def without_settings(variables: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what could contradict the store's settings, and an outer command's session."""
+    names = "|".join(name.upper() for name in Settings.model_fields if name not in NOT_HANDED_OVER)
+    outer = "SESSION_ID|TRAINING_SESSION_ID"
+    ours = re.compile(rf"{PREFIX}((?:{names})(?:__.*)?|{outer})", re.IGNORECASE)
+    return {name: value for name, value in variables.items() if not ours.fullmatch(name)}
+
+
+def settings_variables(store: Store) -> dict[str, str]:
+    """Return the settings in force as variables, wherever they came from."""
+    references: dict[str, str] = {}
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, SecretStr):
+            return _verbatim(value.get_secret_value(), references)
+        if isinstance(value, BaseModel):
+            return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+        if isinstance(value, Mapping):
+            return {name: plain(item) for name, item in value.items()}
+        return str(value.absolute()) if isinstance(value, Path) else value
+
+    settings, found = store.database.settings, {}
+    for name in type(settings).model_fields:
+        value = plain(getattr(settings, name))
+        if name not in NOT_HANDED_OVER and value is not None:
+            text = value if isinstance(value, str) else json.dumps(value)
+            found[PREFIX + name.upper()] = text
+    found[f"{PREFIX}URL"] = _verbatim(_url(store), references)
+    if (config := find_config()) is not None:  # the command's folder may have another
+        found[f"{PREFIX}CONFIG"] = str(config.absolute())
+    return found | references
+
+
+def _verbatim(secret: str, references: dict[str, str]) -> str:
+    """Return what settings read as `secret`, even where it looks like a `${reference}`."""
+    if re.search(r"\$\{\w+\}", secret) is None:
+        return secret
+    name = f"MFP_SECRET_{len(references) + 1}"
+    references[name] = secret
+    return f"${{{name}}}"
+
+
+def _url(store: Store) -> str:
+    """Return the URL that means the same database in the command's folder."""
+    text = store.database.settings.url.get_secret_value()
+    url = parse_url(text)
+    if not _is_file(store.database.backend, url) or Path(str(url.database)).is_absolute():
+        return text
+    file = str(Path(str(url.database)).absolute())
+    return url.set(database=file).render_as_string(hide_password=False)
+
+
+def _is_file(backend: Backend, url: sa.URL) -> bool:
+    # Backends of files override `exists`, because connecting would make the file.
+    overridden = type(backend).exists is not Backend.exists
+    return overridden and bool(url.database) and Path(str(url.database)).is_file()
+
+
+def secrets(settings: Settings) -> Iterator[str]:
+    """Yield what must not appear in a log: URLs that hold credentials, passwords, the key."""
+    urls = [settings.url, *(x.url for x in settings.sources.values())]
+    for secret in urls:
+        yield from _of_url(secret.get_secret_value())
+    for target in settings.notify.values():
+        yield target.url.get_secret_value()  # apprise's tokens stand anywhere in it
+    if settings.signing_key is not None:
+        yield settings.signing_key.get_secret_value()
+
+
+def _of_url(text: str) -> Iterator[str]:
+    try:
+        url = sa.make_url(text)
+    except (sa.exc.ArgumentError, ValueError):
+        return
+    if url.password is not None or url.query:
+        yield from (text, url.render_as_string(hide_password=False))
+    written = re.search(r"://([^/]*)@", text)
+    for password in (url.password, written and written[1].partition(":")[2]):
+        if password and len(str(password)) >= SHORTEST:
+            yield str(password)
+
+
+class Hidden:
+    """Puts `***` in the place of secrets."""
+
+    def __init__(self, values: Iterator[str]) -> None:
+        known = {value for value in values if value}
+        known |= {json.dumps(value)[1:-1] for value in known}
+        ordered = sorted(known, key=len, reverse=True)
+        self._secrets = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        self.longest = max(map(len, ordered), default=0)
+        """How many characters must be seen at once."""
+
+    def __call__(self, text: str, length: int | None = None) -> str:
+        """Return the first `length` characters of a text without its secrets."""
+        end = len(text) if length is None else min(length, len(text))
+        if self._secrets is None:
+            return text[:end]
+        for match in self._secrets.finditer(text):
+            if match.start() < end < match.end():
+                end = match.start()
+        return self._secrets.sub("***", text[:end])

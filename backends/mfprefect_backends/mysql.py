@@ -33,11 +33,14 @@ __all__ = ["MysqlBackend"]
 log = logging.getLogger(__name__)
 DUPLICATE = 1062
 NO_CONNECTION = 2003
+PREVENTED = 1290
 
 # https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
 _CODES: dict[int, type[DatabaseError]] = {
     **dict.fromkeys((1205, 1213, 1020, 3572), DatabaseConflict),  # lock wait, deadlock, NOWAIT
     **dict.fromkeys((1040, 1053, 1077, 1079, 1080, 1152, 1158, 1160, 1203), DatabaseUnavailable),
+    # Out of disk or memory; read-only, as the server that was failed over from, or to.
+    **dict.fromkeys((1021, 1037, 1038, 1041, 1836), DatabaseUnavailable),
     **dict.fromkeys((1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031), DatabaseUnavailable),
     **dict.fromkeys((1022, 1048, 1062, 1216, 1217, 1451, 1452, 3819, 4025), IntegrityError),
     **dict.fromkeys((1044, 1142, 1143, 1227, 1370), PermissionDenied),
@@ -224,4 +227,6 @@ class MysqlBackend(Backend):
             return DatabaseUnavailable
         if code == NO_CONNECTION and "CERTIFICATE" in str(error.orig):
             return DatabaseError  # that of the server is not the one to trust
+        if code == PREVENTED and "read-only" in str(error.orig):
+            return DatabaseUnavailable
         return _CODES.get(code, DatabaseError)

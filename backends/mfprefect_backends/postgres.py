@@ -38,6 +38,7 @@ _CLASSES: dict[str, type[DatabaseError]] = {
     "57P": DatabaseUnavailable,  # shutting down, starting up, crash
     "55P03": DatabaseConflict,  # lock not available
     "42501": PermissionDenied,
+    "25006": DatabaseUnavailable,  # read-only: the server that was failed over from, or to
     "25P03": DatabaseUnavailable,  # idle in transaction: the server hung up
 }
 _DENIED = (

@@ -25,6 +25,7 @@ from mfprefect import artifacts, values
 from mfprefect.errors import (
     ConfigurationError,
     DatabaseError,
+    InvalidScores,
     MfprefectError,
     SessionClosed,
     SpoolRefused,
@@ -280,7 +281,7 @@ class Sink:
         ending = replace(ending, ended_at=values.utc_now())
         try:
             self.collect()
-        except SpoolRefused:
+        except (SpoolRefused, InvalidScores):
             if ending.status == SUCCEEDED:
                 raise
             log.exception("what is in the spool of session %s is lost", self.handle.session_id)
@@ -294,8 +295,10 @@ class Sink:
         _add_rows(entry, pending)
         told = ("status", "failure_kind", "failure_text", "publish", "ended_at")
         entry.finish({name: getattr(ending, name) for name in told} | {"final": final})
-        found = delivery.deliver(self._db, entry, own=True)
-        entry.release()
+        try:
+            found = delivery.deliver(self._db, entry, own=True)
+        finally:
+            entry.release()
         if found.verdict == delivery.DELIVERED:
             self.handle = replace(self.handle, session_no=found.session_no)
             log.info("session %s was delivered from the spool", found.session_id)

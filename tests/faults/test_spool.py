@@ -91,6 +91,50 @@ def test_runs_whose_database_stops_lose_nothing(
     database_server.drop_database(url)
 
 
+def test_a_server_that_is_read_only_for_a_while_is_away(
+    database_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the one that was failed over from."""
+    monkeypatch.setenv("MFPREFECT_SPOOL", str(tmp_path))
+    created = database_server.new_database()
+    url = sa.make_url(created)
+    mysql = database_server.backend == "mysql"
+    name = f"{url.database}_u"[-30:]
+    admin = sa.create_engine(database_server.admin_url, isolation_level="AUTOCOMMIT")
+
+    def command(*statements: str) -> None:
+        with admin.connect() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+    if mysql:  # the superuser may write all the same
+        command(
+            f"CREATE USER {name} IDENTIFIED BY 'pw'", f"GRANT ALL ON {url.database}.* TO {name}"
+        )
+        url = url.set(username=name, password="pw")
+        switch = "SET GLOBAL read_only = {}"
+    else:
+        switch = f"ALTER DATABASE {url.database} SET default_transaction_read_only = {{}}"
+    with mfprefect.connect(url.render_as_string(hide_password=False), **QUICK) as store:
+        store.create_schema()
+        store.add_model("churn")
+        try:
+            with store.session("churn") as session:
+                command(switch.format("ON"))
+                store.database.engine.dispose()
+                fill(session)
+            assert session.status == "spooled"
+        finally:
+            command(switch.format("OFF"))
+        store.database.engine.dispose()
+        assert store.push_spool()["verdict"].tolist() == ["delivered"]
+        assert store.show(session.session_id)["status"].tolist() == ["succeeded"]
+    database_server.drop_database(created)
+    if mysql:
+        command(f"DROP USER {name}")
+    admin.dispose()
+
+
 def count(store: mfprefect.Store, view: str) -> int:
     table = sa.table(view, schema=store.database.schema.layout.schema)
     return int(store.database.read(sa.select(sa.func.count()).select_from(table))[0][0])

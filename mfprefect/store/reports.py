@@ -52,7 +52,8 @@ def session_facts(db: Database, session_id: str, most_scores: int | None = None)
     parent = row if scored in (None, session_id) else _session(db, str(scored))
     trained = parent["parent_session_id"]
     training = None if trained is None else _side(db, trained)
-    edges, scores, note = _scores(db, scored, session_id, before, most_scores)
+    tested = None if training is None else training.tested
+    edges, scores, note = _scores(db, scored, session_id, before, most_scores, tested)
     thresholds = results.thresholds_frame(db, row["model_id"])
     own["inputs"] = _parsed(own["inputs"])
     return SessionFacts(
@@ -200,9 +201,17 @@ def _monitored(metadata: pd.DataFrame) -> str | None:
 
 
 def _scores(
-    db: Database, scored: str | None, session_id: str, before: str | None, most: int | None
+    db: Database,
+    scored: str | None,
+    session_id: str,
+    before: str | None,
+    most: int | None,
+    tested: pd.DataFrame | None,
 ) -> tuple[list[float], list[Distribution], str]:
-    """Return the distribution of published scores beside that of earlier ones."""
+    """Return the distribution of published scores beside that of earlier ones.
+
+    Its edges have room for the training's test rows.
+    """
     found = None if scored is None else _published(db, scored)
     if found is None or scored is None:
         return [], [], ""
@@ -216,7 +225,7 @@ def _scores(
     if earlier is not None and (most is None or earlier.rows <= most):
         sides.append(("the session before", str(before)))
     try:
-        return *_counted(db, sides), ""
+        return *_counted(db, sides, tested), ""
     except MfprefectError:  # one of them is being deleted, or all of its scores are equal
         return [], [], ""
 
@@ -233,9 +242,13 @@ def _published(db: Database, session_id: str) -> sa.Row[Any] | None:
     return rows[0] if rows else None
 
 
-def _counted(db: Database, sides: list[tuple[str, str]]) -> tuple[list[float], list[Distribution]]:
+def _counted(
+    db: Database, sides: list[tuple[str, str]], tested: pd.DataFrame | None
+) -> tuple[list[float], list[Distribution]]:
     ends = [aggregates.summary(db, session_id, False) for _, session_id in sides]
-    low, high = min(x["min"] for x in ends), max(x["max"] for x in ends)
+    known = [] if tested is None else [tested["score"].min(), tested["score"].max()]
+    low = min([*known, *(x["min"] for x in ends)])
+    high = max([*known, *(x["max"] for x in ends)])
     if low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     edges = np.histogram_bin_edges([low, high], BINS).tolist()

@@ -305,6 +305,9 @@ def _others(store: Store) -> dict[str, str]:
             model_type="regression",
             segments={"shop": ["a", "b"] * 200},
         )
+    with store.session("demand", "score", parent=numbers.session_id) as forecasts:
+        scores = pd.DataFrame({"entity_id": range(90), "score": np.linspace(200, 300, 90)})
+        forecasts.write_scores(scores, "entity_id")
     names = [f"a class with a long name {k}" for k in range(7)]
     odds = pd.DataFrame(rng.dirichlet(np.ones(7), 300), columns=names)
     with store.session("demand", "train") as classes:
@@ -337,6 +340,7 @@ def _others(store: Store) -> dict[str, str]:
         "forecast": forecast.session_id,
         "numbers": numbers.session_id,
         "classes": classes.session_id,
+        "forecasts": forecasts.session_id,
         "nothing": nothing.session_id,
         "hostile": hostile.session_id,
         "large": large.session_id,

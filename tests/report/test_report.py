@@ -145,6 +145,8 @@ def test_a_model_of_numbers(told: Any) -> None:
     ends = [f"{errors['quantiles'][k]:.1f}".replace("-", "\u2212") for k in (1, 3)]
     assert f"Half of the errors lie between {ends[0]} and {ends[1]}" in found.text
     assert "prediction_errors" not in found.text  # it is drawn
+    # All test rows are counted, also those below and above what was published.
+    assert "test rows of the training: 400 rows" in page(told, "forecasts").text
 
 
 def test_a_model_of_several_classes(told: Any) -> None:

@@ -173,24 +173,12 @@ def _check_scores(folder: Path, tables: Mapping[str, Any]) -> None:
 
 def parts_of(folder: Path) -> Iterator[tuple[int, pa.Table]]:
     """Yield the parts of an archive's scores one by one; the file is sorted by them."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
     from pyarrow import parquet
 
-    from mfprefect.scores import SCHEMA
+    from mfprefect.scores import by_part
 
-    number, waiting = -1, SCHEMA.empty_table()
     with parquet.ParquetFile(folder / "scores.parquet") as file:
-        for batch in file.iter_batches():
-            rows = pa.Table.from_batches([batch])
-            for part in pc.unique(rows["part_no"]).to_pylist():
-                if part != number and len(waiting):
-                    yield number, waiting
-                    waiting = SCHEMA.empty_table()
-                mine = rows.filter(pc.equal(rows["part_no"], part)).select(SCHEMA.names)
-                number, waiting = part, pa.concat_tables([waiting, mine.cast(SCHEMA)])
-    if len(waiting):
-        yield number, waiting
+        yield from by_part(file.iter_batches())
 
 
 def _check_artifacts(folder: Path, tables: Mapping[str, Any]) -> None:

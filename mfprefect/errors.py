@@ -263,4 +263,14 @@ class SpoolRefused(MfprefectError):
 
 
 class SealBroken(MfprefectError):
-    """A sealed session was altered afterwards."""
+    """What is in the database is not what was sealed.
+
+    Attributes:
+        problems: what was changed, added or removed, one `mfprefect.audit.Problem` each.
+        report: how much was verified: `mfprefect.store.verification.Report`.
+    """
+
+    def __init__(self, message: str, *, problems: Sequence[Any] = (), report: Any = None) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+        self.report = report

@@ -40,6 +40,8 @@ SESSION_ID_LENGTH = 96
 ENTITY_ID_LENGTH = 255
 NAME_LENGTH = 128
 DIGEST_LENGTH = 64
+KEY_ID_LENGTH = 32
+SIGNATURE_LENGTH = 128
 
 VIEWS = (
     "published_scores",
@@ -423,6 +425,24 @@ class Schema:
             Column("detail", LongText, nullable=False),
             _name("previous_digest", DIGEST_LENGTH),
             _name("digest", DIGEST_LENGTH, nullable=False),
+            _name("key_id", KEY_ID_LENGTH),
+            _name("signature", SIGNATURE_LENGTH),
+            Index(f"ix_{self.name('audit_events')}_subject", "subject", "event_no"),
+        )
+        # One chain a model. Rows stay when their sessions go, and so refer to nothing.
+        self.seals = self._table(
+            "seals",
+            _name("model_id", MODEL_ID_LENGTH, primary_key=True),
+            _number("seal_no"),
+            Column("session_no", Integer, nullable=False),
+            _name("session_id", SESSION_ID_LENGTH, nullable=False),
+            Column("sealed_at", Instant, nullable=False),
+            Column("manifest", LongText, nullable=False),
+            _name("seal", DIGEST_LENGTH, nullable=False),
+            _name("key_id", KEY_ID_LENGTH),
+            _name("signature", SIGNATURE_LENGTH),
+            Index(f"ix_{self.name('seals')}_session", "session_no"),
+            of_session=False,
         )
 
     def views(self) -> dict[str, Select[Any]]:

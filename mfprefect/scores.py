@@ -26,6 +26,7 @@ __all__ = [
     "SCHEMA",
     "all_pieces",
     "batches",
+    "by_part",
     "digest",
     "gathered",
     "joined",
@@ -288,6 +289,22 @@ def _refuse(what: str, examples: Iterable[Any]) -> None:
         f"{what}{': ' + shown if shown else ''}. Nothing of this part was written.",
         examples=tuple(examples),
     )
+
+
+def by_part(found: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table]]:
+    """Yield the parts of batches that are sorted by their column `part_no`, one by one."""
+    number, waiting = -1, [SCHEMA.empty_table()]
+    for batch in found:
+        rows = pa.Table.from_batches([batch])
+        for part in pc.unique(rows["part_no"]).to_pylist():
+            if part != number and len(waiting) > 1:
+                yield number, pa.concat_tables(waiting).combine_chunks()
+                waiting = [SCHEMA.empty_table()]
+            mine = rows.filter(pc.equal(rows["part_no"], part)).select(SCHEMA.names)
+            number = part
+            waiting.append(mine.cast(SCHEMA))
+    if len(waiting) > 1:
+        yield number, pa.concat_tables(waiting).combine_chunks()
 
 
 def digest(table: pa.Table) -> str:

@@ -169,7 +169,11 @@ class Settings(BaseSettings):
     trusted_types: tuple[str, ...] = ()
     """Type names that a model blob may hold, beside scikit-learn's own."""
     signing_key: SecretStr | None = None
-    """Signs model blobs; with it, only blobs signed with it are loaded."""
+    """Signs model blobs, seals and audit events; with it, only blobs signed with it are loaded."""
+    seal_key: SecretStr | None = None
+    """An Ed25519 private key (PEM, or `file:` and its path) that signs seals and audit events."""
+    verify_keys: dict[str, SecretStr] = {}
+    """Keys that seals were signed with before, and public keys, each under a name of yours."""
     sources: dict[str, Source] = {}
     """Named databases to read inputs from: `[sources.warehouse] url = ".."`."""
     default_source: str | None = None
@@ -298,7 +302,7 @@ def read_config(path: Path, profile: str | None) -> dict[str, Any]:
             f"Set {PREFIX}PROFILE to one of them, or unset it."
         )
     chosen = dict(profiles.get(profile, {}))
-    for table in ("sources", "notify", "exports", "retention"):
+    for table in ("sources", "notify", "exports", "retention", "verify_keys"):
         if isinstance(values.get(table), dict) and isinstance(chosen.get(table), dict):
             chosen[table] = {**values[table], **chosen[table]}
     if isinstance(values.get("drift"), dict) and isinstance(chosen.get("drift"), dict):
@@ -330,6 +334,8 @@ def load_settings(**arguments: Any) -> Settings:
         update={
             "url": _resolve(settings.url),
             "signing_key": settings.signing_key and _resolve(settings.signing_key),
+            "seal_key": settings.seal_key and _resolve(settings.seal_key),
+            "verify_keys": {name: _resolve(key) for name, key in settings.verify_keys.items()},
             "sources": _resolved(settings.sources),
             "notify": _resolved(settings.notify),
             "exports": _resolved(settings.exports),

@@ -38,6 +38,7 @@ COMMANDS = {
     "prune": ("mfprefect.cli.prune", "Archive and delete the sessions that need not be kept."),
     "grants": ("mfprefect.cli.grants", "Print the SQL of a role's rights, for the DBA."),
     "restore": ("mfprefect.cli.restore", "Write an archived session back."),
+    "audit": ("mfprefect.cli.audit", "Verify seals; show who did what; print the chains' ends."),
     "notify": ("mfprefect.cli.notify", "Send a test notice to whoever is told of sessions."),
     "session": ("mfprefect.cli.session", "Open, fill and close a session from a shell."),
 }

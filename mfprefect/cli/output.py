@@ -156,6 +156,18 @@ class Output:
             task = bar.add_task(text, total=total)
             yield lambda step: bar.advance(task, step)
 
+    @contextmanager
+    def progress_of(self, text: str) -> Iterator[Callable[[int, int], None]]:
+        """Show a bar of what is done, and of how much: known only once the work has begun."""
+        if self.as_json or not _terminal(sys.stderr):
+            yield lambda done, total: None
+            return
+        from rich.progress import Progress
+
+        with Progress(console=_console(sys.stderr), transient=True) as bar:
+            task = bar.add_task(text, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
 
 def _terminal(stream: Any) -> bool:
     return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"

@@ -181,6 +181,7 @@ def _run(row: dict[str, Any]) -> dict[str, Any]:
         "deployment": row["deployment"],
         "flow run": row["flow_run_id"],
         "run by": f"{row['run_by']} on {row['host']}",
+        "seal": row["seal"] and f"{row['seal'][:16]}.. (mfprefect audit verify checks it)",
     }
 
 

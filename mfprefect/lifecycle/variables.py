@@ -93,8 +93,9 @@ def secrets(settings: Settings) -> Iterator[str]:
         yield from _of_url(secret.get_secret_value())
     for target in settings.notify.values():
         yield target.url.get_secret_value()  # apprise's tokens stand anywhere in it
-    if settings.signing_key is not None:
-        yield settings.signing_key.get_secret_value()
+    for key in (settings.signing_key, settings.seal_key, *settings.verify_keys.values()):
+        if key is not None:
+            yield key.get_secret_value()
 
 
 def _of_url(text: str) -> Iterator[str]:

@@ -116,6 +116,7 @@ class Store(Models):
         from mfprefect import session as session_module
 
         run = current_flow_run()
+        _ = self.database.keyring  # a key that cannot be used is told now, not at the run's end
         repository = self.database.settings.repository or source
         request = opening.Opening(
             model_id=values.name(model_id, "the model id"),
@@ -132,10 +133,9 @@ class Store(Models):
         told = self._unregistered.pop(model_id, None)
         try:
             self._deliver()
-            self._end_crashed()
             if told is not None:
                 registry.add_model(self._db, *told)
-            opened = opening.open_session(self._db, request)
+            opened = opening.open_session(self._db, request, on_silence=self._end_crashed)
         except DatabaseError as exc:
             # A run that needs nothing of the database goes on: what it makes is kept in the spool.
             here = sink.begin_here(self.database, request) if exc.transient else None

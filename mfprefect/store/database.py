@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from mfprefect import signing
 from mfprefect.backend import WRITE_OPTION, parse_url
 from mfprefect.errors import DatabaseError, DatabaseUnavailable, IntegrityError, PermissionDenied
 from mfprefect.schema import Schema
@@ -181,6 +182,15 @@ class Database:
             "tells more.",
         }.get(kind, "Another transaction was in the way.")
         return kind(f"{self.place} says: {cause} {hint}")
+
+    @property
+    def keyring(self) -> signing.Keyring:
+        """The keys that sign seals and audit events, and those that verify them."""
+        secrets = (self.settings.signing_key, self.settings.seal_key)
+        return signing.keyring(
+            *(None if key is None else key.get_secret_value() for key in secrets),
+            tuple(key.get_secret_value() for key in self.settings.verify_keys.values()),
+        )
 
     @property
     def place(self) -> str:

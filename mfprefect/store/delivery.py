@@ -38,6 +38,7 @@ from mfprefect.spool import Entry, Place, Spool, Write, check_blob
 from mfprefect.store import artifacts, migrate, notices, scores
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, SUCCEEDED, UNNUMBERED, Handle, closed, find
+from mfprefect.store.ledger import written
 from mfprefect.store.opening import clear
 from mfprefect.store.registry import model_ids, record, require_model
 from mfprefect.store.removal import BEING_DELETED
@@ -451,6 +452,8 @@ class _Parcel:
             "ended_at": None,
             "failure_kind": None,
             "failure_text": None,
+            "seal": None,
+            "previous_seal": None,
             "host": platform.node(),
             "process_id": os.getpid(),
         }
@@ -484,8 +487,10 @@ class _Parcel:
     def _register(self, connection: sa.Connection) -> None:
         model, models = self.head.get("model"), self.db.schema.models
         if model is not None and model["model_id"] not in model_ids(self.db, connection):
-            connection.execute(models.insert(), model | {"created_at": values.utc_now()})
-            record(self.db, connection, "add_model", model["model_id"], **model)
+            new = model | {"created_at": values.utc_now()}
+            connection.execute(models.insert(), new)
+            told = model | written(self.db.schema, "models", new)
+            record(self.db, connection, "add_model", model["model_id"], **told)
         require_model(self.db, connection, self.head["model_id"])
 
     def _know_environment(self, connection: sa.Connection) -> None:

@@ -280,6 +280,7 @@ def _verify(connection: sa.Connection, table: sa.Table, session: _Session, sent:
 def _note(db: Database, connection: sa.Connection, session: _Session, to: str) -> None:
     s, place = db.schema.sessions, db.settings.exports[to].table
     mine = (s.c.session_no == session.session_no, s.c.session_id == session.session_id)
-    connection.execute(s.update().where(*mine), {"last_exported_at": values.utc_now()})
+    now = values.utc_now()
+    connection.execute(s.update().where(*mine), {"last_exported_at": now})
     told = {"model": session.model_id, "to": to, "table": place, "rows": session.rows}
-    record(db, connection, "export_scores", session.session_id, **told)
+    record(db, connection, "export_scores", session.session_id, **told, exported_at=now)

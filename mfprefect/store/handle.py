@@ -30,6 +30,7 @@ __all__ = [
     "hold",
     "require_running",
     "require_session",
+    "silent",
     "why_closed",
 ]
 
@@ -37,6 +38,8 @@ RUNNING = "running"
 UNNUMBERED = 0
 """The `session_no` of a session that its database has not seen yet: it is in the spool."""
 SUCCEEDED = "succeeded"
+MISSED = 1.5
+"""Heartbeats, after which one has been missed."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +93,23 @@ def require_session(db: Database, connection: sa.Connection, session_id: str) ->
 
 
 def fence(
-    db: Database, connection: sa.Connection, handle: Handle, changes: Mapping[str, Any] = {}
+    db: Database,
+    connection: sa.Connection,
+    handle: Handle,
+    changes: Mapping[str, Any] = {},
+    unchanged: Mapping[str, Any] = {},
 ) -> bool:
-    """Mark the session alive and apply changes; False unless this attempt of it is running."""
+    """Mark the session alive and apply changes; False unless this attempt of it is running.
+
+    Nor if a column does not hold what it is said to hold, `unchanged`.
+    """
     s = db.schema.sessions
     mine = (
         s.c.session_no == handle.session_no,
         s.c.session_id == handle.session_id,
         s.c.attempt == handle.attempt,
         s.c.status == RUNNING,
+        *(s.c[name] == value for name, value in unchanged.items()),
     )
     beat = {"heartbeat_at": values.utc_now(), "suspected_at": None} | dict(changes)
     return connection.execute(s.update().where(*mine).values(beat)).rowcount == 1
@@ -119,6 +130,13 @@ def require_running(db: Database, connection: sa.Connection, handle: Handle) -> 
     found = find(db, connection, handle.session_id)
     if found is None or (found.attempt, found.status) != (handle.attempt, RUNNING):
         raise why_closed(db, connection, handle)
+
+
+def silent(db: Database) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions that running sessions meet which missed a heartbeat."""
+    s = db.schema.sessions.c
+    missed = dt.timedelta(seconds=MISSED * db.settings.heartbeat_seconds)
+    return s.status == RUNNING, s.heartbeat_at < values.utc_now() - missed
 
 
 def why_closed(db: Database, connection: sa.Connection, handle: Handle) -> SessionClosed:

@@ -11,6 +11,7 @@ from mfprefect import values
 from mfprefect.errors import IntegrityError, InvalidValue
 from mfprefect.quality.background import Registered
 from mfprefect.store.database import Database
+from mfprefect.store.ledger import written
 from mfprefect.store.registry import record
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def set_input_columns(db: Database, rows: Iterable[Mapping[str, Any]]) -> int:
             else:
                 connection.execute(table.update().where(*mine), row)
             told = {name: row[name] for name in ("valid", "test", "note")}
+            told |= written(db.schema, "input_columns", row)
             record(db, connection, "set_input_column", ".".join(filter(None, key)), **told)
         return changed
 

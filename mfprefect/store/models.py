@@ -9,15 +9,15 @@ from typing import Any
 
 from mfprefect.errors import DatabaseError
 from mfprefect.store import input_columns, notices, promotion, registry, removal
+from mfprefect.store.audited import Audited
 from mfprefect.store.database import Database
-from mfprefect.store.shown import Shown
 
 __all__ = ["Models"]
 
 log = logging.getLogger(__name__)
 
 
-class Models(Shown):
+class Models(Audited):
     """The half of a store that writes about models."""
 
     def __init__(self, database: Database) -> None:

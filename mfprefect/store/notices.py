@@ -13,10 +13,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from mfprefect import values
+from mfprefect.audit import NOTICE
 from mfprefect.errors import IntegrityError, MfprefectError
 from mfprefect.notice import Notice
 from mfprefect.settings import EVENTS, Target
@@ -26,6 +28,7 @@ from mfprefect.store.attachments import Attachments
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, SUCCEEDED
 from mfprefect.store.opening import is_reproduction
+from mfprefect.store.registry import record
 from mfprefect.values import choice
 
 __all__ = ["digest", "retry_undelivered", "session_ended", "tell", "tell_spooled"]
@@ -135,10 +138,10 @@ def retry_undelivered(db: Database) -> tuple[int, int]:
     if not db.settings.notify:
         return 0, 0
     with _at_no_expense("undelivered notices"):
-        for waiting in _undelivered(db):
+        for waiting, session_id in _undelivered(db):
             if failed[waiting.channel] >= MOST_FAILURES:
                 continue  # its service is away, and each attempt takes seconds
-            claim = _claim_again(db, waiting)
+            claim = _claim_again(db, waiting, session_id)
             if claim is None:
                 continue
             if _send(db, claim, db.settings.notify[claim.channel]):
@@ -196,27 +199,32 @@ def _claim(db: Database, session_no: int, event: str, channel: str) -> _Claim | 
             # The commit that was cut off had happened.
             done = again and told.sent_at == now
             return _Claim(session_no, told.notice_no, event, channel, now) if done else None
-        if connection.scalar(sa.select(s.c.session_no).where(s.c.session_no == session_no)) is None:
+        of = sa.select(s.c.session_id).where(s.c.session_no == session_no)
+        if (session_id := connection.scalar(of)) is None:
             return None
         last = connection.scalar(
             sa.select(sa.func.max(n.c.notice_no)).where(n.c.session_no == session_no)
         )
         claim = _Claim(session_no, (last or 0) + 1, event, channel, now)
-        connection.execute(
-            n.insert(),
-            {
-                "session_no": session_no,
-                "notice_no": claim.notice_no,
-                "event": event,
-                "channel": channel,
-                "sent_at": now,
-                "delivered": False,
-            },
-        )
+        connection.execute(n.insert(), {"session_no": session_no, **_told(claim, now, False)})
+        record(db, connection, NOTICE, session_id, **_told(claim, now, False))
         return claim
 
     # Two that insert at once: the loser finds the fact told, or takes the next number.
     return db.write(work, also_retry=IntegrityError)
+
+
+def _told(
+    claim: _Claim, at: dt.datetime, delivered: bool, failure: str | None = None
+) -> dict[str, Any]:
+    """Return what the row of a notice holds, and the audit trail tells of it: each vouches."""
+    same = {"notice_no": claim.notice_no, "event": claim.event, "channel": claim.channel}
+    return {**same, "sent_at": at, "delivered": delivered, "failure": failure}
+
+
+def _changes(told: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns that change once a notice is there; a writer may change no others."""
+    return {name: told[name] for name in ("sent_at", "delivered", "failure")}
 
 
 def _send(
@@ -243,27 +251,31 @@ def _send(
     if failure is not None:
         text = "%s of session %s could not be told to %r: %s"
         log.warning(text, claim.event, row.session_id, claim.channel, failure)
-    _record(db, claim, failure)
+    _record(db, claim, row.session_id, failure)
     return failure is None
 
 
-def _record(db: Database, claim: _Claim, failure: str | None) -> None:
+def _record(db: Database, claim: _Claim, session_id: str, failure: str | None) -> None:
     n = db.schema.notifications
+    told = _told(claim, values.utc_now(), failure is None, failure)
     mine = (
         n.c.session_no == claim.session_no,
         n.c.notice_no == claim.notice_no,
         n.c.sent_at == claim.claimed_at,
     )
-    changes = {"delivered": failure is None, "failure": failure, "sent_at": values.utc_now()}
 
     def work(connection: sa.Connection, _: bool) -> None:
-        connection.execute(n.update().where(*mine), changes)
+        if connection.execute(n.update().where(*mine), _changes(told)).rowcount:
+            record(db, connection, NOTICE, session_id, **told)
 
-    db.write(work)
+    db.write(work, also_retry=IntegrityError)
 
 
-def _undelivered(db: Database) -> list[_Claim]:
-    """Return what is still news and not being sent just now, what waited longest first."""
+def _undelivered(db: Database) -> list[tuple[_Claim, str]]:
+    """Return what is still news and not being sent just now, with its session's id.
+
+    What waited longest is first.
+    """
     s, n, now = db.schema.sessions, db.schema.notifications, values.utc_now()
     happened = sa.func.coalesce(s.c.ended_at, s.c.heartbeat_at, type_=s.c.ended_at.type)
     select = (
@@ -281,13 +293,13 @@ def _undelivered(db: Database) -> list[_Claim]:
     )
     waiting = [x for x in db.read(select) if x.failure is not None or x.sent_at < now - BEING_SENT]
     return [
-        _Claim(x.session_no, x.notice_no, x.event, x.channel, x.sent_at)
+        (_Claim(x.session_no, x.notice_no, x.event, x.channel, x.sent_at), x.session_id)
         for x in waiting
         if facts.still_news(db, x, now - NEWS)
     ]
 
 
-def _claim_again(db: Database, waiting: _Claim) -> _Claim | None:
+def _claim_again(db: Database, waiting: _Claim, session_id: str) -> _Claim | None:
     """Take a notice over, unless somebody else has just done so."""
     n, now = db.schema.notifications, values.utc_now()
     unchanged = (
@@ -297,11 +309,16 @@ def _claim_again(db: Database, waiting: _Claim) -> _Claim | None:
         n.c.delivered == sa.literal(False),
     )
 
-    def work(connection: sa.Connection, _: bool) -> bool:
-        changes = {"sent_at": now, "failure": None}
-        return connection.execute(n.update().where(*unchanged), changes).rowcount == 1
+    told = _told(waiting, now, False)
 
-    taken = db.write(work)
+    def work(connection: sa.Connection, _: bool) -> bool:
+        changed = connection.execute(n.update().where(*unchanged), _changes(told))
+        taken = changed.rowcount == 1
+        if taken:
+            record(db, connection, NOTICE, session_id, **told)
+        return taken
+
+    taken = db.write(work, also_retry=IntegrityError)
     if not taken:
         return None
     return _Claim(waiting.session_no, waiting.notice_no, waiting.event, waiting.channel, now)

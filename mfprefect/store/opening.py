@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from mfprefect.errors import IntegrityError, SessionClosed, UnknownSession
 from mfprefect.flow_context import FlowRun
 from mfprefect.provenance import Environment, Provenance
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle, find, handles
+from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle, find, handles, silent
 from mfprefect.store.part_evidence import GROUP as EVIDENCE
 from mfprefect.store.registry import require_model
 from mfprefect.store.removal import BEING_DELETED
@@ -65,8 +66,16 @@ def new_session_id(model_id: str, now: dt.datetime) -> str:
     return f"{model_id}-{now:%Y%m%d-%H%M%S}-{tail}"
 
 
-def open_session(db: Database, opening: Opening) -> Handle:
+def open_session(
+    db: Database, opening: Opening, *, on_silence: Callable[[], None] | None = None
+) -> Handle:
     """Write a new session's row, or resume the one that this flow run began.
+
+    Args:
+        db: the database.
+        opening: what is known of the run.
+        on_silence: called where other sessions show no sign of life, or may not: it costs no
+            statement of its own to know.
 
     Raises:
         UnknownModel: the model is not registered.
@@ -74,19 +83,25 @@ def open_session(db: Database, opening: Opening) -> Handle:
     """
     fixed = new_session_id(opening.model_id, values.utc_now())
 
-    def work(connection: sa.Connection, again: bool) -> Handle:
+    def work(connection: sa.Connection, again: bool) -> tuple[Handle, bool]:
         if again and (found := find(db, connection, fixed)):
-            return found  # the commit that was cut off had happened
+            return found, True  # the commit that was cut off had happened
         earlier = _resumable(db, connection, opening)
         if earlier is not None:
-            return _resume(db, connection, earlier, opening)
+            return _resume(db, connection, earlier, opening), True
         return _insert(db, connection, opening, fixed)
 
     # Two that open at once read the same highest number; the loser takes the next one.
-    return db.write(work, also_retry=IntegrityError)
+    handle, silence = db.write(work, also_retry=IntegrityError)
+    if silence and on_silence is not None:
+        on_silence()
+    return handle
 
 
-def _insert(db: Database, connection: sa.Connection, opening: Opening, session_id: str) -> Handle:
+def _insert(
+    db: Database, connection: sa.Connection, opening: Opening, session_id: str
+) -> tuple[Handle, bool]:
+    """Write a new session's row; return it, and whether some other shows no sign of life."""
     sessions, environments, models = (db.schema.sessions, db.schema.environments, db.schema.models)
     digest = opening.environment.digest
     parent = sessions.alias("parent")
@@ -108,6 +123,11 @@ def _insert(db: Database, connection: sa.Connection, opening: Opening, session_i
             )
             .scalar_subquery()
             .label("parent_no"),
+            sa.select(sa.func.count())
+            .select_from(sessions)
+            .where(*silent(db))
+            .scalar_subquery()
+            .label("silent"),
         )
     ).one()
     if facts.model is None:
@@ -123,7 +143,7 @@ def _insert(db: Database, connection: sa.Connection, opening: Opening, session_i
         "flow_run_seq": _next_seq(db, connection, opening.flow_run),
     }
     connection.execute(sessions.insert(), row)
-    return Handle(
+    handle = Handle(
         session_no=row["session_no"],
         session_id=session_id,
         model_id=opening.model_id,
@@ -132,6 +152,7 @@ def _insert(db: Database, connection: sa.Connection, opening: Opening, session_i
         as_of=opening.as_of,
         parent_session_id=opening.parent_session_id,
     )
+    return handle, bool(facts.silent)
 
 
 def described(opening: Opening, session_id: str, attempt: int) -> dict[str, Any]:
@@ -252,6 +273,9 @@ def _resume(db: Database, connection: sa.Connection, earlier: Handle, opening: O
             "ended_at": None,
             "failure_kind": None,
             "failure_text": None,
+            # The chain keeps the seal of the attempt that failed.
+            "seal": None,
+            "previous_seal": None,
         },
     )
     if taken.rowcount != 1:

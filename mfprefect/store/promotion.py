@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,6 +13,7 @@ from mfprefect.errors import GateFailed, IntegrityError, InvalidValue
 from mfprefect.quality.verdicts import Verdict
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED, require_session
+from mfprefect.store.ledger import written
 from mfprefect.store.registry import record
 from mfprefect.store.stages import (
     EXPERIMENTAL,
@@ -100,9 +102,12 @@ def promote(
             "reason": reason,
             "gates": values.json_text(detail, "the gates' verdicts"),
         }
-        done.append(add_stage(db, connection, model_id, row))
-        told = {"session": session_id, "stage": stage, "reason": reason, "override": override}
-        record(db, connection, "promote", model_id, **told, instead_of=now)
+        new = add_stage(db, connection, model_id, row)
+        done.append(new["set_at"])
+        told: dict[str, Any] = {"session": session_id, "stage": stage, "reason": reason}
+        told["override"] = override
+        told |= {"instead_of": now, **written(db.schema, "model_stages", new)}
+        record(db, connection, "promote", model_id, **told)
         return number
 
     return db.write(work, also_retry=IntegrityError)
@@ -174,8 +179,12 @@ def retire(db: Database, model_id: str, reason: str | None) -> str:
             raise InvalidValue(f"model {model_id!r} has nothing in production.")
         now = stages[-1]
         row = {"session_no": now.session_no, "stage": RETIRED, "reason": reason}
-        done.append((add_stage(db, connection, model_id, row), now.session_id))
-        record(db, connection, "retire", model_id, session=now.session_id, reason=reason)
+        new = add_stage(db, connection, model_id, row)
+        done.append((new["set_at"], now.session_id))
+        told = {"session": now.session_id, "reason": reason}
+        record(
+            db, connection, "retire", model_id, **told, **written(db.schema, "model_stages", new)
+        )
         return now.session_id
 
     return db.write(work, also_retry=IntegrityError)
@@ -206,7 +215,8 @@ def rollback(db: Database, model_id: str, reason: str | None) -> tuple[Stage, St
                 before.detail | {ROLLED_BACK: now.session_id}, "the gates' verdicts"
             ),
         }
-        done.append((add_stage(db, connection, model_id, row), (now, before)))
+        new = add_stage(db, connection, model_id, row)
+        done.append((new["set_at"], (now, before)))
         record(
             db,
             connection,
@@ -215,6 +225,7 @@ def rollback(db: Database, model_id: str, reason: str | None) -> tuple[Stage, St
             session=before.session_id,
             rolled_back_from=now.session_id,
             reason=reason,
+            **written(db.schema, "model_stages", new),
         )
         return now, before
 

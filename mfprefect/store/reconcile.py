@@ -22,15 +22,13 @@ import sqlalchemy as sa
 from mfprefect import flow_context, processes, values
 from mfprefect.store import notices
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING
+from mfprefect.store.handle import RUNNING, silent
 from mfprefect.store.sessions import DETACHED, Ending
 
 __all__ = ["Finding", "States", "end_flow_run", "find_crashed", "reconcile"]
 
 log = logging.getLogger(__name__)
 
-MISSED = 1.5
-"""Heartbeats, after which one has been missed."""
 TERMINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 States = Callable[[Collection[str]], Mapping[str, str] | None]
@@ -131,12 +129,11 @@ def _finding(session: _Silent, ending: Ending) -> Finding:
 def _silent(db: Database, flow_run_id: str | None) -> list[_Silent]:
     s = db.schema.sessions.c
     columns = [s[name] for name in _Silent.__dataclass_fields__]
-    select = sa.select(*columns).where(s.status == RUNNING).order_by(s.session_no)
+    select = sa.select(*columns).order_by(s.session_no)
     if flow_run_id is not None:
-        select = select.where(s.flow_run_id == flow_run_id)
+        select = select.where(s.status == RUNNING, s.flow_run_id == flow_run_id)
     else:
-        missed = dt.timedelta(seconds=MISSED * db.settings.heartbeat_seconds)
-        select = select.where(s.heartbeat_at < values.utc_now() - missed)
+        select = select.where(*silent(db))
     return [_Silent(**row._mapping) for row in db.read(select)]
 
 

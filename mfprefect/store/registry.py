@@ -12,7 +12,9 @@ from mfprefect import values
 from mfprefect.audit import event_digest
 from mfprefect.errors import IntegrityError, InvalidValue, UnknownModel
 from mfprefect.schema import MODEL_ID_LENGTH
+from mfprefect.store import seals
 from mfprefect.store.database import Database
+from mfprefect.store.ledger import written
 
 __all__ = [
     "THRESHOLD_KINDS",
@@ -54,7 +56,9 @@ def record(
         "detail": values.json_text(detail, "the audit detail"),
         "previous_digest": last.digest if last else None,
     }
-    connection.execute(events.insert(), event | {"digest": event_digest(event)})
+    digest = event_digest(event)
+    signed = db.keyring.sign("event", digest)
+    connection.execute(events.insert(), {**event, "digest": digest, **signed._asdict()})
 
 
 def model_ids(db: Database, connection: sa.Connection) -> list[str]:
@@ -112,12 +116,17 @@ def add_model(
 
     def work(connection: sa.Connection, _: bool) -> None:
         known = same(connection)
+        mine = models.c.model_id == model_id
         if known is None:
-            connection.execute(models.insert(), row | {"created_at": values.utc_now()})
-            record(db, connection, "add_model", model_id, **row)
+            new = row | {"created_at": values.utc_now()}
+            connection.execute(models.insert(), new)
+            told = row | written(db.schema, "models", new)
+            record(db, connection, "add_model", model_id, **told)
         elif not known:
-            connection.execute(models.update().where(models.c.model_id == model_id), changed)
-            record(db, connection, "change_model", model_id, **changed)
+            connection.execute(models.update().where(mine), changed)
+            now = connection.execute(sa.select(models).where(mine)).one()
+            told = changed | written(db.schema, "models", now._asdict())
+            record(db, connection, "change_model", model_id, **told)
 
     # Looked at first: every run registers its model, and hardly one of them changes it.
     if not db.look(same):
@@ -154,7 +163,8 @@ def rename_model(db: Database, old: str, new: str) -> None:
         for table in (schema.sessions, schema.model_thresholds, schema.model_stages):
             connection.execute(table.update().where(table.c.model_id == old).values(model_id=new))
         connection.execute(schema.models.delete().where(schema.models.c.model_id == old))
-        record(db, connection, "rename_model", new, old=old)
+        # Seals keep the old name: their chain ends here, and goes on under the new one.
+        record(db, connection, "rename_model", new, old=old, **seals.head(db, connection, old))
 
     db.write(work, also_retry=IntegrityError)
 
@@ -170,7 +180,9 @@ def set_threshold(db: Database, model_id: str, value: float, kind: str) -> None:
 
     def work(connection: sa.Connection, _: bool) -> None:
         require_model(db, connection, model_id)
-        connection.execute(table.insert(), row | {"set_at": values.utc_now()})
-        record(db, connection, "set_threshold", model_id, value=value, kind=kind)
+        new = row | {"set_at": values.utc_now()}
+        connection.execute(table.insert(), new)
+        told = {"value": value, "kind": kind, **written(db.schema, "model_thresholds", new)}
+        record(db, connection, "set_threshold", model_id, **told)
 
     db.write(work, also_retry=IntegrityError)

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.errors import IntegrityError, InvalidValue, UnknownModel, UnknownSession
+from mfprefect.store import seals
 from mfprefect.store.clearing import LARGE, clear_scores, score_rows, take
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, Handle, find, require_session
@@ -162,7 +163,8 @@ def delete_model(db: Database, model_id: str) -> None:
         ]
         marked = own.where(s.failure_kind == DELETED_WITH_MODEL).limit(1)
         if connection.execute(marked).first() is None:
-            record(db, connection, "delete_model", model_id, sessions=len(numbers))
+            chain = seals.head(db, connection, model_id)
+            record(db, connection, "delete_model", model_id, sessions=len(numbers), **chain)
         if not large:
             _remove_model(db, connection, model_id, numbers)
             return None

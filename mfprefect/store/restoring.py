@@ -86,6 +86,8 @@ def _open(
         "flow_run_id": None,
         "flow_run_seq": None,
         "parent_session_no": connection.scalar(parent),
+        "seal": None,
+        "previous_seal": None,
     }
     connection.execute(s.insert(), {**row, **meanwhile})
     kept = ("session_no", "session_id", "model_id", "purpose", "attempt")
@@ -96,7 +98,8 @@ def _end(
     db: Database, handle: Handle, row: Mapping[str, Any], folder: Path, head: Mapping[str, Any]
 ) -> None:
     """Give the session its parts' dates and its own row back, and publish it if it was."""
-    close_session(db, handle, Ending(row["status"], publish=False), {}, replace=False)
+    ending = Ending(row["status"], publish=False, sealed=False)
+    close_session(db, handle, ending, {}, replace=False)
     own = (
         *("heartbeat_at", "ended_at", "published_at", "host", "process_id", "suspected_at"),
         *("failure_kind", "failure_text", "flow_run_id", "flow_run_seq"),
@@ -106,6 +109,7 @@ def _end(
 
     # A retry would take parts without scores for complete ones.
     complete = "scores" in head["tables"] or row["status"] == SUCCEEDED
+    left_out = "score_parts" in head["tables"] and not complete
 
     def work(connection: sa.Connection, _: bool) -> None:
         if "score_parts" in head["tables"] and complete:
@@ -113,10 +117,29 @@ def _end(
             rows = {"score_parts": _rows(folder, "score_parts")}
             write_rows(db, connection, handle, rows, replace=False)
         connection.execute(s.update().where(*mine), {name: row[name] for name in own})
-        told = {"model": handle.model_id, "archive": str(folder)}
+        sealed = _sealed(db, connection, row)
+        if sealed:
+            again = {name: row[name] for name in ("seal", "previous_seal")}
+            connection.execute(s.update().where(*mine), again)
+        parent = connection.scalar(sa.select(s.c.parent_session_no).where(*mine))
+        told = {
+            "model": handle.model_id,
+            "archive": str(folder),
+            # What is not as it was sealed; and the seal that another database's chain holds.
+            "left_out": ["score_parts"] if left_out else [],
+            "parent_left_out": None if parent is not None else row["parent_session_no"],
+            "sealed_elsewhere": None if sealed else row["seal"],
+        }
         record(db, connection, "restore_session", handle.session_id, **told)
 
     db.write(work, also_retry=IntegrityError)
+
+
+def _sealed(db: Database, connection: sa.Connection, row: Mapping[str, Any]) -> bool:
+    """Return whether the chain in this database holds the session's seal."""
+    c = db.schema.seals.c
+    mine = (c.session_no == row["session_no"], c.session_id == row["session_id"])
+    return connection.scalar(sa.select(c.seal_no).where(*mine, c.seal == row["seal"])) is not None
 
 
 def typed(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:

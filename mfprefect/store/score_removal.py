@@ -18,7 +18,14 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED, Handle, require_session
 from mfprefect.store.registry import record
 
-__all__ = ["RETENTION", "delete_scores", "finish_score_deletions", "without_scores"]
+__all__ = [
+    "DELETED",
+    "DELETING",
+    "RETENTION",
+    "delete_scores",
+    "finish_score_deletions",
+    "without_scores",
+]
 
 RETENTION = "retention"
 """The group of metadata that tells what became of a session after its end."""
@@ -74,10 +81,10 @@ def _hide(
     s, metadata = db.schema.sessions, db.schema.session_metadata
     mine = s.c.session_no == handle.session_no
     published = connection.scalar(sa.select(s.c.published_at).where(mine))
-    told = {**detail, "published_at": published}
-    record(db, connection, "delete_scores", handle.session_id, model=handle.model_id, **told)
+    note = {**detail, "published_at": published, "deleted_at": values.utc_now()}
+    # Word for word what the session says: it is held against it.
+    record(db, connection, "delete_scores", handle.session_id, model=handle.model_id, **note)
     connection.execute(s.update().where(mine), {"published_at": None})
-    note = told | {"deleted_at": values.utc_now()}
     row = {
         "session_no": handle.session_no,
         "meta_group": RETENTION,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from mfprefect import values
-from mfprefect.errors import IntegrityError
-from mfprefect.store import part_evidence
+from mfprefect.errors import DatabaseConflict, IntegrityError
+from mfprefect.store import part_evidence, seals
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED, Handle, fence, hold, why_closed
 from mfprefect.store.scores import attach, drop_stale_parts
@@ -20,6 +23,12 @@ __all__ = ["DETACHED", "STATUSES", "Ending", "close_session", "detach", "flush",
 
 DETACHED = 0
 """The `process_id` of a session that no process holds: a script opened it and will close it."""
+
+SHORTEST_RACE = 60.0
+"""Seconds for which a closing is tried again because others went first."""
+LONGEST_RACE_PAUSE = 0.05
+# Of our own: a training must not find its random numbers changed.
+_jitter = random.Random()  # noqa: S311 - no secret depends on it
 
 STATUSES = ("running", "succeeded", "failed", "crashed", "cancelled")
 
@@ -38,6 +47,8 @@ class Ending:
     """When its scores become visible, where that is later."""
     row: Mapping[str, Any] = field(default_factory=dict)
     """Columns of the session that are set besides: of a run that another process ends for it."""
+    sealed: bool = True
+    """Whether it gets a seal; a restored session has its own already."""
 
 
 def flush(
@@ -99,59 +110,134 @@ def close_session(
     *,
     also: Callable[[sa.Connection], None] | None = None,
 ) -> None:
-    """Write what is buffered, end the session and publish its scores, in one transaction.
+    """Write what is buffered, end the session, seal it and publish its scores, in one transaction.
 
     `also` is called in it, after all else.
 
     Raises:
         InvalidScores: two parts of a large session hold the same entity.
         SessionClosed: the session has ended already, or a later attempt took it over.
+        DatabaseConflict: others went first each time, for longer than `retry_seconds`.
     """
-    ended = ending.ended_at or values.utc_now()
-    parts = db.schema.score_parts
-    has_scores = sa.exists().where(parts.c.session_no == handle.session_no)
-    changes: dict[str, Any] = {
-        "status": ending.status,
-        "ended_at": ended,
-        "heartbeat_at": ended,
-        "failure_kind": ending.failure_kind,
-        "failure_text": ending.failure_text,
-        **ending.row,
-    }
-    if ending.status == SUCCEEDED and ending.publish:
-        published = sa.literal(ending.published_at or ended, _instant(db))
-        changes["published_at"] = sa.case((has_scores, published), else_=None)
+    closing = _Closing(db, handle, ending, pending, replace, also)
+    deadline = time.monotonic() + max(db.settings.retry_seconds, SHORTEST_RACE)
+    while True:
+        try:
+            # Only what `also` writes can be in another's way.
+            db.write(closing.work, also_retry=None if also is None else IntegrityError)
+            return
+        except _ToAttach:
+            attach(db, handle)
+            closing.attached = True
+        except _Overtaken as exc:
+            if time.monotonic() > deadline:
+                raise DatabaseConflict(
+                    f"session {handle.session_id!r} could not be closed: {exc}. Close it again."
+                ) from exc
+            time.sleep(_jitter.uniform(0, LONGEST_RACE_PAUSE))
 
-    def work(connection: sa.Connection, again: bool) -> None:
-        # Ended last: the database refuses what is written to a session that has ended.
-        scored = handle.purpose == "score" and ending.status == SUCCEEDED
-        held = (pending or scored or handle.attempt > 1) and fence(db, connection, handle)
-        if held and handle.attempt > 1:
-            drop_stale_parts(db, connection, handle)
-        if held and scored:
-            part_evidence.drop(db, connection, handle)
-        if held:
-            write_rows(db, connection, handle, pending, replace or again)
-        if not fence(db, connection, handle, changes):
-            if again and _ended_at(db, connection, handle) == ended:
+
+class _ToAttach(Exception):
+    """The scores lie in a table of their own, which takes a transaction of its own."""
+
+
+class _Overtaken(Exception):
+    """What was looked at has changed before it could be acted on."""
+
+
+class _Closing:
+    """One closing, which is tried until nobody came between."""
+
+    def __init__(
+        self,
+        db: Database,
+        handle: Handle,
+        ending: Ending,
+        pending: Mapping[str, Sequence[Mapping[str, Any]]],
+        replace: bool,
+        also: Callable[[sa.Connection], None] | None,
+    ) -> None:
+        self.db, self.handle, self.ending = db, handle, ending
+        self.pending, self.replace, self.also = pending, replace, also
+        self.model_id = handle.model_id
+        self.now = values.utc_now()
+        self.ended = ending.ended_at or self.now
+        self.scored = handle.purpose == "score" and ending.status == SUCCEEDED
+        self.attached = not db.backend.own_tables or ending.status != SUCCEEDED
+
+    def work(self, connection: sa.Connection, again: bool) -> None:
+        """Look, and write on condition that what was looked at is still so."""
+        db, handle = self.db, self.handle
+        state = seals.look(db, connection, handle.session_no, self.model_id)
+        if state is None or not seals.is_running(state, handle):
+            if again and state is not None and state.row["ended_at"] == self.ended:
                 return  # the commit that was cut off had happened
             raise why_closed(db, connection, handle)
-        if also is not None:
-            also(connection)
+        if state.row["model_id"] != self.model_id:
+            self.model_id = state.row["model_id"]
+            raise _Overtaken("its model was renamed meanwhile")
+        if state.counts["score_parts"] and not self.attached:
+            raise _ToAttach
+        found = seals.content(db, connection, state, self.pending, self._goes)
+        changes = self._changes("score_parts" in found)
+        seal = None
+        if self.ending.sealed:
+            row = {**state.row, **changes, "suspected_at": None}
+            seal = seals.seal_row(db, state, row, found, self.now)
+            changes |= {"seal": seal["seal"], "previous_seal": state.seal}
+        # Whoever wrote to the session meanwhile has changed its heartbeat.
+        unchanged = {name: state.row[name] for name in ("heartbeat_at", "model_id")}
+        if handle.attempt > 1 or any(state.counts.values()):
+            # Others may be writing: held first, they wait, and nobody is in a deadlock.
+            self._fence(connection, {}, unchanged)
+            unchanged = {}
+        if handle.attempt > 1:
+            drop_stale_parts(db, connection, handle)
+        if self.scored and state.counts["session_metadata"]:
+            part_evidence.drop(db, connection, handle)
+        write_rows(db, connection, handle, self.pending, self.replace or again)
+        if seal is not None:
+            self._link(connection, seal)
+        # Ended last: the database refuses what is written to a session that has ended.
+        self._fence(connection, changes, unchanged)
+        if self.also is not None:
+            self.also(connection)
 
-    if ending.status == SUCCEEDED:
-        attach(db, handle)
-    # Only what `also` writes can be in another's way.
-    db.write(work, also_retry=None if also is None else IntegrityError)
+    def _goes(self, table: str, row: Mapping[str, Any]) -> bool:
+        """Return whether a row goes with this transaction: it is not of the sealed content."""
+        if table == "score_parts":  # that only an earlier attempt wrote
+            return self.handle.attempt > 1 and row["attempt"] < self.handle.attempt
+        evidence = table == "session_metadata" and row["meta_group"] == part_evidence.GROUP
+        return self.scored and evidence
 
+    def _fence(
+        self, connection: sa.Connection, changes: Mapping[str, Any], unchanged: Mapping[str, Any]
+    ) -> None:
+        if not fence(self.db, connection, self.handle, changes, unchanged):
+            raise _Overtaken("it was written to meanwhile")
 
-def _instant(db: Database) -> Any:
-    return db.schema.sessions.c.published_at.type
+    def _changes(self, has_scores: bool) -> dict[str, Any]:
+        changes: dict[str, Any] = {
+            "status": self.ending.status,
+            "ended_at": self.ended,
+            "heartbeat_at": self.ended,
+            "failure_kind": self.ending.failure_kind,
+            "failure_text": self.ending.failure_text,
+            **self.ending.row,
+        }
+        if self.ending.status == SUCCEEDED and self.ending.publish:
+            published = self.ending.published_at or self.ended
+            changes["published_at"] = published if has_scores else None
+        return changes
 
-
-def _ended_at(db: Database, connection: sa.Connection, handle: Handle) -> dt.datetime | None:
-    s = db.schema.sessions
-    return connection.scalar(sa.select(s.c.ended_at).where(s.c.session_id == handle.session_id))
+    def _link(self, connection: sa.Connection, seal: Mapping[str, Any]) -> None:
+        try:
+            connection.execute(self.db.schema.seals.insert(), dict(seal))
+        except DBAPIError as exc:
+            if issubclass(self.db.backend.classify(exc), IntegrityError):
+                reason = f"other sessions of {seal['model_id']!r} were sealed meanwhile"
+                raise _Overtaken(reason) from exc
+            raise
 
 
 def last_numbers(db: Database, handle: Handle) -> dict[str, int]:

@@ -155,16 +155,15 @@ def lock_model(db: Database, connection: sa.Connection, model_id: str) -> None:
 
 def add_stage(
     db: Database, connection: sa.Connection, model_id: str, row: dict[str, Any]
-) -> dt.datetime:
-    """Add a row to the history, under the model's lock; return its time, later than all others."""
+) -> dict[str, Any]:
+    """Add a row to the history, under the model's lock, later than all others; return it."""
     t = db.schema.model_stages
     last = connection.scalar(sa.select(sa.func.max(t.c.set_at)).where(t.c.model_id == model_id))
     now = values.utc_now()
     set_at = now if last is None else max(now, last + _TICK)
-    connection.execute(
-        t.insert(), {"model_id": model_id, "set_at": set_at, "set_by": actor(), **row}
-    )
-    return set_at
+    new = {"model_id": model_id, "set_at": set_at, "set_by": actor(), **row}
+    connection.execute(t.insert(), new)
+    return new
 
 
 def happened(

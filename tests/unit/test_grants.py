@@ -378,3 +378,14 @@ def test_every_table_has_its_rights() -> None:
         assert set(right.columns) <= columns.get(right.table, set()), right
     closed = {name for name, _, _ in rights.guarded(schema)}
     assert closed == {t.name for t in schema.session_tables()} - {"notifications"}
+
+
+def test_an_auditor_verifies_what_a_writer_sealed(team: Team) -> None:
+    with team.store("auditor") as store:
+        report = store.verify()
+        assert report.sessions > 1
+        assert store.audit_log(action="promote")["actor"].tolist()
+        assert store.audit_head()["seals"]
+    with team.store("writer") as writer, pytest.raises(PermissionDenied):
+        seals = writer.database.schema.seals
+        writer.database.write(lambda c, _: c.execute(seals.update().values(seal="0" * 64)))

@@ -49,6 +49,7 @@ OTHER_TABLES = {
     "model_stages",
     "model_thresholds",
     "models",
+    "seals",
     "sessions",
 }
 SOMEWHERE = Layout("mlops", "mf_")

@@ -267,7 +267,8 @@ def all_that_is_shown(error: BaseException) -> str:
 @given(SECRETS, CONNECT_URLS)
 def test_no_part_of_a_password_is_ever_shown(secret: str, url: str) -> None:
     url = url.format(secret)
-    found = load_settings(url=url, sources={"crm": {"url": url}}, signing_key=secret)
+    keys = {"signing_key": secret, "seal_key": secret, "verify_keys": {"old": secret}}
+    found = load_settings(url=url, sources={"crm": {"url": url}}, **keys)
     shown = [repr(found), str(found), str(found.model_dump()), found.model_dump_json()]
     try:
         shown.append(repr(backend_for(found)))
@@ -285,6 +286,7 @@ def test_no_part_of_a_password_is_ever_shown(secret: str, url: str) -> None:
         [
             lambda secret: {"url": [secret]},
             lambda secret: {"signing_key": {"key": secret}},
+            lambda secret: {"verify_keys": {"old": [secret]}},
             lambda secret: {"sources": secret},
             lambda secret: {"sources": {"crm": secret}},
             lambda secret: {"sources": {"crm": {"url": [secret]}}},
@@ -365,6 +367,8 @@ def test_every_field_is_an_environment_variable() -> None:
         "repository": os.curdir,
         "trusted_types": '["a.B"]',
         "signing_key": "k",
+        "seal_key": "file:/etc/seal.pem",
+        "verify_keys": '{"old": "k"}',
         "sources": '{"crm": {"url": "sqlite:///c.db"}}',
         "default_source": "crm",
         "heartbeat_timeout": "700",

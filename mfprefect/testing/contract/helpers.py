@@ -29,6 +29,8 @@ def store(database_url: str) -> Iterator[Store]:
         opened.create_schema()
         opened.add_model("churn", "who leaves", entity_type="customer", owner="team")
         yield opened
+        # Whatever a test did through our own doors is as it was sealed.
+        opened.verify()
 
 
 def rows(store: Store) -> dict[str, int]:

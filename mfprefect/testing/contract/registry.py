@@ -44,6 +44,7 @@ def test_models_are_registered_renamed_and_deleted(store: Store) -> None:
     store.delete_model("other")
     counts = rows(store)
     assert counts.pop("audit_events") > 0
+    assert counts.pop("seals") == 3  # they tell that there were sessions
     assert set(counts.values()) == {0}
 
 

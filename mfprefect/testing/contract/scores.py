@@ -169,3 +169,6 @@ def test_an_altered_model_is_not_loaded(store: Store) -> None:
     store.database.write(lambda c, _: c.execute(chunks.update().values(bytes=b"a model !")))
     with pytest.raises(mfprefect.ArtifactCorrupt):
         store.load_model(session.session_id)
+    with pytest.raises(mfprefect.SealBroken, match="artifact_chunks: 'model'"):
+        store.verify(session_id=session.session_id)
+    store.delete_session(session.session_id)

@@ -26,7 +26,9 @@ def trained(store: Store, auc: float = 0.9, *, gates: Any = GATES) -> str:
 def events(store: Store, action: str) -> list[dict[str, Any]]:
     e = store.database.schema.audit_events.c
     found = store.database.read(sa.select(e.detail).where(e.action == action).order_by(e.event_no))
-    return [json.loads(row.detail) for row in found]
+    told = [json.loads(row.detail) for row in found]
+    # What verifies the row that the event wrote is not looked at here.
+    return [{name: value for name, value in x.items() if name != "row"} for x in told]
 
 
 def test_promoting_and_going_back(store: Store) -> None:

@@ -1,0 +1,226 @@
+"""Sealing a session in the transaction that closes it.
+
+The content is what the database holds, read back, and what this very transaction is about to write
+over it. The seal becomes the next link of the model's chain: a row that is only ever added, with a
+number that no other session can take.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect import audit
+from mfprefect.schema import Schema
+from mfprefect.store.database import Database
+from mfprefect.store.handle import Handle
+
+__all__ = [
+    "State",
+    "content",
+    "head",
+    "is_running",
+    "look",
+    "seal_row",
+    "sealed_tables",
+    "summaries",
+]
+
+APART = ("artifact_chunks", "scores", "notifications")
+"""Chunks and scores are sealed by their digests; notices are told by the audit trail."""
+NOT_SEALED = ("seal", "previous_seal", "last_exported_at")
+"""Columns of a session that follow from the chain, or change after the end."""
+
+Pending = Mapping[str, Sequence[Mapping[str, Any]]]
+Content = dict[str, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class State:
+    """A session and the ends of the chains, as one statement found them."""
+
+    row: dict[str, Any]
+    """The session's row, by the columns' keys."""
+    counts: dict[str, int]
+    """How many rows each of its tables holds."""
+    seal_no: int
+    """The number of the model's last seal, 0 where there is none."""
+    seal: str | None
+    event_no: int
+    """The number of the audit trail's last event, 0 where there is none."""
+    event: str | None
+    """Its digest."""
+
+
+def sealed_tables(schema: Schema) -> Iterator[tuple[str, sa.Table]]:
+    """Yield name and table of all that holds what a session produced, rows being sealed as such."""
+    for name, table in schema.tables.items():
+        if name not in APART and table in _session_tables(schema):
+            yield name, table
+
+
+@functools.lru_cache(maxsize=8)
+def _session_tables(schema: Schema) -> frozenset[sa.Table]:
+    return frozenset(schema.session_tables())
+
+
+# Built once: putting it together takes longer than the database takes to answer.
+@functools.lru_cache(maxsize=8)
+def _select(schema: Schema) -> sa.Select[Any]:
+    s, last, event = schema.sessions, schema.seals.alias("last"), schema.audit_events.alias("event")
+    number: Any = sa.bindparam("session_no")
+    model_id: Any = sa.bindparam("model_id")
+    counts = [
+        sa.select(sa.func.count())
+        .select_from(table)
+        .where(table.c.session_no == number)
+        .scalar_subquery()
+        .label(f"rows_of_{name}")
+        for name, table in sealed_tables(schema)
+    ]
+    of_model = schema.seals.c.model_id == model_id
+    seal_no = sa.select(sa.func.max(schema.seals.c.seal_no)).where(of_model).scalar_subquery()
+    newest = (last.c.model_id == model_id, last.c.seal_no == seal_no)
+    event_no = sa.select(sa.func.max(schema.audit_events.c.event_no)).scalar_subquery()
+    heads = (
+        seal_no,
+        sa.select(last.c.seal).where(*newest).scalar_subquery(),
+        event_no,
+        sa.select(event.c.digest).where(event.c.event_no == event_no).scalar_subquery(),
+    )
+    ends = (column.label(f"head_{place}") for place, column in enumerate(heads))
+    return sa.select(*s.c, *counts, *ends).where(s.c.session_no == number)
+
+
+def look(
+    db: Database, connection: sa.Connection, session_no: int, model_id: str = ""
+) -> State | None:
+    """Return what there is of a session, None where it is gone.
+
+    `model_id` is the model whose chain's end is told.
+    """
+    schema = db.schema
+    asked = {"session_no": session_no, "model_id": model_id}
+    found = connection.execute(_select(schema), asked).first()
+    if found is None:
+        return None
+    columns = [column.key for column in schema.sessions.c]
+    names = [name for name, _ in sealed_tables(schema)]
+    own, counted = found[: len(columns)], found[len(columns) : -4]
+    seal_no, seal, event_no, event = found[-4:]
+    return State(
+        dict(zip(columns, own, strict=True)),
+        dict(zip(names, counted, strict=True)),
+        seal_no or 0,
+        seal,
+        event_no or 0,
+        event,
+    )
+
+
+def content(
+    db: Database,
+    connection: sa.Connection,
+    state: State,
+    pending: Pending | None = None,
+    goes: Callable[[str, Mapping[str, Any]], bool] | None = None,
+) -> Content:
+    """Return the rows of a session's tables, by table: what is stored, under what is pending.
+
+    Args:
+        db: the database.
+        connection: a transaction.
+        state: the session; tables without rows are not read.
+        pending: rows that this transaction writes, replacing those of the same keys.
+        goes: whether this transaction deletes a stored row of a table.
+    """
+    found: Content = {}
+    for name, table in sealed_tables(db.schema):
+        rows = {}
+        if state.counts[name]:
+            mine = sa.select(table).where(table.c.session_no == state.row["session_no"])
+            for stored in connection.execute(mine):
+                one = dict(zip(table.c.keys(), stored, strict=True))
+                if goes is None or not goes(name, one):
+                    rows[_key(table, one)] = _plain(table, one)
+        for new in (pending or {}).get(name, ()):
+            rows[_key(table, new)] = _plain(table, new)
+        if rows:
+            found[name] = list(rows.values())
+    return found
+
+
+def _plain(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    found = audit.plain_row(table, row)
+    found.pop("session_no", None)
+    return found
+
+
+def _key(table: sa.Table, row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[column.key] for column in table.primary_key if column.key != "session_no")
+
+
+def summaries(
+    db: Database, row: Mapping[str, Any], found: Content, *, index: bool = True
+) -> dict[str, Any]:
+    """Return what a manifest says of each table, the session's own row among them."""
+    own = {name: value for name, value in row.items() if name not in NOT_SEALED}
+    tables = {"sessions": audit.summary("sessions", (), [audit.plain_row(db.schema.sessions, own)])}
+    for name, rows in found.items():
+        key = [c.name for c in db.schema.tables[name].primary_key if c.name != "session_no"]
+        tables[name] = audit.summary(name, key, rows, index=index)
+    return tables
+
+
+def seal_row(
+    db: Database, state: State, row: Mapping[str, Any], found: Content, now: dt.datetime
+) -> dict[str, Any]:
+    """Return the row of a session's seal, the next one of its model's chain.
+
+    Args:
+        db: the database.
+        state: the session, and the seal before.
+        row: the session's row as it will be.
+        found: its tables' rows as they will be.
+        now: when it is sealed.
+    """
+    same = {name: row[name] for name in ("model_id", "session_id", "session_no")}
+    place = {"seal_no": state.seal_no + 1, "sealed_at": now}
+    manifest, seal = audit.seal_of(
+        {
+            "version": audit.SEAL_VERSION,
+            **same,
+            "attempt": row["attempt"],
+            "seal_no": place["seal_no"],
+            "sealed_at": now.isoformat(timespec="microseconds"),
+            "previous_seal": state.seal,
+            # Vouched for by each seal: what is cut off from the trail's end shows.
+            "audit_event": state.event_no,
+            "audit_digest": state.event,
+            "tables": summaries(db, row, found),
+        }
+    )
+    signed = db.keyring.sign("seal", seal)
+    return {**same, **place, "manifest": manifest, "seal": seal, **signed._asdict()}
+
+
+def head(db: Database, connection: sa.Connection, model_id: str) -> dict[str, Any]:
+    """Return number and seal of the last link of a model's chain, nothing where there is none."""
+    c = db.schema.seals.c
+    last = sa.select(c.seal_no, c.seal).where(c.model_id == model_id)
+    found = connection.execute(last.order_by(c.seal_no.desc()).limit(1)).first()
+    return {} if found is None else {"last_seal_no": found.seal_no, "last_seal": found.seal}
+
+
+def is_running(state: State | None, handle: Handle) -> bool:
+    """Return whether a session is the running one of a handle, in the handle's attempt."""
+    if state is None:
+        return False
+    row = state.row
+    found = (row["session_id"], row["attempt"], row["status"])
+    return found == (handle.session_id, handle.attempt, "running")

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 
 from mfprefect.boosted_files import WRAPPERS, boosted_format, dump_boosted, load_boosted
 from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, ConfigurationError, MfprefectError
+from mfprefect.signing import Key
 from mfprefect.skops_files import SKLEARN_TYPES, dump_skops, load_skops, type_name
 
 __all__ = ["CHUNK_BYTES", "FORMATS", "SKLEARN_TYPES", "Artifact", "chunks", "dump", "load", "sign"]
@@ -132,6 +133,7 @@ def load(
     trusted: bool = False,
     trusted_types: Collection[str] = (),
     signing_key: str | None = None,
+    older_keys: Collection[Key] = (),
 ) -> Any:
     """Verify a file against its record and return the model, or the bytes of "bytes" and "onnx".
 
@@ -144,6 +146,7 @@ def load(
         trusted_types: as for `dump`.
         signing_key: the team's key, where it has one; then only what it signed is loaded, and a
             signed pickle needs no `trusted`.
+        older_keys: keys of before, whose signatures hold as well.
 
     Raises:
         ArtifactCorrupt: the size or digest is not the recorded one.
@@ -159,7 +162,7 @@ def load(
         )
     _known(artifact.format)
     if not trusted:
-        _check_vouched(artifact, signing_key)
+        _check_vouched(artifact, signing_key, older_keys)
     file.seek(0)
     if artifact.format in _VERBATIM:
         return file.read()
@@ -175,8 +178,25 @@ def sign(artifact: Artifact, signing_key: str) -> str:
             "the signing key is empty, so that anyone could sign; set MFPREFECT_SIGNING_KEY to a "
             "secret, or leave it out."
         )
+    return hmac.new(signing_key.encode(), _signed(artifact), hashlib.sha256).hexdigest()
+
+
+def is_signed(artifact: Artifact, signing_key: str, older_keys: Collection[Key] = ()) -> bool:
+    """Return whether the team's key signed an artifact, or a secret that was its key before."""
+    found = artifact.signature or ""
+    if hmac.compare_digest(found.encode(), sign(artifact, signing_key).encode()):
+        return True
+    try:
+        signature = bytes.fromhex(found)
+    except ValueError:
+        return False
+    # Of a public key everybody could make an HMAC: it vouches for nothing here.
+    return any(key.secret and key.verifies(_signed(artifact), signature) for key in older_keys)
+
+
+def _signed(artifact: Artifact) -> bytes:
     text = f"mfprefect artifact 1\n{artifact.format}\n{artifact.size}\n{artifact.sha256}"
-    return hmac.new(signing_key.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return text.encode()
 
 
 def _measure(file: BinaryIO) -> tuple[int, str]:
@@ -220,16 +240,16 @@ def _names(trusted_types: Collection[str]) -> frozenset[str]:
     return SKLEARN_TYPES | frozenset(trusted_types)
 
 
-def _check_vouched(artifact: Artifact, signing_key: str | None) -> None:
+def _check_vouched(
+    artifact: Artifact, signing_key: str | None, older_keys: Collection[Key]
+) -> None:
     if signing_key is not None:
-        if not hmac.compare_digest(
-            (artifact.signature or "").encode(), sign(artifact, signing_key).encode()
-        ):
+        if not is_signed(artifact, signing_key, older_keys):
             state = "is not signed" if artifact.signature is None else "was signed with another key"
             raise ArtifactUntrusted(
                 f"the artifact (SHA-256 {artifact.sha256}) {state}, and MFPREFECT_SIGNING_KEY is "
-                "set. Store the model again with this key, or pass trusted=True if you know where "
-                "it comes from."
+                "set. Add the key of before to verify_keys, store the model again with this key, "
+                "or pass trusted=True if you know where it comes from."
             )
     elif artifact.format == "pickle":
         raise ArtifactUntrusted(

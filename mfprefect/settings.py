@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     seal_key: SecretStr | None = None
     """An Ed25519 private key (PEM, or `file:` and its path) that signs seals and audit events."""
     verify_keys: dict[str, SecretStr] = {}
-    """Keys that seals were signed with before, and public keys, each under a name of yours."""
+    """Keys that seals and blobs were signed with before, and public keys, each under a name."""
     sources: dict[str, Source] = {}
     """Named databases to read inputs from: `[sources.warehouse] url = ".."`."""
     default_source: str | None = None

@@ -45,6 +45,8 @@ class Key:
     sign: Callable[[bytes], bytes] | None = field(repr=False)
     """None: a public key, which only verifies."""
     verifies: Callable[[bytes, bytes], bool] = field(repr=False)
+    secret: bool = False
+    """Whether who can verify can also sign: a key of HMAC."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Keyring:
 
     signer: Key | None
     keys: Mapping[str, Key]
+
+    @property
+    def secrets(self) -> tuple[Key, ...]:
+        """The keys of HMAC, which model blobs are signed with."""
+        return tuple(key for key in self.keys.values() if key.secret)
 
     def sign(self, kind: Kind, digest: str) -> Signature:
         """Return the signature of a digest, or that there is none."""
@@ -149,7 +156,7 @@ def _secret(secret: bytes) -> Key:
     def verifies(content: bytes, signature: bytes) -> bool:
         return hmac.compare_digest(mac(content), signature)
 
-    return Key(mac(b"mfprefect key id").hex()[:ID_LENGTH], mac, verifies)
+    return Key(mac(b"mfprefect key id").hex()[:ID_LENGTH], mac, verifies, secret=True)
 
 
 def _pem(text: str, name: str) -> Key:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -94,6 +93,7 @@ def load_artifact(
             trusted=trusted,
             trusted_types=trusted_types,
             signing_key=_signing_key(db),
+            older_keys=db.keyring.secrets,
         )
 
 
@@ -122,12 +122,10 @@ def copy_artifact(db: Database, session_id: str, name: str, to: BinaryIO) -> Art
             f"{artifact.sha256}. Restore it from a backup, or train again."
         )
     key = _signing_key(db)
-    if key is not None and not hmac.compare_digest(
-        (artifact.signature or "").encode(), artifacts.sign(artifact, key).encode()
-    ):
+    if key is not None and not artifacts.is_signed(artifact, key, db.keyring.secrets):
         raise ArtifactUntrusted(
             f"the artifact {name!r} of session {session_id!r} is not signed with "
-            "MFPREFECT_SIGNING_KEY. Store the model again with this key."
+            "MFPREFECT_SIGNING_KEY. Add the key of before to verify_keys, or store the model again."
         )
     return artifact
 

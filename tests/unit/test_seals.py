@@ -474,6 +474,14 @@ def test_who_has_no_key_cannot_forge_and_keys_can_be_changed(tmp_path: Path) -> 
     (tmp_path / "key.pem").write_text(private)
     with open_store(url, signing_key="s3cret") as store, store.session("churn") as session:
         session.log_metrics({"auc": 0.5})
+        session.save_model(b"m")
+    for older, loads in ({"old": "s3cret"}, True), ({"public": public}, False), ({}, False):
+        with open_store(url, signing_key="new", verify_keys=older) as store:
+            if loads:
+                assert store.load_model(session.session_id) == b"m"
+                continue
+            with pytest.raises(mfprefect.ArtifactUntrusted, match="verify_keys"):
+                store.load_model(session.session_id)
     ed = f"file:{tmp_path / 'key.pem'}"
     with open_store(url, seal_key=ed, verify_keys={"old": "s3cret"}) as store:
         scored(store)

@@ -31,7 +31,8 @@ test: servers ## run all tests, on private throwaway PostgreSQL and MariaDB serv
 
 faults: servers ## kill real runs 42 times, run 20 at once, read during large writes (25 minutes)
 	MFPREFECT_TEST_KILLS=14 $(BIN)/pytest -rP tests/faults/test_kills.py tests/faults/test_many_runs.py
-	MFPREFECT_TEST_ROWS=5000000 $(BIN)/pytest -rP tests/faults/test_large_sessions.py
+	MFPREFECT_TEST_ROWS=5000000 $(BIN)/pytest -rP tests/faults/test_large_sessions.py \
+		tests/contract/test_teradata_holds.py
 	MFPREFECT_TEST_MODEL_MB=500 $(BIN)/pytest -rP tests/unit/test_safe_models.py -k large_model
 
 bench: servers ## measure scores beside the databases' own loaders and pandas (hours; BENCH="--rows 1")

@@ -17,7 +17,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from mfprefect import rights
@@ -29,13 +29,27 @@ if TYPE_CHECKING:
 
     from mfprefect.settings import Settings
 
-__all__ = ["ENTRY_POINT_GROUP", "WRITE_OPTION", "Backend", "backend_for", "installed_backends"]
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "GLANCE_OPTION",
+    "SERVES_OPTION",
+    "WRITE_OPTION",
+    "Backend",
+    "backend_for",
+    "installed_backends",
+]
 
 ENTRY_POINT_GROUP = "mfprefect.backends"
 STREAM_ROWS = 50_000
 FETCH_ROWS = 500
 """Fewer rows than Python allocates before it looks for garbage, in vain, among all that lives."""
 WRITE_OPTION = "mfprefect_write"
+"""Execution option of a connection that is going to write."""
+GLANCE_OPTION = "mfprefect_glance"
+"""Execution option of a select that decides nothing for good, so that it need not lock what it
+reads: True, or the tables of which that holds."""
+SERVES_OPTION = "mfprefect_serves"
+"""Execution option of a connection that works for one session: its `session`, `model` and `run`."""
 
 
 class Backend(ABC):
@@ -53,6 +67,10 @@ class Backend(ABC):
     """Whether CREATE TABLE is undone by a rollback."""
     keeps_negative_zero: ClassVar[bool] = True
     """Whether -0.0 comes back as -0.0 and not as 0.0, which is equal to it."""
+    nulls_differ: ClassVar[bool] = True
+    """Whether a unique index takes several rows whose columns are all NULL."""
+    view_prefix: ClassVar[str] = ""
+    """What stands before the SELECT of a view."""
     writers: int = 1
     """How many parts of a frame are loaded at once; 0 where there is one connection for all."""
     own_tables: ClassVar[bool] = False
@@ -87,9 +105,44 @@ class Backend(ABC):
         """Return the dialect options of a table. Override for engines, charsets, partitions."""
         return {}
 
+    def secrets(self) -> list[str]:
+        """Return what no text may show. Override where a URL holds more than a password."""
+        return [str(self.url.password)] if self.url.password else []
+
+    def words(self, error: DBAPIError) -> str:
+        """Return what the driver says. Override where it says more than people want to know."""
+        return str(error.orig).strip()
+
+    def unfit(self, column: sa.Column[Any], text: str) -> str | None:
+        """Return why a column cannot keep a text exactly, as the end of a sentence, or None.
+
+        Override where some texts would come back as others, or be taken for others.
+        """
+        return None
+
+    def unfit_texts(self, column: sa.Column[Any], texts: pa.ChunkedArray) -> list[str]:
+        """Return those of many texts that are unfit. Override together with `unfit`."""
+        return []
+
     def exists(self) -> bool:
         """Return whether there is a database to read. Override where connecting makes one."""
         return True
+
+    def dialect(self) -> Dialect:
+        """Return the dialect without its driver, for statements that are only printed."""
+        return self.url.get_dialect()()
+
+    def preamble(self) -> list[str]:
+        """Return what a script that makes the tables begins with: where they go."""
+        name = self.schema.layout.schema
+        if name is None:
+            return []
+        create = sa.schema.CreateSchema(name, if_not_exists=True)
+        return [str(create.compile(dialect=self.dialect()))]
+
+    def finish(self) -> list[str]:
+        """Return what follows when tables and views are there, such as statistics."""
+        return []
 
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
         """Insert the rows of an Arrow table whose columns are named as the database's are.
@@ -99,6 +152,20 @@ class Backend(ABC):
         for batch in rows.to_batches(max_chunksize=STREAM_ROWS):
             if batch.num_rows:
                 connection.execute(table.insert(), batch.to_pylist())
+
+    def upsert(
+        self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Insert rows, named by the columns' keys, in place of those with the same primary key.
+
+        Override with a statement that does both.
+        """
+        keys = [column.key for column in table.primary_key]
+        same = sa.and_(*(table.c[key] == sa.bindparam(f"key_{key}") for key in keys))
+        connection.execute(
+            table.delete().where(same), [{f"key_{k}": row[k] for k in keys} for row in rows]
+        )
+        connection.execute(table.insert(), list(rows))
 
     def stream(
         self, connection: sa.Connection, select: sa.Select[Any], schema: pa.Schema
@@ -260,9 +327,17 @@ def backend_for(settings: Settings) -> Backend:
         raise BackendNotFound(
             f"no backend for {scheme!r} URLs; installed: {', '.join(installed_backends())}. "
             f"A package that serves {scheme!r} registers an entry point of that name in the group "
-            f"{ENTRY_POINT_GROUP!r}; `pip install 'mfprefect[all]'` adds the drivers of ours."
+            f"{ENTRY_POINT_GROUP!r}; `pip install 'mfprefect[all]'` adds the drivers of ours, "
+            "but Teradata's."
         )
-    kind: type[Backend] = point.load()
+    try:
+        kind: type[Backend] = point.load()
+    except ModuleNotFoundError as exc:
+        name = str(exc.name).partition(".")[0]
+        raise BackendNotFound(
+            f"the backend for {scheme!r} URLs needs the package {name!r}, which is not "
+            "installed; docs/databases.md names the extra that adds it."
+        ) from exc
     if importlib.util.find_spec(kind.driver) is None:
         raise BackendNotFound(
             f"the {kind.name} backend needs the driver {kind.driver!r}, which is not installed; "

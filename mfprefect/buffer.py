@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mfprefect.errors import SessionClosed
+from mfprefect.errors import InvalidValue, SessionClosed
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, Handle
 from mfprefect.store.sink import Sink
@@ -70,7 +70,9 @@ class Buffer:
         with self._lock:
             self._require_running()
             waiting = self._pending.setdefault(table, {})
+            columns = self._db.schema.tables[table].c
             for row in rows:
+                self._require_fit(columns, row)
                 key = tuple(row[name] for name in keys)
                 self._replace = self._replace or (table, *key) in self._flushed
                 waiting[key] = dict(row)
@@ -78,6 +80,12 @@ class Buffer:
                     self._made[table][key] = waiting[key]
             if sum(map(len, self._pending.values())) >= FLUSH_ROWS:
                 self.flush()
+
+    def _require_fit(self, columns: Any, row: Mapping[str, Any]) -> None:
+        """Refuse here what the database could not keep: what is flushed later holds other rows."""
+        for name, value in row.items():
+            if isinstance(value, str) and (why := self._db.backend.unfit(columns[name], value)):
+                raise InvalidValue(f"{name} {value[:80]!r} {why}.")
 
     def _rows(self) -> dict[str, list[dict[str, Any]]]:
         return {table: list(rows.values()) for table, rows in self._pending.items() if rows}

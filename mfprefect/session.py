@@ -52,6 +52,8 @@ class Session(Recorder):
         opening: Opening | None = None,
         model: Mapping[str, Any] | None = None,
     ) -> None:
+        serves = {"run": flow_run.flow_run_id} if flow_run else {}
+        database = database.serving(session=handle.session_id, model=handle.model_id, **serves)
         sink = Sink(database, handle, attached=attached, opening=opening, model=model)
         super().__init__(database, handle, attached=attached, sink=sink)
         self._stop = threading.Event()

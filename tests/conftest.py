@@ -3,7 +3,8 @@
 `MFPREFECT_TEST_WITHOUT=postgres,mysql` leaves the tests of these databases out, and says so
 loudly, as `browser` those that look at reports; without it what is missing fails.
 `MFPREFECT_TEST_POSTGRES_URL` and `MFPREFECT_TEST_MYSQL_URL` name real servers to use instead of
-private ones.
+private ones. Teradata is *emulated*, unless `MFPREFECT_TEST_TERADATA_URL` names a real one, on
+which tests fill tables under a throwaway prefix and drop them again.
 """
 
 from __future__ import annotations
@@ -25,12 +26,24 @@ from pathlib import Path
 import httpx
 import hypothesis
 import pytest
+import sqlalchemy as sa
 
 import mfprefect
 from mfprefect import Store
+from mfprefect.testing import teradata
 from mfprefect.testing.servers import Server, server_for
+from mfprefect.testing.teradata import lint
+from mfprefect.testing.teradata.server import REAL
 
 SERVERS = ("postgres", "mysql")
+TERADATA = "teradata_real" if REAL in os.environ else "teradata_emulated"
+"""What the tests on Teradata are called here."""
+NOT_EMULATED = {
+    *("test_maintenance", "test_notices", "test_notifications", "test_readme", "test_reconcile"),
+    "test_task_runners",
+}
+"""Modules that ask a database for what others ask, too. Teradata is left out of them, to save a
+minute, unless it is a real one."""
 BROWSER = "browser"
 """The fixture of tests/report, and what the tests that use it are called here."""
 PARAMETRISED = ("database_url", "database_server")
@@ -66,6 +79,9 @@ hypothesis.settings.load_profile("mfprefect")
 pytest.register_assert_rewrite("mfprefect.testing.contract")
 
 _isolate()  # Prefect reads its settings when it is imported, which test modules do after this
+if REAL not in os.environ:
+    teradata.install()
+lint.watch(sa.Engine)  # whatever is sent to Teradata, by any test
 
 
 def _left_out() -> set[str]:
@@ -80,9 +96,22 @@ def _used(item: pytest.Item) -> set[str]:
     return used | {params[name] for name in PARAMETRISED if name in params}
 
 
+def _is_elsewhere(item: pytest.Item) -> bool:
+    """Return whether a test is not for the kind of Teradata that there is.
+
+    An emulated one cannot be had beside a real one: their drivers share a name.
+    """
+    if REAL in os.environ:
+        return "emulated_teradata" in getattr(item, "fixturenames", ())
+    return TERADATA in _used(item) and item.path.stem in NOT_EMULATED
+
+
 def _loud_line() -> str:
     names = ", ".join(sorted(_left_out()))
-    return f"!!! MFPREFECT_TEST_WITHOUT: NOTHING IS TESTED ON {names} !!!" if names else ""
+    said = [f"MFPREFECT_TEST_WITHOUT: NOTHING IS TESTED ON {names}"] if names else []
+    if REAL in os.environ:
+        said.append(f"{REAL}: NO TEST THAT NEEDS THE EMULATED TERADATA IS RUN")
+    return f"!!! {'; '.join(said)} !!!" if said else ""
 
 
 def pytest_configure() -> None:
@@ -99,7 +128,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if FLOWS in item.path.parents or "prefect_api" in getattr(item, "fixturenames", ()):
             # A server a process of pytest, and workers that a module's tests share.
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    if dropped := [item for item in items if _used(item) & _left_out()]:
+    if dropped := [item for item in items if _used(item) & _left_out() or _is_elsewhere(item)]:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in dropped]
 
@@ -132,11 +161,29 @@ def database_server(request: pytest.FixtureRequest) -> Server:
     return server
 
 
-@pytest.fixture(params=["sqlite", *SERVERS])
+@pytest.fixture(scope="session")
+def teradata_server() -> teradata.EmulatedTeradata | teradata.RealTeradata:
+    """An emulated Teradata, or the real one that a variable names."""
+    if REAL in os.environ:
+        return teradata.RealTeradata(os.environ[REAL])
+    return teradata.EmulatedTeradata()
+
+
+@pytest.fixture(scope="session")
+def emulated_teradata() -> teradata.EmulatedTeradata:
+    """An emulated Teradata, for what cannot be asked of a real one, as errors on demand."""
+    return teradata.EmulatedTeradata()
+
+
+@pytest.fixture(params=["sqlite", *SERVERS, TERADATA])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database, on each kind of database in turn."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'test.db'}"
+        return
+    if request.param == TERADATA:
+        with request.getfixturevalue("teradata_server").new_database() as url:
+            yield url
         return
     server: Server = request.getfixturevalue(f"{request.param}_server")
     url = server.new_database()

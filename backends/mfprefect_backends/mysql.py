@@ -133,6 +133,7 @@ class MysqlBackend(Backend):
                 "mysql://user:password@host/model_factory."
             )
         self._may_load: bool | None = None
+        self._named_mariadb = url.get_backend_name() == "mariadb"
         super().__init__(url.update_query_dict({"charset": "utf8mb4"}), settings)
 
     def engine_options(self) -> Mapping[str, Any]:
@@ -150,6 +151,16 @@ class MysqlBackend(Backend):
             "isolation_level": "READ COMMITTED",
             "connect_args": arguments,
         }
+
+    def dialect(self) -> sa.Dialect:
+        """Return MariaDB's where the URL says so: a server would tell."""
+        name = "mariadb+pymysql" if self._named_mariadb else self.drivername
+        return self.url.set(drivername=name).get_dialect()()
+
+    def preamble(self) -> list[str]:
+        """Return which database the tables go into."""
+        quote = self.dialect().identifier_preparer.quote_identifier
+        return [f"USE {quote(str(self.url.database))}", *super().preamble()]
 
     def configure(self, engine: sa.Engine) -> None:
         """Keep servers from asking for files of ours; name options that are wrong."""

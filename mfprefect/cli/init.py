@@ -11,12 +11,18 @@ __all__ = ["init"]
 
 
 @click.command()
+@click.option(
+    "--sql", "as_sql", is_flag=True, help="Print the DDL for a DBA to run; connect to nothing."
+)
 @common
-def init(out: Output, url: str | None) -> None:
+def init(out: Output, url: str | None, as_sql: bool) -> None:
     """Create the schema in the database, or upgrade it; harmless when repeated."""
     import mfprefect
     from mfprefect.store import migrate
 
+    if as_sql:
+        _print(out, url)
+        return
     with mfprefect.connect(url) as store:
         place = store.database.place
         out.note(f"database: {place}")
@@ -26,3 +32,15 @@ def init(out: Output, url: str | None) -> None:
     done = "created" if before is None else "upgraded" if before != after else "already current"
     out.line(f"schema {after}: {done}")
     out.document({"database": place, "schema": after, "before": before, "done": done})
+
+
+def _print(out: Output, url: str | None) -> None:
+    from mfprefect.backend import backend_for
+    from mfprefect.settings import load_settings
+    from mfprefect.store.migrate import expected_revision
+    from mfprefect.store.script import schema_script
+
+    text = schema_script(backend_for(load_settings(url=url)))
+    for line in text.splitlines():
+        out.line(line)
+    out.document({"schema": expected_revision(), "sql": text})

@@ -31,6 +31,11 @@ def layout() -> Layout:
     return found
 
 
+def _inspector() -> sa.Inspector | None:
+    """Return what tells what is there, None where a script for an empty database is written."""
+    return None if op.get_context().as_sql else sa.inspect(op.get_bind())
+
+
 def create_tables(metadata: sa.MetaData) -> None:
     """Create the tables and indexes that are not there yet.
 
@@ -38,14 +43,14 @@ def create_tables(metadata: sa.MetaData) -> None:
         ConfigurationError: a table of that name is there, and it is somebody else's.
     """
     connection = op.get_bind()
-    inspector = sa.inspect(connection)
-    present = set(inspector.get_table_names(schema=metadata.schema))
+    inspector = _inspector()
+    present = set(inspector.get_table_names(schema=metadata.schema)) if inspector else set()
     for table in metadata.sorted_tables:
-        if table.name in present:
+        if inspector and table.name in present:
             _refuse_foreign(table, inspector)
     for table in metadata.sorted_tables:
         indexes = set()
-        if table.name in present:
+        if inspector and table.name in present:
             found = inspector.get_indexes(table.name, schema=metadata.schema)
             indexes = {index["name"] for index in found}
         else:
@@ -70,7 +75,9 @@ def add_columns(table: str, *columns: sa.Column[Any]) -> None:
     """Add the columns that a table lacks."""
     here = layout()
     name = here.prefix + table
-    present = {c["name"] for c in sa.inspect(op.get_bind()).get_columns(name, schema=here.schema)}
+    inspector = _inspector()
+    known = inspector.get_columns(name, schema=here.schema) if inspector else ()
+    present = {c["name"] for c in known}
     for column in columns:
         if column.name not in present:
             op.add_column(name, column, schema=here.schema)
@@ -80,7 +87,8 @@ def add_index(table: str, name: str, columns: Sequence[str], *, unique: bool) ->
     """Create an index that is not there yet."""
     here = layout()
     of = here.prefix + table
-    found = sa.inspect(op.get_bind()).get_indexes(of, schema=here.schema)
+    inspector = _inspector()
+    found = inspector.get_indexes(of, schema=here.schema) if inspector else ()
     if name not in {index["name"] for index in found}:
         op.create_index(name, of, list(columns), unique=unique, schema=here.schema)
 
@@ -89,8 +97,8 @@ def drop_views() -> None:
     """Drop the views; they are made anew when all migrations have run."""
     here = layout()
     preparer = op.get_bind().dialect.identifier_preparer
-    inspector = sa.inspect(op.get_bind())
-    present = set(inspector.get_view_names(schema=here.schema))
+    inspector = _inspector()
+    present = set(inspector.get_view_names(schema=here.schema)) if inspector else set()
     for view in reversed(VIEWS):
         if here.prefix + view in present:
             name = preparer.format_table(sa.table(here.prefix + view, schema=here.schema))

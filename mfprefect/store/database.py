@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import random
 import time
@@ -14,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from mfprefect import signing
-from mfprefect.backend import WRITE_OPTION, parse_url
+from mfprefect.backend import SERVES_OPTION, WRITE_OPTION, parse_url
 from mfprefect.errors import DatabaseError, DatabaseUnavailable, IntegrityError, PermissionDenied
 from mfprefect.schema import Schema
 from mfprefect.store import engines
@@ -46,6 +47,13 @@ class Database:
         self._mine = True
         # Whether it was waited for in vain: whoever comes next does not wait as long again.
         self._away = False
+
+    def serving(self, **serves: str) -> Database:
+        """Return the same database, whose connections tell which session they work for."""
+        other = copy.copy(self)
+        other.engine = self.engine.execution_options(**{SERVES_OPTION: serves})
+        other._mine = False
+        return other
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -170,7 +178,7 @@ class Database:
     def translate(self, exc: DBAPIError) -> DatabaseError:
         """Return the error of ours that stands for a driver's."""
         kind = self.backend.classify(exc)
-        cause = self._without_secrets(str(exc.orig).strip())
+        cause = self._without_secrets(self.backend.words(exc))
         hint = {
             DatabaseUnavailable: "Check that the server runs and can be reached, and the host and "
             "port of MFPREFECT_URL.",
@@ -199,8 +207,9 @@ class Database:
         return url.set(query={}).render_as_string(hide_password=True)
 
     def _without_secrets(self, text: str) -> str:
-        password = self.backend.url.password
-        return text.replace(str(password), "***") if password else text
+        for secret in self.backend.secrets():
+            text = text.replace(secret, "***")
+        return text
 
 
 def _first_words(statement: str | None) -> str:

@@ -37,7 +37,15 @@ from mfprefect.settings import Settings
 from mfprefect.spool import Entry, Place, Spool, Write, check_blob
 from mfprefect.store import artifacts, migrate, notices, scores
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING, SUCCEEDED, UNNUMBERED, Handle, closed, find
+from mfprefect.store.handle import (
+    RUNNING,
+    SUCCEEDED,
+    UNNUMBERED,
+    Handle,
+    closed,
+    find,
+    without_flow_run,
+)
 from mfprefect.store.ledger import written
 from mfprefect.store.opening import clear
 from mfprefect.store.registry import model_ids, record, require_model
@@ -471,10 +479,11 @@ class _Parcel:
         row = typed(s, self.head["session"])
         self._know_environment(connection)
         numbers = sa.select(sa.func.max(s.c.session_no))
+        number = (connection.scalar(numbers) or 0) + 1
         row |= self._mine() | {
-            "session_no": (connection.scalar(numbers) or 0) + 1,
+            "session_no": number,
             "parent_session_no": self._parent(connection),
-            "flow_run_seq": None,
+            "flow_run_seq": without_flow_run(self.db, number),
         }
         if (run := row["flow_run_id"]) is not None:
             last = connection.scalar(

@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect import values
+from mfprefect.backend import GLANCE_OPTION
 from mfprefect.errors import SessionClosed, UnknownSession
 from mfprefect.store.database import Database
 
@@ -32,6 +33,7 @@ __all__ = [
     "require_session",
     "silent",
     "why_closed",
+    "without_flow_run",
 ]
 
 RUNNING = "running"
@@ -56,8 +58,10 @@ class Handle:
     status: str = RUNNING
 
 
-def handles(db: Database, connection: sa.Connection, *where: Any) -> list[Handle]:
-    """Return the sessions that match, oldest first."""
+def handles(
+    db: Database, connection: sa.Connection, *where: Any, glance: bool = False
+) -> list[Handle]:
+    """Return the sessions that match, oldest first; with `glance`, without locking them."""
     s, parent = db.schema.sessions, db.schema.sessions.alias("parent")
     names = ("session_no", "session_id", "model_id", "purpose", "attempt", "status", "as_of")
     select = (
@@ -66,12 +70,16 @@ def handles(db: Database, connection: sa.Connection, *where: Any) -> list[Handle
         .where(*where)
         .order_by(s.c.session_no)
     )
-    return [Handle(**row._mapping) for row in connection.execute(select)]
+    rows = connection.execute(select, execution_options={GLANCE_OPTION: glance})
+    return [Handle(**row._mapping) for row in rows]
 
 
-def find(db: Database, connection: sa.Connection, session_id: str) -> Handle | None:
+def find(
+    db: Database, connection: sa.Connection, session_id: str, *, glance: bool = False
+) -> Handle | None:
     """Return a session's handle, None where there is none."""
-    found = handles(db, connection, db.schema.sessions.c.session_id == session_id)
+    mine = db.schema.sessions.c.session_id == session_id
+    found = handles(db, connection, mine, glance=glance)
     return found[0] if found else None
 
 
@@ -126,8 +134,11 @@ def hold(db: Database, connection: sa.Connection, handle: Handle) -> None:
 
 
 def require_running(db: Database, connection: sa.Connection, handle: Handle) -> None:
-    """Refuse early what `hold` would refuse at the end of a long write."""
-    found = find(db, connection, handle.session_id)
+    """Refuse early what `hold` would refuse at the end of a long write.
+
+    Without a lock: hearts go on beating meanwhile, and parts are written side by side.
+    """
+    found = find(db, connection, handle.session_id, glance=True)
     if found is None or (found.attempt, found.status) != (handle.attempt, RUNNING):
         raise why_closed(db, connection, handle)
 
@@ -153,3 +164,8 @@ def why_closed(db: Database, connection: sa.Connection, handle: Handle) -> Sessi
 def closed(handle: Handle) -> SessionClosed:
     """Return the error that says that a session has ended."""
     return SessionClosed(handle.session_id, f"it is {handle.status}; open a new session instead")
+
+
+def without_flow_run(db: Database, session_no: Any) -> Any:
+    """Return the `flow_run_seq` of a session of no flow run; a unique index goes over it."""
+    return None if db.backend.nulls_differ else session_no

@@ -11,16 +11,28 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 
+from mfprefect.backend import Backend
 from mfprefect.errors import SchemaOutdated
 from mfprefect.migrations.support import configure_options
 from mfprefect.store.database import Database
 
-__all__ = ["check_schema", "create_schema", "expected_revision", "found_revision", "known"]
+__all__ = [
+    "SCRIPTS",
+    "check_schema",
+    "create_schema",
+    "expected_revision",
+    "found_revision",
+    "known",
+    "view_statements",
+]
+
+
+SCRIPTS = "mfprefect:migrations"
 
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", "mfprefect:migrations")
+    config.set_main_option("script_location", SCRIPTS)
     return config
 
 
@@ -101,6 +113,9 @@ def create_schema(db: Database) -> None:
             if found != expected_revision():
                 _upgrade(db, connection)
             _create_views(db, connection)
+            if found != expected_revision():
+                for statement in db.backend.finish():
+                    connection.exec_driver_sql(statement)
 
     db.write(work)
 
@@ -121,11 +136,18 @@ def _upgrade(db: Database, connection: sa.Connection) -> None:
 
 
 def _create_views(db: Database, connection: sa.Connection) -> None:
-    layout, preparer = db.schema.layout, connection.dialect.identifier_preparer
-    present = set(sa.inspect(connection).get_view_names(schema=layout.schema))
-    for view, select in db.schema.views().items():
-        if db.schema.name(view) in present:
-            continue
-        name = preparer.format_table(sa.table(db.schema.name(view), schema=layout.schema))
-        text = select.compile(connection, compile_kwargs={"literal_binds": True})
-        connection.exec_driver_sql(f"CREATE VIEW {name} AS {text}")
+    present = set(sa.inspect(connection).get_view_names(schema=db.schema.layout.schema))
+    for view, statement in view_statements(db.backend, connection.dialect).items():
+        if db.schema.name(view) not in present:
+            connection.exec_driver_sql(statement)
+
+
+def view_statements(backend: Backend, dialect: sa.Dialect) -> dict[str, str]:
+    """Return the statement that creates each view."""
+    schema, found = backend.schema, {}
+    for view, select in schema.views().items():
+        table = sa.table(schema.name(view), schema=schema.layout.schema)
+        name = dialect.identifier_preparer.format_table(table)
+        text = select.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+        found[view] = f"CREATE VIEW {name} AS {backend.view_prefix}{text}"
+    return found

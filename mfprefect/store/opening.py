@@ -13,11 +13,20 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect import values
+from mfprefect.backend import GLANCE_OPTION
 from mfprefect.errors import IntegrityError, SessionClosed, UnknownSession
 from mfprefect.flow_context import FlowRun
 from mfprefect.provenance import Environment, Provenance
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle, find, handles, silent
+from mfprefect.store.handle import (
+    RUNNING,
+    SUCCEEDED,
+    Handle,
+    find,
+    handles,
+    silent,
+    without_flow_run,
+)
 from mfprefect.store.part_evidence import GROUP as EVIDENCE
 from mfprefect.store.registry import require_model
 from mfprefect.store.removal import BEING_DELETED
@@ -128,7 +137,9 @@ def _insert(
             .where(*silent(db))
             .scalar_subquery()
             .label("silent"),
-        )
+        ),
+        # The number is not certain before the insert, which needs no lock on all sessions for it.
+        execution_options={GLANCE_OPTION: (sessions,)},
     ).one()
     if facts.model is None:
         require_model(db, connection, opening.model_id)
@@ -136,11 +147,12 @@ def _insert(
         raise UnknownSession(opening.parent_session_id)
     if facts.environment is None:
         connection.execute(environments.insert(), _environment_row(opening.environment))
+    number = (facts.last_no or 0) + 1
     row = _session_row(opening) | {
-        "session_no": (facts.last_no or 0) + 1,
+        "session_no": number,
         "session_id": session_id,
         "parent_session_no": facts.parent_no,
-        "flow_run_seq": _next_seq(db, connection, opening.flow_run),
+        "flow_run_seq": _next_seq(db, connection, opening.flow_run, number),
     }
     connection.execute(sessions.insert(), row)
     handle = Handle(
@@ -197,14 +209,18 @@ def _session_row(opening: Opening) -> dict[str, Any]:
     }
 
 
-def _next_seq(db: Database, connection: sa.Connection, run: FlowRun | None) -> int | None:
+def _next_seq(
+    db: Database, connection: sa.Connection, run: FlowRun | None, number: int
+) -> int | None:
     if run is None:
-        return None
+        own: int | None = without_flow_run(db, number)
+        return own
     sessions = db.schema.sessions
-    last = connection.scalar(
+    last: int | None = connection.scalar(
         sa.select(sa.func.max(sessions.c.flow_run_seq)).where(
             sessions.c.flow_run_id == run.flow_run_id
-        )
+        ),
+        execution_options={GLANCE_OPTION: True},  # a unique index decides
     )
     return 0 if last is None else last + 1
 
@@ -222,12 +238,16 @@ def _resumable(db: Database, connection: sa.Connection, opening: Opening) -> Han
         s.c.purpose == opening.purpose,
         # A finished one is sealed: a further run of the same flow run is a session of its own.
         s.c.status != SUCCEEDED,
+        glance=True,  # taking one over is decided by an UPDATE
     )
     found = [h for h in found if h.session_id not in opening.siblings]
     if not found:
         return None
     select = sa.select(s.c.session_no, s.c.params)
-    rows = connection.execute(select.where(s.c.session_no.in_([h.session_no for h in found])))
+    rows = connection.execute(
+        select.where(s.c.session_no.in_([h.session_no for h in found])),
+        execution_options={GLANCE_OPTION: True},
+    )
     # Neither goes on with the other's: a challenger's scores would be published.
     shadows = {row.session_no: is_shadow(row.params) for row in rows}
     alike = is_shadow(opening.params)

@@ -43,7 +43,7 @@ def iter_scores(
         UnknownSession: there is no such session, or it was removed between two statements.
     """
     bounds = _bounds(db, at_least, at_most)
-    ids = None if entity_ids is None else values.entity_ids(entity_ids)
+    ids = None if entity_ids is None else _possible(db, entity_ids)
     handle = find_session(db, session_id)
     scores = db.schema.scores
     select = (
@@ -53,22 +53,29 @@ def iter_scores(
     )
     if not unpublished:
         # In the same statement: a reader sees all of a session or nothing.
-        select = select.where(_published(db, handle))
+        select = select.where(sa.exists().where(*_published(db, handle)))
     if ids is None:
         return db.stream(select, SCHEMA)
     return _of_entities(db, handle, select, ids, unpublished)
 
 
-def _published(db: Database, handle: Handle) -> sa.Exists:
+def _possible(db: Database, entity_ids: Iterable[str | int]) -> list[str]:
+    """Return the ids that a score can have: the database may take others for one of these."""
+    column, unfit = db.schema.scores.c.entity_id, db.backend.unfit
+    return [id_ for id_ in values.entity_ids(entity_ids) if unfit(column, id_) is None]
+
+
+def _published(db: Database, handle: Handle) -> tuple[sa.ColumnElement[bool], ...]:
     s = db.schema.sessions
-    return sa.exists().where(s.c.session_no == handle.session_no, s.c.published_at.is_not(None))
+    return s.c.session_no == handle.session_no, s.c.published_at.is_not(None)
 
 
 def _of_entities(
     db: Database, handle: Handle, select: sa.Select[Any], ids: list[str], unpublished: bool
 ) -> Iterator[pa.RecordBatch]:
     # Before the first statement: publication between two of them would show the second half.
-    if not unpublished and not db.read(sa.select(_published(db, handle)))[0][0]:
+    seen = sa.select(db.schema.sessions.c.session_no).where(*_published(db, handle))
+    if not unpublished and not db.read(seen):
         return
     for some in _chunks(ids):
         yield from db.stream(select.where(db.schema.scores.c.entity_id.in_(some)), SCHEMA)
@@ -121,9 +128,10 @@ def latest_frame(db: Database, model_id: str, entity_ids: Iterable[str | int]) -
         InvalidValue: no entity is named, or an id is neither text nor an integer.
         UnknownModel: there is no such model.
     """
-    ids = values.entity_ids(entity_ids)
-    if not ids:
+    entity_ids = values.entity_ids(entity_ids)
+    if not entity_ids:
         raise InvalidValue("name at least one entity; the view latest_scores shows them all.")
+    ids = _possible(db, entity_ids)
     newest = _newest(db, model_id)
     entity_id = db.schema.scores.c.entity_id
 

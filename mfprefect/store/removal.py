@@ -18,7 +18,7 @@ from mfprefect.errors import IntegrityError, InvalidValue, UnknownModel, Unknown
 from mfprefect.store import seals
 from mfprefect.store.clearing import LARGE, clear_scores, score_rows, take
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING, Handle, find, require_session
+from mfprefect.store.handle import RUNNING, Handle, find, require_session, without_flow_run
 from mfprefect.store.registry import model_ids, record, require_model
 from mfprefect.store.stages import in_production
 
@@ -104,9 +104,9 @@ def _mark(db: Database, connection: sa.Connection, where: Any, kind: str) -> Non
         "published_at": None,
         # A retry of its flow run must not resume it.
         "flow_run_id": None,
-        "flow_run_seq": None,
+        "flow_run_seq": without_flow_run(db, db.schema.sessions.c.session_no),
     }
-    connection.execute(db.schema.sessions.update().where(where), changes)
+    connection.execute(db.schema.sessions.update().where(where).values(changes))
 
 
 def _stages(

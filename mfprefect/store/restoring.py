@@ -22,7 +22,7 @@ from mfprefect.errors import IntegrityError, InvalidValue
 from mfprefect.schema import Instant
 from mfprefect.store import scores
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle
+from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle, without_flow_run
 from mfprefect.store.registry import record, require_model
 from mfprefect.store.sessions import Ending, close_session, flush, write_rows
 
@@ -84,7 +84,7 @@ def _open(
         "published_at": None,
         # A retry of its flow run must not resume it.
         "flow_run_id": None,
-        "flow_run_seq": None,
+        "flow_run_seq": without_flow_run(db, row["session_no"]),
         "parent_session_no": connection.scalar(parent),
         "seal": None,
         "previous_seal": None,
@@ -116,7 +116,10 @@ def _end(
             connection.execute(parts.delete().where(parts.c.session_no == handle.session_no))
             rows = {"score_parts": _rows(folder, "score_parts")}
             write_rows(db, connection, handle, rows, replace=False)
-        connection.execute(s.update().where(*mine), {name: row[name] for name in own})
+        changes = {name: row[name] for name in own}
+        if row["flow_run_id"] is None:
+            changes["flow_run_seq"] = without_flow_run(db, handle.session_no)
+        connection.execute(s.update().where(*mine), changes)
         sealed = _sealed(db, connection, row)
         if sealed:
             again = {name: row[name] for name in ("seal", "previous_seal")}

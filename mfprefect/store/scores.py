@@ -11,7 +11,15 @@ from mfprefect.scores import digest
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle, hold, require_running
 
-__all__ = ["attach", "drop_parts", "drop_stale_parts", "keep_part", "parts", "write_part"]
+__all__ = [
+    "attach",
+    "drop_parts",
+    "drop_stale_parts",
+    "keep_part",
+    "parts",
+    "require_fit",
+    "write_part",
+]
 
 LARGE_PART = 100_000
 """From how many rows on a part is worth preparations."""
@@ -97,10 +105,12 @@ def write_part(db: Database, handle: Handle, part_no: int, table: pa.Table) -> N
     """Write one part of normalised scores in one transaction; the same part twice is one part.
 
     Raises:
-        InvalidScores: an entity has a score in another part of the session already.
+        InvalidScores: an entity has a score in another part of the session already, or the
+            database could not keep an id exactly.
         SessionClosed: the session takes no more writes.
     """
     parts = db.schema.score_parts
+    require_fit(db, table)
     seen = digest(table)
     mine = (parts.c.session_no == handle.session_no, parts.c.part_no == part_no)
 
@@ -143,6 +153,20 @@ def write_part(db: Database, handle: Handle, part_no: int, table: pa.Table) -> N
             f"part {part_no} holds an entity that another part of session {handle.session_id!r} "
             "has already; an entity has one score a session. The part was not written."
         ) from exc
+
+
+def require_fit(db: Database, table: pa.Table) -> None:
+    """Refuse a part with a text that the database would not keep exactly.
+
+    Raises:
+        InvalidScores: and nothing was written.
+    """
+    for column in (db.schema.scores.c.entity_id, db.schema.scores.c.score_class):
+        if unfit := db.backend.unfit_texts(column, table[column.name]):
+            why = db.backend.unfit(column, unfit[0])
+            raise InvalidScores(
+                f"{column.name} {unfit[0]!r} {why}. Nothing was written.", examples=unfit[:5]
+            )
 
 
 def _rows(table: pa.Table, session_no: int, part_no: int) -> pa.Table:

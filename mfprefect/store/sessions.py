@@ -93,12 +93,9 @@ def write_rows(
         table = db.schema.tables[name]
         full = [{"session_no": handle.session_no, **row} for row in rows]
         if replace:
-            keys = [c.key for c in table.primary_key]
-            same = sa.and_(*(table.c[key] == sa.bindparam(f"key_{key}") for key in keys))
-            connection.execute(
-                table.delete().where(same), [{f"key_{k}": row[k] for k in keys} for row in full]
-            )
-        connection.execute(table.insert(), full)
+            db.backend.upsert(connection, table, full)
+        else:
+            connection.execute(table.insert(), full)
 
 
 def close_session(

@@ -132,6 +132,7 @@ class Sink:
 
     def write_part(self, part: int, table: Any) -> None:
         """Write one part of normalised scores."""
+        scores.require_fit(self._db, table)  # the spool would take it
         self._write(
             lambda handle: scores.write_part(self._db, handle, part, table),
             lambda entry: _add_part(entry, part, table),
@@ -413,8 +414,8 @@ def _rows_of(entry: Entry, made: Rows) -> dict[str, list[Mapping[str, Any]]]:
 
 def _stored(db: Database, handle: Handle) -> bool:
     tables = (db.schema.metrics, db.schema.artifacts)
-    mine = (sa.exists().where(table.c.session_no == handle.session_no) for table in tables)
-    return any(db.read(sa.select(*mine))[0])
+    mine = (sa.select(t.c.session_no).where(t.c.session_no == handle.session_no) for t in tables)
+    return any(db.read(select.limit(1)) for select in mine)
 
 
 def begin_here(db: Database, opening: Opening) -> Handle | None:

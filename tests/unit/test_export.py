@@ -16,6 +16,7 @@ from mfprefect import Store
 from mfprefect.backend import backend_for
 from mfprefect.cli import cli
 from mfprefect.settings import load_settings
+from mfprefect.testing.contract.helpers import fit
 from mfprefect.testing.servers import Server
 
 IDS = ["7", "a", "A", "a ", "it's", 'say "x"', "back\\slash", "100%", "NULL", "é😀\n", "tab\t"]
@@ -100,8 +101,11 @@ def test_scores_reach_another_database_exactly_and_once(database_url: str, targe
         assert json.loads(trail.detail)["rows"] == len(IDS)
 
 
-def test_scores_reach_a_table_of_the_same_database(database_url: str) -> None:
+def test_scores_reach_a_table_of_the_same_database(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with opened(database_url, crm={"table": "crm_scores"}) as store:
+        monkeypatch.setitem(globals(), "IDS", fit(store, IDS))
         name = scored(store)
         options = ["--url", database_url, "--json"]
         for _ in range(2):

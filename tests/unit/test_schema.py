@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -15,16 +14,16 @@ from sqlalchemy.exc import StatementError
 
 from mfprefect.errors import InvalidValue
 from mfprefect.schema import VIEWS, Instant, Layout, Schema
+from mfprefect.testing.teradata.tokens import RESERVED as TERADATA_WORDS
 
 untimed = settings(deadline=None)
 
-TERADATA = Path(__file__).with_name("teradata_reserved_words.txt").read_text().splitlines()
 RESERVED = {
     "sqlite": SQLiteIdentifierPreparer.reserved_words,
     "postgres": RESERVED_WORDS_POSTGRES,
     "mysql": RESERVED_WORDS_MYSQL,
     "mariadb": RESERVED_WORDS_MARIADB,
-    "teradata": {word for word in TERADATA if word and not word.startswith("#")},
+    "teradata": {word.lower() for word in TERADATA_WORDS},
 }
 SESSION_TABLES = {
     "artifact_chunks",

@@ -31,7 +31,7 @@ from mfprefect.reading import Reader
 from mfprefect.settings import load_settings
 
 ROWS = 300
-SQL = "select * from customer where day <= :day -- of that day;"
+SQL = "select * from customer where seen_at <= :day -- of that day;"
 CHECKS: list[Any] = [
     RowCount(at_least=100, recent=0),
     NullShare("Income", at_most=0.2, severity="warning"),
@@ -40,9 +40,9 @@ CHECKS: list[Any] = [
     Range("age", at_least=0, severity="warning"),
     Range("Income", at_most=90.5, severity="warning"),
     Unique("customer_id", severity="warning"),
-    Unique("customer_id", "day", severity="warning"),
-    Fresh("day", dt.timedelta(days=2), severity="warning"),
-    Fresh("day", dt.timedelta(days=200), severity="warning"),
+    Unique("customer_id", "seen_at", severity="warning"),
+    Fresh("seen_at", dt.timedelta(days=2), severity="warning"),
+    Fresh("seen_at", dt.timedelta(days=200), severity="warning"),
 ]
 NO_PAST = Background(as_of=dt.date(2026, 2, 1))
 
@@ -55,7 +55,7 @@ def customers() -> pd.DataFrame:
             "customer_id": [f"c{number % (ROWS - 20)}" for number in range(ROWS)],
             "age": pd.array(rng.integers(10, 80, ROWS), dtype="Int64"),
             "Income": np.where(rng.random(ROWS) < 0.25, np.nan, income),
-            "day": pd.to_datetime("2026-01-01") + pd.to_timedelta(np.arange(ROWS) % 20, "D"),
+            "seen_at": pd.to_datetime("2026-01-01") + pd.to_timedelta(np.arange(ROWS) % 20, "D"),
         }
     )
 
@@ -68,7 +68,7 @@ def source(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[
     """The table `customer` in a source; the statements that are sent to it."""
     monkeypatch.setenv("MFPREFECT_SOURCES__WAREHOUSE__URL", database_url)
     engine = backend_for(load_settings(url=database_url)).create_engine()
-    FRAME.to_sql("customer", engine, index=False)
+    FRAME.to_sql("customer", engine, index=False, dtype={"customer_id": sa.String(64)})
     engine.dispose()
     sent: list[str] = []
 
@@ -101,7 +101,7 @@ def found(checks: Any, sql: str = SQL, past: Background = NO_PAST) -> list[dict[
 
 def test_a_database_says_what_the_rows_say(source: list[str]) -> None:
     rows = found(CHECKS)
-    read = FRAME[FRAME["day"] <= "2026-01-15"]
+    read = FRAME[FRAME["seen_at"] <= "2026-01-15"]
     expected = run_checks(read, CHECKS, background=NO_PAST)
     assert told(rows) == told(expected)
     assert {row["passed"] for row in rows} == {True, False}
@@ -121,7 +121,7 @@ def test_one_query_where_nothing_fails(source: list[str]) -> None:
         RowCount(recent=0),
         NullShare("age", at_most=1),
         Range("age", at_least=0, at_most=100),
-        Fresh("day", dt.timedelta(days=99)),
+        Fresh("seen_at", dt.timedelta(days=99)),
     ]
     found(checks)
     about = [text for text in sent_to_customer(source) if "count(" in text]

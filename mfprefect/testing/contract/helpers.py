@@ -58,6 +58,17 @@ def orphans(store: Store) -> dict[str, int]:
     return {name: count for name, count in found.items() if count}
 
 
+def unfit(store: Store, *names: str | None) -> bool:
+    """Return whether the database refuses one of these names, as it would not keep it exactly."""
+    column, backend = store.database.schema.metrics.c.metric_name, store.database.backend
+    return any(name is not None and backend.unfit(column, name) for name in names)
+
+
+def fit(store: Store, names: list[str]) -> list[str]:
+    """Return names, with others in place of those that the database refuses."""
+    return [f"fit {n}" if unfit(store, name) else name for n, name in enumerate(names)]
+
+
 def fill(session: mfprefect.Session) -> None:
     """Write something into every table that a session writes to."""
     frame = pd.DataFrame({"age": [30.0, 41.0, None], "city": ["Bonn", "Köln", None]})

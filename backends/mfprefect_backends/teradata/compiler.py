@@ -1,0 +1,138 @@
+"""Statements as Teradata takes them; what it would refuse or misread is refused here."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import sqlalchemy as sa
+from sqlalchemy.exc import CompileError
+from sqlalchemy.sql import operators
+from teradatasqlalchemy.dialect import TeradataCompiler, TeradataTypeCompiler
+
+__all__ = ["LONGEST", "Compiler", "TypeCompiler", "refuse"]
+
+ONE_ROW = " FROM (SELECT 1 AS one_column) AS one_row"
+LONGEST = 32_000
+"""The most characters of a UNICODE VARCHAR."""
+
+
+def refuse(what: str, instead: str) -> NoReturn:
+    """Refuse what Teradata would not take, or would silently take for something else."""
+    raise CompileError(f"Teradata has no {what}; {instead}.")
+
+
+class Compiler(TeradataCompiler):  # type: ignore[misc]
+    """The stock compiler, without what it gets silently wrong."""
+
+    def get_select_precolumns(self, select: Any, **options: Any) -> str:
+        """Return DISTINCT or TOP; a page has neither."""
+        if select._fetch_clause is not None:
+            refuse("FETCH here", "use limit()")
+        before = "DISTINCT " if select._distinct else ""
+        if select._limit_clause is None and select._offset_clause is None:
+            return before
+        if before:
+            refuse("DISTINCT with a limit", "take the limit of a subquery")
+        if select._offset_clause is not None:
+            return before
+        # The statement is cached, and the number is not a parameter: it has to be set each time.
+        number = self.process(select._limit_clause.render_literal_execute(), **options)
+        return f"TOP {number} "
+
+    def order_by_clause(self, select: Any, **options: Any) -> str:
+        """Return ORDER BY, behind the page where there is one."""
+        ordered: str = super().order_by_clause(select, **options)
+        if getattr(select, "_offset_clause", None) is None:
+            return ordered
+        first = self.process(select._offset_clause.render_literal_execute(), **options)
+        number = f"ROW_NUMBER() OVER ({ordered.strip()})"
+        if select._limit_clause is None:
+            return f" QUALIFY {number} > {first}{ordered}"
+        rows = self.process(select._limit_clause.render_literal_execute(), **options)
+        return f" QUALIFY {number} BETWEEN {first} + 1 AND {first} + {rows}{ordered}"
+
+    def limit_clause(self, select: Any, **options: Any) -> str:
+        """Refuse what neither TOP nor the page behind the order has expressed."""
+        if not isinstance(select, sa.Select):
+            refuse("limit of a union", "select from it as a subquery")
+        if select._offset_clause is not None and not select._order_by_clauses:
+            refuse("OFFSET without an order", "add order_by()")
+        return ""
+
+    def returning_clause(self, *_: Any, **options: Any) -> str:
+        """Refuse RETURNING."""
+        refuse("RETURNING", "select the row by its key")
+
+    def fetch_clause(self, select: Any, **options: Any) -> str:
+        """Refuse FETCH."""
+        refuse("FETCH here", "use limit()")
+
+    def default_from(self) -> str:
+        """Return one row to select from: subqueries in the list want a FROM."""
+        return ONE_ROW
+
+    def for_update_clause(self, select: Any, **options: Any) -> str:
+        """Refuse FOR UPDATE."""
+        refuse("FOR UPDATE", "update the row first, which locks it")
+
+    def visit_now_func(self, function: Any, **options: Any) -> str:
+        """Return the standard's name."""
+        return "CURRENT_TIMESTAMP(6)"
+
+    def visit_is__binary(self, binary: Any, operator: Any, **options: Any) -> str:
+        """Compare with 0 and 1: IS knows NULL alone."""
+        return self._is(binary, "IS", "=", **options)
+
+    def visit_is_not_binary(self, binary: Any, operator: Any, **options: Any) -> str:
+        """Compare with 0 and 1: IS NOT knows NULL alone."""
+        return self._is(binary, "IS NOT", "<>", **options)
+
+    def _is(self, binary: Any, null: str, other: str, **options: Any) -> str:
+        sign = null if isinstance(binary.right, sa.Null) else other
+        left, right = (self.process(side, **options) for side in (binary.left, binary.right))
+        return f"{left} {sign} {right}"
+
+    def visit_empty_set_op_expr(self, type_: Any, expand_op: Any, **options: Any) -> str:
+        """Return a set of no rows: a NULL in it is error 3731."""
+        return self.visit_empty_set_expr(type_)
+
+    def visit_empty_set_expr(self, element_types: Any, **options: Any) -> str:
+        """Return a set of no rows, of a type that may be compared with the column's."""
+        kinds = element_types if isinstance(element_types, (list, tuple)) else [element_types]
+        if len(kinds) != 1:
+            refuse("empty set of several columns", "do not ask where there is nothing to find")
+        kind = kinds[0]
+        known = isinstance(kind, (sa.Integer, sa.Numeric, sa.DateTime, sa.Date))
+        name = self.dialect.type_compiler_instance.process(kind if known else sa.String(255))
+        return f"SELECT CAST(NULL AS {name}) AS nothing{ONE_ROW} WHERE 1 = 0"
+
+    def visit_unary(self, unary: Any, **options: Any) -> str:
+        """Refuse EXISTS in the list of a select."""
+        if unary.operator is operators.exists and options.get("within_columns_clause"):
+            refuse("EXISTS in the list of a select", "count, or ask in WHERE")
+        text: str = super().visit_unary(unary, **options)
+        return text
+
+
+class TypeCompiler(TeradataTypeCompiler):  # type: ignore[misc]
+    """The stock types, with Unicode text and lengths that Teradata takes."""
+
+    def visit_VARCHAR(self, type_: Any, **options: Any) -> str:
+        """Return Unicode text; the stock compiler makes LONG VARCHAR of a text without length."""
+        length = LONGEST if type_.length is None else type_.length
+        if length > LONGEST:
+            refuse(f"VARCHAR({length})", f"{LONGEST} is the most, and a longer text is a CLOB")
+        case = " CASESPECIFIC" if options.get("type_expression") is not None else ""
+        return f"VARCHAR({length}) CHARACTER SET UNICODE{case}"
+
+    def visit_CLOB(self, type_: Any, **options: Any) -> str:
+        """Return Unicode text: the user's default may be LATIN."""
+        return "CLOB CHARACTER SET UNICODE"
+
+    def visit_double(self, type_: Any, **options: Any) -> str:
+        """Return the standard's name."""
+        return "DOUBLE PRECISION"
+
+    def visit_JSON(self, type_: Any, **options: Any) -> str:
+        """Refuse JSON: it is kept as text."""
+        refuse("JSON column in this schema", "keep it as text")

@@ -1,0 +1,105 @@
+"""Tables as a Teradata DBA would make them: MULTISET, with a primary index that was chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from teradatasqlalchemy.dialect import TeradataDDLCompiler
+
+from mfprefect.errors import ConfigurationError
+from mfprefect_backends.teradata.compiler import refuse
+
+__all__ = ["DDLCompiler"]
+
+
+class DDLCompiler(TeradataDDLCompiler):  # type: ignore[misc]
+    """The stock compiler with defaults, indexes and references that Teradata keeps."""
+
+    def visit_create_table(self, create: Any, **options: Any) -> str:
+        """Return CREATE MULTISET TABLE; the key becomes a unique primary index."""
+        if create.if_not_exists:
+            refuse("IF NOT EXISTS", "ask DBC.TablesV first")
+        text: str = super().visit_create_table(create, **options)
+        return text.replace("CREATE TABLE", "CREATE MULTISET TABLE", 1).strip()
+
+    def post_create_table(self, table: sa.Table) -> str:
+        """Return the primary index, the partitions and the unique indexes."""
+        own = table.dialect_kwargs.get("teradatasql_post_create")
+        key = [self.preparer.format_column(c) for c in table.primary_key.columns]
+        if own:
+            lines = [str(own)]
+        elif key:
+            lines = [f"UNIQUE PRIMARY INDEX ({', '.join(key)})"]
+        else:  # what Teradata would choose
+            first = next((c for c in table.columns if not _is_lob(c.type)), None)
+            if first is None:
+                refuse("primary index on LOBs", "give the table a key")
+            lines = [f"PRIMARY INDEX ({self.preparer.format_column(first)})"]
+        for constraint in sorted(_unique(table), key=lambda c: [x.name for x in c.columns]):
+            columns = ", ".join(self.preparer.format_column(c) for c in constraint.columns)
+            name = constraint.name
+            name = f" {self.preparer.quote(str(name))}" if name else ""
+            lines.append(f"UNIQUE INDEX{name} ({columns})")
+        return "\n" + "\n".join(lines)
+
+    def visit_primary_key_constraint(self, constraint: Any, **options: Any) -> None:
+        """Return nothing: a key and a primary index on the same columns are an error."""
+
+    def visit_unique_constraint(self, constraint: Any, **options: Any) -> None:
+        """Return nothing: it is an index, for a constraint refuses columns that may be NULL."""
+
+    def visit_foreign_key_constraint(self, constraint: Any, **options: Any) -> str:
+        """Return a reference that the optimizer knows of and nobody checks row by row."""
+        if constraint.ondelete or constraint.onupdate:
+            refuse("ON DELETE and ON UPDATE", "delete the rows yourself")
+        text: str = super().visit_foreign_key_constraint(constraint, **options)
+        return text.replace("REFERENCES", "REFERENCES WITH NO CHECK OPTION", 1)
+
+    def get_column_specification(self, column: Any, **options: Any) -> str:
+        """Return a column, with its default, which the stock compiler forgets."""
+        if column.identity is not None or column.computed is not None:
+            refuse("column of this kind in this schema", "number the rows yourself")
+        if column.table is not None and column is column.table._autoincrement_column:
+            refuse("numbering of rows in this schema", "say autoincrement=False")
+        kind = self.dialect.type_compiler_instance.process(column.type, type_expression=column)
+        text = f"{self.preparer.format_column(column)} {kind}"
+        if (default := self.get_column_default_string(column)) is not None:
+            text += f" DEFAULT {default}"
+        return text + ("" if column.nullable else " NOT NULL")
+
+    def visit_drop_table(self, drop: Any, **options: Any) -> str:
+        """Refuse IF EXISTS."""
+        if drop.if_exists:
+            refuse("IF EXISTS", "ask DBC.TablesV first")
+        text: str = super().visit_drop_table(drop, **options)
+        return text.strip()
+
+    def visit_create_index(self, create: Any, **options: Any) -> str:
+        """Refuse IF NOT EXISTS."""
+        if create.if_not_exists:
+            refuse("IF NOT EXISTS", "ask DBC.IndicesV first")
+        text: str = super().visit_create_index(create)
+        return text
+
+    def visit_drop_index(self, drop: Any, **options: Any) -> str:
+        """Return DROP INDEX .. ON: a name is that of an index of its table."""
+        if drop.if_exists:
+            refuse("IF EXISTS", "ask DBC.IndicesV first")
+        name = self._prepared_index_name(drop.element, include_schema=False)
+        return f"DROP INDEX {name} ON {self.preparer.format_table(drop.element.table)}"
+
+    def visit_create_schema(self, create: Any, **options: Any) -> str:
+        """Refuse it: a database has an owner and a size, which are a DBA's to choose."""
+        raise ConfigurationError(
+            f"there is no database {create.element!r}; mfprefect does not make one, for its owner "
+            "and its space are a DBA's to choose: CREATE DATABASE .. FROM .. AS PERM = .."
+        )
+
+
+def _is_lob(kind: Any) -> bool:
+    return isinstance(kind, (sa.Text, sa.LargeBinary))
+
+
+def _unique(table: sa.Table) -> list[sa.UniqueConstraint]:
+    return [c for c in table.constraints if isinstance(c, sa.UniqueConstraint)]

@@ -1,0 +1,128 @@
+"""The stock dialect, repaired: transactions, the pool, what is cached, and what is looked up."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy import pool
+from sqlalchemy.dialects import registry
+from teradatasqlalchemy.base import TeradataExecutionContext
+from teradatasqlalchemy.dialect import TeradataDialect
+
+from mfprefect_backends.teradata.codes import is_lost
+from mfprefect_backends.teradata.compiler import Compiler, TypeCompiler
+from mfprefect_backends.teradata.ddl import DDLCompiler
+from mfprefect_backends.teradata.lookups import Lookups
+from mfprefect_backends.teradata.types import COLSPECS
+
+__all__ = ["DRIVERNAME", "Dialect", "by_itself"]
+
+DRIVERNAME = "teradatasql+mfprefect"
+_DDL = re.compile(r"\s*(CREATE|REPLACE|ALTER|DROP|RENAME|COLLECT|GRANT|REVOKE|COMMENT)\b", re.I)
+
+ON_CONNECT = (
+    # Without it, characters beyond the basic plane are error 6706.
+    "SET SESSION CHARACTER SET UNICODE PASS THROUGH ON",
+    # In the order of their bytes, as all databases of ours sort ids.
+    "SET SESSION COLLATION CHARSET_COLL",
+)
+
+
+def by_itself(driver: Any, statement: str) -> None:
+    """Execute a statement in a transaction of its own, leaving none open."""
+    on = driver.autocommit
+    driver.autocommit = True
+    try:
+        with driver.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        driver.autocommit = on
+
+
+class ExecutionContext(TeradataExecutionContext):  # type: ignore[misc]
+    """Commits behind DDL, which has to be the last statement of its transaction (3722)."""
+
+    def post_exec(self) -> None:
+        """Commit if it was DDL; in a session with autocommit, that has happened."""
+        super().post_exec()
+        if self.statement is not None and _DDL.match(self.statement):
+            driver: Any = self.root_connection.connection.dbapi_connection
+            driver.commit()
+
+
+class Dialect(Lookups, TeradataDialect):  # type: ignore[misc]
+    """Teradata through teradatasql, in an ANSI session."""
+
+    driver = "teradatasql"
+    poolclass = pool.QueuePool
+    supports_statement_cache = True
+    statement_compiler = Compiler
+    ddl_compiler = DDLCompiler
+    type_compiler = TypeCompiler  # the stock name: it goes before type_compiler_cls
+    execution_ctx_cls = ExecutionContext
+    colspecs: ClassVar[Any] = {**TeradataDialect.colspecs, **COLSPECS}
+    supports_default_values = False
+    supports_empty_insert = False
+    supports_multivalues_insert = False
+    supports_sane_multi_rowcount = False
+    max_identifier_length = 128
+
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        """Return the driver; SQLAlchemy looks for this on the class itself."""
+        return TeradataDialect.import_dbapi()
+
+    @classmethod
+    def get_pool_class(cls, url: sa.URL) -> type[pool.Pool]:
+        """Return a pool that several threads share."""
+        return pool.QueuePool
+
+    def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:
+        """Return the release as numbers, as other dialects do."""
+        release = str(super()._get_server_version_info(connection))
+        return tuple(int(number) for number in re.findall(r"\d+", release.split(" ")[0]))
+
+    def on_connect(self) -> Any:
+        """Return what each new connection does: its settings, then no autocommit any more."""
+
+        def prepare(connection: Any) -> None:
+            with connection.cursor() as cursor:
+                for statement in ON_CONNECT:
+                    cursor.execute(statement)
+            connection.autocommit = False
+
+        return prepare
+
+    def do_ping(self, dbapi_connection: Any) -> bool:
+        """Ask for one row, in a transaction that ends with it."""
+        by_itself(dbapi_connection, "SELECT 1")
+        return True
+
+    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
+        """Go by the driver's number and words."""
+        return is_lost(e)
+
+    def get_isolation_level_values(self, dbapi_connection: Any) -> list[str]:
+        """Return the two that there are."""
+        return ["SERIALIZABLE", "AUTOCOMMIT"]
+
+    def get_isolation_level(self, dbapi_connection: Any) -> str:
+        """Ask the driver, which asks nobody."""
+        return "AUTOCOMMIT" if dbapi_connection.autocommit else "SERIALIZABLE"
+
+    def get_default_isolation_level(self, dbapi_conn: Any) -> str:
+        """Return what on_connect left."""
+        return "SERIALIZABLE"
+
+    def set_isolation_level(self, dbapi_connection: Any, level: str) -> None:
+        """Turn the driver's autocommit on or off."""
+        dbapi_connection.autocommit = level == "AUTOCOMMIT"
+
+    def detect_autocommit_setting(self, dbapi_conn: Any) -> bool:
+        """Return whether each statement is committed by itself."""
+        return bool(dbapi_conn.autocommit)
+
+
+registry.register("teradatasql.mfprefect", __name__, "Dialect")

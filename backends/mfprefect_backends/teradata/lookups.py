@@ -1,0 +1,199 @@
+"""What is there: asked of the dictionary's views, whose names compare without case."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import NoSuchTableError
+from sqlalchemy.sql import sqltypes
+
+__all__ = ["Lookups"]
+
+# https://docs.teradata.com: Data Dictionary, ColumnsV.ColumnType
+_TYPES: dict[str, Any] = {
+    "I1": sa.SmallInteger,
+    "I2": sa.SmallInteger,
+    "I": sa.Integer,
+    "I8": sa.BigInteger,
+    "D": sa.Numeric,
+    "N": sa.Numeric,
+    "F": sa.Double,
+    "CF": sa.String,
+    "CV": sa.String,
+    "CO": sa.Text,
+    "BO": sa.LargeBinary,
+    "BF": sa.LargeBinary,
+    "BV": sa.LargeBinary,
+    "DA": sa.Date,
+    "TS": sa.DateTime,
+    "SZ": sa.DateTime,
+}
+_TABLES, _VIEWS = ("T", "O", "Q"), ("V",)
+_IN = "DatabaseName (NOT CASESPECIFIC) = ? (NOT CASESPECIFIC)"
+_OF = "TableName (NOT CASESPECIFIC) = ? (NOT CASESPECIFIC)"
+
+_COLUMNS = (
+    "SELECT ColumnName, ColumnType, ColumnLength, CharType, DecimalTotalDigits, "
+    "DecimalFractionalDigits, Nullable, DefaultValue FROM DBC.ColumnsV "
+    "WHERE {of_table} ORDER BY ColumnId"
+)
+_INDEXES = (
+    "SELECT IndexNumber, IndexType, UniqueFlag, IndexName, ColumnName FROM DBC.IndicesV "
+    "WHERE {of_table} ORDER BY IndexNumber, ColumnPosition"
+)
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+class Lookups:
+    """The lookups of a dialect; `default_schema_name` is the session's database."""
+
+    default_schema_name: str | None
+
+    def _ask(self, connection: sa.Connection, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        # As plain texts: the names of tables are of a class of their own.
+        rows = connection.exec_driver_sql(sql, tuple(map(str, values)))
+        return [tuple(map(_stripped, row)) for row in rows]
+
+    def _place(self, schema: str | None) -> Any:
+        return self.default_schema_name if schema is None else schema
+
+    def _names(self, connection: Any, schema: str | None, kinds: tuple[str, ...]) -> list[str]:
+        marks = ", ".join(f"'{kind}'" for kind in kinds)
+        sql = f"SELECT TableName FROM DBC.TablesV WHERE {_IN} AND TableKind IN ({marks})"  # noqa: S608
+        return [row[0] for row in self._ask(connection, sql, self._place(schema))]
+
+    def has_schema(self, connection: Any, schema_name: str, **_: Any) -> bool:
+        """Return whether there is a database of that name."""
+        sql = f"SELECT DatabaseName FROM DBC.DatabasesV WHERE {_IN}"  # noqa: S608
+        return bool(self._ask(connection, sql, schema_name))
+
+    def get_schema_names(self, connection: Any, **_: Any) -> list[str]:
+        """Return the databases."""
+        sql = "SELECT DatabaseName FROM DBC.DatabasesV"
+        return [row[0] for row in self._ask(connection, sql)]
+
+    def get_table_names(self, connection: Any, schema: str | None = None, **_: Any) -> list[str]:
+        """Return the tables of a database."""
+        return self._names(connection, schema, _TABLES)
+
+    def get_view_names(self, connection: Any, schema: str | None = None, **_: Any) -> list[str]:
+        """Return the views of a database."""
+        return self._names(connection, schema, _VIEWS)
+
+    def has_table(
+        self, connection: Any, table_name: str, schema: str | None = None, **_: Any
+    ) -> bool:
+        """Return whether there is a table or view of that name."""
+        sql = (
+            f"SELECT TableName FROM DBC.TablesV WHERE {_IN} AND {_OF} "  # noqa: S608
+            "AND TableKind IN ('T', 'O', 'Q', 'V')"
+        )
+        return bool(self._ask(connection, sql, self._place(schema), table_name))
+
+    def get_columns(
+        self, connection: Any, table_name: str, schema: str | None = None, **_: Any
+    ) -> list[dict[str, Any]]:
+        """Return the columns of a table or view."""
+        sql = _COLUMNS.format(of_table=f"{_IN} AND {_OF}")
+        rows = self._ask(connection, sql, self._place(schema), table_name)
+        if not rows:
+            raise NoSuchTableError(table_name)
+        return [
+            {
+                "name": name,
+                "type": _type(kind, length, char, digits, fraction),
+                "nullable": nullable != "N",
+                "default": default,
+                "autoincrement": False,
+            }
+            for name, kind, length, char, digits, fraction, nullable, default in rows
+        ]
+
+    def _indexes(self, connection: Any, table: str, schema: str | None) -> list[dict[str, Any]]:
+        sql = _INDEXES.format(of_table=f"{_IN} AND {_OF}")
+        rows = self._ask(connection, sql, self._place(schema), table)
+        found = []
+        for (_, kind, unique, name), columns in groupby(rows, key=lambda row: row[:4]):
+            names = [row[4] for row in columns]
+            found.append(
+                {"kind": kind, "name": name, "column_names": names, "unique": unique == "Y"}
+            )
+        return found
+
+    def get_indexes(
+        self, connection: Any, table_name: str, schema: str | None = None, **_: Any
+    ) -> list[dict[str, Any]]:
+        """Return the secondary indexes; a unique one without a name is a constraint alone."""
+        return [
+            {key: index[key] for key in ("name", "column_names", "unique")}
+            for index in self._secondary(connection, table_name, schema)
+            if index["name"] or not index["unique"]
+        ]
+
+    def _secondary(self, connection: Any, table: str, schema: str | None) -> list[dict[str, Any]]:
+        found = self._indexes(connection, table, schema)
+        return [index for index in found if index["kind"] not in ("P", "Q", "K")]
+
+    def get_unique_constraints(
+        self, connection: Any, table_name: str, schema: str | None = None, **_: Any
+    ) -> list[dict[str, Any]]:
+        """Return the unique secondary indexes, those with a name once more."""
+        return [
+            {
+                "name": index["name"],
+                "column_names": index["column_names"],
+                "duplicates_index": index["name"],
+            }
+            for index in self._secondary(connection, table_name, schema)
+            if index["unique"]
+        ]
+
+    def get_pk_constraint(
+        self, connection: Any, table_name: str, schema: str | None = None, **_: Any
+    ) -> dict[str, Any]:
+        """Return the unique primary index, which is the key."""
+        for index in self._indexes(connection, table_name, schema):
+            if index["kind"] in ("P", "Q", "K") and index["unique"]:
+                return {"constrained_columns": index["column_names"], "name": index["name"]}
+        return {"constrained_columns": [], "name": None}
+
+    def get_foreign_keys(
+        self, connection: Any, table_name: str, schema: str | None = None, **_: Any
+    ) -> list[dict[str, Any]]:
+        """Return the references, which nobody checks."""
+        sql = (
+            "SELECT IndexID, IndexName, ChildKeyColumn, ParentDB, ParentTable, ParentKeyColumn "
+            "FROM DBC.All_RI_ChildrenV "
+            "WHERE ChildDB (NOT CASESPECIFIC) = ? (NOT CASESPECIFIC) "
+            "AND ChildTable (NOT CASESPECIFIC) = ? (NOT CASESPECIFIC) ORDER BY IndexID"
+        )
+        rows = self._ask(connection, sql, self._place(schema), table_name)
+        found = []
+        for _id, group in groupby(rows, key=lambda row: row[0]):
+            columns = list(group)
+            _, name, _, database, parent, _ = columns[0]
+            found.append(
+                {
+                    "name": name,
+                    "constrained_columns": [row[2] for row in columns],
+                    "referred_schema": None if schema is None else database,
+                    "referred_table": parent,
+                    "referred_columns": [row[5] for row in columns],
+                }
+            )
+        return found
+
+
+def _type(kind: str | None, length: Any, char: Any, digits: Any, fraction: Any) -> Any:
+    found = _TYPES.get(kind or "", sqltypes.NullType)
+    if found is sa.String:
+        # The dictionary counts bytes, two for each character of Unicode.
+        return sa.String(int(length) // (2 if char == 2 else 1)) if length else sa.String()
+    if found is sa.Numeric and kind == "D":
+        return sa.Numeric(digits, fraction)
+    return found()

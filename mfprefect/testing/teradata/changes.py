@@ -1,0 +1,307 @@
+"""What DDL changes: in SQLite, and in the catalog."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, replace
+
+from mfprefect.testing.teradata.catalog import (
+    Catalog,
+    Column,
+    ForeignKey,
+    Index,
+    Table,
+    column_names,
+    quoted,
+)
+from mfprefect.testing.teradata.errors import Refused
+from mfprefect.testing.teradata.types import Type
+
+__all__ = ["SIDES", "Change"]
+
+NO_TYPE = Type("")
+SIDES = tuple(f"s{n}" for n in range(1, 9))
+"""Files for tables that may be loaded while a transaction holds locks on others."""
+
+
+class Change:
+    """One piece of DDL. `apply` is called with the catalog locked."""
+
+    def file(self, catalog: Catalog, free: list[str]) -> str | None:
+        """Return the file that has to be locked first; `free` are those that nobody writes to."""
+        return None
+
+    def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
+        """Change SQLite's schema; return what to enter in the catalog, None to remove."""
+        raise NotImplementedError
+
+
+@dataclass
+class Nothing(Change):
+    """Statistics and rights: read, and that is all."""
+
+    def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
+        return {}
+
+
+@dataclass
+class AddDatabase(Change):
+    """CREATE DATABASE."""
+
+    name: str
+
+    def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
+        key = f"{self.name.lower()}."
+        if key in catalog.tables or self.name.lower() == catalog.database.lower():
+            raise Refused(5612, self.name)
+        return {key: Table(self.name, "D")}
+
+
+@dataclass
+class DropDatabase(Change):
+    """DROP DATABASE."""
+
+    name: str
+
+    def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
+        key = f"{self.name.lower()}."
+        if key not in catalog.tables:
+            raise Refused(3802, self.name)
+        if any(name.startswith(key) and name != key for name in catalog.tables):
+            raise Refused(3552, self.name)
+        return {key: None}
+
+
+@dataclass
+class AddView(Change):
+    """CREATE VIEW and REPLACE VIEW: kept as text, put into the requests that name it."""
+
+    key: str
+    view: Table
+    replace: bool
+
+    def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
+        found = catalog.tables.get(self.key)
+        if found is not None and not (self.replace and found.kind == "V"):
+            raise Refused(3804 if found.kind == "V" else 3803, self.view.name)
+        return {self.key: self.view}
+
+
+@dataclass
+class DropView(Change):
+    """DROP VIEW."""
+
+    key: str
+
+    def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
+        if self.key not in catalog.tables:
+            raise Refused(3807, self.key)
+        return {self.key: None}
+
+
+@dataclass
+class _OfTable(Change):
+    key: str
+
+    def table(self, catalog: Catalog) -> Table:
+        found = catalog.tables.get(self.key)
+        if found is None:
+            raise Refused(3807, self.key)
+        return found
+
+    def file(self, catalog: Catalog, free: list[str]) -> str | None:
+        return self.table(catalog).file
+
+
+@dataclass
+class AddTable(Change):
+    """CREATE TABLE."""
+
+    key: str
+    table: Table
+
+    def file(self, catalog: Catalog, free: list[str]) -> str | None:
+        """Return where the table is to lie: what could be loaded, in a file of its own if any."""
+        table = self.table
+        loadable = not (
+            table.lob
+            or any(index.unique for index in table.indexes)
+            or table.foreign_keys
+            or table.checks
+        )
+        if not loadable:
+            return "main"
+        used = [found.file for found in catalog.real()]
+        order = sorted(free or SIDES, key=used.count)
+        return order[0]
+
+    def placed(self, file: str) -> None:
+        """Note where the table lies."""
+        self.table = replace(self.table, file=file)
+
+    def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
+        found = catalog.tables.get(self.key)
+        if found is not None:
+            raise Refused(3804 if found.kind == "V" else 3803, self.table.name)
+        table = self.table
+        sqlite.execute(f"DROP TABLE IF EXISTS {table.in_sqlite()}")
+        parts = [_column(column) for column in table.columns]
+        parts += [f'CONSTRAINT "5317:{n or "?"}" CHECK ({sql})' for n, sql in table.checks]
+        parts += [_reference(key) for key in table.foreign_keys if key.checked]
+        sqlite.execute(f"CREATE TABLE {table.in_sqlite()} ({', '.join(parts)})")
+        for index in table.indexes:
+            _create_index(sqlite, table, index)
+        if not table.multiset and not table.primary.unique:
+            whole = ", ".join(
+                f"ifnull({quoted(c.name)}, x'00') COLLATE RTRIM" for c in table.columns
+            )
+            name = quoted(f"2802:{self.key}")
+            sqlite.execute(
+                f"CREATE UNIQUE INDEX {table.file}.{name} ON {quoted(self.key)} ({whole})"
+            )
+        return {self.key: self.table}
+
+
+def _column(column: Column) -> str:
+    name = quoted(column.name)
+    text = f"{name} {column.type.affinity()} COLLATE RTRIM"
+    if column.default is not None:
+        text += f" DEFAULT {column.default}"
+    if not column.nullable:
+        text += " NOT NULL"
+    check = column.type.check(name)
+    if check is not None:
+        code, sql = check
+        text += f' CONSTRAINT "{code}:{column.name}" CHECK ({name} IS NULL OR ({sql}))'
+    return text
+
+
+def _reference(key: ForeignKey) -> str:
+    return (
+        f"FOREIGN KEY ({column_names(key.columns)}) REFERENCES {quoted(key.parent)} "
+        f"({column_names(key.parent_columns)})"
+    )
+
+
+def index_name(table: Table, index: Index) -> str:
+    """Return what SQLite calls an index: it names the error, too."""
+    code = 0
+    if index.unique:
+        code = 2801 if index.kind in "PQ" else 2803
+    return f"{code}:{table.key}:{'+'.join(index.columns).lower()}"
+
+
+def _create_index(sqlite: sqlite3.Connection, table: Table, index: Index) -> None:
+    columns = {column.name: column for column in table.columns}
+    nullable = [name for name in index.columns if columns[name].nullable]
+    on = f"ON {quoted(table.key)}"
+    plain = ", ".join(quoted(name) for name in index.columns)
+    name = index_name(table, index)
+    if index.unique and nullable:
+        # NULLs are equal to each other in a unique index.
+        listed = ", ".join(
+            f"ifnull({quoted(c)}, x'00') COLLATE RTRIM" if c in nullable else quoted(c)
+            for c in index.columns
+        )
+        sqlite.execute(f"CREATE UNIQUE INDEX {table.file}.{quoted(name)} {on} ({listed})")
+        sqlite.execute(f"CREATE INDEX {table.file}.{quoted('plain:' + name)} {on} ({plain})")
+        return
+    unique = "UNIQUE " if index.unique else ""
+    sqlite.execute(f"CREATE {unique}INDEX {table.file}.{quoted(name)} {on} ({plain})")
+
+
+@dataclass
+class DropTable(_OfTable):
+    """DROP TABLE; what was being loaded may be dropped, too."""
+
+    def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
+        table = self.table(catalog)
+        for other in catalog.real():
+            for key in other.foreign_keys:
+                if key.parent == self.key and key.checked and other is not table:
+                    raise Refused(5315, table.name)
+        sqlite.execute(f"DROP TABLE IF EXISTS {table.in_sqlite()}")
+        return {self.key: None}
+
+
+@dataclass
+class AddIndex(_OfTable):
+    """CREATE INDEX."""
+
+    index: Index
+
+    def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
+        table = self.table(catalog)
+        name = self.index.name
+        if any(index.columns == self.index.columns for index in table.indexes):
+            raise Refused(3519)
+        if name and any((i.name or "").upper() == name.upper() for i in table.indexes):
+            raise Refused(5705, name)
+        _create_index(sqlite, table, self.index)
+        return {self.key: replace(table, indexes=(*table.indexes, self.index))}
+
+
+@dataclass
+class DropIndex(_OfTable):
+    """DROP INDEX."""
+
+    index: Index
+
+    def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
+        table = self.table(catalog)
+        name = index_name(table, self.index)
+        for found in (name, f"plain:{name}"):
+            sqlite.execute(f"DROP INDEX IF EXISTS {table.file}.{quoted(found)}")
+        rest = tuple(index for index in table.indexes if index != self.index)
+        return {self.key: replace(table, indexes=rest)}
+
+
+@dataclass
+class AddColumn(_OfTable):
+    """ALTER TABLE .. ADD."""
+
+    column: Column
+
+    def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
+        table = self.table(catalog)
+        if self.column.name.upper() in {column.name.upper() for column in table.columns}:
+            raise Refused(3515)
+        if not self.column.nullable and self.column.default is None:
+            raise Refused(3559)
+        place = table.in_sqlite()
+        sqlite.execute(f"ALTER TABLE {place} ADD COLUMN {_column(self.column)}")
+        return {self.key: replace(table, columns=(*table.columns, self.column))}
+
+
+@dataclass
+class DropColumn(_OfTable):
+    """ALTER TABLE .. DROP."""
+
+    column: Column
+
+    def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
+        table = self.table(catalog)
+        place = table.in_sqlite()
+        sqlite.execute(f"ALTER TABLE {place} DROP COLUMN {quoted(self.column.name)}")
+        rest = tuple(column for column in table.columns if column.name != self.column.name)
+        return {self.key: replace(table, columns=rest)}
+
+
+@dataclass
+class RenameColumn(_OfTable):
+    """ALTER TABLE .. RENAME."""
+
+    column: Column
+    name: str
+
+    def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
+        table = self.table(catalog)
+        if any(self.column.name in index.columns for index in table.indexes):
+            raise Refused(3706, f"column {self.column.name} is part of an index")
+        place = table.in_sqlite()
+        old, new = quoted(self.column.name), quoted(self.name)
+        sqlite.execute(f"ALTER TABLE {place} RENAME COLUMN {old} TO {new}")
+        renamed = tuple(
+            replace(c, name=self.name) if c.name == self.column.name else c for c in table.columns
+        )
+        return {self.key: replace(table, columns=renamed)}

@@ -1,0 +1,35 @@
+"""Reserved words that begin a clause, and so may follow AS or stand first between parentheses."""
+
+KEYWORDS = frozenset(
+    [
+        "SELECT",
+        "LOCKING",
+        "WITH",
+        "PERM",
+        "PRIMARY",
+        "UNIQUE",
+        "FOREIGN",
+        "CHECK",
+        "CONSTRAINT",
+        "VARCHAR",
+        "INTEGER",
+        "BIGINT",
+        "SMALLINT",
+        "BYTEINT",
+        "DATE",
+        "TIMESTAMP",
+        "TIME",
+        "FLOAT",
+        "REAL",
+        "DOUBLE",
+        "DECIMAL",
+        "NUMERIC",
+        "NUMBER",
+        "CHAR",
+        "CHARACTER",
+        "CLOB",
+        "BLOB",
+        "VARBYTE",
+        "BYTE",
+    ]
+)

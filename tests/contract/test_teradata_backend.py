@@ -1,0 +1,156 @@
+"""What the Teradata backend alone does, on an emulated Teradata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+import mfprefect
+from mfprefect import DatabaseError, InvalidScores, Store
+from mfprefect.testing.teradata import EmulatedTeradata
+from mfprefect_backends.teradata import load
+
+
+@pytest.fixture(scope="module")
+def url(emulated_teradata: EmulatedTeradata) -> Iterator[str]:
+    with emulated_teradata.new_database() as found:
+        yield found
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    with mfprefect.connect(url, heartbeat_seconds=600, retry_seconds=10) as opened:
+        opened.create_schema()
+        opened.add_model("churn")
+        yield opened
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches and loads of few rows."""
+    monkeypatch.setattr(load, "BATCH_ROWS", 20)
+    monkeypatch.setattr(load, "FASTLOAD_ROWS", 100)
+    monkeypatch.setattr(load, "FASTLOAD_BATCH", 40)
+
+
+def frame(rows: int) -> pd.DataFrame:
+    return pd.DataFrame({"id": [f"{i:06}" for i in range(rows)], "score": np.arange(rows) / 7})
+
+
+def statements(store: Store) -> list[str]:
+    said: list[str] = []
+    sa.event.listen(
+        store.database.engine, "before_cursor_execute", lambda *args: said.append(args[2])
+    )
+    return said
+
+
+def tables(store: Store) -> set[str]:
+    return store.database.look(lambda c: set(sa.inspect(c).get_table_names()))
+
+
+def part(ids: list[str]) -> pa.Table:
+    rows = len(ids)
+    return pa.table(
+        {
+            "session_no": pa.array([9] * rows, pa.int32()),
+            "entity_id": pa.array(ids, pa.large_string()),
+            "score": pa.array([0.5] * rows),
+            "score_class": pa.nulls(rows, pa.large_string()),
+            "part_no": pa.array([1] * rows, pa.int32()),
+        }
+    )
+
+
+def test_each_connection_names_its_session_in_the_query_band(store: Store) -> None:
+    bands: list[str] = []
+
+    def ask(connection: Any, *_: Any) -> None:
+        with connection.connection.dbapi_connection.cursor() as cursor:
+            cursor.execute("SELECT GetQueryBand()")
+            bands.append(str(cursor.fetchone()[0]))
+
+    with store.session("churn") as session:
+        sa.event.listen(store.database.engine, "before_cursor_execute", ask)
+        session.log_metrics({"auc": 1})
+        session.write_scores(frame(3), entity_id="id")
+    whose = f"ApplicationName=mfprefect;session={session.session_id};model=churn;"
+    assert bands
+    assert all(whose in band for band in bands)
+    bands.clear()
+    store.sessions()  # over the same connection, for nobody in particular
+    assert len(bands) == 1
+    assert "ApplicationName=mfprefect;" in bands[0]
+    assert "session=" not in bands[0]
+
+
+@pytest.mark.parametrize("rows", [20, 90, 130])
+def test_many_rows_come_by_way_of_a_staging_table(store: Store, small: None, rows: int) -> None:
+    before = tables(store)
+    said = statements(store)
+    with store.session("churn") as session:
+        session.write_scores(frame(rows), entity_id="id")
+        session.write_scores(frame(rows).assign(id=lambda f: "x" + f["id"]), entity_id="id")
+    assert tables(store) == before
+    made = [text for text in said if text.startswith("CREATE MULTISET TABLE scores_stage_")]
+    assert len(made) == (0 if rows <= 20 else 2)
+    found = store.scores(session.session_id)
+    assert len(found) == 2 * rows
+    assert np.array_equal(found["score"][:rows], frame(rows)["score"])
+
+
+def test_a_load_that_dropped_rows_says_how_many_and_which(store: Store, small: None) -> None:
+    ids = [f"{i:04}" for i in range(120)]
+    before, scores = tables(store), store.database.schema.scores
+
+    def write(some: list[str]) -> None:
+        store.database.write(lambda c, _: store.database.backend.append(c, scores, part(some)))
+
+    with pytest.raises(DatabaseError, match=r"120 of 123 rows arrived.*'0000', '0001', '0002'"):
+        write(ids + ids[:3])  # it takes equal rows for one, and says nothing
+    with pytest.raises(DatabaseError, match=r"120 of 121 rows arrived.*'(x{300})'.*ERR_1"):
+        write([*ids, "x" * 300])
+    assert tables(store) == before
+    mine = sa.select(sa.func.count()).select_from(scores).where(scores.c.part_no == 1)
+    assert store.database.read(mine.where(scores.c.session_no == 9))[0][0] == 0
+
+
+def test_an_entity_of_two_parts_is_refused_whatever_their_size(store: Store, small: None) -> None:
+    with store.session("churn") as session:
+        session.write_scores(frame(130), entity_id="id")
+        for rows in (frame(10), frame(90), frame(130)):
+            with pytest.raises(InvalidScores, match="another part"):
+                session.write_scores(rows, entity_id="id")
+    assert len(store.scores(session.session_id)) == 130
+
+
+@pytest.mark.parametrize("code", [2631, 3120, 804])
+def test_what_was_staged_goes_even_if_the_link_does(
+    store: Store, emulated_teradata: EmulatedTeradata, url: str, small: None, code: int
+) -> None:
+    before = tables(store)
+    emulated_teradata.inject(url, code, match="INSERT INTO scores .*SELECT")
+    with store.session("churn") as session:
+        session.write_scores(frame(130), entity_id="id")
+    assert emulated_teradata.left(url) == 0
+    assert len(store.scores(session.session_id)) == 130
+    assert tables(store) == before
+
+
+def test_names_are_measured_in_units_of_utf_16(store: Store) -> None:
+    with store.session("churn") as session:
+        session.log_metrics({"😀" * 64: 1})
+        with pytest.raises(mfprefect.InvalidValue, match="has 130 UTF-16 units"):
+            session.log_metrics({"😀" * 65: 1})
+        with pytest.raises(InvalidScores, match="256 UTF-16 units"):
+            session.write_scores(
+                pd.DataFrame({"id": ["你" * 255, "😀" * 128], "score": 0.5}), entity_id="id"
+            )
+        session.write_scores(pd.DataFrame({"id": ["你" * 255], "score": [0.5]}), entity_id="id")
+    assert list(store.scores(session.session_id)["entity_id"]) == ["你" * 255]

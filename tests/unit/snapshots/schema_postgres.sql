@@ -1,0 +1,530 @@
+CREATE SCHEMA IF NOT EXISTS model_factory;
+
+BEGIN;
+
+CREATE TABLE model_factory.mfprefect_version (
+    version_num VARCHAR(32) NOT NULL,
+    CONSTRAINT mfprefect_version_pkc PRIMARY KEY (version_num)
+);
+
+-- Running upgrade  -> 0001
+
+CREATE TABLE model_factory.audit_events (
+    event_no INTEGER NOT NULL,
+    event_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+    actor VARCHAR(128) COLLATE "C" NOT NULL,
+    event_action VARCHAR(32) COLLATE "C" NOT NULL,
+    subject VARCHAR(255) COLLATE "C" NOT NULL,
+    detail TEXT NOT NULL,
+    previous_digest VARCHAR(64) COLLATE "C",
+    digest VARCHAR(64) COLLATE "C" NOT NULL,
+    PRIMARY KEY (event_no)
+);
+
+CREATE TABLE model_factory.environments (
+    environment_digest VARCHAR(64) COLLATE "C" NOT NULL,
+    python_version VARCHAR(128) COLLATE "C" NOT NULL,
+    platform_name VARCHAR(255) COLLATE "C" NOT NULL,
+    packages TEXT NOT NULL,
+    PRIMARY KEY (environment_digest)
+);
+
+CREATE TABLE model_factory.input_columns (
+    schema_name VARCHAR(128) COLLATE "C" NOT NULL,
+    table_name VARCHAR(128) COLLATE "C" NOT NULL,
+    column_name VARCHAR(128) COLLATE "C" NOT NULL,
+    is_valid BOOLEAN NOT NULL,
+    is_test BOOLEAN NOT NULL,
+    note TEXT,
+    PRIMARY KEY (schema_name, table_name, column_name)
+);
+
+CREATE TABLE model_factory.models (
+    model_id VARCHAR(64) COLLATE "C" NOT NULL,
+    description TEXT NOT NULL,
+    entity_type VARCHAR(128) COLLATE "C" NOT NULL,
+    owner VARCHAR(128) COLLATE "C" NOT NULL,
+    created_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+    PRIMARY KEY (model_id)
+);
+
+CREATE TABLE model_factory.scores (
+    session_no INTEGER NOT NULL,
+    entity_id VARCHAR(255) COLLATE "C" NOT NULL,
+    score DOUBLE PRECISION NOT NULL,
+    score_class VARCHAR(128) COLLATE "C",
+    part_no INTEGER NOT NULL,
+    PRIMARY KEY (session_no, entity_id)
+);
+
+CREATE TABLE model_factory.model_thresholds (
+    model_id VARCHAR(64) COLLATE "C" NOT NULL,
+    set_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+    threshold_value DOUBLE PRECISION NOT NULL,
+    threshold_kind VARCHAR(16) COLLATE "C" NOT NULL,
+    set_by VARCHAR(128) COLLATE "C" NOT NULL,
+    PRIMARY KEY (model_id, set_at),
+    FOREIGN KEY(model_id) REFERENCES model_factory.models (model_id)
+);
+
+CREATE TABLE model_factory.sessions (
+    session_no INTEGER NOT NULL,
+    session_id VARCHAR(96) COLLATE "C" NOT NULL,
+    model_id VARCHAR(64) COLLATE "C" NOT NULL,
+    purpose VARCHAR(16) COLLATE "C" NOT NULL,
+    status VARCHAR(16) COLLATE "C" NOT NULL,
+    attempt INTEGER NOT NULL,
+    started_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+    ended_at TIMESTAMP WITHOUT TIME ZONE,
+    heartbeat_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+    run_by VARCHAR(128) COLLATE "C" NOT NULL,
+    host VARCHAR(255) COLLATE "C" NOT NULL,
+    process_id INTEGER NOT NULL,
+    vcs VARCHAR(8) COLLATE "C",
+    git_commit VARCHAR(64) COLLATE "C",
+    git_branch VARCHAR(255) COLLATE "C",
+    git_remote TEXT,
+    git_dirty BOOLEAN,
+    git_diff_digest VARCHAR(64) COLLATE "C",
+    environment_digest VARCHAR(64) COLLATE "C" NOT NULL,
+    as_of DATE,
+    params TEXT NOT NULL,
+    flow_run_id VARCHAR(64) COLLATE "C",
+    flow_run_seq INTEGER,
+    deployment VARCHAR(255) COLLATE "C",
+    parent_session_no INTEGER,
+    failure_kind VARCHAR(255) COLLATE "C",
+    failure_text TEXT,
+    published_at TIMESTAMP WITHOUT TIME ZONE,
+    last_exported_at TIMESTAMP WITHOUT TIME ZONE,
+    seal VARCHAR(64) COLLATE "C",
+    previous_seal VARCHAR(64) COLLATE "C",
+    PRIMARY KEY (session_no),
+    FOREIGN KEY(environment_digest) REFERENCES model_factory.environments (environment_digest),
+    FOREIGN KEY(model_id) REFERENCES model_factory.models (model_id),
+    CONSTRAINT uq_sessions_flow_run UNIQUE (flow_run_id, flow_run_seq),
+    UNIQUE (session_id)
+);
+
+CREATE INDEX ix_sessions_model ON model_factory.sessions (model_id, session_no);
+
+CREATE INDEX ix_sessions_status ON model_factory.sessions (status, heartbeat_at);
+
+CREATE TABLE model_factory.artifact_chunks (
+    session_no INTEGER NOT NULL,
+    artifact_name VARCHAR(128) COLLATE "C" NOT NULL,
+    chunk_no INTEGER NOT NULL,
+    chunk_bytes BYTEA NOT NULL,
+    PRIMARY KEY (session_no, artifact_name, chunk_no),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE TABLE model_factory.artifacts (
+    session_no INTEGER NOT NULL,
+    artifact_name VARCHAR(128) COLLATE "C" NOT NULL,
+    artifact_format VARCHAR(32) COLLATE "C" NOT NULL,
+    byte_count BIGINT NOT NULL,
+    sha256 VARCHAR(64) COLLATE "C" NOT NULL,
+    signature VARCHAR(64) COLLATE "C",
+    library_versions TEXT NOT NULL,
+    PRIMARY KEY (session_no, artifact_name),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE TABLE model_factory.backtests (
+    session_no INTEGER NOT NULL,
+    series VARCHAR(128) COLLATE "C" NOT NULL,
+    period_name VARCHAR(64) COLLATE "C" NOT NULL,
+    predicted DOUBLE PRECISION,
+    actual DOUBLE PRECISION,
+    PRIMARY KEY (session_no, series, period_name),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE TABLE model_factory.check_results (
+    session_no INTEGER NOT NULL,
+    check_no INTEGER NOT NULL,
+    check_name VARCHAR(255) COLLATE "C" NOT NULL,
+    column_name VARCHAR(255) COLLATE "C",
+    severity VARCHAR(16) COLLATE "C" NOT NULL,
+    passed BOOLEAN NOT NULL,
+    failing_rows BIGINT NOT NULL,
+    failing_sample TEXT,
+    message TEXT NOT NULL,
+    PRIMARY KEY (session_no, check_no),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE TABLE model_factory.drift (
+    session_no INTEGER NOT NULL,
+    variable VARCHAR(255) COLLATE "C" NOT NULL,
+    measure VARCHAR(64) COLLATE "C" NOT NULL,
+    drift_value DOUBLE PRECISION,
+    drift_threshold DOUBLE PRECISION,
+    verdict VARCHAR(16) COLLATE "C" NOT NULL,
+    reference_session_no INTEGER,
+    PRIMARY KEY (session_no, variable, measure),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE TABLE model_factory.input_summary (
+    session_no INTEGER NOT NULL,
+    variable VARCHAR(255) COLLATE "C" NOT NULL,
+    dtype VARCHAR(64) COLLATE "C" NOT NULL,
+    mean_value DOUBLE PRECISION,
+    sd_value DOUBLE PRECISION,
+    median_value DOUBLE PRECISION,
+    min_value DOUBLE PRECISION,
+    max_value DOUBLE PRECISION,
+    n BIGINT NOT NULL,
+    n_na BIGINT NOT NULL,
+    n_distinct BIGINT NOT NULL,
+    quantiles TEXT,
+    bin_counts TEXT,
+    PRIMARY KEY (session_no, variable),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE TABLE model_factory.inputs (
+    session_no INTEGER NOT NULL,
+    input_no INTEGER NOT NULL,
+    source VARCHAR(255) COLLATE "C" NOT NULL,
+    query_text TEXT,
+    row_count BIGINT,
+    column_types TEXT,
+    digest VARCHAR(64) COLLATE "C",
+    seconds DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (session_no, input_no),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE TABLE model_factory.metrics (
+    session_no INTEGER NOT NULL,
+    metric_name VARCHAR(128) COLLATE "C" NOT NULL,
+    segment VARCHAR(128) COLLATE "C" NOT NULL,
+    metric_value DOUBLE PRECISION NOT NULL,
+    definition_version INTEGER,
+    PRIMARY KEY (session_no, metric_name, segment),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE TABLE model_factory.model_stages (
+    model_id VARCHAR(64) COLLATE "C" NOT NULL,
+    set_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+    session_no INTEGER NOT NULL,
+    stage VARCHAR(16) COLLATE "C" NOT NULL,
+    set_by VARCHAR(128) COLLATE "C" NOT NULL,
+    reason TEXT,
+    gates TEXT,
+    PRIMARY KEY (model_id, set_at),
+    FOREIGN KEY(model_id) REFERENCES model_factory.models (model_id),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE TABLE model_factory.notifications (
+    session_no INTEGER NOT NULL,
+    notice_no INTEGER NOT NULL,
+    event VARCHAR(32) COLLATE "C" NOT NULL,
+    channel VARCHAR(255) COLLATE "C" NOT NULL,
+    sent_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+    delivered BOOLEAN NOT NULL,
+    failure TEXT,
+    PRIMARY KEY (session_no, notice_no),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE TABLE model_factory.score_parts (
+    session_no INTEGER NOT NULL,
+    part_no INTEGER NOT NULL,
+    row_count BIGINT NOT NULL,
+    digest VARCHAR(64) COLLATE "C" NOT NULL,
+    attempt INTEGER NOT NULL,
+    written_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+    PRIMARY KEY (session_no, part_no),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE TABLE model_factory.session_metadata (
+    session_no INTEGER NOT NULL,
+    meta_group VARCHAR(128) COLLATE "C" NOT NULL,
+    meta_name VARCHAR(128) COLLATE "C" NOT NULL,
+    meta_value TEXT NOT NULL,
+    PRIMARY KEY (session_no, meta_group, meta_name),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE TABLE model_factory.test_curve (
+    session_no INTEGER NOT NULL,
+    point_no INTEGER NOT NULL,
+    score DOUBLE PRECISION NOT NULL,
+    population BIGINT NOT NULL,
+    target_population BIGINT NOT NULL,
+    tp BIGINT NOT NULL,
+    fp BIGINT NOT NULL,
+    tn BIGINT NOT NULL,
+    fn BIGINT NOT NULL,
+    PRIMARY KEY (session_no, point_no),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE TABLE model_factory.variable_importance (
+    session_no INTEGER NOT NULL,
+    kind VARCHAR(64) COLLATE "C" NOT NULL,
+    variable VARCHAR(255) COLLATE "C" NOT NULL,
+    importance DOUBLE PRECISION,
+    std DOUBLE PRECISION,
+    coefficient DOUBLE PRECISION,
+    PRIMARY KEY (session_no, kind, variable),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+INSERT INTO model_factory.mfprefect_version (version_num) VALUES ('0001') RETURNING model_factory.mfprefect_version.version_num;
+
+-- Running upgrade 0001 -> 0002
+
+ALTER TABLE model_factory.models ADD COLUMN max_age_seconds BIGINT;
+
+ALTER TABLE model_factory.sessions ADD COLUMN tags TEXT;
+
+ALTER TABLE model_factory.sessions ADD COLUMN suspected_at TIMESTAMP WITHOUT TIME ZONE;
+
+CREATE UNIQUE INDEX uq_notifications_fact ON model_factory.notifications (session_no, event, channel);
+
+UPDATE model_factory.mfprefect_version SET version_num='0002' WHERE model_factory.mfprefect_version.version_num = '0001';
+
+-- Running upgrade 0002 -> 0003
+
+CREATE TABLE model_factory.seals (
+    model_id VARCHAR(64) COLLATE "C" NOT NULL,
+    seal_no INTEGER NOT NULL,
+    session_no INTEGER NOT NULL,
+    session_id VARCHAR(96) COLLATE "C" NOT NULL,
+    sealed_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+    manifest TEXT NOT NULL,
+    seal VARCHAR(64) COLLATE "C" NOT NULL,
+    key_id VARCHAR(32) COLLATE "C",
+    signature VARCHAR(128) COLLATE "C",
+    PRIMARY KEY (model_id, seal_no)
+);
+
+CREATE INDEX ix_seals_session ON model_factory.seals (session_no);
+
+ALTER TABLE model_factory.audit_events ADD COLUMN key_id VARCHAR(32) COLLATE "C";
+
+ALTER TABLE model_factory.audit_events ADD COLUMN signature VARCHAR(128) COLLATE "C";
+
+CREATE INDEX ix_audit_events_subject ON model_factory.audit_events (subject, event_no);
+
+UPDATE model_factory.mfprefect_version SET version_num='0003' WHERE model_factory.mfprefect_version.version_num = '0002';
+
+COMMIT;
+
+CREATE VIEW model_factory.published_scores AS SELECT model_factory.sessions.model_id, model_factory.sessions.session_id, model_factory.scores.entity_id, model_factory.scores.score, model_factory.scores.score_class, model_factory.sessions.as_of, model_factory.sessions.published_at
+FROM model_factory.sessions JOIN model_factory.scores ON model_factory.sessions.session_no = model_factory.scores.session_no
+WHERE model_factory.sessions.published_at IS NOT NULL;
+
+CREATE VIEW model_factory.latest_scores AS SELECT ranked.model_id, ranked.session_id, ranked.entity_id, ranked.score, ranked.score_class, ranked.as_of, ranked.published_at
+FROM (SELECT model_factory.sessions.model_id AS model_id, model_factory.sessions.session_id AS session_id, model_factory.scores.entity_id AS entity_id, model_factory.scores.score AS score, model_factory.scores.score_class AS score_class, model_factory.sessions.as_of AS as_of, model_factory.sessions.published_at AS published_at, row_number() OVER (PARTITION BY model_factory.sessions.model_id, model_factory.scores.entity_id ORDER BY model_factory.sessions.session_no DESC) AS recency
+FROM model_factory.sessions JOIN model_factory.scores ON model_factory.sessions.session_no = model_factory.scores.session_no
+WHERE model_factory.sessions.published_at IS NOT NULL) AS ranked
+WHERE ranked.recency = 1;
+
+CREATE VIEW model_factory.session_overview AS SELECT model_factory.sessions.session_id, model_factory.sessions.model_id, model_factory.sessions.purpose, model_factory.sessions.status, model_factory.sessions.attempt, model_factory.sessions.started_at, model_factory.sessions.ended_at, model_factory.sessions.heartbeat_at, model_factory.sessions.run_by, model_factory.sessions.host, model_factory.sessions.vcs, model_factory.sessions.git_commit, model_factory.sessions.git_branch, model_factory.sessions.git_remote, model_factory.sessions.git_dirty, model_factory.sessions.git_diff_digest, model_factory.sessions.as_of, model_factory.sessions.params, model_factory.sessions.flow_run_id, model_factory.sessions.flow_run_seq, model_factory.sessions.deployment, model_factory.sessions.failure_kind, model_factory.sessions.failure_text, model_factory.sessions.published_at, model_factory.sessions.last_exported_at, model_factory.sessions.seal, model_factory.sessions.previous_seal, model_factory.sessions.tags, parent.session_id AS parent_session_id
+FROM model_factory.sessions LEFT OUTER JOIN model_factory.sessions AS parent ON parent.session_no = model_factory.sessions.parent_session_no;
+
+CREATE VIEW model_factory.metric_history AS SELECT model_factory.sessions.model_id, model_factory.sessions.session_id, model_factory.sessions.as_of, model_factory.sessions.started_at, model_factory.metrics.metric_name, model_factory.metrics.segment, model_factory.metrics.metric_value, model_factory.metrics.definition_version
+FROM model_factory.sessions JOIN model_factory.metrics ON model_factory.sessions.session_no = model_factory.metrics.session_no
+WHERE model_factory.sessions.status = 'succeeded';
+
+CREATE VIEW model_factory.production_models AS SELECT model_factory.model_stages.model_id, model_factory.sessions.session_id, model_factory.model_stages.set_at, model_factory.model_stages.set_by, model_factory.model_stages.reason
+FROM model_factory.model_stages JOIN model_factory.sessions ON model_factory.model_stages.session_no = model_factory.sessions.session_no
+WHERE model_factory.model_stages.stage = 'production' AND NOT (EXISTS (SELECT *
+FROM model_factory.model_stages AS later
+WHERE later.model_id = model_factory.model_stages.model_id AND later.set_at > model_factory.model_stages.set_at));
+
+-- mfprefect: the rights of the role admin, for mfprefect_admin. Harmless when repeated.
+-- Run it after `mfprefect init`, and again when a new version has changed the schema.
+-- Create the user first: CREATE ROLE mfprefect_admin LOGIN; its password is yours to set.
+-- Run it as a superuser. The tables and views become this user's, and what has ended is
+-- closed to everyone else who may write.
+BEGIN;
+GRANT CONNECT ON DATABASE database TO mfprefect_admin;
+GRANT USAGE, CREATE ON SCHEMA model_factory TO mfprefect_admin;
+DO $$
+DECLARE found record;
+BEGIN
+  FOR found IN
+    SELECT c.oid::regclass AS name FROM pg_class c
+    WHERE c.relkind IN ('r', 'v') AND pg_get_userbyid(c.relowner) <> 'mfprefect_admin'
+    AND (c.relnamespace = 'model_factory'::regnamespace AND c.relname IN ('models', 'model_thresholds', 'environments', 'sessions', 'model_stages', 'inputs', 'input_columns', 'input_summary', 'check_results', 'session_metadata', 'metrics', 'variable_importance', 'test_curve', 'backtests', 'drift', 'scores', 'score_parts', 'artifacts', 'artifact_chunks', 'notifications', 'audit_events', 'seals', 'mfprefect_version', 'published_scores', 'latest_scores', 'session_overview', 'metric_history', 'production_models')
+      OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'model_factory.scores'::regclass))
+  LOOP
+    EXECUTE format('ALTER TABLE %s OWNER TO %I', found.name, 'mfprefect_admin');
+  END LOOP;
+END $$;
+CREATE OR REPLACE FUNCTION model_factory.mfprefect_closed_session() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE') THEN
+    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+    RETURN NEW;
+  ELSIF TG_OP = 'INSERT' THEN
+    IF NEW.status = 'running' AND NEW.published_at IS NULL AND NEW.seal IS NULL THEN
+      RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'session % has ended and takes no changes', NEW.session_no USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
+  ELSIF TG_OP = 'UPDATE' AND (OLD.status = 'running'
+    OR (OLD.status IN ('failed', 'crashed', 'cancelled') AND NEW.status = 'running' AND (OLD.flow_run_id IS NOT NULL AND NEW.attempt = OLD.attempt + 1 OR OLD.failure_kind IN ('Crashed', 'Cancelled') AND NEW.attempt = OLD.attempt))
+    OR (OLD.status, OLD.attempt, OLD.ended_at, OLD.heartbeat_at, OLD.suspected_at, OLD.host, OLD.process_id, OLD.failure_kind, OLD.failure_text, OLD.published_at, OLD.seal, OLD.previous_seal)
+    IS NOT DISTINCT FROM (NEW.status, NEW.attempt, NEW.ended_at, NEW.heartbeat_at, NEW.suspected_at, NEW.host, NEW.process_id, NEW.failure_kind, NEW.failure_text, NEW.published_at, NEW.seal, NEW.previous_seal)) THEN
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION 'session % has ended and takes no changes', OLD.session_no USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
+END $$;
+CREATE OR REPLACE FUNCTION model_factory.mfprefect_closed_row() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF TG_OP <> 'INSERT' THEN
+    IF NOT pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE')
+      AND (SELECT status FROM model_factory.sessions WHERE session_no = OLD.session_no) <> 'running' THEN
+      RAISE EXCEPTION 'session % has ended and takes no changes', OLD.session_no USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
+    END IF;
+    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+  END IF;
+  IF NOT pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE')
+    AND (SELECT status FROM model_factory.sessions WHERE session_no = NEW.session_no) <> 'running' THEN
+    RAISE EXCEPTION 'session % has ended and takes no changes', NEW.session_no USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE OR REPLACE FUNCTION model_factory.mfprefect_closed_scores() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NOT pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE') AND EXISTS (
+    SELECT FROM changed c JOIN model_factory.sessions s ON s.session_no = c.session_no
+    WHERE s.status <> 'running') THEN
+    RAISE EXCEPTION 'a session that has ended and takes no changes' USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
+  END IF;
+  RETURN NULL;
+END $$;
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.sessions;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR UPDATE OR DELETE ON model_factory.sessions FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_session();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.inputs;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.inputs FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.input_summary;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.input_summary FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.check_results;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.check_results FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.session_metadata;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.session_metadata FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.metrics;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.metrics FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.variable_importance;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.variable_importance FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.test_curve;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.test_curve FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.backtests;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.backtests FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.drift;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.drift FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.scores;
+CREATE TRIGGER mfprefect_closed AFTER DELETE ON model_factory.scores REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION model_factory.mfprefect_closed_scores();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.score_parts;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR UPDATE OR DELETE ON model_factory.score_parts FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.artifacts;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.artifacts FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.artifact_chunks;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.artifact_chunks FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+COMMIT;
+
+-- mfprefect: the rights of the role writer, for mfprefect_writer. Harmless when repeated.
+-- Run it after `mfprefect init`, and again when a new version has changed the schema.
+-- Create the user first: CREATE ROLE mfprefect_writer LOGIN; its password is yours to set.
+-- Run it as the owner of the tables, after the script of the role admin: that closes to
+-- writers what has ended.
+BEGIN;
+GRANT CONNECT ON DATABASE database TO mfprefect_writer;
+GRANT USAGE ON SCHEMA model_factory TO mfprefect_writer;
+REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models FROM mfprefect_writer;
+GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON model_factory.models TO mfprefect_writer;
+GRANT SELECT ON model_factory.model_thresholds TO mfprefect_writer;
+GRANT SELECT, INSERT ON model_factory.environments TO mfprefect_writer;
+GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at) ON model_factory.sessions TO mfprefect_writer;
+GRANT SELECT, INSERT ON model_factory.model_stages TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.inputs TO mfprefect_writer;
+GRANT SELECT ON model_factory.input_columns TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.input_summary TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.check_results TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.session_metadata TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.metrics TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.variable_importance TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.test_curve TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.backtests TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.drift TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.scores TO mfprefect_writer;
+GRANT SELECT, INSERT, UPDATE (attempt), DELETE ON model_factory.score_parts TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.artifacts TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.artifact_chunks TO mfprefect_writer;
+GRANT SELECT, INSERT, UPDATE (sent_at, delivered, failure) ON model_factory.notifications TO mfprefect_writer;
+GRANT SELECT, INSERT ON model_factory.audit_events TO mfprefect_writer;
+GRANT SELECT, INSERT ON model_factory.seals TO mfprefect_writer;
+GRANT SELECT ON model_factory.mfprefect_version TO mfprefect_writer;
+GRANT SELECT ON model_factory.published_scores TO mfprefect_writer;
+GRANT SELECT ON model_factory.latest_scores TO mfprefect_writer;
+GRANT SELECT ON model_factory.session_overview TO mfprefect_writer;
+GRANT SELECT ON model_factory.metric_history TO mfprefect_writer;
+GRANT SELECT ON model_factory.production_models TO mfprefect_writer;
+COMMIT;
+
+-- mfprefect: the rights of the role reader, for mfprefect_reader. Harmless when repeated.
+-- Run it after `mfprefect init`, and again when a new version has changed the schema.
+-- Create the user first: CREATE ROLE mfprefect_reader LOGIN; its password is yours to set.
+-- Run it as the owner of the tables.
+BEGIN;
+GRANT CONNECT ON DATABASE database TO mfprefect_reader;
+GRANT USAGE ON SCHEMA model_factory TO mfprefect_reader;
+REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models FROM mfprefect_reader;
+GRANT SELECT ON model_factory.published_scores TO mfprefect_reader;
+GRANT SELECT ON model_factory.latest_scores TO mfprefect_reader;
+GRANT SELECT ON model_factory.session_overview TO mfprefect_reader;
+GRANT SELECT ON model_factory.metric_history TO mfprefect_reader;
+GRANT SELECT ON model_factory.production_models TO mfprefect_reader;
+COMMIT;
+
+-- mfprefect: the rights of the role auditor, for mfprefect_auditor. Harmless when repeated.
+-- Run it after `mfprefect init`, and again when a new version has changed the schema.
+-- Create the user first: CREATE ROLE mfprefect_auditor LOGIN; its password is yours to set.
+-- Run it as the owner of the tables.
+BEGIN;
+GRANT CONNECT ON DATABASE database TO mfprefect_auditor;
+GRANT USAGE ON SCHEMA model_factory TO mfprefect_auditor;
+REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models FROM mfprefect_auditor;
+GRANT SELECT ON model_factory.models TO mfprefect_auditor;
+GRANT SELECT ON model_factory.model_thresholds TO mfprefect_auditor;
+GRANT SELECT ON model_factory.environments TO mfprefect_auditor;
+GRANT SELECT ON model_factory.sessions TO mfprefect_auditor;
+GRANT SELECT ON model_factory.model_stages TO mfprefect_auditor;
+GRANT SELECT ON model_factory.inputs TO mfprefect_auditor;
+GRANT SELECT ON model_factory.input_columns TO mfprefect_auditor;
+GRANT SELECT ON model_factory.input_summary TO mfprefect_auditor;
+GRANT SELECT ON model_factory.check_results TO mfprefect_auditor;
+GRANT SELECT ON model_factory.session_metadata TO mfprefect_auditor;
+GRANT SELECT ON model_factory.metrics TO mfprefect_auditor;
+GRANT SELECT ON model_factory.variable_importance TO mfprefect_auditor;
+GRANT SELECT ON model_factory.test_curve TO mfprefect_auditor;
+GRANT SELECT ON model_factory.backtests TO mfprefect_auditor;
+GRANT SELECT ON model_factory.drift TO mfprefect_auditor;
+GRANT SELECT ON model_factory.scores TO mfprefect_auditor;
+GRANT SELECT ON model_factory.score_parts TO mfprefect_auditor;
+GRANT SELECT ON model_factory.artifacts TO mfprefect_auditor;
+GRANT SELECT ON model_factory.artifact_chunks TO mfprefect_auditor;
+GRANT SELECT ON model_factory.notifications TO mfprefect_auditor;
+GRANT SELECT ON model_factory.audit_events TO mfprefect_auditor;
+GRANT SELECT ON model_factory.seals TO mfprefect_auditor;
+GRANT SELECT ON model_factory.mfprefect_version TO mfprefect_auditor;
+GRANT SELECT ON model_factory.published_scores TO mfprefect_auditor;
+GRANT SELECT ON model_factory.latest_scores TO mfprefect_auditor;
+GRANT SELECT ON model_factory.session_overview TO mfprefect_auditor;
+GRANT SELECT ON model_factory.metric_history TO mfprefect_auditor;
+GRANT SELECT ON model_factory.production_models TO mfprefect_auditor;
+COMMIT;

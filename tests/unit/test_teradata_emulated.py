@@ -1,0 +1,415 @@
+"""The emulated Teradata keeps the rules of Teradata that it knows, and refuses what it does not."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mfprefect.testing.teradata import EmulatedTeradata, RealTeradata, dbapi
+from mfprefect.testing.teradata.faults import LINK
+from mfprefect.testing.teradata.server import HOST
+from mfprefect.testing.teradata.system import LIMITS
+
+TABLE = (
+    "CREATE MULTISET TABLE t (a INTEGER NOT NULL, b VARCHAR(5) CHARACTER SET UNICODE, c FLOAT, "
+    "d TIMESTAMP(6)) UNIQUE PRIMARY INDEX (a)"
+)
+STAGE = (
+    "CREATE MULTISET TABLE s (a INTEGER NOT NULL, b VARCHAR(5) CHARACTER SET UNICODE) "
+    "PRIMARY INDEX (a)"
+)
+FAST = "{fn teradata_require_fastload}INSERT INTO s (a, b) VALUES (?, ?)"
+INSERT = "INSERT INTO t (a, b) VALUES (?, ?)"
+
+
+class Driver:
+    """A connection, and how the tests talk to it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        name = url.rsplit("=", 1)[1]
+        self.connection = dbapi.connect(
+            json.dumps({"host": HOST, "user": "u", "password": "p", "database": name}), tmode="ANSI"
+        )
+        self.connection.autocommit = False
+
+    def ask(self, text: str, *values: Any) -> list[list[Any]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(text, list(values))
+            return cursor.fetchall()
+
+    def many(self, text: str, rows: list[list[Any]]) -> int:
+        with self.connection.cursor() as cursor:
+            cursor.executemany(text, rows)
+            return cursor.rowcount
+
+    def ddl(self, *texts: str) -> None:
+        for text in texts:
+            self.ask(text)
+            self.connection.commit()
+
+    def code(self, text: str, *values: Any) -> int:
+        """Return the number of the error that a request gives, 0 for none."""
+        try:
+            self.ask(text, *values)
+        except dbapi.OperationalError as error:
+            assert str(error).startswith("[Version 20.0.0.72] [Session ")
+            return int(str(error).split("[Error ")[1].split("]")[0])
+        return 0
+
+
+@pytest.fixture
+def server(emulated_teradata: EmulatedTeradata) -> EmulatedTeradata:
+    return emulated_teradata
+
+
+@pytest.fixture
+def url(server: EmulatedTeradata) -> Iterator[str]:
+    with server.new_database() as url:
+        yield url
+
+
+@pytest.fixture
+def driver(url: str) -> Iterator[Driver]:
+    made = Driver(url)
+    made.ddl(TABLE)
+    yield made
+    made.connection.close()
+
+
+REFUSED = {
+    "SELECT a FROM t WHERE a": 3706,
+    "SELECT a = 1 FROM t": 3706,
+    "SELECT session FROM t WHERE sample = 1": 3706,
+    "SELECT nowhere FROM t": 5628,
+    'SELECT "nowhere" FROM t': 5628,
+    "SELECT a FROM nowhere": 3807,
+    "SELECT a FROM other.t": 3802,
+    "SELECT t.a FROM t JOIN t AS u ON a = 1": 3809,
+    "SELECT a, COUNT(*) FROM t": 3504,
+    "SELECT b, MAX(c) FROM t GROUP BY a": 3504,
+    "SELECT a FROM t WHERE COUNT(*) > 1": 3706,
+    "SELECT a FROM t WHERE a IN (SELECT TOP 1 a FROM t)": 6916,
+    "SELECT MEDIAN(a) FROM t": 5628,
+    "SELECT a FROM t WHERE b LIKE ANY ('x')": 3706,
+    "SELECT 1 UNION SELECT a FROM t": 3706,
+    "SELECT a FROM (WITH x AS (SELECT a FROM t) SELECT a FROM x) AS y": 3706,
+    "SELECT a, a FROM (SELECT a, a FROM t) AS x": 3706,
+    "SELECT 1 / 0": 2618,
+    "INSERT INTO t (a, b) VALUES (1)": 3812,
+    "INSERT INTO t (a) VALUES (1, 'x')": 3813,
+    "INSERT INTO t (b) VALUES ('x')": 3604,
+    "INSERT INTO t (a, b) VALUES (1, 'longer')": 3996,
+    "INSERT INTO t (a) VALUES (3000000000)": 2617,
+    "INSERT INTO t (a, d) VALUES (1, '2026-01-01')": 6760,
+    "CREATE MULTISET TABLE t (a INTEGER) PRIMARY INDEX (a)": 3803,
+    "CREATE MULTISET TABLE u (a INTEGER, a INTEGER) PRIMARY INDEX (a)": 3706,
+    "CREATE MULTISET TABLE u (a INTEGER) PRIMARY INDEX (b)": 5628,
+    "CREATE MULTISET TABLE u (a CLOB CHARACTER SET UNICODE) PRIMARY INDEX (a)": 5690,
+    "CREATE MULTISET TABLE u (a INTEGER, UNIQUE (a)) PRIMARY INDEX (a)": 3706,
+    "CREATE MULTISET TABLE u (a JSON) PRIMARY INDEX (a)": 3706,
+    "CREATE MULTISET TABLE u (a INTEGER, b INTEGER) UNIQUE PRIMARY INDEX (a) "
+    "PARTITION BY RANGE_N(b BETWEEN 1 AND 9 EACH 1)": 3706,
+    "CREATE VIEW v AS SELECT a FROM t ORDER BY a": 3706,
+    "DROP TABLE nowhere": 3807,
+    "DROP INDEX nowhere ON t": 3526,
+    "ALTER TABLE t ADD e INTEGER NOT NULL": 3559,
+    "ALTER TABLE t DROP a": 3706,
+    "CALL something(1)": 3706,
+    "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE": 3706,
+}
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_what_it_refuses(driver: Driver, text: str) -> None:
+    assert driver.code(text) == REFUSED[text]
+
+
+def test_an_error_undoes_its_request_and_not_the_transaction(driver: Driver) -> None:
+    driver.many(INSERT, [[1, "x"]])
+    with pytest.raises(dbapi.OperationalError, match="2801"):
+        driver.many(INSERT, [[2, "y"], [1, "again"]])
+    driver.many(INSERT, [[3, "z"]])
+    driver.connection.commit()
+    assert driver.ask("SELECT a FROM t ORDER BY a") == [[1], [3]]
+
+
+def test_a_deadlock_undoes_the_transaction(driver: Driver, server: EmulatedTeradata) -> None:
+    driver.many(INSERT, [[1, "x"]])
+    server.inject(driver.url, 2631, match="SELECT")
+    assert driver.code("SELECT a FROM t") == 2631
+    assert server.left(driver.url) == 0
+    assert driver.ask("SELECT a FROM t") == []
+
+
+def test_ddl_ends_its_transaction(driver: Driver) -> None:
+    driver.ask(STAGE)
+    assert driver.code("SELECT a FROM t") == 3722
+    driver.connection.rollback()
+    assert driver.code("SELECT a FROM s") == 3807
+    driver.ask("COLLECT STATISTICS COLUMN (a) ON t")
+    assert driver.code("SELECT a FROM t") == 3722
+
+
+def test_text_compares_without_its_trailing_blanks(driver: Driver) -> None:
+    driver.many(INSERT, [[1, "x "], [2, "X"]])
+    assert driver.ask("SELECT a FROM t WHERE b = ?", "x") == [[1]]
+    assert driver.ask("SELECT a FROM t WHERE TRIM(b) || '  ' = 'x'") == [[1]]
+    driver.connection.commit()
+    driver.ddl("CREATE UNIQUE INDEX ix (b) ON t")
+    assert driver.code(INSERT, 3, "x") == 2803
+    # and NULLs are equal to each other in a unique index
+    assert driver.code(INSERT, 4, None) == 0
+    assert driver.code(INSERT, 5, None) == 2803
+
+
+def test_values_come_back_as_the_driver_returns_them(driver: Driver) -> None:
+    moment = dt.datetime(2026, 1, 31, 12, 0, 0, 5)
+    driver.ask("INSERT INTO t (a, b, c, d) VALUES (?, ?, ?, ?)", 1, "é", 0.5, moment)
+    row = driver.ask("SELECT a, b, c, MAX(d) AS d, COUNT(*) AS n FROM t GROUP BY a, b, c")[0]
+    assert row == [1, "é", 0.5, moment, Decimal(1)]
+    assert isinstance(row[4], Decimal)
+    assert driver.ask("SELECT a FROM t WHERE d >= TIMESTAMP '2026-01-31 12:00:00'") == [[1]]
+
+
+@pytest.mark.parametrize("value", [np.int64(1), [1], {1}])
+def test_the_driver_binds_plain_values_only(driver: Driver, value: Any) -> None:
+    with pytest.raises(TypeError, match="unexpected type"):
+        driver.many(INSERT, [[value, "x"]])
+
+
+def test_numbers_and_characters_that_the_database_does_not_have(driver: Driver) -> None:
+    insert = "INSERT INTO t (a, b, c) VALUES (?, ?, ?)"
+    assert driver.code(insert, 1, "x", float("nan")) == 2621
+    assert driver.code(insert, 1, "x", float("inf")) == 2621
+    assert driver.code(insert, 1, "😀", 0.5) == 6706
+    driver.connection.rollback()
+    driver.ask("SET SESSION CHARACTER SET UNICODE PASS THROUGH ON")
+    assert driver.code(insert, 1, "😀\uffff", 0.5) == 0
+    assert driver.ask("SELECT b FROM t") == [["😀\ufffd"]]
+
+
+LOBS = "CREATE MULTISET TABLE u (a INTEGER NOT NULL, b BLOB(99)) UNIQUE PRIMARY INDEX (a)"
+
+
+def test_large_objects_do_not_compare(driver: Driver) -> None:
+    driver.ddl(LOBS)
+    for text in (
+        "SELECT a FROM u WHERE b = ?",
+        "SELECT a FROM u ORDER BY b",
+        "SELECT b, COUNT(*) FROM u GROUP BY b",
+        "SELECT DISTINCT b FROM u",
+        "SELECT MAX(b) FROM u",
+    ):
+        assert driver.code(text, *([b"x"] * text.count("?"))) == 5692, text
+    assert driver.code("INSERT INTO u (a, b) VALUES (?, ?)", 1, None) == 3532
+    assert driver.code("INSERT INTO u (a, b) VALUES (?, ?)", 1, b"x" * 100) == 3996
+    assert driver.ask("SELECT a FROM u WHERE b IS NULL") == []
+
+
+def test_set_tables_and_checked_references(driver: Driver) -> None:
+    with driver.connection.cursor() as cursor, pytest.raises(dbapi.OperationalError, match="lint"):
+        cursor.execute("CREATE SET TABLE s (a INTEGER, b INTEGER) PRIMARY INDEX (a)")
+    session = driver.connection.session
+    session.execute("CREATE SET TABLE s (a INTEGER, b INTEGER) PRIMARY INDEX (a)", None)
+    session.commit()
+    session.execute(
+        "CREATE MULTISET TABLE r (a INTEGER, FOREIGN KEY (a) REFERENCES t (a)) PRIMARY INDEX (a)",
+        None,
+    )
+    session.commit()
+    assert driver.code("INSERT INTO s VALUES (1, NULL)") == 0
+    assert driver.code("INSERT INTO s VALUES (1, NULL)") == 2802
+    assert driver.code("INSERT INTO r (a) VALUES (7)") == 2700
+
+
+MERGE = (
+    "MERGE INTO t USING VALUES (?, ?) AS s (a, b) ON {} WHEN MATCHED THEN UPDATE SET {} "
+    "WHEN NOT MATCHED THEN INSERT (a, b) VALUES (s.a, s.b)"
+)
+
+
+def test_merge_names_the_primary_index(driver: Driver) -> None:
+    good = MERGE.format("t.a = s.a", "b = s.b")
+    driver.many(good, [[1, "x"], [2, "y"], [1, "z"]])
+    assert driver.ask("SELECT a, b FROM t ORDER BY a") == [[1, "z"], [2, "y"]]
+    assert driver.code(MERGE.format("t.b = s.b", "c = 0"), 1, "x") == 5758
+    assert driver.code(MERGE.format("t.a = s.a", "a = s.a"), 1, "x") == 5758
+
+
+def test_a_transaction_holds_so_many_row_locks(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LIMITS, "row_locks", 5)
+    monkeypatch.setattr(LIMITS, "batch_rows", 5)
+    with pytest.raises(dbapi.OperationalError, match="a batch"):
+        driver.many(INSERT, [[n, "x"] for n in range(6)])
+    assert driver.many(INSERT, [[n, "x"] for n in range(4)]) == 4
+    with pytest.raises(dbapi.OperationalError, match="9128"):
+        driver.many(INSERT, [[n, "x"] for n in range(4, 6)])
+    # One statement locks the table; so does who asks for it.
+    driver.ask("UPDATE t SET b = 'y'")
+    driver.connection.commit()
+    assert driver.many("LOCKING TABLE t FOR WRITE " + INSERT, [[n, "x"] for n in range(4, 9)]) == 5
+    driver.many(INSERT, [[9, "x"]])
+
+
+def test_who_reads_without_access_lock_and_then_writes_may_be_the_victim(driver: Driver) -> None:
+    other = Driver(driver.url)
+    for me, lock in ((driver, "LOCKING ROW FOR ACCESS "), (other, "")):
+        me.ask(lock + "SELECT MAX(a) AS a FROM t")  # noqa: S608
+        rival = Driver(driver.url)
+        rival.ask("INSERT INTO t (a) SELECT COALESCE(MAX(a), 0) + 1 FROM t")
+        rival.connection.commit()
+        rival.connection.close()
+    assert driver.code(INSERT, 100, "x") == 0
+    driver.connection.commit()
+    assert other.code(INSERT, 101, "x") == 2631
+    other.connection.close()
+
+
+def test_locks_are_waited_for(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LIMITS, "lock_seconds", 0.2)
+    other = Driver(driver.url)
+    driver.ask("LOCKING TABLE t FOR EXCLUSIVE SELECT COUNT(*) FROM t")
+    assert other.code(INSERT, 1, "x") == 3111
+    assert other.code("LOCKING TABLE t FOR WRITE NOWAIT SELECT COUNT(*) FROM t") == 7423
+    monkeypatch.setattr(LIMITS, "lock_seconds", 30)
+    waiting = threading.Thread(target=lambda: other.many(INSERT, [[1, "x"]]))
+    waiting.start()
+    driver.many(INSERT, [[2, "x"]])
+    driver.connection.commit()
+    waiting.join()
+    other.connection.commit()
+    assert driver.ask("SELECT a FROM t ORDER BY a") == [[1], [2]]
+    other.connection.close()
+
+
+def told(driver: Driver, what: str) -> str:
+    return str(driver.ask("{fn teradata_nativesql}{fn teradata_get_" + what + "}" + FAST)[0][0])
+
+
+def test_fastload_is_silent_about_what_it_drops(driver: Driver) -> None:
+    driver.ddl(STAGE)
+    rows: list[list[Any]] = [[1, "x"], [2, "y"], [1, "x"], [3, "too long"], [None, "z"]]
+    assert driver.many(FAST, rows) == 5
+    assert "3996" in told(driver, "errors")
+    driver.many(FAST, [[4, "w"]])
+    assert told(driver, "errors") == ""
+    other = Driver(driver.url)
+    assert other.code("SELECT a FROM s") == 2652
+    driver.connection.commit()
+    assert "Found 1 duplicate" in told(driver, "warnings")
+    assert "2 rows" in told(driver, "errors")
+    assert other.ask("SELECT a FROM s ORDER BY a") == [[1], [2], [4]]
+    codes = other.ask("SELECT TOP 9 ErrorCode, ErrorFieldName FROM s_ERR_1 ORDER BY ErrorCode")
+    assert codes == [[3604, "a"], [3996, "b"]]
+    other.connection.close()
+
+
+def test_fastload_has_conditions(driver: Driver) -> None:
+    driver.ddl(STAGE, LOBS)
+    driver.many("INSERT INTO s (a, b) VALUES (?, ?)", [[1, "x"]])
+    assert driver.code(FAST, 1, "x") == 3706  # not in a transaction that has begun
+    driver.connection.commit()
+    assert driver.code(FAST, 1, "x") == 2636
+    assert driver.code("{fn teradata_require_fastload}INSERT INTO u (a) VALUES (?)", 1) == 3706
+    driver.ddl("DELETE FROM s", "CREATE UNIQUE INDEX ix (b) ON s")
+    assert driver.code(FAST, 1, "x") == 3706
+    driver.ddl("DROP INDEX ix ON s")
+    driver.connection.autocommit = True
+    assert driver.code(FAST, 1, "x") == 3706
+
+
+def test_a_load_whose_link_is_lost_leaves_a_table_that_cannot_be_read(
+    driver: Driver, server: EmulatedTeradata
+) -> None:
+    driver.ddl(STAGE)
+    other = Driver(driver.url)
+    driver.many(FAST, [[1, "x"]])
+    server.inject(driver.url, LINK)
+    assert driver.code(FAST, 2, "y") == LINK
+    assert other.code("SELECT a FROM s") == 2652
+    other.ddl("DROP TABLE s", STAGE)
+    assert other.ask("SELECT a FROM s") == []
+    other.connection.close()
+
+
+def test_a_commit_whose_answer_is_lost_has_happened(
+    driver: Driver, server: EmulatedTeradata
+) -> None:
+    for moment, rows in (("commit", []), ("committed", [[1]])):
+        me = Driver(driver.url)
+        me.many(INSERT, [[1, "x"]])
+        server.inject(driver.url, LINK, moment=moment)
+        with pytest.raises(dbapi.OperationalError, match=str(LINK)):
+            me.connection.commit()
+        with pytest.raises(dbapi.OperationalError, match=str(LINK)):
+            me.ask("SELECT a FROM t")
+        me.connection.close()
+        assert driver.ask("SELECT a FROM t") == rows
+        driver.connection.commit()
+
+
+ELSEWHERE = """
+import json, sys, teradatasql
+name = sys.argv[1]
+try:
+    given = {"host": "emulated", "user": "u", "password": "p", "database": name}
+    with teradatasql.connect(json.dumps(given), tmode="ANSI") as connection:
+        connection.cursor().execute("SELECT a FROM t")
+except teradatasql.OperationalError as error:
+    print(error)
+"""
+
+
+def test_other_processes_find_the_driver_and_the_errors(
+    driver: Driver, server: EmulatedTeradata
+) -> None:
+    server.inject(driver.url, 3120)
+    name = driver.url.rsplit("=", 1)[1]
+    command = [sys.executable, "-c", ELSEWHERE, name]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
+    assert "[Error 3120]" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"tmode": "TERA"}, "ANSI"),
+        ({"colour": "blue"}, "169"),
+        ({"host": "elsewhere"}, "493"),
+        ({"user": ""}, "8017"),
+    ],
+)
+def test_connections_that_are_refused(url: str, given: dict[str, str], said: str) -> None:
+    good = {"host": HOST, "user": "u", "database": "d", "tmode": "ANSI"}
+    with pytest.raises(dbapi.OperationalError, match=said):
+        dbapi.connect(json.dumps(good | given))
+
+
+def test_a_real_server_is_cleaned_up_after_a_failure(driver: Driver) -> None:
+    """The emulated one stands in for it: what was there stays, what came under the prefix goes."""
+    real = RealTeradata(driver.url)
+    before = os.environ.get("MFPREFECT_PREFIX")
+    with pytest.raises(ZeroDivisionError), real.new_database() as url:
+        assert url == driver.url
+        prefix = os.environ["MFPREFECT_PREFIX"]
+        driver.ddl(
+            TABLE.replace(" t ", f" {prefix}models "),
+            f"CREATE VIEW {prefix}v AS SELECT a FROM {prefix}models",  # noqa: S608
+            STAGE.replace(" s ", " mf2_scores "),
+        )
+        _ = 1 / 0
+    assert os.environ.get("MFPREFECT_PREFIX") == before
+    assert driver.ask("SELECT TableName FROM DBC.TablesV ORDER BY TableName") == [["t"]]

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib
 import io
@@ -20,6 +22,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import sparse
 from sklearn import ensemble, linear_model, model_selection, pipeline, preprocessing, svm
 from sklearn.datasets import load_breast_cancer
@@ -299,6 +303,33 @@ def test_no_loader_of_skops_reaches_code_that_is_not_listed(
     assert not trace.exists()
     assert not (tmp_path / "imported").exists()
     assert "hostile_probe" not in sys.modules
+
+
+@settings(max_examples=50)
+@given(data=st.data())
+def test_nothing_that_is_not_listed_hides_inside_of_a_model(data: st.DataObject) -> None:
+    """Whatever object of a real model's file is made another one: nothing is imported or called.
+
+    What skops never reads, such as an object that came before, is ignored; the rest is refused.
+    """
+    with zipfile.ZipFile(io.BytesIO(small_pipeline())) as archive:
+        schema = json.loads(archive.read("schema.json"))
+        members = {n: archive.read(n) for n in archive.namelist() if n != "schema.json"}
+    inside = [found for found in skops_checks.nodes(schema) if "__loader__" in found]
+    changed = data.draw(st.sampled_from(inside))
+    hostile = [("os", "abort"), ("posix", "abort"), ("turtledemo", "chaos")]
+    changed["__module__"], changed["__class__"] = data.draw(st.sampled_from(hostile))
+    if data.draw(st.booleans()):
+        changed["__loader__"] = data.draw(st.sampled_from(LOADERS))
+    with contextlib.suppress(ArtifactUntrusted, ArtifactCorrupt, ConfigurationError):
+        load(*made_up(skops_file(schema, members)))
+    assert "turtledemo" not in sys.modules  # and this process was not aborted
+
+
+@functools.cache
+def small_pipeline() -> bytes:
+    steps = preprocessing.StandardScaler(), ensemble.RandomForestClassifier(2, random_state=0)
+    return stored(pipeline.make_pipeline(*steps).fit(X, Y))[0]
 
 
 @pytest.mark.parametrize("name", ["attrgetter", "methodcaller", "itemgetter"])

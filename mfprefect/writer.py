@@ -114,9 +114,21 @@ class Writer(Buffer):
         """The folder of the spool that writes go to, empty where the database takes them."""
         return self._sink.place
 
-    def require_spooled(self, place: str) -> None:
-        """Make sure that what a worker spooled is seen by this process, which delivers it."""
-        self._sink.require(place)
+    @property
+    def spool_receipt(self) -> str:
+        """What `require_spooled` of the run's own process asks for; empty if nothing was spooled.
+
+        It is the path of a file in the spool.
+        """
+        return self._sink.receipt
+
+    def require_spooled(self, receipt: str) -> None:
+        """Make sure that what a worker spooled is seen by this process, which delivers it.
+
+        Raises:
+            ConfigurationError: the worker's spool is on another disk.
+        """
+        self._sink.require(receipt)
 
     def drop_parts(self) -> None:
         """Delete all scores of the session: it begins to write them anew."""

@@ -62,8 +62,8 @@ def spool(url: str | None) -> Iterator[Finding]:
 
 
 def _spool(db: Database) -> Iterator[Finding]:
-    from mfprefect.store.delivery import spool_of
     from mfprefect.store.spool_listing import problem, waiting
+    from mfprefect.store.spool_writes import spool_of
 
     spool = spool_of(db.settings)
     if spool is None:

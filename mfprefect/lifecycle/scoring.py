@@ -86,7 +86,7 @@ def _score_parts(
     # In order, so that the first part's failure is the run's, whichever part failed first.
     done = [future.result() for future in futures]
     for part in done:
-        session.require_spooled(part.spool_place)
+        session.require_spooled(part.spooled)
     return sum(part.rows for part in done)
 
 
@@ -210,8 +210,8 @@ class PartDone(NamedTuple):
     """A part that was scored."""
 
     rows: int
-    spool_place: str
-    """Where it was spooled, if the database was away."""
+    spooled: str
+    """The receipt of the spool, if the database was away."""
 
 
 @task(name="score part", cache_policy=NO_CACHE, persist_result=False)
@@ -222,7 +222,7 @@ def score_part(scoring: Scoring, part: int) -> PartDone:
         rows = _score(scoring, recorder, part)
     finally:
         recorder.flush()
-    return PartDone(rows, recorder.spool_place)
+    return PartDone(rows, recorder.spool_receipt)
 
 
 def _score(scoring: Scoring, recorder: PartRecorder, part: int) -> int:

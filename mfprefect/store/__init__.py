@@ -24,7 +24,7 @@ from mfprefect.store import (
     registry,
     removal,
     score_removal,
-    sink,
+    spool_opening,
 )
 from mfprefect.store.database import Database
 from mfprefect.store.models import Models
@@ -138,7 +138,7 @@ class Store(Models):
             opened = opening.open_session(self._db, request, on_silence=self._end_crashed)
         except DatabaseError as exc:
             # A run that needs nothing of the database goes on: what it makes is kept in the spool.
-            here = sink.begin_here(self.database, request) if exc.transient else None
+            here = spool_opening.begin_here(self.database, request) if exc.transient else None
             if here is None:
                 raise
             log.warning("session %s begins in the spool: %s", here.session_id, exc)
@@ -157,12 +157,12 @@ class Store(Models):
         """
         from mfprefect import session as session_module
 
-        found = sink.spooled_attach(self.database, session_id)
+        found = spool_opening.spooled_attach(self.database, session_id)
         try:
             found = found or handle.find_session(self._db, session_id)
         except DatabaseError as exc:
-            found = sink.attached_handle(self.database, session_id) if exc.transient else None
-            if found is None:
+            found = spool_opening.attached_handle(session_id)
+            if found is None or not exc.transient:
                 raise
         if found.status != handle.RUNNING:
             raise handle.closed(found)

@@ -7,16 +7,16 @@ delivery is tried once.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import logging
 import os
 import platform
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib import metadata
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -32,17 +32,27 @@ from mfprefect.errors import (
 )
 from mfprefect.notice import Notice
 from mfprefect.quality.verdicts import Champion, Evidence
-from mfprefect.scores import digest
-from mfprefect.spool import Entry
+from mfprefect.spool_entry import Entry
 from mfprefect.store import artifacts as stored_artifacts
 from mfprefect.store import delivery, migrate, part_evidence, scores, sessions, verdicts
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED, UNNUMBERED, Handle, find_session
-from mfprefect.store.opening import Opening, described, is_shadow, new_session_id
+from mfprefect.store.opening import Opening, described, is_shadow
 from mfprefect.store.registry import actor
 from mfprefect.store.sessions import Ending
+from mfprefect.store.spool_reading import (
+    Rows,
+    add_part,
+    add_rows,
+    documents_of,
+    has_results,
+    numbers_of,
+    parts_of,
+    rows_of,
+)
+from mfprefect.store.spool_writes import place_of, spool_of
 
-__all__ = ["SPOOLED", "UNKNOWN", "Rows", "Sink", "attached_handle", "begin_here", "spooled_attach"]
+__all__ = ["SPOOLED", "UNKNOWN", "Sink"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -51,9 +61,6 @@ SPOOLED = "spooled"
 """The status of a session that has ended and waits in the spool. Never in a database."""
 UNKNOWN = "unknown"
 """What is in production while the database is away, which knows."""
-FREE_NUMBERS = 1_000_000
-"""Where numbers of checks, inputs and parts begin if those in the database cannot be looked up."""
-Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 class Sink:
@@ -89,6 +96,11 @@ class Sink:
         """The folder that they go to."""
         return "" if self._entry is None else str(self._entry.folder)
 
+    @property
+    def receipt(self) -> str:
+        """A file that whoever is to deliver what was spooled must see; empty if nothing was."""
+        return "" if self._entry is None else self._entry.sign()
+
     def flush(self, pending: Rows, again: bool, *, retry: bool = True) -> None:
         """Write rows by table name, and mark the session alive.
 
@@ -102,7 +114,7 @@ class Sink:
             return
         self._write(
             lambda handle: sessions.flush(self._db, handle, pending, again),
-            lambda entry: _add_rows(entry, pending),
+            lambda entry: add_rows(entry, pending),
         )
 
     def beat(self) -> None:
@@ -135,7 +147,7 @@ class Sink:
         scores.require_fit(self._db, table)  # the spool would take it
         self._write(
             lambda handle: scores.write_part(self._db, handle, part, table),
-            lambda entry: _add_part(entry, part, table),
+            lambda entry: add_part(entry, part, table),
         )
 
     def keep_part(self, part: int) -> int | None:
@@ -170,22 +182,7 @@ class Sink:
 
     def last_numbers(self) -> dict[str, int]:
         """Return the highest check, input and part number that the session has."""
-        return self._write(
-            lambda handle: sessions.last_numbers(self._db, handle), self._spooled_numbers
-        )
-
-    def _spooled_numbers(self, entry: Entry) -> dict[str, int]:
-        # What is in the database cannot be seen, and must not be replaced by chance.
-        opened_here = "session" in entry.head()
-        taken = dict.fromkeys(("check", "input", "part"), 0 if opened_here else FREE_NUMBERS)
-        names = {"check": ("check_results", "check_no"), "input": ("inputs", "input_no")}
-        for write in entry.writes():
-            tables = write.content.get("tables", {})
-            for what, (table, column) in names.items():
-                numbers = [row[column] for row in tables.get(table, ())]
-                taken[what] = max([taken[what], *numbers])
-            taken["part"] = max(taken["part"], write.content.get("part_no", 0))
-        return taken
+        return self._write(lambda handle: sessions.last_numbers(self._db, handle), numbers_of)
 
     def evidence(self, made: Rows, champion: Champion | None) -> Evidence:
         """Return what the session has stored so far that gates can be about.
@@ -197,34 +194,30 @@ class Sink:
         self.collect()
         found: Evidence = self._write(
             lambda handle: verdicts.evidence(self._db, handle, champion),
-            lambda entry: verdicts.evidence_of(_rows_of(entry, made), UNKNOWN, champion),
+            lambda entry: verdicts.evidence_of(rows_of(entry, made), UNKNOWN, champion),
         )
         return found
 
     def has_results(self) -> bool:
         """Return whether a metric or a model was stored."""
-        if (entry := self._entry or self._there()) is not None:
-            for write in entry.writes():
-                content = write.content
-                if content["op"] == "artifact" or content.get("tables", {}).get("metrics"):
-                    return True
+        entry = self._entry or self._there()
+        if entry is not None and has_results(entry):
+            return True
         known: bool = self._write(lambda handle: _stored(self._db, handle), lambda _: False)
         return known
 
     def parts(self) -> tuple[dict[int, int], bool]:
         """Return the rows of each part of scores that was written, and whether these are all."""
         entry = self._entry or self._there()
-        spooled = delivery.parts_of(entry) if entry is not None else {}
-        try:
-            return scores.parts(self._db, self.handle) | spooled, True
-        except DatabaseError as exc:
-            if not exc.transient or self._place() is None:
-                raise
-            return spooled, self.handle.session_no == UNNUMBERED
+        spooled = parts_of(entry) if entry is not None else {}
+        stored = self._seen(lambda: scores.parts(self._db, self.handle))
+        certain = stored is not None or self.handle.session_no == UNNUMBERED
+        return (stored or {}) | spooled, certain
 
     def part_documents(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield what is kept of each part's input, in order; of what can be seen just now."""
-        spooled = self._spooled_documents()
+        entry = self._entry or self._there()
+        spooled = documents_of(entry) if entry is not None else {}
         stored = set(self._seen(lambda: part_evidence.numbers(self._db, self.handle)) or ())
         for part in sorted(stored | set(spooled)):
             stored_text = partial(part_evidence.document, self._db, self.handle, part)
@@ -243,23 +236,15 @@ class Sink:
             log.warning("session %s cannot be read back: %s", self.handle.session_id, exc)
             return None
 
-    def _spooled_documents(self) -> dict[int, str]:
-        entry = self._entry or self._there()
-        found: dict[int, str] = {}
-        for write in entry.writes() if entry is not None else ():
-            for row in write.content.get("tables", {}).get("session_metadata", ()):
-                if row["meta_group"] == part_evidence.GROUP:
-                    found[int(row["meta_name"])] = row["value"]
-        return found
-
     def require(self, place: str) -> None:
         """Refuse to end without what another process of the run spooled.
 
         Raises:
             ConfigurationError: it is in a folder that this process does not see.
         """
-        entry = self._entry or self._there()
-        if place and (entry is None or str(entry.folder) != place):
+        seen = self._place()
+        # The same folder may have another path on another machine.
+        if place and not (seen and (seen.folder / PurePath(place).name).exists()):
             raise ConfigurationError(
                 f"a worker has spooled what it made of session {self.handle.session_id!r} in "
                 f"{place}, on a disk that the process of the run does not see; name a folder that "
@@ -293,7 +278,7 @@ class Sink:
         return ended or ending.status
 
     def _finish(self, entry: Entry, ending: Ending, pending: Rows, final: bool) -> str:
-        _add_rows(entry, pending)
+        add_rows(entry, pending)
         told = ("status", "failure_kind", "failure_text", "publish", "ended_at")
         entry.finish({name: getattr(ending, name) for name in told} | {"final": final})
         try:
@@ -356,7 +341,7 @@ class Sink:
             return self._entry
 
     def _place(self) -> Entry | None:
-        spool, place = delivery.spool_of(self._db.settings), delivery.place_of(self._db)
+        spool, place = spool_of(self._db.settings), place_of(self._db)
         if spool is None or place is None:
             return None
         return spool.entry(place, self.handle.session_id, self.handle.attempt)
@@ -366,7 +351,7 @@ class Sink:
         return entry if entry is not None and entry.exists else None
 
     def _head(self) -> dict[str, Any]:
-        handle, opening, place = self.handle, self._opening, delivery.place_of(self._db)
+        handle, opening, place = self.handle, self._opening, place_of(self._db)
         run = opening.flow_run if opening else None
         head = {
             "version": metadata.version("mfprefect"),
@@ -387,100 +372,7 @@ class Sink:
         return head
 
 
-def _add_rows(entry: Entry, pending: Rows) -> None:
-    if rows := {name: list(some) for name, some in pending.items() if some}:
-        entry.add({"op": "rows", "tables": rows})
-
-
-def _add_part(entry: Entry, part: int, table: Any) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    sink = pa.BufferOutputStream()
-    parquet.write_table(table, sink, compression="zstd")
-    blob = sink.getvalue()
-    told = {"op": "part", "part_no": part, "rows": table.num_rows, "digest": digest(table)}
-    entry.add(told, [blob.to_pybytes()], blob.size)
-
-
-def _rows_of(entry: Entry, made: Rows) -> dict[str, list[Mapping[str, Any]]]:
-    """Return the rows of a session by table, as far as they are known without its database."""
-    found = {name: list(rows) for name, rows in made.items()}
-    for write in entry.writes():
-        for name, rows in write.content.get("tables", {}).items():
-            found.setdefault(name, []).extend(rows)
-    return found
-
-
 def _stored(db: Database, handle: Handle) -> bool:
     tables = (db.schema.metrics, db.schema.artifacts)
     mine = (sa.select(t.c.session_no).where(t.c.session_no == handle.session_no) for t in tables)
     return any(db.read(select.limit(1)) for select in mine)
-
-
-def begin_here(db: Database, opening: Opening) -> Handle | None:
-    """Return a session that begins in the spool, None where there is no spool.
-
-    A retry of a flow run goes on with what an earlier try left there.
-    """
-    spool, place = delivery.spool_of(db.settings), delivery.place_of(db)
-    if spool is None or place is None:
-        return None
-    handle = Handle(
-        session_no=UNNUMBERED,
-        session_id=new_session_id(opening.model_id, values.utc_now()),
-        model_id=opening.model_id,
-        purpose=opening.purpose,
-        attempt=1,
-        as_of=opening.as_of,
-        parent_session_id=opening.parent_session_id,
-    )
-    if opening.flow_run is not None:
-        for entry in reversed(spool.entries(place)):
-            if (head := _unfinished(entry, opening)) is not None:
-                return _handle_of(head, attempt=head["attempt"] + 1, session_no=UNNUMBERED)
-    return handle
-
-
-def _unfinished(entry: Entry, opening: Opening) -> dict[str, Any] | None:
-    """Return the head of what an earlier try of the same flow run left unfinished."""
-    try:
-        head, ending = entry.head(), entry.ending()
-    except SpoolRefused:
-        return None
-    mine = {
-        "flow_run_id": opening.flow_run.flow_run_id if opening.flow_run else None,
-        "model_id": opening.model_id,
-        "purpose": opening.purpose,
-        "shadow": is_shadow(opening.params),
-    }
-    if entry.alive or (ending or {}).get("status") == SUCCEEDED:
-        return None
-    same = head["session_id"] not in opening.siblings and mine.items() <= head.items()
-    return head if same else None
-
-
-def _handle_of(head: Mapping[str, Any], **changes: Any) -> Handle:
-    kept = ("session_no", "session_id", "model_id", "purpose", "attempt", "parent_session_id")
-    as_of = None if head["as_of"] is None else dt.date.fromisoformat(head["as_of"])
-    return Handle(**({name: head[name] for name in kept} | {"as_of": as_of} | changes))
-
-
-def spooled_attach(db: Database, session_id: str) -> Handle | None:
-    """Return the handle of a running session that is in the spool, None where there is none."""
-    spool, place = delivery.spool_of(db.settings), delivery.place_of(db)
-    entries = spool.attempts(place, session_id) if spool and place else []
-    running = [entry for entry in entries if entry.exists and not entry.complete]
-    return _handle_of(running[-1].head()) if running else None
-
-
-def attached_handle(db: Database, session_id: str) -> Handle | None:
-    """Return the handle of the session that this command's environment was handed.
-
-    For a database that is away: it knows the session, and this process cannot ask it.
-    """
-    names = ("SESSION_ID", "MODEL_ID", "PURPOSE", "ATTEMPT")
-    own = [os.environ.get(f"MFPREFECT_{name}", "") for name in names]
-    if own[0] != session_id or not all(own) or not own[3].isdecimal():
-        return None
-    return Handle(UNNUMBERED, session_id, own[1], own[2], int(own[3]))

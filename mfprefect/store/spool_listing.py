@@ -7,9 +7,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from mfprefect.errors import ConfigurationError, SpoolRefused
-from mfprefect.spool import Entry, Spool
+from mfprefect.spool import Spool
+from mfprefect.spool_entry import Entry
 from mfprefect.store import delivery
 from mfprefect.store.database import Database
+from mfprefect.store.spool_writes import check, place_of, spool_of
 
 __all__ = ["Waiting", "problem", "require_spool", "waiting"]
 
@@ -43,7 +45,7 @@ def require_spool(db: Database) -> Spool:
     Raises:
         ConfigurationError: it is off.
     """
-    spool = delivery.spool_of(db.settings)
+    spool = spool_of(db.settings)
     if spool is None:
         raise ConfigurationError("the spool is off: MFPREFECT_SPOOL is 'off'; name a folder in it.")
     return spool
@@ -55,7 +57,7 @@ def waiting(db: Database) -> list[tuple[Entry, Waiting]]:
     Raises:
         ConfigurationError: the spool is off.
     """
-    place = delivery.place_of(db)
+    place = place_of(db)
     mine = place.fingerprint if place else ""
     return [(entry, _described(db, entry, mine)) for entry in require_spool(db).entries()]
 
@@ -90,7 +92,7 @@ def _described(db: Database, entry: Entry, mine: str) -> Waiting:
 def problem(db: Database, entry: Entry) -> str | None:
     """Read every byte of an entry; return why it cannot be delivered, None if it is sound."""
     try:
-        delivery.check(db, entry, entry.head())
+        check(db, entry, entry.head())
     except SpoolRefused as exc:
         return str(exc)
     return None

@@ -23,9 +23,9 @@ ROWS = 150_000
 PUSH = """
 import os, signal, sys
 import mfprefect
-from mfprefect.store import delivery
+from mfprefect.store import parcel
 
-original, count = delivery.apply, 0
+original, count = parcel.apply, 0
 
 def apply(*args):
     global count
@@ -34,7 +34,7 @@ def apply(*args):
     if count == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 
-delivery.apply = apply
+parcel.apply = apply
 with mfprefect.connect(sys.argv[1]) as store:
     store.push_spool()
 """

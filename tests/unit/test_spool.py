@@ -28,9 +28,11 @@ from mfprefect.cli import cli
 from mfprefect.errors import SpoolUnusable
 from mfprefect.flow_context import FlowRun
 from mfprefect.recorder import Recorder
-from mfprefect.spool import Entry, _sealed
+from mfprefect.spool_entry import Entry
+from mfprefect.spool_files import sealed
 from mfprefect.store import delivery
 from mfprefect.store.reconcile import find_crashed
+from mfprefect.store.spool_writes import place_of, spool_of
 from mfprefect.testing.contract.helpers import fill, orphans
 
 QUICK: dict[str, Any] = {"retry_seconds": 0.1, "connect_timeout": 0.02, "heartbeat_seconds": 600}
@@ -79,7 +81,7 @@ def spooled(store: Store, url: str, count: int = 1) -> list[Session]:
 
 
 def entries(store: Store) -> list[Entry]:
-    spool, place = delivery.spool_of(store.database.settings), delivery.place_of(store.database)
+    spool, place = spool_of(store.database.settings), place_of(store.database)
     assert spool is not None
     return spool.entries(place)
 
@@ -109,19 +111,22 @@ def events(store: Store) -> list[dict[str, Any]]:
 def test_all_that_a_run_makes_arrives_as_if_nothing_had_been(
     store: Store, url: str, folder: Path, phase: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with store.session("churn", purpose="score", params={"depth": 3}) as control:
+    with store.session("churn", purpose="train") as training:
+        pass
+    facts: dict[str, Any] = {"params": {"depth": 3}, "parent": training.session_id}
+    with store.session("churn", purpose="score", **facts) as control:
         fill(control)
-        control.log_drift([_drift()], reference=None)
+        control.log_drift([_drift()], reference=training.session_id)
     held = away(url)
     if phase == "opening":
         held.__enter__()
-    with store.session("churn", purpose="score", params={"depth": 3}, tags=["x"]) as session:
+    with store.session("churn", purpose="score", **facts, tags=["x"]) as session:
         if phase == "middle":
             session.log_metrics({"own": 0.1})  # replaced in the spool by what `fill` logs
             session.flush()
             held.__enter__()
         fill(session)
-        session.log_drift([_drift()], reference=None)
+        session.log_drift([_drift()], reference=training.session_id)
         if phase == "closing":
             session.flush()
             held.__enter__()
@@ -136,7 +141,7 @@ def test_all_that_a_run_makes_arrives_as_if_nothing_had_been(
     assert contents(store, session.session_id) == contents(store, control.session_id)
     row = store.show(session.session_id).iloc[0]
     assert (row["status"], row["attempt"], row["params"]) == ("succeeded", 1, '{"depth": 3}')
-    assert row["tags"] == '["x"]'
+    assert (row["tags"], row["parent_session_id"]) == ('["x"]', training.session_id)
     assert row["ended_at"] < ended < row["published_at"]
     assert row["git_commit"] == store.show(control.session_id)["git_commit"].iloc[0]
     assert store.load_model(session.session_id) == b"a model of another language"
@@ -152,7 +157,7 @@ def _drift() -> dict[str, Any]:
 
 
 def delivery_folder(store: Store) -> str:
-    place = delivery.place_of(store.database)
+    place = place_of(store.database)
     assert place is not None
     return place.fingerprint
 
@@ -218,8 +223,8 @@ def test_a_run_that_the_database_gave_up_meanwhile_is_no_lost_run(store: Store, 
 KILLED = """
 import os, signal, sys
 import mfprefect
-from mfprefect import spool
-from mfprefect.store import delivery, sessions
+from mfprefect import spool_entry
+from mfprefect.store import parcel
 
 url, where, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
 count = 0
@@ -236,10 +241,10 @@ def dying(module, name, after):
     setattr(module, name, wrapper)
 
 module, name, after = {
-    "written": (delivery, "apply", True),
-    "closing": (delivery, "record", True),
-    "closed": (spool.Entry, "discard", False),
-    "removing": (spool.shutil, "rmtree", False),
+    "written": (parcel, "apply", True),
+    "closing": (parcel, "record", True),
+    "closed": (spool_entry.Entry, "discard", False),
+    "removing": (spool_entry.shutil, "rmtree", False),
 }[where]
 dying(module, name, after)
 with mfprefect.connect(url) as store:
@@ -350,10 +355,10 @@ def test_another_schema_version_is_fitted_or_refused_and_never_dropped(
         session.flush()
         (entry,) = entries(store)
         head = entry.head() | {"revision": revision}
-        (entry.folder / "head.json").write_bytes(_sealed(head))
+        (entry.folder / "head.json").write_bytes(sealed(head))
         (write,) = entry.writes()
         write.content["tables"]["metrics"][0] |= rows
-        (entry.folder / f"{write.name}.json").write_bytes(_sealed(write.content))
+        (entry.folder / f"{write.name}.json").write_bytes(sealed(write.content))
         session.close()
     pushed = store.push_spool().iloc[0]
     if reason is None:
@@ -474,9 +479,9 @@ def test_workers_and_attached_sessions_spool_what_is_theirs(store: Store, url: s
         attached = store.attach(session.session_id)
         attached.log_metrics({"from_script": 2.0})
         attached.flush()
-    session.require_spooled(recorder.spool_place)
+    session.require_spooled(recorder.spool_receipt)
     with pytest.raises(mfprefect.ConfigurationError, match="share in MFPREFECT_SPOOL"):
-        session.require_spooled("/on/another/machine")
+        session.require_spooled(f"{recorder.spool_place}/.seen.on-another-disk")
     assert store.push_spool()["verdict"].tolist() == ["running"]  # the run takes it up itself
     session.write_scores(SCORES.assign(id=["x", "y", "z"]), entity_id="id", part=2)
     assert session.parts() == ({1: 3, 2: 3}, True)

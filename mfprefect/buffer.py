@@ -84,7 +84,9 @@ class Buffer:
     def _require_fit(self, columns: Any, row: Mapping[str, Any]) -> None:
         """Refuse here what the database could not keep: what is flushed later holds other rows."""
         for name, value in row.items():
-            if isinstance(value, str) and (why := self._db.backend.unfit(columns[name], value)):
+            if name not in columns or not isinstance(value, str):
+                continue  # in the spool a session is named by its id
+            if why := self._db.backend.unfit(columns[name], value):
                 raise InvalidValue(f"{name} {value[:80]!r} {why}.")
 
     def _rows(self) -> dict[str, list[dict[str, Any]]]:

@@ -5,6 +5,7 @@ And, where sessions lost their process, what Prefect knows of their flow runs.
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import logging
 import sys
@@ -32,6 +33,8 @@ class FlowRun:
     """The flow run's tags: its deployment's and its own."""
     final: bool = True
     """Whether no automatic retry follows if this try fails."""
+    began: dt.datetime | None = None
+    """When this try of the flow began; None inside a task, which may run long after that."""
 
 
 def current_flow_run() -> FlowRun | None:
@@ -51,7 +54,8 @@ def current_flow_run() -> FlowRun | None:
         count += f".{task.task_run.run_count}"
         final = final and task.task_run.run_count > (task.task_run.empirical_policy.retries or 0)
     deployment = _deployment(run.deployment_id) if run.deployment_id else None
-    return FlowRun(str(run.id), count, deployment, tuple(sorted(run.tags)), final)
+    began = context.start_time if task is None else None
+    return FlowRun(str(run.id), count, deployment, tuple(sorted(run.tags)), final, began)
 
 
 # Asked of the server; one process seldom runs more than one deployment.

@@ -120,7 +120,9 @@ class SqliteBackend(Backend):
             return PermissionDenied
         # A file that was there, and whose disk is away; one that never was is a wrong URL.
         away = code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR) and self._was_there
-        return DatabaseUnavailable if away or code == sqlite3.SQLITE_PROTOCOL else DatabaseError
+        # A disk that is full is cleared by somebody, as on the other databases.
+        away = away or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_PROTOCOL)
+        return DatabaseUnavailable if away else DatabaseError
 
     def _on_connect(self, connection: sqlite3.Connection, _: Any) -> None:
         connection.isolation_level = None

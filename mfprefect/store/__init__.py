@@ -129,6 +129,7 @@ class Store(Models):
             flow_run=run,
             tags=_tags(tags, run),
             siblings=session_module.opened_by(run),
+            session_id=opening.new_session_id(model_id, values.utc_now()),
         )
         told = self._unregistered.pop(model_id, None)
         try:

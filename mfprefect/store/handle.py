@@ -144,10 +144,13 @@ def require_running(db: Database, connection: sa.Connection, handle: Handle) -> 
 
 
 def silent(db: Database) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return the conditions that running sessions meet which missed a heartbeat."""
-    s = db.schema.sessions.c
+    """Return the conditions that running sessions meet which missed a heartbeat.
+
+    A beat of the future counts as none: a clock was set back since, or is wrong over there.
+    """
+    s, now = db.schema.sessions.c, values.utc_now()
     missed = dt.timedelta(seconds=MISSED * db.settings.heartbeat_seconds)
-    return s.status == RUNNING, s.heartbeat_at < values.utc_now() - missed
+    return s.status == RUNNING, (s.heartbeat_at < now - missed) | (s.heartbeat_at > now + missed)
 
 
 def why_closed(db: Database, connection: sa.Connection, handle: Handle) -> SessionClosed:

@@ -49,6 +49,7 @@ SHADOW_OF = "shadow_of"
 """The parameter of a challenger's scoring session that names the champion's."""
 REPRODUCES = "reproduces"
 """The parameter of a session that runs another one again; it names that one."""
+OVERTAKEN = "another worker that executes the same flow run took it over, or finished it"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ class Opening:
     """JSON list."""
     siblings: frozenset[str] = frozenset()
     """Sessions that this very try of the flow run opened: they are never resumed by it."""
+    session_id: str = ""
+    """The id of a new session; '' makes one. Fixed before the database is asked, so that one whose
+    opening was cut off in its commit is the same session when it goes on in the spool."""
 
 
 def new_session_id(model_id: str, now: dt.datetime) -> str:
@@ -89,16 +93,24 @@ def open_session(
     Raises:
         UnknownModel: the model is not registered.
         UnknownSession: there is no such parent.
+        SessionClosed: another worker executes the same flow run, and was faster.
     """
-    fixed = new_session_id(opening.model_id, values.utc_now())
+    fixed = opening.session_id or new_session_id(opening.model_id, values.utc_now())
+
+    # While it waits for another worker's commit, what is running may become what is finished.
+    looked = db.look(lambda c: _earlier(db, c, opening)) if opening.flow_run else []
+    finished = frozenset(handle.session_id for handle in looked if handle.status == SUCCEEDED)
 
     def work(connection: sa.Connection, again: bool) -> tuple[Handle, bool]:
         if again and (found := find(db, connection, fixed)):
             return found, True  # the commit that was cut off had happened
-        earlier = _resumable(db, connection, opening)
-        if earlier is not None:
-            return _resume(db, connection, earlier, opening), True
-        return _insert(db, connection, opening, fixed)
+        # Before all else: of two that find no session, one then finds its number taken.
+        seq = _next_seq(db, connection, opening.flow_run)
+        earlier = _earlier(db, connection, opening)
+        if unfinished := [handle for handle in earlier if handle.status != SUCCEEDED]:
+            return _resume(db, connection, unfinished[0], opening), True
+        _require_ours(db, connection, opening, earlier, finished)
+        return _insert(db, connection, opening, fixed, seq)
 
     # Two that open at once read the same highest number; the loser takes the next one.
     handle, silence = db.write(work, also_retry=IntegrityError)
@@ -108,7 +120,7 @@ def open_session(
 
 
 def _insert(
-    db: Database, connection: sa.Connection, opening: Opening, session_id: str
+    db: Database, connection: sa.Connection, opening: Opening, session_id: str, seq: int | None
 ) -> tuple[Handle, bool]:
     """Write a new session's row; return it, and whether some other shows no sign of life."""
     sessions, environments, models = (db.schema.sessions, db.schema.environments, db.schema.models)
@@ -152,7 +164,7 @@ def _insert(
         "session_no": number,
         "session_id": session_id,
         "parent_session_no": facts.parent_no,
-        "flow_run_seq": _next_seq(db, connection, opening.flow_run, number),
+        "flow_run_seq": seq if opening.flow_run else without_flow_run(db, number),
     }
     connection.execute(sessions.insert(), row)
     handle = Handle(
@@ -209,12 +221,9 @@ def _session_row(opening: Opening) -> dict[str, Any]:
     }
 
 
-def _next_seq(
-    db: Database, connection: sa.Connection, run: FlowRun | None, number: int
-) -> int | None:
+def _next_seq(db: Database, connection: sa.Connection, run: FlowRun | None) -> int | None:
     if run is None:
-        own: int | None = without_flow_run(db, number)
-        return own
+        return None
     sessions = db.schema.sessions
     last: int | None = connection.scalar(
         sa.select(sa.func.max(sessions.c.flow_run_seq)).where(
@@ -225,10 +234,10 @@ def _next_seq(
     return 0 if last is None else last + 1
 
 
-def _resumable(db: Database, connection: sa.Connection, opening: Opening) -> Handle | None:
-    """Return the session that an earlier try of the same flow run left unfinished."""
+def _earlier(db: Database, connection: sa.Connection, opening: Opening) -> list[Handle]:
+    """Return the sessions that other tries of the same flow run opened for the same."""
     if opening.flow_run is None:
-        return None
+        return []
     s = db.schema.sessions
     found = handles(
         db,
@@ -236,13 +245,11 @@ def _resumable(db: Database, connection: sa.Connection, opening: Opening) -> Han
         s.c.flow_run_id == opening.flow_run.flow_run_id,
         s.c.model_id == opening.model_id,
         s.c.purpose == opening.purpose,
-        # A finished one is sealed: a further run of the same flow run is a session of its own.
-        s.c.status != SUCCEEDED,
         glance=True,  # taking one over is decided by an UPDATE
     )
     found = [h for h in found if h.session_id not in opening.siblings]
     if not found:
-        return None
+        return []
     select = sa.select(s.c.session_no, s.c.params)
     rows = connection.execute(
         select.where(s.c.session_no.in_([h.session_no for h in found])),
@@ -251,7 +258,38 @@ def _resumable(db: Database, connection: sa.Connection, opening: Opening) -> Han
     # Neither goes on with the other's: a challenger's scores would be published.
     shadows = {row.session_no: is_shadow(row.params) for row in rows}
     alike = is_shadow(opening.params)
-    return next((h for h in found if shadows[h.session_no] == alike), None)
+    return [h for h in found if shadows[h.session_no] == alike]
+
+
+def _require_ours(
+    db: Database,
+    connection: sa.Connection,
+    opening: Opening,
+    earlier: list[Handle],
+    finished: frozenset[str],
+) -> None:
+    """Refuse a try of a flow run that another worker's try has overtaken.
+
+    A finished session is sealed: a flow run that is executed again, later, gets a new one.
+
+    Args:
+        db: the database.
+        connection: in a transaction.
+        opening: what is to be opened.
+        earlier: the flow run's sessions, all of which succeeded.
+        finished: those that had succeeded when the opening began.
+    """
+    began = opening.flow_run.began if opening.flow_run else None
+    if not earlier or began is None:
+        return
+    s = db.schema.sessions
+    known = [handle.session_no for handle in earlier if handle.session_id in finished]
+    late = connection.scalars(
+        sa.select(s.c.session_id).where(s.c.session_no.in_(known), s.c.ended_at >= began)
+    )
+    new = (handle.session_id for handle in earlier if handle.session_id not in finished)
+    for overtaken in (*new, *late):
+        raise SessionClosed(overtaken, OVERTAKEN)
 
 
 def is_shadow(params: str) -> bool:
@@ -281,7 +319,10 @@ def _resume(db: Database, connection: sa.Connection, earlier: Handle, opening: O
     now = values.utc_now()
     taken = connection.execute(
         sessions.update().where(
-            sessions.c.session_no == earlier.session_no, sessions.c.attempt == earlier.attempt
+            sessions.c.session_no == earlier.session_no,
+            sessions.c.attempt == earlier.attempt,
+            # It may have succeeded since we looked: its worker was thought dead, and was not.
+            sessions.c.status != SUCCEEDED,
         ),
         {
             "status": RUNNING,
@@ -299,6 +340,6 @@ def _resume(db: Database, connection: sa.Connection, earlier: Handle, opening: O
         },
     )
     if taken.rowcount != 1:
-        raise SessionClosed(earlier.session_id, "another attempt of its flow run took it over")
+        raise SessionClosed(earlier.session_id, OVERTAKEN)
     clear(db, connection, earlier.session_no)
     return Handle(**(earlier.__dict__ | {"attempt": earlier.attempt + 1, "status": RUNNING}))

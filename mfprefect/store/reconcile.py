@@ -5,7 +5,8 @@ A process that was killed cannot end its session. Whoever looks next does, on ev
 * on the session's own machine, whether its process is still there;
 * the state of its flow run, where a Prefect server knows it;
 * else, that no sign of life came for `heartbeat_timeout`, during the second half of which the
-  session was watched: it was *suspected* while the database was up, and did not answer.
+  session was watched: it was *suspected* while the database was up, and did not answer. Where the
+  last sign lies in the future, because a clock was set back, it is watched for all of that time.
 """
 
 from __future__ import annotations
@@ -188,12 +189,22 @@ def _silence(session: _Silent, seconds: float, *, watch: bool = False) -> Ending
     """Judge by silence alone; whom the database kept from beating must have had time to."""
     now, limit = values.utc_now(), dt.timedelta(seconds=seconds)
     silent_for = now - session.heartbeat_at
+    if session.heartbeat_at > now:  # which tells nothing of its age: only watching does
+        return _silence_since(session.suspected_at, now, limit)
     if watch and session.suspected_at is None:
         return Ending(RUNNING) if silent_for >= limit / 2 else None
     watched = not watch or (session.suspected_at and now - session.suspected_at >= limit / 2)
     if silent_for >= limit and watched:
         return _crashed(f"no sign of life for {silent_for.total_seconds():.0f} s")
     return Ending(RUNNING) if watch else None
+
+
+def _silence_since(
+    suspected_at: dt.datetime | None, now: dt.datetime, limit: dt.timedelta
+) -> Ending:
+    if suspected_at is None or suspected_at > now or now - suspected_at < limit:
+        return Ending(RUNNING)
+    return _crashed(f"no sign of life for {(now - suspected_at).total_seconds():.0f} s")
 
 
 def _write(db: Database, session: _Silent, ending: Ending) -> bool:
@@ -213,7 +224,7 @@ def _write(db: Database, session: _Silent, ending: Ending) -> bool:
             "failure_kind": ending.failure_kind,
             "failure_text": ending.failure_text,
         }
-    elif session.suspected_at is None:
+    elif session.suspected_at is None or session.suspected_at > now:
         changes = {"suspected_at": now}
     else:
         return True

@@ -28,7 +28,7 @@ def begin_here(db: Database, opening: Opening) -> Handle | None:
         return None
     handle = Handle(
         session_no=UNNUMBERED,
-        session_id=new_session_id(opening.model_id, values.utc_now()),
+        session_id=opening.session_id or new_session_id(opening.model_id, values.utc_now()),
         model_id=opening.model_id,
         purpose=opening.purpose,
         attempt=1,

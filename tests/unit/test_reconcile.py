@@ -177,6 +177,16 @@ def test_a_run_is_patiently_waited_for_while_prefect_is_away(store: Store) -> No
     assert status(store, session) == "running"
 
 
+def test_a_sign_of_life_of_the_future_keeps_nobody_running(store: Store) -> None:
+    """A clock that was set back by an hour, after the process died here or elsewhere."""
+    here, there = orphan(store, -3600), orphan(store, -3600, host=OTHER)
+    find_crashed(store.database)
+    assert (status(store, here), status(store, there)) == ("crashed", "running")
+    change(store, there, suspected_at=dt.datetime.now(dt.UTC) - dt.timedelta(seconds=4 * BEAT + 1))
+    find_crashed(store.database)
+    assert status(store, there) == "crashed"
+
+
 def test_the_next_opening_ends_it(store: Store) -> None:
     dead = orphan(store, silent=2 * BEAT)
     with store.session("churn"):

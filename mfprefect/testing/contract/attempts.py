@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pandas as pd
@@ -11,7 +12,7 @@ import mfprefect
 from mfprefect import Store
 from mfprefect.flow_context import FlowRun
 from mfprefect.provenance import capture, environment
-from mfprefect.store.opening import Opening, open_session
+from mfprefect.store.opening import Opening, _resume, open_session
 from mfprefect.testing.contract.helpers import fill
 
 
@@ -106,3 +107,19 @@ def test_a_flow_run_may_hold_several_sessions(store: Store) -> None:
     assert later.session_id not in ids
     assert later.attempt == 1
     mfprefect.Session(store.database, later).close()
+
+
+def test_what_succeeded_is_not_taken_up_by_a_worker_that_thought_it_dead(store: Store) -> None:
+    opening = _opening(FlowRun("run-1", "1", None))
+    handle = open_session(store.database, opening)
+    mfprefect.Session(store.database, handle).close()
+    with pytest.raises(mfprefect.SessionClosed, match="another worker"):
+        store.database.write(lambda c, _: _resume(store.database, c, handle, opening))
+    assert store.sessions()["status"].tolist() == ["succeeded"]
+    # One whose try began before that end was overtaken; one that begins later is a new run.
+    late = FlowRun("run-1", "2", None, began=store.sessions()["started_at"][0])
+    with pytest.raises(mfprefect.SessionClosed, match="another worker"):
+        open_session(store.database, _opening(late))
+    later = FlowRun("run-1", "2", None, began=dt.datetime.now(dt.UTC))
+    mfprefect.Session(store.database, open_session(store.database, _opening(later))).close()
+    assert len(store.sessions()) == 2

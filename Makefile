@@ -29,10 +29,12 @@ servers: .venv/.dev
 test: servers ## run all tests, on private throwaway PostgreSQL and MariaDB servers
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
 
-faults: servers ## kill real runs 42 times, run 20 at once, read during large writes (25 minutes)
-	MFPREFECT_TEST_KILLS=14 $(BIN)/pytest -rP tests/faults/test_kills.py tests/faults/test_many_runs.py
-	MFPREFECT_TEST_ROWS=5000000 $(BIN)/pytest -rP tests/faults/test_large_sessions.py \
-		tests/contract/test_teradata_holds.py
+faults: servers ## inject 1000 faults into real runs and record what came out (30 minutes)
+	@rm -f .faults.jsonl
+	MFPREFECT_TEST_FAULTS=all MFPREFECT_TEST_RECORD=.faults.jsonl \
+		$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -rF tests/faults
+	$(BIN)/python tests/faults/faultkit/record.py .faults.jsonl docs/reliability.md
+	MFPREFECT_TEST_ROWS=5000000 $(BIN)/pytest tests/contract/test_teradata_holds.py
 	MFPREFECT_TEST_MODEL_MB=500 $(BIN)/pytest -rP tests/unit/test_safe_models.py -k large_model
 
 bench: servers ## measure scores beside the databases' own loaders and pandas (hours; BENCH="--rows 1")

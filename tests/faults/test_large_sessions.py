@@ -1,7 +1,7 @@
 """Sessions of many scores, written, read and deleted by several processes, some of them killed.
 
-`MFPREFECT_TEST_ROWS` says how many scores are written while a reader looks (`make faults`: five
-million).
+`MFPREFECT_TEST_ROWS` says how many scores are written while a reader looks: five million in
+`make faults`. `make test` has each test on one or two databases.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from faultkit.sampling import ALL
 
 import mfprefect
 from mfprefect import Store
@@ -25,7 +26,8 @@ from mfprefect.backend import Backend
 from mfprefect.store.archiving import archive_session
 from mfprefect.testing.contract.helpers import orphans
 
-ROWS = int(os.environ.get("MFPREFECT_TEST_ROWS", "300000"))
+ROWS = int(os.environ.get("MFPREFECT_TEST_ROWS", "5000000" if ALL else "300000"))
+EACH = ["sqlite", "postgres", "mysql"] if ALL else ["postgres"]
 LARGE = 120_000
 EXPORTED = 20_000
 LONGEST = 60 + ROWS / 5_000
@@ -135,6 +137,7 @@ def write(store: Store, rows: int) -> Any:
 
 
 @pytest.mark.timeout(2 * LONGEST)
+@pytest.mark.parametrize("database_url", EACH, indirect=True)
 def test_a_reader_sees_none_of_a_large_write_then_all(store: Store, database_url: str) -> None:
     seen: list[tuple[int, int]] = []
     with start(database_url, WRITE, ROWS) as writer:
@@ -151,6 +154,7 @@ def test_a_reader_sees_none_of_a_large_write_then_all(store: Store, database_url
     assert (count(store, "published_scores"), count(store, "latest_scores")) == (ROWS, ROWS)
 
 
+@pytest.mark.parametrize("database_url", EACH, indirect=True)
 def test_a_run_killed_after_part_7_of_10_resumes_at_part_8(store: Store, database_url: str) -> None:
     killed = start(database_url, RESUME, 1, 8)
     assert printed(killed) == ["1", "2", "3", "4", "5", "6", "7"]
@@ -171,7 +175,7 @@ def test_a_run_killed_after_part_7_of_10_resumes_at_part_8(store: Store, databas
 
 @pytest.mark.parametrize(
     ("database_url", "what"),
-    [("sqlite", "session"), ("postgres", "session"), ("mysql", "session"), ("sqlite", "model")],
+    [*((name, "session") for name in EACH), ("sqlite", "model")],
     indirect=["database_url"],
 )
 def test_a_large_deletion_that_is_killed_is_finished(
@@ -225,7 +229,7 @@ def test_a_large_deletion_that_is_killed_is_finished(
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-@pytest.mark.parametrize("target", ["sqlite", "postgres", "mysql"])
+@pytest.mark.parametrize("target", EACH)
 def test_an_export_that_is_killed_leaves_all_of_before_and_is_repeated(
     store: Store,
     database_url: str,

@@ -1,6 +1,6 @@
 """Many flow runs at once: one Prefect server, one worker, one database.
 
-`make faults` has twenty on each database, `make test` a sample of six on PostgreSQL.
+Part of `make faults`: twenty on each database.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from faultkit.sampling import ALL
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -27,9 +28,8 @@ from mfprefect.testing.servers import Server
 
 BIN = Path(sys.executable).parent
 POOL = "many"
-ALL = "MFPREFECT_TEST_KILLS" in os.environ
-RUNS = 20 if ALL else 6
-DATABASES = ["sqlite", "postgres", "mysql"] if ALL else ["postgres"]
+RUNS = 20
+pytestmark = pytest.mark.skipif(not ALL, reason="part of `make faults`: MFPREFECT_TEST_FAULTS set")
 
 FILE = """
 import pandas as pd
@@ -101,7 +101,6 @@ def deployment(api: str, store: Store, tmp_path: Path) -> Iterator[UUID]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("database_url", DATABASES, indirect=True)
 def test_runs_at_once(store: Store, deployment: UUID) -> None:
     store.add_model("many")
     with get_client(sync_client=True) as client:

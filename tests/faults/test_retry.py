@@ -91,25 +91,6 @@ def test_a_deadlock_is_resolved(server_store: Store) -> None:
     assert server_store.models()["owner"].nunique() == 1
 
 
-def test_a_restart_of_the_database_is_waited_for(
-    server_store: Store, database_server: Server
-) -> None:
-    if not database_server.private:
-        pytest.fail("restarts need a private server: unset MFPREFECT_TEST_*_URL")
-    with server_store.session("churn") as session:
-        session.log_metrics({"before": 1})
-        session.flush()
-        database_server.kill()
-        timer = threading.Timer(1.0, database_server.restart)
-        timer.start()
-        session.log_metrics({"after": 2})
-        scores = pd.DataFrame({"id": ["a"], "score": [0.5]})
-        session.write_scores(scores, entity_id="id")
-        timer.join()
-    assert list(server_store.metrics(session.session_id)["metric_name"]) == ["after", "before"]
-    assert list(server_store.scores(session.session_id)["score"]) == [0.5]
-
-
 def test_a_commit_whose_answer_was_lost_counts_once(server_store: Store) -> None:
     """The commit happens, and the connection breaks before the client hears of it."""
     engine = server_store.database.engine

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import pandas as pd
 import pytest
+from faultkit import flows
 from prefect import Flow
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.objects import FlowRun
 
 import mfprefect
 from mfprefect import Store
@@ -27,50 +26,6 @@ BIN = Path(sys.executable).parent
 LONGEST = 120
 POOL = "crashes"
 T = TypeVar("T")
-
-# Scoring waits in part 3 while the file `hold` is there, and fails while `fail` is.
-FILE = """
-import time
-from pathlib import Path
-
-import numpy as np
-import pandas as pd
-from sklearn.linear_model import LogisticRegression
-
-import mfprefect
-
-HERE = Path(__file__).parent
-
-
-class Held(mfprefect.Model):
-    model_id = "held"
-    entity_id = "customer_id"
-    target = "left"
-    parts = 4
-
-    def training_data(self, as_of):
-        rng = np.random.default_rng(7)
-        frame = pd.DataFrame(rng.normal(size=(400, 2)), columns=["a", "b"])
-        frame.insert(0, "customer_id", [f"c{number}" for number in range(400)])
-        frame["left"] = (frame["a"] > 0).astype(int)
-        return frame
-
-    def fit(self, features, target):
-        return LogisticRegression().fit(features, target)
-
-    def scoring_data(self, as_of, part):
-        if part == 3 and (HERE / "fail").exists():
-            raise RuntimeError("no data for part 3")
-        while part == 3 and (HERE / "hold").exists():
-            time.sleep(0.05)
-        return self.training_data(as_of).drop(columns="left").iloc[part - 1 :: self.parts]
-
-    def importance(self, estimator, features, target):
-        return {}
-
-
-train, score, monitor = Held.flows()
-"""
 
 
 @dataclass
@@ -82,7 +37,11 @@ class Factory:
     env: dict[str, str]
     expected: pd.DataFrame
     """The scores of a run that nothing disturbed."""
+    deployment: UUID
     worker: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> UUID:
+        return flows.new_run(self.deployment)
 
     @property
     def hold(self) -> Path:
@@ -110,13 +69,13 @@ class Factory:
         )
         assert done.returncode == 0, done.stdout
 
-    def session(self, run: FlowRun) -> dict[str, Any] | None:
+    def session(self, run: UUID) -> dict[str, Any] | None:
         """Return the row of the flow run's session."""
         found = self.store.sessions("held")
-        found = found[found["flow_run_id"] == str(run.id)]
+        found = found[found["flow_run_id"] == str(run)]
         return None if found.empty else {str(k): v for k, v in found.iloc[0].items()}
 
-    def until_held(self, run: FlowRun) -> dict[str, Any]:
+    def until_held(self, run: UUID) -> dict[str, Any]:
         """Wait until the run is in the middle: some parts are written, part 3 waits."""
 
         def look() -> dict[str, Any] | None:
@@ -127,20 +86,20 @@ class Factory:
 
         return until(look)
 
-    def until_status(self, run: FlowRun, status: str) -> dict[str, Any]:
+    def until_status(self, run: UUID, status: str) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:
             row = self.session(run)
             return row if row is not None and row["status"] == status else None
 
         return until(look)
 
-    def complete(self, run: FlowRun, attempt: int) -> None:
+    def complete(self, run: UUID, attempt: int) -> None:
         """The run ended well, in one session, with the scores of an undisturbed one."""
         row = self.until_status(run, "succeeded")
         assert row["attempt"] == attempt
         assert len(self.store.score_parts(row["session_id"])) == 4
         pd.testing.assert_frame_equal(self.store.scores(row["session_id"]), self.expected)
-        until(lambda: state_of(run) == "COMPLETED")
+        until(lambda: flows.state_of(run) == "COMPLETED")
 
 
 def until(look: Callable[[], T | None]) -> T:
@@ -150,12 +109,6 @@ def until(look: Callable[[], T | None]) -> T:
             return found
         time.sleep(0.1)
     raise AssertionError("it did not happen")
-
-
-def state_of(run: FlowRun) -> str | None:
-    with get_client(sync_client=True) as client:
-        state = client.read_flow_run(run.id).state
-    return state.type.value if state else None
 
 
 def environment(url: str, api: str) -> dict[str, str]:
@@ -180,7 +133,7 @@ def factory(
     prefect_api: str, postgres_server: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Factory]:
     folder = tmp_path_factory.mktemp("factory")
-    (folder / "held.py").write_text(FILE)
+    flows.write_model(folder)
     url = postgres_server.new_database()
     env = environment(url, prefect_api)
     with mfprefect.connect(url, heartbeat_seconds=1, heartbeat_timeout=4) as store:
@@ -189,8 +142,8 @@ def factory(
         assert done == 0, (folder / "local.log").read_text()
         expected = store.scores(store.sessions("held")["session_id"][0])
         assert len(expected) == 400
-        deploy(folder)
-        made = Factory(folder, store, env, expected)
+        deployed = flows.deploy(folder, "score", "crashes", POOL)
+        made = Factory(folder, store, env, expected, deployed)
         made.start_worker()
         yield made
         if made.worker is not None:
@@ -199,33 +152,11 @@ def factory(
     postgres_server.drop_database(url)
 
 
-def deploy(folder: Path) -> None:
-    """Do what prefect.yaml does, without its 5 seconds."""
-    step = {"prefect.deployments.steps.set_working_directory": {"directory": str(folder)}}
-    with get_client(sync_client=True) as client:
-        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)
-        flow_id = client.create_flow_from_name("held-score")
-        client.create_deployment(
-            flow_id=flow_id,
-            name="crashes",
-            work_pool_name=POOL,
-            entrypoint="held.py:score",
-            pull_steps=[step],
-            parameter_openapi_schema={"type": "object", "properties": {}},
-        )
-
-
-def start() -> FlowRun:
-    with get_client(sync_client=True) as client:
-        deployment = client.read_deployment_by_name("held-score/crashes")
-        return client.create_flow_run_from_deployment(deployment.id)
-
-
 @pytest.fixture
-def held(factory: Factory) -> Iterator[FlowRun]:
+def held(factory: Factory) -> Iterator[UUID]:
     """A scoring run under the worker that has written some parts and waits in another."""
     factory.hold.touch()
-    run = start()
+    run = factory.start()
     factory.until_held(run)
     yield run
     factory.hold.unlink(missing_ok=True)
@@ -234,15 +165,15 @@ def held(factory: Factory) -> Iterator[FlowRun]:
 def test_a_failed_run_that_is_retried_by_hand_resumes_its_session(factory: Factory) -> None:
     broken = factory.folder / "fail"
     broken.touch()
-    run = start()
+    run = factory.start()
     row = factory.until_status(run, "failed")
     assert (row["attempt"], row["failure_text"]) == (1, "no data for part 3")
     assert factory.store.scores(row["session_id"]).empty
-    until(lambda: state_of(run) == "FAILED")
+    until(lambda: flows.state_of(run) == "FAILED")
     written = factory.store.score_parts(row["session_id"]).set_index("part_no")["written_at"]
     assert written.index.tolist() == [1, 2, 4]
     broken.unlink()
-    factory.prefect("flow-run", "retry", str(run.id))
+    factory.prefect("flow-run", "retry", str(run))
     factory.complete(run, attempt=2)
     # The parts that were complete were not written anew.
     again = factory.store.score_parts(row["session_id"]).set_index("part_no")["written_at"]
@@ -250,28 +181,28 @@ def test_a_failed_run_that_is_retried_by_hand_resumes_its_session(factory: Facto
 
 
 def test_a_killed_flow_process_is_told_by_the_worker_and_retried_by_hand(
-    factory: Factory, held: FlowRun
+    factory: Factory, held: UUID
 ) -> None:
     row = factory.until_held(held)
     os.kill(row["process_id"], signal.SIGKILL)
     # Nobody reconciles: Prefect's hook, in a process of the worker, does it.
     row = factory.until_status(held, "crashed")
     assert factory.store.scores(row["session_id"]).empty
-    until(lambda: state_of(held) == "CRASHED")
+    until(lambda: flows.state_of(held) == "CRASHED")
     factory.hold.unlink()
-    factory.prefect("flow-run", "retry", str(held.id))
+    factory.prefect("flow-run", "retry", str(held))
     factory.complete(held, attempt=2)
     assert factory.session(held)["session_id"] == row["session_id"]  # type: ignore[index]
 
 
-def test_a_cancelled_run_ends_cancelled(factory: Factory, held: FlowRun) -> None:
-    factory.prefect("flow-run", "cancel", str(held.id))
+def test_a_cancelled_run_ends_cancelled(factory: Factory, held: UUID) -> None:
+    factory.prefect("flow-run", "cancel", str(held))
     row = factory.until_status(held, "cancelled")
     assert factory.store.scores(row["session_id"]).empty
-    until(lambda: state_of(held) == "CANCELLED")
+    until(lambda: flows.state_of(held) == "CANCELLED")
 
 
-def test_a_run_outlives_its_killed_worker(factory: Factory, held: FlowRun) -> None:
+def test_a_run_outlives_its_killed_worker(factory: Factory, held: UUID) -> None:
     worker = factory.worker
     assert worker is not None
     worker.kill()
@@ -283,7 +214,7 @@ def test_a_run_outlives_its_killed_worker(factory: Factory, held: FlowRun) -> No
     factory.start_worker()
 
 
-def test_a_stopped_process_is_not_declared_dead(factory: Factory, held: FlowRun) -> None:
+def test_a_stopped_process_is_not_declared_dead(factory: Factory, held: UUID) -> None:
     row = factory.until_held(held)
     os.kill(row["process_id"], signal.SIGSTOP)
     try:
@@ -297,7 +228,7 @@ def test_a_stopped_process_is_not_declared_dead(factory: Factory, held: FlowRun)
     factory.complete(held, attempt=1)
 
 
-def test_what_a_stopped_worker_took_down_is_reconciled(factory: Factory, held: FlowRun) -> None:
+def test_what_a_stopped_worker_took_down_is_reconciled(factory: Factory, held: UUID) -> None:
     """Prefect goes on saying Running, and calls no hook."""
     worker = factory.worker
     assert worker is not None

@@ -1,0 +1,1 @@
+"""What the fault suite is made of: a proxy that reads the wire, children, seams and checks."""

@@ -1,0 +1,281 @@
+"""What is run, disturbed and killed: processes of their own, forked from one that knows the way.
+
+A fork server imports once what a run needs, so that one costs a fifth of a second and every
+statement of it can be disturbed in turn. The seams at which a child does harm to itself are in
+`faultkit.seams`.
+
+A child writes down in its *journal*, before each step, that it begins it, and after it that it is
+done: what the journal calls done was acknowledged, and must not be lost. It survives SIGKILL.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import multiprocessing
+import os
+import runpy
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from faultkit.seams import NO_SEAMS, Seams
+from mfprefect.processes import find_process
+
+__all__ = [
+    "MODEL",
+    "PARTS",
+    "ROWS",
+    "Journal",
+    "Run",
+    "frame",
+    "kill",
+    "start",
+    "start_engine",
+    "start_push",
+    "write_session",
+]
+
+MODEL, PARTS, ROWS = "churn", 3, 8
+PRELOADED = [
+    "mfprefect.session",
+    "mfprefect.lifecycle.flows",
+    "mfprefect_backends.mysql",
+    "mfprefect_backends.postgres",
+    "mfprefect_backends.sqlite",
+    "pandas",
+    "prefect.flow_engine",
+    "psycopg2",
+    "pymysql",
+    "pytest",
+    "sklearn.linear_model",
+]
+
+
+class Journal:
+    """What a run began and what it was told is done, one line each."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, line: str) -> None:
+        """Append a line at once."""
+        with self.path.open("ab", buffering=0) as file:
+            file.write(f"{line}\n".encode())
+
+    def lines(self) -> list[str]:
+        """Return what was written so far."""
+        return self.path.read_text().splitlines() if self.path.exists() else []
+
+    def saw(self, session: Any) -> None:
+        """Note in which step the session went over to the spool."""
+        if session.spooled and self.spooled_in is None:
+            self.write(f"spooled in {self.step}")
+
+    @property
+    def spooled_in(self) -> str | None:
+        """The step in which the session went over to the spool."""
+        found = [line[11:] for line in self.lines() if line.startswith("spooled in ")]
+        return found[0] if found else None
+
+    @property
+    def step(self) -> str:
+        """The step that is going on, or was when the run died."""
+        begun = [line[6:] for line in self.lines() if line.startswith("begin ")]
+        return begun[-1] if begun else "start"
+
+    @property
+    def done(self) -> list[str]:
+        """The steps that were acknowledged."""
+        return [line[5:] for line in self.lines() if line.startswith("done ")]
+
+    @property
+    def failure(self) -> str | None:
+        """The error that the run ended with, if it could still say so."""
+        said = [line[7:] for line in self.lines() if line.startswith("failed ")]
+        return said[-1] if said else None
+
+    @property
+    def hit(self) -> tuple[str, str] | None:
+        """The step and the statement at which a seam acted."""
+        step = "start"
+        for line in self.lines():
+            if line.startswith("begin "):
+                step = line[6:]
+            elif line.startswith("hit "):
+                return step, line[4:]
+        return None
+
+    @property
+    def session_id(self) -> str | None:
+        """The session, once its opening was acknowledged."""
+        found = [line[8:] for line in self.lines() if line.startswith("session ")]
+        return found[-1] if found else None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the script: all that it writes depends on its number."""
+
+    number: int
+    url: str
+    journal: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    flow_run: tuple[str, str] | None = None
+    """The id and the count of the flow run that it passes for: a later count resumes."""
+    large: bool = False
+    """Whether its parts count as large: PostgreSQL gives the session a table of its own."""
+    seams: Seams = NO_SEAMS
+
+
+def frame(number: int, part: int) -> pd.DataFrame:
+    """Return the scores of a part of a run."""
+    rows = range((part - 1) * ROWS, part * ROWS)
+    return pd.DataFrame(
+        {"id": [f"c{row}" for row in rows], "score": [number + row / 1e3 for row in rows]}
+    )
+
+
+def write_session(store: Any, number: int, journal: Journal) -> None:
+    """Open a session, write to all kinds of tables, close it; tell the journal of each step."""
+    journal.write("begin open")
+    with store.session(MODEL, purpose="score", params={"number": number}) as session:
+        journal.write(f"session {session.session_id}")
+        journal.write("done open")
+        journal.saw(session)
+        journal.write("begin flush")
+        session.log_metrics({"number": number})
+        session.log_metadata({"number": str(number)})
+        session.flush()
+        journal.write("done flush")
+        journal.saw(session)
+        journal.write("begin model")
+        session.save_model(f"model {number}".encode())
+        journal.write("done model")
+        journal.saw(session)
+        for part in range(1, PARTS + 1):
+            journal.write(f"begin part {part}")
+            if session.keep_part(part) is None:
+                session.write_scores(frame(number, part), entity_id="id", part=part)
+            journal.write(f"done part {part}")
+            journal.saw(session)
+        session.log_metrics({"late": number})
+        journal.write("begin close")
+        journal.saw(session)
+    journal.saw(session)
+    journal.write("done spooled" if session.status == "spooled" else "done close")
+
+
+def _run(run: Run) -> None:
+    journal = Journal(run.journal)
+    _redirect(run.journal.with_suffix(".log"))
+    try:
+        run.seams.install(journal)
+        import mfprefect
+        from mfprefect import store as store_module
+        from mfprefect.flow_context import FlowRun
+        from mfprefect.store import scores
+
+        if run.flow_run is not None:
+            flow_run = FlowRun(*run.flow_run, None, began=dt.datetime.now(dt.UTC))
+            vars(store_module)["current_flow_run"] = lambda: flow_run
+        if run.large:
+            scores.LARGE_PART = 1
+        with mfprefect.connect(run.url, **run.settings) as store:
+            write_session(store, run.number, journal)
+    except BaseException as exc:  # noqa: BLE001 - whatever it is, it is said
+        journal.write(f"failed {type(exc).__name__}: {exc}".replace("\n", " "))
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def _push(run: Run) -> None:
+    """Deliver what is in the spool."""
+    journal = Journal(run.journal)
+    _redirect(run.journal.with_suffix(".log"))
+    run.seams.install(journal)
+    import mfprefect
+
+    with mfprefect.connect(run.url, **run.settings) as store:
+        journal.write("begin push")
+        verdicts = store.push_spool()["verdict"].tolist()
+        journal.write(f"pushed {verdicts}")
+
+
+def _engine(
+    run_id: str, folder: Path, env: Mapping[str, str], log: Path, seams: Seams, journal: Path
+) -> None:
+    """Execute a flow run as a Prefect worker's child does."""
+    _redirect(log)
+    seams.install(Journal(journal))
+    os.environ.update(env)
+    os.chdir(folder)
+    from prefect.context import refresh_global_settings_context
+
+    refresh_global_settings_context()
+    sys.argv = ["prefect.engine", run_id]
+    sys.path.insert(0, str(folder))
+    runpy.run_module("prefect.engine", run_name="__main__")
+
+
+def _redirect(log: Path) -> None:
+    """Send what is printed to a file."""
+    opened = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    sys.stdout.flush()
+    os.dup2(opened, 1)
+    os.dup2(opened, 2)
+
+
+def _context() -> multiprocessing.context.ForkServerContext:
+    # A BLAS with threads would not survive the fork.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+def start(run: Run) -> ForkServerProcess:
+    """Start a run of the script."""
+    process = _context().Process(target=_run, args=(run,), daemon=True)
+    process.start()
+    return process
+
+
+def start_push(run: Run) -> ForkServerProcess:
+    """Start a process that delivers what is in a spool."""
+    process = _context().Process(target=_push, args=(run,), daemon=True)
+    process.start()
+    return process
+
+
+def start_engine(
+    run_id: str,
+    folder: Path,
+    env: Mapping[str, str],
+    log: Path,
+    seams: Seams = NO_SEAMS,
+    journal: Path = Path(os.devnull),
+) -> ForkServerProcess:
+    """Start a process that executes a flow run."""
+    arguments = (run_id, folder, env, log, seams, journal)
+    process = _context().Process(target=_engine, args=arguments, daemon=True)
+    process.start()
+    return process
+
+
+def kill(process: ForkServerProcess) -> None:
+    """SIGKILL a process; return when it is gone."""
+    assert process.pid is not None
+    # Not by the object, for which another thread may be waiting.
+    os.kill(process.pid, signal.SIGKILL)
+    seen = dt.datetime.now(dt.UTC)
+    while find_process(process.pid, seen) == "same":
+        time.sleep(0.001)

@@ -1,0 +1,488 @@
+"""One database on which faults are injected, one run after the other."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import signal
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import sqlalchemy as sa
+
+import mfprefect
+from faultkit import record
+from faultkit.child import MODEL, Journal, Run, kill, start, start_push, write_session
+from faultkit.invariants import Witness
+from faultkit.proxy import Action, Fault, Link, Moment, Proxy
+from faultkit.sampling import SEED
+from faultkit.seams import NO_SEAMS, Seams
+from mfprefect.flow_context import FlowRun
+from mfprefect.testing.servers import Server
+
+__all__ = ["Case", "Lab", "Point", "elsewhere", "phase_of", "wait_until_stopped"]
+
+LONGEST = 60
+"""Seconds after which a run that neither ends nor dies is a problem of its own."""
+PHASES = {"flush": "buffered flush", "close": "close"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A statement of an undisturbed run, at which one can be disturbed."""
+
+    nth: int
+    phase: str
+    statement: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fault to inject, and what may come of it."""
+
+    kind: str
+    label: str
+    may_end: Collection[str]
+    """The outcomes that are right; any other one is a problem."""
+    fault: Callable[[Lab], Fault] | None = None
+    seams: Seams = NO_SEAMS
+    seams_of: Callable[[Lab], Seams] | None = None
+    """The same, where they depend on how things stand when the run starts."""
+    phase: str | None = None
+    """Where it is injected, unless the proxy tells."""
+    resumes: bool = False
+    """Whether the run passes for a flow run, whose next attempt goes on with its session."""
+    large: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    beside: Callable[[Lab, ForkServerProcess], None] | None = None
+    """Something to do while the run is going on."""
+    url: Callable[[Lab], str] | None = None
+    prepare: Callable[[Lab], None] | None = None
+    """What to do before the run starts; what undoes it goes into `lab.undo`."""
+    unharmed: Collection[str] = ()
+    """The outcomes of a run that the fault spared; it is not counted then."""
+
+
+@dataclass
+class Lab:
+    """A database, the proxy before its server, and a witness who looks at it directly."""
+
+    database: str
+    direct: str
+    folder: Path
+    server: Server | None = None
+
+    def __post_init__(self) -> None:
+        self.proxy = None if self.server is None else Proxy(self.direct)
+        self.url = self.direct if self.proxy is None else self.proxy.url(self.direct)
+        self.witness = Witness.of(self.direct)
+        self.spool = self.folder / "spool"
+        # By way of the proxy: what is spooled is meant for the address that the run used.
+        settings = {"heartbeat_seconds": 600, "retry_seconds": 30, "spool": self.spool}
+        self.calm = mfprefect.connect(self.url, **settings)
+        self.calm.create_schema()
+        self.calm.add_model(MODEL)
+        self.version = record.version(self.calm, self.database)
+        self.undo: list[Callable[[], None]] = []
+        self.child: ForkServerProcess | None = None
+        self._started = threading.Event()
+        self._numbers = itertools.count(1)
+        self._waited = False
+        self._status: str | None = None
+        self._rival: tuple[ForkServerProcess, Journal] | None = None
+        self._phase: str | None = None
+        # The first session of all stores its environment, which no later one does.
+        write_session(self.calm, next(self._numbers), Journal(self.folder / "first.journal"))
+        self.points: list[Point] = self.rehearse()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        if self.proxy is not None:
+            self.proxy.close()
+        self.calm.close()
+        self.witness.store.close()
+
+    def run(self, number: int, **options: Any) -> Run:
+        """Return a run of the script under a number that no other one has."""
+        settings = {"heartbeat_seconds": 600, "retry_seconds": 30, "spool": str(self.spool)}
+        given = options.pop("settings", {})
+        url = options.pop("url", self.url)
+        journal = self.folder / f"{number}.journal"
+        return Run(number, url, journal, {**settings, **given}, **options)
+
+    def rehearse(self, *, large: bool = False, resumes: bool = False) -> list[Point]:
+        """Run once undisturbed; return the statements and the phases they belong to."""
+        number = next(self._numbers)
+        flow_run = (f"run-{number}", "1") if resumes else None
+        run = self.run(number, large=large, flow_run=flow_run, seams=Seams(trace=not self.proxy))
+        journal, seen = Journal(run.journal), []
+        if self.proxy is not None:
+            every = Fault(lambda link: None, every=True)
+            every.on_hit = lambda: seen.append((journal.step, every.hit or ""))
+            self.proxy.arm(every)
+        process = start(run)
+        process.join(LONGEST)
+        assert process.exitcode == 0, run.journal.with_suffix(".log").read_text()
+        assert self.witness.lost(number, journal) == []
+        if self.proxy is not None:
+            self.proxy.arm(None)
+        else:
+            seen = list(_traced(journal.lines()))
+        return [Point(n, phase_of(step, sql), sql) for n, (step, sql) in enumerate(seen)]
+
+    def inject(self, case: Case) -> record.Injection:
+        """Inject a fault into a run; hold what it left against what it was told."""
+        began, number = time.monotonic(), next(self._numbers)
+        flow_run = (f"run-{number}", "1") if case.resumes else None
+        run = self.run(
+            number,
+            url=case.url(self) if case.url else self.url,
+            settings=case.settings,
+            flow_run=flow_run,
+            large=case.large,
+            seams=case.seams_of(self) if case.seams_of else case.seams,
+        )
+        journal, problems = Journal(run.journal), []
+        fault = self._arm(case, journal)
+        self._run, self._rival = run, None
+        try:
+            if case.prepare is not None:
+                case.prepare(self)
+            self.child = start(run)
+            self._started.set()
+            if case.beside is not None:
+                case.beside(self, self.child)
+            problems += self._join(self.child)
+        finally:
+            self._settle()
+        if self._rival is not None:
+            problems += self._join(self._rival[0])
+        told = self._of_rivals(journal)
+        problems += self._judge(number, told, case)
+        outcome = self._outcome(journal, self.child.exitcode)
+        if outcome not in {*case.may_end, *case.unharmed}:
+            said = journal.failure or f"exit code {self.child.exitcode}"
+            problems.append(f"outcome: {outcome} ({said})")
+        if fault is not None and fault.hit is None:
+            problems.append("missed: the statement was not met")
+        found = record.Injection(
+            kind=case.kind,
+            database=self.database,
+            phase=case.phase or self._phase or self._told_phase(journal),
+            outcome=outcome,
+            label=case.label,
+            seed=SEED,
+            problems=problems,
+            seconds=round(time.monotonic() - began, 2),
+            server=self.version,
+        )
+        if problems or outcome not in case.unharmed:
+            record.append(found)
+        return found
+
+    @staticmethod
+    def _told_phase(journal: Journal) -> str:
+        if journal.hit is not None:
+            return phase_of(*journal.hit)
+        return phase_of(journal.spooled_in or journal.step, "")
+
+    def _of_rivals(self, journal: Journal) -> Journal:
+        """Return the journal of the one of two runs that the session must be as."""
+        if self._rival is not None and "close" in self._rival[1].done:
+            return self._rival[1]
+        return journal
+
+    # What the proxy can be told to do
+
+    @staticmethod
+    def cut(link: Link) -> None:
+        """Break the connection off."""
+        link.cut()
+
+    def kill_writer(self, link: Link) -> None:
+        """SIGKILL the run; its socket goes with it."""
+        self._started.wait(LONGEST)
+        assert self.child is not None
+        kill(self.child)
+        link.cut()
+
+    def kill_database(self, away: float) -> Action:
+        """SIGKILL the server; start it again after so many seconds."""
+
+        def act(link: Link) -> None:
+            assert self.server is not None
+            self.server.kill()
+            link.cut()
+            self._later(away, self.server.restart)
+
+        return act
+
+    def outage(self, seconds: float | None) -> Action:
+        """Take the network away, for so many seconds or until the run has ended."""
+
+        def act(link: Link) -> None:
+            assert self.proxy is not None
+            self.proxy.refuse()
+            link.cut()
+            if seconds is not None:
+                self._later(seconds, self.proxy.admit)
+
+        return act
+
+    def read_only(self, seconds: float | None) -> Action:
+        """Let the server refuse all writes, for so many seconds or until the run has ended."""
+
+        def act(link: Link) -> None:
+            assert self.server is not None
+            self._make_read_only(True)
+            self.undo.append(lambda: self._make_read_only(False))
+            if seconds is not None:
+                self._later(seconds, lambda: self._make_read_only(False))
+
+        return act
+
+    def _make_read_only(self, on: bool) -> None:
+        assert self.server is not None
+        name, value = sa.make_url(self.direct).database, "on" if on else "off"
+        statements = {
+            "postgres": [
+                f"ALTER DATABASE {name} SET default_transaction_read_only = {value}",
+                # What is connected goes on as it was.
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "  # noqa: S608
+                f"WHERE datname = '{name}' AND pid <> pg_backend_pid()",
+            ],
+            "mysql": [f"SET GLOBAL read_only = {value}"],
+        }
+        self._administer(*statements[self.database])
+
+    def ordinary(self) -> str:
+        """Return the URL of a user without a superuser's rights: these may write all the same."""
+        url = sa.make_url(self.url)
+        if self.database == "mysql":
+            self._administer(
+                "CREATE OR REPLACE USER ordinary@'127.0.0.1' IDENTIFIED BY 'ordinary'",
+                f"GRANT ALL ON {url.database}.* TO ordinary@'127.0.0.1'",
+            )
+            url = url.set(username="ordinary", password="ordinary")
+        return url.render_as_string(hide_password=False)
+
+    def _administer(self, *statements: str) -> None:
+        assert self.server is not None
+        engine = sa.create_engine(
+            self.server.admin_url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
+        )
+        with engine.connect() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+    def rival(self, link: Link | None = None) -> None:
+        """Let another worker execute the same flow run meanwhile, as far as it gets."""
+        assert self._run.flow_run is not None
+        journal = Journal(self._run.journal.with_suffix(".rival"))
+        run = replace(
+            self._run,
+            url=self.direct,
+            journal=journal.path,
+            flow_run=(self._run.flow_run[0], "2"),
+            seams=NO_SEAMS,
+        )
+        self._rival = start(run), journal
+        deadline = time.monotonic() + LONGEST
+        while not journal.done and time.monotonic() < deadline:
+            if journal.step == "open":
+                # It waits for what the first one has locked, if it does not get on.
+                deadline = min(deadline, time.monotonic() + 2)
+            time.sleep(0.02)
+        self._rival[0].join(2 if journal.done else 0)
+
+    def fault(self, action: Action, moment: Moment, nth: int, pattern: str = "") -> Fault:
+        """Return a fault at a statement."""
+        return Fault(action, moment, nth, pattern)
+
+    def _later(self, seconds: float, what: Callable[[], None]) -> None:
+        def wait() -> None:
+            time.sleep(seconds)
+            what()
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        self.undo.append(thread.join)
+
+    # What surrounds a fault
+
+    def inject_into_push(self, kind: str, label: str, fault: Fault | None, seams: Seams) -> Any:
+        """Kill whoever delivers a spooled session; hold what a second push makes of it."""
+        assert self.proxy is not None
+        number = next(self._numbers)
+        self._started.clear()
+        self.proxy.arm(None)
+        self.proxy.refuse()
+        run = self.run(number, settings={"retry_seconds": 0})
+        start(run).join(LONGEST)
+        journal = Journal(run.journal)
+        assert "spooled" in journal.done, journal.lines()
+        self.proxy.arm(fault)
+        push = replace(run, journal=run.journal.with_suffix(".push"), seams=seams)
+        self.child = start_push(push)
+        self._started.set()
+        problems = self._join(self.child)
+        self._settle()
+        outcome = "delivered by the next push" if self.waiting() else "had delivered"
+        case = Case(kind, label, ())
+        problems += self._judge(number, journal, case)
+        told = Journal(push.journal)
+        found = record.Injection(
+            kind=kind,
+            database=self.database,
+            phase="push",
+            outcome=outcome,
+            label=label,
+            seed=SEED,
+            problems=problems,
+            server=self.version,
+        )
+        if told.lines()[-1:] and told.lines()[-1].startswith("pushed"):
+            found.outcome = "was not met"
+        else:
+            record.append(found)
+        return found
+
+    def _arm(self, case: Case, journal: Journal) -> Fault | None:
+        self._started.clear()
+        self._phase = None
+        fault = case.fault(self) if case.fault else None
+        if fault is not None:
+
+            def hit() -> None:
+                self._phase = phase_of(journal.step, fault.hit or "")
+
+            fault.on_hit = hit
+        if self.proxy is not None:
+            self.proxy.arm(fault)
+        return fault
+
+    def _join(self, process: ForkServerProcess) -> list[str]:
+        process.join(LONGEST)
+        if process.exitcode is not None:
+            return []
+        process.kill()
+        process.join()
+        return [f"hung: the run did not end within {LONGEST} s"]
+
+    def _settle(self) -> None:
+        """Bring back what a fault took away."""
+        if self.proxy is not None:
+            self.proxy.arm(None)
+        while self.undo:
+            self.undo.pop()()
+
+    def _judge(self, number: int, journal: Journal, case: Case) -> list[str]:
+        problems = self.witness.half_visible(number)
+        self._waited = bool(self.waiting())
+        if not self._waited:
+            problems += self.witness.lost(number, journal)
+        elif number % 4 < 2:  # whoever looks first: the one who delivers, or who reconciles
+            self.deliver(number)
+        problems += self.witness.stuck()
+        self.deliver(number)
+        problems += [f"stuck: {place} is in the spool" for place in self.waiting()]
+        problems += self.witness.stuck() if self._waited else []
+        problems += self.witness.lost(number, journal)
+        problems += self.witness.half_visible(number)
+        problems += self.witness.torn()
+        self._status = self._status_of(number)
+        problems += self._next(number, case)
+        return list(dict.fromkeys(problems))
+
+    def waiting(self) -> list[Path]:
+        """Return the sessions in the spool."""
+        return [path.parent for path in self.spool.glob("*/*/head.json")]
+
+    def deliver(self, number: int) -> None:
+        """Deliver what is in the spool, by a push or by the next session."""
+        if not self.waiting():
+            return
+        if number % 2:
+            self.calm.push_spool()
+        else:
+            self.calm.session(MODEL).close()
+
+    def _status_of(self, number: int) -> str | None:
+        rows = self.witness.rows(number)
+        return rows[-1].status if rows else None
+
+    def _outcome(self, journal: Journal, exit_code: int | None) -> str:
+        """Return what the fault came to, before the next attempt."""
+        if self._rival is not None:
+            both = [x for x in (journal, self._rival[1]) if "close" in x.done]
+            return {1: "one succeeded, one was refused"}.get(len(both), f"{len(both)} succeeded")
+        if "close" in journal.done:
+            return "succeeded"
+        if "spooled" in journal.done and self._status == "succeeded":
+            return "spooled, delivered"
+        if self._status == "succeeded":
+            return "succeeded, unheard"
+        if self._status is None:
+            return "never opened"
+        return "crashed" if exit_code == -signal.SIGKILL else "failed, and said so"
+
+    def _next(self, number: int, case: Case) -> list[str]:
+        """Let the next run, or the next attempt of this one, go through."""
+        following = number if case.resumes and self._status != "succeeded" else next(self._numbers)
+        journal = Journal(self.folder / f"{number}-next.journal")
+        now = dt.datetime.now(dt.UTC)
+        run = FlowRun(f"run-{following}", "3", None, began=now) if case.resumes else None
+        before = len(self.witness.rows(following))
+        try:
+            with mock.patch("mfprefect.store.current_flow_run", return_value=run):
+                write_session(self.calm, following, journal)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is the finding
+            return [f"next: {type(exc).__name__}: {exc}"]
+        rows = self.witness.rows(following)
+        problems = self.witness.lost(following, journal) + self.witness.half_visible(following)
+        if before and (len(rows) != 1 or rows[0].attempt != 2):
+            problems.append(f"doubled: the next attempt did not resume: {rows}")
+        return [f"next: {problem}" for problem in problems] + self.witness.torn()
+
+
+def _traced(lines: list[str]) -> Iterator[tuple[str, str]]:
+    step = "start"
+    for line in lines:
+        if line.startswith("begin "):
+            step = line[6:]
+        elif line.startswith("sql "):
+            yield step, line[4:]
+
+
+def phase_of(step: str, statement: str) -> str:
+    """Return the phase of a session's life that a statement of a step belongs to."""
+    if step == "close" and "UPDATE" in statement and "succeeded" in statement:
+        return "publication"
+    if step == "close" and "seals" in statement:
+        return "seal"
+    return PHASES.get(step, step)
+
+
+@contextmanager
+def elsewhere() -> Iterator[None]:
+    """Look at sessions as from another machine, which sees none of this one's processes."""
+    with mock.patch("mfprefect.store.reconcile.platform.node", return_value="elsewhere"):
+        yield
+
+
+def wait_until_stopped(process: ForkServerProcess, seconds: float) -> bool:
+    """Wait until a process stopped itself; return False where it ended, or went on."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.exitcode is None:
+        with suppress(OSError):
+            if Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+                return True
+        time.sleep(0.005)
+    return False

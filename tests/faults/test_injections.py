@@ -1,0 +1,537 @@
+"""Faults of all kinds at the statements of a run, each held against what the run was told.
+
+`make faults` injects at every statement; `make test` a sample, one of each kind: see
+faultkit/sampling.py. A failure tells the seed that has it again, and with `MFPREFECT_TEST_ONLY` it
+is had alone. `MFPREFECT_TEST_RECORD` names a file that gets a line of JSON for each injection.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faultkit.lab import Case, Lab, Point, wait_until_stopped
+from faultkit.proxy import Fault, Link, Moment
+from faultkit.sampling import ALL, ONLY, SEED, sampled
+from faultkit.seams import NO_SEAMS, At, Seams
+
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("injections")]
+SAMPLE = 1
+"""How many injections of each kind `make test` has time for."""
+TOLD = {"succeeded"}
+KILLED = {"crashed", "succeeded, unheard", "never opened"}
+SPOOLED = {"spooled, delivered"}
+GIVEN_UP = {"failed, and said so", "succeeded, unheard", "never opened"}
+ENDS: tuple[Moment, ...] = ("before", "after")
+MOMENTS: tuple[Moment, ...] = ("before", "half", "after")
+
+
+def inject(lab: Lab, cases: list[Case]) -> None:
+    """Inject faults one by one; tell of all that went wrong, and how to have it again."""
+    bad, outcomes = [], Counter[str]()
+    chosen = [case for case in cases if ONLY in case.label]
+    for case in sampled(chosen, f"{lab.database} {cases[0].label}", SAMPLE):
+        found = lab.inject(case)
+        outcomes[found.outcome] += 1
+        print(f"{found.seconds:5.1f} s {case.label}: {found.phase}: {found.outcome}")
+        bad += [f"{case.label} in {found.phase}: {problem}" for problem in found.problems]
+    print(f"MFPREFECT_TEST_SEED={SEED} {lab.database}: {dict(outcomes)}")
+    bad += lab.witness.forged()
+    assert bad == []
+
+
+@pytest.fixture(scope="module")
+def labs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Lab]]:
+    """The laboratory of a database, which all tests share."""
+    opened: dict[str, Lab] = {}
+
+    def lab(database: str) -> Lab:
+        if database not in opened:
+            folder = tmp_path_factory.mktemp(database)
+            if database == "sqlite":
+                opened[database] = Lab(database, f"sqlite:///{folder / 'store.db'}", folder)
+            else:
+                server = request.getfixturevalue(f"{database}_server")
+                opened[database] = Lab(database, server.new_database(), folder, server)
+        return opened[database]
+
+    yield lab
+    for found in opened.values():
+        found.close()
+        if found.server is not None:
+            found.server.drop_database(found.direct)
+
+
+@pytest.fixture
+def lab(labs: Callable[[str], Lab], request: pytest.FixtureRequest) -> Lab:
+    return labs(request.param)
+
+
+def servers(test: Callable[[Lab], None]) -> Callable[[Lab], None]:
+    """Have a test on both servers, and in a sample on either."""
+    both = ["postgres", "mysql"]
+    chosen = both if ALL else sampled(both, test.__name__, 1)
+    marked: Callable[[Lab], None] = pytest.mark.parametrize("lab", chosen, indirect=True)(test)
+    return marked
+
+
+postgres = pytest.mark.parametrize("lab", ["postgres"], indirect=True)
+sqlite = pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+
+
+def at(action: str, moment: Moment, nth: int, *arguments: object) -> Callable[[Lab], Fault]:
+    """Return what makes a fault whose action is the laboratory's method of that name."""
+
+    def make(lab: Lab) -> Fault:
+        method = getattr(lab, action)
+        return lab.fault(method(*arguments) if arguments else method, moment, nth)
+
+    return make
+
+
+def is_commit(point: Point) -> bool:
+    return "COMMIT" in point.statement
+
+
+def of_each_phase(points: list[Point], how_many: int) -> list[Point]:
+    """Return a few statements of each phase: its commits, the first, and some between."""
+    chosen: list[Point] = []
+    for phase in dict.fromkeys(point.phase for point in points):
+        mine = [point for point in points if point.phase == phase]
+        spread = [mine[len(mine) * n // how_many] for n in range(how_many)]
+        commits = [point for point in mine if is_commit(point)][-1:]
+        chosen += dict.fromkeys([*spread, *commits])
+    return chosen
+
+
+def killed(points: list[Point], **options: Any) -> list[Case]:
+    name = "large, " if options else ""
+    return [
+        Case(
+            "kill -9 of the writer",
+            f"{name}writer killed {moment} {point.nth}",
+            KILLED,
+            fault=at("kill_writer", moment, point.nth),
+            resumes=point.nth % 2 == 1,
+            **options,
+        )
+        for point in points
+        for moment in MOMENTS[:: 2 if is_commit(point) else 3]
+    ]
+
+
+@servers
+def test_the_writer_is_killed(lab: Lab) -> None:
+    """SIGKILL before each statement is sent, and when the server has committed."""
+    inject(lab, killed(lab.points))
+
+
+@sqlite
+def test_the_writer_of_a_file_is_killed(lab: Lab) -> None:
+    """SIGKILL before each statement, and at some moment of each commit."""
+    pick = random.Random(SEED)  # noqa: S311 - it chooses moments
+    cases = [
+        Case(
+            "kill -9 of the writer",
+            f"writer killed before {point.nth}",
+            KILLED,
+            seams=Seams(at=At(point.nth, "kill")),
+            resumes=point.nth % 2 == 1,
+        )
+        for point in lab.points
+    ]
+    cases += [
+        Case(
+            "kill -9 of the writer",
+            f"writer killed inside commit {point.nth}, try {again}",
+            KILLED | TOLD,
+            seams=Seams(at=At(point.nth, "kill inside", pick.uniform(0, 0.002))),
+            resumes=again % 2 == 1,
+        )
+        for point in lab.points
+        if is_commit(point)
+        for again in range(2)
+    ]
+    inject(lab, cases)
+
+
+@postgres
+def test_the_writer_of_a_large_session_is_killed(lab: Lab) -> None:
+    """Its scores lie in a table of their own until it is published."""
+    points = lab.rehearse(large=True)
+    more = [point for point in points if point.phase in ("part 1", "publication", "close")]
+    inject(lab, killed(more, large=True))
+
+
+CUT = "connection cut "
+
+
+@servers
+def test_the_connection_is_cut(lab: Lab) -> None:
+    """Before each statement, in the middle of each second answer, before and inside each commit."""
+    cases = []
+    for point in lab.points:
+        moments: dict[Moment, str] = {"before": "before a statement"}
+        if is_commit(point):
+            moments = {"before": "before commit", "after": "inside commit"}
+        elif point.nth % 2:
+            moments = {"half": "in the middle of an answer"}
+        cases += [
+            Case(
+                CUT + name,
+                f"cut {moment} {point.nth}",
+                TOLD,
+                fault=at("cut", moment, point.nth),
+                resumes=point.nth % 3 == 1,
+            )
+            for moment, name in moments.items()
+        ]
+    inject(lab, cases)
+
+
+@postgres
+def test_the_connection_of_a_large_session_is_cut(lab: Lab) -> None:
+    points = lab.rehearse(large=True)
+    inject(
+        lab,
+        [
+            Case(
+                CUT + ("inside commit" if moment == "after" else "before commit"),
+                f"large, cut {moment} {point.nth}",
+                TOLD,
+                fault=at("cut", moment, point.nth),
+                large=True,
+            )
+            for point in points
+            if is_commit(point)
+            for moment in ENDS
+        ],
+    )
+
+
+@servers
+def test_the_database_is_killed_and_restarted(lab: Lab) -> None:
+    inject(
+        lab,
+        [
+            Case(
+                "kill -9 and restart of the database",
+                f"database killed {moment} {point.nth}",
+                TOLD,
+                fault=at("kill_database", moment, point.nth, 0.2),
+                resumes=point.nth % 2 == 1,
+            )
+            for point in of_each_phase(lab.points, 2)
+            for moment in ENDS
+        ],
+    )
+
+
+@servers
+def test_the_database_cannot_be_reached(lab: Lab) -> None:
+    """For a while, and for longer than the run waits."""
+    points = of_each_phase(lab.points, 2)
+    cases = [
+        Case(
+            "database away for a while",
+            f"away for 0.6 s {point.nth}",
+            TOLD,
+            fault=at("outage", "before", point.nth, 0.6),
+        )
+        for point in points
+    ]
+    cases += [
+        Case(
+            "database away for longer than retry_seconds",
+            f"away {moment} {point.nth}",
+            SPOOLED | ({"succeeded"} if moment == "after" else set()),
+            fault=at("outage", moment, point.nth, None),
+            resumes=point.nth % 2 == 1,
+            settings={"retry_seconds": 0.3},
+        )
+        for point in points
+        for moment in ENDS
+    ]
+    inject(lab, cases)
+
+
+@servers
+def test_the_database_is_read_only(lab: Lab) -> None:
+    points = of_each_phase(lab.points, 1)
+    inject(
+        lab,
+        [
+            Case(
+                "database read-only" + (" for a while" if seconds else ""),
+                f"read-only for {seconds} {point.nth}",
+                TOLD if seconds else SPOOLED | TOLD,
+                fault=at("read_only", "before", point.nth, seconds),
+                url=Lab.ordinary,
+                settings={"retry_seconds": 30 if seconds else 0.3},
+            )
+            for point in points
+            for seconds in (0.5, None)
+        ],
+    )
+
+
+@servers
+def test_the_database_is_slow(lab: Lab) -> None:
+    """A run that waits for its database is not taken for dead, nor half done."""
+    slow = Case(
+        "slow database",
+        "30 ms more a statement",
+        TOLD,
+        fault=lambda lab: Fault(lambda link: time.sleep(0.03), every=True),
+        settings={"heartbeat_seconds": 0.2},
+        phase="all",
+    )
+
+    def look(lab: Lab) -> Fault:
+        def act(link: Link) -> None:
+            for _ in range(5):
+                time.sleep(0.2)
+                lab.witness.store.reconcile()
+
+        return lab.fault(act, "before", 0)
+
+    cases = [slow]
+    for point in of_each_phase(lab.points, 1):
+
+        def at_point(lab: Lab, point: Point = point) -> Fault:
+            return replace(look(lab), nth=point.nth)
+
+        cases.append(Case("slow database", f"1 s at {point.nth}, looked at", TOLD, fault=at_point))
+    inject(lab, cases)
+
+
+@servers
+def test_two_workers_have_the_same_flow_run(lab: Lab) -> None:
+    """The second one begins while the first one waits before a statement."""
+    inject(
+        lab,
+        [
+            Case(
+                "two workers with the same flow run",
+                f"rival before {point.nth}",
+                {"one succeeded, one was refused"},
+                fault=at("rival", "before", point.nth),
+                resumes=True,
+            )
+            for point in lab.points
+            if point.nth % 4 == 0 or is_commit(point)
+        ],
+    )
+
+
+@sqlite
+def test_two_workers_have_the_same_flow_run_in_a_file(lab: Lab) -> None:
+    def beside(lab: Lab, process: ForkServerProcess) -> None:
+        if wait_until_stopped(process, 20):
+            lab.rival()
+            os.kill(process.pid or 0, signal.SIGCONT)
+
+    inject(
+        lab,
+        [
+            Case(
+                "two workers with the same flow run",
+                f"rival before {point.nth}",
+                {"one succeeded, one was refused"},
+                seams=Seams(at=At(point.nth, "stop")),
+                resumes=True,
+                beside=beside,
+            )
+            for point in lab.points
+            if point.nth % 5 == 4 or is_commit(point)
+        ],
+    )
+
+
+@pytest.mark.parametrize("lab", ["sqlite", "postgres", "mysql"], indirect=True)
+def test_the_clock_is_set(lab: Lab) -> None:
+    """By an hour, in the middle of a run; then the run is killed in its second part."""
+    inside = next(point.nth for point in lab.points if point.phase == "part 2") + 5
+    cases = []
+    for nth in range(0, 15, 3):
+        for hours in (-1, 1):
+            name = "clock set back" if hours < 0 else "clock was ahead and is set back"
+            seams = Seams(clock=(nth, hours * 3600))
+            cases.append(Case(name, f"clock {hours:+} h at {nth}", TOLD, seams=seams, phase="all"))
+            label = f"clock {hours:+} h at {nth}, killed"
+            if lab.proxy is None:
+                seams = replace(seams, at=At(inside, "kill"))
+            fault = at("kill_writer", "before", inside) if lab.proxy else None
+            cases.append(
+                Case(name, label, KILLED, fault, seams, phase="part 2", resumes=nth % 2 == 1)
+            )
+    inject(lab, cases)
+
+
+PAGE = 4096
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[bool]:
+    """Mount a disk of 8 MB; yield False where that takes rights that we do not have."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "mfp-faults", str(folder)]
+    mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    yield mounted
+    if mounted:
+        unmount = ["umount", "--lazy", str(folder)]
+        subprocess.run(unmount, check=True)
+
+
+def test_the_disk_is_full(tmp_path: Path) -> None:
+    """A small disk with a few pages left, where one can be mounted, and a quota a file."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with small_disk(disk) as mounted:
+        lab = Lab("sqlite", f"sqlite:///{disk / 'store.db'}", tmp_path)
+        filler = disk / "filler"
+
+        def start_log_anew(lab: Lab) -> None:
+            with lab.calm.database.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+        def fill(pages: int, lab: Lab) -> None:
+            start_log_anew(lab)
+            status = os.statvfs(disk)
+            filler.write_bytes(bytes(status.f_bavail * status.f_frsize - pages * PAGE))
+            lab.undo.append(filler.unlink)
+
+        options: dict[str, Any] = {"unharmed": TOLD, "settings": {"retry_seconds": 0.3}}
+        cases = [
+            Case(
+                "disk full",
+                f"{pages} pages left",
+                SPOOLED,
+                prepare=partial(fill, pages),
+                resumes=pages % 2 == 1,
+                **options,
+            )
+            for pages in range(0, 75 if mounted else 0, 3)
+        ]
+        cases += [
+            Case(
+                "quota of a file",
+                f"quota of {pages} pages",
+                SPOOLED,
+                prepare=start_log_anew,
+                seams=Seams(file_size=pages * PAGE),
+                resumes=pages % 2 == 1,
+                **options,
+            )
+            for pages in range(9, 75, 3)
+        ]
+        inject(lab, cases)
+        lab.close()
+
+
+@sqlite
+def test_the_file_is_read_only(lab: Lab) -> None:
+    """From the start, and from some moment on."""
+    refused = GIVEN_UP | {"crashed"}
+
+    def read_only(lab: Lab) -> str:
+        return lab.direct.replace("sqlite:///", "sqlite:///file:") + "?mode=ro&uri=true"
+
+    kind = "database read-only"
+    cases = [Case(kind, "opened read-only", refused, url=read_only)]
+    cases += [
+        Case(
+            kind,
+            f"read-only from {point.nth} on",
+            refused,
+            seams=Seams(at=At(point.nth, "read-only")),
+            unharmed=TOLD,
+        )
+        for point in of_each_phase(lab.points, 1)
+    ]
+    inject(lab, cases)
+
+
+@servers
+def test_the_database_is_away_and_the_spool_is_full(lab: Lab) -> None:
+    """By its own limit, and by a quota on the size of a file: then the run fails, and says so."""
+    away: dict[str, Any] = {"fault": at("outage", "before", 24, None)}
+    cases = [
+        Case(
+            "database away, spool full",
+            f"{size} bytes of spool",
+            {"failed, and said so"},
+            unharmed=SPOOLED,
+            settings={"retry_seconds": 0.1, "spool_max_bytes": size + 256 * 1024},
+            **away,
+        )
+        for size in range(1, 7000, 1000)
+    ]
+    cases += [
+        Case(
+            "database away, spool full",
+            f"files of at most {size} bytes",
+            {"failed, and said so"},
+            unharmed=SPOOLED,
+            settings={"retry_seconds": 0.1},
+            seams=Seams(file_size=size),
+            **away,
+        )
+        for size in (512, 600, 800, 1000)
+    ]
+    inject(lab, cases)
+
+
+@servers
+def test_the_writer_is_killed_while_it_spools(lab: Lab) -> None:
+    """Before each operation on a file of the spool."""
+    inject(
+        lab,
+        [
+            Case(
+                "kill -9 of the writer while it spools",
+                f"killed before file operation {nth}",
+                {"crashed", "never opened"},
+                fault=at("outage", "before", 24 if nth % 6 else 0, None),
+                settings={"retry_seconds": 0},
+                seams=Seams(spool_at=(lab.spool, nth)),
+                resumes=nth % 2 == 1,
+                unharmed=SPOOLED,
+            )
+            for nth in range(0, 120, 3)
+        ],
+    )
+
+
+@servers
+def test_a_push_is_killed(lab: Lab) -> None:
+    """Before statements of it, inside its commits, and before operations on files of the spool."""
+    kinds = [("statement", nth) for nth in range(4, 96, 4)]
+    kinds += [("commit", nth) for nth in range(12)]
+    kinds += [("file", nth) for nth in range(0, 60, 5)]
+    bad = []
+    for what, nth in sampled(kinds, f"push {lab.database}", SAMPLE):
+        fault, seams = None, NO_SEAMS
+        if what == "statement":
+            fault = lab.fault(lab.kill_writer, "before", nth)
+        elif what == "commit":
+            fault = lab.fault(lab.kill_writer, "after", nth, "^COMMIT")
+        else:
+            seams = Seams(spool_at=(lab.spool, nth))
+        found = lab.inject_into_push("kill -9 of a push", f"at {what} {nth}", fault, seams)
+        print(f"push killed at {what} {nth}: {found.outcome}")
+        bad += [f"push killed at {what} {nth}: {problem}" for problem in found.problems]
+    assert bad == [], f"MFPREFECT_TEST_SEED={SEED}"

@@ -26,6 +26,7 @@ NAMES = [
     "InvalidValue",
     "MfprefectError",
     "Model",
+    "NotReproducible",
     "PermissionDenied",
     "SchemaOutdated",
     "SealBroken",

@@ -114,3 +114,7 @@ class Buffer:
         with self._lock:
             self._taken[what] += 1
             return self._taken[what]
+
+    def _is_taken(self, what: str, number: int) -> None:
+        with self._lock:
+            self._taken[what] = max(self._taken[what], number)

@@ -77,7 +77,9 @@ class Writer(Buffer):
         pieces = scoring.all_pieces(data, entity_id, score, score_class)
         if part is None:
             return self._write_parts(pieces)
-        return self._write_part(part, scoring.joined(pieces, entity_id))
+        rows = self._write_part(part, scoring.joined(pieces, entity_id))
+        self._is_taken("part", part)
+        return rows
 
     def _write_parts(self, pieces: Iterator[Any]) -> int:
         """Write each piece as a part, while the caller's thread prepares the next one."""
@@ -100,7 +102,10 @@ class Writer(Buffer):
     def keep_part(self, part: int) -> int | None:
         """Keep a part that an earlier attempt wrote completely; return its rows, None if none."""
         self._require_running()
-        return self._sink.keep_part(part)
+        rows = self._sink.keep_part(part)
+        if rows is not None:
+            self._is_taken("part", part)
+        return rows
 
     def parts(self) -> tuple[dict[int, int], bool]:
         """Return the rows of each part of scores that the session has.

@@ -142,6 +142,18 @@ def test_bad_scores_are_refused_before_anything_is_written(store: Store, case: s
         assert rows(store) == before
 
 
+def test_a_part_without_a_number_takes_the_place_of_none(store: Store) -> None:
+    def frame(name: str) -> pd.DataFrame:
+        return pd.DataFrame({"id": [name], "score": [0.5]})
+
+    with store.session("churn") as session:
+        session.write_scores(frame("a"), entity_id="id", part=2)
+        session.write_scores(frame("b"), entity_id="id")
+        session.write_scores(frame("c"), entity_id="id")
+    assert store.score_parts(session.session_id)["part_no"].tolist() == [2, 3, 4]
+    assert store.scores(session.session_id)["entity_id"].tolist() == ["a", "b", "c"]
+
+
 def test_an_entity_has_one_score_a_session(store: Store) -> None:
     frame = pd.DataFrame({"id": ["a", "b"], "score": [1.0, 2.0]})
     with store.session("churn") as session:

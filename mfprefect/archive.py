@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +28,11 @@ __all__ = ["FORMAT", "Content", "check_archive", "folder_of", "parts_of", "write
 FORMAT = "mfprefect archive 1"
 HEAD = "session.json"
 BLOCK_BYTES = 1024 * 1024
+# What JSON and Parquet files of somebody's own making raise.
+_UNREADABLE = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError),
+    *(RecursionError, NotImplementedError, OverflowError, MemoryError),
+)
 
 
 class Content(NamedTuple):
@@ -134,10 +140,12 @@ def check_archive(folder: Path) -> dict[str, Any]:
         if head["format"] != FORMAT:
             raise ArtifactCorrupt(f"{folder} is {head['format']!r}, and {FORMAT!r} can be read.")
         for name, table in head["tables"].items():
+            if not re.fullmatch("[a-z_]+", name):
+                raise ArtifactCorrupt(f"{folder}: {name[:60]!r} is no table's name.")
             _check_table(folder, name, table)
         _check_scores(folder, head["tables"])
         _check_artifacts(folder, head["tables"])
-    except (OSError, ValueError, KeyError) as exc:
+    except _UNREADABLE as exc:
         raise ArtifactCorrupt(f"the archive {folder} cannot be read: {exc!r}.") from exc
     return head
 

@@ -300,9 +300,10 @@ def parse_url(text: str) -> URL:
     """Return the parsed URL; a malformed one is refused without showing it, for its password."""
     try:
         url = make_url(text)
+        text.encode()
     except (ArgumentError, ValueError):
         url = None
-    if url is None or "@" in (url.host or ""):  # an unencoded @ in the password
+    if url is None or "\0" in text or "@" in (url.host or ""):  # an unencoded @ in the password
         # Outside the handler: the cause would show part of a password in the traceback.
         raise ConfigurationError(
             "the database URL is malformed (not shown: it may hold a password); it has the form "

@@ -9,6 +9,7 @@ from typing import Any
 
 from mfprefect.errors import InvalidValue, SessionClosed
 from mfprefect.store.database import Database
+from mfprefect.store.fitting import check_fits
 from mfprefect.store.handle import RUNNING, Handle
 from mfprefect.store.sink import Sink
 
@@ -72,6 +73,8 @@ class Buffer:
             waiting = self._pending.setdefault(table, {})
             columns = self._db.schema.tables[table].c
             for row in rows:
+                # Refused now: at the end it would keep all the rest from being stored.
+                check_fits(self._db.schema.tables[table], row)
                 self._require_fit(columns, row)
                 key = tuple(row[name] for name in keys)
                 self._replace = self._replace or (table, *key) in self._flushed

@@ -10,7 +10,7 @@ from mfprefect.errors import InvalidValue
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["framed", "records"]
+__all__ = ["framed", "records", "require_frame"]
 
 
 def framed(rows: pd.DataFrame | Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Any:
@@ -23,12 +23,19 @@ def framed(rows: pd.DataFrame | Iterable[Mapping[str, Any]], columns: Sequence[s
     return pd.DataFrame(found) if found else pd.DataFrame(columns=list(columns))
 
 
+def require_frame(frame: Any) -> None:
+    """Refuse what is no DataFrame."""
+    if not hasattr(frame, "columns"):
+        raise InvalidValue(f"a DataFrame is needed, not a {type(frame).__name__}.")
+
+
 def records(frame: pd.DataFrame, *required: str) -> list[dict[str, Any]]:
     """Return a frame's rows as dictionaries of Python's own values, None for what is missing.
 
     Raises:
-        InvalidValue: a required column is missing.
+        InvalidValue: it is no frame, or a required column is missing.
     """
+    require_frame(frame)
     missing = [name for name in required if name not in frame.columns]
     if missing:
         raise InvalidValue(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mfprefect import values
 from mfprefect.errors import ChecksFailed, InvalidValue
 from mfprefect.frames import records
+from mfprefect.provenance import strip_credentials
 from mfprefect.writer import Writer
 
 if TYPE_CHECKING:
@@ -42,12 +43,15 @@ class InputRecorder(Writer):
             digest: of the content.
             seconds: how long it took.
         """
+        shown = strip_credentials(source) if "://" in str(source) else source
         row = {
-            "source": values.name(source, "the source", 255),
-            "query": query,
+            "source": values.name(shown, "the source", 255),
+            "query": None
+            if query is None
+            else self._db.without_secrets(values.text(query, "the query")),
             "rows": rows,
             "columns": None if columns is None else values.json_text(columns, "the columns"),
-            "digest": digest,
+            "digest": None if digest is None else values.text(digest, "the digest"),
             "seconds": values.figure(seconds, "the seconds"),
         }
         self._add("inputs", [{"input_no": self._take("input"), **row}], ("input_no",))

@@ -21,6 +21,7 @@ from mfprefect.errors import (
     DatabaseUnavailable,
     InvalidValue,
 )
+from mfprefect.hidden import Hidden, of_address, secrets
 from mfprefect.quality.checks import failures, in_database
 
 if TYPE_CHECKING:
@@ -178,8 +179,8 @@ class Reader:
             # pandas wraps what fails while a statement is executed.
             cause = exc.__cause__ if isinstance(exc, pd.errors.DatabaseError) else exc
             words = str(getattr(cause, "orig", None) or cause).strip()
-            if password := engine.url.password:
-                words = words.replace(str(password), "***")
+            if self._settings is not None:
+                words = Hidden(secrets(self._settings))(words)
             raise _classify(backend, cause)(f"source {source!r} says: {words}") from exc
         finally:
             engine.dispose()
@@ -243,12 +244,27 @@ def _read_file(path: str) -> pd.DataFrame:
 
     for ending, function in READERS.items():
         if path.lower().endswith(ending):
-            frame: pd.DataFrame = getattr(pd, function)(path)
+            with _shown_without_credentials(path):
+                frame: pd.DataFrame = getattr(pd, function)(path)
             return frame
     raise InvalidValue(
         f"cannot tell how to read {path!r}; the endings known are {', '.join(READERS)}. "
         "Read it yourself and hand over the frame."
     )
+
+
+@contextmanager
+def _shown_without_credentials(path: str) -> Iterator[None]:
+    """Keep the credentials of a URL out of the errors of whatever reads it, and their causes."""
+    try:
+        yield
+    except Exception as exc:
+        text = str(exc)
+        told = Hidden(of_address(path))(text) if "://" in path else text
+        if told == text:
+            raise
+        kind = OSError if isinstance(exc, OSError) else InvalidValue
+        raise kind(f"{_without_credentials(path)} cannot be read: {told}") from None
 
 
 def _without_credentials(path: str) -> str:

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -130,6 +131,9 @@ class Session(Recorder):
 
     def end(self, ending: Ending, *, drop_pending: bool = False) -> None:
         """Write what is buffered and end as told."""
+        if ending.failure_text:
+            text = self._db.without_secrets(ending.failure_text)
+            ending = replace(ending, failure_text=text)
         with self._lock:
             self._require_running()
             if drop_pending:

@@ -52,11 +52,12 @@ def bytes_of(folder: Path) -> int:
 
 def quoted(session_id: str) -> str:
     """Return the name of a session as a part of a folder's name."""
-    name = quote(session_id, safe=" ").replace(".", "%2E")
+    name = quote(session_id, safe=" ", errors="surrogatepass").replace(".", "%2E")
     if len(name) <= LONGEST_NAME:
         return name
     # Folders have shorter names than sessions of models that are named in other alphabets.
-    return f"{name[:96]}~{hashlib.sha256(session_id.encode()).hexdigest()[:32]}"
+    digest = hashlib.sha256(session_id.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{name[:96]}~{digest[:32]}"
 
 
 def sealed(content: Mapping[str, Any]) -> bytes:

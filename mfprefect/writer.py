@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections import deque
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,9 +10,12 @@ from typing import Any
 
 from mfprefect import values
 from mfprefect.buffer import Buffer
+from mfprefect.errors import InvalidValue
 from mfprefect.store import artifacts
 
 __all__ = ["Writer"]
+
+LAST_PART = 2**31
 
 
 class Writer(Buffer):
@@ -77,6 +81,9 @@ class Writer(Buffer):
         pieces = scoring.all_pieces(data, entity_id, score, score_class)
         if part is None:
             return self._write_parts(pieces)
+        whole = isinstance(part, numbers.Integral) and not isinstance(part, bool)
+        if not whole or not 1 <= part < LAST_PART:
+            raise InvalidValue(f"the part is {part!r}; parts are numbered from 1.")
         rows = self._write_part(part, scoring.joined(pieces, entity_id))
         self._is_taken("part", part)
         return rows

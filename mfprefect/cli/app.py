@@ -70,6 +70,7 @@ class LazyGroup(click.Group):
 
     def _run(self, args: list[str], rest: tuple[Any, ...], options: dict[str, Any]) -> int:
         try:
+            _require_text(args)
             code = super().main(args, *rest, **(options | {"standalone_mode": False}))
             sys.stdout.flush()
         except click.Abort:
@@ -88,15 +89,30 @@ class LazyGroup(click.Group):
 def _usage(exc: click.ClickException, as_json: bool) -> int:
     if as_json:
         _tell("UsageError", exc.format_message(), as_json=True)
-    else:
-        exc.show()
+        return exc.exit_code
+    if isinstance(exc, click.UsageError) and exc.ctx is not None:
+        click.echo(exc.ctx.get_usage(), err=True)
+        click.echo(f"Try '{exc.ctx.command_path} --help' for help.\n", err=True)
+    # Not by click, which would send what somebody typed to the terminal as it is.
+    click.echo(f"Error: {escape_lines(exc.format_message())}", err=True)
     return exc.exit_code
+
+
+def _require_text(args: Sequence[str]) -> None:
+    """Refuse what can be neither a name nor a path."""
+    for place, text in enumerate(args, start=1):
+        try:
+            os.fsencode(text)
+        except UnicodeEncodeError as exc:
+            raise click.UsageError(f"argument {place} is not valid Unicode: {exc.reason}") from exc
+        if "\0" in text:
+            raise click.UsageError(f"argument {place} holds a NUL character")
 
 
 def _failure(exc: Exception, as_json: bool) -> int:
     if os.environ.get("MFPREFECT_DEBUG") == "1":
         traceback.print_exception(exc)
-    expected = isinstance(exc, (MfprefectError, OSError))
+    expected = isinstance(exc, (MfprefectError, OSError, UnicodeError))
     text = str(exc)
     if not expected:
         text = f"unexpected {type(exc).__name__}: {text} (MFPREFECT_DEBUG=1 shows where)"

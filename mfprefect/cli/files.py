@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["column", "read_frame", "score_batches"]
 
 ENDINGS = (".csv", ".parquet")
+MOST_CELLS = 500_000_000
 BLOCK_BYTES = 32 * 1024 * 1024
 
 
@@ -44,6 +45,14 @@ def _table(path: Path, text: Collection[str]) -> pa.Table:
     if path.suffix == ".parquet":
         from pyarrow import parquet
 
+        with parquet.ParquetFile(path) as file:
+            found = file.metadata
+        # A file of a few kilobytes may stand for a billion rows.
+        if found.num_rows * found.num_columns > MOST_CELLS:
+            raise InvalidValue(
+                f"{path} holds {found.num_rows} rows of {found.num_columns} columns, more than "
+                f"the {MOST_CELLS:,} cells that are read at once; pass a sample of them."
+            )
         return parquet.read_table(path)
     from pyarrow import csv
 

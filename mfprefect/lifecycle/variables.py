@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, SecretStr
 
 from mfprefect.backend import Backend, parse_url
+from mfprefect.hidden import Hidden, secrets
 from mfprefect.settings import PREFIX, Settings, find_config
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ __all__ = ["Hidden", "secrets", "settings_variables", "without_settings"]
 
 NOT_HANDED_OVER = {"notify"}
 """Settings that another process has no use for; they hold secrets."""
-SHORTEST = 6
-"""A password shorter than this is not looked for on its own: it may be any word."""
 
 
 def without_settings(variables: Mapping[str, str]) -> dict[str, str]:
@@ -84,50 +83,3 @@ def _is_file(backend: Backend, url: sa.URL) -> bool:
     # Backends of files override `exists`, because connecting would make the file.
     overridden = type(backend).exists is not Backend.exists
     return overridden and bool(url.database) and Path(str(url.database)).is_file()
-
-
-def secrets(settings: Settings) -> Iterator[str]:
-    """Yield what must not appear in a log: URLs that hold credentials, passwords, the key."""
-    urls = [settings.url, *(x.url for x in settings.sources.values())]
-    for secret in urls:
-        yield from _of_url(secret.get_secret_value())
-    for target in settings.notify.values():
-        yield target.url.get_secret_value()  # apprise's tokens stand anywhere in it
-    for key in (settings.signing_key, settings.seal_key, *settings.verify_keys.values()):
-        if key is not None:
-            yield key.get_secret_value()
-
-
-def _of_url(text: str) -> Iterator[str]:
-    try:
-        url = sa.make_url(text)
-    except (sa.exc.ArgumentError, ValueError):
-        return
-    if url.password is not None or url.query:
-        yield from (text, url.render_as_string(hide_password=False))
-    written = re.search(r"://([^/]*)@", text)
-    for password in (url.password, written and written[1].partition(":")[2]):
-        if password and len(str(password)) >= SHORTEST:
-            yield str(password)
-
-
-class Hidden:
-    """Puts `***` in the place of secrets."""
-
-    def __init__(self, values: Iterator[str]) -> None:
-        known = {value for value in values if value}
-        known |= {json.dumps(value)[1:-1] for value in known}
-        ordered = sorted(known, key=len, reverse=True)
-        self._secrets = re.compile("|".join(map(re.escape, ordered))) if ordered else None
-        self.longest = max(map(len, ordered), default=0)
-        """How many characters must be seen at once."""
-
-    def __call__(self, text: str, length: int | None = None) -> str:
-        """Return the first `length` characters of a text without its secrets."""
-        end = len(text) if length is None else min(length, len(text))
-        if self._secrets is None:
-            return text[:end]
-        for match in self._secrets.finditer(text):
-            if match.start() < end < match.end():
-                end = match.start()
-        return self._secrets.sub("***", text[:end])

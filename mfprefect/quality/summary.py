@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidValue
+from mfprefect.frames import require_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,6 +83,7 @@ def input_summary(
 
 
 def _check_names(frame: pd.DataFrame) -> None:
+    require_frame(frame)
     names = list(frame.columns)
     odd = [name for name in names if not isinstance(name, str)]
     if odd:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 import random
 import time
@@ -16,7 +17,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from mfprefect import signing
 from mfprefect.backend import SERVES_OPTION, WRITE_OPTION, parse_url
-from mfprefect.errors import DatabaseError, DatabaseUnavailable, IntegrityError, PermissionDenied
+from mfprefect.errors import (
+    DatabaseError,
+    DatabaseUnavailable,
+    IntegrityError,
+    InvalidValue,
+    PermissionDenied,
+)
+from mfprefect.hidden import Hidden, secrets, without_credentials
 from mfprefect.schema import Schema
 from mfprefect.store import engines
 
@@ -170,6 +178,8 @@ class Database:
             yield
         except DBAPIError as exc:
             raise self.translate(exc) from exc
+        except (UnicodeEncodeError, OverflowError) as exc:  # of the driver, before it sends
+            raise InvalidValue(f"a value is none that {self.place} can take: {exc}.") from exc
         except PoolTimeoutError as exc:
             raise DatabaseUnavailable(
                 f"no free connection to {self.place}: more than the pool holds are in use."
@@ -178,7 +188,10 @@ class Database:
     def translate(self, exc: DBAPIError) -> DatabaseError:
         """Return the error of ours that stands for a driver's."""
         kind = self.backend.classify(exc)
-        cause = self._without_secrets(self.backend.words(exc))
+        cause = self.backend.words(exc)
+        for secret in self.backend.secrets():
+            cause = cause.replace(secret, "***")
+        cause = self.without_secrets(cause)
         hint = {
             DatabaseUnavailable: "Check that the server runs and can be reached, and the host and "
             "port of MFPREFECT_URL.",
@@ -206,10 +219,13 @@ class Database:
         url = parse_url(self.settings.url.get_secret_value())
         return url.set(query={}).render_as_string(hide_password=True)
 
-    def _without_secrets(self, text: str) -> str:
-        for secret in self.backend.secrets():
-            text = text.replace(secret, "***")
-        return text
+    @functools.cached_property
+    def _hidden(self) -> Hidden:
+        return Hidden(secrets(self.settings))
+
+    def without_secrets(self, text: str) -> str:
+        """Return a text without the settings' secrets and the credentials of any URL."""
+        return without_credentials(self._hidden(text))
 
 
 def _first_words(statement: str | None) -> str:

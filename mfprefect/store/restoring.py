@@ -18,17 +18,20 @@ from pyarrow import parquet
 
 from mfprefect import values
 from mfprefect.archive import check_archive, parts_of
-from mfprefect.errors import IntegrityError, InvalidValue
+from mfprefect.errors import ArtifactCorrupt, IntegrityError, InvalidValue
 from mfprefect.schema import Instant
 from mfprefect.store import scores
 from mfprefect.store.database import Database
+from mfprefect.store.fitting import check_fits
 from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle, without_flow_run
+from mfprefect.store.opening import PURPOSES
 from mfprefect.store.registry import record, require_model
-from mfprefect.store.sessions import Ending, close_session, flush, write_rows
+from mfprefect.store.sessions import STATUSES, Ending, close_session, flush, write_rows
 
 __all__ = ["restore_session", "typed"]
 
 APART = ("artifact_chunks", "scores", "score_parts")
+NOT_TYPED = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
 
 
 def restore_session(db: Database, folder: Path) -> str:
@@ -42,7 +45,11 @@ def restore_session(db: Database, folder: Path) -> str:
         UnknownModel: its model is not registered.
     """
     head = check_archive(folder)
-    row = typed(db.schema.sessions, head["session"])
+    try:
+        row = typed(db.schema.sessions, head["session"])
+        _check(db, row, head)
+    except (InvalidValue, *NOT_TYPED) as exc:
+        raise ArtifactCorrupt(f"the head of the archive {folder} is wrong: {exc!r}.") from exc
     handle = db.write(lambda c, _: _open(db, c, row, head), also_retry=IntegrityError)
     for name in head["tables"]:
         if name not in APART:
@@ -145,6 +152,27 @@ def _sealed(db: Database, connection: sa.Connection, row: Mapping[str, Any]) -> 
     return connection.scalar(sa.select(c.seal_no).where(*mine, c.seal == row["seal"])) is not None
 
 
+def _check(db: Database, row: Mapping[str, Any], head: Mapping[str, Any]) -> None:
+    """Refuse a head that nobody archived: other tables are none of a session's business."""
+    check_fits(db.schema.sessions, row)
+    for name in ("session_id", "model_id", "run_by", "host"):
+        values.name(row[name], name, 255)  # shorter columns: check_fits
+    values.choice(row["status"], "the status", STATUSES[1:])
+    values.choice(row["purpose"], "the purpose", PURPOSES)
+    if not all(isinstance(row[name], int) and row[name] > 0 for name in ("session_no", "attempt")):
+        raise InvalidValue("the session's number or attempt is none")
+    for name in ("started_at", "heartbeat_at", "params"):
+        if row[name] is None:
+            raise InvalidValue(f"{name} is missing")
+    ours = {t for t, table in db.schema.tables.items() if table in db.schema.session_tables()}
+    if unknown := sorted(set(head["tables"]) - ours):
+        raise InvalidValue(f"{unknown[0]!r} is no table of a session")
+    check_fits(db.schema.environments, head["environment"])
+    if head["environment"]["environment_digest"] != row["environment_digest"]:
+        raise InvalidValue("the environment is another one")
+    dict(head["session_ids"])
+
+
 def typed(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row of JSON with its dates and instants."""
 
@@ -160,11 +188,16 @@ def typed(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rows(folder: Path, name: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = parquet.read_table(folder / f"{name}.parquet").to_pylist()
-    return rows
+    rows = parquet.read_table(folder / f"{name}.parquet").to_pylist()
+    return [_own(row) for row in rows]
+
+
+def _own(row: dict[str, Any]) -> dict[str, Any]:
+    """Leave the number out, which a file must not choose: rows are this session's."""
+    return {key: value for key, value in row.items() if key != "session_no"}
 
 
 def _groups(path: Path) -> Iterator[Sequence[dict[str, Any]]]:
     with parquet.ParquetFile(path) as file:
         for number in range(file.num_row_groups):
-            yield file.read_row_group(number).to_pylist()
+            yield [_own(row) for row in file.read_row_group(number).to_pylist()]

@@ -96,8 +96,10 @@ def sessions_frame(
     if session_ids:
         select = select.where(s.c.session_id.in_(list(session_ids)))
     if limit is not None:
-        if limit < 0:
-            raise InvalidValue(f"the limit {limit} is negative; None means all sessions.")
+        if not isinstance(limit, int) or limit < 0:
+            raise InvalidValue(
+                f"the limit {limit!r} is no number from 0 on; None means all sessions."
+            )
         select = select.limit(limit)
     return db.frame(select)
 

@@ -202,7 +202,8 @@ def test_how_bad_it_is(hooks: Any) -> None:
     kinds = dict(zip((*EVENTS, "test", "warnings"), (p["type"] for p in hooks.posts), strict=True))
     assert kinds == {
         **dict.fromkeys(("failed", "crashed", "checks_failed", "gate_failed"), "failure"),
-        **dict.fromkeys(("cancelled", "drift", "stale", "rolled_back", "warnings"), "warning"),
+        **dict.fromkeys(("cancelled", "drift", "stale", "rolled_back", "spooled"), "warning"),
+        "warnings": "warning",
         **dict.fromkeys(("recovered", "promoted", "succeeded"), "success"),
         **dict.fromkeys(("digest", "test"), "info"),
     }

@@ -56,7 +56,7 @@ def full_session(store: Store, **options: Any) -> str:
     with store.session("churn", purpose="train", tags=["x"], **options) as session:
         fill(session)
         session.log_metrics({"minus zero": -0.0, "least": 5e-324, "most": 1.7976931348623157e308})
-        session.log_metadata({"odd ": " é\U0001f600\n' \\ "})
+        session.log_metadata({"an odd one": " é\U0001f600\n' \\ "})
         drift = {"variable": "age", "measure": "psi", "value": 0.1, "threshold": 0.2}
         session._add(
             "drift",
@@ -126,6 +126,7 @@ class Tampering:
             "postgresql": "SET session_replication_role = replica",
             "mysql": "SET foreign_key_checks = 0",
             "mariadb": "SET foreign_key_checks = 0",
+            "teradatasql": "SELECT 1",  # it looks at none
         }[self.engine.dialect.name]
         self.on = (
             self.off.replace("OFF", "ON").replace("= replica", "= origin").replace("= 0", "= 1")

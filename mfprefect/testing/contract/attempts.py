@@ -117,7 +117,8 @@ def test_what_succeeded_is_not_taken_up_by_a_worker_that_thought_it_dead(store: 
         store.database.write(lambda c, _: _resume(store.database, c, handle, opening))
     assert store.sessions()["status"].tolist() == ["succeeded"]
     # One whose try began before that end was overtaken; one that begins later is a new run.
-    late = FlowRun("run-1", "2", None, began=store.sessions()["started_at"][0])
+    began = store.sessions()["started_at"][0].to_pydatetime()
+    late = FlowRun("run-1", "2", None, began=began)
     with pytest.raises(mfprefect.SessionClosed, match="another worker"):
         open_session(store.database, _opening(late))
     later = FlowRun("run-1", "2", None, began=dt.datetime.now(dt.UTC))

@@ -10,7 +10,7 @@ WHERE environments.environment_digest = ?) AS environment, (SELECT parent.sessio
 FROM sessions AS parent
 WHERE parent.session_id IS NULL AND (parent.failure_kind IS NULL OR (parent.failure_kind NOT IN (?, ?)))) AS parent_no, (SELECT count(*) AS count_1
 FROM sessions
-WHERE sessions.status = ? AND sessions.heartbeat_at < ?) AS silent;
+WHERE sessions.status = ? AND (sessions.heartbeat_at < ? OR sessions.heartbeat_at > ?)) AS silent;
 
 -- teradata
 LOCKING TABLE sessions FOR ACCESS SELECT (SELECT max(sessions.session_no) AS max_1
@@ -22,7 +22,7 @@ WHERE environments.environment_digest = ?) AS environment, (SELECT parent.sessio
 FROM sessions AS parent
 WHERE parent.session_id IS NULL AND (parent.failure_kind IS NULL OR (parent.failure_kind NOT IN (?, ?)))) AS parent_no, (SELECT count(*) AS count_1
 FROM sessions
-WHERE sessions.status = ? AND sessions.heartbeat_at < ?) AS silent FROM (SELECT 1 AS one_column) AS one_row;
+WHERE sessions.status = ? AND (sessions.heartbeat_at < ? OR sessions.heartbeat_at > ?)) AS silent FROM (SELECT 1 AS one_column) AS one_row;
 
 -- 2 of 15
 

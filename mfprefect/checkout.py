@@ -101,7 +101,9 @@ def read_checkout(vcs: str, root: Path) -> Checkout | None:
     return None
 
 
-def run(root: Path, program: str, *arguments: str, timeout: float = _TIMEOUT) -> io.BufferedRandom:
+def run(
+    root: Path, program: str, *arguments: str, timeout: float | None = None
+) -> io.BufferedRandom:
     """Run git or hg and return its output as an open file: a diff can be larger than the memory.
 
     Raises:
@@ -122,7 +124,7 @@ def run(root: Path, program: str, *arguments: str, timeout: float = _TIMEOUT) ->
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.PIPE,
-            timeout=timeout,
+            timeout=timeout or _TIMEOUT,
             check=True,
         )
     except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 from mfprefect.testing.teradata.catalog import (
@@ -24,16 +25,16 @@ SIDES = tuple(f"s{n}" for n in range(1, 9))
 """Files for tables that may be loaded while a transaction holds locks on others."""
 
 
-class Change:
+class Change(ABC):
     """One piece of DDL. `apply` is called with the catalog locked."""
 
     def file(self, catalog: Catalog, free: list[str]) -> str | None:
         """Return the file that has to be locked first; `free` are those that nobody writes to."""
         return None
 
+    @abstractmethod
     def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
         """Change SQLite's schema; return what to enter in the catalog, None to remove."""
-        raise NotImplementedError
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import NamedTuple
 
 from mfprefect.testing.teradata import dictionary
@@ -41,17 +42,17 @@ class Tables(Expressions):
     """Dictionary views that are read."""
     access: bool
 
+    @abstractmethod
     def start(self) -> None:
         """Forget everything that an earlier request used."""
-        raise NotImplementedError
 
+    @abstractmethod
     def query(self) -> Query:
         """Take a whole query."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inner(self, outer: Scope | None) -> Query:
         """Take a SELECT inside another."""
-        raise NotImplementedError
 
     def _from(self) -> str:
         text = self._joined_tables()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from mfprefect.testing.teradata.catalog import quoted
 from mfprefect.testing.teradata.errors import Refused
 from mfprefect.testing.teradata.reader import Reader
@@ -36,22 +38,22 @@ FUNCTIONS = {
 }
 
 
-class Terms(Reader):
+class Terms(Reader, ABC):
     """The grammar of terms; `Expressions` joins them, `Queries` adds what stands in FROM."""
 
     scope: Scope
 
+    @abstractmethod
     def either(self) -> Value:
         """Take a value or a condition."""
-        raise NotImplementedError
 
+    @abstractmethod
     def side(self) -> Value:
         """Take a value that is compared."""
-        raise NotImplementedError
 
+    @abstractmethod
     def subquery(self, *, top: bool = False) -> Value:
         """Take a SELECT that gives one column."""
-        raise NotImplementedError
 
     def value(self, what: str = "a value") -> Value:
         """Take a value; a condition is refused."""

@@ -71,7 +71,7 @@ def _spool(db: Database) -> Iterator[Finding]:
         yield Finding("spool", "warning", text, "unset MFPREFECT_SPOOL, or name a folder in it")
         return
     used, most = spool.used(), spool.most_bytes
-    text = f"{spool.folder}: {used} of {most} bytes used"
+    text = f"{spool.folder}: {used:,} of {most:,} bytes used"
     if (reason := spool.unusable()) is not None:
         cure = "give the right to write there, or name another folder in MFPREFECT_SPOOL"
         yield Finding("spool", "failed", f"{spool.folder} cannot be written: {reason}", cure)

@@ -112,8 +112,8 @@ def test_names_that_pip_would_take_for_options_are_refused() -> None:
         "numpy==2.1.0+cpu"
     ]
     for name, version in (
-        ("--index-url", "1"), ("numpy", "1 --index-url x"), ("numpy @ http", "1"), ("n", "1\n-e ."),
-        ("numpy", "1;x"), ("", "1"), ("numpy", ""),
+        ("--find-links", "1"), ("numpy", "1 --find-links x"), ("numpy @ http", "1"),
+        ("n", "1\n-e ."), ("numpy", "1;x"), ("", "1"), ("numpy", ""),
     ):  # fmt: skip
         with pytest.raises(ConfigurationError, match="no name and version"):
             requirements({name: version})

@@ -26,6 +26,7 @@ __all__ = [
     "differences",
     "environment_digest",
     "event_digest",
+    "held",
     "plain_row",
     "read_manifest",
     "seal_of",
@@ -137,6 +138,11 @@ _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False).
 
 def _short(text: str) -> str:
     return _sha256(text)[:SHORT]
+
+
+def held(summary: Mapping[str, Any], column: str, value: Any) -> bool:
+    """Return whether a table of one row held a plain value in a column, by what `summary` says."""
+    return bool(summary["columns"].get(column) == _short(_encode([value])))
 
 
 def seal_of(manifest: Mapping[str, Any]) -> tuple[str, str]:

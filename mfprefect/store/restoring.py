@@ -104,9 +104,10 @@ def _open(
 def _end(
     db: Database, handle: Handle, row: Mapping[str, Any], folder: Path, head: Mapping[str, Any]
 ) -> None:
-    """Give the session its parts' dates and its own row back, and publish it if it was."""
-    ending = Ending(row["status"], publish=False, sealed=False)
-    close_session(db, handle, ending, {}, replace=False)
+    """Give the session its parts' dates and its own row back, and publish it if it was.
+
+    In the transaction that ends it: killed before, it is a running session without a process.
+    """
     own = (
         *("heartbeat_at", "ended_at", "published_at", "host", "process_id", "suspected_at"),
         *("failure_kind", "failure_text", "flow_run_id", "flow_run_seq"),
@@ -118,7 +119,7 @@ def _end(
     complete = "scores" in head["tables"] or row["status"] == SUCCEEDED
     left_out = "score_parts" in head["tables"] and not complete
 
-    def work(connection: sa.Connection, _: bool) -> None:
+    def also(connection: sa.Connection) -> None:
         if "score_parts" in head["tables"] and complete:
             connection.execute(parts.delete().where(parts.c.session_no == handle.session_no))
             rows = {"score_parts": _rows(folder, "score_parts")}
@@ -142,7 +143,8 @@ def _end(
         }
         record(db, connection, "restore_session", handle.session_id, **told)
 
-    db.write(work, also_retry=IntegrityError)
+    ending = Ending(row["status"], publish=False, sealed=False, ended_at=row["ended_at"])
+    close_session(db, handle, ending, {}, replace=False, also=also)
 
 
 def _sealed(db: Database, connection: sa.Connection, row: Mapping[str, Any]) -> bool:

@@ -161,13 +161,16 @@ class _Closing:
         self.ended = ending.ended_at or self.now
         self.scored = handle.purpose == "score" and ending.status == SUCCEEDED
         self.attached = not db.backend.own_tables or ending.status != SUCCEEDED
+        self.again = False
+        """Whether a commit was cut off, and may have happened: also after others went first."""
 
     def work(self, connection: sa.Connection, again: bool) -> None:
         """Look, and write on condition that what was looked at is still so."""
         db, handle = self.db, self.handle
+        self.again = self.again or again
         state = seals.look(db, connection, handle.session_no, self.model_id)
         if state is None or not seals.is_running(state, handle):
-            if again and state is not None and state.row["ended_at"] == self.ended:
+            if self.again and state is not None and state.row["ended_at"] == self.ended:
                 return  # the commit that was cut off had happened
             raise why_closed(db, connection, handle)
         if state.row["model_id"] != self.model_id:
@@ -192,7 +195,7 @@ class _Closing:
             drop_stale_parts(db, connection, handle)
         if self.scored and state.counts["session_metadata"]:
             part_evidence.drop(db, connection, handle)
-        write_rows(db, connection, handle, self.pending, self.replace or again)
+        write_rows(db, connection, handle, self.pending, self.replace or self.again)
         if seal is not None:
             self._link(connection, seal)
         # Ended last: the database refuses what is written to a session that has ended.

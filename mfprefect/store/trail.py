@@ -19,7 +19,7 @@ from mfprefect.store.ledger import Ledger
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Story", "Trail", "head", "log_frame", "read_trail", "story"]
+__all__ = ["Story", "Trail", "follow", "head", "log_frame", "story"]
 
 PAGE = 1_000
 SHOWN = ("event_no", "at", "actor", "action", "subject", "detail")
@@ -41,6 +41,9 @@ class Trail:
     ledger: Ledger = field(default_factory=Ledger)
     deleted: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Event and session of each seal whose session was deleted."""
+    last_no: int = 0
+    """The last event that was read."""
+    last_digest: str | None = None
 
     def later_names(self, model_id: str) -> set[str]:
         """Return what a model may be called by now: its own name, and those it was given."""
@@ -83,23 +86,24 @@ def _pages(db: Database, *where: Any, newest: bool = False) -> Iterator[dict[str
         last = rows[-1].event_no
 
 
-def read_trail(db: Database) -> Trail:
-    """Verify each event's digest, its link to the one before, and its signature."""
-    found, keys = Trail(), db.keyring
-    number, digest, signed = 0, None, False
-    for event in _pages(db):
+def follow(db: Database, found: Trail) -> bool:
+    """Read the events since the last one that was read; return whether there are any.
+
+    Verifies each event's digest, its link to the one before, and its signature.
+    """
+    keys, before = db.keyring, found.last_no
+    for event in _pages(db, db.schema.audit_events.c.event_no > before):
         found.events += 1
-        for text in _broken(event, number, digest):
+        for text in _broken(event, found.last_no, found.last_digest):
             found.problems.append(_problem(event, text))
-        signature = Signature(event["key_id"], event["signature"])
-        if wrong := keys.problem("event", event["digest"], signature, expected=signed):
+        signature, expected = Signature(event["key_id"], event["signature"]), found.signed > 0
+        if wrong := keys.problem("event", event["digest"], signature, expected=expected):
             found.problems.append(_problem(event, wrong))
-        signed = signed or signature.key_id is not None
         found.signed += signature.key_id is not None
         with suppress(TypeError, ValueError):  # forged: its digest, or its signature, tells
             _note(found, event)
-        number, digest = event["event_no"], event["digest"]
-    return found
+        found.last_no, found.last_digest = event["event_no"], event["digest"]
+    return found.last_no > before
 
 
 def _broken(event: Mapping[str, Any], before: int, digest: str | None) -> Iterator[str]:

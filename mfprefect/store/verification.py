@@ -21,6 +21,8 @@ from mfprefect.store.removal import BEING_DELETED
 __all__ = ["Report", "verify"]
 
 PAGE = 50
+MOST_LOOKS = 5
+"""How often rows are looked at again because somebody has written to the audit trail meanwhile."""
 
 Progress = Callable[[int, int], None]
 """Called with what is done and how much there is to do."""
@@ -81,7 +83,7 @@ def verify(
         run.ends()
     if head is not None:
         run.kept(head)
-    return run.report
+    return run.done()
 
 
 class _Run:
@@ -90,12 +92,17 @@ class _Run:
     def __init__(self, db: Database, progress: Progress | None) -> None:
         self.db, self.report = db, Report()
         self.progress = progress or (lambda done, total: None)
-        self.trail = trail.read_trail(db)
-        self.report.events = self.trail.events
-        self.report.problems += self.trail.problems
-        self._signed(self.trail.signed, self.trail.events)
+        self.trail = trail.Trail()
+        trail.follow(db, self.trail)
         self.told = dict(self.trail.deleted)
         self.environments: dict[str, bool] = {}
+
+    def done(self) -> Report:
+        """Return all that was found, the audit trail's own problems first."""
+        self._signed(self.trail.signed, self.trail.events)
+        self.report.events = self.trail.events
+        self.report.problems[:0] = self.trail.problems
+        return self.report
 
     def _signed(self, signed: int, all_of: int) -> None:
         self.report.unsigned += all_of - signed
@@ -202,7 +209,9 @@ class _Run:
     def _check_session(self, row: Any, manifest: Mapping[str, Any]) -> None:
         verdict, problems = self._judge(row, manifest)
         if problems:
-            # A second look: scores may have been deleted between two statements of the first.
+            # A second look: between two statements of the first, scores may have been deleted, or
+            # the model renamed or deleted.
+            trail.follow(self.db, self.trail)
             verdict, problems = self._judge(row, manifest)
         counted = getattr(self.report, verdict)
         setattr(self.report, verdict, counted + 1)
@@ -222,6 +231,8 @@ class _Run:
             going = state.row["failure_kind"] in BEING_DELETED
             if going and (story.deleted or self._with_model(row)):
                 return ("tombstones", [], None)
+            if story.deleted and state.row["status"] == RUNNING and not state.row["published_at"]:
+                return ("tombstones", [], None)  # it is being restored
             if story.deleted:
                 text = "it is there, and the audit trail says that it was deleted"
                 return ("sessions", [Problem("added", text)], None)
@@ -260,6 +271,8 @@ class _Run:
     ) -> bool:
         """Return whether a later attempt took a session over, as only running ones and it may."""
         c, row = self.db.schema.seals.c, state.row
+        if audit.held(manifest["tables"]["sessions"], "status", SUCCEEDED):
+            return False  # nobody takes up what has succeeded
         if row["seal"] is None:
             ended = row["status"] in (SUCCEEDED, "failed")
             return bool(row["attempt"] > manifest["attempt"] and not ended)
@@ -275,8 +288,8 @@ class _Run:
         s, c = self.db.schema.sessions, self.db.schema.seals.c
         first = self.db.read(sa.select(sa.func.min(c.sealed_at, type_=c.sealed_at.type)))[0][0]
         known = sa.exists().where(c.session_no == s.c.session_no, c.session_id == s.c.session_id)
-        names = ("session_no", "session_id", "model_id", "status", "started_at", "seal")
-        select = sa.select(*(s.c[name] for name in names)).where(~known, *where)
+        names = ("session_no", "session_id", "model_id", "status", "started_at", "published_at")
+        select = sa.select(*(s.c[name] for name in names), s.c.seal).where(~known, *where)
         last = 0
         while rows := self.db.read(
             select.where(s.c.session_no > last).order_by(s.c.session_no).limit(PAGE)
@@ -286,9 +299,13 @@ class _Run:
             last = rows[-1].session_no
 
     def _check_unsealed(self, row: Any, first: dt.datetime | None) -> None:
+        what, table = "unsealed", "sessions"
+        if row.published_at is not None and row.status != SUCCEEDED:
+            text = f"it is {row.status} and published: only what has succeeded is"
+            self.report.problems.append(Problem("added", text, row.model_id, row.session_id, table))
+            return
         if row.status == RUNNING and row.seal is None:
             return
-        what, table = "unsealed", "sessions"
         if row.seal is not None:
             c = self.db.schema.seals.c
             if self.db.read(sa.select(c.seal_no).where(c.seal == row.seal).limit(1)):
@@ -318,7 +335,12 @@ class _Run:
 
     def ends(self) -> None:
         """Look for links and rows that the audit trail knows and the tables do not."""
-        self.report.problems += self.trail.ledger.problems(self.db)
+        for _ in range(MOST_LOOKS):
+            problems = list(self.trail.ledger.problems(self.db))
+            # Rows may have been written since the trail was read.
+            if not problems or not trail.follow(self.db, self.trail):
+                break
+        self.report.problems += problems
         for number, model_id, seal_no, seal in self.trail.ends:
             found = self._link(model_id, seal_no)
             if found is None or found.seal != seal:

@@ -19,6 +19,7 @@ import mfprefect
 from mfprefect import SealBroken, Store
 from mfprefect.audit import Problem
 from mfprefect.cli import cli
+from mfprefect.errors import DatabaseUnavailable
 from mfprefect.flow_context import FlowRun
 from mfprefect.schema import Double, Instant
 from mfprefect.store import notices, removal, score_removal
@@ -377,6 +378,108 @@ def test_sessions_of_before_are_unsealed_and_forged_ones_are_named(lite: Store) 
     forged["started_at"] = dt.datetime.now(dt.UTC)
     change(lite, s.insert().values(forged))
     assert [(p.what, p.session_id) for p in problems(lite)] == [("unsealed", "forged")]
+
+
+@pytest.mark.parametrize("status", ["crashed", "cancelled", "running"])
+def test_only_what_has_succeeded_is_published(lite: Store, status: str) -> None:
+    s = lite.database.schema.sessions
+    scored(lite)
+    (row,) = Tampering(lite).rows(s)
+    forged = {**row, "session_no": 99, "session_id": "forged", "seal": None, "previous_seal": None}
+    change(lite, s.insert().values({**forged, "status": status}))
+    assert [(p.what, p.session_id) for p in problems(lite)] == [("added", "forged")]
+
+
+def test_what_has_succeeded_is_not_taken_for_an_earlier_attempt(lite: Store) -> None:
+    s = lite.database.schema.sessions
+    name = scored(lite)
+    forged = {"seal": None, "previous_seal": None, "attempt": 2, "status": "crashed"}
+    change(lite, s.update().values(forged))
+    assert {p.session_id for p in problems(lite)} == {name}
+
+
+def test_what_is_done_while_it_verifies_is_no_problem(lite: Store) -> None:
+    for _ in range(2):
+        scored(lite)
+    lite.add_model("old")
+    steps = [
+        lambda: lite.set_threshold("churn", 0.5),
+        lambda: lite.add_model("new"),
+        lambda: scored(lite),
+        lambda: lite.rename_model("churn", "leaving"),
+        lambda: lite.delete_model("leaving"),
+    ]
+    for step in steps:
+        left = [step]
+        # After the trail and the first session were read.
+        report = lite.verify(progress=lambda *_, left=left: left and left.pop()())
+        assert left == []
+        assert report.events == lite.verify().events
+    rows = lite.database.schema.models
+    change(lite, rows.update().where(rows.c.model_id == "old").values(owner="me"))
+    assert [p.table for p in problems(lite)] == ["models"]
+
+
+def test_a_session_is_restored_in_one_step(
+    lite: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then it runs, without a seal: nothing is wrong with it, and nobody sees it."""
+    from mfprefect.store import restoring
+
+    name = scored(lite)
+    scored(lite)
+    lite.prune(keep_sessions=1, archive_to=tmp_path)
+    real, seen = restoring.scores.write_part, []
+
+    def write_part(*arguments: Any) -> None:
+        seen.append(problems(lite))
+        real(*arguments)
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(restoring.scores, "write_part", write_part)
+    with monkeypatch.context() as patched:
+        patched.setattr(restoring, "record", killed)
+        with pytest.raises(KeyboardInterrupt):
+            lite.restore(tmp_path / "churn" / name)
+    assert seen
+    assert not any(seen)
+    shown = lite.show(name).iloc[0]
+    assert shown["status"] == "running"
+    assert pd.isna(shown["published_at"])
+    s = lite.database.schema.sessions
+    change(lite, s.update().where(s.c.session_id == name).values(status="crashed"))
+    lite.delete_session(name)
+    lite.restore(tmp_path / "churn" / name)
+    assert lite.verify().sessions == 2
+
+
+def test_a_commit_that_was_cut_off_may_happen_after_the_next_try_has_begun(
+    lite: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first commit's answer is lost, and it happens while the second try looks."""
+    from mfprefect.store import sessions
+
+    db, real, tries = lite.database, lite.database._write, [0]
+
+    def write(work: Any, again: bool) -> Any:
+        tries[0] += 1
+        if tries[0] == 1:
+            error = DatabaseUnavailable("gone")
+            error.__dict__["in_commit"] = True
+            raise error
+        found = real(work, again)
+        if tries[0] == 2:
+            raise sessions._Overtaken("it was written to meanwhile")
+        return found
+
+    session = lite.session("churn")
+    session.abandon()
+    monkeypatch.setattr(db, "_write", write)
+    close_session(db, session.handle, Ending("succeeded"), {}, replace=False)
+    assert tries == [3]
+    assert lite.verify().sessions == 1
 
 
 def _close_all(handles: list[Handle], url: str) -> None:

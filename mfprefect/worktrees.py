@@ -63,8 +63,10 @@ def worktree(repository: Path, commit: str) -> Iterator[Path]:
         yield root
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError, subprocess.SubprocessError):  # else git itself tidies up one day
-            run(repository, "git", "worktree", "prune").close()
+        # Locked by git while it adds it, and for good if it was killed then.
+        for tidy in (("unlock", str(root)), ("prune",)):
+            with suppress(OSError, subprocess.SubprocessError):
+                run(repository, "git", "worktree", *tidy).close()
 
 
 def _cannot(exc: Exception) -> ConfigurationError:

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections import deque
 from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["reproduce"]
 
 GRACE_SECONDS = 30.0
+"""How long a run that was interrupted may take to end its session."""
 TAIL = 20
 """How many of the last lines are told of a run that did not even open a session."""
 
@@ -197,10 +198,19 @@ def _call(command: list[str], folder: Path, variables: dict[str, str], log: Path
     ):
         try:
             return process.wait()
-        except KeyboardInterrupt:
-            # The terminal has interrupted it, too: its session ends as cancelled.
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """See to it that the run ends before its checkout goes; its session ends as cancelled."""
+    # A terminal has interrupted it, too; a supervisor may have told this process alone.
+    for step in (None, process.terminate, process.kill):
+        if step is not None:
+            step()
+        with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_SECONDS)
-            raise
+            return
 
 
 def _tail(log: Path) -> str:

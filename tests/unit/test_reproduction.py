@@ -7,8 +7,12 @@ import hashlib
 import io
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ from typing import Any
 import pytest
 
 from mfprefect.errors import ConfigurationError
+from mfprefect.lifecycle import reproduce
 from mfprefect.reproduction import (
     Reproduction,
     compare_digests,
@@ -23,6 +28,7 @@ from mfprefect.reproduction import (
     compare_metrics,
 )
 from mfprefect.virtual_env import build_environment, find_python, requirements
+from mfprefect.worktrees import worktree
 
 
 def metric(name: str, value: float, version: int | None = 1, segment: str = "") -> dict[str, Any]:
@@ -193,6 +199,49 @@ def test_an_environment_is_made_of_what_was_recorded(
     assert sorted(path.name for path in checkout.iterdir()) == [
         "backend.py", "pyproject.toml", "team-3.0-py3-none-any.whl",
     ]  # fmt: skip
+
+
+def test_a_run_that_does_not_hear_of_the_interrupt_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproduce, "GRACE_SECONDS", 0.1)
+    program = """
+import os, pathlib, signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path("being written").write_text(str(os.getpid()))
+os.rename("being written", "running")
+time.sleep(60)
+"""
+    running = tmp_path / "running"
+
+    def interrupt() -> None:
+        while not running.exists():
+            time.sleep(0.005)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        reproduce._call([sys.executable, "-c", program], tmp_path, {}, tmp_path / "log")
+    thread.join()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(running.read_text()), 0)
+
+
+def test_a_worktree_goes_though_git_was_killed_while_it_made_it(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@x.example")
+        command = ["git", *who, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "first")
+    with worktree(tmp_path, git("rev-parse", "HEAD")) as root:
+        git("worktree", "lock", "--reason", "initializing", str(root))
+    assert not root.exists()
+    assert len(git("worktree", "list").splitlines()) == 1
 
 
 def test_interpreters_are_found_by_version() -> None:

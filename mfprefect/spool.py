@@ -52,7 +52,10 @@ class Spool:
         return Entry(self, self.folder / place.fingerprint / f"{quoted(session_id)}.{attempt}")
 
     def entries(self, place: Place | None = None) -> list[Entry]:
-        """Return the entries of one database, or of all, in the order in which they began."""
+        """Return the entries of one database, or of all, in the order in which they began.
+
+        A folder to which nothing could be written, as on a full disk, is none.
+        """
         folders = [place.fingerprint] if place else names(self.folder)
         found = [
             Entry(self, self.folder / one / name)
@@ -60,6 +63,7 @@ class Spool:
             for name in names(self.folder / one)
             if not name.startswith(".")
         ]
+        found = [entry for entry in found if not entry.empty]
         return sorted(found, key=lambda entry: (entry.began, entry.folder.name))
 
     def attempts(self, place: Place, session_id: str) -> list[Entry]:

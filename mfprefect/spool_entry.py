@@ -75,8 +75,12 @@ class Entry:
             if owner and self._owner is None:
                 self._owner = held(self.folder / OWNER)
                 _owners.add(self)
-            if not (self.folder / HEAD).exists():
-                self._put(HEAD, sealed({"format": FORMAT, **head}))
+            try:
+                if not self.exists:
+                    self._put(HEAD, sealed({"format": FORMAT, **head}))
+            except BaseException:
+                self.release()  # it is tried again, by another object
+                raise
 
     def add(
         self, content: Mapping[str, Any], blob: Iterable[bytes] | None = None, size: int = 0
@@ -95,7 +99,7 @@ class Entry:
         with self._usable(), self.locked():
             if self.complete:
                 raise SpoolRefused(f"{self.folder} takes no more writes: the run has ended.")
-            if not (self.folder / HEAD).exists():
+            if not self.exists:
                 raise FileNotFoundError(f"{self.folder / HEAD} is gone")
             number = f"{self._last() + 1:06d}"
             told = dict(content)
@@ -259,6 +263,11 @@ class Entry:
         return (self.folder / HEAD).exists()
 
     @property
+    def empty(self) -> bool:
+        """Whether its beginning was as far as it came: nothing was written to it."""
+        return all(name.startswith(".") for name in names(self.folder))
+
+    @property
     def complete(self) -> bool:
         """Whether the run has ended."""
         return (self.folder / END).exists()
@@ -324,9 +333,8 @@ class Entry:
         told = names if ending is None else list(ending["writes"])
         if told != names:
             odd = sorted({*told} ^ {*names})[0]
-            raise SpoolRefused(
-                f"{self.folder / odd} is not what the run wrote: it is not in end.json"
-            )
+            why = "it is not in end.json" if odd in names else "it is missing"
+            raise SpoolRefused(f"{self.folder / odd} is not what the run wrote: {why}.")
         for name in names:
             content = read(self.folder / name)
             if ending is not None and ending["writes"][name] != first_line(self.folder / name):

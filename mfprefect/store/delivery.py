@@ -107,6 +107,10 @@ def deliver(db: Database, entry: Entry, *, own: bool = False) -> Delivery:
     except (OSError, MfprefectError) as exc:
         again = isinstance(exc, DatabaseError) and exc.transient
         return _told(entry, WAITING if again else REFUSED, str(exc))
+    except Exception as exc:
+        # Such as what another version wrote: one entry must not keep all runs from beginning.
+        log.exception("the entry %s cannot be delivered", entry.folder)
+        return _told(entry, REFUSED, f"it cannot be delivered: {type(exc).__name__}: {exc}")
 
 
 def state_of(settings: Settings, entry: Entry) -> str:

@@ -6,13 +6,14 @@ after its end. It counts as not published from then on. The digests of its parts
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from mfprefect import values
-from mfprefect.errors import IntegrityError, InvalidValue
+from mfprefect.errors import IntegrityError, InvalidValue, UnknownSession
 from mfprefect.store.clearing import LARGE, clear_scores, score_rows, take
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED, Handle, require_session
@@ -27,6 +28,7 @@ __all__ = [
     "without_scores",
 ]
 
+log = logging.getLogger(__name__)
 RETENTION = "retention"
 """The group of metadata that tells what became of a session after its end."""
 DELETING = "scores_being_deleted"
@@ -132,6 +134,13 @@ def finish_score_deletions(db: Database) -> list[str]:
         .join_from(db.schema.sessions, db.schema.session_metadata, s.session_no == m.session_no)
         .where(m.meta_group == RETENTION, m.meta_name == DELETING)
     )
-    for (session_id,) in left:
+    return [session_id for (session_id,) in left if _finish(db, session_id)]
+
+
+def _finish(db: Database, session_id: str) -> bool:
+    try:
         delete_scores(db, session_id)
-    return [session_id for (session_id,) in left]
+    except (InvalidValue, UnknownSession) as exc:
+        log.warning("the deletion of scores was not finished, others did: %s", exc)
+        return False
+    return True

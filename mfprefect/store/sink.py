@@ -199,12 +199,13 @@ class Sink:
         return found
 
     def has_results(self) -> bool:
-        """Return whether a metric or a model was stored."""
+        """Return whether a metric or a model was stored; True where nobody can tell just now."""
         entry = self._entry or self._there()
         if entry is not None and has_results(entry):
             return True
-        known: bool = self._write(lambda handle: _stored(self._db, handle), lambda _: False)
-        return known
+        if self.handle.session_no == UNNUMBERED:
+            return False
+        return self._seen(lambda: _stored(self._db, self.handle)) is not False
 
     def parts(self) -> tuple[dict[int, int], bool]:
         """Return the rows of each part of scores that was written, and whether these are all."""

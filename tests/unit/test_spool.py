@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -338,6 +339,47 @@ def test_what_is_corrupt_is_refused_and_kept(
     assert store.show(session.session_id)["status"].tolist() == ["running"]
 
 
+def test_one_entry_does_not_keep_all_runs_from_beginning(
+    store: Store, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is sound, and of a version that knew more of an artifact."""
+    spooled(store, url)
+    (entry,) = entries(store)
+    ending = json.loads((entry.folder / "end.json").read_bytes().partition(b"\n")[2])
+    for write in entry.writes():
+        if write.content["op"] == "artifact":
+            write.content["artifact"]["colour"] = "red"
+            text = sealed(write.content)
+            (entry.folder / f"{write.name}.json").write_bytes(text)
+            ending["writes"][f"{write.name}.json"] = text[:64].decode()
+    (entry.folder / "end.json").write_bytes(sealed(ending))
+    with store.session("churn") as session:
+        pass
+    assert session.status == "succeeded"
+    assert "unexpected keyword argument 'colour'" in caplog.text
+    assert store.push_spool()["verdict"].tolist() == ["refused"]
+
+
+def test_a_full_disk_leaves_no_entry_and_can_be_cleared(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    session = store.session("churn")
+    with away(url):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", full)
+            with pytest.raises(SpoolUnusable, match="No space left"):
+                session.flush()
+        assert entries(store) == []
+        session.log_metrics({"auc": 0.5})
+        session.close()
+    assert session.status == "spooled"
+    assert store.push_spool()["verdict"].tolist() == ["delivered"]
+
+
 @pytest.mark.parametrize(
     ("revision", "rows", "reason"),
     [
@@ -490,6 +532,26 @@ def test_workers_and_attached_sessions_spool_what_is_theirs(store: Store, url: s
     assert store.metrics(session.session_id)["value"].tolist() == [2.0, 1.0]
     assert len(store.scores(session.session_id)) == 6
     assert entries(store) == []
+
+
+def test_what_a_command_stored_is_not_missed_while_the_database_is_away(
+    tmp_path: Path, folder: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with mfprefect.connect(f"sqlite:///{disk / 'f.db'}", **QUICK) as own:
+        own.create_schema()
+        own.add_model("churn")
+        with own.session("churn") as session:
+            assert not session.has_results()
+            attached = own.attach(session.session_id)
+            attached.log_metrics({"from_script": 2.0})
+            attached.flush()
+            disk.rename(tmp_path / "gone")
+            own.database.engine.dispose()
+            assert session.has_results()
+        with own.session("churn") as session:
+            assert not session.has_results()
 
 
 def test_gates_are_held_without_the_database(store: Store, url: str) -> None:

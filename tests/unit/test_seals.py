@@ -424,12 +424,12 @@ def test_a_session_is_restored_in_one_step(
     lite: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until then it runs, without a seal: nothing is wrong with it, and nobody sees it."""
-    from mfprefect.store import restoring
+    from mfprefect.store import restoring, scores
 
     name = scored(lite)
     scored(lite)
     lite.prune(keep_sessions=1, archive_to=tmp_path)
-    real, seen = restoring.scores.write_part, []
+    real, seen = scores.write_part, []
 
     def write_part(*arguments: Any) -> None:
         seen.append(problems(lite))
@@ -438,7 +438,7 @@ def test_a_session_is_restored_in_one_step(
     def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(restoring.scores, "write_part", write_part)
+    monkeypatch.setattr(scores, "write_part", write_part)
     with monkeypatch.context() as patched:
         patched.setattr(restoring, "record", killed)
         with pytest.raises(KeyboardInterrupt):

@@ -15,10 +15,14 @@ __all__ = ["ENVIRONMENT", "find_session", "require_known_model"]
 ENVIRONMENT = "MFPREFECT_SESSION_ID"
 LATEST = "latest"
 LOOKED_AT = 1_000
+NEWEST = 20
+"""Sessions that are looked at first: there are few reproductions."""
 
 
 def find_session(store: Store, name: str) -> dict[str, Any]:
     """Return the row of a session named by its id, `latest` or `latest:MODEL`.
+
+    The latest is one that does not run another one again, unless there is no such session.
 
     Raises:
         UnknownSession: there is none; the message names those with similar ids.
@@ -33,12 +37,25 @@ def find_session(store: Store, name: str) -> dict[str, Any]:
         except UnknownSession as exc:
             known = store.sessions(limit=LOOKED_AT)["session_id"].tolist()
             raise _with_hint(exc, get_close_matches(name, known, n=3, cutoff=0.7)) from None
-    found = records(store.sessions(model_id or None, limit=1))
-    if not found:
+    found = _latest(store, model_id or None)
+    if found is None:
         if model_id:
             require_known_model(store, model_id)
         raise UnknownSession(name)
-    return found[0]
+    return found
+
+
+def _latest(store: Store, model_id: str | None) -> dict[str, Any] | None:
+    from mfprefect.cli.formats import records
+    from mfprefect.store.opening import is_reproduction
+
+    frame = store.sessions(model_id, limit=NEWEST)
+    if frame["params"].map(is_reproduction).all() and len(frame) == NEWEST:
+        frame = store.sessions(model_id, limit=LOOKED_AT)
+    if frame.empty:
+        return None
+    own = frame[~frame["params"].map(is_reproduction).astype(bool)]
+    return records((frame if own.empty else own).head(1))[0]
 
 
 def _with_hint(exc: UnknownSession, near: list[str]) -> UnknownSession:

@@ -161,6 +161,26 @@ def test_show_a_scoring_and_its_names(run: Any, trained: str, scored: str) -> No
     assert json.loads(run("show", "latest", "--json").stdout)["scores"]["rows"] == 7
 
 
+def test_the_latest_is_none_that_runs_another_again(
+    run: Any, store: mfprefect.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mfprefect.cli.finding.NEWEST", 2)
+    store.add_model("churn")
+
+    def named(**params: str) -> str:
+        with store.session("churn", params=params) as session:
+            pass
+        return str(session.session_id)
+
+    again = named(reproduces="one that was deleted")
+    assert f"Session {again}" in run("show", "latest:churn").stdout  # better than nothing
+    first = named()
+    for _ in range(3):
+        named(reproduces=first)
+    for name in ("latest", "latest:churn"):
+        assert f"Session {first}" in run("show", name).stdout
+
+
 def test_failed_checks_come_first(run: Any, store: mfprefect.Store) -> None:
     store.add_model("m")
     with pytest.raises(mfprefect.ChecksFailed), store.session("m") as session:

@@ -101,6 +101,9 @@ REFUSED = {
     "SELECT a FROM t WHERE COUNT(*) > 1": 3706,
     "SELECT a FROM t WHERE a IN (SELECT TOP 1 a FROM t)": 6916,
     "SELECT MEDIAN(a) FROM t": 5628,
+    "SELECT CASE WHEN EXISTS (SELECT a FROM t) THEN 1 ELSE 0 END FROM t": 3771,
+    "UPDATE t SET c = CASE WHEN a = 1 OR a IN (SELECT a FROM t) THEN 1 END": 3771,
+    "DROP VIEW t": 3854,
     "SELECT a FROM t WHERE b LIKE ANY ('x')": 3706,
     "SELECT 1 UNION SELECT a FROM t": 3706,
     "SELECT a FROM (WITH x AS (SELECT a FROM t) SELECT a FROM x) AS y": 3706,
@@ -133,6 +136,11 @@ REFUSED = {
 @pytest.mark.parametrize("text", REFUSED)
 def test_what_it_refuses(driver: Driver, text: str) -> None:
     assert driver.code(text) == REFUSED[text]
+
+
+def test_a_view_is_no_table_to_drop(driver: Driver) -> None:
+    driver.ddl("CREATE VIEW v AS SELECT a FROM t")
+    assert driver.code("DROP TABLE v") == 3853
 
 
 def test_an_error_undoes_its_request_and_not_the_transaction(driver: Driver) -> None:

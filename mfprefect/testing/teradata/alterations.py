@@ -74,8 +74,7 @@ class Alterations(Queries):
         if self.accept("TABLE"):
             name = self.table_name()
             self.accept("ALL")
-            table = self.catalog.table(name)
-            if table.kind != "T":
+            if self.catalog.table(name, view=True).kind != "T":
                 raise Refused(3853, str(name))
             return changes.DropTable(self.catalog.key(name))
         if self.accept("VIEW"):

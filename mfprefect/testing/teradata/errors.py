@@ -64,6 +64,7 @@ TEXTS = {
     3722: "Only a COMMIT WORK or null statement is legal after a DDL Statement.",
     3731: "The user must use IS NULL or IS NOT NULL to test for NULL values.",
     3738: "String is longer than 31000 characters.",
+    3771: "Illegal expression in WHEN clause of CASE expression.",
     3802: "Database '{0}' does not exist.",
     3803: "Table '{0}' already exists.",
     3804: "View '{0}' already exists.",

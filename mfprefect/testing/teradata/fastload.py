@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.testing.teradata import changes, faults
 from mfprefect.testing.teradata.catalog import Column, Index, Table, quoted
-from mfprefect.testing.teradata.errors import Refused, message
+from mfprefect.testing.teradata.errors import VERSION, Refused, message
 from mfprefect.testing.teradata.reader import Name
 from mfprefect.testing.teradata.requests import Request
 from mfprefect.testing.teradata.statements import read_request
@@ -156,7 +156,7 @@ class FastLoad:
                 f"(SELECT min(rowid) FROM {place} GROUP BY {columns})"
             )
             self.warnings = (
-                f"[Version 20.0.0.72] [Session {session.number}] [Teradata SQL Driver] "
+                f"[Version {VERSION}] [Session {session.number}] [Teradata SQL Driver] "
                 f"[Warning 518] Found {arrived - distinct} duplicate or faulty row(s) while ending "
                 f"FastLoad of database table {self.table.name}: expected a row count of "
                 f"{self.sent}, got a row count of {distinct}"

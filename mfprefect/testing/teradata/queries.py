@@ -24,17 +24,16 @@ class Queries(Tables):
         self.ctes = {}
         self.touched = set()
         self.looked_up = set()
-        self.depth = 0
         self.access = False
         self.write_locks: set[str] = set()
 
-    def subquery(self, *, top: bool = False) -> Value:
+    def subquery(self) -> Value:
         """Take a SELECT between parentheses that gives one column."""
         self.expect("(")
         exists = self.peek(-2).text == "EXISTS"
         query = self.inner(self.scope)
         self.expect(")")
-        if query.top and not top:
+        if query.top:
             raise Refused(6916, "Top N option is not supported in subquery.")
         if len(query.fields) != 1 and not exists:
             raise Refused(3706, "a subquery gives one column here")
@@ -44,13 +43,12 @@ class Queries(Tables):
         """Take a SELECT inside another."""
         if self.comes("WITH"):
             raise self.unexpected("WITH stands at the beginning of a request or view only")
-        kept, self.scope = self.scope, Scope(outer)
-        self.depth += 1
+        kept, self.scope = (self.scope, self.deciding), Scope(outer)
+        self.deciding = False
         try:
             query = self.compound()
         finally:
-            self.scope = kept
-            self.depth -= 1
+            self.scope, self.deciding = kept
         if query.ordered and not query.top:
             raise Refused(3706, "ORDER BY is not allowed in subqueries.")
         return query

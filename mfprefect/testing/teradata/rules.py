@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from mfprefect.testing.teradata.tokens import RESERVED, Token
+from mfprefect.testing.teradata.types import LONGEST
 from mfprefect.testing.teradata.words import KEYWORDS
 
 __all__ = ["RULES", "Rule", "texts"]
@@ -154,7 +155,7 @@ def _length(read: Sequence[Token]) -> bool:
         after = read[place + 1 : place + 7]
         if len(after) > 2 and after[0].text == "(" and after[1].kind == "number":
             unicode = [t.text for t in after[3:6]] == ["CHARACTER", "SET", "UNICODE"]
-            if int(float(after[1].text)) > (32_000 if unicode else 64_000):
+            if int(float(after[1].text)) > LONGEST["UNICODE" if unicode else "LATIN"]:
                 return True
     return False
 

@@ -396,6 +396,6 @@ class Session:
             self._settle()
             self.undo()
         self.dead = True
-        self.table_locks.close()
+        self.table_locks.release()
         self.sqlite.close()
         self._catalogs.close()

@@ -10,6 +10,7 @@ from mfprefect.testing.teradata.definitions import Definitions
 from mfprefect.testing.teradata.errors import Refused
 from mfprefect.testing.teradata.merging import Merging, listed
 from mfprefect.testing.teradata.requests import Request
+from mfprefect.testing.teradata.rules import MOST_PARAMETERS
 from mfprefect.testing.teradata.tokens import PARAM, tokens
 from mfprefect.testing.teradata.types import Type
 
@@ -17,7 +18,6 @@ __all__ = ["read_request"]
 
 BAND = re.compile(r"(?:[A-Za-z_]\w*=[^;=]{0,256};)*")
 BAND_LENGTH = 2_046
-MOST_PARAMETERS = 2_536
 
 
 class Statements(Merging):
@@ -121,8 +121,6 @@ class Statements(Merging):
         parts, types = [], {}
         while True:
             column = table.column(self.identifier("a column"))
-            if table.partition and column.name.upper() == table.partition.upper():
-                pass  # rows move between partitions: slow, but allowed
             self.expect("=")
             if self.peek().kind == PARAM:
                 types[self.peek().number] = column.type

@@ -10,7 +10,6 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +39,9 @@ LIMITS = Limits()
 
 
 @functools.cache
-def _template(_: int) -> Path:
-    """Return the files of an empty system, made once a process."""
-    folder = Path(tempfile.mkdtemp(prefix="mfp-td-"))
+def _template(root: str, _: int) -> Path:
+    """Return the files of an empty system, made once a process; they go with all systems."""
+    folder = Path(tempfile.mkdtemp(prefix="template-", dir=root))
     for name in ("catalog", *FILES):
         made = sqlite3.connect(folder / f"{name}.db", isolation_level=None)
         made.execute("PRAGMA journal_mode=WAL")
@@ -73,7 +72,7 @@ class System:
         with (self.folder / "making").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (self.folder / "ready").exists():
-                for file in _template(os.getpid()).glob("*.db"):
+                for file in _template(str(self.folder.parent.parent), os.getpid()).glob("*.db"):
                     shutil.copyfile(file, self.folder / file.name)
                 (self.folder / "locks").mkdir(exist_ok=True)
                 (self.folder / "ready").touch()
@@ -174,14 +173,7 @@ class TableLocks:
 
     def release(self) -> None:
         """Let go of all locks."""
-        for key in self.held:
-            fcntl.flock(self.files[key], fcntl.LOCK_UN)
-        self.held.clear()
-
-    def close(self) -> None:
-        """Close the files."""
         for file in self.files.values():
-            with suppress(OSError):
-                os.close(file)
+            os.close(file)  # of its lock nobody has a copy
         self.files.clear()
         self.held.clear()

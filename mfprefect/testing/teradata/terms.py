@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from mfprefect.testing.teradata.catalog import quoted
 from mfprefect.testing.teradata.errors import Refused
 from mfprefect.testing.teradata.reader import Reader
+from mfprefect.testing.teradata.rules import LONGEST_STRING
 from mfprefect.testing.teradata.scopes import Scope, Value, meant
 from mfprefect.testing.teradata.tokens import BYTES, NUMBER, PARAM, QUOTED, STRING, WORD
 from mfprefect.testing.teradata.types import MARK, data_type, number_kind
@@ -42,6 +43,8 @@ class Terms(Reader, ABC):
     """The grammar of terms; `Expressions` joins them, `Queries` adds what stands in FROM."""
 
     scope: Scope
+    deciding = False
+    """Whether the condition of a CASE is being read."""
 
     @abstractmethod
     def either(self) -> Value:
@@ -52,7 +55,7 @@ class Terms(Reader, ABC):
         """Take a value that is compared."""
 
     @abstractmethod
-    def subquery(self, *, top: bool = False) -> Value:
+    def subquery(self) -> Value:
         """Take a SELECT that gives one column."""
 
     def value(self, what: str = "a value") -> Value:
@@ -77,7 +80,7 @@ class Terms(Reader, ABC):
         return found
 
     def _literal(self, text: str) -> str:
-        if len(text) > 31_000:
+        if len(text) > LONGEST_STRING:
             raise Refused(3738)
         if "\0" in text:
             raise Refused(6706)
@@ -114,6 +117,9 @@ class Terms(Reader, ABC):
         return Value(f"({found.sql})", found.type, found.cond, found.column, found.null)
 
     def _in_parentheses(self) -> str:
+        """Take the SELECT of EXISTS or IN, which no condition of a CASE may hold."""
+        if self.deciding:
+            raise Refused(3771)
         return self.subquery().sql
 
     def _keyword(self, word: str) -> Value | None:
@@ -152,7 +158,7 @@ class Terms(Reader, ABC):
         subject = None if self.comes("WHEN") else self.comparable("the subject of CASE")
         parts, kinds = ["CASE" if subject is None else f"CASE {subject.sql}"], []
         while self.accept("WHEN"):
-            test = self.condition() if subject is None else self.comparable("a value")
+            test = self._when() if subject is None else self.comparable("a value")
             self.expect("THEN")
             then = self.value()
             kinds.append(then.type)
@@ -166,6 +172,13 @@ class Terms(Reader, ABC):
         self.expect("END")
         kind = next((kind for kind in kinds if kind), "")
         return Value(f"{' '.join(parts)} END", kind)
+
+    def _when(self) -> Value:
+        kept, self.deciding = self.deciding, True
+        try:
+            return self.condition()
+        finally:
+            self.deciding = kept
 
     def _cast(self) -> Value:
         self.expect("CAST", "(")

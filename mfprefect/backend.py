@@ -153,6 +153,13 @@ class Backend(ABC):
             if batch.num_rows:
                 connection.execute(table.insert(), batch.to_pylist())
 
+    def tidy(self, connection: sa.Connection) -> list[str]:
+        """Remove what loads of processes that were killed have left; return the names of it.
+
+        Called by the `maintain` flow. Override where `append` makes something that outlives it.
+        """
+        return []
+
     def upsert(
         self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
     ) -> None:

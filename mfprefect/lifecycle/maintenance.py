@@ -61,6 +61,8 @@ def freshness(store: Store) -> str:
 @task(name="retention", cache_policy=NO_CACHE, persist_result=False)
 def prune(store: Store) -> str:
     """Finish interrupted deletions, and delete what the retention settings let go."""
+    for name in store.database.look(store.database.backend.tidy):
+        log().info("%s was left by a process that was killed, and is removed", name)
     if not store.database.settings.retention.active:
         return f"{len(finish(store.database))} interrupted deletions finished"
     found = store.prune()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 import mfprefect
 from mfprefect import DatabaseError, InvalidScores, Store
 from mfprefect.testing.teradata import EmulatedTeradata
-from mfprefect_backends.teradata import load
+from mfprefect_backends.teradata import load, staging
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +142,52 @@ def test_what_was_staged_goes_even_if_the_link_does(
     assert emulated_teradata.left(url) == 0
     assert len(store.scores(session.session_id)) == 130
     assert tables(store) == before
+
+
+def test_what_a_killed_process_has_staged_goes_when_it_is_old(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables of other installations in the same database stay, and what may be loaded right now."""
+    db, scores = store.database, store.database.schema.scores
+    before, rows, now = tables(store), part(["a"]), time.time()
+    other = sa.table("mf2_scores")
+
+    def stage(connection: sa.Connection, of: Any, seconds: int) -> str:
+        with monkeypatch.context() as then:
+            then.setattr(time, "time", lambda: now - seconds)
+            made = staging.like(connection, scores, rows)
+        made.name = made.name.replace("scores", of.name, 1)
+        made.create(connection, checkfirst=False)
+        return made.name
+
+    def make(connection: sa.Connection) -> list[str]:
+        # With its error table; of that alone what is left; too young; not ours.
+        old, gone = stage(connection, scores, 90_000), stage(connection, scores, 90_000)
+        young, others = stage(connection, scores, 80_000), stage(connection, other, 90_000)
+        for name in (old, gone):
+            connection.exec_driver_sql(
+                f"CREATE MULTISET TABLE {name}_ERR_1 (ErrorCode INTEGER) PRIMARY INDEX (ErrorCode)"
+            )
+        connection.exec_driver_sql(f"DROP TABLE {gone}")
+        return [old, gone, young, others]
+
+    old, gone, young, others = db.look(make)
+    try:
+        assert db.look(db.backend.tidy) == sorted([old, gone])
+        assert tables(store) - before == {young, others}
+        assert db.look(db.backend.tidy) == []
+    finally:
+        db.look(lambda c: [c.exec_driver_sql(f"DROP TABLE {name}") for name in (young, others)])
+
+
+def test_a_run_outlives_a_database_without_room(
+    store: Store, emulated_teradata: EmulatedTeradata, url: str, small: None
+) -> None:
+    emulated_teradata.inject(url, 2644, times=3, match="INSERT INTO scores")
+    with store.session("churn") as session:
+        session.write_scores(frame(130), entity_id="id")
+    assert emulated_teradata.left(url) == 0
+    assert len(store.scores(session.session_id)) == 130
 
 
 def test_names_are_measured_in_units_of_utf_16(store: Store) -> None:

@@ -23,7 +23,7 @@ from mfprefect_backends.teradata.band import wear
 from mfprefect_backends.teradata.compiler import LONGEST
 from mfprefect_backends.teradata.dialect import DRIVERNAME
 from mfprefect_backends.teradata.merge import merge
-from mfprefect_backends.teradata.staging import Staging
+from mfprefect_backends.teradata.staging import Staging, drop_old
 from mfprefect_backends.teradata.types import NONCHARACTER, unfit
 
 __all__ = ["TeradataBackend", "unlocked"]
@@ -113,6 +113,10 @@ class TeradataBackend(Backend):
         load.append(connection, table, rows, self._staging)
         if table is self.schema.scores and rows.num_rows:
             self._require_once(connection, rows)
+
+    def tidy(self, connection: sa.Connection) -> list[str]:
+        """Drop the staging tables that are older than a day."""
+        return drop_old(connection, self.schema.scores)
 
     def upsert(
         self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]

@@ -42,6 +42,7 @@ _KINDS: dict[int, type[DatabaseError]] = {
     **dict.fromkeys((2641, 2828, 2835, 3120, 3897), DatabaseUnavailable),  # restart, recovery
     **dict.fromkeys((2825, 2826), DatabaseUnavailable),  # whether it was done is not known
     **dict.fromkeys(_LINK, DatabaseUnavailable),
+    2644: DatabaseUnavailable,  # no room: a DBA makes some, and the spool keeps a run until then
     **dict.fromkeys((*DUPLICATE, 2700, 3604, 3811, 5317), IntegrityError),
     **dict.fromkeys((3523, 3524, 5315), PermissionDenied),
 }

@@ -94,8 +94,9 @@ def _fastload(connection: sa.Connection, staged: sa.Table, rows: pa.Table) -> No
                 told += _told(cursor, insert)
             driver.commit()
             told += _told(cursor, insert)
-        except BaseException:
-            driver.rollback()
+        except BaseException as exc:
+            if not codes.is_lost(exc):  # else what this raises would stand in its place
+                driver.rollback()
             raise
     if told:
         raise DatabaseError(_failed(connection, staged, rows, told))

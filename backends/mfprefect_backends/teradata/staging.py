@@ -1,8 +1,13 @@
-"""Staging tables: made for one load, dropped when its connection returns to the pool."""
+"""Staging tables: made for one load, dropped when its connection returns to the pool.
+
+Their names tell when they were made, for what a killed process has left: `<table>_stage_`, eight
+hex digits of seconds since 1970, eight random ones.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import threading
 import time
@@ -13,18 +18,20 @@ import sqlalchemy as sa
 
 from mfprefect_backends.teradata import codes
 
-__all__ = ["Staging", "like", "named", "suffixed"]
+__all__ = ["Staging", "drop_old", "like", "named", "suffixed"]
 
 log = logging.getLogger(__name__)
 
 _LEFT = "mfprefect_staged"
 STATISTICS_SECONDS = 600
 """How often one process has them refreshed; the server leaves out what changed too little."""
+OLD_SECONDS = 86_400
+"""From when on a table is nobody's, whatever the clocks of machines say: a load takes minutes."""
 
 
 def like(connection: sa.Connection, table: sa.Table, rows: pa.Table) -> sa.Table:
     """Return a table for these rows: as their target, without its partitions and indexes."""
-    name = f"{table.name[:90]}_stage_{secrets.token_hex(6)}"
+    name = f"{table.name[:90]}_stage_{int(time.time()):08x}{secrets.token_hex(4)}"
     keys = {column.name: column.key for column in table.columns}
     columns = [
         sa.Column(c.name, c.type, nullable=c.nullable, autoincrement=False)
@@ -41,7 +48,7 @@ def like(connection: sa.Connection, table: sa.Table, rows: pa.Table) -> sa.Table
     )
 
 
-def named(connection: sa.Connection, table: sa.Table) -> str:
+def named(connection: sa.Connection, table: sa.TableClause) -> str:
     """Return a table's name as statements have it."""
     return connection.dialect.identifier_preparer.format_table(table)
 
@@ -49,6 +56,29 @@ def named(connection: sa.Connection, table: sa.Table) -> str:
 def suffixed(name: str, suffix: str) -> str:
     """Return the name of an error table of FastLoad."""
     return name[:-1] + suffix + '"' if name.endswith('"') else name + suffix
+
+
+def drop_old(connection: sa.Connection, target: sa.Table) -> list[str]:
+    """Drop the staging tables of a target that killed processes have left; return their names."""
+    made = re.compile(
+        re.escape(f"{target.name[:90]}_stage_") + "([0-9a-f]{8})[0-9a-f]{8}", re.IGNORECASE
+    )
+    before = time.time() - OLD_SECONDS
+    names = {
+        match[0]: int(match[1], 16)
+        for name in sa.inspect(connection).get_table_names(target.schema)
+        if (match := made.match(name))  # of error tables the one that they belong to
+    }
+    connection.rollback()  # what was looked up: DDL ends a transaction of its own
+    driver: Any = connection.connection.dbapi_connection
+    gone = []
+    for name in sorted(name for name, when in names.items() if when < before):
+        error = _dropped(driver, named(connection, sa.table(name, schema=target.schema)))
+        if error is None:
+            gone.append(name)
+        elif codes.is_lost(error):
+            break
+    return gone
 
 
 class Staging:
@@ -78,8 +108,11 @@ class Staging:
             names = [*staged, *self._orphans]
             self._orphans = []
         for number, name in enumerate(names):
-            again, lost = _dropped(driver, name)
-            if again or lost:  # the next connection that returns tries once more
+            error = _dropped(driver, name)
+            if error is None:
+                continue
+            lost = codes.is_lost(error)
+            if lost or codes.kind(error).transient:  # the next one that returns tries once more
                 with self._lock:
                     self._orphans += names[number:] if lost else [name]
             if lost:
@@ -97,18 +130,17 @@ class Staging:
             log.warning("the statistics of %s are old: %s", target, str(error).splitlines()[0])
 
 
-def _dropped(driver: Any, name: str) -> tuple[bool, bool]:
-    """Drop a staging table; return whether to try again, and whether the connection is gone."""
+def _dropped(driver: Any, name: str) -> Exception | None:
+    """Drop a staging table and its error tables; return what the driver raised."""
     for table in (name, suffixed(name, "_ERR_1"), suffixed(name, "_ERR_2")):
         error = _tried(driver, f"DROP TABLE {table}")
         if error is None or codes.code(error) == codes.MISSING:
             continue
-        again = codes.kind(error).transient
-        if not again:
+        if not codes.kind(error).transient:
             said = str(error).splitlines()[0]
             log.warning("the staging table %s is left over; drop it: %s", table, said)
-        return again, codes.is_lost(error)
-    return False, False
+        return error
+    return None
 
 
 def _tried(driver: Any, statement: str) -> Exception | None:

@@ -5,7 +5,6 @@ A skops file is a zip file of arrays and a `schema.json` that says which objects
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 from os import SEEK_END
@@ -15,7 +14,7 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile
 from mfprefect.boosted_files import BOOSTERS
 from mfprefect.errors import ArtifactCorrupt
 
-__all__ = ["check_file", "nodes"]
+__all__ = ["SCHEMA", "check_file", "nodes"]
 
 _WRONG = (BadZipFile, KeyError, TypeError, ValueError, AttributeError, RuntimeError, EOFError)
 """What zipfile and json raise at a file that is damaged, or made up."""
@@ -98,8 +97,8 @@ def _unpacked(archive: ZipFile, name: str) -> int:
     with archive.open(name) as member:
         if member.read(2) != b"PK":
             return 0
-    with ZipFile(io.BytesIO(archive.read(name))) as inner:
-        return sum(entry.file_size for entry in inner.infolist())
+        with ZipFile(member) as inner:
+            return sum(entry.file_size for entry in inner.infolist())
 
 
 def _too_large(size: int, what: str) -> ArtifactCorrupt:

@@ -7,20 +7,23 @@ order, where skops itself names them by their addresses in memory.
 from __future__ import annotations
 
 import importlib
+import io
 import json
+from collections import Counter
 from collections.abc import Collection
 from pathlib import PurePosixPath
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 from zipfile import ZipFile, ZipInfo
 
 from mfprefect.boosted_files import BOOSTED_TYPES
 from mfprefect.errors import ArtifactUntrusted, ConfigurationError
-from mfprefect.skops_checks import check_file, nodes
+from mfprefect.skops_checks import SCHEMA, check_file, nodes
 
 __all__ = ["SKLEARN_TYPES", "dump_skops", "load_skops", "type_name"]
 
 _PROTOCOL = 2
-"""The version of skops' format that `_dump` writes."""
+"""The version of skops' format whose making and reading `_inner` knows."""
 
 _METRICS = {
     "_classification": "accuracy_score balanced_accuracy_score brier_score_loss f1_score log_loss",
@@ -117,7 +120,7 @@ def dump_skops(estimator: Any, file: BinaryIO, allowed: Collection[str]) -> None
     skops = _skops()
     try:
         _dump(estimator, file)
-        found = skops.get_untrusted_types(file=file)
+        found = _untrusted(skops, file)
     except (TypeError, ValueError, AttributeError, RecursionError) as exc:
         raise ConfigurationError(
             f"skops cannot hold this {type_name(estimator)} ({type(exc).__name__}: {exc}). "
@@ -131,26 +134,21 @@ def dump_skops(estimator: Any, file: BinaryIO, allowed: Collection[str]) -> None
 def _dump(estimator: Any, file: BinaryIO) -> None:
     """Write what `skops.dump` writes, numbered and without indenting it.
 
-    Indentation takes it half of its time, and is 40 % of the bytes of a forest.
+    Indentation takes it half of its time, and is 40 % of the bytes of a forest. It takes as much
+    memory as the largest array; skops would keep the whole file.
     """
-    try:
-        inner = importlib.import_module("skops.io._utils")
-        context, get_state = inner.SaveContext, inner.get_state
-        known = inner.PROTOCOL == _PROTOCOL
-    except (ImportError, AttributeError):  # a version that is made otherwise
-        known = False
-    if not known:
+    if (inner := _inner()) is None:
         _skops().dump(estimator, file)
         return
     with ZipFile(file, "w") as archive:
         members = _Members(archive)
-        saving = context(zip_file=members)
-        state = get_state(estimator, saving)
+        saving = inner.SaveContext(zip_file=members)
+        state = inner.get_state(estimator, saving)
         saving.clear_memo()
         _number(state, members.names)
         version = importlib.import_module("skops").__version__
         state |= {"protocol": saving.protocol, "_skops_version": version}
-        archive.writestr(ZipInfo("schema.json"), json.dumps(state))
+        archive.writestr(ZipInfo(SCHEMA), json.dumps(state))
 
 
 class _Members:
@@ -203,7 +201,60 @@ def load_skops(file: BinaryIO, allowed: Collection[str] | None) -> Any:
     """
     skops = _skops()
     check_file(file)
-    found = skops.get_untrusted_types(file=file)
+    found = _untrusted(skops, file)
     if allowed is not None:
         _check_types(found, allowed)
-    return skops.load(file, trusted=found)
+    if (inner := _inner()) is None:
+        return skops.load(file, trusted=found)
+    with ZipFile(file) as archive:
+        # As `skops.load` does it, but for the arrays, which it would hold twice and more.
+        schema, loading = inner.read_schema(_Reader(archive))
+        uses = Counter(node.get("__id__") for node in nodes(schema))
+        tree = inner.get_tree(schema, loading, trusted=found)
+        inner.audit_tree(tree, trusted=found)
+        for number, node in loading.memo.items():
+            if isinstance(node, inner.NdArrayNode) and node.type == "numpy":
+                node.buffer = archive.open(node.buffer.read().decode())
+            # What only one other object asks for need not be kept until all is made.
+            if uses[number] == 1 and isinstance(node, inner.NdArrayNode | inner.DictNode):
+                node.construct = node._construct
+        return tree.construct()
+
+
+class _Reader:
+    """The part of a ZipFile that skops reads from; of an array it gives the member's name."""
+
+    def __init__(self, archive: ZipFile) -> None:
+        self._archive = archive
+
+    def read(self, name: str) -> bytes:
+        return name.encode() if name.endswith(".npy") else self._archive.read(name)
+
+
+def _untrusted(skops: Any, file: BinaryIO) -> list[str]:
+    """Return the types in a file that skops does not trust by itself; only the schema is read."""
+    schema = io.BytesIO()
+    with ZipFile(file) as archive, ZipFile(schema, "w") as empty:
+        for name in dict.fromkeys(archive.namelist()):
+            empty.writestr(name, archive.read(name) if name == SCHEMA else b"")
+    found: list[str] = skops.get_untrusted_types(file=schema)
+    return found
+
+
+def _inner() -> SimpleNamespace | None:
+    """Return what `skops.dump` and `skops.load` are made of; None of versions made otherwise."""
+    places = {
+        "_audit": "audit_tree get_tree",
+        "_general": "DictNode",
+        "_numpy": "NdArrayNode",
+        "_utils": "PROTOCOL SaveContext get_state read_schema",
+    }
+    try:
+        found = {
+            name: getattr(importlib.import_module(f"skops.io.{module}"), name)
+            for module, names in places.items()
+            for name in names.split()
+        }
+    except (ImportError, AttributeError):
+        return None
+    return SimpleNamespace(**found) if found["PROTOCOL"] == _PROTOCOL else None

@@ -16,6 +16,7 @@ from uuid import UUID
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import SCHEDULE_TYPES, RRuleSchedule
@@ -30,6 +31,8 @@ ROOT = Path(__file__).parents[2]
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 POOL = "local-process"
 LONGEST = 180
+SCHEDULER = {"PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "3"}
+"""By default it comes by once a minute."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,7 @@ def api(
 ) -> Iterator[str]:
     """A server as people start it: that of the other tests runs no schedules."""
     with (
-        prefect_server(tmp_path_factory.mktemp("server")) as url,
+        prefect_server(tmp_path_factory.mktemp("server"), **SCHEDULER) as url,
         temporary_settings({PREFECT_API_URL: url}),
     ):
         yield url
@@ -62,7 +65,8 @@ def store(api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
-    prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
     prefect("--no-prompt", "deploy", "--name", "local")
     with (folder / "worker.log").open("w") as log, mfprefect.connect(url) as store:
         store.create_schema()
@@ -121,9 +125,9 @@ def test_the_deployments_run(store: Store) -> None:
 
 def test_a_scheduled_run(store: Store) -> None:
     """Nobody starts it: the schedule does."""
-    # For two minutes: the scheduler comes by once in one, and plans nothing that is past by then.
-    first = f"{dt.datetime.now(dt.UTC) + dt.timedelta(seconds=4):%Y%m%dT%H%M%SZ}"
-    rule = f"DTSTART:{first}\nRRULE:FREQ=SECONDLY;INTERVAL=5;COUNT=24"
+    # More than one: the scheduler plans nothing that is past when it comes by.
+    first = f"{dt.datetime.now(dt.UTC) + dt.timedelta(seconds=8):%Y%m%dT%H%M%SZ}"
+    rule = f"DTSTART:{first}\nRRULE:FREQ=SECONDLY;INTERVAL=20;COUNT=6"
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("breast_cancer-train/local")
         schedule: tuple[SCHEDULE_TYPES, bool] = (RRuleSchedule(rrule=rule), True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import os
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import mfprefect
+from mfprefect.cli import cli
 from mfprefect.testing.servers import Server
 
 SCRIPT = Path(sys.executable).parent / "mfprefect"
@@ -32,28 +35,43 @@ def url(tmp_path: Path) -> str:
 def doctor(
     folder: Path, *args: str, code: int, secret: str | None = None, **env: str
 ) -> dict[str, dict[str, Any]]:
-    """Run the doctor twice, for people and for programs; return the worst finding by check."""
-    texts = []
-    for extra in ([], ["--json"]):
+    """Run the doctor, for programs; return the worst finding by check."""
+    text = run(["doctor", *args, "--json"], folder, code, env)
+    assert secret is None or secret not in text
+    findings = json.loads(text)
+    order = ["ok", "warning", "failed"]
+    findings.sort(key=lambda finding: order.index(finding["status"]))
+    assert all(f["cure"] for f in findings if f["status"] == "failed")
+    return {finding["check"]: finding for finding in findings}
+
+
+def run(command: list[str], folder: Path, code: int, env: dict[str, str]) -> str:
+    if any(name.startswith("PREFECT_") for name in env):  # read when Prefect is imported
         done = subprocess.run(
-            [SCRIPT, "doctor", *args, *extra],
+            [SCRIPT, *command],
             cwd=folder,
             env=os.environ | env,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == code, done.stdout + done.stderr
-        assert done.stderr == ""
-        assert secret is None or secret not in done.stdout
-        texts.append(done.stdout)
-    findings = json.loads(texts[1])
-    told = [line for line in texts[0].splitlines() if not line.startswith(" ")]
-    assert [line.split("  ")[0] for line in told] == [f["status"] for f in findings]
-    order = ["ok", "warning", "failed"]
-    findings.sort(key=lambda finding: order.index(finding["status"]))
-    assert all(f["cure"] for f in findings if f["status"] == "failed")
-    return {finding["check"]: finding for finding in findings}
+        found = (done.returncode, done.stdout, done.stderr)
+    else:
+        with contextlib.chdir(folder):
+            result = CliRunner().invoke(cli, command, env=env)
+        found = (result.exit_code, result.stdout, result.stderr)
+    assert (found[0], found[2]) == (code, ""), found
+    return found[1]
+
+
+def test_people_are_told_the_same(url: str, tmp_path: Path) -> None:
+    env = {"MFPREFECT_URL": "postgresql://me:s3cret@127.0.0.1:1/x", "PREFECT_LOGGING_LEVEL": "INFO"}
+    findings = json.loads(run(["doctor", "--json"], tmp_path, 1, env))
+    told = run(["doctor"], tmp_path, 1, env)
+    assert "s3cret" not in told
+    lines = [line for line in told.splitlines() if not line.startswith(" ")]
+    assert [line.split("  ")[0] for line in lines] == [f["status"] for f in findings]
+    assert all(f["cure"].split()[0] in told for f in findings if f["cure"])
 
 
 def test_a_healthy_store(url: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import functools
 import hashlib
@@ -13,7 +14,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -484,6 +488,31 @@ def test_a_large_model_is_streamed_both_ways(database_url: str, tmp_path: Path) 
     with source.open("rb") as one, target.open("rb") as other:
         digests = [hashlib.file_digest(file, "sha256").hexdigest() for file in (one, other)]
     assert digests[0] == digests[1]
+
+
+def test_a_large_forest_takes_the_memory_of_its_largest_tree() -> None:
+    forest = ensemble.ExtraTreesRegressor(1, random_state=0).fit(
+        np.arange(60_000).reshape(-1, 2), np.random.default_rng(0).random(30_000)
+    )
+    forest.estimators_ = [copy.deepcopy(forest.estimators_[0]) for _ in range(24)]
+    with tempfile.TemporaryFile() as file:
+        stored_in, artifact = memory_of(lambda: dump(forest, file))
+        loaded_in, again = memory_of(lambda: load(file, artifact))
+    assert artifact.size > 90_000_000
+    assert stored_in < 0.15 * artifact.size
+    assert loaded_in < 0.15 * artifact.size  # beside the trees, which NumPy does not hold
+    assert [tree.tree_.node_count for tree in again.estimators_] == [59_999] * 24
+    assert predicted(again, [[5, 6], [900, 901]]) == predicted(forest, [[5, 6], [900, 901]])
+
+
+def memory_of(work: Callable[[], Any]) -> tuple[int, Any]:
+    """Return how many bytes at most were taken at once, and the result."""
+    tracemalloc.start()
+    try:
+        result = work()
+        return tracemalloc.get_traced_memory()[1], result
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_copy_that_is_not_the_one_stored_leaves_no_file(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ from mfprefect.cli import cli
 from mfprefect.testing.contract.helpers import orphans
 from mfprefect.testing.teradata import EmulatedTeradata
 from mfprefect.testing.teradata.faults import LINK
-from mfprefect.testing.teradata.session import WATCHERS, Seen
 from mfprefect.testing.teradata.system import LIMITS
+from mfprefect.testing.teradata.transactions import WATCHERS, Seen
 from mfprefect_backends.teradata import load
 
 ROWS = int(os.environ.get("MFPREFECT_TEST_ROWS", "120000"))

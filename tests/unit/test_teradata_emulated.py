@@ -416,7 +416,7 @@ def test_a_real_server_is_cleaned_up_after_a_failure(driver: Driver) -> None:
         driver.ddl(
             TABLE.replace(" t ", f" {prefix}models "),
             f"CREATE VIEW {prefix}v AS SELECT a FROM {prefix}models",  # noqa: S608
-            STAGE.replace(" s ", " mf2_scores "),
+            STAGE.replace(" s ", f" {prefix}mf2_scores "),
         )
         _ = 1 / 0
     assert os.environ.get("MFPREFECT_PREFIX") == before

@@ -148,7 +148,10 @@ def test_a_table_of_somebody_else_is_not_taken_for_ours(database_url: str) -> No
 
 
 def test_two_installations_share_a_database_by_prefix(store: Store, database_url: str) -> None:
-    with mfprefect.connect(database_url, prefix="mf2_") as second:
+    prefix = (
+        f"{store.database.settings.prefix or ''}mf2_"  # of ours, so that who drops ours finds it
+    )
+    with mfprefect.connect(database_url, prefix=prefix) as second:
         second.create_schema()
         second.add_model("other")
         with second.session("other") as session:

@@ -6,16 +6,9 @@ import sqlite3
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
-from mfprefect.testing.teradata.catalog import (
-    Catalog,
-    Column,
-    ForeignKey,
-    Index,
-    Table,
-    column_names,
-    quoted,
-)
+from mfprefect.testing.teradata.catalog import Catalog, Column, Index, Table, quoted
 from mfprefect.testing.teradata.errors import Refused
+from mfprefect.testing.teradata.layout import column_text, create_index, create_table, drop_index
 from mfprefect.testing.teradata.types import Type
 
 __all__ = ["SIDES", "Change"]
@@ -144,71 +137,8 @@ class AddTable(Change):
         found = catalog.tables.get(self.key)
         if found is not None:
             raise Refused(3804 if found.kind == "V" else 3803, self.table.name)
-        table = self.table
-        sqlite.execute(f"DROP TABLE IF EXISTS {table.in_sqlite()}")
-        parts = [_column(column) for column in table.columns]
-        parts += [f'CONSTRAINT "5317:{n or "?"}" CHECK ({sql})' for n, sql in table.checks]
-        parts += [_reference(key) for key in table.foreign_keys if key.checked]
-        sqlite.execute(f"CREATE TABLE {table.in_sqlite()} ({', '.join(parts)})")
-        for index in table.indexes:
-            _create_index(sqlite, table, index)
-        if not table.multiset and not table.primary.unique:
-            whole = ", ".join(
-                f"ifnull({quoted(c.name)}, x'00') COLLATE RTRIM" for c in table.columns
-            )
-            name = quoted(f"2802:{self.key}")
-            sqlite.execute(
-                f"CREATE UNIQUE INDEX {table.file}.{name} ON {quoted(self.key)} ({whole})"
-            )
+        create_table(sqlite, self.table)
         return {self.key: self.table}
-
-
-def _column(column: Column) -> str:
-    name = quoted(column.name)
-    text = f"{name} {column.type.affinity()} COLLATE RTRIM"
-    if column.default is not None:
-        text += f" DEFAULT {column.default}"
-    if not column.nullable:
-        text += " NOT NULL"
-    check = column.type.check(name)
-    if check is not None:
-        code, sql = check
-        text += f' CONSTRAINT "{code}:{column.name}" CHECK ({name} IS NULL OR ({sql}))'
-    return text
-
-
-def _reference(key: ForeignKey) -> str:
-    return (
-        f"FOREIGN KEY ({column_names(key.columns)}) REFERENCES {quoted(key.parent)} "
-        f"({column_names(key.parent_columns)})"
-    )
-
-
-def index_name(table: Table, index: Index) -> str:
-    """Return what SQLite calls an index: it names the error, too."""
-    code = 0
-    if index.unique:
-        code = 2801 if index.kind in "PQ" else 2803
-    return f"{code}:{table.key}:{'+'.join(index.columns).lower()}"
-
-
-def _create_index(sqlite: sqlite3.Connection, table: Table, index: Index) -> None:
-    columns = {column.name: column for column in table.columns}
-    nullable = [name for name in index.columns if columns[name].nullable]
-    on = f"ON {quoted(table.key)}"
-    plain = ", ".join(quoted(name) for name in index.columns)
-    name = index_name(table, index)
-    if index.unique and nullable:
-        # NULLs are equal to each other in a unique index.
-        listed = ", ".join(
-            f"ifnull({quoted(c)}, x'00') COLLATE RTRIM" if c in nullable else quoted(c)
-            for c in index.columns
-        )
-        sqlite.execute(f"CREATE UNIQUE INDEX {table.file}.{quoted(name)} {on} ({listed})")
-        sqlite.execute(f"CREATE INDEX {table.file}.{quoted('plain:' + name)} {on} ({plain})")
-        return
-    unique = "UNIQUE " if index.unique else ""
-    sqlite.execute(f"CREATE {unique}INDEX {table.file}.{quoted(name)} {on} ({plain})")
 
 
 @dataclass
@@ -220,7 +150,7 @@ class DropTable(_OfTable):
         for other in catalog.real():
             for key in other.foreign_keys:
                 if key.parent == self.key and key.checked and other is not table:
-                    raise Refused(5315, table.name)
+                    raise Refused(3706, f"{table.name} is referenced by {other.name}")
         sqlite.execute(f"DROP TABLE IF EXISTS {table.in_sqlite()}")
         return {self.key: None}
 
@@ -238,7 +168,7 @@ class AddIndex(_OfTable):
             raise Refused(3519)
         if name and any((i.name or "").upper() == name.upper() for i in table.indexes):
             raise Refused(5705, name)
-        _create_index(sqlite, table, self.index)
+        create_index(sqlite, table, self.index)
         return {self.key: replace(table, indexes=(*table.indexes, self.index))}
 
 
@@ -250,9 +180,7 @@ class DropIndex(_OfTable):
 
     def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
         table = self.table(catalog)
-        name = index_name(table, self.index)
-        for found in (name, f"plain:{name}"):
-            sqlite.execute(f"DROP INDEX IF EXISTS {table.file}.{quoted(found)}")
+        drop_index(sqlite, table, self.index)
         rest = tuple(index for index in table.indexes if index != self.index)
         return {self.key: replace(table, indexes=rest)}
 
@@ -270,7 +198,7 @@ class AddColumn(_OfTable):
         if not self.column.nullable and self.column.default is None:
             raise Refused(3559)
         place = table.in_sqlite()
-        sqlite.execute(f"ALTER TABLE {place} ADD COLUMN {_column(self.column)}")
+        sqlite.execute(f"ALTER TABLE {place} ADD COLUMN {column_text(self.column)}")
         return {self.key: replace(table, columns=(*table.columns, self.column))}
 
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import datetime
 import json
-import re
 import threading
-from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from mfprefect.testing.teradata import lint
+from mfprefect.testing.teradata.cursor import SCOPE, TeradataCursor
 from mfprefect.testing.teradata.errors import (
     VERSION,
     DatabaseError,
@@ -28,11 +26,11 @@ from mfprefect.testing.teradata.errors import (
     ProgrammingError,
     Refused,
     Warning,
+    raised,
 )
 from mfprefect.testing.teradata.fastload import FastLoad
-from mfprefect.testing.teradata.session import Result, Session
+from mfprefect.testing.teradata.session import Session
 from mfprefect.testing.teradata.system import System
-from mfprefect.testing.teradata.tokens import escapes
 
 __all__ = [
     "BINARY",
@@ -120,24 +118,6 @@ PARAMETERS = frozenset(
         "sip_support",
     ]
 )
-_SCOPE = frozenset(
-    [
-        "teradata_require_fastload",
-        "teradata_try_fastload",
-        "teradata_parameter",
-        "teradata_sessions",
-        "teradata_error_table_1_suffix",
-        "teradata_error_table_2_suffix",
-        "teradata_failfast",
-        "teradata_rpo",
-        "teradata_untrusted",
-        "teradata_lobselect",
-    ]
-)
-
-
-def _raised(refused: Refused, session: int = 0) -> OperationalError:
-    return OperationalError(refused.text(session))
 
 
 class TeradataConnection:
@@ -155,16 +135,16 @@ class TeradataConnection:
                     f"{key!r} is not a connection parameter"
                 )
         if given.get("tmode", "DEFAULT").upper() != "ANSI":
-            raise _raised(Refused(3706, "the emulator knows tmode=ANSI alone"))
+            raise raised(Refused(3706, "the emulator knows tmode=ANSI alone"))
         user = given.get("user", "")
         if not user:
-            raise _raised(Refused(8017))
+            raise raised(Refused(8017))
         try:
             system = System(given.get("host", ""), given.get("database") or user)
             if not system.admits(user, given.get("password", "")):
                 raise Refused(8017)
         except Refused as refused:
-            raise _raised(refused) from None
+            raise raised(refused) from None
         self.session = Session(system, user)
         self.lock = threading.RLock()
         self.load: FastLoad | None = None
@@ -187,7 +167,7 @@ class TeradataConnection:
 
     def _end(self, *, commit: bool) -> None:
         with self.lock:
-            self._open()
+            self.require_open()
             load = self.load if self.load is not None and self.load.running else None
             try:
                 if load is not None:
@@ -197,9 +177,10 @@ class TeradataConnection:
                 else:
                     self.session.rollback()
             except Refused as refused:
-                raise _raised(refused, self.session.number) from None
+                raise raised(refused, self.session.number) from None
 
-    def _open(self) -> None:
+    def require_open(self) -> None:
+        """Raise if the connection is closed."""
         if self.closed:
             raise OperationalError(
                 f"[Version {VERSION}] [Session {self.session.number}] [Teradata SQL Driver] "
@@ -261,160 +242,9 @@ class TeradataConnection:
                 said += VERSION
             elif name == "teradata_amp_count":
                 said += "1"
-            elif name not in _SCOPE:
+            elif name not in SCOPE:
                 raise Refused(3706, f"{{fn {name}}} is not emulated")
         return said + text
 
 
-class TeradataCursor:
-    """A cursor."""
-
-    def __init__(self, connection: TeradataConnection) -> None:
-        self.connection = connection
-        self.description: list[list[Any]] | None = None
-        self.rowcount = -1
-        self.arraysize = 1
-        self.closed = False
-        self._result = Result()
-
-    def close(self) -> None:
-        """Close the cursor."""
-        self.closed = True
-
-    def execute(self, sOperation: str, params: Any = None, ignoreErrors: Any = None) -> Self:
-        """Execute a request, with one row of values or none."""
-        if params is None:
-            return self._go(sOperation, None, ignoreErrors)
-        if type(params) not in (list, tuple):
-            raise TypeError(f"params unexpected type {type(params)}")
-        if not params:
-            return self._go(sOperation, None, ignoreErrors)
-        if type(params[0]) in (list, tuple):
-            return self._go(sOperation, params, ignoreErrors)
-        return self._go(sOperation, [params], ignoreErrors)
-
-    def executemany(self, sOperation: str, seqOfParams: Any, ignoreErrors: Any = None) -> None:
-        """Execute a request for each row of values, as one batch."""
-        self._go(sOperation, seqOfParams, ignoreErrors)
-
-    def _go(self, operation: str, rows: Any, ignore: Any) -> Self:
-        if self.closed:
-            raise ProgrammingError("Cursor is closed")
-        self._check_rows(rows)
-        connection = self.connection
-        with connection.lock:
-            connection._open()
-            try:
-                self._result = self._carried_out(operation, rows)
-            except Refused as refused:
-                error = _raised(refused, connection.session.number)
-                codes = {ignore} if isinstance(ignore, int) else set(ignore or ())
-                if refused.code in codes:
-                    return self
-                raise error from None
-        fields = self._result.fields
-        self.description = [
-            [name, _CODES.get(kind, str), None, 0, None, None, True] for name, kind in fields
-        ] or None
-        self.rowcount = self._result.count
-        return self
-
-    @staticmethod
-    def _check_rows(rows: Any) -> None:
-        if rows is None:
-            return
-        if type(rows) not in (list, tuple):
-            raise TypeError(f"seqOfParams unexpected type {type(rows)}")
-        for number, row in enumerate(rows):
-            if type(row) not in (list, tuple):
-                raise TypeError(f"seqOfParams[{number}] unexpected type {type(row)}")
-            if len(row) == 0:
-                raise ValueError(f"seqOfParams[{number}] is zero length")
-
-    def _carried_out(self, operation: str, rows: Sequence[Sequence[Any]] | None) -> Result:
-        connection = self.connection
-        functions, text = escapes(operation)
-        names = [name for name, _ in functions]
-        if names[:1] == ["teradata_nativesql"]:
-            said = connection.native(functions[1:], text)
-            return Result((("nativesql", "VARCHAR"),), iter([[said]]), 1)
-        for name in names:
-            if name not in _SCOPE:
-                raise Refused(3706, f"{{fn {name}}} is not emulated here")
-        if re.search(r"\{\s*fn\b", text):
-            raise Refused(3706, "an escape function stands inside the request")
-        lint.require_clean(text)
-        load = connection.load if connection.load and connection.load.running else None
-        if "teradata_require_fastload" in names or "teradata_try_fastload" in names:
-            if load is None or load.text != text:
-                load = connection.load = FastLoad(connection.session, text)
-            return Result(count=load.batch(rows or []))
-        if load is not None:
-            raise Refused(3706, "a FastLoad is under way: commit or roll back first")
-        return connection.session.execute(text, rows)
-
-    def __iter__(self) -> Iterator[list[Any]]:
-        return self
-
-    def __next__(self) -> list[Any]:
-        with self.connection.lock:
-            try:
-                return next(self._result.rows)
-            except Refused as refused:
-                raise _raised(refused, self.connection.session.number) from None
-
-    def fetchone(self) -> list[Any] | None:
-        """Return the next row."""
-        return next(self, None)
-
-    def fetchmany(self, nDesiredRowCount: int | None = None) -> list[list[Any]]:
-        """Return the next rows."""
-        wanted = self.arraysize if nDesiredRowCount is None else nDesiredRowCount
-        rows = []
-        for row in self:
-            rows.append(row)
-            if len(rows) == wanted:
-                break
-        return rows
-
-    def fetchall(self) -> list[list[Any]]:
-        """Return all rows that are left."""
-        return list(self)
-
-    def nextset(self) -> bool | None:
-        """Return None: there is one result a request."""
-        self._result = Result()
-        self.description = None
-        return None
-
-    def setinputsizes(self, sizes: Any) -> None:
-        """Do nothing."""
-
-    def setoutputsize(self, size: Any, column: Any = None) -> None:
-        """Do nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-_CODES: dict[str, Any] = {
-    "INTEGER": int,
-    "BYTEINT": int,
-    "SMALLINT": int,
-    "BIGINT": int,
-    "COUNT": float,
-    "FLOAT": float,
-    "BLOB": bytes,
-    "VARBYTE": bytes,
-    "DATE": datetime.date,
-    "TIMESTAMP": datetime.datetime,
-}
 connect = TeradataConnection

@@ -20,6 +20,7 @@ __all__ = [
     "Refused",
     "Warning",
     "message",
+    "raised",
 ]
 
 VERSION = "20.0.0.72"
@@ -155,3 +156,8 @@ def message(code: int, session: int, *about: str) -> str:
     said = TEXTS.get(code, "error {0}").format(*about, *(["?"] * 4))
     who = "Teradata SQL Driver" if code in DRIVER_CODES else "Teradata Database"
     return f"[Version {VERSION}] [Session {session}] [{who}] [Error {code}] {said}"
+
+
+def raised(refused: Refused, session: int = 0) -> OperationalError:
+    """Return what the driver raises where the server refuses."""
+    return OperationalError(refused.text(session))

@@ -27,7 +27,6 @@ REAL = "MFPREFECT_TEST_TERADATA_URL"
 """The variable that names a real server, and a database on it that tests may fill."""
 IN_PLACE = Path(__file__).with_name("in_place")
 HOST = "emulated"
-_SHARED_PREFIX = "mf2_"  # of the contract's second installation
 
 
 def install() -> None:
@@ -108,7 +107,6 @@ class RealTeradata:
         prefix = f"t{secrets.token_hex(4)}_"
         kept = os.environ.get("MFPREFECT_PREFIX")
         os.environ["MFPREFECT_PREFIX"] = prefix
-        present = {name for name, _ in self._objects(_SHARED_PREFIX)}
         try:
             yield self.url
         finally:
@@ -116,7 +114,7 @@ class RealTeradata:
                 os.environ.pop("MFPREFECT_PREFIX", None)
             else:
                 os.environ["MFPREFECT_PREFIX"] = kept
-            self._drop(prefix, present)
+            self._drop(prefix)
 
     def _ask(self, *requests: str) -> list[Any]:
         """Carry requests out by the driver alone; return the rows of the last one."""
@@ -131,18 +129,17 @@ class RealTeradata:
                 cursor.execute(request)
             return list(cursor.fetchall()) if cursor.description else []
 
-    def _objects(self, *prefixes: str) -> list[tuple[str, str]]:
-        """Return the names and kinds of what begins with one of these, views first."""
+    def _objects(self, prefix: str) -> list[tuple[str, str]]:
+        """Return the names and kinds of what begins with a prefix, views first."""
         rows = self._ask(
             "SELECT TableName, TableKind FROM DBC.TablesV "
             "WHERE DatabaseName (NOT CASESPECIFIC) = DATABASE (NOT CASESPECIFIC) "
             "AND TableKind IN ('T', 'O', 'V')"
         )
         found = [(str(name).strip(), str(kind).strip()) for name, kind in rows]
-        mine = [pair for pair in found if pair[0].lower().startswith(prefixes)]
+        mine = [pair for pair in found if pair[0].lower().startswith(prefix)]
         return sorted(mine, key=lambda pair: pair[1] != "V")
 
-    def _drop(self, prefix: str, present: set[str]) -> None:
-        for name, kind in self._objects(prefix, _SHARED_PREFIX):
-            if name not in present:
-                self._ask(f'DROP {"VIEW" if kind == "V" else "TABLE"} "{name}"')
+    def _drop(self, prefix: str) -> None:
+        for name, kind in self._objects(prefix):
+            self._ask(f'DROP {"VIEW" if kind == "V" else "TABLE"} "{name}"')

@@ -57,14 +57,12 @@ class Spool:
         A folder to which nothing could be written, as on a full disk, is none.
         """
         folders = [place.fingerprint] if place else names(self.folder)
-        found = [
-            Entry(self, self.folder / one / name)
-            for one in folders
-            for name in names(self.folder / one)
-            if not name.startswith(".")
-        ]
-        found = [entry for entry in found if not entry.empty]
+        found = [entry for one in folders for entry in self._below(one) if not entry.empty]
         return sorted(found, key=lambda entry: (entry.began, entry.folder.name))
+
+    def _below(self, fingerprint: str) -> list[Entry]:
+        folder = self.folder / fingerprint
+        return [Entry(self, folder / n) for n in names(folder) if not n.startswith(".")]
 
     def attempts(self, place: Place, session_id: str) -> list[Entry]:
         """Return the entries of a session, the first attempt first."""
@@ -73,7 +71,10 @@ class Spool:
         return [Entry(self, folder / n) for n in sorted(mine, key=lambda n: int(n[len(start) :]))]
 
     def clean(self, place: Place) -> None:
-        """Remove what is left of entries that were delivered."""
+        """Remove what is left of entries that were delivered, or never came to be."""
+        for entry in self._below(place.fingerprint):
+            if entry.empty:
+                entry.discard_empty()
         for name in names(self.folder / place.fingerprint):
             if name.startswith(GONE):
                 shutil.rmtree(self.folder / place.fingerprint / name, ignore_errors=True)

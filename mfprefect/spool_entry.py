@@ -220,7 +220,12 @@ class Entry:
         while True:
             if create:
                 make(self.folder)
-            descriptor = opened(self.folder / LOCK)
+            try:
+                descriptor = opened(self.folder / LOCK)
+            except FileNotFoundError:
+                if create:  # the folder has just been removed
+                    continue
+                raise
             try:
                 fcntl.flock(descriptor, how)
                 # Whoever held it may have delivered the entry, folder and all.
@@ -341,6 +346,12 @@ class Entry:
                 raise SpoolRefused(f"{self.folder / name} is not what the run wrote.")
             blob = self.folder / f"{name[:6]}.blob" if "sha256" in content else None
             yield Write(name[:6], content, blob)
+
+    def discard_empty(self) -> None:
+        """Remove the folder if there is nothing in it, and nobody is about to change that."""
+        with self.delivering() as mine:
+            if mine and self.empty and not self.alive:
+                self.discard()
 
     def discard(self) -> None:
         """Remove the entry, which was delivered; its name goes at once."""

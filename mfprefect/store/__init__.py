@@ -132,14 +132,17 @@ class Store(Models):
             session_id=opening.new_session_id(model_id, values.utc_now()),
         )
         told = self._unregistered.pop(model_id, None)
+        tries: list[handle.Handle] = []
         try:
             self._deliver()
             if told is not None:
                 registry.add_model(self._db, *told)
-            opened = opening.open_session(self._db, request, on_silence=self._end_crashed)
+            tries = opening.earlier_tries(self._db, request)
+            opened = opening.open_session(self._db, request, tries, on_silence=self._end_crashed)
         except DatabaseError as exc:
             # A run that needs nothing of the database goes on: what it makes is kept in the spool.
-            here = spool_opening.begin_here(self.database, request) if exc.transient else None
+            spooling = spool_opening.begin_here
+            here = spooling(self.database, request, tries) if exc.transient else None
             if here is None:
                 raise
             log.warning("session %s begins in the spool: %s", here.session_id, exc)

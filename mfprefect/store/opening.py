@@ -6,7 +6,7 @@ import base64
 import datetime as dt
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,7 @@ __all__ = [
     "Opening",
     "clear",
     "described",
+    "earlier_tries",
     "is_reproduction",
     "is_shadow",
     "new_session_id",
@@ -79,14 +80,26 @@ def new_session_id(model_id: str, now: dt.datetime) -> str:
     return f"{model_id}-{now:%Y%m%d-%H%M%S}-{tail}"
 
 
+def earlier_tries(db: Database, opening: Opening) -> list[Handle]:
+    """Return the sessions that other tries of the same flow run opened, oldest first."""
+    if opening.flow_run is None:
+        return []
+    return db.look(lambda connection: _earlier(db, connection, opening))
+
+
 def open_session(
-    db: Database, opening: Opening, *, on_silence: Callable[[], None] | None = None
+    db: Database,
+    opening: Opening,
+    looked: Sequence[Handle] | None = None,
+    *,
+    on_silence: Callable[[], None] | None = None,
 ) -> Handle:
     """Write a new session's row, or resume the one that this flow run began.
 
     Args:
         db: the database.
         opening: what is known of the run.
+        looked: its `earlier_tries`; by default they are looked for.
         on_silence: called where other sessions show no sign of life, or may not: it costs no
             statement of its own to know.
 
@@ -96,9 +109,8 @@ def open_session(
         SessionClosed: another worker executes the same flow run, and was faster.
     """
     fixed = opening.session_id or new_session_id(opening.model_id, values.utc_now())
-
     # While it waits for another worker's commit, what is running may become what is finished.
-    looked = db.look(lambda c: _earlier(db, c, opening)) if opening.flow_run else []
+    looked = earlier_tries(db, opening) if looked is None else looked
     finished = frozenset(handle.session_id for handle in looked if handle.status == SUCCEEDED)
 
     def work(connection: sa.Connection, again: bool) -> tuple[Handle, bool]:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mfprefect import values
 from mfprefect.errors import SpoolRefused
 from mfprefect.spool_entry import Entry
 from mfprefect.store.database import Database
-from mfprefect.store.handle import SUCCEEDED, UNNUMBERED, Handle
+from mfprefect.store.handle import RUNNING, SUCCEEDED, UNNUMBERED, Handle
 from mfprefect.store.opening import Opening, is_shadow, new_session_id
 from mfprefect.store.spool_writes import place_of, spool_of
 
 __all__ = ["attached_handle", "begin_here", "spooled_attach"]
 
 
-def begin_here(db: Database, opening: Opening) -> Handle | None:
+def begin_here(db: Database, opening: Opening, tries: Sequence[Handle]) -> Handle | None:
     """Return a session that begins in the spool, None where there is no spool.
 
-    A retry of a flow run goes on with what an earlier try left there.
+    A retry of a flow run goes on with what an earlier try left there, or with one of `tries`: the
+    sessions of its flow run that it saw before the database went away.
     """
     spool, place = spool_of(db.settings), place_of(db)
     if spool is None or place is None:
@@ -39,6 +41,13 @@ def begin_here(db: Database, opening: Opening) -> Handle | None:
         for entry in reversed(spool.entries(place)):
             if (head := _unfinished(entry, opening)) is not None:
                 return _handle_of(head, attempt=head["attempt"] + 1, session_no=UNNUMBERED)
+    for earlier in tries:
+        # What of it is in the spool and was not taken just now is no attempt to go on with.
+        waits = any(entry.exists for entry in spool.attempts(place, earlier.session_id))
+        if earlier.status != SUCCEEDED and not waits:
+            # The delivery begins the attempt, or finds that its commit was only not heard of.
+            attempt = earlier.attempt + 1
+            return replace(earlier, session_no=UNNUMBERED, attempt=attempt, status=RUNNING)
     return handle
 
 

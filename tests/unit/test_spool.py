@@ -455,19 +455,72 @@ def test_the_next_attempt_of_a_flow_run_delivers_the_last_one_and_resumes_it(
     assert (second.session_id, second.attempt) == (first.session_id, 2)
     assert second.keep_part(1) == 3
     second.fail(OSError("again"))
-    with away(url):  # neither the database nor what it kept can be seen
+    with away(url):  # it can be read all the same: which session is resumed is known
         third = attempt(3)
+        assert (third.session_id, third.attempt) == (first.session_id, 3)
         third.write_scores(SCORES.assign(score=0.5), entity_id="id", part=1)
         third.fail(OSError("and again"))
         fourth = attempt(4)
-        assert (fourth.session_id, fourth.attempt) == (third.session_id, 2)
+        assert (fourth.session_id, fourth.attempt) == (first.session_id, 4)
         fourth.write_scores(SCORES.assign(score=0.7), entity_id="id", part=1)
         fourth.close()
     assert store.push_spool()["verdict"].tolist() == ["delivered", "delivered"]
     sessions = store.sessions()
-    assert sessions["attempt"].tolist() == [2, 2]
+    assert sessions["attempt"].tolist() == [4]
+    assert sessions["status"].tolist() == ["succeeded"]
+    assert set(store.scores(first.session_id)["score"]) == {0.7}
+
+
+def test_a_retry_that_never_saw_its_database_is_a_session_of_its_own(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can tell it which session it would resume; later retries go on with what it left."""
+
+    def attempt(number: int) -> Session:
+        run = FlowRun("run-1", str(number), None)
+        monkeypatch.setattr("mfprefect.store.current_flow_run", lambda: run)
+        return store.session("churn", purpose="score")
+
+    attempt(1).fail(OSError("link down"))
+    disk, gone = tmp_path / "store.db", tmp_path / "gone"
+    store.database.engine.dispose()
+    disk.rename(gone)
+    disk.mkdir()
+    second = attempt(2)
+    second.fail(OSError("and again"))
+    third = attempt(3)
+    assert (third.session_id, third.attempt) == (second.session_id, 2)
+    third.close()
+    disk.rmdir()
+    gone.rename(disk)
+    assert store.push_spool()["verdict"].tolist() == ["delivered", "delivered"]
+    sessions = store.sessions()
+    assert sessions["attempt"].tolist() == [2, 1]
     assert sessions["status"].tolist() == ["succeeded", "failed"]
-    assert set(store.scores(fourth.session_id)["score"]) == {0.7}
+    assert sessions["flow_run_id"].tolist() == ["run-1"] * 2
+
+
+def test_a_run_that_died_before_it_spooled_anything_leaves_nothing(
+    store: Store, folder: Path
+) -> None:
+    """Killed between its folder and its first file, or without room for that."""
+    spool, place = spool_of(store.database.settings), place_of(store.database)
+    assert spool is not None and place is not None
+    dead, begins = (spool.entry(place, f"churn-{name}", 1) for name in ("dead", "begins"))
+    with dead.locked():
+        (dead.folder / ".owner").touch()
+        (dead.folder / ".0123.part").write_bytes(b"half a head")
+    with begins.locked():
+        verified = CliRunner().invoke(cli, ["spool", "verify", "--url", _url_of(store)])
+        assert (verified.exit_code, entries(store)) == (0, [])
+        assert store.push_spool().empty
+        assert [path.name for path in (folder / place.fingerprint).iterdir()] == ["churn-begins.1"]
+    (begins.folder / "000001.json").touch()  # whose head was lost: that is no nothing
+    assert store.push_spool()["verdict"].tolist() == ["refused"]
+
+
+def _url_of(store: Store) -> str:
+    return store.database.backend.url.render_as_string(hide_password=False)
 
 
 def test_what_a_later_attempt_or_somebody_replaced_is_refused_and_kept(

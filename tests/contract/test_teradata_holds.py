@@ -1,6 +1,6 @@
 """What must hold on Teradata whatever happens, on an emulated one.
 
-`MFPREFECT_TEST_ROWS` says how many rows the big part has (`make faults`: five million).
+`MFPREFECT_TEST_ROWS` says how many rows the big part has (`make large`: five million).
 """
 
 from __future__ import annotations

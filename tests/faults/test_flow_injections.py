@@ -1,17 +1,19 @@
 """Flows of a model that are disturbed in the middle, and retried as Prefect retries them.
 
-Part of `make faults`; in `make test`, tests/flows/test_crashes.py kills flows and workers.
+Part of `make faults`; in `make test`, tests/flows/test_crashes.py kills flows and workers. What
+goes wrong in one injection is recorded, and the others follow.
 """
 
 from __future__ import annotations
 
 import os
-import random
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ import pytest
 from faultkit import flows, record
 from faultkit.child import Journal, kill, start_engine
 from faultkit.invariants import Witness
+from faultkit.lab import PUBLICATION, SEAL
 from faultkit.proxy import Fault, Link, Moment, Proxy
 from faultkit.sampling import ALL, SEED, sampled
 from faultkit.seams import NO_SEAMS, At, Seams
@@ -32,15 +35,16 @@ LONGEST = 90
 ROWS = 400
 ENDS: tuple[Moment, ...] = ("before", "after")
 pytestmark = [
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(not ALL, reason="part of `make faults`: MFPREFECT_TEST_FAULTS set"),
 ]
 SCORES = "COPY .*scores|LOAD DATA LOCAL"
-PUBLISHED = "UPDATE .*sessions SET .*succeeded"
+PUBLISHED = PUBLICATION.pattern
 PHASES: dict[str, dict[str, dict[str, Any]]] = {
     "train": {
         "open": {"pattern": "INSERT INTO .*sessions"},
         "model": {"pattern": "INSERT INTO .*artifact_chunks"},
+        "seal": {"pattern": SEAL.pattern},
         "publication": {"pattern": PUBLISHED},
         "close": {"pattern": "^COMMIT", "since": PUBLISHED},
     },
@@ -49,10 +53,14 @@ PHASES: dict[str, dict[str, dict[str, Any]]] = {
         "part 1": {"pattern": SCORES},
         "part 3": {"pattern": SCORES, "nth": 2},
         "buffered flush": {"pattern": "INSERT INTO .*input_summary"},
+        "seal": {"pattern": SEAL.pattern},
         "publication": {"pattern": PUBLISHED},
         "close": {"pattern": "^COMMIT", "since": PUBLISHED},
     },
 }
+DEAR = 2
+"""What one of these injections costs, in those of test_injections.py."""
+Spot = tuple[str, str]
 SPOTS = [(purpose, phase) for purpose, phases in PHASES.items() for phase in phases]
 
 
@@ -122,19 +130,46 @@ class Factory:
             problems.append(f"lost: it is {row.status}: {row.failure_text}")
         return problems
 
-    def finish(self, kind: str, purpose: str, phase: str, label: str, run_id: UUID) -> list[str]:
-        """Reconcile, retry what did not succeed, and record what came out."""
+    def inject(
+        self,
+        kind: str,
+        purpose: str,
+        phase: str,
+        label: str,
+        disturb: Callable[[UUID], None],
+        deployed: UUID | None = None,
+    ) -> list[str]:
+        """Have a new flow run disturbed; record what came out, and return what is wrong with it."""
+        began = time.monotonic()
+        found = record.Injection(
+            kind, self.database, phase, "not judged", label, SEED, server=self.version
+        )
+        try:
+            run_id = flows.new_run(deployed or self.deployed[purpose])
+            try:
+                disturb(run_id)
+            finally:
+                if self.proxy is not None:
+                    self.proxy.arm(None)
+            self._finish(found, purpose, run_id)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is the finding
+            traceback.print_exc()
+            found.problems.append(f"error: {type(exc).__name__}: {exc}")
+        found.seconds = round(time.monotonic() - began, 2)
+        print(f"{found.seconds:5.1f} s {label}: {phase}: {found.outcome}", flush=True)
+        record.append(found)
+        return [f"{label}: {problem}" for problem in found.problems]
+
+    def _finish(self, found: record.Injection, purpose: str, run_id: UUID) -> None:
+        """Reconcile, and retry what did not succeed."""
         problems = self.judge(run_id, purpose, complete=False) + self.witness.stuck()
         rows = self.witness.of_flow_run(str(run_id))
-        outcome = rows[-1].status if rows else "never opened"
-        if outcome != "succeeded":
+        found.outcome = rows[-1].status if rows else "never opened"
+        if found.outcome != "succeeded":
             flows.schedule(run_id)
             self.execute(run_id)
         problems += self.judge(run_id, purpose, complete=True)
-        problems = list(dict.fromkeys(problems))
-        print(f"{label}: {phase}: {outcome}")
-        record.append(record.Injection(kind, self.database, phase, outcome, label, SEED, problems))
-        return [f"{label}: {problem}" for problem in problems]
+        found.problems += dict.fromkeys(problems)
 
 
 @pytest.fixture(scope="module")
@@ -170,29 +205,35 @@ servers = pytest.mark.parametrize("factory", ["postgres", "mysql"], indirect=Tru
 sqlite = pytest.mark.parametrize("factory", ["sqlite"], indirect=True)
 
 
+def spots(of: str, choice: Sequence[Spot] = SPOTS) -> list[Spot]:
+    """Return where to disturb: once in each phase, and by chance."""
+    return sampled(choice, of, 1, lambda spot: spot[1], dear=DEAR)
+
+
 @servers
 def test_the_process_of_a_flow_is_killed(factory: Factory) -> None:
     """SIGKILL of training and scoring when the database did a statement of each phase."""
     assert factory.proxy is not None
-    bad = []
-    for purpose, phase in sampled(SPOTS, factory.database, 1):
-        for moment in ENDS:
-            run_id = flows.new_run(factory.deployed[purpose])
-            victim: list[ForkServerProcess] = []
-            fault = _fault(purpose, phase, moment)
+    proxy, bad = factory.proxy, []
+    for number, (purpose, phase) in enumerate(spots(f"killed {factory.database}")):
+        moment = ENDS[number % 2]
+        label = f"{purpose}, process killed {moment} {phase}"
+        fault = _fault(purpose, phase, moment)
 
-            def act(link: Link, victim: list[ForkServerProcess] = victim) -> None:
+        def disturb(run_id: UUID, fault: Fault = fault) -> None:
+            victim: list[ForkServerProcess] = []
+
+            def act(link: Link) -> None:
                 kill(victim[0])
                 link.cut()
 
             fault.action = act
-            factory.proxy.arm(fault)
+            proxy.arm(fault)
             victim.append(factory.start(run_id))
             victim[0].join(LONGEST)
-            factory.proxy.arm(None)
-            label = f"{purpose}, process killed {moment} {phase}"
-            assert fault.hit is not None, label
-            bad += factory.finish("kill -9 of a flow's process", purpose, phase, label, run_id)
+            assert fault.hit is not None
+
+        bad += factory.inject("kill -9 of a flow's process", purpose, phase, label, disturb)
     assert bad == [], f"MFPREFECT_TEST_SEED={SEED}"
 
 
@@ -202,62 +243,79 @@ def _fault(purpose: str, phase: str, moment: Moment) -> Fault:
 
 @sqlite
 def test_the_process_of_a_flow_on_a_file_is_killed(factory: Factory) -> None:
-    pick = random.Random(f"{SEED} flows")  # noqa: S311 - it chooses moments
+    """SIGKILL before statements of each phase."""
     bad = []
     for purpose in PHASES:
         journal = Journal(factory.folder / f"{purpose}.journal")
         run_id = flows.new_run(factory.deployed[purpose])
         factory.start(run_id, Seams(trace=True), journal.path).join(LONGEST)
-        statements = [line for line in journal.lines() if line.startswith("sql ")]
-        for nth in sorted(pick.sample(range(len(statements)), 6)):
-            run_id = flows.new_run(factory.deployed[purpose])
-            process = factory.start(run_id, Seams(at=At(nth, "kill")))
-            process.join(LONGEST)
+        points = list(enumerate(_phases(line[4:] for line in journal.lines())))
+        for nth, phase in sampled(points, purpose, 1, lambda point: point[1], dear=DEAR):
+
+            def disturb(run_id: UUID, nth: int = nth) -> None:
+                process = factory.start(run_id, Seams(at=At(nth, "kill")))
+                process.join(LONGEST)
+                assert process.exitcode == -signal.SIGKILL
+
             label = f"{purpose}, process killed before {nth}"
-            assert process.exitcode == -9, label
-            phase = _phase_of(statements[nth])
-            bad += factory.finish("kill -9 of a flow's process", purpose, phase, label, run_id)
+            bad += factory.inject("kill -9 of a flow's process", purpose, phase, label, disturb)
     assert bad == [], f"MFPREFECT_TEST_SEED={SEED}"
 
 
-def _phase_of(statement: str) -> str:
+def _phases(statements: Iterable[str]) -> Iterator[str]:
+    """Yield the phases that the statements of a whole flow run belong to."""
     words = {
         "INSERT INTO scores": "part n",
         "score_parts": "part n",
         "artifact": "model",
-        "'succeeded'": "publication",
         "INSERT INTO sessions": "open",
         "INSERT": "buffered flush",
     }
-    return next((phase for word, phase in words.items() if word in statement), "between")
+    published = False
+    for statement in statements:
+        if PUBLICATION.search(statement):
+            published = True
+            yield "publication"
+        elif SEAL.search(statement):
+            yield "seal"
+        elif published and "COMMIT" in statement:
+            published = False
+            yield "close"
+        else:
+            yield next((phase for word, phase in words.items() if word in statement), "between")
 
 
 @servers
 def test_the_database_of_a_flow_is_killed(factory: Factory) -> None:
     """The flow goes on when it is back: one attempt is enough."""
     assert factory.proxy is not None and factory.server is not None
-    bad, server = [], factory.server
-    for purpose, phase in sampled(SPOTS, factory.database, 1):
-        run_id = flows.new_run(factory.deployed[purpose])
+    bad, proxy, server = [], factory.proxy, factory.server
+    for purpose, phase in spots(f"database {factory.database}"):
         fault = _fault(purpose, phase, "before")
-        timers: list[threading.Timer] = []
 
-        def act(link: Link, timers: list[threading.Timer] = timers) -> None:
-            server.kill()
-            link.cut()
-            timers.append(threading.Timer(0.5, server.restart))
-            timers[0].start()
+        def disturb(run_id: UUID, fault: Fault = fault) -> None:
+            timers: list[threading.Timer] = []
 
-        fault.action = act
-        factory.proxy.arm(fault)
-        factory.execute(run_id)
-        factory.proxy.arm(None)
-        timers[0].join()
+            def act(link: Link) -> None:
+                server.kill()
+                link.cut()
+                timers.append(threading.Timer(0.5, server.restart))
+                timers[0].start()
+
+            fault.action = act
+            proxy.arm(fault)
+            try:
+                factory.execute(run_id)
+            finally:
+                for timer in timers:
+                    timer.join()
+            assert fault.hit is not None
+            (row,) = factory.witness.of_flow_run(str(run_id))
+            assert row.attempt == 1
+
         label = f"{purpose}, database killed before {phase}"
-        (row,) = factory.witness.of_flow_run(str(run_id))
-        assert row.attempt == 1
         kind = "kill -9 and restart of the database"
-        bad += factory.finish(kind, purpose, phase, label, run_id)
+        bad += factory.inject(kind, purpose, phase, label, disturb)
     assert bad == [], f"MFPREFECT_TEST_SEED={SEED}"
 
 
@@ -265,7 +323,7 @@ def test_the_database_of_a_flow_is_killed(factory: Factory) -> None:
 def test_a_worker_is_killed(factory: Factory) -> None:
     """The runs that it started go on without it; what it did not start, the next one does."""
     assert factory.proxy is not None
-    pool = f"worker-{factory.pool}"
+    proxy, pool = factory.proxy, f"worker-{factory.pool}"
     env = os.environ | factory.env
 
     def start_worker() -> subprocess.Popen[bytes]:
@@ -276,29 +334,33 @@ def test_a_worker_is_killed(factory: Factory) -> None:
             )
 
     deployed = {p: flows.deploy(factory.folder, p, pool, pool) for p in PHASES}
-    worker, bad = start_worker(), []
+    workers, bad = [start_worker()], []
     try:
-        for purpose, phase in sampled(SPOTS[::2], factory.database, 1):
-            run_id = flows.new_run(deployed[purpose])
+        for purpose, phase in spots(f"worker {factory.database}"):
             fault = _fault(purpose, phase, "before")
 
-            def act(link: Link, worker: subprocess.Popen[bytes] = worker) -> None:
-                worker.kill()
+            def disturb(run_id: UUID, fault: Fault = fault) -> None:
+                worker = workers[-1]
 
-            fault.action = act
-            factory.proxy.arm(fault)
-            deadline = time.monotonic() + LONGEST
-            while fault.hit is None and time.monotonic() < deadline:
-                time.sleep(0.05)
-            worker.wait(10)
-            worker = start_worker()
-            _await_end(run_id)
-            factory.proxy.arm(None)
+                def act(link: Link) -> None:
+                    worker.kill()
+
+                fault.action = act
+                proxy.arm(fault)
+                deadline = time.monotonic() + LONGEST
+                while fault.hit is None and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                assert fault.hit is not None
+                worker.wait(10)
+                workers.append(start_worker())
+                _await_end(run_id)
+
             label = f"{purpose}, worker killed before {phase}"
-            bad += factory.finish("kill -9 of a worker", purpose, phase, label, run_id)
+            kind = "kill -9 of a worker"
+            bad += factory.inject(kind, purpose, phase, label, disturb, deployed[purpose])
     finally:
-        worker.kill()
-        worker.wait()
+        workers[-1].kill()
+        workers[-1].wait()
     assert bad == [], f"MFPREFECT_TEST_SEED={SEED}"
 
 
@@ -313,24 +375,26 @@ def _await_end(run_id: UUID) -> None:
 def test_two_processes_execute_a_flow_run(factory: Factory) -> None:
     """The second begins while the first waits for its database, and is through before it."""
     assert factory.proxy is not None
-    bad = []
-    for purpose, phase in sampled(SPOTS[1::2], factory.database, 1):
-        run_id = flows.new_run(factory.deployed[purpose])
+    bad, proxy = [], factory.proxy
+    for purpose, phase in sampled(SPOTS, f"two {factory.database}", 1, dear=4 * DEAR):
         fault = _fault(purpose, phase, "before")
 
-        def act(link: Link, run_id: UUID = run_id) -> None:
-            second = factory.start(run_id)
-            second.join(8)  # it may have to wait for what the first has locked
+        def disturb(run_id: UUID, fault: Fault = fault) -> None:
+            def act(link: Link) -> None:
+                second = factory.start(run_id)
+                second.join(8)  # it may have to wait for what the first has locked
 
-        fault.action = act
-        factory.proxy.arm(fault)
-        first = factory.start(run_id)
-        first.join(LONGEST)
-        factory.proxy.arm(None)
-        _await_quiet(factory, run_id)
+            fault.action = act
+            proxy.arm(fault)
+            first = factory.start(run_id)
+            first.join(LONGEST)
+            proxy.arm(None)
+            assert fault.hit is not None
+            _await_quiet(factory, run_id)
+
         label = f"{purpose}, a second process before {phase}"
         kind = "two workers with the same flow run"
-        bad += factory.finish(kind, purpose, phase, label, run_id)
+        bad += factory.inject(kind, purpose, phase, label, disturb)
     assert bad == [], f"MFPREFECT_TEST_SEED={SEED}"
 
 

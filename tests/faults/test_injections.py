@@ -1,6 +1,6 @@
 """Faults of all kinds at the statements of a run, each held against what the run was told.
 
-`make faults` injects at every statement; `make test` a sample, one of each kind: see
+`make faults` injects each in every phase; `make test` a sample, one of each kind: see
 faultkit/sampling.py. A failure tells the seed that has it again, and with `MFPREFECT_TEST_ONLY` it
 is had alone. `MFPREFECT_TEST_RECORD` names a file that gets a line of JSON for each injection.
 """
@@ -10,24 +10,28 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+from click.testing import CliRunner
+from faultkit.disks import NO_DISK, NO_PRIVATE_DISK, PAGE, fill, mounted_disk, private_disk
 from faultkit.lab import Case, Lab, Point, wait_until_stopped
 from faultkit.proxy import Fault, Link, Moment
 from faultkit.sampling import ALL, ONLY, SEED, sampled
 from faultkit.seams import NO_SEAMS, At, Seams
 
-pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("injections")]
+from mfprefect.cli import cli
+
+pytestmark = pytest.mark.timeout(1800)
+Test = TypeVar("Test", bound=Callable[..., None])
+GROUP = "injections"
 SAMPLE = 1
 """How many injections of each kind `make test` has time for."""
 TOLD = {"succeeded"}
@@ -42,7 +46,8 @@ def inject(lab: Lab, cases: list[Case]) -> None:
     """Inject faults one by one; tell of all that went wrong, and how to have it again."""
     bad, outcomes = [], Counter[str]()
     chosen = [case for case in cases if ONLY in case.label]
-    for case in sampled(chosen, f"{lab.database} {cases[0].label}", SAMPLE):
+    name = f"{lab.database} {cases[0].label}"
+    for case in sampled(chosen, name, SAMPLE, lambda case: case.stratum):
         found = lab.inject(case)
         outcomes[found.outcome] += 1
         print(f"{found.seconds:5.1f} s {case.label}: {found.phase}: {found.outcome}")
@@ -81,16 +86,23 @@ def lab(labs: Callable[[str], Lab], request: pytest.FixtureRequest) -> Lab:
     return labs(request.param)
 
 
-def servers(test: Callable[[Lab], None]) -> Callable[[Lab], None]:
+def on(*databases: str) -> pytest.MarkDecorator:
+    """Have a test on databases; those of one share a laboratory, and so a process."""
+    params = [
+        pytest.param(name, marks=pytest.mark.xdist_group(f"injections-{name}" if ALL else GROUP))
+        for name in databases
+    ]
+    return pytest.mark.parametrize("lab", params, indirect=True)
+
+
+def servers(test: Test) -> Test:
     """Have a test on both servers, and in a sample on either."""
     both = ["postgres", "mysql"]
-    chosen = both if ALL else sampled(both, test.__name__, 1)
-    marked: Callable[[Lab], None] = pytest.mark.parametrize("lab", chosen, indirect=True)(test)
+    marked: Test = on(*(both if ALL else sampled(both, test.__name__, 1)))(test)
     return marked
 
 
-postgres = pytest.mark.parametrize("lab", ["postgres"], indirect=True)
-sqlite = pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+postgres, sqlite = on("postgres"), on("sqlite")
 
 
 def at(action: str, moment: Moment, nth: int, *arguments: object) -> Callable[[Lab], Fault]:
@@ -126,7 +138,8 @@ def killed(points: list[Point], **options: Any) -> list[Case]:
             f"{name}writer killed {moment} {point.nth}",
             KILLED,
             fault=at("kill_writer", moment, point.nth),
-            resumes=point.nth % 2 == 1,
+            planned=point.phase,
+            resumes=point.resumes,
             **options,
         )
         for point in points
@@ -150,7 +163,8 @@ def test_the_writer_of_a_file_is_killed(lab: Lab) -> None:
             f"writer killed before {point.nth}",
             KILLED,
             seams=Seams(at=At(point.nth, "kill")),
-            resumes=point.nth % 2 == 1,
+            planned=point.phase,
+            resumes=point.resumes,
         )
         for point in lab.points
     ]
@@ -160,7 +174,7 @@ def test_the_writer_of_a_file_is_killed(lab: Lab) -> None:
             f"writer killed inside commit {point.nth}, try {again}",
             KILLED | TOLD,
             seams=Seams(at=At(point.nth, "kill inside", pick.uniform(0, 0.002))),
-            resumes=again % 2 == 1,
+            resumes=point.resumes,
         )
         for point in lab.points
         if is_commit(point)
@@ -182,21 +196,22 @@ CUT = "connection cut "
 
 @servers
 def test_the_connection_is_cut(lab: Lab) -> None:
-    """Before each statement, in the middle of each second answer, before and inside each commit."""
+    """Before each statement, in the middle of each answer, before and inside each commit."""
     cases = []
     for point in lab.points:
         moments: dict[Moment, str] = {"before": "before a statement"}
         if is_commit(point):
             moments = {"before": "before commit", "after": "inside commit"}
-        elif point.nth % 2:
-            moments = {"half": "in the middle of an answer"}
+        else:
+            moments["half"] = "in the middle of an answer"
         cases += [
             Case(
                 CUT + name,
                 f"cut {moment} {point.nth}",
                 TOLD,
                 fault=at("cut", moment, point.nth),
-                resumes=point.nth % 3 == 1,
+                planned=point.phase,
+                resumes=point.resumes,
             )
             for moment, name in moments.items()
         ]
@@ -214,6 +229,7 @@ def test_the_connection_of_a_large_session_is_cut(lab: Lab) -> None:
                 f"large, cut {moment} {point.nth}",
                 TOLD,
                 fault=at("cut", moment, point.nth),
+                planned=point.phase,
                 large=True,
             )
             for point in points
@@ -233,7 +249,8 @@ def test_the_database_is_killed_and_restarted(lab: Lab) -> None:
                 f"database killed {moment} {point.nth}",
                 TOLD,
                 fault=at("kill_database", moment, point.nth, 0.2),
-                resumes=point.nth % 2 == 1,
+                planned=point.phase,
+                resumes=point.resumes,
             )
             for point in of_each_phase(lab.points, 2)
             for moment in ENDS
@@ -251,6 +268,8 @@ def test_the_database_cannot_be_reached(lab: Lab) -> None:
             f"away for 0.6 s {point.nth}",
             TOLD,
             fault=at("outage", "before", point.nth, 0.6),
+            planned=point.phase,
+            resumes=point.resumes,
         )
         for point in points
     ]
@@ -260,10 +279,33 @@ def test_the_database_cannot_be_reached(lab: Lab) -> None:
             f"away {moment} {point.nth}",
             SPOOLED | ({"succeeded"} if moment == "after" else set()),
             fault=at("outage", moment, point.nth, None),
-            resumes=point.nth % 2 == 1,
+            planned=point.phase,
+            resumes=point.resumes,
             settings={"retry_seconds": 0.3},
         )
         for point in points
+        for moment in ENDS
+    ]
+    inject(lab, cases)
+
+
+@servers
+def test_the_database_goes_away_while_a_retry_opens(lab: Lab) -> None:
+    """It has seen which session is its own: what it then makes is that one's, and no other's."""
+    points = [point for point in lab.rehearse(retried=True) if point.phase == "open"]
+    seen = next(n for n, point in enumerate(points) if point.statement.startswith("UPDATE"))
+    cases = [
+        Case(
+            "database away while a retry opens",
+            f"retry, away {moment} {point.nth}",
+            SPOOLED,
+            fault=at("outage", moment, point.nth, None),
+            planned=moment,
+            resumes=True,
+            retried=True,
+            settings={"retry_seconds": 0.3},
+        )
+        for point in points[seen:]
         for moment in ENDS
     ]
     inject(lab, cases)
@@ -280,6 +322,8 @@ def test_the_database_is_read_only(lab: Lab) -> None:
                 f"read-only for {seconds} {point.nth}",
                 TOLD if seconds else SPOOLED | TOLD,
                 fault=at("read_only", "before", point.nth, seconds),
+                planned=point.phase,
+                resumes=point.resumes,
                 url=Lab.ordinary,
                 settings={"retry_seconds": 30 if seconds else 0.3},
             )
@@ -315,7 +359,9 @@ def test_the_database_is_slow(lab: Lab) -> None:
         def at_point(lab: Lab, point: Point = point) -> Fault:
             return replace(look(lab), nth=point.nth)
 
-        cases.append(Case("slow database", f"1 s at {point.nth}, looked at", TOLD, fault=at_point))
+        label = f"1 s at {point.nth}, looked at"
+        planned: dict[str, Any] = {"planned": point.phase, "resumes": point.resumes}
+        cases.append(Case("slow database", label, TOLD, fault=at_point, **planned))
     inject(lab, cases)
 
 
@@ -330,10 +376,10 @@ def test_two_workers_have_the_same_flow_run(lab: Lab) -> None:
                 f"rival before {point.nth}",
                 {"one succeeded, one was refused"},
                 fault=at("rival", "before", point.nth),
+                planned=point.phase,
                 resumes=True,
             )
-            for point in lab.points
-            if point.nth % 4 == 0 or is_commit(point)
+            for point in lab.flow_points
         ],
     )
 
@@ -353,66 +399,51 @@ def test_two_workers_have_the_same_flow_run_in_a_file(lab: Lab) -> None:
                 f"rival before {point.nth}",
                 {"one succeeded, one was refused"},
                 seams=Seams(at=At(point.nth, "stop")),
+                planned=point.phase,
                 resumes=True,
                 beside=beside,
             )
-            for point in lab.points
-            if point.nth % 5 == 4 or is_commit(point)
+            for point in lab.flow_points
         ],
     )
 
 
-@pytest.mark.parametrize("lab", ["sqlite", "postgres", "mysql"], indirect=True)
+@on("sqlite", "postgres", "mysql")
 def test_the_clock_is_set(lab: Lab) -> None:
     """By an hour, in the middle of a run; then the run is killed in its second part."""
-    inside = next(point.nth for point in lab.points if point.phase == "part 2") + 5
+    inside = {
+        points[0].resumes: next(point.nth for point in points if point.phase == "part 2") + 5
+        for points in (lab.rehearse(), lab.flow_points)
+    }
     cases = []
     for nth in range(0, 15, 3):
         for hours in (-1, 1):
             name = "clock set back" if hours < 0 else "clock was ahead and is set back"
             seams = Seams(clock=(nth, hours * 3600))
             cases.append(Case(name, f"clock {hours:+} h at {nth}", TOLD, seams=seams, phase="all"))
-            label = f"clock {hours:+} h at {nth}, killed"
+            label, resumes = f"clock {hours:+} h at {nth}, killed", nth % 2 == 1
             if lab.proxy is None:
-                seams = replace(seams, at=At(inside, "kill"))
-            fault = at("kill_writer", "before", inside) if lab.proxy else None
-            cases.append(
-                Case(name, label, KILLED, fault, seams, phase="part 2", resumes=nth % 2 == 1)
-            )
+                seams = replace(seams, at=At(inside[resumes], "kill"))
+            fault = at("kill_writer", "before", inside[resumes]) if lab.proxy else None
+            cases.append(Case(name, label, KILLED, fault, seams, planned="part 2", resumes=resumes))
     inject(lab, cases)
 
 
-PAGE = 4096
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[bool]:
-    """Mount a disk of 8 MB; yield False where that takes rights that we do not have."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "mfp-faults", str(folder)]
-    mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    yield mounted
-    if mounted:
-        unmount = ["umount", "--lazy", str(folder)]
-        subprocess.run(unmount, check=True)
-
-
+@pytest.mark.xdist_group("injections-sqlite" if ALL else GROUP)
 def test_the_disk_is_full(tmp_path: Path) -> None:
     """A small disk with a few pages left, where one can be mounted, and a quota a file."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    with small_disk(disk) as mounted:
+    with mounted_disk(disk) as mounted:
         lab = Lab("sqlite", f"sqlite:///{disk / 'store.db'}", tmp_path)
-        filler = disk / "filler"
 
         def start_log_anew(lab: Lab) -> None:
             with lab.calm.database.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
-        def fill(pages: int, lab: Lab) -> None:
+        def leave(pages: int, lab: Lab) -> None:
             start_log_anew(lab)
-            status = os.statvfs(disk)
-            filler.write_bytes(bytes(status.f_bavail * status.f_frsize - pages * PAGE))
-            lab.undo.append(filler.unlink)
+            lab.undo.append(fill(disk, pages).unlink)
 
         options: dict[str, Any] = {"unharmed": TOLD, "settings": {"retry_seconds": 0.3}}
         cases = [
@@ -420,7 +451,7 @@ def test_the_disk_is_full(tmp_path: Path) -> None:
                 "disk full",
                 f"{pages} pages left",
                 SPOOLED,
-                prepare=partial(fill, pages),
+                prepare=partial(leave, pages),
                 resumes=pages % 2 == 1,
                 **options,
             )
@@ -440,6 +471,8 @@ def test_the_disk_is_full(tmp_path: Path) -> None:
         ]
         inject(lab, cases)
         lab.close()
+    if not mounted:
+        pytest.skip(NO_DISK)
 
 
 @sqlite
@@ -458,6 +491,8 @@ def test_the_file_is_read_only(lab: Lab) -> None:
             f"read-only from {point.nth} on",
             refused,
             seams=Seams(at=At(point.nth, "read-only")),
+            planned=point.phase,
+            resumes=point.resumes,
             unharmed=TOLD,
         )
         for point in of_each_phase(lab.points, 1)
@@ -465,34 +500,69 @@ def test_the_file_is_read_only(lab: Lab) -> None:
     inject(lab, cases)
 
 
+FULL: dict[str, Any] = {"may_end": {"failed, and said so"}, "unharmed": SPOOLED}
+
+
 @servers
 def test_the_database_is_away_and_the_spool_is_full(lab: Lab) -> None:
     """By its own limit, and by a quota on the size of a file: then the run fails, and says so."""
-    away: dict[str, Any] = {"fault": at("outage", "before", 24, None)}
+    name = "database away, spool full"
+    nth = next(point.nth for point in lab.points if point.phase == "buffered flush")
+    fault, full = at("outage", "before", nth, None), FULL | {"says": "SpoolUnusable"}
     cases = [
         Case(
-            "database away, spool full",
+            name,
             f"{size} bytes of spool",
-            {"failed, and said so"},
-            unharmed=SPOOLED,
+            fault=fault,
             settings={"retry_seconds": 0.1, "spool_max_bytes": size + 256 * 1024},
-            **away,
+            **full,
         )
         for size in range(1, 7000, 1000)
     ]
     cases += [
         Case(
-            "database away, spool full",
+            name,
             f"files of at most {size} bytes",
-            {"failed, and said so"},
-            unharmed=SPOOLED,
+            fault=fault,
             settings={"retry_seconds": 0.1},
             seams=Seams(file_size=size),
-            **away,
+            **full,
         )
         for size in (512, 600, 800, 1000)
     ]
     inject(lab, cases)
+
+
+@servers
+def test_the_disk_of_the_spool_is_full(lab: Lab, tmp_path: Path) -> None:
+    """A file system without a page, or with a few: what does not fit whole is not there at all."""
+    with private_disk(tmp_path, 64) as disk:
+        if disk is None:
+            pytest.skip(NO_PRIVATE_DISK)
+
+        def leave(pages: int, lab: Lab) -> None:
+            lab.undo.append(fill(disk, pages).unlink)
+
+        cases = [
+            Case(
+                "database away, disk of the spool full",
+                f"away from {point.nth} on, {pages} pages left",
+                fault=at("outage", "before", point.nth, None),
+                planned=point.phase,
+                resumes=point.resumes,
+                settings={"retry_seconds": 0.1, "spool": str(disk / "spool")},
+                prepare=partial(leave, pages),
+                says="SpoolUnusable: .*No space left on device",
+                **FULL | {"may_end": {"failed, and said so", "never opened"}},
+            )
+            for point in of_each_phase(lab.points, 1)
+            for pages in range(3)
+        ]
+        with lab.spooling_to(disk / "spool"):
+            inject(lab, cases)
+            settings = {"MFPREFECT_SPOOL": str(disk / "spool"), "MFPREFECT_URL": lab.url}
+            verified = CliRunner().invoke(cli, ["spool", "verify"], env=settings)
+        assert (verified.exit_code, "nothing waits" in verified.output) == (0, True)
 
 
 @servers
@@ -505,13 +575,15 @@ def test_the_writer_is_killed_while_it_spools(lab: Lab) -> None:
                 "kill -9 of the writer while it spools",
                 f"killed before file operation {nth}",
                 {"crashed", "never opened"},
-                fault=at("outage", "before", 24 if nth % 6 else 0, None),
+                fault=at("outage", "before", point.nth, None),
                 settings={"retry_seconds": 0},
                 seams=Seams(spool_at=(lab.spool, nth)),
-                resumes=nth % 2 == 1,
+                planned=point.phase,
+                resumes=point.resumes,
                 unharmed=SPOOLED,
             )
-            for nth in range(0, 120, 3)
+            for point in of_each_phase(lab.points, 1)
+            for nth in range(0, 24 if point.phase == "close" else 40)
         ],
     )
 
@@ -523,7 +595,7 @@ def test_a_push_is_killed(lab: Lab) -> None:
     kinds += [("commit", nth) for nth in range(12)]
     kinds += [("file", nth) for nth in range(0, 60, 5)]
     bad = []
-    for what, nth in sampled(kinds, f"push {lab.database}", SAMPLE):
+    for what, nth in sampled(kinds, f"push {lab.database}", SAMPLE, lambda kind: kind[0]):
         fault, seams = None, NO_SEAMS
         if what == "statement":
             fault = lab.fault(lab.kill_writer, "before", nth)

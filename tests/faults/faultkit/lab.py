@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import re
 import signal
 import threading
 import time
+import traceback
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -25,6 +28,7 @@ from faultkit.proxy import Action, Fault, Link, Moment, Proxy
 from faultkit.sampling import SEED
 from faultkit.seams import NO_SEAMS, Seams
 from mfprefect.flow_context import FlowRun
+from mfprefect.store import spool_listing
 from mfprefect.testing.servers import Server
 
 __all__ = ["Case", "Lab", "Point", "elsewhere", "phase_of", "wait_until_stopped"]
@@ -32,6 +36,10 @@ __all__ = ["Case", "Lab", "Point", "elsewhere", "phase_of", "wait_until_stopped"
 LONGEST = 60
 """Seconds after which a run that neither ends nor dies is a problem of its own."""
 PHASES = {"flush": "buffered flush", "close": "close"}
+SEAL = re.compile(r"INSERT INTO \S*seals\b")
+PUBLICATION = re.compile(r"UPDATE \S*sessions\b.* SET .*\bsucceeded\b|ATTACH PARTITION")
+NOT_MET = "was not met"
+"""The outcome of a push that the fault spared; it is not counted."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,8 @@ class Point:
     nth: int
     phase: str
     statement: str
+    resumes: bool = False
+    """Whether that is a run that passes for a flow run: its opening has more statements."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,8 @@ class Case:
     """The same, where they depend on how things stand when the run starts."""
     phase: str | None = None
     """Where it is injected, unless the proxy tells."""
+    planned: str | None = None
+    """The phase that it is meant for: a sample has one of each."""
     resumes: bool = False
     """Whether the run passes for a flow run, whose next attempt goes on with its session."""
     large: bool = False
@@ -68,6 +80,15 @@ class Case:
     """What to do before the run starts; what undoes it goes into `lab.undo`."""
     unharmed: Collection[str] = ()
     """The outcomes of a run that the fault spared; it is not counted then."""
+    retried: bool = False
+    """Whether it meets the second attempt of a flow run, whose first one was killed."""
+    says: str = ""
+    """A regular expression of what a run that fails has to say."""
+
+    @property
+    def stratum(self) -> tuple[str, str | None]:
+        """What a sample has one of each of."""
+        return self.kind, self.planned
 
 
 @dataclass
@@ -100,7 +121,9 @@ class Lab:
         self._phase: str | None = None
         # The first session of all stores its environment, which no later one does.
         write_session(self.calm, next(self._numbers), Journal(self.folder / "first.journal"))
-        self.points: list[Point] = self.rehearse()
+        self.flow_points = self.rehearse(resumes=True)
+        self.points = _mixed(self.rehearse(), self.flow_points)
+        """The statements of each phase, every second one of a run that passes for a flow run."""
 
     def close(self) -> None:
         """Let go of the database."""
@@ -117,11 +140,15 @@ class Lab:
         journal = self.folder / f"{number}.journal"
         return Run(number, url, journal, {**settings, **given}, **options)
 
-    def rehearse(self, *, large: bool = False, resumes: bool = False) -> list[Point]:
+    def rehearse(
+        self, *, large: bool = False, resumes: bool = False, retried: bool = False
+    ) -> list[Point]:
         """Run once undisturbed; return the statements and the phases they belong to."""
         number = next(self._numbers)
-        flow_run = (f"run-{number}", "1") if resumes else None
+        flow_run = (f"run-{number}", "2" if retried else "1") if resumes or retried else None
         run = self.run(number, large=large, flow_run=flow_run, seams=Seams(trace=not self.proxy))
+        if retried:
+            self._crash_first(run)
         journal, seen = Journal(run.journal), []
         if self.proxy is not None:
             every = Fault(lambda link: None, every=True)
@@ -135,12 +162,62 @@ class Lab:
             self.proxy.arm(None)
         else:
             seen = list(_traced(journal.lines()))
-        return [Point(n, phase_of(step, sql), sql) for n, (step, sql) in enumerate(seen)]
+        return [
+            Point(n, phase_of(step, sql), sql, flow_run is not None)
+            for n, (step, sql) in enumerate(seen)
+        ]
+
+    def _crash_first(self, run: Run) -> None:
+        """Let the first attempt of a flow run die in its second part, and be found dead."""
+        assert self.proxy is not None and run.flow_run is not None
+        first = replace(
+            run, journal=run.journal.with_suffix(".first"), flow_run=(run.flow_run[0], "1")
+        )
+        journal = Journal(first.journal)
+        inside = Fault(self.kill_writer, nth=self._nth_of_part_2())
+        self._started.clear()
+        self.proxy.arm(inside)
+        self.child = start(first)
+        self._started.set()
+        self.child.join(LONGEST)
+        self.proxy.arm(None)
+        assert (journal.step, self.child.exitcode) == ("part 2", -signal.SIGKILL)
+        assert self.witness.stuck() == []
+
+    def _nth_of_part_2(self) -> int:
+        return next(point.nth for point in self.flow_points if point.phase == "part 2")
 
     def inject(self, case: Case) -> record.Injection:
-        """Inject a fault into a run; hold what it left against what it was told."""
-        began, number = time.monotonic(), next(self._numbers)
+        """Inject a fault into a run; hold what it left against what it was told.
+
+        What goes wrong is a problem of what is returned, and keeps no other fault from being
+        injected.
+        """
+        began = time.monotonic()
+        found = record.Injection(
+            kind=case.kind,
+            database=self.database,
+            phase=case.phase or case.planned or "",
+            outcome="not judged",
+            label=case.label,
+            seed=SEED,
+            server=self.version,
+        )
+        try:
+            self._inject(case, found)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is the finding
+            traceback.print_exc()
+            found.problems.append(f"error: {type(exc).__name__}: {exc}")
+        found.seconds = round(time.monotonic() - began, 2)
+        if found.problems or found.outcome not in case.unharmed:
+            record.append(found)
+        return found
+
+    def _inject(self, case: Case, found: record.Injection) -> None:
+        number = next(self._numbers)
         flow_run = (f"run-{number}", "1") if case.resumes else None
+        if case.retried:
+            flow_run = f"run-{number}", "2"
         run = self.run(
             number,
             url=case.url(self) if case.url else self.url,
@@ -149,7 +226,9 @@ class Lab:
             large=case.large,
             seams=case.seams_of(self) if case.seams_of else case.seams,
         )
-        journal, problems = Journal(run.journal), []
+        journal, problems = Journal(run.journal), found.problems
+        if case.retried:
+            self._crash_first(run)
         fault = self._arm(case, journal)
         self._run, self._rival = run, None
         try:
@@ -162,30 +241,19 @@ class Lab:
             problems += self._join(self.child)
         finally:
             self._settle()
+        found.phase = case.phase or self._phase or self._told_phase(journal)
         if self._rival is not None:
             problems += self._join(self._rival[0])
         told = self._of_rivals(journal)
         problems += self._judge(number, told, case)
-        outcome = self._outcome(journal, self.child.exitcode)
-        if outcome not in {*case.may_end, *case.unharmed}:
-            said = journal.failure or f"exit code {self.child.exitcode}"
-            problems.append(f"outcome: {outcome} ({said})")
+        found.outcome = self._outcome(journal, self.child.exitcode)
+        said = journal.failure or f"exit code {self.child.exitcode}"
+        if found.outcome not in {*case.may_end, *case.unharmed}:
+            problems.append(f"outcome: {found.outcome} ({said})")
+        if found.outcome not in case.unharmed and not re.search(case.says, said):
+            problems.append(f"silent: it does not say {case.says!r}: {said}")
         if fault is not None and fault.hit is None:
             problems.append("missed: the statement was not met")
-        found = record.Injection(
-            kind=case.kind,
-            database=self.database,
-            phase=case.phase or self._phase or self._told_phase(journal),
-            outcome=outcome,
-            label=case.label,
-            seed=SEED,
-            problems=problems,
-            seconds=round(time.monotonic() - began, 2),
-            server=self.version,
-        )
-        if problems or outcome not in case.unharmed:
-            record.append(found)
-        return found
 
     @staticmethod
     def _told_phase(journal: Journal) -> str:
@@ -317,8 +385,27 @@ class Lab:
 
     # What surrounds a fault
 
-    def inject_into_push(self, kind: str, label: str, fault: Fault | None, seams: Seams) -> Any:
+    def inject_into_push(
+        self, kind: str, label: str, fault: Fault | None, seams: Seams
+    ) -> record.Injection:
         """Kill whoever delivers a spooled session; hold what a second push makes of it."""
+        began = time.monotonic()
+        found = record.Injection(
+            kind, self.database, "push", "not judged", label, SEED, server=self.version
+        )
+        try:
+            self._inject_into_push(found, fault, seams)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is the finding
+            traceback.print_exc()
+            found.problems.append(f"error: {type(exc).__name__}: {exc}")
+        finally:
+            self._settle()
+        found.seconds = round(time.monotonic() - began, 2)
+        if found.problems or found.outcome != NOT_MET:
+            record.append(found)
+        return found
+
+    def _inject_into_push(self, found: record.Injection, fault: Fault | None, seams: Seams) -> None:
         assert self.proxy is not None
         number = next(self._numbers)
         self._started.clear()
@@ -332,27 +419,13 @@ class Lab:
         push = replace(run, journal=run.journal.with_suffix(".push"), seams=seams)
         self.child = start_push(push)
         self._started.set()
-        problems = self._join(self.child)
+        found.problems += self._join(self.child)
         self._settle()
-        outcome = "delivered by the next push" if self.waiting() else "had delivered"
-        case = Case(kind, label, ())
-        problems += self._judge(number, journal, case)
-        told = Journal(push.journal)
-        found = record.Injection(
-            kind=kind,
-            database=self.database,
-            phase="push",
-            outcome=outcome,
-            label=label,
-            seed=SEED,
-            problems=problems,
-            server=self.version,
-        )
-        if told.lines()[-1:] and told.lines()[-1].startswith("pushed"):
-            found.outcome = "was not met"
-        else:
-            record.append(found)
-        return found
+        found.outcome = "delivered by the next push" if self.waiting() else "had delivered"
+        told = Journal(push.journal).lines()[-1:]
+        if told and told[0].startswith("pushed"):
+            found.outcome = NOT_MET
+        found.problems += self._judge(number, journal, Case(found.kind, found.label, ()))
 
     def _arm(self, case: Case, journal: Journal) -> Fault | None:
         self._started.clear()
@@ -384,7 +457,7 @@ class Lab:
             self.undo.pop()()
 
     def _judge(self, number: int, journal: Journal, case: Case) -> list[str]:
-        problems = self.witness.half_visible(number)
+        problems = self.witness.half_visible(number) + self._unsound()
         self._waited = bool(self.waiting())
         if not self._waited:
             problems += self.witness.lost(number, journal)
@@ -402,8 +475,26 @@ class Lab:
         return list(dict.fromkeys(problems))
 
     def waiting(self) -> list[Path]:
-        """Return the sessions in the spool."""
-        return [path.parent for path in self.spool.glob("*/*/head.json")]
+        """Return the sessions in the spool, and whatever else passes for one."""
+        return [entry.folder for entry, _ in spool_listing.waiting(self.calm.database)]
+
+    def _unsound(self) -> list[str]:
+        """Return what `spool verify` complains of."""
+        database = self.calm.database
+        told = [spool_listing.problem(database, x) for x, _ in spool_listing.waiting(database)]
+        return [f"half: spool verify says {problem}" for problem in told if problem]
+
+    @contextmanager
+    def spooling_to(self, folder: Path) -> Iterator[None]:
+        """Have another spool for a while."""
+        before = self.spool, self.calm
+        self.spool = folder
+        settings = {"heartbeat_seconds": 600, "retry_seconds": 30, "spool": folder}
+        with mfprefect.connect(self.url, **settings) as self.calm:
+            try:
+                yield
+            finally:
+                self.spool, self.calm = before
 
     def deliver(self, number: int) -> None:
         """Deliver what is in the spool, by a push or by the next session."""
@@ -439,7 +530,7 @@ class Lab:
         journal = Journal(self.folder / f"{number}-next.journal")
         now = dt.datetime.now(dt.UTC)
         run = FlowRun(f"run-{following}", "3", None, began=now) if case.resumes else None
-        before = len(self.witness.rows(following))
+        before = self.witness.rows(following)
         try:
             with mock.patch("mfprefect.store.current_flow_run", return_value=run):
                 write_session(self.calm, following, journal)
@@ -447,7 +538,7 @@ class Lab:
             return [f"next: {type(exc).__name__}: {exc}"]
         rows = self.witness.rows(following)
         problems = self.witness.lost(following, journal) + self.witness.half_visible(following)
-        if before and (len(rows) != 1 or rows[0].attempt != 2):
+        if before and (len(rows) != 1 or rows[0].attempt != before[0].attempt + 1):
             problems.append(f"doubled: the next attempt did not resume: {rows}")
         return [f"next: {problem}" for problem in problems] + self.witness.torn()
 
@@ -461,11 +552,32 @@ def _traced(lines: list[str]) -> Iterator[tuple[str, str]]:
             yield step, line[4:]
 
 
+def _mixed(plain: list[Point], of_flow: list[Point]) -> list[Point]:
+    """Return each statement of a phase once, of one run or of the other."""
+
+    def placed(points: list[Point]) -> dict[tuple[str, int], Point]:
+        seen = Counter[str]()
+        found = {}
+        for point in points:
+            seen[point.phase] += 1
+            found[point.phase, seen[point.phase]] = point
+        return found
+
+    others = placed(plain)
+    mixed = placed(of_flow).items()
+    return [point if point.nth % 2 else others.get(place, point) for place, point in mixed]
+
+
 def phase_of(step: str, statement: str) -> str:
-    """Return the phase of a session's life that a statement of a step belongs to."""
-    if step == "close" and "UPDATE" in statement and "succeeded" in statement:
+    """Return the phase of a session's life that a statement of a step belongs to.
+
+    A run seals, publishes and ends its session in one transaction: `seal` is the statement that
+    writes the seal, `publication` the one that shows the scores, `close` all others of that step,
+    its commit among them.
+    """
+    if step == "close" and PUBLICATION.search(statement):
         return "publication"
-    if step == "close" and "seals" in statement:
+    if step == "close" and SEAL.search(statement):
         return "seal"
     return PHASES.get(step, step)
 

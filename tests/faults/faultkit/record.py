@@ -3,7 +3,8 @@
     python tests/faults/faultkit/record.py FILE [DOCUMENT]
 
 prints the tables of the records in FILE, a JSON text a line, and writes them into DOCUMENT between
-its two marks.
+its two marks. A run in which something went wrong, that is too small or that left a phase out is
+not recorded: the document stays as it is, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import platform
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -24,13 +24,31 @@ import sqlalchemy as sa
 import mfprefect
 from mfprefect import Store
 
-__all__ = ["BAD", "Injection", "append", "read", "tables", "version"]
+__all__ = ["BAD", "Injection", "append", "read", "refusals", "tables", "version"]
 
 BAD = ("lost", "doubled", "half-visible", "stuck")
 PHASES = (
     *("open", "buffered flush", "model", "part 1", "part 2", "part 3", "part n"),
     *("close", "seal", "publication", "push", "all"),
 )
+LEAST = 300
+"""The injections that a recorded run has."""
+SERVERS = ("postgres", "mysql")
+REQUIRED = {
+    "kill -9 of the writer": (*SERVERS, "sqlite"),
+    "kill -9 of a flow's process": (*SERVERS, "sqlite"),
+    "kill -9 of a worker": SERVERS,
+    "kill -9 and restart of the database": SERVERS,
+    "connection cut": SERVERS,
+}
+"""The faults that a recorded run has in each phase of the life of a session, on which databases."""
+LIFE = ("open", "buffered flush", "part n", "publication", "seal", "close")
+PRESENT = {
+    "disk full": ("sqlite",),
+    "database away, disk of the spool full": SERVERS,
+    "database away while a retry opens": SERVERS,
+}
+"""Those that it has, in whatever phase."""
 BEGIN, END = "<!-- recorded: begin -->", "<!-- recorded: end -->"
 VARIABLE = "MFPREFECT_TEST_RECORD"
 
@@ -99,11 +117,40 @@ def tables(injections: list[Injection]) -> str:
     return "\n".join(lines)
 
 
+def refusals(injections: list[Injection]) -> list[str]:
+    """Return why a run is not recorded; nothing where it can be."""
+    reasons = []
+    if len(injections) < LEAST:
+        reasons.append(f"{len(injections)} injections; a record has at least {LEAST}")
+    reasons += [
+        f"{x.kind}, {x.database}, {x.label}: {problem}"
+        for x in injections
+        for problem in x.problems
+    ]
+    had: set[tuple[str, str, str]] = set()
+    for x in injections:
+        kind = next((kind for kind in REQUIRED if x.kind.startswith(kind)), x.kind)
+        phase = "part n" if x.phase.startswith("part ") else x.phase
+        had |= {(kind, x.database, phase), (kind, x.database, "")}
+    wanted = [
+        (kind, database, phase)
+        for kind in REQUIRED
+        for database in REQUIRED[kind]
+        for phase in LIFE
+    ]
+    wanted += [(kind, database, "") for kind in PRESENT for database in PRESENT[kind]]
+    reasons += [
+        f"{kind}, {database}: none was injected{phase and ' in '}{phase}"
+        for kind, database, phase in wanted
+        if (kind, database, phase) not in had
+    ]
+    return reasons
+
+
 def _by_kind(injections: list[Injection]) -> list[str]:
     head = ["fault", "database", "injected", "what came out", *BAD]
     rows = []
-    for kind, database in _ordered((x.kind, x.database) for x in injections):
-        mine = [x for x in injections if (x.kind, x.database) == (kind, database)]
+    for (kind, database), mine in _grouped(injections).items():
         outcomes = Counter(x.outcome for x in mine)
         told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
         bad = [str(sum(x.has(name) for x in mine)) for name in BAD]
@@ -115,29 +162,43 @@ def _by_phase(injections: list[Injection]) -> list[str]:
     found = {x.phase for x in injections}
     phases = [phase for phase in (*PHASES, *sorted(found - {*PHASES})) if phase in found]
     rows = []
-    for (kind,) in _ordered((x.kind,) for x in injections):
-        counts = Counter(x.phase for x in injections if x.kind == kind)
-        rows.append([kind, *(str(counts[phase] or "") for phase in phases)])
-    return _table(["injected in the middle of", *(phase for phase in phases)], rows)
+    for (kind, database), mine in _grouped(injections).items():
+        counts = Counter(x.phase for x in mine)
+        rows.append([kind, database, *(str(counts[phase] or "") for phase in phases)])
+    return _table(["injected in the middle of", "database", *phases], rows)
 
 
-def _ordered(keys: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    return list(dict.fromkeys(keys))
+def _grouped(injections: list[Injection]) -> dict[tuple[str, str], list[Injection]]:
+    """Return the injections of each fault on each database, in an order of no chance."""
+    found: dict[tuple[str, str], list[Injection]] = {}
+    for x in sorted(injections, key=lambda x: (x.kind, x.database, x.label)):
+        found.setdefault((x.kind, x.database), []).append(x)
+    return found
 
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
 
 
-def main(source: str, document: str | None = None) -> None:
-    """Print the tables of a file; write them into a document."""
-    text = tables(read(Path(source)))
+def main(source: str, document: str | None = None) -> int:
+    """Print the tables of a file; write them into a document if nothing speaks against it."""
+    injections = read(Path(source))
+    text = tables(injections)
     print(text)
+    if reasons := refusals(injections):
+        print("\nNOT RECORDED:", *reasons, sep="\n- ", file=sys.stderr)
+        return 1
     if document is not None:
         before, _, rest = Path(document).read_text().partition(BEGIN)
         after = rest.partition(END)[2]
-        Path(document).write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        if not after:
+            raise ValueError(f"{document} has no {BEGIN} and {END} after it")
+        # At once: what is interrupted leaves the old one.
+        new = Path(f"{document}.new")
+        new.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        new.replace(document)
+    return 0
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(*sys.argv[1:]))

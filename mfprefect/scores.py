@@ -6,7 +6,7 @@ Pure: takes frames and batches, returns Arrow tables; opens no connection.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mfprefect.errors import InvalidScores
+from mfprefect.parquet_files import UNREADABLE, longest_texts
 from mfprefect.schema import ENTITY_ID_LENGTH, NAME_LENGTH
 from mfprefect.sorting import byte_order
 
@@ -42,28 +43,30 @@ SCHEMA = pa.schema(
     ]
 )
 EXAMPLES = 5
+MOST_BYTES = 4 * ENTITY_ID_LENGTH
+"""Of an id, in UTF-8."""
 PIECE_ROWS = 100_000
 """How many rows are in memory at once, more or less: databases gain nothing by more."""
 
 
-def batches(data: Any) -> Iterator[pd.DataFrame | pa.Table]:
+def batches(data: Any, columns: Collection[str] = ()) -> Iterator[pd.DataFrame | pa.Table]:
     """Yield what the caller gave as frames and Arrow tables.
 
     Takes a frame, an Arrow table, the path of a Parquet file, which is read 100,000 rows at a time,
-    or an iterable of frames, tables or record batches.
+    or an iterable of frames, tables or record batches. Of a file, no other columns are read.
 
     Raises:
         InvalidScores: it is none of these, or the file is missing or no Parquet.
     """
     if isinstance(data, (str, Path)):
-        yield from _parquet(data)
+        yield from _parquet(data, columns)
     elif isinstance(data, pa.RecordBatch):
         yield pa.Table.from_batches([data])
     elif isinstance(data, pa.Table) or hasattr(data, "columns"):
         yield data
     elif isinstance(data, Iterable):
         for item in data:
-            yield from batches(item)
+            yield from batches(item, columns)
             del item  # before the next one is made: two would be in memory
     else:
         raise InvalidScores(
@@ -72,18 +75,35 @@ def batches(data: Any) -> Iterator[pd.DataFrame | pa.Table]:
         )
 
 
-def _parquet(path: str | Path) -> Iterator[pa.Table]:
-    import pyarrow.parquet as pq
-
+def _parquet(path: str | Path, columns: Collection[str]) -> Iterator[pa.Table]:
     try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(PIECE_ROWS):
-                yield pa.Table.from_batches([batch])
-    except (OSError, pa.ArrowInvalid) as exc:
+        yield from _tables(path, columns)
+    except InvalidScores:
+        raise
+    except (*UNREADABLE, pa.ArrowException) as exc:
         raise InvalidScores(
             f"scores cannot be read from {str(path)!r}: {exc}. "
             "Pass the path of a Parquet file, or the frame itself."
         ) from exc
+
+
+def _tables(path: str | Path, columns: Collection[str]) -> Iterator[pa.Table]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        found = file.schema_arrow
+        if not set(columns) <= set(found.names):
+            yield found.empty_table()  # which tells its columns, and has none of the rows
+            return
+        for name, longest, _ in longest_texts(path, columns):
+            if longest > MOST_BYTES:
+                raise InvalidScores(
+                    f"column {name!r} holds a text of {longest} bytes; at most {ENTITY_ID_LENGTH} "
+                    "characters fit. Nothing was read."
+                )
+        wanted = list(columns) or None
+        for batch in file.iter_batches(PIECE_ROWS, columns=wanted):
+            yield pa.Table.from_batches([batch])
 
 
 def normalise(
@@ -114,9 +134,10 @@ def all_pieces(
     data: Any, entity_id: str, score: str, score_class: str | None
 ) -> Iterator[pa.Table]:
     """Yield the pieces of all frames that the caller gave, joined where they are small."""
+    names = [entity_id, score, *([score_class] if score_class else [])]
 
     def each() -> Iterator[pa.Table]:
-        for frame in batches(data):
+        for frame in batches(data, names):
             yield from pieces(frame, entity_id, score, score_class)
             del frame
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from mfprefect.errors import SpoolUnusable
 from mfprefect.spool_entry import GONE, Entry
-from mfprefect.spool_files import bytes_of, names, quoted
+from mfprefect.spool_files import bytes_of, entry_name, names, quoted
 
 __all__ = ["Place", "Spool", "default_folder"]
 
@@ -49,7 +49,7 @@ class Spool:
 
     def entry(self, place: Place, session_id: str, attempt: int) -> Entry:
         """Return the entry of an attempt, whether it is there or not."""
-        return Entry(self, self.folder / place.fingerprint / f"{quoted(session_id)}.{attempt}")
+        return Entry(self, self.folder / place.fingerprint / entry_name(session_id, attempt))
 
     def entries(self, place: Place | None = None) -> list[Entry]:
         """Return the entries of one database, or of all, in the order in which they began.

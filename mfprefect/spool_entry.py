@@ -24,9 +24,11 @@ from mfprefect.spool_files import (
     names,
     opened,
     read,
+    require_ours,
     sealed,
     sync,
 )
+from mfprefect.spool_shape import ending_shape, head_shape, place_shape, write_shape
 
 if TYPE_CHECKING:
     from mfprefect.spool import Spool
@@ -72,6 +74,10 @@ class Entry:
             SpoolUnusable: the folder cannot be written, or the spool is full.
         """
         with self._usable(), self.locked():
+            try:
+                require_ours(self.folder, self.spool.folder)
+            except SpoolRefused as exc:
+                raise PermissionError(str(exc)) from exc
             if owner and self._owner is None:
                 self._owner = held(self.folder / OWNER)
                 _owners.add(self)
@@ -249,8 +255,10 @@ class Entry:
     def alive(self) -> bool:
         """Whether that process is alive."""
         try:
-            descriptor = os.open(self.folder / OWNER, os.O_RDWR)
+            descriptor = os.open(self.folder / OWNER, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
+            return False
+        except OSError:  # a link, a folder, somebody else's: nothing that a run of ours holds
             return False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -307,12 +315,15 @@ class Entry:
         Raises:
             SpoolRefused: it is corrupt, or of another version.
         """
+        require_ours(self.folder, self.spool.folder)
         head = read(self.folder / HEAD)
         if head.get("format") != FORMAT:
             raise SpoolRefused(
-                f"{self.folder} is {head.get('format')!r}, and this mfprefect reads {FORMAT!r}: "
-                "deliver it with the version that wrote it."
+                f"{self.folder} is {str(head.get('format'))[:60]!r}, and this mfprefect reads "
+                f"{FORMAT!r}: deliver it with the version that wrote it."
             )
+        head_shape(head, self.folder / HEAD)
+        place_shape(head, self.folder)
         return head
 
     def ending(self) -> dict[str, Any] | None:
@@ -321,7 +332,11 @@ class Entry:
         Raises:
             SpoolRefused: it is corrupt.
         """
-        return read(self.folder / END) if self.complete else None
+        if not self.complete:
+            return None
+        ending = read(self.folder / END)
+        ending_shape(ending, self.folder / END)
+        return ending
 
     @property
     def digest(self) -> str | None:
@@ -334,6 +349,7 @@ class Entry:
         Raises:
             SpoolRefused: a file is corrupt, or one is missing that the ending tells of.
         """
+        require_ours(self.folder, self.spool.folder)
         ending, names = self.ending(), self._files()
         told = names if ending is None else list(ending["writes"])
         if told != names:
@@ -344,6 +360,7 @@ class Entry:
             content = read(self.folder / name)
             if ending is not None and ending["writes"][name] != first_line(self.folder / name):
                 raise SpoolRefused(f"{self.folder / name} is not what the run wrote.")
+            write_shape(content, self.folder / name)
             blob = self.folder / f"{name[:6]}.blob" if "sha256" in content else None
             yield Write(name[:6], content, blob)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -114,11 +115,9 @@ def _scores(
 
 
 def _frame(path: str, entity_id: str) -> pd.DataFrame:
-    import pandas as pd
+    from mfprefect.cli.files import read_frame
 
-    if path.endswith(".parquet"):
-        return pd.read_parquet(path)
-    return pd.read_csv(path, dtype={entity_id: str})  # "007" is not 7
+    return read_frame(Path(path), text=[entity_id])  # "007" is not 7
 
 
 def _side_by_side(sides: Sequence[Mapping[Any, Any]], name: Any) -> dict[str, Any]:

@@ -16,6 +16,8 @@ __all__ = ["column", "read_frame", "score_batches"]
 
 ENDINGS = (".csv", ".parquet")
 MOST_CELLS = 500_000_000
+MOST_TEXT = 8_000_000_000
+"""Bytes of a column that are read at once, if each row held its longest text."""
 BLOCK_BYTES = 32 * 1024 * 1024
 
 
@@ -31,10 +33,14 @@ def read_frame(path: Path, text: Collection[str] = ()) -> pd.DataFrame:
     """
     import pyarrow as pa
 
+    from mfprefect.parquet_files import UNREADABLE
+
     _check(path)
     try:
         frame: pd.DataFrame = _table(path, text).to_pandas()
-    except pa.ArrowInvalid as exc:
+    except InvalidValue:
+        raise
+    except (*UNREADABLE, pa.ArrowException) as exc:
         raise _unreadable(path, exc) from exc
     return frame
 
@@ -45,14 +51,23 @@ def _table(path: Path, text: Collection[str]) -> pa.Table:
     if path.suffix == ".parquet":
         from pyarrow import parquet
 
+        from mfprefect.parquet_files import longest_texts
+
         with parquet.ParquetFile(path) as file:
-            found = file.metadata
+            found, names = file.metadata, file.schema_arrow.names
         # A file of a few kilobytes may stand for a billion rows.
         if found.num_rows * found.num_columns > MOST_CELLS:
             raise InvalidValue(
                 f"{path} holds {found.num_rows} rows of {found.num_columns} columns, more than "
                 f"the {MOST_CELLS:,} cells that are read at once; pass a sample of them."
             )
+        for name, longest, rows in longest_texts(path, names):
+            if longest * rows > MOST_TEXT:
+                raise InvalidValue(
+                    f"{path} holds {rows} rows of column {name!r}, whose texts have up to "
+                    f"{longest} bytes, more than the {MOST_TEXT:,} bytes that are read at once; "
+                    "pass a sample of them."
+                )
         return parquet.read_table(path)
     from pyarrow import csv
 

@@ -21,7 +21,8 @@ from mfprefect.store import migrate, notices
 from mfprefect.store.database import Database
 from mfprefect.store.handle import UNNUMBERED, Handle, find
 from mfprefect.store.parcel import Parcel, RunsOn, Superseded
-from mfprefect.store.spool_writes import apply, check, place_of, spool_of
+from mfprefect.store.spool_check import check
+from mfprefect.store.spool_writes import apply, place_of, spool_of
 
 __all__ = [
     "DELIVERED",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import numbers
 from collections.abc import Mapping
@@ -11,9 +12,12 @@ import sqlalchemy as sa
 
 from mfprefect import values
 from mfprefect.errors import InvalidValue
-from mfprefect.schema import Id
+from mfprefect.schema import Blob, Double, Id, Instant, LongText
 
-__all__ = ["check_fits"]
+__all__ = ["NOT_TYPED", "check_fits", "check_row", "typed"]
+
+NOT_TYPED = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
+"""What comes of a document that has not the shape which it should have."""
 
 _BITS = {sa.BigInteger: 63, sa.Integer: 31}
 
@@ -37,6 +41,55 @@ def check_fits(table: sa.Table, row: Mapping[str, Any]) -> None:
             raise InvalidValue(
                 f"{key} of {table.name} is {value!r}, no integer of {bits[key] + 1} bits."
             )
+
+
+_KINDS: dict[type[sa.types.TypeEngine[Any]], tuple[type, ...]] = {
+    **{Id: (str,), LongText: (str,), Double: (float, int), Blob: (bytes,)},
+    **{sa.Boolean: (bool,), sa.Integer: (int,), sa.BigInteger: (int,)},
+    **{Instant: (dt.datetime,), sa.Date: (dt.date,)},
+}
+
+
+def check_row(table: sa.Table, row: Mapping[str, Any]) -> None:
+    """Refuse a row of a file that nobody knows the maker of: it is to have the table's types.
+
+    Some databases would take text for a number, and give text back. A missing column is for the
+    database to refuse.
+
+    Raises:
+        InvalidValue: a column is unknown, or a value is of another type or does not fit.
+    """
+    for key, value in row.items():
+        if key not in table.c:
+            raise InvalidValue(f"the table {table.name} has no column {key[:60]!r}.")
+        column = table.c[key]
+        if value is None and not column.nullable:
+            raise InvalidValue(f"{key} of {table.name} is missing.")
+        # By its very type: to Python, True is an integer as well.
+        if value is not None and type(value) not in _KINDS[type(column.type)]:
+            raise InvalidValue(
+                f"{key} of {table.name} is a {type(value).__name__}, and must be "
+                f"{_KINDS[type(column.type)][0].__name__}."
+            )
+        if isinstance(value, dt.datetime) and value.tzinfo is None:
+            raise InvalidValue(f"{key} of {table.name}, {value}, has no time zone.")
+        if isinstance(column.type, Double) and value is not None:
+            values.figure(value, f"{key} of {table.name}")
+    check_fits(table, row)
+
+
+def typed(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of JSON with its dates and instants."""
+
+    def value(column: sa.Column[Any]) -> Any:
+        found = row.get(column.key)
+        if found is None:
+            return None
+        if isinstance(column.type, Instant):
+            return dt.datetime.fromisoformat(found)
+        return dt.date.fromisoformat(found) if isinstance(column.type, sa.Date) else found
+
+    return {column.key: value(column) for column in table.c}
 
 
 def _within(value: Any, limit: int) -> bool:

@@ -9,7 +9,6 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
 
 from mfprefect.backend import Backend
 from mfprefect.errors import SchemaOutdated
@@ -80,11 +79,9 @@ def check_schema(db: Database) -> None:
 
 def known(revision: str) -> bool:
     """Return whether this version of mfprefect knows a revision: its own or an older one."""
-    try:
-        ScriptDirectory.from_config(_config()).get_revision(revision)
-    except CommandError:
-        return False
-    return True
+    # By its whole name: Alembic would take `head`, or a piece of one, for a revision too.
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return any(script.revision == revision for script in scripts)
 
 
 def _newer(db: Database, found: str) -> SchemaOutdated:

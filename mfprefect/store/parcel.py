@@ -17,6 +17,7 @@ from mfprefect import values
 from mfprefect.errors import DatabaseConflict, InvalidScores, SpoolRefused, UnknownSession
 from mfprefect.spool_entry import Entry
 from mfprefect.store.database import Database
+from mfprefect.store.fitting import typed
 from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle, closed, find, without_flow_run
 from mfprefect.store.ledger import written
 from mfprefect.store.opening import clear
@@ -157,8 +158,6 @@ class Parcel:
                 f"session {self.session_id!r} was deleted from {self.db.place}, or is in another "
                 f"database; remove {self.entry.folder} if nobody needs it."
             )
-        from mfprefect.store.restoring import typed
-
         s = self.db.schema.sessions
         self._register(connection)
         row = typed(s, self.head["session"])

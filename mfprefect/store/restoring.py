@@ -6,7 +6,6 @@ like any other, and can be deleted and restored again.
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,19 +18,17 @@ from pyarrow import parquet
 from mfprefect import values
 from mfprefect.archive import check_archive, parts_of
 from mfprefect.errors import ArtifactCorrupt, IntegrityError, InvalidValue
-from mfprefect.schema import Instant
 from mfprefect.store import scores
 from mfprefect.store.database import Database
-from mfprefect.store.fitting import check_fits
+from mfprefect.store.fitting import NOT_TYPED, check_fits, typed
 from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle, without_flow_run
 from mfprefect.store.opening import PURPOSES
 from mfprefect.store.registry import record, require_model
 from mfprefect.store.sessions import STATUSES, Ending, close_session, flush, write_rows
 
-__all__ = ["restore_session", "typed"]
+__all__ = ["restore_session"]
 
 APART = ("artifact_chunks", "scores", "score_parts")
-NOT_TYPED = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
 
 
 def restore_session(db: Database, folder: Path) -> str:
@@ -173,20 +170,6 @@ def _check(db: Database, row: Mapping[str, Any], head: Mapping[str, Any]) -> Non
     if head["environment"]["environment_digest"] != row["environment_digest"]:
         raise InvalidValue("the environment is another one")
     dict(head["session_ids"])
-
-
-def typed(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of JSON with its dates and instants."""
-
-    def value(column: sa.Column[Any]) -> Any:
-        found = row.get(column.key)
-        if found is None:
-            return None
-        if isinstance(column.type, Instant):
-            return dt.datetime.fromisoformat(found)
-        return dt.date.fromisoformat(found) if isinstance(column.type, sa.Date) else found
-
-    return {column.key: value(column) for column in table.c}
 
 
 def _rows(folder: Path, name: str) -> list[dict[str, Any]]:

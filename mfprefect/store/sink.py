@@ -358,6 +358,7 @@ class Sink:
             "version": metadata.version("mfprefect"),
             "revision": migrate.expected_revision(),
             "database": place.shown if place else "",
+            "fingerprint": place.fingerprint if place else None,
             **{name: value for name, value in vars(handle).items() if name != "status"},
             "flow_run_id": run.flow_run_id if run else None,
             "shadow": is_shadow(opening.params) if opening else False,

@@ -11,7 +11,8 @@ from mfprefect.spool import Spool
 from mfprefect.spool_entry import Entry
 from mfprefect.store import delivery
 from mfprefect.store.database import Database
-from mfprefect.store.spool_writes import check, place_of, spool_of
+from mfprefect.store.spool_check import check
+from mfprefect.store.spool_writes import place_of, spool_of
 
 __all__ = ["Waiting", "problem", "require_spool", "waiting"]
 
@@ -64,11 +65,11 @@ def waiting(db: Database) -> list[tuple[Entry, Waiting]]:
 
 def _described(db: Database, entry: Entry, mine: str) -> Waiting:
     name, _, attempt = entry.folder.name.rpartition(".")
-    state = delivery.state_of(db.settings, entry)
     head: dict[str, Any] = {}
     ending: dict[str, Any] = {}
     try:
         head, ending = entry.head(), entry.ending() or {}
+        state = delivery.state_of(db.settings, entry)
     except SpoolRefused:
         state = "corrupt"
     fingerprint = entry.folder.parent.name

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from mfprefect import values
 from mfprefect.artifacts import Artifact
-from mfprefect.errors import SpoolRefused
-from mfprefect.scores import SCHEMA, digest
+from mfprefect.errors import InvalidValue, SpoolRefused
+from mfprefect.parquet_files import UNREADABLE, require_plausible
 from mfprefect.settings import Settings
 from mfprefect.spool import Place, Spool
-from mfprefect.spool_entry import Entry, Write, check_blob
-from mfprefect.store import artifacts, migrate, scores
+from mfprefect.spool_entry import Write
+from mfprefect.store import artifacts, scores
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle
 from mfprefect.store.sessions import flush
 
-__all__ = ["apply", "check", "place_of", "spool_of"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["apply", "place_of", "scores_of", "spool_of"]
 
 _WHERE = ("host", "hostaddr", "port", "service", "unix_socket", "dbname")
 
@@ -45,41 +47,6 @@ def place_of(db: Database) -> Place | None:
     return Place(hashlib.sha256(text.encode()).hexdigest()[:16], shown)
 
 
-def check(db: Database, entry: Entry, head: Mapping[str, Any]) -> None:
-    """Read every byte before the first one is delivered.
-
-    Raises:
-        SpoolRefused: something is corrupt, or does not fit into the schema of this version.
-    """
-    if not migrate.known(head["revision"]):
-        raise SpoolRefused(
-            f"{entry.folder} was written by a newer mfprefect, for the schema {head['revision']}: "
-            "`pip install --upgrade mfprefect`, `mfprefect init`, and push again."
-        )
-    for write in entry.writes():
-        check_blob(write)
-        if write.content["op"] == "rows":
-            for table, rows in write.content["tables"].items():
-                _check_rows(db, entry, head, table, rows)
-
-
-def _check_rows(
-    db: Database, entry: Entry, head: Mapping[str, Any], name: str, rows: list[dict[str, Any]]
-) -> None:
-    table = db.schema.tables.get(name)
-    known = set() if table is None else {*table.c.keys(), "reference_session_id"}
-    needed = set() if table is None else {c.key for c in table.c if not c.nullable}
-    for row in rows:
-        odd = {*row} - known or needed - {*row, "session_no"}
-        if table is None or odd:
-            what = f"the table {name!r}" if table is None else f"{name}.{min(odd)}"
-            raise SpoolRefused(
-                f"{entry.folder} was written for the schema {head['revision']}, whose rows do not "
-                f"fit into {migrate.expected_revision()}: {what} is not in both. Deliver it with "
-                f"the mfprefect {head['version']} that wrote it, before the upgrade."
-            )
-
-
 def apply(db: Database, handle: Handle, write: Write) -> None:
     """Do one write; what an earlier try did is replaced.
 
@@ -97,7 +64,7 @@ def apply(db: Database, handle: Handle, write: Write) -> None:
             artifact = Artifact(**content["artifact"])
             artifacts.save_artifact(db, handle, content["name"], file, artifact)
     elif content["op"] == "part" and write.blob is not None:
-        scores.write_part(db, handle, content["part_no"], _part(write))
+        scores.write_part(db, handle, content["part_no"], scores_of(write))
     elif content["op"] == "drop_parts":
         scores.drop_parts(db, handle)
     else:
@@ -121,10 +88,26 @@ def _resolved(db: Database, name: str, rows: list[dict[str, Any]]) -> list[dict[
     return found
 
 
-def _part(write: Write) -> Any:
+def scores_of(write: Write) -> pa.Table:
+    """Return the part of scores that goes with a write.
+
+    Raises:
+        SpoolRefused: it is none, or another one.
+    """
+    import pyarrow as pa
     from pyarrow import parquet
 
-    table = parquet.read_table(write.blob).cast(SCHEMA)
-    if digest(table) != write.content["digest"]:
-        raise SpoolRefused(f"{write.blob} is corrupt: its scores are not what the run wrote.")
+    from mfprefect.scores import SCHEMA, all_pieces, digest, joined
+
+    path, told = write.blob, write.content
+    if path is None:
+        raise SpoolRefused(f"{write.name}.json has no scores.")
+    try:
+        with parquet.ParquetFile(path) as file:
+            require_plausible(file.metadata.num_rows, path.stat().st_size, path)
+        table = joined(all_pieces(str(path), *SCHEMA.names), "entity_id")
+    except (InvalidValue, *UNREADABLE, pa.ArrowException) as exc:
+        raise SpoolRefused(f"{path} holds no scores that a run wrote: {exc}") from exc
+    if (digest(table), table.num_rows) != (told["digest"], told["rows"]):
+        raise SpoolRefused(f"{path} is corrupt: its scores are not what the run wrote.")
     return table

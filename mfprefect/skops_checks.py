@@ -25,11 +25,15 @@ SPARSE_RATIO = 20
 """Sparse matrices alone are compressed: a file may unpack them to the larger of these two."""
 
 
-def check_file(file: BinaryIO) -> None:
+def check_file(file: BinaryIO, schema: dict[str, Any] | None = None) -> None:
     """Refuse a file that is no skops file, or would take far more memory than its own size.
 
     skops compresses nothing but sparse matrices. It reads a member each time that the schema names
     it, so each time counts.
+
+    Args:
+        file: the file.
+        schema: what its `schema.json` holds, of a file that was written just now.
 
     Raises:
         ArtifactCorrupt: that is so, or the schema is not one that skops writes.
@@ -44,7 +48,7 @@ def check_file(file: BinaryIO) -> None:
             if claimed > size:
                 raise _too_large(size, f"claims to hold {claimed}")
             plain, sparse = 0, 0
-            for name in _read_members(json.loads(archive.read(SCHEMA))):
+            for name in _read_members(schema or json.loads(archive.read(SCHEMA))):
                 plain += members[name].file_size
                 sparse += _unpacked(archive, name)
     except _WRONG as exc:

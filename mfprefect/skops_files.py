@@ -7,7 +7,6 @@ order, where skops itself names them by their addresses in memory.
 from __future__ import annotations
 
 import importlib
-import io
 import json
 from collections import Counter
 from collections.abc import Collection
@@ -119,8 +118,12 @@ def dump_skops(estimator: Any, file: BinaryIO, allowed: Collection[str]) -> None
     """
     skops = _skops()
     try:
-        _dump(estimator, file)
-        found = _untrusted(skops, file)
+        if (inner := _inner()) is None:
+            skops.dump(estimator, file)
+            schema, found = None, skops.get_untrusted_types(file=file)
+        else:
+            schema = _dump(inner, estimator, file)
+            found = _untrusted(inner, schema)
     except (TypeError, ValueError, AttributeError, RecursionError) as exc:
         raise ConfigurationError(
             f"skops cannot hold this {type_name(estimator)} ({type(exc).__name__}: {exc}). "
@@ -128,27 +131,25 @@ def dump_skops(estimator: Any, file: BinaryIO, allowed: Collection[str]) -> None
             "which can be loaded only with trusted=True or a signature; or bytes."
         ) from exc
     _check_types(found, allowed)
-    check_file(file)  # what could not be loaded is not stored
+    check_file(file, schema)  # what could not be loaded is not stored
 
 
-def _dump(estimator: Any, file: BinaryIO) -> None:
-    """Write what `skops.dump` writes, numbered and without indenting it.
+def _dump(inner: Any, estimator: Any, file: BinaryIO) -> dict[str, Any]:
+    """Write what `skops.dump` writes, numbered and without indenting it; return its schema.
 
     Indentation takes it half of its time, and is 40 % of the bytes of a forest. It takes as much
     memory as the largest array; skops would keep the whole file.
     """
-    if (inner := _inner()) is None:
-        _skops().dump(estimator, file)
-        return
     with ZipFile(file, "w") as archive:
         members = _Members(archive)
         saving = inner.SaveContext(zip_file=members)
-        state = inner.get_state(estimator, saving)
+        state: dict[str, Any] = inner.get_state(estimator, saving)
         saving.clear_memo()
         _number(state, members.names)
         version = importlib.import_module("skops").__version__
         state |= {"protocol": saving.protocol, "_skops_version": version}
         archive.writestr(ZipInfo(SCHEMA), json.dumps(state))
+    return state
 
 
 class _Members:
@@ -201,14 +202,17 @@ def load_skops(file: BinaryIO, allowed: Collection[str] | None) -> Any:
     """
     skops = _skops()
     check_file(file)
-    found = _untrusted(skops, file)
-    if allowed is not None:
-        _check_types(found, allowed)
     if (inner := _inner()) is None:
+        found = skops.get_untrusted_types(file=file)
+        if allowed is not None:
+            _check_types(found, allowed)
         return skops.load(file, trusted=found)
     with ZipFile(file) as archive:
         # As `skops.load` does it, but for the arrays, which it would hold twice and more.
         schema, loading = inner.read_schema(_Reader(archive))
+        found = _untrusted(inner, schema)
+        if allowed is not None:
+            _check_types(found, allowed)
         uses = Counter(node.get("__id__") for node in nodes(schema))
         tree = inner.get_tree(schema, loading, trusted=found)
         inner.audit_tree(tree, trusted=found)
@@ -224,21 +228,19 @@ def load_skops(file: BinaryIO, allowed: Collection[str] | None) -> Any:
 class _Reader:
     """The part of a ZipFile that skops reads from; of an array it gives the member's name."""
 
-    def __init__(self, archive: ZipFile) -> None:
+    def __init__(self, archive: ZipFile | None) -> None:
         self._archive = archive
 
     def read(self, name: str) -> bytes:
-        return name.encode() if name.endswith(".npy") else self._archive.read(name)
+        if self._archive is None or name.endswith(".npy"):
+            return name.encode()
+        return self._archive.read(name)
 
 
-def _untrusted(skops: Any, file: BinaryIO) -> list[str]:
-    """Return the types in a file that skops does not trust by itself; only the schema is read."""
-    schema = io.BytesIO()
-    with ZipFile(file) as archive, ZipFile(schema, "w") as empty:
-        for name in dict.fromkeys(archive.namelist()):
-            empty.writestr(name, archive.read(name) if name == SCHEMA else b"")
-    found: list[str] = skops.get_untrusted_types(file=schema)
-    return found
+def _untrusted(inner: Any, schema: dict[str, Any]) -> list[str]:
+    """Return the types in a schema that skops does not trust by itself."""
+    loading = inner.LoadContext(src=_Reader(None), protocol=schema["protocol"])
+    return sorted(inner.get_tree(schema, loading, trusted=None).get_unsafe_set())
 
 
 def _inner() -> SimpleNamespace | None:
@@ -247,7 +249,7 @@ def _inner() -> SimpleNamespace | None:
         "_audit": "audit_tree get_tree",
         "_general": "DictNode",
         "_numpy": "NdArrayNode",
-        "_utils": "PROTOCOL SaveContext get_state read_schema",
+        "_utils": "PROTOCOL LoadContext SaveContext get_state read_schema",
     }
     try:
         found = {

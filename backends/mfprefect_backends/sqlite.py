@@ -84,6 +84,8 @@ class SqliteBackend(Backend):
         into = f"INSERT INTO {table_name} ({names}) VALUES "  # noqa: S608
         for batch in rows.to_batches(max_chunksize=CHUNK_ROWS):
             fixed = [_fixed(column) for column in batch]
+            if None not in fixed:  # without values to bind, nothing would be inserted
+                fixed[0] = None
             lists = [_listed(c) for c, text in zip(batch, fixed, strict=True) if text is None]
             one = f"({', '.join(text or '?' for text in fixed)})"
             values: list[Any] = [None] * (batch.num_rows * len(lists))

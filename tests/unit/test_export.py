@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
@@ -162,3 +163,19 @@ def test_what_cannot_be_exported_is_refused(database_url: str) -> None:
         with pytest.raises(mfprefect.UnknownSession):
             store.export("nobody", "crm")
         assert not sa.inspect(store.database.engine).has_table("crm_scores")
+
+
+@pytest.mark.parametrize("rows", [1, 250])
+def test_rows_that_are_all_alike_are_appended(rows: int) -> None:
+    """What is the same in all of them is text of the statement; something has to be bound."""
+    table = sa.Table("alike", sa.MetaData(), sa.Column("a", sa.Integer), sa.Column("b", sa.Integer))
+    schema = pa.schema([("a", pa.int64()), ("b", pa.int64())])
+    alike = pa.table({"a": [1] * rows, "b": [None] * rows}, schema=schema)
+    with mfprefect.connect("sqlite://") as store:
+
+        def work(connection: sa.Connection, _: bool) -> list[tuple[Any, ...]]:
+            table.create(connection)
+            store.database.backend.append(connection, table, alike)
+            return [tuple(row) for row in connection.execute(sa.select(table))]
+
+        assert store.database.write(work) == [(1, None)] * rows

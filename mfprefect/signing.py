@@ -79,7 +79,7 @@ class Keyring:
         if (found.key_id is None) != (found.signature is None):
             return "half of its signature is missing"
         if found.key_id is None or found.signature is None:
-            return "it is not signed, and older ones are" if expected else None
+            return "it is not signed, and what came before it is" if expected else None
         if not self.keys:
             return None
         key = self.keys.get(found.key_id)

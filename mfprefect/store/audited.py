@@ -91,8 +91,8 @@ class Audited(Shown):
             actor: only what this person did.
             action: only this: `promote`, `rollback`, `retire`, `set_threshold`, `add_model`,
                 `change_model`, `rename_model`, `delete_model`, `delete_session`, `delete_scores`,
-                `restore_session`, `export_scores`, `set_input_column`, or `notice`, which is shown
-                only if it is asked for.
+                `restore_session`, `deliver_spool`, `export_scores`, `set_input_column`, or
+                `notice`, which is shown only if it is asked for.
             since: only from then on: an aware datetime, or a date in UTC.
             limit: at most so many; None is all.
         """

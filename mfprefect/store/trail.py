@@ -32,6 +32,10 @@ class Trail:
     problems: list[Problem] = field(default_factory=list)
     events: int = 0
     signed: int = 0
+    signed_from: int | None = None
+    """The first event that is signed."""
+    registered: dict[str, int] = field(default_factory=dict)
+    """The event by which each model first got its name."""
     names: dict[str, set[str]] = field(default_factory=dict)
     """What models were renamed to, by their old name."""
     deleted_models: dict[str, int] = field(default_factory=dict)
@@ -44,6 +48,11 @@ class Trail:
     last_no: int = 0
     """The last event that was read."""
     last_digest: str | None = None
+
+    def vouches_for(self, model_id: str) -> bool:
+        """Return whether a model is younger than the key: each of its seals has to be signed."""
+        born = self.registered.get(model_id)
+        return born is not None and self.signed_from is not None and born >= self.signed_from
 
     def later_names(self, model_id: str) -> set[str]:
         """Return what a model may be called by now: its own name, and those it was given."""
@@ -99,7 +108,9 @@ def follow(db: Database, found: Trail) -> bool:
         signature, expected = Signature(event["key_id"], event["signature"]), found.signed > 0
         if wrong := keys.problem("event", event["digest"], signature, expected=expected):
             found.problems.append(_problem(event, wrong))
-        found.signed += signature.key_id is not None
+        if signature.key_id is not None:
+            found.signed += 1
+            found.signed_from = found.signed_from or event["event_no"]
         with suppress(TypeError, ValueError):  # forged: its digest, or its signature, tells
             _note(found, event)
         found.last_no, found.last_digest = event["event_no"], event["digest"]
@@ -128,6 +139,8 @@ def _note(found: Trail, event: Mapping[str, Any]) -> None:
         return
     told = _detail(event)
     found.ledger.note(event, told)
+    if action in ("add_model", "rename_model"):
+        found.registered.setdefault(event["subject"], number)
     if action not in ("rename_model", "delete_model", "delete_session"):
         return
     model = str(told.get("old") if action == "rename_model" else event["subject"])

@@ -156,6 +156,7 @@ class _Run:
         elif manifest["previous_seal"] != (before.seal if before else None):
             self._chain(row, f"it does not follow the link {row.seal_no - 1}, which was changed")
         expected = before is not None and before.key_id is not None
+        expected = expected or self.trail.vouches_for(row.model_id)
         signature = Signature(row.key_id, row.signature)
         self._signed(int(signature.key_id is not None), 1)
         if wrong := self.db.keyring.problem("seal", row.seal, signature, expected=expected):

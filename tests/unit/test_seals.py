@@ -608,6 +608,8 @@ def test_who_has_no_key_cannot_forge_and_keys_can_be_changed(tmp_path: Path) -> 
         assert store.verify().sessions == 1  # without a key, nobody can tell
     with mfprefect.connect(url, verify_keys=keys) as auditor:
         assert "not that of the key" in str(problems(auditor)[0])
+        change(auditor, seals.update().values(key_id=None, signature=None))
+        assert "not signed, and what came before it is" in str(problems(auditor)[0])
     with mfprefect.connect(url, verify_keys={"foreign": foreign}) as auditor:
         assert "none of those in the settings" in str(problems(auditor)[0])
 

@@ -103,6 +103,8 @@ def maintain(digest: bool = False) -> str:
             prune(store, return_state=True),
         ]
         lines = [str(step.result(raise_on_failure=False)) for step in steps]
+    for line in lines:
+        log().info(line)
     create_markdown_artifact("\n".join(f"- {line}" for line in lines), key="maintain")
     for step in steps:
         step.result()

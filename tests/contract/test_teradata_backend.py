@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 import mfprefect
-from mfprefect import DatabaseError, InvalidScores, Store
+from mfprefect import DatabaseError, InvalidScores, Store, rights
 from mfprefect.testing.teradata import EmulatedTeradata
 from mfprefect_backends.teradata import load, staging
 
@@ -188,6 +188,14 @@ def test_a_run_outlives_a_database_without_room(
         session.write_scores(frame(130), entity_id="id")
     assert emulated_teradata.left(url) == 0
     assert len(store.scores(session.session_id)) == 130
+
+
+@pytest.mark.parametrize("role", rights.ROLES)
+def test_the_rights_of_a_role_are_statements_that_it_takes(store: Store, role: str) -> None:
+    script = store.database.backend.grants(role, "somebody")
+    lines = [line for line in script.splitlines() if line and not line.startswith("--")]
+    assert all(line.startswith("GRANT ") for line in lines)
+    store.database.look(lambda c: [c.exec_driver_sql(line.rstrip(";")) for line in lines])
 
 
 def test_names_are_measured_in_units_of_utf_16(store: Store) -> None:

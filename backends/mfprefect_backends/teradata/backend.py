@@ -163,7 +163,10 @@ class TeradataBackend(Backend):
         if role == "admin":
             lock = quote(self._lock_table().name)
             found.append(f"GRANT ALL ON {prefix}{lock} TO {to}")
-        more = {"admin": "CREATE TABLE, CREATE VIEW, DROP VIEW", "writer": "CREATE TABLE"}.get(role)
+        more = {
+            "admin": "CREATE TABLE, DROP TABLE, CREATE VIEW, DROP VIEW",
+            "writer": "CREATE TABLE",
+        }.get(role)
         if more and place:
             found.append(f"GRANT {more} ON {quote(place)} TO {to}")
         if role == "writer":

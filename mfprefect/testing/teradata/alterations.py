@@ -15,6 +15,8 @@ from mfprefect.testing.teradata.types import data_type, date_mark
 __all__ = ["Alterations"]
 
 MOST_INDEX_COLUMNS = 64
+OF_COLUMNS = ("SELECT", "INSERT", "UPDATE", "REFERENCES")
+"""Rights that may be given on columns."""
 KINDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "ALL", "REFERENCES", "INDEX", "STATISTICS")
 
 
@@ -167,7 +169,9 @@ class Alterations(Queries):
         return self._right("FROM")
 
     def _right(self, whom: str) -> changes.Change:
+        columns: list[str] = []
         while True:
+            kind = self.peek().text
             if self.comes("CREATE") or self.comes("DROP"):
                 self.take()
                 if self.take().text not in ("TABLE", "VIEW", "MACRO"):
@@ -175,12 +179,16 @@ class Alterations(Queries):
             elif self.take().text not in KINDS:
                 self.at -= 1
                 raise self.unexpected("expected a right")
+            if kind in OF_COLUMNS and self.comes("("):
+                columns += self.columns()
             if not self.accept(","):
                 break
         self.expect("ON")
         name = self.table_name()
         if name.database is not None or name.name.lower() != self.catalog.database.lower():
-            self.catalog.table(name, view=True)
+            table = self.catalog.table(name, view=True)
+            for column in columns:
+                table.column(column)
         self.expect(whom)
         self.identifier("a user or role")
         while self.accept(","):

@@ -381,7 +381,7 @@ GRANT SELECT ON model_factory.session_overview TO mfprefect_admin;
 GRANT SELECT ON model_factory.metric_history TO mfprefect_admin;
 GRANT SELECT ON model_factory.production_models TO mfprefect_admin;
 GRANT ALL ON model_factory.mfprefect_lock TO mfprefect_admin;
-GRANT CREATE TABLE, CREATE VIEW, DROP VIEW ON model_factory TO mfprefect_admin;
+GRANT CREATE TABLE, DROP TABLE, CREATE VIEW, DROP VIEW ON model_factory TO mfprefect_admin;
 
 -- mfprefect: the rights of the role writer, for mfprefect_writer. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.

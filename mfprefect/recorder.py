@@ -185,7 +185,7 @@ class Recorder(InputRecorder):
     def log_gates(
         self, gates: Iterable[AnyGate], champion: Champion | None = None
     ) -> list[Verdict]:
-        """Hold what the session has stored against gates; store and return a verdict of each.
+        """Hold what the session has logged against gates; store and return a verdict of each.
 
         Those of an earlier call are replaced. `store.gates(session_id)` shows them.
 
@@ -199,9 +199,11 @@ class Recorder(InputRecorder):
         from mfprefect.quality.gates import judge
 
         gates = list(gates)
-        self.flush()
-        made = {table: list(rows.values()) for table, rows in self._made.items()}
-        found = judge(gates, self._sink.evidence(made, champion))
+        self._require_running()
+        with self._lock:
+            made = {table: list(rows.values()) for table, rows in self._made.items()}
+            pending = self._rows()
+        found = judge(gates, self._sink.evidence(made, pending, champion))
         text = [verdict.as_dict() for verdict in found]
         self.log_metadata({verdicts.NAME: text}, verdicts.GROUP)
         if failed := [verdict.reason for verdict in found if not verdict.passed]:

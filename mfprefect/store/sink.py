@@ -184,17 +184,18 @@ class Sink:
         """Return the highest check, input and part number that the session has."""
         return self._write(lambda handle: sessions.last_numbers(self._db, handle), numbers_of)
 
-    def evidence(self, made: Rows, champion: Champion | None) -> Evidence:
-        """Return what the session has stored so far that gates can be about.
+    def evidence(self, made: Rows, pending: Rows, champion: Champion | None) -> Evidence:
+        """Return what the session has so far that gates can be about.
 
         Args:
             made: all rows that this process made, for a database that is away.
+            pending: those of them that were not written yet.
             champion: the model in production on the test rows.
         """
         self.collect()
         found: Evidence = self._write(
-            lambda handle: verdicts.evidence(self._db, handle, champion),
-            lambda entry: verdicts.evidence_of(rows_of(entry, made), UNKNOWN, champion),
+            lambda handle: verdicts.evidence(self._db, handle, pending, champion),
+            lambda entry: verdicts.evidence_of(rows_of(entry, made), pending, UNKNOWN, champion),
         )
         return found
 

@@ -21,43 +21,44 @@ if TYPE_CHECKING:
 
 __all__ = ["GROUP", "NAME", "evidence", "evidence_of", "gates_frame", "stored"]
 
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 GROUP, NAME = "gates", "verdicts"
 """Where the metadata of a session holds its verdicts: a JSON list, in the order of the gates."""
 
 
-def evidence(db: Database, handle: Handle, champion: Champion | None) -> Evidence:
-    """Return what a session has stored so far that gates can be about."""
-    m, c, d = db.schema.metrics.c, db.schema.check_results.c, db.schema.drift.c
-    metrics: dict[str, dict[str, float]] = {}
+_JUDGED = {
+    "metrics": ("segment", "metric_name", "value"),
+    "check_results": ("check_no", "check", "column", "severity", "passed"),
+    "drift": ("variable", "measure", "value", "verdict"),
+}
+
+
+def evidence(db: Database, handle: Handle, pending: Rows, champion: Champion | None) -> Evidence:
+    """Return what a session has stored so far that gates can be about, and what is pending."""
 
     def work(connection: sa.Connection) -> Evidence:
-        def rows(*columns: sa.Column[Any]) -> list[dict[str, Any]]:
-            mine = columns[0].table.c.session_no == handle.session_no
-            select = sa.select(*(column.label(column.key) for column in columns)).where(mine)
-            return [dict(row._mapping) for row in connection.execute(select)]
-
-        for row in rows(m.segment, m.metric_name, m.value):
-            metrics.setdefault(row["segment"], {})[row["metric_name"]] = row["value"]
-        return Evidence(
-            metrics,
-            rows(c.check, c.column, c.severity, c.passed),
-            rows(d.variable, d.measure, d.value, d.verdict),
-            in_production(db, connection, handle.model_id),
-            champion,
-        )
+        stored = {}
+        for name, keys in _JUDGED.items():
+            c = db.schema.tables[name].c
+            select = sa.select(*(c[key].label(key) for key in keys))
+            mine = select.where(c.session_no == handle.session_no)
+            stored[name] = [dict(row._mapping) for row in connection.execute(mine)]
+        production = in_production(db, connection, handle.model_id)
+        return evidence_of(stored, pending, production, champion)
 
     return db.look(work)
 
 
 def evidence_of(
-    rows: Mapping[str, Sequence[Mapping[str, Any]]], production: str, champion: Champion | None
+    stored: Rows, pending: Rows, production: str | None, champion: Champion | None
 ) -> Evidence:
-    """Return the same of a session whose database is away: of rows by table, the last counts."""
+    """Return the same of rows by table; of those with the same key the last counts."""
+    rows = {name: [*stored.get(name, ()), *pending.get(name, ())] for name in _JUDGED}
     metrics: dict[str, dict[str, float]] = {}
-    for row in rows.get("metrics", ()):
+    for row in rows["metrics"]:
         metrics.setdefault(row["segment"], {})[row["metric_name"]] = row["value"]
-    checks = {row["check_no"]: row for row in rows.get("check_results", ())}
-    drift = {(row["variable"], row["measure"]): row for row in rows.get("drift", ())}
+    checks = {row["check_no"]: row for row in rows["check_results"]}
+    drift = {(row["variable"], row["measure"]): row for row in rows["drift"]}
     return Evidence(metrics, list(checks.values()), list(drift.values()), production, champion)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,6 +43,27 @@ def failed_by_gates(store: Store) -> str:
         session.log_metrics({"auc": 0.5})
         session.log_gates([Gate("auc", at_least=0.8), Gate("auc", at_most=0.99)])
     return session.session_id
+
+
+def test_gates_count_what_is_pending_and_what_others_stored(file_store: Store) -> None:
+    gates, commits = [Gate("auc", at_least=0.7), Gate.checks()], list[Any]()
+    with file_store.session("churn", purpose="train") as session:
+        session.log_metrics({"auc": 0.5})
+        session.log_checks(pd.DataFrame({"a": [1]}), lambda frame: len(frame) == 1)
+        session.flush()
+        attached = file_store.attach(session.session_id)
+        attached.log_metrics({"auc": 0.8})
+        attached.flush()
+        sa.event.listen(file_store.database.engine, "commit", commits.append)
+        assert [verdict.passed for verdict in session.log_gates(gates)] == [True, True]
+        session.log_metrics({"auc": 0.6})
+        with pytest.raises(GateFailed, match=r"auc is 0.6"):
+            session.log_gates(gates)
+        session.log_metrics({"auc": 0.9})
+        session.log_gates(gates)
+        assert commits == []  # all of it is written when the session ends
+    assert file_store.metrics(session.session_id)["value"].tolist() == [0.9]
+    assert file_store.gates(session.session_id)["verdict"].tolist() == ["passed", "passed"]
 
 
 def test_what_is_not_promoted(store: Store) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -59,11 +61,21 @@ def test_parts_written_at_once_are_all_there(store: Store) -> None:
     assert len(store.scores(session.session_id)) == 4_000
 
 
+def _meet(place: Path) -> None:
+    """Wait for the other one of two processes, so that both go on at once."""
+    (place / str(os.getpid())).touch()
+    until = time.monotonic() + 60
+    while len(list(place.iterdir())) < 2:
+        assert time.monotonic() < until, "the other process does not come"
+        time.sleep(0.001)
+
+
 def _write_parts(
-    url: str, session_id: str, parts: list[int], low: float = 0.0, begin: float = 0.0
+    url: str, session_id: str, parts: list[int], low: float = 0.0, place: Path | None = None
 ) -> int:
     with mfprefect.connect(url, retry_seconds=120) as store, store.attach(session_id) as session:
-        time.sleep(max(0.0, begin - time.time()))
+        if place is not None:
+            _meet(place)
         for part in parts:
             ids = [f"{part}-{i}" for i in range(2_000)]
             frame = pd.DataFrame({"id": ids, "score": low + np.arange(2_000) / 2_000})
@@ -88,15 +100,15 @@ def test_parts_written_by_several_processes_are_all_there_once(
 
 
 def test_the_same_parts_written_by_two_processes_are_one_of_them(
-    store: Store, database_url: str
+    store: Store, database_url: str, tmp_path: Path
 ) -> None:
     """Neither is refused, and no part is a mixture."""
-    numbers = list(range(1, 7))
+    numbers, place = list(range(1, 7)), tmp_path / "place"
+    place.mkdir()
     with store.session("churn") as session:
-        names, begin = [session.session_id] * 2, [time.time() + 2] * 2
+        urls, names, low = [database_url] * 2, [session.session_id] * 2, [0.0, 1.0]
         with processes(2) as pool:
-            urls, low = [database_url] * 2, [0.0, 1.0]
-            done = pool.map(_write_parts, urls, names, [numbers] * 2, low, begin)
+            done = pool.map(_write_parts, urls, names, [numbers] * 2, low, [place] * 2)
             assert list(done) == [6, 6]
     assert store.score_parts(session.session_id)["rows"].tolist() == [2_000] * 6
     scores = store.scores(session.session_id)

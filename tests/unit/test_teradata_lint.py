@@ -62,6 +62,7 @@ BAD = {
     "using": ["SELECT t.a FROM t JOIN u USING (a)"],
     "on-conflict": ["INSERT INTO t (a) VALUES (?) ON CONFLICT (a) DO NOTHING"],
     "ordered-inside": ["SELECT x.a FROM (SELECT a FROM t ORDER BY a) AS x"],
+    "frame": ["SELECT a, SUM(COALESCE(b, 0)) OVER (PARTITION BY c ORDER BY a) AS so_far FROM t"],
     "unordered-rank": [
         "SELECT ROW_NUMBER() OVER (PARTITION BY a) AS n FROM t",
         "SELECT a FROM t QUALIFY ROW_NUMBER() = 1",
@@ -76,6 +77,8 @@ GOOD = [
     'SELECT TOP 5 a, "value" FROM t WHERE b IS NULL AND c IS NOT NULL ORDER BY a',
     "LOCKING ROW FOR ACCESS SELECT x.a FROM (SELECT TOP 3 a FROM t ORDER BY a) AS x",
     "SELECT a FROM t QUALIFY ROW_NUMBER() OVER (ORDER BY a DESC) BETWEEN 1 AND ?",
+    "SELECT SUM(b) OVER (ORDER BY a ROWS UNBOUNDED PRECEDING), COUNT(*) OVER (PARTITION BY a), "
+    "RANK() OVER (ORDER BY (a)) FROM t ORDER BY a",
     "UPDATE t SET a = NULL, b = ? WHERE c <> 'LIMIT 5; FOR UPDATE != NULL'",
     "SELECT a FROM t WHERE NOT (EXISTS (SELECT b FROM u WHERE u.a = t.a)) AND a IN (?, ?)",
     "SET QUERY_BAND='ApplicationName=mfprefect;session=42;' UPDATE FOR SESSION",

@@ -7,13 +7,13 @@ from abc import ABC, abstractmethod
 from mfprefect.testing.teradata.catalog import quoted
 from mfprefect.testing.teradata.errors import Refused
 from mfprefect.testing.teradata.reader import Reader
+from mfprefect.testing.teradata.rules import RANKS
 from mfprefect.testing.teradata.scopes import Scope, Value
 from mfprefect.testing.teradata.tokens import QUOTED, WORD
 
-__all__ = ["AGGREGATES", "FUNCTIONS", "RANKS", "Calls"]
+__all__ = ["AGGREGATES", "FUNCTIONS", "Calls"]
 
 AGGREGATES = ("COUNT", "SUM", "MIN", "MAX", "AVG")
-RANKS = ("ROW_NUMBER", "RANK", "DENSE_RANK")
 # Name: fewest and most arguments, what SQLite calls it, and the type of what it returns.
 FUNCTIONS = {
     "ABS": (1, 1, "abs", ""),
@@ -132,6 +132,9 @@ class Calls(Reader, ABC):
             raise self.unexpected(f"{name} needs ORDER BY in its OVER clause")
         if self.accept("ROWS", "UNBOUNDED", "PRECEDING"):
             parts.append("ROWS UNBOUNDED PRECEDING")
+        elif name not in RANKS and parts[-1:] and parts[-1].startswith("ORDER"):
+            # https://docs.teradata.com: The Window Specification, ANSI Compliance
+            raise self.unexpected(f"{name} over ordered rows is of all of them; expected ROWS")
         self.expect(")")
         return f"({' '.join(parts)})"
 

@@ -11,12 +11,13 @@ from mfprefect.testing.teradata.tokens import RESERVED, Token
 from mfprefect.testing.teradata.types import LONGEST
 from mfprefect.testing.teradata.words import KEYWORDS
 
-__all__ = ["RULES", "Rule", "texts"]
+__all__ = ["LONGEST_STRING", "MOST_PARAMETERS", "RANKS", "RULES", "Rule", "texts"]
 
 LONGEST_NAME = 128
 LONGEST_STRING = 31_000
 LONGEST_REQUEST = 1_000_000
 MOST_PARAMETERS = 2_536
+RANKS = ("ROW_NUMBER", "RANK", "DENSE_RANK")
 _DDL = ("CREATE", "ALTER", "REPLACE")
 
 
@@ -73,21 +74,40 @@ def _ordered_inside(read: Sequence[Token]) -> bool:
     return False
 
 
+def _windows(read: Sequence[Token]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each function with OVER, and the words of its window."""
+    signs = [token.text if token.kind == "sign" else "" for token in read]
+    for place, token in enumerate(read[:-1]):
+        if (token.kind, token.text, signs[place + 1]) != ("word", "OVER", "("):
+            continue
+        first = _matching(signs[place - 1 :: -1], ")", "(")
+        last = _matching(signs[place + 1 :], "(", ")")
+        name = read[max(place - 2 - first, 0)].text
+        yield name, [token.text for token in read[place + 2 : place + 1 + last]]
+
+
+def _matching(signs: Sequence[str], opening: str, closing: str) -> int:
+    """Return where what is opened by the first sign is closed."""
+    depth = 0
+    for place, sign in enumerate(signs):
+        depth += {opening: 1, closing: -1}.get(sign, 0)
+        if depth == 0:
+            return place
+    return len(signs)
+
+
 def _unordered_rank(read: Sequence[Token]) -> bool:
-    for place, token in enumerate(read):
-        if token.text in ("ROW_NUMBER", "RANK", "DENSE_RANK") and token.kind == "word":
-            over = [t.text for t in read[place + 1 : place + 5]]
-            if over != ["(", ")", "OVER", "("]:
-                return True
-            depth, inside = 1, []
-            for other in read[place + 5 :]:
-                depth += {"(": 1, ")": -1}.get(other.text if other.kind == "sign" else "", 0)
-                if depth == 0:
-                    break
-                inside.append(other.text)
-            if "ORDER" not in inside:
-                return True
-    return False
+    asked = sum(token.kind == "word" and token.text in RANKS for token in read)
+    windows = (words for name, words in _windows(read) if name in RANKS)
+    return asked != sum("ORDER" in words for words in windows)
+
+
+def _no_frame(read: Sequence[Token]) -> bool:
+    """Return whether an aggregate is ordered and does not say over which rows."""
+    return any(
+        name not in RANKS and "ORDER" in words and "ROWS" not in words
+        for name, words in _windows(read)
+    )
 
 
 def _reserved_name(read: Sequence[Token]) -> bool:
@@ -263,6 +283,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("ordered-inside", "ORDER BY stands outside, or with TOP", _ordered_inside),
     Rule("unordered-rank", "ROW_NUMBER needs ORDER BY", _unordered_rank),
+    Rule("frame", "an ordered aggregate is of all rows, not up to this one; say ROWS", _no_frame),
     Rule("query-band", "a query band is 'name=value;', a value up to 256 characters", _band),
     Rule(
         "transaction",

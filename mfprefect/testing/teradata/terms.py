@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mfprefect.testing.teradata.calls import AGGREGATES, FUNCTIONS, RANKS, Calls
+from mfprefect.testing.teradata.calls import AGGREGATES, FUNCTIONS, Calls
 from mfprefect.testing.teradata.errors import Refused
-from mfprefect.testing.teradata.rules import LONGEST_STRING
+from mfprefect.testing.teradata.rules import LONGEST_STRING, RANKS
 from mfprefect.testing.teradata.scopes import Scope, Value, meant
 from mfprefect.testing.teradata.tokens import BYTES, NUMBER, PARAM, QUOTED, STRING, WORD
 from mfprefect.testing.teradata.types import MARK, data_type, number_kind

@@ -135,7 +135,7 @@ def killed(points: list[Point], **options: Any) -> list[Case]:
     return [
         Case(
             "kill -9 of the writer",
-            f"{name}writer killed {moment} {point.nth}",
+            f"{name}writer killed {moment} {point.name}",
             KILLED,
             fault=at("kill_writer", moment, point.nth),
             planned=point.phase,
@@ -160,7 +160,7 @@ def test_the_writer_of_a_file_is_killed(lab: Lab) -> None:
     cases = [
         Case(
             "kill -9 of the writer",
-            f"writer killed before {point.nth}",
+            f"writer killed before {point.name}",
             KILLED,
             seams=Seams(at=At(point.nth, "kill")),
             planned=point.phase,
@@ -171,7 +171,7 @@ def test_the_writer_of_a_file_is_killed(lab: Lab) -> None:
     cases += [
         Case(
             "kill -9 of the writer",
-            f"writer killed inside commit {point.nth}, try {again}",
+            f"writer killed inside commit {point.name}, try {again}",
             KILLED | TOLD,
             seams=Seams(at=At(point.nth, "kill inside", pick.uniform(0, 0.002))),
             resumes=point.resumes,
@@ -207,7 +207,7 @@ def test_the_connection_is_cut(lab: Lab) -> None:
         cases += [
             Case(
                 CUT + name,
-                f"cut {moment} {point.nth}",
+                f"cut {moment} {point.name}",
                 TOLD,
                 fault=at("cut", moment, point.nth),
                 planned=point.phase,
@@ -226,7 +226,7 @@ def test_the_connection_of_a_large_session_is_cut(lab: Lab) -> None:
         [
             Case(
                 CUT + ("inside commit" if moment == "after" else "before commit"),
-                f"large, cut {moment} {point.nth}",
+                f"large, cut {moment} {point.name}",
                 TOLD,
                 fault=at("cut", moment, point.nth),
                 planned=point.phase,
@@ -246,7 +246,7 @@ def test_the_database_is_killed_and_restarted(lab: Lab) -> None:
         [
             Case(
                 "kill -9 and restart of the database",
-                f"database killed {moment} {point.nth}",
+                f"database killed {moment} {point.name}",
                 TOLD,
                 fault=at("kill_database", moment, point.nth, 0.2),
                 planned=point.phase,
@@ -265,7 +265,7 @@ def test_the_database_cannot_be_reached(lab: Lab) -> None:
     cases = [
         Case(
             "database away for a while",
-            f"away for 0.6 s {point.nth}",
+            f"away for 0.6 s {point.name}",
             TOLD,
             fault=at("outage", "before", point.nth, 0.6),
             planned=point.phase,
@@ -276,7 +276,7 @@ def test_the_database_cannot_be_reached(lab: Lab) -> None:
     cases += [
         Case(
             "database away for longer than retry_seconds",
-            f"away {moment} {point.nth}",
+            f"away {moment} {point.name}",
             SPOOLED | ({"succeeded"} if moment == "after" else set()),
             fault=at("outage", moment, point.nth, None),
             planned=point.phase,
@@ -297,7 +297,7 @@ def test_the_database_goes_away_while_a_retry_opens(lab: Lab) -> None:
     cases = [
         Case(
             "database away while a retry opens",
-            f"retry, away {moment} {point.nth}",
+            f"retry, away {moment} {point.name}",
             SPOOLED,
             fault=at("outage", moment, point.nth, None),
             planned=moment,
@@ -319,7 +319,7 @@ def test_the_database_is_read_only(lab: Lab) -> None:
         [
             Case(
                 "database read-only" + (" for a while" if seconds else ""),
-                f"read-only for {seconds} {point.nth}",
+                f"read-only for {seconds} {point.name}",
                 TOLD if seconds else SPOOLED | TOLD,
                 fault=at("read_only", "before", point.nth, seconds),
                 planned=point.phase,
@@ -359,7 +359,7 @@ def test_the_database_is_slow(lab: Lab) -> None:
         def at_point(lab: Lab, point: Point = point) -> Fault:
             return replace(look(lab), nth=point.nth)
 
-        label = f"1 s at {point.nth}, looked at"
+        label = f"1 s at {point.name}, looked at"
         planned: dict[str, Any] = {"planned": point.phase, "resumes": point.resumes}
         cases.append(Case("slow database", label, TOLD, fault=at_point, **planned))
     inject(lab, cases)
@@ -373,7 +373,7 @@ def test_two_workers_have_the_same_flow_run(lab: Lab) -> None:
         [
             Case(
                 "two workers with the same flow run",
-                f"rival before {point.nth}",
+                f"rival before {point.name}",
                 {"one succeeded, one was refused"},
                 fault=at("rival", "before", point.nth),
                 planned=point.phase,
@@ -396,7 +396,7 @@ def test_two_workers_have_the_same_flow_run_in_a_file(lab: Lab) -> None:
         [
             Case(
                 "two workers with the same flow run",
-                f"rival before {point.nth}",
+                f"rival before {point.name}",
                 {"one succeeded, one was refused"},
                 seams=Seams(at=At(point.nth, "stop")),
                 planned=point.phase,
@@ -488,7 +488,7 @@ def test_the_file_is_read_only(lab: Lab) -> None:
     cases += [
         Case(
             kind,
-            f"read-only from {point.nth} on",
+            f"read-only from {point.name} on",
             refused,
             seams=Seams(at=At(point.nth, "read-only")),
             planned=point.phase,
@@ -546,7 +546,7 @@ def test_the_disk_of_the_spool_is_full(lab: Lab, tmp_path: Path) -> None:
         cases = [
             Case(
                 "database away, disk of the spool full",
-                f"away from {point.nth} on, {pages} pages left",
+                f"away from {point.name} on, {pages} pages left",
                 fault=at("outage", "before", point.nth, None),
                 planned=point.phase,
                 resumes=point.resumes,
@@ -573,8 +573,8 @@ def test_the_writer_is_killed_while_it_spools(lab: Lab) -> None:
         [
             Case(
                 "kill -9 of the writer while it spools",
-                f"killed before file operation {nth}",
-                {"crashed", "never opened"},
+                f"away from {point.name} on, killed before file operation {nth}",
+                KILLED,
                 fault=at("outage", "before", point.nth, None),
                 settings={"retry_seconds": 0},
                 seams=Seams(spool_at=(lab.spool, nth)),

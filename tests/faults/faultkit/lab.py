@@ -52,6 +52,11 @@ class Point:
     resumes: bool = False
     """Whether that is a run that passes for a flow run: its opening has more statements."""
 
+    @property
+    def name(self) -> str:
+        """What labels call it."""
+        return f"{self.nth} of a flow run" if self.resumes else str(self.nth)
+
 
 @dataclass(frozen=True)
 class Case:

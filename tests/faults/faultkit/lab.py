@@ -527,7 +527,10 @@ class Lab:
             return "succeeded, unheard"
         if self._status is None:
             return "never opened"
-        return "crashed" if exit_code == -signal.SIGKILL else "failed, and said so"
+        if exit_code == -signal.SIGKILL:
+            # Had it met an error before, it would have ended its session by itself, and told.
+            return "crashed" if self._status == "crashed" else f"killed, and {self._status}"
+        return "failed, and said so"
 
     def _next(self, number: int, case: Case) -> list[str]:
         """Let the next run, or the next attempt of this one, go through."""

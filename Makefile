@@ -5,7 +5,7 @@ BIN := .venv/bin
 # One more than CI has cores: some tests wait. Each starts database servers of its own.
 WORKERS ?= 3
 # Injections of each kind on each database; more where it takes more to have each phase.
-FAULTS ?= 16
+FAULTS ?= 48
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test faults large bench lint format clean servers

@@ -42,12 +42,15 @@ ENDS: tuple[Moment, ...] = ("before", "after")
 MOMENTS: tuple[Moment, ...] = ("before", "half", "after")
 
 
-def inject(lab: Lab, cases: list[Case]) -> None:
-    """Inject faults one by one; tell of all that went wrong, and how to have it again."""
+def inject(lab: Lab, cases: list[Case], *, dear: int = 1) -> None:
+    """Inject faults one by one; tell of all that went wrong, and how to have it again.
+
+    Where one is as `dear` as several, there are fewer.
+    """
     bad, outcomes = [], Counter[str]()
     chosen = [case for case in cases if ONLY in case.label]
     name = f"{lab.database} {cases[0].label}"
-    for case in sampled(chosen, name, SAMPLE, lambda case: case.stratum):
+    for case in sampled(chosen, name, SAMPLE, lambda case: case.stratum, dear=dear):
         found = lab.inject(case)
         outcomes[found.outcome] += 1
         print(f"{found.seconds:5.1f} s {case.label}: {found.phase}: {found.outcome}")
@@ -117,6 +120,15 @@ def at(action: str, moment: Moment, nth: int, *arguments: object) -> Callable[[L
 
 def is_commit(point: Point) -> bool:
     return "COMMIT" in point.statement
+
+
+def until_committed(points: list[Point]) -> list[Point]:
+    """Return the statements up to the last commit, which ends the session.
+
+    A flow run that is executed again after that is a new run, with a session of its own.
+    """
+    last = max(point.nth for point in points if is_commit(point))
+    return points[: last + 1]
 
 
 def of_each_phase(points: list[Point], how_many: int) -> list[Point]:
@@ -308,7 +320,7 @@ def test_the_database_goes_away_while_a_retry_opens(lab: Lab) -> None:
         for point in points[seen:]
         for moment in ENDS
     ]
-    inject(lab, cases)
+    inject(lab, cases, dear=3)
 
 
 @servers
@@ -379,8 +391,9 @@ def test_two_workers_have_the_same_flow_run(lab: Lab) -> None:
                 planned=point.phase,
                 resumes=True,
             )
-            for point in lab.flow_points
+            for point in until_committed(lab.flow_points)
         ],
+        dear=2,
     )
 
 
@@ -403,8 +416,9 @@ def test_two_workers_have_the_same_flow_run_in_a_file(lab: Lab) -> None:
                 resumes=True,
                 beside=beside,
             )
-            for point in lab.flow_points
+            for point in until_committed(lab.flow_points)
         ],
+        dear=2,
     )
 
 

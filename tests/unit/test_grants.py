@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 import mfprefect
-from mfprefect import PermissionDenied, Store, rights
+from mfprefect import PermissionDenied, SealBroken, Store, rights
 from mfprefect.cli import cli
 from mfprefect.cli.grants import ROLES
 from mfprefect.flow_context import FlowRun
@@ -223,6 +223,30 @@ def test_the_database_refuses_a_writer(team: Team) -> None:
     # What runs need, they may.
     for column in ("last_exported_at = NULL", "heartbeat_at = heartbeat_at"):
         team.sql("writer", f"UPDATE {tables['sessions']} SET {column} WHERE session_no = {number}")
+
+
+def test_scores_that_a_writer_slips_into_an_ended_session_are_found(team: Team) -> None:
+    """The database lets them in, lest each row that is loaded costs more; the seals do not."""
+    with team.store("auditor") as store:
+        assert store.verify(model_id="churn").problems == []
+        newest = store.sessions("churn", status="succeeded").query("purpose == 'score'").iloc[0]
+        number = int(store.show(str(newest["session_id"]))["session_no"].iloc[0])
+        row = f"({number}, 'slipped in', 0.5, NULL, 1)"
+        columns = "session_no, entity_id, score, score_class, part_no"
+        team.sql("writer", f"INSERT INTO {team.table('scores')} ({columns}) VALUES {row}")
+        try:
+            with pytest.raises(SealBroken) as broken:
+                store.verify(model_id="churn")
+            (problem,) = broken.value.problems
+            assert newest["session_id"] in str(problem)
+            assert "scores" in str(problem)
+            env = {"MFPREFECT_URL": team.urls["auditor"]}
+            told = CliRunner().invoke(cli, ["audit", "verify", "--model", "churn"], env=env)
+            assert (told.exit_code, str(newest["session_id"]) in told.output) == (1, True)
+        finally:
+            mine = "entity_id = 'slipped in'"
+            team.sql("admin", f"DELETE FROM {team.table('scores')} WHERE {mine}")
+        assert store.verify(model_id="churn").problems == []
 
 
 def contents(store: Store) -> list[object]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -152,6 +153,35 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def postgres_server() -> Iterator[Server]:
     with server_for("postgres") as server:
         yield server
+
+
+@pytest.fixture
+def postgres_login(postgres_server: Server) -> Callable[[str], AbstractContextManager[str]]:
+    """Make a database of a user of a given password: `with postgres_login("pw") as url`."""
+
+    @contextmanager
+    def made(password: str) -> Iterator[str]:
+        url = sa.make_url(postgres_server.new_database())
+        name = f"mfp_{secrets.token_hex(4)}"
+        _administer(
+            postgres_server,
+            f"CREATE ROLE {name} LOGIN PASSWORD '{password}'",
+            f"GRANT CREATE ON DATABASE {url.database} TO {name}",
+        )
+        mine = url.set(username=name, password=password)
+        yield mine.render_as_string(hide_password=False)
+        postgres_server.drop_database(url.render_as_string(hide_password=False))
+        _administer(postgres_server, f"DROP ROLE {name}")
+
+    return made
+
+
+def _administer(server: Server, *statements: str) -> None:
+    engine = sa.create_engine(server.admin_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement.replace("%", "%%"))
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import tasks
+from mfprefect.lifecycle.hiding import hiding
 from mfprefect.lifecycle.limits import limits_of
 from mfprefect.quality._arrays import _is_null
 from mfprefect.quality.features import feature_drift
@@ -76,10 +77,11 @@ def score_champion(
         score: what the new model says of them.
     """
     try:
-        features = features_of(store, production)
-        tasks.require_columns(test, features, "the test data")
-        estimator = store.load_model(production)
-        production_score = predicted(model, estimator, test[features])
+        with hiding():
+            features = features_of(store, production)
+            tasks.require_columns(test, features, "the test data")
+            estimator = store.load_model(production)
+            production_score = predicted(model, estimator, test[features])
     except Exception as exc:
         if tasks.is_transient(exc):
             raise

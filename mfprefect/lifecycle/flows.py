@@ -15,6 +15,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from mfprefect.command_model import CommandModel
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import commands, monitoring, scoring, tasks, training
+from mfprefect.lifecycle.hiding import hiding
 from mfprefect.lifecycle.hooks import end_sessions
 from mfprefect.lifecycle.runs import register, running
 from mfprefect.lifecycle.shadow import score_shadow
@@ -47,7 +48,7 @@ def make_flows(kind: type[Model]) -> Flows:
     @flow(**_options(kind, "train"))
     def train(as_of: dt.date | None = None) -> Any:
         """Train the model, test it, hold it against its gates and store it."""
-        with connect() as store:
+        with hiding(), connect() as store:
             return _train(store, kind, as_of)
 
     @flow(task_runner=_runner(kind), **_options(kind, "score"))
@@ -60,13 +61,13 @@ def make_flows(kind: type[Model]) -> Flows:
 
         With `shadow`, a training session or `latest`, a challenger scores beside it, unpublished.
         """
-        with connect() as store:
+        with hiding(), connect() as store:
             return _score(store, kind, as_of, training_session_id, shadow or kind.shadow)
 
     @flow(**_options(kind, "monitor"))
     def monitor(as_of: dt.date | None = None) -> Any:
         """Hold published scores against what really happened, and against earlier ones."""
-        with connect() as store:
+        with hiding(), connect() as store:
             return _monitor(store, kind, as_of)
 
     return Flows(train, score, monitor)
@@ -120,7 +121,7 @@ def run_again(
     @flow(task_runner=_runner(kind), **_options(kind, "reproduce"))
     def reproduce() -> None:
         """Run a session again, to see whether it comes out the same."""
-        with connect() as store:
+        with hiding(), connect() as store:
             recorded = running(store, kind, "adhoc", as_of=as_of, params=params, parent=parent)
             with recorded as session:
                 opened(session.session_id)

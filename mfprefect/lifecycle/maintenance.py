@@ -9,6 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from mfprefect.errors import SpoolRefused
+from mfprefect.lifecycle.hiding import hiding
 from mfprefect.lifecycle.tasks import log
 from mfprefect.retention import DELETE, KEEP
 from mfprefect.store import connect, notices
@@ -93,7 +94,7 @@ def maintain(digest: bool = False) -> str:
     Args:
         digest: send the digest of the sessions since the last one.
     """
-    with connect() as store:
+    with hiding(), connect() as store:
         steps: list[Any] = [
             # First: what is delivered has not crashed.
             spool(store, return_state=True),

@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from mfprefect.lifecycle import outcomes, tasks
 from mfprefect.lifecycle.evidence import PREVIOUS, told_apart
+from mfprefect.lifecycle.hiding import hiding
 from mfprefect.lifecycle.limits import limits_of
 from mfprefect.lifecycle.outcomes import Compared, Outcomes
 from mfprefect.quality.drift import score_drift
@@ -230,7 +231,8 @@ def trained_scores(store: Store, session_id: str) -> Tally | None:
 @task(name="read outcomes", cache_policy=NO_CACHE, persist_result=False)
 def read_known(model: Model, as_of: dt.date) -> Outcomes | None:
     """Return the outcomes that the model knows of those scored as of a date."""
-    return outcomes.read_outcomes(model, as_of)
+    with hiding():
+        return outcomes.read_outcomes(model, as_of)
 
 
 @task(name="read scores", cache_policy=NO_CACHE, persist_result=False)

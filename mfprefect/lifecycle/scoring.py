@@ -23,6 +23,7 @@ from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import features_of
 from mfprefect.lifecycle.evidence import Compared, Evidence, PartRecorder, references_of
+from mfprefect.lifecycle.hiding import hiding
 from mfprefect.lifecycle.pages import Progress
 from mfprefect.lifecycle.runs import as_of_date
 from mfprefect.quality.checks import without_column
@@ -219,7 +220,8 @@ def score_part(scoring: Scoring, part: int) -> PartDone:
     """Read, check, score and store one part."""
     recorder = scoring.recorder(part)
     try:
-        rows = _score(scoring, recorder, part)
+        with hiding():
+            rows = _score(scoring, recorder, part)
     finally:
         recorder.flush()
     return PartDone(rows, recorder.spool_receipt)

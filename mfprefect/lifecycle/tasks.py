@@ -14,6 +14,7 @@ from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 
 from mfprefect.errors import CommandFailed, DatabaseError, InvalidValue
+from mfprefect.lifecycle.hiding import hiding
 from mfprefect.lifecycle.split import split_rows
 from mfprefect.reading import Read, Reader
 
@@ -102,8 +103,9 @@ class Runner:
 @task(name="read training data", cache_policy=NO_CACHE, persist_result=False)
 def read_training_data(model: Model, as_of: dt.date) -> pd.DataFrame:
     """Return the model's training data, read and recorded."""
-    frame = model.reader.take(lambda: model.training_data(as_of), "training_data")
-    require_columns(frame, [model.entity_id, model.target], "training_data")
+    with hiding():
+        frame = model.reader.take(lambda: model.training_data(as_of), "training_data")
+        require_columns(frame, [model.entity_id, model.target], "training_data")
     return frame
 
 
@@ -149,7 +151,8 @@ def require_columns(frame: pd.DataFrame, names: list[str], what: str) -> None:
 @task(name="fit", cache_policy=NO_CACHE, persist_result=False)
 def fit(model: Model, features: pd.DataFrame, target: pd.Series[Any]) -> Any:
     """Return the fitted estimator."""
-    return model.fit(features, target)
+    with hiding():
+        return model.fit(features, target)
 
 
 @task(name="test", cache_policy=NO_CACHE, persist_result=False)
@@ -171,6 +174,18 @@ def test(
         actual: their target.
         learned: the rows that it was fitted on, of a time series: its history.
     """
+    with hiding():
+        return _tested(model, session, estimator, features, actual, learned)
+
+
+def _tested(
+    model: Model,
+    session: Session,
+    estimator: Any,
+    features: pd.DataFrame,
+    actual: pd.Series[Any],
+    learned: pd.DataFrame | None,
+) -> dict[str, float]:
     predicted = model.predict(estimator, features)
     metrics = session.log_test_results(
         actual, predicted, **test_options(model, estimator, features, predicted, learned)
@@ -212,10 +227,12 @@ def test_options(
 @task(name="save model", cache_policy=NO_CACHE, persist_result=False)
 def save(session: Session, estimator: Any) -> None:
     """Store the model under the session."""
-    session.save_model(estimator)
+    with hiding():
+        session.save_model(estimator)
 
 
 @task(name="load model", cache_policy=NO_CACHE, persist_result=False)
 def load(store: Store, session_id: str) -> Any:
     """Return the model of a training session, verified."""
-    return store.load_model(session_id)
+    with hiding():
+        return store.load_model(session_id)

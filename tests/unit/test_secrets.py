@@ -11,6 +11,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,6 @@ from mfprefect import Store
 from mfprefect.cli import cli
 from mfprefect.hidden import without_credentials
 from mfprefect.reading import Reader
-from mfprefect.testing.servers import Server
 
 MARK = "Pl4nted"
 MAIN = Path(sys.executable).with_name("mfprefect")
@@ -38,25 +38,10 @@ def planted(what: str) -> str:
 
 
 @pytest.fixture
-def login(postgres_server: Server) -> Iterator[str]:
+def login(postgres_login: Callable[[str], AbstractContextManager[str]]) -> Iterator[str]:
     """The URL of a database, of a user whose password is planted, special characters included."""
-    url = sa.make_url(postgres_server.new_database())
-    name, password = f"mfp_{secrets.token_hex(4)}", f"{planted('Database')}@/%"
-
-    def administer(*statements: str) -> None:
-        engine = sa.create_engine(postgres_server.admin_url, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            for statement in statements:
-                connection.exec_driver_sql(statement.replace("%", "%%"))
-        engine.dispose()
-
-    administer(
-        f"CREATE ROLE {name} LOGIN PASSWORD '{password}'",
-        f"GRANT CREATE ON DATABASE {url.database} TO {name}",
-    )
-    yield url.set(username=name, password=password).render_as_string(hide_password=False)
-    postgres_server.drop_database(url.render_as_string(hide_password=False))
-    administer(f"DROP ROLE {name}")
+    with postgres_login(f"{planted('Database')}@/%") as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,0 +1,74 @@
+"""Keeping secrets out of what Prefect keeps of an error: its text, with those of all its causes.
+
+Prefect logs the error that ends a task or a flow, and keeps it as the message of the state and of
+an event. A driver, or a model's own code, may have put a password into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from mfprefect.errors import MfprefectError
+from mfprefect.hidden import Hidden, secrets, without_credentials
+from mfprefect.settings import load_settings
+
+__all__ = ["hiding"]
+
+
+@contextmanager
+def hiding() -> Iterator[None]:
+    """Put `***` in the place of secrets in an error that leaves the block; its kind stays.
+
+    Raises:
+        RuntimeError: in place of an error that keeps its text where it cannot be changed.
+    """
+    try:
+        yield
+    except Exception as exc:
+        clean = _cleaner()
+        for error in list(_with_causes(exc)):
+            _clean(error, clean)
+        if clean(str(exc)) != str(exc):
+            raise RuntimeError(f"{type(exc).__name__}: {clean(str(exc))}") from None
+        raise
+
+
+def _cleaner() -> Callable[[str], str]:
+    known: Callable[[str], str] = str
+    with suppress(MfprefectError):  # what settings cannot be read, nobody has
+        known = Hidden(secrets(load_settings()))
+    return lambda text: without_credentials(known(text))
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    waiting, seen = [error], set()
+    while waiting:
+        if id(found := waiting.pop()) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        beside = (found.__cause__, found.__context__, *getattr(found, "exceptions", ()))
+        waiting += [e for e in (*beside, *vars(found).values()) if isinstance(e, BaseException)]
+
+
+def _clean(error: BaseException, clean: Callable[[str], str]) -> None:
+    def cleaned(value: Any) -> Any:
+        return clean(value) if isinstance(value, str) else value
+
+    error.args = tuple(map(cleaned, error.args))
+    names = [*vars(error), *(("filename", "strerror") if isinstance(error, OSError) else ())]
+    for name in names:
+        value = getattr(error, name)
+        if cleaned(value) != value if isinstance(value, str) else False:
+            with suppress(AttributeError, TypeError):  # read-only
+                setattr(error, name, cleaned(value))
+    for name in ("__cause__", "__context__"):
+        cause = getattr(error, name)
+        if cause is not None and clean(str(cause)) != str(cause):
+            _clean(cause, clean)
+            if clean(str(cause)) != str(cause):
+                setattr(error, name, None)
+    if hasattr(error, "__notes__"):
+        error.__notes__ = [cleaned(note) for note in error.__notes__]

@@ -13,13 +13,19 @@ import platform
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from mfprefect.errors import DatabaseError, IntegrityError, MfprefectError, SpoolRefused
+from mfprefect.errors import (
+    DatabaseError,
+    IntegrityError,
+    MfprefectError,
+    SessionClosed,
+    SpoolRefused,
+)
 from mfprefect.settings import Settings
 from mfprefect.spool import Place
 from mfprefect.spool_entry import Entry
 from mfprefect.store import migrate, notices
 from mfprefect.store.database import Database
-from mfprefect.store.handle import UNNUMBERED, Handle, find
+from mfprefect.store.handle import TAKEN, UNNUMBERED, Handle, find
 from mfprefect.store.parcel import Parcel, RunsOn, Superseded
 from mfprefect.store.spool_check import check
 from mfprefect.store.spool_writes import apply, place_of, spool_of
@@ -106,6 +112,8 @@ def deliver(db: Database, entry: Entry, *, own: bool = False) -> Delivery:
     except RunsOn:
         return _told(entry, RUNNING_HERE, "its run goes on, and takes this up")
     except (OSError, MfprefectError) as exc:
+        if isinstance(exc, SessionClosed) and exc.reason == TAKEN:
+            return _told(entry, RUNNING_HERE, exc.reason)
         again = isinstance(exc, DatabaseError) and exc.transient
         return _told(entry, WAITING if again else REFUSED, str(exc))
     except Exception as exc:

@@ -21,6 +21,7 @@ from mfprefect.store.database import Database
 __all__ = [
     "RUNNING",
     "SUCCEEDED",
+    "TAKEN",
     "UNNUMBERED",
     "Handle",
     "closed",
@@ -40,6 +41,8 @@ RUNNING = "running"
 UNNUMBERED = 0
 """The `session_no` of a session that its database has not seen yet: it is in the spool."""
 SUCCEEDED = "succeeded"
+TAKEN = "another process has taken it over to deliver it"
+"""Why a session is closed to whoever delivers it, where two do."""
 MISSED = 1.5
 """Heartbeats, after which one has been missed."""
 
@@ -56,6 +59,8 @@ class Handle:
     as_of: dt.date | None = None
     parent_session_id: str | None = None
     status: str = RUNNING
+    holder: tuple[str, int] | None = None
+    """Host and process that alone may write; None: every one that has the handle."""
 
 
 def handles(
@@ -119,6 +124,9 @@ def fence(
         s.c.status == RUNNING,
         *(s.c[name] == value for name, value in unchanged.items()),
     )
+    if handle.holder is not None:
+        host, process_id = handle.holder
+        mine = (*mine, s.c.host == host, s.c.process_id == process_id)
     beat = {"heartbeat_at": values.utc_now(), "suspected_at": None} | dict(changes)
     return connection.execute(s.update().where(*mine).values(beat)).rowcount == 1
 
@@ -161,6 +169,8 @@ def why_closed(db: Database, connection: sa.Connection, handle: Handle) -> Sessi
     if found.attempt != handle.attempt:
         reason = f"attempt {found.attempt} took over from this attempt {handle.attempt}"
         return SessionClosed(handle.session_id, reason)
+    if handle.holder is not None and found.status == RUNNING:
+        return SessionClosed(handle.session_id, TAKEN)
     return closed(found)
 
 

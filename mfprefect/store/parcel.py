@@ -240,7 +240,10 @@ class Parcel:
 
     def _handle(self, session_no: int) -> Handle:
         kept = ("session_id", "model_id", "purpose", "attempt")
-        return Handle(session_no=session_no, **{name: self.head[name] for name in kept})
+        # Where two deliver it, because their disk knows no locks, the second takes it over.
+        holder = (platform.node(), os.getpid())
+        told = {name: self.head[name] for name in kept}
+        return Handle(session_no=session_no, holder=holder, **told)
 
 
 def _ending(entry: Entry, head: Mapping[str, Any]) -> Ending:

@@ -218,9 +218,10 @@ def head(db: Database, connection: sa.Connection, model_id: str) -> dict[str, An
 
 
 def is_running(state: State | None, handle: Handle) -> bool:
-    """Return whether a session is the running one of a handle, in the handle's attempt."""
+    """Return whether a session is the running one of a handle, in its attempt and its hands."""
     if state is None:
         return False
     row = state.row
     found = (row["session_id"], row["attempt"], row["status"])
-    return found == (handle.session_id, handle.attempt, "running")
+    held = handle.holder in (None, (row["host"], row["process_id"]))
+    return held and found == (handle.session_id, handle.attempt, "running")

@@ -360,7 +360,7 @@ class Sink:
             "revision": migrate.expected_revision(),
             "database": place.shown if place else "",
             "fingerprint": place.fingerprint if place else None,
-            **{name: value for name, value in vars(handle).items() if name != "status"},
+            **{n: value for n, value in vars(handle).items() if n not in ("status", "holder")},
             "flow_run_id": run.flow_run_id if run else None,
             "shadow": is_shadow(opening.params) if opening else False,
             "tags": opening.tags if opening else None,

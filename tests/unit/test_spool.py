@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import os
+import platform
 import signal
 import sqlite3
 import stat
@@ -32,8 +33,10 @@ from mfprefect.recorder import Recorder
 from mfprefect.spool_entry import Entry
 from mfprefect.spool_files import sealed
 from mfprefect.store import delivery
+from mfprefect.store.handle import Handle
+from mfprefect.store.parcel import Parcel
 from mfprefect.store.reconcile import find_crashed
-from mfprefect.store.spool_writes import place_of, spool_of
+from mfprefect.store.spool_writes import apply, place_of, spool_of
 from mfprefect.testing.contract.helpers import fill, orphans
 
 QUICK: dict[str, Any] = {"retry_seconds": 0.1, "connect_timeout": 0.02, "heartbeat_seconds": 600}
@@ -305,6 +308,37 @@ def test_many_push_at_once_and_each_session_arrives_once(store: Store, url: str)
     assert len(events(store)) == 4
 
 
+def test_two_machines_that_see_no_locks_of_each_other_lose_nothing(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is about to end the session when the other begins: with the scores of before to drop."""
+    session = store.session("churn", purpose="score")
+    with away(url), session:
+        session.drop_parts()
+        session.write_scores(SCORES, entity_id="id")
+    real = Parcel.close
+
+    def close(self: Parcel, handle: Handle) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(platform, "node", lambda: "elsewhere")
+            with mfprefect.connect(url, **QUICK) as elsewhere:
+                other = Parcel(elsewhere.database, self.entry, self.head)
+                taken = elsewhere.database.write(other.take)
+                assert taken is not None
+                apply(elsewhere.database, taken, next(self.entry.writes()))
+        monkeypatch.setattr(Parcel, "close", real)
+        real(self, handle)
+
+    monkeypatch.setattr(Parcel, "close", close)
+    (told,) = store.push_spool().itertuples()
+    assert told.verdict == "running"
+    assert "taken it over" in str(told.reason)
+    assert store.show(session.session_id)["status"].tolist() == ["running"]
+    assert store.push_spool()["verdict"].tolist() == ["delivered"]
+    assert len(store.scores(session.session_id)) == 3
+    assert store.verify().sessions == 1
+
+
 @pytest.mark.parametrize(
     "damage",
     ["head.json", "000001.json", "blob", "end.json", "a write is missing", "a write too many"],
@@ -340,24 +374,23 @@ def test_what_is_corrupt_is_refused_and_kept(
 
 
 def test_one_entry_does_not_keep_all_runs_from_beginning(
-    store: Store, url: str, caplog: pytest.LogCaptureFixture
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is sound, and of a version that knew more of an artifact."""
-    spooled(store, url)
-    (entry,) = entries(store)
-    ending = json.loads((entry.folder / "end.json").read_bytes().partition(b"\n")[2])
-    for write in entry.writes():
-        if write.content["op"] == "artifact":
-            write.content["artifact"]["colour"] = "red"
-            text = sealed(write.content)
-            (entry.folder / f"{write.name}.json").write_bytes(text)
-            ending["writes"][f"{write.name}.json"] = text[:64].decode()
-    (entry.folder / "end.json").write_bytes(sealed(ending))
-    with store.session("churn") as session:
-        pass
-    assert session.status == "succeeded"
-    assert "unexpected keyword argument 'colour'" in caplog.text
-    assert store.push_spool()["verdict"].tolist() == ["refused"]
+    """Whatever is wrong with it, a mistake of ours included."""
+
+    def fill(self: Parcel, handle: Handle) -> None:
+        raise TypeError("of another version")
+
+    (waiting,) = spooled(store, url)
+    with monkeypatch.context() as patched:
+        patched.setattr(Parcel, "fill", fill)
+        with store.session("churn") as session:
+            pass
+        assert session.status == "succeeded"
+        assert "it cannot be delivered: TypeError: of another version" in caplog.text
+        assert store.push_spool()["verdict"].tolist() == ["refused"]
+    assert store.push_spool()["verdict"].tolist() == ["delivered"]
+    assert store.show(waiting.session_id)["status"].tolist() == ["succeeded"]
 
 
 def test_a_full_disk_leaves_no_entry_and_can_be_cleared(

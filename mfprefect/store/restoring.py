@@ -20,7 +20,7 @@ from mfprefect.archive import check_archive, parts_of
 from mfprefect.errors import ArtifactCorrupt, IntegrityError, InvalidValue
 from mfprefect.store import scores
 from mfprefect.store.database import Database
-from mfprefect.store.fitting import NOT_TYPED, check_fits, typed
+from mfprefect.store.fitting import NOT_TYPED, check_fits, check_row, typed
 from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle, without_flow_run
 from mfprefect.store.opening import PURPOSES
 from mfprefect.store.registry import record, require_model
@@ -47,6 +47,12 @@ def restore_session(db: Database, folder: Path) -> str:
         _check(db, row, head)
     except (InvalidValue, *NOT_TYPED) as exc:
         raise ArtifactCorrupt(f"the head of the archive {folder} is wrong: {exc!r}.") from exc
+    try:
+        for name in set(head["tables"]) - set(APART):
+            for found in _rows(folder, name):
+                check_row(db.schema.tables[name], found)
+    except (InvalidValue, *NOT_TYPED) as exc:
+        raise ArtifactCorrupt(f"the archive {folder} holds what none does: {exc}.") from exc
     handle = db.write(lambda c, _: _open(db, c, row, head), also_retry=IntegrityError)
     for name in head["tables"]:
         if name not in APART:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html.parser
 import json
 import shutil
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 import mfprefect
 from mfprefect import ArtifactCorrupt, MfprefectError, Store
 from mfprefect.cli import cli
+from mfprefect.cli.files import read_frame
 from mfprefect.store.archiving import archive_session
 from mfprefect.testing.contract.helpers import fill, rows
 
@@ -270,7 +272,13 @@ def test_archives_of_somebody_elses_making(tmp_path: Path) -> None:
             with pytest.raises(MfprefectError):
                 store.restore(folder)
             assert rows(store) == before, number
-        store.restore(rewritten(sound, tmp_path / "moved"))
+        wrong: tuple[list[Any], ...] = (["x"], [None], [True], [float("inf")], [{"a": 1}], [b"x"])
+        for number, column in enumerate(wrong):
+            folder = rewritten(sound, tmp_path / f"typed{number}", value=column)
+            with pytest.raises(ArtifactCorrupt, match="holds what none does"):
+                store.restore(folder)
+            assert rows(store) == before, column
+        store.restore(rewritten(sound, tmp_path / "moved", session_no=[2]))
         restored = rows(store)
         # Rows that claim another session's number are this one's.
         other = str(store.sessions()["session_id"][0])
@@ -310,15 +318,17 @@ def smuggle(folder: Path, head: dict[str, Any], name: str) -> None:
     head["tables"][name] = dict(head["tables"]["metrics"])
 
 
-def rewritten(sound: Path, to: Path) -> Path:
-    """Return a copy whose metrics claim to be another session's."""
-    import hashlib
-
+def rewritten(sound: Path, to: Path, **columns: list[Any]) -> Path:
+    """Return a copy with other columns of metrics, such as another session's number."""
     folder = to / sound.name
     shutil.copytree(sound, folder)
     path = folder / "metrics.parquet"
     table = pq.read_table(path)
-    pq.write_table(table.append_column("session_no", pa.array([2] * len(table))), path)
+    for name, values in columns.items():
+        if name in table.column_names:
+            table = table.drop_columns(name)
+        table = table.append_column(name, pa.array(values * len(table)))
+    pq.write_table(table, path)
     head = json.loads((folder / "session.json").read_text())
     head["tables"]["metrics"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     (folder / "session.json").write_text(json.dumps(head))
@@ -348,3 +358,40 @@ def test_files_that_are_none(
     assert (result.exit_code, "read at once" in result.stderr) == (1, True), result.stderr
     with mfprefect.connect(url) as store, pytest.raises((ArtifactCorrupt, MfprefectError)):
         store.load_model(running.session_id, "nothing")
+
+
+def parquet_files() -> Iterator[tuple[pa.Table, bool]]:
+    """Yield tables, and whether `id` and `score` of them are scores."""
+    score = pa.array([0.5])
+    for columns, sound in (
+        *(({"id": ["a"], "score": score}, True), ({"id": [7], "score": [1]}, True)),
+        *(({"id": ["a"], "score": ["0.5"]}, False), ({"id": [1.5], "score": score}, False)),
+        *(({"id": [{"a": 1}], "score": score}, False), ({"id": ["a"], "score": [[0.5]]}, False)),
+        *(({"id": [b"a"], "score": score}, False), ({"id": [None], "score": score}, False)),
+        *(({"id": ["a"], "score": [float("nan")]}, False), ({"x": ["a"], "score": score}, False)),
+        # What else is in the file is nobody's business, and not read.
+        *(({"id": ["a"], "score": score, text: [{"a": [1]}]}, True) for text in NASTY[:30:4]),
+    ):
+        yield pa.table(columns), sound
+    twice = pa.table([pa.array(["a"]), pa.array(["b"]), score], ["id", "id", "score"])
+    texts = pa.array(["x" * 10**6])
+    many = pa.DictionaryArray.from_arrays(pa.array([0] * 10**5, pa.int32()), texts)
+    rows = pa.repeat(pa.scalar(0.5), len(many))
+    yield twice, False
+    yield pa.table({"id": many, "score": rows}), False  # a hundred gigabytes
+    ids = [f"i{number}" for number in range(len(many))]
+    yield pa.table({"id": ids, "score": rows, "note": many}), True
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_parquet_files_of_any_content(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    with store.session("churn") as session:
+        for number, (table, sound) in enumerate(parquet_files()):
+            pq.write_table(table, path, compression="zstd")
+            offer = lambda: session.write_scores(path, "id", part=number + 1)  # noqa: B023, E731
+            assert taken(offer) == sound, table.schema
+            session.drop_parts()
+        pq.write_table(table.select(["note"]), path, compression="zstd")
+        with pytest.raises(MfprefectError, match="read at once"):
+            read_frame(path)

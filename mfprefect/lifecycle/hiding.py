@@ -61,9 +61,9 @@ def _clean(error: BaseException, clean: Callable[[str], str]) -> None:
     names = [*vars(error), *(("filename", "strerror") if isinstance(error, OSError) else ())]
     for name in names:
         value = getattr(error, name)
-        if cleaned(value) != value if isinstance(value, str) else False:
+        if isinstance(value, str) and clean(value) != value:
             with suppress(AttributeError, TypeError):  # read-only
-                setattr(error, name, cleaned(value))
+                setattr(error, name, clean(value))
     for name in ("__cause__", "__context__"):
         cause = getattr(error, name)
         if cause is not None and clean(str(cause)) != str(cause):

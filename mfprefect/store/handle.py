@@ -33,6 +33,7 @@ __all__ = [
     "require_running",
     "require_session",
     "silent",
+    "status_now",
     "why_closed",
     "without_flow_run",
 ]
@@ -121,7 +122,7 @@ def fence(
         s.c.session_no == handle.session_no,
         s.c.session_id == handle.session_id,
         s.c.attempt == handle.attempt,
-        s.c.status == RUNNING,
+        status_now(s) == RUNNING,
         *(s.c[name] == value for name, value in unchanged.items()),
     )
     if handle.holder is not None:
@@ -129,6 +130,15 @@ def fence(
         mine = (*mine, s.c.host == host, s.c.process_id == process_id)
     beat = {"heartbeat_at": values.utc_now(), "suspected_at": None} | dict(changes)
     return connection.execute(s.update().where(*mine).values(beat)).rowcount == 1
+
+
+def status_now(sessions: sa.FromClause) -> sa.ColumnElement[str]:
+    """Return the status, for the conditions of an UPDATE that finds its session by the key.
+
+    Written so that no index of it can be used: in that of status and heartbeat the row moves with
+    each beat, and InnoDB may pass it by while another write of the session moves it.
+    """
+    return sa.func.coalesce(sessions.c.status, "")
 
 
 def hold(db: Database, connection: sa.Connection, handle: Handle) -> None:

@@ -25,6 +25,7 @@ from mfprefect.store.handle import (
     find,
     handles,
     silent,
+    status_now,
     without_flow_run,
 )
 from mfprefect.store.part_evidence import GROUP as EVIDENCE
@@ -334,7 +335,7 @@ def _resume(db: Database, connection: sa.Connection, earlier: Handle, opening: O
             sessions.c.session_no == earlier.session_no,
             sessions.c.attempt == earlier.attempt,
             # It may have succeeded since we looked: its worker was thought dead, and was not.
-            sessions.c.status != SUCCEEDED,
+            status_now(sessions) != SUCCEEDED,
         ),
         {
             "status": RUNNING,

@@ -18,7 +18,15 @@ from mfprefect.errors import DatabaseConflict, InvalidScores, SpoolRefused, Unkn
 from mfprefect.spool_entry import Entry
 from mfprefect.store.database import Database
 from mfprefect.store.fitting import typed
-from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle, closed, find, without_flow_run
+from mfprefect.store.handle import (
+    RUNNING,
+    SUCCEEDED,
+    Handle,
+    closed,
+    find,
+    status_now,
+    without_flow_run,
+)
 from mfprefect.store.ledger import written
 from mfprefect.store.opening import clear
 from mfprefect.store.registry import model_ids, record, require_model
@@ -233,7 +241,7 @@ class Parcel:
             s.c.session_no == found.session_no,
             s.c.session_id == found.session_id,
             s.c.attempt == found.attempt,
-            s.c.status == found.status,
+            status_now(s) == found.status,
         )
         if connection.execute(s.update().where(*same), self._mine()).rowcount != 1:
             raise DatabaseConflict(f"session {self.session_id!r} changed meanwhile; push again.")

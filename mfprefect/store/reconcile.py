@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from mfprefect import flow_context, processes, values
 from mfprefect.store import notices
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING, silent
+from mfprefect.store.handle import RUNNING, silent, status_now
 from mfprefect.store.sessions import DETACHED, Ending
 
 __all__ = ["Finding", "States", "end_flow_run", "find_crashed", "reconcile"]
@@ -214,7 +214,7 @@ def _write(db: Database, session: _Silent, ending: Ending) -> bool:
         s.c.session_no == session.session_no,
         s.c.session_id == session.session_id,
         s.c.attempt == session.attempt,
-        s.c.status == RUNNING,
+        status_now(s) == RUNNING,
         s.c.heartbeat_at == session.heartbeat_at,
     )
     if ending.status != RUNNING:

@@ -65,3 +65,25 @@ def test_tables_are_innodb_and_exact(mysql_server: Server) -> None:
     assert len(tables) == 22
     assert {(row[1], row[2]) for row in tables} == {("InnoDB", "utf8mb4_bin")}
     assert [row[0] for row in times] == ["datetime(6)"]
+
+
+def test_a_session_is_found_by_its_key_when_it_is_written(mysql_server: Server) -> None:
+    """In the index of its heartbeat it moves with each write, and another write may miss it."""
+    seen: list[tuple[str, dict[str, object]]] = []
+
+    def note(_: object, __: object, sql: str, values: dict[str, object], *___: object) -> None:
+        if sql.startswith("UPDATE sessions"):
+            seen.append((sql, values))
+
+    with mfprefect.connect(mysql_server.new_database()) as store:
+        store.create_schema()
+        store.add_model("churn")
+        sa.event.listen(store.database.engine, "before_cursor_execute", note)
+        with store.session("churn") as session:
+            session.write_scores(FRAME, entity_id="id", part=1)
+            session.write_scores(FRAME.assign(id=range(7)), entity_id="id", part=2)
+            with store.database.engine.connect() as connection:
+                for sql, values in list(seen):
+                    plan = connection.exec_driver_sql(f"EXPLAIN {sql}", values).mappings().one()
+                    assert plan["key"] == "PRIMARY", sql
+        assert len(seen) >= 3

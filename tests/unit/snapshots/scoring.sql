@@ -56,7 +56,7 @@ WHERE score_parts.session_no = ? AND score_parts.part_no = ?;
 -- 6 of 12
 
 -- sqlite, postgres, mysql, teradata
-UPDATE sessions SET heartbeat_at=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND sessions.status = ?;
+UPDATE sessions SET heartbeat_at=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND coalesce(sessions.status, ?) = ?;
 
 -- 7 of 12
 
@@ -112,7 +112,7 @@ WHERE score_parts.session_no = ?;
 -- 10 of 12
 
 -- sqlite, postgres, mysql, teradata
-UPDATE sessions SET heartbeat_at=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND sessions.status = ? AND sessions.heartbeat_at = ? AND sessions.model_id = ?;
+UPDATE sessions SET heartbeat_at=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND coalesce(sessions.status, ?) = ? AND sessions.heartbeat_at = ? AND sessions.model_id = ?;
 
 -- 11 of 12
 
@@ -122,4 +122,4 @@ INSERT INTO seals (model_id, seal_no, session_no, session_id, sealed_at, manifes
 -- 12 of 12
 
 -- sqlite, postgres, mysql, teradata
-UPDATE sessions SET status=?, ended_at=?, heartbeat_at=?, failure_kind=?, failure_text=?, published_at=?, seal=?, previous_seal=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND sessions.status = ?;
+UPDATE sessions SET status=?, ended_at=?, heartbeat_at=?, failure_kind=?, failure_text=?, published_at=?, seal=?, previous_seal=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND coalesce(sessions.status, ?) = ?;

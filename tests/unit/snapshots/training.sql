@@ -69,7 +69,7 @@ INSERT INTO artifact_chunks (session_no, artifact_name, chunk_no, chunk_bytes) V
 -- 9 of 15
 
 -- sqlite, postgres, mysql, teradata
-UPDATE sessions SET heartbeat_at=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND sessions.status = ?;
+UPDATE sessions SET heartbeat_at=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND coalesce(sessions.status, ?) = ?;
 
 -- 10 of 15
 
@@ -120,7 +120,7 @@ WHERE artifacts.session_no = ?;
 -- 12 of 15
 
 -- sqlite, postgres, mysql, teradata
-UPDATE sessions SET heartbeat_at=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND sessions.status = ? AND sessions.heartbeat_at = ? AND sessions.model_id = ?;
+UPDATE sessions SET heartbeat_at=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND coalesce(sessions.status, ?) = ? AND sessions.heartbeat_at = ? AND sessions.model_id = ?;
 
 -- 13 of 15
 
@@ -135,4 +135,4 @@ INSERT INTO seals (model_id, seal_no, session_no, session_id, sealed_at, manifes
 -- 15 of 15
 
 -- sqlite, postgres, mysql, teradata
-UPDATE sessions SET status=?, ended_at=?, heartbeat_at=?, failure_kind=?, failure_text=?, published_at=?, seal=?, previous_seal=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND sessions.status = ?;
+UPDATE sessions SET status=?, ended_at=?, heartbeat_at=?, failure_kind=?, failure_text=?, published_at=?, seal=?, previous_seal=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND coalesce(sessions.status, ?) = ?;

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from mfprefect.migrations import VERSION_TABLE
 from mfprefect.schema import VIEWS, Schema
 
 __all__ = [
@@ -33,7 +34,6 @@ __all__ = [
 ]
 
 ROLES = ("writer", "reader", "auditor", "admin")
-VERSION_TABLE = "mfprefect_version"
 EXPORTED = "last_exported_at"
 """The one column of a session that a writer changes after its end."""
 

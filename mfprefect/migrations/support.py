@@ -9,11 +9,10 @@ import sqlalchemy as sa
 from alembic import op
 
 from mfprefect.errors import ConfigurationError
+from mfprefect.migrations import VERSION_TABLE
 from mfprefect.schema import VIEWS, Layout
 
 __all__ = ["add_columns", "add_index", "configure_options", "create_tables", "drop_views", "layout"]
-
-VERSION_TABLE = "mfprefect_version"
 
 
 def configure_options(layout: Layout, transactional_ddl: bool) -> dict[str, Any]:

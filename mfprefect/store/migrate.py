@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import functools
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from mfprefect.backend import Backend
 from mfprefect.errors import SchemaOutdated
-from mfprefect.migrations.support import configure_options
+from mfprefect.migrations import REVISIONS, VERSION_TABLE
 from mfprefect.store.database import Database
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 __all__ = [
-    "SCRIPTS",
     "check_schema",
+    "config",
     "create_schema",
     "expected_revision",
     "found_revision",
@@ -26,22 +25,9 @@ __all__ = [
 ]
 
 
-SCRIPTS = "mfprefect:migrations"
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", SCRIPTS)
-    return config
-
-
-@functools.cache
 def expected_revision() -> str:
     """Return the revision that this version of mfprefect works with."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    if head is None:
-        raise AssertionError("the package holds no migrations")
-    return head
+    return REVISIONS[-1]
 
 
 def found_revision(db: Database) -> str | None:
@@ -52,8 +38,12 @@ def found_revision(db: Database) -> str | None:
 
 
 def _revision(db: Database, connection: sa.Connection) -> str | None:
-    options = configure_options(db.schema.layout, db.backend.transactional_ddl)
-    return MigrationContext.configure(connection, opts=options).get_current_revision()
+    layout = db.schema.layout
+    kept = sa.table(layout.prefix + VERSION_TABLE, sa.column("version_num"), schema=layout.schema)
+    if not sa.inspect(connection).has_table(kept.name, schema=layout.schema):
+        return None
+    found: str | None = connection.scalar(sa.select(kept.c.version_num))
+    return found
 
 
 def check_schema(db: Database) -> None:
@@ -79,9 +69,7 @@ def check_schema(db: Database) -> None:
 
 def known(revision: str) -> bool:
     """Return whether this version of mfprefect knows a revision: its own or an older one."""
-    # By its whole name: Alembic would take `head`, or a piece of one, for a revision too.
-    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
-    return any(script.revision == revision for script in scripts)
+    return revision in REVISIONS
 
 
 def _newer(db: Database, found: str) -> SchemaOutdated:
@@ -124,12 +112,24 @@ def _create_namespace(db: Database, connection: sa.Connection) -> None:
         connection.execute(sa.schema.CreateSchema(name))
 
 
+def config() -> Config:
+    """Return where Alembic finds the migrations."""
+    # Not needed where the schema is there already, and it takes a fifth of all imports.
+    from alembic.config import Config
+
+    found = Config()
+    found.set_main_option("script_location", "mfprefect:migrations")
+    return found
+
+
 def _upgrade(db: Database, connection: sa.Connection) -> None:
-    config = _config()
-    config.attributes["connection"] = connection
-    config.attributes["layout"] = db.schema.layout
-    config.attributes["transactional_ddl"] = db.backend.transactional_ddl
-    command.upgrade(config, "head")
+    from alembic import command
+
+    settings = config()
+    settings.attributes["connection"] = connection
+    settings.attributes["layout"] = db.schema.layout
+    settings.attributes["transactional_ddl"] = db.backend.transactional_ddl
+    command.upgrade(settings, "head")
 
 
 def _create_views(db: Database, connection: sa.Connection) -> None:

@@ -6,12 +6,11 @@ import io
 from collections.abc import Iterator
 
 from alembic import command
-from alembic.config import Config
 from sqlalchemy.engine.mock import MockConnection
 
 from mfprefect.backend import Backend
 from mfprefect.rights import ROLES
-from mfprefect.store.migrate import SCRIPTS, view_statements
+from mfprefect.store.migrate import config, view_statements
 
 __all__ = ["schema_script"]
 
@@ -40,11 +39,11 @@ def _parts(backend: Backend) -> Iterator[str]:
 
 def _migrations(backend: Backend) -> str:
     text = io.StringIO()
-    config = Config(output_buffer=text)
-    config.set_main_option("script_location", SCRIPTS)
+    settings = config()
+    settings.output_buffer = text
     # Alembic asks it for the dialect alone, and writes what it would execute.
-    config.attributes["connection"] = MockConnection(backend.dialect(), lambda *_: None)
-    config.attributes["layout"] = backend.schema.layout
-    config.attributes["transactional_ddl"] = backend.transactional_ddl
-    command.upgrade(config, "head", sql=True)
+    settings.attributes["connection"] = MockConnection(backend.dialect(), lambda *_: None)
+    settings.attributes["layout"] = backend.schema.layout
+    settings.attributes["transactional_ddl"] = backend.transactional_ddl
+    command.upgrade(settings, "head", sql=True)
     return text.getvalue().strip()

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -12,8 +15,11 @@ from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS as RESERVED_WORDS
 from sqlalchemy.dialects.sqlite.base import SQLiteIdentifierPreparer
 from sqlalchemy.exc import StatementError
 
+import mfprefect
 from mfprefect.errors import InvalidValue
+from mfprefect.migrations import REVISIONS
 from mfprefect.schema import VIEWS, Instant, Layout, Schema
+from mfprefect.store import migrate
 from mfprefect.testing.teradata.tokens import RESERVED as TERADATA_WORDS
 
 untimed = settings(deadline=None)
@@ -203,3 +209,22 @@ def test_no_instant_is_none() -> None:
 def test_a_naive_datetime_is_no_instant() -> None:
     with pytest.raises((InvalidValue, StatementError), match="has no time zone, and an instant"):
         store_and_read(dt.datetime(2026, 11, 23))
+
+
+def test_the_revisions_are_those_of_the_scripts() -> None:
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(migrate.config()).walk_revisions()
+    assert tuple(script.revision for script in scripts) == REVISIONS[::-1]
+
+
+def test_a_process_that_upgrades_nothing_does_not_wait_for_alembic(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    with mfprefect.connect(url) as store:
+        store.create_schema()
+    code = (
+        f"import sys, mfprefect\nmfprefect.connect({url!r}).models()\n"
+        "print('alembic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

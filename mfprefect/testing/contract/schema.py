@@ -54,7 +54,7 @@ def test_a_schema_of_the_first_version_is_upgraded_with_what_it_holds(store: Sto
     with store.session("kept") as session:
         session.log_metrics({"auc": 0.5})
     db = store.database
-    config = migrate._config()
+    config = migrate.config()
     config.attributes |= {"layout": db.schema.layout, "transactional_ddl": True}
     with db.engine.begin() as connection:
         config.attributes["connection"] = connection

@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 # One more than CI has cores: some tests wait. Each starts database servers of its own.
 WORKERS ?= 3
+
+# The tests start hundreds of processes; each would compile mfprefect anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Injections of each kind on each database; more where it takes more to have each phase.
 FAULTS ?= 48
 

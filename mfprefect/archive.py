@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from mfprefect import values
 from mfprefect.errors import ArtifactCorrupt
+from mfprefect.parquet_files import longest_texts, require_plausible
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +29,8 @@ __all__ = ["FORMAT", "Content", "check_archive", "folder_of", "parts_of", "write
 FORMAT = "mfprefect archive 1"
 HEAD = "session.json"
 BLOCK_BYTES = 1024 * 1024
+MOST_BYTES = 1024**3
+"""Texts and blobs that a file may stand for where it is read; ours are of megabytes."""
 # What JSON and Parquet files of somebody's own making raise.
 _UNREADABLE = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError),
@@ -157,10 +160,18 @@ def _check_table(folder: Path, name: str, table: Mapping[str, Any]) -> None:
     if _digest_of(path) != table["sha256"]:
         raise ArtifactCorrupt(f"{path} is not as it was written: its SHA-256 is another one.")
     with parquet.ParquetFile(path) as file:
-        if file.metadata.num_rows != table["rows"]:
-            raise ArtifactCorrupt(
-                f"{path} holds {file.metadata.num_rows} rows, not {table['rows']}"
-            )
+        rows, columns = file.metadata.num_rows, file.schema_arrow.names
+    if rows != table["rows"]:
+        raise ArtifactCorrupt(f"{path} holds {rows} rows, not {table['rows']}")
+    require_plausible(rows, path.stat().st_size, path)
+    # Scores and model blobs are read a group at a time, all else at once.
+    together = max if name in ("scores", "artifact_chunks") else sum
+    sizes = [longest * number for _, longest, number in longest_texts(path, columns)]
+    if sizes and (taken := together(sizes)) > MOST_BYTES:
+        raise ArtifactCorrupt(
+            f"{path} stands for up to {taken} bytes, more than the {MOST_BYTES:,} that are read at "
+            "once. mfprefect writes no such file."
+        )
 
 
 def _check_scores(folder: Path, tables: Mapping[str, Any]) -> None:

@@ -35,10 +35,11 @@ def require_plausible(rows: int, size: int, what: object) -> None:
 
 
 def longest_texts(path: Any, columns: Collection[str]) -> Iterator[tuple[str, int, int]]:
-    """Yield name, bytes of the longest text and rows, of each column of text and row group.
+    """Yield name, bytes of the longest value and rows, of each column of text and row group.
 
-    Looked up in the dictionary that begins a column: a text that stands there once may be in every
-    row, and reading these would take its bytes as often. Other texts are as long as the file.
+    Columns of bytes count as well. Looked up in the dictionary that begins a column: a text that
+    stands there once may be in every row, and reading these would take its bytes as often. Other
+    texts are as long as the file.
     """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -63,5 +64,5 @@ def _is_text(schema: pa.Schema, name: str) -> bool:
     if schema.get_field_index(name) < 0:  # none of that name, or several
         return False
     found = schema.field(name).type
-    tests = (kinds.is_string, kinds.is_large_string, kinds.is_dictionary)
+    tests = (kinds.is_string, kinds.is_large_string, kinds.is_binary, kinds.is_dictionary)
     return any(test(found) for test in tests)

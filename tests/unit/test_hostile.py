@@ -278,6 +278,10 @@ def test_archives_of_somebody_elses_making(tmp_path: Path) -> None:
             with pytest.raises(ArtifactCorrupt, match="holds what none does"):
                 store.restore(folder)
             assert rows(store) == before, column
+        for name in ("metrics", "artifact_chunks", "scores"):
+            with pytest.raises(ArtifactCorrupt, match="stands for up to"):
+                store.restore(repeated(sound, tmp_path / f"bomb {name}", name))
+            assert rows(store) == before, name
         store.restore(rewritten(sound, tmp_path / "moved", session_no=[2]))
         restored = rows(store)
         # Rows that claim another session's number are this one's.
@@ -381,6 +385,21 @@ def parquet_files() -> Iterator[tuple[pa.Table, bool]]:
     yield pa.table({"id": many, "score": rows}), False  # a hundred gigabytes
     ids = [f"i{number}" for number in range(len(many))]
     yield pa.table({"id": ids, "score": rows, "note": many}), True
+
+
+def repeated(sound: Path, to: Path, name: str) -> Path:
+    """Return a copy with a file of some bytes that stands for twenty gigabytes of a table."""
+    folder = to / sound.name
+    shutil.copytree(sound, folder)
+    text = pa.array([b"x" * 10**6], pa.binary() if name == "artifact_chunks" else pa.string())
+    many = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), text)
+    path = folder / f"{name}.parquet"
+    pq.write_table(pa.table({"note": many}), path, compression="zstd")
+    head = json.loads((folder / "session.json").read_text())
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    head["tables"][name] |= {"sha256": sha256, "rows": len(many)}
+    (folder / "session.json").write_text(json.dumps(head))
+    return folder
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

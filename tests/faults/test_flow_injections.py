@@ -31,7 +31,7 @@ from faultkit.seams import NO_SEAMS, At, Seams
 from mfprefect.testing.servers import Server
 
 BIN = Path(sys.executable).parent
-LONGEST = 90
+LONGEST = 180
 ROWS = 400
 ENDS: tuple[Moment, ...] = ("before", "after")
 pytestmark = [

@@ -21,9 +21,10 @@ help: ## show what can be made
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[sklearn,report]'
 	@touch $@
 
-.venv/.dev: .venv/.base
+.venv/.dev: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
+	@touch .venv/.base $@
 
 demo: .venv/.base ## train and score real models on SQLite, through Prefect, in .demo/
 	@$(BIN)/mfprefect demo

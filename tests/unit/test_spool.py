@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -472,14 +472,21 @@ def test_what_does_not_fit_fails_loudly_and_names_the_fix(
         session.close()
 
 
-def test_the_next_attempt_of_a_flow_run_delivers_the_last_one_and_resumes_it(
-    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def attempts(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Session]:
+    """Return what opens the session of a flow run's attempt."""
+
     def attempt(number: int) -> Session:
         run = FlowRun("run-1", str(number), None)
         monkeypatch.setattr("mfprefect.store.current_flow_run", lambda: run)
         return store.session("churn", purpose="score")
 
+    return attempt
+
+
+def test_the_next_attempt_of_a_flow_run_delivers_the_last_one_and_resumes_it(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = attempts(store, monkeypatch)
     with away(url):
         first = attempt(1)
         first.write_scores(SCORES, entity_id="id", part=1)
@@ -509,11 +516,7 @@ def test_a_retry_that_never_saw_its_database_is_a_session_of_its_own(
 ) -> None:
     """Nobody can tell it which session it would resume; later retries go on with what it left."""
 
-    def attempt(number: int) -> Session:
-        run = FlowRun("run-1", str(number), None)
-        monkeypatch.setattr("mfprefect.store.current_flow_run", lambda: run)
-        return store.session("churn", purpose="score")
-
+    attempt = attempts(store, monkeypatch)
     attempt(1).fail(OSError("link down"))
     disk, gone = tmp_path / "store.db", tmp_path / "gone"
     store.database.engine.dispose()

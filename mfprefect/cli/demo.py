@@ -44,7 +44,7 @@ _NEEDED = ("sklearn", "skops")
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(".demo"),
     show_default=True,
-    help="Where the database and Prefect's files go.",
+    help="Where the database, the reports and Prefect's files go.",
 )
 @common
 def demo(out: Output, url: str | None, folder: Path) -> None:
@@ -71,7 +71,7 @@ def demo(out: Output, url: str | None, folder: Path) -> None:
             except Exception as exc:
                 _explain(out, store, before, exc)
                 raise
-        facts = gather(store, runs, place) | {"reports": _reports(out, store, runs, folder)}
+        facts = gather(store, runs, place, folder) | {"reports": _reports(out, store, runs, folder)}
     write(out, facts)
     out.document(facts)
 

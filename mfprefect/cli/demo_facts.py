@@ -75,7 +75,7 @@ class Run:
         return [name for name in (self.trained, self.scored, self.monitored) if name]
 
 
-def gather(store: Store, runs: Sequence[Run], url: str) -> dict[str, Any]:
+def gather(store: Store, runs: Sequence[Run], url: str, folder: Path) -> dict[str, Any]:
     """Return what is shown, from the store."""
     from mfprefect.cli.formats import records
     from mfprefect.cli.scores import first_scores
@@ -96,7 +96,7 @@ def gather(store: Store, runs: Sequence[Run], url: str) -> dict[str, Any]:
         "importance": [row for row in importance if row["kind"] == kind][:TOP],
         "scores": first_scores(store, first.scored, TOP),
         "backtest": records(store.backtests(*watched), "session_id")[:TOP] if watched else [],
-        "next": _next(store, url, first),
+        "next": _next(store, url, first, folder),
     }
 
 
@@ -129,7 +129,7 @@ def export(store: Store, url: str) -> str:
     return f"export MFPREFECT_URL={shlex.quote(url)}"
 
 
-def _next(store: Store, url: str, run: Run) -> list[str]:
+def _next(store: Store, url: str, run: Run, folder: Path) -> list[str]:
     from mfprefect.cli.formats import records
 
     model = run.of.name
@@ -143,7 +143,8 @@ def _next(store: Store, url: str, run: Run) -> list[str]:
         f"show {run.trained}",
         *(f"compare {earlier} {run.trained}" for earlier in trainings[:1]),
         f"scores latest:{model} --limit 10",
-        f"scores latest:{model} --to scores.csv --force",
+        # Not beside the code: the checkout would have changes that are not committed.
+        f"scores latest:{model} --to {shlex.quote(str(folder / 'scores.csv'))} --force",
         "doctor",
     ]
     return [export(store, url), *(f"{program()} {command}" for command in commands)]

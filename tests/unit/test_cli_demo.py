@@ -69,8 +69,8 @@ def test_the_demo_runs_twice_and_what_it_proposes_runs(tmp_path: Path, prefect_a
     assert any(command.startswith("mfprefect compare ") for command in facts["next"])
     proposed = shell("set -e\n" + "\n".join(facts["next"]), tmp_path)
     assert proposed.returncode == 0, proposed.stderr
-    assert len((tmp_path / "scores.csv").read_text().splitlines()) == 570
-    assert {path.name for path in tmp_path.iterdir()} == {".demo", "scores.csv"}
+    assert len((tmp_path / ".demo" / "scores.csv").read_text().splitlines()) == 570
+    assert {path.name for path in tmp_path.iterdir()} == {".demo"}
     assert (tmp_path / ".demo" / "prefect").is_dir()
 
 

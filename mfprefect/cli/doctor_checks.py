@@ -120,6 +120,12 @@ def _backend(point: metadata.EntryPoint, schemes: str) -> Finding:
         kind = point.load()
         missing = importlib.util.find_spec(kind.driver) is None
     except Exception as exc:  # noqa: BLE001 - a third party's module may raise anything
+        library = (getattr(exc, "name", None) or "").partition(".")[0]
+        own = point.module.partition(".")[0]
+        if isinstance(exc, ModuleNotFoundError) and library not in ("", own):
+            cure = f"needed for such URLs only: pip install {_package(point, library)}"
+            text = f"{schemes} needs {library}, which is not installed"
+            return Finding("backend", "warning", text, cure)
         text = f"{schemes}: {point.value} cannot be loaded: {type(exc).__name__}: {exc}"
         return Finding("backend", "warning", text, "reinstall the package that brings it")
     if missing:
@@ -127,6 +133,13 @@ def _backend(point: metadata.EntryPoint, schemes: str) -> Finding:
         text = f"{schemes} needs the driver {kind.driver}, which is not installed"
         return Finding("backend", "warning", text, cure)
     return Finding("backend", "ok", f"{schemes} by {kind.driver}")
+
+
+def _package(point: metadata.EntryPoint, module: str) -> str:
+    """Return what to install for a module: of ours, the extra of the backend's name."""
+    if point.module.startswith("mfprefect_backends."):
+        return f"'mfprefect[{point.module.partition('.')[2]}]'"
+    return module
 
 
 def prefect(_: str | None) -> Iterator[Finding]:

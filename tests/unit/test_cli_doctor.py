@@ -275,3 +275,17 @@ def test_servers(database_server: Server, tmp_path: Path) -> None:
     ill = doctor(tmp_path, code=1, secret="wr0ng-pw", MFPREFECT_URL=shown)
     assert ill["database"]["status"] == "failed"
     database_server.drop_database(url)
+
+
+def test_a_backend_whose_library_is_not_installed(url: str, tmp_path: Path) -> None:
+    code = (
+        "import sys\nsys.modules['teradatasqlalchemy'] = None\n"
+        f"sys.argv = ['mfprefect', 'doctor', '--json', '--url', {url!r}]\n"
+        "from mfprefect.cli import main\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    (found,) = (f for f in json.loads(done.stdout) if "teradatasql://" in f["detail"])
+    assert found["detail"] == "teradatasql:// needs teradatasqlalchemy, which is not installed"
+    assert found["cure"].endswith("pip install 'mfprefect[teradata]'")

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from mfprefect.testing.servers import MysqlServer, PostgresServer, Server, server_for
+from mfprefect_dev.servers import MysqlServer, PostgresServer, Server, server_for
 from scores_data import COLUMNS, Data
 
 __all__ = ["PLACES", "TARGET", "Place", "Work", "peak_of"]

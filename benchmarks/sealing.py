@@ -24,7 +24,7 @@ import pandas as pd
 
 import mfprefect
 from mfprefect.store.sessions import Ending
-from mfprefect.testing.servers import server_for
+from mfprefect_dev.servers import server_for
 
 MODEL = "benchmark"
 KINDS = ("sealed", "with digests", "without")

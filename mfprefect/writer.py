@@ -76,15 +76,15 @@ class Writer(Buffer):
                 That two parts of a large session hold the same entity may be found only when it
                 is closed.
         """
-        from mfprefect import scores as scoring
+        from mfprefect import scores
 
-        pieces = scoring.all_pieces(data, entity_id, score, score_class)
+        pieces = scores.all_pieces(data, entity_id, score, score_class)
         if part is None:
             return self._write_parts(pieces)
         whole = isinstance(part, numbers.Integral) and not isinstance(part, bool)
         if not whole or not 1 <= part < LAST_PART:
             raise InvalidValue(f"the part is {part!r}; parts are numbered from 1.")
-        rows = self._write_part(part, scoring.joined(pieces, entity_id))
+        rows = self._write_part(part, scores.joined(pieces, entity_id))
         self._is_taken("part", part)
         return rows
 

@@ -31,10 +31,10 @@ import sqlalchemy as sa
 
 import mfprefect
 from mfprefect import Store
-from mfprefect.testing import teradata
-from mfprefect.testing.servers import Server, server_for
-from mfprefect.testing.teradata import lint
-from mfprefect.testing.teradata.server import REAL
+from mfprefect_dev import teradata
+from mfprefect_dev.servers import Server, server_for
+from mfprefect_dev.teradata import lint
+from mfprefect_dev.teradata.engine.server import REAL
 
 SERVERS = ("postgres", "mysql")
 TERADATA = "teradata_real" if REAL in os.environ else "teradata_emulated"

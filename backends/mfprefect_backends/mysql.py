@@ -25,7 +25,7 @@ from mfprefect.errors import (
 )
 from mfprefect.schema import Blob, Double, Id, LongText, Timestamp
 from mfprefect.settings import Settings
-from mfprefect_backends import _mysql_rights
+from mfprefect_backends import _mysql_grants
 from mfprefect_backends._csv import Pipe, encoded
 
 __all__ = ["MysqlBackend"]
@@ -217,7 +217,7 @@ class MysqlBackend(Backend):
 
     def grants(self, role: str, user: str) -> str:
         """Give rights, and close by triggers to all but the admin what has ended."""
-        return _mysql_rights.script(self.url, self.schema, role, user)
+        return _mysql_grants.script(self.url, self.schema, role, user)
 
     @contextmanager
     def lock(self, connection: sa.Connection) -> Iterator[None]:

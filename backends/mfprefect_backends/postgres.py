@@ -22,7 +22,7 @@ from mfprefect.errors import (
     PermissionDenied,
 )
 from mfprefect.schema import Double, Id
-from mfprefect_backends import _postgres_rights
+from mfprefect_backends import _postgres_grants
 from mfprefect_backends._csv import Encoded, Unloading, decoded
 
 __all__ = ["PostgresBackend"]
@@ -194,7 +194,7 @@ class PostgresBackend(Backend):
 
     def grants(self, role: str, user: str) -> str:
         """Give rights, hand the tables to the admin, and close to others what has ended."""
-        return _postgres_rights.script(self.url, self.schema, role, user)
+        return _postgres_grants.script(self.url, self.schema, role, user)
 
     @contextmanager
     def lock(self, connection: sa.Connection) -> Iterator[None]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfprefect import scores as scoring
+from mfprefect import scores
 from mfprefect.errors import InvalidScores, InvalidValue
 from mfprefect.quality.tally import Tally
 
@@ -103,7 +103,7 @@ def _checked(model: Model, frame: pd.DataFrame) -> Outcomes:
         _check_periods(rows)
     # The position takes the place of the score: sorted with the ids, it tells where each was.
     place = pd.DataFrame({entity: frame[entity].to_numpy(), "place": np.arange(len(frame))})
-    table = scoring.normalise(place, entity, "place", None)
+    table = scores.normalise(place, entity, "place", None)
     order = table["score"].to_numpy().astype(np.int64)
     ids = np.array(table["entity_id"].to_pylist(), dtype=object)
     return Outcomes(ids, rows.iloc[order].reset_index(drop=True))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from mfprefect.notice import Notice
 from mfprefect.settings import Target
-from mfprefect.store import notice_facts as facts
+from mfprefect.store import notice_facts
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, SUCCEEDED
 
@@ -35,9 +35,9 @@ def digest_rows(
     channel: str,
     target: Target,
     *,
-    upto: facts.Row | None = None,
+    upto: notice_facts.Row | None = None,
     since: dt.datetime | None = None,
-) -> list[facts.Row]:
+) -> list[notice_facts.Row]:
     """Return the sessions of a digest, oldest first: those since the last one on the channel.
 
     Args:
@@ -67,10 +67,10 @@ def digest_rows(
         select = select.where(s.c.session_no > last)
     elif since is not None:
         select = select.where(s.c.started_at >= since)
-    return [x for x in db.read(select.order_by(s.c.session_no)) if facts.wants(target, x)]
+    return [x for x in db.read(select.order_by(s.c.session_no)) if notice_facts.wants(target, x)]
 
 
-def compose(rows: Sequence[facts.Row]) -> Notice:
+def compose(rows: Sequence[notice_facts.Row]) -> Notice:
     """Return the notice that tells how many sessions ended how, and which not well."""
     counts: dict[str, Counter[str]] = {}
     for row in rows:

@@ -22,8 +22,7 @@ from mfprefect.audit import NOTICE
 from mfprefect.errors import IntegrityError, MfprefectError
 from mfprefect.notice import Notice
 from mfprefect.settings import EVENTS, Target
-from mfprefect.store import digests
-from mfprefect.store import notice_facts as facts
+from mfprefect.store import digests, notice_facts
 from mfprefect.store.attachments import Attachments
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, SUCCEEDED
@@ -66,12 +65,12 @@ def session_ended(db: Database, session_no: int, *, final: bool = True) -> None:
     if not db.settings.notify:
         return
     with _at_no_expense(f"session {session_no}"):
-        row = facts.session_row(db, session_no)
+        row = notice_facts.session_row(db, session_no)
         if row is None or row.status == RUNNING or (row.status == "failed" and not final):
             return
         if is_reproduction(row.params):
             return  # whoever runs it is told on the spot; to everybody else it is no event
-        bad, attachments = facts.trouble(db, row), Attachments(db)
+        bad, attachments = notice_facts.trouble(db, row), Attachments(db)
         for channel, target in _targets(db, row):
             events = [event for event in bad if event in target.events]
             if row.status == SUCCEEDED:
@@ -92,13 +91,13 @@ def tell(db: Database, session_no: int, event: str) -> None:
     if not db.settings.notify:
         return
     with _at_no_expense(f"session {session_no}"):
-        row = facts.session_row(db, session_no)
+        row = notice_facts.session_row(db, session_no)
         if row is None:
             return
         attachments = Attachments(db)
         for channel, target in _targets(db, row):
             if event in target.events:
-                _tell(db, row, facts.kept_as(db, row, event), channel, target, attachments)
+                _tell(db, row, notice_facts.kept_as(db, row, event), channel, target, attachments)
 
 
 def tell_spooled(db: Database, notice: Notice, tags: Collection[str]) -> None:
@@ -108,7 +107,7 @@ def tell_spooled(db: Database, notice: Notice, tags: Collection[str]) -> None:
     with _at_no_expense(f"session {notice.session_id}"):
         for channel, target in db.settings.notify.items():
             wanted = notice.event in target.events
-            if not (wanted and facts.is_about(target, notice.model_id, tags)):
+            if not (wanted and notice_facts.is_about(target, notice.model_id, tags)):
                 continue
             if (failure := deliver(target, notice)) is not None:
                 text = "%s of session %s could not be told to %r: %s"
@@ -123,7 +122,7 @@ def digest(db: Database) -> None:
             continue
         with _at_no_expense("a digest"):
             rows = digests.digest_rows(db, channel, target, since=day_ago)
-            newest = facts.session_row(db, rows[-1].session_no) if rows else None
+            newest = notice_facts.session_row(db, rows[-1].session_no) if rows else None
             if newest is not None:
                 _tell(db, newest, "digest", channel, target)
 
@@ -163,20 +162,20 @@ def _at_no_expense(what: object) -> Iterator[None]:
         log.warning("notices (%s) could not be told: %s", what, type(exc).__name__)
 
 
-def _targets(db: Database, row: facts.Row) -> list[tuple[str, Target]]:
-    return [(name, x) for name, x in db.settings.notify.items() if facts.wants(x, row)]
+def _targets(db: Database, row: notice_facts.Row) -> list[tuple[str, Target]]:
+    return [(name, x) for name, x in db.settings.notify.items() if notice_facts.wants(x, row)]
 
 
-def _recovered(db: Database, row: facts.Row, channel: str, target: Target) -> bool:
-    if "recovered" not in target.events or facts.last_trouble(db, row, channel) is None:
+def _recovered(db: Database, row: notice_facts.Row, channel: str, target: Target) -> bool:
+    if "recovered" not in target.events or notice_facts.last_trouble(db, row, channel) is None:
         return False
     # Where an end is told late, a later session may have told it.
-    return not facts.recovered_later(db, row, channel)
+    return not notice_facts.recovered_later(db, row, channel)
 
 
 def _tell(
     db: Database,
-    row: facts.Row,
+    row: notice_facts.Row,
     event: str,
     channel: str,
     target: Target,
@@ -236,13 +235,13 @@ def _send(
     """
     from mfprefect.notify import deliver, is_mail
 
-    row = facts.session_row(db, claim.session_no)
+    row = notice_facts.session_row(db, claim.session_no)
     if row is None:
         return False
     if claim.event == "digest":
         notice = digests.compose(digests.digest_rows(db, claim.channel, target, upto=row))
     else:
-        notice = facts.compose(db, row, claim.event, claim.channel)
+        notice = notice_facts.compose(db, row, claim.event, claim.channel)
     if attachments is not None and is_mail(target):
         with attachments.file(row.session_id) as attached:
             failure = deliver(target, notice, attached)
@@ -286,7 +285,7 @@ def _undelivered(db: Database) -> list[tuple[_Claim, str]]:
             n.c.channel.in_(list(db.settings.notify)),
             sa.or_(
                 happened >= now - NEWS,
-                *(n.c.event.startswith(event, autoescape=True) for event in facts.LATE),
+                *(n.c.event.startswith(event, autoescape=True) for event in notice_facts.LATE),
             ),
         )
         .order_by(n.c.sent_at, n.c.session_no, n.c.notice_no)
@@ -295,7 +294,7 @@ def _undelivered(db: Database) -> list[tuple[_Claim, str]]:
     return [
         (_Claim(x.session_no, x.notice_no, x.event, x.channel, x.sent_at), x.session_id)
         for x in waiting
-        if facts.still_news(db, x, now - NEWS)
+        if notice_facts.still_news(db, x, now - NEWS)
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 import mfprefect
-from mfprefect.testing.servers import MysqlServer, Server
+from mfprefect_dev.servers import MysqlServer, Server
 
 FRAME = pd.DataFrame({"id": ["a", "A", "a ", "\\N", "NULL", 'q"', "z"], "score": range(7)})
 

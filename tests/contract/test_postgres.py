@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 import mfprefect
-from mfprefect.testing.servers import Server
+from mfprefect_dev.servers import Server
 
 COLUMNS = """
     SELECT table_name, column_name, data_type, collation_name, datetime_precision

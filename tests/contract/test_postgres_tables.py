@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 import mfprefect
 from mfprefect import InvalidScores, Session, Store
-from mfprefect.testing.servers import Server
+from mfprefect_dev.servers import Server
 
 CHILDREN = """
 SELECT count(*) FROM pg_inherits WHERE inhparent = 'model_factory.scores'::regclass

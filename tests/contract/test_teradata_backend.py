@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 import mfprefect
 from mfprefect import DatabaseError, InvalidScores, Store, rights
-from mfprefect.testing.teradata import EmulatedTeradata
 from mfprefect_backends.teradata import load, staging
+from mfprefect_dev.teradata import EmulatedTeradata
 
 
 @pytest.fixture(scope="module")

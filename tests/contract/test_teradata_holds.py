@@ -22,11 +22,11 @@ import mfprefect
 from mfprefect import Store
 from mfprefect.cli import cli
 from mfprefect.testing.contract.helpers import orphans
-from mfprefect.testing.teradata import EmulatedTeradata
-from mfprefect.testing.teradata.faults import LINK
-from mfprefect.testing.teradata.system import LIMITS
-from mfprefect.testing.teradata.transactions import WATCHERS, Seen
 from mfprefect_backends.teradata import load
+from mfprefect_dev.teradata import EmulatedTeradata
+from mfprefect_dev.teradata.engine.faults import LINK
+from mfprefect_dev.teradata.engine.system import LIMITS
+from mfprefect_dev.teradata.engine.transactions import WATCHERS, Seen
 
 ROWS = int(os.environ.get("MFPREFECT_TEST_ROWS", "120000"))
 

@@ -28,7 +28,7 @@ from faultkit.proxy import Fault, Link, Moment, Proxy
 from faultkit.sampling import ALL, SEED, sampled
 from faultkit.seams import NO_SEAMS, At, Seams
 
-from mfprefect.testing.servers import Server
+from mfprefect_dev.servers import Server
 
 BIN = Path(sys.executable).parent
 LONGEST = 180

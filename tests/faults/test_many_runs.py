@@ -24,7 +24,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 import mfprefect
 from mfprefect import Store
 from mfprefect.testing.contract.helpers import orphans
-from mfprefect.testing.servers import Server
+from mfprefect_dev.servers import Server
 
 BIN = Path(sys.executable).parent
 POOL = "many"

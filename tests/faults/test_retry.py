@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 import mfprefect
 from mfprefect import Store
-from mfprefect.testing.servers import Server
+from mfprefect_dev.servers import Server
 
 
 @pytest.fixture

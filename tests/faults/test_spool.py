@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 import mfprefect
 from mfprefect.testing.contract.helpers import fill, orphans
-from mfprefect.testing.servers import Server
+from mfprefect_dev.servers import Server
 
 QUICK: dict[str, Any] = {"retry_seconds": 0.5, "heartbeat_seconds": 600}
 ROWS = 150_000

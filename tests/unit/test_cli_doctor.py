@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 import mfprefect
 from mfprefect.cli import cli
-from mfprefect.testing.servers import Server
+from mfprefect_dev.servers import Server
 
 SCRIPT = Path(sys.executable).parent / "mfprefect"
 

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 import mfprefect
-from mfprefect.testing.servers import Server
+from mfprefect_dev.servers import Server
 
 SECRET = "s3cr3t-pässword"
 

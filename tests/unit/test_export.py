@@ -18,7 +18,7 @@ from mfprefect.backend import backend_for
 from mfprefect.cli import cli
 from mfprefect.settings import load_settings
 from mfprefect.testing.contract.helpers import fit
-from mfprefect.testing.servers import Server
+from mfprefect_dev.servers import Server
 
 IDS = ["7", "a", "A", "a ", "it's", 'say "x"', "back\\slash", "100%", "NULL", "é😀\n", "tab\t"]
 SCORES = [-1e300, -2.5, -5e-324, 5e-324, 0.1, 0.1 + 2**-56, 1 / 3, 0.5, 1.0, 0.0, 1e300]

@@ -24,7 +24,7 @@ from mfprefect.provenance import capture, environment
 from mfprefect.schema import Schema
 from mfprefect.store.opening import Opening, open_session
 from mfprefect.testing.contract.helpers import fill, rows
-from mfprefect.testing.servers import Server
+from mfprefect_dev.servers import Server
 
 SERVERS = ("postgres", "mysql")
 

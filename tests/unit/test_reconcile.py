@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 import mfprefect
 from mfprefect import Store, processes
-from mfprefect.store import reconcile as module
+from mfprefect.store import reconcile
 from mfprefect.store.reconcile import find_crashed
 
 BEAT = 20.0  # the settings' heartbeat_seconds: dead_after is 80, detached_timeout a day
@@ -207,13 +207,13 @@ def test_a_sign_of_life_between_look_and_verdict_wins(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = orphan(store, silent=2 * BEAT)
-    judge = module._judge
+    judge = reconcile._judge
 
     def late(*arguments: Any) -> Any:
         change(store, session, heartbeat_at=dt.datetime.now(dt.UTC))
         return judge(*arguments)
 
-    monkeypatch.setattr(module, "_judge", late)
+    monkeypatch.setattr(reconcile, "_judge", late)
     assert store.reconcile().empty
     assert status(store, session) == "running"
 

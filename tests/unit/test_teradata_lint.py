@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from teradatasqlalchemy.dialect import TeradataDialect
 
-from mfprefect.testing.teradata import EmulatedTeradata, lint
+from mfprefect_dev.teradata import EmulatedTeradata, lint
 
 TABLE = "CREATE MULTISET TABLE t (a INTEGER NOT NULL{}) UNIQUE PRIMARY INDEX (a)"
 BAD = {

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 import mfprefect
 from mfprefect import DatabaseError, DatabaseUnavailable
-from mfprefect.testing.servers import MysqlServer, PostgresServer, Server
+from mfprefect_dev.servers import MysqlServer, PostgresServer, Server
 
 NOW = dt.datetime.now(dt.UTC)
 BOUND = {"postgres": "?sslmode=verify-full&sslrootcert={ca}", "mysql": "?ssl_ca={ca}"}

@@ -29,7 +29,7 @@ from faultkit.sampling import SEED
 from faultkit.seams import NO_SEAMS, Seams
 from mfprefect.flow_context import FlowRun
 from mfprefect.store import spool_listing
-from mfprefect.testing.servers import Server
+from mfprefect_dev.servers import Server
 
 __all__ = ["Case", "Lab", "Point", "elsewhere", "phase_of", "wait_until_stopped"]
 

@@ -1,0 +1,1 @@
+"""What only the tests of mfprefect itself need: private servers and an emulated Teradata."""

@@ -1,0 +1,198 @@
+"""One private server process: its folder, its user, its watcher."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mfprefect.errors import ConfigurationError
+from mfprefect_dev.servers import watcher
+
+__all__ = ["PrivateProcess", "free_port"]
+
+_GIB = 1 << 30
+_SOCKET_NAME = 40  # what a socket's name adds to the folder, at most
+_SOCKET_PATH = 107  # sun_path, less its final NUL
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nothing listens on.
+
+    It lies below the range from which systems give ports to outgoing connections: else one of
+    these could take the port while its server is restarted.
+    """
+    for _ in range(1000):
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise ConfigurationError("no free port on 127.0.0.1 between 20000 and 31999")
+
+
+class PrivateProcess:
+    """A server that runs in a temporary folder, as an unprivileged user when started by root.
+
+    Args:
+        name: short name of the server, part of the folder's name.
+        programs: tree of the server's programs and libraries. Copied into the folder where the
+            unprivileged user cannot reach it (a checkout under /root, for example).
+
+    Attributes:
+        folder: the temporary folder; data belongs into `folder / "data"`.
+        programs: the tree to run from.
+        command: the server's command line, for `start`.
+        environ: variables added to the server's otherwise small environment.
+    """
+
+    def __init__(self, name: str, programs: Path | None = None) -> None:
+        drop = _unprivileged()
+        copied = programs is not None and bool(drop) and not _public(programs)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"mfp-{name}-", dir=_base(executable=copied)))
+        self.command: list[str] = []
+        self.environ: dict[str, str] = {}
+        self._drop = drop
+        self._owner = os.getpid()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watcher = _watch(self.folder)
+        atexit.register(self.close)
+        self.programs = programs
+        if programs is not None and copied:
+            self.programs = self.folder / "programs"
+            shutil.copytree(programs, self.programs, symlinks=True)
+        self.give(self.folder)
+
+    def give(self, path: Path) -> None:
+        """Hand a file or folder over to the user that the server runs as."""
+        if self._drop:
+            os.chown(path, self._drop["user"], self._drop["group"])
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file that only the server's user can read."""
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_text(text)
+        self.give(path)
+        return path
+
+    def run(self, command: Sequence[str]) -> None:
+        """Run a command to its end, as the server's user; raise ConfigurationError if it fails."""
+        code = self._popen(command).wait()
+        if code != 0:
+            raise ConfigurationError(f"{command[0]} ended with {code}:\n{self.log()}")
+
+    def start(self) -> None:
+        """Start the server; return before it takes connections."""
+        self._process = self._popen(self.command)
+
+    @property
+    def running(self) -> bool:
+        """Whether the main process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL the whole server and return when no process of it is left."""
+        known = watcher.processes(self.folder)
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        watcher.kill_all(self.folder, known)
+
+    def shut_down(self, how: signal.Signals, seconds: float = 60.0) -> None:
+        """Ask the server to end; kill it when it has not after the given time."""
+        if self._process is not None and self.running:
+            self._process.send_signal(how)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
+        self.kill()
+
+    def close(self) -> None:
+        """Kill the server and remove its folder; nothing happens the second time."""
+        if os.getpid() != self._owner:  # a forked child, which owns nothing
+            return
+        atexit.unregister(self.close)
+        self.kill()
+        if self._watcher.stdin is not None:
+            self._watcher.stdin.close()
+        self._watcher.wait()
+        watcher.remove(self.folder)  # finds nothing, unless somebody killed the watcher
+
+    def log(self, characters: int = 3000) -> str:
+        """Return the end of what the server and its helpers printed."""
+        path = self.folder / "log"
+        return path.read_text(errors="replace")[-characters:] if path.exists() else "(no log)"
+
+    def _popen(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        # A variable such as PGOPTIONS or MYSQL_HOME of the caller must not reach the server.
+        env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "HOME": str(self.folder)}
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - programs that we looked up
+                command,
+                cwd=self.folder,
+                env=env | self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the tests
+                **self._drop,
+            )
+
+
+def _watch(folder: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-I", "-S", watcher.__file__, str(os.getpid()), str(folder)]
+    return subprocess.Popen(  # noqa: S603 - our own file
+        command,
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _unprivileged() -> dict[str, Any]:
+    """Return the arguments of Popen that drop root, which both servers refuse to run as."""
+    if os.geteuid() != 0:
+        return {}
+    try:
+        user = pwd.getpwnam("nobody")
+    except KeyError:
+        return {"user": 65534, "group": 65534, "extra_groups": []}
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _public(path: Path) -> bool:
+    """Tell whether any user can reach the path."""
+    resolved = path.resolve()
+    return all(part.stat().st_mode & stat.S_IXOTH for part in (resolved, *resolved.parents))
+
+
+def _base(*, executable: bool) -> str | None:
+    """Return the folder for temporary folders: in memory where there is room, None for tempfile's.
+
+    Creating a MariaDB data directory takes 5 s on a disk and 0.5 s in memory.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes the name
+    if memory.is_dir() and os.access(memory, os.W_OK):
+        status = os.statvfs(memory)
+        room = status.f_bavail * status.f_frsize >= _GIB
+        if room and not (executable and status.f_flag & os.ST_NOEXEC):
+            return str(memory)
+    if len(tempfile.gettempdir()) + _SOCKET_NAME + len("/mfp-postgres-12345678") < _SOCKET_PATH:
+        return None
+    return "/tmp"  # noqa: S108 - mkdtemp makes the name

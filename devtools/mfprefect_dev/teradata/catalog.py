@@ -1,0 +1,192 @@
+"""Which tables, views, columns and indexes there are: the emulated data dictionary."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
+
+from mfprefect_dev.teradata.errors import Refused
+from mfprefect_dev.teradata.types import Type
+
+__all__ = ["Catalog", "Column", "ForeignKey", "Index", "Name", "Table", "quoted"]
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQLite quotes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table."""
+
+    name: str
+    type: Type
+    nullable: bool = True
+    default: str | None = None
+    """As SQLite and Teradata write it."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index; `kind` is P (primary), Q (primary, partitioned), K, U or S as in DBC.IndicesV."""
+
+    name: str | None
+    columns: tuple[str, ...]
+    unique: bool
+    kind: str
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """A reference to another table, checked or only promised."""
+
+    name: str | None
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+    checked: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table or view."""
+
+    name: str
+    kind: str = "T"
+    """T: table; V: view; D: database."""
+    key: str = ""
+    """What the catalog calls it."""
+    columns: tuple[Column, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    checks: tuple[tuple[str | None, str], ...] = ()
+    multiset: bool = True
+    partition: str | None = None
+    text: str = ""
+    """The request that made it; of a view, what it selects."""
+    file: str = "main"
+    loading: bool = False
+    """Whether a FastLoad has begun and not ended."""
+    view_columns: tuple[str, ...] = field(default=())
+
+    def column(self, name: str) -> Column:
+        """Return a column by its name in any case."""
+        for column in self.columns:
+            if column.name.upper() == name.upper():
+                return column
+        raise Refused(5628, name, self.name)
+
+    @property
+    def primary(self) -> Index:
+        """The primary index."""
+        return next(index for index in self.indexes if index.kind in "PQ")
+
+    @property
+    def lob(self) -> bool:
+        """Whether a column is a CLOB or BLOB."""
+        return any(column.type.lob for column in self.columns)
+
+    def in_sqlite(self) -> str:
+        """Return the table's place in SQLite."""
+        return f"{self.file}.{quoted(self.key)}"
+
+
+@functools.lru_cache(maxsize=2048)
+def _decoded(text: str) -> Table:
+    raw = json.loads(text)
+    raw["columns"] = tuple(Column(**c | {"type": Type(**c["type"])}) for c in raw["columns"])
+    raw["indexes"] = tuple(Index(**i | {"columns": tuple(i["columns"])}) for i in raw["indexes"])
+    raw["foreign_keys"] = tuple(
+        ForeignKey(
+            **f | {"columns": tuple(f["columns"]), "parent_columns": tuple(f["parent_columns"])}
+        )
+        for f in raw["foreign_keys"]
+    )
+    raw["checks"] = tuple((name, text) for name, text in raw["checks"])
+    raw["view_columns"] = tuple(raw["view_columns"])
+    return Table(**raw)
+
+
+class Catalog:
+    """The tables of one emulated database system, as they were when it was read.
+
+    Names are kept without the name of the session's own database, so that what was worked out for
+    a request on one throwaway database serves for the next.
+    """
+
+    def __init__(self, database: str, definitions: Mapping[str, str], version: int) -> None:
+        self.database = database
+        self.tables = {key: _decoded(text) for key, text in definitions.items()}
+        self.version = version
+        self.fingerprint = hash(tuple(sorted(definitions.items())))
+
+    @classmethod
+    def read(cls, connection: sqlite3.Connection, database: str) -> Catalog:
+        """Return what a catalog file holds."""
+        connection.execute("BEGIN")
+        try:
+            return cls.inside(connection, database)
+        finally:
+            connection.execute("COMMIT")
+
+    @classmethod
+    def inside(cls, connection: sqlite3.Connection, database: str) -> Catalog:
+        """Return what a catalog file holds, inside a transaction of the connection."""
+        version = connection.execute("SELECT n FROM version").fetchone()[0]
+        rows = connection.execute("SELECT name, definition FROM tables").fetchall()
+        return cls(database, dict(rows), version)
+
+    def key(self, name: Name) -> str:
+        """Return what a name is called in the catalog."""
+        if name.database is None or name.database.lower() == self.database.lower():
+            return name.name.lower()
+        database = name.database.lower()
+        if f"{database}." not in self.tables:
+            raise Refused(3802, name.database)
+        return f"{database}.{name.name.lower()}"
+
+    def find(self, name: Name) -> Table | None:
+        """Return a table or view, None where there is none."""
+        return self.tables.get(self.key(name))
+
+    def table(self, name: Name, *, view: bool = False) -> Table:
+        """Return a table, or a view too if asked.
+
+        Raises:
+            Refused: there is none of that name.
+        """
+        found = self.find(name)
+        if found is None:
+            raise Refused(3807, str(name))
+        if found.kind == "V" and not view:
+            raise Refused(3823, str(name))
+        return found
+
+    def real(self) -> Iterable[Table]:
+        """Return tables and views, not the databases."""
+        return (table for table in self.tables.values() if table.kind != "D")
+
+
+def encoded(table: Table) -> str:
+    """Return a definition as the catalog file keeps it."""
+    return json.dumps(asdict(table))
+
+
+def column_names(columns: Iterable[str]) -> str:
+    """Return names as SQLite lists them."""
+    return ", ".join(quoted(name.lower()) for name in columns)
+
+
+class Name(NamedTuple):
+    """A possibly qualified name of a table, view or index."""
+
+    database: str | None
+    name: str
+
+    def __str__(self) -> str:
+        return self.name if self.database is None else f"{self.database}.{self.name}"

@@ -1,0 +1,1 @@
+"""The driver's interface in front of the emulated server."""

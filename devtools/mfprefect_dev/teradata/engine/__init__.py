@@ -1,0 +1,1 @@
+"""The emulated server: sessions, transactions and what they store in SQLite files."""

@@ -1,0 +1,106 @@
+"""What SQLite lacks of Teradata's functions."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from mfprefect_dev.teradata.errors import Refused
+from mfprefect_dev.teradata.types import MARK, date_mark, returned, timestamp_mark
+
+if TYPE_CHECKING:
+    from mfprefect_dev.teradata.engine.session import Session
+
+__all__ = ["add_functions"]
+
+
+def _text(value: Any, length: int) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        raise Refused(3532)
+    text = value[2:] if isinstance(value, str) and value[:1] == MARK else value
+    if isinstance(text, float):
+        text = f"{text:.14E}"
+    text = str(text)
+    if len(text.rstrip(" ")) > length:
+        raise Refused(3996)
+    return text[:length]
+
+
+def _number(value: Any, affinity: str) -> Any:
+    if value is None:
+        return None
+    try:
+        if affinity == "REAL":
+            return float(value)
+        number = float(value) if isinstance(value, str) else value
+        return int(number) if affinity == "INTEGER" else number
+    except (TypeError, ValueError):
+        raise Refused(2621, "a text") from None
+
+
+def _divide(left: Any, right: Any) -> Any:
+    if left is None or right is None:
+        return None
+    if right == 0:
+        raise Refused(2618)
+    if isinstance(left, int) and isinstance(right, int):
+        quotient = abs(left) // abs(right)
+        return quotient if (left < 0) == (right < 0) else -quotient
+    return left / right
+
+
+def _date(value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, str) and value[:1] == MARK:
+        return date_mark(dt.date.fromisoformat(value[2:12]))
+    try:
+        return date_mark(dt.date.fromisoformat(str(value).strip()))
+    except ValueError:
+        raise Refused(2665) from None
+
+
+def _extract(part: str, value: Any) -> Any:
+    moment = returned(value)
+    return None if moment is None else getattr(moment, part.lower())
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
+
+
+def add_functions(sqlite: sqlite3.Connection, session: Session) -> None:
+    """Register the functions; what they refuse is kept for the session to raise."""
+
+    def safe(function: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            except Refused as refused:
+                session.refused = refused
+                raise
+
+        return call
+
+    for name, count, function in (
+        ("td_text", 2, _text),
+        ("td_number", 2, _number),
+        ("td_divide", 2, _divide),
+        ("td_date", 1, _date),
+        ("td_extract", 2, _extract),
+        ("td_zeroifnull", 1, lambda value: 0 if value is None else value),
+    ):
+        sqlite.create_function(name, count, safe(function), deterministic=True)
+    for name, give in (
+        ("td_current_timestamp", lambda: timestamp_mark(_now())),
+        ("td_current_date", lambda: date_mark(_now().date())),
+        ("td_user", lambda: session.user),
+        ("td_database", lambda: session.system.database),
+        ("td_session", lambda: session.number),
+        ("td_queryband", lambda: "".join(f"{k}={v};" for k, v in session.band.items())),
+        ("td_hashamp", lambda: 0),
+    ):
+        sqlite.create_function(name, 0, give)

@@ -1,0 +1,81 @@
+"""How a table of Teradata lies in SQLite: its columns, checks and indexes."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from mfprefect_dev.teradata.catalog import Column, ForeignKey, Index, Table, column_names, quoted
+
+__all__ = ["column_text", "create_index", "create_table", "drop_index"]
+
+
+def create_table(sqlite: sqlite3.Connection, table: Table) -> None:
+    """Create a table with its indexes; what a lost process left in its place goes."""
+    sqlite.execute(f"DROP TABLE IF EXISTS {table.in_sqlite()}")
+    parts = [column_text(column) for column in table.columns]
+    parts += [f'CONSTRAINT "5317:{n or "?"}" CHECK ({sql})' for n, sql in table.checks]
+    parts += [_reference(key) for key in table.foreign_keys if key.checked]
+    sqlite.execute(f"CREATE TABLE {table.in_sqlite()} ({', '.join(parts)})")
+    for index in table.indexes:
+        create_index(sqlite, table, index)
+    if not table.multiset and not table.primary.unique:
+        whole = ", ".join(f"ifnull({quoted(c.name)}, x'00') COLLATE RTRIM" for c in table.columns)
+        name = quoted(f"2802:{table.key}")
+        sqlite.execute(f"CREATE UNIQUE INDEX {table.file}.{name} ON {quoted(table.key)} ({whole})")
+
+
+def column_text(column: Column) -> str:
+    """Return a column with what it checks; the names of constraints tell the error."""
+    name = quoted(column.name)
+    text = f"{name} {column.type.affinity()} COLLATE RTRIM"
+    if column.default is not None:
+        text += f" DEFAULT {column.default}"
+    if not column.nullable:
+        text += " NOT NULL"
+    check = column.type.check(name)
+    if check is not None:
+        code, sql = check
+        text += f' CONSTRAINT "{code}:{column.name}" CHECK ({name} IS NULL OR ({sql}))'
+    return text
+
+
+def _reference(key: ForeignKey) -> str:
+    return (
+        f"FOREIGN KEY ({column_names(key.columns)}) REFERENCES {quoted(key.parent)} "
+        f"({column_names(key.parent_columns)})"
+    )
+
+
+def _index_name(table: Table, index: Index) -> str:
+    """Return what SQLite calls an index: it names the error, too."""
+    code = 0
+    if index.unique:
+        code = 2801 if index.kind in "PQ" else 2803
+    return f"{code}:{table.key}:{'+'.join(index.columns).lower()}"
+
+
+def create_index(sqlite: sqlite3.Connection, table: Table, index: Index) -> None:
+    """Create an index; of a unique one that takes NULL a second one, to look things up."""
+    columns = {column.name: column for column in table.columns}
+    nullable = [name for name in index.columns if columns[name].nullable]
+    on = f"ON {quoted(table.key)}"
+    plain = ", ".join(quoted(name) for name in index.columns)
+    name = _index_name(table, index)
+    if index.unique and nullable:
+        # NULLs are equal to each other in a unique index.
+        listed = ", ".join(
+            f"ifnull({quoted(c)}, x'00') COLLATE RTRIM" if c in nullable else quoted(c)
+            for c in index.columns
+        )
+        sqlite.execute(f"CREATE UNIQUE INDEX {table.file}.{quoted(name)} {on} ({listed})")
+        sqlite.execute(f"CREATE INDEX {table.file}.{quoted('plain:' + name)} {on} ({plain})")
+        return
+    unique = "UNIQUE " if index.unique else ""
+    sqlite.execute(f"CREATE {unique}INDEX {table.file}.{quoted(name)} {on} ({plain})")
+
+
+def drop_index(sqlite: sqlite3.Connection, table: Table, index: Index) -> None:
+    """Drop an index."""
+    name = _index_name(table, index)
+    for found in (name, f"plain:{name}"):
+        sqlite.execute(f"DROP INDEX IF EXISTS {table.file}.{quoted(found)}")

@@ -1,0 +1,145 @@
+"""Where tests get a throwaway Teradata from: emulated, or a real one by one variable."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import json
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect.errors import ConfigurationError
+from mfprefect_dev.teradata.engine import faults
+from mfprefect_dev.teradata.engine.system import FOLDER
+
+__all__ = ["REAL", "EmulatedTeradata", "RealTeradata", "install"]
+
+REAL = "MFPREFECT_TEST_TERADATA_URL"
+"""The variable that names a real server, and a database on it that tests may fill."""
+IN_PLACE = Path(__file__).parents[1] / "driver" / "in_place"
+HOST = "emulated"
+
+
+def install() -> None:
+    """Let `import teradatasql` find the emulated driver, here and in processes started from here.
+
+    Raises:
+        ConfigurationError: the real driver was imported before.
+    """
+    there = sys.modules.get("teradatasql")
+    if there is not None and not str(there.__file__).startswith(str(IN_PLACE)):
+        raise ConfigurationError(
+            f"the real driver is imported already, from {there.__file__}; install the emulated "
+            "Teradata before anything imports teradatasql, or set " + REAL
+        )
+    if str(IN_PLACE) not in sys.path:
+        sys.path.insert(0, str(IN_PLACE))
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if str(IN_PLACE) not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(IN_PLACE), *filter(None, paths)])
+    if FOLDER not in os.environ:
+        root = tempfile.mkdtemp(prefix="mfp-teradata-")
+        atexit.register(shutil.rmtree, root, ignore_errors=True)
+        os.environ[FOLDER] = root
+
+
+class EmulatedTeradata:
+    """Emulated databases, each a folder of files that goes when it is dropped."""
+
+    def __init__(self) -> None:
+        install()
+        self.folder = Path(os.environ[FOLDER]) / HOST
+        self.folder.mkdir(exist_ok=True)
+
+    @contextmanager
+    def new_database(self) -> Iterator[str]:
+        """Give the URL of an empty database."""
+        name = f"mfprefect_test_{secrets.token_hex(6)}"
+        try:
+            yield f"teradatasql://mfprefect:s3cret@{HOST}/?database={name}"
+        finally:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def inject(
+        self,
+        url: str,
+        code: int,
+        *,
+        times: int = 1,
+        moment: str = "request",
+        match: str = "",
+        skip: int = 0,
+    ) -> None:
+        """Raise an error in the sessions of a database; see `faults.inject`."""
+        where = self._of(url)
+        faults.inject(where, code, times=times, moment=moment, match=match, skip=skip)
+
+    def left(self, url: str) -> int:
+        """Return how many injected errors have not come yet."""
+        return faults.left(self._of(url))
+
+    def forget(self, url: str) -> None:
+        """Withdraw the injected errors that have not come yet."""
+        (self._of(url) / "faults.db").unlink(missing_ok=True)
+
+    def _of(self, url: str) -> Path:
+        return self.folder / str(sa.make_url(url).query["database"])
+
+
+class RealTeradata:
+    """A database on a real server, which tests fill under a prefix and clean up again."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @contextmanager
+    def new_database(self) -> Iterator[str]:
+        """Give the server's URL, with a prefix in the settings; drop what came under it."""
+        prefix = f"t{secrets.token_hex(4)}_"
+        kept = os.environ.get("MFPREFECT_PREFIX")
+        os.environ["MFPREFECT_PREFIX"] = prefix
+        try:
+            yield self.url
+        finally:
+            if kept is None:
+                os.environ.pop("MFPREFECT_PREFIX", None)
+            else:
+                os.environ["MFPREFECT_PREFIX"] = kept
+            self._drop(prefix)
+
+    def _ask(self, *requests: str) -> list[Any]:
+        """Carry requests out by the driver alone; return the rows of the last one."""
+        driver = importlib.import_module("teradatasql")
+        url = sa.make_url(self.url)
+        given = {"host": url.host, "user": url.username, "password": url.password, **url.query}
+        if url.port:
+            given["dbs_port"] = str(url.port)
+        options = json.dumps(given | {"tmode": "ANSI"})
+        with driver.connect(options) as connection, connection.cursor() as cursor:
+            for request in requests:
+                cursor.execute(request)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def _objects(self, prefix: str) -> list[tuple[str, str]]:
+        """Return the names and kinds of what begins with a prefix, views first."""
+        rows = self._ask(
+            "SELECT TableName, TableKind FROM DBC.TablesV "
+            "WHERE DatabaseName (NOT CASESPECIFIC) = DATABASE (NOT CASESPECIFIC) "
+            "AND TableKind IN ('T', 'O', 'V')"
+        )
+        found = [(str(name).strip(), str(kind).strip()) for name, kind in rows]
+        mine = [pair for pair in found if pair[0].lower().startswith(prefix)]
+        return sorted(mine, key=lambda pair: pair[1] != "V")
+
+    def _drop(self, prefix: str) -> None:
+        for name, kind in self._objects(prefix):
+            self._ask(f'DROP {"VIEW" if kind == "V" else "TABLE"} "{name}"')

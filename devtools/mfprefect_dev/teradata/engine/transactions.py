@@ -1,0 +1,202 @@
+"""A transaction of the emulated server: what it holds, how it ends, and what breaks it off."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mfprefect_dev.teradata.catalog import Catalog, Table
+from mfprefect_dev.teradata.engine import faults
+from mfprefect_dev.teradata.engine.system import LIMITS, System, TableLocks, enter, read_catalog
+from mfprefect_dev.teradata.errors import ENDS_TRANSACTION, Refused
+
+__all__ = ["WATCHERS", "Result", "Seen", "Transactions"]
+
+_NUMBERS = itertools.count(1000)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the emulator was sent: a request, a commit or a rollback."""
+
+    session: int
+    kind: str
+    text: str = ""
+    rows: int = 0
+
+
+WATCHERS: list[Callable[[Seen], None]] = []
+"""Called with everything that this process sends."""
+
+
+@dataclass
+class Result:
+    """What a request gave: rows, or how many it changed."""
+
+    fields: tuple[tuple[str, str], ...] = ()
+    rows: Iterator[list[Any]] = field(default_factory=lambda: iter(()))
+    count: int = 0
+
+    def materialise(self) -> None:
+        """Fetch what is left, before the connection does something else."""
+        self.rows = iter(list(self.rows))
+
+
+class Transactions:
+    """The connections of a session, and its transactions one after the other."""
+
+    def __init__(self, system: System, user: str) -> None:
+        self.system = system
+        self.user = user
+        self.number = os.getpid() % 100_000 * 100_000 + next(_NUMBERS)
+        self.autocommit = True
+        self.refused: Refused | None = None
+        self.dead = False
+        self._catalogs = system.catalog_connection()
+        self.sqlite = system.data_connection()
+        self.table_locks = TableLocks(system.folder)
+        self._live: Result | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, after the end of a transaction."""
+        self.texts: list[str] = []
+        self.read_locked = False
+        self.written: set[str] = set()
+        self.row_locks = 0
+        self.ddl_done = False
+        self.entries: dict[str, Table | None] = {}
+
+    def tell(self, kind: str, text: str = "", rows: int = 0) -> None:
+        """Tell those who watch what was sent."""
+        for watcher in WATCHERS:
+            watcher(Seen(self.number, kind, text, rows))
+
+    def catalog(self) -> Catalog:
+        """Return the catalog as it is now."""
+        return read_catalog(self._catalogs, self.system)
+
+    def run(self, step: str, values: Sequence[Any]) -> sqlite3.Cursor:
+        """Run one of SQLite's statements; raise what Teradata would."""
+        begin = time.monotonic()
+        try:
+            return self.sqlite.execute(step, values)
+        except sqlite3.Error as exc:
+            raise self.translated(exc, time.monotonic() - begin) from exc
+
+    def translated(self, exc: sqlite3.Error, seconds: float = 0.0) -> Refused:
+        """Return the error of Teradata that stands for SQLite's."""
+        refused, self.refused = self.refused, None
+        if refused is not None:
+            return refused
+        text = str(exc)
+        if "locked" in text:
+            # Who has read and now cannot write would wait for a writer who waits for him.
+            return Refused(3111 if seconds > 0.9 * LIMITS.lock_seconds else 2631)
+        if match := re.match(r"NOT NULL constraint failed: (.*)", text):
+            return Refused(3604, match[1])
+        if match := re.match(r"CHECK constraint failed: (\d+):(.*)", text):
+            return Refused(int(match[1]), match[2])
+        if "FOREIGN KEY constraint failed" in text:
+            return Refused(2700)
+        if match := re.match(r"UNIQUE constraint failed: (.*)", text):
+            return self._duplicate(match[1])
+        if "integer overflow" in text:
+            return Refused(2617, "an integer")
+        return Refused(3706, f"the emulator cannot carry it out: {text}")
+
+    def _duplicate(self, what: str) -> Refused:
+        if match := re.match(r"index '(\d+):([^:']*)", what):
+            return Refused(int(match[1]), match[2])
+        table = what.split(".", 1)[0]
+        columns = [part.strip().removeprefix(f"{table}.").upper() for part in what.split(", ")]
+        found = self.catalog().tables.get(table)
+        primary = found is not None and [c.upper() for c in found.primary.columns] == columns
+        return Refused(2801 if primary else 2803, f"{self.system.database}.{table}")
+
+    def commit(self) -> None:
+        """End the transaction; what it did is there."""
+        self.alive()
+        self._settle()
+        self.tell("commit")
+        if self.texts:
+            self.meet("commit", self.texts)
+        texts = self.texts
+        if self.sqlite.in_transaction:
+            try:
+                self.sqlite.execute("COMMIT")
+            except sqlite3.Error as exc:
+                self.undo()
+                raise self.translated(exc) from exc
+        if self._catalogs.in_transaction:
+            self._catalogs.execute("COMMIT")
+        self.table_locks.release()
+        self.forget()
+        if texts:
+            self.meet("committed", texts)
+
+    def rollback(self) -> None:
+        """End the transaction; what it did is undone."""
+        self.alive()
+        self._settle()
+        self.tell("rollback")
+        self.undo()
+
+    def undo(self) -> None:
+        """Undo the transaction and let go of its locks."""
+        for connection in (self.sqlite, self._catalogs):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        self.table_locks.release()
+        self.forget()
+
+    def _settle(self) -> None:
+        if self._live is not None:
+            live, self._live = self._live, None
+            live.materialise()
+
+    def meet(self, moment: str, texts: list[str]) -> None:
+        """Raise an injected error."""
+        code = faults.take(self.system.folder, moment, texts)
+        if code is None:
+            return
+        if code == faults.LINK:
+            self._lose()
+        elif code in ENDS_TRANSACTION:
+            self.undo()
+        raise Refused(code)
+
+    def _lose(self) -> None:
+        with suppress(sqlite3.Error):
+            self.undo()
+        self.dead = True
+
+    def alive(self) -> None:
+        """Refuse a session whose link was lost."""
+        if self.dead:
+            raise Refused(faults.LINK)
+
+    def mark_loading(self, key: str, loading: bool) -> None:
+        """Note in the catalog, at once, that a FastLoad of a table has begun or ended."""
+        self._catalogs.execute("BEGIN IMMEDIATE")
+        table = Catalog.inside(self._catalogs, self.system.database).tables.get(key)
+        if table is not None:
+            enter(self._catalogs, {key: replace(table, loading=loading)})
+        self._catalogs.execute("COMMIT")
+
+    def close(self) -> None:
+        """Log off; an open transaction is undone."""
+        if not self.dead:
+            self._settle()
+            self.undo()
+        self.dead = True
+        self.table_locks.release()
+        self.sqlite.close()
+        self._catalogs.close()

@@ -1,0 +1,92 @@
+"""What Teradata refuses, or silently takes for something else: checked on every request.
+
+A rule looks at one request as it leaves the engine. The rules are those of the first section of
+what was gathered on Teradata (see `docs/teradata.md`): they know nothing of tables and their
+columns, which the emulator does.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from mfprefect_dev.teradata.errors import Refused
+from mfprefect_dev.teradata.lint.rules import RULES, texts
+from mfprefect_dev.teradata.tokens import escapes, tokens
+
+__all__ = ["RULES", "Finding", "check", "check_compiled", "require_clean", "watch"]
+
+
+class Finding(NamedTuple):
+    """A rule that a request breaks."""
+
+    rule: str
+    why: str
+
+
+@functools.lru_cache(maxsize=20_000)
+def check(statement: str) -> tuple[Finding, ...]:
+    """Return the rules that a request breaks."""
+    try:
+        read = tokens(escapes(statement)[1])
+    except Refused as refused:
+        return (Finding("token", str(refused.about[0])),)
+    return tuple(Finding(rule.name, rule.why) for rule in RULES if rule.finds(read))
+
+
+def require_clean(statement: str) -> None:
+    """Refuse a request that breaks a rule.
+
+    Raises:
+        Refused: error 3706, with the rules.
+    """
+    if found := check(statement):
+        raise Refused(3706, "lint: " + "; ".join(f"{f.rule} ({f.why})" for f in found))
+
+
+def check_compiled(element: Any, statement: str) -> tuple[Finding, ...]:
+    """Return what was lost between an element of SQLAlchemy and its text."""
+    found = []
+    limited = getattr(element, "_limit_clause", None) is not None
+    paged = getattr(element, "_offset_clause", None) is not None
+    text = texts(tokens(statement))
+    if limited and " TOP " not in f" {text} " and "ROW_NUMBER" not in text:
+        found.append(Finding("lost-limit", "the limit is not in the text"))
+    if paged and "ROW_NUMBER" not in text:
+        found.append(Finding("lost-offset", "the offset is not in the text"))
+    if isinstance(element, sa.schema.CreateTable):
+        columns = element.element.columns
+        if text.count("DEFAULT") < sum(c.server_default is not None for c in columns):
+            found.append(Finding("lost-default", "a column's default is not in the text"))
+        if any(c.identity is not None for c in columns):
+            found.append(Finding("lost-identity", "a column's identity is not in the text"))
+    return tuple(found)
+
+
+def watch(engine: sa.Engine | type[sa.Engine]) -> None:
+    """Check all statements for Teradata, of an engine or of all engines.
+
+    Raises:
+        AssertionError: when a statement breaks a rule, from whatever executes it.
+    """
+
+    def before(
+        connection: sa.Connection, _: Any, statement: str, __: Any, context: Any, ___: bool
+    ) -> None:
+        if connection.dialect.name != "teradatasql":
+            return
+        compiled = getattr(context, "compiled", None)
+        found = check(statement)
+        if compiled is not None:
+            found += check_compiled(compiled.statement, statement)
+        driver: Any = connection.connection.dbapi_connection
+        level = connection.get_execution_options().get("isolation_level")
+        if level != "AUTOCOMMIT" and driver.autocommit:
+            found += (Finding("autocommit", "the driver commits each statement by itself"),)
+        if found:
+            raise AssertionError(f"{found}\n{statement}")
+
+    event.listen(engine, "before_cursor_execute", before)

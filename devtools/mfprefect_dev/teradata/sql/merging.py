@@ -1,0 +1,179 @@
+"""MERGE, and what all requests that write have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mfprefect_dev.teradata.catalog import Table, quoted
+from mfprefect_dev.teradata.errors import Refused
+from mfprefect_dev.teradata.sql.queries import Queries
+from mfprefect_dev.teradata.sql.requests import Request
+from mfprefect_dev.teradata.sql.scopes import Field, Scope, Source
+
+__all__ = ["Merging", "listed"]
+
+
+def listed(names: list[str]) -> str:
+    """Return names as SQLite lists them."""
+    return ", ".join(quoted(name) for name in names)
+
+
+class Merging(Queries):
+    """The grammar of MERGE."""
+
+    def _target(self) -> Table:
+        name = self.table_name()
+        found = self.catalog.table(name)
+        if found.loading:
+            raise Refused(2652, str(name))
+        self._target_name = str(name)
+        return found
+
+    def _scope_of(self, table: Table, alias: str) -> None:
+        fields = {
+            c.name.upper(): Field(c.name, c.type.name, f"{quoted(alias)}.{quoted(c.name)}")
+            for c in table.columns
+        }
+        shown = alias if alias != table.name.lower() else ""
+        full = f"{self.catalog.database}.{self._target_name}"
+        if "." in self._target_name:
+            full = self._target_name
+        self.scope.sources.append(Source(shown, full, fields))
+
+    def _written(self, kind: str, table: Table, *steps: str, **more: Any) -> Request:
+        return Request(kind, steps, writes=(table.file,), targets=(table.key,), **more)
+
+    @staticmethod
+    def _same_number(values: Any, names: list[str]) -> None:
+        if len(values) != len(names):
+            raise Refused(3813 if len(values) > len(names) else 3812)
+
+    def _merge(self) -> Request:
+        self.expect("MERGE", "INTO")
+        table = self._target()
+        alias = table.name.lower()
+        if self._an_alias_of_table(self.peek()):
+            self.accept("AS")
+            alias = self.identifier("an alias").lower()
+        self._scope_of(table, alias)
+        self.expect("USING")
+        source, given, single = self._merge_source()
+        self.expect("ON")
+        at = self.at
+        on = self.condition().sql
+        matched = self._equal_columns(at, self.at, table, alias)
+        sets, names, values = self._branches(table, alias, given)
+        self._merge_rules(table, matched, sets, names, values, given)
+        keyed = f"{source[0]} {{}}"
+        steps = []
+        if sets:
+            parts = ", ".join(f"{quoted(c)} = {sql}" for c, sql in sets)
+            steps.append(
+                keyed.format(
+                    f"UPDATE {table.in_sqlite()} AS {quoted(alias)} SET {parts} "
+                    f"FROM {source[1]} WHERE {on}"
+                )
+            )
+        if names:
+            steps.append(
+                keyed.format(
+                    f"INSERT INTO {table.in_sqlite()} ({listed(names)}) "
+                    f"SELECT {', '.join(values)} FROM {source[1]} WHERE NOT EXISTS "
+                    f"(SELECT 1 FROM {table.in_sqlite()} AS {quoted(alias)} WHERE {on})"
+                )
+            )
+        return self._written("merge", table, *steps, by_row=single)
+
+    def _merge_source(self) -> tuple[tuple[str, str], str, bool]:
+        """Take what is merged: one row of VALUES, or a SELECT."""
+        outer = self.scope
+        self.scope = Scope(None)
+        single = self.accept("VALUES")
+        kinds: list[tuple[str, str]] = []
+        if single:
+            self.expect("(")
+            parts = [self.value().sql]
+            while self.accept(","):
+                parts.append(self.value().sql)
+            self.expect(")")
+            sql = f"VALUES ({', '.join(parts)})"
+            kinds = [(f"c{n}", "") for n in range(len(parts))]
+        else:
+            self.expect("(")
+            query = self.compound()
+            self.expect(")")
+            sql, kinds = query.sql, list(query.fields)
+        self.expect("AS")
+        alias = self.identifier("a name").lower()
+        names = self.columns() if self.comes("(") else [name for name, _ in kinds]
+        if len(names) != len(kinds):
+            raise Refused(3706, "there are more or fewer names than columns")
+        self.scope = outer
+        fields = {
+            name.upper(): Field(name, kind, f"{quoted(alias)}.{quoted(name)}")
+            for name, (_, kind) in zip(names, kinds, strict=True)
+        }
+        self.scope.sources.append(Source(alias, alias, fields))
+        listed_names = ", ".join(map(quoted, names))
+        return ((f"WITH {quoted(alias)} ({listed_names}) AS ({sql})", quoted(alias)), alias, single)
+
+    def _equal_columns(self, begin: int, end: int, table: Table, alias: str) -> set[str]:
+        """Return the target's columns that a condition of ANDs equates with something."""
+        found: set[str] = set()
+        span = self.tokens[begin:end]
+        if any(token.text == "OR" for token in span):
+            return found
+        for place, token in enumerate(span):
+            if token.text != "=":
+                continue
+            for side in (span[max(0, place - 3) : place], span[place + 1 : place + 4]):
+                names = [t.name for t in side if t.text != "."]
+                if len(side) == 3 and side[1].text == "." and names[0].lower() == alias:
+                    found.add(names[1].upper())
+        return found
+
+    def _branches(
+        self, table: Table, alias: str, given: str
+    ) -> tuple[list[tuple[str, str]], list[str], list[str]]:
+        sets: list[tuple[str, str]] = []
+        names: list[str] = []
+        values: list[str] = []
+        while self.accept("WHEN"):
+            if self.accept("MATCHED", "THEN", "UPDATE", "SET"):
+                while True:
+                    column = table.column(self.identifier("a column"))
+                    self.expect("=")
+                    sets.append((column.name, self.value().sql))
+                    if not self.accept(","):
+                        break
+                continue
+            self.expect("NOT", "MATCHED", "THEN", "INSERT")
+            names = [table.column(name).name for name in self.columns()]
+            self.expect("VALUES", "(")
+            values = [self.value().sql]
+            while self.accept(","):
+                values.append(self.value().sql)
+            self.expect(")")
+            self._same_number(values, names)
+        if not (sets or names):
+            raise self.unexpected("expected WHEN MATCHED or WHEN NOT MATCHED")
+        return sets, names, values
+
+    @staticmethod
+    def _merge_rules(
+        table: Table,
+        matched: set[str],
+        sets: list[tuple[str, str]],
+        names: list[str],
+        values: list[str],
+        given: str,
+    ) -> None:
+        key = {name.upper() for name in table.primary.columns}
+        if table.partition:
+            key.add(table.partition.upper())
+        inserted = dict(zip((name.upper() for name in names), values, strict=True))
+        fits = all(
+            inserted.get(name, f"{quoted(given)}.").startswith(quoted(given)) for name in key
+        )
+        if not key <= matched or not fits or any(name.upper() in key for name, _ in sets):
+            raise Refused(5758)

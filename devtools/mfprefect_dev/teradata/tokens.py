@@ -1,0 +1,97 @@
+"""Statements as tokens: what the lint and the grammar of the emulated Teradata read."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from mfprefect_dev.teradata.errors import Refused
+
+__all__ = ["RESERVED", "Token", "escapes", "tokens"]
+
+RESERVED = frozenset(
+    word.upper()
+    for word in Path(__file__).with_name("reserved_words.txt").read_text().splitlines()
+    if word and not word.startswith("#")
+)
+
+WORD, QUOTED, STRING, BYTES, NUMBER, PARAM, SIGN = (
+    "word",
+    "quoted",
+    "string",
+    "bytes",
+    "number",
+    "param",
+    "sign",
+)
+_PATTERN = re.compile(
+    r"""
+    (?P<space>\s+|--[^\n]*|/\*.*?\*/)
+  | (?P<bytes>'(?:[0-9A-Fa-f]{2})*'[Xx][Bb][VvFf]?)
+  | (?P<string>'(?:[^']|'')*')
+  | (?P<quoted>"(?:[^"]|"")*")
+  | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[Ee][+-]?\d+)?)
+  | (?P<word>[^\W\d][\w$\#]*)
+  | (?P<param>\?)
+  | (?P<sign><>|<=|>=|!=|\^=|\|\||\*\*|::|[-+*/%(),.;=<>{}\[\]:@`~&|^])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPE = re.compile(r"\s*\{fn\s+(teradata_\w+)\s*(?:\((.*?)\))?\s*\}", re.DOTALL | re.IGNORECASE)
+
+
+class Token(NamedTuple):
+    """One word, name, literal, parameter or sign of a statement."""
+
+    kind: str
+    text: str
+    """A word in capitals, a name or string without its quotes; else as written."""
+    number: int = 0
+    """Of a parameter: which one, from 1."""
+    written: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name that a word or a quoted name is, as written."""
+        return self.written if self.kind == WORD else self.text
+
+
+def escapes(statement: str) -> tuple[list[tuple[str, str]], str]:
+    """Return the `{fn teradata_..}` escapes that a statement begins with, and what is left."""
+    found, at = [], 0
+    while match := _ESCAPE.match(statement, at):
+        found.append((match[1].lower(), match[2] or ""))
+        at = match.end()
+    return found, statement[at:].lstrip() if found else statement
+
+
+@functools.lru_cache(maxsize=4096)
+def tokens(statement: str) -> tuple[Token, ...]:
+    """Return a statement's tokens.
+
+    Raises:
+        Refused: a character stands where none may.
+    """
+    found, at, params = [], 0, 0
+    while at < len(statement):
+        match = _PATTERN.match(statement, at)
+        if match is None:
+            raise Refused(3706, f"unexpected {statement[at : at + 20]!r}")
+        at = match.end()
+        kind, text = match.lastgroup, match[0]
+        if kind == "space":
+            continue
+        if kind == WORD:
+            found.append(Token(WORD, text.upper(), 0, text))
+        elif kind == QUOTED:
+            found.append(Token(QUOTED, text[1:-1].replace('""', '"'), 0, text))
+        elif kind == STRING:
+            found.append(Token(STRING, text[1:-1].replace("''", "'"), 0, text))
+        elif kind == PARAM:
+            params += 1
+            found.append(Token(PARAM, "?", params, text))
+        else:
+            found.append(Token(str(kind), text, 0, text))
+    return tuple(found)

@@ -1,6 +1,0 @@
-"""Found in place of the real driver where this folder comes first on the path: emulated."""
-
-from __future__ import annotations
-
-from mfprefect.testing.teradata.dbapi import *  # noqa: F403
-from mfprefect.testing.teradata.dbapi import __version__ as __version__

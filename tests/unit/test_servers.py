@@ -157,7 +157,7 @@ def test_nothing_is_left_after_stop(database_server: Server, killed_before: bool
 
 START = """
 import sys, threading, time
-from mfprefect.testing.servers import server_for
+from mfprefect_dev.servers import server_for
 servers = []
 thread = threading.Thread(target=lambda: servers.append(server_for(sys.argv[1])))
 thread.start(); thread.join()  # the thread that started the server ends before the process

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from urllib.parse import quote
 
-from mfprefect import values
 from mfprefect.errors import ArtifactCorrupt
-from mfprefect.parquet_files import longest_texts, require_plausible
+from mfprefect.util import values
+from mfprefect.util.parquet import longest_texts, require_plausible
 
 if TYPE_CHECKING:
     import pyarrow as pa

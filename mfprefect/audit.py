@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.schema import Double, Instant
-from mfprefect.values import json_text
+from mfprefect.util.values import json_text
 
 __all__ = [
     "NOTICE",

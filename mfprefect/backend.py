@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from mfprefect import rights
+from mfprefect import grants as rights
 from mfprefect.errors import BackendNotFound, ConfigurationError, DatabaseError
 from mfprefect.schema import Layout, Schema
 
@@ -234,7 +234,7 @@ class Backend(ABC):
         return sa.cast(expression, sa.String())
 
     def grants(self, role: str, user: str) -> str:
-        """Return a script that gives a user the rights of a role: see `mfprefect.rights`.
+        """Return a script that gives a user the rights of a role: see `mfprefect.grants`.
 
         Override for what the database wants beside GRANT: the way to a schema, owners, and
         triggers that close to writers what has ended.

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mfprefect.checkout import find_checkout
 from mfprefect.errors import ConfigurationError
 from mfprefect.model import Model
+from mfprefect.provenance.checkout import find_checkout
 
 __all__ = ["CommandModel"]
 

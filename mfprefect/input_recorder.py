@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mfprefect import values
 from mfprefect.errors import ChecksFailed, InvalidValue
-from mfprefect.frames import records
 from mfprefect.provenance import strip_credentials
+from mfprefect.util import values
+from mfprefect.util.frames import records
 from mfprefect.writer import Writer
 
 if TYPE_CHECKING:

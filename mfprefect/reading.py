@@ -21,8 +21,8 @@ from mfprefect.errors import (
     DatabaseUnavailable,
     InvalidValue,
 )
-from mfprefect.hidden import Hidden, of_address, secrets
 from mfprefect.quality.checks import failures, in_database
+from mfprefect.redaction import Hidden, of_address, secrets
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from mfprefect import values
 from mfprefect.errors import GateFailed, InvalidValue
-from mfprefect.frames import framed, records
 from mfprefect.input_recorder import InputRecorder
 from mfprefect.store import verdicts
+from mfprefect.util import values
+from mfprefect.util.frames import framed, records
 
 if TYPE_CHECKING:
     import pandas as pd

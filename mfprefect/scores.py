@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mfprefect.errors import InvalidScores
-from mfprefect.parquet_files import UNREADABLE, longest_texts
 from mfprefect.schema import ENTITY_ID_LENGTH, NAME_LENGTH
 from mfprefect.sorting import byte_order
+from mfprefect.util.parquet import UNREADABLE, longest_texts
 
 if TYPE_CHECKING:
     import pandas as pd

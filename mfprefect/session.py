@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-from mfprefect import endings, values
+from mfprefect import endings
 from mfprefect.errors import (
     DatabaseError,
     InvalidScores,
@@ -19,7 +19,7 @@ from mfprefect.errors import (
     SessionClosed,
     SpoolRefused,
 )
-from mfprefect.flow_context import FlowRun
+from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.recorder import Recorder
 from mfprefect.store import notices
 from mfprefect.store.database import Database
@@ -27,6 +27,7 @@ from mfprefect.store.handle import RUNNING, Handle
 from mfprefect.store.opening import Opening
 from mfprefect.store.sessions import Ending
 from mfprefect.store.sink import SPOOLED, Sink
+from mfprefect.util import values
 
 __all__ = ["Session", "opened_by"]
 

@@ -24,7 +24,6 @@ from pydantic_settings import (
 
 from mfprefect.errors import ConfigurationError
 from mfprefect.retention import Retention
-from mfprefect.spool import default_folder
 
 __all__ = [
     "CONFIG_FILE",
@@ -33,6 +32,7 @@ __all__ = [
     "Settings",
     "Source",
     "Target",
+    "default_folder",
     "find_config",
     "load_settings",
 ]
@@ -255,7 +255,7 @@ class _PrefectSource(_DictSource):
     """the Prefect variable `mfprefect`"""  # noqa: D415 - used in messages
 
     def values(self) -> dict[str, Any]:
-        from mfprefect.flow_context import variable
+        from mfprefect.provenance.flow_run import variable
 
         return variable("mfprefect")
 
@@ -382,3 +382,9 @@ def _resolve(secret: SecretStr) -> SecretStr:
         return os.environ[name]
 
     return SecretStr(_REFERENCE.sub(value, secret.get_secret_value()))
+
+
+def default_folder() -> Path:
+    """Return `$XDG_STATE_HOME/mfprefect/spool`, by default below `~/.local/state`."""
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "mfprefect" / "spool"

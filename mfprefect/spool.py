@@ -22,13 +22,7 @@ from mfprefect.errors import SpoolUnusable
 from mfprefect.spool_entry import GONE, Entry
 from mfprefect.spool_files import bytes_of, entry_name, names, quoted
 
-__all__ = ["Place", "Spool", "default_folder"]
-
-
-def default_folder() -> Path:
-    """Return `$XDG_STATE_HOME/mfprefect/spool`, by default below `~/.local/state`."""
-    state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "mfprefect" / "spool"
+__all__ = ["Place", "Spool"]
 
 
 @dataclass(frozen=True)

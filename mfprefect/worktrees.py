@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mfprefect.checkout import run
 from mfprefect.errors import ConfigurationError
+from mfprefect.provenance.checkout import run
 
 __all__ = ["has_commit", "is_commit", "worktree"]
 

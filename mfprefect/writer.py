@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from mfprefect import values
 from mfprefect.buffer import Buffer
 from mfprefect.errors import InvalidValue
 from mfprefect.store import artifacts
+from mfprefect.util import values
 
 __all__ = ["Writer"]
 

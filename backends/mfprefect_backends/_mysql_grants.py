@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from mfprefect import rights
+from mfprefect import grants as rights
 from mfprefect.schema import Schema
 
 __all__ = ["script"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from mfprefect import rights
+from mfprefect import grants
 from mfprefect.schema import Schema
 
 __all__ = ["script"]
@@ -83,7 +83,7 @@ def script(url: sa.URL, schema: Schema, role: str, user: str) -> str:
     create = f"Create the user first: CREATE ROLE {writing.to} LOGIN; its password is yours to set."
     notes = (create, *_NOTES.get(role, ("Run it as the owner of the tables.",)))
     lines = ["BEGIN", *writing.statements(role), "COMMIT"]
-    return "\n".join([rights.heading(role, writing.to, notes), *(f"{line};" for line in lines)])
+    return "\n".join([grants.heading(role, writing.to, notes), *(f"{line};" for line in lines)])
 
 
 class _Script:
@@ -94,7 +94,7 @@ class _Script:
         self.namespace = self.preparer.quote(schema.layout.schema or "public")
         self.named = {
             name: f"{self.namespace}.{self.preparer.quote(name)}"
-            for name in (*rights.tables(schema), *rights.views(schema))
+            for name in (*grants.tables(schema), *grants.views(schema))
         }
 
     def statements(self, role: str) -> Iterator[str]:
@@ -107,8 +107,8 @@ class _Script:
             return
         yield f"GRANT USAGE ON SCHEMA {self.namespace} TO {self.to}"
         yield f"REVOKE ALL ON {', '.join(self.named.values())} FROM {self.to}"
-        for right in rights.rights(self.schema, role):
-            yield rights.grant(self.preparer, self.named[right.table], right, self.to)
+        for right in grants.rights(self.schema, role):
+            yield grants.grant(self.preparer, self.named[right.table], right, self.to)
 
     def ownership(self) -> str:
         return _OWNERSHIP.format(
@@ -119,11 +119,11 @@ class _Script:
         )
 
     def protections(self) -> Iterator[str]:
-        closed = [c for c in rights.updatable("sessions") if c != rights.EXPORTED]
+        closed = [c for c in grants.updatable("sessions") if c != grants.EXPORTED]
         words = {
             "owner": _OWNER,
             "sessions": self.named[self.schema.sessions.name],
-            "resumed": rights.resumed(),
+            "resumed": grants.resumed(),
             "old": ", ".join(f"OLD.{c}" for c in closed),
             "new": ", ".join(f"NEW.{c}" for c in closed),
             "refuse_old": _refuse(", OLD.session_no"),
@@ -137,7 +137,7 @@ class _Script:
             yield _FUNCTION.format(name=functions[kind], body=body.format(**words))
         each = "INSERT OR UPDATE OR DELETE"
         yield from self.trigger("sessions", f"BEFORE {each}", "FOR EACH ROW", functions["session"])
-        for name, _, events in rights.guarded(self.schema):
+        for name, _, events in grants.guarded(self.schema):
             if name == "scores":
                 when = "AFTER DELETE", "REFERENCING OLD TABLE AS changed FOR EACH STATEMENT"
                 yield from self.trigger(name, when[0], when[1], functions["scores"])

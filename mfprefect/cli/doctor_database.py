@@ -137,7 +137,7 @@ def _rights(db: Database) -> Finding:
 
     import sqlalchemy as sa
 
-    from mfprefect.values import utc_now
+    from mfprefect.util.values import utc_now
 
     models = db.schema.models
     row = {

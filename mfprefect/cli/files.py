@@ -33,7 +33,7 @@ def read_frame(path: Path, text: Collection[str] = ()) -> pd.DataFrame:
     """
     import pyarrow as pa
 
-    from mfprefect.parquet_files import UNREADABLE
+    from mfprefect.util.parquet import UNREADABLE
 
     _check(path)
     try:
@@ -51,7 +51,7 @@ def _table(path: Path, text: Collection[str]) -> pa.Table:
     if path.suffix == ".parquet":
         from pyarrow import parquet
 
-        from mfprefect.parquet_files import longest_texts
+        from mfprefect.util.parquet import longest_texts
 
         with parquet.ParquetFile(path) as file:
             found, names = file.metadata, file.schema_arrow.names

@@ -27,9 +27,9 @@ def grants(out: Output, url: str | None, role: str, user: str | None) -> None:
     It is for the DBA to read and run, after `mfprefect init`, the role admin first.
     """
     import mfprefect
-    from mfprefect import values
     from mfprefect.cli.escape import escape
     from mfprefect.errors import InvalidValue
+    from mfprefect.util import values
 
     name = values.name(user or f"mfprefect_{role}", "the user's name", 64)
     if escape(name) != name:

@@ -10,7 +10,7 @@ import click
 
 from mfprefect.cli.app import common
 from mfprefect.cli.output import Output
-from mfprefect.files import appearing, check_target
+from mfprefect.util.files import appearing, check_target
 
 if TYPE_CHECKING:
     from mfprefect.store import Store

@@ -12,7 +12,7 @@ import click
 from mfprefect.cli.app import common
 from mfprefect.cli.output import Column, Output
 from mfprefect.errors import InvalidValue
-from mfprefect.files import appearing, check_target
+from mfprefect.util.files import appearing, check_target
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -279,7 +279,7 @@ def close(
     """End SESSION, by default $MFPREFECT_SESSION_ID; scores become visible if it succeeded."""
     import mfprefect
     from mfprefect.store.sessions import Ending
-    from mfprefect.values import name, text
+    from mfprefect.util.values import name, text
 
     if status == "succeeded" and (kind or reason):
         raise click.UsageError("--kind and --reason belong to --status failed or cancelled.")

@@ -9,7 +9,7 @@ import click
 from mfprefect.cli.app import common
 from mfprefect.cli.finding import ENVIRONMENT, find_session
 from mfprefect.cli.output import Output
-from mfprefect.files import check_target
+from mfprefect.util.files import check_target
 
 __all__ = ["model"]
 

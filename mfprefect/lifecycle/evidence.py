@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mfprefect.errors import DatabaseError, MfprefectError
-from mfprefect.frames import records
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.limits import limits_of
 from mfprefect.quality.features import feature_drift
@@ -19,6 +18,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle
 from mfprefect.store.monitoring import published_scorings
 from mfprefect.store.part_evidence import GROUP
+from mfprefect.util.frames import records
 
 if TYPE_CHECKING:
     import pandas as pd

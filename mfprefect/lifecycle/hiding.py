@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from mfprefect.errors import MfprefectError
-from mfprefect.hidden import Hidden, secrets, without_credentials
+from mfprefect.redaction import Hidden, secrets, without_credentials
 from mfprefect.settings import load_settings
 
 __all__ = ["hiding"]

@@ -17,10 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.checkout import find_checkout
 from mfprefect.errors import ConfigurationError, InvalidValue, NotReproducible, UnknownSession
-from mfprefect.frames import records
-from mfprefect.lifecycle.entrypoints import CODE
 from mfprefect.lifecycle.refusals import (
     interpreter,
     no_commit,
@@ -29,6 +26,8 @@ from mfprefect.lifecycle.refusals import (
     params_of,
 )
 from mfprefect.lifecycle.variables import Hidden, secrets, settings_variables, without_settings
+from mfprefect.provenance.checkout import find_checkout
+from mfprefect.provenance.entrypoint import CODE
 from mfprefect.reproduction import (
     Reproduction,
     compare_digests,
@@ -37,6 +36,7 @@ from mfprefect.reproduction import (
 )
 from mfprefect.settings import PREFIX
 from mfprefect.store.opening import REPRODUCES
+from mfprefect.util.frames import records
 from mfprefect.virtual_env import build_environment
 from mfprefect.worktrees import worktree
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mfprefect.errors import ConfigurationError
-from mfprefect.lifecycle.entrypoints import load_class
+from mfprefect.provenance.entrypoint import load_class
 
 __all__ = ["main"]
 

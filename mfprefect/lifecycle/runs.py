@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfprefect import values
 from mfprefect.lifecycle import pages, tasks
-from mfprefect.lifecycle.entrypoints import CODE, entrypoint
+from mfprefect.provenance.entrypoint import CODE, entrypoint
+from mfprefect.util import values
 
 if TYPE_CHECKING:
     from mfprefect.model import Model

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, SecretStr
 
 from mfprefect.backend import Backend, parse_url
-from mfprefect.hidden import Hidden, secrets
+from mfprefect.redaction import Hidden, secrets
 from mfprefect.settings import PREFIX, Settings, find_config
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidValue
-from mfprefect.frames import require_frame
+from mfprefect.util.frames import require_frame
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfprefect import provenance, retention, values
+from mfprefect import provenance, retention
 from mfprefect.errors import DatabaseError, MfprefectError
-from mfprefect.flow_context import FlowRun, current_flow_run
+from mfprefect.provenance.flow_run import FlowRun, current_flow_run
 from mfprefect.settings import load_settings
 from mfprefect.store import (
     delivery,
@@ -28,6 +28,7 @@ from mfprefect.store import (
 )
 from mfprefect.store.database import Database
 from mfprefect.store.models import Models
+from mfprefect.util import values
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.archive import Content, folder_of, write_archive
 from mfprefect.schema import Blob, Instant
 from mfprefect.scores import SCHEMA
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED, find_session
 from mfprefect.store.score_removal import without_scores
+from mfprefect.util import values
 
 __all__ = ["archive_session"]
 

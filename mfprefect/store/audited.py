@@ -6,10 +6,10 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mfprefect import values
 from mfprefect.errors import InvalidValue, SealBroken
 from mfprefect.store import trail
 from mfprefect.store.shown import Shown
+from mfprefect.util import values
 
 if TYPE_CHECKING:
     import pandas as pd

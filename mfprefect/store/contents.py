@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from mfprefect import audit, values
+from mfprefect import audit
 from mfprefect.audit import Problem
 from mfprefect.errors import PermissionDenied
 from mfprefect.scores import SCHEMA, by_part, digest
@@ -23,6 +23,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED
 from mfprefect.store.score_removal import DELETED, DELETING, RETENTION
 from mfprefect.store.trail import Story, instant
+from mfprefect.util import values
 
 __all__ = ["Check", "score_problems"]
 

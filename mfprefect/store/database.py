@@ -24,7 +24,7 @@ from mfprefect.errors import (
     InvalidValue,
     PermissionDenied,
 )
-from mfprefect.hidden import Hidden, secrets, without_credentials
+from mfprefect.redaction import Hidden, secrets, without_credentials
 from mfprefect.schema import Schema
 from mfprefect.store import engines
 

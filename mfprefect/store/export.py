@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.errors import ConfigurationError, DatabaseError, IntegrityError, InvalidValue
 from mfprefect.schema import (
     ENTITY_ID_LENGTH,
@@ -28,6 +27,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import require_session
 from mfprefect.store.read_scores import iter_scores
 from mfprefect.store.registry import record
+from mfprefect.util import values
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,9 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.errors import InvalidValue
 from mfprefect.schema import Blob, Double, Id, Instant, LongText
+from mfprefect.util import values
 
 __all__ = ["NOT_TYPED", "check_fits", "check_row", "typed"]
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.backend import GLANCE_OPTION
 from mfprefect.errors import SessionClosed, UnknownSession
 from mfprefect.store.database import Database
+from mfprefect.util import values
 
 __all__ = [
     "RUNNING",

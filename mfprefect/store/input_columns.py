@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.errors import IntegrityError, InvalidValue
 from mfprefect.quality.background import Registered
 from mfprefect.store.database import Database
 from mfprefect.store.ledger import written
 from mfprefect.store.registry import record
+from mfprefect.util import values
 
 if TYPE_CHECKING:
     import pandas as pd

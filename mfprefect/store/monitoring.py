@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.errors import InvalidValue
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED
 from mfprefect.store.results import require_all
+from mfprefect.util import values
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,13 +9,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
-from mfprefect.flow_context import run_url
 from mfprefect.notice import Check, Drift, Moved, Notice
+from mfprefect.provenance.flow_run import run_url
 from mfprefect.settings import Target
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED
 from mfprefect.store.stages import PRODUCTION, ROLLED_BACK, Stage, history
+from mfprefect.util import values
 
 __all__ = [
     "ALARM",

@@ -17,7 +17,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.audit import NOTICE
 from mfprefect.errors import IntegrityError, MfprefectError
 from mfprefect.notice import Notice
@@ -28,7 +27,8 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, SUCCEEDED
 from mfprefect.store.opening import is_reproduction
 from mfprefect.store.registry import record
-from mfprefect.values import choice
+from mfprefect.util import values
+from mfprefect.util.values import choice
 
 __all__ = ["digest", "retry_undelivered", "session_ended", "tell", "tell_spooled"]
 

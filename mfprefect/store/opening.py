@@ -12,11 +12,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.backend import GLANCE_OPTION
 from mfprefect.errors import IntegrityError, SessionClosed, UnknownSession
-from mfprefect.flow_context import FlowRun
 from mfprefect.provenance import Environment, Provenance
+from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.store.database import Database
 from mfprefect.store.handle import (
     RUNNING,
@@ -31,6 +30,7 @@ from mfprefect.store.handle import (
 from mfprefect.store.part_evidence import GROUP as EVIDENCE
 from mfprefect.store.registry import require_model
 from mfprefect.store.removal import BEING_DELETED
+from mfprefect.util import values
 
 __all__ = [
     "PURPOSES",

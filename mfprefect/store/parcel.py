@@ -13,7 +13,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.errors import DatabaseConflict, InvalidScores, SpoolRefused, UnknownSession
 from mfprefect.spool_entry import Entry
 from mfprefect.store.database import Database
@@ -33,6 +32,7 @@ from mfprefect.store.registry import model_ids, record, require_model
 from mfprefect.store.removal import BEING_DELETED
 from mfprefect.store.sessions import Ending, close_session
 from mfprefect.store.spool_writes import apply
+from mfprefect.util import values
 
 __all__ = ["Parcel", "RunsOn", "Superseded"]
 

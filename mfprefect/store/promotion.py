@@ -8,7 +8,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.errors import GateFailed, IntegrityError, InvalidValue
 from mfprefect.quality.verdicts import Verdict
 from mfprefect.store.database import Database
@@ -29,6 +28,7 @@ from mfprefect.store.stages import (
     one_step,
 )
 from mfprefect.store.verdicts import stored
+from mfprefect.util import values
 
 __all__ = ["candidate", "promote", "retire", "rollback"]
 

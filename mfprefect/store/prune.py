@@ -10,13 +10,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.errors import ConfigurationError, InvalidValue, UnknownSession
 from mfprefect.retention import DELETE, KEEP, Facts, Retention, Verdict, judge
 from mfprefect.store.database import Database
 from mfprefect.store.removal import delete_session, finish_deletions
 from mfprefect.store.score_removal import delete_scores, finish_score_deletions, without_scores
 from mfprefect.store.stages import PRODUCTION, histories, one_step
+from mfprefect.util import values
 
 __all__ = ["finish", "prune"]
 

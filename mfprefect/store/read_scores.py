@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.errors import InvalidValue
 from mfprefect.scores import SCHEMA
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle, find_session
 from mfprefect.store.registry import require_model
+from mfprefect.util import values
 
 if TYPE_CHECKING:
     import pandas as pd

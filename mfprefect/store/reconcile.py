@@ -15,25 +15,22 @@ import datetime as dt
 import logging
 import platform
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from mfprefect import flow_context, processes, values
+from mfprefect.provenance import flow_run
+from mfprefect.provenance.flow_run import TERMINAL, States
 from mfprefect.store import notices
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, silent, status_now
 from mfprefect.store.sessions import DETACHED, Ending
+from mfprefect.util import processes, values
 
-__all__ = ["Finding", "States", "end_flow_run", "find_crashed", "reconcile"]
+__all__ = ["Finding", "end_flow_run", "find_crashed", "reconcile"]
 
 log = logging.getLogger(__name__)
-
-TERMINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-
-States = Callable[[Collection[str]], Mapping[str, str] | None]
-"""Returns the states of flow runs that Prefect knows; None where it cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class _Silent:
 
 
 def reconcile(
-    db: Database, *, wait: bool = False, states: States = flow_context.flow_run_states
+    db: Database, *, wait: bool = False, states: States = flow_run.flow_run_states
 ) -> list[Finding]:
     """End sessions whose process is gone, as `crashed` or `cancelled`; return what was found.
 
@@ -90,7 +87,7 @@ def reconcile(
 
 
 def find_crashed(
-    db: Database, *, flow_run_id: str | None = None, states: States = flow_context.flow_run_states
+    db: Database, *, flow_run_id: str | None = None, states: States = flow_run.flow_run_states
 ) -> list[Finding]:
     """Look once, at all sessions or those of one flow run that is known to have ended."""
     silent = _silent(db, flow_run_id)

@@ -8,13 +8,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.audit import event_digest
 from mfprefect.errors import IntegrityError, InvalidValue, UnknownModel
 from mfprefect.schema import MODEL_ID_LENGTH
 from mfprefect.store import seals
 from mfprefect.store.database import Database
 from mfprefect.store.ledger import written
+from mfprefect.util import values
 
 __all__ = [
     "THRESHOLD_KINDS",

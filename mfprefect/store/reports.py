@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.errors import MfprefectError, UnknownModel, UnknownSession
-from mfprefect.flow_context import run_url
+from mfprefect.provenance.flow_run import run_url
 from mfprefect.report.facts import Distribution, ModelFacts, SessionFacts, Side, noted
 from mfprefect.store import aggregates, monitoring, results, verdicts
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED
 from mfprefect.store.stages import stages_frame
+from mfprefect.util import values
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,6 @@ from typing import Any
 import sqlalchemy as sa
 from pyarrow import parquet
 
-from mfprefect import values
 from mfprefect.archive import check_archive, parts_of
 from mfprefect.errors import ArtifactCorrupt, IntegrityError, InvalidValue
 from mfprefect.store import scores
@@ -25,6 +24,7 @@ from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle, without_flow_run
 from mfprefect.store.opening import PURPOSES
 from mfprefect.store.registry import record, require_model
 from mfprefect.store.sessions import STATUSES, Ending, close_session, flush, write_rows
+from mfprefect.util import values
 
 __all__ = ["restore_session"]
 

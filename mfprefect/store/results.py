@@ -13,7 +13,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED
 from mfprefect.store.part_evidence import GROUP as EVIDENCE
 from mfprefect.store.sessions import STATUSES
-from mfprefect.values import choice
+from mfprefect.util.values import choice
 
 if TYPE_CHECKING:
     import pandas as pd

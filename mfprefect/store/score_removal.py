@@ -12,12 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.errors import IntegrityError, InvalidValue, UnknownSession
 from mfprefect.store.clearing import LARGE, clear_scores, score_rows, take
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED, Handle, require_session
 from mfprefect.store.registry import record
+from mfprefect.util import values
 
 __all__ = [
     "DELETED",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pyarrow as pa
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.errors import IntegrityError, InvalidScores
 from mfprefect.scores import digest
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle, hold, require_running
+from mfprefect.util import values
 
 __all__ = [
     "attach",

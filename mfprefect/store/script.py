@@ -9,7 +9,7 @@ from alembic import command
 from sqlalchemy.engine.mock import MockConnection
 
 from mfprefect.backend import Backend
-from mfprefect.rights import ROLES
+from mfprefect.grants import ROLES
 from mfprefect.store.migrate import config, view_statements
 
 __all__ = ["schema_script"]

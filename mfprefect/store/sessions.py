@@ -12,12 +12,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from mfprefect import values
 from mfprefect.errors import DatabaseConflict, IntegrityError
 from mfprefect.store import part_evidence, seals
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED, Handle, fence, hold, why_closed
 from mfprefect.store.scores import attach, drop_stale_parts
+from mfprefect.util import values
 
 __all__ = ["DETACHED", "STATUSES", "Ending", "close_session", "detach", "flush", "last_numbers"]
 

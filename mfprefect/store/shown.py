@@ -6,11 +6,11 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.files import appearing, check_target
 from mfprefect.quality import curve as curves
 from mfprefect.store import artifacts, input_columns, monitoring, reports, results, stages, verdicts
 from mfprefect.store.artifacts import MODEL
 from mfprefect.store.shown_scores import ShownScores
+from mfprefect.util.files import appearing, check_target
 
 if TYPE_CHECKING:
     import pandas as pd

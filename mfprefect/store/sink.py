@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from mfprefect import artifacts, values
+from mfprefect import artifacts
 from mfprefect.errors import (
     ConfigurationError,
     DatabaseError,
@@ -51,6 +51,7 @@ from mfprefect.store.spool_reading import (
     rows_of,
 )
 from mfprefect.store.spool_writes import place_of, spool_of
+from mfprefect.util import values
 
 __all__ = ["SPOOLED", "UNKNOWN", "Sink"]
 

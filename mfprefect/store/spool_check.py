@@ -13,7 +13,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.errors import InvalidValue, SpoolRefused
 from mfprefect.spool_entry import Entry, Write, check_blob
 from mfprefect.store import migrate
@@ -21,6 +20,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.fitting import NOT_TYPED, check_row, typed
 from mfprefect.store.opening import PURPOSES
 from mfprefect.store.spool_writes import scores_of
+from mfprefect.util import values
 
 __all__ = ["check"]
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mfprefect import values
 from mfprefect.errors import SpoolRefused
 from mfprefect.spool_entry import Entry
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, SUCCEEDED, UNNUMBERED, Handle
 from mfprefect.store.opening import Opening, is_shadow, new_session_id
 from mfprefect.store.spool_writes import place_of, spool_of
+from mfprefect.util import values
 
 __all__ = ["attached_handle", "begin_here", "spooled_attach"]
 

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.artifacts import Artifact
 from mfprefect.errors import InvalidValue, SpoolRefused
-from mfprefect.parquet_files import UNREADABLE, require_plausible
 from mfprefect.settings import Settings
 from mfprefect.spool import Place, Spool
 from mfprefect.spool_entry import Write
@@ -18,6 +16,8 @@ from mfprefect.store import artifacts, scores
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle
 from mfprefect.store.sessions import flush
+from mfprefect.util import values
+from mfprefect.util.parquet import UNREADABLE, require_plausible
 
 if TYPE_CHECKING:
     import pyarrow as pa

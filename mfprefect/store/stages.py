@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from mfprefect import values
 from mfprefect.errors import InvalidValue
 from mfprefect.store.database import Database
 from mfprefect.store.registry import actor, require_model
+from mfprefect.util import values
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,11 +6,12 @@ import datetime as dt
 
 import sqlalchemy as sa
 
-from mfprefect import flow_context, values
+from mfprefect.provenance import flow_run
+from mfprefect.provenance.flow_run import TERMINAL, States
 from mfprefect.store import notices
 from mfprefect.store.database import Database
 from mfprefect.store.notices import BEING_SENT
-from mfprefect.store.reconcile import TERMINAL, States
+from mfprefect.util import values
 
 __all__ = ["LATELY", "tell_untold"]
 
@@ -18,7 +19,7 @@ LATELY = dt.timedelta(hours=1)
 """How far back to look: a target that is new in the settings is not sent days of old ends."""
 
 
-def tell_untold(db: Database, *, states: States = flow_context.flow_run_states) -> None:
+def tell_untold(db: Database, *, states: States = flow_run.flow_run_states) -> None:
     """Tell how sessions of the last hour ended, where nobody has; harmless when repeated.
 
     Args:

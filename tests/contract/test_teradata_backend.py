@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 import mfprefect
-from mfprefect import DatabaseError, InvalidScores, Store, rights
+from mfprefect import DatabaseError, InvalidScores, Store, grants
 from mfprefect_backends.teradata import load, staging
 from mfprefect_dev.teradata import EmulatedTeradata
 
@@ -190,7 +190,7 @@ def test_a_run_outlives_a_database_without_room(
     assert len(store.scores(session.session_id)) == 130
 
 
-@pytest.mark.parametrize("role", rights.ROLES)
+@pytest.mark.parametrize("role", grants.ROLES)
 def test_the_rights_of_a_role_are_statements_that_it_takes(store: Store, role: str) -> None:
     script = store.database.backend.grants(role, "somebody")
     lines = [line for line in script.splitlines() if line and not line.startswith("--")]

@@ -55,7 +55,7 @@ clearing.BATCH_ROWS = 2_000
 getattr(store, sys.argv[2])(sys.argv[3])
 """
 RESUME = """
-from mfprefect.flow_context import FlowRun
+from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.provenance import capture, environment
 from mfprefect.store.opening import Opening, open_session
 

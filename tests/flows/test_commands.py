@@ -24,8 +24,8 @@ from sklearn.metrics import roc_auc_score
 
 import mfprefect
 from mfprefect import CommandModel, Gate, Store
-from mfprefect.processes import find_process
-from mfprefect.values import utc_now
+from mfprefect.util.processes import find_process
+from mfprefect.util.values import utc_now
 
 HERE = Path(__file__).parent
 DOCUMENTED = (HERE.parents[1] / "docs" / "commands.md").read_text()

@@ -245,7 +245,7 @@ def test_what_a_stopped_worker_took_down_is_reconciled(factory: Factory, held: U
 
 
 def gone(process_id: int) -> bool:
-    from mfprefect.processes import find_process
+    from mfprefect.util.processes import find_process
 
     return find_process(process_id, dt.datetime.now(dt.UTC)) == "gone"
 

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from mfprefect import Store
 from mfprefect.lifecycle.maintenance import maintain
-from mfprefect.processes import _look
 from mfprefect.store.database import Database
+from mfprefect.util.processes import _look
 
 
 def age(store: Store, session_id: str, seconds: float, **changes: object) -> None:

@@ -20,8 +20,8 @@ from mfprefect import Store
 from mfprefect.cli import cli
 from mfprefect.errors import NotReproducible
 from mfprefect.lifecycle import rerun
-from mfprefect.lifecycle.entrypoints import load_class
 from mfprefect.lifecycle.reproduce import reproduce
+from mfprefect.provenance.entrypoint import load_class
 from mfprefect.store.opening import REPRODUCES
 
 MODEL = """

@@ -23,8 +23,8 @@ from mfprefect.cli import cli
 from mfprefect.lifecycle import handover, variables
 from mfprefect.lifecycle.process import Command, run_command
 from mfprefect.lifecycle.tasks import is_transient
-from mfprefect.processes import find_process
-from mfprefect.values import utc_now
+from mfprefect.util.processes import find_process
+from mfprefect.util.values import utc_now
 
 BIN = Path(sys.executable).parent
 CHECKOUT = Path(__file__).parents[2]

@@ -16,11 +16,12 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 import mfprefect
-from mfprefect import PermissionDenied, SealBroken, Store, rights
+from mfprefect import PermissionDenied, SealBroken, Store
+from mfprefect import grants as rights
 from mfprefect.cli import cli
 from mfprefect.cli.grants import ROLES
-from mfprefect.flow_context import FlowRun
 from mfprefect.provenance import capture, environment
+from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.schema import Schema
 from mfprefect.store.opening import Opening, open_session
 from mfprefect.testing.contract.helpers import fill, rows

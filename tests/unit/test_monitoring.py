@@ -13,10 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 import mfprefect
-from mfprefect import InvalidValue, Store, UnknownSession, values
+from mfprefect import InvalidValue, Store, UnknownSession
 from mfprefect.cli import cli
 from mfprefect.cli.show import gather
 from mfprefect.store.monitoring import published_scorings, stale
+from mfprefect.util import values
 
 DAY = dt.timedelta(days=1)
 

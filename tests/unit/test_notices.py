@@ -20,7 +20,7 @@ import sqlalchemy as sa
 import mfprefect
 from mfprefect import Session, Store
 from mfprefect.errors import ChecksFailed, GateFailed, InvalidValue
-from mfprefect.flow_context import FlowRun
+from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.settings import EVENTS
 from mfprefect.store import notices
 from mfprefect.store.notices import BEING_SENT, NEWS, digest, retry_undelivered, tell

@@ -304,7 +304,7 @@ def test_apprise_is_imported_by_nobody_who_does_not_need_it() -> None:
 )
 def test_the_link_to_the_run(api: str | None, expected: str | None) -> None:
     code = (
-        "from mfprefect.flow_context import run_url as u\n"
+        "from mfprefect.provenance.flow_run import run_url as u\n"
         "x = '0d5ca0e2-0000-4000-8000-000000000000'\n"
         "assert u(x) is None; import prefect; assert u(None) is None; print(u(x))"
     )

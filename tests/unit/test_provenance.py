@@ -17,8 +17,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mfprefect import checkout
-from mfprefect.provenance import Provenance, capture, environment, strip_credentials
+from mfprefect.provenance import Provenance, capture, checkout, environment, strip_credentials
 
 Run = Callable[..., str]
 ME = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")

@@ -16,9 +16,10 @@ import pytest
 import sqlalchemy as sa
 
 import mfprefect
-from mfprefect import Store, processes
+from mfprefect import Store
 from mfprefect.store import reconcile
 from mfprefect.store.reconcile import find_crashed
+from mfprefect.util import processes
 
 BEAT = 20.0  # the settings' heartbeat_seconds: dead_after is 80, detached_timeout a day
 OTHER = "another-machine"

@@ -20,7 +20,7 @@ from mfprefect import SealBroken, Store
 from mfprefect.audit import Problem
 from mfprefect.cli import cli
 from mfprefect.errors import DatabaseUnavailable
-from mfprefect.flow_context import FlowRun
+from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.schema import Double, Instant
 from mfprefect.store import notices, removal, score_removal
 from mfprefect.store.handle import Handle

@@ -25,8 +25,8 @@ from click.testing import CliRunner
 import mfprefect
 from mfprefect import Store
 from mfprefect.cli import cli
-from mfprefect.hidden import without_credentials
 from mfprefect.reading import Reader
+from mfprefect.redaction import without_credentials
 
 MARK = "Pl4nted"
 MAIN = Path(sys.executable).with_name("mfprefect")

@@ -28,7 +28,7 @@ import mfprefect
 from mfprefect import Session, Store
 from mfprefect.cli import cli
 from mfprefect.errors import SpoolUnusable
-from mfprefect.flow_context import FlowRun
+from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.recorder import Recorder
 from mfprefect.spool_entry import Entry
 from mfprefect.spool_files import sealed

@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mfprefect
-from mfprefect import Gate, GateFailed, InvalidValue, Store, UnknownModel, UnknownSession, values
+from mfprefect import Gate, GateFailed, InvalidValue, Store, UnknownModel, UnknownSession
 from mfprefect.cli import cli
 from mfprefect.quality import Champion
 from mfprefect.store import stages
 from mfprefect.testing.contract.stages import events, trained
+from mfprefect.util import values
 
 
 @pytest.fixture

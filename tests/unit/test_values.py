@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mfprefect import values
 from mfprefect.errors import InvalidValue
+from mfprefect.util import values
 
 untimed = settings(deadline=None)
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
-from mfprefect import rights
+from mfprefect import grants as rights
 from mfprefect.backend import GLANCE_OPTION, WRITE_OPTION, Backend
 from mfprefect.errors import ConfigurationError, DatabaseError, IntegrityError
 from mfprefect.schema import Blob, Id, LongText

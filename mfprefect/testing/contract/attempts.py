@@ -10,8 +10,8 @@ import pytest
 
 import mfprefect
 from mfprefect import Store
-from mfprefect.flow_context import FlowRun
 from mfprefect.provenance import capture, environment
+from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.store.opening import Opening, _resume, open_session
 from mfprefect.testing.contract.helpers import fill
 

@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 import mfprefect
-from mfprefect import Gate, InvalidValue, Store, UnknownModel, values
+from mfprefect import Gate, InvalidValue, Store, UnknownModel
+from mfprefect.util import values
 
 GATES = (Gate("auc", at_least=0.8),)
 

@@ -27,7 +27,7 @@ from typing import Any
 import pandas as pd
 
 from faultkit.seams import NO_SEAMS, Seams
-from mfprefect.processes import find_process
+from mfprefect.util.processes import find_process
 
 __all__ = [
     "MODEL",
@@ -180,7 +180,7 @@ def _run(run: Run) -> None:
         run.seams.install(journal)
         import mfprefect
         from mfprefect import store as store_module
-        from mfprefect.flow_context import FlowRun
+        from mfprefect.provenance.flow_run import FlowRun
         from mfprefect.store import scores
 
         if run.flow_run is not None:

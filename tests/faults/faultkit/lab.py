@@ -27,7 +27,7 @@ from faultkit.invariants import Witness
 from faultkit.proxy import Action, Fault, Link, Moment, Proxy
 from faultkit.sampling import SEED
 from faultkit.seams import NO_SEAMS, Seams
-from mfprefect.flow_context import FlowRun
+from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.store import spool_listing
 from mfprefect_dev.servers import Server
 

@@ -1,7 +1,7 @@
 """Seams through which a child process does harm to itself, where no proxy could.
 
 * SQLite has no wire: its driver tells of each statement, and the child acts at the n-th of its own.
-* The clock: all times that mfprefect stores come from `mfprefect.values.utc_now`.
+* The clock: all times that mfprefect stores come from `mfprefect.util.values.utc_now`.
 * The spool: Python tells of each file that is opened, renamed or removed, before it is.
 * Room: `RLIMIT_FSIZE` is a quota on the size of each file.
 """
@@ -130,7 +130,7 @@ def _kill_after(seconds: float) -> None:
 
 
 def _set_back(nth: int, seconds: float) -> None:
-    from mfprefect import values
+    from mfprefect.util import values
 
     looks = 0
 

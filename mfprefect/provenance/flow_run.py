@@ -9,12 +9,20 @@ import datetime as dt
 import functools
 import logging
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-__all__ = ["FlowRun", "current_flow_run", "flow_run_states", "run_url", "variable"]
+__all__ = [
+    "TERMINAL",
+    "FlowRun",
+    "States",
+    "current_flow_run",
+    "flow_run_states",
+    "run_url",
+    "variable",
+]
 
 log = logging.getLogger(__name__)
 PAGE = 200
@@ -127,3 +135,10 @@ def run_url(flow_run_id: str | None) -> str | None:
         log.debug("no link to flow run %s: %s", flow_run_id, exc)
         return None
     return strip_credentials(found) if found else None
+
+
+TERMINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+
+States = Callable[[Collection[str]], Mapping[str, str] | None]
+"""Returns the states of flow runs that Prefect knows; None where it cannot be reached."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from mfprefect.checkout import Checkout, find_checkout, read_checkout
+from mfprefect.provenance.checkout import Checkout, find_checkout, read_checkout
 
 __all__ = ["Environment", "Provenance", "capture", "environment", "strip_credentials"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.checkout import find_checkout
 from mfprefect.errors import ConfigurationError
+from mfprefect.provenance.checkout import find_checkout
 
 if TYPE_CHECKING:
     from mfprefect.model import Model

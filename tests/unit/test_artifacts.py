@@ -26,8 +26,7 @@ from hypothesis import strategies as st
 from sklearn import cluster, ensemble, linear_model, preprocessing
 from sklearn.datasets import load_breast_cancer
 
-from mfprefect import skops_files
-from mfprefect.artifacts import CHUNK_BYTES, Artifact, chunks, dump, load, sign
+from mfprefect.artifacts import CHUNK_BYTES, Artifact, chunks, dump, load, sign, skops
 from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, ConfigurationError
 
 CANCER = load_breast_cancer(as_frame=True)
@@ -87,10 +86,10 @@ def _without_ids(node: Any) -> Any:
     return {key: _without_ids(child) for key, child in node.items() if key not in passing}
 
 
-@pytest.mark.parametrize("protocol", [skops_files._PROTOCOL, -1])
+@pytest.mark.parametrize("protocol", [skops._PROTOCOL, -1])
 def test_a_skops_file_is_what_skops_writes(protocol: int, monkeypatch: pytest.MonkeyPatch) -> None:
     forest = ensemble.RandomForestClassifier(5, random_state=0).fit(X, Y)
-    monkeypatch.setattr(skops_files, "_PROTOCOL", protocol)
+    monkeypatch.setattr(skops, "_PROTOCOL", protocol)
     ours, _ = stored(forest)
     theirs = io.BytesIO(importlib.import_module("skops.io").dumps(forest))
     schemas, arrays = [], []

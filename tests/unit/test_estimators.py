@@ -37,7 +37,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.utils import all_estimators
 
 from mfprefect.artifacts import SKLEARN_TYPES, dump, load
-from mfprefect.boosted_files import BOOSTED_TYPES
+from mfprefect.artifacts.boosters import BOOSTED_TYPES
 from mfprefect.errors import ConfigurationError
 
 CANCER = load_breast_cancer(as_frame=True)

@@ -33,8 +33,7 @@ from sklearn import ensemble, linear_model, model_selection, pipeline, preproces
 from sklearn.datasets import load_breast_cancer
 
 import mfprefect
-from mfprefect import skops_checks
-from mfprefect.artifacts import Artifact, dump, load
+from mfprefect.artifacts import Artifact, dump, load, skops_inspection
 from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, ConfigurationError
 
 X, Y = load_breast_cancer(return_X_y=True, as_frame=True)
@@ -319,7 +318,7 @@ def test_nothing_that_is_not_listed_hides_inside_of_a_model(data: st.DataObject)
     with zipfile.ZipFile(io.BytesIO(small_pipeline())) as archive:
         schema = json.loads(archive.read("schema.json"))
         members = {n: archive.read(n) for n in archive.namelist() if n != "schema.json"}
-    inside = [found for found in skops_checks.nodes(schema) if "__loader__" in found]
+    inside = [found for found in skops_inspection.nodes(schema) if "__loader__" in found]
     changed = data.draw(st.sampled_from(inside))
     hostile = [("os", "abort"), ("posix", "abort"), ("turtledemo", "chaos")]
     changed["__module__"], changed["__class__"] = data.draw(st.sampled_from(hostile))
@@ -408,7 +407,7 @@ def test_members_that_overlap_or_are_read_many_times_are_refused() -> None:
 
 
 def test_a_sparse_matrix_is_a_bomb_inside_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(skops_checks, "SPARSE_BYTES", 1_000_000)
+    monkeypatch.setattr(skops_inspection, "SPARSE_BYTES", 1_000_000)
     model = svm.SVC().fit(sparse.csr_matrix(X), Y)
     assert predicted(round_trip(model), X.to_numpy()) == predicted(model, X.to_numpy())
     file = io.BytesIO()

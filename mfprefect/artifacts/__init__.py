@@ -22,10 +22,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mfprefect.boosted_files import WRAPPERS, boosted_format, dump_boosted, load_boosted
+from mfprefect.artifacts.boosters import WRAPPERS, boosted_format, dump_boosted, load_boosted
+from mfprefect.artifacts.skops import SKLEARN_TYPES, dump_skops, load_skops, type_name
 from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, ConfigurationError, MfprefectError
 from mfprefect.signing import Key
-from mfprefect.skops_files import SKLEARN_TYPES, dump_skops, load_skops, type_name
 
 __all__ = ["CHUNK_BYTES", "FORMATS", "SKLEARN_TYPES", "Artifact", "chunks", "dump", "load", "sign"]
 

@@ -11,7 +11,7 @@ from os import SEEK_END
 from typing import Any, BinaryIO
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
-from mfprefect.boosted_files import BOOSTERS
+from mfprefect.artifacts.boosters import BOOSTERS
 from mfprefect.errors import ArtifactCorrupt
 
 __all__ = ["SCHEMA", "check_file", "nodes"]

@@ -15,9 +15,9 @@ from types import SimpleNamespace
 from typing import Any, BinaryIO
 from zipfile import ZipFile, ZipInfo
 
-from mfprefect.boosted_files import BOOSTED_TYPES
+from mfprefect.artifacts.boosters import BOOSTED_TYPES
+from mfprefect.artifacts.skops_inspection import SCHEMA, check_file, nodes
 from mfprefect.errors import ArtifactUntrusted, ConfigurationError
-from mfprefect.skops_checks import SCHEMA, check_file, nodes
 
 __all__ = ["SKLEARN_TYPES", "dump_skops", "load_skops", "type_name"]
 

@@ -24,8 +24,8 @@ from typing import Any, BinaryIO
 
 from mfprefect.artifacts.boosters import WRAPPERS, boosted_format, dump_boosted, load_boosted
 from mfprefect.artifacts.skops import SKLEARN_TYPES, dump_skops, load_skops, type_name
+from mfprefect.audit.signing import Key
 from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, ConfigurationError, MfprefectError
-from mfprefect.signing import Key
 
 __all__ = ["CHUNK_BYTES", "FORMATS", "SKLEARN_TYPES", "Artifact", "chunks", "dump", "load", "sign"]
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from mfprefect import signing
+from mfprefect.audit import signing
 from mfprefect.backend import SERVES_OPTION, WRITE_OPTION, parse_url
 from mfprefect.errors import (
     DatabaseError,

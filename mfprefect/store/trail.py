@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from mfprefect.audit import NOTICE, Problem, event_digest
-from mfprefect.signing import Signature
+from mfprefect.audit.signing import Signature
 from mfprefect.store.database import Database
 from mfprefect.store.ledger import Ledger
 

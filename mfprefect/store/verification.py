@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from mfprefect import audit
 from mfprefect.audit import Problem
-from mfprefect.signing import Signature
+from mfprefect.audit.signing import Signature
 from mfprefect.store import contents, seals, trail
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, SUCCEEDED, find_session

@@ -57,7 +57,12 @@ AT_MOST = {"to_sql": 1_000_000, "core": 1_000_000, "read_sql": 5_000_000}
 SESSIONS = 20
 PRELOADED = (
     *("pandas", "pyarrow.csv", "pyarrow.parquet", "psycopg2", "pymysql", "sqlalchemy.orm"),
-    *("mfprefect.session", "mfprefect.scores", "mfprefect.notify", "mfprefect.store.shown"),
+    *(
+        "mfprefect.session",
+        "mfprefect.scores",
+        "mfprefect.notifications.delivery",
+        "mfprefect.store.shown",
+    ),
     *(f"mfprefect_backends.{name}" for name in ("sqlite", "postgres", "mysql")),
 )
 

@@ -254,7 +254,7 @@ def notifications(url: str | None) -> Iterator[Finding]:
     if not found:
         yield Finding("notify", "ok", "none configured")
         return
-    from mfprefect.notify import masked_url
+    from mfprefect.notifications.delivery import masked_url
 
     for name, target in found.items():
         try:

@@ -65,7 +65,7 @@ def _try(name: str, target: Target) -> dict[str, Any]:
     import platform
 
     from mfprefect.errors import ConfigurationError
-    from mfprefect.notify import Notice, deliver, masked_url
+    from mfprefect.notifications.delivery import Notice, deliver, masked_url
 
     try:
         shown: str | None = masked_url(name, target)

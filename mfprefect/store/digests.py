@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from mfprefect.notice import Notice
+from mfprefect.notifications.notice import Notice
 from mfprefect.settings import Target
 from mfprefect.store import notice_facts
 from mfprefect.store.database import Database

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect.notice import Check, Drift, Moved, Notice
+from mfprefect.notifications.notice import Check, Drift, Moved, Notice
 from mfprefect.provenance.flow_run import run_url
 from mfprefect.settings import Target
 from mfprefect.store.database import Database

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from mfprefect.audit import NOTICE
 from mfprefect.errors import IntegrityError, MfprefectError
-from mfprefect.notice import Notice
+from mfprefect.notifications.notice import Notice
 from mfprefect.settings import EVENTS, Target
 from mfprefect.store import digests, notice_facts
 from mfprefect.store.attachments import Attachments
@@ -102,7 +102,7 @@ def tell(db: Database, session_no: int, event: str) -> None:
 
 def tell_spooled(db: Database, notice: Notice, tags: Collection[str]) -> None:
     """Tell that a session waits in the spool; its database, which would keep record, is away."""
-    from mfprefect.notify import deliver
+    from mfprefect.notifications.delivery import deliver
 
     with _at_no_expense(f"session {notice.session_id}"):
         for channel, target in db.settings.notify.items():
@@ -233,7 +233,7 @@ def _send(
 
     Of several attempts only the first has an attachment: a server may refuse the mail for it.
     """
-    from mfprefect.notify import deliver, is_mail
+    from mfprefect.notifications.delivery import deliver, is_mail
 
     row = notice_facts.session_row(db, claim.session_no)
     if row is None:

@@ -30,7 +30,7 @@ from mfprefect.errors import (
     SessionClosed,
     SpoolRefused,
 )
-from mfprefect.notice import Notice
+from mfprefect.notifications.notice import Notice
 from mfprefect.quality.verdicts import Champion, Evidence
 from mfprefect.spool_entry import Entry
 from mfprefect.store import artifacts as stored_artifacts

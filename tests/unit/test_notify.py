@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from mfprefect.errors import ConfigurationError
-from mfprefect.notice import Check, Drift, Moved
-from mfprefect.notify import Notice, deliver, masked_url
+from mfprefect.notifications.delivery import Notice, deliver, masked_url
+from mfprefect.notifications.notice import Check, Drift, Moved
 from mfprefect.settings import EVENTS, Target
 
 SCRIPT = Path(sys.executable).parent / "mfprefect"
@@ -288,7 +288,7 @@ def test_the_reason_is_that_of_this_delivery(hooks: Any, caplog: pytest.LogCaptu
 
 def test_apprise_is_imported_by_nobody_who_does_not_need_it() -> None:
     code = (
-        "import sys, mfprefect.session, mfprefect.store.notices, mfprefect.notify;"
+        "import sys, mfprefect.session, mfprefect.store.notices, mfprefect.notifications.delivery;"
         "print([m for m in ('apprise', 'prefect', 'pandas') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote
 
 from mfprefect.errors import ConfigurationError
-from mfprefect.notice import Notice, flat
+from mfprefect.notifications.notice import Notice, flat
 
 if TYPE_CHECKING:
     from mfprefect.settings import Target

@@ -22,7 +22,7 @@ from mfprefect.errors import (
 )
 from mfprefect.settings import Settings
 from mfprefect.spool import Place
-from mfprefect.spool_entry import Entry
+from mfprefect.spool.entry import Entry
 from mfprefect.store import migrate, notices
 from mfprefect.store.database import Database
 from mfprefect.store.handle import TAKEN, UNNUMBERED, Handle, find

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.errors import DatabaseConflict, InvalidScores, SpoolRefused, UnknownSession
-from mfprefect.spool_entry import Entry
+from mfprefect.spool.entry import Entry
 from mfprefect.store.database import Database
 from mfprefect.store.fitting import typed
 from mfprefect.store.handle import (

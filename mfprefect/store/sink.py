@@ -32,7 +32,7 @@ from mfprefect.errors import (
 )
 from mfprefect.notifications.notice import Notice
 from mfprefect.quality.verdicts import Champion, Evidence
-from mfprefect.spool_entry import Entry
+from mfprefect.spool.entry import Entry
 from mfprefect.store import artifacts as stored_artifacts
 from mfprefect.store import delivery, migrate, part_evidence, scores, sessions, verdicts
 from mfprefect.store.database import Database

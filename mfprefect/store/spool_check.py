@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.errors import InvalidValue, SpoolRefused
-from mfprefect.spool_entry import Entry, Write, check_blob
+from mfprefect.spool.entry import Entry, Write, check_blob
 from mfprefect.store import migrate
 from mfprefect.store.database import Database
 from mfprefect.store.fitting import NOT_TYPED, check_row, typed

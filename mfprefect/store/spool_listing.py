@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from mfprefect.errors import ConfigurationError, SpoolRefused
 from mfprefect.spool import Spool
-from mfprefect.spool_entry import Entry
+from mfprefect.spool.entry import Entry
 from mfprefect.store import delivery
 from mfprefect.store.database import Database
 from mfprefect.store.spool_check import check

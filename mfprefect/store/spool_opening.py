@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from mfprefect.errors import SpoolRefused
-from mfprefect.spool_entry import Entry
+from mfprefect.spool.entry import Entry
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, SUCCEEDED, UNNUMBERED, Handle
 from mfprefect.store.opening import Opening, is_shadow, new_session_id

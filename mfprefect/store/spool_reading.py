@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mfprefect.scores import digest
-from mfprefect.spool_entry import Entry
+from mfprefect.spool.entry import Entry
 from mfprefect.store import part_evidence
 
 __all__ = [

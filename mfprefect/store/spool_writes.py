@@ -11,7 +11,7 @@ from mfprefect.artifacts import Artifact
 from mfprefect.errors import InvalidValue, SpoolRefused
 from mfprefect.settings import Settings
 from mfprefect.spool import Place, Spool
-from mfprefect.spool_entry import Write
+from mfprefect.spool.entry import Write
 from mfprefect.store import artifacts, scores
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle

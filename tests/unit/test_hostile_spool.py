@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 import mfprefect
 from mfprefect import ArtifactUntrusted
 from mfprefect.cli import cli
-from mfprefect.spool_entry import Entry
-from mfprefect.spool_files import MOST_BYTES, sealed
+from mfprefect.spool.entry import Entry
+from mfprefect.spool.files import MOST_BYTES, sealed
 from mfprefect.store.spool_writes import place_of, spool_of
 from mfprefect.testing.contract.helpers import fill, rows
 

@@ -30,8 +30,8 @@ from mfprefect.cli import cli
 from mfprefect.errors import SpoolUnusable
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.recorder import Recorder
-from mfprefect.spool_entry import Entry
-from mfprefect.spool_files import sealed
+from mfprefect.spool.entry import Entry
+from mfprefect.spool.files import sealed
 from mfprefect.store import delivery
 from mfprefect.store.handle import Handle
 from mfprefect.store.parcel import Parcel

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mfprefect.errors import SpoolUnusable
-from mfprefect.spool_entry import GONE, Entry
-from mfprefect.spool_files import bytes_of, entry_name, names, quoted
+from mfprefect.spool.entry import GONE, Entry
+from mfprefect.spool.files import bytes_of, entry_name, names, quoted
 
 __all__ = ["Place", "Spool"]
 

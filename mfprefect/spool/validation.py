@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mfprefect.errors import SpoolRefused
-from mfprefect.spool_files import entry_name
+from mfprefect.spool.files import entry_name
 
 __all__ = ["ending_shape", "head_shape", "place_shape", "write_shape"]
 

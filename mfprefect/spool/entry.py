@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import SpoolRefused, SpoolUnusable
-from mfprefect.spool_files import (
+from mfprefect.spool.files import (
     bytes_of,
     first_line,
     held,
@@ -28,7 +28,7 @@ from mfprefect.spool_files import (
     sealed,
     sync,
 )
-from mfprefect.spool_shape import ending_shape, head_shape, place_shape, write_shape
+from mfprefect.spool.validation import ending_shape, head_shape, place_shape, write_shape
 
 if TYPE_CHECKING:
     from mfprefect.spool import Spool

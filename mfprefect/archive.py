@@ -177,7 +177,7 @@ def _check_table(folder: Path, name: str, table: Mapping[str, Any]) -> None:
 def _check_scores(folder: Path, tables: Mapping[str, Any]) -> None:
     from pyarrow import parquet
 
-    from mfprefect.scores import digest
+    from mfprefect.scores.digest import digest
 
     if "scores" not in tables:
         return
@@ -194,7 +194,7 @@ def parts_of(folder: Path) -> Iterator[tuple[int, pa.Table]]:
     """Yield the parts of an archive's scores one by one; the file is sorted by them."""
     from pyarrow import parquet
 
-    from mfprefect.scores import by_part
+    from mfprefect.scores.digest import by_part
 
     with parquet.ParquetFile(folder / "scores.parquet") as file:
         yield from by_part(file.iter_batches())

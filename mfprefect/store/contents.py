@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from mfprefect import audit
 from mfprefect.audit import Problem
 from mfprefect.errors import PermissionDenied
-from mfprefect.scores import SCHEMA, by_part, digest
+from mfprefect.scores import SCHEMA
+from mfprefect.scores.digest import by_part, digest
 from mfprefect.store import seals
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED

@@ -6,7 +6,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from mfprefect.errors import IntegrityError, InvalidScores
-from mfprefect.scores import digest
+from mfprefect.scores.digest import digest
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle, hold, require_running
 from mfprefect.util import values

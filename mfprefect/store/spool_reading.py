@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mfprefect.scores import digest
+from mfprefect.scores.digest import digest
 from mfprefect.spool.entry import Entry
 from mfprefect.store import part_evidence
 

@@ -97,7 +97,8 @@ def scores_of(write: Write) -> pa.Table:
     import pyarrow as pa
     from pyarrow import parquet
 
-    from mfprefect.scores import SCHEMA, all_pieces, digest, joined
+    from mfprefect.scores import SCHEMA, all_pieces, joined
+    from mfprefect.scores.digest import digest
 
     path, told = write.blob, write.content
     if path is None:

@@ -16,16 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfprefect.errors import InvalidScores
-from mfprefect.scores import (
-    PIECE_ROWS,
-    SCHEMA,
-    batches,
-    digest,
-    gathered,
-    joined,
-    normalise,
-    pieces,
-)
+from mfprefect.scores import PIECE_ROWS, SCHEMA, batches, gathered, joined, normalise, pieces
+from mfprefect.scores.digest import digest
 
 untimed = settings(deadline=None)
 

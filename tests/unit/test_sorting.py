@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mfprefect.sorting import byte_order
+from mfprefect.scores.byte_order import byte_order
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 # Few letters: many texts share their first eight bytes, or are the beginning of another one.

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mfprefect.errors import ConfigurationError
+from mfprefect.inputs.reader import Reader
 from mfprefect.quality.verdicts import AnyGate
-from mfprefect.reading import Reader
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,6 +11,7 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from mfprefect.inputs.reader import Read, Reader
 from mfprefect.lifecycle import outcomes, tasks
 from mfprefect.lifecycle.evidence import PREVIOUS, told_apart
 from mfprefect.lifecycle.hiding import hiding
@@ -20,7 +21,6 @@ from mfprefect.quality.drift import score_drift
 from mfprefect.quality.features import feature_drift
 from mfprefect.quality.performance import performance_drift
 from mfprefect.quality.tally import Tally
-from mfprefect.reading import Read, Reader
 from mfprefect.recorder import TEST
 from mfprefect.store.monitoring import Scoring, published_scorings
 

@@ -14,9 +14,9 @@ from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 
 from mfprefect.errors import CommandFailed, DatabaseError, InvalidValue
+from mfprefect.inputs.reader import Read, Reader
 from mfprefect.lifecycle.hiding import hiding
 from mfprefect.lifecycle.split import split_rows
-from mfprefect.reading import Read, Reader
 
 if TYPE_CHECKING:
     import pandas as pd

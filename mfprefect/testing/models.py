@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mfprefect.inputs.reader import Reader
 from mfprefect.lifecycle.split import split_rows
-from mfprefect.reading import Reader
 
 if TYPE_CHECKING:
     import pandas as pd

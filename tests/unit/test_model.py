@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from mfprefect import Model
 from mfprefect.errors import ConfigurationError
-from mfprefect.reading import Reader
+from mfprefect.inputs.reader import Reader
 
 FEATURES = pd.DataFrame({"x": np.arange(10.0)})
 TARGET = pd.Series([0, 0, 0, 1, 0, 1, 0, 1, 1, 1])

@@ -20,7 +20,7 @@ from mfprefect.errors import (
     DatabaseUnavailable,
     InvalidValue,
 )
-from mfprefect.reading import Read, Reader, frame_digest
+from mfprefect.inputs.reader import Read, Reader, frame_digest
 from mfprefect.settings import load_settings
 
 untimed = settings(deadline=None)

@@ -25,7 +25,7 @@ from click.testing import CliRunner
 import mfprefect
 from mfprefect import Store
 from mfprefect.cli import cli
-from mfprefect.reading import Reader
+from mfprefect.inputs.reader import Reader
 from mfprefect.redaction import without_credentials
 
 MARK = "Pl4nted"

@@ -25,9 +25,9 @@ from mfprefect.checks import (
     Unique,
 )
 from mfprefect.errors import ChecksFailed, ConfigurationError, DatabaseError, InvalidValue
+from mfprefect.inputs.reader import Reader
 from mfprefect.quality import run_checks
 from mfprefect.quality.background import Background
-from mfprefect.reading import Reader
 from mfprefect.settings import load_settings
 
 ROWS = 300

@@ -21,14 +21,15 @@ from mfprefect.errors import (
     DatabaseUnavailable,
     InvalidValue,
 )
-from mfprefect.quality.checks import failures, in_database
+from mfprefect.quality.checks import in_database
+from mfprefect.quality.checks.result import failures
 from mfprefect.redaction import Hidden, of_address, secrets
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.quality.data import Data
-    from mfprefect.quality.shared import SharedCheck
+    from mfprefect.quality.checks.base import SharedCheck
+    from mfprefect.quality.checks.frame_data import Data
     from mfprefect.settings import Settings
 
 __all__ = ["Read", "Reader", "frame_digest"]
@@ -145,7 +146,7 @@ class Reader:
     def _check(
         self, what: Any, source: str | None, checks: list[SharedCheck], params: dict[str, Any]
     ) -> None:
-        from mfprefect.source_data import SourceData
+        from mfprefect.inputs.sql_data import SourceData
 
         if not isinstance(what, str) or _is_path(what):
             raise InvalidValue(
@@ -205,8 +206,8 @@ class Reader:
 
 def _judge_alone(ask: Ask, checks: Sequence[SharedCheck]) -> None:
     """Judge without a session: there is no past, and nothing is stored."""
-    from mfprefect.quality.background import Background
-    from mfprefect.quality.masking import Shown
+    from mfprefect.quality.checks.context import Background
+    from mfprefect.quality.checks.masking import Shown
 
     past, shown = Background(), Shown(5)
     data = ask({name for check in checks for name in check.compared(past)})

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.errors import ConfigurationError
-from mfprefect.quality.data import Cases
+from mfprefect.quality.checks.frame_data import Cases
 
 __all__ = ["SourceData"]
 

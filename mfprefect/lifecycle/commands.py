@@ -12,7 +12,7 @@ from mfprefect.lifecycle import handover, tasks
 from mfprefect.lifecycle.pages import Progress
 from mfprefect.lifecycle.process import Command, run_command
 from mfprefect.lifecycle.variables import Hidden, secrets
-from mfprefect.recorder import Recorder
+from mfprefect.session.results import Recorder
 from mfprefect.store import Store
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from mfprefect.quality.features import feature_drift
 from mfprefect.quality.masking import without_cells
 from mfprefect.quality.merging import Merged
 from mfprefect.quality.summary import input_summary
-from mfprefect.recorder import Recorder
+from mfprefect.session.results import Recorder
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle
 from mfprefect.store.monitoring import published_scorings

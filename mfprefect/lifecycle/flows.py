@@ -19,8 +19,8 @@ from mfprefect.lifecycle.hiding import hiding
 from mfprefect.lifecycle.hooks import end_sessions
 from mfprefect.lifecycle.runs import register, running
 from mfprefect.lifecycle.shadow import score_shadow
+from mfprefect.session.destination import SPOOLED
 from mfprefect.store import Store, connect
-from mfprefect.store.sink import SPOOLED
 from mfprefect.store.stages import PRODUCTION, RETIRED, stage_now
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from mfprefect.quality.drift import score_drift
 from mfprefect.quality.features import feature_drift
 from mfprefect.quality.performance import performance_drift
 from mfprefect.quality.tally import Tally
-from mfprefect.recorder import TEST
+from mfprefect.session.results import TEST
 from mfprefect.store.monitoring import Scoring, published_scorings
 
 if TYPE_CHECKING:

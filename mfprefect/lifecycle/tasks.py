@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mfprefect.model import Model
-    from mfprefect.recorder import Recorder
     from mfprefect.session import Session
+    from mfprefect.session.results import Recorder
     from mfprefect.settings import Settings
     from mfprefect.store import Store
 

@@ -10,7 +10,7 @@ from mfprefect.lifecycle.champion import FEATURES, is_relative, log_drift, predi
 from mfprefect.lifecycle.runs import as_of_date
 from mfprefect.quality.data_gates import DriftGate
 from mfprefect.quality.verdicts import Champion
-from mfprefect.store.sink import UNKNOWN
+from mfprefect.session.destination import UNKNOWN
 
 if TYPE_CHECKING:
     import pandas as pd

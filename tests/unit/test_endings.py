@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pytest
 
-from mfprefect.endings import Terminated, ending_for
 from mfprefect.errors import InvalidValue
+from mfprefect.session.exit_handlers import Terminated, ending_for
 from mfprefect.store import connect
 
 HEADER = """

@@ -29,7 +29,7 @@ from mfprefect import Session, Store
 from mfprefect.cli import cli
 from mfprefect.errors import SpoolUnusable
 from mfprefect.provenance.flow_run import FlowRun
-from mfprefect.recorder import Recorder
+from mfprefect.session.results import Recorder
 from mfprefect.spool.entry import Entry
 from mfprefect.spool.files import sealed
 from mfprefect.store import delivery

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from mfprefect.buffer import Buffer
 from mfprefect.errors import InvalidValue
+from mfprefect.session.buffer import Buffer
 from mfprefect.store import artifacts
 from mfprefect.util import values
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mfprefect.errors import InvalidValue, SessionClosed
+from mfprefect.session.destination import Sink
 from mfprefect.store.database import Database
 from mfprefect.store.fitting import check_fits
 from mfprefect.store.handle import RUNNING, Handle
-from mfprefect.store.sink import Sink
 
 __all__ = ["Buffer"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import ChecksFailed, InvalidValue
 from mfprefect.provenance import strip_credentials
+from mfprefect.session.bulk import Writer
 from mfprefect.util import values
 from mfprefect.util.frames import records
-from mfprefect.writer import Writer
 
 if TYPE_CHECKING:
     import pandas as pd

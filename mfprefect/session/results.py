@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mfprefect.errors import GateFailed, InvalidValue
-from mfprefect.input_recorder import InputRecorder
+from mfprefect.session.inputs import InputRecorder
 from mfprefect.store import verdicts
 from mfprefect.util import values
 from mfprefect.util.frames import framed, records

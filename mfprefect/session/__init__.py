@@ -11,7 +11,6 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-from mfprefect import endings
 from mfprefect.errors import (
     DatabaseError,
     InvalidScores,
@@ -20,13 +19,14 @@ from mfprefect.errors import (
     SpoolRefused,
 )
 from mfprefect.provenance.flow_run import FlowRun
-from mfprefect.recorder import Recorder
+from mfprefect.session import exit_handlers
+from mfprefect.session.destination import SPOOLED, Sink
+from mfprefect.session.results import Recorder
 from mfprefect.store import notices
 from mfprefect.store.database import Database
 from mfprefect.store.handle import RUNNING, Handle
 from mfprefect.store.opening import Opening
 from mfprefect.store.sessions import Ending
-from mfprefect.store.sink import SPOOLED, Sink
 from mfprefect.util import values
 
 __all__ = ["Session", "opened_by"]
@@ -65,7 +65,7 @@ class Session(Recorder):
             tried = (flow_run.flow_run_id, flow_run.run_count)
             _opened.setdefault(tried, set()).add(handle.session_id)
         if not attached:
-            endings.watch(self)
+            exit_handlers.watch(self)
             threading.Thread(target=self._beat, name="mfprefect-heartbeat", daemon=True).start()
 
     @property
@@ -100,7 +100,7 @@ class Session(Recorder):
             self.close()
         else:
             try:
-                self.end(endings.ending_for(error))
+                self.end(exit_handlers.ending_for(error))
             except MfprefectError:
                 # The error that ended the run must come through, not this one.
                 log.exception("session %s could not be closed", self.session_id)
@@ -119,12 +119,12 @@ class Session(Recorder):
             self.end(Ending("succeeded", publish=publish))
         except (DatabaseError, InvalidScores, SpoolRefused) as exc:
             if not getattr(exc, "transient", False):  # this cannot be stored, ever
-                self.end(endings.ending_for(exc), drop_pending=True)
+                self.end(exit_handlers.ending_for(exc), drop_pending=True)
             raise
 
     def fail(self, error: BaseException) -> None:
         """End as `failed`, or `cancelled` for an interrupt, with the error's kind and text."""
-        self.end(endings.ending_for(error))
+        self.end(exit_handlers.ending_for(error))
 
     def cancel(self, reason: str) -> None:
         """End as `cancelled`."""
@@ -167,7 +167,7 @@ class Session(Recorder):
     def abandon(self) -> None:
         """Let go without writing anything: for a session that another attempt took over."""
         self._stop.set()
-        endings.unwatch(self)
+        exit_handlers.unwatch(self)
 
     def _beat(self) -> None:
         while not self._stop.wait(self._db.settings.heartbeat_seconds):

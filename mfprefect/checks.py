@@ -5,9 +5,9 @@
 docs/checks.md tells what each compares with.
 """
 
-from mfprefect.quality.shared import Fresh, RowCount, SharedCheck, Unique
-from mfprefect.quality.shared_columns import Columns, RegisteredColumns
-from mfprefect.quality.shared_values import NewCategories, NullShare, Range
+from mfprefect.quality.checks.base import Fresh, RowCount, SharedCheck, Unique
+from mfprefect.quality.checks.columns import Columns, RegisteredColumns
+from mfprefect.quality.checks.values import NewCategories, NullShare, Range
 
 __all__ = [
     "Columns",

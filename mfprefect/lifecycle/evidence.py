@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mfprefect.errors import DatabaseError, MfprefectError
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.limits import limits_of
+from mfprefect.quality.checks.masking import without_cells
 from mfprefect.quality.features import feature_drift
-from mfprefect.quality.masking import without_cells
 from mfprefect.quality.merging import Merged
 from mfprefect.quality.summary import input_summary
 from mfprefect.session.results import Recorder

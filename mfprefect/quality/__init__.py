@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mfprefect.quality.checks import failures, run_checks
+    from mfprefect.quality.checks import run_checks
+    from mfprefect.quality.checks.result import failures
     from mfprefect.quality.curve import (
         Ranking,
         accuracy,

@@ -14,8 +14,8 @@ from mfprefect.util.frames import records
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.quality.data import Data
-    from mfprefect.quality.shared import SharedCheck
+    from mfprefect.quality.checks.base import SharedCheck
+    from mfprefect.quality.checks.frame_data import Data
 
 __all__ = ["InputRecorder"]
 
@@ -71,7 +71,7 @@ class InputRecorder(Writer):
                 `store.input_summary(training_session_id)`: drift from it is exact then.
             masked: columns no cell of which is kept, beside those of the settings.
         """
-        from mfprefect.quality.masking import without_cells
+        from mfprefect.quality.checks.masking import without_cells
         from mfprefect.quality.summary import input_summary
 
         summary = input_summary(frame, reference=reference)
@@ -150,7 +150,7 @@ class InputRecorder(Writer):
             masked: columns no cell of which is shown or stored.
             part: the part of a scoring.
         """
-        from mfprefect.quality.masking import Shown
+        from mfprefect.quality.checks.masking import Shown
         from mfprefect.store.background import background
 
         past = background(self._db, self.handle, list(checks), keys, part)
@@ -169,7 +169,7 @@ class InputRecorder(Writer):
         Raises:
             ChecksFailed: an error-level check failed; the results are stored all the same.
         """
-        from mfprefect.quality.checks import failures
+        from mfprefect.quality.checks.result import failures
 
         rows = [row | {"check_no": self._take("check")} for row in rows]
         self._add("check_results", rows, ("check_no",))

@@ -8,9 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect.quality.background import Background
-from mfprefect.quality.shared import SharedCheck
-from mfprefect.quality.shared_columns import RegisteredColumns
+from mfprefect.quality.checks.base import SharedCheck
+from mfprefect.quality.checks.columns import RegisteredColumns
+from mfprefect.quality.checks.context import Background
 from mfprefect.store import input_columns, results
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED, UNNUMBERED, Handle

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from mfprefect.errors import IntegrityError, InvalidValue
-from mfprefect.quality.background import Registered
+from mfprefect.quality.checks.context import Registered
 from mfprefect.store.database import Database
 from mfprefect.store.ledger import written
 from mfprefect.store.registry import record

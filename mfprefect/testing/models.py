@@ -96,8 +96,9 @@ class TrainedModel:
 
     def failed_checks(self, frame: pd.DataFrame) -> list[dict[str, Any]]:
         """Return the results of the error-level checks that fail, as if there were no past."""
-        from mfprefect.quality.background import Background
-        from mfprefect.quality.checks import failures, run_checks
+        from mfprefect.quality.checks import run_checks
+        from mfprefect.quality.checks.context import Background
+        from mfprefect.quality.checks.result import failures
 
         keys = frozenset((self.kind.entity_id, self.kind.target))
         background = Background(as_of=self.as_of, keys=keys)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfprefect.quality import feature_drift, input_summary
-from mfprefect.quality.masking import without_cells
+from mfprefect.quality.checks.masking import without_cells
 from mfprefect.quality.merging import Merged
 
 

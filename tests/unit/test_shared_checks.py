@@ -28,8 +28,8 @@ from mfprefect.checks import (
 )
 from mfprefect.errors import ConfigurationError, InvalidValue
 from mfprefect.quality import failures, input_summary, run_checks
-from mfprefect.quality.background import Background, Registered
 from mfprefect.quality.checks import without_column
+from mfprefect.quality.checks.context import Background, Registered
 
 DAY = dt.date(2026, 3, 10)
 TRAINED = pd.DataFrame(

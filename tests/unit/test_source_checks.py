@@ -27,7 +27,7 @@ from mfprefect.checks import (
 from mfprefect.errors import ChecksFailed, ConfigurationError, DatabaseError, InvalidValue
 from mfprefect.inputs.reader import Reader
 from mfprefect.quality import run_checks
-from mfprefect.quality.background import Background
+from mfprefect.quality.checks.context import Background
 from mfprefect.settings import load_settings
 
 ROWS = 300
@@ -86,7 +86,7 @@ def told(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 def found(checks: Any, sql: str = SQL, past: Background = NO_PAST) -> list[dict[str, Any]]:
     """Return what the database says, with `past` for a background."""
-    from mfprefect.quality.masking import Shown
+    from mfprefect.quality.checks.masking import Shown
 
     rows: list[dict[str, Any]] = []
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from mfprefect.quality.background import Background
-from mfprefect.quality.data import Data
-from mfprefect.quality.masking import Shown
-from mfprefect.quality.shared import SEVERITIES, Row, SharedCheck
+from mfprefect.quality.checks.base import SEVERITIES, Row, SharedCheck
+from mfprefect.quality.checks.context import Background
+from mfprefect.quality.checks.frame_data import Data
+from mfprefect.quality.checks.masking import Shown
 
 __all__ = ["Columns", "RegisteredColumns"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from mfprefect.quality.background import Background
-from mfprefect.quality.data import Data
-from mfprefect.quality.masking import Shown
-from mfprefect.quality.shared import Row, SharedCheck, figure, span
+from mfprefect.quality.checks.base import Row, SharedCheck, figure, span
+from mfprefect.quality.checks.context import Background
+from mfprefect.quality.checks.frame_data import Data
+from mfprefect.quality.checks.masking import Shown
 
 __all__ = ["NewCategories", "NullShare", "Range"]
 

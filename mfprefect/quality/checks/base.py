@@ -14,10 +14,10 @@ from statistics import median
 from typing import Any, ClassVar
 
 from mfprefect.errors import ConfigurationError
-from mfprefect.quality.background import Background
-from mfprefect.quality.checks import check_row
-from mfprefect.quality.data import Cases, Data, instant
-from mfprefect.quality.masking import Shown
+from mfprefect.quality.checks.context import Background
+from mfprefect.quality.checks.frame_data import Cases, Data, instant
+from mfprefect.quality.checks.masking import Shown
+from mfprefect.quality.checks.result import check_row
 
 __all__ = ["SEVERITIES", "Fresh", "Row", "RowCount", "SharedCheck", "Unique", "figure", "span"]
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfprefect.quality.checks import check_row
-from mfprefect.quality.masking import Shown
+from mfprefect.quality.checks.masking import Shown
+from mfprefect.quality.checks.result import check_row
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,27 +9,22 @@ sessions are in `mfprefect.checks`.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mfprefect.errors import ConfigurationError, InvalidValue
-from mfprefect.quality.background import Background
-from mfprefect.quality.masking import Shown, shown_of
+from mfprefect.quality.checks.context import Background
+from mfprefect.quality.checks.masking import Shown, shown_of
+from mfprefect.quality.checks.result import _TEXT_LENGTH, check_row
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.quality.shared import SharedCheck
+    from mfprefect.quality.checks.base import SharedCheck
 
-__all__ = ["failures", "in_database", "run_checks", "without_column"]
-
-_TEXT_LENGTH = 500
-_NAME_LENGTH = 255
-_VALUE_LENGTH = 100
+__all__ = ["in_database", "run_checks", "without_column"]
 
 
 def run_checks(
@@ -84,7 +79,7 @@ def in_database(checks: Any) -> list[SharedCheck]:
     Raises:
         ConfigurationError: one of them needs the rows.
     """
-    from mfprefect.quality.shared import SharedCheck
+    from mfprefect.quality.checks.base import SharedCheck
 
     listed = list(checks) if isinstance(checks, list | tuple) else [checks]
     for check in listed:
@@ -112,11 +107,6 @@ class _Data:
             self.how = f" (in a random sample of {most:,} of {len(frame):,} rows)"
 
 
-def failures(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows of the error-level checks that failed; those stop a run."""
-    return [row for row in rows if row["severity"] == "error" and not row["passed"]]
-
-
 def without_column(checks: Any, column: str) -> Any:
     """Return the checks for a frame that lacks a column, as scoring data lacks the target.
 
@@ -136,9 +126,9 @@ def without_column(checks: Any, column: str) -> Any:
 
 
 def _run(data: _Data, check: Any) -> list[dict[str, Any]]:
-    from mfprefect.quality._pandera import as_schema, schema_rows
-    from mfprefect.quality.data import FrameData
-    from mfprefect.quality.shared import SharedCheck
+    from mfprefect.quality.checks.base import SharedCheck
+    from mfprefect.quality.checks.frame_data import FrameData
+    from mfprefect.quality.checks.pandera_schemas import as_schema, schema_rows
 
     if isinstance(check, SharedCheck):
         return check.results(FrameData(data.whole), data.background, data.shown)
@@ -198,40 +188,3 @@ def _series_row(frame: pd.DataFrame, name: str, verdict: Any, shown: Shown) -> d
         cases=shown.cases([column], cases),
         message=f"{len(failing)} of {len(frame)} rows fail",
     )
-
-
-def check_row(
-    check: str,
-    column: object = None,
-    *,
-    passed: bool,
-    message: str,
-    severity: str = "error",
-    failing_rows: int = 0,
-    cases: Iterable[tuple[Any, Any]] = (),
-) -> dict[str, Any]:
-    """Return a row of `check_results` without its number, its texts cut to what the table holds."""
-    return {
-        "check": check[:_NAME_LENGTH],
-        "column": None if column is None else str(column)[:_NAME_LENGTH],
-        "severity": severity,
-        "passed": passed,
-        "failing_rows": failing_rows,
-        "sample": json.dumps([{"index": _plain(i), "value": _plain(v)} for i, v in cases]),
-        "message": message[:_TEXT_LENGTH],
-    }
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON can hold: numbers, booleans and null as such, all else as text."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        # JSON has no infinities; NaN is pandas' NULL.
-        return value if math.isfinite(value) else None if math.isnan(value) else str(value)
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    text = str(value)
-    return None if text in ("<NA>", "NaT") and not isinstance(value, str) else text[:_VALUE_LENGTH]

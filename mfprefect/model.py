@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mfprefect.errors import ConfigurationError
 from mfprefect.inputs.reader import Reader
-from mfprefect.quality.verdicts import AnyGate
+from mfprefect.quality.gates.verdicts import AnyGate
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,10 +13,10 @@ from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.hiding import hiding
 from mfprefect.lifecycle.limits import limits_of
 from mfprefect.quality._arrays import _is_null
-from mfprefect.quality.features import feature_drift
+from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.gates import Gate
+from mfprefect.quality.gates.verdicts import Champion
 from mfprefect.quality.summary import input_summary
-from mfprefect.quality.verdicts import Champion
 
 if TYPE_CHECKING:
     import pandas as pd

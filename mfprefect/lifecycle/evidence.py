@@ -10,7 +10,7 @@ from mfprefect.errors import DatabaseError, MfprefectError
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.limits import limits_of
 from mfprefect.quality.checks.masking import without_cells
-from mfprefect.quality.features import feature_drift
+from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.merging import Merged
 from mfprefect.quality.summary import input_summary
 from mfprefect.session.results import Recorder

@@ -18,9 +18,9 @@ from mfprefect.lifecycle.hiding import hiding
 from mfprefect.lifecycle.limits import limits_of
 from mfprefect.lifecycle.outcomes import Compared, Outcomes
 from mfprefect.quality.drift import score_drift
-from mfprefect.quality.features import feature_drift
+from mfprefect.quality.drift.features import feature_drift
+from mfprefect.quality.drift.score_counts import Tally
 from mfprefect.quality.performance import performance_drift
-from mfprefect.quality.tally import Tally
 from mfprefect.session.results import TEST
 from mfprefect.store.monitoring import Scoring, published_scorings
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mfprefect import scores
 from mfprefect.errors import InvalidScores, InvalidValue
-from mfprefect.quality.tally import Tally
+from mfprefect.quality.drift.score_counts import Tally
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from mfprefect.errors import DatabaseError
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import FEATURES, is_relative, log_drift, predicted, score_champion
 from mfprefect.lifecycle.runs import as_of_date
-from mfprefect.quality.data_gates import DriftGate
-from mfprefect.quality.verdicts import Champion
+from mfprefect.quality.gates.data import DriftGate
+from mfprefect.quality.gates.verdicts import Champion
 from mfprefect.session.destination import UNKNOWN
 
 if TYPE_CHECKING:

@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from mfprefect.quality.custom import CUSTOM, metric
     from mfprefect.quality.definitions import MODEL_TYPES, Metric, definition_version
     from mfprefect.quality.drift import categorical_psi, ks_drift, psi, psi_of_counts, score_drift
+    from mfprefect.quality.drift.features import feature_drift
+    from mfprefect.quality.drift.sampling import ks_sampling_threshold, sampling_threshold
+    from mfprefect.quality.drift.score_counts import Tally
     from mfprefect.quality.evaluation import Evaluation, evaluate
-    from mfprefect.quality.features import feature_drift
     from mfprefect.quality.gates import Gate, failed_gates, judge
-    from mfprefect.quality.importance import coefficients, impurity, permutation
-    from mfprefect.quality.metrics import METRICS, binary_metrics, outcome_metrics
-    from mfprefect.quality.multiclass import class_metrics, class_scores, multiclass_metrics
-    from mfprefect.quality.paired import (
+    from mfprefect.quality.gates.paired import (
         Difference,
         auc_difference,
         bootstrap_difference,
         metric_difference,
     )
+    from mfprefect.quality.gates.verdicts import Champion, Evidence, Verdict
+    from mfprefect.quality.importance import coefficients, impurity, permutation
+    from mfprefect.quality.metrics import METRICS, binary_metrics, outcome_metrics
+    from mfprefect.quality.multiclass import class_metrics, class_scores, multiclass_metrics
     from mfprefect.quality.performance import performance_drift, performance_metrics
     from mfprefect.quality.regression import REGRESSION_METRICS, regression_metrics
-    from mfprefect.quality.sampling import ks_sampling_threshold, sampling_threshold
     from mfprefect.quality.series import forecast, series_metrics
     from mfprefect.quality.summary import input_summary
-    from mfprefect.quality.tally import Tally
-    from mfprefect.quality.verdicts import Champion, Evidence, Verdict
 
 __all__ = [
     "CUSTOM",

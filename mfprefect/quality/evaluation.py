@@ -15,6 +15,7 @@ from mfprefect.quality._arrays import labels, scores
 from mfprefect.quality.curve import Ranking, both_classes, collapse, test_curve
 from mfprefect.quality.custom import custom_metrics, rows_of
 from mfprefect.quality.definitions import MODEL_TYPES
+from mfprefect.quality.drift.score_counts import Tally
 from mfprefect.quality.metrics import CALIBRATION, binary_metrics
 from mfprefect.quality.multiclass import (
     ClassScores,
@@ -26,7 +27,6 @@ from mfprefect.quality.multiclass import (
 from mfprefect.quality.regression import regression_metrics
 from mfprefect.quality.residuals import prediction_errors
 from mfprefect.quality.series import Context, Forecast, forecast, series_metrics
-from mfprefect.quality.tally import Tally
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -31,7 +31,7 @@ from mfprefect.errors import (
     SpoolRefused,
 )
 from mfprefect.notifications.notice import Notice
-from mfprefect.quality.verdicts import Champion, Evidence
+from mfprefect.quality.gates.verdicts import Champion, Evidence
 from mfprefect.spool.entry import Entry
 from mfprefect.store import artifacts as stored_artifacts
 from mfprefect.store import delivery, migrate, part_evidence, scores, sessions, verdicts

@@ -14,8 +14,8 @@ from mfprefect.util.frames import framed, records
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mfprefect.quality.gates.verdicts import AnyGate, Champion, Verdict
     from mfprefect.quality.series import Context
-    from mfprefect.quality.verdicts import AnyGate, Champion, Verdict
 
 __all__ = ["Recorder"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidScores, InvalidValue
-from mfprefect.quality.paired import metric_difference
+from mfprefect.quality.gates.paired import metric_difference
 from mfprefect.store.database import Database
 from mfprefect.store.read_scores import iter_scores
 

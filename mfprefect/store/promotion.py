@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.errors import GateFailed, IntegrityError, InvalidValue
-from mfprefect.quality.verdicts import Verdict
+from mfprefect.quality.gates.verdicts import Verdict
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED, require_session
 from mfprefect.store.ledger import written

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from mfprefect.errors import InvalidValue
-from mfprefect.quality.verdicts import Champion, Evidence, Verdict
+from mfprefect.quality.gates.verdicts import Champion, Evidence, Verdict
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle
 from mfprefect.store.results import require_all

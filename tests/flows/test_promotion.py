@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 import mfprefect
 from mfprefect import ConfigurationError, Gate, GateFailed, InvalidValue, Store
 from mfprefect.quality import Evidence, Verdict
-from mfprefect.quality.verdicts import AnyGate
+from mfprefect.quality.gates.verdicts import AnyGate
 
 
 class Churn(mfprefect.Model):

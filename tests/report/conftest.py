@@ -24,7 +24,7 @@ from websockets.sync.connection import Connection
 
 import mfprefect
 from mfprefect import Session, Store
-from mfprefect.quality.features import feature_drift
+from mfprefect.quality.drift.features import feature_drift
 
 UNPACKED = Path(__file__).parents[2] / ".servers" / "chromium"
 LIBRARIES = ("usr/lib/*-linux-*", "lib/*-linux-*", "usr/lib/*-linux-*/*")

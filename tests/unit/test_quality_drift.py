@@ -26,7 +26,7 @@ from mfprefect.quality import (
     score_drift,
 )
 from mfprefect.quality.drift import Limits, drift_row, ks_threshold
-from mfprefect.quality.sampling import chi2_quantile, share_threshold
+from mfprefect.quality.drift.sampling import chi2_quantile, share_threshold
 
 stats = import_module("scipy.stats")
 

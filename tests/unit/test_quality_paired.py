@@ -15,7 +15,7 @@ from sklearn.metrics import brier_score_loss, mean_squared_error, roc_auc_score
 
 from mfprefect.errors import InvalidScores, InvalidValue
 from mfprefect.quality import auc_difference, bootstrap_difference, metric_difference
-from mfprefect.quality.paired import BETTER
+from mfprefect.quality.gates.paired import BETTER
 
 
 def brute_force(actual: Any, first: Any, second: Any) -> tuple[float, float]:

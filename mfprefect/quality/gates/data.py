@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mfprefect.errors import ConfigurationError
-from mfprefect.quality.verdicts import (
+from mfprefect.quality.gates.verdicts import (
     FAILED,
     NO_PRODUCTION,
     PASSED,

@@ -12,7 +12,7 @@ from mfprefect.errors import InvalidValue
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from mfprefect.quality.paired import Difference
+    from mfprefect.quality.gates.paired import Difference
 
 __all__ = [
     "FAILED",
@@ -108,7 +108,7 @@ class Champion:
         """
         import numpy as np
 
-        from mfprefect.quality.paired import metric_difference
+        from mfprefect.quality.gates.paired import metric_difference
 
         columns = [self.actual, self.score, self.production_score]
         if segment is not None:

@@ -9,8 +9,8 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import ConfigurationError, InvalidScores, InvalidValue
-from mfprefect.quality.data_gates import ChecksGate, DriftGate
-from mfprefect.quality.verdicts import (
+from mfprefect.quality.gates.data import ChecksGate, DriftGate
+from mfprefect.quality.gates.verdicts import (
     FAILED,
     NO_PRODUCTION,
     PASSED,
@@ -22,7 +22,7 @@ from mfprefect.quality.verdicts import (
 )
 
 if TYPE_CHECKING:
-    from mfprefect.quality.paired import Difference
+    from mfprefect.quality.gates.paired import Difference
 
 __all__ = ["Gate", "failed_gates", "judge"]
 
@@ -128,7 +128,7 @@ class Gate(AnyGate):
 
     def _better(self) -> str | None:
         # Not at the module's top: whoever declares a model needs no numpy.
-        from mfprefect.quality.paired import BETTER
+        from mfprefect.quality.gates.paired import BETTER
 
         return self.better or BETTER.get(self.metric)
 

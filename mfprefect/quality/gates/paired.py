@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfprefect.errors import InvalidValue
 from mfprefect.quality._arrays import labels, scores
-from mfprefect.quality.resampled import same_length, statistics
+from mfprefect.quality.gates.bootstrap import same_length, statistics
 
 __all__ = [
     "BETTER",

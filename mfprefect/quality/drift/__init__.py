@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfprefect.errors import InvalidValue
 from mfprefect.quality._arrays import _is_null
-from mfprefect.quality.sampling import ks_sampling_threshold, sampling_threshold
-from mfprefect.quality.tally import Tally
+from mfprefect.quality.drift.sampling import ks_sampling_threshold, sampling_threshold
+from mfprefect.quality.drift.score_counts import Tally
 
 __all__ = [
     "ALARM",

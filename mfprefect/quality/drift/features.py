@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import InvalidValue
 from mfprefect.quality.drift import ALARM, THRESHOLD, WARNING, Limits, drift_row, psi_of_counts
-from mfprefect.quality.sampling import ks_sampling_threshold, sampling_threshold, share_threshold
+from mfprefect.quality.drift.sampling import (
+    ks_sampling_threshold,
+    sampling_threshold,
+    share_threshold,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from mfprefect.quality.evaluation import evaluate
+from mfprefect.quality.metrics.evaluation import evaluate
 
 DATA: dict[str, Callable[[np.random.Generator, int], Any]] = {
     "all scores distinct": lambda rng, n: rng.beta(2, 5, n),

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from mfprefect import checks as checks
     from mfprefect.command_model import CommandModel as CommandModel
     from mfprefect.model import Model as Model
-    from mfprefect.quality.custom import metric as metric
     from mfprefect.quality.gates import Gate as Gate
+    from mfprefect.quality.metrics.registry import metric as metric
     from mfprefect.session import Session as Session
     from mfprefect.settings import Settings as Settings
     from mfprefect.store import Store as Store
@@ -32,7 +32,7 @@ _WHERE = {
     "Settings": "mfprefect.settings",
     "Store": "mfprefect.store",
     "connect": "mfprefect.store",
-    "metric": "mfprefect.quality.custom",
+    "metric": "mfprefect.quality.metrics.registry",
 }
 
 __all__ = [

@@ -243,7 +243,7 @@ class Model:
 
     @classmethod
     def _check_monitoring(cls) -> None:
-        from mfprefect.quality.definitions import MODEL_TYPES
+        from mfprefect.quality.metrics.definitions import MODEL_TYPES
 
         if cls.model_type not in MODEL_TYPES:
             raise ConfigurationError(

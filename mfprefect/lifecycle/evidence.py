@@ -11,8 +11,8 @@ from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.limits import limits_of
 from mfprefect.quality.checks.masking import without_cells
 from mfprefect.quality.drift.features import feature_drift
-from mfprefect.quality.merging import Merged
 from mfprefect.quality.summary import input_summary
+from mfprefect.quality.summary.merge import Merged
 from mfprefect.session.results import Recorder
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle

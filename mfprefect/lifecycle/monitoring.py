@@ -20,7 +20,7 @@ from mfprefect.lifecycle.outcomes import Compared, Outcomes
 from mfprefect.quality.drift import score_drift
 from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.drift.score_counts import Tally
-from mfprefect.quality.performance import performance_drift
+from mfprefect.quality.metrics.performance import performance_drift
 from mfprefect.session.results import TEST
 from mfprefect.store.monitoring import Scoring, published_scorings
 

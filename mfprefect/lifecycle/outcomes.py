@@ -121,7 +121,7 @@ def _check_periods(rows: pd.DataFrame) -> None:
 
 def _actual(column: pd.Series[Any], model_type: str) -> NDArray[Any]:
     from mfprefect.quality._arrays import labels
-    from mfprefect.quality.regression import finite
+    from mfprefect.quality.metrics.regression import finite
 
     values = column.to_numpy()
     if model_type == "multiclass":

@@ -27,7 +27,7 @@ from mfprefect.lifecycle.hiding import hiding
 from mfprefect.lifecycle.pages import Progress
 from mfprefect.lifecycle.runs import as_of_date
 from mfprefect.quality.checks import without_column
-from mfprefect.quality.multiclass import top_class
+from mfprefect.quality.metrics.multiclass import top_class
 from mfprefect.store import Store
 from mfprefect.store.database import Database
 

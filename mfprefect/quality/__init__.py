@@ -12,22 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mfprefect.quality.checks import run_checks
     from mfprefect.quality.checks.result import failures
-    from mfprefect.quality.curve import (
-        Ranking,
-        accuracy,
-        confusion_matrix,
-        lift,
-        rank,
-        roc,
-        test_curve,
-    )
-    from mfprefect.quality.custom import CUSTOM, metric
-    from mfprefect.quality.definitions import MODEL_TYPES, Metric, definition_version
     from mfprefect.quality.drift import categorical_psi, ks_drift, psi, psi_of_counts, score_drift
     from mfprefect.quality.drift.features import feature_drift
     from mfprefect.quality.drift.sampling import ks_sampling_threshold, sampling_threshold
     from mfprefect.quality.drift.score_counts import Tally
-    from mfprefect.quality.evaluation import Evaluation, evaluate
     from mfprefect.quality.gates import Gate, failed_gates, judge
     from mfprefect.quality.gates.paired import (
         Difference,
@@ -37,11 +25,23 @@ if TYPE_CHECKING:
     )
     from mfprefect.quality.gates.verdicts import Champion, Evidence, Verdict
     from mfprefect.quality.importance import coefficients, impurity, permutation
-    from mfprefect.quality.metrics import METRICS, binary_metrics, outcome_metrics
-    from mfprefect.quality.multiclass import class_metrics, class_scores, multiclass_metrics
-    from mfprefect.quality.performance import performance_drift, performance_metrics
-    from mfprefect.quality.regression import REGRESSION_METRICS, regression_metrics
-    from mfprefect.quality.series import forecast, series_metrics
+    from mfprefect.quality.metrics.binary import METRICS, binary_metrics, outcome_metrics
+    from mfprefect.quality.metrics.curve import (
+        Ranking,
+        accuracy,
+        confusion_matrix,
+        lift,
+        rank,
+        roc,
+        test_curve,
+    )
+    from mfprefect.quality.metrics.definitions import MODEL_TYPES, Metric
+    from mfprefect.quality.metrics.evaluation import Evaluation, evaluate
+    from mfprefect.quality.metrics.multiclass import class_metrics, class_scores, multiclass_metrics
+    from mfprefect.quality.metrics.performance import performance_drift, performance_metrics
+    from mfprefect.quality.metrics.registry import CUSTOM, definition_version, metric
+    from mfprefect.quality.metrics.regression import REGRESSION_METRICS, regression_metrics
+    from mfprefect.quality.metrics.time_series import forecast, series_metrics
     from mfprefect.quality.summary import input_summary
 
 __all__ = [
@@ -99,25 +99,34 @@ __all__ = [
 ]
 
 _MODULES = {
-    "checks": ("failures", "run_checks"),
-    "curve": ("Ranking", "accuracy", "confusion_matrix", "lift", "rank", "roc", "test_curve"),
-    "custom": ("CUSTOM", "metric"),
-    "definitions": ("MODEL_TYPES", "Metric", "definition_version"),
+    "checks": ("run_checks",),
+    "checks.result": ("failures",),
+    "metrics.curve": (
+        "Ranking",
+        "accuracy",
+        "confusion_matrix",
+        "lift",
+        "rank",
+        "roc",
+        "test_curve",
+    ),
+    "metrics.registry": ("CUSTOM", "definition_version", "metric"),
+    "metrics.definitions": ("MODEL_TYPES", "Metric"),
     "drift": ("categorical_psi", "ks_drift", "psi", "psi_of_counts", "score_drift"),
-    "evaluation": ("Evaluation", "evaluate"),
-    "features": ("feature_drift",),
+    "metrics.evaluation": ("Evaluation", "evaluate"),
+    "drift.features": ("feature_drift",),
     "gates": ("Gate", "failed_gates", "judge"),
     "importance": ("coefficients", "impurity", "permutation"),
-    "metrics": ("METRICS", "binary_metrics", "outcome_metrics"),
-    "multiclass": ("class_metrics", "class_scores", "multiclass_metrics"),
-    "paired": ("Difference", "auc_difference", "bootstrap_difference", "metric_difference"),
-    "performance": ("performance_drift", "performance_metrics"),
-    "regression": ("REGRESSION_METRICS", "regression_metrics"),
-    "sampling": ("ks_sampling_threshold", "sampling_threshold"),
-    "series": ("forecast", "series_metrics"),
+    "metrics.binary": ("METRICS", "binary_metrics", "outcome_metrics"),
+    "metrics.multiclass": ("class_metrics", "class_scores", "multiclass_metrics"),
+    "gates.paired": ("Difference", "auc_difference", "bootstrap_difference", "metric_difference"),
+    "metrics.performance": ("performance_drift", "performance_metrics"),
+    "metrics.regression": ("REGRESSION_METRICS", "regression_metrics"),
+    "drift.sampling": ("ks_sampling_threshold", "sampling_threshold"),
+    "metrics.time_series": ("forecast", "series_metrics"),
     "summary": ("input_summary",),
-    "tally": ("Tally",),
-    "verdicts": ("Champion", "Evidence", "Verdict"),
+    "drift.score_counts": ("Tally",),
+    "gates.verdicts": ("Champion", "Evidence", "Verdict"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfprefect.errors import ConfigurationError, InvalidValue
-from mfprefect.quality.curve import rank
-from mfprefect.quality.metrics import METRICS
-from mfprefect.quality.multiclass import MULTICLASS_METRICS, class_scores
-from mfprefect.quality.regression import REGRESSION_METRICS, finite
+from mfprefect.quality.metrics.binary import METRICS
+from mfprefect.quality.metrics.curve import rank
+from mfprefect.quality.metrics.multiclass import MULTICLASS_METRICS, class_scores
+from mfprefect.quality.metrics.regression import REGRESSION_METRICS, finite
 
 if TYPE_CHECKING:
     import pandas as pd

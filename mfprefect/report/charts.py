@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfprefect.quality.calibration import calibration
-from mfprefect.quality.curve import lift, roc
+from mfprefect.quality.metrics.calibration import calibration
+from mfprefect.quality.metrics.curve import lift, roc
 from mfprefect.report import drawing
 from mfprefect.report.formats import brief, day, percent
 from mfprefect.report.palette import stand_in

@@ -112,8 +112,7 @@ def _table(now: dict[str, float], before: dict[str, float]) -> Table:
 
 def _formulas(names: Iterable[str]) -> dict[str, str]:
     """Return definitions by name; a name that several types of model have is of the likeliest."""
-    from mfprefect.quality.custom import CUSTOM
-    from mfprefect.quality.document import BUILT_IN
+    from mfprefect.quality.metrics.registry import BUILT_IN, CUSTOM
 
     asked, formulas = set(names), {}
     for table in (CUSTOM, *sorted(BUILT_IN.values(), key=lambda table: len(asked & set(table)))):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mfprefect.quality.curve import confusion_matrix
+from mfprefect.quality.metrics.curve import confusion_matrix
 from mfprefect.report import strips
 from mfprefect.report.blocks import Cell, Column, Gallery, Key, Note, Section, Table
 from mfprefect.report.charts import (

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mfprefect.quality.gates.verdicts import AnyGate, Champion, Verdict
-    from mfprefect.quality.series import Context
+    from mfprefect.quality.metrics.time_series import Context
 
 __all__ = ["Recorder"]
 
@@ -33,8 +33,7 @@ class Recorder(InputRecorder):
             metrics: finite numbers by name.
             segment: which rows they are of, such as `region=north`; None: all.
         """
-        from mfprefect.quality.custom import load_metrics
-        from mfprefect.quality.definitions import definition_version
+        from mfprefect.quality.metrics.registry import definition_version, load_metrics
 
         load_metrics(self._db.settings.metrics)
         part = "" if segment is None else values.name(segment, "the segment")
@@ -89,15 +88,15 @@ class Recorder(InputRecorder):
             segments: columns of the test rows; the metrics are also stored for each of their
                 levels, as `region=north`; the 50 most frequent of a column.
             context: series, history, season and naive of a time series; lower, upper and level of
-                prediction intervals: see `mfprefect.quality.series.Context`.
+                prediction intervals: see `mfprefect.quality.metrics.time_series.Context`.
 
         Raises:
             InvalidValue: rows or arguments are not as above, a binary model's are of one class
                 only, or a team's own metric gave no finite number.
             InvalidScores: a score is NULL, NaN, infinite or no number.
         """
-        from mfprefect.quality.custom import load_metrics
-        from mfprefect.quality.evaluation import evaluate
+        from mfprefect.quality.metrics.evaluation import evaluate
+        from mfprefect.quality.metrics.registry import load_metrics
 
         if segment is not None and segments is not None:
             raise InvalidValue("rows are of one segment, or of several by columns; pass either")
@@ -141,8 +140,8 @@ class Recorder(InputRecorder):
             segment: which rows they are of; None: all.
             model_type: `binary`, `multiclass`, `regression` or `time_series`.
         """
-        from mfprefect.quality.custom import load_metrics
-        from mfprefect.quality.performance import performance_metrics
+        from mfprefect.quality.metrics.performance import performance_metrics
+        from mfprefect.quality.metrics.registry import load_metrics
 
         load_metrics(self._db.settings.metrics)
         metrics = performance_metrics(actual, predicted, model_type)

@@ -6,7 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.quality import curve as curves
+from mfprefect.quality.metrics import curve as curves
 from mfprefect.store import artifacts, input_columns, monitoring, reports, results, stages, verdicts
 from mfprefect.store.artifacts import MODEL
 from mfprefect.store.shown_scores import ShownScores

@@ -86,7 +86,7 @@ class TrainedModel:
 
     def metrics(self) -> dict[str, float]:
         """Return the agreed-upon figures of the rows that were held out."""
-        from mfprefect.quality.evaluation import evaluate
+        from mfprefect.quality.metrics.evaluation import evaluate
 
         test, kind = self._parts[1], self.kind.model_type
         predicted = self.model.predict(self.estimator, test[self.features].copy())

@@ -10,8 +10,7 @@ import click
 
 from mfprefect.backend import backend_for, installed_backends
 from mfprefect.cli import cli
-from mfprefect.quality.definitions import definition_version
-from mfprefect.quality.document import BUILT_IN, table
+from mfprefect.quality.metrics.registry import BUILT_IN, definition_version, table
 from mfprefect.retention import Retention
 from mfprefect.schema import VIEWS
 from mfprefect.settings import ALARMS, EVENTS, Settings, Target, load_settings
@@ -51,7 +50,7 @@ def test_every_metric_is_documented_as_it_is_defined() -> None:
     text = (ROOT / "docs" / "metrics.md").read_text()
     versions: dict[str, set[int]] = {}
     for kind, metrics in BUILT_IN.items():
-        assert table(kind) in text, f"run python -m mfprefect.quality.document for {kind!r}"
+        assert table(kind) in text, f"run python -m mfprefect.quality.metrics.registry for {kind!r}"
         for name, metric in metrics.items():
             assert metric.name == name
             assert metric.source

@@ -14,7 +14,7 @@ from sklearn.calibration import calibration_curve
 
 from mfprefect.errors import InvalidValue
 from mfprefect.quality import input_summary, rank, test_curve
-from mfprefect.quality.calibration import calibration, wilson
+from mfprefect.quality.metrics.calibration import calibration, wilson
 from mfprefect.report import formats, palette, strips
 from mfprefect.report.charts import above
 from mfprefect.report.figures import ordered

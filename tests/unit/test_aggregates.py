@@ -16,9 +16,9 @@ from sklearn.metrics import roc_curve
 import mfprefect
 from mfprefect import Store
 from mfprefect.errors import InvalidValue, UnknownSession
-from mfprefect.quality.curve import rank
 from mfprefect.quality.drift import psi
-from mfprefect.quality.metrics import binary_metrics
+from mfprefect.quality.metrics.binary import binary_metrics
+from mfprefect.quality.metrics.curve import rank
 from mfprefect.testing.contract.helpers import fit
 
 TINY = 5e-324  # the smallest denormal

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 import mfprefect
 from mfprefect import ConfigurationError, InvalidValue, quality
 from mfprefect.cli import cli
-from mfprefect.quality.custom import load_metrics, rows_of
+from mfprefect.quality.metrics.curve import rows_of
+from mfprefect.quality.metrics.registry import load_metrics
 
 MODULE = '''
 import mfprefect

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mfprefect.quality import feature_drift, input_summary
 from mfprefect.quality.checks.masking import without_cells
-from mfprefect.quality.merging import Merged
+from mfprefect.quality.summary.merge import Merged
 
 
 def rows(n: int, seed: int, shift: float = 0.0) -> pd.DataFrame:

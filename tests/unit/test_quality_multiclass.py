@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mfprefect import quality
 from mfprefect.errors import InvalidScores, InvalidValue
-from mfprefect.quality.multiclass import label_metrics, top_class
+from mfprefect.quality.metrics.multiclass import label_metrics, top_class
 
 oracle = import_module("sklearn.metrics")
 CLASSES = ["cat", "dog", "eel", "fox"]

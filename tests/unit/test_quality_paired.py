@@ -155,9 +155,9 @@ def test_what_cannot_be_compared(metric: str, columns: Any, found: str) -> None:
 
 
 def test_classes_and_metrics_of_a_teams_own() -> None:
-    from mfprefect.quality.custom import CUSTOM, metric
-    from mfprefect.quality.definitions import Definitions
-    from mfprefect.quality.multiclass import MULTICLASS_METRICS, class_scores
+    from mfprefect.quality.metrics.definitions import Definitions
+    from mfprefect.quality.metrics.multiclass import MULTICLASS_METRICS, class_scores
+    from mfprefect.quality.metrics.registry import CUSTOM, metric
 
     rng = np.random.default_rng(6)
     actual = rng.choice(["a", "b", "c"], 300)
@@ -197,7 +197,7 @@ def test_classes_and_metrics_of_a_teams_own() -> None:
 
 
 def test_it_is_known_which_of_two_values_is_better() -> None:
-    from mfprefect.quality.document import BUILT_IN
+    from mfprefect.quality.metrics.registry import BUILT_IN
 
     neither = {"n", "n_positive", "base_rate", "n_classes"}
     resampled = ("binary", "multiclass", "regression and time series")

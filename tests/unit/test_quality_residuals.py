@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mfprefect.quality.evaluation import evaluate
-from mfprefect.quality.residuals import prediction_errors
+from mfprefect.quality.metrics.evaluation import evaluate
+from mfprefect.quality.metrics.residuals import prediction_errors
 
 
 def test_groups_and_errors_are_those_of_the_rows() -> None:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidValue
 from mfprefect.quality._arrays import labels, scores
-from mfprefect.quality.curve import Ranking
-from mfprefect.quality.custom import CUSTOM, rows_of
-from mfprefect.quality.definitions import Definitions, Metric
-from mfprefect.quality.metrics import METRICS
-from mfprefect.quality.multiclass import MULTICLASS_METRICS, ClassScores, class_scores
-from mfprefect.quality.regression import REGRESSION_METRICS, finite
+from mfprefect.quality.metrics.binary import METRICS
+from mfprefect.quality.metrics.curve import Ranking, rows_of
+from mfprefect.quality.metrics.definitions import Definitions, Metric
+from mfprefect.quality.metrics.multiclass import MULTICLASS_METRICS, ClassScores, class_scores
+from mfprefect.quality.metrics.registry import CUSTOM
+from mfprefect.quality.metrics.regression import REGRESSION_METRICS, finite
 
 __all__ = ["same_length", "statistics"]
 

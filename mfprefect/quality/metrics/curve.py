@@ -31,6 +31,7 @@ __all__ = [
     "lift",
     "rank",
     "roc",
+    "rows_of",
     "test_curve",
 ]
 
@@ -293,3 +294,13 @@ def _points(curve: pd.DataFrame) -> dict[str, NDArray[Any]]:
     order = np.argsort(-score, kind="stable")
     counts = {name: curve[name].to_numpy(dtype=np.int64)[order] for name in _COUNTS}
     return {"score": score[order], **counts}
+
+
+def rows_of(ranking: Ranking) -> tuple[Any, Any]:
+    """Return actual and score of each row, by score and then by actual: one order for all."""
+    positives = np.diff(ranking.target_population, prepend=0)[::-1]
+    negatives = np.diff(ranking.population, prepend=0)[::-1] - positives
+    score = np.repeat(ranking.score[::-1], positives + negatives)
+    pattern = np.stack([np.zeros(len(positives)), np.ones(len(positives))], axis=1).ravel()
+    actual = np.repeat(pattern, np.stack([negatives, positives], axis=1).ravel())
+    return actual, score

@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidValue
 from mfprefect.quality._arrays import labels, scores
-from mfprefect.quality.curve import Ranking, both_classes, collapse, test_curve
-from mfprefect.quality.custom import custom_metrics, rows_of
-from mfprefect.quality.definitions import MODEL_TYPES
 from mfprefect.quality.drift.score_counts import Tally
-from mfprefect.quality.metrics import CALIBRATION, binary_metrics
-from mfprefect.quality.multiclass import (
+from mfprefect.quality.metrics.binary import CALIBRATION, binary_metrics
+from mfprefect.quality.metrics.curve import Ranking, both_classes, collapse, rows_of, test_curve
+from mfprefect.quality.metrics.definitions import MODEL_TYPES
+from mfprefect.quality.metrics.multiclass import (
     ClassScores,
     class_metrics,
     class_scores,
     label_metrics,
     multiclass_metrics,
 )
-from mfprefect.quality.regression import regression_metrics
-from mfprefect.quality.residuals import prediction_errors
-from mfprefect.quality.series import Context, Forecast, forecast, series_metrics
+from mfprefect.quality.metrics.registry import custom_metrics
+from mfprefect.quality.metrics.regression import regression_metrics
+from mfprefect.quality.metrics.residuals import prediction_errors
+from mfprefect.quality.metrics.time_series import Context, Forecast, forecast, series_metrics
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,10 +8,10 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from mfprefect.quality.definitions import MODEL_TYPES
 from mfprefect.quality.drift import drift_row
 from mfprefect.quality.drift.sampling import Z_ONE_SIDED, auc_error
-from mfprefect.quality.evaluation import evaluate_outcomes
+from mfprefect.quality.metrics.definitions import MODEL_TYPES
+from mfprefect.quality.metrics.evaluation import evaluate_outcomes
 
 __all__ = ["DROPS", "MODEL_TYPES", "performance_drift", "performance_metrics"]
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfprefect.quality.curve import Ranking, collapse
-from mfprefect.quality.definitions import Definitions, Metric, definition_version
+from mfprefect.quality.metrics.curve import Ranking, collapse
+from mfprefect.quality.metrics.definitions import Definitions, Metric
 
 __all__ = [
     "CALIBRATION",
@@ -22,7 +22,6 @@ __all__ = [
     "Metric",
     "binary_metrics",
     "calibration_gap",
-    "definition_version",
     "outcome_metrics",
 ]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfprefect.quality.mixture import Mixture
 from mfprefect.quality.summary import _COLUMNS, _COUNTS, _DECILES, _DTYPE_LENGTH, _UTC, MAX_LEVELS
+from mfprefect.quality.summary.mixture import Mixture
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,9 +1,11 @@
-"""A team's own metrics: registered once, computed for every model of their type, with a version.
+"""Every metric that has a name: the built-in ones, and those that a team registers.
 
 A metric must be known to every process that computes it or looks its version up: flows, the
 workers of a cluster, the command line. The setting `metrics` names the modules that define them;
 each process imports these before it needs one. Registering in a flow's own file works in the
 processes that run this file, and only there.
+
+`python -m mfprefect.quality.metrics.registry` prints the tables of docs/metrics.md.
 """
 
 from __future__ import annotations
@@ -11,23 +13,58 @@ from __future__ import annotations
 import importlib.util
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from mfprefect.errors import ConfigurationError, InvalidValue
-from mfprefect.quality.curve import Ranking
-from mfprefect.quality.definitions import MODEL_TYPES, Definitions, Metric, formula
+from mfprefect.quality.metrics.binary import METRICS
+from mfprefect.quality.metrics.definitions import MODEL_TYPES, Definitions, Metric, formula
+from mfprefect.quality.metrics.multiclass import CLASS_METRICS, MULTICLASS_METRICS
+from mfprefect.quality.metrics.regression import REGRESSION_METRICS
+from mfprefect.quality.metrics.time_series import INTERVAL_METRICS, SERIES_METRICS
 
-__all__ = ["CUSTOM", "custom_metrics", "load_metrics", "metric", "rows_of"]
+__all__ = [
+    "BUILT_IN",
+    "CUSTOM",
+    "custom_metrics",
+    "definition_version",
+    "load_metrics",
+    "metric",
+    "table",
+]
 
 F = TypeVar("F", bound=Callable[..., float | None])
+BUILT_IN: Mapping[str, Mapping[str, Metric]] = {
+    "binary": METRICS,
+    "multiclass": MULTICLASS_METRICS,
+    "multiclass, of each class": CLASS_METRICS,
+    "regression and time series": REGRESSION_METRICS,
+    "time series": SERIES_METRICS,
+    "prediction intervals": INTERVAL_METRICS,
+}
+"""The definitions by what they are of."""
 CUSTOM = Definitions()
 """The metrics that were registered, by name."""
 _loaded: set[str] = set()
+
+
+def table(kind: str) -> str:
+    """Return the Markdown table of one kind."""
+    rows = [
+        f"| `{m.name}` | {m.version} | {m.formula.replace('|', '&#124;')} | {m.source} |"
+        for m in BUILT_IN[kind].values()
+    ]
+    return "\n".join(
+        ["| metric | version | formula | source |", "| --- | --- | --- | --- |", *rows]
+    )
+
+
+def definition_version(name: str) -> int | None:
+    """Return the version of a metric's definition, None for a name that nobody defined."""
+    found = next((table[name] for table in (*BUILT_IN.values(), CUSTOM) if name in table), None)
+    return None if found is None else found.version
 
 
 def metric(
@@ -95,8 +132,6 @@ def _home(function: Callable[..., Any]) -> str:
 
 
 def _refuse_clash(name: str, function: Callable[..., Any]) -> None:
-    from mfprefect.quality.document import BUILT_IN
-
     kinds = [kind for kind, table in BUILT_IN.items() if name in table]
     if kinds:
         raise ConfigurationError(
@@ -176,11 +211,6 @@ def _computed(wanted: Metric, actual: Any, predicted: Any) -> float | None:
     return number
 
 
-def rows_of(ranking: Ranking) -> tuple[Any, Any]:
-    """Return actual and score of each row, by score and then by actual: one order for all."""
-    positives = np.diff(ranking.target_population, prepend=0)[::-1]
-    negatives = np.diff(ranking.population, prepend=0)[::-1] - positives
-    score = np.repeat(ranking.score[::-1], positives + negatives)
-    pattern = np.stack([np.zeros(len(positives)), np.ones(len(positives))], axis=1).ravel()
-    actual = np.repeat(pattern, np.stack([negatives, positives], axis=1).ravel())
-    return actual, score
+if __name__ == "__main__":
+    for name in BUILT_IN:
+        print(f"## {name[0].upper()}{name[1:]}\n\n{table(name)}\n")  # noqa: T201

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidScores, InvalidValue
 from mfprefect.quality._arrays import _column, _examples, _is_null
-from mfprefect.quality.curve import collapse
-from mfprefect.quality.definitions import Definitions
-from mfprefect.quality.metrics import METRICS, calibration_gap
+from mfprefect.quality.metrics.binary import METRICS, calibration_gap
+from mfprefect.quality.metrics.curve import collapse
+from mfprefect.quality.metrics.definitions import Definitions
 
 __all__ = [
     "CLASS_METRICS",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidValue
 from mfprefect.quality._arrays import _as_double, _column
-from mfprefect.quality.definitions import Definitions
+from mfprefect.quality.metrics.definitions import Definitions
 
 __all__ = ["REGRESSION_METRICS", "finite", "mean", "regression_metrics"]
 

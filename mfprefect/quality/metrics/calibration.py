@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidValue
-from mfprefect.quality.curve import _points
+from mfprefect.quality.metrics.curve import _points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +60,7 @@ def calibration(curve: pd.DataFrame, groups: int = 10) -> pd.DataFrame | None:
 
 
 def _complete(score: NDArray[np.float64]) -> bool:
-    from mfprefect.quality.curve import MAX_POINTS
+    from mfprefect.quality.metrics.curve import MAX_POINTS
 
     return len(score) < MAX_POINTS
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidValue
-from mfprefect.quality.definitions import Definitions
-from mfprefect.quality.regression import finite, mean
+from mfprefect.quality.metrics.definitions import Definitions
+from mfprefect.quality.metrics.regression import finite, mean
 
 __all__ = [
     "INTERVAL_METRICS",

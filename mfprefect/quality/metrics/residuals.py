@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfprefect.quality.regression import mean
+from mfprefect.quality.metrics.regression import mean
 
 __all__ = ["prediction_errors"]
 

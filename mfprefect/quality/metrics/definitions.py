@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["MODEL_TYPES", "Definitions", "Metric", "definition_version"]
+__all__ = ["MODEL_TYPES", "Definitions", "Metric"]
 
 MODEL_TYPES = ("binary", "multiclass", "regression", "time_series")
 """What a model can be."""
@@ -52,12 +52,3 @@ class Definitions(dict[str, Metric]):
 def formula(compute: Compute) -> str:
     """Return the docstring of a function, on one line."""
     return " ".join((compute.__doc__ or "").split())
-
-
-def definition_version(name: str) -> int | None:
-    """Return the version of a metric's definition, None for a name that nobody defined."""
-    from mfprefect.quality.custom import CUSTOM
-    from mfprefect.quality.document import BUILT_IN
-
-    found = next((table[name] for table in (*BUILT_IN.values(), CUSTOM) if name in table), None)
-    return None if found is None else found.version

@@ -1,0 +1,1 @@
+"""Metrics by type of model, their definitions and versions, curves and calibration."""

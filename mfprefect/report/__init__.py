@@ -15,7 +15,7 @@ from mfprefect.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from mfprefect.report.blocks import Section
-    from mfprefect.report.facts import ModelFacts, SessionFacts
+    from mfprefect.report.content import ModelFacts, SessionFacts
 
 __all__ = ["file_name", "missing", "model_report", "require", "session_report"]
 
@@ -50,8 +50,8 @@ def session_report(facts: SessionFacts) -> str:
     require()
     from mfprefect.report import drawing, page
     from mfprefect.report.blocks import Sheet
-    from mfprefect.report.figures import key_figures
-    from mfprefect.report.verdicts import session_verdict
+    from mfprefect.report.sections.headline import session_verdict
+    from mfprefect.report.sections.metrics import key_figures
 
     with drawing.drawing():
         sections = [section for section in _session(facts) if section is not None]
@@ -60,23 +60,31 @@ def session_report(facts: SessionFacts) -> str:
 
 
 def _session(facts: SessionFacts) -> Iterator[Section | None]:
-    from mfprefect.report import changes, data, figures, origins, performance, predictions, promises
+    from mfprefect.report.sections import (
+        changes,
+        data,
+        gates,
+        metrics,
+        performance,
+        predictions,
+        provenance,
+    )
 
     yield changes.changes_section(facts)
-    yield promises.gates_section(facts.gates)
+    yield gates.gates_section(facts.gates)
     yield data.checks_section(facts.checks)
     yield performance.performance_section(facts)
     yield performance.confusion_section(facts)
     yield predictions.classes_section(facts)
     yield predictions.errors_section(facts)
     yield performance.backtest_section(facts.backtests)
-    yield figures.metrics_section(facts)
-    yield figures.history_section(facts.history)
+    yield metrics.metrics_section(facts)
+    yield metrics.history_section(facts.history)
     yield performance.importance_section(facts.importance)
     yield data.scores_section(facts)
     yield data.drift_section(facts.drift)
     yield data.summary_section(facts)
-    yield origins.origins_section(facts)
+    yield provenance.origins_section(facts)
 
 
 def model_report(facts: ModelFacts) -> str:
@@ -86,13 +94,14 @@ def model_report(facts: ModelFacts) -> str:
         ConfigurationError: the extra `report` is not installed.
     """
     require()
-    from mfprefect.report import drawing, overview, page
+    from mfprefect.report import drawing, page
     from mfprefect.report.blocks import Sheet
-    from mfprefect.report.figures import key_figures
-    from mfprefect.report.verdicts import model_verdict
+    from mfprefect.report.sections import model
+    from mfprefect.report.sections.headline import model_verdict
+    from mfprefect.report.sections.metrics import key_figures
 
     with drawing.drawing():
-        sections = [section for section in overview.sections(facts) if section is not None]
+        sections = [section for section in model.sections(facts) if section is not None]
     trained = facts.newest.get("train")
-    figures = [] if trained is None else key_figures(trained)
-    return page.render(Sheet(overview.heading(facts), model_verdict(facts), figures, sections))
+    metrics = [] if trained is None else key_figures(trained)
+    return page.render(Sheet(model.heading(facts), model_verdict(facts), metrics, sections))

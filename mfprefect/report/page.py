@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.report.blocks import Badge, Heading, Key, Sheet
 from mfprefect.report.drawing import Picture
+from mfprefect.report.drawing.palette import DARK, LIGHT
 from mfprefect.report.formats import day, moment, present, visible
-from mfprefect.report.origins import took
-from mfprefect.report.palette import DARK, LIGHT
-from mfprefect.report.promises import in_force
+from mfprefect.report.sections.gates import in_force
+from mfprefect.report.sections.provenance import took
 
 if TYPE_CHECKING:
     import jinja2
 
-    from mfprefect.report.facts import SessionFacts
+    from mfprefect.report.content import SessionFacts
 
 __all__ = ["render", "session_heading"]
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from mfprefect.errors import MfprefectError, UnknownModel, UnknownSession
 from mfprefect.provenance.flow_run import run_url
-from mfprefect.report.facts import Distribution, ModelFacts, SessionFacts, Side, noted
+from mfprefect.report.content import Distribution, ModelFacts, SessionFacts, Side, noted
 from mfprefect.store import aggregates, monitoring, results, verdicts
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SUCCEEDED

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mfprefect.report.palette import DARK, LIGHT
+from mfprefect.report.drawing.palette import DARK, LIGHT
 
 pytestmark = pytest.mark.xdist_group("report")  # the sessions are made once
 SIZES = {"desktop": 1280, "phone": 390}

@@ -15,9 +15,10 @@ from sklearn.calibration import calibration_curve
 from mfprefect.errors import InvalidValue
 from mfprefect.quality import input_summary, rank, test_curve
 from mfprefect.quality.metrics.calibration import calibration, wilson
-from mfprefect.report import formats, palette, strips
-from mfprefect.report.charts import above
-from mfprefect.report.figures import ordered
+from mfprefect.report import formats
+from mfprefect.report.drawing import palette, sparklines
+from mfprefect.report.drawing.charts import above
+from mfprefect.report.sections.metrics import ordered
 
 
 def made(n: int, seed: int = 0) -> tuple[Any, Any, pd.DataFrame]:
@@ -130,10 +131,10 @@ def test_contrast_is_as_wcag_defines_it() -> None:
     assert palette.contrast("#ff0000", "#ff0000") == 1
 
 
-def heights(frame: pd.DataFrame, reference: pd.DataFrame | None = None) -> strips.Bars:
+def heights(frame: pd.DataFrame, reference: pd.DataFrame | None = None) -> sparklines.Bars:
     (row,) = input_summary(frame, reference=reference).to_dict("records")
     other = None if reference is None else reference.to_dict("records")[0]
-    found = strips.histogram("x", {str(k): v for k, v in row.items()}, other)  # type: ignore[arg-type]
+    found = sparklines.histogram("x", {str(k): v for k, v in row.items()}, other)  # type: ignore[arg-type]
     for left, right, height in [*found.boxes, *found.outline]:
         assert 0 <= left <= right <= 1
         assert 0 <= height <= 1
@@ -187,22 +188,22 @@ def test_a_histogram_of_levels_and_its_reference() -> None:
 def test_odd_variables_have_a_picture_or_none(values: list[Any]) -> None:
     frame = pd.DataFrame({"x": pd.Series(values, dtype=object)})
     found = heights(frame, input_summary(frame))
-    (drawn,) = strips.draw([found])
+    (drawn,) = sparklines.draw([found])
     assert bool(drawn.svg) == bool(found.boxes)
 
 
 def test_bars_have_their_whiskers() -> None:
-    found = strips.bar("x", 2.0, 4.0, spread=1.0)
+    found = sparklines.bar("x", 2.0, 4.0, spread=1.0)
     assert found.boxes[0][1] == 0.5
     assert found.whisker == (0.25, 0.75)
-    assert strips.bar("x", -1.0, 4.0).boxes[0][1] == 0
-    assert not strips.bar("x", 0.0, 0.0).boxes
-    drawn = strips.draw([found, strips.bar("x", 1.0, 4.0)])
+    assert sparklines.bar("x", -1.0, 4.0).boxes[0][1] == 0
+    assert not sparklines.bar("x", 0.0, 0.0).boxes
+    drawn = sparklines.draw([found, sparklines.bar("x", 1.0, 4.0)])
     assert [picture.svg.count("<path") for picture in drawn] == [2, 1]
 
 
 def test_json_of_another_form_is_shown_as_it_is() -> None:
-    from mfprefect.report.data import _sample
+    from mfprefect.report.sections.data import _sample
 
     assert _sample(json.dumps([{"index": 1, "value": -2.0}, {"index": "b", "value": None}])) == (
         "1: -2.0\nb: null"

@@ -22,7 +22,7 @@ import mfprefect
 from mfprefect import UnknownModel, UnknownSession
 from mfprefect.cli import cli
 from mfprefect.report import session_report
-from mfprefect.report.facts import SessionFacts
+from mfprefect.report.content import SessionFacts
 from mfprefect.report.formats import percent, visible
 from mfprefect.store.reports import session_facts
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from mfprefect.quality.metrics.calibration import calibration
 from mfprefect.quality.metrics.curve import lift, roc
 from mfprefect.report import drawing
+from mfprefect.report.drawing.palette import stand_in
 from mfprefect.report.formats import brief, day, percent
-from mfprefect.report.palette import stand_in
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.report.blocks import Block, Code, Column, Section, Table
 from mfprefect.report.formats import MISSING, duration, moment, number, present, size, text
-from mfprefect.report.promises import stages_table
+from mfprefect.report.sections.gates import stages_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.report.facts import SessionFacts
+    from mfprefect.report.content import SessionFacts
 
 __all__ = ["origins_section", "took"]
 

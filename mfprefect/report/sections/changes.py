@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.report.blocks import Column, Key, Note, Section, Table
-from mfprefect.report.data import _check
-from mfprefect.report.figures import ordered, whole
 from mfprefect.report.formats import MISSING, change, moment, number, present, text
+from mfprefect.report.sections.data import _check
+from mfprefect.report.sections.metrics import ordered, whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.report.facts import SessionFacts, Side
+    from mfprefect.report.content import SessionFacts, Side
 
 __all__ = ["changes_section"]
 

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mfprefect.report.blocks import Cell, Column, Gallery, Key, Note, Section, Table
-from mfprefect.report.charts import history_chart
+from mfprefect.report.drawing.charts import history_chart
 from mfprefect.report.formats import brief, change, number
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mfprefect.report.content import SessionFacts
     from mfprefect.report.drawing import Picture
-    from mfprefect.report.facts import SessionFacts
 
 __all__ = ["history_section", "key_figures", "metrics_section", "ordered", "whole"]
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.report.palette import ROLES, stand_in
+from mfprefect.report.drawing.palette import ROLES, stand_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

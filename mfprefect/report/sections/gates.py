@@ -11,7 +11,7 @@ from mfprefect.report.formats import MISSING, brief, moment, number, present, te
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.report.facts import Row
+    from mfprefect.report.content import Row
 
 __all__ = ["gates_section", "in_force", "stages_table"]
 

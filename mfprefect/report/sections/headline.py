@@ -10,7 +10,7 @@ from mfprefect.report.formats import brief, duration, moment, present, text
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.report.facts import ModelFacts, SessionFacts
+    from mfprefect.report.content import ModelFacts, SessionFacts
 
 __all__ = ["LEVEL_OF_STATUS", "LEVEL_OF_VERDICT", "model_verdict", "session_verdict"]
 

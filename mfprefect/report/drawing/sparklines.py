@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfprefect.report import drawing
-from mfprefect.report.palette import stand_in
+from mfprefect.report.drawing.palette import stand_in
 
 if TYPE_CHECKING:
     from mfprefect.report.drawing import Picture

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.report import data, figures, performance, predictions
 from mfprefect.report.blocks import Badge, Cell, Column, Heading, Note, Section, Table
 from mfprefect.report.formats import duration, moment, number, present, text
-from mfprefect.report.origins import took
-from mfprefect.report.promises import gates_section, stages_table
-from mfprefect.report.verdicts import LEVEL_OF_STATUS
+from mfprefect.report.sections import data, metrics, performance, predictions
+from mfprefect.report.sections.gates import gates_section, stages_table
+from mfprefect.report.sections.headline import LEVEL_OF_STATUS
+from mfprefect.report.sections.provenance import took
 
 if TYPE_CHECKING:
-    from mfprefect.report.facts import ModelFacts
+    from mfprefect.report.content import ModelFacts
 
 __all__ = ["heading", "sections"]
 
@@ -67,12 +67,12 @@ def sections(facts: ModelFacts) -> Iterator[Section | None]:
         yield _of(predictions.classes_section(train), name)
         yield _of(predictions.errors_section(train), name)
         yield _of(performance.backtest_section(train.backtests), name)
-        yield figures.history_section(train.history, "Metrics of the trainings")
+        yield metrics.history_section(train.history, "Metrics of the trainings")
         yield _of(performance.importance_section(train.importance), name)
     if monitor is not None:
         name = str(monitor.session["session_id"])
-        yield _of(figures.metrics_section(monitor), name, "Metrics on what really happened")
-        yield figures.history_section(monitor.history, "Metrics of the monitoring")
+        yield _of(metrics.metrics_section(monitor), name, "Metrics on what really happened")
+        yield metrics.history_section(monitor.history, "Metrics of the monitoring")
         yield _of(performance.backtest_section(monitor.backtests), name)
         yield _of(data.drift_section(monitor.drift), name)
     if score is not None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.report import strips
 from mfprefect.report.blocks import Badge, Block, Cell, Column, Gallery, Key, Note, Section, Table
-from mfprefect.report.charts import above, distribution_chart
+from mfprefect.report.drawing import sparklines
+from mfprefect.report.drawing.charts import above, distribution_chart
 from mfprefect.report.formats import MISSING, brief, number, percent, present, text
-from mfprefect.report.verdicts import LEVEL_OF_VERDICT
+from mfprefect.report.sections.headline import LEVEL_OF_VERDICT
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mfprefect.report.content import SessionFacts
     from mfprefect.report.drawing import Picture
-    from mfprefect.report.facts import SessionFacts
 
 __all__ = ["checks_section", "drift_section", "scores_section", "summary_section"]
 
@@ -168,8 +168,8 @@ def summary_section(facts: SessionFacts) -> Section | None:
     if many := len(named) > MOST_VARIABLES:  # what has moved is among those that are seen
         worst = _worst(facts.drift)
         named.sort(key=lambda row: worst.get(str(row["variable"]), len(VERDICTS)))
-    pictures = strips.draw(
-        [strips.histogram(_words(row), row, before.get(str(row["variable"]))) for row in named]
+    pictures = sparklines.draw(
+        [sparklines.histogram(_words(row), row, before.get(str(row["variable"]))) for row in named]
     )
     columns = [Column("variable"), Column("distribution", "picture"), Column("values")]
     columns += [Column(x, "number") for x in ("mean", "sd", "missing", "distinct")]

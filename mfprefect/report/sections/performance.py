@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfprefect.quality.metrics.curve import confusion_matrix
-from mfprefect.report import strips
 from mfprefect.report.blocks import Cell, Column, Gallery, Key, Note, Section, Table
-from mfprefect.report.charts import (
+from mfprefect.report.drawing import sparklines
+from mfprefect.report.drawing.charts import (
     above,
     backtest_chart,
     calibration_chart,
@@ -17,14 +17,14 @@ from mfprefect.report.charts import (
     lift_chart,
     roc_chart,
 )
-from mfprefect.report.figures import whole
 from mfprefect.report.formats import brief, day, number, percent, present
+from mfprefect.report.sections.metrics import whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mfprefect.report.content import Row, SessionFacts
     from mfprefect.report.drawing import Picture
-    from mfprefect.report.facts import Row, SessionFacts
 
 __all__ = ["backtest_section", "confusion_section", "importance_section", "performance_section"]
 
@@ -140,9 +140,9 @@ def importance_section(importance: pd.DataFrame) -> Section | None:
 
 def _importances(kind: str, rows: pd.DataFrame, count: int) -> Table:
     most = float((rows["importance"].fillna(0) + rows["std"].fillna(0)).max())
-    bars = strips.draw(
+    bars = sparklines.draw(
         [
-            strips.bar(
+            sparklines.bar(
                 f"{brief(row['importance'])} of at most {brief(most)}",
                 float(row["importance"]) if present(row["importance"]) else 0.0,
                 most,

@@ -10,13 +10,13 @@ import numpy as np
 
 from mfprefect.report import drawing
 from mfprefect.report.blocks import Block, Cell, Column, Gallery, Key, Note, Section, Table
-from mfprefect.report.charts import _frame, _line, _percents
+from mfprefect.report.drawing.charts import _frame, _line, _percents
+from mfprefect.report.drawing.palette import stand_in
 from mfprefect.report.formats import brief, percent, text
-from mfprefect.report.palette import stand_in
 
 if TYPE_CHECKING:
+    from mfprefect.report.content import SessionFacts
     from mfprefect.report.drawing import Picture
-    from mfprefect.report.facts import SessionFacts
 
 __all__ = ["classes_section", "errors_section"]
 

@@ -11,7 +11,7 @@ from mfprefect.cli.app import common
 from mfprefect.cli.output import Column, Output
 
 if TYPE_CHECKING:
-    from mfprefect.reproduction import Reproduction
+    from mfprefect.reproduce.comparison import Reproduction
 
 __all__ = ["reproduce"]
 
@@ -62,7 +62,7 @@ def reproduce(out: Output, url: str | None, session: str, **options: Any) -> Non
     """
     import mfprefect
     from mfprefect.cli.finding import find_session
-    from mfprefect.lifecycle.reproduce import reproduce as run_again
+    from mfprefect.reproduce import reproduce as run_again
 
     with mfprefect.connect(url) as store:
         name = find_session(store, session)["session_id"]

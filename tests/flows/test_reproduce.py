@@ -19,9 +19,8 @@ import mfprefect
 from mfprefect import Store
 from mfprefect.cli import cli
 from mfprefect.errors import NotReproducible
-from mfprefect.lifecycle import rerun
-from mfprefect.lifecycle.reproduce import reproduce
-from mfprefect.provenance.entrypoint import load_class
+from mfprefect.reproduce import reproduce, worker
+from mfprefect.reproduce.worker import load_class
 from mfprefect.store.opening import REPRODUCES
 
 MODEL = """
@@ -280,5 +279,5 @@ def test_a_class_that_is_not_there(place: Place, tmp_path: Path) -> None:
         ({"entrypoint": "flows/leaving.py:Leaving", "model_id": "x"}, "is the model 'leaving'"),
     ):
         request.write_text(json.dumps(asked | change))
-        assert rerun.main(request, answer) == 1
+        assert worker.main(request, answer) == 1
         assert reason in json.loads(answer.read_text())["reason"]

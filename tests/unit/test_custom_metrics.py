@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import mfprefect
 from mfprefect import ConfigurationError, InvalidValue, quality
 from mfprefect.cli import cli
-from mfprefect.quality.metrics.curve import rows_of
+from mfprefect.quality.metrics.curve import collapse, rows_of
 from mfprefect.quality.metrics.registry import load_metrics
 
 MODULE = '''
@@ -203,7 +203,7 @@ def test_none_is_left_out_and_labels_of_classes_are_texts() -> None:
 @given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from([0.1, 0.2, 0.9])), min_size=1))
 def test_rows_are_given_in_one_order_whatever_theirs(rows: list[tuple[int, float]]) -> None:
     y, s = (np.array(x) for x in zip(*rows, strict=True))
-    actual, score = rows_of(quality.curve.collapse(y, s))
+    actual, score = rows_of(collapse(y, s))
     expected = sorted((float(b), a) for a, b in rows)
     assert list(zip(score.tolist(), actual.tolist(), strict=True)) == expected
 

@@ -19,16 +19,16 @@ from typing import Any
 
 import pytest
 
+from mfprefect import reproduce
 from mfprefect.errors import ConfigurationError
-from mfprefect.lifecycle import reproduce
-from mfprefect.reproduction import (
+from mfprefect.reproduce.comparison import (
     Reproduction,
     compare_digests,
     compare_environments,
     compare_metrics,
 )
-from mfprefect.virtual_env import build_environment, find_python, requirements
-from mfprefect.worktrees import worktree
+from mfprefect.reproduce.virtualenv import build_environment, find_python, requirements
+from mfprefect.reproduce.worktree import worktree
 
 
 def metric(name: str, value: float, version: int | None = 1, segment: str = "") -> dict[str, Any]:

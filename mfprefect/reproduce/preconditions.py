@@ -10,10 +10,10 @@ from typing import Any
 
 from mfprefect import provenance
 from mfprefect.errors import ConfigurationError, GateFailed
-from mfprefect.reproduction import compare_environments
+from mfprefect.reproduce.comparison import compare_environments
+from mfprefect.reproduce.virtualenv import find_python
+from mfprefect.reproduce.worktree import has_commit, is_commit
 from mfprefect.store.opening import REPRODUCES
-from mfprefect.virtual_env import find_python
-from mfprefect.worktrees import has_commit, is_commit
 
 __all__ = ["interpreter", "no_commit", "not_again", "other_packages", "params_of"]
 

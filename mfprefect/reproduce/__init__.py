@@ -18,27 +18,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import ConfigurationError, InvalidValue, NotReproducible, UnknownSession
-from mfprefect.lifecycle.refusals import (
+from mfprefect.lifecycle.variables import Hidden, secrets, settings_variables, without_settings
+from mfprefect.provenance.checkout import find_checkout
+from mfprefect.provenance.entrypoint import CODE
+from mfprefect.reproduce.comparison import (
+    Reproduction,
+    compare_digests,
+    compare_environments,
+    compare_metrics,
+)
+from mfprefect.reproduce.preconditions import (
     interpreter,
     no_commit,
     not_again,
     other_packages,
     params_of,
 )
-from mfprefect.lifecycle.variables import Hidden, secrets, settings_variables, without_settings
-from mfprefect.provenance.checkout import find_checkout
-from mfprefect.provenance.entrypoint import CODE
-from mfprefect.reproduction import (
-    Reproduction,
-    compare_digests,
-    compare_environments,
-    compare_metrics,
-)
+from mfprefect.reproduce.virtualenv import build_environment
+from mfprefect.reproduce.worktree import worktree
 from mfprefect.settings import PREFIX
 from mfprefect.store.opening import REPRODUCES
 from mfprefect.util.frames import records
-from mfprefect.virtual_env import build_environment
-from mfprefect.worktrees import worktree
 
 if TYPE_CHECKING:
     from mfprefect.store import Store
@@ -161,7 +161,7 @@ def _run(store: Store, plan: _Plan, root: Path, python: str) -> str:
             )
         )
         # -P: the checkout may hold another mfprefect.
-        command = [python, "-P", "-m", "mfprefect.lifecycle.rerun", str(request), str(answer)]
+        command = [python, "-P", "-m", "mfprefect.reproduce.worker", str(request), str(answer)]
         code = _call(command, root, _variables(store, root), log)
         said = json.loads(answer.read_text()) if answer.is_file() else {}
         session_id = said.get("session_id")

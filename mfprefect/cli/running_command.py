@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_part", "refuse_closing", "refuse_superseded"]
 
-# Set by mfprefect.lifecycle.handover.
+# Set by mfprefect.lifecycle.commands.environment.
 ATTEMPT, PART, PARTS = "MFPREFECT_ATTEMPT", "MFPREFECT_PART", "MFPREFECT_PARTS"
 
 

@@ -10,8 +10,8 @@ from prefect.cache_policies import NO_CACHE
 
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import tasks
-from mfprefect.lifecycle.hiding import hiding
-from mfprefect.lifecycle.limits import limits_of
+from mfprefect.lifecycle.error_redaction import hiding
+from mfprefect.lifecycle.thresholds import limits_of
 from mfprefect.quality._arrays import _is_null
 from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.gates import Gate

@@ -15,9 +15,9 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from mfprefect.command_model import CommandModel
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import commands, monitoring, scoring, tasks, training
-from mfprefect.lifecycle.hiding import hiding
+from mfprefect.lifecycle.error_redaction import hiding
 from mfprefect.lifecycle.hooks import end_sessions
-from mfprefect.lifecycle.runs import register, running
+from mfprefect.lifecycle.run import register, running
 from mfprefect.lifecycle.shadow import score_shadow
 from mfprefect.session.destination import SPOOLED
 from mfprefect.store import Store, connect

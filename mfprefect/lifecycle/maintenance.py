@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from mfprefect.errors import SpoolRefused
-from mfprefect.lifecycle.hiding import hiding
+from mfprefect.lifecycle.error_redaction import hiding
 from mfprefect.lifecycle.tasks import log
 from mfprefect.retention import DELETE, KEEP
 from mfprefect.store import connect, notices

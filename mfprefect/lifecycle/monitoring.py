@@ -13,10 +13,10 @@ from prefect.cache_policies import NO_CACHE
 
 from mfprefect.inputs.reader import Read, Reader
 from mfprefect.lifecycle import outcomes, tasks
-from mfprefect.lifecycle.evidence import PREVIOUS, told_apart
-from mfprefect.lifecycle.hiding import hiding
-from mfprefect.lifecycle.limits import limits_of
+from mfprefect.lifecycle.error_redaction import hiding
 from mfprefect.lifecycle.outcomes import Compared, Outcomes
+from mfprefect.lifecycle.scoring_inputs import PREVIOUS, told_apart
+from mfprefect.lifecycle.thresholds import limits_of
 from mfprefect.quality.drift import score_drift
 from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.drift.score_counts import Tally

@@ -22,10 +22,10 @@ from prefect.futures import as_completed
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import features_of
-from mfprefect.lifecycle.evidence import Compared, Evidence, PartRecorder, references_of
-from mfprefect.lifecycle.hiding import hiding
-from mfprefect.lifecycle.pages import Progress
-from mfprefect.lifecycle.runs import as_of_date
+from mfprefect.lifecycle.error_redaction import hiding
+from mfprefect.lifecycle.prefect_artifacts import Progress
+from mfprefect.lifecycle.run import as_of_date
+from mfprefect.lifecycle.scoring_inputs import Compared, Evidence, PartRecorder, references_of
 from mfprefect.quality.checks import without_column
 from mfprefect.quality.metrics.multiclass import top_class
 from mfprefect.store import Store

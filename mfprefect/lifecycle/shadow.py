@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mfprefect.command_model import CommandModel
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import commands, scoring, tasks
-from mfprefect.lifecycle.runs import running
+from mfprefect.lifecycle.run import running
 from mfprefect.store.opening import SHADOW_OF
 from mfprefect.store.promotion import candidate
 

@@ -15,7 +15,7 @@ from prefect.logging import get_run_logger
 
 from mfprefect.errors import CommandFailed, DatabaseError, InvalidValue
 from mfprefect.inputs.reader import Read, Reader
-from mfprefect.lifecycle.hiding import hiding
+from mfprefect.lifecycle.error_redaction import hiding
 from mfprefect.lifecycle.split import split_rows
 
 if TYPE_CHECKING:

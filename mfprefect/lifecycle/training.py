@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mfprefect.errors import DatabaseError
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import FEATURES, is_relative, log_drift, predicted, score_champion
-from mfprefect.lifecycle.runs import as_of_date
+from mfprefect.lifecycle.run import as_of_date
 from mfprefect.quality.gates.data import DriftGate
 from mfprefect.quality.gates.verdicts import Champion
 from mfprefect.session.destination import UNKNOWN

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mfprefect.provenance.checkout import find_checkout
-
-if TYPE_CHECKING:
-    from mfprefect.model import Model
 
 __all__ = ["CODE", "entrypoint"]
 
@@ -17,7 +13,7 @@ CODE = ("code", "entrypoint")
 """Group and name of the metadata that tells it."""
 
 
-def entrypoint(kind: type[Model]) -> str | None:
+def entrypoint(kind: type) -> str | None:
     """Return a class's place in its checkout, such as `flows/churn.py:Churn`.
 
     None where no checkout holds its file, or where it is made inside of a function.

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import ConfigurationError, InvalidValue, NotReproducible, UnknownSession
-from mfprefect.lifecycle.variables import Hidden, secrets, settings_variables, without_settings
+from mfprefect.lifecycle.settings_env import Hidden, secrets, settings_variables, without_settings
 from mfprefect.provenance.checkout import find_checkout
 from mfprefect.provenance.entrypoint import CODE
 from mfprefect.reproduce.comparison import (

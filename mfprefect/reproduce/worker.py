@@ -6,20 +6,18 @@ hold JSON: what to run, and the session that it was run as, or why it was not.
 
 from __future__ import annotations
 
-import importlib.util
-from types import ModuleType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mfprefect.model import Model
-
 import datetime as dt
+import importlib.util
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from mfprefect.model import Model
 
 __all__ = ["load_class", "main"]
 
@@ -53,10 +51,6 @@ def main(request_file: Path, answer_file: Path) -> int:
         opened=lambda session_id: answer(session_id=session_id),
     )
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
 
 
 def load_class(root: Path, place: str) -> type[Model]:
@@ -105,3 +99,7 @@ def _imported(root: Path, file: Path) -> ModuleType:
     sys.modules[name] = module  # classes are looked up by their module's name
     spec.loader.exec_module(module)
     return module
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

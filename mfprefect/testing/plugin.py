@@ -55,7 +55,7 @@ def mf_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[mfpref
 @pytest.fixture(scope="session")
 def mf_server() -> Iterator[str]:
     """A Prefect server for the tests alone; the URL of its API. It takes some seconds to start."""
-    from mfprefect.lifecycle.harness import temporary_server
+    from mfprefect.testing.prefect_server import temporary_server
 
     with temporary_server() as url:
         yield url

@@ -16,9 +16,9 @@ from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
 import mfprefect
 from mfprefect import InvalidValue, Model, Store
-from mfprefect.lifecycle.evidence import Evidence, PartRecorder, references_of
 from mfprefect.lifecycle.monitoring import monitor_model
 from mfprefect.lifecycle.outcomes import read_outcomes
+from mfprefect.lifecycle.scoring_inputs import Evidence, PartRecorder, references_of
 from mfprefect.quality import ks_drift, psi
 
 FLOWS = Path(__file__).parents[2] / "flows"

@@ -20,8 +20,9 @@ from click.testing import CliRunner, Result
 import mfprefect
 from mfprefect import CommandFailed, CommandModel, ConfigurationError, Store
 from mfprefect.cli import cli
-from mfprefect.lifecycle import handover, variables
-from mfprefect.lifecycle.process import Command, run_command
+from mfprefect.lifecycle import settings_env
+from mfprefect.lifecycle.commands import environment
+from mfprefect.lifecycle.commands.process import Command, run_command
 from mfprefect.lifecycle.tasks import is_transient
 from mfprefect.util.processes import find_process
 from mfprefect.util.values import utc_now
@@ -122,7 +123,7 @@ def store(here: Path) -> Iterator[Store]:
 
 
 def handed(store: Store, session: Any, part: int = 1, **changes: Any) -> dict[str, str]:
-    return handover.environment(store, variant(**changes), session, part)
+    return environment.environment(store, variant(**changes), session, part)
 
 
 def test_a_command_is_told_its_session(store: Store) -> None:
@@ -147,8 +148,8 @@ def test_a_reproduction_is_told_what_it_repeats(store: Store) -> None:
         pass
     with store.session("churn", purpose="adhoc", parent=trained.session_id) as session:
         kind = variant(parts=3)
-        train = handover.environment(store, kind, session, 1, "train")
-        score = handover.environment(store, kind, session, 2, "score")
+        train = environment.environment(store, kind, session, 1, "train")
+        score = environment.environment(store, kind, session, 2, "score")
     assert (train["MFPREFECT_PURPOSE"], train["MFPREFECT_PARTS"]) == ("train", "1")
     assert "MFPREFECT_TRAINING_SESSION_ID" not in train
     assert (score["MFPREFECT_PURPOSE"], score["MFPREFECT_PARTS"]) == ("score", "3")
@@ -182,7 +183,7 @@ def test_a_command_reaches_the_same_store_from_another_folder(
             handed(store, session),
             10,
             (),
-            variables.Hidden(iter(())),
+            settings_env.Hidden(iter(())),
         )
         run_command(run)
     assert store.metrics(session.session_id)["value"].tolist() == [0.75]
@@ -258,7 +259,7 @@ def bash(script: str, folder: Path, *secrets: str, grace: float = 10, **env: str
 
 
 def run(arguments: list[str], folder: Path, *secrets: str, grace: float = 10, **env: str) -> None:
-    hidden = variables.Hidden(iter(secrets))
+    hidden = settings_env.Hidden(iter(secrets))
     run_command(Command(arguments, folder, os.environ | env, grace, (75,), hidden))
 
 
@@ -315,10 +316,10 @@ def test_which_secrets_are_known(here: Path) -> None:
         sources={"w": {"url": "mysql://v:hunter22@h/d?ssl=x"}},
         notify={"ops": {"url": "slack://token/#c"}},
     )
-    hidden = variables.Hidden(variables.secrets(settings))
+    hidden = settings_env.Hidden(settings_env.secrets(settings))
     text = "postgresql://u:pass%20word@h/d|pass word|pass%20word|sign|hunter22|slack://token/#c"
     assert hidden(text) == "***|***|***|***|***|***"
-    plain = variables.Hidden(variables.secrets(mfprefect.Settings()))
+    plain = settings_env.Hidden(settings_env.secrets(mfprefect.Settings()))
     assert plain("sqlite:///mfprefect.db") == "sqlite:///mfprefect.db"
 
 
@@ -400,8 +401,8 @@ def test_a_failure_ends_the_whole_group(tmp_path: Path) -> None:
 INTERRUPTED = """
 import os, sys, logging
 from pathlib import Path
-from mfprefect.lifecycle.variables import Hidden
-from mfprefect.lifecycle.process import Command, run_command
+from mfprefect.lifecycle.settings_env import Hidden
+from mfprefect.lifecycle.commands.process import Command, run_command
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s", force=True)
 run_command(Command(["bash", "-c", sys.argv[1]], Path.cwd(), os.environ, float(sys.argv[2]), (),
     Hidden(iter(()))))

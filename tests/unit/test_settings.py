@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mfprefect import settings as module
 from mfprefect.backend import backend_for
 from mfprefect.errors import ConfigurationError, MfprefectError
-from mfprefect.lifecycle.limits import limits_of
+from mfprefect.lifecycle.thresholds import limits_of
 from mfprefect.model import Model
 from mfprefect.quality.drift import Limits
 from mfprefect.settings import Settings, find_config, load_settings

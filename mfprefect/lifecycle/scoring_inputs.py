@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mfprefect.errors import DatabaseError, MfprefectError
 from mfprefect.lifecycle import tasks
-from mfprefect.lifecycle.limits import limits_of
+from mfprefect.lifecycle.thresholds import limits_of
 from mfprefect.quality.checks.masking import without_cells
 from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.summary import input_summary

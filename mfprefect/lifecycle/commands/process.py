@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mfprefect.errors import CommandFailed, ConfigurationError
 from mfprefect.lifecycle import tasks
-from mfprefect.lifecycle.variables import Hidden
+from mfprefect.lifecycle.settings_env import Hidden
 
 __all__ = ["TAIL", "Command", "run_command"]
 

@@ -8,10 +8,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from mfprefect.errors import ConfigurationError, InvalidValue
-from mfprefect.lifecycle import handover, tasks
-from mfprefect.lifecycle.pages import Progress
-from mfprefect.lifecycle.process import Command, run_command
-from mfprefect.lifecycle.variables import Hidden, secrets
+from mfprefect.lifecycle import tasks
+from mfprefect.lifecycle.commands import environment
+from mfprefect.lifecycle.commands.process import Command, run_command
+from mfprefect.lifecycle.prefect_artifacts import Progress
+from mfprefect.lifecycle.settings_env import Hidden, secrets
 from mfprefect.session.results import Recorder
 from mfprefect.store import Store
 
@@ -85,7 +86,7 @@ def _command(
     return Command(
         arguments=tuple(arguments),
         folder=kind.working_folder(),
-        environment=handover.environment(store, kind, session, part, name.partition("_")[0]),
+        environment=environment.environment(store, kind, session, part, name.partition("_")[0]),
         grace_seconds=kind.grace_seconds,
         transient_exit_codes=kind.transient_exit_codes,
         hidden=Hidden(secrets(store.database.settings)),

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mfprefect.lifecycle.runs import as_of_date
-from mfprefect.lifecycle.variables import settings_variables, without_settings
+from mfprefect.lifecycle.run import as_of_date
+from mfprefect.lifecycle.settings_env import settings_variables, without_settings
 from mfprefect.settings import PREFIX
 
 if TYPE_CHECKING:

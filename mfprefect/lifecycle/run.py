@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.lifecycle import pages, tasks
+from mfprefect.lifecycle import prefect_artifacts, tasks
 from mfprefect.provenance.entrypoint import CODE, entrypoint
 from mfprefect.util import values
 
@@ -53,14 +53,14 @@ def running(
         tags=kind.tags,
     )
     tasks.log().info("session %s, attempt %d", session.session_id, session.attempt)
-    pages.tag_run(session)
+    prefect_artifacts.tag_run(session)
     try:
         with session:
             if (place := entrypoint(kind)) is not None:
                 session.log_metadata({CODE[1]: place}, group=CODE[0])
             yield session
     finally:
-        pages.show_session(store, session)
+        prefect_artifacts.show_session(store, session)
 
 
 def _source(kind: type[Model]) -> Path | None:

@@ -14,11 +14,11 @@ from click.testing import CliRunner
 
 import mfprefect
 from mfprefect.cli import cli
-from mfprefect.cli import demo as _  # noqa: F401 - the module, before its command is looked up
-from mfprefect.cli.demo_facts import export
+from mfprefect.cli.commands import demo as _  # noqa: F401 - the module, before its command is looked up
+from mfprefect.cli.commands.demo.output import export
 
 BIN = Path(sys.executable).parent
-DEMO = sys.modules["mfprefect.cli.demo"]
+DEMO = sys.modules["mfprefect.cli.commands.demo"]
 
 
 def shell(command: str, folder: Path, **own: str) -> subprocess.CompletedProcess[str]:

@@ -164,7 +164,7 @@ def test_show_a_scoring_and_its_names(run: Any, trained: str, scored: str) -> No
 def test_the_latest_is_none_that_runs_another_again(
     run: Any, store: mfprefect.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mfprefect.cli.finding.NEWEST", 2)
+    monkeypatch.setattr("mfprefect.cli.lookup.NEWEST", 2)
     store.add_model("churn")
 
     def named(**params: str) -> str:

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 import mfprefect
 from mfprefect.cli import cli
-from mfprefect.cli.session import scalar
+from mfprefect.cli.commands.session import scalar
 
 BIN = Path(sys.executable).parent
 

@@ -19,7 +19,7 @@ import mfprefect
 from mfprefect import PermissionDenied, SealBroken, Store
 from mfprefect import grants as rights
 from mfprefect.cli import cli
-from mfprefect.cli.grants import ROLES
+from mfprefect.cli.commands.grants import ROLES
 from mfprefect.provenance import capture, environment
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.schema import Schema

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import mfprefect
 from mfprefect import InvalidValue, Store, UnknownSession
 from mfprefect.cli import cli
-from mfprefect.cli.show import gather
+from mfprefect.cli.commands.show import gather
 from mfprefect.store.monitoring import published_scorings, stale
 from mfprefect.util import values
 

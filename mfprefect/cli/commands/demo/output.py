@@ -77,8 +77,8 @@ class Run:
 
 def gather(store: Store, runs: Sequence[Run], url: str, folder: Path) -> dict[str, Any]:
     """Return what is shown, from the store."""
+    from mfprefect.cli.commands.scores import first_scores
     from mfprefect.cli.formats import records
-    from mfprefect.cli.scores import first_scores
 
     first = runs[0]
     importance = records(store.variable_importance(first.trained), "session_id")
@@ -162,9 +162,9 @@ def program() -> str:
 
 def write(out: Output, facts: dict[str, Any]) -> None:
     """Write the sections that have content."""
-    from mfprefect.cli.listings import SESSION_COLUMNS, session_rows
-    from mfprefect.cli.scores import SCORE_COLUMNS
-    from mfprefect.cli.show import importance_columns
+    from mfprefect.cli.commands.listings import SESSION_COLUMNS, session_rows
+    from mfprefect.cli.commands.scores import SCORE_COLUMNS
+    from mfprefect.cli.commands.show import importance_columns
 
     first = MODELS[0].name
     out.table(session_rows(facts["sessions"]), SESSION_COLUMNS, "Sessions")

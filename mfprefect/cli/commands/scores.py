@@ -60,7 +60,7 @@ def scores(
     an empty one.
     """
     import mfprefect
-    from mfprefect.cli.finding import find_session
+    from mfprefect.cli.lookup import find_session
 
     if to is not None:
         _check_target(to, force)

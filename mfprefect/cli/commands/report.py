@@ -63,7 +63,7 @@ def _found(store: Store, name: str) -> tuple[str, str]:
     Raises:
         UnknownSession: it is neither; the message names similar sessions.
     """
-    from mfprefect.cli.finding import find_session
+    from mfprefect.cli.lookup import find_session
     from mfprefect.errors import UnknownSession
 
     try:

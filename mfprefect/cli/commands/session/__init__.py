@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfprefect.cli.app import common
-from mfprefect.cli.finding import ENVIRONMENT
+from mfprefect.cli.commands.session.guards import check_part, refuse_closing, refuse_superseded
+from mfprefect.cli.commands.session.model import model
+from mfprefect.cli.lookup import ENVIRONMENT
 from mfprefect.cli.output import Output
-from mfprefect.cli.running_command import check_part, refuse_closing, refuse_superseded
-from mfprefect.cli.session_model import model
 
 if TYPE_CHECKING:
     from mfprefect.session import Session
@@ -213,7 +213,7 @@ def _log_figures(attached: Session, given: dict[str, Any]) -> dict[str, int]:
 
 
 def _log_files(attached: Session, given: dict[str, Any]) -> dict[str, int]:
-    from mfprefect.cli.files import read_frame
+    from mfprefect.cli.input_files import read_frame
 
     done = {}
     if given["test_results"]:
@@ -234,7 +234,7 @@ def _log_files(attached: Session, given: dict[str, Any]) -> dict[str, int]:
 
 
 def _log_test_results(attached: Session, given: dict[str, Any]) -> int:
-    from mfprefect.cli.files import column, read_frame
+    from mfprefect.cli.input_files import column, read_frame
 
     frame = read_frame(given["test_results"])
     score: Any
@@ -256,7 +256,7 @@ def _log_test_results(attached: Session, given: dict[str, Any]) -> int:
 
 
 def _log_scores(attached: Session, given: dict[str, Any]) -> int:
-    from mfprefect.cli.files import score_batches
+    from mfprefect.cli.input_files import score_batches
 
     names = (given["entity_id"], given["score"], given["score_class"])
     return attached.write_scores(score_batches(given["scores"], *names), *names, part=given["part"])

@@ -56,8 +56,8 @@ def prune(
     production stays, with what it needs; so do running sessions and the newest ones.
     """
     import mfprefect
-    from mfprefect.cli.finding import require_known_model
     from mfprefect.cli.formats import records
+    from mfprefect.cli.lookup import require_known_model
 
     with mfprefect.connect(url) as store:
         if model is not None:

@@ -95,7 +95,7 @@ TABLES = {
 def show(out: Output, url: str | None, session: str) -> None:
     """Show everything about one session: its id, `latest`, or `latest:MODEL`."""
     import mfprefect
-    from mfprefect.cli.finding import find_session
+    from mfprefect.cli.lookup import find_session
 
     with mfprefect.connect(url) as store:
         facts = gather(store, find_session(store, session))

@@ -46,7 +46,7 @@ def compare(
     Each is named by its id, `latest` or `latest:MODEL`.
     """
     import mfprefect
-    from mfprefect.cli.finding import find_session
+    from mfprefect.cli.lookup import find_session
 
     with mfprefect.connect(url) as store:
         rows = [find_session(store, name) for name in (a, b)]
@@ -115,7 +115,7 @@ def _scores(
 
 
 def _frame(path: str, entity_id: str) -> pd.DataFrame:
-    from mfprefect.cli.files import read_frame
+    from mfprefect.cli.input_files import read_frame
 
     return read_frame(Path(path), text=[entity_id])  # "007" is not 7
 
@@ -134,7 +134,7 @@ def _only(sides: Sequence[Mapping[Any, Any]], name: Any) -> str | None:
 
 def _texts(row: dict[str, Any]) -> dict[str, Any]:
     """Return a parameter as text on the sides that have it: null is a value, too."""
-    from mfprefect.cli.show import text_of
+    from mfprefect.cli.commands.show import text_of
 
     return {side: text_of(row[side]) for side in "ab" if row["only_in"] in (None, side)}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mfprefect.cli.finding import ENVIRONMENT
+from mfprefect.cli.lookup import ENVIRONMENT
 from mfprefect.errors import SessionClosed
 
 if TYPE_CHECKING:

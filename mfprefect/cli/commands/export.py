@@ -21,7 +21,7 @@ def export(out: Output, url: str | None, session: str, to: str) -> None:
     id, `latest` or `latest:MODEL`.
     """
     import mfprefect
-    from mfprefect.cli.finding import find_session
+    from mfprefect.cli.lookup import find_session
 
     with mfprefect.connect(url) as store:
         name = find_session(store, session)["session_id"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mfprefect.cli.app import common
-from mfprefect.cli.demo_facts import (
+from mfprefect.cli.commands.demo.output import (
     MODELS,
     Demo,
     Run,

@@ -61,8 +61,8 @@ def sessions(
 ) -> None:
     """List sessions, newest first, of all models or of MODEL."""
     import mfprefect
-    from mfprefect.cli.finding import require_known_model
     from mfprefect.cli.formats import records
+    from mfprefect.cli.lookup import require_known_model
 
     with mfprefect.connect(url) as store:
         rows = records(store.sessions(model, status, limit + 1))

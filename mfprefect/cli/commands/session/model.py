@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mfprefect.cli.app import common
-from mfprefect.cli.finding import ENVIRONMENT, find_session
+from mfprefect.cli.lookup import ENVIRONMENT, find_session
 from mfprefect.cli.output import Output
 from mfprefect.util.files import check_target
 

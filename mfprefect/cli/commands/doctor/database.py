@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mfprefect.cli.findings import Finding, masked, settings_for
+from mfprefect.cli.commands.doctor.finding import Finding, masked, settings_for
 from mfprefect.errors import (
     BackendNotFound,
     ConfigurationError,

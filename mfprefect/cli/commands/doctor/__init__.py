@@ -22,20 +22,20 @@ def doctor(out: Output, url: str | None) -> None:
 
     The exit code is 0 when nothing failed; warnings are no failure.
     """
-    from mfprefect.cli import doctor_checks, doctor_database
-    from mfprefect.cli.findings import Finding
+    from mfprefect.cli.commands.doctor import checks, database
+    from mfprefect.cli.commands.doctor.finding import Finding
 
     findings: list[Finding] = []
     steps: tuple[Callable[[str | None], Iterator[Finding]], ...] = (
-        doctor_checks.versions,
-        doctor_checks.settings,
-        doctor_checks.backends,
-        doctor_database.database,
-        doctor_database.spool,
-        doctor_checks.prefect,
-        doctor_checks.checkout,
-        doctor_checks.sources,
-        doctor_checks.notifications,
+        checks.versions,
+        checks.settings,
+        checks.backends,
+        database.database,
+        database.spool,
+        checks.prefect,
+        checks.checkout,
+        checks.sources,
+        checks.notifications,
     )
     for step in steps:
         for finding in _safely(step, url):
@@ -49,7 +49,7 @@ def doctor(out: Output, url: str | None) -> None:
 
 def _safely(step: Callable[[str | None], Iterator[Any]], url: str | None) -> Iterator[Any]:
     """Turn whatever a check raises into a finding: the doctor must outlive every illness."""
-    from mfprefect.cli.findings import Finding
+    from mfprefect.cli.commands.doctor.finding import Finding
 
     try:
         yield from step(url)

@@ -13,7 +13,7 @@ from io import StringIO
 from typing import Any
 
 from mfprefect import __version__
-from mfprefect.cli.findings import Finding, masked
+from mfprefect.cli.commands.doctor.finding import Finding, masked
 from mfprefect.errors import MfprefectError
 
 __all__ = ["backends", "checkout", "notifications", "prefect", "settings", "sources", "versions"]

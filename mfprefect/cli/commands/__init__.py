@@ -1,0 +1,1 @@
+"""The commands, a module or package each, loaded when the command is invoked."""

@@ -47,7 +47,7 @@ def find_session(store: Store, name: str) -> dict[str, Any]:
 
 def _latest(store: Store, model_id: str | None) -> dict[str, Any] | None:
     from mfprefect.cli.formats import records
-    from mfprefect.store.opening import is_reproduction
+    from mfprefect.store.states import is_reproduction
 
     frame = store.sessions(model_id, limit=NEWEST)
     if frame["params"].map(is_reproduction).all() and len(frame) == NEWEST:

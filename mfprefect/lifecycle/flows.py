@@ -19,9 +19,9 @@ from mfprefect.lifecycle.error_redaction import hiding
 from mfprefect.lifecycle.hooks import end_sessions
 from mfprefect.lifecycle.run import register, running
 from mfprefect.lifecycle.shadow import score_shadow
-from mfprefect.session.destination import SPOOLED
 from mfprefect.store import Store, connect
 from mfprefect.store.stages import PRODUCTION, RETIRED, stage_now
+from mfprefect.store.states import SPOOLED
 
 if TYPE_CHECKING:
     from mfprefect.model import Model

@@ -22,9 +22,8 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
 from mfprefect.lifecycle.tasks import log
-from mfprefect.session.destination import SPOOLED
-from mfprefect.store.opening import is_shadow
 from mfprefect.store.results import outcome
+from mfprefect.store.states import SPOOLED, is_shadow
 
 if TYPE_CHECKING:
     from mfprefect.session import Session

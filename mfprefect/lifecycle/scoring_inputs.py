@@ -17,7 +17,7 @@ from mfprefect.session.results import Recorder
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle
 from mfprefect.store.monitoring import published_scorings
-from mfprefect.store.part_evidence import GROUP
+from mfprefect.store.states import GROUP
 from mfprefect.util.frames import records
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from mfprefect.lifecycle.champion import FEATURES, is_relative, log_drift, predi
 from mfprefect.lifecycle.run import as_of_date
 from mfprefect.quality.gates.data import DriftGate
 from mfprefect.quality.gates.verdicts import Champion
-from mfprefect.session.destination import UNKNOWN
+from mfprefect.store.states import UNKNOWN
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -37,7 +37,7 @@ from mfprefect.reproduce.preconditions import (
 from mfprefect.reproduce.virtualenv import build_environment
 from mfprefect.reproduce.worktree import worktree
 from mfprefect.settings import PREFIX
-from mfprefect.store.opening import REPRODUCES
+from mfprefect.store.states import REPRODUCES
 from mfprefect.util.frames import records
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from mfprefect.errors import ConfigurationError, GateFailed
 from mfprefect.reproduce.comparison import compare_environments
 from mfprefect.reproduce.virtualenv import find_python
 from mfprefect.reproduce.worktree import has_commit, is_commit
-from mfprefect.store.opening import REPRODUCES
+from mfprefect.store.states import REPRODUCES
 
 __all__ = ["interpreter", "no_commit", "not_again", "other_packages", "params_of"]
 

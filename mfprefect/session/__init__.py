@@ -20,13 +20,14 @@ from mfprefect.errors import (
 )
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.session import exit_handlers
-from mfprefect.session.destination import SPOOLED, Sink
+from mfprefect.session.destination import Sink
 from mfprefect.session.results import Recorder
 from mfprefect.store import notices
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING, Handle
+from mfprefect.store.handle import Handle
 from mfprefect.store.opening import Opening
 from mfprefect.store.sessions import Ending
+from mfprefect.store.states import RUNNING, SPOOLED
 from mfprefect.util import values
 
 __all__ = ["Session", "opened_by"]

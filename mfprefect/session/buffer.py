@@ -11,7 +11,8 @@ from mfprefect.errors import InvalidValue, SessionClosed
 from mfprefect.session.destination import Sink
 from mfprefect.store.database import Database
 from mfprefect.store.fitting import check_fits
-from mfprefect.store.handle import RUNNING, Handle
+from mfprefect.store.handle import Handle
+from mfprefect.store.states import RUNNING
 
 __all__ = ["Buffer"]
 

@@ -36,8 +36,9 @@ from mfprefect.spool.entry import Entry
 from mfprefect.store import artifacts as stored_artifacts
 from mfprefect.store import delivery, migrate, part_evidence, scores, sessions, verdicts
 from mfprefect.store.database import Database
-from mfprefect.store.handle import SUCCEEDED, UNNUMBERED, Handle, find_session
-from mfprefect.store.opening import Opening, described, is_shadow
+from mfprefect.store.handle import Handle
+from mfprefect.store.lookup import find_session
+from mfprefect.store.opening import Opening, described
 from mfprefect.store.registry import actor
 from mfprefect.store.sessions import Ending
 from mfprefect.store.spool_reading import (
@@ -51,17 +52,13 @@ from mfprefect.store.spool_reading import (
     rows_of,
 )
 from mfprefect.store.spool_writes import place_of, spool_of
+from mfprefect.store.states import SPOOLED, SUCCEEDED, UNKNOWN, UNNUMBERED, is_shadow
 from mfprefect.util import values
 
-__all__ = ["SPOOLED", "UNKNOWN", "Sink"]
+__all__ = ["Sink"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-SPOOLED = "spooled"
-"""The status of a session that has ended and waits in the spool. Never in a database."""
-UNKNOWN = "unknown"
-"""What is in production while the database is away, which knows."""
 
 
 class Sink:

@@ -14,8 +14,9 @@ from mfprefect.archive import Content, folder_of, write_archive
 from mfprefect.schema import Blob, Instant
 from mfprefect.scores import SCHEMA
 from mfprefect.store.database import Database
-from mfprefect.store.handle import SUCCEEDED, find_session
+from mfprefect.store.lookup import find_session
 from mfprefect.store.score_removal import without_scores
+from mfprefect.store.states import SUCCEEDED
 from mfprefect.util import values
 
 __all__ = ["archive_session"]

@@ -14,7 +14,8 @@ from mfprefect import artifacts
 from mfprefect.artifacts import Artifact
 from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, InvalidValue
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle, find_session, hold, require_running
+from mfprefect.store.handle import Handle, hold, require_running
+from mfprefect.store.lookup import find_session
 
 __all__ = ["MODEL", "copy_artifact", "dumped", "load_artifact", "save_artifact"]
 

@@ -13,7 +13,8 @@ from mfprefect.quality.checks.columns import RegisteredColumns
 from mfprefect.quality.checks.context import Background
 from mfprefect.store import input_columns, results
 from mfprefect.store.database import Database
-from mfprefect.store.handle import SUCCEEDED, UNNUMBERED, Handle
+from mfprefect.store.handle import Handle
+from mfprefect.store.states import SUCCEEDED, UNNUMBERED
 
 __all__ = ["background"]
 

@@ -15,7 +15,9 @@ import sqlalchemy as sa
 from mfprefect.errors import InvalidValue
 from mfprefect.schema import Double
 from mfprefect.store.database import Database
-from mfprefect.store.handle import SUCCEEDED, Handle, require_session
+from mfprefect.store.handle import Handle
+from mfprefect.store.lookup import require_session
+from mfprefect.store.states import SUCCEEDED
 
 __all__ = ["compare_scores"]
 

@@ -21,8 +21,8 @@ from mfprefect.scores import SCHEMA
 from mfprefect.scores.digest import by_part, digest
 from mfprefect.store import seals
 from mfprefect.store.database import Database
-from mfprefect.store.handle import SUCCEEDED
-from mfprefect.store.score_removal import DELETED, DELETING, RETENTION
+from mfprefect.store.score_removal import DELETED
+from mfprefect.store.states import DELETING, RETENTION, SUCCEEDED
 from mfprefect.store.trail import Story, instant
 from mfprefect.util import values
 

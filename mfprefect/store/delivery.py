@@ -25,10 +25,11 @@ from mfprefect.spool import Place
 from mfprefect.spool.entry import Entry
 from mfprefect.store import migrate, notices
 from mfprefect.store.database import Database
-from mfprefect.store.handle import TAKEN, UNNUMBERED, Handle, find
+from mfprefect.store.handle import TAKEN, Handle, find
 from mfprefect.store.parcel import Parcel, RunsOn, Superseded
 from mfprefect.store.spool_check import check
 from mfprefect.store.spool_writes import apply, place_of, spool_of
+from mfprefect.store.states import UNNUMBERED
 
 __all__ = [
     "DELIVERED",

@@ -12,7 +12,7 @@ from mfprefect.notifications.notice import Notice
 from mfprefect.settings import Target
 from mfprefect.store import notice_facts
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING, SUCCEEDED
+from mfprefect.store.states import RUNNING, SUCCEEDED
 
 __all__ = ["FIRST_DIGEST", "compose", "digest_rows"]
 

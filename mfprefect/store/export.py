@@ -24,7 +24,7 @@ from mfprefect.schema import (
     Timestamp,
 )
 from mfprefect.store.database import Database
-from mfprefect.store.handle import require_session
+from mfprefect.store.lookup import require_session
 from mfprefect.store.read_scores import iter_scores
 from mfprefect.store.registry import record
 from mfprefect.util import values

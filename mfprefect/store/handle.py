@@ -14,34 +14,26 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.backend import GLANCE_OPTION
-from mfprefect.errors import SessionClosed, UnknownSession
+from mfprefect.errors import SessionClosed
 from mfprefect.store.database import Database
+from mfprefect.store.states import RUNNING
 from mfprefect.util import values
 
 __all__ = [
-    "RUNNING",
-    "SUCCEEDED",
     "TAKEN",
-    "UNNUMBERED",
     "Handle",
     "closed",
     "fence",
     "find",
-    "find_session",
     "handles",
     "hold",
     "require_running",
-    "require_session",
     "silent",
     "status_now",
     "why_closed",
     "without_flow_run",
 ]
 
-RUNNING = "running"
-UNNUMBERED = 0
-"""The `session_no` of a session that its database has not seen yet: it is in the spool."""
-SUCCEEDED = "succeeded"
 TAKEN = "another process has taken it over to deliver it"
 """Why a session is closed to whoever delivers it, where two do."""
 MISSED = 1.5
@@ -87,23 +79,6 @@ def find(
     mine = db.schema.sessions.c.session_id == session_id
     found = handles(db, connection, mine, glance=glance)
     return found[0] if found else None
-
-
-def find_session(db: Database, session_id: str) -> Handle:
-    """Return a session's handle.
-
-    Raises:
-        UnknownSession: there is no such session.
-    """
-    return db.look(lambda connection: require_session(db, connection, session_id))
-
-
-def require_session(db: Database, connection: sa.Connection, session_id: str) -> Handle:
-    """Return a session's handle inside a transaction; raise UnknownSession where there is none."""
-    found = find(db, connection, session_id)
-    if found is None:
-        raise UnknownSession(session_id)
-    return found
 
 
 def fence(

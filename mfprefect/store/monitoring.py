@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from mfprefect.errors import InvalidValue
 from mfprefect.store.database import Database
-from mfprefect.store.handle import SUCCEEDED
-from mfprefect.store.results import require_all
+from mfprefect.store.lookup import require_all
+from mfprefect.store.states import SUCCEEDED
 from mfprefect.util import values
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from mfprefect.notifications.notice import Check, Drift, Moved, Notice
 from mfprefect.provenance.flow_run import run_url
 from mfprefect.settings import Target
 from mfprefect.store.database import Database
-from mfprefect.store.handle import SUCCEEDED
 from mfprefect.store.stages import PRODUCTION, ROLLED_BACK, Stage, history
+from mfprefect.store.states import SUCCEEDED
 from mfprefect.util import values
 
 __all__ = [

@@ -24,9 +24,8 @@ from mfprefect.settings import EVENTS, Target
 from mfprefect.store import digests, notice_facts
 from mfprefect.store.attachments import Attachments
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING, SUCCEEDED
-from mfprefect.store.opening import is_reproduction
 from mfprefect.store.registry import record
+from mfprefect.store.states import RUNNING, SUCCEEDED, is_reproduction
 from mfprefect.util import values
 from mfprefect.util.values import choice
 

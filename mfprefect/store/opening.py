@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import json
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,40 +16,14 @@ from mfprefect.errors import IntegrityError, SessionClosed, UnknownSession
 from mfprefect.provenance import Environment, Provenance
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.store.database import Database
-from mfprefect.store.handle import (
-    RUNNING,
-    SUCCEEDED,
-    Handle,
-    find,
-    handles,
-    silent,
-    status_now,
-    without_flow_run,
-)
-from mfprefect.store.part_evidence import GROUP as EVIDENCE
-from mfprefect.store.registry import require_model
-from mfprefect.store.removal import BEING_DELETED
+from mfprefect.store.handle import Handle, find, handles, silent, status_now, without_flow_run
+from mfprefect.store.lookup import require_model
+from mfprefect.store.states import BEING_DELETED, RUNNING, SUCCEEDED, is_shadow
+from mfprefect.store.states import GROUP as EVIDENCE
 from mfprefect.util import values
 
-__all__ = [
-    "PURPOSES",
-    "REPRODUCES",
-    "SHADOW_OF",
-    "Opening",
-    "clear",
-    "described",
-    "earlier_tries",
-    "is_reproduction",
-    "is_shadow",
-    "new_session_id",
-    "open_session",
-]
+__all__ = ["Opening", "clear", "described", "earlier_tries", "new_session_id", "open_session"]
 
-PURPOSES = ("train", "score", "monitor", "adhoc")
-SHADOW_OF = "shadow_of"
-"""The parameter of a challenger's scoring session that names the champion's."""
-REPRODUCES = "reproduces"
-"""The parameter of a session that runs another one again; it names that one."""
 OVERTAKEN = "another worker that executes the same flow run took it over, or finished it"
 
 
@@ -303,16 +276,6 @@ def _require_ours(
     new = (handle.session_id for handle in earlier if handle.session_id not in finished)
     for overtaken in (*new, *late):
         raise SessionClosed(overtaken, OVERTAKEN)
-
-
-def is_shadow(params: str) -> bool:
-    """Return whether parameters, as JSON text, are those of a challenger's scoring session."""
-    return SHADOW_OF in json.loads(params)
-
-
-def is_reproduction(params: str) -> bool:
-    """Return whether parameters, as JSON text, are those of a session that runs another again."""
-    return REPRODUCES in json.loads(params)
 
 
 def clear(db: Database, connection: sa.Connection, session_no: int) -> None:

@@ -17,21 +17,14 @@ from mfprefect.errors import DatabaseConflict, InvalidScores, SpoolRefused, Unkn
 from mfprefect.spool.entry import Entry
 from mfprefect.store.database import Database
 from mfprefect.store.fitting import typed
-from mfprefect.store.handle import (
-    RUNNING,
-    SUCCEEDED,
-    Handle,
-    closed,
-    find,
-    status_now,
-    without_flow_run,
-)
+from mfprefect.store.handle import Handle, closed, find, status_now, without_flow_run
 from mfprefect.store.ledger import written
+from mfprefect.store.lookup import model_ids, require_model
 from mfprefect.store.opening import clear
-from mfprefect.store.registry import model_ids, record, require_model
-from mfprefect.store.removal import BEING_DELETED
+from mfprefect.store.registry import record
 from mfprefect.store.sessions import Ending, close_session
 from mfprefect.store.spool_writes import apply
+from mfprefect.store.states import BEING_DELETED, RUNNING, SUCCEEDED
 from mfprefect.util import values
 
 __all__ = ["Parcel", "RunsOn", "Superseded"]

@@ -10,11 +10,9 @@ import sqlalchemy as sa
 
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle
+from mfprefect.store.states import GROUP
 
-__all__ = ["GROUP", "document", "drop", "numbers"]
-
-GROUP = "part evidence"
-"""The group of metadata that nobody is shown: a JSON object a part, named by its number."""
+__all__ = ["document", "drop", "numbers"]
 
 
 def numbers(db: Database, handle: Handle) -> list[int]:

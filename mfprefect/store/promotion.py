@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from mfprefect.errors import GateFailed, IntegrityError, InvalidValue
 from mfprefect.quality.gates.verdicts import Verdict
 from mfprefect.store.database import Database
-from mfprefect.store.handle import SUCCEEDED, require_session
 from mfprefect.store.ledger import written
+from mfprefect.store.lookup import require_session
 from mfprefect.store.registry import record
 from mfprefect.store.stages import (
     EXPERIMENTAL,
@@ -27,6 +27,7 @@ from mfprefect.store.stages import (
     lock_model,
     one_step,
 )
+from mfprefect.store.states import SUCCEEDED
 from mfprefect.store.verdicts import stored
 from mfprefect.util import values
 

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from mfprefect.errors import InvalidValue
 from mfprefect.scores import SCHEMA
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle, find_session
-from mfprefect.store.registry import require_model
+from mfprefect.store.handle import Handle
+from mfprefect.store.lookup import find_session, require_model
 from mfprefect.util import values
 
 if TYPE_CHECKING:

@@ -24,8 +24,9 @@ from mfprefect.provenance import flow_run
 from mfprefect.provenance.flow_run import TERMINAL, States
 from mfprefect.store import notices
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING, silent, status_now
-from mfprefect.store.sessions import DETACHED, Ending
+from mfprefect.store.handle import silent, status_now
+from mfprefect.store.sessions import Ending
+from mfprefect.store.states import DETACHED, RUNNING
 from mfprefect.util import processes, values
 
 __all__ = ["Finding", "end_flow_run", "find_crashed", "reconcile"]

@@ -9,11 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.audit import event_digest
-from mfprefect.errors import IntegrityError, InvalidValue, UnknownModel
+from mfprefect.errors import IntegrityError, InvalidValue
 from mfprefect.schema import MODEL_ID_LENGTH
 from mfprefect.store import seals
 from mfprefect.store.database import Database
 from mfprefect.store.ledger import written
+from mfprefect.store.lookup import model_ids, require_model
 from mfprefect.util import values
 
 __all__ = [
@@ -59,19 +60,6 @@ def record(
     digest = event_digest(event)
     signed = db.keyring.sign("event", digest)
     connection.execute(events.insert(), {**event, "digest": digest, **signed._asdict()})
-
-
-def model_ids(db: Database, connection: sa.Connection) -> list[str]:
-    """Return the registered models' ids, in order."""
-    models = db.schema.models
-    return list(connection.scalars(sa.select(models.c.model_id).order_by(models.c.model_id)))
-
-
-def require_model(db: Database, connection: sa.Connection, model_id: str) -> None:
-    """Raise UnknownModel, naming the known ones, unless the model is registered."""
-    known = model_ids(db, connection)
-    if model_id not in known:
-        raise UnknownModel(model_id, known)
 
 
 def model_row(

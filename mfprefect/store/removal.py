@@ -18,19 +18,17 @@ from mfprefect.errors import IntegrityError, InvalidValue, UnknownModel, Unknown
 from mfprefect.store import seals
 from mfprefect.store.clearing import LARGE, clear_scores, score_rows, take
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING, Handle, find, require_session, without_flow_run
-from mfprefect.store.registry import model_ids, record, require_model
+from mfprefect.store.handle import Handle, find, without_flow_run
+from mfprefect.store.lookup import model_ids, require_model, require_session
+from mfprefect.store.registry import record
 from mfprefect.store.stages import in_production
+from mfprefect.store.states import BEING_DELETED, DELETED, DELETED_WITH_MODEL, RUNNING
 
-__all__ = ["BEING_DELETED", "delete_model", "delete_session", "finish_deletions"]
+__all__ = ["delete_model", "delete_session", "finish_deletions"]
 
 log = logging.getLogger(__name__)
 DELETE_CHUNK = 500
 CANCELLED = "cancelled"
-DELETED = "Deleted"
-DELETED_WITH_MODEL = "DeletedWithModel"
-BEING_DELETED = (DELETED, DELETED_WITH_MODEL)
-"""The `failure_kind` of cancelled sessions that are being deleted."""
 
 
 def delete_session(

@@ -13,8 +13,8 @@ from mfprefect.provenance.flow_run import run_url
 from mfprefect.report.content import Distribution, ModelFacts, SessionFacts, Side, noted
 from mfprefect.store import aggregates, monitoring, results, verdicts
 from mfprefect.store.database import Database
-from mfprefect.store.handle import SUCCEEDED
 from mfprefect.store.stages import stages_frame
+from mfprefect.store.states import SUCCEEDED
 from mfprefect.util import values
 
 if TYPE_CHECKING:

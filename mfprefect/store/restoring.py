@@ -20,10 +20,11 @@ from mfprefect.errors import ArtifactCorrupt, IntegrityError, InvalidValue
 from mfprefect.store import scores
 from mfprefect.store.database import Database
 from mfprefect.store.fitting import NOT_TYPED, check_fits, check_row, typed
-from mfprefect.store.handle import RUNNING, SUCCEEDED, Handle, without_flow_run
-from mfprefect.store.opening import PURPOSES
-from mfprefect.store.registry import record, require_model
-from mfprefect.store.sessions import STATUSES, Ending, close_session, flush, write_rows
+from mfprefect.store.handle import Handle, without_flow_run
+from mfprefect.store.lookup import require_model
+from mfprefect.store.registry import record
+from mfprefect.store.sessions import Ending, close_session, flush, write_rows
+from mfprefect.store.states import PURPOSES, RUNNING, STATUSES, SUCCEEDED
 from mfprefect.util import values
 
 __all__ = ["restore_session"]

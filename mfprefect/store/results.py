@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
 from mfprefect.errors import InvalidValue, UnknownSession
 from mfprefect.store.database import Database
-from mfprefect.store.handle import SUCCEEDED
-from mfprefect.store.part_evidence import GROUP as EVIDENCE
-from mfprefect.store.sessions import STATUSES
+from mfprefect.store.lookup import require_all
+from mfprefect.store.states import GROUP as EVIDENCE
+from mfprefect.store.states import STATUSES, SUCCEEDED
 from mfprefect.util.values import choice
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ __all__ = [
     "of_sessions",
     "one_curve",
     "outcome",
-    "require_all",
     "sessions_frame",
     "thresholds_frame",
 ]
@@ -167,13 +166,6 @@ def outcome(db: Database, session_no: int) -> Outcome:
         )
 
     return db.look(work)
-
-
-def require_all(wanted: Iterable[str], known: Iterable[str]) -> None:
-    """Raise UnknownSession for the first wanted session that is not known."""
-    missing = set(wanted) - set(known)
-    if missing:
-        raise UnknownSession(min(missing))
 
 
 def one_curve(db: Database, session_id: str) -> pd.DataFrame:

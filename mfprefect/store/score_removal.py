@@ -15,23 +15,15 @@ import sqlalchemy as sa
 from mfprefect.errors import IntegrityError, InvalidValue, UnknownSession
 from mfprefect.store.clearing import LARGE, clear_scores, score_rows, take
 from mfprefect.store.database import Database
-from mfprefect.store.handle import SUCCEEDED, Handle, require_session
+from mfprefect.store.handle import Handle
+from mfprefect.store.lookup import require_session
 from mfprefect.store.registry import record
+from mfprefect.store.states import DELETING, RETENTION, SUCCEEDED
 from mfprefect.util import values
 
-__all__ = [
-    "DELETED",
-    "DELETING",
-    "RETENTION",
-    "delete_scores",
-    "finish_score_deletions",
-    "without_scores",
-]
+__all__ = ["DELETED", "delete_scores", "finish_score_deletions", "without_scores"]
 
 log = logging.getLogger(__name__)
-RETENTION = "retention"
-"""The group of metadata that tells what became of a session after its end."""
-DELETING = "scores_being_deleted"
 DELETED = "scores_deleted"
 
 

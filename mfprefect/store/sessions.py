@@ -15,22 +15,19 @@ from sqlalchemy.exc import DBAPIError
 from mfprefect.errors import DatabaseConflict, IntegrityError
 from mfprefect.store import part_evidence, seals
 from mfprefect.store.database import Database
-from mfprefect.store.handle import SUCCEEDED, Handle, fence, hold, why_closed
+from mfprefect.store.handle import Handle, fence, hold, why_closed
 from mfprefect.store.scores import attach, drop_stale_parts
+from mfprefect.store.states import DETACHED, SUCCEEDED
 from mfprefect.util import values
 
-__all__ = ["DETACHED", "STATUSES", "Ending", "close_session", "detach", "flush", "last_numbers"]
+__all__ = ["Ending", "close_session", "detach", "flush", "last_numbers"]
 
-DETACHED = 0
-"""The `process_id` of a session that no process holds: a script opened it and will close it."""
 
 SHORTEST_RACE = 60.0
 """Seconds for which a closing is tried again because others went first."""
 LONGEST_RACE_PAUSE = 0.05
 # Of our own: a training must not find its random numbers changed.
 _jitter = random.Random()  # noqa: S311 - no secret depends on it
-
-STATUSES = ("running", "succeeded", "failed", "crashed", "cancelled")
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from mfprefect.spool.entry import Entry, Write, check_blob
 from mfprefect.store import migrate
 from mfprefect.store.database import Database
 from mfprefect.store.fitting import NOT_TYPED, check_row, typed
-from mfprefect.store.opening import PURPOSES
 from mfprefect.store.spool_writes import scores_of
+from mfprefect.store.states import PURPOSES
 from mfprefect.util import values
 
 __all__ = ["check"]

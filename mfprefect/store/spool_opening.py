@@ -11,9 +11,10 @@ from typing import Any
 from mfprefect.errors import SpoolRefused
 from mfprefect.spool.entry import Entry
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING, SUCCEEDED, UNNUMBERED, Handle
-from mfprefect.store.opening import Opening, is_shadow, new_session_id
+from mfprefect.store.handle import Handle
+from mfprefect.store.opening import Opening, new_session_id
 from mfprefect.store.spool_writes import place_of, spool_of
+from mfprefect.store.states import RUNNING, SUCCEEDED, UNNUMBERED, is_shadow
 from mfprefect.util import values
 
 __all__ = ["attached_handle", "begin_here", "spooled_attach"]

@@ -18,7 +18,8 @@ import sqlalchemy as sa
 
 from mfprefect.errors import InvalidValue
 from mfprefect.store.database import Database
-from mfprefect.store.registry import actor, require_model
+from mfprefect.store.lookup import require_model
+from mfprefect.store.registry import actor
 from mfprefect.util import values
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from mfprefect.errors import InvalidValue
 from mfprefect.quality.gates.verdicts import Champion, Evidence, Verdict
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle
-from mfprefect.store.results import require_all
+from mfprefect.store.lookup import require_all
 from mfprefect.store.stages import in_production
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from mfprefect.audit import Problem
 from mfprefect.audit.signing import Signature
 from mfprefect.store import contents, seals, trail
 from mfprefect.store.database import Database
-from mfprefect.store.handle import RUNNING, SUCCEEDED, find_session
-from mfprefect.store.registry import require_model
-from mfprefect.store.removal import BEING_DELETED
+from mfprefect.store.lookup import find_session, require_model
+from mfprefect.store.states import BEING_DELETED, RUNNING, SUCCEEDED
 
 __all__ = ["Report", "verify"]
 

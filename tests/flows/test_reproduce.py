@@ -21,7 +21,7 @@ from mfprefect.cli import cli
 from mfprefect.errors import NotReproducible
 from mfprefect.reproduce import reproduce, worker
 from mfprefect.reproduce.worker import load_class
-from mfprefect.store.opening import REPRODUCES
+from mfprefect.store.states import REPRODUCES
 
 MODEL = """
 import mfprefect

@@ -61,7 +61,7 @@ PRELOADED = (
         "mfprefect.session",
         "mfprefect.scores",
         "mfprefect.notifications.delivery",
-        "mfprefect.store.shown",
+        "mfprefect.store.api.results",
     ),
     *(f"mfprefect_backends.{name}" for name in ("sqlite", "postgres", "mysql")),
 )

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 import mfprefect
-from mfprefect.store.sessions import Ending
+from mfprefect.store.sessions.writing import Ending
 from mfprefect_dev.servers import server_for
 
 MODEL = "benchmark"
@@ -36,7 +36,7 @@ def session(store: mfprefect.Store, frame: pd.DataFrame, kind: str) -> float:
         if kind == "without":
             # All parts alike would be one; a count tells them apart.
             numbers = iter(range(10**6))
-            name = "mfprefect.store.scores.digest"
+            name = "mfprefect.store.scores.write.digest"
             stack.enter_context(mock.patch(name, lambda _: f"{next(numbers):064d}"))
         began = time.perf_counter()
         opened = store.session(MODEL, purpose="score")

@@ -267,7 +267,7 @@ class SealBroken(MfprefectError):
 
     Attributes:
         problems: what was changed, added or removed, one `mfprefect.audit.Problem` each.
-        report: how much was verified: `mfprefect.store.verification.Report`.
+        report: how much was verified: `mfprefect.store.audit.verification.Report`.
     """
 
     def __init__(self, message: str, *, problems: Sequence[Any] = (), report: Any = None) -> None:

@@ -20,7 +20,7 @@ from mfprefect.lifecycle.hooks import end_sessions
 from mfprefect.lifecycle.run import register, running
 from mfprefect.lifecycle.shadow import score_shadow
 from mfprefect.store import Store, connect
-from mfprefect.store.stages import PRODUCTION, RETIRED, stage_now
+from mfprefect.store.models.stages import PRODUCTION, RETIRED, stage_now
 from mfprefect.store.states import SPOOLED
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ from mfprefect.errors import SpoolRefused
 from mfprefect.lifecycle.error_redaction import hiding
 from mfprefect.lifecycle.tasks import log
 from mfprefect.retention import DELETE, KEEP
-from mfprefect.store import connect, notices
-from mfprefect.store.delivery import DELIVERED, REFUSED
-from mfprefect.store.monitoring import stale
-from mfprefect.store.prune import finish
-from mfprefect.store.untold import tell_untold
+from mfprefect.store import connect
+from mfprefect.store.notifications import send
+from mfprefect.store.notifications.catch_up import tell_untold
+from mfprefect.store.results.monitoring import stale
+from mfprefect.store.retention.prune import finish
+from mfprefect.store.spool.delivery import DELIVERED, REFUSED
 
 if TYPE_CHECKING:
     from mfprefect.store import Store
@@ -55,7 +56,7 @@ def freshness(store: Store) -> str:
     found = stale(store.database)
     for model_id, session_no in found:
         log().warning("the last scores of model %s are older than its max_age", model_id)
-        notices.tell(store.database, session_no, "stale")
+        send.tell(store.database, session_no, "stale")
     return f"{len(found)} models with stale scores"
 
 
@@ -78,9 +79,9 @@ def prune(store: Store) -> str:
 def send_notices(store: Store, digest: bool) -> str:
     """Tell what nobody told, send what was not delivered, and the digest if that is wanted."""
     tell_untold(store.database)
-    delivered, failed = notices.retry_undelivered(store.database)
+    delivered, failed = send.retry_undelivered(store.database)
     if digest:
-        notices.digest(store.database)
+        send.digest(store.database)
     return f"{delivered} notices sent again, {failed} of them in vain"
 
 

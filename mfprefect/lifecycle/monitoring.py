@@ -22,7 +22,7 @@ from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.drift.score_counts import Tally
 from mfprefect.quality.metrics.performance import performance_drift
 from mfprefect.session.results import TEST
-from mfprefect.store.monitoring import Scoring, published_scorings
+from mfprefect.store.results.monitoring import Scoring, published_scorings
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,7 +22,7 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
 from mfprefect.lifecycle.tasks import log
-from mfprefect.store.results import outcome
+from mfprefect.store.results.frames import outcome
 from mfprefect.store.states import SPOOLED, is_shadow
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from mfprefect.quality.summary.merge import Merged
 from mfprefect.session.results import Recorder
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle
-from mfprefect.store.monitoring import published_scorings
-from mfprefect.store.states import GROUP
+from mfprefect.store.results.monitoring import published_scorings
+from mfprefect.store.states import PART_EVIDENCE
 from mfprefect.util.frames import records
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class PartRecorder(Recorder):
             for name, known in references.items()
         }
         document = {**self._seen, **found, COMPARED: compared}
-        self.log_metadata({str(self._part): document}, GROUP)
+        self.log_metadata({str(self._part): document}, PART_EVIDENCE)
         self.flush()
 
 

@@ -8,7 +8,7 @@ from mfprefect.command_model import CommandModel
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import commands, scoring, tasks
 from mfprefect.lifecycle.run import running
-from mfprefect.store.promotion import candidate
+from mfprefect.store.models.promotion import candidate
 from mfprefect.store.states import SHADOW_OF
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Run by Alembic, on the connection and layout that `mfprefect.store.migrate` hands over."""
+"""Run by Alembic, on the connection and layout that `store.database.migrate` hands over."""
 
 from __future__ import annotations
 

@@ -22,11 +22,11 @@ from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.session import exit_handlers
 from mfprefect.session.destination import Sink
 from mfprefect.session.results import Recorder
-from mfprefect.store import notices
 from mfprefect.store.database import Database
 from mfprefect.store.handle import Handle
-from mfprefect.store.opening import Opening
-from mfprefect.store.sessions import Ending
+from mfprefect.store.notifications import send
+from mfprefect.store.sessions.opening import Opening
+from mfprefect.store.sessions.writing import Ending
 from mfprefect.store.states import RUNNING, SPOOLED
 from mfprefect.util import values
 
@@ -151,9 +151,9 @@ class Session(Recorder):
         if not self._db.settings.notify:
             return
         if status == SPOOLED:
-            notices.tell_spooled(self._db, *self._sink.notice(ending))
+            send.tell_spooled(self._db, *self._sink.notice(ending))
         else:
-            notices.session_ended(self._db, self.session_no, final=self._final)
+            send.session_ended(self._db, self.session_no, final=self._final)
 
     def leave_open(self) -> None:
         """Write what is buffered and let go: the session outlives this process.

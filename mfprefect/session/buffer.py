@@ -10,7 +10,7 @@ from typing import Any
 from mfprefect.errors import InvalidValue, SessionClosed
 from mfprefect.session.destination import Sink
 from mfprefect.store.database import Database
-from mfprefect.store.fitting import check_fits
+from mfprefect.store.database.row_validation import check_fits
 from mfprefect.store.handle import Handle
 from mfprefect.store.states import RUNNING
 

@@ -34,14 +34,18 @@ from mfprefect.notifications.notice import Notice
 from mfprefect.quality.gates.verdicts import Champion, Evidence
 from mfprefect.spool.entry import Entry
 from mfprefect.store import artifacts as stored_artifacts
-from mfprefect.store import delivery, migrate, part_evidence, scores, sessions, verdicts
-from mfprefect.store.database import Database
+from mfprefect.store.audit.events import actor
+from mfprefect.store.database import Database, migrate
 from mfprefect.store.handle import Handle
 from mfprefect.store.lookup import find_session
-from mfprefect.store.opening import Opening, described
-from mfprefect.store.registry import actor
-from mfprefect.store.sessions import Ending
-from mfprefect.store.spool_reading import (
+from mfprefect.store.models import gate_verdicts
+from mfprefect.store.scores import write
+from mfprefect.store.sessions import part_inputs, writing
+from mfprefect.store.sessions.opening import Opening, described
+from mfprefect.store.sessions.writing import Ending
+from mfprefect.store.spool import delivery
+from mfprefect.store.spool.location import place_of, spool_of
+from mfprefect.store.spool.payload import (
     Rows,
     add_part,
     add_rows,
@@ -51,7 +55,6 @@ from mfprefect.store.spool_reading import (
     parts_of,
     rows_of,
 )
-from mfprefect.store.spool_writes import place_of, spool_of
 from mfprefect.store.states import SPOOLED, SUCCEEDED, UNKNOWN, UNNUMBERED, is_shadow
 from mfprefect.util import values
 
@@ -108,10 +111,10 @@ class Sink:
             retry: whether transient errors are tried again; without it they are raised.
         """
         if not retry and self._entry is None:
-            sessions.flush(self._db, self.handle, pending, again, retry=False)
+            writing.flush(self._db, self.handle, pending, again, retry=False)
             return
         self._write(
-            lambda handle: sessions.flush(self._db, handle, pending, again),
+            lambda handle: writing.flush(self._db, handle, pending, again),
             lambda entry: add_rows(entry, pending),
         )
 
@@ -122,7 +125,7 @@ class Sink:
         if self.handle.session_no == UNNUMBERED:
             return
         try:
-            sessions.flush(self._db, self.handle, {}, False, retry=False)
+            writing.flush(self._db, self.handle, {}, False, retry=False)
         except MfprefectError as exc:
             log.debug("no sign of life of session %s: %s", self.handle.session_id, exc)
 
@@ -142,29 +145,29 @@ class Sink:
 
     def write_part(self, part: int, table: Any) -> None:
         """Write one part of normalised scores."""
-        scores.require_fit(self._db, table)  # the spool would take it
+        write.require_fit(self._db, table)  # the spool would take it
         self._write(
-            lambda handle: scores.write_part(self._db, handle, part, table),
+            lambda handle: write.write_part(self._db, handle, part, table),
             lambda entry: add_part(entry, part, table),
         )
 
     def keep_part(self, part: int) -> int | None:
         """Take an earlier attempt's complete part over; None where there is none, or none known."""
         found: int | None = self._write(
-            lambda handle: scores.keep_part(self._db, handle, part), lambda _: None
+            lambda handle: write.keep_part(self._db, handle, part), lambda _: None
         )
         return found
 
     def drop_parts(self) -> None:
         """Delete all scores of the session: it begins to write them anew."""
         self._write(
-            lambda handle: scores.drop_parts(self._db, handle),
+            lambda handle: write.drop_parts(self._db, handle),
             lambda entry: entry.add({"op": "drop_parts"}),
         )
 
     def detach(self) -> None:
         """Note that no process holds the session from now on."""
-        self._write(lambda handle: sessions.detach(self._db, handle), lambda entry: entry.detach())
+        self._write(lambda handle: writing.detach(self._db, handle), lambda entry: entry.detach())
 
     def reference(self, session_id: str) -> dict[str, Any]:
         """Return the column of a drift row that names another session.
@@ -180,7 +183,7 @@ class Sink:
 
     def last_numbers(self) -> dict[str, int]:
         """Return the highest check, input and part number that the session has."""
-        return self._write(lambda handle: sessions.last_numbers(self._db, handle), numbers_of)
+        return self._write(lambda handle: writing.last_numbers(self._db, handle), numbers_of)
 
     def evidence(self, made: Rows, pending: Rows, champion: Champion | None) -> Evidence:
         """Return what the session has so far that gates can be about.
@@ -192,8 +195,10 @@ class Sink:
         """
         self.collect()
         found: Evidence = self._write(
-            lambda handle: verdicts.evidence(self._db, handle, pending, champion),
-            lambda entry: verdicts.evidence_of(rows_of(entry, made), pending, UNKNOWN, champion),
+            lambda handle: gate_verdicts.evidence(self._db, handle, pending, champion),
+            lambda entry: gate_verdicts.evidence_of(
+                rows_of(entry, made), pending, UNKNOWN, champion
+            ),
         )
         return found
 
@@ -210,7 +215,7 @@ class Sink:
         """Return the rows of each part of scores that was written, and whether these are all."""
         entry = self._entry or self._there()
         spooled = parts_of(entry) if entry is not None else {}
-        stored = self._seen(lambda: scores.parts(self._db, self.handle))
+        stored = self._seen(lambda: write.parts(self._db, self.handle))
         certain = stored is not None or self.handle.session_no == UNNUMBERED
         return (stored or {}) | spooled, certain
 
@@ -218,9 +223,9 @@ class Sink:
         """Yield what is kept of each part's input, in order; of what can be seen just now."""
         entry = self._entry or self._there()
         spooled = documents_of(entry) if entry is not None else {}
-        stored = set(self._seen(lambda: part_evidence.numbers(self._db, self.handle)) or ())
+        stored = set(self._seen(lambda: part_inputs.numbers(self._db, self.handle)) or ())
         for part in sorted(stored | set(spooled)):
-            stored_text = partial(part_evidence.document, self._db, self.handle, part)
+            stored_text = partial(part_inputs.document, self._db, self.handle, part)
             if (text := spooled.get(part) or self._seen(stored_text)) is not None:
                 yield part, json.loads(text)
 
@@ -272,7 +277,7 @@ class Sink:
                 raise
             log.exception("what is in the spool of session %s is lost", self.handle.session_id)
         ended = self._write(
-            lambda handle: sessions.close_session(self._db, handle, ending, pending, again),
+            lambda handle: writing.close_session(self._db, handle, ending, pending, again),
             lambda entry: self._finish(entry, ending, pending, final),
         )
         return ended or ending.status

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import MfprefectError
-from mfprefect.store.sessions import Ending
+from mfprefect.store.sessions.writing import Ending
 
 if TYPE_CHECKING:
     from mfprefect.session import Session

@@ -121,7 +121,7 @@ class InputRecorder(Writer):
             ChecksFailed: an error-level check failed; the results are stored all the same.
         """
         from mfprefect.quality.checks import run_checks
-        from mfprefect.store.background import background
+        from mfprefect.store.results.check_context import background
 
         rows = run_checks(
             frame,
@@ -151,7 +151,7 @@ class InputRecorder(Writer):
             part: the part of a scoring.
         """
         from mfprefect.quality.checks.masking import Shown
-        from mfprefect.store.background import background
+        from mfprefect.store.results.check_context import background
 
         past = background(self._db, self.handle, list(checks), keys, part)
         data = ask({name for check in checks for name in check.compared(past)})

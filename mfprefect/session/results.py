@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from mfprefect.errors import GateFailed, InvalidValue
 from mfprefect.session.inputs import InputRecorder
-from mfprefect.store import verdicts
+from mfprefect.store.models import gate_verdicts
 from mfprefect.util import values
 from mfprefect.util.frames import framed, records
 
@@ -204,7 +204,7 @@ class Recorder(InputRecorder):
             pending = self._rows()
         found = judge(gates, self._sink.evidence(made, pending, champion))
         text = [verdict.as_dict() for verdict in found]
-        self.log_metadata({verdicts.NAME: text}, verdicts.GROUP)
+        self.log_metadata({gate_verdicts.NAME: text}, gate_verdicts.GROUP)
         if failed := [verdict.reason for verdict in found if not verdict.passed]:
             raise GateFailed(
                 f"model {self.model_id!r} misses {len(failed)} of {len(gates)} gates: "

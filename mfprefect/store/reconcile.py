@@ -22,10 +22,10 @@ import sqlalchemy as sa
 
 from mfprefect.provenance import flow_run
 from mfprefect.provenance.flow_run import TERMINAL, States
-from mfprefect.store import notices
 from mfprefect.store.database import Database
 from mfprefect.store.handle import silent, status_now
-from mfprefect.store.sessions import Ending
+from mfprefect.store.notifications import send
+from mfprefect.store.sessions.writing import Ending
 from mfprefect.store.states import DETACHED, RUNNING
 from mfprefect.util import processes, values
 
@@ -102,7 +102,7 @@ def find_crashed(
             continue
         if _write(db, session, ending):
             found.append(_finding(session, ending))
-            notices.session_ended(db, session.session_no)
+            send.session_ended(db, session.session_no)
     return found
 
 
@@ -113,7 +113,7 @@ def end_flow_run(db: Database, flow_run_id: str, state: str) -> None:
     s = db.schema.sessions.c
     failed = sa.select(s.session_no).where(s.flow_run_id == flow_run_id, s.status == "failed")
     for (number,) in db.read(failed) if db.settings.notify else ():
-        notices.session_ended(db, number)
+        send.session_ended(db, number)
 
 
 def _finding(session: _Silent, ending: Ending) -> Finding:

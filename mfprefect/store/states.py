@@ -10,7 +10,7 @@ __all__ = [
     "DELETED_WITH_MODEL",
     "DELETING",
     "DETACHED",
-    "GROUP",
+    "PART_EVIDENCE",
     "PURPOSES",
     "REPRODUCES",
     "RETENTION",
@@ -46,7 +46,7 @@ BEING_DELETED = (DELETED, DELETED_WITH_MODEL)
 RETENTION = "retention"
 """The group of metadata that tells what became of a session after its end."""
 DELETING = "scores_being_deleted"
-GROUP = "part evidence"
+PART_EVIDENCE = "part evidence"
 """The group of metadata that nobody is shown: a JSON object a part, named by its number."""
 
 SHADOW_OF = "shadow_of"

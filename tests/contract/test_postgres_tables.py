@@ -25,7 +25,7 @@ SELECT relname FROM pg_class WHERE relname ~ '^scores_[0-9]+$' ORDER BY relname
 
 @pytest.fixture
 def store(postgres_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setattr("mfprefect.store.scores.LARGE_PART", 100)
+    monkeypatch.setattr("mfprefect.store.scores.write.LARGE_PART", 100)
     url = postgres_server.new_database()
     with mfprefect.connect(url) as opened:
         opened.create_schema()

@@ -23,7 +23,7 @@ from faultkit.sampling import ALL
 import mfprefect
 from mfprefect import Store
 from mfprefect.backend import Backend
-from mfprefect.store.archiving import archive_session
+from mfprefect.store.retention.archive import archive_session
 from mfprefect.testing.contract.helpers import orphans
 
 ROWS = int(os.environ.get("MFPREFECT_TEST_ROWS", "5000000" if ALL else "300000"))
@@ -57,7 +57,7 @@ getattr(store, sys.argv[2])(sys.argv[3])
 RESUME = """
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.provenance import capture, environment
-from mfprefect.store.opening import Opening, open_session
+from mfprefect.store.sessions.opening import Opening, open_session
 
 run = FlowRun("run-1", sys.argv[2], None)
 opening = Opening("churn", "score", "{}", None, None, capture(), environment(), run)

@@ -24,7 +24,7 @@ from mfprefect.cli import cli
 from mfprefect.report import session_report
 from mfprefect.report.content import SessionFacts
 from mfprefect.report.formats import percent, visible
-from mfprefect.store.reports import session_facts
+from mfprefect.store.results.report import session_facts
 
 pytestmark = pytest.mark.xdist_group("report")  # the sessions are made once
 KINDS = ("train", "score", "failed", "checks", "gate", "monitor", "forecast", "nothing", "large")

@@ -158,7 +158,7 @@ def test_a_sqlite_folder_that_is_not_there(tmp_path: Path) -> None:
 
 def test_an_older_schema_names_its_cure(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a later version of mfprefect would see what this one made."""
-    from mfprefect.store import migrate
+    from mfprefect.store.database import migrate
 
     with mfprefect.connect(database_url) as store:
         store.create_schema()

@@ -10,12 +10,12 @@ import sqlalchemy as sa
 
 import mfprefect
 from mfprefect import Store
-from mfprefect.store import engines
+from mfprefect.store.database import engine_cache
 
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "_kept", {})
+    monkeypatch.setattr(engine_cache, "_kept", {})
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_stores_that_are_open_at_once_share_no_engine(url: str) -> None:
     assert len({id(engine_of(store)) for store in stores}) == 8
     for store in stores:
         store.close()
-    assert len(engines._kept) == engines.KEPT
+    assert len(engine_cache._kept) == engine_cache.KEPT
 
 
 def test_closing_twice_hands_an_engine_out_once(url: str) -> None:

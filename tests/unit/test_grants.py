@@ -23,7 +23,7 @@ from mfprefect.cli.commands.grants import ROLES
 from mfprefect.provenance import capture, environment
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.schema import Schema
-from mfprefect.store.opening import Opening, open_session
+from mfprefect.store.sessions.opening import Opening, open_session
 from mfprefect.testing.contract.helpers import fill, rows
 from mfprefect_dev.servers import Server
 
@@ -355,7 +355,7 @@ def test_an_auditor_reads_everything_and_writes_nothing(team: Team) -> None:
 def test_an_admin_prunes_large_sessions_that_stay_closed_to_writers(
     team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mfprefect.store.scores.LARGE_PART", 2)
+    monkeypatch.setattr("mfprefect.store.scores.write.LARGE_PART", 2)
     ids = []
     for role in ("writer", "admin"):  # the admin's has a table of its own on PostgreSQL
         with team.store(role) as store, store.session("churn", purpose="score") as session:

@@ -24,7 +24,7 @@ import mfprefect
 from mfprefect import ArtifactCorrupt, MfprefectError, Store
 from mfprefect.cli import cli
 from mfprefect.cli.input_files import read_frame
-from mfprefect.store.archiving import archive_session
+from mfprefect.store.retention.archive import archive_session
 from mfprefect.testing.contract.helpers import fill, rows
 
 NASTY = (

@@ -25,7 +25,7 @@ from mfprefect import ArtifactUntrusted
 from mfprefect.cli import cli
 from mfprefect.spool.entry import Entry
 from mfprefect.spool.files import MOST_BYTES, sealed
-from mfprefect.store.spool_writes import place_of, spool_of
+from mfprefect.store.spool.location import place_of, spool_of
 from mfprefect.testing.contract.helpers import fill, rows
 
 QUICK: dict[str, Any] = {"retry_seconds": 0.05, "connect_timeout": 0.02, "heartbeat_seconds": 600}

@@ -16,7 +16,7 @@ import mfprefect
 from mfprefect import InvalidValue, Store, UnknownSession
 from mfprefect.cli import cli
 from mfprefect.cli.commands.show import gather
-from mfprefect.store.monitoring import published_scorings, stale
+from mfprefect.store.results.monitoring import published_scorings, stale
 from mfprefect.util import values
 
 DAY = dt.timedelta(days=1)

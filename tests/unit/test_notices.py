@@ -22,9 +22,9 @@ from mfprefect import Session, Store
 from mfprefect.errors import ChecksFailed, GateFailed, InvalidValue
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.settings import EVENTS
-from mfprefect.store import notices
-from mfprefect.store.notices import BEING_SENT, NEWS, digest, retry_undelivered, tell
-from mfprefect.store.untold import tell_untold
+from mfprefect.store.notifications import send
+from mfprefect.store.notifications.catch_up import tell_untold
+from mfprefect.store.notifications.send import BEING_SENT, NEWS, digest, retry_undelivered, tell
 
 Opener = Callable[..., Store]
 NOW = dt.datetime.now(dt.UTC)
@@ -201,7 +201,7 @@ def test_well_again_is_told_once_to_whom_was_told_of_trouble(
     assert told(store, run(store, purpose="score")) == []
     retried = run(store, ValueError("x"), purpose="score")
     change(store, "sessions", {"session_no": retried.session_no}, status="succeeded")
-    notices.session_ended(store.database, retried.session_no)
+    send.session_ended(store.database, retried.session_no)
     assert told(store, retried) == [("failed", "ops", True), ("recovered", "ops", True)]
     assert f"well after failed of {retried.session_id}" in hooks.posts[-1]["message"]
 
@@ -237,8 +237,8 @@ def test_a_try_that_prefect_repeats_is_not_told(open_store: Opener, hooks: Any) 
     first = Session(store.database, opened.handle, flow_run=FlowRun("f", "1", None, final=False))
     first.fail(ValueError("first"))
     assert told(store, first) == []
-    notices.session_ended(store.database, first.session_no, final=True)
-    notices.session_ended(store.database, first.session_no, final=False)
+    send.session_ended(store.database, first.session_no, final=True)
+    send.session_ended(store.database, first.session_no, final=False)
     assert told(store, first) == [("failed", "ops", True)]
     assert len(hooks.posts) == 1
     opened = store.session("churn")
@@ -317,7 +317,7 @@ def test_one_fact_told_by_many_processes(open_store: Opener, hooks: Any, databas
     session = run(open_store(ops={}))
     targets = {"ops": {"url": hooks.url()}}
     code = (
-        "import mfprefect, sys; from mfprefect.store.notices import tell\n"
+        "import mfprefect, sys; from mfprefect.store.notifications.send import tell\n"
         f"store = mfprefect.connect({database_url!r}, notify={targets!r})\n"
         "sys.stdin.readline()\n"
         f"tell(store.database, {session.session_no}, 'crashed')"
@@ -358,12 +358,12 @@ def test_an_end_that_its_process_did_not_live_to_tell(
     told_of = run(store, ValueError("told"), purpose="score")
     flow_run = FlowRun("0c6b6e5e-0000-4000-8000-000000000001", "1", None)
     with monkeypatch.context() as dying:
-        dying.setattr(notices, "session_ended", lambda *_, **__: None)
+        dying.setattr(send, "session_ended", lambda *_, **__: None)
         alone = run(store, ValueError("untold"))
         well = run(store, purpose="score")
-        dying.setattr("mfprefect.store.current_flow_run", lambda: flow_run)
+        dying.setattr("mfprefect.store.api.sessions.current_flow_run", lambda: flow_run)
         tried_again = run(store, ValueError("untold"), purpose="monitor")
-        dying.setattr("mfprefect.store.current_flow_run", lambda: None)
+        dying.setattr("mfprefect.store.api.sessions.current_flow_run", lambda: None)
         old, new = run(store, ValueError("untold")), run(store, ValueError("untold"))
     later = run(store, purpose="score")
     minutes = {old: 90, new: 0, told_of: 9, alone: 8, well: 7, tried_again: 6}
@@ -509,7 +509,7 @@ def test_without_targets_nothing_is_asked(open_store: Opener, database_url: str)
         session = run(store, ValueError("x"))
         seen = len(statements)
         tell(store.database, session.session_no, "stale")
-        notices.session_ended(store.database, session.session_no)
+        send.session_ended(store.database, session.session_no)
         digest(store.database)
         assert retry_undelivered(store.database) == (0, 0)
         assert len(statements) == seen

@@ -288,7 +288,8 @@ def test_the_reason_is_that_of_this_delivery(hooks: Any, caplog: pytest.LogCaptu
 
 def test_apprise_is_imported_by_nobody_who_does_not_need_it() -> None:
     code = (
-        "import sys, mfprefect.session, mfprefect.store.notices, mfprefect.notifications.delivery;"
+        "import sys, mfprefect.session, mfprefect.store.notifications.send;"
+        "import mfprefect.notifications.delivery;"
         "print([m for m in ('apprise', 'prefect', 'pandas') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,10 +14,10 @@ from click.testing import CliRunner
 
 import mfprefect
 from mfprefect import Store
-from mfprefect.archive import check_archive
 from mfprefect.cli import cli
-from mfprefect.store.archiving import archive_session
-from mfprefect.store.removal import delete_session
+from mfprefect.store.retention.archive import archive_session
+from mfprefect.store.retention.archive_files import check_archive
+from mfprefect.store.retention.delete import delete_session
 from mfprefect.testing.contract.helpers import fill, orphans
 
 

@@ -275,7 +275,7 @@ def test_a_crash_is_told_once_whoever_finds_it(database_url: str, hooks: Any) ->
 def test_a_failure_whose_retry_never_came_is_told_when_its_flow_run_is_cancelled(
     database_url: str, hooks: Any
 ) -> None:
-    from mfprefect.store import notices
+    from mfprefect.store.notifications import send
 
     notify = {"ops": {"url": hooks.url()}}
     with mfprefect.connect(database_url, notify=notify) as store:
@@ -284,7 +284,7 @@ def test_a_failure_whose_retry_never_came_is_told_when_its_flow_run_is_cancelled
         session = store.session("churn")
         change(store, session.session_id, status="failed", failure_kind="OSError", flow_run_id="f1")
         session.abandon()
-        notices.session_ended(store.database, session.session_no, final=False)
+        send.session_ended(store.database, session.session_no, final=False)
         assert hooks.posts == []
         for _ in range(2):
             store.end_flow_run("f1", "CANCELLED")

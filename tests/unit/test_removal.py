@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import mfprefect
 from mfprefect import Store
 from mfprefect.cli import cli
-from mfprefect.store import clearing, removal, score_removal
+from mfprefect.store.retention import batches, delete, delete_scores
 from mfprefect.testing.contract.helpers import fill, orphans
 
 
@@ -47,9 +47,9 @@ def interrupt(seconds: float) -> None:
 
 @pytest.fixture
 def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(removal, "LARGE", 25)
-    monkeypatch.setattr(score_removal, "LARGE", 25)
-    monkeypatch.setattr(clearing, "BATCH_ROWS", 10)
+    monkeypatch.setattr(delete, "LARGE", 25)
+    monkeypatch.setattr(delete_scores, "LARGE", 25)
+    monkeypatch.setattr(batches, "BATCH_ROWS", 10)
 
 
 def test_scores_go_and_figures_stay(store: Store, database_url: str) -> None:
@@ -93,9 +93,9 @@ def test_an_interrupted_deletion_of_scores_is_finished(
         store.delete_scores(name)
     assert rows_left(store) == 85 + 20
     assert len(store.scores(name)) == 0
-    assert score_removal.finish_score_deletions(store.database) == [name]
+    assert delete_scores.finish_score_deletions(store.database) == [name]
     assert rows_left(store) == len(store.scores(kept)) == 20
-    assert score_removal.finish_score_deletions(store.database) == []
+    assert delete_scores.finish_score_deletions(store.database) == []
     assert actions(store).count("delete_scores") == 1
 
 
@@ -115,10 +115,10 @@ def test_interrupted_deletions_are_found_and_finished(
     assert store.show(first, second)["failure_kind"].str.startswith("Deleted").all()
     assert rows_left(store) == 2 * 85
     running = store.session("second")
-    assert removal.finish_deletions(store.database) == [first]
+    assert delete.finish_deletions(store.database) == [first]
     assert rows_left(store) == 85
     running.cancel("the model goes")
-    assert removal.finish_deletions(store.database) == ["second"]
+    assert delete.finish_deletions(store.database) == ["second"]
     assert store.models()["model_id"].tolist() == ["churn"]
     assert store.sessions().empty
     assert orphans(store) == {}

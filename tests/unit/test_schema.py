@@ -19,7 +19,7 @@ import mfprefect
 from mfprefect.errors import InvalidValue
 from mfprefect.migrations import REVISIONS
 from mfprefect.schema import VIEWS, Instant, Layout, Schema
-from mfprefect.store import migrate
+from mfprefect.store.database import migrate
 from mfprefect_dev.teradata.tokens import RESERVED as TERADATA_WORDS
 
 untimed = settings(deadline=None)

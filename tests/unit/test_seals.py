@@ -22,9 +22,10 @@ from mfprefect.cli import cli
 from mfprefect.errors import DatabaseUnavailable
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.schema import Double, Instant
-from mfprefect.store import notices, removal, score_removal
 from mfprefect.store.handle import Handle
-from mfprefect.store.sessions import Ending, close_session
+from mfprefect.store.notifications import send
+from mfprefect.store.retention import delete, delete_scores
+from mfprefect.store.sessions.writing import Ending, close_session
 from mfprefect.testing.contract.helpers import fill
 from mfprefect_dev.servers import Server
 
@@ -76,14 +77,14 @@ def decide(store: Store, name: str) -> None:
 
 
 def with_notice(store: Store, session_no: int, failure: str | None = "it is away") -> None:
-    claim = notices._claim(store.database, session_no, "succeeded", "ops")
+    claim = send._claim(store.database, session_no, "succeeded", "ops")
     assert claim is not None
     session_id = store.database.read(
         sa.select(store.database.schema.sessions.c.session_id).where(
             store.database.schema.sessions.c.session_no == session_no
         )
     )[0][0]
-    notices._record(store.database, claim, session_id, failure)
+    send._record(store.database, claim, session_id, failure)
 
 
 def problems(store: Store, **scope: Any) -> list[Problem]:
@@ -197,8 +198,8 @@ def tamper(store: Store, names: set[str], pick: Callable[[list[Any]], list[Any]]
             if (table.name, what) == ("audit_events", "delete"):
                 told = found  # of the last event, what it vouched for is told
             assert told, f"{what} of {table.name} was not found, but {found}"
-            sessions = {p.session_id for p in told}
-            assert sessions & {*names, "forged"} or table.name in APART, (what, told)
+            writing = {p.session_id for p in told}
+            assert writing & {*names, "forged"} or table.name in APART, (what, told)
             if what in table.c and not table.c[what].primary_key and told[0].columns:
                 assert what in told[0].columns, (what, told)
             tried += 1
@@ -330,7 +331,7 @@ def test_large_scores_that_are_going_are_no_problem(
         raise KeyboardInterrupt
 
     first, second = scored(lite), scored(lite)
-    for module in (removal, score_removal):
+    for module in (delete, delete_scores):
         monkeypatch.setattr(module, "LARGE", 5)
         monkeypatch.setattr(module, "clear_scores", interrupt)
     with pytest.raises(KeyboardInterrupt):
@@ -345,7 +346,7 @@ def test_failed_runs_are_sealed_and_a_later_attempt_has_its_own_seal(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = FlowRun("run-1", "1", None)
-    monkeypatch.setattr("mfprefect.store.current_flow_run", lambda: run)
+    monkeypatch.setattr("mfprefect.store.api.sessions.current_flow_run", lambda: run)
     with pytest.raises(ZeroDivisionError), store.session("churn", purpose="score") as session:
         session.log_metrics({"auc": 0.5})
         session.write_scores(pd.DataFrame({"id": ["a"], "score": [1]}), entity_id="id", part=7)
@@ -424,7 +425,8 @@ def test_a_session_is_restored_in_one_step(
     lite: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until then it runs, without a seal: nothing is wrong with it, and nobody sees it."""
-    from mfprefect.store import restoring, scores
+    from mfprefect.store.retention import restore
+    from mfprefect.store.scores import write as scores
 
     name = scored(lite)
     scored(lite)
@@ -440,7 +442,7 @@ def test_a_session_is_restored_in_one_step(
 
     monkeypatch.setattr(scores, "write_part", write_part)
     with monkeypatch.context() as patched:
-        patched.setattr(restoring, "record", killed)
+        patched.setattr(restore, "record", killed)
         with pytest.raises(KeyboardInterrupt):
             lite.restore(tmp_path / "churn" / name)
     assert seen
@@ -459,7 +461,7 @@ def test_a_commit_that_was_cut_off_may_happen_after_the_next_try_has_begun(
     lite: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first commit's answer is lost, and it happens while the second try looks."""
-    from mfprefect.store import sessions
+    from mfprefect.store.sessions import writing
 
     db, real, tries = lite.database, lite.database._write, [0]
 
@@ -471,7 +473,7 @@ def test_a_commit_that_was_cut_off_may_happen_after_the_next_try_has_begun(
             raise error
         found = real(work, again)
         if tries[0] == 2:
-            raise sessions._Overtaken("it was written to meanwhile")
+            raise writing._Overtaken("it was written to meanwhile")
         return found
 
     session = lite.session("churn")
@@ -514,7 +516,7 @@ def test_what_others_write_while_a_session_closes_is_in_the_seal(
     store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process writes between the look at the content and the end."""
-    from mfprefect.store import seals
+    from mfprefect.store.audit import seals
 
     real, left = seals.content, [1]
 
@@ -549,7 +551,7 @@ def pem() -> tuple[str, str]:
 
 def forge(store: Store) -> None:
     """Do what somebody can who has all rights and no key: change a figure and seal it anew."""
-    from mfprefect.store import seals
+    from mfprefect.store.audit import seals
 
     db = store.database
     m, t, s = db.schema.metrics, db.schema.seals, db.schema.sessions

@@ -21,7 +21,7 @@ import mfprefect
 from mfprefect import Store
 from mfprefect.backend import Backend, backend_for
 from mfprefect.settings import load_settings
-from mfprefect.store.script import schema_script
+from mfprefect.store.database.schema_script import schema_script
 from mfprefect_backends.teradata.backend import unlocked
 
 FOLDER = Path(__file__).parent / "snapshots"

@@ -32,11 +32,12 @@ from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.session.results import Recorder
 from mfprefect.spool.entry import Entry
 from mfprefect.spool.files import sealed
-from mfprefect.store import delivery
 from mfprefect.store.handle import Handle
-from mfprefect.store.parcel import Parcel
 from mfprefect.store.reconcile import find_crashed
-from mfprefect.store.spool_writes import apply, place_of, spool_of
+from mfprefect.store.spool import delivery
+from mfprefect.store.spool.apply import apply
+from mfprefect.store.spool.entry_import import Parcel
+from mfprefect.store.spool.location import place_of, spool_of
 from mfprefect.testing.contract.helpers import fill, orphans
 
 QUICK: dict[str, Any] = {"retry_seconds": 0.1, "connect_timeout": 0.02, "heartbeat_seconds": 600}
@@ -477,7 +478,7 @@ def attempts(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], S
 
     def attempt(number: int) -> Session:
         run = FlowRun("run-1", str(number), None)
-        monkeypatch.setattr("mfprefect.store.current_flow_run", lambda: run)
+        monkeypatch.setattr("mfprefect.store.api.sessions.current_flow_run", lambda: run)
         return store.session("churn", purpose="score")
 
     return attempt

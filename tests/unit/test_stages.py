@@ -18,7 +18,7 @@ import mfprefect
 from mfprefect import Gate, GateFailed, InvalidValue, Store, UnknownModel, UnknownSession
 from mfprefect.cli import cli
 from mfprefect.quality import Champion
-from mfprefect.store import stages
+from mfprefect.store.models import stages
 from mfprefect.testing.contract.stages import events, trained
 from mfprefect.util import values
 

@@ -14,7 +14,7 @@ from mfprefect.cli.app import common
 from mfprefect.cli.output import Column, Output
 
 if TYPE_CHECKING:
-    from mfprefect.store.verification import Report
+    from mfprefect.store.audit.verification import Report
 
 __all__ = ["audit"]
 

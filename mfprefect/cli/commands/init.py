@@ -18,7 +18,7 @@ __all__ = ["init"]
 def init(out: Output, url: str | None, as_sql: bool) -> None:
     """Create the schema in the database, or upgrade it; harmless when repeated."""
     import mfprefect
-    from mfprefect.store import migrate
+    from mfprefect.store.database import migrate
 
     if as_sql:
         _print(out, url)
@@ -37,8 +37,8 @@ def init(out: Output, url: str | None, as_sql: bool) -> None:
 def _print(out: Output, url: str | None) -> None:
     from mfprefect.backend import backend_for
     from mfprefect.settings import load_settings
-    from mfprefect.store.migrate import expected_revision
-    from mfprefect.store.script import schema_script
+    from mfprefect.store.database.migrate import expected_revision
+    from mfprefect.store.database.schema_script import schema_script
 
     text = schema_script(backend_for(load_settings(url=url)))
     for line in text.splitlines():

@@ -37,7 +37,7 @@ def spool() -> None:
 def list_(out: Output, url: str | None) -> None:
     """List what waits in the spool, for this database and for others."""
     import mfprefect
-    from mfprefect.store.spool_listing import require_spool, waiting
+    from mfprefect.store.spool.listing import require_spool, waiting
 
     with mfprefect.connect(url) as store:
         folder = require_spool(store.database).folder
@@ -67,9 +67,9 @@ def push(out: Output, url: str | None, moved_from: str | None) -> None:
     """
     import mfprefect
     from mfprefect.cli.formats import records
-    from mfprefect.store.delivery import REFUSED
-    from mfprefect.store.delivery import WAITING as AWAY
-    from mfprefect.store.spool_listing import require_spool
+    from mfprefect.store.spool.delivery import REFUSED
+    from mfprefect.store.spool.delivery import WAITING as AWAY
+    from mfprefect.store.spool.listing import require_spool
 
     with mfprefect.connect(url) as store:
         require_spool(store.database)
@@ -91,7 +91,7 @@ def verify(out: Output, url: str | None) -> None:
     The exit code is 1 if something cannot be delivered.
     """
     import mfprefect
-    from mfprefect.store.spool_listing import problem, waiting
+    from mfprefect.store.spool.listing import problem, waiting
 
     with mfprefect.connect(url) as store:
         rows = [

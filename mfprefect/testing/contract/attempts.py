@@ -12,7 +12,7 @@ import mfprefect
 from mfprefect import Store
 from mfprefect.provenance import capture, environment
 from mfprefect.provenance.flow_run import FlowRun
-from mfprefect.store.opening import Opening, _resume, open_session
+from mfprefect.store.sessions.opening import Opening, _resume, open_session
 from mfprefect.testing.contract.helpers import fill
 
 
@@ -57,7 +57,7 @@ def test_a_flow_run_resumes_its_session(store: Store) -> None:
 def test_a_part_that_the_last_attempt_did_not_keep_goes(
     store: Store, monkeypatch: pytest.MonkeyPatch, large: int
 ) -> None:
-    monkeypatch.setattr("mfprefect.store.scores.LARGE_PART", large)
+    monkeypatch.setattr("mfprefect.store.scores.write.LARGE_PART", large)
     run = FlowRun("run-1", "1", None)
     first = mfprefect.Session(store.database, open_session(store.database, _opening(run)))
     for part in (1, 2, 3):

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 import mfprefect
 from mfprefect import Store
-from mfprefect.store import migrate
+from mfprefect.store.database import migrate
 from mfprefect.testing.contract.helpers import fill, processes
 
 

@@ -58,7 +58,7 @@ def test_frames_batches_and_files_are_written_alike(store: Store, tmp_path: Any)
 
 def test_many_rows_in_any_order_become_parts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mfprefect.scores.PIECE_ROWS", 1_000)
-    monkeypatch.setattr("mfprefect.store.scores.LARGE_PART", 1_000)
+    monkeypatch.setattr("mfprefect.store.scores.write.LARGE_PART", 1_000)
     order = np.random.default_rng(1).permutation(4_500)
     frame = pd.DataFrame({"id": order, "score": order / 7})
     with store.session("churn", purpose="score") as session:
@@ -78,7 +78,7 @@ def test_many_rows_in_any_order_become_parts(store: Store, monkeypatch: pytest.M
 def test_an_entity_of_two_large_parts_is_refused(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mfprefect.store.scores.LARGE_PART", 10)
+    monkeypatch.setattr("mfprefect.store.scores.write.LARGE_PART", 10)
     frame = pd.DataFrame({"id": range(20), "score": 0.5})
     with pytest.raises(InvalidScores, match="entity"), store.session("churn") as session:
         session.write_scores(frame, entity_id="id")

@@ -181,7 +181,7 @@ def _run(run: Run) -> None:
         import mfprefect
         from mfprefect import store as store_module
         from mfprefect.provenance.flow_run import FlowRun
-        from mfprefect.store import scores
+        from mfprefect.store.scores import write as scores
 
         if run.flow_run is not None:
             flow_run = FlowRun(*run.flow_run, None, began=dt.datetime.now(dt.UTC))

@@ -28,7 +28,7 @@ from faultkit.proxy import Action, Fault, Link, Moment, Proxy
 from faultkit.sampling import SEED
 from faultkit.seams import NO_SEAMS, Seams
 from mfprefect.provenance.flow_run import FlowRun
-from mfprefect.store import spool_listing
+from mfprefect.store.spool import listing
 from mfprefect_dev.servers import Server
 
 __all__ = ["Case", "Lab", "Point", "elsewhere", "phase_of", "wait_until_stopped"]
@@ -481,12 +481,12 @@ class Lab:
 
     def waiting(self) -> list[Path]:
         """Return the sessions in the spool, and whatever else passes for one."""
-        return [entry.folder for entry, _ in spool_listing.waiting(self.calm.database)]
+        return [entry.folder for entry, _ in listing.waiting(self.calm.database)]
 
     def _unsound(self) -> list[str]:
         """Return what `spool verify` complains of."""
         database = self.calm.database
-        told = [spool_listing.problem(database, x) for x, _ in spool_listing.waiting(database)]
+        told = [listing.problem(database, x) for x, _ in listing.waiting(database)]
         return [f"half: spool verify says {problem}" for problem in told if problem]
 
     @contextmanager
@@ -540,7 +540,7 @@ class Lab:
         run = FlowRun(f"run-{following}", "3", None, began=now) if case.resumes else None
         before = self.witness.rows(following)
         try:
-            with mock.patch("mfprefect.store.current_flow_run", return_value=run):
+            with mock.patch("mfprefect.store.api.sessions.current_flow_run", return_value=run):
                 write_session(self.calm, following, journal)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is the finding
             return [f"next: {type(exc).__name__}: {exc}"]

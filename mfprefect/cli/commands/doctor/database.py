@@ -62,8 +62,8 @@ def spool(url: str | None) -> Iterator[Finding]:
 
 
 def _spool(db: Database) -> Iterator[Finding]:
-    from mfprefect.store.spool_listing import problem, waiting
-    from mfprefect.store.spool_writes import spool_of
+    from mfprefect.store.spool.listing import problem, waiting
+    from mfprefect.store.spool.location import spool_of
 
     spool = spool_of(db.settings)
     if spool is None:
@@ -113,7 +113,7 @@ def _cure(exc: MfprefectError) -> str:
 
 
 def _schema(db: Database) -> Iterator[Finding]:
-    from mfprefect.store.migrate import check_schema, expected_revision, found_revision
+    from mfprefect.store.database.migrate import check_schema, expected_revision, found_revision
 
     try:
         found, expected = found_revision(db), expected_revision()

@@ -278,7 +278,7 @@ def close(
 ) -> None:
     """End SESSION, by default $MFPREFECT_SESSION_ID; scores become visible if it succeeded."""
     import mfprefect
-    from mfprefect.store.sessions import Ending
+    from mfprefect.store.sessions.writing import Ending
     from mfprefect.util.values import name, text
 
     if status == "succeeded" and (kind or reason):

@@ -1,0 +1,61 @@
+"""Writing audit events: each in the transaction of what it tells."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect.audit import event_digest, plain_row, summary
+from mfprefect.schema import Schema
+from mfprefect.store.database import Database
+from mfprefect.util import values
+
+__all__ = ["actor", "record", "written"]
+
+
+def actor() -> str:
+    """Return who acts: the operating system's user, or the uid where it has no name."""
+    import os
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def record(
+    db: Database, connection: sa.Connection, action: str, subject: str, **detail: Any
+) -> None:
+    """Append an audit event in the transaction of what it tells."""
+    events = db.schema.audit_events
+    last = connection.execute(
+        sa.select(events.c.event_no, events.c.digest).order_by(events.c.event_no.desc()).limit(1)
+    ).first()
+    event: dict[str, Any] = {
+        "event_no": last.event_no + 1 if last else 1,
+        "at": values.utc_now(),
+        "actor": actor(),
+        "action": action,
+        "subject": subject[:255],
+        "detail": values.json_text(detail, "the audit detail"),
+        "previous_digest": last.digest if last else None,
+    }
+    digest = event_digest(event)
+    signed = db.keyring.sign("event", digest)
+    connection.execute(events.insert(), {**event, "digest": digest, **signed._asdict()})
+
+
+def written(schema: Schema, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an event tells of a row that it writes: `row`, its key and its digest.
+
+    Left out are the names that change with others': the model's, and the session's number.
+    """
+    table = schema.tables[name]
+    plain = plain_row(table, row)
+    for column in ("model_id", "session_no"):
+        plain.pop(column, None)
+    key = [str(plain[c.name]) for c in table.primary_key if c.name in plain]
+    return {"row": {"table": name, "key": key, "sha256": summary(name, (), [plain])["sha256"]}}

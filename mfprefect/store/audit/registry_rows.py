@@ -1,0 +1,119 @@
+"""Rows of models, thresholds, stages and input columns, held against the audit trail.
+
+Each event that writes such a row tells its digest. The trail read from its beginning tells which
+rows there have to be; rows of before these digests are not looked at.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from mfprefect.audit import Problem
+from mfprefect.store.audit.events import written
+from mfprefect.store.database import Database
+
+__all__ = ["Ledger"]
+
+Key = tuple[str, ...]
+WRITES = {
+    **dict.fromkeys(("add_model", "change_model"), "models"),
+    **dict.fromkeys(("promote", "rollback", "retire"), "model_stages"),
+    "set_threshold": "model_thresholds",
+    "set_input_column": "input_columns",
+}
+"""Which table's rows an event vouches for."""
+
+
+class _Entry(NamedTuple):
+    """What the trail tells of one row."""
+
+    digest: str
+    event_no: int
+    session_id: str | None
+
+
+class Ledger:
+    """The rows that there have to be."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, str, Key], _Entry] = {}
+        self._since: dt.datetime | None = None
+        self._older: set[tuple[str, str]] = set()
+        """Tables and models that have events of before digests were told."""
+
+    def note(self, event: Mapping[str, Any], told: Mapping[str, Any]) -> None:
+        """Take an event into account."""
+        action, subject = event["action"], event["subject"]
+        if action == "rename_model":
+            self._move(str(told.get("old")), subject)
+        elif action == "delete_model":
+            self._drop(lambda key, _: key[1] == subject)
+        elif action == "delete_session" and told.get("stages"):
+            self._drop(lambda _, entry: entry.session_id == subject)
+        row, name = told.get("row"), WRITES.get(action)
+        if name is None:
+            return
+        model = "" if name == "input_columns" else subject
+        if not isinstance(row, dict) or not {"table", "key", "sha256"} <= row.keys():
+            self._older.add((name, model))
+            return
+        self._since = self._since or event["at"]
+        entry = _Entry(row["sha256"], event["event_no"], told.get("session"))
+        self._entries[row["table"], model, tuple(row["key"])] = entry
+
+    def _move(self, old: str, new: str) -> None:
+        for key in [key for key in self._entries if key[1] == old]:
+            self._entries[key[0], new, key[2]] = self._entries.pop(key)
+        self._older |= {(name, new) for name, model in self._older if model == old}
+
+    def _drop(self, goes: Any) -> None:
+        for key in [key for key, entry in self._entries.items() if goes(key, entry)]:
+            del self._entries[key]
+
+    def _is_older(self, name: str, model: str, at: dt.datetime | None) -> bool:
+        """Return whether a row that no event vouches for may be of before they did."""
+        if (name, model) not in self._older:
+            return False
+        return at is None or self._since is None or at < self._since
+
+    def problems(self, db: Database) -> Iterator[Problem]:
+        """Yield how the tables differ from what the trail tells."""
+        left = dict(self._entries)
+        for name in ("models", "model_thresholds", "model_stages", "input_columns"):
+            for model, session_id, at, row in _rows(db, name):
+                found = written(db.schema, name, row)["row"]
+                entry = left.pop((name, model, tuple(found["key"])), None)
+                where = _shown(name, model, found["key"])
+                place: dict[str, Any] = {"model_id": model or None, "table": name}
+                place["key"] = tuple(found["key"])
+                if entry is None:
+                    if not self._is_older(name, model, at):
+                        yield Problem("added", f"{where} was added", **place)
+                elif entry.digest != found["sha256"] or entry.session_id not in (None, session_id):
+                    text = f"{where} is not as audit event {entry.event_no} wrote it"
+                    yield Problem("changed", text, **place)
+        for (name, model, key), entry in left.items():
+            text = f"{_shown(name, model, key)}, which audit event {entry.event_no} wrote, is gone"
+            yield Problem("removed", text, model_id=model or None, table=name, key=key)
+
+
+def _rows(db: Database, name: str) -> Iterator[tuple[str, str | None, Any, dict[str, Any]]]:
+    """Yield model, session, time and content of each row."""
+    table, s = db.schema.tables[name], db.schema.sessions
+    select = sa.select(*table.c)
+    if name == "model_stages":
+        joined = table.c.session_no == s.c.session_no
+        select = sa.select(*table.c, s.c.session_id).join_from(table, s, joined, isouter=True)
+    for found in db.read(select):
+        row = dict(zip(table.c.keys(), found, strict=False))
+        at = row.get("set_at") or row.get("created_at")
+        session_id = found[-1] if name == "model_stages" else None
+        yield row.get("model_id", ""), session_id, at, row
+
+
+def _shown(name: str, model: str, key: Any) -> str:
+    return f"{name}: the row ({', '.join(map(repr, filter(None, [model, *key])))})"

@@ -1,0 +1,246 @@
+"""What a sealed session's tables hold now, beside what its manifest says they held.
+
+What changes lawfully after the end (its scores deleted, exported; notices; its model renamed) is
+held against the audit trail instead.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from mfprefect import audit
+from mfprefect.audit import Problem
+from mfprefect.errors import PermissionDenied
+from mfprefect.scores import SCHEMA
+from mfprefect.scores.digest import by_part, digest
+from mfprefect.store.audit import seals
+from mfprefect.store.audit.log import Story, instant
+from mfprefect.store.database import Database
+from mfprefect.store.retention.delete_scores import DELETED
+from mfprefect.store.states import DELETING, RETENTION, SUCCEEDED
+from mfprefect.util import values
+
+__all__ = ["Check", "score_problems"]
+
+NO_NOTE = "what it said of the deletion of its scores is gone"
+SCORES = SCHEMA.append(pa.field("part_no", pa.int32(), nullable=False))
+NOTES = {(RETENTION, DELETED), (RETENTION, DELETING)}
+
+
+class Check:
+    """One session, held against its manifest."""
+
+    def __init__(
+        self,
+        db: Database,
+        connection: sa.Connection,
+        state: seals.State,
+        manifest: Mapping[str, Any],
+        story: Story,
+        names: set[str],
+    ) -> None:
+        self.db, self.connection = db, connection
+        self.row = dict(state.row)
+        self.manifest, self.story, self.names = manifest, story, names
+        self.found = seals.content(db, connection, state)
+        self.deleting = False
+        """Whether its scores are going just now."""
+
+    def problems(self, environments: dict[str, bool]) -> Iterator[Problem]:
+        """Yield what differs; `environments` keeps which were looked at already."""
+        yield from self._own_row()
+        yield from self._note()
+        now, then = seals.summaries(self.db, self.row, self.found), self.manifest["tables"]
+        for name in sorted({*now, *then} - set(self.story.left_out)):
+            yield from audit.differences(name, then.get(name), now.get(name))
+        yield from self._notices()
+        yield from self._artifacts()
+        yield from self._environment(environments)
+
+    def parts(self) -> list[dict[str, Any]] | None:
+        """Return the parts of scores to recompute; None where there is nothing to look at."""
+        if "score_parts" in self.story.left_out or self.deleting:
+            return None
+        return self.found.get("score_parts", [])
+
+    def _own_row(self) -> Iterator[Problem]:
+        """Put back what changed lawfully, so that the rest can be held against the seal."""
+        row, story = self.row, self.story
+        if row["model_id"] != self.manifest["model_id"] and row["model_id"] in self.names:
+            row["model_id"] = self.manifest["model_id"]
+        if story.scores_deleted is not None:
+            if row["published_at"] is not None:
+                yield _changed("published_at", "its scores were deleted, and it is published")
+            row["published_at"] = instant(story.scores_deleted.get("published_at"))
+        if story.parent_left_out is not None and row["parent_session_no"] is None:
+            row["parent_session_no"] = story.parent_left_out
+        if row["last_exported_at"] != story.exported_at:
+            text = "the audit trail tells of another last export"
+            yield _changed("last_exported_at", text)
+        if row["previous_seal"] != self.manifest["previous_seal"]:
+            yield _changed("previous_seal", "it is not the one in the chain")
+
+    def _note(self) -> Iterator[Problem]:
+        """Take out what the deletion of its scores wrote into the metadata."""
+        rows = self.found.get("session_metadata", [])
+        notes = [row for row in rows if (row["meta_group"], row["meta_name"]) in NOTES]
+        told = self.story.scores_deleted
+        if told is None:
+            return
+        self.found["session_metadata"] = [row for row in rows if row not in notes]
+        if not self.found["session_metadata"]:
+            del self.found["session_metadata"]
+        expected = {key: value for key, value in told.items() if key != "model"}
+        text, key = values.json_text(expected, "the note"), (RETENTION, DELETED)
+        self.deleting = any(note["meta_name"] == DELETING for note in notes)
+        if not notes:
+            yield Problem(
+                "removed", f"session_metadata: {NO_NOTE}", table="session_metadata", key=key
+            )
+        elif len(notes) > 1 or notes[0]["meta_value"] != text:
+            what = "session_metadata: what it says of the deletion of its scores was changed"
+            yield Problem("changed", what, table="session_metadata", key=key)
+
+    def _notices(self) -> Iterator[Problem]:
+        """Hold the notices against the audit trail, which tells each step of each."""
+        n = self.db.schema.notifications
+        mine = sa.select(n).where(n.c.session_no == self.row["session_no"])
+        now = {}
+        for found in self.connection.execute(mine):
+            row = audit.plain_row(n, dict(zip(n.c.keys(), found, strict=True)))
+            del row["session_no"]
+            now[row["notice_no"]] = row
+        then = {number: _as_sealed(told) for number, told in self.story.notices.items()}
+        for number in sorted({*now, *then}):
+            name, key = "notifications", (number,)
+            if number not in now:
+                yield Problem("removed", f"{name}: the row ({number}) is gone", table=name, key=key)
+            elif number not in then:
+                yield Problem("added", f"{name}: the row ({number}) was added", table=name, key=key)
+            elif now[number] != then[number]:
+                both = {*now[number], *then[number]}
+                columns = [c for c in both if now[number].get(c) != then[number].get(c)]
+                text = f"{name}: the row ({number}) was changed, in {', '.join(sorted(columns))}"
+                yield Problem("changed", text, table=name, key=key, columns=tuple(sorted(columns)))
+
+    def _artifacts(self) -> Iterator[Problem]:
+        """Recompute the digests of model blobs, chunk by chunk."""
+        c, number = self.db.schema.artifact_chunks.c, self.row["session_no"]
+        stored = {row["artifact_name"]: row for row in self.found.get("artifacts", [])}
+        keys: dict[str, list[int]] = {name: [] for name in stored}
+        select = sa.select(c.artifact_name, c.chunk_no).where(c.session_no == number)
+        for row in self.connection.execute(select.order_by(c.artifact_name, c.chunk_no)):
+            keys.setdefault(row.artifact_name, []).append(row.chunk_no)
+        for name, numbers in keys.items():
+            if name not in stored:
+                text = f"artifact_chunks: chunks of {name!r} were added"
+                yield Problem("added", text, table="artifact_chunks", key=(name, *numbers[:1]))
+            elif wrong := self._wrong_chunks(stored[name], numbers):
+                text = f"artifact_chunks: {name!r}: {wrong}"
+                yield Problem("changed", text, table="artifact_chunks", key=(name,))
+
+    def _wrong_chunks(self, artifact: Mapping[str, Any], numbers: list[int]) -> str | None:
+        c, sha = self.db.schema.artifact_chunks.c, hashlib.sha256()
+        mine = (
+            c.session_no == self.row["session_no"],
+            c.artifact_name == artifact["artifact_name"],
+        )
+        if gaps := sorted(set(range(len(numbers))) ^ set(numbers)):
+            return f"its chunks are not numbered from 0 on: look at {gaps[0]}"
+        for number in numbers:
+            one = sa.select(c.bytes).where(*mine, c.chunk_no == number)
+            found = bytes(self.connection.scalar(one) or b"")
+            if not found:
+                return f"the chunk {number} is empty"
+            sha.update(found)
+        same = sha.hexdigest() == artifact["sha256"]
+        return None if same else "its bytes are not those that were stored: the SHA-256 differs"
+
+    def _environment(self, known: dict[str, bool]) -> Iterator[Problem]:
+        """Recompute the environment's digest, which is its key."""
+        e, key = self.db.schema.environments.c, self.row["environment_digest"]
+        if key not in known:
+            select = sa.select(e.python_version, e.platform_name, e.packages)
+            found = self.connection.execute(select.where(e.environment_digest == key)).first()
+            known[key] = found is not None and audit.environment_digest(*found) == key
+        if not known[key]:
+            text = f"environments: {key[:12]}.. is not what its digest says"
+            yield Problem("changed", text, table="environments", key=(key,))
+
+
+def _changed(column: str, why: str) -> Problem:
+    text = f"sessions: {column} was changed: {why}"
+    return Problem("changed", text, table="sessions", columns=(column,))
+
+
+def _as_sealed(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a notice as the audit trail tells it."""
+    names = ("notice_no", "event", "channel", "sent_at", "delivered", "failure")
+    row = {name: told[name] for name in names if told.get(name) is not None}
+    at = instant(row.get("sent_at"))
+    if at is not None:
+        row["sent_at"] = at.astimezone(dt.UTC).isoformat(timespec="microseconds")
+    return row
+
+
+def score_problems(
+    db: Database, state: seals.State, parts: list[dict[str, Any]], story: Story
+) -> list[Problem]:
+    """Recompute the digests of a session's parts of scores, one part in memory at a time."""
+    expected = {part["part_no"]: part for part in parts if part["row_count"]}
+    problems, seen = [], set[int]()
+    gone = story.scores_deleted is not None
+    try:
+        for number, rows in _parts(db, state, seen):
+            if (text := _wrong_part(expected.get(number), rows, gone)) is not None:
+                what = "changed" if number in expected and not gone else "added"
+                told = f"scores: part {number}: {text}"
+                problems.append(Problem(what, told, table="scores", key=(number,)))
+    except PermissionDenied:
+        # A table of its own that nobody was given rights on: of a run that did not succeed.
+        if state.row["status"] == SUCCEEDED:
+            raise
+        return problems
+    for number in [] if gone else sorted(expected.keys() - seen):
+        told = f"scores: part {number}: all {expected[number]['row_count']} rows are gone"
+        problems.append(Problem("removed", told, table="scores", key=(number,)))
+    return problems
+
+
+def _parts(db: Database, state: seals.State, seen: set[int]) -> Iterator[tuple[int, pa.Table]]:
+    for table in _tables(db, state):
+        c = table.c
+        select = sa.select(*(c[name] for name in SCHEMA.names), c.part_no)
+        mine = select.where(c.session_no == state.row["session_no"])
+        for number, rows in by_part(db.stream(mine.order_by(c.part_no, c.entity_id), SCORES)):
+            if number not in seen:
+                seen.add(number)
+                yield number, rows
+
+
+def _tables(db: Database, state: seals.State) -> Iterator[sa.Table]:
+    yield db.schema.scores
+    if state.row["status"] != SUCCEEDED and db.backend.own_tables:
+        # Only success brings a table of its own under `scores`.
+        number = state.row["session_no"]
+        own = db.look(lambda connection: db.backend.scores_of(connection, number))
+        if own is not db.schema.scores:
+            yield own
+
+
+def _wrong_part(part: Mapping[str, Any] | None, rows: Any, gone: bool) -> str | None:
+    if gone:
+        return f"{rows.num_rows} rows were added: its scores were deleted"
+    if part is None:
+        return f"{rows.num_rows} rows were added, in a part that nobody recorded"
+    if rows.num_rows != part["row_count"]:
+        return f"{rows.num_rows} rows, {part['row_count']} were sealed"
+    if digest(rows) != part["digest"]:
+        return "a value was changed: the digest differs"
+    return None

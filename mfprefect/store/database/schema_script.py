@@ -1,0 +1,49 @@
+"""The DDL of an installation as a script: what `create_schema` would run, for somebody to read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+from alembic import command
+from sqlalchemy.engine.mock import MockConnection
+
+from mfprefect.backend import Backend
+from mfprefect.grants import ROLES
+from mfprefect.store.database.migrate import config, view_statements
+
+__all__ = ["schema_script"]
+
+
+def schema_script(backend: Backend) -> str:
+    """Return every statement that makes a new installation, and the rights of each role.
+
+    In the order in which they are to be run, each ended by a semicolon.
+
+    Nothing is connected: what depends on the server is as the URL says.
+    """
+    lines = "\n\n".join(_parts(backend)).splitlines()
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _parts(backend: Backend) -> Iterator[str]:
+    yield from (f"{statement};" for statement in backend.preamble())
+    yield _migrations(backend)
+    views = view_statements(backend, backend.dialect())
+    yield from (f"{statement};" for statement in views.values())
+    yield from (f"{statement};" for statement in backend.finish())
+    # The admin first: on some databases that closes to the others what has ended.
+    order = sorted(ROLES, key=lambda role: role != "admin")
+    yield from dict.fromkeys(backend.grants(role, f"mfprefect_{role}") for role in order)
+
+
+def _migrations(backend: Backend) -> str:
+    text = io.StringIO()
+    settings = config()
+    settings.output_buffer = text
+    # Alembic asks it for the dialect alone, and writes what it would execute.
+    settings.attributes["connection"] = MockConnection(backend.dialect(), lambda *_: None)
+    settings.attributes["layout"] = backend.schema.layout
+    settings.attributes["transactional_ddl"] = backend.transactional_ddl
+    command.upgrade(settings, "head", sql=True)
+    return text.getvalue().strip()

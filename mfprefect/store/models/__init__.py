@@ -1,0 +1,1 @@
+"""Models: the registry, thresholds, stages, promotion, gates and input columns."""

@@ -1,0 +1,232 @@
+"""Promoting, rolling back and retiring: who may be in production, and what was before."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect.errors import GateFailed, IntegrityError, InvalidValue
+from mfprefect.quality.gates.verdicts import Verdict
+from mfprefect.store.audit.events import record, written
+from mfprefect.store.database import Database
+from mfprefect.store.lookup import require_session
+from mfprefect.store.models.gate_verdicts import stored
+from mfprefect.store.models.stages import (
+    EXPERIMENTAL,
+    PRODUCTION,
+    RETIRED,
+    ROLLED_BACK,
+    Stage,
+    add_stage,
+    happened,
+    history,
+    in_production,
+    lock_model,
+    one_step,
+)
+from mfprefect.store.states import SUCCEEDED
+from mfprefect.util import values
+
+__all__ = ["candidate", "promote", "retire", "rollback"]
+
+
+def candidate(db: Database, model_id: str, session_id: str | None = None) -> str | None:
+    """Return the newest training that could be promoted, or the one asked for if it could be.
+
+    It has saved a model and succeeded, or failed by its gates alone.
+    """
+    s, artifacts = db.schema.sessions.c, db.schema.artifacts.c
+    by_gates = sa.and_(s.status == "failed", s.failure_kind == GateFailed.__name__)
+    select = (
+        sa.select(s.session_id)
+        .where(
+            s.model_id == model_id,
+            s.purpose == "train",
+            sa.or_(s.status == SUCCEEDED, by_gates),
+            sa.exists().where(artifacts.session_no == s.session_no),
+        )
+        .order_by(s.session_no.desc())
+        .limit(1)
+    )
+    if session_id is not None:
+        select = select.where(s.session_id == session_id)
+    rows = db.read(select)
+    return rows[0][0] if rows else None
+
+
+def promote(
+    db: Database,
+    model_id: str,
+    session_id: str,
+    *,
+    stage: str = PRODUCTION,
+    reason: str | None = None,
+    override: str | None = None,
+) -> int:
+    """Put a training session into a stage; return its number.
+
+    Raises:
+        UnknownModel: there is no such model.
+        UnknownSession: there is no such session.
+        InvalidValue: it is no training session of the model that succeeded.
+        GateFailed: it did not pass its gates, and nobody overrides that.
+    """
+    stage = values.choice(stage, "the stage", (PRODUCTION, EXPERIMENTAL))
+    reason = None if reason is None else values.text(reason, "the reason")
+    override = None if override is None else values.name(override, "the override", 10_000)
+    done: list[dt.datetime] = []
+
+    def work(connection: sa.Connection, again: bool) -> int:
+        lock_model(db, connection, model_id)
+        number, verdicts, failed = _training(db, connection, model_id, session_id)
+        if again and done and happened(db, connection, model_id, done[-1]):
+            return number
+        now = in_production(db, connection, model_id)
+        if stage == PRODUCTION:
+            problems = _problems(verdicts, now, session_id)
+            _require_passed(session_id, problems, override)
+        elif now is not None:
+            raise InvalidValue(
+                f"model {model_id!r} has {now!r} in production; it is no experiment before that is "
+                "taken out by store.retire."
+            )
+        if failed and override is None:
+            raise InvalidValue(_not_usable(session_id, model_id, "failed train", model_id))
+        detail = {"gates": [verdict.as_dict() for verdict in verdicts], "override": override}
+        row = {
+            "session_no": number,
+            "stage": stage,
+            "reason": reason,
+            "gates": values.json_text(detail, "the gates' verdicts"),
+        }
+        new = add_stage(db, connection, model_id, row)
+        done.append(new["set_at"])
+        told: dict[str, Any] = {"session": session_id, "stage": stage, "reason": reason}
+        told["override"] = override
+        told |= {"instead_of": now, **written(db.schema, "model_stages", new)}
+        record(db, connection, "promote", model_id, **told)
+        return number
+
+    return db.write(work, also_retry=IntegrityError)
+
+
+def _training(
+    db: Database, connection: sa.Connection, model_id: str, session_id: str
+) -> tuple[int, list[Verdict], bool]:
+    """Return a training's number, its verdicts, and whether it failed: by its gates alone."""
+    s = db.schema.sessions.c
+    found = require_session(db, connection, session_id)
+    kind = connection.scalar(sa.select(s.failure_kind).where(s.session_no == found.session_no))
+    by_gates = (found.status, kind) == ("failed", GateFailed.__name__)
+    if (found.model_id, found.purpose) != (model_id, "train") or not (
+        found.status == SUCCEEDED or by_gates
+    ):
+        what = f"{found.status} {found.purpose}"
+        raise InvalidValue(_not_usable(session_id, found.model_id, what, model_id))
+    return found.session_no, stored(db, connection, found.session_no), by_gates
+
+
+def _not_usable(session_id: str, model_id: str, what: str, wanted: str) -> str:
+    return (
+        f"session {session_id!r} cannot be promoted: it is a {what} session of {model_id!r}; name "
+        f"a training session of {wanted!r} that succeeded."
+    )
+
+
+def _problems(verdicts: Sequence[Verdict], now: str | None, session_id: str) -> list[str]:
+    """Return one sentence a gate that was not passed, or not against what is in production now."""
+    if not verdicts:
+        return ["it was held against no gate"]
+    found = [verdict.reason for verdict in verdicts if not verdict.passed]
+    for verdict in verdicts:
+        compared = verdict.production_session_id
+        if verdict.passed and verdict.kind == "production" and now not in (compared, session_id):
+            found.append(
+                f"{verdict.gate}: it was compared with {compared or 'nothing'}, and {now} is in "
+                "production now; train again"
+            )
+    return found
+
+
+def _require_passed(session_id: str, problems: Sequence[str], override: str | None) -> None:
+    if problems and override is None:
+        raise GateFailed(
+            f"session {session_id!r} is not promoted: {'; '.join(problems)}. Whoever answers for "
+            "it all the same gives the reason: override='..', or --override.",
+            failures=problems,
+        )
+
+
+def retire(db: Database, model_id: str, reason: str | None) -> str:
+    """Take what is in production out of it, with nothing in its place; return its session.
+
+    Raises:
+        UnknownModel: there is no such model.
+        InvalidValue: nothing is in production.
+    """
+    reason = None if reason is None else values.text(reason, "the reason")
+    done: list[tuple[dt.datetime, str]] = []
+
+    def work(connection: sa.Connection, again: bool) -> str:
+        lock_model(db, connection, model_id)
+        if again and done and happened(db, connection, model_id, done[-1][0]):
+            return done[-1][1]
+        stages = history(db, connection, model_id)
+        if not stages or stages[-1].stage != PRODUCTION:
+            raise InvalidValue(f"model {model_id!r} has nothing in production.")
+        now = stages[-1]
+        row = {"session_no": now.session_no, "stage": RETIRED, "reason": reason}
+        new = add_stage(db, connection, model_id, row)
+        done.append((new["set_at"], now.session_id))
+        told = {"session": now.session_id, "reason": reason}
+        record(
+            db, connection, "retire", model_id, **told, **written(db.schema, "model_stages", new)
+        )
+        return now.session_id
+
+    return db.write(work, also_retry=IntegrityError)
+
+
+def rollback(db: Database, model_id: str, reason: str | None) -> tuple[Stage, Stage]:
+    """Put back what was in production before; return what it was and what it is now.
+
+    Each rollback goes one step further back: what was rolled back from is not gone back to.
+
+    Raises:
+        UnknownModel: there is no such model.
+        InvalidValue: nothing was in production before.
+    """
+    reason = None if reason is None else values.text(reason, "the reason")
+    done: list[tuple[dt.datetime, tuple[Stage, Stage]]] = []
+
+    def work(connection: sa.Connection, again: bool) -> tuple[Stage, Stage]:
+        lock_model(db, connection, model_id)
+        if again and done and happened(db, connection, model_id, done[-1][0]):
+            return done[-1][1]
+        now, before = one_step(model_id, history(db, connection, model_id))
+        row = {
+            "session_no": before.session_no,
+            "stage": PRODUCTION,
+            "reason": reason,
+            "gates": values.json_text(
+                before.detail | {ROLLED_BACK: now.session_id}, "the gates' verdicts"
+            ),
+        }
+        new = add_stage(db, connection, model_id, row)
+        done.append((new["set_at"], (now, before)))
+        record(
+            db,
+            connection,
+            "rollback",
+            model_id,
+            session=before.session_id,
+            rolled_back_from=now.session_id,
+            reason=reason,
+            **written(db.schema, "model_stages", new),
+        )
+        return now, before
+
+    return db.write(work, also_retry=IntegrityError)

@@ -1,0 +1,248 @@
+"""Which session of a model is in production: a history that is only ever added to.
+
+The newest row of a model says what holds: its session is in production, or is an experiment, or
+was retired, so that nothing is. Whoever adds a row holds the model's row locked, and no row is
+dated before the last one: two that promote at once come one after the other, whatever their
+clocks say.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from mfprefect.errors import InvalidValue
+from mfprefect.store.audit.events import actor
+from mfprefect.store.database import Database
+from mfprefect.store.lookup import require_model
+from mfprefect.util import values
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "EXPERIMENTAL",
+    "PRODUCTION",
+    "RETIRED",
+    "ROLLED_BACK",
+    "Stage",
+    "add_stage",
+    "happened",
+    "histories",
+    "history",
+    "in_production",
+    "lock_model",
+    "one_step",
+    "production",
+    "stage_now",
+    "stages_frame",
+]
+
+PRODUCTION, EXPERIMENTAL, RETIRED = "production", "experimental", "retired"
+ROLLED_BACK = "rolled_back_from"
+_TICK = dt.timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of a model's history."""
+
+    session_no: int
+    session_id: str
+    stage: str
+    set_at: dt.datetime
+    set_by: str
+    reason: str | None
+    detail: dict[str, Any]
+    """`gates`: the verdicts at promotion; `override`: why in spite of them; `rolled_back_from`."""
+
+
+def history(db: Database, connection: sa.Connection, model_id: str) -> list[Stage]:
+    """Return a model's stages, oldest first."""
+    mine = _rows(db).where(db.schema.model_stages.c.model_id == model_id)
+    return [_stage(row) for row in connection.execute(mine)]
+
+
+def histories(db: Database) -> dict[str, list[Stage]]:
+    """Return the stages of all models that have any, oldest first."""
+    found: dict[str, list[Stage]] = {}
+    for row in db.read(_rows(db)):
+        found.setdefault(row.model_id, []).append(_stage(row))
+    return found
+
+
+def _rows(db: Database) -> sa.Select[Any]:
+    t, s = db.schema.model_stages, db.schema.sessions
+    return (
+        sa.select(*t.c, s.c.session_id)
+        .join_from(t, s, s.c.session_no == t.c.session_no)
+        .order_by(t.c.set_at)
+    )
+
+
+def _stage(row: sa.Row[Any]) -> Stage:
+    who = (row.session_no, row.session_id, row.stage, row.set_at, row.set_by, row.reason)
+    return Stage(*who, _detail(row.gates))
+
+
+def _detail(text: str | None) -> dict[str, Any]:
+    found = json.loads(text) if text else {}
+    return found if isinstance(found, dict) else {"gates": found}
+
+
+def in_production(
+    db: Database, connection: sa.Connection, model_id: str, at: dt.datetime | None = None
+) -> str | None:
+    """Return the session that is, or at an instant was, in production."""
+    newest = _newest(db, connection, model_id, at)
+    return newest[1] if newest is not None and newest[0] == PRODUCTION else None
+
+
+def _newest(
+    db: Database, connection: sa.Connection, model_id: str, at: dt.datetime | None = None
+) -> tuple[str, str, dt.datetime] | None:
+    t, s = db.schema.model_stages, db.schema.sessions
+    select = (
+        sa.select(t.c.stage, s.c.session_id, t.c.set_at)
+        .join_from(t, s, s.c.session_no == t.c.session_no)
+        .where(t.c.model_id == model_id)
+        .order_by(t.c.set_at.desc())
+        .limit(1)
+    )
+    if at is not None:
+        select = select.where(t.c.set_at <= at)
+    row = connection.execute(select).first()
+    return None if row is None else (row.stage, row.session_id, row.set_at)
+
+
+def production(db: Database, model_id: str, at: dt.datetime | None = None) -> str | None:
+    """Return the session in production now, or at an instant; None where there was none."""
+    if at is not None and (not isinstance(at, dt.datetime) or at.tzinfo is None):
+        raise InvalidValue(
+            f"at = {at!r} is no instant; pass an aware datetime such as "
+            "datetime(2026, 3, 1, 12, tzinfo=timezone.utc)."
+        )
+
+    def work(connection: sa.Connection) -> str | None:
+        require_model(db, connection, model_id)
+        return in_production(db, connection, model_id, at)
+
+    return db.look(work)
+
+
+def stage_now(db: Database, model_id: str) -> tuple[str, str] | None:
+    """Return the newest stage of a model and its session, None where it has none."""
+    found = db.look(lambda connection: _newest(db, connection, model_id))
+    return None if found is None else found[:2]
+
+
+def lock_model(db: Database, connection: sa.Connection, model_id: str) -> None:
+    """Have others that change the model's stages wait until this transaction has ended.
+
+    Raises:
+        UnknownModel: it is not registered.
+    """
+    models = db.schema.models
+    # Not the key: sessions that open meanwhile would have to wait.
+    mine = models.update().where(models.c.model_id == model_id)
+    connection.execute(mine.values(owner=models.c.owner))
+    require_model(db, connection, model_id)
+
+
+def add_stage(
+    db: Database, connection: sa.Connection, model_id: str, row: dict[str, Any]
+) -> dict[str, Any]:
+    """Add a row to the history, under the model's lock, later than all others; return it."""
+    t = db.schema.model_stages
+    last = connection.scalar(sa.select(sa.func.max(t.c.set_at)).where(t.c.model_id == model_id))
+    now = values.utc_now()
+    set_at = now if last is None else max(now, last + _TICK)
+    new = {"model_id": model_id, "set_at": set_at, "set_by": actor(), **row}
+    connection.execute(t.insert(), new)
+    return new
+
+
+def happened(
+    db: Database, connection: sa.Connection, model_id: str, set_at: dt.datetime | None
+) -> bool:
+    """Return whether the row that a transaction added is there: its commit was cut off."""
+    t = db.schema.model_stages.c
+    if set_at is None:
+        return False
+    mine = sa.select(t.set_at).where(
+        t.model_id == model_id, t.set_at == set_at, t.set_by == actor()
+    )
+    return connection.execute(mine).first() is not None
+
+
+def one_step(model_id: str, stages: Sequence[Stage]) -> tuple[Stage, Stage]:
+    """Return what is in production, or was last, and what a rollback would put back.
+
+    Raises:
+        InvalidValue: nothing was in production before.
+    """
+    way = _way(stages)
+    if not way:
+        raise InvalidValue(f"model {model_id!r} has never been in production: see store.stages.")
+    now = way.pop()
+    if now.stage != PRODUCTION and way:
+        return now, way.pop()  # of a model that was retired, what was in production last
+    while way and (way[-1].stage != PRODUCTION or way[-1].session_id == now.session_id):
+        way.pop()
+    if not way:
+        raise InvalidValue(
+            f"session {now.session_id!r} is the first that model {model_id!r} had in production; "
+            "there is nothing to go back to. store.retire takes it out of production."
+        )
+    return now, way.pop()
+
+
+def _way(stages: Sequence[Stage]) -> list[Stage]:
+    """Return the steps that led to what is in production, each a change; rollbacks undo some."""
+    way: list[Stage] = []
+    for stage in stages:
+        if stage.stage == EXPERIMENTAL:
+            continue  # nothing was in production then
+        if ROLLED_BACK in stage.detail:
+            while way and (way[-1].session_id, way[-1].stage) != (stage.session_id, PRODUCTION):
+                way.pop()
+            continue
+        if not way or (way[-1].session_id, way[-1].stage) != (stage.session_id, stage.stage):
+            way.append(stage)
+    return way
+
+
+def stages_frame(db: Database, model_id: str) -> pd.DataFrame:
+    """Return a model's stages, newest first."""
+    import pandas as pd
+
+    def work(connection: sa.Connection) -> list[Stage]:
+        require_model(db, connection, model_id)
+        return history(db, connection, model_id)
+
+    found = db.look(work)
+    ends: list[dt.datetime | None] = [*(stage.set_at for stage in found), None][1:]
+    columns = (
+        "session_id", "stage", "set_at", "until", "set_by", "reason", "override",
+        "rolled_back_from", "gates",
+    )  # fmt: skip
+    rows = [
+        (
+            stage.session_id,
+            stage.stage,
+            stage.set_at,
+            end,
+            stage.set_by,
+            stage.reason,
+            stage.detail.get("override"),
+            stage.detail.get(ROLLED_BACK),
+            json.dumps(stage.detail.get("gates", [])),
+        )
+        for stage, end in zip(found, ends, strict=True)
+    ]
+    return pd.DataFrame(rows[::-1], columns=list(columns))

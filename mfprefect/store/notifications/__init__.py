@@ -1,0 +1,1 @@
+"""Which notices go to whom, and what was sent."""

@@ -1,0 +1,275 @@
+"""What a notice says, read from the database: so a later try says the same."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect.notifications.notice import Check, Drift, Moved, Notice
+from mfprefect.provenance.flow_run import run_url
+from mfprefect.settings import Target
+from mfprefect.store.database import Database
+from mfprefect.store.models.stages import PRODUCTION, ROLLED_BACK, Stage, history
+from mfprefect.store.states import SUCCEEDED
+from mfprefect.util import values
+
+__all__ = [
+    "ALARM",
+    "LATE",
+    "compose",
+    "is_about",
+    "kept_as",
+    "last_trouble",
+    "recovered_later",
+    "session_row",
+    "still_news",
+    "trouble",
+    "wants",
+]
+
+ALARM = "alarm"
+"""The verdict of a variable that drifted too far."""
+TROUBLE = ("failed", "crashed", "cancelled", "checks_failed", "gate_failed", "drift", "stale")
+FAILURES = {"ChecksFailed": "checks_failed", "GateFailed": "gate_failed"}
+STAGES = ("promoted", "rolled_back")
+LATE = ("stale", *STAGES)
+"""Events that may happen long after the session that they are about."""
+MOST_MOVED = 5
+_SHOWN = (
+    "model_id",
+    "session_id",
+    "purpose",
+    "attempt",
+    "status",
+    "started_at",
+    "ended_at",
+    "run_by",
+    "host",
+    "deployment",
+    "as_of",
+)
+Row = sa.Row[Any]
+
+
+def session_row(db: Database, session_no: int) -> Row | None:
+    """Return a session's row, None where it was deleted."""
+    s = db.schema.sessions
+    rows = db.read(sa.select(*s.c).where(s.c.session_no == session_no))
+    return rows[0] if rows else None
+
+
+def wants(target: Target, row: Row) -> bool:
+    """Return whether a target is told of this session's model and tags."""
+    return is_about(target, row.model_id, json.loads(row.tags) if row.tags else ())
+
+
+def is_about(target: Target, model_id: str, tags: Collection[str]) -> bool:
+    """Return whether a target is told of a model's session that has these tags."""
+    return (not target.models or model_id in target.models) and (
+        not target.tags or not set(tags).isdisjoint(target.tags)
+    )
+
+
+def trouble(db: Database, row: Row) -> list[str]:
+    """Return the events that tell what is not well with a session that has ended."""
+    events = []
+    if row.status == "failed":
+        events.append(FAILURES.get(row.failure_kind, "failed"))
+    elif row.status != SUCCEEDED:
+        events.append(row.status)
+    elif _checks(db, row):
+        events.append("checks_failed")
+    return [*events, "drift"] if _drift(db, row) else events
+
+
+def last_trouble(db: Database, row: Row, channel: str) -> Row | None:
+    """Return what a channel was last told of a session's model and purpose, if that was bad.
+
+    Only what came before the session counts; that scores are out of date is over once scoring
+    succeeds.
+    """
+    s, n = db.schema.sessions, db.schema.notifications
+    stale = n.c.event == "stale"  # of scores, whatever session it is noted at
+    same = sa.and_(s.c.purpose == row.purpose, sa.not_(stale))
+    if row.purpose == "score":
+        same = sa.or_(same, stale)
+    mine = sa.and_(n.c.session_no == row.session_no, n.c.event == "recovered")
+    select = (
+        sa.select(n.c.event, s.c.session_id)
+        .join_from(n, s, n.c.session_no == s.c.session_no)
+        .where(
+            n.c.channel == channel,
+            n.c.session_no <= row.session_no,
+            n.c.event.in_([*TROUBLE, "recovered"]),
+            s.c.model_id == row.model_id,
+            same,
+            sa.not_(mine),
+        )
+        .order_by(n.c.session_no.desc(), n.c.notice_no.desc())
+        .limit(1)
+    )
+    found = db.read(select)
+    return found[0] if found and found[0].event != "recovered" else None
+
+
+def recovered_later(db: Database, row: Row, channel: str) -> bool:
+    """Return whether a later session of the same model and purpose was told to be well again."""
+    s, n = db.schema.sessions, db.schema.notifications
+    select = (
+        sa.select(n.c.session_no)
+        .join_from(n, s, n.c.session_no == s.c.session_no)
+        .where(
+            n.c.channel == channel,
+            n.c.event == "recovered",
+            n.c.session_no > row.session_no,
+            s.c.model_id == row.model_id,
+            s.c.purpose == row.purpose,
+        )
+        .limit(1)
+    )
+    return bool(db.read(select))
+
+
+def compose(db: Database, row: Row, event: str, channel: str) -> Notice:
+    """Return the notice of an event of a session; the event may be as `kept_as` has it."""
+    kind, text = _cause(db, row, event, channel)
+    return Notice(
+        event=event.partition(" ")[0],
+        **{name: getattr(row, name) for name in _SHOWN},
+        cause_kind=kind,
+        cause_text=text,
+        moved=_moved(db, row),
+        checks=_checks(db, row),
+        drift=_drift(db, row),
+        run_url=run_url(row.flow_run_id),
+    )
+
+
+def _cause(db: Database, row: Row, event: str, channel: str) -> tuple[str, str]:
+    if event == "recovered":
+        before = last_trouble(db, row, channel)
+        return (f"well after {before.event} of {before.session_id}", "") if before else ("", "")
+    if event == "stale":
+        return "Stale", _staleness(db, row)
+    if event.startswith(STAGES):
+        stage = _stage(db, row.model_id, row.session_id, event)
+        if stage is None:
+            return "", ""
+        back = event.startswith("rolled_back")
+        what = f"rolled back to {stage.session_id}" if back else "promoted"
+        return f"{what} by {stage.set_by}", stage.reason or ""
+    return row.failure_kind or "", row.failure_text or ""
+
+
+def kept_as(db: Database, row: Row, event: str) -> str:
+    """Return what the table of notices calls an event that is told now: `promoted`, `promoted 2`.
+
+    A session may be promoted and rolled back from more than once, and each time is a fact.
+    """
+    times = len(_stages(db, row.model_id, row.session_id, event)) if event in STAGES else 1
+    return event if times < 2 else f"{event} {times}"
+
+
+def _stages(db: Database, model_id: str, session_id: str, event: str) -> list[Stage]:
+    """Return each promotion of a session, or each rollback from it, oldest first."""
+    found = db.look(lambda connection: history(db, connection, model_id))
+    if event.startswith("rolled_back"):
+        return [stage for stage in found if stage.detail.get(ROLLED_BACK) == session_id]
+    return [
+        stage
+        for stage in found
+        if (stage.session_id, stage.stage) == (session_id, PRODUCTION)
+        and ROLLED_BACK not in stage.detail
+    ]
+
+
+def _stage(db: Database, model_id: str, session_id: str, event: str) -> Stage | None:
+    found = _stages(db, model_id, session_id, event)
+    number = int(event.partition(" ")[2] or 1)
+    return found[number - 1] if number <= len(found) else None
+
+
+def still_news(db: Database, waiting: Row, since: dt.datetime) -> bool:
+    """Return whether a notice that tells no session's end is still worth sending."""
+    if waiting.event == "stale":
+        last, allowed = _last_scored(db, waiting.model_id)
+        age = dt.timedelta(seconds=allowed) if allowed else values.utc_now() - since
+        return last is None or last + age < values.utc_now()
+    if waiting.event.startswith(STAGES):
+        stage = _stage(db, waiting.model_id, waiting.session_id, waiting.event)
+        return stage is not None and stage.set_at >= since
+    return True
+
+
+def _last_scored(db: Database, model_id: str) -> tuple[dt.datetime | None, int | None]:
+    """Return when scores were last published, and how many seconds later they have to be again."""
+    s, models = db.schema.sessions.c, db.schema.models.c
+    last = sa.select(sa.func.max(s.published_at)).where(
+        s.model_id == model_id, s.purpose == "score", s.status == SUCCEEDED
+    )
+    select = sa.select(models.max_age_seconds, last.scalar_subquery().label("last_at"))
+    found = db.read(select.where(models.model_id == model_id))
+    return (found[0].last_at, found[0].max_age_seconds) if found else (None, None)
+
+
+def _staleness(db: Database, row: Row) -> str:
+    last, allowed = _last_scored(db, row.model_id)
+    since = f"since {last:%Y-%m-%d %H:%M} UTC" if last else "so far"
+    expected = f"; they are expected every {dt.timedelta(seconds=allowed)}" if allowed else ""
+    return f"no scores were published {since}{expected}"
+
+
+def _checks(db: Database, row: Row) -> tuple[Check, ...]:
+    c = db.schema.check_results.c
+    select = (
+        sa.select(c.check, c.column, c.severity, c.failing_rows, c.message)
+        .where(c.session_no == row.session_no, c.passed == sa.literal(False))
+        .order_by(c.check_no)
+    )
+    found = sorted(db.read(select), key=lambda check: check.severity != "error")
+    return tuple(
+        Check(
+            f"{x.column}: {x.check}" if x.column else x.check, x.severity, x.failing_rows, x.message
+        )
+        for x in found
+    )
+
+
+def _drift(db: Database, row: Row) -> tuple[Drift, ...]:
+    c = db.schema.drift.c
+    select = sa.select(c.variable, c.measure, c.value, c.threshold).where(
+        c.session_no == row.session_no, c.verdict == ALARM
+    )
+    found = [
+        Drift(x.variable, x.measure, x.value, x.threshold)
+        for x in db.read(select.order_by(c.variable, c.measure))
+    ]
+    return tuple(sorted(found, key=lambda x: -abs(x.value or 0)))
+
+
+def _moved(db: Database, row: Row) -> tuple[Moved, ...]:
+    s, m = db.schema.sessions, db.schema.metrics.c
+    before = db.read(
+        sa.select(sa.func.max(s.c.session_no)).where(
+            s.c.model_id == row.model_id,
+            s.c.purpose == row.purpose,
+            s.c.status == SUCCEEDED,
+            s.c.session_no < row.session_no,
+        )
+    )[0][0]
+    if before is None:
+        return ()
+    select = sa.select(m.session_no, m.metric_name, m.value).where(
+        m.session_no.in_([before, row.session_no]), m.segment == ""
+    )
+    figures: dict[int, dict[str, float]] = {before: {}, row.session_no: {}}
+    for x in db.read(select.order_by(m.metric_name)):
+        figures[x.session_no][x.metric_name] = x.value
+    old, new = figures[before], figures[row.session_no]
+    moved = [Moved(name, old[name], new[name]) for name in new if name in old]
+    moved = [x for x in moved if x.old != x.new]
+    return tuple(sorted(moved, key=lambda x: -abs(x.change))[:MOST_MOVED])

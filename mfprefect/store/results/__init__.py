@@ -1,0 +1,1 @@
+"""What sessions produced, read back: frames, reports, what monitoring compares."""

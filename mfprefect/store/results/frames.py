@@ -1,0 +1,219 @@
+"""What sessions produced, as DataFrames."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import sqlalchemy as sa
+
+from mfprefect.errors import InvalidValue, UnknownSession
+from mfprefect.store.database import Database
+from mfprefect.store.lookup import require_all
+from mfprefect.store.states import PART_EVIDENCE, STATUSES, SUCCEEDED
+from mfprefect.util.values import choice
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Outcome",
+    "environment",
+    "latest_training",
+    "models_frame",
+    "of_sessions",
+    "one_curve",
+    "outcome",
+    "sessions_frame",
+    "thresholds_frame",
+]
+
+
+def models_frame(db: Database) -> pd.DataFrame:
+    """Return the registered models, each with the number of its sessions and its threshold."""
+    models, s = db.schema.models, db.schema.sessions
+    count = sa.select(sa.func.count()).where(s.c.model_id == models.c.model_id).scalar_subquery()
+    last = (
+        sa.select(sa.func.max(s.c.started_at))
+        .where(s.c.model_id == models.c.model_id)
+        .scalar_subquery()
+    )
+    stage, later = db.schema.model_stages, db.schema.model_stages.alias("later")
+    newest = ~sa.exists().where(
+        later.c.model_id == stage.c.model_id, later.c.set_at > stage.c.set_at
+    )
+    production = (
+        sa.select(s.c.session_id)
+        .join_from(stage, s, s.c.session_no == stage.c.session_no)
+        .where(
+            stage.c.model_id == models.c.model_id, stage.c.stage == sa.literal("production"), newest
+        )
+        .scalar_subquery()
+    )
+    select = sa.select(
+        *models.c,
+        count.label("sessions"),
+        last.label("last_started_at"),
+        production.label("production"),
+    )
+    return db.frame(select.order_by(models.c.model_id))
+
+
+def thresholds_frame(db: Database, model_id: str) -> pd.DataFrame:
+    """Return a model's operating thresholds, newest first."""
+    table = db.schema.model_thresholds
+    select = sa.select(*table.c).where(table.c.model_id == model_id)
+    return db.frame(select.order_by(table.c.set_at.desc()))
+
+
+def sessions_frame(
+    db: Database,
+    model_id: str | None = None,
+    status: str | None = None,
+    limit: int | None = 100,
+    session_ids: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Return sessions, newest first, with the id of the training session that each one used."""
+    s, parent = db.schema.sessions, db.schema.sessions.alias("parent")
+    columns = [c for c in s.c if c.key not in ("session_no", "parent_session_no")]
+    select = (
+        sa.select(
+            s.c.session_id,
+            s.c.session_no,
+            *columns[1:],
+            parent.c.session_id.label("parent_session_id"),
+        )
+        .join_from(s, parent, parent.c.session_no == s.c.parent_session_no, isouter=True)
+        .order_by(s.c.session_no.desc())
+    )
+    if model_id is not None:
+        select = select.where(s.c.model_id == model_id)
+    if status is not None:
+        select = select.where(s.c.status == choice(status, "the status", STATUSES))
+    if session_ids:
+        select = select.where(s.c.session_id.in_(list(session_ids)))
+    if limit is not None:
+        if not isinstance(limit, int) or limit < 0:
+            raise InvalidValue(
+                f"the limit {limit!r} is no number from 0 on; None means all sessions."
+            )
+        select = select.limit(limit)
+    return db.frame(select)
+
+
+def of_sessions(db: Database, table_name: str, session_ids: Sequence[str]) -> pd.DataFrame:
+    """Return what one or many sessions stored in a table, in the order of their numbers.
+
+    Raises:
+        UnknownSession: one of the sessions is not there.
+    """
+    if not session_ids:
+        raise InvalidValue("name at least one session id.")
+    s, table = db.schema.sessions, db.schema.tables[table_name]
+    known = db.read(sa.select(s.c.session_id).where(s.c.session_id.in_(session_ids)))
+    require_all(session_ids, (row[0] for row in known))
+    hidden = {"session_no"}
+    columns: list[Any] = [c for c in table.c if c.key not in hidden]
+    select = (
+        sa.select(s.c.session_id, *columns)
+        .join_from(s, table, s.c.session_no == table.c.session_no)
+        .where(s.c.session_id.in_(session_ids))
+        .order_by(*table.primary_key.columns)
+    )
+    if table is db.schema.session_metadata:
+        select = select.where(table.c.meta_group != PART_EVIDENCE)
+    return db.frame(select)
+
+
+class Outcome(NamedTuple):
+    """What a page shows of a session."""
+
+    session: Mapping[str, Any]
+    """Its row, with `parent_session_id`."""
+    figures: dict[str, float]
+    """Metrics of all rows, by name."""
+    failed_checks: list[Mapping[str, Any]]
+
+
+def outcome(db: Database, session_no: int) -> Outcome:
+    """Return how a session ended and what a person wants to see first, over one connection."""
+    s, m, k = db.schema.sessions, db.schema.metrics, db.schema.check_results
+    parent = s.alias("parent")
+    row = (
+        sa.select(*s.c, parent.c.session_id.label("parent_session_id"))
+        .join_from(s, parent, parent.c.session_no == s.c.parent_session_no, isouter=True)
+        .where(s.c.session_no == session_no)
+    )
+    figures = (
+        sa.select(m.c.metric_name, m.c.value)
+        .where(m.c.session_no == session_no, m.c.segment == "")
+        .order_by(m.c.metric_name)
+    )
+    columns = ("check", "column", "severity", "failing_rows", "message")
+    failed = (
+        sa.select(*(k.c[name].label(name) for name in columns))
+        .where(k.c.session_no == session_no, k.c.passed == sa.literal(False))
+        .order_by(k.c.check_no)
+    )
+
+    def work(connection: sa.Connection) -> Outcome:
+        return Outcome(
+            dict(connection.execute(row).one()._mapping),
+            {name: value for name, value in connection.execute(figures)},
+            [dict(found._mapping) for found in connection.execute(failed)],
+        )
+
+    return db.look(work)
+
+
+def one_curve(db: Database, session_id: str) -> pd.DataFrame:
+    """Return one session's test curve.
+
+    Raises:
+        InvalidValue: the session stored no test results.
+    """
+    frame = of_sessions(db, "test_curve", [session_id])
+    if frame.empty:
+        raise InvalidValue(
+            f"session {session_id!r} has no test results; a training session stores them with "
+            "session.log_test_results(actual, score)."
+        )
+    return frame
+
+
+def environment(db: Database, session_id: str) -> dict[str, Any]:
+    """Return what a session ran with: python, platform, packages."""
+    s, e = db.schema.sessions, db.schema.environments
+    select = (
+        sa.select(e.c.python_version, e.c.platform_name, e.c.packages)
+        .join_from(s, e, s.c.environment_digest == e.c.environment_digest)
+        .where(s.c.session_id == session_id)
+    )
+    rows = db.read(select)
+    if not rows:
+        raise UnknownSession(session_id)
+    row = rows[0]
+    return {
+        "python": row.python_version,
+        "platform": row.platform_name,
+        "packages": json.loads(row.packages),
+    }
+
+
+def latest_training(db: Database, model_id: str) -> str | None:
+    """Return the id of the last training session that succeeded and saved a model."""
+    s, artifacts = db.schema.sessions, db.schema.artifacts
+    select = (
+        sa.select(s.c.session_id)
+        .where(
+            s.c.model_id == model_id,
+            s.c.purpose == "train",
+            s.c.status == SUCCEEDED,
+            sa.exists().where(artifacts.c.session_no == s.c.session_no),
+        )
+        .order_by(s.c.session_no.desc())
+        .limit(1)
+    )
+    rows = db.read(select)
+    return rows[0][0] if rows else None

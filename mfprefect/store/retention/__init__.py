@@ -1,0 +1,1 @@
+"""What goes and what stays: deletion, pruning, archives and their restoration."""

@@ -1,0 +1,269 @@
+"""Deleting models and sessions: with all they produced, and only where nothing builds on them.
+
+What is small goes in one transaction. A session of many scores first disappears for every reader,
+in one small transaction that also marks it; then its scores go in batches, and at last the rest.
+Its number stays taken until then. What was interrupted is finished by whoever deletes it again, by
+`prune` and by the `maintain` flow.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect.errors import IntegrityError, InvalidValue, UnknownModel, UnknownSession
+from mfprefect.store.audit import seals
+from mfprefect.store.audit.events import record
+from mfprefect.store.database import Database
+from mfprefect.store.handle import Handle, find, without_flow_run
+from mfprefect.store.lookup import model_ids, require_model, require_session
+from mfprefect.store.models.stages import in_production
+from mfprefect.store.retention.batches import LARGE, clear_scores, score_rows, take
+from mfprefect.store.states import BEING_DELETED, DELETED, DELETED_WITH_MODEL, RUNNING
+
+__all__ = ["delete_model", "delete_session", "finish_deletions"]
+
+log = logging.getLogger(__name__)
+DELETE_CHUNK = 500
+CANCELLED = "cancelled"
+
+
+def delete_session(
+    db: Database, session_id: str, *, with_stages: bool = False, **detail: Any
+) -> None:
+    """Delete a session and everything it produced.
+
+    Args:
+        db: the database.
+        session_id: the session.
+        with_stages: delete the stages that it is on record as; the audit event keeps them.
+        detail: what else the audit trail shall tell.
+
+    Raises:
+        UnknownSession: there is no such session.
+        InvalidValue: it is running, a scoring session used its model, or it was promoted.
+    """
+
+    def begin(connection: sa.Connection, again: bool) -> Handle | None:
+        if again and find(db, connection, session_id) is None:
+            return None  # the commit that was cut off had happened
+        handle = require_session(db, connection, session_id)
+        marked = take(db, connection, _marked(db, handle))
+        rows = score_rows(db, connection, handle.session_no)
+        if not marked:
+            _refuse_running(db, connection, db.schema.sessions.c.session_id == session_id)
+            _refuse_used(db, connection, [handle.session_no])
+            stages = _stages(db, connection, handle, with_stages)
+            told = {"model": handle.model_id, "was": handle.status, "scores": rows, **detail}
+            seals = _seals(db, connection, handle)
+            record(db, connection, "delete_session", session_id, **told, **stages, **seals)
+        if db.backend.drop_scores(connection, handle.session_no) or rows <= LARGE:
+            _remove_sessions(db, connection, [handle.session_no])
+            return None
+        if not marked:
+            _mark(db, connection, db.schema.sessions.c.session_no == handle.session_no, DELETED)
+        return handle
+
+    handle = db.write(begin, also_retry=IntegrityError)
+    if handle is not None:
+        clear_scores(db, handle.session_no, _marked(db, handle))
+        _end(db, handle)
+
+
+def _end(db: Database, handle: Handle) -> None:
+    def work(connection: sa.Connection, _: bool) -> None:
+        if take(db, connection, _marked(db, handle)):
+            _remove_sessions(db, connection, [handle.session_no])
+
+    db.write(work)
+
+
+def _marked(db: Database, handle: Handle) -> tuple[Any, ...]:
+    """Return the conditions under which a session is this one, and being deleted."""
+    s = db.schema.sessions.c
+    same = (s.session_no == handle.session_no, s.session_id == handle.session_id)
+    return (*same, *_being_deleted(db))
+
+
+def _being_deleted(db: Database) -> tuple[Any, ...]:
+    s = db.schema.sessions.c
+    return s.status == CANCELLED, s.failure_kind.in_(BEING_DELETED)
+
+
+def _mark(db: Database, connection: sa.Connection, where: Any, kind: str) -> None:
+    changes = {
+        "status": CANCELLED,
+        "failure_kind": kind,
+        "failure_text": "it is being deleted: what is left of it goes when it is deleted again, "
+        "or by mfprefect prune or the maintain flow",
+        "published_at": None,
+        # A retry of its flow run must not resume it.
+        "flow_run_id": None,
+        "flow_run_seq": without_flow_run(db, db.schema.sessions.c.session_no),
+    }
+    connection.execute(db.schema.sessions.update().where(where).values(changes))
+
+
+def _stages(
+    db: Database, connection: sa.Connection, handle: Handle, delete: bool
+) -> dict[str, Any]:
+    """Refuse a session that is on record as a stage, or delete that record and return it."""
+    stages = db.schema.model_stages
+    mine = stages.c.session_no == handle.session_no
+    found = connection.execute(sa.select(stages).where(mine).order_by(stages.c.set_at)).all()
+    if found and not delete:
+        raise InvalidValue(
+            f"session {handle.session_id!r} is on record as a stage of {handle.model_id!r}; it "
+            "goes only with the model, by store.delete_model, or by the setting retired_days."
+        )
+    if in_production(db, connection, handle.model_id) == handle.session_id:
+        raise InvalidValue(f"session {handle.session_id!r} is in production meanwhile.")
+    connection.execute(stages.delete().where(mine))
+    told = ("set_at", "stage", "set_by", "reason", "gates")
+    rows = [{name: row._mapping[name] for name in told} for row in found]
+    return {"stages": rows} if rows else {}
+
+
+def _seals(db: Database, connection: sa.Connection, handle: Handle) -> dict[str, str]:
+    """Return what the chain of seals needs to go on over the gap."""
+    s = db.schema.sessions.c
+    row = connection.execute(
+        sa.select(s.seal, s.previous_seal).where(s.session_no == handle.session_no)
+    ).one()
+    return {name: seal for name, seal in row._mapping.items() if seal is not None}
+
+
+def delete_model(db: Database, model_id: str) -> None:
+    """Delete a model with all its sessions and everything they produced.
+
+    Raises:
+        UnknownModel: there is no such model.
+        InvalidValue: a session of it is running, or another model's session used one of its.
+    """
+    s = db.schema.sessions.c
+    own = sa.select(s.session_no, s.session_id).where(s.model_id == model_id)
+
+    def begin(connection: sa.Connection, again: bool) -> list[int] | None:
+        if again and model_id not in model_ids(db, connection):
+            return None  # the commit that was cut off had happened
+        require_model(db, connection, model_id)
+        _refuse_running(db, connection, s.model_id == model_id)
+        numbers = [row.session_no for row in connection.execute(own)]
+        _refuse_used(db, connection, numbers)
+        large = [
+            number
+            for number in numbers
+            if not db.backend.drop_scores(connection, number)
+            and score_rows(db, connection, number) > LARGE
+        ]
+        marked = own.where(s.failure_kind == DELETED_WITH_MODEL).limit(1)
+        if connection.execute(marked).first() is None:
+            chain = seals.head(db, connection, model_id)
+            record(db, connection, "delete_model", model_id, sessions=len(numbers), **chain)
+        if not large:
+            _remove_model(db, connection, model_id, numbers)
+            return None
+        _mark(db, connection, s.model_id == model_id, DELETED_WITH_MODEL)
+        _remove_stages(db, connection, model_id)
+        return large
+
+    def end(connection: sa.Connection, _: bool) -> None:
+        _refuse_running(db, connection, s.model_id == model_id)
+        numbers = [row.session_no for row in connection.execute(own)]
+        _refuse_used(db, connection, numbers)
+        _remove_model(db, connection, model_id, numbers)
+
+    large = db.write(begin, also_retry=IntegrityError)
+    if large is None:
+        return
+    for number in large:
+        clear_scores(db, number, (s.session_no == number, s.model_id == model_id, *_of_model(db)))
+    db.write(end, also_retry=IntegrityError)
+
+
+def _of_model(db: Database) -> tuple[Any, ...]:
+    s = db.schema.sessions.c
+    return s.status == CANCELLED, s.failure_kind == DELETED_WITH_MODEL
+
+
+def _remove_stages(db: Database, connection: sa.Connection, model_id: str) -> None:
+    for table in (db.schema.model_thresholds, db.schema.model_stages):
+        connection.execute(table.delete().where(table.c.model_id == model_id))
+
+
+def _remove_model(
+    db: Database, connection: sa.Connection, model_id: str, numbers: Sequence[int]
+) -> None:
+    models = db.schema.models
+    _remove_stages(db, connection, model_id)
+    _remove_sessions(db, connection, numbers)
+    connection.execute(models.delete().where(models.c.model_id == model_id))
+
+
+def _refuse_running(db: Database, connection: sa.Connection, where: Any) -> None:
+    """Refuse to delete what is still being written."""
+    s = db.schema.sessions
+    running = connection.scalars(sa.select(s.c.session_id).where(where, s.c.status == RUNNING))
+    if names := list(running):
+        raise InvalidValue(
+            f"session {names[0]!r} is running; end it first, for example with "
+            f"`mfprefect session close {names[0]} --status cancelled`."
+        )
+
+
+def _refuse_used(db: Database, connection: sa.Connection, numbers: Sequence[int]) -> None:
+    """Refuse to delete sessions that others build on, which are not deleted with them."""
+    s = db.schema.sessions
+    deleted = set(numbers)
+    for some in _chunks(numbers):
+        users = connection.execute(
+            sa.select(s.c.session_no, s.c.session_id).where(s.c.parent_session_no.in_(some))
+        )
+        names = [user.session_id for user in users if user.session_no not in deleted]
+        if names:
+            raise InvalidValue(
+                f"session {names[0]!r} used the model of a session to be deleted, and would "
+                "lose its origin; delete that one first."
+            )
+
+
+def _remove_sessions(db: Database, connection: sa.Connection, numbers: Sequence[int]) -> None:
+    """Delete sessions with all they produced, and the environments that none ran in any more."""
+    s, environments = db.schema.sessions, db.schema.environments
+    for some in _chunks(numbers):
+        for table in (*db.schema.session_tables(), s):
+            connection.execute(table.delete().where(table.c.session_no.in_(some)))
+    unused = ~sa.exists().where(s.c.environment_digest == environments.c.environment_digest)
+    connection.execute(environments.delete().where(unused))
+
+
+def _chunks(numbers: Sequence[int]) -> Iterator[list[int]]:
+    ordered = sorted(numbers)
+    for start in range(0, len(ordered), DELETE_CHUNK):
+        yield ordered[start : start + DELETE_CHUNK]
+
+
+def finish_deletions(db: Database) -> list[str]:
+    """Finish the deletions of sessions and models that were interrupted; return whose."""
+    s = db.schema.sessions.c
+    select = sa.select(s.session_id, s.model_id, s.failure_kind).where(*_being_deleted(db))
+    left = db.read(select.order_by(s.session_no.desc()))
+    models = sorted({row.model_id for row in left if row.failure_kind == DELETED_WITH_MODEL})
+    steps: list[tuple[Any, str]] = [
+        (delete_session, row.session_id) for row in left if row.failure_kind == DELETED
+    ]
+    steps += [(delete_model, model_id) for model_id in models]
+    return [name for delete, name in steps if _finish(db, delete, name)]
+
+
+def _finish(db: Database, delete: Any, name: str) -> bool:
+    try:
+        delete(db, name)
+    except (InvalidValue, UnknownModel, UnknownSession) as exc:
+        # Somebody else finished it, or a session was opened meanwhile that has to end first.
+        log.warning("the deletion of %s was not finished: %s", name, exc)
+        return False
+    return True

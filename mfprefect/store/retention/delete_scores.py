@@ -1,0 +1,138 @@
+"""Deleting the scores of a session, whose figures stay.
+
+The session says so: its metadata has the group `retention`, which tells what became of a session
+after its end. It counts as not published from then on. The digests of its parts stay.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect.errors import IntegrityError, InvalidValue, UnknownSession
+from mfprefect.store.audit.events import record
+from mfprefect.store.database import Database
+from mfprefect.store.handle import Handle
+from mfprefect.store.lookup import require_session
+from mfprefect.store.retention.batches import LARGE, clear_scores, score_rows, take
+from mfprefect.store.states import DELETING, RETENTION, SUCCEEDED
+from mfprefect.util import values
+
+__all__ = ["DELETED", "delete_scores", "finish_score_deletions", "without_scores"]
+
+log = logging.getLogger(__name__)
+DELETED = "scores_deleted"
+
+
+def delete_scores(db: Database, session_id: str, **detail: Any) -> None:
+    """Delete a session's scores; its figures stay, and tell that they are gone.
+
+    Args:
+        db: the database.
+        session_id: the session.
+        detail: what the session and the audit trail shall tell beside when and how many.
+
+    Raises:
+        UnknownSession: there is no such session.
+        InvalidValue: it has no scores, or did not succeed: then it goes as a whole.
+    """
+    s = db.schema.sessions
+
+    def begin(connection: sa.Connection, again: bool) -> Handle | None:
+        handle = require_session(db, connection, session_id)
+        take(db, connection, [s.c.session_no == handle.session_no])
+        rows = score_rows(db, connection, handle.session_no)
+        if not _is_noted(db, connection, handle, DELETING):
+            if again and _is_noted(db, connection, handle, DELETED):
+                return None  # the commit that was cut off had happened
+            gone = not rows or _is_noted(db, connection, handle, DELETED)
+            if gone or handle.status != SUCCEEDED:
+                what = "has no scores" if gone else f"is {handle.status}"
+                raise InvalidValue(
+                    f"session {session_id!r} {what}; scores are deleted from sessions that "
+                    "succeeded, others go as a whole by store.delete_session."
+                )
+            _hide(db, connection, handle, {"rows": rows, **detail})
+        if not db.backend.drop_scores(connection, handle.session_no) and rows > LARGE:
+            return handle
+        _end(db, connection, handle)
+        return None
+
+    handle = db.write(begin, also_retry=IntegrityError)
+    if handle is not None:
+        same = (s.c.session_no == handle.session_no, s.c.session_id == session_id)
+        still = (*same, s.c.published_at.is_(None))
+        clear_scores(db, handle.session_no, still)
+        db.write(lambda connection, _: _end(db, connection, handle, still))
+
+
+def _hide(
+    db: Database, connection: sa.Connection, handle: Handle, detail: Mapping[str, Any]
+) -> None:
+    s, metadata = db.schema.sessions, db.schema.session_metadata
+    mine = s.c.session_no == handle.session_no
+    published = connection.scalar(sa.select(s.c.published_at).where(mine))
+    note = {**detail, "published_at": published, "deleted_at": values.utc_now()}
+    # Word for word what the session says: it is held against it.
+    record(db, connection, "delete_scores", handle.session_id, model=handle.model_id, **note)
+    connection.execute(s.update().where(mine), {"published_at": None})
+    row = {
+        "session_no": handle.session_no,
+        "meta_group": RETENTION,
+        "meta_name": DELETING,
+        "value": values.json_text(note, "what is told of the deletion"),
+    }
+    connection.execute(metadata.insert(), row)
+
+
+def _noted(db: Database, handle: Handle, name: str) -> tuple[Any, ...]:
+    m = db.schema.session_metadata.c
+    mine = m.session_no == handle.session_no
+    return mine, m.meta_group == RETENTION, m.meta_name == name
+
+
+def _is_noted(db: Database, connection: sa.Connection, handle: Handle, name: str) -> bool:
+    note = sa.select(db.schema.session_metadata.c.meta_name).where(*_noted(db, handle, name))
+    return connection.scalar(note) is not None
+
+
+def without_scores(db: Database) -> sa.Select[Any]:
+    """Return a select of the sessions whose scores were deleted."""
+    m = db.schema.session_metadata.c
+    return sa.select(m.session_no).where(
+        m.meta_group == RETENTION, m.meta_name.in_([DELETING, DELETED])
+    )
+
+
+def _end(
+    db: Database, connection: sa.Connection, handle: Handle, still: Sequence[Any] = ()
+) -> None:
+    if still and not take(db, connection, still):
+        return  # somebody else finished it
+    scores, metadata = db.schema.scores, db.schema.session_metadata
+    connection.execute(scores.delete().where(scores.c.session_no == handle.session_no))
+    note = metadata.update().where(*_noted(db, handle, DELETING))
+    connection.execute(note, {"meta_name": DELETED})
+
+
+def finish_score_deletions(db: Database) -> list[str]:
+    """Finish the deletions of scores that were interrupted; return whose."""
+    s, m = db.schema.sessions.c, db.schema.session_metadata.c
+    left = db.read(
+        sa.select(s.session_id)
+        .join_from(db.schema.sessions, db.schema.session_metadata, s.session_no == m.session_no)
+        .where(m.meta_group == RETENTION, m.meta_name == DELETING)
+    )
+    return [session_id for (session_id,) in left if _finish(db, session_id)]
+
+
+def _finish(db: Database, session_id: str) -> bool:
+    try:
+        delete_scores(db, session_id)
+    except (InvalidValue, UnknownSession) as exc:
+        log.warning("the deletion of scores was not finished, others did: %s", exc)
+        return False
+    return True

@@ -1,0 +1,195 @@
+"""Bringing archived sessions back, under their own numbers.
+
+While it is written, the session is a running one of this process. Killed, it ends as `crashed`,
+like any other, and can be deleted and restored again.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from pyarrow import parquet
+
+from mfprefect.errors import ArtifactCorrupt, IntegrityError, InvalidValue
+from mfprefect.store.audit.events import record
+from mfprefect.store.database import Database
+from mfprefect.store.database.row_validation import NOT_TYPED, check_fits, check_row, typed
+from mfprefect.store.handle import Handle, without_flow_run
+from mfprefect.store.lookup import require_model
+from mfprefect.store.retention.archive_files import check_archive, parts_of
+from mfprefect.store.scores import write
+from mfprefect.store.sessions.writing import Ending, close_session, flush, write_rows
+from mfprefect.store.states import PURPOSES, RUNNING, STATUSES, SUCCEEDED
+from mfprefect.util import values
+
+__all__ = ["restore_session"]
+
+APART = ("artifact_chunks", "scores", "score_parts")
+
+
+def restore_session(db: Database, folder: Path) -> str:
+    """Write an archived session back as it was; return its id.
+
+    Its stages stay history: the audit event of its deletion tells them.
+
+    Raises:
+        ArtifactCorrupt: the archive is not sound; nothing was written.
+        InvalidValue: the session is there, or another one has its number.
+        UnknownModel: its model is not registered.
+    """
+    head = check_archive(folder)
+    try:
+        row = typed(db.schema.sessions, head["session"])
+        _check(db, row, head)
+    except (InvalidValue, *NOT_TYPED) as exc:
+        raise ArtifactCorrupt(f"the head of the archive {folder} is wrong: {exc!r}.") from exc
+    try:
+        for name in set(head["tables"]) - set(APART):
+            for found in _rows(folder, name):
+                check_row(db.schema.tables[name], found)
+    except (InvalidValue, *NOT_TYPED) as exc:
+        raise ArtifactCorrupt(f"the archive {folder} holds what none does: {exc}.") from exc
+    handle = db.write(lambda c, _: _open(db, c, row, head), also_retry=IntegrityError)
+    for name in head["tables"]:
+        if name not in APART:
+            flush(db, handle, {name: _rows(folder, name)}, replace=True)
+    if "artifact_chunks" in head["tables"]:
+        for chunk in _groups(folder / "artifact_chunks.parquet"):
+            flush(db, handle, {"artifact_chunks": chunk}, replace=True)
+    if "scores" in head["tables"]:
+        for number, part in parts_of(folder):
+            write.write_part(db, handle, number, part)
+    _end(db, handle, row, folder, head)
+    return handle.session_id
+
+
+def _open(
+    db: Database, connection: sa.Connection, row: Mapping[str, Any], head: Mapping[str, Any]
+) -> Handle:
+    s, e = db.schema.sessions, db.schema.environments
+    require_model(db, connection, row["model_id"])
+    same = (s.c.session_id == row["session_id"], s.c.session_no == row["session_no"])
+    if taken := connection.scalar(sa.select(s.c.session_id).where(sa.or_(*same))):
+        raise InvalidValue(
+            f"session {row['session_id']!r} with the number {row['session_no']} cannot be "
+            f"restored: {taken!r} is there. Restore it into another database."
+        )
+    digest = row["environment_digest"]
+    ran = sa.select(e.c.environment_digest).where(e.c.environment_digest == digest)
+    if connection.scalar(ran) is None:
+        connection.execute(e.insert(), dict(head["environment"]))
+    number = row["parent_session_no"]
+    parent = sa.select(s.c.session_no).where(
+        s.c.session_no == number, s.c.session_id == head["session_ids"].get(str(number))
+    )
+    meanwhile = {
+        "status": RUNNING,
+        "heartbeat_at": values.utc_now(),
+        "host": platform.node(),
+        "process_id": os.getpid(),
+        "published_at": None,
+        # A retry of its flow run must not resume it.
+        "flow_run_id": None,
+        "flow_run_seq": without_flow_run(db, row["session_no"]),
+        "parent_session_no": connection.scalar(parent),
+        "seal": None,
+        "previous_seal": None,
+    }
+    connection.execute(s.insert(), {**row, **meanwhile})
+    kept = ("session_no", "session_id", "model_id", "purpose", "attempt")
+    return Handle(**{name: row[name] for name in kept})
+
+
+def _end(
+    db: Database, handle: Handle, row: Mapping[str, Any], folder: Path, head: Mapping[str, Any]
+) -> None:
+    """Give the session its parts' dates and its own row back, and publish it if it was.
+
+    In the transaction that ends it: killed before, it is a running session without a process.
+    """
+    own = (
+        *("heartbeat_at", "ended_at", "published_at", "host", "process_id", "suspected_at"),
+        *("failure_kind", "failure_text", "flow_run_id", "flow_run_seq"),
+    )
+    s, parts = db.schema.sessions, db.schema.score_parts
+    mine = (s.c.session_no == handle.session_no, s.c.session_id == handle.session_id)
+
+    # A retry would take parts without scores for complete ones.
+    complete = "scores" in head["tables"] or row["status"] == SUCCEEDED
+    left_out = "score_parts" in head["tables"] and not complete
+
+    def also(connection: sa.Connection) -> None:
+        if "score_parts" in head["tables"] and complete:
+            connection.execute(parts.delete().where(parts.c.session_no == handle.session_no))
+            rows = {"score_parts": _rows(folder, "score_parts")}
+            write_rows(db, connection, handle, rows, replace=False)
+        changes = {name: row[name] for name in own}
+        if row["flow_run_id"] is None:
+            changes["flow_run_seq"] = without_flow_run(db, handle.session_no)
+        connection.execute(s.update().where(*mine), changes)
+        sealed = _sealed(db, connection, row)
+        if sealed:
+            again = {name: row[name] for name in ("seal", "previous_seal")}
+            connection.execute(s.update().where(*mine), again)
+        parent = connection.scalar(sa.select(s.c.parent_session_no).where(*mine))
+        told = {
+            "model": handle.model_id,
+            "archive": str(folder),
+            # What is not as it was sealed; and the seal that another database's chain holds.
+            "left_out": ["score_parts"] if left_out else [],
+            "parent_left_out": None if parent is not None else row["parent_session_no"],
+            "sealed_elsewhere": None if sealed else row["seal"],
+        }
+        record(db, connection, "restore_session", handle.session_id, **told)
+
+    ending = Ending(row["status"], publish=False, sealed=False, ended_at=row["ended_at"])
+    close_session(db, handle, ending, {}, replace=False, also=also)
+
+
+def _sealed(db: Database, connection: sa.Connection, row: Mapping[str, Any]) -> bool:
+    """Return whether the chain in this database holds the session's seal."""
+    c = db.schema.seals.c
+    mine = (c.session_no == row["session_no"], c.session_id == row["session_id"])
+    return connection.scalar(sa.select(c.seal_no).where(*mine, c.seal == row["seal"])) is not None
+
+
+def _check(db: Database, row: Mapping[str, Any], head: Mapping[str, Any]) -> None:
+    """Refuse a head that nobody archived: other tables are none of a session's business."""
+    check_fits(db.schema.sessions, row)
+    for name in ("session_id", "model_id", "run_by", "host"):
+        values.name(row[name], name, 255)  # shorter columns: check_fits
+    values.choice(row["status"], "the status", STATUSES[1:])
+    values.choice(row["purpose"], "the purpose", PURPOSES)
+    if not all(isinstance(row[name], int) and row[name] > 0 for name in ("session_no", "attempt")):
+        raise InvalidValue("the session's number or attempt is none")
+    for name in ("started_at", "heartbeat_at", "params"):
+        if row[name] is None:
+            raise InvalidValue(f"{name} is missing")
+    ours = {t for t, table in db.schema.tables.items() if table in db.schema.session_tables()}
+    if unknown := sorted(set(head["tables"]) - ours):
+        raise InvalidValue(f"{unknown[0]!r} is no table of a session")
+    check_fits(db.schema.environments, head["environment"])
+    if head["environment"]["environment_digest"] != row["environment_digest"]:
+        raise InvalidValue("the environment is another one")
+    dict(head["session_ids"])
+
+
+def _rows(folder: Path, name: str) -> list[dict[str, Any]]:
+    rows = parquet.read_table(folder / f"{name}.parquet").to_pylist()
+    return [_own(row) for row in rows]
+
+
+def _own(row: dict[str, Any]) -> dict[str, Any]:
+    """Leave the number out, which a file must not choose: rows are this session's."""
+    return {key: value for key, value in row.items() if key != "session_no"}
+
+
+def _groups(path: Path) -> Iterator[Sequence[dict[str, Any]]]:
+    with parquet.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            yield [_own(row) for row in file.read_row_group(number).to_pylist()]

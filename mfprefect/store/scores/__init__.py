@@ -1,0 +1,1 @@
+"""Scores in the database: written, read, counted, compared and exported."""

@@ -1,0 +1,82 @@
+"""Two sessions' scores held against what really happened to the same entities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfprefect.errors import InvalidScores, InvalidValue
+from mfprefect.quality.gates.paired import metric_difference
+from mfprefect.store.database import Database
+from mfprefect.store.scores.read import iter_scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["on_outcomes"]
+
+METRICS = {"binary": ("auc", "brier", "log_loss"), "regression": ("rmse", "mae")}
+"""What is compared: of outcomes that are all 0 or 1, and of others."""
+
+
+def on_outcomes(
+    db: Database, a: str, b: str, frame: pd.DataFrame, entity_id: str, actual: str
+) -> dict[str, Any]:
+    """Return how many entities have both scores and an outcome, and the metrics of both sessions.
+
+    Scores are read in batches: the memory is that of the outcomes.
+    """
+    import pandas as pd
+
+    for name in (entity_id, actual):
+        if name not in frame.columns:
+            raise InvalidValue(
+                f"the outcomes have no column {name!r}; they have: "
+                f"{', '.join(map(str, frame.columns))}. Name it with entity_id=.. or actual=.."
+            )
+    known = frame[frame[actual].notna()]
+    ids = pd.Index(known[entity_id].astype(str))
+    if not ids.is_unique:
+        twice = ids[ids.duplicated()][0]
+        raise InvalidValue(f"the outcomes hold {twice!r} twice; an entity has one outcome.")
+    scores = [_scores(db, session_id, ids) for session_id in (a, b)]
+    both = np.isfinite(scores[0]) & np.isfinite(scores[1])
+    if not both.any():
+        raise InvalidValue(
+            f"none of the {len(ids)} entities with an outcome has a score of both {a!r} and {b!r}; "
+            "entity ids are compared as text."
+        )
+    happened = known[actual].to_numpy()[both]
+    return {"rows": int(both.sum()), "metrics": _metrics(happened, *(x[both] for x in scores))}
+
+
+def _scores(db: Database, session_id: str, ids: pd.Index[Any]) -> NDArray[np.float64]:
+    found = np.full(len(ids), np.nan)
+    for batch in iter_scores(db, session_id, unpublished=True):
+        places = ids.get_indexer(batch.column("entity_id").to_pandas())
+        wanted = places >= 0
+        found[places[wanted]] = batch.column("score").to_numpy(zero_copy_only=False)[wanted]
+    return found
+
+
+def _metrics(
+    happened: NDArray[Any], a: NDArray[np.float64], b: NDArray[np.float64]
+) -> list[dict[str, Any]]:
+    kind = "binary" if set(np.unique(happened)) <= {0, 1} else "regression"
+    rows: list[dict[str, Any]] = []
+    problem: Exception | None = None
+    for metric in METRICS[kind]:
+        try:
+            # B less A, as everywhere in a comparison.
+            found = metric_difference(metric, happened, b, a, kind)
+        except (InvalidValue, InvalidScores) as exc:  # such as scores that are no probabilities
+            problem = exc
+            continue
+        row = {"metric_name": metric, "a": found.second, "b": found.first}
+        interval = {"difference": found.value, "low": found.low, "high": found.high}
+        rows.append({**row, **interval, "method": found.method})
+    if not rows and problem is not None:
+        raise problem
+    return rows

@@ -1,0 +1,1 @@
+"""Sessions in the database: opened, written to and ended."""

@@ -1,0 +1,320 @@
+"""Opening a session, or resuming the one that an earlier try of the same flow run began."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect.backend import GLANCE_OPTION
+from mfprefect.errors import IntegrityError, SessionClosed, UnknownSession
+from mfprefect.provenance import Environment, Provenance
+from mfprefect.provenance.flow_run import FlowRun
+from mfprefect.store.database import Database
+from mfprefect.store.handle import Handle, find, handles, silent, status_now, without_flow_run
+from mfprefect.store.lookup import require_model
+from mfprefect.store.states import BEING_DELETED, PART_EVIDENCE, RUNNING, SUCCEEDED, is_shadow
+from mfprefect.util import values
+
+__all__ = ["Opening", "clear", "described", "earlier_tries", "new_session_id", "open_session"]
+
+OVERTAKEN = "another worker that executes the same flow run took it over, or finished it"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What is known of a run when its session opens."""
+
+    model_id: str
+    purpose: str
+    params: str
+    as_of: dt.date | None
+    parent_session_id: str | None
+    provenance: Provenance
+    environment: Environment
+    flow_run: FlowRun | None
+    tags: str | None = None
+    """JSON list."""
+    siblings: frozenset[str] = frozenset()
+    """Sessions that this very try of the flow run opened: they are never resumed by it."""
+    session_id: str = ""
+    """The id of a new session; '' makes one. Fixed before the database is asked, so that one whose
+    opening was cut off in its commit is the same session when it goes on in the spool."""
+
+
+def new_session_id(model_id: str, now: dt.datetime) -> str:
+    """Return `<model_id>-<UTC yyyymmdd-HHMMSS>-<6 random base32>`."""
+    tail = base64.b32encode(secrets.token_bytes(5)).decode()[:6].lower()
+    return f"{model_id}-{now:%Y%m%d-%H%M%S}-{tail}"
+
+
+def earlier_tries(db: Database, opening: Opening) -> list[Handle]:
+    """Return the sessions that other tries of the same flow run opened, oldest first."""
+    if opening.flow_run is None:
+        return []
+    return db.look(lambda connection: _earlier(db, connection, opening))
+
+
+def open_session(
+    db: Database,
+    opening: Opening,
+    looked: Sequence[Handle] | None = None,
+    *,
+    on_silence: Callable[[], None] | None = None,
+) -> Handle:
+    """Write a new session's row, or resume the one that this flow run began.
+
+    Args:
+        db: the database.
+        opening: what is known of the run.
+        looked: its `earlier_tries`; by default they are looked for.
+        on_silence: called where other sessions show no sign of life, or may not: it costs no
+            statement of its own to know.
+
+    Raises:
+        UnknownModel: the model is not registered.
+        UnknownSession: there is no such parent.
+        SessionClosed: another worker executes the same flow run, and was faster.
+    """
+    fixed = opening.session_id or new_session_id(opening.model_id, values.utc_now())
+    # While it waits for another worker's commit, what is running may become what is finished.
+    looked = earlier_tries(db, opening) if looked is None else looked
+    finished = frozenset(handle.session_id for handle in looked if handle.status == SUCCEEDED)
+
+    def work(connection: sa.Connection, again: bool) -> tuple[Handle, bool]:
+        if again and (found := find(db, connection, fixed)):
+            return found, True  # the commit that was cut off had happened
+        # Before all else: of two that find no session, one then finds its number taken.
+        seq = _next_seq(db, connection, opening.flow_run)
+        earlier = _earlier(db, connection, opening)
+        if unfinished := [handle for handle in earlier if handle.status != SUCCEEDED]:
+            return _resume(db, connection, unfinished[0], opening), True
+        _require_ours(db, connection, opening, earlier, finished)
+        return _insert(db, connection, opening, fixed, seq)
+
+    # Two that open at once read the same highest number; the loser takes the next one.
+    handle, silence = db.write(work, also_retry=IntegrityError)
+    if silence and on_silence is not None:
+        on_silence()
+    return handle
+
+
+def _insert(
+    db: Database, connection: sa.Connection, opening: Opening, session_id: str, seq: int | None
+) -> tuple[Handle, bool]:
+    """Write a new session's row; return it, and whether some other shows no sign of life."""
+    sessions, environments, models = (db.schema.sessions, db.schema.environments, db.schema.models)
+    digest = opening.environment.digest
+    parent = sessions.alias("parent")
+    facts = connection.execute(
+        sa.select(
+            sa.select(sa.func.max(sessions.c.session_no)).scalar_subquery().label("last_no"),
+            sa.select(models.c.model_id)
+            .where(models.c.model_id == opening.model_id)
+            .scalar_subquery()
+            .label("model"),
+            sa.select(environments.c.environment_digest)
+            .where(environments.c.environment_digest == digest)
+            .scalar_subquery()
+            .label("environment"),
+            sa.select(parent.c.session_no)
+            .where(
+                parent.c.session_id == opening.parent_session_id,
+                parent.c.failure_kind.is_(None) | parent.c.failure_kind.not_in(BEING_DELETED),
+            )
+            .scalar_subquery()
+            .label("parent_no"),
+            sa.select(sa.func.count())
+            .select_from(sessions)
+            .where(*silent(db))
+            .scalar_subquery()
+            .label("silent"),
+        ),
+        # The number is not certain before the insert, which needs no lock on all sessions for it.
+        execution_options={GLANCE_OPTION: (sessions,)},
+    ).one()
+    if facts.model is None:
+        require_model(db, connection, opening.model_id)
+    if opening.parent_session_id is not None and facts.parent_no is None:
+        raise UnknownSession(opening.parent_session_id)
+    if facts.environment is None:
+        connection.execute(environments.insert(), _environment_row(opening.environment))
+    number = (facts.last_no or 0) + 1
+    row = _session_row(opening) | {
+        "session_no": number,
+        "session_id": session_id,
+        "parent_session_no": facts.parent_no,
+        "flow_run_seq": seq if opening.flow_run else without_flow_run(db, number),
+    }
+    connection.execute(sessions.insert(), row)
+    handle = Handle(
+        session_no=row["session_no"],
+        session_id=session_id,
+        model_id=opening.model_id,
+        purpose=opening.purpose,
+        attempt=1,
+        as_of=opening.as_of,
+        parent_session_id=opening.parent_session_id,
+    )
+    return handle, bool(facts.silent)
+
+
+def described(opening: Opening, session_id: str, attempt: int) -> dict[str, Any]:
+    """Return what the spool keeps of an opening: all that another process needs to insert it."""
+    row = _session_row(opening) | {"session_id": session_id, "attempt": attempt}
+    return {"session": row, "environment": _environment_row(opening.environment)}
+
+
+def _environment_row(environment: Environment) -> dict[str, Any]:
+    return {
+        "environment_digest": environment.digest,
+        "python_version": environment.python,
+        "platform_name": environment.platform,
+        "packages": environment.packages_json,
+    }
+
+
+def _session_row(opening: Opening) -> dict[str, Any]:
+    seen, now, run = opening.provenance, values.utc_now(), opening.flow_run
+    return {
+        "model_id": opening.model_id,
+        "purpose": opening.purpose,
+        "status": RUNNING,
+        "attempt": 1,
+        "started_at": now,
+        "heartbeat_at": now,
+        "run_by": seen.run_by,
+        "host": seen.host,
+        "process_id": seen.process_id,
+        "vcs": seen.vcs,
+        "git_commit": seen.commit,
+        "git_branch": seen.branch,
+        "git_remote": seen.remote,
+        "git_dirty": seen.dirty,
+        "git_diff_digest": seen.diff_digest,
+        "environment_digest": opening.environment.digest,
+        "as_of": opening.as_of,
+        "params": opening.params,
+        "tags": opening.tags,
+        "flow_run_id": run.flow_run_id if run else None,
+        "deployment": run.deployment if run else None,
+    }
+
+
+def _next_seq(db: Database, connection: sa.Connection, run: FlowRun | None) -> int | None:
+    if run is None:
+        return None
+    sessions = db.schema.sessions
+    last: int | None = connection.scalar(
+        sa.select(sa.func.max(sessions.c.flow_run_seq)).where(
+            sessions.c.flow_run_id == run.flow_run_id
+        ),
+        execution_options={GLANCE_OPTION: True},  # a unique index decides
+    )
+    return 0 if last is None else last + 1
+
+
+def _earlier(db: Database, connection: sa.Connection, opening: Opening) -> list[Handle]:
+    """Return the sessions that other tries of the same flow run opened for the same."""
+    if opening.flow_run is None:
+        return []
+    s = db.schema.sessions
+    found = handles(
+        db,
+        connection,
+        s.c.flow_run_id == opening.flow_run.flow_run_id,
+        s.c.model_id == opening.model_id,
+        s.c.purpose == opening.purpose,
+        glance=True,  # taking one over is decided by an UPDATE
+    )
+    found = [h for h in found if h.session_id not in opening.siblings]
+    if not found:
+        return []
+    select = sa.select(s.c.session_no, s.c.params)
+    rows = connection.execute(
+        select.where(s.c.session_no.in_([h.session_no for h in found])),
+        execution_options={GLANCE_OPTION: True},
+    )
+    # Neither goes on with the other's: a challenger's scores would be published.
+    shadows = {row.session_no: is_shadow(row.params) for row in rows}
+    alike = is_shadow(opening.params)
+    return [h for h in found if shadows[h.session_no] == alike]
+
+
+def _require_ours(
+    db: Database,
+    connection: sa.Connection,
+    opening: Opening,
+    earlier: list[Handle],
+    finished: frozenset[str],
+) -> None:
+    """Refuse a try of a flow run that another worker's try has overtaken.
+
+    A finished session is sealed: a flow run that is executed again, later, gets a new one.
+
+    Args:
+        db: the database.
+        connection: in a transaction.
+        opening: what is to be opened.
+        earlier: the flow run's sessions, all of which succeeded.
+        finished: those that had succeeded when the opening began.
+    """
+    began = opening.flow_run.began if opening.flow_run else None
+    if not earlier or began is None:
+        return
+    s = db.schema.sessions
+    known = [handle.session_no for handle in earlier if handle.session_id in finished]
+    late = connection.scalars(
+        sa.select(s.c.session_id).where(s.c.session_no.in_(known), s.c.ended_at >= began)
+    )
+    new = (handle.session_id for handle in earlier if handle.session_id not in finished)
+    for overtaken in (*new, *late):
+        raise SessionClosed(overtaken, OVERTAKEN)
+
+
+def clear(db: Database, connection: sa.Connection, session_no: int) -> None:
+    """Delete what the last attempt wrote, but for complete score parts and what is told of them."""
+    keep = {db.schema.scores, db.schema.score_parts, db.schema.notifications}
+    for table in db.schema.session_tables():
+        mine = table.c.session_no == session_no
+        if table is db.schema.session_metadata:
+            mine = sa.and_(mine, table.c.meta_group != PART_EVIDENCE)
+        if table not in keep:
+            connection.execute(table.delete().where(mine))
+
+
+def _resume(db: Database, connection: sa.Connection, earlier: Handle, opening: Opening) -> Handle:
+    """Begin the next attempt: what the last one wrote goes, complete score parts stay."""
+    sessions = db.schema.sessions
+    now = values.utc_now()
+    taken = connection.execute(
+        sessions.update().where(
+            sessions.c.session_no == earlier.session_no,
+            sessions.c.attempt == earlier.attempt,
+            # It may have succeeded since we looked: its worker was thought dead, and was not.
+            status_now(sessions) != SUCCEEDED,
+        ),
+        {
+            "status": RUNNING,
+            "attempt": earlier.attempt + 1,
+            "heartbeat_at": now,
+            "suspected_at": None,
+            "host": opening.provenance.host,
+            "process_id": opening.provenance.process_id,
+            "ended_at": None,
+            "failure_kind": None,
+            "failure_text": None,
+            # The chain keeps the seal of the attempt that failed.
+            "seal": None,
+            "previous_seal": None,
+        },
+    )
+    if taken.rowcount != 1:
+        raise SessionClosed(earlier.session_id, OVERTAKEN)
+    clear(db, connection, earlier.session_no)
+    return Handle(**(earlier.__dict__ | {"attempt": earlier.attempt + 1, "status": RUNNING}))

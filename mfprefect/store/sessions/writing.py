@@ -1,0 +1,254 @@
+"""Writing to a session and ending it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from mfprefect.errors import DatabaseConflict, IntegrityError
+from mfprefect.store.audit import seals
+from mfprefect.store.database import Database
+from mfprefect.store.handle import Handle, fence, hold, why_closed
+from mfprefect.store.scores.write import attach, drop_stale_parts
+from mfprefect.store.sessions import part_inputs
+from mfprefect.store.states import DETACHED, PART_EVIDENCE, SUCCEEDED
+from mfprefect.util import values
+
+__all__ = ["Ending", "close_session", "detach", "flush", "last_numbers"]
+
+
+SHORTEST_RACE = 60.0
+"""Seconds for which a closing is tried again because others went first."""
+LONGEST_RACE_PAUSE = 0.05
+# Of our own: a training must not find its random numbers changed.
+_jitter = random.Random()  # noqa: S311 - no secret depends on it
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a session ends."""
+
+    status: str
+    failure_kind: str | None = None
+    failure_text: str | None = None
+    publish: bool = True
+    ended_at: dt.datetime | None = None
+    """When; by default now."""
+    published_at: dt.datetime | None = None
+    """When its scores become visible, where that is later."""
+    row: Mapping[str, Any] = field(default_factory=dict)
+    """Columns of the session that are set besides: of a run that another process ends for it."""
+    sealed: bool = True
+    """Whether it gets a seal; a restored session has its own already."""
+
+
+def flush(
+    db: Database,
+    handle: Handle,
+    pending: Mapping[str, Sequence[Mapping[str, Any]]],
+    replace: bool,
+    *,
+    retry: bool = True,
+) -> None:
+    """Write buffered rows by table name, in one transaction with the heartbeat.
+
+    With `replace`, rows of the same keys are deleted first: another process may have written them.
+    """
+
+    def work(connection: sa.Connection, again: bool) -> None:
+        hold(db, connection, handle)
+        write_rows(db, connection, handle, pending, replace or again)
+
+    db.write(work, retry=retry)
+
+
+def detach(db: Database, handle: Handle) -> None:
+    """Note that no process holds the session from now on: no heart will beat."""
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        if not fence(db, connection, handle, {"process_id": DETACHED}):
+            raise why_closed(db, connection, handle)
+
+    db.write(work)
+
+
+def write_rows(
+    db: Database,
+    connection: sa.Connection,
+    handle: Handle,
+    pending: Mapping[str, Sequence[Mapping[str, Any]]],
+    replace: bool,
+) -> None:
+    """Insert rows of one session into their tables, replacing those of the same keys if told."""
+    for name, rows in pending.items():
+        table = db.schema.tables[name]
+        full = [{"session_no": handle.session_no, **row} for row in rows]
+        if replace:
+            db.backend.upsert(connection, table, full)
+        else:
+            connection.execute(table.insert(), full)
+
+
+def close_session(
+    db: Database,
+    handle: Handle,
+    ending: Ending,
+    pending: Mapping[str, Sequence[Mapping[str, Any]]],
+    replace: bool,
+    *,
+    also: Callable[[sa.Connection], None] | None = None,
+) -> None:
+    """Write what is buffered, end the session, seal it and publish its scores, in one transaction.
+
+    `also` is called in it, after all else.
+
+    Raises:
+        InvalidScores: two parts of a large session hold the same entity.
+        SessionClosed: the session has ended already, or a later attempt took it over.
+        DatabaseConflict: others went first each time, for longer than `retry_seconds`.
+    """
+    closing = _Closing(db, handle, ending, pending, replace, also)
+    deadline = time.monotonic() + max(db.settings.retry_seconds, SHORTEST_RACE)
+    while True:
+        try:
+            # Only what `also` writes can be in another's way.
+            db.write(closing.work, also_retry=None if also is None else IntegrityError)
+            return
+        except _ToAttach:
+            attach(db, handle)
+            closing.attached = True
+        except _Overtaken as exc:
+            if time.monotonic() > deadline:
+                raise DatabaseConflict(
+                    f"session {handle.session_id!r} could not be closed: {exc}. Close it again."
+                ) from exc
+            time.sleep(_jitter.uniform(0, LONGEST_RACE_PAUSE))
+
+
+class _ToAttach(Exception):
+    """The scores lie in a table of their own, which takes a transaction of its own."""
+
+
+class _Overtaken(Exception):
+    """What was looked at has changed before it could be acted on."""
+
+
+class _Closing:
+    """One closing, which is tried until nobody came between."""
+
+    def __init__(
+        self,
+        db: Database,
+        handle: Handle,
+        ending: Ending,
+        pending: Mapping[str, Sequence[Mapping[str, Any]]],
+        replace: bool,
+        also: Callable[[sa.Connection], None] | None,
+    ) -> None:
+        self.db, self.handle, self.ending = db, handle, ending
+        self.pending, self.replace, self.also = pending, replace, also
+        self.model_id = handle.model_id
+        self.now = values.utc_now()
+        self.ended = ending.ended_at or self.now
+        self.scored = handle.purpose == "score" and ending.status == SUCCEEDED
+        self.attached = not db.backend.own_tables or ending.status != SUCCEEDED
+        self.again = False
+        """Whether a commit was cut off, and may have happened: also after others went first."""
+
+    def work(self, connection: sa.Connection, again: bool) -> None:
+        """Look, and write on condition that what was looked at is still so."""
+        db, handle = self.db, self.handle
+        self.again = self.again or again
+        state = seals.look(db, connection, handle.session_no, self.model_id)
+        if state is None or not seals.is_running(state, handle):
+            if self.again and state is not None and state.row["ended_at"] == self.ended:
+                return  # the commit that was cut off had happened
+            raise why_closed(db, connection, handle)
+        if state.row["model_id"] != self.model_id:
+            self.model_id = state.row["model_id"]
+            raise _Overtaken("its model was renamed meanwhile")
+        if state.counts["score_parts"] and not self.attached:
+            raise _ToAttach
+        found = seals.content(db, connection, state, self.pending, self._goes)
+        changes = self._changes("score_parts" in found)
+        seal = None
+        if self.ending.sealed:
+            row = {**state.row, **changes, "suspected_at": None}
+            seal = seals.seal_row(db, state, row, found, self.now)
+            changes |= {"seal": seal["seal"], "previous_seal": state.seal}
+        # Whoever wrote to the session meanwhile has changed its heartbeat.
+        unchanged = {name: state.row[name] for name in ("heartbeat_at", "model_id")}
+        if handle.attempt > 1 or any(state.counts.values()):
+            # Others may be writing: held first, they wait, and nobody is in a deadlock.
+            self._fence(connection, {}, unchanged)
+            unchanged = {}
+        if handle.attempt > 1:
+            drop_stale_parts(db, connection, handle)
+        if self.scored and state.counts["session_metadata"]:
+            part_inputs.drop(db, connection, handle)
+        write_rows(db, connection, handle, self.pending, self.replace or self.again)
+        if seal is not None:
+            self._link(connection, seal)
+        # Ended last: the database refuses what is written to a session that has ended.
+        self._fence(connection, changes, unchanged)
+        if self.also is not None:
+            self.also(connection)
+
+    def _goes(self, table: str, row: Mapping[str, Any]) -> bool:
+        """Return whether a row goes with this transaction: it is not of the sealed content."""
+        if table == "score_parts":  # that only an earlier attempt wrote
+            return self.handle.attempt > 1 and row["attempt"] < self.handle.attempt
+        evidence = table == "session_metadata" and row["meta_group"] == PART_EVIDENCE
+        return self.scored and evidence
+
+    def _fence(
+        self, connection: sa.Connection, changes: Mapping[str, Any], unchanged: Mapping[str, Any]
+    ) -> None:
+        if not fence(self.db, connection, self.handle, changes, unchanged):
+            raise _Overtaken("it was written to meanwhile")
+
+    def _changes(self, has_scores: bool) -> dict[str, Any]:
+        changes: dict[str, Any] = {
+            "status": self.ending.status,
+            "ended_at": self.ended,
+            "heartbeat_at": self.ended,
+            "failure_kind": self.ending.failure_kind,
+            "failure_text": self.ending.failure_text,
+            **self.ending.row,
+        }
+        if self.ending.status == SUCCEEDED and self.ending.publish:
+            published = self.ending.published_at or self.ended
+            changes["published_at"] = published if has_scores else None
+        return changes
+
+    def _link(self, connection: sa.Connection, seal: Mapping[str, Any]) -> None:
+        try:
+            connection.execute(self.db.schema.seals.insert(), dict(seal))
+        except DBAPIError as exc:
+            if issubclass(self.db.backend.classify(exc), IntegrityError):
+                reason = f"other sessions of {seal['model_id']!r} were sealed meanwhile"
+                raise _Overtaken(reason) from exc
+            raise
+
+
+def last_numbers(db: Database, handle: Handle) -> dict[str, int]:
+    """Return the highest check, input and part number that the session has."""
+    columns = {
+        "check": db.schema.check_results.c.check_no,
+        "input": db.schema.inputs.c.input_no,
+        "part": db.schema.score_parts.c.part_no,
+    }
+
+    def highest(column: sa.Column[int]) -> sa.ScalarSelect[Any]:
+        mine = column.table.c.session_no == handle.session_no
+        return sa.select(sa.func.max(column)).where(mine).scalar_subquery()
+
+    row = db.read(sa.select(*(highest(c).label(name) for name, c in columns.items())))[0]
+    return {name: row[place] or 0 for place, name in enumerate(columns)}

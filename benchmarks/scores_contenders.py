@@ -8,6 +8,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from scores_data import COLUMNS, NEW_SESSION, Data
 from scores_places import TARGET, Work, peak_of
 
 if TYPE_CHECKING:
+    from mfprefect.backend import Backend
     from mfprefect.schema import Schema
 
 __all__ = ["MODEL", "READERS", "WRITERS", "Job", "Measured", "perform", "target"]
@@ -154,9 +156,16 @@ def _append(job: Job) -> Work:
             rows = scoring.normalise(piece, *ASKED)
             number = [pa.repeat(pa.scalar(n, pa.int32()), len(rows)) for n in (NEW_SESSION, 1)]
             rows = pa.table([number[0], *rows.columns, number[1]], list(COLUMNS))
-            store.database.write(lambda connection, _: backend.append(connection, table, rows))  # noqa: B023
+            insert = partial(_insert, backend, table, rows)
+            store.database.write_transaction(insert)
 
     return work
+
+
+def _insert(
+    backend: Backend, table: sa.Table, rows: pa.Table, connection: sa.Connection, _: bool
+) -> None:
+    backend.append(connection, table, rows)
 
 
 def _raw(order: str) -> Callable[[Job], Work]:

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 import mfprefect
-from mfprefect.store.sessions.writing import Ending
+from mfprefect.store.sessions.writing import Outcome
 from mfprefect_dev.servers import server_for
 
 MODEL = "benchmark"
@@ -41,7 +41,7 @@ def session(store: mfprefect.Store, frame: pd.DataFrame, kind: str) -> float:
         began = time.perf_counter()
         opened = store.session(MODEL, purpose="score")
         opened.write_scores(frame, entity_id="customer_id")
-        opened.end(Ending("succeeded", sealed=kind == "sealed"))
+        opened.end(Outcome("succeeded", sealed=kind == "sealed"))
         took = time.perf_counter() - began
     store.delete_session(opened.session_id)
     return took

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENTRY_POINT_GROUP",
-    "GLANCE_OPTION",
-    "SERVES_OPTION",
+    "NO_LOCK_OPTION",
+    "SESSION_OPTION",
     "WRITE_OPTION",
     "Backend",
     "backend_for",
@@ -45,10 +45,10 @@ FETCH_ROWS = 500
 """Fewer rows than Python allocates before it looks for garbage, in vain, among all that lives."""
 WRITE_OPTION = "mfprefect_write"
 """Execution option of a connection that is going to write."""
-GLANCE_OPTION = "mfprefect_glance"
+NO_LOCK_OPTION = "mfprefect_glance"
 """Execution option of a select that decides nothing for good, so that it need not lock what it
 reads: True, or the tables of which that holds."""
-SERVES_OPTION = "mfprefect_serves"
+SESSION_OPTION = "mfprefect_serves"
 """Execution option of a connection that works for one session: its `session`, `model` and `run`."""
 
 
@@ -67,14 +67,14 @@ class Backend(ABC):
     """Whether CREATE TABLE is undone by a rollback."""
     keeps_negative_zero: ClassVar[bool] = True
     """Whether -0.0 comes back as -0.0 and not as 0.0, which is equal to it."""
-    nulls_differ: ClassVar[bool] = True
+    unique_allows_nulls: ClassVar[bool] = True
     """Whether a unique index takes several rows whose columns are all NULL."""
     view_prefix: ClassVar[str] = ""
     """What stands before the SELECT of a view."""
     writers: int = 1
     """How many parts of a frame are loaded at once; 0 where there is one connection for all."""
-    own_tables: ClassVar[bool] = False
-    """Whether large sessions have tables of their own: `make_room` and what follows it."""
+    per_session_tables: ClassVar[bool] = False
+    """Whether large sessions have score tables of their own; see `create_session_table`."""
 
     def __init__(self, url: URL, settings: Settings) -> None:
         self.url = url.set(drivername=self.drivername)
@@ -109,19 +109,19 @@ class Backend(ABC):
         """Return what no text may show. Override where a URL holds more than a password."""
         return [str(self.url.password)] if self.url.password else []
 
-    def words(self, error: DBAPIError) -> str:
+    def error_text(self, error: DBAPIError) -> str:
         """Return what the driver says. Override where it says more than people want to know."""
         return str(error.orig).strip()
 
-    def unfit(self, column: sa.Column[Any], text: str) -> str | None:
+    def why_not_storable(self, column: sa.Column[Any], text: str) -> str | None:
         """Return why a column cannot keep a text exactly, as the end of a sentence, or None.
 
         Override where some texts would come back as others, or be taken for others.
         """
         return None
 
-    def unfit_texts(self, column: sa.Column[Any], texts: pa.ChunkedArray) -> list[str]:
-        """Return those of many texts that are unfit. Override together with `unfit`."""
+    def unstorable_texts(self, column: sa.Column[Any], texts: pa.ChunkedArray) -> list[str]:
+        """Return the texts that cannot be stored. Override together with `why_not_storable`."""
         return []
 
     def exists(self) -> bool:
@@ -132,7 +132,7 @@ class Backend(ABC):
         """Return the dialect without its driver, for statements that are only printed."""
         return self.url.get_dialect()()
 
-    def preamble(self) -> list[str]:
+    def setup_statements(self) -> list[str]:
         """Return what a script that makes the tables begins with: where they go."""
         name = self.schema.layout.schema
         if name is None:
@@ -140,7 +140,7 @@ class Backend(ABC):
         create = sa.schema.CreateSchema(name, if_not_exists=True)
         return [str(create.compile(dialect=self.dialect()))]
 
-    def finish(self) -> list[str]:
+    def post_create_statements(self) -> list[str]:
         """Return what follows when tables and views are there, such as statistics."""
         return []
 
@@ -153,7 +153,7 @@ class Backend(ABC):
             if batch.num_rows:
                 connection.execute(table.insert(), batch.to_pylist())
 
-    def tidy(self, connection: sa.Connection) -> list[str]:
+    def drop_stale_staging(self, connection: sa.Connection) -> list[str]:
         """Remove what loads of processes that were killed have left; return the names of it.
 
         Called by the `maintain` flow. Override where `append` makes something that outlives it.
@@ -208,9 +208,9 @@ class Backend(ABC):
                 statement, None, exc, error, connection_invalidated=lost
             ) from exc
 
-    # A backend with `own_tables` overrides the next four, which are called inside a transaction.
+    # A backend with `per_session_tables` overrides the next four, called inside a transaction.
 
-    def make_room(self, connection: sa.Connection, session_no: int) -> None:  # noqa: B027
+    def create_session_table(self, connection: sa.Connection, session_no: int) -> None:  # noqa: B027
         """Prepare for many scores of a session; called before each large part of it."""
 
     def scores_of(self, connection: sa.Connection, session_no: int) -> sa.Table:

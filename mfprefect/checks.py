@@ -5,18 +5,18 @@
 docs/checks.md tells what each compares with.
 """
 
-from mfprefect.quality.checks.base import Fresh, RowCount, SharedCheck, Unique
+from mfprefect.quality.checks.base import Fresh, ModelCheck, RowCount, Unique
 from mfprefect.quality.checks.columns import Columns, RegisteredColumns
 from mfprefect.quality.checks.values import NewCategories, NullShare, Range
 
 __all__ = [
     "Columns",
     "Fresh",
+    "ModelCheck",
     "NewCategories",
     "NullShare",
     "Range",
     "RegisteredColumns",
     "RowCount",
-    "SharedCheck",
     "Unique",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mfprefect.errors import ConfigurationError
 from mfprefect.inputs.reader import Reader
-from mfprefect.quality.gates.verdicts import AnyGate
+from mfprefect.quality.gates.verdicts import BaseGate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ class Model:
     """Columns with personal data: no cell of them is shown or stored by checks and summaries."""
     checked_rows: ClassVar[int | None] = None
     """Of more rows, schemas and functions check a random sample of so many; None: all rows."""
-    gates: ClassVar[Sequence[AnyGate]] = ()
+    gates: ClassVar[Sequence[BaseGate]] = ()
     """What a training must reach; it fails otherwise, and only what passed can be promoted."""
     auto_promote: ClassVar[bool] = False
     """Whether a training that has passed its gates goes to production by itself."""
@@ -230,7 +230,7 @@ class Model:
 
     @classmethod
     def _check_gates(cls) -> None:
-        if wrong := [gate for gate in cls.gates if not isinstance(gate, AnyGate)]:
+        if wrong := [gate for gate in cls.gates if not isinstance(gate, BaseGate)]:
             raise ConfigurationError(
                 f"{cls.__name__} has the gate {wrong[0]!r}; write mfprefect.Gate(..), "
                 "Gate.drift(..) or Gate.checks(..)."

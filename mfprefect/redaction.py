@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr
 if TYPE_CHECKING:
     from mfprefect.settings import Settings
 
-__all__ = ["Hidden", "of_address", "secrets", "without_credentials"]
+__all__ = ["Redactor", "redact_urls", "secrets", "url_secrets"]
 
 SHORTEST = 6
 """A password shorter than this is not looked for on its own: it may be any word."""
@@ -61,19 +61,19 @@ def _of_url(text: str) -> Iterator[str]:
             yield str(password)
 
 
-def of_address(text: str) -> Iterator[str]:
+def url_secrets(text: str) -> Iterator[str]:
     """Yield what of a file's URL must not be shown: what is before the host and after the path."""
     main, _, query = text.partition("://")[2].partition("?")
     values = [*main.rpartition("@")[0].split(":"), *re.split("[&=]", query)]
     yield from (value for value in values if len(value) >= SHORTEST)
 
 
-def without_credentials(text: str) -> str:
+def redact_urls(text: str) -> str:
     """Return a text in which no URL shows a user and password."""
     return _CREDENTIALS.sub("***@", text)
 
 
-class Hidden:
+class Redactor:
     """Puts `***` in the place of secrets."""
 
     def __init__(self, values: Iterable[str]) -> None:

@@ -20,10 +20,10 @@ __all__ = [
     "DELETE",
     "DELETE_SCORES",
     "KEEP",
-    "Facts",
     "Limits",
     "Retention",
-    "Verdict",
+    "RetentionDecision",
+    "SessionFacts",
     "judge",
     "overridden",
 ]
@@ -89,7 +89,7 @@ def overridden(policy: Retention, model_id: str | None, **given: Any) -> Retenti
 
 
 @dataclass(frozen=True)
-class Facts:
+class SessionFacts:
     """What is known of a session."""
 
     session_no: int
@@ -111,10 +111,10 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RetentionDecision:
     """What becomes of a session, and why."""
 
-    session: Facts
+    session: SessionFacts
     verdict: str
     reason: str
     archived: str | None = None
@@ -122,8 +122,8 @@ class Verdict:
 
 
 def judge(
-    sessions: Iterable[Facts], limits_of: Callable[[str], Limits], now: dt.datetime
-) -> list[Verdict]:
+    sessions: Iterable[SessionFacts], limits_of: Callable[[str], Limits], now: dt.datetime
+) -> list[RetentionDecision]:
     """Return a verdict on every session, newest first.
 
     A session goes when every limit that is set lets it go. What a kept session needs is kept.
@@ -147,7 +147,7 @@ def judge(
     ]
 
 
-def _newest(found: Sequence[Facts], limits_of: Callable[[str], Limits]) -> set[int]:
+def _newest(found: Sequence[SessionFacts], limits_of: Callable[[str], Limits]) -> set[int]:
     """Return the newest sessions of each model and purpose, one where no limit says how many.
 
     Those with published scores count for themselves as well: the latest scores stay.
@@ -163,24 +163,26 @@ def _newest(found: Sequence[Facts], limits_of: Callable[[str], Limits]) -> set[i
     return newest
 
 
-def _alone(session: Facts, limits: Limits, newest: bool, now: dt.datetime) -> Verdict:
+def _alone(
+    session: SessionFacts, limits: Limits, newest: bool, now: dt.datetime
+) -> RetentionDecision:
     """Judge a session by itself, whoever needs it."""
     if kept := _kept(session, limits, newest, now):
-        return Verdict(session, KEEP, kept)
+        return RetentionDecision(session, KEEP, kept)
     succeeded = session.status == "succeeded"
     days = limits.keep_days if succeeded else limits.failed_days or limits.keep_days
     if days is not None:
         if _days(session.ended_at, now) <= days:
-            return Verdict(session, KEEP, f"ended less than {days:g} days ago")
+            return RetentionDecision(session, KEEP, f"ended less than {days:g} days ago")
         name = "keep_days" if succeeded or limits.failed_days is None else "failed_days"
-        return Verdict(session, DELETE, f"{session.status}, older than {name} = {days:g}")
+        return RetentionDecision(session, DELETE, f"{session.status}, older than {name} = {days:g}")
     if succeeded and limits.keep_sessions is not None:
         reason = f"not among the newest {limits.keep_sessions} of purpose {session.purpose}"
-        return Verdict(session, DELETE, reason)
-    return Verdict(session, KEEP, "no limit is set")
+        return RetentionDecision(session, DELETE, reason)
+    return RetentionDecision(session, KEEP, "no limit is set")
 
 
-def _kept(session: Facts, limits: Limits, newest: bool, now: dt.datetime) -> str | None:
+def _kept(session: SessionFacts, limits: Limits, newest: bool, now: dt.datetime) -> str | None:
     if session.status == "running":
         return "running"
     if session.protected:
@@ -192,7 +194,9 @@ def _kept(session: Facts, limits: Limits, newest: bool, now: dt.datetime) -> str
     return f"among the newest of purpose {session.purpose}" if newest else None
 
 
-def _scores(verdict: Verdict, limits: Limits, newest: bool, now: dt.datetime) -> Verdict:
+def _scores(
+    verdict: RetentionDecision, limits: Limits, newest: bool, now: dt.datetime
+) -> RetentionDecision:
     """Let the scores of a session go that is kept itself."""
     session, days = verdict.session, limits.scores_days
     if verdict.verdict != KEEP or newest or days is None:

@@ -157,10 +157,10 @@ class MysqlBackend(Backend):
         name = "mariadb+pymysql" if self._named_mariadb else self.drivername
         return self.url.set(drivername=name).get_dialect()()
 
-    def preamble(self) -> list[str]:
+    def setup_statements(self) -> list[str]:
         """Return which database the tables go into."""
         quote = self.dialect().identifier_preparer.quote_identifier
-        return [f"USE {quote(str(self.url.database))}", *super().preamble()]
+        return [f"USE {quote(str(self.url.database))}", *super().setup_statements()]
 
     def configure(self, engine: sa.Engine) -> None:
         """Keep servers from asking for files of ours; name options that are wrong."""

@@ -78,7 +78,7 @@ class PostgresBackend(Backend):
     drivername: ClassVar[str] = "postgresql+psycopg2"
     driver: ClassVar[str] = "psycopg2"
     default_schema: ClassVar[str | None] = "model_factory"
-    own_tables: ClassVar[bool] = True
+    per_session_tables: ClassVar[bool] = True
     writers: int = 2
 
     def engine_options(self) -> Mapping[str, Any]:
@@ -127,7 +127,7 @@ class PostgresBackend(Backend):
         name = f"{self.schema.scores.name}_{session_no}"
         return self.schema.scores.to_metadata(sa.MetaData(), name=name)
 
-    def make_room(self, connection: sa.Connection, session_no: int) -> None:
+    def create_session_table(self, connection: sa.Connection, session_no: int) -> None:
         """Create a table without a key: rows come in any order, and one sort makes it at the end.
 
         Only the owner of `scores` may; others, and those beyond the limit, load under the key.

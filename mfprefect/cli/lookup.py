@@ -10,7 +10,7 @@ from mfprefect.errors import UnknownModel, UnknownSession
 if TYPE_CHECKING:
     from mfprefect.store import Store
 
-__all__ = ["ENVIRONMENT", "find_session", "require_known_model"]
+__all__ = ["ENVIRONMENT", "require_known_model", "resolve_session"]
 
 ENVIRONMENT = "MFPREFECT_SESSION_ID"
 LATEST = "latest"
@@ -19,7 +19,7 @@ NEWEST = 20
 """Sessions that are looked at first: there are few reproductions."""
 
 
-def find_session(store: Store, name: str) -> dict[str, Any]:
+def resolve_session(store: Store, name: str) -> dict[str, Any]:
     """Return the row of a session named by its id, `latest` or `latest:MODEL`.
 
     The latest is one that does not run another one again, unless there is no such session.

@@ -23,18 +23,18 @@ from mfprefect.errors import (
 )
 from mfprefect.quality.checks import in_database
 from mfprefect.quality.checks.result import failures
-from mfprefect.redaction import Hidden, of_address, secrets
+from mfprefect.redaction import Redactor, secrets, url_secrets
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.quality.checks.base import SharedCheck
-    from mfprefect.quality.checks.frame_data import Data
+    from mfprefect.quality.checks.base import ModelCheck
+    from mfprefect.quality.checks.frame_data import CheckData
     from mfprefect.settings import Settings
 
 __all__ = ["Read", "Reader", "frame_digest"]
 
-Ask = Callable[["Collection[str]"], "Data"]
+QuerySource = Callable[["Collection[str]"], "CheckData"]
 """Returns what a source says, told the columns whose extremes are needed."""
 READERS: Mapping[str, str] = {
     ".parquet": "read_parquet",
@@ -63,7 +63,7 @@ class Reader:
         self,
         settings: Settings | None = None,
         on_read: Callable[[Read], None] | None = None,
-        judge: Callable[[Ask, Sequence[SharedCheck]], object] | None = None,
+        judge: Callable[[QuerySource, Sequence[ModelCheck]], object] | None = None,
     ) -> None:
         self._settings = settings
         self._on_read = on_read
@@ -83,7 +83,7 @@ class Reader:
             self._check(what, source, in_database(checks), params)
         return self._recorded(time.perf_counter(), what, source, "frame", params)
 
-    def take(self, produce: Callable[[], Any], name: str) -> pd.DataFrame:
+    def load(self, produce: Callable[[], Any], name: str) -> pd.DataFrame:
         """Return what a model's function hands over, read if it is no frame yet.
 
         A frame that `read` returned a moment ago is on record already; any other is recorded
@@ -144,7 +144,7 @@ class Reader:
         return name
 
     def _check(
-        self, what: Any, source: str | None, checks: list[SharedCheck], params: dict[str, Any]
+        self, what: Any, source: str | None, checks: list[ModelCheck], params: dict[str, Any]
     ) -> None:
         from mfprefect.inputs.sql_data import SourceData
 
@@ -156,7 +156,7 @@ class Reader:
         where = self._source_name(source)
         with self._connected(where) as connection:
 
-            def ask(compared: Collection[str]) -> Data:
+            def ask(compared: Collection[str]) -> CheckData:
                 return SourceData(connection, what, params, compared=compared, source=where)
 
             self._judge(ask, checks)
@@ -181,7 +181,7 @@ class Reader:
             cause = exc.__cause__ if isinstance(exc, pd.errors.DatabaseError) else exc
             words = str(getattr(cause, "orig", None) or cause).strip()
             if self._settings is not None:
-                words = Hidden(secrets(self._settings))(words)
+                words = Redactor(secrets(self._settings))(words)
             raise _classify(backend, cause)(f"source {source!r} says: {words}") from exc
         finally:
             engine.dispose()
@@ -204,12 +204,12 @@ class Reader:
             ) from exc
 
 
-def _judge_alone(ask: Ask, checks: Sequence[SharedCheck]) -> None:
+def _judge_alone(ask: QuerySource, checks: Sequence[ModelCheck]) -> None:
     """Judge without a session: there is no past, and nothing is stored."""
-    from mfprefect.quality.checks.context import Background
-    from mfprefect.quality.checks.masking import Shown
+    from mfprefect.quality.checks.context import CheckContext
+    from mfprefect.quality.checks.masking import Disclosure
 
-    past, shown = Background(), Shown(5)
+    past, shown = CheckContext(), Disclosure(5)
     data = ask({name for check in checks for name in check.compared(past)})
     rows = [row for check in checks for row in check.results(data, past, shown)]
     if failed := failures(rows):
@@ -261,7 +261,7 @@ def _shown_without_credentials(path: str) -> Iterator[None]:
         yield
     except Exception as exc:
         text = str(exc)
-        told = Hidden(of_address(path))(text) if "://" in path else text
+        told = Redactor(url_secrets(path))(text) if "://" in path else text
         if told == text:
             raise
         kind = OSError if isinstance(exc, OSError) else InvalidValue

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.errors import ConfigurationError
-from mfprefect.quality.checks.frame_data import Cases
+from mfprefect.quality.checks.frame_data import FailingRows
 
 __all__ = ["SourceData"]
 
@@ -65,29 +65,29 @@ class SourceData:
     def _all(self, select: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         return self._connection.execute(select, self._params).all()
 
-    def nulls(self, column: str, most: int) -> Cases:
+    def nulls(self, column: str, most: int) -> FailingRows:
         """Return how many rows have NULL there; they have no labels to name them by."""
-        return Cases(self.rows - self._present[column], [])
+        return FailingRows(self.rows - self._present[column], [])
 
     def extremes(self, column: str) -> tuple[Any, Any]:
         """Return the smallest and the largest cell, None where all are NULL."""
         return self._extremes[column]
 
-    def outside(self, column: str, low: Any, high: Any, most: int) -> Cases:
+    def outside(self, column: str, low: Any, high: Any, most: int) -> FailingRows:
         """Return the rows below `low` or above `high`; None is no bound."""
         smallest, largest = self._extremes[column]
         below = low is not None and smallest is not None and not smallest >= low
         above = high is not None and largest is not None and not largest <= high
         if not below and not above:
-            return Cases(0, [])
+            return FailingRows(0, [])
         cell = self._rows.c[column]
         ends = [] if low is None else [cell < low]
         ends += [] if high is None else [cell > high]
         count = sa.select(sa.func.count()).select_from(self._rows).where(sa.or_(*ends))
         some = sa.select(cell).where(sa.or_(*ends)).limit(most)
-        return Cases(int(self._all(count)[0][0]), [(None, row[0]) for row in self._all(some)])
+        return FailingRows(int(self._all(count)[0][0]), [(None, row[0]) for row in self._all(some)])
 
-    def repeated(self, columns: Sequence[str], most: int) -> Cases:
+    def repeated(self, columns: Sequence[str], most: int) -> FailingRows:
         """Return the rows whose key another row has as well; the cases are keys."""
         cells = [self._rows.c[name] for name in columns]
         times = sa.func.count().label("times")
@@ -103,8 +103,10 @@ class SourceData:
         keys = [
             row[0] if len(columns) == 1 else dict(zip(columns, row, strict=False)) for row in found
         ]
-        return Cases(count, [(None, key) for key in keys])
+        return FailingRows(count, [(None, key) for key in keys])
 
-    def levels(self, column: str, known: Collection[str], most: int) -> tuple[Cases, list[str]]:
+    def levels(
+        self, column: str, known: Collection[str], most: int
+    ) -> tuple[FailingRows, list[str]]:
         """Refuse: databases write values out as text in ways of their own."""
         raise ConfigurationError(f"categories of {column!r} are told apart in rows that were read.")

@@ -10,8 +10,8 @@ from prefect.cache_policies import NO_CACHE
 
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import tasks
-from mfprefect.lifecycle.error_redaction import hiding
-from mfprefect.lifecycle.thresholds import limits_of
+from mfprefect.lifecycle.error_redaction import redacted_errors
+from mfprefect.lifecycle.thresholds import thresholds_for
 from mfprefect.quality._arrays import _is_null
 from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.gates import Gate
@@ -59,7 +59,7 @@ def log_drift(
     reference = store.input_summary(production)
     if not reference.empty:
         current = input_summary(features, reference=reference)
-        drift = feature_drift(reference, current, limits_of(kind, store.database.settings))
+        drift = feature_drift(reference, current, thresholds_for(kind, store.database.settings))
         session.log_drift(drift, reference=production)
 
 
@@ -77,7 +77,7 @@ def score_champion(
         score: what the new model says of them.
     """
     try:
-        with hiding():
+        with redacted_errors():
             features = features_of(store, production)
             tasks.require_columns(test, features, "the test data")
             estimator = store.load_model(production)

@@ -11,14 +11,14 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from mfprefect.errors import MfprefectError
-from mfprefect.redaction import Hidden, secrets, without_credentials
+from mfprefect.redaction import Redactor, redact_urls, secrets
 from mfprefect.settings import load_settings
 
-__all__ = ["hiding"]
+__all__ = ["redacted_errors"]
 
 
 @contextmanager
-def hiding() -> Iterator[None]:
+def redacted_errors() -> Iterator[None]:
     """Put `***` in the place of secrets in an error that leaves the block; its kind stays.
 
     Raises:
@@ -38,8 +38,8 @@ def hiding() -> Iterator[None]:
 def _cleaner() -> Callable[[str], str]:
     known: Callable[[str], str] = str
     with suppress(MfprefectError):  # what settings cannot be read, nobody has
-        known = Hidden(secrets(load_settings()))
-    return lambda text: without_credentials(known(text))
+        known = Redactor(secrets(load_settings()))
+    return lambda text: redact_urls(known(text))
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:

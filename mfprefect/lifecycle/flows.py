@@ -15,7 +15,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from mfprefect.command_model import CommandModel
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import commands, monitoring, scoring, tasks, training
-from mfprefect.lifecycle.error_redaction import hiding
+from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.hooks import end_sessions
 from mfprefect.lifecycle.run import register, running
 from mfprefect.lifecycle.shadow import score_shadow
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mfprefect.model import Model
     from mfprefect.session import Session
 
-__all__ = ["Flows", "make_flows", "run_again"]
+__all__ = ["Flows", "make_flows", "rerun"]
 
 THREADS = min(4, os.cpu_count() or 1)
 """Parts that are scored at once; each of them is in memory."""
@@ -43,12 +43,12 @@ class Flows(NamedTuple):
 
 def make_flows(kind: type[Model]) -> Flows:
     """Return the flows of a model class: ordinary Prefect flows that return the session's id."""
-    scoring.take_along(kind)
+    scoring.pickle_by_value(kind)
 
     @flow(**_options(kind, "train"))
     def train(as_of: dt.date | None = None) -> Any:
         """Train the model, test it, hold it against its gates and store it."""
-        with hiding(), connect() as store:
+        with redacted_errors(), connect() as store:
             return _train(store, kind, as_of)
 
     @flow(task_runner=_runner(kind), **_options(kind, "score"))
@@ -61,13 +61,13 @@ def make_flows(kind: type[Model]) -> Flows:
 
         With `shadow`, a training session or `latest`, a challenger scores beside it, unpublished.
         """
-        with hiding(), connect() as store:
+        with redacted_errors(), connect() as store:
             return _score(store, kind, as_of, training_session_id, shadow or kind.shadow)
 
     @flow(**_options(kind, "monitor"))
     def monitor(as_of: dt.date | None = None) -> Any:
         """Hold published scores against what really happened, and against earlier ones."""
-        with hiding(), connect() as store:
+        with redacted_errors(), connect() as store:
             return _monitor(store, kind, as_of)
 
     return Flows(train, score, monitor)
@@ -95,7 +95,7 @@ def _runner(kind: type[Model]) -> Any:
     return kind.task_runner or ThreadPoolTaskRunner(max_workers=THREADS)
 
 
-def run_again(
+def rerun(
     kind: type[Model],
     purpose: str,
     *,
@@ -116,12 +116,12 @@ def run_again(
         parent: the training session whose model scores; of a training the one that is run again.
         opened: is told the session's id.
     """
-    scoring.take_along(kind)
+    scoring.pickle_by_value(kind)
 
     @flow(task_runner=_runner(kind), **_options(kind, "reproduce"))
     def reproduce() -> None:
         """Run a session again, to see whether it comes out the same."""
-        with hiding(), connect() as store:
+        with redacted_errors(), connect() as store:
             recorded = running(store, kind, "adhoc", as_of=as_of, params=params, parent=parent)
             with recorded as session:
                 opened(session.session_id)

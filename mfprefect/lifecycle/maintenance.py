@@ -9,12 +9,12 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from mfprefect.errors import SpoolRefused
-from mfprefect.lifecycle.error_redaction import hiding
+from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.tasks import log
 from mfprefect.retention import DELETE, KEEP
 from mfprefect.store import connect
 from mfprefect.store.notifications import send
-from mfprefect.store.notifications.catch_up import tell_untold
+from mfprefect.store.notifications.catch_up import send_missed
 from mfprefect.store.results.monitoring import stale
 from mfprefect.store.retention.prune import finish
 from mfprefect.store.spool.delivery import DELIVERED, REFUSED
@@ -56,14 +56,14 @@ def freshness(store: Store) -> str:
     found = stale(store.database)
     for model_id, session_no in found:
         log().warning("the last scores of model %s are older than its max_age", model_id)
-        send.tell(store.database, session_no, "stale")
+        send.notify(store.database, session_no, "stale")
     return f"{len(found)} models with stale scores"
 
 
 @task(name="retention", cache_policy=NO_CACHE, persist_result=False)
 def prune(store: Store) -> str:
     """Finish interrupted deletions, and delete what the retention settings let go."""
-    for name in store.database.look(store.database.backend.tidy):
+    for name in store.database.read_transaction(store.database.backend.drop_stale_staging):
         log().info("%s was left by a process that was killed, and is removed", name)
     if not store.database.settings.retention.active:
         return f"{len(finish(store.database))} interrupted deletions finished"
@@ -78,10 +78,10 @@ def prune(store: Store) -> str:
 @task(name="notices", cache_policy=NO_CACHE, persist_result=False)
 def send_notices(store: Store, digest: bool) -> str:
     """Tell what nobody told, send what was not delivered, and the digest if that is wanted."""
-    tell_untold(store.database)
+    send_missed(store.database)
     delivered, failed = send.retry_undelivered(store.database)
     if digest:
-        send.digest(store.database)
+        send.send_summary(store.database)
     return f"{delivered} notices sent again, {failed} of them in vain"
 
 
@@ -95,7 +95,7 @@ def maintain(digest: bool = False) -> str:
     Args:
         digest: send the digest of the sessions since the last one.
     """
-    with hiding(), connect() as store:
+    with redacted_errors(), connect() as store:
         steps: list[Any] = [
             # First: what is delivered has not crashed.
             spool(store, return_state=True),

@@ -13,16 +13,16 @@ from prefect.cache_policies import NO_CACHE
 
 from mfprefect.inputs.reader import Read, Reader
 from mfprefect.lifecycle import outcomes, tasks
-from mfprefect.lifecycle.error_redaction import hiding
-from mfprefect.lifecycle.outcomes import Compared, Outcomes
-from mfprefect.lifecycle.scoring_inputs import PREVIOUS, told_apart
-from mfprefect.lifecycle.thresholds import limits_of
+from mfprefect.lifecycle.error_redaction import redacted_errors
+from mfprefect.lifecycle.outcomes import JoinedScores, Outcomes
+from mfprefect.lifecycle.scoring_inputs import PREVIOUS, with_suffix
+from mfprefect.lifecycle.thresholds import thresholds_for
 from mfprefect.quality.drift import score_drift
 from mfprefect.quality.drift.features import feature_drift
-from mfprefect.quality.drift.score_counts import Tally
+from mfprefect.quality.drift.score_counts import ScoreCounts
 from mfprefect.quality.metrics.performance import performance_drift
 from mfprefect.session.results import TEST
-from mfprefect.store.results.monitoring import Scoring, published_scorings
+from mfprefect.store.results.monitoring import PublishedScoring, published_scorings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,10 +65,10 @@ def monitor_model(store: Store, kind: type[Model], session: Session) -> None:
     session.log_metadata({"sessions": [s.session_id for s in scorings]}, GROUP)
     monitor = _Monitor(store, kind(Reader(store.database.settings, record)), session)
     for scoring in earlier:
-        monitor.remember(scoring)
+        monitor.set_previous(scoring)
     for scoring in scorings:
-        monitor.take(scoring)
-    monitor.judge(scorings[-1])
+        monitor.add(scoring)
+    monitor.finish(scorings[-1])
 
 
 class _Monitor:
@@ -77,18 +77,18 @@ class _Monitor:
     def __init__(self, store: Store, model: Model, session: Session) -> None:
         self.store, self.model, self.session = store, model, session
         self.run = tasks.Runner(model)
-        self.limits = limits_of(model, store.database.settings)
-        self.firsts: dict[str, Tally] = {}
-        self.previous: tuple[Scoring, Tally] | None = None
-        self.best: tuple[Scoring, dict[str, float]] | None = None
+        self.limits = thresholds_for(model, store.database.settings)
+        self.firsts: dict[str, ScoreCounts] = {}
+        self.previous: tuple[PublishedScoring, ScoreCounts] | None = None
+        self.best: tuple[PublishedScoring, dict[str, float]] | None = None
         self.rows: list[tuple[Sequence[dict[str, Any]], str]] = []
         """Drift rows of the session taken last, and the session that it was compared with."""
 
-    def remember(self, scoring: Scoring) -> None:
+    def set_previous(self, scoring: PublishedScoring) -> None:
         """Have the next session compared with this one, of which nothing is stored."""
         self.previous = scoring, self.run(read_scores, self.store, scoring.session_id, None).tally
 
-    def take(self, scoring: Scoring) -> None:
+    def add(self, scoring: PublishedScoring) -> None:
         """Store one session's performance and drift under its segment."""
         known = self.run(read_known, self.model, scoring.as_of)
         predicted_by = "score_class" if self.model.model_type == "multiclass" else "score"
@@ -97,7 +97,9 @@ class _Monitor:
         self._drift(scoring, compared.tally)
         self.previous = scoring, compared.tally
 
-    def _performance(self, scoring: Scoring, known: Outcomes | None, compared: Compared) -> None:
+    def _performance(
+        self, scoring: PublishedScoring, known: Outcomes | None, compared: JoinedScores
+    ) -> None:
         segment, rows = segment_of(scoring.session_id), compared.rows
         n_outcomes = 0 if known is None else len(known)
         figures: dict[str, float] = {"n_scored": compared.scored, "n_outcomes": n_outcomes}
@@ -123,10 +125,10 @@ class _Monitor:
         elif len(rows) >= self.model.min_outcomes:
             self.best = scoring, metrics
 
-    def _tell(self, scoring: Scoring, text: str) -> None:
+    def _tell(self, scoring: PublishedScoring, text: str) -> None:
         self.session.log_metadata({scoring.session_id: text}, "outcomes")
 
-    def _drift(self, scoring: Scoring, tally: Tally) -> None:
+    def _drift(self, scoring: PublishedScoring, tally: ScoreCounts) -> None:
         self.rows = []
         first = scoring.first_session_id
         if first == scoring.session_id:
@@ -149,7 +151,7 @@ class _Monitor:
                 self._take_features(scoring)
         self._log_figures(scoring)
 
-    def _log_figures(self, scoring: Scoring) -> None:
+    def _log_figures(self, scoring: PublishedScoring) -> None:
         figures, indices = {}, []
         for row in (row for rows, _ in self.rows for row in rows if row["value"] is not None):
             if row["variable"] == "score" and "_" in row["measure"]:
@@ -160,27 +162,27 @@ class _Monitor:
             figures["feature_psi_max"] = max(indices)
         self.session.log_metrics(figures, segment_of(scoring.session_id))
 
-    def _first(self, session_id: str) -> Tally:
+    def _first(self, session_id: str) -> ScoreCounts:
         if session_id not in self.firsts:
             self.firsts[session_id] = self.run(read_scores, self.store, session_id, None).tally
         return self.firsts[session_id]
 
-    def _add_features(self, reference_id: str, scoring: Scoring, comparison: str) -> None:
+    def _add_features(self, reference_id: str, scoring: PublishedScoring, comparison: str) -> None:
         """Compare what was scored with an earlier session's summary."""
         reference = self.store.input_summary(reference_id)
         current = self.store.input_summary(scoring.session_id)
         if not reference.empty and not current.empty:
             drift = feature_drift(reference, current, self.limits, comparison)
-            self.rows.append((_records(told_apart(drift)), reference_id))
+            self.rows.append((_records(with_suffix(drift)), reference_id))
 
-    def _take_features(self, scoring: Scoring) -> None:
+    def _take_features(self, scoring: PublishedScoring) -> None:
         """Take the comparison that the scoring session made, in the bins of the one before."""
         drift = self.store.drift(scoring.session_id)
         drift = drift[drift["measure"].str.endswith(f"_{PREVIOUS}")]
         for reference_id, rows in drift.groupby("reference_session_id"):
             self.rows.append((_records(rows), str(reference_id)))
 
-    def judge(self, newest: Scoring) -> None:
+    def finish(self, newest: PublishedScoring) -> None:
         """Store the drift of the session taken last, and how performance has moved."""
         for rows, reference in self.rows:
             self.session.log_drift(rows, reference)
@@ -210,7 +212,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in row.items()} for row in plain.to_dict("records")]
 
 
-def trained_scores(store: Store, session_id: str) -> Tally | None:
+def trained_scores(store: Store, session_id: str) -> ScoreCounts | None:
     """Return how the scores of a training's test rows are distributed, None where it is unknown.
 
     From the test curve or the metadata `score_distribution`; at a score that these hold, how many
@@ -219,25 +221,25 @@ def trained_scores(store: Store, session_id: str) -> Tally | None:
     curve = store.curve(session_id)
     if not curve.empty:
         curve = curve.sort_values("score", ascending=False)
-        return Tally.of_points(curve["score"], np.diff(curve["population"], prepend=0))
+        return ScoreCounts.of_points(curve["score"], np.diff(curve["population"], prepend=0))
     notes = store.metadata(session_id)
     mine = notes[(notes["meta_group"] == TEST) & (notes["meta_name"] == "score_distribution")]
     if mine.empty:
         return None
     found = json.loads(str(mine["value"].iloc[0]))
-    return Tally.of_points(found["score"], found["rows"])
+    return ScoreCounts.of_points(found["score"], found["rows"])
 
 
 @task(name="read outcomes", cache_policy=NO_CACHE, persist_result=False)
 def read_known(model: Model, as_of: dt.date) -> Outcomes | None:
     """Return the outcomes that the model knows of those scored as of a date."""
-    with hiding():
+    with redacted_errors():
         return outcomes.read_outcomes(model, as_of)
 
 
 @task(name="read scores", cache_policy=NO_CACHE, persist_result=False)
 def read_scores(
     store: Store, session_id: str, known: Outcomes | None, predicted_by: str = "score"
-) -> Compared:
+) -> JoinedScores:
     """Return a session's scores, batch by batch, held against outcomes."""
     return outcomes.compare(store.iter_scores(session_id), known, predicted_by)

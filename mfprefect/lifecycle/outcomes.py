@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mfprefect import scores
 from mfprefect.errors import InvalidScores, InvalidValue
-from mfprefect.quality.drift.score_counts import Tally
+from mfprefect.quality.drift.score_counts import ScoreCounts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mfprefect.model import Model
 
-__all__ = ["Compared", "Outcomes", "compare", "read_outcomes"]
+__all__ = ["JoinedScores", "Outcomes", "compare", "read_outcomes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +37,14 @@ class Outcomes:
 
 
 @dataclass(eq=False)
-class Compared:
+class JoinedScores:
     """One session's scores: their distribution, and those whose outcome is known."""
 
     rows: pd.DataFrame
     """`actual` and `predicted`, and of a time series `series` and `period`."""
     scored: int = 0
     """All scores of the session."""
-    tally: Tally = field(default_factory=Tally)
+    tally: ScoreCounts = field(default_factory=ScoreCounts)
 
 
 class _NothingYet(Exception):
@@ -66,7 +66,7 @@ def read_outcomes(model: Model, as_of: dt.date) -> Outcomes | None:
         return found
 
     try:
-        frame = model.reader.take(produce, f"outcomes {as_of}")
+        frame = model.reader.load(produce, f"outcomes {as_of}")
     except _NothingYet:
         return None
     try:
@@ -133,7 +133,7 @@ def _actual(column: pd.Series[Any], model_type: str) -> NDArray[Any]:
 
 def compare(
     batches: Iterable[pa.RecordBatch], outcomes: Outcomes | None, predicted_by: str = "score"
-) -> Compared:
+) -> JoinedScores:
     """Return the scores whose outcome is known, and the distribution of all of them.
 
     Args:
@@ -144,7 +144,7 @@ def compare(
     import pandas as pd
 
     index = pd.Index([] if outcomes is None else outcomes.entity_id, dtype=object)
-    compared = Compared(pd.DataFrame({"actual": [], "predicted": []}))
+    compared = JoinedScores(pd.DataFrame({"actual": [], "predicted": []}))
     places: list[NDArray[Any]] = [np.empty(0, np.int64)]
     predicted: list[NDArray[Any]] = [np.empty(0, object if predicted_by != "score" else float)]
     for batch in batches:

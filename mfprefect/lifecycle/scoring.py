@@ -22,10 +22,15 @@ from prefect.futures import as_completed
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import features_of
-from mfprefect.lifecycle.error_redaction import hiding
+from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.prefect_artifacts import Progress
 from mfprefect.lifecycle.run import as_of_date
-from mfprefect.lifecycle.scoring_inputs import Compared, Evidence, PartRecorder, references_of
+from mfprefect.lifecycle.scoring_inputs import (
+    PartRecorder,
+    PreviousScoring,
+    ScoringInputs,
+    references_of,
+)
 from mfprefect.quality.checks import without_column
 from mfprefect.quality.metrics.multiclass import top_class
 from mfprefect.store import Store
@@ -37,9 +42,9 @@ if TYPE_CHECKING:
     from mfprefect.model import Model
     from mfprefect.session import Session
     from mfprefect.settings import Settings
-    from mfprefect.store.handle import Handle
+    from mfprefect.store.handle import SessionHandle
 
-__all__ = ["Scoring", "require_trained", "score_model", "take_along"]
+__all__ = ["ScoringJob", "pickle_by_value", "require_trained", "score_model"]
 
 
 def score_model(store: Store, kind: type[Model], session: Session) -> None:
@@ -59,10 +64,10 @@ def score_model(store: Store, kind: type[Model], session: Session) -> None:
         if (rows := session.keep_part(part)) is not None:
             tasks.log().info("part %d of %d was complete", part, kind.parts)
             kept[part] = rows
-    evidence = Evidence(store, kind, session, used)
+    evidence = ScoringInputs(store, kind, session, used)
     evidence.take_over(kept)
     features = features_of(store, used)
-    scoring = Scoring(kind, store, session, used, features, estimator, evidence)
+    scoring = ScoringJob(kind, store, session, used, features, estimator, evidence)
     missing = [part for part in range(1, kind.parts + 1) if part not in kept]
     try:
         written = _score_parts(run, scoring, session, missing)
@@ -74,7 +79,7 @@ def score_model(store: Store, kind: type[Model], session: Session) -> None:
 
 
 def _score_parts(
-    run: tasks.Runner, scoring: Scoring, session: Session, missing: Sequence[int]
+    run: tasks.Runner, scoring: ScoringJob, session: Session, missing: Sequence[int]
 ) -> int:
     """Score the parts that are missing; return their rows."""
     kind = scoring.kind
@@ -112,7 +117,7 @@ def require_trained(store: Store, kind: type[Model], session_id: str) -> None:
         )
 
 
-class Scoring:
+class ScoringJob:
     """What it takes to score a part, in this process or, pickled, in another one."""
 
     def __init__(
@@ -123,15 +128,15 @@ class Scoring:
         training_session_id: str,
         features: list[str],
         estimator: Any,
-        evidence: Evidence,
+        evidence: ScoringInputs,
     ) -> None:
         self.training_session_id = training_session_id
         self.features = features
-        self._compared: Compared = evidence.compared
+        self._compared: PreviousScoring = evidence.compared
         self._references: dict[str, pd.DataFrame] | None = evidence.references
         self.as_of: dt.date = as_of_date(session)
         self._settings: Settings = store.database.settings
-        self._handle: Handle = session.handle
+        self._handle: SessionHandle = session.handle
         self._kind: type[Model] | bytes = kind
         self._here: tuple[Store, Any] | None = (store, estimator)
 
@@ -179,7 +184,7 @@ _lock = threading.Lock()
 _held: dict[str, tuple[Store, Any]] = {}
 
 
-def _opened(scoring: Scoring) -> tuple[Store, Any]:
+def _opened(scoring: ScoringJob) -> tuple[Store, Any]:
     """Return this process's own store and estimator; both are kept for its next part."""
     key = scoring.training_session_id
     with _lock:
@@ -192,7 +197,7 @@ def _opened(scoring: Scoring) -> tuple[Store, Any]:
         return _held[key]
 
 
-def take_along(kind: type[Model]) -> None:
+def pickle_by_value(kind: type[Model]) -> None:
     """Have a script's classes pickled with their code: other processes cannot import a script.
 
     What an installed package defines is imported there; it may rely on being loaded once.
@@ -216,22 +221,22 @@ class PartDone(NamedTuple):
 
 
 @task(name="score part", cache_policy=NO_CACHE, persist_result=False)
-def score_part(scoring: Scoring, part: int) -> PartDone:
+def score_part(scoring: ScoringJob, part: int) -> PartDone:
     """Read, check, score and store one part."""
     recorder = scoring.recorder(part)
     try:
-        with hiding():
+        with redacted_errors():
             rows = _score(scoring, recorder, part)
     finally:
         recorder.flush()
     return PartDone(rows, recorder.spool_receipt)
 
 
-def _score(scoring: Scoring, recorder: PartRecorder, part: int) -> int:
+def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> int:
     import pandas as pd
 
     model = scoring.model(recorder, part)
-    frame = model.reader.take(
+    frame = model.reader.load(
         lambda: model.scoring_data(scoring.as_of, part), f"scoring_data part {part}"
     )
     tasks.check(recorder, model, frame, without_column(model.checks, model.target), part)

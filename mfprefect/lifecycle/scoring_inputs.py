@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mfprefect.errors import DatabaseError, MfprefectError
 from mfprefect.lifecycle import tasks
-from mfprefect.lifecycle.thresholds import limits_of
+from mfprefect.lifecycle.thresholds import thresholds_for
 from mfprefect.quality.checks.masking import without_cells
 from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.summary import input_summary
-from mfprefect.quality.summary.merge import Merged
-from mfprefect.session.results import Recorder
+from mfprefect.quality.summary.merge import SummaryMerger
+from mfprefect.session.results import ResultsMixin
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle
+from mfprefect.store.handle import SessionHandle
 from mfprefect.store.results.monitoring import published_scorings
 from mfprefect.store.states import PART_EVIDENCE
 from mfprefect.util.frames import records
@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from mfprefect.session import Session
     from mfprefect.store import Store
 
-__all__ = ["PREVIOUS", "Compared", "Evidence", "PartRecorder", "references_of", "told_apart"]
+__all__ = [
+    "PREVIOUS",
+    "PartRecorder",
+    "PreviousScoring",
+    "ScoringInputs",
+    "references_of",
+    "with_suffix",
+]
 
 NUMBERS_A_PART = 10_000
 """How many checks and inputs a part can record before its numbers are the next part's."""
@@ -35,7 +42,7 @@ TABLES = {"inputs": "input_no", "check_results": "check_no"}
 SUMMARY, PREVIOUS, COMPARED = "summary", "previous", "compared"
 
 
-class Compared(NamedTuple):
+class PreviousScoring(NamedTuple):
     """The published scoring session before this one; None: there is none."""
 
     session_id: str | None = None
@@ -43,10 +50,10 @@ class Compared(NamedTuple):
     """Whether it was counted in other bins than this one, as after a new training."""
 
 
-class PartRecorder(Recorder):
+class PartRecorder(ResultsMixin):
     """Writes under a scoring session for one part, and keeps what a retry has to tell of it."""
 
-    def __init__(self, database: Database, handle: Handle, part: int) -> None:
+    def __init__(self, database: Database, handle: SessionHandle, part: int) -> None:
         first = NUMBERS_A_PART * (part - 1)
         taken = {"check": first, "input": first}
         super().__init__(database, handle, attached=True, taken=taken)
@@ -63,7 +70,7 @@ class PartRecorder(Recorder):
         self,
         features: pd.DataFrame,
         references: Mapping[str, pd.DataFrame],
-        compared: Compared,
+        compared: PreviousScoring,
         masked: Collection[str],
     ) -> None:
         """Write what was seen of the part, before its scores are: a retry may keep these.
@@ -85,17 +92,17 @@ class PartRecorder(Recorder):
         self.flush()
 
 
-class Evidence:
+class ScoringInputs:
     """The input of a scoring session: taken over from kept parts, put together from all."""
 
     def __init__(self, store: Store, kind: type[Model], session: Session, training: str) -> None:
         self._store, self._kind, self._session = store, kind, session
         self._training = training
         found = published_scorings(store.database, kind.model_id, 1)
-        self.compared = Compared()
+        self.compared = PreviousScoring()
         if found:
             other = found[0].training_session_id != training
-            self.compared = Compared(found[0].session_id, other)
+            self.compared = PreviousScoring(found[0].session_id, other)
 
     @functools.cached_property
     def references(self) -> dict[str, pd.DataFrame]:
@@ -107,9 +114,9 @@ class Evidence:
         for part, document in self._session.part_documents():
             if part in kept:
                 seen = {table: document[table] for table in TABLES}
-                self._session.log_seen(seen, TABLES)
+                self._session.restore_rows(seen, TABLES)
                 # The other parts have to be counted in the same bins.
-                self.compared = Compared(*document[COMPARED])
+                self.compared = PreviousScoring(*document[COMPARED])
 
     def log(self) -> None:
         """Store the summary of all parts, and its drift from training and the scoring before.
@@ -117,7 +124,7 @@ class Evidence:
         While the database is away, of those parts that went to the spool; the metadata says so.
         """
         references = self.references
-        merged = {name: Merged(reference) for name, reference in references.items()}
+        merged = {name: SummaryMerger(reference) for name, reference in references.items()}
         parts = self._merge(merged)
         if not parts:
             return
@@ -126,7 +133,7 @@ class Evidence:
             self._session.log_metadata(told, "parts")
         summary = merged[SUMMARY].summary()
         self._session.log_summary(summary)
-        limits = limits_of(self._kind, self._store.database.settings)
+        limits = thresholds_for(self._kind, self._store.database.settings)
         drift = feature_drift(references[SUMMARY], summary, limits)
         self._session.log_drift(drift, reference=self._training)
         earlier = self.compared.session_id
@@ -139,7 +146,7 @@ class Evidence:
             before = self._summary_of(earlier)
         if before is not None and not before.empty:
             drift = feature_drift(before, summary, limits, PREVIOUS)
-            self._session.log_drift(told_apart(drift), reference=earlier)
+            self._session.log_drift(with_suffix(drift), reference=earlier)
 
     def _summary_of(self, session_id: str) -> pd.DataFrame | None:
         try:
@@ -157,7 +164,7 @@ class Evidence:
         except MfprefectError as exc:  # the error that ended the run must come through
             tasks.log().warning("the input of the parts was not summarised: %s", exc)
 
-    def _merge(self, merged: Mapping[str, Merged]) -> list[int]:
+    def _merge(self, merged: Mapping[str, SummaryMerger]) -> list[int]:
         import pandas as pd
 
         parts = []
@@ -170,7 +177,9 @@ class Evidence:
         return parts
 
 
-def references_of(store: Store, training: str, compared: Compared) -> dict[str, pd.DataFrame]:
+def references_of(
+    store: Store, training: str, compared: PreviousScoring
+) -> dict[str, pd.DataFrame]:
     """Return the input summaries in the bins of which a part is counted."""
     found = {SUMMARY: store.input_summary(training)}
     if compared.session_id is not None and compared.other_bins:
@@ -178,7 +187,7 @@ def references_of(store: Store, training: str, compared: Compared) -> dict[str, 
     return found
 
 
-def told_apart(drift: pd.DataFrame) -> pd.DataFrame:
+def with_suffix(drift: pd.DataFrame) -> pd.DataFrame:
     """Return drift of inputs, with another name for an input `score` than published scores have."""
     clash = (drift["variable"] == "score") & drift["measure"].str.endswith(f"_{PREVIOUS}")
     return drift.assign(variable=drift["variable"].mask(clash, "score (input)"))

@@ -15,13 +15,13 @@ import sqlalchemy as sa
 from pydantic import BaseModel, SecretStr
 
 from mfprefect.backend import Backend, parse_url
-from mfprefect.redaction import Hidden, secrets
+from mfprefect.redaction import Redactor, secrets
 from mfprefect.settings import PREFIX, Settings, find_config
 
 if TYPE_CHECKING:
     from mfprefect.store import Store
 
-__all__ = ["Hidden", "secrets", "settings_variables", "without_settings"]
+__all__ = ["Redactor", "secrets", "settings_variables", "without_settings"]
 
 NOT_HANDED_OVER = {"notify"}
 """Settings that another process has no use for; they hold secrets."""

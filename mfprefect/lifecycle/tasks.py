@@ -15,7 +15,7 @@ from prefect.logging import get_run_logger
 
 from mfprefect.errors import CommandFailed, DatabaseError, InvalidValue
 from mfprefect.inputs.reader import Read, Reader
-from mfprefect.lifecycle.error_redaction import hiding
+from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.split import split_rows
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mfprefect.model import Model
     from mfprefect.session import Session
-    from mfprefect.session.results import Recorder
+    from mfprefect.session.results import ResultsMixin
     from mfprefect.settings import Settings
     from mfprefect.store import Store
 
@@ -103,14 +103,14 @@ class Runner:
 @task(name="read training data", cache_policy=NO_CACHE, persist_result=False)
 def read_training_data(model: Model, as_of: dt.date) -> pd.DataFrame:
     """Return the model's training data, read and recorded."""
-    with hiding():
-        frame = model.reader.take(lambda: model.training_data(as_of), "training_data")
+    with redacted_errors():
+        frame = model.reader.load(lambda: model.training_data(as_of), "training_data")
         require_columns(frame, [model.entity_id, model.target], "training_data")
     return frame
 
 
 def reader(
-    settings: Settings, recorder: Recorder, kind: type[Model], part: int | None = None
+    settings: Settings, recorder: ResultsMixin, kind: type[Model], part: int | None = None
 ) -> Reader:
     """Return what a model reads with: each read, and each check of a source, is on record."""
 
@@ -126,7 +126,7 @@ def reader(
 
 
 def check(
-    recorder: Recorder, model: Model, frame: pd.DataFrame, checks: Any, part: int | None = None
+    recorder: ResultsMixin, model: Model, frame: pd.DataFrame, checks: Any, part: int | None = None
 ) -> None:
     """Hold data against the model's checks, before the model sees it."""
     recorder.log_checks(
@@ -151,7 +151,7 @@ def require_columns(frame: pd.DataFrame, names: list[str], what: str) -> None:
 @task(name="fit", cache_policy=NO_CACHE, persist_result=False)
 def fit(model: Model, features: pd.DataFrame, target: pd.Series[Any]) -> Any:
     """Return the fitted estimator."""
-    with hiding():
+    with redacted_errors():
         return model.fit(features, target)
 
 
@@ -174,7 +174,7 @@ def test(
         actual: their target.
         learned: the rows that it was fitted on, of a time series: its history.
     """
-    with hiding():
+    with redacted_errors():
         return _tested(model, session, estimator, features, actual, learned)
 
 
@@ -227,12 +227,12 @@ def test_options(
 @task(name="save model", cache_policy=NO_CACHE, persist_result=False)
 def save(session: Session, estimator: Any) -> None:
     """Store the model under the session."""
-    with hiding():
+    with redacted_errors():
         session.save_model(estimator)
 
 
 @task(name="load model", cache_policy=NO_CACHE, persist_result=False)
 def load(store: Store, session_id: str) -> Any:
     """Return the model of a training session, verified."""
-    with hiding():
+    with redacted_errors():
         return store.load_model(session_id)

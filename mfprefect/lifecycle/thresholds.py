@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mfprefect.model import Model
     from mfprefect.settings import Settings
 
-__all__ = ["limits_of"]
+__all__ = ["thresholds_for"]
 
 _ATTRIBUTES = {
     "psi": "drift_threshold",
@@ -21,7 +21,7 @@ _ATTRIBUTES = {
 }
 
 
-def limits_of(kind: type[Model] | Model, settings: Settings) -> Limits:
+def thresholds_for(kind: type[Model] | Model, settings: Settings) -> Limits:
     """Return the limits in force.
 
     A threshold of `[drift.models.<model>]` is first: whoever runs a model can change it without

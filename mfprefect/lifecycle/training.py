@@ -44,10 +44,10 @@ def train_model(store: Store, kind: type[Model], session: Session, *, hold: bool
     )
     run(tasks.save, session, estimator)
     if kind.gates and hold:
-        _hold(store, model, session, estimator, frame[features], test)
+        _apply_gates(store, model, session, estimator, frame[features], test)
 
 
-def _hold(
+def _apply_gates(
     store: Store,
     model: Model,
     session: Session,

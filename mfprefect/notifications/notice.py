@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Check", "Drift", "Moved", "Notice", "flat"]
+__all__ = ["Check", "Drift", "MetricChange", "Notice", "flat"]
 
 MAX_NAME = 130
 MAX_MESSAGE = 300
@@ -45,7 +45,7 @@ _TITLES = {
 Row = tuple[str, str]
 
 
-class Moved(NamedTuple):
+class MetricChange(NamedTuple):
     """A figure of the session and of the one before."""
 
     name: str
@@ -95,7 +95,7 @@ class Notice:
     as_of: dt.date | None = None
     cause_kind: str = ""
     cause_text: str = ""
-    moved: tuple[Moved, ...] = ()
+    moved: tuple[MetricChange, ...] = ()
     checks: tuple[Check, ...] = ()
     drift: tuple[Drift, ...] = ()
     counts: tuple[Row, ...] = ()
@@ -186,7 +186,7 @@ class Notice:
                 yield heading, rows[:MAX_ROWS], len(rows[MAX_ROWS:])
 
 
-def _movement(moved: Moved) -> str:
+def _movement(moved: MetricChange) -> str:
     change = f" ({moved.change:+.1%})" if moved.old else ""
     return f"{_number(moved.old)} -> {_number(moved.new)}{change}"
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mfprefect.quality.drift import categorical_psi, ks_drift, psi, psi_of_counts, score_drift
     from mfprefect.quality.drift.features import feature_drift
     from mfprefect.quality.drift.sampling import ks_sampling_threshold, sampling_threshold
-    from mfprefect.quality.drift.score_counts import Tally
+    from mfprefect.quality.drift.score_counts import ScoreCounts
     from mfprefect.quality.gates import Gate, failed_gates, judge
     from mfprefect.quality.gates.paired import (
         Difference,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         bootstrap_difference,
         metric_difference,
     )
-    from mfprefect.quality.gates.verdicts import Champion, Evidence, Verdict
+    from mfprefect.quality.gates.verdicts import Champion, GateInputs, GateResult
     from mfprefect.quality.importance import coefficients, impurity, permutation
     from mfprefect.quality.metrics.binary import METRICS, binary_metrics, outcome_metrics
     from mfprefect.quality.metrics.curve import (
@@ -52,12 +52,12 @@ __all__ = [
     "Champion",
     "Difference",
     "Evaluation",
-    "Evidence",
     "Gate",
+    "GateInputs",
+    "GateResult",
     "Metric",
     "Ranking",
-    "Tally",
-    "Verdict",
+    "ScoreCounts",
     "accuracy",
     "auc_difference",
     "binary_metrics",
@@ -125,8 +125,8 @@ _MODULES = {
     "drift.sampling": ("ks_sampling_threshold", "sampling_threshold"),
     "metrics.time_series": ("forecast", "series_metrics"),
     "summary": ("input_summary",),
-    "drift.score_counts": ("Tally",),
-    "gates.verdicts": ("Champion", "Evidence", "Verdict"),
+    "drift.score_counts": ("ScoreCounts",),
+    "gates.verdicts": ("Champion", "GateInputs", "GateResult"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

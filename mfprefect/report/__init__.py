@@ -15,7 +15,7 @@ from mfprefect.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from mfprefect.report.blocks import Section
-    from mfprefect.report.content import ModelFacts, SessionFacts
+    from mfprefect.report.content import ModelReport, SessionReport
 
 __all__ = ["file_name", "missing", "model_report", "require", "session_report"]
 
@@ -41,7 +41,7 @@ def require() -> None:
         )
 
 
-def session_report(facts: SessionFacts) -> str:
+def session_report(facts: SessionReport) -> str:
     """Return the report of a session as one HTML document.
 
     Raises:
@@ -59,7 +59,7 @@ def session_report(facts: SessionFacts) -> str:
     return page.render(Sheet(head, session_verdict(facts), key_figures(facts), sections))
 
 
-def _session(facts: SessionFacts) -> Iterator[Section | None]:
+def _session(facts: SessionReport) -> Iterator[Section | None]:
     from mfprefect.report.sections import (
         changes,
         data,
@@ -87,7 +87,7 @@ def _session(facts: SessionFacts) -> Iterator[Section | None]:
     yield provenance.origins_section(facts)
 
 
-def model_report(facts: ModelFacts) -> str:
+def model_report(facts: ModelReport) -> str:
     """Return the report of a model as one HTML document.
 
     Raises:

@@ -15,12 +15,12 @@ __all__ = [
     "Column",
     "Gallery",
     "Heading",
+    "Headline",
     "Key",
     "Note",
     "Section",
     "Sheet",
     "Table",
-    "Verdict",
 ]
 
 
@@ -103,7 +103,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Headline:
     """What a reader has to know first."""
 
     level: str
@@ -131,7 +131,7 @@ class Sheet:
     """A whole report."""
 
     heading: Heading
-    verdict: Verdict
+    verdict: Headline
     figures: Sequence[tuple[str, str, str]]
     """Name, value and a word about it, of the figures that matter most."""
     sections: Sequence[Section]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Distribution", "ModelFacts", "SessionFacts", "Side", "noted"]
+__all__ = ["ComparedSession", "Distribution", "ModelReport", "SessionReport", "test_note"]
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedSession:
     """A session that another one is compared with; what it has not stored is None or empty."""
 
     session: Row
@@ -42,7 +42,7 @@ class Distribution:
 
 
 @dataclass(frozen=True)
-class SessionFacts:
+class SessionReport:
     """One session, with what it is compared with."""
 
     session: Row
@@ -67,9 +67,9 @@ class SessionFacts:
     parts: pd.DataFrame | None = None
     threshold: Row | None = None
     """The model's operating threshold: value, kind, set_at, set_by."""
-    previous: Side | None = None
+    previous: ComparedSession | None = None
     """The last session of the same model and purpose before it that succeeded."""
-    training: Side | None = None
+    training: ComparedSession | None = None
     """The training session whose model it used."""
     score_edges: Sequence[float] = ()
     scores: Sequence[Distribution] = ()
@@ -86,10 +86,10 @@ class SessionFacts:
 
     def note(self, name: str) -> dict[str, Any]:
         """Return what test results left beside the figures, empty where there is no such note."""
-        return noted(self.metadata, name)
+        return test_note(self.metadata, name)
 
 
-def noted(metadata: pd.DataFrame, name: str) -> dict[str, Any]:
+def test_note(metadata: pd.DataFrame, name: str) -> dict[str, Any]:
     """Return a note of test results that is a JSON object, empty where there is none."""
     mine = metadata[(metadata["meta_group"] == "test") & (metadata["meta_name"] == name)]
     try:
@@ -100,7 +100,7 @@ def noted(metadata: pd.DataFrame, name: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class ModelFacts:
+class ModelReport:
     """A model, its last sessions, and what is known of the newest of each purpose."""
 
     model: Row
@@ -111,6 +111,6 @@ class ModelFacts:
     """See `Store.stages`; newest first."""
     freshness: Row | None = None
     """Of a model that somebody waits for: last_scored_at, max_age_seconds, stale."""
-    newest: Mapping[str, SessionFacts] = field(default_factory=dict)
+    newest: Mapping[str, SessionReport] = field(default_factory=dict)
     """By purpose; of training the newest that succeeded, where there is one."""
     generated_at: dt.datetime | None = None

@@ -16,7 +16,7 @@ from mfprefect.report.sections.provenance import took
 if TYPE_CHECKING:
     import jinja2
 
-    from mfprefect.report.content import SessionFacts
+    from mfprefect.report.content import SessionReport
 
 __all__ = ["render", "session_heading"]
 
@@ -24,7 +24,7 @@ WORKS = {"train": "training", "score": "scoring", "monitor": "monitoring", "adho
 SYMBOLS = {"good": "\u2713", "warn": "!", "bad": "\u2715", "info": "i"}
 
 
-def session_heading(facts: SessionFacts) -> Heading:
+def session_heading(facts: SessionReport) -> Heading:
     """Return what stands above and below the report of a session."""
     row = facts.session
     told = {

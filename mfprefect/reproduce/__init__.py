@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import ConfigurationError, InvalidValue, NotReproducible, UnknownSession
-from mfprefect.lifecycle.settings_env import Hidden, secrets, settings_variables, without_settings
+from mfprefect.lifecycle.settings_env import Redactor, secrets, settings_variables, without_settings
 from mfprefect.provenance.checkout import find_checkout
 from mfprefect.provenance.entrypoint import CODE
 from mfprefect.reproduce.comparison import (
@@ -166,7 +166,7 @@ def _run(store: Store, plan: _Plan, root: Path, python: str) -> str:
         said = json.loads(answer.read_text()) if answer.is_file() else {}
         session_id = said.get("session_id")
         if session_id is None:
-            hidden = Hidden(secrets(store.database.settings))
+            hidden = Redactor(secrets(store.database.settings))
             reason = said.get("reason") or hidden(_tail(log)) or f"its process ended with {code}"
             raise ConfigurationError(reason)
     try:

@@ -40,9 +40,9 @@ def main(request_file: Path, answer_file: Path) -> int:
     except ConfigurationError as exc:
         answer(reason=str(exc).rstrip("."))
         return 1
-    from mfprefect.lifecycle.flows import run_again
+    from mfprefect.lifecycle.flows import rerun
 
-    run_again(
+    rerun(
         kind,
         request["purpose"],
         as_of=dt.date.fromisoformat(request["as_of"]),

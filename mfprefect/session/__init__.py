@@ -20,13 +20,13 @@ from mfprefect.errors import (
 )
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.session import exit_handlers
-from mfprefect.session.destination import Sink
-from mfprefect.session.results import Recorder
+from mfprefect.session.destination import Destination
+from mfprefect.session.results import ResultsMixin
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle
+from mfprefect.store.handle import SessionHandle
 from mfprefect.store.notifications import send
-from mfprefect.store.sessions.opening import Opening
-from mfprefect.store.sessions.writing import Ending
+from mfprefect.store.sessions.opening import SessionRequest
+from mfprefect.store.sessions.writing import Outcome
 from mfprefect.store.states import RUNNING, SPOOLED
 from mfprefect.util import values
 
@@ -42,23 +42,23 @@ def opened_by(run: FlowRun | None) -> frozenset[str]:
     return frozenset(_opened.get((run.flow_run_id, run.run_count), ())) if run else frozenset()
 
 
-class Session(Recorder):
+class Session(ResultsMixin):
     """One run of a model. Made by `Store.session`; leave its `with` block to end it."""
 
     def __init__(
         self,
         database: Database,
-        handle: Handle,
+        handle: SessionHandle,
         *,
         flow_run: FlowRun | None = None,
         attached: bool = False,
-        opening: Opening | None = None,
+        opening: SessionRequest | None = None,
         model: Mapping[str, Any] | None = None,
     ) -> None:
         serves = {"run": flow_run.flow_run_id} if flow_run else {}
-        database = database.serving(session=handle.session_id, model=handle.model_id, **serves)
-        sink = Sink(database, handle, attached=attached, opening=opening, model=model)
-        super().__init__(database, handle, attached=attached, sink=sink)
+        database = database.for_session(session=handle.session_id, model=handle.model_id, **serves)
+        destination = Destination(database, handle, attached=attached, opening=opening, model=model)
+        super().__init__(database, handle, attached=attached, destination=destination)
         self._stop = threading.Event()
         self._process = os.getpid()
         self._final = flow_run is None or flow_run.final
@@ -66,7 +66,7 @@ class Session(Recorder):
             tried = (flow_run.flow_run_id, flow_run.run_count)
             _opened.setdefault(tried, set()).add(handle.session_id)
         if not attached:
-            exit_handlers.watch(self)
+            exit_handlers.register(self)
             threading.Thread(target=self._beat, name="mfprefect-heartbeat", daemon=True).start()
 
     @property
@@ -117,7 +117,7 @@ class Session(Recorder):
             InvalidScores: two parts of a large session hold the same entity.
         """
         try:
-            self.end(Ending("succeeded", publish=publish))
+            self.end(Outcome("succeeded", publish=publish))
         except (DatabaseError, InvalidScores, SpoolRefused) as exc:
             if not getattr(exc, "transient", False):  # this cannot be stored, ever
                 self.end(exit_handlers.ending_for(exc), drop_pending=True)
@@ -129,9 +129,9 @@ class Session(Recorder):
 
     def cancel(self, reason: str) -> None:
         """End as `cancelled`."""
-        self.end(Ending("cancelled", "Cancelled", values.text(reason, "the reason")))
+        self.end(Outcome("cancelled", "Cancelled", values.text(reason, "the reason")))
 
-    def end(self, ending: Ending, *, drop_pending: bool = False) -> None:
+    def end(self, ending: Outcome, *, drop_pending: bool = False) -> None:
         """Write what is buffered and end as told."""
         if ending.failure_text:
             text = self._db.without_secrets(ending.failure_text)
@@ -141,17 +141,19 @@ class Session(Recorder):
             if drop_pending:
                 self._pending = {}
             try:
-                status = self._sink.end(ending, self._rows(), self._replace, final=self._final)
+                status = self._destination.end(
+                    ending, self._rows(), self._replace, final=self._final
+                )
             except SessionClosed:
-                self.abandon()
+                self.detach_process()
                 raise
             self._pending = {}
             self.status, self.session_no = status, self.handle.session_no
-        self.abandon()
+        self.detach_process()
         if not self._db.settings.notify:
             return
         if status == SPOOLED:
-            send.tell_spooled(self._db, *self._sink.notice(ending))
+            send.notify_spooled(self._db, *self._destination.spooled_notice(ending))
         else:
             send.session_ended(self._db, self.session_no, final=self._final)
 
@@ -162,19 +164,19 @@ class Session(Recorder):
         meanwhile.
         """
         self.flush()
-        self._sink.detach()
-        self.abandon()
+        self._destination.detach()
+        self.detach_process()
 
-    def abandon(self) -> None:
+    def detach_process(self) -> None:
         """Let go without writing anything: for a session that another attempt took over."""
         self._stop.set()
-        exit_handlers.unwatch(self)
+        exit_handlers.unregister(self)
 
     def _beat(self) -> None:
         while not self._stop.wait(self._db.settings.heartbeat_seconds):
             if self.spooled:
                 # Without the lock: a server that does not answer must not keep the run waiting.
-                self._sink.beat()
+                self._destination.beat()
             try:
                 with self._lock:
                     if self.status == RUNNING:
@@ -182,7 +184,7 @@ class Session(Recorder):
                         self.flush(retry=False)
             except SessionClosed as exc:
                 log.warning("%s", exc)
-                self.abandon()
+                self.detach_process()
                 return
             except MfprefectError as exc:
                 log.warning("heartbeat of session %s: %s", self.session_id, exc)

@@ -8,30 +8,30 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mfprefect.errors import InvalidValue, SessionClosed
-from mfprefect.session.destination import Sink
+from mfprefect.session.destination import Destination
 from mfprefect.store.database import Database
-from mfprefect.store.database.row_validation import check_fits
-from mfprefect.store.handle import Handle
+from mfprefect.store.database.row_validation import check_lengths
+from mfprefect.store.handle import SessionHandle
 from mfprefect.store.states import RUNNING
 
-__all__ = ["Buffer"]
+__all__ = ["RowBuffer"]
 
 FLUSH_ROWS = 1_000
-JUDGED = ("metrics", "check_results", "drift")
+GATE_TABLES = ("metrics", "check_results", "drift")
 """What gates are held against, which may have to be done without the database."""
 
 
-class Buffer:
+class RowBuffer:
     """What one attempt of a session writes, by table and key; the last row of a key counts."""
 
     def __init__(
         self,
         database: Database,
-        handle: Handle,
+        handle: SessionHandle,
         *,
         attached: bool,
         taken: Mapping[str, int] | None = None,
-        sink: Sink | None = None,
+        destination: Destination | None = None,
     ) -> None:
         self.session_id: str = handle.session_id
         self.session_no: int = handle.session_no
@@ -42,7 +42,7 @@ class Buffer:
         self.status: str = RUNNING
         """`running`, until it is ended here; `spooled` where it waits to be delivered then."""
         self._db = database
-        self._sink = sink or Sink(database, handle, attached=attached)
+        self._destination = destination or Destination(database, handle, attached=attached)
         self._attached = attached
         self._pending: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
         self._flushed: set[tuple[Any, ...]] = set()
@@ -50,19 +50,21 @@ class Buffer:
         self._replace = attached
         self._taken: Counter[str] = Counter()
         if attached:
-            self._taken.update(taken or self._sink.last_numbers())
-        self._made: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {n: {} for n in JUDGED}
+            self._taken.update(taken or self._destination.last_numbers())
+        self._gate_rows: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {
+            n: {} for n in GATE_TABLES
+        }
         self._lock = threading.RLock()
 
     @property
-    def handle(self) -> Handle:
+    def handle(self) -> SessionHandle:
         """Which attempt of which session this is, for whoever writes to it elsewhere."""
-        return self._sink.handle
+        return self._destination.handle
 
     @property
     def spooled(self) -> bool:
         """Whether what is written goes to the spool, because the database is away."""
-        return self._sink.spooled
+        return self._destination.spooled
 
     def _require_running(self) -> None:
         if self.status != RUNNING:
@@ -75,13 +77,13 @@ class Buffer:
             columns = self._db.schema.tables[table].c
             for row in rows:
                 # Refused now: at the end it would keep all the rest from being stored.
-                check_fits(self._db.schema.tables[table], row)
+                check_lengths(self._db.schema.tables[table], row)
                 self._require_fit(columns, row)
                 key = tuple(row[name] for name in keys)
                 self._replace = self._replace or (table, *key) in self._flushed
                 waiting[key] = dict(row)
-                if table in self._made:
-                    self._made[table][key] = waiting[key]
+                if table in self._gate_rows:
+                    self._gate_rows[table][key] = waiting[key]
             if sum(map(len, self._pending.values())) >= FLUSH_ROWS:
                 self.flush()
 
@@ -90,7 +92,7 @@ class Buffer:
         for name, value in row.items():
             if name not in columns or not isinstance(value, str):
                 continue  # in the spool a session is named by its id
-            if why := self._db.backend.unfit(columns[name], value):
+            if why := self._db.backend.why_not_storable(columns[name], value):
                 raise InvalidValue(f"{name} {value[:80]!r} {why}.")
 
     def _rows(self) -> dict[str, list[dict[str, Any]]]:
@@ -108,17 +110,17 @@ class Buffer:
         with self._lock:
             self._require_running()
             pending = self._rows()
-            self._sink.flush(pending, self._replace, retry=retry)
+            self._destination.flush(pending, self._replace, retry=retry)
             for table, rows in self._pending.items():
                 self._flushed.update((table, *key) for key in rows)
             self._pending = {}
             self._replace = self._attached
 
-    def _take(self, what: str) -> int:
+    def _next_number(self, what: str) -> int:
         with self._lock:
             self._taken[what] += 1
             return self._taken[what]
 
-    def _is_taken(self, what: str, number: int) -> None:
+    def _reserve_number(self, what: str, number: int) -> None:
         with self._lock:
             self._taken[what] = max(self._taken[what], number)

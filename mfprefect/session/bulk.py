@@ -9,16 +9,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from mfprefect.errors import InvalidValue
-from mfprefect.session.buffer import Buffer
+from mfprefect.session.buffer import RowBuffer
 from mfprefect.store import artifacts
 from mfprefect.util import values
 
-__all__ = ["Writer"]
+__all__ = ["BulkMixin"]
 
 LAST_PART = 2**31
 
 
-class Writer(Buffer):
+class BulkMixin(RowBuffer):
     """Takes what is too large for a buffer."""
 
     def save_model(
@@ -42,7 +42,7 @@ class Writer(Buffer):
             ArtifactUntrusted: the blob would hold a type that is not allowed.
         """
         self._require_running()
-        self._sink.save_model(
+        self._destination.save_model(
             values.name(name, "the artifact's name"),
             estimator,
             format,
@@ -85,33 +85,33 @@ class Writer(Buffer):
         if not whole or not 1 <= part < LAST_PART:
             raise InvalidValue(f"the part is {part!r}; parts are numbered from 1.")
         rows = self._write_part(part, scores.joined(pieces, entity_id))
-        self._is_taken("part", part)
+        self._reserve_number("part", part)
         return rows
 
     def _write_parts(self, pieces: Iterator[Any]) -> int:
         """Write each piece as a part, while the caller's thread prepares the next one."""
         writers, rows = self._db.backend.writers, 0
         if not writers:
-            return sum(self._write_part(self._take("part"), piece) for piece in pieces)
+            return sum(self._write_part(self._next_number("part"), piece) for piece in pieces)
         written: deque[Future[int]] = deque()
         with ThreadPoolExecutor(writers, "mfprefect-scores") as pool:
             for piece in pieces:
                 if len(written) == writers:
                     rows += written.popleft().result()
-                written.append(pool.submit(self._write_part, self._take("part"), piece))
+                written.append(pool.submit(self._write_part, self._next_number("part"), piece))
             return rows + sum(future.result() for future in written)
 
     def _write_part(self, part: int, table: Any) -> int:
         self._require_running()
-        self._sink.write_part(part, table)
+        self._destination.write_part(part, table)
         return int(table.num_rows)
 
     def keep_part(self, part: int) -> int | None:
         """Keep a part that an earlier attempt wrote completely; return its rows, None if none."""
         self._require_running()
-        rows = self._sink.keep_part(part)
+        rows = self._destination.keep_part(part)
         if rows is not None:
-            self._is_taken("part", part)
+            self._reserve_number("part", part)
         return rows
 
     def parts(self) -> tuple[dict[int, int], bool]:
@@ -119,12 +119,12 @@ class Writer(Buffer):
 
         And whether that is certain: parts in a database that is away are not known.
         """
-        return self._sink.parts()
+        return self._destination.parts()
 
     @property
     def spool_place(self) -> str:
         """The folder of the spool that writes go to, empty where the database takes them."""
-        return self._sink.place
+        return self._destination.spool_folder
 
     @property
     def spool_receipt(self) -> str:
@@ -132,7 +132,7 @@ class Writer(Buffer):
 
         It is the path of a file in the spool.
         """
-        return self._sink.receipt
+        return self._destination.spool_receipt
 
     def require_spooled(self, receipt: str) -> None:
         """Make sure that what a worker spooled is seen by this process, which delivers it.
@@ -140,9 +140,9 @@ class Writer(Buffer):
         Raises:
             ConfigurationError: the worker's spool is on another disk.
         """
-        self._sink.require(receipt)
+        self._destination.require(receipt)
 
     def drop_parts(self) -> None:
         """Delete all scores of the session: it begins to write them anew."""
         self._require_running()
-        self._sink.drop_parts()
+        self._destination.drop_parts()

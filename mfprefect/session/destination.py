@@ -31,18 +31,18 @@ from mfprefect.errors import (
     SpoolRefused,
 )
 from mfprefect.notifications.notice import Notice
-from mfprefect.quality.gates.verdicts import Champion, Evidence
+from mfprefect.quality.gates.verdicts import Champion, GateInputs
 from mfprefect.spool.entry import Entry
 from mfprefect.store import artifacts as stored_artifacts
 from mfprefect.store.audit.events import actor
 from mfprefect.store.database import Database, migrate
-from mfprefect.store.handle import Handle
+from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import find_session
 from mfprefect.store.models import gate_verdicts
 from mfprefect.store.scores import write
 from mfprefect.store.sessions import part_inputs, writing
-from mfprefect.store.sessions.opening import Opening, described
-from mfprefect.store.sessions.writing import Ending
+from mfprefect.store.sessions.opening import SessionRequest, to_document
+from mfprefect.store.sessions.writing import Outcome
 from mfprefect.store.spool import delivery
 from mfprefect.store.spool.location import place_of, spool_of
 from mfprefect.store.spool.payload import (
@@ -55,25 +55,25 @@ from mfprefect.store.spool.payload import (
     parts_of,
     rows_of,
 )
-from mfprefect.store.states import SPOOLED, SUCCEEDED, UNKNOWN, UNNUMBERED, is_shadow
+from mfprefect.store.states import NOT_IN_DATABASE, SPOOLED, SUCCEEDED, UNKNOWN, is_shadow
 from mfprefect.util import values
 
-__all__ = ["Sink"]
+__all__ = ["Destination"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Sink:
+class Destination:
     """Takes the writes of one attempt of a session."""
 
     def __init__(
         self,
         db: Database,
-        handle: Handle,
+        handle: SessionHandle,
         *,
         attached: bool = False,
-        opening: Opening | None = None,
+        opening: SessionRequest | None = None,
         model: Mapping[str, Any] | None = None,
     ) -> None:
         self.handle = handle
@@ -82,10 +82,10 @@ class Sink:
         self._began = values.utc_now()
         self._lock = threading.RLock()
         self._entry: Entry | None = None
-        if attached and (entry := self._there()) is not None and not entry.complete:
+        if attached and (entry := self._existing_entry()) is not None and not entry.complete:
             self._entry = entry
-        elif handle.session_no == UNNUMBERED:
-            self._switch(None)
+        elif handle.session_no == NOT_IN_DATABASE:
+            self._fail_over(None)
 
     @property
     def spooled(self) -> bool:
@@ -93,12 +93,12 @@ class Sink:
         return self._entry is not None
 
     @property
-    def place(self) -> str:
+    def spool_folder(self) -> str:
         """The folder that they go to."""
         return "" if self._entry is None else str(self._entry.folder)
 
     @property
-    def receipt(self) -> str:
+    def spool_receipt(self) -> str:
         """A file that whoever is to deliver what was spooled must see; empty if nothing was."""
         return "" if self._entry is None else self._entry.sign()
 
@@ -122,7 +122,7 @@ class Sink:
         """Show the spool, and the database if it is back, that the run is alive."""
         if self._entry is not None:
             self._entry.beat()
-        if self.handle.session_no == UNNUMBERED:
+        if self.handle.session_no == NOT_IN_DATABASE:
             return
         try:
             writing.flush(self._db, self.handle, {}, False, retry=False)
@@ -185,7 +185,7 @@ class Sink:
         """Return the highest check, input and part number that the session has."""
         return self._write(lambda handle: writing.last_numbers(self._db, handle), numbers_of)
 
-    def evidence(self, made: Rows, pending: Rows, champion: Champion | None) -> Evidence:
+    def evidence(self, made: Rows, pending: Rows, champion: Champion | None) -> GateInputs:
         """Return what the session has so far that gates can be about.
 
         Args:
@@ -194,7 +194,7 @@ class Sink:
             champion: the model in production on the test rows.
         """
         self.collect()
-        found: Evidence = self._write(
+        found: GateInputs = self._write(
             lambda handle: gate_verdicts.evidence(self._db, handle, pending, champion),
             lambda entry: gate_verdicts.evidence_of(
                 rows_of(entry, made), pending, UNKNOWN, champion
@@ -204,34 +204,34 @@ class Sink:
 
     def has_results(self) -> bool:
         """Return whether a metric or a model was stored; True where nobody can tell just now."""
-        entry = self._entry or self._there()
+        entry = self._entry or self._existing_entry()
         if entry is not None and has_results(entry):
             return True
-        if self.handle.session_no == UNNUMBERED:
+        if self.handle.session_no == NOT_IN_DATABASE:
             return False
-        return self._seen(lambda: _stored(self._db, self.handle)) is not False
+        return self._read_or_none(lambda: _stored(self._db, self.handle)) is not False
 
     def parts(self) -> tuple[dict[int, int], bool]:
         """Return the rows of each part of scores that was written, and whether these are all."""
-        entry = self._entry or self._there()
+        entry = self._entry or self._existing_entry()
         spooled = parts_of(entry) if entry is not None else {}
-        stored = self._seen(lambda: write.parts(self._db, self.handle))
-        certain = stored is not None or self.handle.session_no == UNNUMBERED
+        stored = self._read_or_none(lambda: write.parts(self._db, self.handle))
+        certain = stored is not None or self.handle.session_no == NOT_IN_DATABASE
         return (stored or {}) | spooled, certain
 
     def part_documents(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield what is kept of each part's input, in order; of what can be seen just now."""
-        entry = self._entry or self._there()
+        entry = self._entry or self._existing_entry()
         spooled = documents_of(entry) if entry is not None else {}
-        stored = set(self._seen(lambda: part_inputs.numbers(self._db, self.handle)) or ())
+        stored = set(self._read_or_none(lambda: part_inputs.numbers(self._db, self.handle)) or ())
         for part in sorted(stored | set(spooled)):
             stored_text = partial(part_inputs.document, self._db, self.handle, part)
-            if (text := spooled.get(part) or self._seen(stored_text)) is not None:
+            if (text := spooled.get(part) or self._read_or_none(stored_text)) is not None:
                 yield part, json.loads(text)
 
-    def _seen(self, look: Callable[[], T]) -> T | None:
+    def _read_or_none(self, look: Callable[[], T]) -> T | None:
         """Return what the database tells, None while it is away."""
-        if self.handle.session_no == UNNUMBERED:
+        if self.handle.session_no == NOT_IN_DATABASE:
             return None
         try:
             return look()
@@ -258,11 +258,13 @@ class Sink:
 
     def collect(self) -> None:
         """Write to the database what other processes of the run had to spool."""
-        entry = self._there()
+        entry = self._existing_entry()
         if self._entry is None and entry is not None:
-            self._write(lambda handle: delivery.absorb(self._db, handle, entry), lambda _: None)
+            self._write(
+                lambda handle: delivery.merge_worker_entry(self._db, handle, entry), lambda _: None
+            )
 
-    def end(self, ending: Ending, pending: Rows, again: bool, *, final: bool) -> str:
+    def end(self, ending: Outcome, pending: Rows, again: bool, *, final: bool) -> str:
         """Write rows and end the session; return its status: `spooled` if it waits in the spool.
 
         Raises:
@@ -282,7 +284,7 @@ class Sink:
         )
         return ended or ending.status
 
-    def _finish(self, entry: Entry, ending: Ending, pending: Rows, final: bool) -> str:
+    def _finish(self, entry: Entry, ending: Outcome, pending: Rows, final: bool) -> str:
         add_rows(entry, pending)
         told = ("status", "failure_kind", "failure_text", "publish", "ended_at")
         entry.finish({name: getattr(ending, name) for name in told} | {"final": final})
@@ -299,7 +301,7 @@ class Sink:
         log.log(level, text, found.session_id, ending.status, entry.folder, found.reason)
         return SPOOLED
 
-    def notice(self, ending: Ending) -> tuple[Notice, list[str]]:
+    def spooled_notice(self, ending: Outcome) -> tuple[Notice, list[str]]:
         """Return what there is to tell of a session that waits in the spool, and its tags."""
         opening, head = self._opening, self._head()
         told = Notice(
@@ -312,14 +314,16 @@ class Sink:
             host=head["host"],
             as_of=self.handle.as_of,
             cause_kind=ending.failure_kind or "the database is away",
-            cause_text=f"It waits in {self.place}; `mfprefect spool push` delivers it."
+            cause_text=f"It waits in {self.spool_folder}; `mfprefect spool push` delivers it."
             + (f"\n{ending.failure_text}" if ending.failure_text else ""),
         )
         return told, json.loads(opening.tags) if opening and opening.tags else []
 
     # Switching
 
-    def _write(self, to_database: Callable[[Handle], T], to_spool: Callable[[Entry], T]) -> T:
+    def _write(
+        self, to_database: Callable[[SessionHandle], T], to_spool: Callable[[Entry], T]
+    ) -> T:
         entry = self._entry
         if entry is None:
             try:
@@ -327,13 +331,13 @@ class Sink:
             except DatabaseError as exc:
                 if not exc.transient:
                     raise
-                entry = self._switch(exc)
+                entry = self._fail_over(exc)
         try:
             return to_spool(entry)
         except SpoolRefused as exc:
             raise SessionClosed(self.handle.session_id, str(exc)) from exc
 
-    def _switch(self, cause: DatabaseError | None) -> Entry:
+    def _fail_over(self, cause: DatabaseError | None) -> Entry:
         with self._lock:
             if self._entry is None:
                 entry = self._place()
@@ -351,7 +355,7 @@ class Sink:
             return None
         return spool.entry(place, self.handle.session_id, self.handle.attempt)
 
-    def _there(self) -> Entry | None:
+    def _existing_entry(self) -> Entry | None:
         entry = self._place()
         return entry if entry is not None and entry.exists else None
 
@@ -372,13 +376,13 @@ class Sink:
             "run_by": actor(),
             "began_at": self._began,
         }
-        if opening is not None and handle.session_no == UNNUMBERED:
-            head |= described(opening, handle.session_id, handle.attempt)
+        if opening is not None and handle.session_no == NOT_IN_DATABASE:
+            head |= to_document(opening, handle.session_id, handle.attempt)
             head["model"] = self._model
         return head
 
 
-def _stored(db: Database, handle: Handle) -> bool:
+def _stored(db: Database, handle: SessionHandle) -> bool:
     tables = (db.schema.metrics, db.schema.artifacts)
     mine = (sa.select(t.c.session_no).where(t.c.session_no == handle.session_no) for t in tables)
-    return any(db.read(select.limit(1)) for select in mine)
+    return any(db.fetch_all(select.limit(1)) for select in mine)

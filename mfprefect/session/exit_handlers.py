@@ -13,12 +13,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import MfprefectError
-from mfprefect.store.sessions.writing import Ending
+from mfprefect.store.sessions.writing import Outcome
 
 if TYPE_CHECKING:
     from mfprefect.session import Session
 
-__all__ = ["NeverClosed", "Terminated", "ending_for", "unwatch", "watch"]
+__all__ = ["SessionNotClosed", "Terminated", "ending_for", "register", "unregister"]
 
 log = logging.getLogger(__name__)
 MAX_TEXT = 20_000
@@ -28,11 +28,11 @@ class Terminated(SystemExit):
     """SIGTERM, raised in the main thread so that sessions can end before the process does."""
 
 
-class NeverClosed(Exception):
+class SessionNotClosed(Exception):
     """The process ended without closing the session."""
 
 
-def ending_for(error: BaseException) -> Ending:
+def ending_for(error: BaseException) -> Outcome:
     """Return the ending that an exception makes: `failed`, or `cancelled` for an interrupt.
 
     An interrupt is whatever is no Exception: Ctrl-C, SIGTERM, a cancelled task, Prefect's signals;
@@ -43,12 +43,14 @@ def ending_for(error: BaseException) -> Ending:
     if kind.__module__ not in ("builtins", "mfprefect.errors", __name__):
         name = f"{kind.__module__}.{name}"
     text = _text(error).replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+    if isinstance(error, SessionNotClosed):
+        name = "NeverClosed"  # what databases already hold
     if isinstance(error, Terminated):
-        return Ending("cancelled", "SIGTERM", "the process was told to end")
+        return Outcome("cancelled", "SIGTERM", "the process was told to end")
     failed = isinstance(error, Exception) or (
         isinstance(error, SystemExit) and error.code not in (None, 0)
     )
-    return Ending("failed" if failed else "cancelled", name[-255:], text[:MAX_TEXT])
+    return Outcome("failed" if failed else "cancelled", name[-255:], text[:MAX_TEXT])
 
 
 def _text(error: BaseException) -> str:
@@ -63,7 +65,7 @@ _lock = threading.Lock()
 _installed = False
 
 
-def watch(session: Session) -> None:
+def register(session: Session) -> None:
     """See to it that the session ends if the process does."""
     global _installed
     with _lock:
@@ -80,7 +82,7 @@ def watch(session: Session) -> None:
         signal.signal(signal.SIGTERM, _on_sigterm)
 
 
-def unwatch(session: Session) -> None:
+def unregister(session: Session) -> None:
     """Forget a session that has ended."""
     with _lock:
         _open.pop(id(session), None)
@@ -111,7 +113,7 @@ def _at_exit(owner: int) -> None:
         if error is None and _terminated:
             error = Terminated(128 + signal.SIGTERM)
         if error is None:
-            error = NeverClosed(
+            error = SessionNotClosed(
                 "the process ended without closing the session: use `with`, or session.close()"
             )
         try:

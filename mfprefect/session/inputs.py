@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import ChecksFailed, InvalidValue
 from mfprefect.provenance import strip_credentials
-from mfprefect.session.bulk import Writer
+from mfprefect.session.bulk import BulkMixin
 from mfprefect.util import values
 from mfprefect.util.frames import records
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.quality.checks.base import SharedCheck
-    from mfprefect.quality.checks.frame_data import Data
+    from mfprefect.quality.checks.base import ModelCheck
+    from mfprefect.quality.checks.frame_data import CheckData
 
-__all__ = ["InputRecorder"]
+__all__ = ["InputsMixin"]
 
 
-class InputRecorder(Writer):
+class InputsMixin(BulkMixin):
     """Takes what is known of a run's inputs."""
 
     def log_input(
@@ -54,7 +54,7 @@ class InputRecorder(Writer):
             "digest": None if digest is None else values.text(digest, "the digest"),
             "seconds": values.figure(seconds, "the seconds"),
         }
-        self._add("inputs", [{"input_no": self._take("input"), **row}], ("input_no",))
+        self._add("inputs", [{"input_no": self._next_number("input"), **row}], ("input_no",))
 
     def log_input_summary(
         self,
@@ -84,7 +84,7 @@ class InputRecorder(Writer):
         """Store a summary that is made already: such as that of several parts, put together."""
         self._add("input_summary", records(summary), ("variable",))
 
-    def log_seen(
+    def restore_rows(
         self, rows: Mapping[str, Sequence[Mapping[str, Any]]], keys: Mapping[str, str]
     ) -> None:
         """Store rows as an earlier attempt stored them, under their own numbers.
@@ -121,12 +121,12 @@ class InputRecorder(Writer):
             ChecksFailed: an error-level check failed; the results are stored all the same.
         """
         from mfprefect.quality.checks import run_checks
-        from mfprefect.store.results.check_context import background
+        from mfprefect.store.results.check_context import check_context
 
         rows = run_checks(
             frame,
             checks,
-            background=background(self._db, self.handle, checks, keys, part),
+            background=check_context(self._db, self.handle, checks, keys, part),
             masked=self._hidden(masked),
             most_rows=most_rows,
         )
@@ -134,8 +134,8 @@ class InputRecorder(Writer):
 
     def log_source_checks(
         self,
-        ask: Callable[[Collection[str]], Data],
-        checks: Sequence[SharedCheck],
+        ask: Callable[[Collection[str]], CheckData],
+        checks: Sequence[ModelCheck],
         *,
         keys: Collection[str] = (),
         masked: Collection[str] = (),
@@ -150,12 +150,12 @@ class InputRecorder(Writer):
             masked: columns no cell of which is shown or stored.
             part: the part of a scoring.
         """
-        from mfprefect.quality.checks.masking import Shown
-        from mfprefect.store.results.check_context import background
+        from mfprefect.quality.checks.masking import Disclosure
+        from mfprefect.store.results.check_context import check_context
 
-        past = background(self._db, self.handle, list(checks), keys, part)
+        past = check_context(self._db, self.handle, list(checks), keys, part)
         data = ask({name for check in checks for name in check.compared(past)})
-        shown = Shown(5, frozenset(self._hidden(masked)))
+        shown = Disclosure(5, frozenset(self._hidden(masked)))
         return self.log_check_results([r for c in checks for r in c.results(data, past, shown)])
 
     def _hidden(self, masked: Collection[str]) -> set[str]:
@@ -171,7 +171,7 @@ class InputRecorder(Writer):
         """
         from mfprefect.quality.checks.result import failures
 
-        rows = [row | {"check_no": self._take("check")} for row in rows]
+        rows = [row | {"check_no": self._next_number("check")} for row in rows]
         self._add("check_results", rows, ("check_no",))
         if failed := failures(rows):
             raise ChecksFailed(

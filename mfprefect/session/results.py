@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mfprefect.errors import GateFailed, InvalidValue
-from mfprefect.session.inputs import InputRecorder
+from mfprefect.session.inputs import InputsMixin
 from mfprefect.store.models import gate_verdicts
 from mfprefect.util import values
 from mfprefect.util.frames import framed, records
@@ -14,16 +14,16 @@ from mfprefect.util.frames import framed, records
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.quality.gates.verdicts import AnyGate, Champion, Verdict
+    from mfprefect.quality.gates.verdicts import BaseGate, Champion, GateResult
     from mfprefect.quality.metrics.time_series import Context
 
-__all__ = ["Recorder"]
+__all__ = ["ResultsMixin"]
 
 TEST = "test"
 """The group of the metadata that belongs to test results."""
 
 
-class Recorder(InputRecorder):
+class ResultsMixin(InputsMixin):
     """Takes what a run produces. `Session` adds how a run ends."""
 
     def log_metrics(self, metrics: Mapping[str, Any], segment: str | None = None) -> None:
@@ -165,7 +165,7 @@ class Recorder(InputRecorder):
 
         compared: dict[str, Any] = {"reference_session_no": None}
         if reference is not None:
-            compared = self._sink.reference(reference)
+            compared = self._destination.reference(reference)
         needed = ("variable", "measure", "value", "threshold", "verdict")
         found = records(framed(rows, needed), *needed)
         drift = [
@@ -182,8 +182,8 @@ class Recorder(InputRecorder):
         self._add("drift", drift, ("variable", "measure"))
 
     def log_gates(
-        self, gates: Iterable[AnyGate], champion: Champion | None = None
-    ) -> list[Verdict]:
+        self, gates: Iterable[BaseGate], champion: Champion | None = None
+    ) -> list[GateResult]:
         """Hold what the session has logged against gates; store and return a verdict of each.
 
         Those of an earlier call are replaced. `store.gates(session_id)` shows them.
@@ -200,9 +200,9 @@ class Recorder(InputRecorder):
         gates = list(gates)
         self._require_running()
         with self._lock:
-            made = {table: list(rows.values()) for table, rows in self._made.items()}
+            made = {table: list(rows.values()) for table, rows in self._gate_rows.items()}
             pending = self._rows()
-        found = judge(gates, self._sink.evidence(made, pending, champion))
+        found = judge(gates, self._destination.evidence(made, pending, champion))
         text = [verdict.as_dict() for verdict in found]
         self.log_metadata({gate_verdicts.NAME: text}, gate_verdicts.GROUP)
         if failed := [verdict.reason for verdict in found if not verdict.passed]:
@@ -215,11 +215,11 @@ class Recorder(InputRecorder):
 
     def part_documents(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield what is kept of the input of each part that was scored, one in memory at a time."""
-        return self._sink.part_documents()
+        return self._destination.part_documents()
 
     def has_results(self) -> bool:
         """Return whether the session has a metric or a model, whichever process stored it."""
-        return self._sink.has_results()
+        return self._destination.has_results()
 
     def log_variable_importance(self, frame: pd.DataFrame, kind: str) -> None:
         """Store variable importances.

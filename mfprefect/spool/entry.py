@@ -28,7 +28,12 @@ from mfprefect.spool.files import (
     sealed,
     sync,
 )
-from mfprefect.spool.validation import ending_shape, head_shape, place_shape, write_shape
+from mfprefect.spool.validation import (
+    validate_ending,
+    validate_head,
+    validate_place,
+    validate_write,
+)
 
 if TYPE_CHECKING:
     from mfprefect.spool import Spool
@@ -322,8 +327,8 @@ class Entry:
                 f"{self.folder} is {str(head.get('format'))[:60]!r}, and this mfprefect reads "
                 f"{FORMAT!r}: deliver it with the version that wrote it."
             )
-        head_shape(head, self.folder / HEAD)
-        place_shape(head, self.folder)
+        validate_head(head, self.folder / HEAD)
+        validate_place(head, self.folder)
         return head
 
     def ending(self) -> dict[str, Any] | None:
@@ -335,7 +340,7 @@ class Entry:
         if not self.complete:
             return None
         ending = read(self.folder / END)
-        ending_shape(ending, self.folder / END)
+        validate_ending(ending, self.folder / END)
         return ending
 
     @property
@@ -360,7 +365,7 @@ class Entry:
             content = read(self.folder / name)
             if ending is not None and ending["writes"][name] != first_line(self.folder / name):
                 raise SpoolRefused(f"{self.folder / name} is not what the run wrote.")
-            write_shape(content, self.folder / name)
+            validate_write(content, self.folder / name)
             blob = self.folder / f"{name[:6]}.blob" if "sha256" in content else None
             yield Write(name[:6], content, blob)
 

@@ -10,7 +10,7 @@ from typing import Any
 from mfprefect.errors import SpoolRefused
 from mfprefect.spool.files import entry_name
 
-__all__ = ["ending_shape", "head_shape", "place_shape", "write_shape"]
+__all__ = ["validate_ending", "validate_head", "validate_place", "validate_write"]
 
 _NO = type(None)
 _TEXT, _MAYBE, _COUNT = (str,), (str, _NO), (int,)
@@ -45,7 +45,7 @@ _STATUSES = ("succeeded", "failed", "crashed", "cancelled")
 _LAST_PART = 2**31
 
 
-def head_shape(head: Mapping[str, Any], where: object) -> None:
+def validate_head(head: Mapping[str, Any], where: object) -> None:
     """Refuse a head that no run wrote.
 
     Raises:
@@ -61,7 +61,7 @@ def head_shape(head: Mapping[str, Any], where: object) -> None:
         raise SpoolRefused(f"{where} does not say how the session was opened.")
 
 
-def place_shape(head: Mapping[str, Any], folder: Path) -> None:
+def validate_place(head: Mapping[str, Any], folder: Path) -> None:
     """Refuse an entry that was copied to where it does not belong.
 
     Raises:
@@ -82,7 +82,7 @@ def place_shape(head: Mapping[str, Any], folder: Path) -> None:
         )
 
 
-def ending_shape(ending: Mapping[str, Any], where: object) -> None:
+def validate_ending(ending: Mapping[str, Any], where: object) -> None:
     """Refuse an ending that no run wrote.
 
     Raises:
@@ -94,7 +94,7 @@ def ending_shape(ending: Mapping[str, Any], where: object) -> None:
         raise SpoolRefused(f"{where}: no run ends as {ending['status'][:60]!r}.")
 
 
-def write_shape(write: Mapping[str, Any], where: object) -> None:
+def validate_write(write: Mapping[str, Any], where: object) -> None:
     """Refuse a write that no run wrote.
 
     Raises:

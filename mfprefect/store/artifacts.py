@@ -14,7 +14,7 @@ from mfprefect import artifacts
 from mfprefect.artifacts import Artifact
 from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, InvalidValue
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle, hold, require_running
+from mfprefect.store.handle import SessionHandle, begin_write, require_running
 from mfprefect.store.lookup import find_session
 
 __all__ = ["MODEL", "copy_artifact", "dumped", "load_artifact", "save_artifact"]
@@ -44,7 +44,7 @@ def dumped(
 
 
 def save_artifact(
-    db: Database, handle: Handle, name: str, file: BinaryIO, artifact: Artifact
+    db: Database, handle: SessionHandle, name: str, file: BinaryIO, artifact: Artifact
 ) -> None:
     """Write an artifact and its chunks in one transaction; one of the same name is replaced."""
     heads, chunks = db.schema.artifacts, db.schema.artifact_chunks
@@ -66,9 +66,9 @@ def save_artifact(
         file.seek(0)
         for number, chunk in enumerate(artifacts.chunks(file)):
             connection.execute(chunks.insert(), key | {"chunk_no": number, "bytes": chunk})
-        hold(db, connection, handle)
+        begin_write(db, connection, handle)
 
-    db.write(work)
+    db.write_transaction(work)
 
 
 def load_artifact(
@@ -131,10 +131,10 @@ def copy_artifact(db: Database, session_id: str, name: str, to: BinaryIO) -> Art
     return artifact
 
 
-def _chunks(db: Database, handle: Handle, name: str) -> Iterator[bytes]:
+def _chunks(db: Database, handle: SessionHandle, name: str) -> Iterator[bytes]:
     chunks = db.schema.artifact_chunks
     for number in _chunk_numbers(db, handle, name):
-        rows = db.read(
+        rows = db.fetch_all(
             sa.select(chunks.c.bytes).where(
                 chunks.c.session_no == handle.session_no,
                 chunks.c.artifact_name == name,
@@ -154,9 +154,9 @@ def _signing_key(db: Database) -> str | None:
     return None if key is None else key.get_secret_value()
 
 
-def _head(db: Database, handle: Handle, name: str) -> Artifact:
+def _head(db: Database, handle: SessionHandle, name: str) -> Artifact:
     heads = db.schema.artifacts
-    rows = db.read(sa.select(heads).where(heads.c.session_no == handle.session_no))
+    rows = db.fetch_all(sa.select(heads).where(heads.c.session_no == handle.session_no))
     found = {row.artifact_name: row for row in rows}
     if name not in found:
         raise InvalidValue(
@@ -169,11 +169,11 @@ def _head(db: Database, handle: Handle, name: str) -> Artifact:
     )
 
 
-def _chunk_numbers(db: Database, handle: Handle, name: str) -> list[int]:
+def _chunk_numbers(db: Database, handle: SessionHandle, name: str) -> list[int]:
     chunks = db.schema.artifact_chunks
     select = (
         sa.select(chunks.c.chunk_no)
         .where(chunks.c.session_no == handle.session_no, chunks.c.artifact_name == name)
         .order_by(chunks.c.chunk_no)
     )
-    return [row[0] for row in db.read(select)]
+    return [row[0] for row in db.fetch_all(select)]

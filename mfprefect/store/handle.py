@@ -13,35 +13,35 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect.backend import GLANCE_OPTION
+from mfprefect.backend import NO_LOCK_OPTION
 from mfprefect.errors import SessionClosed
 from mfprefect.store.database import Database
 from mfprefect.store.states import RUNNING
 from mfprefect.util import values
 
 __all__ = [
-    "TAKEN",
-    "Handle",
-    "closed",
-    "fence",
+    "TAKEN_OVER",
+    "SessionHandle",
+    "begin_write",
+    "closed_reason",
     "find",
     "handles",
-    "hold",
+    "missed_heartbeat",
+    "null_flow_run_seq",
     "require_running",
-    "silent",
-    "status_now",
-    "why_closed",
-    "without_flow_run",
+    "session_closed_error",
+    "status_without_index",
+    "touch_if_running",
 ]
 
-TAKEN = "another process has taken it over to deliver it"
+TAKEN_OVER = "another process has taken it over to deliver it"
 """Why a session is closed to whoever delivers it, where two do."""
 MISSED = 1.5
 """Heartbeats, after which one has been missed."""
 
 
 @dataclass(frozen=True)
-class Handle:
+class SessionHandle:
     """Which session, and which attempt of it, is writing."""
 
     session_no: int
@@ -58,7 +58,7 @@ class Handle:
 
 def handles(
     db: Database, connection: sa.Connection, *where: Any, glance: bool = False
-) -> list[Handle]:
+) -> list[SessionHandle]:
     """Return the sessions that match, oldest first; with `glance`, without locking them."""
     s, parent = db.schema.sessions, db.schema.sessions.alias("parent")
     names = ("session_no", "session_id", "model_id", "purpose", "attempt", "status", "as_of")
@@ -68,23 +68,23 @@ def handles(
         .where(*where)
         .order_by(s.c.session_no)
     )
-    rows = connection.execute(select, execution_options={GLANCE_OPTION: glance})
-    return [Handle(**row._mapping) for row in rows]
+    rows = connection.execute(select, execution_options={NO_LOCK_OPTION: glance})
+    return [SessionHandle(**row._mapping) for row in rows]
 
 
 def find(
     db: Database, connection: sa.Connection, session_id: str, *, glance: bool = False
-) -> Handle | None:
+) -> SessionHandle | None:
     """Return a session's handle, None where there is none."""
     mine = db.schema.sessions.c.session_id == session_id
     found = handles(db, connection, mine, glance=glance)
     return found[0] if found else None
 
 
-def fence(
+def touch_if_running(
     db: Database,
     connection: sa.Connection,
-    handle: Handle,
+    handle: SessionHandle,
     changes: Mapping[str, Any] = {},
     unchanged: Mapping[str, Any] = {},
 ) -> bool:
@@ -97,7 +97,7 @@ def fence(
         s.c.session_no == handle.session_no,
         s.c.session_id == handle.session_id,
         s.c.attempt == handle.attempt,
-        status_now(s) == RUNNING,
+        status_without_index(s) == RUNNING,
         *(s.c[name] == value for name, value in unchanged.items()),
     )
     if handle.holder is not None:
@@ -107,7 +107,7 @@ def fence(
     return connection.execute(s.update().where(*mine).values(beat)).rowcount == 1
 
 
-def status_now(sessions: sa.FromClause) -> sa.ColumnElement[str]:
+def status_without_index(sessions: sa.FromClause) -> sa.ColumnElement[str]:
     """Return the status, for the conditions of an UPDATE that finds its session by the key.
 
     Written so that no index of it can be used: in that of status and heartbeat the row moves with
@@ -116,27 +116,27 @@ def status_now(sessions: sa.FromClause) -> sa.ColumnElement[str]:
     return sa.func.coalesce(sessions.c.status, "")
 
 
-def hold(db: Database, connection: sa.Connection, handle: Handle) -> None:
+def begin_write(db: Database, connection: sa.Connection, handle: SessionHandle) -> None:
     """Begin a write of this attempt.
 
     Raises:
         SessionClosed: the session has ended, was deleted, or a later attempt took it over.
     """
-    if not fence(db, connection, handle):
-        raise why_closed(db, connection, handle)
+    if not touch_if_running(db, connection, handle):
+        raise closed_reason(db, connection, handle)
 
 
-def require_running(db: Database, connection: sa.Connection, handle: Handle) -> None:
+def require_running(db: Database, connection: sa.Connection, handle: SessionHandle) -> None:
     """Refuse early what `hold` would refuse at the end of a long write.
 
     Without a lock: hearts go on beating meanwhile, and parts are written side by side.
     """
     found = find(db, connection, handle.session_id, glance=True)
     if found is None or (found.attempt, found.status) != (handle.attempt, RUNNING):
-        raise why_closed(db, connection, handle)
+        raise closed_reason(db, connection, handle)
 
 
-def silent(db: Database) -> tuple[sa.ColumnElement[bool], ...]:
+def missed_heartbeat(db: Database) -> tuple[sa.ColumnElement[bool], ...]:
     """Return the conditions that running sessions meet which missed a heartbeat.
 
     A beat of the future counts as none: a clock was set back since, or is wrong over there.
@@ -146,7 +146,7 @@ def silent(db: Database) -> tuple[sa.ColumnElement[bool], ...]:
     return s.status == RUNNING, (s.heartbeat_at < now - missed) | (s.heartbeat_at > now + missed)
 
 
-def why_closed(db: Database, connection: sa.Connection, handle: Handle) -> SessionClosed:
+def closed_reason(db: Database, connection: sa.Connection, handle: SessionHandle) -> SessionClosed:
     """Return the error that says why this attempt may not write any more."""
     found = find(db, connection, handle.session_id)
     if found is None:
@@ -155,15 +155,15 @@ def why_closed(db: Database, connection: sa.Connection, handle: Handle) -> Sessi
         reason = f"attempt {found.attempt} took over from this attempt {handle.attempt}"
         return SessionClosed(handle.session_id, reason)
     if handle.holder is not None and found.status == RUNNING:
-        return SessionClosed(handle.session_id, TAKEN)
-    return closed(found)
+        return SessionClosed(handle.session_id, TAKEN_OVER)
+    return session_closed_error(found)
 
 
-def closed(handle: Handle) -> SessionClosed:
+def session_closed_error(handle: SessionHandle) -> SessionClosed:
     """Return the error that says that a session has ended."""
     return SessionClosed(handle.session_id, f"it is {handle.status}; open a new session instead")
 
 
-def without_flow_run(db: Database, session_no: Any) -> Any:
+def null_flow_run_seq(db: Database, session_no: Any) -> Any:
     """Return the `flow_run_seq` of a session of no flow run; a unique index goes over it."""
-    return None if db.backend.nulls_differ else session_no
+    return None if db.backend.unique_allows_nulls else session_no

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from mfprefect.errors import UnknownModel, UnknownSession
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle, find
+from mfprefect.store.handle import SessionHandle, find
 
 __all__ = ["find_session", "model_ids", "require_all", "require_model", "require_session"]
 
@@ -26,16 +26,16 @@ def require_model(db: Database, connection: sa.Connection, model_id: str) -> Non
         raise UnknownModel(model_id, known)
 
 
-def find_session(db: Database, session_id: str) -> Handle:
+def find_session(db: Database, session_id: str) -> SessionHandle:
     """Return a session's handle.
 
     Raises:
         UnknownSession: there is no such session.
     """
-    return db.look(lambda connection: require_session(db, connection, session_id))
+    return db.read_transaction(lambda connection: require_session(db, connection, session_id))
 
 
-def require_session(db: Database, connection: sa.Connection, session_id: str) -> Handle:
+def require_session(db: Database, connection: sa.Connection, session_id: str) -> SessionHandle:
     """Return a session's handle inside a transaction; raise UnknownSession where there is none."""
     found = find(db, connection, session_id)
     if found is None:

@@ -23,19 +23,19 @@ import sqlalchemy as sa
 from mfprefect.provenance import flow_run
 from mfprefect.provenance.flow_run import TERMINAL, States
 from mfprefect.store.database import Database
-from mfprefect.store.handle import silent, status_now
+from mfprefect.store.handle import missed_heartbeat, status_without_index
 from mfprefect.store.notifications import send
-from mfprefect.store.sessions.writing import Ending
+from mfprefect.store.sessions.writing import Outcome
 from mfprefect.store.states import DETACHED, RUNNING
 from mfprefect.util import processes, values
 
-__all__ = ["Finding", "end_flow_run", "find_crashed", "reconcile"]
+__all__ = ["ReconcileResult", "end_flow_run", "find_crashed", "reconcile"]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Finding:
+class ReconcileResult:
     """A session without signs of life, and what was made of it."""
 
     session_no: int
@@ -67,7 +67,7 @@ class _Silent:
 
 def reconcile(
     db: Database, *, wait: bool = False, states: States = flow_run.flow_run_states
-) -> list[Finding]:
+) -> list[ReconcileResult]:
     """End sessions whose process is gone, as `crashed` or `cancelled`; return what was found.
 
     Args:
@@ -76,7 +76,7 @@ def reconcile(
             `heartbeat_timeout`; else the next caller goes on watching.
         states: what to ask for the states of flow runs.
     """
-    ended: list[Finding] = []
+    ended: list[ReconcileResult] = []
     until = time.monotonic() + db.settings.dead_after
     while True:
         found = find_crashed(db, states=states)
@@ -89,7 +89,7 @@ def reconcile(
 
 def find_crashed(
     db: Database, *, flow_run_id: str | None = None, states: States = flow_run.flow_run_states
-) -> list[Finding]:
+) -> list[ReconcileResult]:
     """Look once, at all sessions or those of one flow run that is known to have ended."""
     silent = _silent(db, flow_run_id)
     if not silent:
@@ -112,17 +112,19 @@ def end_flow_run(db: Database, flow_run_id: str, state: str) -> None:
     # A try that failed was not told while a retry was to come; now none comes.
     s = db.schema.sessions.c
     failed = sa.select(s.session_no).where(s.flow_run_id == flow_run_id, s.status == "failed")
-    for (number,) in db.read(failed) if db.settings.notify else ():
+    for (number,) in db.fetch_all(failed) if db.settings.notify else ():
         send.session_ended(db, number)
 
 
-def _finding(session: _Silent, ending: Ending) -> Finding:
+def _finding(session: _Silent, ending: Outcome) -> ReconcileResult:
     if ending.status == RUNNING:
         verdict, evidence = "watched", session.last_sign
     else:
         verdict, evidence = ending.status, ending.failure_text or ""
         log.warning("session %s: %s, %s", session.session_id, verdict, evidence)
-    return Finding(session.session_no, session.session_id, session.model_id, verdict, evidence)
+    return ReconcileResult(
+        session.session_no, session.session_id, session.model_id, verdict, evidence
+    )
 
 
 def _silent(db: Database, flow_run_id: str | None) -> list[_Silent]:
@@ -132,8 +134,8 @@ def _silent(db: Database, flow_run_id: str | None) -> list[_Silent]:
     if flow_run_id is not None:
         select = select.where(s.status == RUNNING, s.flow_run_id == flow_run_id)
     else:
-        select = select.where(*silent(db))
-    return [_Silent(**row._mapping) for row in db.read(select)]
+        select = select.where(*missed_heartbeat(db))
+    return [_Silent(**row._mapping) for row in db.fetch_all(select)]
 
 
 def _asked(silent: list[_Silent], states: States) -> Mapping[str, str] | None:
@@ -149,7 +151,7 @@ def _look(session: _Silent) -> processes.Found | None:
     return processes.find_process(session.process_id, session.heartbeat_at)
 
 
-def _judge(db: Database, session: _Silent, states: Mapping[str, str] | None) -> Ending | None:
+def _judge(db: Database, session: _Silent, states: Mapping[str, str] | None) -> Outcome | None:
     """Return how a session ended, `running` if it is to be watched, None if it is alive."""
     settings = db.settings
     if session.process_id == DETACHED:
@@ -172,47 +174,47 @@ def _judge(db: Database, session: _Silent, states: Mapping[str, str] | None) -> 
     )
 
 
-def _by_state(session: _Silent, state: str | None) -> Ending | None:
+def _by_state(session: _Silent, state: str | None) -> Outcome | None:
     if state not in TERMINAL:
         return None
     text = f"Prefect ended its flow run as {state}; {session.last_sign}"
-    return Ending("cancelled", "Cancelled", text) if state == "CANCELLED" else _crashed(text)
+    return Outcome("cancelled", "Cancelled", text) if state == "CANCELLED" else _crashed(text)
 
 
-def _crashed(text: str) -> Ending:
-    return Ending("crashed", "Crashed", text)
+def _crashed(text: str) -> Outcome:
+    return Outcome("crashed", "Crashed", text)
 
 
-def _silence(session: _Silent, seconds: float, *, watch: bool = False) -> Ending | None:
+def _silence(session: _Silent, seconds: float, *, watch: bool = False) -> Outcome | None:
     """Judge by silence alone; whom the database kept from beating must have had time to."""
     now, limit = values.utc_now(), dt.timedelta(seconds=seconds)
     silent_for = now - session.heartbeat_at
     if session.heartbeat_at > now:  # which tells nothing of its age: only watching does
         return _silence_since(session.suspected_at, now, limit)
     if watch and session.suspected_at is None:
-        return Ending(RUNNING) if silent_for >= limit / 2 else None
+        return Outcome(RUNNING) if silent_for >= limit / 2 else None
     watched = not watch or (session.suspected_at and now - session.suspected_at >= limit / 2)
     if silent_for >= limit and watched:
         return _crashed(f"no sign of life for {silent_for.total_seconds():.0f} s")
-    return Ending(RUNNING) if watch else None
+    return Outcome(RUNNING) if watch else None
 
 
 def _silence_since(
     suspected_at: dt.datetime | None, now: dt.datetime, limit: dt.timedelta
-) -> Ending:
+) -> Outcome:
     if suspected_at is None or suspected_at > now or now - suspected_at < limit:
-        return Ending(RUNNING)
+        return Outcome(RUNNING)
     return _crashed(f"no sign of life for {(now - suspected_at).total_seconds():.0f} s")
 
 
-def _write(db: Database, session: _Silent, ending: Ending) -> bool:
+def _write(db: Database, session: _Silent, ending: Outcome) -> bool:
     """Write a verdict, unless the session gave a sign of life meanwhile."""
     s, now = db.schema.sessions, values.utc_now()
     same = (
         s.c.session_no == session.session_no,
         s.c.session_id == session.session_id,
         s.c.attempt == session.attempt,
-        status_now(s) == RUNNING,
+        status_without_index(s) == RUNNING,
         s.c.heartbeat_at == session.heartbeat_at,
     )
     if ending.status != RUNNING:
@@ -230,4 +232,4 @@ def _write(db: Database, session: _Silent, ending: Ending) -> bool:
     def work(connection: sa.Connection, _: bool) -> bool:
         return connection.execute(s.update().where(*same), changes).rowcount == 1
 
-    return db.write(work)
+    return db.write_transaction(work)

@@ -10,6 +10,7 @@ __all__ = [
     "DELETED_WITH_MODEL",
     "DELETING",
     "DETACHED",
+    "NOT_IN_DATABASE",
     "PART_EVIDENCE",
     "PURPOSES",
     "REPRODUCES",
@@ -20,7 +21,6 @@ __all__ = [
     "STATUSES",
     "SUCCEEDED",
     "UNKNOWN",
-    "UNNUMBERED",
     "is_reproduction",
     "is_shadow",
 ]
@@ -32,7 +32,7 @@ SPOOLED = "spooled"
 """The status of a session that has ended and waits in the spool. Never in a database."""
 PURPOSES = ("train", "score", "monitor", "adhoc")
 
-UNNUMBERED = 0
+NOT_IN_DATABASE = 0
 """The `session_no` of a session that its database has not seen yet: it is in the spool."""
 DETACHED = 0
 """The `process_id` of a session that no process holds: a script opened it and will close it."""

@@ -54,7 +54,7 @@ class TrainedModel:
     @cached_property
     def data(self) -> pd.DataFrame:
         """The training data; do not change it."""
-        return self.model.reader.take(lambda: self.model.training_data(self.as_of), "training_data")
+        return self.model.reader.load(lambda: self.model.training_data(self.as_of), "training_data")
 
     @cached_property
     def features(self) -> list[str]:
@@ -97,11 +97,11 @@ class TrainedModel:
     def failed_checks(self, frame: pd.DataFrame) -> list[dict[str, Any]]:
         """Return the results of the error-level checks that fail, as if there were no past."""
         from mfprefect.quality.checks import run_checks
-        from mfprefect.quality.checks.context import Background
+        from mfprefect.quality.checks.context import CheckContext
         from mfprefect.quality.checks.result import failures
 
         keys = frozenset((self.kind.entity_id, self.kind.target))
-        background = Background(as_of=self.as_of, keys=keys)
+        background = CheckContext(as_of=self.as_of, keys=keys)
         checks = self.kind.checks or []
         listed = checks if isinstance(checks, list | tuple) else [checks]
         # The registry of a store for tests is empty.

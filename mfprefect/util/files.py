@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from mfprefect.errors import InvalidValue
 
-__all__ = ["appearing", "check_target"]
+__all__ = ["atomic_file", "check_target"]
 
 
 def check_target(to: Path, force: bool) -> None:
@@ -22,7 +22,7 @@ def check_target(to: Path, force: bool) -> None:
 
 
 @contextmanager
-def appearing(to: Path, force: bool) -> Iterator[BinaryIO]:
+def atomic_file(to: Path, force: bool) -> Iterator[BinaryIO]:
     """Yield a file that takes its name when it is complete, and is removed when it is not."""
     temporary = to.with_name(f".{to.name}.{os.getpid()}.part")
     try:

@@ -35,7 +35,10 @@ def store(postgres_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 def ask(store: Store, sql: str) -> list[str]:
-    return [str(row[0]) for row in store.database.look(lambda c: c.exec_driver_sql(sql).all())]
+    return [
+        str(row[0])
+        for row in store.database.read_transaction(lambda c: c.exec_driver_sql(sql).all())
+    ]
 
 
 def frame(first: int, rows: int = 100) -> pd.DataFrame:

@@ -53,7 +53,7 @@ def statements(store: Store) -> list[str]:
 
 
 def tables(store: Store) -> set[str]:
-    return store.database.look(lambda c: set(sa.inspect(c).get_table_names()))
+    return store.database.read_transaction(lambda c: set(sa.inspect(c).get_table_names()))
 
 
 def part(ids: list[str]) -> pa.Table:
@@ -111,7 +111,9 @@ def test_a_load_that_dropped_rows_says_how_many_and_which(store: Store, small: N
     before, scores = tables(store), store.database.schema.scores
 
     def write(some: list[str]) -> None:
-        store.database.write(lambda c, _: store.database.backend.append(c, scores, part(some)))
+        store.database.write_transaction(
+            lambda c, _: store.database.backend.append(c, scores, part(some))
+        )
 
     with pytest.raises(DatabaseError, match=r"120 of 123 rows arrived.*'0000', '0001', '0002'"):
         write(ids + ids[:3])  # it takes equal rows for one, and says nothing
@@ -119,7 +121,7 @@ def test_a_load_that_dropped_rows_says_how_many_and_which(store: Store, small: N
         write([*ids, "x" * 300])
     assert tables(store) == before
     mine = sa.select(sa.func.count()).select_from(scores).where(scores.c.part_no == 1)
-    assert store.database.read(mine.where(scores.c.session_no == 9))[0][0] == 0
+    assert store.database.fetch_all(mine.where(scores.c.session_no == 9))[0][0] == 0
 
 
 def test_an_entity_of_two_parts_is_refused_whatever_their_size(store: Store, small: None) -> None:
@@ -171,13 +173,15 @@ def test_what_a_killed_process_has_staged_goes_when_it_is_old(
         connection.exec_driver_sql(f"DROP TABLE {gone}")
         return [old, gone, young, others]
 
-    old, gone, young, others = db.look(make)
+    old, gone, young, others = db.read_transaction(make)
     try:
-        assert db.look(db.backend.tidy) == sorted([old, gone])
+        assert db.read_transaction(db.backend.drop_stale_staging) == sorted([old, gone])
         assert tables(store) - before == {young, others}
-        assert db.look(db.backend.tidy) == []
+        assert db.read_transaction(db.backend.drop_stale_staging) == []
     finally:
-        db.look(lambda c: [c.exec_driver_sql(f"DROP TABLE {name}") for name in (young, others)])
+        db.read_transaction(
+            lambda c: [c.exec_driver_sql(f"DROP TABLE {name}") for name in (young, others)]
+        )
 
 
 def test_a_run_outlives_a_database_without_room(
@@ -195,7 +199,9 @@ def test_the_rights_of_a_role_are_statements_that_it_takes(store: Store, role: s
     script = store.database.backend.grants(role, "somebody")
     lines = [line for line in script.splitlines() if line and not line.startswith("--")]
     assert all(line.startswith("GRANT ") for line in lines)
-    store.database.look(lambda c: [c.exec_driver_sql(line.rstrip(";")) for line in lines])
+    store.database.read_transaction(
+        lambda c: [c.exec_driver_sql(line.rstrip(";")) for line in lines]
+    )
 
 
 def test_names_are_measured_in_units_of_utf_16(store: Store) -> None:

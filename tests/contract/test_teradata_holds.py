@@ -83,7 +83,9 @@ def run(store: Store) -> str:
 
 
 def tables(store: Store) -> set[str]:
-    return store.database.look(lambda connection: set(sa.inspect(connection).get_table_names()))
+    return store.database.read_transaction(
+        lambda connection: set(sa.inspect(connection).get_table_names())
+    )
 
 
 def assert_right_once(store: Store, session_id: str, sessions_before: int) -> None:

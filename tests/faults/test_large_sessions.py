@@ -119,14 +119,14 @@ def printed(process: subprocess.Popen[str]) -> list[str]:
 def count(store: Store, view: str) -> int:
     schema = store.database.schema
     table = sa.table(schema.name(view), schema=schema.layout.schema)
-    return int(store.database.read(sa.select(sa.func.count()).select_from(table))[0][0])
+    return int(store.database.fetch_all(sa.select(sa.func.count()).select_from(table))[0][0])
 
 
 def rows_left(store: Store, session_no: int) -> int:
     scores = store.database.schema.scores
     mine = scores.c.session_no == session_no
     select = sa.select(sa.func.count()).select_from(scores).where(mine)
-    return int(store.database.read(select)[0][0])
+    return int(store.database.fetch_all(select)[0][0])
 
 
 def write(store: Store, rows: int) -> Any:
@@ -292,9 +292,9 @@ def test_a_restoration_that_is_killed_is_shown_to_nobody_and_repeated(
 
 def rows_of(store: Store, table: str) -> int:
     count = sa.select(sa.func.count()).select_from(sa.table(table))
-    return int(store.database.read(count)[0][0])
+    return int(store.database.fetch_all(count)[0][0])
 
 
 def events(store: Store, action: str) -> list[Any]:
     table = store.database.schema.audit_events
-    return store.database.read(sa.select(table).where(table.c.action == action))
+    return store.database.fetch_all(sa.select(table).where(table.c.action == action))

@@ -54,7 +54,7 @@ def test_a_connection_lost_before_commit_is_made_good(
             kill(database_server, connection)
         connection.execute(models.update().values(owner=f"try {len(tries)}"))
 
-    server_store.database.write(work)
+    server_store.database.write_transaction(work)
     assert tries == [False, False]
     assert list(server_store.models()["owner"]) == ["try 2"]
 
@@ -77,7 +77,7 @@ def test_a_deadlock_is_resolved(server_store: Store) -> None:
                 if number == 0 and tries.count(first) == 1:
                     meet.wait()
 
-        server_store.database.write(work)
+        server_store.database.write_transaction(work)
 
     threads = [
         threading.Thread(target=update, args=names)
@@ -134,7 +134,7 @@ def test_what_is_terminal_is_not_tried_again(server_store: Store) -> None:
         connection.exec_driver_sql("SELECT nonsense FROM nowhere")
 
     with pytest.raises(mfprefect.DatabaseError, match="nowhere"):
-        server_store.database.write(work)
+        server_store.database.write_transaction(work)
     assert len(tries) == 1
 
 
@@ -175,7 +175,7 @@ def test_a_serialization_failure_is_tried_again(postgres_server: Server) -> None
                     meet.wait()
                 connection.execute(models.update().values(description=text + letter))
 
-            store.database.write(work)
+            store.database.write_transaction(work)
 
         threads = [threading.Thread(target=append, args=(letter,)) for letter in "ab"]
         for thread in threads:

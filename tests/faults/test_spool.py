@@ -137,4 +137,4 @@ def test_a_server_that_is_read_only_for_a_while_is_away(
 
 def count(store: mfprefect.Store, view: str) -> int:
     table = sa.table(view, schema=store.database.schema.layout.schema)
-    return int(store.database.read(sa.select(sa.func.count()).select_from(table))[0][0])
+    return int(store.database.fetch_all(sa.select(sa.func.count()).select_from(table))[0][0])

@@ -104,5 +104,5 @@ def assert_nowhere(store: Store, text: str) -> None:
     """Look into every table but those of models and of scores, whose ids are asked for."""
     for name, table in store.database.schema.tables.items():
         if name != "artifact_chunks":
-            found = [str(tuple(row)) for row in store.database.read(sa.select(*table.c))]
+            found = [str(tuple(row)) for row in store.database.fetch_all(sa.select(*table.c))]
             assert not [row for row in found if text in row], name

@@ -25,7 +25,7 @@ def age(store: Store, session_id: str, seconds: float, **changes: object) -> Non
     def work(connection: sa.Connection, _: bool) -> None:
         connection.execute(s.update().where(s.c.session_id == session_id), row)
 
-    db.write(work)
+    db.write_transaction(work)
 
 
 def test_it_ends_what_crashed_and_leaves_what_runs(flow_store: Store) -> None:
@@ -33,7 +33,7 @@ def test_it_ends_what_crashed_and_leaves_what_runs(flow_store: Store) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     dead, alive = flow_store.session("churn"), flow_store.session("churn")
-    dead.abandon()
+    dead.detach_process()
     age(flow_store, dead.session_id, 100, process_id=process.pid)
     # Seen before this process began, it would be another's, and watched for half a minute.
     age(flow_store, alive.session_id, min(100, _look(os.getpid())[1] or 100))

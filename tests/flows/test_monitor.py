@@ -18,7 +18,7 @@ import mfprefect
 from mfprefect import InvalidValue, Model, Store
 from mfprefect.lifecycle.monitoring import monitor_model
 from mfprefect.lifecycle.outcomes import read_outcomes
-from mfprefect.lifecycle.scoring_inputs import Evidence, PartRecorder, references_of
+from mfprefect.lifecycle.scoring_inputs import PartRecorder, ScoringInputs, references_of
 from mfprefect.quality import ks_drift, psi
 
 FLOWS = Path(__file__).parents[2] / "flows"
@@ -252,7 +252,7 @@ def test_features_are_compared_with_those_of_training_and_of_the_session_before(
     sessions = []
     for frame, parent in ((calm, trained), (moved, trained), (still, retrained)):
         with store.session("churn", purpose="score", parent=parent, as_of=DAY) as session:
-            evidence = Evidence(store, kind, session, parent)
+            evidence = ScoringInputs(store, kind, session, parent)
             references = references_of(store, parent, evidence.compared)
             # Parts of unequal size, as different processes see them: figures are those of all rows.
             for part, rows in ((2, frame[150:]), (1, frame[:150])):

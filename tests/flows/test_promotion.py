@@ -16,8 +16,8 @@ from sklearn.linear_model import LogisticRegression
 
 import mfprefect
 from mfprefect import ConfigurationError, Gate, GateFailed, InvalidValue, Store
-from mfprefect.quality import Evidence, Verdict
-from mfprefect.quality.gates.verdicts import AnyGate
+from mfprefect.quality import GateInputs, GateResult
+from mfprefect.quality.gates.verdicts import BaseGate
 
 
 class Churn(mfprefect.Model):
@@ -148,10 +148,10 @@ def test_what_was_compared_with_another_is_not_promoted(store: Store) -> None:
     other = Churn.flows().train()
 
     @dataclass(frozen=True)
-    class Meanwhile(AnyGate):
-        def judge(self, evidence: Evidence) -> Verdict:
+    class Meanwhile(BaseGate):
+        def judge(self, evidence: GateInputs) -> GateResult:
             store.promote("churn", other)
-            return Verdict("meanwhile", "metric", "passed", "")
+            return GateResult("meanwhile", "metric", "passed", "")
 
     class Automatic(Churn):
         gates: ClassVar[Any] = (*Churn.gates, Meanwhile())

@@ -218,12 +218,12 @@ class altered:
     def _write(self, values: dict[str, Any]) -> None:
         s = self.store.database.schema.sessions
         mine = s.update().where(s.c.session_id == self.session_id)
-        self.store.database.write(lambda c, _: c.execute(mine, values))
+        self.store.database.write_transaction(lambda c, _: c.execute(mine, values))
 
     def __enter__(self) -> None:
         s = self.store.database.schema.sessions
         select = sa.select(s).where(s.c.session_id == self.session_id)
-        row = self.store.database.read(select)[0]._mapping
+        row = self.store.database.fetch_all(select)[0]._mapping
         self.before = {name: row[s.c[name]] for name in self.values}
         self._write(self.values)
 
@@ -250,7 +250,7 @@ def test_another_python_is_another_environment(place: Place) -> None:
         "environment_digest": "f" * 64, "python_version": "CPython 3.99.1",
         "platform_name": "x", "packages": '{"numpy":"1.0"}',
     }  # fmt: skip
-    store.database.write(lambda c, _: c.execute(e.insert(), other))
+    store.database.write_transaction(lambda c, _: c.execute(e.insert(), other))
     with altered(store, place.trained, {"environment_digest": "f" * 64}):
         with pytest.raises(NotReproducible, match=r"ran with CPython 3\.99\.1.*--install"):
             reproduce(store, place.trained, repository=place.repository)

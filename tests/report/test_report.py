@@ -22,7 +22,7 @@ import mfprefect
 from mfprefect import UnknownModel, UnknownSession
 from mfprefect.cli import cli
 from mfprefect.report import session_report
-from mfprefect.report.content import SessionFacts
+from mfprefect.report.content import SessionReport
 from mfprefect.report.formats import percent, visible
 from mfprefect.store.results.report import session_facts
 
@@ -283,7 +283,7 @@ def test_hostile_names_stay_text(told: Any, hostile_text: str) -> None:
     harmless(Page(told.store.model_report(hostile_text[:60])))
 
 
-def sprinkled(facts: SessionFacts, text: str, charts: bool = True) -> SessionFacts:
+def sprinkled(facts: SessionReport, text: str, charts: bool = True) -> SessionReport:
     """Write a text wherever people can write one."""
 
     def everywhere(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
@@ -348,12 +348,12 @@ LIST = (
 
 
 @pytest.fixture(scope="module")
-def trained(told: Any) -> SessionFacts:
+def trained(told: Any) -> SessionReport:
     return session_facts(told.store.database, told["train"])
 
 
 @pytest.mark.parametrize("text", LIST)
-def test_what_people_write_is_never_taken_for_the_page(trained: SessionFacts, text: str) -> None:
+def test_what_people_write_is_never_taken_for_the_page(trained: SessionReport, text: str) -> None:
     found = Page(session_report(sprinkled(trained, text)))
     harmless(found)
     shown = " ".join(visible(text)[:2_000].split())
@@ -362,13 +362,13 @@ def test_what_people_write_is_never_taken_for_the_page(trained: SessionFacts, te
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(min_size=1, max_size=80))
-def test_any_text(trained: SessionFacts, text: str) -> None:
+def test_any_text(trained: SessionReport, text: str) -> None:
     written = session_report(sprinkled(trained, text, charts=False))
     written.encode()
     harmless(Page(written))
 
 
-def test_frames_of_another_shape_do_no_harm(trained: SessionFacts) -> None:
+def test_frames_of_another_shape_do_no_harm(trained: SessionReport) -> None:
     """Values that are missing, infinite or of one kind only."""
     curve = trained.curve
     assert curve is not None

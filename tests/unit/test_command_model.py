@@ -183,7 +183,7 @@ def test_a_command_reaches_the_same_store_from_another_folder(
             handed(store, session),
             10,
             (),
-            settings_env.Hidden(iter(())),
+            settings_env.Redactor(iter(())),
         )
         run_command(run)
     assert store.metrics(session.session_id)["value"].tolist() == [0.75]
@@ -259,7 +259,7 @@ def bash(script: str, folder: Path, *secrets: str, grace: float = 10, **env: str
 
 
 def run(arguments: list[str], folder: Path, *secrets: str, grace: float = 10, **env: str) -> None:
-    hidden = settings_env.Hidden(iter(secrets))
+    hidden = settings_env.Redactor(iter(secrets))
     run_command(Command(arguments, folder, os.environ | env, grace, (75,), hidden))
 
 
@@ -316,10 +316,10 @@ def test_which_secrets_are_known(here: Path) -> None:
         sources={"w": {"url": "mysql://v:hunter22@h/d?ssl=x"}},
         notify={"ops": {"url": "slack://token/#c"}},
     )
-    hidden = settings_env.Hidden(settings_env.secrets(settings))
+    hidden = settings_env.Redactor(settings_env.secrets(settings))
     text = "postgresql://u:pass%20word@h/d|pass word|pass%20word|sign|hunter22|slack://token/#c"
     assert hidden(text) == "***|***|***|***|***|***"
-    plain = settings_env.Hidden(settings_env.secrets(mfprefect.Settings()))
+    plain = settings_env.Redactor(settings_env.secrets(mfprefect.Settings()))
     assert plain("sqlite:///mfprefect.db") == "sqlite:///mfprefect.db"
 
 
@@ -401,11 +401,11 @@ def test_a_failure_ends_the_whole_group(tmp_path: Path) -> None:
 INTERRUPTED = """
 import os, sys, logging
 from pathlib import Path
-from mfprefect.lifecycle.settings_env import Hidden
+from mfprefect.lifecycle.settings_env import Redactor
 from mfprefect.lifecycle.commands.process import Command, run_command
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s", force=True)
 run_command(Command(["bash", "-c", sys.argv[1]], Path.cwd(), os.environ, float(sys.argv[2]), (),
-    Hidden(iter(()))))
+    Redactor(iter(()))))
 """
 
 

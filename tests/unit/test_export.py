@@ -93,7 +93,7 @@ def test_scores_reach_another_database_exactly_and_once(database_url: str, targe
         store.export(first, "crm")
         assert exported(target_url) == expected(store, first, second)
         events = store.database.schema.audit_events
-        trail = store.database.read(
+        trail = store.database.fetch_all(
             sa.select(events.c.action, events.c.subject, events.c.detail).order_by(
                 events.c.event_no
             )
@@ -139,14 +139,14 @@ REFUSED = {
 @pytest.mark.parametrize("columns", REFUSED)
 def test_a_table_that_cannot_take_them_is_refused(database_url: str, columns: str) -> None:
     with opened(database_url, crm={"table": "public.crm_scores"}) as store:
-        store.database.write(lambda c, _: c.execute(sa.text(f"create table {columns}")))
+        store.database.write_transaction(lambda c, _: c.execute(sa.text(f"create table {columns}")))
         with store.session("churn") as session:
             frame = pd.DataFrame({"id": ["a"], "score": [0.1]})
             session.write_scores(frame, entity_id="id")
         with pytest.raises(mfprefect.ConfigurationError, match=REFUSED[columns]):
             store.export(session.session_id, "crm")
         count = sa.select(sa.func.count()).select_from(sa.table("crm_scores"))
-        assert store.database.read(count)[0][0] == 0
+        assert store.database.fetch_all(count)[0][0] == 0
         assert store.show(session.session_id)["last_exported_at"].isna().all()
 
 
@@ -178,4 +178,4 @@ def test_rows_that_are_all_alike_are_appended(rows: int) -> None:
             store.database.backend.append(connection, table, alike)
             return [tuple(row) for row in connection.execute(sa.select(table))]
 
-        assert store.database.write(work) == [(1, None)] * rows
+        assert store.database.write_transaction(work) == [(1, None)] * rows

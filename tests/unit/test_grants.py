@@ -23,7 +23,7 @@ from mfprefect.cli.commands.grants import ROLES
 from mfprefect.provenance import capture, environment
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.schema import Schema
-from mfprefect.store.sessions.opening import Opening, open_session
+from mfprefect.store.sessions.opening import SessionRequest, open_session
 from mfprefect.testing.contract.helpers import fill, rows
 from mfprefect_dev.servers import Server
 
@@ -132,7 +132,7 @@ def test_a_writer_delivers_from_the_spool_what_was_given_up_meanwhile(
     monkeypatch.setenv("MFPREFECT_SPOOL", str(tmp_path))
     with team.store("writer") as store:
         session = store.session("churn", purpose="score")
-        session._sink._switch(mfprefect.DatabaseUnavailable("away"))
+        session._destination._fail_over(mfprefect.DatabaseUnavailable("away"))
         fill(session)
         given_up = "status = 'crashed', failure_kind = 'Crashed', ended_at = heartbeat_at"
         mine = f"session_no = {session.session_no}"
@@ -146,9 +146,11 @@ def test_a_writer_runs_fails_resumes_and_reconciles(team: Team) -> None:
     with team.store("writer") as store:
         database = store.database
 
-        def opening(count: str) -> Opening:
+        def opening(count: str) -> SessionRequest:
             run = FlowRun(secrets.token_hex(8) if count == "1" else first_run, count, None)
-            return Opening(*("churn", "score", "{}", None, None), capture(), environment(), run)
+            return SessionRequest(
+                *("churn", "score", "{}", None, None), capture(), environment(), run
+            )
 
         request = opening("1")
         first_run = request.flow_run.flow_run_id if request.flow_run else ""
@@ -161,11 +163,13 @@ def test_a_writer_runs_fails_resumes_and_reconciles(team: Team) -> None:
         again.close()
         assert len(store.scores(again.session_id)) == 2
         lost = store.session("churn")
-        lost.abandon()
+        lost.detach_process()
         store.end_flow_run("none", "CRASHED")
         s = database.schema.sessions
         gone = s.update().where(s.c.session_id == lost.session_id)
-        database.write(lambda c, _: c.execute(gone, {"process_id": 0, "heartbeat_at": LONG_AGO}))
+        database.write_transaction(
+            lambda c, _: c.execute(gone, {"process_id": 0, "heartbeat_at": LONG_AGO})
+        )
         assert list(store.reconcile()["verdict"]) == ["crashed"]
         store.create_schema()  # nothing to do, and so nothing that it may not
 
@@ -251,7 +255,7 @@ def test_scores_that_a_writer_slips_into_an_ended_session_are_found(team: Team) 
 
 
 def contents(store: Store) -> list[object]:
-    look = store.database.read
+    look = store.database.fetch_all
     tables = store.database.schema.tables
     return [
         [tuple(row) for row in look(sa.select(*t.c).order_by(*t.primary_key))]
@@ -262,10 +266,10 @@ def contents(store: Store) -> list[object]:
 def test_a_writer_forges_no_session(team: Team) -> None:
     with team.store("writer") as store:
         s = store.database.schema.sessions
-        row = dict(store.database.read(sa.select(*s.c).limit(1))[0]._mapping)
+        row = dict(store.database.fetch_all(sa.select(*s.c).limit(1))[0]._mapping)
         forged = {**row, "session_no": 999, "session_id": "forged", "status": "succeeded"}
         with pytest.raises(PermissionDenied):
-            store.database.write(lambda c, _: c.execute(s.insert(), forged))
+            store.database.write_transaction(lambda c, _: c.execute(s.insert(), forged))
 
 
 def test_a_writer_prunes_and_deletes_nothing(team: Team) -> None:
@@ -295,7 +299,7 @@ def newest(store: Store) -> str:
 def test_an_upgrade_is_the_admins(team: Team) -> None:
     version = team.table("mfprefect_version")
     with team.store("writer") as writer, team.store("admin") as admin:
-        found = admin.database.look(
+        found = admin.database.read_transaction(
             lambda c: c.exec_driver_sql(f"SELECT version_num FROM {version}").scalar()
         )
         team.sql("admin", f"UPDATE {version} SET version_num = '0001'")
@@ -307,7 +311,7 @@ def test_an_upgrade_is_the_admins(team: Team) -> None:
         with admin.session("churn") as session:
             session.log_metrics({"own": 1})
         assert (
-            admin.database.look(
+            admin.database.read_transaction(
                 lambda c: c.exec_driver_sql(f"SELECT version_num FROM {version}").scalar()
             )
             == found
@@ -329,7 +333,7 @@ def test_a_reader_sees_the_views_alone(team: Team) -> None:
                     schema=schema.layout.schema,
                 )
             )
-            assert store.database.read(shown)[0][0] > 0, view
+            assert store.database.fetch_all(shown)[0][0] > 0, view
         for name in rights.tables(schema):
             with pytest.raises(sa.exc.DBAPIError):
                 team.sql("reader", f"SELECT * FROM {team.table(name)}")
@@ -415,4 +419,6 @@ def test_an_auditor_verifies_what_a_writer_sealed(team: Team) -> None:
         assert store.audit_head()["seals"]
     with team.store("writer") as writer, pytest.raises(PermissionDenied):
         seals = writer.database.schema.seals
-        writer.database.write(lambda c, _: c.execute(seals.update().values(seal="0" * 64)))
+        writer.database.write_transaction(
+            lambda c, _: c.execute(seals.update().values(seal="0" * 64))
+        )

@@ -120,7 +120,7 @@ def test_texts_are_kept_exactly_or_refused(store: Store) -> None:
             taken(lambda t=text: store.add_model(t, t if "\0" not in t else ""))  # type: ignore[misc]
             for look in (store.scores, store.metrics, store.report, store.load_model, store.attach):
                 assert not taken(lambda t=text, f=look: f(t))  # type: ignore[misc]
-            store.database.read(sa.select(sa.literal(1)))
+            store.database.fetch_all(sa.select(sa.literal(1)))
     found = store.metrics(session.session_id)
     assert set(found["metric_name"]) >= {t for t, a in accepted.items() if a["metric"]}
     assert set(found["segment"]) >= {t for t, a in accepted.items() if a["segment"]}

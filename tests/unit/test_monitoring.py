@@ -41,7 +41,7 @@ def move(store: Store, table: str, column: str, by: dt.timedelta, **where: str) 
     found = store.database.schema.tables[table]
     conditions = [found.c[name] == value for name, value in where.items()]
     statement = found.update().where(*conditions).values({column: values.utc_now() + by})
-    store.database.write(lambda connection, _: connection.execute(statement))
+    store.database.write_transaction(lambda connection, _: connection.execute(statement))
 
 
 def stage(store: Store, model_id: str, session_id: str, name: str, ago: dt.timedelta) -> None:
@@ -54,7 +54,7 @@ def stage(store: Store, model_id: str, session_id: str, name: str, ago: dt.timed
         "set_by": "somebody",
     }
     statement = store.database.schema.model_stages.insert().values(row)
-    store.database.write(lambda connection, _: connection.execute(statement))
+    store.database.write_transaction(lambda connection, _: connection.execute(statement))
 
 
 def fresh(store: Store) -> dict[str, Any]:

@@ -23,8 +23,14 @@ from mfprefect.errors import ChecksFailed, GateFailed, InvalidValue
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.settings import EVENTS
 from mfprefect.store.notifications import send
-from mfprefect.store.notifications.catch_up import tell_untold
-from mfprefect.store.notifications.send import BEING_SENT, NEWS, digest, retry_undelivered, tell
+from mfprefect.store.notifications.catch_up import send_missed
+from mfprefect.store.notifications.send import (
+    BEING_SENT,
+    NEWS,
+    notify,
+    retry_undelivered,
+    send_summary,
+)
 
 Opener = Callable[..., Store]
 NOW = dt.datetime.now(dt.UTC)
@@ -75,12 +81,12 @@ def change(store: Store, table: str, where: dict[str, Any], **changes: Any) -> N
         same = (t.c[key] == value for key, value in where.items())
         connection.execute(t.update().where(*same), changes)
 
-    store.database.write(work)
+    store.database.write_transaction(work)
 
 
 def insert(store: Store, table: str, **row: Any) -> None:
     t = store.database.schema.tables[table]
-    store.database.write(lambda connection, _: connection.execute(t.insert(), row))
+    store.database.write_transaction(lambda connection, _: connection.execute(t.insert(), row))
 
 
 def in_state(state: str, flow_run_ids: Collection[str]) -> dict[str, str]:
@@ -195,7 +201,7 @@ def test_well_again_is_told_once_to_whom_was_told_of_trouble(
     assert hooks.titles[-1] == "churn: train is well again"
     assert "well after failed of churn-" in hooks.posts[-1]["message"]
     assert told(store, run(store, purpose="train")) == []
-    tell(store.database, again.session_no, "stale")
+    notify(store.database, again.session_no, "stale")
     assert told(store, run(store, purpose="train")) == []
     assert told(store, run(store, purpose="score")) == [("recovered", "ops", True)]
     assert told(store, run(store, purpose="score")) == []
@@ -233,7 +239,7 @@ def test_drift(open_store: Opener, hooks: Any) -> None:
 def test_a_try_that_prefect_repeats_is_not_told(open_store: Opener, hooks: Any) -> None:
     store = open_store()
     opened = store.session("churn")
-    opened.abandon()
+    opened.detach_process()
     first = Session(store.database, opened.handle, flow_run=FlowRun("f", "1", None, final=False))
     first.fail(ValueError("first"))
     assert told(store, first) == []
@@ -242,7 +248,7 @@ def test_a_try_that_prefect_repeats_is_not_told(open_store: Opener, hooks: Any) 
     assert told(store, first) == [("failed", "ops", True)]
     assert len(hooks.posts) == 1
     opened = store.session("churn")
-    opened.abandon()
+    opened.detach_process()
     again = Session(store.database, opened.handle, flow_run=FlowRun("f", "1", None, final=False))
     again.cancel("no more")  # nothing follows after that, whatever Prefect would have done
     assert [event for event, _, _ in told(store, again)] == ["cancelled"]
@@ -302,7 +308,7 @@ def test_one_fact_told_by_many_threads(open_store: Opener, hooks: Any) -> None:
     session = run(store)
     together(
         [
-            partial(tell, store.database, session.session_no, event)
+            partial(notify, store.database, session.session_no, event)
             for event in ("crashed", "stale", "crashed", "stale", "crashed")
         ]
     )
@@ -372,7 +378,7 @@ def test_an_end_that_its_process_did_not_live_to_tell(
         change(store, "sessions", {"session_no": session.session_no}, ended_at=ended)
     for state in ("RUNNING", "FAILED"):
         for _ in range(2):
-            tell_untold(store.database, states=partial(in_state, state))
+            send_missed(store.database, states=partial(in_state, state))
         final = [("failed", "ops", True)] if state == "FAILED" else []
         assert told(store, tried_again) == final
     assert told(store, told_of, alone) == [("failed", "ops", True)] * 2
@@ -406,7 +412,7 @@ def test_what_is_no_end_of_a_session(open_store: Opener, hooks: Any) -> None:
     )
     hooks.status = 500
     for event in ("stale", "promoted", "failed"):
-        tell(store.database, session.session_no, event)
+        notify(store.database, session.session_no, event)
     hooks.status = 200
     assert retry_undelivered(store.database) == (2, 0)
     stale, promoted = hooks.posts
@@ -417,8 +423,8 @@ def test_what_is_no_end_of_a_session(open_store: Opener, hooks: Any) -> None:
     assert "promoted by ann" in promoted["message"]
     assert "better by far" in promoted["message"]
     with pytest.raises(InvalidValue, match="'fine' is not one of failed, crashed"):
-        tell(store.database, session.session_no, "fine")
-    tell(store.database, 4711, "stale")
+        notify(store.database, session.session_no, "fine")
+    notify(store.database, 4711, "stale")
     # Scores were published meanwhile: that is no news any more.
     change(store, "notifications", {"event": "stale"}, delivered=False, failure="500")
     change(store, "sessions", {"session_no": session.session_no}, published_at=NOW)
@@ -432,17 +438,17 @@ def test_the_digest(open_store: Opener, hooks: Any) -> None:
         "others": {},
     }
     store = open_store(**targets)
-    digest(store.database)
+    send_summary(store.database)
     old = run(store)
     change(store, "sessions", {"session_no": old.session_no}, started_at=NOW - dt.timedelta(days=2))
-    digest(store.database)
+    send_summary(store.database)
     assert hooks.posts == []
     run(store, purpose="train")
     run(store, purpose="train")
     bad = run(store, ValueError("x <y>"), purpose="score")
     hooks.clear()
     for _ in range(2):
-        digest(store.database)
+        send_summary(store.database)
     assert hooks.titles == ["mfprefect: digest of 3 sessions"]
     body = hooks.posts[0]["message"]
     assert "- `churn, train`: `2 succeeded`" in body
@@ -450,13 +456,13 @@ def test_the_digest(open_store: Opener, hooks: Any) -> None:
     assert f"- `{bad.session_id}`: `failed: ValueError: x <y>`" in body
     theirs = run(store, model="fraud")
     hooks.status = 500
-    digest(store.database)
+    send_summary(store.database)
     run(store)
     hooks.status = 200
     assert retry_undelivered(store.database) == (2, 0)
     assert hooks.titles[1:] == ["mfprefect: digest of 1 session"] * 2
     assert [x[:2] for x in told(store, theirs)] == [("digest", "ops"), ("digest", "fraud")]
-    digest(store.database)
+    send_summary(store.database)
     assert hooks.titles[3:] == ["mfprefect: digest of 1 session"]
 
 
@@ -488,11 +494,11 @@ def test_trouble_in_the_telling_is_no_trouble_of_the_run(
     store = open_store(ops={"events": ["succeeded", "digest"]})
     session = store.session("churn")
     table = store.database.schema.notifications
-    store.database.write(lambda connection, _: table.drop(connection))
+    store.database.write_transaction(lambda connection, _: table.drop(connection))
     session.close()
     assert store.show(session.session_id)["status"][0] == "succeeded"
     assert "could not be told" in caplog.text
-    digest(store.database)
+    send_summary(store.database)
     assert retry_undelivered(store.database) == (0, 0)
     assert hooks.posts == []
 
@@ -508,9 +514,9 @@ def test_without_targets_nothing_is_asked(open_store: Opener, database_url: str)
 
         session = run(store, ValueError("x"))
         seen = len(statements)
-        tell(store.database, session.session_no, "stale")
+        notify(store.database, session.session_no, "stale")
         send.session_ended(store.database, session.session_no)
-        digest(store.database)
+        send_summary(store.database)
         assert retry_undelivered(store.database) == (0, 0)
         assert len(statements) == seen
         assert not [x for x in statements if "notifications" in x]

@@ -22,7 +22,7 @@ from markdown_it import MarkdownIt
 
 from mfprefect.errors import ConfigurationError
 from mfprefect.notifications.delivery import Notice, deliver, masked_url
-from mfprefect.notifications.notice import Check, Drift, Moved
+from mfprefect.notifications.notice import Check, Drift, MetricChange
 from mfprefect.settings import EVENTS, Target
 
 SCRIPT = Path(sys.executable).parent / "mfprefect"
@@ -50,7 +50,7 @@ def hostile(text: str = HOSTILE, **changes: Any) -> Notice:
             "started_at": BORN,
             "as_of": BORN.date(),
             "cause_text": text,
-            "moved": (Moved(text, 0.83, 0.79),),
+            "moved": (MetricChange(text, 0.83, 0.79),),
             "checks": (Check(text, "error", 3, text),),
             "drift": (Drift(text, text, 0.4, 0.2),),
             "counts": ((text, text),),

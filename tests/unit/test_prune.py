@@ -40,7 +40,9 @@ def session_of(store: Store, days: float, purpose: str = "score", **options: Any
 def age(store: Store, name: str, days: float, **changes: Any) -> None:
     s = store.database.schema.sessions
     row = {"ended_at": dt.datetime.now(dt.UTC) - dt.timedelta(days=days), **changes}
-    store.database.write(lambda c, _: c.execute(s.update().where(s.c.session_id == name), row))
+    store.database.write_transaction(
+        lambda c, _: c.execute(s.update().where(s.c.session_id == name), row)
+    )
 
 
 def stage(store: Store, name: str, stage: str, days: float) -> None:
@@ -52,12 +54,12 @@ def stage(store: Store, name: str, stage: str, days: float) -> None:
         "set_by": "ann",
     }
     table = store.database.schema.model_stages
-    store.database.write(lambda c, _: c.execute(table.insert(), row))
+    store.database.write_transaction(lambda c, _: c.execute(table.insert(), row))
 
 
 def events(store: Store) -> list[tuple[str, str, dict[str, Any]]]:
     e = store.database.schema.audit_events.c
-    rows = store.database.read(sa.select(e.action, e.subject, e.detail).order_by(e.event_no))
+    rows = store.database.fetch_all(sa.select(e.action, e.subject, e.detail).order_by(e.event_no))
     return [(row.action, row.subject, json.loads(row.detail)) for row in rows]
 
 
@@ -138,7 +140,7 @@ def read(store: Store, name: str) -> dict[str, list[dict[str, Any]]]:
         table = tables[table_name]
         columns = [c for c in table.c if c.key != "session_no"]
         select = sa.select(*columns).where(table.c.session_no == number)
-        rows = store.database.read(select.order_by(*table.primary_key.columns))
+        rows = store.database.fetch_all(select.order_by(*table.primary_key.columns))
         found[table_name] = [dict(zip([c.key for c in columns], row, strict=True)) for row in rows]
     return found
 
@@ -229,11 +231,11 @@ def test_nothing_goes_whose_archive_is_not_sound(store: Store, tmp_path: Path) -
     (tmp_path / "churn").unlink()
     scores = store.database.schema.scores
     tampered = scores.update().where(scores.c.entity_id == "a").values(score=0.7)
-    store.database.write(lambda c, _: c.execute(tampered))
+    store.database.write_transaction(lambda c, _: c.execute(tampered))
     with pytest.raises(mfprefect.ArtifactCorrupt, match="part 1"):
         store.prune(keep_days=30, archive_to=tmp_path)
     assert list((tmp_path / "churn").iterdir()) == []
-    store.database.write(lambda c, _: c.execute(tampered.values(score=0.1)))
+    store.database.write_transaction(lambda c, _: c.execute(tampered.values(score=0.1)))
     only_archived = store.prune(keep_days=30, archive_to=tmp_path, only=[])
     assert only_archived["verdict"].eq("keep").all()
     assert old in set(store.sessions()["session_id"])

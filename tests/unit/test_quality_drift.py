@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mfprefect.errors import InvalidValue
 from mfprefect.quality import (
-    Tally,
+    ScoreCounts,
     categorical_psi,
     feature_drift,
     input_summary,
@@ -176,7 +176,7 @@ def test_samples_of_one_distribution_exceed_the_thresholds_about_once_in_100_tim
     random = np.random.default_rng(4)
     over = {"psi": 0, "ks": 0}
     for _ in range(1_000):
-        reference, current = (Tally.of(random.normal(size=n)) for n in (2_000, 300))
+        reference, current = (ScoreCounts.of(random.normal(size=n)) for n in (2_000, 300))
         rows = score_drift(reference, current, "x", threshold=1e-9)
         over["psi"] += rows[0]["verdict"] != "ok"
         over["ks"] += rows[1]["verdict"] != "ok"
@@ -215,7 +215,7 @@ def test_verdicts(value: float | None, noise: float, threshold: float, verdict: 
 
 @given(st.lists(st.lists(values, max_size=30), max_size=6))
 def test_a_tally_counts_batches_as_one_column(batches: list[list[float | None]]) -> None:
-    tally = Tally()
+    tally = ScoreCounts()
     for batch in batches:
         tally.add(batch)
     every = [x for batch in batches for x in batch]
@@ -230,7 +230,7 @@ def test_a_tally_of_many_values_is_bounded_and_near() -> None:
     reference, current = beta()
     tallies = []
     for data in (reference, current):
-        tally = Tally(most=1_000)
+        tally = ScoreCounts(most=1_000)
         for batch in np.array_split(data, 7):
             tally.add(batch)
         tallies.append(tally)
@@ -240,14 +240,14 @@ def test_a_tally_of_many_values_is_bounded_and_near() -> None:
     rows = {row["measure"]: row["value"] for row in score_drift(tallies[0], tallies[1], "x")}
     assert rows["psi_x"] == pytest.approx(0.07234, abs=0.005)
     assert rows["ks_x"] == pytest.approx(0.11170, abs=0.005)
-    big = Tally(most=2)
+    big = ScoreCounts(most=2)
     big.add([1.7e308, -1.7e308, 1.6e308, math.inf, -math.inf])
     assert big.n == 5
     assert big.points()[1].sum() == 5
 
 
 def test_scores_of_nobody_are_unknown() -> None:
-    rows = score_drift(Tally(), Tally.of([0.5]), "first")
+    rows = score_drift(ScoreCounts(), ScoreCounts.of([0.5]), "first")
     assert [(r["measure"], r["value"], r["verdict"]) for r in rows] == [
         ("psi_first", None, "unknown"),
         ("ks_first", None, "unknown"),
@@ -322,16 +322,16 @@ def test_the_check_value_from_summaries() -> None:
 def test_a_thinned_distribution_is_exact_where_it_holds_a_value(
     values: list[int], points: int
 ) -> None:
-    kept = Tally.of(values).thinned(points)
+    kept = ScoreCounts.of(values).thinned(points)
     assert len(kept["score"]) <= points
     assert kept["score"][-1] == max(values)
     below = np.cumsum(kept["rows"])
     assert below.tolist() == [sum(x <= at for x in values) for at in kept["score"]]
-    again = Tally.of_points(kept["score"], kept["rows"])
+    again = ScoreCounts.of_points(kept["score"], kept["rows"])
     assert again.n == len(values)
     if points >= len(set(values)):
         assert psi(values, values[:1]) == pytest.approx(
-            score_drift(again, Tally.of(values[:1]), "x")[0]["value"]
+            score_drift(again, ScoreCounts.of(values[:1]), "x")[0]["value"]
         )
 
 

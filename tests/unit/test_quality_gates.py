@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mfprefect.errors import ConfigurationError
-from mfprefect.quality import Champion, Evidence, Gate, failed_gates, judge
+from mfprefect.quality import Champion, Gate, GateInputs, failed_gates, judge
 
 
 def test_bounds_pass_themselves() -> None:
@@ -81,7 +81,7 @@ def challenge(gate: Gate, score: Any, production_score: Any, actual: Any) -> Any
     kind = "binary" if binary else "regression"
     metrics = performance_metrics(actual, score, kind)
     champion = Champion("old", actual, score, production_score, note="read this", model_type=kind)
-    return gate.judge(Evidence({"": metrics}, production="old", champion=champion))
+    return gate.judge(GateInputs({"": metrics}, production="old", champion=champion))
 
 
 RNG = np.random.default_rng(4)
@@ -127,16 +127,16 @@ def test_errors_are_better_when_they_are_less() -> None:
 def test_what_there_is_no_comparison_with() -> None:
     gate = Gate("auc", not_worse_than_production_by=0.01, segment="x=1")
     metrics = {"": {"auc": 0.8}, "x=1": {"auc": 0.7}}
-    assert judge([gate], Evidence(metrics))[0].passed  # nothing is in production
+    assert judge([gate], GateInputs(metrics))[0].passed  # nothing is in production
     champion = Champion("old", ACTUAL, GOOD, GOOD)
-    lost = gate.judge(Evidence(metrics, production="old", champion=champion))
+    lost = gate.judge(GateInputs(metrics, production="old", champion=champion))
     assert (lost.verdict, "'x=1' is not known" in lost.reason) == ("unknown", True)
     inside = Champion("old", ACTUAL, GOOD, GOOD, rows={"x=1": np.arange(2_000) < 500})
-    found = gate.judge(Evidence(metrics, production="old", champion=inside))
+    found = gate.judge(GateInputs(metrics, production="old", champion=inside))
     assert (found.verdict, found.difference) == ("passed", 0)
     assert found.production_figure != champion.compare("auc").second
     one_class = Champion("old", ACTUAL, GOOD, GOOD, rows={"x=1": ACTUAL == 1})
-    found = gate.judge(Evidence(metrics, production="old", champion=one_class))
+    found = gate.judge(GateInputs(metrics, production="old", champion=one_class))
     assert (found.verdict, "two rows of each class" in found.reason) == ("unknown", True)
 
 
@@ -146,9 +146,9 @@ def test_gates_on_drift_and_checks() -> None:
         {"variable": "b", "measure": "psi", "value": 0.3, "verdict": "alarm"},
         {"variable": "c", "measure": "psi", "value": None, "verdict": "unknown"},
     ]
-    evidence = Evidence({}, drift=drift, production="old")
+    evidence = GateInputs({}, drift=drift, production="old")
 
-    def verdict(gate: Any, evidence: Evidence = evidence) -> tuple[str, str]:
+    def verdict(gate: Any, evidence: GateInputs = evidence) -> tuple[str, str]:
         found = gate.judge(evidence)
         return found.verdict, found.reason
 
@@ -158,16 +158,16 @@ def test_gates_on_drift_and_checks() -> None:
     assert verdict(Gate.drift(variable="a", at_most="ok"))[0] == "failed"
     assert verdict(Gate.drift(variable="c")) == ("unknown", "the drift of c cannot be computed")
     assert verdict(Gate.drift(variable="z")) == ("unknown", "no such drift was stored")
-    assert verdict(Gate.drift(), Evidence({}))[0] == "passed"  # nothing is in production
+    assert verdict(Gate.drift(), GateInputs({}))[0] == "passed"  # nothing is in production
     checks: list[dict[str, Any]] = [
         {"check": "positive", "column": "age", "severity": "warning", "passed": False},
         {"check": "rows", "column": None, "severity": "error", "passed": True},
     ]
-    evidence = Evidence({}, checks=checks)
+    evidence = GateInputs({}, checks=checks)
     assert verdict(Gate.checks(), evidence) == ("failed", "1 of 2 checks failed: age: positive")
     assert verdict(Gate.checks(at_most=1), evidence)[0] == "passed"
     assert verdict(Gate.checks(check="rows"), evidence)[0] == "passed"
-    assert verdict(Gate.checks(), Evidence({})) == ("unknown", "no such check was run")
+    assert verdict(Gate.checks(), GateInputs({})) == ("unknown", "no such check was run")
 
 
 @pytest.mark.parametrize(

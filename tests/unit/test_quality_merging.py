@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mfprefect.quality import feature_drift, input_summary
 from mfprefect.quality.checks.masking import without_cells
-from mfprefect.quality.summary.merge import Merged
+from mfprefect.quality.summary.merge import SummaryMerger
 
 
 def rows(n: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def rows(n: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
 
 
 def merged(parts: list[pd.DataFrame], reference: pd.DataFrame | None) -> pd.DataFrame:
-    found = Merged(reference)
+    found = SummaryMerger(reference)
     for part in parts:
         summary = input_summary(part, reference=reference)
         # Through JSON, as it is kept until all parts are there.
@@ -120,7 +120,7 @@ def test_parts_that_differ_in_kind_are_one_of_no_kind() -> None:
 def test_what_is_masked_stays_so() -> None:
     frame = rows(900, 5)
     hidden = ["income", "plan"]
-    found = Merged()
+    found = SummaryMerger()
     for part in (frame[:300], frame[300:]):
         found.add(without_cells(input_summary(part), hidden))
     row = found.summary().set_index("variable").loc["income"]
@@ -134,7 +134,7 @@ def test_what_is_masked_stays_so() -> None:
 
 
 def test_memory_does_not_grow_with_parts() -> None:
-    found = Merged()
+    found = SummaryMerger()
     for seed in range(40):
         part = pd.DataFrame({"x": np.random.default_rng(seed).normal(seed, 1, 200)})
         found.add(input_summary(part.assign(name=[f"{seed}-{k}" for k in range(200)])))

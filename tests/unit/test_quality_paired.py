@@ -155,7 +155,7 @@ def test_what_cannot_be_compared(metric: str, columns: Any, found: str) -> None:
 
 
 def test_classes_and_metrics_of_a_teams_own() -> None:
-    from mfprefect.quality.metrics.definitions import Definitions
+    from mfprefect.quality.metrics.definitions import MetricRegistry
     from mfprefect.quality.metrics.multiclass import MULTICLASS_METRICS, class_scores
     from mfprefect.quality.metrics.registry import CUSTOM, metric
 
@@ -171,7 +171,7 @@ def test_classes_and_metrics_of_a_teams_own() -> None:
     turned = metric_difference("accuracy", actual, good[["c", "a", "b"]], bad, "multiclass")
     assert turned == found
 
-    before = Definitions(CUSTOM)
+    before = MetricRegistry(CUSTOM)
     try:
 
         @metric("paired_hits", model_type=["binary", "multiclass", "regression"])

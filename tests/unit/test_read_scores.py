@@ -183,7 +183,7 @@ def test_the_latest_score_is_that_of_the_newest_published_session(store: Store, 
     }
     view = latest_view(store)
     names = ("model_id", "entity_id", "score", "score_class", "session_id")
-    found = store.database.read(sa.select(*(view.c[name] for name in names)))
+    found = store.database.fetch_all(sa.select(*(view.c[name] for name in names)))
     assert len(found) == len(wanted)
     assert {tuple(row) for row in found} == wanted
     for model in ("churn", "fraud"):
@@ -221,7 +221,7 @@ def fill(store: Store) -> None:
     with store.session("churn", "score") as session:
         session.write_scores(pd.DataFrame({"id": ["e0"], "score": [0.5]}), entity_id="id")
     db, s = store.database, store.database.schema.sessions
-    first = db.read(sa.select(*s.c))[0]._mapping
+    first = db.fetch_all(sa.select(*s.c))[0]._mapping
     ids = sorted(f"e{n}" for n in range(ENTITIES))
 
     def work(connection: sa.Connection, _: bool) -> None:
@@ -240,7 +240,7 @@ def fill(store: Store) -> None:
             )
             db.backend.append(connection, db.schema.scores, table)
 
-    db.write(work)
+    db.write_transaction(work)
 
 
 def full_scans(connection: sa.Connection, statement: str, parameters: Any = None) -> list[str]:
@@ -285,7 +285,7 @@ def test_one_entity_is_answered_by_the_key_of_scores(store: Store) -> None:
     sa.event.listen(
         db.engine, "before_cursor_execute", lambda *details: ran.append((details[2], details[3]))
     )
-    (row,) = db.read(chosen)
+    (row,) = db.fetch_all(chosen)
     assert (row.session_id, row.score) == (f"s{SESSIONS}", SESSIONS)
     assert store.latest_scores("churn", "e77")["session_id"].tolist() == [f"s{SESSIONS}"]
     asked = [(text, values) for text, values in ran if "scores" in text and "entity_id" in text]

@@ -214,23 +214,23 @@ def test_reading_needs_no_listener() -> None:
 
 
 def test_what_read_returned_is_not_recorded_twice(reader: Reader, reads: list[Read]) -> None:
-    frame = reader.take(lambda: reader.read("SELECT * FROM customers"), "training_data")
+    frame = reader.load(lambda: reader.read("SELECT * FROM customers"), "training_data")
     assert len(frame) == 3
     assert [read.source for read in reads] == ["dwh"]
 
 
 def test_a_frame_made_of_what_was_read_is_recorded(reader: Reader, reads: list[Read]) -> None:
-    reader.take(lambda: reader.read("SELECT * FROM customers").query("id > 1"), "training_data")
+    reader.load(lambda: reader.read("SELECT * FROM customers").query("id > 1"), "training_data")
     assert [(read.source, read.rows) for read in reads] == [("dwh", 3), ("training_data", 2)]
 
 
 def test_a_frame_of_its_own_is_recorded_under_its_name(reader: Reader, reads: list[Read]) -> None:
-    assert reader.take(lambda: CUSTOMERS, "scoring_data part 2") is CUSTOMERS
+    assert reader.load(lambda: CUSTOMERS, "scoring_data part 2") is CUSTOMERS
     assert [(read.source, read.rows) for read in reads] == [("scoring_data part 2", 3)]
 
 
 def test_sql_that_a_model_hands_over_is_read(reader: Reader, reads: list[Read]) -> None:
-    assert len(reader.take(lambda: "SELECT * FROM customers", "training_data")) == 3
+    assert len(reader.load(lambda: "SELECT * FROM customers", "training_data")) == 3
     assert [(read.source, read.query) for read in reads] == [("dwh", "SELECT * FROM customers")]
 
 

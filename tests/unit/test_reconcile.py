@@ -43,7 +43,7 @@ def gone() -> int:
 def orphan(store: Store, silent: float, **changes: Any) -> str:
     """Open a session, let go of it as a killed process would, and move its last sign of life."""
     session = store.session("churn")
-    session.abandon()
+    session.detach_process()
     beat = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=silent)
     row = {"heartbeat_at": beat, "started_at": beat, "process_id": gone(), **changes}
     change(store, session.session_id, **row)
@@ -56,7 +56,7 @@ def change(store: Store, session_id: str, **changes: Any) -> None:
     def work(connection: sa.Connection, _: bool) -> None:
         connection.execute(s.update().where(s.c.session_id == session_id), changes)
 
-    store.database.write(work)
+    store.database.write_transaction(work)
 
 
 def status(store: Store, session_id: str) -> str:
@@ -283,7 +283,7 @@ def test_a_failure_whose_retry_never_came_is_told_when_its_flow_run_is_cancelled
         store.add_model("churn")
         session = store.session("churn")
         change(store, session.session_id, status="failed", failure_kind="OSError", flow_run_id="f1")
-        session.abandon()
+        session.detach_process()
         send.session_ended(store.database, session.session_no, final=False)
         assert hooks.posts == []
         for _ in range(2):

@@ -33,12 +33,12 @@ def scored(store: Store, rows: int, model_id: str = "churn") -> str:
 
 def rows_left(store: Store) -> int:
     scores = store.database.schema.scores
-    return int(store.database.read(sa.select(sa.func.count()).select_from(scores))[0][0])
+    return int(store.database.fetch_all(sa.select(sa.func.count()).select_from(scores))[0][0])
 
 
 def actions(store: Store) -> list[str]:
     events = store.database.schema.audit_events
-    return [row[0] for row in store.database.read(sa.select(events.c.action))]
+    return [row[0] for row in store.database.fetch_all(sa.select(events.c.action))]
 
 
 def interrupt(seconds: float) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfprefect.errors import InvalidValue
-from mfprefect.retention import DELETE, DELETE_SCORES, KEEP, Facts, Limits, Retention, judge
+from mfprefect.retention import DELETE, DELETE_SCORES, KEEP, Limits, Retention, SessionFacts, judge
 from mfprefect.retention import overridden as override
 
 NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
@@ -22,7 +22,7 @@ LIMITS = st.builds(
 )
 
 
-def facts(number: int, days: float, **changes: object) -> Facts:
+def facts(number: int, days: float, **changes: object) -> SessionFacts:
     row = {
         "session_no": number,
         "session_id": f"s{number}",
@@ -31,11 +31,11 @@ def facts(number: int, days: float, **changes: object) -> Facts:
         "status": "succeeded",
         "ended_at": NOW - dt.timedelta(days=days),
     }
-    return Facts(**(row | changes))  # type: ignore[arg-type]
+    return SessionFacts(**(row | changes))  # type: ignore[arg-type]
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Facts]:
+def histories(draw: st.DrawFn) -> list[SessionFacts]:
     count = draw(st.integers(0, 25))
     found = []
     for number in range(1, count + 1):
@@ -57,7 +57,7 @@ def histories(draw: st.DrawFn) -> list[Facts]:
 @settings(max_examples=50)
 @given(histories(), LIMITS, LIMITS)
 def test_whatever_the_limits_nothing_goes_that_is_needed(
-    history: list[Facts], churn: Limits, risk: Limits
+    history: list[SessionFacts], churn: Limits, risk: Limits
 ) -> None:
     limits = {"churn": churn, "risk": risk}
     verdicts = judge(history, limits.__getitem__, NOW)
@@ -91,12 +91,12 @@ def test_whatever_the_limits_nothing_goes_that_is_needed(
 
 @settings(max_examples=20)
 @given(histories())
-def test_without_limits_nothing_goes(history: list[Facts]) -> None:
+def test_without_limits_nothing_goes(history: list[SessionFacts]) -> None:
     assert not Retention().active
     assert {v.verdict for v in judge(history, Retention().of, NOW)} <= {KEEP}
 
 
-def verdicts(history: list[Facts], **limits: float) -> dict[str, str]:
+def verdicts(history: list[SessionFacts], **limits: float) -> dict[str, str]:
     policy = Retention(**limits)  # type: ignore[arg-type]
     return {v.session.session_id: v.verdict for v in judge(history, policy.of, NOW)}
 

@@ -527,7 +527,9 @@ def test_a_copy_that_is_not_the_one_stored_leaves_no_file(tmp_path: Path) -> Non
             store.copy_model(session.session_id, target)
         target.unlink()
         chunks = store.database.schema.artifact_chunks
-        store.database.write(lambda c, _: c.execute(chunks.update().values(bytes=b"RDX4\n")))
+        store.database.write_transaction(
+            lambda c, _: c.execute(chunks.update().values(bytes=b"RDX4\n"))
+        )
         with pytest.raises(ArtifactCorrupt):
             store.copy_model(session.session_id, target)
     assert list(tmp_path.glob("*.bin*")) == []

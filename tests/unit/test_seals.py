@@ -22,10 +22,10 @@ from mfprefect.cli import cli
 from mfprefect.errors import DatabaseUnavailable
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.schema import Double, Instant
-from mfprefect.store.handle import Handle
+from mfprefect.store.handle import SessionHandle
 from mfprefect.store.notifications import send
 from mfprefect.store.retention import delete, delete_scores
-from mfprefect.store.sessions.writing import Ending, close_session
+from mfprefect.store.sessions.writing import Outcome, close_session
 from mfprefect.testing.contract.helpers import fill
 from mfprefect_dev.servers import Server
 
@@ -79,7 +79,7 @@ def decide(store: Store, name: str) -> None:
 def with_notice(store: Store, session_no: int, failure: str | None = "it is away") -> None:
     claim = send._claim(store.database, session_no, "succeeded", "ops")
     assert claim is not None
-    session_id = store.database.read(
+    session_id = store.database.fetch_all(
         sa.select(store.database.schema.sessions.c.session_id).where(
             store.database.schema.sessions.c.session_no == session_no
         )
@@ -150,7 +150,7 @@ class Tampering:
                 driver.commit()
 
     def rows(self, table: sa.Table) -> list[dict[str, Any]]:
-        found = self.store.database.read(sa.select(table).order_by(*table.primary_key))
+        found = self.store.database.fetch_all(sa.select(table).order_by(*table.primary_key))
         return [dict(zip(table.c.keys(), row, strict=True)) for row in found]
 
     def mine(self, table: sa.Table, row: dict[str, Any]) -> list[Any]:
@@ -368,9 +368,9 @@ def test_failed_runs_are_sealed_and_a_later_attempt_has_its_own_seal(
 def test_sessions_of_before_are_unsealed_and_forged_ones_are_named(lite: Store) -> None:
     db = lite.database
     old = lite.session("churn")
-    unsealed = Ending("succeeded", sealed=False)
+    unsealed = Outcome("succeeded", sealed=False)
     close_session(db, old.handle, unsealed, {}, replace=False)
-    old.abandon()
+    old.detach_process()
     name = scored(lite)
     assert lite.verify().unsealed == 1
     s = db.schema.sessions
@@ -473,25 +473,25 @@ def test_a_commit_that_was_cut_off_may_happen_after_the_next_try_has_begun(
             raise error
         found = real(work, again)
         if tries[0] == 2:
-            raise writing._Overtaken("it was written to meanwhile")
+            raise writing._ConcurrentChange("it was written to meanwhile")
         return found
 
     session = lite.session("churn")
-    session.abandon()
+    session.detach_process()
     monkeypatch.setattr(db, "_write", write)
-    close_session(db, session.handle, Ending("succeeded"), {}, replace=False)
+    close_session(db, session.handle, Outcome("succeeded"), {}, replace=False)
     assert tries == [3]
     assert lite.verify().sessions == 1
 
 
-def _close_all(handles: list[Handle], url: str) -> None:
+def _close_all(handles: list[SessionHandle], url: str) -> None:
     barrier = threading.Barrier(len(handles))
 
-    def close(handle: Handle) -> None:
+    def close(handle: SessionHandle) -> None:
         with mfprefect.connect(url, retry_seconds=60) as store:
             barrier.wait()
             pending = {"metrics": [{"metric_name": "a", "segment": "", "value": 1.0}]}
-            close_session(store.database, handle, Ending("succeeded"), pending, replace=False)
+            close_session(store.database, handle, Outcome("succeeded"), pending, replace=False)
 
     threads = [threading.Thread(target=close, args=[handle]) for handle in handles]
     for thread in threads:
@@ -504,11 +504,11 @@ def test_sessions_that_close_at_once_are_one_chain(store: Store, database_url: s
     opened = [store.session("churn") for _ in range(12)]
     _close_all([session.handle for session in opened], database_url)
     for session in opened:
-        session.abandon()
+        session.detach_process()
     assert store.verify().sessions == 12
     seals = store.database.schema.seals.c
     assert [
-        n for (n,) in store.database.read(sa.select(seals.seal_no).order_by(seals.seal_no))
+        n for (n,) in store.database.fetch_all(sa.select(seals.seal_no).order_by(seals.seal_no))
     ] == [*range(1, 13)]
 
 
@@ -518,7 +518,7 @@ def test_what_others_write_while_a_session_closes_is_in_the_seal(
     """Another process writes between the look at the content and the end."""
     from mfprefect.store.audit import seals
 
-    real, left = seals.content, [1]
+    real, left = seals.read_content, [1]
 
     def content(*arguments: Any, **options: Any) -> Any:
         found = real(*arguments, **options)
@@ -557,9 +557,9 @@ def forge(store: Store) -> None:
     m, t, s = db.schema.metrics, db.schema.seals, db.schema.sessions
     change(store, m.update().values(value=0.99))
     with db.engine.connect() as connection:
-        state = seals.look(db, connection, 1, "churn")
+        state = seals.read_state(db, connection, 1, "churn")
         assert state is not None
-        content = seals.content(db, connection, state)
+        content = seals.read_content(db, connection, state)
     (row,) = Tampering(store).rows(t)
     before = seals.State(state.row, state.counts, 0, None, *_trail(row["manifest"]))
     new = seals.seal_row(db, before, state.row, content, row["sealed_at"])

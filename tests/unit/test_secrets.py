@@ -26,7 +26,7 @@ import mfprefect
 from mfprefect import Store
 from mfprefect.cli import cli
 from mfprefect.inputs.reader import Reader
-from mfprefect.redaction import without_credentials
+from mfprefect.redaction import redact_urls
 
 MARK = "Pl4nted"
 MAIN = Path(sys.executable).with_name("mfprefect")
@@ -162,7 +162,9 @@ def train(store: Store, file: str, login: str) -> None:
 
 
 def contents(store: Store) -> str:
-    found = [store.database.read(sa.select(*t.c)) for t in store.database.schema.tables.values()]
+    found = [
+        store.database.fetch_all(sa.select(*t.c)) for t in store.database.schema.tables.values()
+    ]
     return "\n".join(map(repr, found))
 
 
@@ -215,4 +217,4 @@ def cmdlines() -> Iterator[Path]:
     ],
 )  # fmt: skip
 def test_credentials_in_any_url(text: str, expected: str) -> None:
-    assert without_credentials(text) == expected
+    assert redact_urls(text) == expected

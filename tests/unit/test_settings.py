@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mfprefect import settings as module
 from mfprefect.backend import backend_for
 from mfprefect.errors import ConfigurationError, MfprefectError
-from mfprefect.lifecycle.thresholds import limits_of
+from mfprefect.lifecycle.thresholds import thresholds_for
 from mfprefect.model import Model
 from mfprefect.quality.drift import Limits
 from mfprefect.settings import Settings, find_config, load_settings
@@ -409,10 +409,10 @@ def test_thresholds_of_drift_by_model_and_profile(
         ks_threshold = 0.6
 
     live = load_settings()
-    assert limits_of(Churn, live) == Limits(psi=0.4, ks=0.6, null_share=0.15)
-    assert limits_of(Other, live) == Limits(psi=0.35, ks=0.5, null_share=0.15)
+    assert thresholds_for(Churn, live) == Limits(psi=0.4, ks=0.6, null_share=0.15)
+    assert thresholds_for(Other, live) == Limits(psi=0.35, ks=0.5, null_share=0.15)
     plain = type("Plain", (Model,), {"model_id": "plain"})
-    assert limits_of(plain, live) == Limits(psi=0.2, null_share=0.15)
+    assert thresholds_for(plain, live) == Limits(psi=0.2, null_share=0.15)
     assert Limits().ks_limit == pytest.approx(0.197, abs=5e-4)
     monkeypatch.setenv("MFPREFECT_DRIFT__PSI", "-1")
     with pytest.raises(ConfigurationError, match=r"drift.psi = '-1': .* greater than 0"):

@@ -18,18 +18,18 @@ import mfprefect
 from mfprefect.checks import (
     Columns,
     Fresh,
+    ModelCheck,
     NewCategories,
     NullShare,
     Range,
     RegisteredColumns,
     RowCount,
-    SharedCheck,
     Unique,
 )
 from mfprefect.errors import ConfigurationError, InvalidValue
 from mfprefect.quality import failures, input_summary, run_checks
 from mfprefect.quality.checks import without_column
-from mfprefect.quality.checks.context import Background, Registered
+from mfprefect.quality.checks.context import CheckContext, Registered
 
 DAY = dt.date(2026, 3, 10)
 TRAINED = pd.DataFrame(
@@ -40,7 +40,7 @@ TRAINED = pd.DataFrame(
         "old": [1, 1, 1, 1],
     }
 )
-PAST = Background(
+PAST = CheckContext(
     as_of=DAY,
     keys=frozenset({"id", "gone"}),
     training_session="m-1",
@@ -54,16 +54,18 @@ PAST = Background(
         }
     },
 )
-NO_PAST = Background(as_of=DAY)
+NO_PAST = CheckContext(as_of=DAY)
 
 
 def results(
-    frame: pd.DataFrame, check: Any, past: Background = PAST, **options: Any
+    frame: pd.DataFrame, check: Any, past: CheckContext = PAST, **options: Any
 ) -> list[dict[str, Any]]:
     return run_checks(frame, check, background=past, **options)
 
 
-def one(frame: pd.DataFrame, check: Any, past: Background = PAST, **options: Any) -> dict[str, Any]:
+def one(
+    frame: pd.DataFrame, check: Any, past: CheckContext = PAST, **options: Any
+) -> dict[str, Any]:
     (row,) = results(frame, check, past, **options)
     return row
 
@@ -159,7 +161,7 @@ def test_range_as_told(column: Any, check: Range, wrong: list[Any] | None) -> No
         NullShare("x", "nowhere", at_most=1),
     ],
 )
-def test_what_cannot_be_run_has_failed(check: SharedCheck) -> None:
+def test_what_cannot_be_run_has_failed(check: ModelCheck) -> None:
     frame = pd.DataFrame({"x": ["text", "more"]})
     failed = failures(results(frame, check, NO_PAST))
     assert len(failed) == 1
@@ -181,7 +183,7 @@ def test_new_categories() -> None:
 
 def test_new_categories_where_the_training_session_kept_only_the_frequent_ones() -> None:
     many = pd.DataFrame({"town": [f"t{number}" for number in range(60)]})
-    past = Background(training=input_summary(many), training_session="m-1")
+    past = CheckContext(training=input_summary(many), training_session="m-1")
     assert results(many, NewCategories(), past) == []
     row = one(many, NewCategories("town"), past)
     assert not row["passed"] and "name them by known=[..]" in row["message"]
@@ -280,7 +282,7 @@ def test_registered_columns() -> None:
 @pytest.mark.parametrize(
     "check", [RowCount(), NullShare(), Range(), NewCategories(), Columns(), Range("age")]
 )
-def test_a_first_session_passes_and_says_why(check: SharedCheck) -> None:
+def test_a_first_session_passes_and_says_why(check: ModelCheck) -> None:
     row = one(TRAINED, check, NO_PAST)
     assert row["passed"]
     assert "to compare with" in row["message"]

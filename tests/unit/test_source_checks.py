@@ -27,7 +27,7 @@ from mfprefect.checks import (
 from mfprefect.errors import ChecksFailed, ConfigurationError, DatabaseError, InvalidValue
 from mfprefect.inputs.reader import Reader
 from mfprefect.quality import run_checks
-from mfprefect.quality.checks.context import Background
+from mfprefect.quality.checks.context import CheckContext
 from mfprefect.settings import load_settings
 
 ROWS = 300
@@ -44,7 +44,7 @@ CHECKS: list[Any] = [
     Fresh("seen_at", dt.timedelta(days=2), severity="warning"),
     Fresh("seen_at", dt.timedelta(days=200), severity="warning"),
 ]
-NO_PAST = Background(as_of=dt.date(2026, 2, 1))
+NO_PAST = CheckContext(as_of=dt.date(2026, 2, 1))
 
 
 def customers() -> pd.DataFrame:
@@ -84,16 +84,16 @@ def told(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return [(x["check"], x["column"], x["passed"], x["failing_rows"]) for x in rows]
 
 
-def found(checks: Any, sql: str = SQL, past: Background = NO_PAST) -> list[dict[str, Any]]:
+def found(checks: Any, sql: str = SQL, past: CheckContext = NO_PAST) -> list[dict[str, Any]]:
     """Return what the database says, with `past` for a background."""
-    from mfprefect.quality.checks.masking import Shown
+    from mfprefect.quality.checks.masking import Disclosure
 
     rows: list[dict[str, Any]] = []
 
     def judge(ask: Any, listed: Any) -> None:
         data = ask({name for check in listed for name in check.compared(past)})
         for check in listed:
-            rows.extend(check.results(data, past, Shown(5, frozenset({"customer_id"}))))
+            rows.extend(check.results(data, past, Disclosure(5, frozenset({"customer_id"}))))
 
     Reader(judge=judge).read(sql, "warehouse", checks=checks, day=dt.datetime(2026, 1, 15, 12))
     return rows

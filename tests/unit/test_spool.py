@@ -29,14 +29,14 @@ from mfprefect import Session, Store
 from mfprefect.cli import cli
 from mfprefect.errors import SpoolUnusable
 from mfprefect.provenance.flow_run import FlowRun
-from mfprefect.session.results import Recorder
+from mfprefect.session.results import ResultsMixin
 from mfprefect.spool.entry import Entry
 from mfprefect.spool.files import sealed
-from mfprefect.store.handle import Handle
+from mfprefect.store.handle import SessionHandle
 from mfprefect.store.reconcile import find_crashed
 from mfprefect.store.spool import delivery
 from mfprefect.store.spool.apply import apply
-from mfprefect.store.spool.entry_import import Parcel
+from mfprefect.store.spool.entry_import import EntryImport
 from mfprefect.store.spool.location import place_of, spool_of
 from mfprefect.testing.contract.helpers import fill, orphans
 
@@ -95,13 +95,13 @@ def contents(store: Store, session_id: str) -> dict[str, list[dict[str, Any]]]:
     """Return all rows of a session but what differs from run to run."""
     db, found = store.database, {}
     s = db.schema.sessions.c
-    number = db.read(sa.select(s.session_no).where(s.session_id == session_id))[0][0]
+    number = db.fetch_all(sa.select(s.session_no).where(s.session_id == session_id))[0][0]
     varying = {"session_no", "written_at", "seconds"}
     for name, table in db.schema.tables.items():
         if table in db.schema.session_tables():
             columns = [c for c in table.c if c.key not in varying]
             select = sa.select(*columns).where(table.c.session_no == number)
-            rows = db.read(select.order_by(*table.primary_key.columns))
+            rows = db.fetch_all(select.order_by(*table.primary_key.columns))
             found[name] = [dict(row._mapping) for row in rows]
     return found
 
@@ -109,7 +109,7 @@ def contents(store: Store, session_id: str) -> dict[str, list[dict[str, Any]]]:
 def events(store: Store) -> list[dict[str, Any]]:
     e = store.database.schema.audit_events.c
     select = sa.select(e.detail).where(e.action == "deliver_spool").order_by(e.event_no)
-    return [json.loads(row.detail) for row in store.database.read(select)]
+    return [json.loads(row.detail) for row in store.database.fetch_all(select)]
 
 
 @pytest.mark.parametrize("phase", ["opening", "middle", "closing"])
@@ -215,7 +215,7 @@ def test_a_run_that_the_database_gave_up_meanwhile_is_no_lost_run(store: Store, 
     s = store.database.schema.sessions
     dead = {"heartbeat_at": pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime(), "host": "other"}
     suspect = {"suspected_at": pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime()}
-    store.database.write(lambda c, _: c.execute(s.update(), dead | suspect))
+    store.database.write_transaction(lambda c, _: c.execute(s.update(), dead | suspect))
     (found,) = find_crashed(store.database)
     assert found.verdict == "crashed"
     assert store.push_spool()["status"].tolist() == ["succeeded"]
@@ -317,20 +317,20 @@ def test_two_machines_that_see_no_locks_of_each_other_lose_nothing(
     with away(url), session:
         session.drop_parts()
         session.write_scores(SCORES, entity_id="id")
-    real = Parcel.close
+    real = EntryImport.close
 
-    def close(self: Parcel, handle: Handle) -> None:
+    def close(self: EntryImport, handle: SessionHandle) -> None:
         with monkeypatch.context() as patched:
             patched.setattr(platform, "node", lambda: "elsewhere")
             with mfprefect.connect(url, **QUICK) as elsewhere:
-                other = Parcel(elsewhere.database, self.entry, self.head)
-                taken = elsewhere.database.write(other.take)
+                other = EntryImport(elsewhere.database, self.entry, self.head)
+                taken = elsewhere.database.write_transaction(other.claim)
                 assert taken is not None
                 apply(elsewhere.database, taken, next(self.entry.writes()))
-        monkeypatch.setattr(Parcel, "close", real)
+        monkeypatch.setattr(EntryImport, "close", real)
         real(self, handle)
 
-    monkeypatch.setattr(Parcel, "close", close)
+    monkeypatch.setattr(EntryImport, "close", close)
     (told,) = store.push_spool().itertuples()
     assert told.verdict == "running"
     assert "taken it over" in str(told.reason)
@@ -379,12 +379,12 @@ def test_one_entry_does_not_keep_all_runs_from_beginning(
 ) -> None:
     """Whatever is wrong with it, a mistake of ours included."""
 
-    def fill(self: Parcel, handle: Handle) -> None:
+    def fill(self: EntryImport, handle: SessionHandle) -> None:
         raise TypeError("of another version")
 
     (waiting,) = spooled(store, url)
     with monkeypatch.context() as patched:
-        patched.setattr(Parcel, "fill", fill)
+        patched.setattr(EntryImport, "fill", fill)
         with store.session("churn") as session:
             pass
         assert session.status == "succeeded"
@@ -566,9 +566,11 @@ def test_what_a_later_attempt_or_somebody_replaced_is_refused_and_kept(
     superseded, deleted = spooled(store, url, 2)
     s = store.database.schema.sessions
     mine = s.c.session_id == superseded.session_id
-    store.database.write(lambda c, _: c.execute(s.update().where(mine), {"attempt": 2}))
+    store.database.write_transaction(lambda c, _: c.execute(s.update().where(mine), {"attempt": 2}))
     mine = s.c.session_id == deleted.session_id
-    store.database.write(lambda c, _: c.execute(s.update().where(mine), {"status": "failed"}))
+    store.database.write_transaction(
+        lambda c, _: c.execute(s.update().where(mine), {"status": "failed"})
+    )
     store.delete_session(deleted.session_id)
     pushed = store.push_spool().set_index("session_id")
     assert "attempt 2 of session" in pushed["reason"][superseded.session_id]
@@ -603,7 +605,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_workers_and_attached_sessions_spool_what_is_theirs(store: Store, url: str) -> None:
     """The run itself finds its database again, and takes along what its workers could not write."""
     session = store.session("churn", purpose="score")
-    recorder = Recorder(store.database, session.handle, attached=True, taken={"check": 10_000})
+    recorder = ResultsMixin(store.database, session.handle, attached=True, taken={"check": 10_000})
     with away(url):
         recorder.write_scores(SCORES, entity_id="id", part=1)
         recorder.log_metrics({"from_worker": 1.0})

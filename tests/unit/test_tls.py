@@ -105,7 +105,7 @@ def url(
 
 def answer(server: Server, given: str) -> object:
     with mfprefect.connect(given, retry_seconds=20) as store:
-        return store.database.look(
+        return store.database.read_transaction(
             lambda c: c.exec_driver_sql(ENCRYPTED[server.backend]).scalar_one()
         )
 

@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from mfprefect import grants as rights
-from mfprefect.backend import GLANCE_OPTION, WRITE_OPTION, Backend
+from mfprefect.backend import NO_LOCK_OPTION, WRITE_OPTION, Backend
 from mfprefect.errors import ConfigurationError, DatabaseError, IntegrityError
 from mfprefect.schema import Blob, Id, LongText
 from mfprefect.settings import Settings
@@ -24,7 +24,7 @@ from mfprefect_backends.teradata.compiler import LONGEST
 from mfprefect_backends.teradata.dialect import DRIVERNAME
 from mfprefect_backends.teradata.merge import merge
 from mfprefect_backends.teradata.staging import Staging, drop_old
-from mfprefect_backends.teradata.types import NONCHARACTER, unfit
+from mfprefect_backends.teradata.types import NONCHARACTER, why_not_storable
 
 __all__ = ["TeradataBackend", "unlocked"]
 
@@ -55,7 +55,7 @@ class TeradataBackend(Backend):
     driver: ClassVar[str] = "teradatasql"
     transactional_ddl: ClassVar[bool] = False
     keeps_negative_zero: ClassVar[bool] = False
-    nulls_differ: ClassVar[bool] = False
+    unique_allows_nulls: ClassVar[bool] = False
     view_prefix: ClassVar[str] = ACCESS
     writers: int = 2
 
@@ -93,20 +93,20 @@ class TeradataBackend(Backend):
         """Spread scores by entity, and keep each session in a partition of its own."""
         return {"teradatasql_post_create": _SCORES} if table == "scores" else {}
 
-    def unfit(self, column: sa.Column[Any], text: str) -> str | None:
+    def why_not_storable(self, column: sa.Column[Any], text: str) -> str | None:
         """Return why a text cannot be kept: trailing blanks of names, noncharacters, its length."""
         kind = column.type
         name = isinstance(kind, Id)
-        return unfit(text, kind.length if isinstance(kind, Id) else None, compared=name)
+        return why_not_storable(text, kind.length if isinstance(kind, Id) else None, compared=name)
 
-    def unfit_texts(self, column: sa.Column[Any], texts: pa.ChunkedArray) -> list[str]:
+    def unstorable_texts(self, column: sa.Column[Any], texts: pa.ChunkedArray) -> list[str]:
         """Return those of many texts that cannot be kept; few of them have to be looked at."""
         longer = pc.greater(pc.binary_length(texts), getattr(column.type, "length", None))
         odd = pc.or_(
             pc.ends_with(texts, " "), pc.match_substring_regex(texts, NONCHARACTER.pattern)
         )
         some = texts.filter(pc.or_(odd, longer)).to_pylist()
-        return [text for text in some if self.unfit(column, text)]
+        return [text for text in some if self.why_not_storable(column, text)]
 
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
         """Insert by one batch, or by way of a staging table; scores of an entity only once."""
@@ -114,7 +114,7 @@ class TeradataBackend(Backend):
         if table is self.schema.scores and rows.num_rows:
             self._require_once(connection, rows)
 
-    def tidy(self, connection: sa.Connection) -> list[str]:
+    def drop_stale_staging(self, connection: sa.Connection) -> list[str]:
         """Drop the staging tables that are older than a day."""
         return drop_old(connection, self.schema.scores)
 
@@ -182,7 +182,7 @@ class TeradataBackend(Backend):
         found = self.schema.layout.schema or self.url.query.get("database") or self.url.database
         return str(found or "")
 
-    def preamble(self) -> list[str]:
+    def setup_statements(self) -> list[str]:
         """Return which database the tables go into, and the table that migrations lock."""
         dialect = self.dialect()
         place = self._place()
@@ -190,7 +190,7 @@ class TeradataBackend(Backend):
         lock = str(sa.schema.CreateTable(self._lock_table()).compile(dialect=dialect))
         return [*use, lock.replace("\t", "    ").strip()]
 
-    def finish(self) -> list[str]:
+    def post_create_statements(self) -> list[str]:
         """Return which statistics there are to be; empty as the tables are, they cost nothing."""
         format_table = self.dialect().identifier_preparer.format_table
         return [
@@ -228,9 +228,9 @@ class TeradataBackend(Backend):
                 if not other.invalidated:
                     other.rollback()
 
-    def words(self, error: DBAPIError) -> str:
+    def error_text(self, error: DBAPIError) -> str:
         """Return what the driver says, without the places in its code."""
-        lines = super().words(error).splitlines()
+        lines = super().error_text(error).splitlines()
         return " ".join(line.strip() for line in lines if not line.startswith(" at "))
 
     def classify(self, error: DBAPIError) -> type[DatabaseError]:
@@ -257,7 +257,7 @@ def unlocked(statement: str, options: Mapping[str, Any]) -> str:
     """
     if not statement.startswith("SELECT"):
         return statement
-    glance = options.get(GLANCE_OPTION)
+    glance = options.get(NO_LOCK_OPTION)
     if glance is True or not options.get(WRITE_OPTION):
         return ACCESS + statement
     tables = (f"LOCKING TABLE {table} FOR ACCESS " for table in glance or ())

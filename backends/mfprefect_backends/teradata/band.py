@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect.backend import SERVES_OPTION
+from mfprefect.backend import SESSION_OPTION
 from mfprefect_backends.teradata.codes import told
 from mfprefect_backends.teradata.dialect import by_itself
 
@@ -31,7 +31,7 @@ def wear(connection: sa.Connection) -> None:
 
     Before its first statement: such a SET may not stand between others of a transaction.
     """
-    wanted = band(connection.get_execution_options().get(SERVES_OPTION, {}))
+    wanted = band(connection.get_execution_options().get(SESSION_OPTION, {}))
     record = connection.connection
     if record.info.get(_KEY) == wanted:
         return

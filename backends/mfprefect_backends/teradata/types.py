@@ -13,7 +13,7 @@ from sqlalchemy.ext.compiler import compiles
 from mfprefect.errors import InvalidValue
 from mfprefect.schema import Blob, Double, Id, LongText, Timestamp
 
-__all__ = ["COLSPECS", "NONCHARACTER", "unfit"]
+__all__ = ["COLSPECS", "NONCHARACTER", "why_not_storable"]
 
 # A session that passes Unicode through still makes U+FFFD of these.
 NONCHARACTER = re.compile(
@@ -27,7 +27,7 @@ class Refused(InvalidValue, DontWrapMixin):
     """A text that would not come back, or would be taken for another one."""
 
 
-def unfit(text: str, length: int | None, *, compared: bool) -> str | None:
+def why_not_storable(text: str, length: int | None, *, compared: bool) -> str | None:
     """Return why Teradata cannot keep a text exactly, None where it can.
 
     Args:
@@ -47,7 +47,7 @@ def unfit(text: str, length: int | None, *, compared: bool) -> str | None:
 
 
 def _refuse(text: Any, length: int | None, compared: bool) -> Any:
-    if isinstance(text, str) and (why := unfit(text, length, compared=compared)):
+    if isinstance(text, str) and (why := why_not_storable(text, length, compared=compared)):
         raise Refused(f"{text[:80]!r} {why}.")
     return text
 

@@ -46,10 +46,10 @@ def compare(
     Each is named by its id, `latest` or `latest:MODEL`.
     """
     import mfprefect
-    from mfprefect.cli.lookup import find_session
+    from mfprefect.cli.lookup import resolve_session
 
     with mfprefect.connect(url) as store:
-        rows = [find_session(store, name) for name in (a, b)]
+        rows = [resolve_session(store, name) for name in (a, b)]
         facts = {
             "a": rows[0]["session_id"],
             "b": rows[1]["session_id"],

@@ -21,10 +21,10 @@ def export(out: Output, url: str | None, session: str, to: str) -> None:
     id, `latest` or `latest:MODEL`.
     """
     import mfprefect
-    from mfprefect.cli.lookup import find_session
+    from mfprefect.cli.lookup import resolve_session
 
     with mfprefect.connect(url) as store:
-        name = find_session(store, session)["session_id"]
+        name = resolve_session(store, session)["session_id"]
         with out.working(f"exporting the scores of {name}"):
             rows = store.export(name, to)
         table = store.database.settings.exports[to].table

@@ -10,7 +10,7 @@ import click
 
 from mfprefect.cli.app import common
 from mfprefect.cli.output import Output
-from mfprefect.util.files import appearing, check_target
+from mfprefect.util.files import atomic_file, check_target
 
 if TYPE_CHECKING:
     from mfprefect.store import Store
@@ -51,7 +51,7 @@ def report(out: Output, url: str | None, name: str, to: Path | None, force: bool
     if to == STDOUT:
         sys.stdout.buffer.write(data)
         return
-    with appearing(to, force) as file:
+    with atomic_file(to, force) as file:
         file.write(data)
     out.note(f"the report of {kind} {found} is in {to}")
     out.document({"kind": kind, "id": found, "file": str(to), "bytes": len(data)})
@@ -63,11 +63,11 @@ def _found(store: Store, name: str) -> tuple[str, str]:
     Raises:
         UnknownSession: it is neither; the message names similar sessions.
     """
-    from mfprefect.cli.lookup import find_session
+    from mfprefect.cli.lookup import resolve_session
     from mfprefect.errors import UnknownSession
 
     try:
-        return "session", str(find_session(store, name)["session_id"])
+        return "session", str(resolve_session(store, name)["session_id"])
     except UnknownSession as exc:
         if name in store.models()["model_id"].tolist():
             return "model", name

@@ -61,11 +61,11 @@ def reproduce(out: Output, url: str | None, session: str, **options: Any) -> Non
     is 0 if all metrics and scores are the same, 3 if not, 1 if it cannot be run again.
     """
     import mfprefect
-    from mfprefect.cli.lookup import find_session
+    from mfprefect.cli.lookup import resolve_session
     from mfprefect.reproduce import reproduce as run_again
 
     with mfprefect.connect(url) as store:
-        name = find_session(store, session)["session_id"]
+        name = resolve_session(store, session)["session_id"]
         found = run_again(store, name, say=out.note, **options)
     _write(out, found)
     out.document(found.as_dict())

@@ -12,7 +12,7 @@ import click
 from mfprefect.cli.app import common
 from mfprefect.cli.output import Column, Output
 from mfprefect.errors import InvalidValue
-from mfprefect.util.files import appearing, check_target
+from mfprefect.util.files import atomic_file, check_target
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,14 +60,14 @@ def scores(
     an empty one.
     """
     import mfprefect
-    from mfprefect.cli.lookup import find_session
+    from mfprefect.cli.lookup import resolve_session
 
     if to is not None:
         _check_target(to, force)
     asked = {"entity_ids": entities or None, "at_least": at_least, "at_most": at_most}
     filters = {key: value for key, value in asked.items() if value is not None}
     with mfprefect.connect(url) as store:
-        row = find_session(store, session)
+        row = resolve_session(store, session)
         name, total = row["session_id"], _published_rows(store, row)
         if to is None:
             most = limit or SHOWN
@@ -136,7 +136,7 @@ def _print(out: Output, rows: list[dict[str, Any]], most: int, of: str) -> None:
 def _write(out: Output, chosen: Generator[pa.RecordBatch], to: Path, force: bool, most: int) -> int:
     rows = 0
     with (
-        appearing(to, force) as file,
+        atomic_file(to, force) as file,
         _writer(file, to.suffix) as write,
         out.progress("scores", most) as step,
         closing(chosen) as batches,

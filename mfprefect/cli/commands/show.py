@@ -95,10 +95,10 @@ TABLES = {
 def show(out: Output, url: str | None, session: str) -> None:
     """Show everything about one session: its id, `latest`, or `latest:MODEL`."""
     import mfprefect
-    from mfprefect.cli.lookup import find_session
+    from mfprefect.cli.lookup import resolve_session
 
     with mfprefect.connect(url) as store:
-        facts = gather(store, find_session(store, session))
+        facts = gather(store, resolve_session(store, session))
     if out.as_json:
         out.document(facts)
     else:

@@ -12,8 +12,8 @@ from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.commands import environment
 from mfprefect.lifecycle.commands.process import Command, run_command
 from mfprefect.lifecycle.prefect_artifacts import Progress
-from mfprefect.lifecycle.settings_env import Hidden, secrets
-from mfprefect.session.results import Recorder
+from mfprefect.lifecycle.settings_env import Redactor, secrets
+from mfprefect.session.results import ResultsMixin
 from mfprefect.store import Store
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def score_command(store: Store, kind: type[CommandModel], session: Session) -> N
         tasks.log().warning("rows_scored is not stored: the database, which knows, is away")
         return
     # The command may have stored a metric of this name itself.
-    recorder = Recorder(store.database, session.handle, attached=True)
+    recorder = ResultsMixin(store.database, session.handle, attached=True)
     recorder.log_metrics({"rows_scored": sum(written.values())})
     recorder.flush()
 
@@ -89,7 +89,7 @@ def _command(
         environment=environment.environment(store, kind, session, part, name.partition("_")[0]),
         grace_seconds=kind.grace_seconds,
         transient_exit_codes=kind.transient_exit_codes,
-        hidden=Hidden(secrets(store.database.settings)),
+        hidden=Redactor(secrets(store.database.settings)),
     )
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mfprefect.errors import CommandFailed, ConfigurationError
 from mfprefect.lifecycle import tasks
-from mfprefect.lifecycle.settings_env import Hidden
+from mfprefect.lifecycle.settings_env import Redactor
 
 __all__ = ["TAIL", "Command", "run_command"]
 
@@ -46,7 +46,7 @@ class Command:
     environment: Mapping[str, str] = field(repr=False)
     grace_seconds: float
     transient_exit_codes: Sequence[int]
-    hidden: Hidden = field(repr=False)
+    hidden: Redactor = field(repr=False)
 
     def __str__(self) -> str:
         return self.hidden(shlex.join(self.arguments))
@@ -208,7 +208,7 @@ class _Running:
 class _Lines:
     """Turns bytes into lines, whatever bytes they are and however long the lines."""
 
-    def __init__(self, hidden: Hidden, tell: Callable[..., None], tail: deque[str]) -> None:
+    def __init__(self, hidden: Redactor, tell: Callable[..., None], tail: deque[str]) -> None:
         self._hidden, self._tell, self._tail = hidden, tell, tail
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest, self._dropped = "", 0

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mfprefect.errors import ConfigurationError, InvalidValue
-from mfprefect.quality.checks.context import Background
-from mfprefect.quality.checks.masking import Shown, shown_of
-from mfprefect.quality.checks.result import _TEXT_LENGTH, check_row
+from mfprefect.quality.checks.context import CheckContext
+from mfprefect.quality.checks.masking import Disclosure, disclosure_for
+from mfprefect.quality.checks.result import _TEXT_LENGTH, result_row
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.quality.checks.base import SharedCheck
+    from mfprefect.quality.checks.base import ModelCheck
 
 __all__ = ["in_database", "run_checks", "without_column"]
 
@@ -32,7 +32,7 @@ def run_checks(
     checks: Any,
     *,
     sample: int = 5,
-    background: Background | None = None,
+    background: CheckContext | None = None,
     masked: Collection[str] = (),
     most_rows: int | None = None,
 ) -> list[dict[str, Any]]:
@@ -66,24 +66,26 @@ def run_checks(
     """
     if isinstance(sample, bool) or not isinstance(sample, int) or sample < 0:
         raise InvalidValue(f"sample is {sample!r}; choose a whole number from 0")
-    data = _Data(frame, most_rows, shown_of(frame, sample, masked), background or Background())
+    data = _Data(
+        frame, most_rows, disclosure_for(frame, sample, masked), background or CheckContext()
+    )
     rows: list[dict[str, Any]] = []
     for check in checks if isinstance(checks, list | tuple) else [checks]:
         rows.extend(_run(data, check))
     return [{"check_no": number} | row for number, row in enumerate(rows, start=1)]
 
 
-def in_database(checks: Any) -> list[SharedCheck]:
+def in_database(checks: Any) -> list[ModelCheck]:
     """Return checks that a database can compute before a row is read.
 
     Raises:
         ConfigurationError: one of them needs the rows.
     """
-    from mfprefect.quality.checks.base import SharedCheck
+    from mfprefect.quality.checks.base import ModelCheck
 
     listed = list(checks) if isinstance(checks, list | tuple) else [checks]
     for check in listed:
-        if not (isinstance(check, SharedCheck) and check.in_database):
+        if not (isinstance(check, ModelCheck) and check.in_database):
             raise ConfigurationError(
                 f"{check!r} cannot be computed by the database; list it in the model's checks, "
                 "which see the rows that were read."
@@ -95,7 +97,7 @@ class _Data:
     """The rows to check: all of them, and those that are looked at one by one."""
 
     def __init__(
-        self, frame: pd.DataFrame, most: int | None, shown: Shown, background: Background
+        self, frame: pd.DataFrame, most: int | None, shown: Disclosure, background: CheckContext
     ) -> None:
         if most is not None and (isinstance(most, bool) or most < 1):
             raise InvalidValue(f"most_rows is {most!r}; choose a whole number from 1, or None")
@@ -126,11 +128,11 @@ def without_column(checks: Any, column: str) -> Any:
 
 
 def _run(data: _Data, check: Any) -> list[dict[str, Any]]:
-    from mfprefect.quality.checks.base import SharedCheck
+    from mfprefect.quality.checks.base import ModelCheck
     from mfprefect.quality.checks.frame_data import FrameData
     from mfprefect.quality.checks.pandera_schemas import as_schema, schema_rows
 
-    if isinstance(check, SharedCheck):
+    if isinstance(check, ModelCheck):
         return check.results(FrameData(data.whole), data.background, data.shown)
     schema = as_schema(check)
     if schema is not None:
@@ -147,27 +149,27 @@ def _run(data: _Data, check: Any) -> list[dict[str, Any]]:
 
 
 def _callable_row(
-    frame: pd.DataFrame, check: Callable[[pd.DataFrame], Any], shown: Shown
+    frame: pd.DataFrame, check: Callable[[pd.DataFrame], Any], shown: Disclosure
 ) -> dict[str, Any]:
     name = getattr(check, "__name__", type(check).__name__)
     try:
         verdict = check(frame.copy())
     except Exception as exc:  # noqa: BLE001 - whatever it raises is the outcome of the check
-        return check_row(name, passed=False, message=f"it raised {shown.words(exc)}")
+        return result_row(name, passed=False, message=f"it raised {shown.words(exc)}")
     if isinstance(verdict, bool | np.bool_):
         message = "returned True" if verdict else "returned False"
-        return check_row(name, passed=bool(verdict), message=message)
+        return result_row(name, passed=bool(verdict), message=message)
     return _series_row(frame, name, verdict, shown)
 
 
-def _series_row(frame: pd.DataFrame, name: str, verdict: Any, shown: Shown) -> dict[str, Any]:
+def _series_row(frame: pd.DataFrame, name: str, verdict: Any, shown: Disclosure) -> dict[str, Any]:
     import pandas as pd
 
     flags = verdict if isinstance(verdict, pd.Series | np.ndarray) else None
     if flags is None or flags.shape != (len(frame),) or not pd.api.types.is_bool_dtype(flags.dtype):
         what = getattr(verdict, "dtype", None)
         shape = f" of shape {verdict.shape} and dtype {what}" if what is not None else ""
-        return check_row(
+        return result_row(
             name,
             passed=False,
             message=f"it returned a {type(verdict).__name__}{shape}; a check returns a bool or a "
@@ -180,7 +182,7 @@ def _series_row(frame: pd.DataFrame, name: str, verdict: Any, shown: Shown) -> d
     values = None if column is None else frame[column]
     found = failing[: shown.sample]
     cases = [(frame.index[i], None if values is None else values.iloc[i]) for i in found]
-    return check_row(
+    return result_row(
         name,
         column,
         passed=len(failing) == 0,

@@ -1,7 +1,7 @@
 """Checks that every model can use, public as `mfprefect.checks`.
 
 A model lists them in `checks`, beside a pandera schema or instead of one. What they compare with,
-such as the training session, is handed in as a `Background`. Without anything to compare with,
+such as the training session, is passed as a `CheckContext`. Without anything to compare with,
 as in a model's first session, a check passes and says so.
 """
 
@@ -14,19 +14,19 @@ from statistics import median
 from typing import Any, ClassVar
 
 from mfprefect.errors import ConfigurationError
-from mfprefect.quality.checks.context import Background
-from mfprefect.quality.checks.frame_data import Cases, Data, instant
-from mfprefect.quality.checks.masking import Shown
-from mfprefect.quality.checks.result import check_row
+from mfprefect.quality.checks.context import CheckContext
+from mfprefect.quality.checks.frame_data import CheckData, FailingRows, instant
+from mfprefect.quality.checks.masking import Disclosure
+from mfprefect.quality.checks.result import result_row
 
-__all__ = ["SEVERITIES", "Fresh", "Row", "RowCount", "SharedCheck", "Unique", "figure", "span"]
+__all__ = ["SEVERITIES", "Fresh", "ModelCheck", "Row", "RowCount", "Unique", "figure", "span"]
 
 SEVERITIES = ("error", "warning")
 NONE = dt.timedelta(0)
 Row = dict[str, Any]
 
 
-class SharedCheck(ABC):
+class ModelCheck(ABC):
     """A check that every model can use."""
 
     needs: frozenset[str] = frozenset()
@@ -46,7 +46,7 @@ class SharedCheck(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self.columns))})"
 
-    def results(self, data: Data, background: Background, shown: Shown) -> list[Row]:
+    def results(self, data: CheckData, background: CheckContext, shown: Disclosure) -> list[Row]:
         """Return a row of results for each thing that it looked at, without numbers."""
         missing = [column for column in self.columns if column not in data.columns]
         if missing:
@@ -59,15 +59,15 @@ class SharedCheck(ABC):
             rows = [self._row(", ".join(self.columns) or None, False, f"not run: {words}")]
         return [row | {"message": row["message"] + data.how} for row in rows]
 
-    def compared(self, background: Background) -> Collection[str]:
+    def compared(self, background: CheckContext) -> Collection[str]:
         """Return the columns whose extremes it asks for."""
         return ()
 
     @abstractmethod
-    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+    def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
         """Yield the results; columns that are named are there."""
 
-    def without(self, column: str) -> SharedCheck | None:
+    def without(self, column: str) -> ModelCheck | None:
         """Return the check for data that lacks a column, None where nothing is left of it."""
         if column not in self.columns:
             return self
@@ -80,9 +80,11 @@ class SharedCheck(ABC):
 
     def _row(self, column: str | None, passed: bool, message: str, **more: Any) -> Row:
         more = {"severity": self.severity} | more
-        return check_row(self.name, column, passed=passed, message=message, **more)
+        return result_row(self.name, column, passed=passed, message=message, **more)
 
-    def _found(self, column: str, passed: bool, told: str, found: Cases, shown: Shown) -> Row:
+    def _found(
+        self, column: str, passed: bool, told: str, found: FailingRows, shown: Disclosure
+    ) -> Row:
         cases = shown.cases([column], found.cases)
         return self._row(column, passed, told, failing_rows=found.count, cases=cases)
 
@@ -97,7 +99,7 @@ class SharedCheck(ABC):
         return self._row(None, True, "not judged: there is no training session to compare with")
 
 
-class RowCount(SharedCheck):
+class RowCount(ModelCheck):
     """There are about as many rows as in the model's recent sessions, or as many as told."""
 
     name = "row_count"
@@ -130,7 +132,7 @@ class RowCount(SharedCheck):
         self.at_least, self.at_most, self.recent, self.within = at_least, at_most, recent, within
         self.needs = frozenset({"row_counts"} if recent else ())
 
-    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+    def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
         """Yield one result."""
         counts = list(background.row_counts[: self.recent])
         low: float | None = self.at_least
@@ -150,7 +152,7 @@ class RowCount(SharedCheck):
         yield self._row(None, passed, "; ".join(told))
 
 
-class Unique(SharedCheck):
+class Unique(ModelCheck):
     """No two rows have the same values in these columns; rows with a NULL in one are left out."""
 
     name = "unique"
@@ -161,7 +163,7 @@ class Unique(SharedCheck):
         if not columns:
             raise self._wrong("needs the columns that together name a row")
 
-    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+    def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
         """Yield one result."""
         found = data.repeated(self.columns, shown.sample)
         told = f"{found.count:,} of {data.rows:,} rows have a key that another row has as well"
@@ -170,7 +172,7 @@ class Unique(SharedCheck):
         yield self._row(column, not found.count, told, failing_rows=found.count, cases=cases)
 
 
-class Fresh(SharedCheck):
+class Fresh(ModelCheck):
     """The newest time in a column is not long before the date that the data is of."""
 
     name = "fresh"
@@ -189,11 +191,11 @@ class Fresh(SharedCheck):
             raise self._wrong(f"has at_most = {at_most!r}; it is a timedelta")
         self.at_most = at_most
 
-    def compared(self, background: Background) -> Collection[str]:
+    def compared(self, background: CheckContext) -> Collection[str]:
         """Return the column of times."""
         return self.columns
 
-    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+    def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
         """Yield one result."""
         column, newest = self.columns[0], data.extremes(self.columns[0])[1]
         if newest is None:

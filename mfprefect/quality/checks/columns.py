@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from mfprefect.quality.checks.base import SEVERITIES, Row, SharedCheck
-from mfprefect.quality.checks.context import Background
-from mfprefect.quality.checks.frame_data import Data
-from mfprefect.quality.checks.masking import Shown
+from mfprefect.quality.checks.base import SEVERITIES, ModelCheck, Row
+from mfprefect.quality.checks.context import CheckContext
+from mfprefect.quality.checks.frame_data import CheckData
+from mfprefect.quality.checks.masking import Disclosure
 
 __all__ = ["Columns", "RegisteredColumns"]
 
 
-class Columns(SharedCheck):
+class Columns(ModelCheck):
     """The columns are those that the training session had; the entity id and the target apart."""
 
     name = "columns"
@@ -32,7 +32,7 @@ class Columns(SharedCheck):
             if severity is not None and severity not in SEVERITIES:
                 raise self._wrong(f"has {name} = {severity!r}; choose error, warning or None")
 
-    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+    def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
         """Yield a result for columns that are gone, and one for those that are new."""
         known = background.variables
         if not known:
@@ -50,7 +50,7 @@ class Columns(SharedCheck):
                 yield row | {"check": f"columns_{what}"}
 
 
-class RegisteredColumns(SharedCheck):
+class RegisteredColumns(ModelCheck):
     """Each column is registered for its table as one that models may use."""
 
     name = "registered_columns"
@@ -81,7 +81,7 @@ class RegisteredColumns(SharedCheck):
         self.table = (schema, table)
         self.derived, self.trial = frozenset(derived), trial
 
-    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+    def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
         """Yield a result for columns that may not be used, and one for those on trial."""
         known = background.registry.get(self.table, {})
         place = ".".join(filter(None, self.table))

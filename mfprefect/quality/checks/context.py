@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Background", "Registered"]
+__all__ = ["CheckContext", "Registered"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Registered:
 
 
 @dataclass(frozen=True)
-class Background:
+class CheckContext:
     """What shared checks compare with; the store fills in what they need."""
 
     as_of: dt.date | None = None

@@ -12,11 +12,11 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Cases", "Data", "FrameData", "instant"]
+__all__ = ["CheckData", "FailingRows", "FrameData", "instant"]
 
 
 @dataclass(frozen=True)
-class Cases:
+class FailingRows:
     """Rows that fail, and some of them."""
 
     count: int
@@ -24,7 +24,7 @@ class Cases:
     """Label and value of at most as many as were asked for."""
 
 
-class Data(Protocol):
+class CheckData(Protocol):
     """Rows, wherever they are; NULL is in no range, no category and no key that repeats."""
 
     how: str
@@ -32,19 +32,21 @@ class Data(Protocol):
     rows: int
     columns: list[str]
 
-    def nulls(self, column: str, most: int) -> Cases:
+    def nulls(self, column: str, most: int) -> FailingRows:
         """Return the rows whose cell is NULL."""
 
     def extremes(self, column: str) -> tuple[Any, Any]:
         """Return the smallest and the largest cell, None where all are NULL."""
 
-    def outside(self, column: str, low: Any, high: Any, most: int) -> Cases:
+    def outside(self, column: str, low: Any, high: Any, most: int) -> FailingRows:
         """Return the rows below `low` or above `high`; None is no bound."""
 
-    def repeated(self, columns: Sequence[str], most: int) -> Cases:
+    def repeated(self, columns: Sequence[str], most: int) -> FailingRows:
         """Return the rows whose key another row has as well."""
 
-    def levels(self, column: str, known: Collection[str], most: int) -> tuple[Cases, list[str]]:
+    def levels(
+        self, column: str, known: Collection[str], most: int
+    ) -> tuple[FailingRows, list[str]]:
         """Return the rows of categories that are not known, and these, the most frequent first."""
 
 
@@ -58,17 +60,17 @@ class FrameData:
         self.rows = len(frame)
         self.columns = [str(name) for name in frame.columns]
 
-    def nulls(self, column: str, most: int) -> Cases:
+    def nulls(self, column: str, most: int) -> FailingRows:
         """Return the rows whose cell is NULL."""
         missing = np.flatnonzero(self._frame[column].isna().to_numpy())
-        return Cases(len(missing), [(self._frame.index[i], None) for i in missing[:most]])
+        return FailingRows(len(missing), [(self._frame.index[i], None) for i in missing[:most]])
 
     def extremes(self, column: str) -> tuple[Any, Any]:
         """Return the smallest and the largest cell, None where all are NULL."""
         present = self._frame[column].dropna()
         return (None, None) if present.empty else (present.min(), present.max())
 
-    def outside(self, column: str, low: Any, high: Any, most: int) -> Cases:
+    def outside(self, column: str, low: Any, high: Any, most: int) -> FailingRows:
         """Return the rows below `low` or above `high`; None is no bound."""
         import pandas as pd
 
@@ -80,16 +82,18 @@ class FrameData:
             wrong |= values > high
         return self._cases(values[wrong.to_numpy(dtype=bool)], most)
 
-    def repeated(self, columns: Sequence[str], most: int) -> Cases:
+    def repeated(self, columns: Sequence[str], most: int) -> FailingRows:
         """Return the rows whose key another row has as well."""
         keys = self._frame[list(columns)].dropna()
         again = keys[keys.duplicated(keep=False)]
         if len(columns) == 1:
             return self._cases(again[columns[0]], most)
         head = again.head(most)
-        return Cases(len(again), list(zip(head.index, head.to_dict("records"), strict=True)))
+        return FailingRows(len(again), list(zip(head.index, head.to_dict("records"), strict=True)))
 
-    def levels(self, column: str, known: Collection[str], most: int) -> tuple[Cases, list[str]]:
+    def levels(
+        self, column: str, known: Collection[str], most: int
+    ) -> tuple[FailingRows, list[str]]:
         """Return the rows of categories that are not known, and these, the most frequent first."""
         from mfprefect.quality.summary import LEVEL_LENGTH
 
@@ -98,9 +102,9 @@ class FrameData:
         return self._cases(new, most), [str(level) for level in new.value_counts().index]
 
     @staticmethod
-    def _cases(values: pd.Series[Any], most: int) -> Cases:
+    def _cases(values: pd.Series[Any], most: int) -> FailingRows:
         head = values.head(most)
-        return Cases(len(values), list(zip(head.index, head, strict=True)))
+        return FailingRows(len(values), list(zip(head.index, head, strict=True)))
 
 
 def instant(value: Any) -> dt.datetime:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MASK", "Shown", "shown_of", "without_cells"]
+__all__ = ["MASK", "Disclosure", "disclosure_for", "without_cells"]
 
 MASK = "***"
 """What stands for a cell of a masked column."""
 
 
 @dataclass(frozen=True)
-class Shown:
+class Disclosure:
     """What the result of a check may show of the data."""
 
     sample: int
@@ -53,10 +53,10 @@ class Shown:
         return f"{type(error).__name__}: {error}"
 
 
-def shown_of(frame: pd.DataFrame, sample: int, masked: Collection[str]) -> Shown:
+def disclosure_for(frame: pd.DataFrame, sample: int, masked: Collection[str]) -> Disclosure:
     """Return what may be shown of a frame."""
     names = frozenset(masked)
-    return Shown(sample, names, any(name in names for name in frame.index.names))
+    return Disclosure(sample, names, any(name in names for name in frame.index.names))
 
 
 def without_cells(summary: pd.DataFrame, masked: Collection[str]) -> pd.DataFrame:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfprefect.quality.checks.masking import Shown
-from mfprefect.quality.checks.result import check_row
+from mfprefect.quality.checks.masking import Disclosure
+from mfprefect.quality.checks.result import result_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def as_schema(check: Any) -> Any:
     return None
 
 
-def schema_rows(frame: pd.DataFrame, schema: Any, shown: Shown) -> list[dict[str, Any]]:
+def schema_rows(frame: pd.DataFrame, schema: Any, shown: Disclosure) -> list[dict[str, Any]]:
     """Validate a frame and return a row for every demand of the schema, without numbers."""
     declared = list(_declared(frame, schema))
     # Pandera cannot list the failing rows of a frame-wide check where index labels repeat.
@@ -56,10 +56,10 @@ def schema_rows(frame: pd.DataFrame, schema: Any, shown: Shown) -> list[dict[str
     if renumbered:
         frame = frame.reset_index(drop=True)
     try:
-        errors = _errors(frame, _outspoken(schema))
+        errors = _errors(frame, _report_everything(schema))
     except Exception as exc:  # noqa: BLE001 - a parser of the schema may raise anything
         stopped = f"the schema could not be run: {shown.words(exc)}"
-        rows = [check_row("schema", passed=False, message=stopped)]
+        rows = [result_row("schema", passed=False, message=stopped)]
         return rows + [_not_run(demand, "the schema could not be run") for demand in declared]
     failed: dict[tuple[Any, ...], list[Any]] = {}
     for error in errors:
@@ -77,7 +77,7 @@ def schema_rows(frame: pd.DataFrame, schema: Any, shown: Shown) -> list[dict[str
     return rows
 
 
-def _outspoken(schema: Any) -> Any:
+def _report_everything(schema: Any) -> Any:
     """Return a copy that reports every failure: no warnings instead of errors, no dropped rows."""
     twin = copy.deepcopy(schema)
     twin.drop_invalid_rows = False
@@ -211,7 +211,7 @@ def _index_failed(errors: list[Any]) -> bool:
 def _failed(
     labels: pd.Index[Any],
     renumbered: bool,
-    shown: Shown,
+    shown: Disclosure,
     error: Any,
     demand: _Declared | None = None,
 ) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def _failed(
         # Pandera's own words may quote cells.
         first = demand.label if demand else str(error.reason_code.value)
     message = f"{failing} of {len(labels)} rows fail: {first}" if failing else first
-    return check_row(
+    return result_row(
         demand.label if demand else _label(error.check or error.reason_code.value),
         column,
         severity=demand.severity if demand else "error",
@@ -269,7 +269,7 @@ def _cases(cases: pd.DataFrame, sample: int, *, whole_rows: bool) -> list[tuple[
 
 
 def _passed(frame: pd.DataFrame, demand: _Declared) -> dict[str, Any]:
-    return check_row(
+    return result_row(
         demand.label,
         demand.column,
         severity=demand.severity,
@@ -279,7 +279,7 @@ def _passed(frame: pd.DataFrame, demand: _Declared) -> dict[str, Any]:
 
 
 def _not_run(demand: _Declared, why: str) -> dict[str, Any]:
-    return check_row(
+    return result_row(
         demand.label,
         demand.column,
         severity=demand.severity,

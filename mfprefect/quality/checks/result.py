@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_row", "failures"]
+__all__ = ["failures", "result_row"]
 
 _TEXT_LENGTH = 500
 _NAME_LENGTH = 255
@@ -21,7 +21,7 @@ def failures(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if row["severity"] == "error" and not row["passed"]]
 
 
-def check_row(
+def result_row(
     check: str,
     column: object = None,
     *,

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from mfprefect.quality.checks.base import Row, SharedCheck, figure, span
-from mfprefect.quality.checks.context import Background
-from mfprefect.quality.checks.frame_data import Data
-from mfprefect.quality.checks.masking import Shown
+from mfprefect.quality.checks.base import ModelCheck, Row, figure, span
+from mfprefect.quality.checks.context import CheckContext
+from mfprefect.quality.checks.frame_data import CheckData
+from mfprefect.quality.checks.masking import Disclosure
 
 __all__ = ["NewCategories", "NullShare", "Range"]
 
 MOST_NAMED = 5
 
 
-class NullShare(SharedCheck):
+class NullShare(ModelCheck):
     """The share of NULLs in a column is small, or about that of the training session."""
 
     name = "null_share"
@@ -42,7 +42,7 @@ class NullShare(SharedCheck):
         self.at_most, self.rise = at_most, rise
         self.needs = frozenset({"training"} if at_most is None or not columns else ())
 
-    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+    def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
         """Yield a result a column."""
         known = background.variables
         columns = self.columns or [name for name in data.columns if name in known]
@@ -55,7 +55,7 @@ class NullShare(SharedCheck):
             yield self._judged(data, column, known.get(column), shown)
 
     def _judged(
-        self, data: Data, column: str, before: Mapping[str, Any] | None, shown: Shown
+        self, data: CheckData, column: str, before: Mapping[str, Any] | None, shown: Disclosure
     ) -> Row:
         if self.at_most is None and before is None:
             return self._row(column, True, "not judged: the training session had no such variable")
@@ -71,7 +71,7 @@ class NullShare(SharedCheck):
         return self._found(column, passed, told, found, shown)
 
 
-class Range(SharedCheck):
+class Range(ModelCheck):
     """Values lie between bounds, or between those of the training session; NULL passes."""
 
     name = "range"
@@ -106,11 +106,11 @@ class Range(SharedCheck):
             raise self._wrong("has bounds and no columns; name them")
         self.needs = frozenset(() if self.given else {"training"})
 
-    def compared(self, background: Background) -> Collection[str]:
+    def compared(self, background: CheckContext) -> Collection[str]:
         """Return the columns, by default the numbers of the training session."""
         return self.columns or [name for name in background.variables if background.bounds(name)]
 
-    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+    def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
         """Yield a result a column."""
         known = [c for c in data.columns if background.bounds(c)]
         if not self.given and not background.variables:
@@ -128,7 +128,7 @@ class Range(SharedCheck):
                 low, high = bounds[0] - wider, bounds[1] + wider
             yield self._judged(data, column, low, high, shown)
 
-    def _judged(self, data: Data, column: str, low: Any, high: Any, shown: Shown) -> Row:
+    def _judged(self, data: CheckData, column: str, low: Any, high: Any, shown: Disclosure) -> Row:
         found = data.outside(column, low, high, shown.sample)
         told = f"{found.count:,} of {data.rows:,} rows are outside {span(low, high)}"
         if found.count and not shown.hides(column):
@@ -137,7 +137,7 @@ class Range(SharedCheck):
         return self._found(column, found.count <= self.share * data.rows, told, found, shown)
 
 
-class NewCategories(SharedCheck):
+class NewCategories(ModelCheck):
     """A column holds no category that is new since the training session; NULL passes."""
 
     name = "new_categories"
@@ -166,7 +166,7 @@ class NewCategories(SharedCheck):
         self.share = share
         self.needs = frozenset({"training"} if known is None else ())
 
-    def judge(self, data: Data, background: Background, shown: Shown) -> Iterator[Row]:
+    def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
         """Yield a result a column."""
         if self.known is None and not background.variables:
             yield self._first()
@@ -183,7 +183,9 @@ class NewCategories(SharedCheck):
             else:
                 yield self._judged(data, column, found[0] if known is None else known, shown)
 
-    def _judged(self, data: Data, column: str, known: Collection[str], shown: Shown) -> Row:
+    def _judged(
+        self, data: CheckData, column: str, known: Collection[str], shown: Disclosure
+    ) -> Row:
         found, new = data.levels(column, known, shown.sample)
         told = f"{found.count:,} of {data.rows:,} rows have a new category"
         if new and not shown.hides(column):

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from mfprefect.errors import InvalidValue
 from mfprefect.quality._arrays import _is_null
 from mfprefect.quality.drift.sampling import ks_sampling_threshold, sampling_threshold
-from mfprefect.quality.drift.score_counts import Tally
+from mfprefect.quality.drift.score_counts import ScoreCounts
 
 __all__ = [
     "ALARM",
@@ -97,7 +97,9 @@ def psi(reference: Any, current: Any, bins: int = 10) -> float:
         InvalidValue: one of the two is empty, holds what is no number, or `bins` is out of range.
     """
     expected, actual = _binned(
-        Tally.of(reference, "the reference values"), Tally.of(current, "the current values"), bins
+        ScoreCounts.of(reference, "the reference values"),
+        ScoreCounts.of(current, "the current values"),
+        bins,
     )
     return psi_of_counts(expected, actual)
 
@@ -158,7 +160,10 @@ def ks_drift(reference: Any, current: Any) -> float:
     Raises:
         InvalidValue: no number is left in one of the two.
     """
-    return _ks(Tally.of(reference, "the reference values"), Tally.of(current, "the current values"))
+    return _ks(
+        ScoreCounts.of(reference, "the reference values"),
+        ScoreCounts.of(current, "the current values"),
+    )
 
 
 def ks_threshold(threshold: float = THRESHOLD) -> float:
@@ -197,7 +202,10 @@ def drift_row(
 
 
 def score_drift(
-    reference: Tally, current: Tally, comparison: str, threshold: Limits | float = THRESHOLD
+    reference: ScoreCounts,
+    current: ScoreCounts,
+    comparison: str,
+    threshold: Limits | float = THRESHOLD,
 ) -> list[dict[str, Any]]:
     """Return the rows `psi_<comparison>` and `ks_<comparison>` of the variable `score`."""
     limits = Limits.of(threshold)
@@ -221,7 +229,7 @@ def score_drift(
 
 
 def _binned(
-    reference: Tally, current: Tally, bins: int
+    reference: ScoreCounts, current: ScoreCounts, bins: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of both in the reference's bins, NULLs last."""
     _check_bins(bins)
@@ -230,7 +238,7 @@ def _binned(
     return _counts(reference, edges, bits), _counts(current, edges, bits)
 
 
-def _counts(tally: Tally, edges: NDArray[np.float64], bits: int) -> NDArray[np.int64]:
+def _counts(tally: ScoreCounts, edges: NDArray[np.float64], bits: int) -> NDArray[np.int64]:
     value, count = tally.points(bits)
     rows = np.zeros(len(edges) + 2, np.int64)
     np.add.at(rows, np.searchsorted(edges, value, side="left"), count)
@@ -282,7 +290,7 @@ def _check_bins(bins: Any) -> None:
         raise InvalidValue(f"bins is {bins!r}; choose a whole number from 2 to 100")
 
 
-def _ks(reference: Tally, current: Tally) -> float:
+def _ks(reference: ScoreCounts, current: ScoreCounts) -> float:
     if not reference.n or not current.n:
         raise InvalidValue(
             f"{reference.n} reference and {current.n} current values are not NULL; KS drift needs "

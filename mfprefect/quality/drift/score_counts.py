@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mfprefect.errors import InvalidValue
 from mfprefect.quality._arrays import _column
 
-__all__ = ["MOST", "Tally"]
+__all__ = ["MOST", "ScoreCounts"]
 
 MOST = 1_000_000
 """The most distinct values that are kept apart."""
@@ -20,7 +20,7 @@ EXACT = 53
 Points = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
-class Tally:
+class ScoreCounts:
     """The distribution of any number of values, in bounded memory.
 
     Exact up to `most` distinct values. Beyond, values are rounded towards zero to fewer
@@ -39,7 +39,7 @@ class Tally:
         self._waiting: list[NDArray[np.float64]] = []
 
     @classmethod
-    def of(cls, values: Any, name: str = "the values") -> Tally:
+    def of(cls, values: Any, name: str = "the values") -> ScoreCounts:
         """Return the tally of one column, every distinct value kept."""
         array = _doubles(values, name)
         tally = cls(max(len(array), 1))
@@ -47,7 +47,7 @@ class Tally:
         return tally
 
     @classmethod
-    def of_points(cls, value: Any, count: Any) -> Tally:
+    def of_points(cls, value: Any, count: Any) -> ScoreCounts:
         """Return the tally of values whose counts are known."""
         tally = cls(max(len(value), 1))
         tally._value, place = np.unique(np.asarray(value, np.float64), return_inverse=True)

@@ -16,9 +16,9 @@ from mfprefect.quality.gates.verdicts import (
     PASSED,
     UNDECIDED,
     UNKNOWN,
-    AnyGate,
-    Evidence,
-    Verdict,
+    BaseGate,
+    GateInputs,
+    GateResult,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["Gate", "failed_gates", "judge"]
 
 
 @dataclass(frozen=True)
-class Gate(AnyGate):
+class Gate(BaseGate):
     """Bound a metric from below, from above, or relative to the model in production.
 
     The bounds themselves pass. `Gate.drift` and `Gate.checks` are gates of other kinds.
@@ -153,14 +153,14 @@ class Gate(AnyGate):
             return f"{self._label()} is {told}, above the promised maximum of {self.at_most}"
         return None
 
-    def judge(self, evidence: Evidence) -> Verdict:
+    def judge(self, evidence: GateInputs) -> GateResult:
         """Hold the stored metric against the bounds, then against the model in production."""
         found = self._own(evidence.metrics)
         if found.passed and self.not_worse_than_production_by is not None:
             return self._against_production(found, evidence)
         return found
 
-    def _own(self, metrics: Mapping[str, Mapping[str, float]]) -> Verdict:
+    def _own(self, metrics: Mapping[str, Mapping[str, float]]) -> GateResult:
         segment = self.segment or ""
         if segment and segment not in metrics:
             known = ", ".join(sorted(name for name in metrics if name)) or "none"
@@ -175,7 +175,7 @@ class Gate(AnyGate):
         reason = failure or f"{self._label()} is {told}; promised: {self._bounds()}"
         return self._verdict(FAILED if failure else PASSED, reason, figure=float(value))
 
-    def _against_production(self, own: Verdict, evidence: Evidence) -> Verdict:
+    def _against_production(self, own: GateResult, evidence: GateInputs) -> GateResult:
         if evidence.production is None:
             return self._verdict(PASSED, NO_PRODUCTION, figure=own.figure)
         told: dict[str, Any] = {"figure": own.figure, "production_session_id": evidence.production}
@@ -192,7 +192,7 @@ class Gate(AnyGate):
         told["production_session_id"] = champion.session_id
         return self._compared(found, told, champion.note)
 
-    def _compared(self, found: Difference, told: dict[str, Any], note: str | None) -> Verdict:
+    def _compared(self, found: Difference, told: dict[str, Any], note: str | None) -> GateResult:
         margin = self.not_worse_than_production_by or 0.0
         # How much better it is, at worst and at best.
         worst, best = found.low, found.high
@@ -223,8 +223,8 @@ class Gate(AnyGate):
             method=found.method,
         )
 
-    def _verdict(self, verdict: str, reason: str, **figures: Any) -> Verdict:
-        return Verdict(
+    def _verdict(self, verdict: str, reason: str, **figures: Any) -> GateResult:
+        return GateResult(
             f"{self._label()} {self._bounds()}",
             "metric" if self.not_worse_than_production_by is None else "production",
             verdict,
@@ -262,13 +262,13 @@ def _apart(value: float, *bounds: float) -> str:
     return told if all(float(told) != bound for bound in bounds) else str(float(value))
 
 
-def judge(gates: Iterable[AnyGate], evidence: Evidence) -> list[Verdict]:
+def judge(gates: Iterable[BaseGate], evidence: GateInputs) -> list[GateResult]:
     """Return one verdict a gate, in their order."""
     return [gate.judge(evidence) for gate in gates]
 
 
 def failed_gates(
-    gates: Iterable[AnyGate],
+    gates: Iterable[BaseGate],
     metrics: Mapping[str, float],
     segments: Mapping[str, Mapping[str, float]] | None = None,
 ) -> list[str]:
@@ -280,5 +280,5 @@ def failed_gates(
         segments: the figures of each segment, by the segment's name; a gate on a segment that is
             not among them fails.
     """
-    evidence = Evidence({**(segments or {}), "": metrics})
+    evidence = GateInputs({**(segments or {}), "": metrics})
     return [verdict.reason for verdict in judge(gates, evidence) if not verdict.passed]

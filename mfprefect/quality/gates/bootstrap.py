@@ -13,7 +13,7 @@ from mfprefect.errors import InvalidValue
 from mfprefect.quality._arrays import labels, scores
 from mfprefect.quality.metrics.binary import METRICS
 from mfprefect.quality.metrics.curve import Ranking, rows_of
-from mfprefect.quality.metrics.definitions import Definitions, Metric
+from mfprefect.quality.metrics.definitions import Metric, MetricRegistry
 from mfprefect.quality.metrics.multiclass import MULTICLASS_METRICS, ClassScores, class_scores
 from mfprefect.quality.metrics.registry import CUSTOM
 from mfprefect.quality.metrics.regression import REGRESSION_METRICS, finite
@@ -23,7 +23,7 @@ __all__ = ["same_length", "statistics"]
 _Numbers = NDArray[np.float64]
 _Statistic = Callable[[NDArray[np.int64]], float]
 """Takes how often each row was drawn."""
-_OF_TYPE: dict[str, Definitions] = {
+_OF_TYPE: dict[str, MetricRegistry] = {
     "binary": METRICS,
     "multiclass": MULTICLASS_METRICS,
     "regression": REGRESSION_METRICS,
@@ -58,7 +58,7 @@ def statistics(
 
 
 def _definition(metric: str, model_type: str) -> Metric:
-    built_in = _OF_TYPE.get(model_type, Definitions())
+    built_in = _OF_TYPE.get(model_type, MetricRegistry())
     if metric in built_in:
         return built_in[metric]
     own = CUSTOM.get(metric)

@@ -11,16 +11,16 @@ from mfprefect.quality.gates.verdicts import (
     NO_PRODUCTION,
     PASSED,
     UNKNOWN,
-    AnyGate,
-    Evidence,
-    Verdict,
+    BaseGate,
+    GateInputs,
+    GateResult,
 )
 
 __all__ = ["ChecksGate", "DriftGate"]
 
 
 @dataclass(frozen=True)
-class DriftGate(AnyGate):
+class DriftGate(BaseGate):
     """Made by `Gate.drift`."""
 
     at_most: str = "warning"
@@ -34,7 +34,7 @@ class DriftGate(AnyGate):
                 "'ok' or 'warning'"
             )
 
-    def judge(self, evidence: Evidence) -> Verdict:
+    def judge(self, evidence: GateInputs) -> GateResult:
         """Look at the stored drift."""
         rows = [row for row in evidence.drift if self.variable in (None, row["variable"])]
         if not rows:
@@ -52,13 +52,13 @@ class DriftGate(AnyGate):
             return self._verdict(UNKNOWN, text, **told)
         return self._verdict(PASSED, f"none of {len(rows)} measures drifted", **told)
 
-    def _verdict(self, verdict: str, reason: str, **figures: Any) -> Verdict:
+    def _verdict(self, verdict: str, reason: str, **figures: Any) -> GateResult:
         gate = f"drift of {self.variable or 'all variables'} at most {self.at_most}"
-        return Verdict(gate, "drift", verdict, reason, **figures)
+        return GateResult(gate, "drift", verdict, reason, **figures)
 
 
 @dataclass(frozen=True)
-class ChecksGate(AnyGate):
+class ChecksGate(BaseGate):
     """Made by `Gate.checks`."""
 
     at_most: int = 0
@@ -71,7 +71,7 @@ class ChecksGate(AnyGate):
                 f"at_most of Gate.checks is {self.at_most!r}; it is a whole number from 0"
             )
 
-    def judge(self, evidence: Evidence) -> Verdict:
+    def judge(self, evidence: GateInputs) -> GateResult:
         """Count the checks that failed."""
         rows = [row for row in evidence.checks if self.check in (None, row["check"])]
         if not rows:
@@ -86,9 +86,9 @@ class ChecksGate(AnyGate):
             return self._verdict(FAILED, text, len(failed))
         return self._verdict(PASSED, f"{len(failed)} of {len(rows)} checks failed", len(failed))
 
-    def _verdict(self, verdict: str, reason: str, figure: float | None) -> Verdict:
+    def _verdict(self, verdict: str, reason: str, figure: float | None) -> GateResult:
         what = "input checks" if self.check is None else f"input checks {self.check!r}"
-        return Verdict(
+        return GateResult(
             f"{what} that failed at most {self.at_most}",
             "checks",
             verdict,

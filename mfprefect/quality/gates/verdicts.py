@@ -20,10 +20,10 @@ __all__ = [
     "PASSED",
     "UNDECIDED",
     "UNKNOWN",
-    "AnyGate",
+    "BaseGate",
     "Champion",
-    "Evidence",
-    "Verdict",
+    "GateInputs",
+    "GateResult",
 ]
 
 PASSED = "passed"
@@ -36,7 +36,7 @@ NO_PRODUCTION = "no model is in production, which it could be compared with"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateResult:
     """What a gate says of a session, and by which figures; only `passed` lets it through."""
 
     gate: str
@@ -75,7 +75,7 @@ class Verdict:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> Verdict:
+    def from_dict(cls, row: Mapping[str, Any]) -> GateResult:
         """Return the verdict that was stored; what a later version added is left out."""
         return cls(**{f.name: row[f.name] for f in fields(cls) if f.name in row})
 
@@ -125,7 +125,7 @@ class Champion:
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class GateInputs:
     """What is known of a session when its gates are judged."""
 
     metrics: Mapping[str, Mapping[str, float]]
@@ -140,9 +140,9 @@ class Evidence:
     """The model in production on the same rows, where it was scored."""
 
 
-class AnyGate(ABC):
+class BaseGate(ABC):
     """A promise that a training is held against."""
 
     @abstractmethod
-    def judge(self, evidence: Evidence) -> Verdict:
+    def judge(self, evidence: GateInputs) -> GateResult:
         """Return whether the promise is kept, and by which figures."""

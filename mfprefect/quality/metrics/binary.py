@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mfprefect.quality.metrics.curve import Ranking, collapse
-from mfprefect.quality.metrics.definitions import Definitions, Metric
+from mfprefect.quality.metrics.definitions import Metric, MetricRegistry
 
 __all__ = [
     "CALIBRATION",
@@ -25,7 +25,7 @@ __all__ = [
     "outcome_metrics",
 ]
 
-METRICS = Definitions()
+METRICS = MetricRegistry()
 """All definitions by name, in the order in which they are reported."""
 BINS = 10
 CALIBRATION = {"scheme": "equal_width", "bins": BINS}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["MODEL_TYPES", "Definitions", "Metric"]
+__all__ = ["MODEL_TYPES", "Metric", "MetricRegistry"]
 
 MODEL_TYPES = ("binary", "multiclass", "regression", "time_series")
 """What a model can be."""
@@ -34,7 +34,7 @@ class Metric:
     """Of a team's own metric: where it is defined."""
 
 
-class Definitions(dict[str, Metric]):
+class MetricRegistry(dict[str, Metric]):
     """Definitions by name, in the order in which they are reported."""
 
     def define(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidValue
 from mfprefect.quality._arrays import labels, scores
-from mfprefect.quality.drift.score_counts import Tally
+from mfprefect.quality.drift.score_counts import ScoreCounts
 from mfprefect.quality.metrics.binary import CALIBRATION, binary_metrics
 from mfprefect.quality.metrics.curve import Ranking, both_classes, collapse, rows_of, test_curve
 from mfprefect.quality.metrics.definitions import MODEL_TYPES
@@ -216,10 +216,10 @@ def _notes(rows: _Rows, context: Context) -> dict[str, Any]:
                 "actual_by_predicted": found.confusion().tolist(),
             }
         if found.score is not None:
-            notes["score_distribution"] = Tally.of(found.score.max(axis=1)).thinned(_POINTS)
+            notes["score_distribution"] = ScoreCounts.of(found.score.max(axis=1)).thinned(_POINTS)
     elif isinstance(rows, _Numbers):
         numbers = rows.forecast
-        notes["score_distribution"] = Tally.of(numbers.predicted).thinned(_POINTS)
+        notes["score_distribution"] = ScoreCounts.of(numbers.predicted).thinned(_POINTS)
         if (errors := prediction_errors(numbers.actual, numbers.predicted)) is not None:
             notes["prediction_errors"] = errors
         notes |= {k: context[k] for k in ("season", "level") if k in context}

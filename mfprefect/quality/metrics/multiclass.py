@@ -17,7 +17,7 @@ from mfprefect.errors import InvalidScores, InvalidValue
 from mfprefect.quality._arrays import _column, _examples, _is_null
 from mfprefect.quality.metrics.binary import METRICS, calibration_gap
 from mfprefect.quality.metrics.curve import collapse
-from mfprefect.quality.metrics.definitions import Definitions
+from mfprefect.quality.metrics.definitions import MetricRegistry
 
 __all__ = [
     "CLASS_METRICS",
@@ -30,9 +30,9 @@ __all__ = [
     "top_class",
 ]
 
-MULTICLASS_METRICS = Definitions()
+MULTICLASS_METRICS = MetricRegistry()
 """All definitions by name, in the order in which they are reported."""
-CLASS_METRICS = Definitions()
+CLASS_METRICS = MetricRegistry()
 """Those of a single class against all others, stored under the segment `class=<class>`."""
 _ROUNDING = 1e-6
 

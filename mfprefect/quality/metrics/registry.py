@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from mfprefect.errors import ConfigurationError, InvalidValue
 from mfprefect.quality.metrics.binary import METRICS
-from mfprefect.quality.metrics.definitions import MODEL_TYPES, Definitions, Metric, formula
+from mfprefect.quality.metrics.definitions import MODEL_TYPES, Metric, MetricRegistry, formula
 from mfprefect.quality.metrics.multiclass import CLASS_METRICS, MULTICLASS_METRICS
 from mfprefect.quality.metrics.regression import REGRESSION_METRICS
 from mfprefect.quality.metrics.time_series import INTERVAL_METRICS, SERIES_METRICS
@@ -45,7 +45,7 @@ BUILT_IN: Mapping[str, Mapping[str, Metric]] = {
     "prediction intervals": INTERVAL_METRICS,
 }
 """The definitions by what they are of."""
-CUSTOM = Definitions()
+CUSTOM = MetricRegistry()
 """The metrics that were registered, by name."""
 _loaded: set[str] = set()
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidValue
 from mfprefect.quality._arrays import _as_double, _column
-from mfprefect.quality.metrics.definitions import Definitions
+from mfprefect.quality.metrics.definitions import MetricRegistry
 
 __all__ = ["REGRESSION_METRICS", "finite", "mean", "regression_metrics"]
 
 _Numbers = NDArray[np.float64]
 
-REGRESSION_METRICS = Definitions()
+REGRESSION_METRICS = MetricRegistry()
 """All definitions by name, in the order in which they are reported."""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidValue
-from mfprefect.quality.metrics.definitions import Definitions
+from mfprefect.quality.metrics.definitions import MetricRegistry
 from mfprefect.quality.metrics.regression import finite, mean
 
 __all__ = [
@@ -28,9 +28,9 @@ __all__ = [
 ]
 
 _Numbers = NDArray[np.float64]
-SERIES_METRICS = Definitions()
+SERIES_METRICS = MetricRegistry()
 """All definitions by name, in the order in which they are reported."""
-INTERVAL_METRICS = Definitions()
+INTERVAL_METRICS = MetricRegistry()
 """Those of prediction intervals, also of a regression."""
 
 

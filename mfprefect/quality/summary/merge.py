@@ -17,10 +17,10 @@ from mfprefect.quality.summary.mixture import Mixture
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Merged"]
+__all__ = ["SummaryMerger"]
 
 
-class Merged:
+class SummaryMerger:
     """Takes the summaries of parts, one after the other, in memory that does not grow with them.
 
     Rows, NULLs, mean, sd, min, max, and the counts in bins that all parts were counted in (those

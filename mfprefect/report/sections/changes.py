@@ -13,7 +13,7 @@ from mfprefect.report.sections.metrics import ordered, whole
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.report.content import SessionFacts, Side
+    from mfprefect.report.content import ComparedSession, SessionReport
 
 __all__ = ["changes_section"]
 
@@ -29,7 +29,7 @@ COLUMNS = (
 )
 
 
-def changes_section(facts: SessionFacts) -> Section | None:
+def changes_section(facts: SessionReport) -> Section | None:
     """Return what differs from the last session of the same purpose that succeeded."""
     if facts.previous is None:
         return None
@@ -49,7 +49,7 @@ def changes_section(facts: SessionFacts) -> Section | None:
     return Section("What changed", [Table(COLUMNS, rows, f"Since {named}")])
 
 
-def _rows(before: Side, facts: SessionFacts) -> Iterator[Change]:
+def _rows(before: ComparedSession, facts: SessionReport) -> Iterator[Change]:
     old, new = _read(before.inputs), _read(facts.inputs)
     for source in dict.fromkeys([*new, *old]):
         if old.get(source) != new.get(source):
@@ -62,7 +62,7 @@ def _read(inputs: pd.DataFrame) -> dict[str, float]:
     return {str(k): float(v) for k, v in known.groupby("source", sort=False)["rows"].sum().items()}
 
 
-def _metrics(before: Side, facts: SessionFacts) -> Iterator[Change]:
+def _metrics(before: ComparedSession, facts: SessionReport) -> Iterator[Change]:
     old, new = whole(before.metrics), whole(facts.metrics)
     moved = [name for name in ordered(new) if name in old and old[name] != new[name]]
     for name in moved[:MOST_MOVED]:
@@ -76,7 +76,7 @@ def _metrics(before: Side, facts: SessionFacts) -> Iterator[Change]:
         yield Key("other metrics"), "", f"{len(moved) - MOST_MOVED} moved", "see Metrics"
 
 
-def _parameters(before: Side, facts: SessionFacts) -> Iterator[Change]:
+def _parameters(before: ComparedSession, facts: SessionReport) -> Iterator[Change]:
     old, new = before.session["params"], facts.session["params"]
     if not isinstance(old, Mapping) or not isinstance(new, Mapping):
         return
@@ -108,7 +108,7 @@ def _list(names: list[str]) -> str:
     return (shown + (" \u2026" if len(names) > MOST_NAMES else "")) or MISSING
 
 
-def _provenance(before: Side, facts: SessionFacts) -> Iterator[Change]:
+def _provenance(before: ComparedSession, facts: SessionReport) -> Iterator[Change]:
     for what, name in (
         ("data as of", "as_of"),
         ("commit", "git_commit"),
@@ -135,7 +135,7 @@ def _packages(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change
         yield Key("other packages"), "", f"{len(moved) - MOST_NAMES} differ", ""
 
 
-def _checks(before: Side, facts: SessionFacts) -> Iterator[Change]:
+def _checks(before: ComparedSession, facts: SessionReport) -> Iterator[Change]:
     for row in facts.checks.to_dict("records"):
         key = _check(row)
         failed = not row["passed"]

@@ -14,7 +14,7 @@ from mfprefect.report.sections.headline import LEVEL_OF_VERDICT
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.report.content import SessionFacts
+    from mfprefect.report.content import SessionReport
     from mfprefect.report.drawing import Picture
 
 __all__ = ["checks_section", "drift_section", "scores_section", "summary_section"]
@@ -138,7 +138,7 @@ def _id(value: Any) -> str:
     return str(value) if present(value) else MISSING
 
 
-def scores_section(facts: SessionFacts) -> Section | None:
+def scores_section(facts: SessionReport) -> Section | None:
     """Return the distribution of published scores, over those of earlier sessions."""
     if not facts.scores:
         note = facts.scores_note
@@ -156,7 +156,7 @@ def scores_section(facts: SessionFacts) -> Section | None:
     return Section("Scores", [Gallery([chart]), *notes])
 
 
-def summary_section(facts: SessionFacts) -> Section | None:
+def summary_section(facts: SessionReport) -> Section | None:
     """Return each input variable with a small histogram, over that of the reference."""
     if facts.summary.empty:
         return None
@@ -202,7 +202,7 @@ EXPLAINED = (
 )
 
 
-def _explained(facts: SessionFacts) -> str:
+def _explained(facts: SessionReport) -> str:
     what = "the training session" if facts.training else "the session before"
     return f"{EXPLAINED} The line is {what}."
 

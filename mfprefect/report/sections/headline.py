@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.report.blocks import Verdict
+from mfprefect.report.blocks import Headline
 from mfprefect.report.formats import brief, duration, moment, present, text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.report.content import ModelFacts, SessionFacts
+    from mfprefect.report.content import ModelReport, SessionReport
 
 __all__ = ["LEVEL_OF_STATUS", "LEVEL_OF_VERDICT", "model_verdict", "session_verdict"]
 
@@ -30,7 +30,7 @@ FAILURES = {
 MOST_NAMED = 5
 
 
-def session_verdict(facts: SessionFacts) -> Verdict:
+def session_verdict(facts: SessionReport) -> Headline:
     """Return how a session ended and what is not well with it."""
     row, work = facts.session, WORKS.get(facts.purpose, facts.purpose)
     status = str(row["status"])
@@ -40,12 +40,12 @@ def session_verdict(facts: SessionFacts) -> Verdict:
         why = FAILURES.get(kind)
         headline = f"{work} {_ended(status)}: {why or kind}" if kind else f"{work} {_ended(status)}"
         cause = str(row["failure_text"]) if present(row["failure_text"]) else ""
-        return Verdict(LEVEL_OF_STATUS.get(status, "bad"), headline, reasons, cause)
+        return Headline(LEVEL_OF_STATUS.get(status, "bad"), headline, reasons, cause)
     drifted = bool((facts.drift["verdict"] == "alarm").any())
     warned = not bool(facts.checks["passed"].astype(bool).all())
     found = [*(["drift"] if drifted else []), *(["failed checks"] if warned else [])]
     headline = f"{work} succeeded" + (f", with {' and '.join(found)}" if found else "")
-    return Verdict("warn" if found else "good", headline, reasons)
+    return Headline("warn" if found else "good", headline, reasons)
 
 
 def _ended(status: str) -> str:
@@ -92,7 +92,7 @@ def _drift(drift: pd.DataFrame) -> list[str]:
     return [f"{len(alarms)} of {len(drift)} measures of drift are in alarm: {_some(named)}{also}"]
 
 
-def _rows(facts: SessionFacts) -> list[str]:
+def _rows(facts: SessionReport) -> list[str]:
     if facts.parts is None or facts.parts.empty:
         return []
     rows = int(facts.parts["rows"].sum())
@@ -106,10 +106,10 @@ def _some(names: list[str]) -> str:
     return shown + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
 
 
-def model_verdict(facts: ModelFacts) -> Verdict:
+def model_verdict(facts: ModelReport) -> Headline:
     """Return whether a model is well: the newest session of each purpose, and how fresh it is."""
     if facts.sessions.empty:
-        return Verdict("info", "No session has run yet")
+        return Headline("info", "No session has run yet")
     found: list[tuple[str, str]] = []
     for purpose, group in facts.sessions.groupby("purpose", sort=False):
         row = group.iloc[0]
@@ -131,7 +131,7 @@ def model_verdict(facts: ModelFacts) -> Verdict:
         "good": "This model is well",
     }[worst]
     reasons = [words for level, words in found if level != "good"] or [w for _, w in found]
-    return Verdict(worst, headline, reasons)
+    return Headline(worst, headline, reasons)
 
 
 def _stale(freshness: Any) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from mfprefect.report.formats import brief, change, number
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.report.content import SessionFacts
+    from mfprefect.report.content import SessionReport
     from mfprefect.report.drawing import Picture
 
 __all__ = ["history_section", "key_figures", "metrics_section", "ordered", "whole"]
@@ -71,7 +71,7 @@ def whole(metrics: pd.DataFrame) -> dict[str, float]:
     return {str(k): float(v) for k, v in zip(rows["metric_name"], rows["value"], strict=True)}
 
 
-def key_figures(facts: SessionFacts) -> list[tuple[str, str, str]]:
+def key_figures(facts: SessionReport) -> list[tuple[str, str, str]]:
     """Return name, value and movement of the figures that matter most."""
     now = whole(facts.metrics)
     before = whole(facts.previous.metrics) if facts.previous else {}
@@ -87,7 +87,7 @@ def _moved(name: str, now: dict[str, float], before: dict[str, float]) -> str:
     return f"{change(before[name], now[name])} since the session before"
 
 
-def metrics_section(facts: SessionFacts) -> Section | None:
+def metrics_section(facts: SessionReport) -> Section | None:
     """Return all metrics, beside those of the session before, and by segment."""
     if facts.metrics.empty:
         return None

@@ -13,12 +13,12 @@ from mfprefect.report.sections.headline import LEVEL_OF_STATUS
 from mfprefect.report.sections.provenance import took
 
 if TYPE_CHECKING:
-    from mfprefect.report.content import ModelFacts
+    from mfprefect.report.content import ModelReport
 
 __all__ = ["heading", "sections"]
 
 
-def heading(facts: ModelFacts) -> Heading:
+def heading(facts: ModelReport) -> Heading:
     """Return what stands above and below the report of a model."""
     row = facts.model
     told = {
@@ -45,7 +45,7 @@ def _allowed(row: Any) -> str:
     return f"{days:g} days" if days >= 2 and days.is_integer() else duration(float(seconds))
 
 
-def _production(facts: ModelFacts) -> str:
+def _production(facts: ModelReport) -> str:
     """Return the session in production; the newest stage decides."""
     if facts.stages.empty:
         return ""
@@ -53,7 +53,7 @@ def _production(facts: ModelFacts) -> str:
     return str(newest["session_id"]) if newest["stage"] == "production" else "nothing"
 
 
-def sections(facts: ModelFacts) -> Iterator[Section | None]:
+def sections(facts: ModelReport) -> Iterator[Section | None]:
     """Yield the sections of a model, None where there is nothing to say."""
     train, score, monitor = (facts.newest.get(x) for x in ("train", "score", "monitor"))
     yield _sessions(facts)
@@ -89,7 +89,7 @@ def _of(section: Section | None, session_id: str, title: str = "") -> Section | 
     return Section(title or section.title, [Note(f"Session {session_id}"), *section.blocks])
 
 
-def _sessions(facts: ModelFacts) -> Section | None:
+def _sessions(facts: ModelReport) -> Section | None:
     if facts.sessions.empty:
         return None
     columns = [Column("session"), *(Column(x, "short") for x in ("purpose", "status", "started"))]
@@ -117,7 +117,7 @@ def _failure(row: dict[Any, Any]) -> str:
     return text(f"{row['failure_kind']}: {' '.join(words.split())}", 160)
 
 
-def _thresholds(facts: ModelFacts) -> Section | None:
+def _thresholds(facts: ModelReport) -> Section | None:
     if facts.thresholds.empty:
         return None
     columns = [Column("set"), Column("threshold", "number"), Column("of"), Column("by")]
@@ -129,7 +129,7 @@ def _thresholds(facts: ModelFacts) -> Section | None:
     return Section("Operating threshold", [Table(columns, rows, told)])
 
 
-def _stages(facts: ModelFacts) -> Section | None:
+def _stages(facts: ModelReport) -> Section | None:
     if facts.stages.empty:
         return None
     rows = [{str(k): v for k, v in row.items()} for row in facts.stages.to_dict("records")]

@@ -23,7 +23,7 @@ from mfprefect.report.sections.metrics import whole
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.report.content import Row, SessionFacts
+    from mfprefect.report.content import Row, SessionReport
     from mfprefect.report.drawing import Picture
 
 __all__ = ["backtest_section", "confusion_section", "importance_section", "performance_section"]
@@ -34,7 +34,7 @@ BINS = 20
 NO_THRESHOLD = {"value": 0.5, "kind": "probability"}
 
 
-def performance_section(facts: SessionFacts) -> Section | None:
+def performance_section(facts: SessionReport) -> Section | None:
     """Return ROC, lift, calibration and the scores of both classes, from the test curve."""
     curve = facts.curve
     if curve is None or curve.empty:
@@ -68,7 +68,7 @@ def _classes(curve: pd.DataFrame) -> Picture | None:
     )
 
 
-def confusion_section(facts: SessionFacts) -> Section | None:
+def confusion_section(facts: SessionReport) -> Section | None:
     """Return what becomes of the test rows at the operating threshold."""
     curve = facts.curve
     if curve is None or curve.empty:

@@ -15,7 +15,7 @@ from mfprefect.report.drawing.palette import stand_in
 from mfprefect.report.formats import brief, percent, text
 
 if TYPE_CHECKING:
-    from mfprefect.report.content import SessionFacts
+    from mfprefect.report.content import SessionReport
     from mfprefect.report.drawing import Picture
 
 __all__ = ["classes_section", "errors_section"]
@@ -29,7 +29,7 @@ MOST_HEADING = 18
 """Characters of a class above its column."""
 
 
-def errors_section(facts: SessionFacts) -> Section | None:
+def errors_section(facts: SessionReport) -> Section | None:
     """Return actual values by predicted ones and the errors, of a model that predicts numbers."""
     found = facts.note("prediction_errors")
     if not {"groups", "errors"} <= found.keys():
@@ -94,7 +94,7 @@ def _short(values: Sequence[float]) -> list[str]:
     return [brief(round(float(value), digits) + 0.0) for value in values]
 
 
-def classes_section(facts: SessionFacts) -> Section | None:
+def classes_section(facts: SessionReport) -> Section | None:
     """Return which classes were taken for which, of a model of several classes."""
     found = facts.note("confusion_matrix")
     if not {"classes", "actual_by_predicted"} <= found.keys():

@@ -12,7 +12,7 @@ from mfprefect.report.sections.gates import stages_table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.report.content import SessionFacts
+    from mfprefect.report.content import SessionReport
 
 __all__ = ["origins_section", "took"]
 
@@ -22,7 +22,7 @@ DRAWN = ("confusion_matrix", "prediction_errors", "score_distribution")
 """Notes of test results that are shown as pictures and tables."""
 
 
-def origins_section(facts: SessionFacts) -> Section:
+def origins_section(facts: SessionReport) -> Section:
     """Return run, provenance, parameters, inputs, metadata, artifacts and environment."""
     blocks: list[Block] = [Table(PAIRS, _pairs(_run(facts)), "The run")]
     if facts.session["params"]:
@@ -48,7 +48,7 @@ def took(row: Mapping[str, Any]) -> str:
     return duration((row["ended_at"] - row["started_at"]).total_seconds())
 
 
-def _run(facts: SessionFacts) -> dict[str, Any]:
+def _run(facts: SessionReport) -> dict[str, Any]:
     row = facts.session
     dirty = {True: "with changes that are not committed", False: "clean"}
     return {

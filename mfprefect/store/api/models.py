@@ -156,7 +156,7 @@ class ModelsApi(Base):
             self._db, model_id, session_id, stage=stage, reason=reason, override=override
         )
         if stage == "production":
-            send.tell(self._db, number, "promoted")
+            send.notify(self._db, number, "promoted")
 
     def rollback(self, model_id: str, *, reason: str | None = None) -> str:
         """Put back what was in production before, and return its session.
@@ -169,7 +169,7 @@ class ModelsApi(Base):
             InvalidValue: nothing was in production before.
         """
         was, now = promotion.rollback(self._db, model_id, reason)
-        send.tell(self._db, was.session_no, "rolled_back")
+        send.notify(self._db, was.session_no, "rolled_back")
         return now.session_id
 
     def retire(self, model_id: str, *, reason: str | None = None) -> None:

@@ -14,7 +14,7 @@ from mfprefect.store.lookup import require_all
 from mfprefect.store.models import gate_verdicts, input_columns, stages
 from mfprefect.store.results import frames, monitoring
 from mfprefect.store.results import report as reports
-from mfprefect.util.files import appearing, check_target
+from mfprefect.util.files import atomic_file, check_target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,7 +216,7 @@ class ResultsApi(Base):
         """
         target = Path(to)
         check_target(target, force)
-        with appearing(target, force) as file:
+        with atomic_file(target, force) as file:
             found = artifacts.copy_artifact(self._db, session_id, name, file)
         return {"format": found.format, "bytes": found.size, "sha256": found.sha256}
 

@@ -71,7 +71,7 @@ class SessionsApi(Base):
         run = current_flow_run()
         _ = self.database.keyring  # a key that cannot be used is told now, not at the run's end
         repository = self.database.settings.repository or source
-        request = opening.Opening(
+        request = opening.SessionRequest(
             model_id=values.name(model_id, "the model id"),
             purpose=values.choice(purpose, "the purpose", PURPOSES),
             params=values.json_text(dict(params or {}), "params"),
@@ -85,16 +85,16 @@ class SessionsApi(Base):
             session_id=opening.new_session_id(model_id, values.utc_now()),
         )
         told = self._unregistered.pop(model_id, None)
-        tries: list[handle.Handle] = []
+        tries: list[handle.SessionHandle] = []
         try:
             self._deliver()
             if told is not None:
                 registry.add_model(self._db, *told)
-            tries = opening.earlier_tries(self._db, request)
+            tries = opening.earlier_attempts(self._db, request)
             opened = opening.open_session(self._db, request, tries, on_silence=self._end_crashed)
         except DatabaseError as exc:
             # A run that needs nothing of the database goes on: what it makes is kept in the spool.
-            spooling = spool_opening.begin_here
+            spooling = spool_opening.open_in_spool
             here = spooling(self.database, request, tries) if exc.transient else None
             if here is None:
                 raise
@@ -114,7 +114,7 @@ class SessionsApi(Base):
         """
         from mfprefect import session as session_module
 
-        found = spool_opening.spooled_attach(self.database, session_id)
+        found = spool_opening.attach_spooled(self.database, session_id)
         try:
             found = found or lookup.find_session(self._db, session_id)
         except DatabaseError as exc:
@@ -122,7 +122,7 @@ class SessionsApi(Base):
             if found is None or not exc.transient:
                 raise
         if found.status != RUNNING:
-            raise handle.closed(found)
+            raise handle.session_closed_error(found)
         return session_module.Session(self.database, found, attached=True)
 
     def reconcile(self, *, wait: bool = False) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from mfprefect.schema import Schema
 from mfprefect.store.database import Database
 from mfprefect.util import values
 
-__all__ = ["actor", "record", "written"]
+__all__ = ["actor", "record", "row_digest"]
 
 
 def actor() -> str:
@@ -48,7 +48,7 @@ def record(
     connection.execute(events.insert(), {**event, "digest": digest, **signed._asdict()})
 
 
-def written(schema: Schema, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def row_digest(schema: Schema, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an event tells of a row that it writes: `row`, its key and its digest.
 
     Left out are the names that change with others': the model's, and the session's number.

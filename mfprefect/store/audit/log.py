@@ -13,20 +13,20 @@ import sqlalchemy as sa
 
 from mfprefect.audit import NOTICE, Problem, event_digest
 from mfprefect.audit.signing import Signature
-from mfprefect.store.audit.registry_rows import Ledger
+from mfprefect.store.audit.registry_rows import RegistryRows
 from mfprefect.store.database import Database
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Story", "Trail", "follow", "head", "log_frame", "story"]
+__all__ = ["AuditLog", "SessionHistory", "follow", "head", "log_frame", "session_history"]
 
 PAGE = 1_000
 SHOWN = ("event_no", "at", "actor", "action", "subject", "detail")
 
 
 @dataclass
-class Trail:
+class AuditLog:
     """What the whole trail tells."""
 
     problems: list[Problem] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Trail:
     """The number of the last seal that each deleted model had."""
     ends: list[tuple[int, str, int, str]] = field(default_factory=list)
     """Event, model, number and seal of links that must be in the chains."""
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: RegistryRows = field(default_factory=RegistryRows)
     deleted: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Event and session of each seal whose session was deleted."""
     last_no: int = 0
@@ -65,7 +65,7 @@ class Trail:
 
 
 @dataclass
-class Story:
+class SessionHistory:
     """What became of one session after its end."""
 
     deleted: bool = False
@@ -87,7 +87,7 @@ def _pages(db: Database, *where: Any, newest: bool = False) -> Iterator[dict[str
         if last is not None:
             after = (e.c.event_no < last if newest else e.c.event_no > last,)
         order = e.c.event_no.desc() if newest else e.c.event_no
-        rows = db.read(sa.select(e).where(*where, *after).order_by(order).limit(PAGE))
+        rows = db.fetch_all(sa.select(e).where(*where, *after).order_by(order).limit(PAGE))
         for row in rows:
             yield dict(zip(e.c.keys(), row, strict=True))
         if len(rows) < PAGE:
@@ -95,7 +95,7 @@ def _pages(db: Database, *where: Any, newest: bool = False) -> Iterator[dict[str
         last = rows[-1].event_no
 
 
-def follow(db: Database, found: Trail) -> bool:
+def follow(db: Database, found: AuditLog) -> bool:
     """Read the events since the last one that was read; return whether there are any.
 
     Verifies each event's digest, its link to the one before, and its signature.
@@ -132,13 +132,13 @@ def _problem(event: Mapping[str, Any], text: str) -> Problem:
     return Problem("audit", f"audit event {number}: {text}", table="audit_events", key=(number,))
 
 
-def _note(found: Trail, event: Mapping[str, Any]) -> None:
+def _note(found: AuditLog, event: Mapping[str, Any]) -> None:
     """Keep what is needed to judge seals."""
     action, number = event["action"], event["event_no"]
     if action == NOTICE:
         return
     told = _detail(event)
-    found.ledger.note(event, told)
+    found.ledger.apply_event(event, told)
     if action in ("add_model", "rename_model"):
         found.registered.setdefault(event["subject"], number)
     if action not in ("rename_model", "delete_model", "delete_session"):
@@ -163,16 +163,16 @@ def _detail(event: Mapping[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def story(db: Database, connection: sa.Connection, session_id: str) -> Story:
+def session_history(db: Database, connection: sa.Connection, session_id: str) -> SessionHistory:
     """Return what the audit trail tells of a session after its end."""
-    e, found = db.schema.audit_events, Story()
+    e, found = db.schema.audit_events, SessionHistory()
     mine = sa.select(e.c.action, e.c.detail).where(e.c.subject == session_id[:255])
     for row in connection.execute(mine.order_by(e.c.event_no)):
         _tell(found, row.event_action, _detail({"detail": row.detail}))
     return found
 
 
-def _tell(found: Story, action: str, told: dict[str, Any]) -> None:
+def _tell(found: SessionHistory, action: str, told: dict[str, Any]) -> None:
     if action == "delete_session":
         found.deleted = True
     elif action == "restore_session":
@@ -205,10 +205,10 @@ def head(db: Database) -> dict[str, Any]:
         .join(last, sa.and_(c.model_id == last.c.model_id, c.seal_no == last.c.n))
         .order_by(c.model_id)
     )
-    event = db.read(sa.select(e.c.event_no, e.c.digest).order_by(e.c.event_no.desc()).limit(1))
+    event = db.fetch_all(sa.select(e.c.event_no, e.c.digest).order_by(e.c.event_no.desc()).limit(1))
     return {
         "event": dict(event[0]._mapping) if event else None,
-        "seals": [dict(row._mapping) for row in db.read(ends)],
+        "seals": [dict(row._mapping) for row in db.fetch_all(ends)],
     }
 
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from mfprefect.audit import Problem
-from mfprefect.store.audit.events import written
+from mfprefect.store.audit.events import row_digest
 from mfprefect.store.database import Database
 
-__all__ = ["Ledger"]
+__all__ = ["RegistryRows"]
 
 Key = tuple[str, ...]
 WRITES = {
@@ -36,7 +36,7 @@ class _Entry(NamedTuple):
     session_id: str | None
 
 
-class Ledger:
+class RegistryRows:
     """The rows that there have to be."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Ledger:
         self._older: set[tuple[str, str]] = set()
         """Tables and models that have events of before digests were told."""
 
-    def note(self, event: Mapping[str, Any], told: Mapping[str, Any]) -> None:
+    def apply_event(self, event: Mapping[str, Any], told: Mapping[str, Any]) -> None:
         """Take an event into account."""
         action, subject = event["action"], event["subject"]
         if action == "rename_model":
@@ -85,7 +85,7 @@ class Ledger:
         left = dict(self._entries)
         for name in ("models", "model_thresholds", "model_stages", "input_columns"):
             for model, session_id, at, row in _rows(db, name):
-                found = written(db.schema, name, row)["row"]
+                found = row_digest(db.schema, name, row)["row"]
                 entry = left.pop((name, model, tuple(found["key"])), None)
                 where = _shown(name, model, found["key"])
                 place: dict[str, Any] = {"model_id": model or None, "table": name}
@@ -108,7 +108,7 @@ def _rows(db: Database, name: str) -> Iterator[tuple[str, str | None, Any, dict[
     if name == "model_stages":
         joined = table.c.session_no == s.c.session_no
         select = sa.select(*table.c, s.c.session_id).join_from(table, s, joined, isouter=True)
-    for found in db.read(select):
+    for found in db.fetch_all(select):
         row = dict(zip(table.c.keys(), found, strict=False))
         at = row.get("set_at") or row.get("created_at")
         session_id = found[-1] if name == "model_stages" else None

@@ -18,14 +18,14 @@ import sqlalchemy as sa
 from mfprefect import audit
 from mfprefect.schema import Schema
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle
+from mfprefect.store.handle import SessionHandle
 
 __all__ = [
     "State",
-    "content",
     "head",
     "is_running",
-    "look",
+    "read_content",
+    "read_state",
     "seal_row",
     "sealed_tables",
     "summaries",
@@ -97,7 +97,7 @@ def _select(schema: Schema) -> sa.Select[Any]:
     return sa.select(*s.c, *counts, *ends).where(s.c.session_no == number)
 
 
-def look(
+def read_state(
     db: Database, connection: sa.Connection, session_no: int, model_id: str = ""
 ) -> State | None:
     """Return what there is of a session, None where it is gone.
@@ -123,7 +123,7 @@ def look(
     )
 
 
-def content(
+def read_content(
     db: Database,
     connection: sa.Connection,
     state: State,
@@ -217,7 +217,7 @@ def head(db: Database, connection: sa.Connection, model_id: str) -> dict[str, An
     return {} if found is None else {"last_seal_no": found.seal_no, "last_seal": found.seal}
 
 
-def is_running(state: State | None, handle: Handle) -> bool:
+def is_running(state: State | None, handle: SessionHandle) -> bool:
     """Return whether a session is the running one of a handle, in its attempt and its hands."""
     if state is None:
         return False

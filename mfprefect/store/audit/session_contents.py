@@ -20,20 +20,20 @@ from mfprefect.errors import PermissionDenied
 from mfprefect.scores import SCHEMA
 from mfprefect.scores.digest import by_part, digest
 from mfprefect.store.audit import seals
-from mfprefect.store.audit.log import Story, instant
+from mfprefect.store.audit.log import SessionHistory, instant
 from mfprefect.store.database import Database
 from mfprefect.store.retention.delete_scores import DELETED
 from mfprefect.store.states import DELETING, RETENTION, SUCCEEDED
 from mfprefect.util import values
 
-__all__ = ["Check", "score_problems"]
+__all__ = ["SessionVerifier", "score_problems"]
 
 NO_NOTE = "what it said of the deletion of its scores is gone"
 SCORES = SCHEMA.append(pa.field("part_no", pa.int32(), nullable=False))
 NOTES = {(RETENTION, DELETED), (RETENTION, DELETING)}
 
 
-class Check:
+class SessionVerifier:
     """One session, held against its manifest."""
 
     def __init__(
@@ -42,13 +42,13 @@ class Check:
         connection: sa.Connection,
         state: seals.State,
         manifest: Mapping[str, Any],
-        story: Story,
+        story: SessionHistory,
         names: set[str],
     ) -> None:
         self.db, self.connection = db, connection
         self.row = dict(state.row)
         self.manifest, self.story, self.names = manifest, story, names
-        self.found = seals.content(db, connection, state)
+        self.found = seals.read_content(db, connection, state)
         self.deleting = False
         """Whether its scores are going just now."""
 
@@ -190,7 +190,7 @@ def _as_sealed(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def score_problems(
-    db: Database, state: seals.State, parts: list[dict[str, Any]], story: Story
+    db: Database, state: seals.State, parts: list[dict[str, Any]], story: SessionHistory
 ) -> list[Problem]:
     """Recompute the digests of a session's parts of scores, one part in memory at a time."""
     expected = {part["part_no"]: part for part in parts if part["row_count"]}
@@ -226,10 +226,10 @@ def _parts(db: Database, state: seals.State, seen: set[int]) -> Iterator[tuple[i
 
 def _tables(db: Database, state: seals.State) -> Iterator[sa.Table]:
     yield db.schema.scores
-    if state.row["status"] != SUCCEEDED and db.backend.own_tables:
+    if state.row["status"] != SUCCEEDED and db.backend.per_session_tables:
         # Only success brings a table of its own under `scores`.
         number = state.row["session_no"]
-        own = db.look(lambda connection: db.backend.scores_of(connection, number))
+        own = db.read_transaction(lambda connection: db.backend.scores_of(connection, number))
         if own is not db.schema.scores:
             yield own
 

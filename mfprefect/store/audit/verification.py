@@ -71,11 +71,11 @@ def verify(
         chains, unsealed = [c.session_id == session_id], [s.session_id == session_id]
     if since is not None:
         chains, unsealed = [*chains, c.sealed_at >= since], [*unsealed, s.started_at >= since]
-    if session_id is not None and not db.read(sa.select(c.seal_no).where(*chains).limit(1)):
+    if session_id is not None and not db.fetch_all(sa.select(c.seal_no).where(*chains).limit(1)):
         find_session(db, session_id)
-    if model_id is not None and not db.read(sa.select(c.seal_no).where(*chains).limit(1)):
-        db.look(lambda connection: require_model(db, connection, model_id))
-    run = _Run(db, progress)
+    if model_id is not None and not db.fetch_all(sa.select(c.seal_no).where(*chains).limit(1)):
+        db.read_transaction(lambda connection: require_model(db, connection, model_id))
+    run = Verifier(db, progress)
     run.chains(chains)
     run.unsealed(unsealed)
     if not chains:
@@ -85,13 +85,13 @@ def verify(
     return run.done()
 
 
-class _Run:
+class Verifier:
     """One verification."""
 
     def __init__(self, db: Database, progress: Progress | None) -> None:
         self.db, self.report = db, Report()
         self.progress = progress or (lambda done, total: None)
-        self.trail = log.Trail()
+        self.trail = log.AuditLog()
         log.follow(db, self.trail)
         self.told = dict(self.trail.deleted)
         self.environments: dict[str, bool] = {}
@@ -112,7 +112,7 @@ class _Run:
     def chains(self, where: list[Any]) -> None:
         """Follow the chains link by link, and verify each link's session."""
         c = self.db.schema.seals.c
-        total = self.db.read(sa.select(sa.func.count()).where(*where or [c.seal_no > 0]))[0][0]
+        total = self.db.fetch_all(sa.select(sa.func.count()).where(*where or [c.seal_no > 0]))[0][0]
         done, before = 0, None
         for row in self._links(where):
             here = (row.model_id, row.seal_no - 1)
@@ -131,7 +131,7 @@ class _Run:
                 same = sa.and_(t.c.model_id == last.model_id, t.c.seal_no > last.seal_no)
                 after = [sa.or_(t.c.model_id > last.model_id, same)]
             page = sa.select(t).where(*where, *after).order_by(t.c.model_id, t.c.seal_no)
-            rows = self.db.read(page.limit(PAGE))
+            rows = self.db.fetch_all(page.limit(PAGE))
             yield from rows
             if len(rows) < PAGE:
                 return
@@ -139,7 +139,9 @@ class _Run:
 
     def _link(self, model_id: str, seal_no: int) -> Any:
         t = self.db.schema.seals
-        found = self.db.read(sa.select(t).where(t.c.model_id == model_id, t.c.seal_no == seal_no))
+        found = self.db.fetch_all(
+            sa.select(t).where(t.c.model_id == model_id, t.c.seal_no == seal_no)
+        )
         return found[0] if found else None
 
     def _check_link(self, row: Any, before: Any) -> None:
@@ -180,7 +182,7 @@ class _Run:
         number, e = manifest["audit_event"], self.db.schema.audit_events.c
         if not number:
             return
-        found = self.db.read(sa.select(e.digest).where(e.event_no == number))
+        found = self.db.fetch_all(sa.select(e.digest).where(e.event_no == number))
         if not found or found[0][0] != manifest["audit_digest"]:
             what = "is another one than" if found else "is gone, and was there"
             text = f"audit event {number} {what} when session {row.session_id} was sealed"
@@ -224,8 +226,8 @@ class _Run:
         """Return what a seal is of, and what is wrong with that."""
 
         def work(connection: sa.Connection) -> tuple[str, list[Problem], Any]:
-            state = seals.look(self.db, connection, manifest["session_no"])
-            story = log.story(self.db, connection, manifest["session_id"])
+            state = seals.read_state(self.db, connection, manifest["session_no"])
+            story = log.session_history(self.db, connection, manifest["session_id"])
             if state is None or state.row["session_id"] != manifest["session_id"]:
                 return ("tombstones", self._gone(row, story), None)
             going = state.row["failure_kind"] in BEING_DELETED
@@ -243,17 +245,19 @@ class _Run:
                 text = "sessions: its seal was changed: it is not the one in the chain"
                 problems.append(Problem("changed", text, columns=("seal",)))
             names = self.trail.later_names(row.model_id)
-            check = session_contents.Check(self.db, connection, state, manifest, story, names)
+            check = session_contents.SessionVerifier(
+                self.db, connection, state, manifest, story, names
+            )
             problems += check.problems(self.environments)
             parts = check.parts()
             return ("sessions", problems, None if parts is None else (state, parts, story))
 
-        verdict, problems, scored = self.db.look(work)
+        verdict, problems, scored = self.db.read_transaction(work)
         if scored is not None:
             problems += session_contents.score_problems(self.db, *scored)
         return verdict, problems
 
-    def _gone(self, row: Any, story: log.Story) -> list[Problem]:
+    def _gone(self, row: Any, story: log.SessionHistory) -> list[Problem]:
         if story.deleted or self._with_model(row):
             return []
         text = "the session is gone, and nothing in the audit trail tells who deleted it"
@@ -286,12 +290,12 @@ class _Run:
     def unsealed(self, where: list[Any]) -> None:
         """Look at the sessions that the chains do not know."""
         s, c = self.db.schema.sessions, self.db.schema.seals.c
-        first = self.db.read(sa.select(sa.func.min(c.sealed_at, type_=c.sealed_at.type)))[0][0]
+        first = self.db.fetch_all(sa.select(sa.func.min(c.sealed_at, type_=c.sealed_at.type)))[0][0]
         known = sa.exists().where(c.session_no == s.c.session_no, c.session_id == s.c.session_id)
         names = ("session_no", "session_id", "model_id", "status", "started_at", "published_at")
         select = sa.select(*(s.c[name] for name in names), s.c.seal).where(~known, *where)
         last = 0
-        while rows := self.db.read(
+        while rows := self.db.fetch_all(
             select.where(s.c.session_no > last).order_by(s.c.session_no).limit(PAGE)
         ):
             for row in rows:
@@ -308,13 +312,15 @@ class _Run:
             return
         if row.seal is not None:
             c = self.db.schema.seals.c
-            if self.db.read(sa.select(c.seal_no).where(c.seal == row.seal).limit(1)):
+            if self.db.fetch_all(sa.select(c.seal_no).where(c.seal == row.seal).limit(1)):
                 what, text = "added", "it was added, with the seal of another session"
             else:
                 what, table = "removed", "seals"
                 text = "it is sealed, and its seal is not in the chain: that row was removed"
         elif row.status in (SUCCEEDED, "failed") and first is not None and row.started_at > first:
-            story = self.db.look(lambda c: log.story(self.db, c, row.session_id))
+            story = self.db.read_transaction(
+                lambda c: log.session_history(self.db, c, row.session_id)
+            )
             if story.sealed_elsewhere:
                 self.report.unsealed += 1
                 return
@@ -329,7 +335,7 @@ class _Run:
     def _in_chain(self, row: Any) -> bool:
         c = self.db.schema.seals.c
         mine = (c.session_no == row.session_no, c.session_id == row.session_id)
-        return bool(self.db.read(sa.select(c.seal_no).where(*mine).limit(1)))
+        return bool(self.db.fetch_all(sa.select(c.seal_no).where(*mine).limit(1)))
 
     # The ends
 
@@ -357,7 +363,7 @@ class _Run:
         event = head.get("event")
         if event:
             e = self.db.schema.audit_events.c
-            found = self.db.read(sa.select(e.digest).where(e.event_no == event["event_no"]))
+            found = self.db.fetch_all(sa.select(e.digest).where(e.event_no == event["event_no"]))
             if not found or found[0][0] != event["digest"]:
                 text = f"audit event {event['event_no']} is not the one of the head that was kept"
                 self.report.problems.append(Problem("audit", text, table="audit_events"))

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from mfprefect.audit import signing
-from mfprefect.backend import SERVES_OPTION, WRITE_OPTION, parse_url
+from mfprefect.backend import SESSION_OPTION, WRITE_OPTION, parse_url
 from mfprefect.errors import (
     DatabaseError,
     DatabaseUnavailable,
@@ -24,7 +24,7 @@ from mfprefect.errors import (
     InvalidValue,
     PermissionDenied,
 )
-from mfprefect.redaction import Hidden, secrets, without_credentials
+from mfprefect.redaction import Redactor, redact_urls, secrets
 from mfprefect.schema import Schema
 from mfprefect.store.database import engine_cache
 
@@ -50,16 +50,16 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.backend, self.engine = engine_cache.take(settings)
+        self.backend, self.engine = engine_cache.acquire(settings)
         self.schema: Schema = self.backend.schema
         self._mine = True
         # Whether it was waited for in vain: whoever comes next does not wait as long again.
-        self._away = False
+        self._gave_up_waiting = False
 
-    def serving(self, **serves: str) -> Database:
+    def for_session(self, **serves: str) -> Database:
         """Return the same database, whose connections tell which session they work for."""
         other = copy.copy(self)
-        other.engine = self.engine.execution_options(**{SERVES_OPTION: serves})
+        other.engine = self.engine.execution_options(**{SESSION_OPTION: serves})
         other._mine = False
         return other
 
@@ -67,13 +67,13 @@ class Database:
         """Close the pooled connections."""
         if self._mine:
             self._mine = False
-            engine_cache.give_back(self.settings, self.backend, self.engine)
+            engine_cache.release(self.settings, self.backend, self.engine)
 
-    def read(self, statement: sa.Select[Any]) -> list[sa.Row[Any]]:
+    def fetch_all(self, statement: sa.Select[Any]) -> list[sa.Row[Any]]:
         """Return all rows of a select."""
-        return self.look(lambda connection: list(connection.execute(statement)))
+        return self.read_transaction(lambda connection: list(connection.execute(statement)))
 
-    def look(self, work: Callable[[sa.Connection], T]) -> T:
+    def read_transaction(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work(connection)`, which only reads, in one transaction."""
 
         def step(_: bool) -> T:
@@ -84,7 +84,7 @@ class Database:
 
     def frame(self, statement: sa.Select[Any]) -> pd.DataFrame:
         """Return a select as a DataFrame whose columns are named by the schema's keys."""
-        return self.framed(statement, self.read(statement))
+        return self.framed(statement, self.fetch_all(statement))
 
     @staticmethod
     def framed(statement: sa.Select[Any], found: Iterable[sa.Row[Any]]) -> pd.DataFrame:
@@ -106,7 +106,7 @@ class Database:
         with self._translated(), self.engine.connect() as connection:
             yield from self.backend.stream(connection, select, schema)
 
-    def write(
+    def write_transaction(
         self,
         work: Callable[[sa.Connection, bool], T],
         *,
@@ -157,14 +157,14 @@ class Database:
         while True:
             try:
                 result = step(again)
-                self._away = False
+                self._gave_up_waiting = False
                 return result
             except DatabaseError as exc:
                 transient, away = exc.transient, isinstance(exc, DatabaseUnavailable)
                 retriable = transient or (also_retry and isinstance(exc, also_retry))
-                patience = 0 if away and self._away else self.settings.retry_seconds
+                patience = 0 if away and self._gave_up_waiting else self.settings.retry_seconds
                 if not retriable or time.monotonic() + pause > began + patience:
-                    self._away = self._away or away
+                    self._gave_up_waiting = self._gave_up_waiting or away
                     raise
                 again = again or "in_commit" in exc.__dict__
                 log.info("trying again in %.2f s: %s", pause, exc)
@@ -188,7 +188,7 @@ class Database:
     def translate(self, exc: DBAPIError) -> DatabaseError:
         """Return the error of ours that stands for a driver's."""
         kind = self.backend.classify(exc)
-        cause = self.backend.words(exc)
+        cause = self.backend.error_text(exc)
         for secret in self.backend.secrets():
             cause = cause.replace(secret, "***")
         cause = self.without_secrets(cause)
@@ -220,12 +220,12 @@ class Database:
         return url.set(query={}).render_as_string(hide_password=True)
 
     @functools.cached_property
-    def _hidden(self) -> Hidden:
-        return Hidden(secrets(self.settings))
+    def _hidden(self) -> Redactor:
+        return Redactor(secrets(self.settings))
 
     def without_secrets(self, text: str) -> str:
         """Return a text without the settings' secrets and the credentials of any URL."""
-        return without_credentials(self._hidden(text))
+        return redact_urls(self._hidden(text))
 
 
 def _first_words(statement: str | None) -> str:

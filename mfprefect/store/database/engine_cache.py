@@ -18,7 +18,7 @@ from mfprefect.backend import Backend, backend_for
 if TYPE_CHECKING:
     from mfprefect.settings import Settings
 
-__all__ = ["give_back", "take"]
+__all__ = ["acquire", "release"]
 
 KEPT = 4
 """The most engines that wait; the one that has waited longest goes first."""
@@ -34,7 +34,7 @@ class _Kept(NamedTuple):
 _kept: dict[int, _Kept] = {}
 
 
-def take(settings: Settings) -> tuple[Backend, sa.Engine]:
+def acquire(settings: Settings) -> tuple[Backend, sa.Engine]:
     """Return a backend and an engine of it that nobody else uses.
 
     Raises:
@@ -52,7 +52,7 @@ def take(settings: Settings) -> tuple[Backend, sa.Engine]:
     return backend, engine
 
 
-def give_back(settings: Settings, backend: Backend, engine: sa.Engine) -> None:
+def release(settings: Settings, backend: Backend, engine: sa.Engine) -> None:
     """Close an engine's connections and keep it for whoever takes one of these settings next."""
     engine.dispose()
     if isinstance(engine.pool, sa.StaticPool):

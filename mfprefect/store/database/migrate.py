@@ -34,7 +34,7 @@ def found_revision(db: Database) -> str | None:
     """Return the revision of the database's schema, None where there is none."""
     if not db.backend.exists():
         return None
-    return db.look(lambda connection: _revision(db, connection))
+    return db.read_transaction(lambda connection: _revision(db, connection))
 
 
 def _revision(db: Database, connection: sa.Connection) -> str | None:
@@ -99,10 +99,10 @@ def create_schema(db: Database) -> None:
                 _upgrade(db, connection)
             _create_views(db, connection)
             if found != expected_revision():
-                for statement in db.backend.finish():
+                for statement in db.backend.post_create_statements():
                     connection.exec_driver_sql(statement)
 
-    db.write(work)
+    db.write_transaction(work)
 
 
 def _create_namespace(db: Database, connection: sa.Connection) -> None:

@@ -14,15 +14,15 @@ from mfprefect.errors import InvalidValue
 from mfprefect.schema import Blob, Double, Id, Instant, LongText
 from mfprefect.util import values
 
-__all__ = ["NOT_TYPED", "check_fits", "check_row", "typed"]
+__all__ = ["MALFORMED", "check_lengths", "check_row", "typed"]
 
-NOT_TYPED = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
 """What comes of a document that has not the shape which it should have."""
 
 _BITS = {sa.BigInteger: 63, sa.Integer: 31}
 
 
-def check_fits(table: sa.Table, row: Mapping[str, Any]) -> None:
+def check_lengths(table: sa.Table, row: Mapping[str, Any]) -> None:
     """Refuse text that is too long or no text for a database, and integers out of range.
 
     Raises:
@@ -75,7 +75,7 @@ def check_row(table: sa.Table, row: Mapping[str, Any]) -> None:
             raise InvalidValue(f"{key} of {table.name}, {value}, has no time zone.")
         if isinstance(column.type, Double) and value is not None:
             values.figure(value, f"{key} of {table.name}")
-    check_fits(table, row)
+    check_lengths(table, row)
 
 
 def typed(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:

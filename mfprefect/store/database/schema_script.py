@@ -27,11 +27,11 @@ def schema_script(backend: Backend) -> str:
 
 
 def _parts(backend: Backend) -> Iterator[str]:
-    yield from (f"{statement};" for statement in backend.preamble())
+    yield from (f"{statement};" for statement in backend.setup_statements())
     yield _migrations(backend)
     views = view_statements(backend, backend.dialect())
     yield from (f"{statement};" for statement in views.values())
-    yield from (f"{statement};" for statement in backend.finish())
+    yield from (f"{statement};" for statement in backend.post_create_statements())
     # The admin first: on some databases that closes to the others what has ended.
     order = sorted(ROLES, key=lambda role: role != "admin")
     yield from dict.fromkeys(backend.grants(role, f"mfprefect_{role}") for role in order)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from mfprefect.errors import InvalidValue
-from mfprefect.quality.gates.verdicts import Champion, Evidence, Verdict
+from mfprefect.quality.gates.verdicts import Champion, GateInputs, GateResult
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle
+from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import require_all
 from mfprefect.store.models.stages import in_production
 
@@ -33,10 +33,12 @@ _JUDGED = {
 }
 
 
-def evidence(db: Database, handle: Handle, pending: Rows, champion: Champion | None) -> Evidence:
+def evidence(
+    db: Database, handle: SessionHandle, pending: Rows, champion: Champion | None
+) -> GateInputs:
     """Return what a session has stored so far that gates can be about, and what is pending."""
 
-    def work(connection: sa.Connection) -> Evidence:
+    def work(connection: sa.Connection) -> GateInputs:
         stored = {}
         for name, keys in _JUDGED.items():
             c = db.schema.tables[name].c
@@ -46,12 +48,12 @@ def evidence(db: Database, handle: Handle, pending: Rows, champion: Champion | N
         production = in_production(db, connection, handle.model_id)
         return evidence_of(stored, pending, production, champion)
 
-    return db.look(work)
+    return db.read_transaction(work)
 
 
 def evidence_of(
     stored: Rows, pending: Rows, production: str | None, champion: Champion | None
-) -> Evidence:
+) -> GateInputs:
     """Return the same of rows by table; of those with the same key the last counts."""
     rows = {name: [*stored.get(name, ()), *pending.get(name, ())] for name in _JUDGED}
     metrics: dict[str, dict[str, float]] = {}
@@ -59,17 +61,17 @@ def evidence_of(
         metrics.setdefault(row["segment"], {})[row["metric_name"]] = row["value"]
     checks = {row["check_no"]: row for row in rows["check_results"]}
     drift = {(row["variable"], row["measure"]): row for row in rows["drift"]}
-    return Evidence(metrics, list(checks.values()), list(drift.values()), production, champion)
+    return GateInputs(metrics, list(checks.values()), list(drift.values()), production, champion)
 
 
-def stored(db: Database, connection: sa.Connection, session_no: int) -> list[Verdict]:
+def stored(db: Database, connection: sa.Connection, session_no: int) -> list[GateResult]:
     """Return the verdicts that a session stored; none where it was held against no gate."""
     t = db.schema.session_metadata.c
     select = sa.select(t.value).where(
         t.session_no == session_no, t.meta_group == GROUP, t.meta_name == NAME
     )
     text = connection.scalar(select)
-    return [Verdict.from_dict(row) for row in json.loads(text)] if text else []
+    return [GateResult.from_dict(row) for row in json.loads(text)] if text else []
 
 
 def gates_frame(db: Database, session_ids: Sequence[str]) -> pd.DataFrame:
@@ -94,9 +96,9 @@ def gates_frame(db: Database, session_ids: Sequence[str]) -> pd.DataFrame:
             for verdict in stored(db, connection, row.session_no)
         ]
 
-    columns = ["session_id", *(f.name for f in fields(Verdict))]
-    frame = pd.DataFrame(db.look(work), columns=columns)
-    for f in fields(Verdict):
+    columns = ["session_id", *(f.name for f in fields(GateResult))]
+    frame = pd.DataFrame(db.read_transaction(work), columns=columns)
+    for f in fields(GateResult):
         if f.type == "float | None":
             frame[f.name] = frame[f.name].astype("float64")
     return frame

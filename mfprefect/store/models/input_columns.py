@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from mfprefect.errors import IntegrityError, InvalidValue
 from mfprefect.quality.checks.context import Registered
-from mfprefect.store.audit.events import record, written
+from mfprefect.store.audit.events import record, row_digest
 from mfprefect.store.database import Database
 from mfprefect.util import values
 
@@ -36,7 +36,7 @@ def registered(db: Database, schema: str, table: str) -> dict[str, Registered]:
     select = sa.select(c.column_name, c.valid, c.test).where(
         c.schema_name == schema, c.table_name == table
     )
-    return {name: Registered(bool(valid), bool(test)) for name, valid, test in db.read(select)}
+    return {name: Registered(bool(valid), bool(test)) for name, valid, test in db.fetch_all(select)}
 
 
 def row_of(
@@ -89,8 +89,8 @@ def set_input_columns(db: Database, rows: Iterable[Mapping[str, Any]]) -> int:
             else:
                 connection.execute(table.update().where(*mine), row)
             told = {name: row[name] for name in ("valid", "test", "note")}
-            told |= written(db.schema, "input_columns", row)
+            told |= row_digest(db.schema, "input_columns", row)
             record(db, connection, "set_input_column", ".".join(filter(None, key)), **told)
         return changed
 
-    return db.write(work, also_retry=IntegrityError)
+    return db.write_transaction(work, also_retry=IntegrityError)

@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.errors import GateFailed, IntegrityError, InvalidValue
-from mfprefect.quality.gates.verdicts import Verdict
-from mfprefect.store.audit.events import record, written
+from mfprefect.quality.gates.verdicts import GateResult
+from mfprefect.store.audit.events import record, row_digest
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import require_session
 from mfprefect.store.models.gate_verdicts import stored
@@ -53,7 +53,7 @@ def candidate(db: Database, model_id: str, session_id: str | None = None) -> str
     )
     if session_id is not None:
         select = select.where(s.session_id == session_id)
-    rows = db.read(select)
+    rows = db.fetch_all(select)
     return rows[0][0] if rows else None
 
 
@@ -106,16 +106,16 @@ def promote(
         done.append(new["set_at"])
         told: dict[str, Any] = {"session": session_id, "stage": stage, "reason": reason}
         told["override"] = override
-        told |= {"instead_of": now, **written(db.schema, "model_stages", new)}
+        told |= {"instead_of": now, **row_digest(db.schema, "model_stages", new)}
         record(db, connection, "promote", model_id, **told)
         return number
 
-    return db.write(work, also_retry=IntegrityError)
+    return db.write_transaction(work, also_retry=IntegrityError)
 
 
 def _training(
     db: Database, connection: sa.Connection, model_id: str, session_id: str
-) -> tuple[int, list[Verdict], bool]:
+) -> tuple[int, list[GateResult], bool]:
     """Return a training's number, its verdicts, and whether it failed: by its gates alone."""
     s = db.schema.sessions.c
     found = require_session(db, connection, session_id)
@@ -136,7 +136,7 @@ def _not_usable(session_id: str, model_id: str, what: str, wanted: str) -> str:
     )
 
 
-def _problems(verdicts: Sequence[Verdict], now: str | None, session_id: str) -> list[str]:
+def _problems(verdicts: Sequence[GateResult], now: str | None, session_id: str) -> list[str]:
     """Return one sentence a gate that was not passed, or not against what is in production now."""
     if not verdicts:
         return ["it was held against no gate"]
@@ -183,11 +183,11 @@ def retire(db: Database, model_id: str, reason: str | None) -> str:
         done.append((new["set_at"], now.session_id))
         told = {"session": now.session_id, "reason": reason}
         record(
-            db, connection, "retire", model_id, **told, **written(db.schema, "model_stages", new)
+            db, connection, "retire", model_id, **told, **row_digest(db.schema, "model_stages", new)
         )
         return now.session_id
 
-    return db.write(work, also_retry=IntegrityError)
+    return db.write_transaction(work, also_retry=IntegrityError)
 
 
 def rollback(db: Database, model_id: str, reason: str | None) -> tuple[Stage, Stage]:
@@ -225,8 +225,8 @@ def rollback(db: Database, model_id: str, reason: str | None) -> tuple[Stage, St
             session=before.session_id,
             rolled_back_from=now.session_id,
             reason=reason,
-            **written(db.schema, "model_stages", new),
+            **row_digest(db.schema, "model_stages", new),
         )
         return now, before
 
-    return db.write(work, also_retry=IntegrityError)
+    return db.write_transaction(work, also_retry=IntegrityError)

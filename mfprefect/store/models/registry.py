@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from mfprefect.errors import IntegrityError, InvalidValue
 from mfprefect.schema import MODEL_ID_LENGTH
 from mfprefect.store.audit import seals
-from mfprefect.store.audit.events import actor, record, written
+from mfprefect.store.audit.events import actor, record, row_digest
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import model_ids, require_model
 from mfprefect.util import values
@@ -66,17 +66,17 @@ def add_model(
         if known is None:
             new = row | {"created_at": values.utc_now()}
             connection.execute(models.insert(), new)
-            told = row | written(db.schema, "models", new)
+            told = row | row_digest(db.schema, "models", new)
             record(db, connection, "add_model", model_id, **told)
         elif not known:
             connection.execute(models.update().where(mine), changed)
             now = connection.execute(sa.select(models).where(mine)).one()
-            told = changed | written(db.schema, "models", now._asdict())
+            told = changed | row_digest(db.schema, "models", now._asdict())
             record(db, connection, "change_model", model_id, **told)
 
     # Looked at first: every run registers its model, and hardly one of them changes it.
-    if not db.look(same):
-        db.write(work, also_retry=IntegrityError)
+    if not db.read_transaction(same):
+        db.write_transaction(work, also_retry=IntegrityError)
 
 
 def _whole_seconds(max_age: dt.timedelta | None) -> int | None:
@@ -112,7 +112,7 @@ def rename_model(db: Database, old: str, new: str) -> None:
         # Seals keep the old name: their chain ends here, and goes on under the new one.
         record(db, connection, "rename_model", new, old=old, **seals.head(db, connection, old))
 
-    db.write(work, also_retry=IntegrityError)
+    db.write_transaction(work, also_retry=IntegrityError)
 
 
 def set_threshold(db: Database, model_id: str, value: float, kind: str) -> None:
@@ -128,7 +128,7 @@ def set_threshold(db: Database, model_id: str, value: float, kind: str) -> None:
         require_model(db, connection, model_id)
         new = row | {"set_at": values.utc_now()}
         connection.execute(table.insert(), new)
-        told = {"value": value, "kind": kind, **written(db.schema, "model_thresholds", new)}
+        told = {"value": value, "kind": kind, **row_digest(db.schema, "model_thresholds", new)}
         record(db, connection, "set_threshold", model_id, **told)
 
-    db.write(work, also_retry=IntegrityError)
+    db.write_transaction(work, also_retry=IntegrityError)

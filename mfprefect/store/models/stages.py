@@ -71,7 +71,7 @@ def history(db: Database, connection: sa.Connection, model_id: str) -> list[Stag
 def histories(db: Database) -> dict[str, list[Stage]]:
     """Return the stages of all models that have any, oldest first."""
     found: dict[str, list[Stage]] = {}
-    for row in db.read(_rows(db)):
+    for row in db.fetch_all(_rows(db)):
         found.setdefault(row.model_id, []).append(_stage(row))
     return found
 
@@ -132,12 +132,12 @@ def production(db: Database, model_id: str, at: dt.datetime | None = None) -> st
         require_model(db, connection, model_id)
         return in_production(db, connection, model_id, at)
 
-    return db.look(work)
+    return db.read_transaction(work)
 
 
 def stage_now(db: Database, model_id: str) -> tuple[str, str] | None:
     """Return the newest stage of a model and its session, None where it has none."""
-    found = db.look(lambda connection: _newest(db, connection, model_id))
+    found = db.read_transaction(lambda connection: _newest(db, connection, model_id))
     return None if found is None else found[:2]
 
 
@@ -225,7 +225,7 @@ def stages_frame(db: Database, model_id: str) -> pd.DataFrame:
         require_model(db, connection, model_id)
         return history(db, connection, model_id)
 
-    found = db.look(work)
+    found = db.read_transaction(work)
     ends: list[dt.datetime | None] = [*(stage.set_at for stage in found), None][1:]
     columns = (
         "session_id", "stage", "set_at", "until", "set_by", "reason", "override",

@@ -13,13 +13,13 @@ from mfprefect.store.notifications import send
 from mfprefect.store.notifications.send import BEING_SENT
 from mfprefect.util import values
 
-__all__ = ["LATELY", "tell_untold"]
+__all__ = ["LATELY", "send_missed"]
 
 LATELY = dt.timedelta(hours=1)
 """How far back to look: a target that is new in the settings is not sent days of old ends."""
 
 
-def tell_untold(db: Database, *, states: States = flow_run.flow_run_states) -> None:
+def send_missed(db: Database, *, states: States = flow_run.flow_run_states) -> None:
     """Tell how sessions of the last hour ended, where nobody has; harmless when repeated.
 
     Args:
@@ -32,7 +32,7 @@ def tell_untold(db: Database, *, states: States = flow_run.flow_run_states) -> N
     s, now = db.schema.sessions.c, values.utc_now()
     # Who has just ended a session is about to tell it.
     lately = s.ended_at.between(now - LATELY, now - BEING_SENT)
-    found = db.read(
+    found = db.fetch_all(
         sa.select(s.session_no, s.status, s.flow_run_id).where(lately).order_by(s.session_no)
     )
     ids = {x.flow_run_id for x in found if x.status == "failed" and x.flow_run_id}

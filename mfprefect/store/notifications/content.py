@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect.notifications.notice import Check, Drift, Moved, Notice
+from mfprefect.notifications.notice import Check, Drift, MetricChange, Notice
 from mfprefect.provenance.flow_run import run_url
 from mfprefect.settings import Target
 from mfprefect.store.database import Database
@@ -21,14 +21,14 @@ __all__ = [
     "ALARM",
     "LATE",
     "compose",
-    "is_about",
-    "kept_as",
-    "last_trouble",
+    "last_problem",
+    "matches",
+    "matches_model",
+    "problem_events",
+    "recorded_event",
     "recovered_later",
     "session_row",
     "still_news",
-    "trouble",
-    "wants",
 ]
 
 ALARM = "alarm"
@@ -58,23 +58,23 @@ Row = sa.Row[Any]
 def session_row(db: Database, session_no: int) -> Row | None:
     """Return a session's row, None where it was deleted."""
     s = db.schema.sessions
-    rows = db.read(sa.select(*s.c).where(s.c.session_no == session_no))
+    rows = db.fetch_all(sa.select(*s.c).where(s.c.session_no == session_no))
     return rows[0] if rows else None
 
 
-def wants(target: Target, row: Row) -> bool:
+def matches(target: Target, row: Row) -> bool:
     """Return whether a target is told of this session's model and tags."""
-    return is_about(target, row.model_id, json.loads(row.tags) if row.tags else ())
+    return matches_model(target, row.model_id, json.loads(row.tags) if row.tags else ())
 
 
-def is_about(target: Target, model_id: str, tags: Collection[str]) -> bool:
+def matches_model(target: Target, model_id: str, tags: Collection[str]) -> bool:
     """Return whether a target is told of a model's session that has these tags."""
     return (not target.models or model_id in target.models) and (
         not target.tags or not set(tags).isdisjoint(target.tags)
     )
 
 
-def trouble(db: Database, row: Row) -> list[str]:
+def problem_events(db: Database, row: Row) -> list[str]:
     """Return the events that tell what is not well with a session that has ended."""
     events = []
     if row.status == "failed":
@@ -86,7 +86,7 @@ def trouble(db: Database, row: Row) -> list[str]:
     return [*events, "drift"] if _drift(db, row) else events
 
 
-def last_trouble(db: Database, row: Row, channel: str) -> Row | None:
+def last_problem(db: Database, row: Row, channel: str) -> Row | None:
     """Return what a channel was last told of a session's model and purpose, if that was bad.
 
     Only what came before the session counts; that scores are out of date is over once scoring
@@ -112,7 +112,7 @@ def last_trouble(db: Database, row: Row, channel: str) -> Row | None:
         .order_by(n.c.session_no.desc(), n.c.notice_no.desc())
         .limit(1)
     )
-    found = db.read(select)
+    found = db.fetch_all(select)
     return found[0] if found and found[0].event != "recovered" else None
 
 
@@ -131,11 +131,11 @@ def recovered_later(db: Database, row: Row, channel: str) -> bool:
         )
         .limit(1)
     )
-    return bool(db.read(select))
+    return bool(db.fetch_all(select))
 
 
 def compose(db: Database, row: Row, event: str, channel: str) -> Notice:
-    """Return the notice of an event of a session; the event may be as `kept_as` has it."""
+    """Return the notice of an event of a session; the event may be as `recorded_event` has it."""
     kind, text = _cause(db, row, event, channel)
     return Notice(
         event=event.partition(" ")[0],
@@ -151,7 +151,7 @@ def compose(db: Database, row: Row, event: str, channel: str) -> Notice:
 
 def _cause(db: Database, row: Row, event: str, channel: str) -> tuple[str, str]:
     if event == "recovered":
-        before = last_trouble(db, row, channel)
+        before = last_problem(db, row, channel)
         return (f"well after {before.event} of {before.session_id}", "") if before else ("", "")
     if event == "stale":
         return "Stale", _staleness(db, row)
@@ -165,7 +165,7 @@ def _cause(db: Database, row: Row, event: str, channel: str) -> tuple[str, str]:
     return row.failure_kind or "", row.failure_text or ""
 
 
-def kept_as(db: Database, row: Row, event: str) -> str:
+def recorded_event(db: Database, row: Row, event: str) -> str:
     """Return what the table of notices calls an event that is told now: `promoted`, `promoted 2`.
 
     A session may be promoted and rolled back from more than once, and each time is a fact.
@@ -176,7 +176,7 @@ def kept_as(db: Database, row: Row, event: str) -> str:
 
 def _stages(db: Database, model_id: str, session_id: str, event: str) -> list[Stage]:
     """Return each promotion of a session, or each rollback from it, oldest first."""
-    found = db.look(lambda connection: history(db, connection, model_id))
+    found = db.read_transaction(lambda connection: history(db, connection, model_id))
     if event.startswith("rolled_back"):
         return [stage for stage in found if stage.detail.get(ROLLED_BACK) == session_id]
     return [
@@ -212,7 +212,7 @@ def _last_scored(db: Database, model_id: str) -> tuple[dt.datetime | None, int |
         s.model_id == model_id, s.purpose == "score", s.status == SUCCEEDED
     )
     select = sa.select(models.max_age_seconds, last.scalar_subquery().label("last_at"))
-    found = db.read(select.where(models.model_id == model_id))
+    found = db.fetch_all(select.where(models.model_id == model_id))
     return (found[0].last_at, found[0].max_age_seconds) if found else (None, None)
 
 
@@ -230,7 +230,7 @@ def _checks(db: Database, row: Row) -> tuple[Check, ...]:
         .where(c.session_no == row.session_no, c.passed == sa.literal(False))
         .order_by(c.check_no)
     )
-    found = sorted(db.read(select), key=lambda check: check.severity != "error")
+    found = sorted(db.fetch_all(select), key=lambda check: check.severity != "error")
     return tuple(
         Check(
             f"{x.column}: {x.check}" if x.column else x.check, x.severity, x.failing_rows, x.message
@@ -246,14 +246,14 @@ def _drift(db: Database, row: Row) -> tuple[Drift, ...]:
     )
     found = [
         Drift(x.variable, x.measure, x.value, x.threshold)
-        for x in db.read(select.order_by(c.variable, c.measure))
+        for x in db.fetch_all(select.order_by(c.variable, c.measure))
     ]
     return tuple(sorted(found, key=lambda x: -abs(x.value or 0)))
 
 
-def _moved(db: Database, row: Row) -> tuple[Moved, ...]:
+def _moved(db: Database, row: Row) -> tuple[MetricChange, ...]:
     s, m = db.schema.sessions, db.schema.metrics.c
-    before = db.read(
+    before = db.fetch_all(
         sa.select(sa.func.max(s.c.session_no)).where(
             s.c.model_id == row.model_id,
             s.c.purpose == row.purpose,
@@ -267,9 +267,9 @@ def _moved(db: Database, row: Row) -> tuple[Moved, ...]:
         m.session_no.in_([before, row.session_no]), m.segment == ""
     )
     figures: dict[int, dict[str, float]] = {before: {}, row.session_no: {}}
-    for x in db.read(select.order_by(m.metric_name)):
+    for x in db.fetch_all(select.order_by(m.metric_name)):
         figures[x.session_no][x.metric_name] = x.value
     old, new = figures[before], figures[row.session_no]
-    moved = [Moved(name, old[name], new[name]) for name in new if name in old]
+    moved = [MetricChange(name, old[name], new[name]) for name in new if name in old]
     moved = [x for x in moved if x.old != x.new]
     return tuple(sorted(moved, key=lambda x: -abs(x.change))[:MOST_MOVED])

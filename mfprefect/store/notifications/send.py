@@ -23,14 +23,13 @@ from mfprefect.notifications.notice import Notice
 from mfprefect.settings import EVENTS, Target
 from mfprefect.store.audit.events import record
 from mfprefect.store.database import Database
-from mfprefect.store.notifications import content
-from mfprefect.store.notifications import digest as digests
+from mfprefect.store.notifications import content, summary
 from mfprefect.store.notifications.attachments import Attachments
 from mfprefect.store.states import RUNNING, SUCCEEDED, is_reproduction
 from mfprefect.util import values
 from mfprefect.util.values import choice
 
-__all__ = ["digest", "retry_undelivered", "session_ended", "tell", "tell_spooled"]
+__all__ = ["notify", "notify_spooled", "retry_undelivered", "send_summary", "session_ended"]
 
 log = logging.getLogger(__name__)
 
@@ -64,13 +63,13 @@ def session_ended(db: Database, session_no: int, *, final: bool = True) -> None:
     """
     if not db.settings.notify:
         return
-    with _at_no_expense(f"session {session_no}"):
+    with _log_errors(f"session {session_no}"):
         row = content.session_row(db, session_no)
         if row is None or row.status == RUNNING or (row.status == "failed" and not final):
             return
         if is_reproduction(row.params):
             return  # whoever runs it is told on the spot; to everybody else it is no event
-        bad, attachments = content.trouble(db, row), Attachments(db)
+        bad, attachments = content.problem_events(db, row), Attachments(db)
         for channel, target in _targets(db, row):
             events = [event for event in bad if event in target.events]
             if row.status == SUCCEEDED:
@@ -81,7 +80,7 @@ def session_ended(db: Database, session_no: int, *, final: bool = True) -> None:
                 _tell(db, row, event, channel, target, attachments)
 
 
-def tell(db: Database, session_no: int, event: str) -> None:
+def notify(db: Database, session_no: int, event: str) -> None:
     """Tell any event of a session to whoever wants to know; harmless when repeated.
 
     Raises:
@@ -90,38 +89,38 @@ def tell(db: Database, session_no: int, event: str) -> None:
     choice(event, "the event", EVENTS)
     if not db.settings.notify:
         return
-    with _at_no_expense(f"session {session_no}"):
+    with _log_errors(f"session {session_no}"):
         row = content.session_row(db, session_no)
         if row is None:
             return
         attachments = Attachments(db)
         for channel, target in _targets(db, row):
             if event in target.events:
-                _tell(db, row, content.kept_as(db, row, event), channel, target, attachments)
+                _tell(db, row, content.recorded_event(db, row, event), channel, target, attachments)
 
 
-def tell_spooled(db: Database, notice: Notice, tags: Collection[str]) -> None:
+def notify_spooled(db: Database, notice: Notice, tags: Collection[str]) -> None:
     """Tell that a session waits in the spool; its database, which would keep record, is away."""
     from mfprefect.notifications.delivery import deliver
 
-    with _at_no_expense(f"session {notice.session_id}"):
+    with _log_errors(f"session {notice.session_id}"):
         for channel, target in db.settings.notify.items():
             wanted = notice.event in target.events
-            if not (wanted and content.is_about(target, notice.model_id, tags)):
+            if not (wanted and content.matches_model(target, notice.model_id, tags)):
                 continue
             if (failure := deliver(target, notice)) is not None:
                 text = "%s of session %s could not be told to %r: %s"
                 log.warning(text, notice.event, notice.session_id, channel, failure)
 
 
-def digest(db: Database) -> None:
+def send_summary(db: Database) -> None:
     """Tell each target that wants it what has run since its last digest, if anything has."""
-    day_ago = values.utc_now() - digests.FIRST_DIGEST
+    day_ago = values.utc_now() - summary.FIRST_DIGEST
     for channel, target in db.settings.notify.items():
         if "digest" not in target.events:
             continue
-        with _at_no_expense("a digest"):
-            rows = digests.digest_rows(db, channel, target, since=day_ago)
+        with _log_errors("a digest"):
+            rows = summary.summary_rows(db, channel, target, since=day_ago)
             newest = content.session_row(db, rows[-1].session_no) if rows else None
             if newest is not None:
                 _tell(db, newest, "digest", channel, target)
@@ -136,7 +135,7 @@ def retry_undelivered(db: Database) -> tuple[int, int]:
     delivered, failed = 0, Counter[str]()
     if not db.settings.notify:
         return 0, 0
-    with _at_no_expense("undelivered notices"):
+    with _log_errors("undelivered notices"):
         for waiting, session_id in _undelivered(db):
             if failed[waiting.channel] >= MOST_FAILURES:
                 continue  # its service is away, and each attempt takes seconds
@@ -151,7 +150,7 @@ def retry_undelivered(db: Database) -> tuple[int, int]:
 
 
 @contextmanager
-def _at_no_expense(what: object) -> Iterator[None]:
+def _log_errors(what: object) -> Iterator[None]:
     """Log what goes wrong: no run fails because of a notice."""
     try:
         yield
@@ -163,11 +162,11 @@ def _at_no_expense(what: object) -> Iterator[None]:
 
 
 def _targets(db: Database, row: content.Row) -> list[tuple[str, Target]]:
-    return [(name, x) for name, x in db.settings.notify.items() if content.wants(x, row)]
+    return [(name, x) for name, x in db.settings.notify.items() if content.matches(x, row)]
 
 
 def _recovered(db: Database, row: content.Row, channel: str, target: Target) -> bool:
-    if "recovered" not in target.events or content.last_trouble(db, row, channel) is None:
+    if "recovered" not in target.events or content.last_problem(db, row, channel) is None:
         return False
     # Where an end is told late, a later session may have told it.
     return not content.recovered_later(db, row, channel)
@@ -210,7 +209,7 @@ def _claim(db: Database, session_no: int, event: str, channel: str) -> _Claim | 
         return claim
 
     # Two that insert at once: the loser finds the fact told, or takes the next number.
-    return db.write(work, also_retry=IntegrityError)
+    return db.write_transaction(work, also_retry=IntegrityError)
 
 
 def _told(
@@ -239,7 +238,7 @@ def _send(
     if row is None:
         return False
     if claim.event == "digest":
-        notice = digests.compose(digests.digest_rows(db, claim.channel, target, upto=row))
+        notice = summary.compose(summary.summary_rows(db, claim.channel, target, upto=row))
     else:
         notice = content.compose(db, row, claim.event, claim.channel)
     if attachments is not None and is_mail(target):
@@ -267,7 +266,7 @@ def _record(db: Database, claim: _Claim, session_id: str, failure: str | None) -
         if connection.execute(n.update().where(*mine), _changes(told)).rowcount:
             record(db, connection, NOTICE, session_id, **told)
 
-    db.write(work, also_retry=IntegrityError)
+    db.write_transaction(work, also_retry=IntegrityError)
 
 
 def _undelivered(db: Database) -> list[tuple[_Claim, str]]:
@@ -290,7 +289,9 @@ def _undelivered(db: Database) -> list[tuple[_Claim, str]]:
         )
         .order_by(n.c.sent_at, n.c.session_no, n.c.notice_no)
     )
-    waiting = [x for x in db.read(select) if x.failure is not None or x.sent_at < now - BEING_SENT]
+    waiting = [
+        x for x in db.fetch_all(select) if x.failure is not None or x.sent_at < now - BEING_SENT
+    ]
     return [
         (_Claim(x.session_no, x.notice_no, x.event, x.channel, x.sent_at), x.session_id)
         for x in waiting
@@ -317,7 +318,7 @@ def _claim_again(db: Database, waiting: _Claim, session_id: str) -> _Claim | Non
             record(db, connection, NOTICE, session_id, **told)
         return taken
 
-    taken = db.write(work, also_retry=IntegrityError)
+    taken = db.write_transaction(work, also_retry=IntegrityError)
     if not taken:
         return None
     return _Claim(waiting.session_no, waiting.notice_no, waiting.event, waiting.channel, now)

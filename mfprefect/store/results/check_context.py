@@ -8,23 +8,27 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect.quality.checks.base import SharedCheck
+from mfprefect.quality.checks.base import ModelCheck
 from mfprefect.quality.checks.columns import RegisteredColumns
-from mfprefect.quality.checks.context import Background
+from mfprefect.quality.checks.context import CheckContext
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle
+from mfprefect.store.handle import SessionHandle
 from mfprefect.store.models import input_columns
 from mfprefect.store.results import frames
-from mfprefect.store.states import SUCCEEDED, UNNUMBERED
+from mfprefect.store.states import NOT_IN_DATABASE, SUCCEEDED
 
-__all__ = ["background"]
+__all__ = ["check_context"]
 
 MOST_SESSIONS = 50
 
 
-def background(
-    db: Database, handle: Handle, checks: Any, keys: Collection[str] = (), part: int | None = None
-) -> Background:
+def check_context(
+    db: Database,
+    handle: SessionHandle,
+    checks: Any,
+    keys: Collection[str] = (),
+    part: int | None = None,
+) -> CheckContext:
     """Return what the checks of a session compare with.
 
     The training session is the one whose model is used; for a training, and where none is, the
@@ -37,7 +41,7 @@ def background(
         training = handle.parent_session_id or frames.latest_training(db, handle.model_id)
         summary = frames.of_sessions(db, "input_summary", [training]) if training else None
     tables = [check.table for check in shared if isinstance(check, RegisteredColumns)]
-    return Background(
+    return CheckContext(
         as_of=handle.as_of,
         keys=frozenset(keys),
         training_session=training,
@@ -47,25 +51,25 @@ def background(
     )
 
 
-def _shared(checks: Any) -> Iterator[SharedCheck]:
+def _shared(checks: Any) -> Iterator[ModelCheck]:
     for check in checks if isinstance(checks, list | tuple) else [checks]:
-        if isinstance(check, SharedCheck):
+        if isinstance(check, ModelCheck):
             yield check
 
 
-def _row_counts(db: Database, handle: Handle, part: int | None) -> list[int]:
+def _row_counts(db: Database, handle: SessionHandle, part: int | None) -> list[int]:
     return _summarised(db, handle) if part is None else _of_part(db, handle, part)
 
 
-def _earlier(db: Database, handle: Handle) -> tuple[Any, ...]:
+def _earlier(db: Database, handle: SessionHandle) -> tuple[Any, ...]:
     s = db.schema.sessions.c
     same = (s.model_id == handle.model_id, s.purpose == handle.purpose, s.status == SUCCEEDED)
     # What began in the spool gets its number later: all others are earlier.
-    before = [] if handle.session_no == UNNUMBERED else [s.session_no < handle.session_no]
+    before = [] if handle.session_no == NOT_IN_DATABASE else [s.session_no < handle.session_no]
     return (*same, *before)
 
 
-def _summarised(db: Database, handle: Handle) -> list[int]:
+def _summarised(db: Database, handle: SessionHandle) -> list[int]:
     """Return how many rows the input summaries of earlier sessions are of."""
     s, summary = db.schema.sessions, db.schema.input_summary
     rows = sa.func.max(summary.c.n + summary.c.n_na)
@@ -77,13 +81,13 @@ def _summarised(db: Database, handle: Handle) -> list[int]:
         .order_by(s.c.session_no.desc())
         .limit(MOST_SESSIONS)
     )
-    return [int(count) for _, count in db.read(select)]
+    return [int(count) for _, count in db.fetch_all(select)]
 
 
-def _of_part(db: Database, handle: Handle, part: int) -> list[int]:
+def _of_part(db: Database, handle: SessionHandle, part: int) -> list[int]:
     """Return the rows of the same part of earlier sessions that had as many parts."""
     s, parts = db.schema.sessions, db.schema.score_parts
-    own = db.read(sa.select(s.c.params).where(s.c.session_no == handle.session_no))
+    own = db.fetch_all(sa.select(s.c.params).where(s.c.session_no == handle.session_no))
     select = (
         sa.select(s.c.params, parts.c.rows)
         .join_from(s, parts, parts.c.session_no == s.c.session_no)
@@ -92,7 +96,7 @@ def _of_part(db: Database, handle: Handle, part: int) -> list[int]:
         .limit(MOST_SESSIONS)
     )
     of = [_parts(row.params) for row in own]
-    return [int(count) for params, count in db.read(select) if [_parts(params)] == of]
+    return [int(count) for params, count in db.fetch_all(select) if [_parts(params)] == of]
 
 
 def _parts(params: str) -> Any:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "Outcome",
+    "SessionSummary",
     "environment",
     "latest_training",
     "models_frame",
@@ -111,7 +111,7 @@ def of_sessions(db: Database, table_name: str, session_ids: Sequence[str]) -> pd
     if not session_ids:
         raise InvalidValue("name at least one session id.")
     s, table = db.schema.sessions, db.schema.tables[table_name]
-    known = db.read(sa.select(s.c.session_id).where(s.c.session_id.in_(session_ids)))
+    known = db.fetch_all(sa.select(s.c.session_id).where(s.c.session_id.in_(session_ids)))
     require_all(session_ids, (row[0] for row in known))
     hidden = {"session_no"}
     columns: list[Any] = [c for c in table.c if c.key not in hidden]
@@ -126,7 +126,7 @@ def of_sessions(db: Database, table_name: str, session_ids: Sequence[str]) -> pd
     return db.frame(select)
 
 
-class Outcome(NamedTuple):
+class SessionSummary(NamedTuple):
     """What a page shows of a session."""
 
     session: Mapping[str, Any]
@@ -136,7 +136,7 @@ class Outcome(NamedTuple):
     failed_checks: list[Mapping[str, Any]]
 
 
-def outcome(db: Database, session_no: int) -> Outcome:
+def outcome(db: Database, session_no: int) -> SessionSummary:
     """Return how a session ended and what a person wants to see first, over one connection."""
     s, m, k = db.schema.sessions, db.schema.metrics, db.schema.check_results
     parent = s.alias("parent")
@@ -157,14 +157,14 @@ def outcome(db: Database, session_no: int) -> Outcome:
         .order_by(k.c.check_no)
     )
 
-    def work(connection: sa.Connection) -> Outcome:
-        return Outcome(
+    def work(connection: sa.Connection) -> SessionSummary:
+        return SessionSummary(
             dict(connection.execute(row).one()._mapping),
             {name: value for name, value in connection.execute(figures)},
             [dict(found._mapping) for found in connection.execute(failed)],
         )
 
-    return db.look(work)
+    return db.read_transaction(work)
 
 
 def one_curve(db: Database, session_id: str) -> pd.DataFrame:
@@ -190,7 +190,7 @@ def environment(db: Database, session_id: str) -> dict[str, Any]:
         .join_from(s, e, s.c.environment_digest == e.c.environment_digest)
         .where(s.c.session_id == session_id)
     )
-    rows = db.read(select)
+    rows = db.fetch_all(select)
     if not rows:
         raise UnknownSession(session_id)
     row = rows[0]
@@ -215,5 +215,5 @@ def latest_training(db: Database, model_id: str) -> str | None:
         .order_by(s.c.session_no.desc())
         .limit(1)
     )
-    rows = db.read(select)
+    rows = db.fetch_all(select)
     return rows[0][0] if rows else None

@@ -18,14 +18,14 @@ from mfprefect.util import values
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Scoring", "drift_frame", "freshness", "published_scorings", "stale"]
+__all__ = ["PublishedScoring", "drift_frame", "freshness", "published_scorings", "stale"]
 
 UNWATCHED = ("experimental", "retired")
 """Stages of models that nobody waits for."""
 
 
 @dataclass(frozen=True)
-class Scoring:
+class PublishedScoring:
     """A published scoring session."""
 
     session_no: int
@@ -37,7 +37,7 @@ class Scoring:
     """The first published scoring session with the same training session; of none, itself."""
 
 
-def published_scorings(db: Database, model_id: str, limit: int) -> list[Scoring]:
+def published_scorings(db: Database, model_id: str, limit: int) -> list[PublishedScoring]:
     """Return the last published scoring sessions of a model, oldest first."""
     s, parent = db.schema.sessions, db.schema.sessions.alias("parent")
     other, first = db.schema.sessions.alias("other"), db.schema.sessions.alias("first_one")
@@ -64,14 +64,14 @@ def published_scorings(db: Database, model_id: str, limit: int) -> list[Scoring]
         .limit(limit)
     )
     return [
-        Scoring(
+        PublishedScoring(
             row.session_no,
             row.session_id,
             row.as_of or row.started_at.date(),
             row.training_session_id,
             row.first_session_id or row.session_id,
         )
-        for row in reversed(db.read(select))
+        for row in reversed(db.fetch_all(select))
     ]
 
 
@@ -92,7 +92,7 @@ def drift_frame(db: Database, session_ids: Sequence[str]) -> pd.DataFrame:
     if not session_ids:
         raise InvalidValue("name at least one session id.")
     s, drift, reference = db.schema.sessions, db.schema.drift, db.schema.sessions.alias("reference")
-    known = db.read(sa.select(s.c.session_id).where(s.c.session_id.in_(session_ids)))
+    known = db.fetch_all(sa.select(s.c.session_id).where(s.c.session_id.in_(session_ids)))
     require_all(session_ids, (row[0] for row in known))
     columns = ("variable", "measure", "value", "threshold", "verdict")
     select = (
@@ -176,7 +176,7 @@ def _ages(db: Database) -> list[_Age]:
         .order_by(models.c.model_id)
     )
     now = values.utc_now()
-    return [_age(row, now) for row in db.read(select)]
+    return [_age(row, now) for row in db.fetch_all(select)]
 
 
 def _unwatched(db: Database) -> Any:

@@ -10,7 +10,13 @@ import sqlalchemy as sa
 
 from mfprefect.errors import MfprefectError, UnknownModel, UnknownSession
 from mfprefect.provenance.flow_run import run_url
-from mfprefect.report.content import Distribution, ModelFacts, SessionFacts, Side, noted
+from mfprefect.report.content import (
+    ComparedSession,
+    Distribution,
+    ModelReport,
+    SessionReport,
+    test_note,
+)
 from mfprefect.store.database import Database
 from mfprefect.store.models import gate_verdicts
 from mfprefect.store.models.stages import stages_frame
@@ -32,7 +38,7 @@ PURPOSES = ("train", "score", "monitor")
 Row = dict[str, Any]
 
 
-def session_facts(db: Database, session_id: str, most_scores: int | None = None) -> SessionFacts:
+def session_facts(db: Database, session_id: str, most_scores: int | None = None) -> SessionReport:
     """Return what the report of a session tells.
 
     Args:
@@ -58,7 +64,7 @@ def session_facts(db: Database, session_id: str, most_scores: int | None = None)
     edges, scores, note = _scores(db, scored, session_id, before, most_scores, tested)
     thresholds = frames.thresholds_frame(db, row["model_id"])
     own["inputs"] = _parsed(own["inputs"])
-    return SessionFacts(
+    return SessionReport(
         session=row,
         model=_model(db, row["model_id"]),
         environment=frames.environment(db, session_id),
@@ -107,9 +113,9 @@ def _session(db: Database, session_id: str) -> Row:
 
 def _model(db: Database, model_id: str) -> Row:
     m = db.schema.models
-    rows = db.read(sa.select(*m.c).where(m.c.model_id == model_id))
+    rows = db.fetch_all(sa.select(*m.c).where(m.c.model_id == model_id))
     if not rows:
-        known = [x[0] for x in db.read(sa.select(m.c.model_id).order_by(m.c.model_id))]
+        known = [x[0] for x in db.fetch_all(sa.select(m.c.model_id).order_by(m.c.model_id))]
         raise UnknownModel(model_id, known)
     return dict(rows[0]._mapping)
 
@@ -134,11 +140,11 @@ def _before(db: Database, row: Row) -> str | None:
         .order_by(s.session_no.desc())
         .limit(1)
     )
-    rows = db.read(select)
+    rows = db.fetch_all(select)
     return rows[0][0] if rows else None
 
 
-def _side(db: Database, session_id: str) -> Side:
+def _side(db: Database, session_id: str) -> ComparedSession:
     checks = frames.of_sessions(db, "check_results", [session_id])
     failed = [
         f"{row['column']}: {row['check']}" if row["column"] else row["check"]
@@ -147,7 +153,7 @@ def _side(db: Database, session_id: str) -> Side:
     ]
     curve = frames.of_sessions(db, "test_curve", [session_id])
     metadata = frames.of_sessions(db, "session_metadata", [session_id])
-    return Side(
+    return ComparedSession(
         session=_session(db, session_id),
         metrics=frames.of_sessions(db, "metrics", [session_id]),
         environment=frames.environment(db, session_id),
@@ -163,7 +169,7 @@ def _tested(curve: pd.DataFrame, metadata: pd.DataFrame) -> pd.DataFrame | None:
     """Return how the scores of test rows are distributed: score, and rows with at least that."""
     if not curve.empty:
         return curve[["score", "population"]]
-    found = noted(metadata, "score_distribution")
+    found = test_note(metadata, "score_distribution")
     if not found.get("score"):
         return None
     import pandas as pd
@@ -186,7 +192,7 @@ def _history(db: Database, row: Row) -> pd.DataFrame:
         .order_by(s.c.session_no.desc())
         .limit(HISTORY)
     )
-    numbers = [found[0] for found in db.read(last)]
+    numbers = [found[0] for found in db.fetch_all(last)]
     select = (
         sa.select(s.c.session_id, s.c.started_at, m.c.metric_name, m.c.value)
         .join_from(s, m, s.c.session_no == m.c.session_no)
@@ -240,7 +246,7 @@ def _published(db: Database, session_id: str) -> sa.Row[Any] | None:
         .where(s.c.session_id == session_id, s.c.published_at.is_not(None))
         .having(sa.func.sum(p.c.rows) > 0)
     )
-    rows = db.read(select)
+    rows = db.fetch_all(select)
     return rows[0] if rows else None
 
 
@@ -261,7 +267,7 @@ def _counted(
     return edges, scores
 
 
-def model_facts(db: Database, model_id: str) -> ModelFacts:
+def model_facts(db: Database, model_id: str) -> ModelReport:
     """Return what the report of a model tells.
 
     Raises:
@@ -274,7 +280,7 @@ def model_facts(db: Database, model_id: str) -> ModelFacts:
             newest[purpose] = session_facts(db, session_id)
     fresh = monitoring.freshness(db)
     mine = _plain(fresh[fresh["model_id"] == model_id])
-    return ModelFacts(
+    return ModelReport(
         model=model,
         sessions=frames.sessions_frame(db, model_id, limit=SESSIONS),
         thresholds=frames.thresholds_frame(db, model_id),
@@ -290,7 +296,7 @@ def _newest(db: Database, model_id: str, purpose: str) -> str | None:
     s = db.schema.sessions.c
     mine = (s.model_id == model_id, s.purpose == purpose, s.status == SUCCEEDED)
     select = sa.select(s.session_id).where(*mine).order_by(s.session_no.desc()).limit(1)
-    rows = db.read(select)
+    rows = db.fetch_all(select)
     return rows[0][0] if rows else None
 
 

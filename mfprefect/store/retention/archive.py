@@ -40,26 +40,26 @@ def archive_session(db: Database, session_id: str, root: Path) -> tuple[Path, st
     folder = folder_of(root, handle.model_id, session_id).resolve()
     head = _head(db, handle.session_no)
     mine = without_scores(db).where(db.schema.session_metadata.c.session_no == handle.session_no)
-    with_scores = handle.status == SUCCEEDED and not db.read(mine)
+    with_scores = handle.status == SUCCEEDED and not db.fetch_all(mine)
     return folder, write_archive(folder, head, _tables(db, handle.session_no, with_scores))
 
 
 def _head(db: Database, number: int) -> dict[str, Any]:
     s, e, stages = db.schema.sessions, db.schema.environments, db.schema.model_stages
-    session = dict(db.read(sa.select(s).where(s.c.session_no == number))[0]._mapping)
+    session = dict(db.fetch_all(sa.select(s).where(s.c.session_no == number))[0]._mapping)
     ran = sa.select(e).where(e.c.environment_digest == session["environment_digest"])
     staged = sa.select(stages).where(stages.c.session_no == number).order_by(stages.c.set_at)
     drift = db.schema.drift.c
     references = sa.select(drift.reference_session_no).where(drift.session_no == number)
-    needed = {session["parent_session_no"], *(row[0] for row in db.read(references))} - {None}
+    needed = {session["parent_session_no"], *(row[0] for row in db.fetch_all(references))} - {None}
     names = sa.select(s.c.session_no, s.c.session_id).where(s.c.session_no.in_(needed))
     return {
         "archived_at": values.utc_now(),
         "session": session,
-        "environment": dict(db.read(ran)[0]._mapping),
-        "stages": [dict(row._mapping) for row in db.read(staged)],
+        "environment": dict(db.fetch_all(ran)[0]._mapping),
+        "stages": [dict(row._mapping) for row in db.fetch_all(staged)],
         # What the numbers in `session` and in the table `drift` stand for.
-        "session_ids": {str(no): name for no, name in db.read(names)} if needed else {},
+        "session_ids": {str(no): name for no, name in db.fetch_all(names)} if needed else {},
     }
 
 
@@ -69,7 +69,7 @@ def _tables(db: Database, number: int, with_scores: bool) -> Iterator[Content]:
             continue
         columns = [c for c in table.c if c.key != "session_no"]
         select = sa.select(*columns).where(table.c.session_no == number)
-        rows = db.read(select.order_by(*table.primary_key.columns))
+        rows = db.fetch_all(select.order_by(*table.primary_key.columns))
         if rows:
             schema = pa.schema([pa.field(c.key, _type(c)) for c in columns])
             yield Content(name, schema, [_batch(rows, schema)])
@@ -93,10 +93,10 @@ def _chunks(db: Database, number: int) -> tuple[pa.Schema, Iterator[pa.RecordBat
     keys = sa.select(table.c.artifact_name, table.c.chunk_no).where(table.c.session_no == number)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for name, chunk_no in db.read(keys.order_by(table.c.artifact_name, table.c.chunk_no)):
+        for name, chunk_no in db.fetch_all(keys.order_by(table.c.artifact_name, table.c.chunk_no)):
             mine = (table.c.artifact_name == name, table.c.chunk_no == chunk_no)
             select = sa.select(*columns).where(table.c.session_no == number, *mine)
-            yield _batch(db.read(select), schema)
+            yield _batch(db.fetch_all(select), schema)
 
     return schema, batches()
 

@@ -67,4 +67,4 @@ def _clear_some(
             connection.execute(db.schema.scores.delete().where(*rows))
         return last
 
-    return db.write(work)
+    return db.write_transaction(work)

@@ -18,7 +18,7 @@ from mfprefect.errors import IntegrityError, InvalidValue, UnknownModel, Unknown
 from mfprefect.store.audit import seals
 from mfprefect.store.audit.events import record
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle, find, without_flow_run
+from mfprefect.store.handle import SessionHandle, find, null_flow_run_seq
 from mfprefect.store.lookup import model_ids, require_model, require_session
 from mfprefect.store.models.stages import in_production
 from mfprefect.store.retention.batches import LARGE, clear_scores, score_rows, take
@@ -47,7 +47,7 @@ def delete_session(
         InvalidValue: it is running, a scoring session used its model, or it was promoted.
     """
 
-    def begin(connection: sa.Connection, again: bool) -> Handle | None:
+    def begin(connection: sa.Connection, again: bool) -> SessionHandle | None:
         if again and find(db, connection, session_id) is None:
             return None  # the commit that was cut off had happened
         handle = require_session(db, connection, session_id)
@@ -67,21 +67,21 @@ def delete_session(
             _mark(db, connection, db.schema.sessions.c.session_no == handle.session_no, DELETED)
         return handle
 
-    handle = db.write(begin, also_retry=IntegrityError)
+    handle = db.write_transaction(begin, also_retry=IntegrityError)
     if handle is not None:
         clear_scores(db, handle.session_no, _marked(db, handle))
         _end(db, handle)
 
 
-def _end(db: Database, handle: Handle) -> None:
+def _end(db: Database, handle: SessionHandle) -> None:
     def work(connection: sa.Connection, _: bool) -> None:
         if take(db, connection, _marked(db, handle)):
             _remove_sessions(db, connection, [handle.session_no])
 
-    db.write(work)
+    db.write_transaction(work)
 
 
-def _marked(db: Database, handle: Handle) -> tuple[Any, ...]:
+def _marked(db: Database, handle: SessionHandle) -> tuple[Any, ...]:
     """Return the conditions under which a session is this one, and being deleted."""
     s = db.schema.sessions.c
     same = (s.session_no == handle.session_no, s.session_id == handle.session_id)
@@ -102,13 +102,13 @@ def _mark(db: Database, connection: sa.Connection, where: Any, kind: str) -> Non
         "published_at": None,
         # A retry of its flow run must not resume it.
         "flow_run_id": None,
-        "flow_run_seq": without_flow_run(db, db.schema.sessions.c.session_no),
+        "flow_run_seq": null_flow_run_seq(db, db.schema.sessions.c.session_no),
     }
     connection.execute(db.schema.sessions.update().where(where).values(changes))
 
 
 def _stages(
-    db: Database, connection: sa.Connection, handle: Handle, delete: bool
+    db: Database, connection: sa.Connection, handle: SessionHandle, delete: bool
 ) -> dict[str, Any]:
     """Refuse a session that is on record as a stage, or delete that record and return it."""
     stages = db.schema.model_stages
@@ -127,7 +127,7 @@ def _stages(
     return {"stages": rows} if rows else {}
 
 
-def _seals(db: Database, connection: sa.Connection, handle: Handle) -> dict[str, str]:
+def _seals(db: Database, connection: sa.Connection, handle: SessionHandle) -> dict[str, str]:
     """Return what the chain of seals needs to go on over the gap."""
     s = db.schema.sessions.c
     row = connection.execute(
@@ -176,12 +176,12 @@ def delete_model(db: Database, model_id: str) -> None:
         _refuse_used(db, connection, numbers)
         _remove_model(db, connection, model_id, numbers)
 
-    large = db.write(begin, also_retry=IntegrityError)
+    large = db.write_transaction(begin, also_retry=IntegrityError)
     if large is None:
         return
     for number in large:
         clear_scores(db, number, (s.session_no == number, s.model_id == model_id, *_of_model(db)))
-    db.write(end, also_retry=IntegrityError)
+    db.write_transaction(end, also_retry=IntegrityError)
 
 
 def _of_model(db: Database) -> tuple[Any, ...]:
@@ -250,7 +250,7 @@ def finish_deletions(db: Database) -> list[str]:
     """Finish the deletions of sessions and models that were interrupted; return whose."""
     s = db.schema.sessions.c
     select = sa.select(s.session_id, s.model_id, s.failure_kind).where(*_being_deleted(db))
-    left = db.read(select.order_by(s.session_no.desc()))
+    left = db.fetch_all(select.order_by(s.session_no.desc()))
     models = sorted({row.model_id for row in left if row.failure_kind == DELETED_WITH_MODEL})
     steps: list[tuple[Any, str]] = [
         (delete_session, row.session_id) for row in left if row.failure_kind == DELETED

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from mfprefect.errors import IntegrityError, InvalidValue, UnknownSession
 from mfprefect.store.audit.events import record
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle
+from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import require_session
 from mfprefect.store.retention.batches import LARGE, clear_scores, score_rows, take
 from mfprefect.store.states import DELETING, RETENTION, SUCCEEDED
@@ -41,7 +41,7 @@ def delete_scores(db: Database, session_id: str, **detail: Any) -> None:
     """
     s = db.schema.sessions
 
-    def begin(connection: sa.Connection, again: bool) -> Handle | None:
+    def begin(connection: sa.Connection, again: bool) -> SessionHandle | None:
         handle = require_session(db, connection, session_id)
         take(db, connection, [s.c.session_no == handle.session_no])
         rows = score_rows(db, connection, handle.session_no)
@@ -61,16 +61,16 @@ def delete_scores(db: Database, session_id: str, **detail: Any) -> None:
         _end(db, connection, handle)
         return None
 
-    handle = db.write(begin, also_retry=IntegrityError)
+    handle = db.write_transaction(begin, also_retry=IntegrityError)
     if handle is not None:
         same = (s.c.session_no == handle.session_no, s.c.session_id == session_id)
         still = (*same, s.c.published_at.is_(None))
         clear_scores(db, handle.session_no, still)
-        db.write(lambda connection, _: _end(db, connection, handle, still))
+        db.write_transaction(lambda connection, _: _end(db, connection, handle, still))
 
 
 def _hide(
-    db: Database, connection: sa.Connection, handle: Handle, detail: Mapping[str, Any]
+    db: Database, connection: sa.Connection, handle: SessionHandle, detail: Mapping[str, Any]
 ) -> None:
     s, metadata = db.schema.sessions, db.schema.session_metadata
     mine = s.c.session_no == handle.session_no
@@ -88,13 +88,13 @@ def _hide(
     connection.execute(metadata.insert(), row)
 
 
-def _noted(db: Database, handle: Handle, name: str) -> tuple[Any, ...]:
+def _noted(db: Database, handle: SessionHandle, name: str) -> tuple[Any, ...]:
     m = db.schema.session_metadata.c
     mine = m.session_no == handle.session_no
     return mine, m.meta_group == RETENTION, m.meta_name == name
 
 
-def _is_noted(db: Database, connection: sa.Connection, handle: Handle, name: str) -> bool:
+def _is_noted(db: Database, connection: sa.Connection, handle: SessionHandle, name: str) -> bool:
     note = sa.select(db.schema.session_metadata.c.meta_name).where(*_noted(db, handle, name))
     return connection.scalar(note) is not None
 
@@ -108,7 +108,7 @@ def without_scores(db: Database) -> sa.Select[Any]:
 
 
 def _end(
-    db: Database, connection: sa.Connection, handle: Handle, still: Sequence[Any] = ()
+    db: Database, connection: sa.Connection, handle: SessionHandle, still: Sequence[Any] = ()
 ) -> None:
     if still and not take(db, connection, still):
         return  # somebody else finished it
@@ -121,7 +121,7 @@ def _end(
 def finish_score_deletions(db: Database) -> list[str]:
     """Finish the deletions of scores that were interrupted; return whose."""
     s, m = db.schema.sessions.c, db.schema.session_metadata.c
-    left = db.read(
+    left = db.fetch_all(
         sa.select(s.session_id)
         .join_from(db.schema.sessions, db.schema.session_metadata, s.session_no == m.session_no)
         .where(m.meta_group == RETENTION, m.meta_name == DELETING)

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.errors import ConfigurationError, InvalidValue, UnknownSession
-from mfprefect.retention import DELETE, KEEP, Facts, Retention, Verdict, judge
+from mfprefect.retention import DELETE, KEEP, Retention, RetentionDecision, SessionFacts, judge
 from mfprefect.store.database import Database
 from mfprefect.store.models.stages import PRODUCTION, histories, one_step
 from mfprefect.store.retention.delete import delete_session, finish_deletions
@@ -39,7 +39,7 @@ def prune(
     model_id: str | None = None,
     only: Collection[str] | None = None,
     dry_run: bool = False,
-) -> list[Verdict]:
+) -> list[RetentionDecision]:
     """Delete, or archive and delete, what the rules let go; return all verdicts, newest first.
 
     Args:
@@ -75,8 +75,8 @@ def _require_folder(policy: Retention) -> None:
 
 
 def _carry_out(
-    db: Database, policy: Retention, verdict: Verdict, only: Collection[str] | None
-) -> Verdict:
+    db: Database, policy: Retention, verdict: RetentionDecision, only: Collection[str] | None
+) -> RetentionDecision:
     name = verdict.session.session_id
     if only is not None and name not in only:
         return replace(verdict, verdict=KEEP, reason="was not among those to go")
@@ -99,7 +99,7 @@ def _carry_out(
     return verdict
 
 
-def _facts(db: Database) -> Iterator[Facts]:
+def _facts(db: Database) -> Iterator[SessionFacts]:
     s, parts = db.schema.sessions.c, db.schema.score_parts.c
     rows = (
         sa.select(parts.session_no, sa.func.sum(parts.rows).label("row_total"))
@@ -115,11 +115,11 @@ def _facts(db: Database) -> Iterator[Facts]:
         rows.c.row_total,
     ).join_from(db.schema.sessions, rows, rows.c.session_no == s.session_no, isouter=True)
     references, stages = _references(db), _stages(db)
-    emptied = {number for (number,) in db.read(without_scores(db))}
-    for row in db.read(select):
+    emptied = {number for (number,) in db.fetch_all(without_scores(db))}
+    for row in db.fetch_all(select):
         protected, left_at = stages.get(row.session_no, (None, None))
         parent = {row.parent_session_no} - {None}
-        yield Facts(
+        yield SessionFacts(
             **{name: row._mapping[name] for name in names},
             ended_at=row.last_at,
             published=row.published_at is not None,
@@ -135,7 +135,7 @@ def _references(db: Database) -> dict[int, set[int]]:
     drift = db.schema.drift.c
     pairs = sa.select(drift.session_no, drift.reference_session_no).distinct()
     found: dict[int, set[int]] = {}
-    for user, reference in db.read(pairs.where(drift.reference_session_no.is_not(None))):
+    for user, reference in db.fetch_all(pairs.where(drift.reference_session_no.is_not(None))):
         found.setdefault(user, set()).add(reference)
     return found
 

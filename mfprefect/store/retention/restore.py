@@ -18,12 +18,12 @@ from pyarrow import parquet
 from mfprefect.errors import ArtifactCorrupt, IntegrityError, InvalidValue
 from mfprefect.store.audit.events import record
 from mfprefect.store.database import Database
-from mfprefect.store.database.row_validation import NOT_TYPED, check_fits, check_row, typed
-from mfprefect.store.handle import Handle, without_flow_run
+from mfprefect.store.database.row_validation import MALFORMED, check_lengths, check_row, typed
+from mfprefect.store.handle import SessionHandle, null_flow_run_seq
 from mfprefect.store.lookup import require_model
 from mfprefect.store.retention.archive_files import check_archive, parts_of
 from mfprefect.store.scores import write
-from mfprefect.store.sessions.writing import Ending, close_session, flush, write_rows
+from mfprefect.store.sessions.writing import Outcome, close_session, flush, write_rows
 from mfprefect.store.states import PURPOSES, RUNNING, STATUSES, SUCCEEDED
 from mfprefect.util import values
 
@@ -46,15 +46,15 @@ def restore_session(db: Database, folder: Path) -> str:
     try:
         row = typed(db.schema.sessions, head["session"])
         _check(db, row, head)
-    except (InvalidValue, *NOT_TYPED) as exc:
+    except (InvalidValue, *MALFORMED) as exc:
         raise ArtifactCorrupt(f"the head of the archive {folder} is wrong: {exc!r}.") from exc
     try:
         for name in set(head["tables"]) - set(APART):
             for found in _rows(folder, name):
                 check_row(db.schema.tables[name], found)
-    except (InvalidValue, *NOT_TYPED) as exc:
+    except (InvalidValue, *MALFORMED) as exc:
         raise ArtifactCorrupt(f"the archive {folder} holds what none does: {exc}.") from exc
-    handle = db.write(lambda c, _: _open(db, c, row, head), also_retry=IntegrityError)
+    handle = db.write_transaction(lambda c, _: _open(db, c, row, head), also_retry=IntegrityError)
     for name in head["tables"]:
         if name not in APART:
             flush(db, handle, {name: _rows(folder, name)}, replace=True)
@@ -70,7 +70,7 @@ def restore_session(db: Database, folder: Path) -> str:
 
 def _open(
     db: Database, connection: sa.Connection, row: Mapping[str, Any], head: Mapping[str, Any]
-) -> Handle:
+) -> SessionHandle:
     s, e = db.schema.sessions, db.schema.environments
     require_model(db, connection, row["model_id"])
     same = (s.c.session_id == row["session_id"], s.c.session_no == row["session_no"])
@@ -95,18 +95,22 @@ def _open(
         "published_at": None,
         # A retry of its flow run must not resume it.
         "flow_run_id": None,
-        "flow_run_seq": without_flow_run(db, row["session_no"]),
+        "flow_run_seq": null_flow_run_seq(db, row["session_no"]),
         "parent_session_no": connection.scalar(parent),
         "seal": None,
         "previous_seal": None,
     }
     connection.execute(s.insert(), {**row, **meanwhile})
     kept = ("session_no", "session_id", "model_id", "purpose", "attempt")
-    return Handle(**{name: row[name] for name in kept})
+    return SessionHandle(**{name: row[name] for name in kept})
 
 
 def _end(
-    db: Database, handle: Handle, row: Mapping[str, Any], folder: Path, head: Mapping[str, Any]
+    db: Database,
+    handle: SessionHandle,
+    row: Mapping[str, Any],
+    folder: Path,
+    head: Mapping[str, Any],
 ) -> None:
     """Give the session its parts' dates and its own row back, and publish it if it was.
 
@@ -130,7 +134,7 @@ def _end(
             write_rows(db, connection, handle, rows, replace=False)
         changes = {name: row[name] for name in own}
         if row["flow_run_id"] is None:
-            changes["flow_run_seq"] = without_flow_run(db, handle.session_no)
+            changes["flow_run_seq"] = null_flow_run_seq(db, handle.session_no)
         connection.execute(s.update().where(*mine), changes)
         sealed = _sealed(db, connection, row)
         if sealed:
@@ -147,7 +151,7 @@ def _end(
         }
         record(db, connection, "restore_session", handle.session_id, **told)
 
-    ending = Ending(row["status"], publish=False, sealed=False, ended_at=row["ended_at"])
+    ending = Outcome(row["status"], publish=False, sealed=False, ended_at=row["ended_at"])
     close_session(db, handle, ending, {}, replace=False, also=also)
 
 
@@ -160,9 +164,9 @@ def _sealed(db: Database, connection: sa.Connection, row: Mapping[str, Any]) -> 
 
 def _check(db: Database, row: Mapping[str, Any], head: Mapping[str, Any]) -> None:
     """Refuse a head that nobody archived: other tables are none of a session's business."""
-    check_fits(db.schema.sessions, row)
+    check_lengths(db.schema.sessions, row)
     for name in ("session_id", "model_id", "run_by", "host"):
-        values.name(row[name], name, 255)  # shorter columns: check_fits
+        values.name(row[name], name, 255)  # shorter columns: check_lengths
     values.choice(row["status"], "the status", STATUSES[1:])
     values.choice(row["purpose"], "the purpose", PURPOSES)
     if not all(isinstance(row[name], int) and row[name] > 0 for name in ("session_no", "attempt")):
@@ -173,7 +177,7 @@ def _check(db: Database, row: Mapping[str, Any], head: Mapping[str, Any]) -> Non
     ours = {t for t, table in db.schema.tables.items() if table in db.schema.session_tables()}
     if unknown := sorted(set(head["tables"]) - ours):
         raise InvalidValue(f"{unknown[0]!r} is no table of a session")
-    check_fits(db.schema.environments, head["environment"])
+    check_lengths(db.schema.environments, head["environment"])
     if head["environment"]["environment_digest"] != row["environment_digest"]:
         raise InvalidValue("the environment is another one")
     dict(head["session_ids"])

@@ -127,7 +127,7 @@ def summary(db: Database, session_id: str, distinct: bool) -> dict[str, Any]:
             row["distinct"] = int(connection.execute(sa.select(count)).scalar_one())
         return row
 
-    return db.look(work)
+    return db.read_transaction(work)
 
 
 def _moments(connection: sa.Connection, found: Published) -> tuple[float, float | None]:
@@ -184,7 +184,7 @@ def histogram(
         found.require(int(counts.sum()), found.n)
         return pd.DataFrame({"lower": ends[:-1], "upper": ends[1:], "count": counts})
 
-    return db.look(work)
+    return db.read_transaction(work)
 
 
 def _checked(edges: Sequence[float]) -> list[float]:
@@ -226,7 +226,7 @@ def quantiles(db: Database, session_id: str, probabilities: Sequence[float]) -> 
         values = np.array([value[place] for place in places], dtype=np.float64)
         return pd.DataFrame({"probability": np.array(asked, dtype=np.float64), "value": values})
 
-    return db.look(work)
+    return db.read_transaction(work)
 
 
 def _probability(p: Any) -> float:
@@ -274,4 +274,4 @@ def psi(db: Database, reference_id: str, session_id: str, bins: int) -> dict[str
             "actual": counts[1].tolist(),
         }
 
-    return db.look(work)
+    return db.read_transaction(work)

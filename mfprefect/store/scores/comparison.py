@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from mfprefect.errors import InvalidValue
 from mfprefect.schema import Double
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle
+from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import require_session
 from mfprefect.store.states import SUCCEEDED
 
@@ -60,10 +60,10 @@ def compare_scores(db: Database, a: str, b: str) -> dict[str, Any]:
         }
         return {**sessions, **told, **found, "metrics": _metrics(db, connection, sides)}
 
-    return db.look(work)
+    return db.read_transaction(work)
 
 
-def _side(db: Database, connection: sa.Connection, session_id: str) -> Handle:
+def _side(db: Database, connection: sa.Connection, session_id: str) -> SessionHandle:
     handle = require_session(db, connection, session_id)
     if handle.status != SUCCEEDED:
         raise InvalidValue(
@@ -73,7 +73,7 @@ def _side(db: Database, connection: sa.Connection, session_id: str) -> Handle:
     return handle
 
 
-def _rows(db: Database, connection: sa.Connection, side: Handle) -> int:
+def _rows(db: Database, connection: sa.Connection, side: SessionHandle) -> int:
     parts = db.schema.score_parts.c
     total = sa.select(sa.func.sum(parts.rows)).where(parts.session_no == side.session_no)
     rows = int(connection.scalar(total) or 0)
@@ -82,7 +82,7 @@ def _rows(db: Database, connection: sa.Connection, side: Handle) -> int:
     return rows
 
 
-def _joined(db: Database, a: Handle, b: Handle) -> sa.Subquery:
+def _joined(db: Database, a: SessionHandle, b: SessionHandle) -> sa.Subquery:
     one, other = db.schema.scores.alias("one"), db.schema.scores.alias("other")
     return (
         sa.select(one.c.score.label("score_a"), other.c.score.label("score_b"))
@@ -92,7 +92,7 @@ def _joined(db: Database, a: Handle, b: Handle) -> sa.Subquery:
     )
 
 
-def _threshold(db: Database, connection: sa.Connection, side: Handle) -> _Threshold | None:
+def _threshold(db: Database, connection: sa.Connection, side: SessionHandle) -> _Threshold | None:
     t = db.schema.model_thresholds.c
     select = sa.select(t.value, t.kind).where(t.model_id == side.model_id)
     row = connection.execute(select.order_by(t.set_at.desc()).limit(1)).first()
@@ -152,7 +152,9 @@ def _decisions(ranked: sa.Subquery, n: int, thresholds: list[_Threshold | None])
     return [sa.func.sum(x) for x in (a * b, a * (1 - b), (1 - a) * b, (1 - a) * (1 - b))]
 
 
-def _metrics(db: Database, connection: sa.Connection, sides: list[Handle]) -> list[dict[str, Any]]:
+def _metrics(
+    db: Database, connection: sa.Connection, sides: list[SessionHandle]
+) -> list[dict[str, Any]]:
     """Return the metrics that the models behind both sessions have, on their own test rows."""
     s, m = db.schema.sessions, db.schema.metrics
     figures = []

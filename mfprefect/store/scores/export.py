@@ -82,19 +82,23 @@ def export_scores(db: Database, session_id: str, to: str) -> int:
             f'Add to mfprefect.toml: [exports.{to}] table = "..", and url = ".." where that is '
             "another database."
         )
-    session = db.look(lambda connection: _require_published(db, connection, session_id))
+    session = db.read_transaction(lambda connection: _require_published(db, connection, session_id))
     if export.url is None:
         table = _prepared(db, export.table)
-        db.write(lambda c, _: _copy(db, c, table, session, to), also_retry=IntegrityError)
+        db.write_transaction(
+            lambda c, _: _copy(db, c, table, session, to), also_retry=IntegrityError
+        )
         return session.rows
     target = Database(db.settings.model_copy(update={"url": export.url, "schema_name": None}))
     try:
         table = _prepared(target, export.table)
         # A second one that exports the same session at once loses, and replaces the first one's.
-        target.write(lambda c, _: _send(db, target, c, table, session), also_retry=IntegrityError)
+        target.write_transaction(
+            lambda c, _: _send(db, target, c, table, session), also_retry=IntegrityError
+        )
     finally:
         target.close()
-    db.write(lambda c, _: _note(db, c, session, to), also_retry=IntegrityError)
+    db.write_transaction(lambda c, _: _note(db, c, session, to), also_retry=IntegrityError)
     return session.rows
 
 
@@ -150,10 +154,10 @@ def _prepared(db: Database, place: str) -> sa.Table:
             table.create(connection)
 
     try:
-        db.write(work, also_retry=IntegrityError)
+        db.write_transaction(work, also_retry=IntegrityError)
     except DatabaseError:
         # Another export may have made it at the same moment.
-        if not db.look(lambda c: sa.inspect(c).has_table(table.name, table.schema)):
+        if not db.read_transaction(lambda c: sa.inspect(c).has_table(table.name, table.schema)):
             raise
     return table
 

@@ -58,7 +58,7 @@ def lift(
             }
         )
 
-    return db.look(work)
+    return db.read_transaction(work)
 
 
 def _share(q: Any) -> float:

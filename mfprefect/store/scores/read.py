@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from mfprefect.errors import InvalidValue
 from mfprefect.scores import SCHEMA
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle
+from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import find_session, require_model
 from mfprefect.util import values
 
@@ -61,21 +61,21 @@ def iter_scores(
 
 def _possible(db: Database, entity_ids: Iterable[str | int]) -> list[str]:
     """Return the ids that a score can have: the database may take others for one of these."""
-    column, unfit = db.schema.scores.c.entity_id, db.backend.unfit
+    column, unfit = db.schema.scores.c.entity_id, db.backend.why_not_storable
     return [id_ for id_ in values.entity_ids(entity_ids) if unfit(column, id_) is None]
 
 
-def _published(db: Database, handle: Handle) -> tuple[sa.ColumnElement[bool], ...]:
+def _published(db: Database, handle: SessionHandle) -> tuple[sa.ColumnElement[bool], ...]:
     s = db.schema.sessions
     return s.c.session_no == handle.session_no, s.c.published_at.is_not(None)
 
 
 def _of_entities(
-    db: Database, handle: Handle, select: sa.Select[Any], ids: list[str], unpublished: bool
+    db: Database, handle: SessionHandle, select: sa.Select[Any], ids: list[str], unpublished: bool
 ) -> Iterator[pa.RecordBatch]:
     # Before the first statement: publication between two of them would show the second half.
     seen = sa.select(db.schema.sessions.c.session_no).where(*_published(db, handle))
-    if not unpublished and not db.read(seen):
+    if not unpublished and not db.fetch_all(seen):
         return
     for some in _chunks(ids):
         yield from db.stream(select.where(db.schema.scores.c.entity_id.in_(some)), SCHEMA)
@@ -140,7 +140,7 @@ def latest_frame(db: Database, model_id: str, entity_ids: Iterable[str | int]) -
         found = (connection.execute(newest.where(entity_id == id_)).first() for id_ in ids)
         return [row for row in found if row is not None]
 
-    return db.framed(newest, db.look(work))
+    return db.framed(newest, db.read_transaction(work))
 
 
 def _newest(db: Database, model_id: str) -> sa.Select[Any]:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from mfprefect.errors import IntegrityError, InvalidScores
 from mfprefect.scores.digest import digest
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle, hold, require_running
+from mfprefect.store.handle import SessionHandle, begin_write, require_running
 from mfprefect.util import values
 
 __all__ = [
@@ -25,27 +25,27 @@ LARGE_PART = 100_000
 """From how many rows on a part is worth preparations."""
 
 
-def keep_part(db: Database, handle: Handle, part_no: int) -> int | None:
+def keep_part(db: Database, handle: SessionHandle, part_no: int) -> int | None:
     """Take an earlier attempt's complete part over; return its rows, None where there is none."""
     parts = db.schema.score_parts
     mine = (parts.c.session_no == handle.session_no, parts.c.part_no == part_no)
 
     def work(connection: sa.Connection, _: bool) -> int | None:
-        hold(db, connection, handle)
+        begin_write(db, connection, handle)
         connection.execute(parts.update().where(*mine), {"attempt": handle.attempt})
         return connection.scalar(sa.select(parts.c.rows).where(*mine))
 
-    return db.write(work)
+    return db.write_transaction(work)
 
 
-def parts(db: Database, handle: Handle) -> dict[int, int]:
+def parts(db: Database, handle: SessionHandle) -> dict[int, int]:
     """Return how many rows each part of a session has."""
     c = db.schema.score_parts.c
     select = sa.select(c.part_no, c.rows).where(c.session_no == handle.session_no)
-    return {row.part_no: row.rows for row in db.read(select)}
+    return {row.part_no: row.rows for row in db.fetch_all(select)}
 
 
-def drop_stale_parts(db: Database, connection: sa.Connection, handle: Handle) -> None:
+def drop_stale_parts(db: Database, connection: sa.Connection, handle: SessionHandle) -> None:
     """Delete the parts that only an earlier attempt wrote."""
     parts = db.schema.score_parts
     stale = (parts.c.session_no == handle.session_no, parts.c.attempt < handle.attempt)
@@ -54,34 +54,36 @@ def drop_stale_parts(db: Database, connection: sa.Connection, handle: Handle) ->
     connection.execute(parts.delete().where(*stale))
 
 
-def drop_parts(db: Database, handle: Handle) -> None:
+def drop_parts(db: Database, handle: SessionHandle) -> None:
     """Delete all scores of a running session: it begins to write them anew."""
     parts = db.schema.score_parts
     mine = parts.c.session_no == handle.session_no
 
     def work(connection: sa.Connection, _: bool) -> None:
-        hold(db, connection, handle)
+        begin_write(db, connection, handle)
         for number in list(connection.scalars(sa.select(parts.c.part_no).where(mine))):
             _delete_rows(db, connection, handle, number)
         connection.execute(parts.delete().where(mine))
 
-    db.write(work)
+    db.write_transaction(work)
 
 
-def _delete_rows(db: Database, connection: sa.Connection, handle: Handle, part_no: int) -> None:
+def _delete_rows(
+    db: Database, connection: sa.Connection, handle: SessionHandle, part_no: int
+) -> None:
     # A session's first parts may have been too small for a table of its own.
     for scores in {db.schema.scores, db.backend.scores_of(connection, handle.session_no)}:
         mine = (scores.c.session_no == handle.session_no, scores.c.part_no == part_no)
         connection.execute(scores.delete().where(*mine))
 
 
-def attach(db: Database, handle: Handle) -> None:
+def attach(db: Database, handle: SessionHandle) -> None:
     """Bring scores that lie in a table of their own under the key, before they are published.
 
     Raises:
         InvalidScores: two parts hold the same entity.
     """
-    if not db.backend.own_tables:
+    if not db.backend.per_session_tables:
         return
 
     def work(connection: sa.Connection, _: bool) -> None:
@@ -89,11 +91,13 @@ def attach(db: Database, handle: Handle) -> None:
             drop_stale_parts(db, connection, handle)
         db.backend.attach_scores(connection, handle.session_no)
 
-    own = db.look(lambda connection: db.backend.scores_of(connection, handle.session_no))
+    own = db.read_transaction(
+        lambda connection: db.backend.scores_of(connection, handle.session_no)
+    )
     if own is db.schema.scores:
         return
     try:
-        db.write(work)
+        db.write_transaction(work)
     except IntegrityError as exc:
         raise InvalidScores(
             f"two parts of session {handle.session_id!r} hold the same entity, which has one "
@@ -101,7 +105,7 @@ def attach(db: Database, handle: Handle) -> None:
         ) from exc
 
 
-def write_part(db: Database, handle: Handle, part_no: int, table: pa.Table) -> None:
+def write_part(db: Database, handle: SessionHandle, part_no: int, table: pa.Table) -> None:
     """Write one part of normalised scores in one transaction; the same part twice is one part.
 
     Raises:
@@ -118,7 +122,7 @@ def write_part(db: Database, handle: Handle, part_no: int, table: pa.Table) -> N
         require_running(db, connection, handle)
         earlier = connection.scalar(sa.select(parts.c.digest).where(*mine))
         if earlier == seen:
-            hold(db, connection, handle)
+            begin_write(db, connection, handle)
             connection.execute(parts.update().where(*mine), {"attempt": handle.attempt})
             return
         if earlier is not None:
@@ -127,7 +131,7 @@ def write_part(db: Database, handle: Handle, part_no: int, table: pa.Table) -> N
         scores = db.backend.scores_of(connection, handle.session_no)
         db.backend.append(connection, scores, _rows(table, handle.session_no, part_no))
         # Held for the last moment only: parts are written side by side, and hearts go on beating.
-        hold(db, connection, handle)
+        begin_write(db, connection, handle)
         row = {
             "session_no": handle.session_no,
             "part_no": part_no,
@@ -139,15 +143,17 @@ def write_part(db: Database, handle: Handle, part_no: int, table: pa.Table) -> N
         connection.execute(parts.insert(), row)
 
     try:
-        if db.backend.own_tables and table.num_rows >= LARGE_PART:
-            db.write(lambda connection, _: db.backend.make_room(connection, handle.session_no))
+        if db.backend.per_session_tables and table.num_rows >= LARGE_PART:
+            db.write_transaction(
+                lambda connection, _: db.backend.create_session_table(connection, handle.session_no)
+            )
         try:
-            db.write(work)
+            db.write_transaction(work)
         except IntegrityError:
             # Another process may have written this very part meanwhile: then ours replaces it.
-            if not db.read(sa.select(parts.c.digest).where(*mine)):
+            if not db.fetch_all(sa.select(parts.c.digest).where(*mine)):
                 raise
-            db.write(work)
+            db.write_transaction(work)
     except IntegrityError as exc:
         raise InvalidScores(
             f"part {part_no} holds an entity that another part of session {handle.session_id!r} "
@@ -162,8 +168,8 @@ def require_fit(db: Database, table: pa.Table) -> None:
         InvalidScores: and nothing was written.
     """
     for column in (db.schema.scores.c.entity_id, db.schema.scores.c.score_class):
-        if unfit := db.backend.unfit_texts(column, table[column.name]):
-            why = db.backend.unfit(column, unfit[0])
+        if unfit := db.backend.unstorable_texts(column, table[column.name]):
+            why = db.backend.why_not_storable(column, unfit[0])
             raise InvalidScores(
                 f"{column.name} {unfit[0]!r} {why}. Nothing was written.", examples=unfit[:5]
             )

@@ -11,23 +11,37 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect.backend import GLANCE_OPTION
+from mfprefect.backend import NO_LOCK_OPTION
 from mfprefect.errors import IntegrityError, SessionClosed, UnknownSession
 from mfprefect.provenance import Environment, Provenance
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle, find, handles, silent, status_now, without_flow_run
+from mfprefect.store.handle import (
+    SessionHandle,
+    find,
+    handles,
+    missed_heartbeat,
+    null_flow_run_seq,
+    status_without_index,
+)
 from mfprefect.store.lookup import require_model
 from mfprefect.store.states import BEING_DELETED, PART_EVIDENCE, RUNNING, SUCCEEDED, is_shadow
 from mfprefect.util import values
 
-__all__ = ["Opening", "clear", "described", "earlier_tries", "new_session_id", "open_session"]
+__all__ = [
+    "SessionRequest",
+    "clear_attempt",
+    "earlier_attempts",
+    "new_session_id",
+    "open_session",
+    "to_document",
+]
 
 OVERTAKEN = "another worker that executes the same flow run took it over, or finished it"
 
 
 @dataclass(frozen=True)
-class Opening:
+class SessionRequest:
     """What is known of a run when its session opens."""
 
     model_id: str
@@ -53,26 +67,26 @@ def new_session_id(model_id: str, now: dt.datetime) -> str:
     return f"{model_id}-{now:%Y%m%d-%H%M%S}-{tail}"
 
 
-def earlier_tries(db: Database, opening: Opening) -> list[Handle]:
+def earlier_attempts(db: Database, opening: SessionRequest) -> list[SessionHandle]:
     """Return the sessions that other tries of the same flow run opened, oldest first."""
     if opening.flow_run is None:
         return []
-    return db.look(lambda connection: _earlier(db, connection, opening))
+    return db.read_transaction(lambda connection: _earlier(db, connection, opening))
 
 
 def open_session(
     db: Database,
-    opening: Opening,
-    looked: Sequence[Handle] | None = None,
+    opening: SessionRequest,
+    looked: Sequence[SessionHandle] | None = None,
     *,
     on_silence: Callable[[], None] | None = None,
-) -> Handle:
+) -> SessionHandle:
     """Write a new session's row, or resume the one that this flow run began.
 
     Args:
         db: the database.
         opening: what is known of the run.
-        looked: its `earlier_tries`; by default they are looked for.
+        looked: its `earlier_attempts`; by default they are looked for.
         on_silence: called where other sessions show no sign of life, or may not: it costs no
             statement of its own to know.
 
@@ -83,10 +97,10 @@ def open_session(
     """
     fixed = opening.session_id or new_session_id(opening.model_id, values.utc_now())
     # While it waits for another worker's commit, what is running may become what is finished.
-    looked = earlier_tries(db, opening) if looked is None else looked
+    looked = earlier_attempts(db, opening) if looked is None else looked
     finished = frozenset(handle.session_id for handle in looked if handle.status == SUCCEEDED)
 
-    def work(connection: sa.Connection, again: bool) -> tuple[Handle, bool]:
+    def work(connection: sa.Connection, again: bool) -> tuple[SessionHandle, bool]:
         if again and (found := find(db, connection, fixed)):
             return found, True  # the commit that was cut off had happened
         # Before all else: of two that find no session, one then finds its number taken.
@@ -98,15 +112,19 @@ def open_session(
         return _insert(db, connection, opening, fixed, seq)
 
     # Two that open at once read the same highest number; the loser takes the next one.
-    handle, silence = db.write(work, also_retry=IntegrityError)
+    handle, silence = db.write_transaction(work, also_retry=IntegrityError)
     if silence and on_silence is not None:
         on_silence()
     return handle
 
 
 def _insert(
-    db: Database, connection: sa.Connection, opening: Opening, session_id: str, seq: int | None
-) -> tuple[Handle, bool]:
+    db: Database,
+    connection: sa.Connection,
+    opening: SessionRequest,
+    session_id: str,
+    seq: int | None,
+) -> tuple[SessionHandle, bool]:
     """Write a new session's row; return it, and whether some other shows no sign of life."""
     sessions, environments, models = (db.schema.sessions, db.schema.environments, db.schema.models)
     digest = opening.environment.digest
@@ -131,12 +149,12 @@ def _insert(
             .label("parent_no"),
             sa.select(sa.func.count())
             .select_from(sessions)
-            .where(*silent(db))
+            .where(*missed_heartbeat(db))
             .scalar_subquery()
             .label("silent"),
         ),
         # The number is not certain before the insert, which needs no lock on all sessions for it.
-        execution_options={GLANCE_OPTION: (sessions,)},
+        execution_options={NO_LOCK_OPTION: (sessions,)},
     ).one()
     if facts.model is None:
         require_model(db, connection, opening.model_id)
@@ -149,10 +167,10 @@ def _insert(
         "session_no": number,
         "session_id": session_id,
         "parent_session_no": facts.parent_no,
-        "flow_run_seq": seq if opening.flow_run else without_flow_run(db, number),
+        "flow_run_seq": seq if opening.flow_run else null_flow_run_seq(db, number),
     }
     connection.execute(sessions.insert(), row)
-    handle = Handle(
+    handle = SessionHandle(
         session_no=row["session_no"],
         session_id=session_id,
         model_id=opening.model_id,
@@ -164,7 +182,7 @@ def _insert(
     return handle, bool(facts.silent)
 
 
-def described(opening: Opening, session_id: str, attempt: int) -> dict[str, Any]:
+def to_document(opening: SessionRequest, session_id: str, attempt: int) -> dict[str, Any]:
     """Return what the spool keeps of an opening: all that another process needs to insert it."""
     row = _session_row(opening) | {"session_id": session_id, "attempt": attempt}
     return {"session": row, "environment": _environment_row(opening.environment)}
@@ -179,7 +197,7 @@ def _environment_row(environment: Environment) -> dict[str, Any]:
     }
 
 
-def _session_row(opening: Opening) -> dict[str, Any]:
+def _session_row(opening: SessionRequest) -> dict[str, Any]:
     seen, now, run = opening.provenance, values.utc_now(), opening.flow_run
     return {
         "model_id": opening.model_id,
@@ -214,12 +232,14 @@ def _next_seq(db: Database, connection: sa.Connection, run: FlowRun | None) -> i
         sa.select(sa.func.max(sessions.c.flow_run_seq)).where(
             sessions.c.flow_run_id == run.flow_run_id
         ),
-        execution_options={GLANCE_OPTION: True},  # a unique index decides
+        execution_options={NO_LOCK_OPTION: True},  # a unique index decides
     )
     return 0 if last is None else last + 1
 
 
-def _earlier(db: Database, connection: sa.Connection, opening: Opening) -> list[Handle]:
+def _earlier(
+    db: Database, connection: sa.Connection, opening: SessionRequest
+) -> list[SessionHandle]:
     """Return the sessions that other tries of the same flow run opened for the same."""
     if opening.flow_run is None:
         return []
@@ -238,7 +258,7 @@ def _earlier(db: Database, connection: sa.Connection, opening: Opening) -> list[
     select = sa.select(s.c.session_no, s.c.params)
     rows = connection.execute(
         select.where(s.c.session_no.in_([h.session_no for h in found])),
-        execution_options={GLANCE_OPTION: True},
+        execution_options={NO_LOCK_OPTION: True},
     )
     # Neither goes on with the other's: a challenger's scores would be published.
     shadows = {row.session_no: is_shadow(row.params) for row in rows}
@@ -249,8 +269,8 @@ def _earlier(db: Database, connection: sa.Connection, opening: Opening) -> list[
 def _require_ours(
     db: Database,
     connection: sa.Connection,
-    opening: Opening,
-    earlier: list[Handle],
+    opening: SessionRequest,
+    earlier: list[SessionHandle],
     finished: frozenset[str],
 ) -> None:
     """Refuse a try of a flow run that another worker's try has overtaken.
@@ -277,7 +297,7 @@ def _require_ours(
         raise SessionClosed(overtaken, OVERTAKEN)
 
 
-def clear(db: Database, connection: sa.Connection, session_no: int) -> None:
+def clear_attempt(db: Database, connection: sa.Connection, session_no: int) -> None:
     """Delete what the last attempt wrote, but for complete score parts and what is told of them."""
     keep = {db.schema.scores, db.schema.score_parts, db.schema.notifications}
     for table in db.schema.session_tables():
@@ -288,7 +308,9 @@ def clear(db: Database, connection: sa.Connection, session_no: int) -> None:
             connection.execute(table.delete().where(mine))
 
 
-def _resume(db: Database, connection: sa.Connection, earlier: Handle, opening: Opening) -> Handle:
+def _resume(
+    db: Database, connection: sa.Connection, earlier: SessionHandle, opening: SessionRequest
+) -> SessionHandle:
     """Begin the next attempt: what the last one wrote goes, complete score parts stay."""
     sessions = db.schema.sessions
     now = values.utc_now()
@@ -297,7 +319,7 @@ def _resume(db: Database, connection: sa.Connection, earlier: Handle, opening: O
             sessions.c.session_no == earlier.session_no,
             sessions.c.attempt == earlier.attempt,
             # It may have succeeded since we looked: its worker was thought dead, and was not.
-            status_now(sessions) != SUCCEEDED,
+            status_without_index(sessions) != SUCCEEDED,
         ),
         {
             "status": RUNNING,
@@ -316,5 +338,5 @@ def _resume(db: Database, connection: sa.Connection, earlier: Handle, opening: O
     )
     if taken.rowcount != 1:
         raise SessionClosed(earlier.session_id, OVERTAKEN)
-    clear(db, connection, earlier.session_no)
-    return Handle(**(earlier.__dict__ | {"attempt": earlier.attempt + 1, "status": RUNNING}))
+    clear_attempt(db, connection, earlier.session_no)
+    return SessionHandle(**(earlier.__dict__ | {"attempt": earlier.attempt + 1, "status": RUNNING}))

@@ -15,13 +15,13 @@ from sqlalchemy.exc import DBAPIError
 from mfprefect.errors import DatabaseConflict, IntegrityError
 from mfprefect.store.audit import seals
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle, fence, hold, why_closed
+from mfprefect.store.handle import SessionHandle, begin_write, closed_reason, touch_if_running
 from mfprefect.store.scores.write import attach, drop_stale_parts
 from mfprefect.store.sessions import part_inputs
 from mfprefect.store.states import DETACHED, PART_EVIDENCE, SUCCEEDED
 from mfprefect.util import values
 
-__all__ = ["Ending", "close_session", "detach", "flush", "last_numbers"]
+__all__ = ["Outcome", "close_session", "detach", "flush", "last_numbers"]
 
 
 SHORTEST_RACE = 60.0
@@ -32,7 +32,7 @@ _jitter = random.Random()  # noqa: S311 - no secret depends on it
 
 
 @dataclass(frozen=True)
-class Ending:
+class Outcome:
     """How a session ends."""
 
     status: str
@@ -51,7 +51,7 @@ class Ending:
 
 def flush(
     db: Database,
-    handle: Handle,
+    handle: SessionHandle,
     pending: Mapping[str, Sequence[Mapping[str, Any]]],
     replace: bool,
     *,
@@ -63,26 +63,26 @@ def flush(
     """
 
     def work(connection: sa.Connection, again: bool) -> None:
-        hold(db, connection, handle)
+        begin_write(db, connection, handle)
         write_rows(db, connection, handle, pending, replace or again)
 
-    db.write(work, retry=retry)
+    db.write_transaction(work, retry=retry)
 
 
-def detach(db: Database, handle: Handle) -> None:
+def detach(db: Database, handle: SessionHandle) -> None:
     """Note that no process holds the session from now on: no heart will beat."""
 
     def work(connection: sa.Connection, _: bool) -> None:
-        if not fence(db, connection, handle, {"process_id": DETACHED}):
-            raise why_closed(db, connection, handle)
+        if not touch_if_running(db, connection, handle, {"process_id": DETACHED}):
+            raise closed_reason(db, connection, handle)
 
-    db.write(work)
+    db.write_transaction(work)
 
 
 def write_rows(
     db: Database,
     connection: sa.Connection,
-    handle: Handle,
+    handle: SessionHandle,
     pending: Mapping[str, Sequence[Mapping[str, Any]]],
     replace: bool,
 ) -> None:
@@ -98,8 +98,8 @@ def write_rows(
 
 def close_session(
     db: Database,
-    handle: Handle,
-    ending: Ending,
+    handle: SessionHandle,
+    ending: Outcome,
     pending: Mapping[str, Sequence[Mapping[str, Any]]],
     replace: bool,
     *,
@@ -114,17 +114,17 @@ def close_session(
         SessionClosed: the session has ended already, or a later attempt took it over.
         DatabaseConflict: others went first each time, for longer than `retry_seconds`.
     """
-    closing = _Closing(db, handle, ending, pending, replace, also)
+    closing = _CloseTransaction(db, handle, ending, pending, replace, also)
     deadline = time.monotonic() + max(db.settings.retry_seconds, SHORTEST_RACE)
     while True:
         try:
             # Only what `also` writes can be in another's way.
-            db.write(closing.work, also_retry=None if also is None else IntegrityError)
+            db.write_transaction(closing.work, also_retry=None if also is None else IntegrityError)
             return
-        except _ToAttach:
+        except _AttachFirst:
             attach(db, handle)
             closing.attached = True
-        except _Overtaken as exc:
+        except _ConcurrentChange as exc:
             if time.monotonic() > deadline:
                 raise DatabaseConflict(
                     f"session {handle.session_id!r} could not be closed: {exc}. Close it again."
@@ -132,22 +132,22 @@ def close_session(
             time.sleep(_jitter.uniform(0, LONGEST_RACE_PAUSE))
 
 
-class _ToAttach(Exception):
+class _AttachFirst(Exception):
     """The scores lie in a table of their own, which takes a transaction of its own."""
 
 
-class _Overtaken(Exception):
+class _ConcurrentChange(Exception):
     """What was looked at has changed before it could be acted on."""
 
 
-class _Closing:
+class _CloseTransaction:
     """One closing, which is tried until nobody came between."""
 
     def __init__(
         self,
         db: Database,
-        handle: Handle,
-        ending: Ending,
+        handle: SessionHandle,
+        ending: Outcome,
         pending: Mapping[str, Sequence[Mapping[str, Any]]],
         replace: bool,
         also: Callable[[sa.Connection], None] | None,
@@ -158,7 +158,7 @@ class _Closing:
         self.now = values.utc_now()
         self.ended = ending.ended_at or self.now
         self.scored = handle.purpose == "score" and ending.status == SUCCEEDED
-        self.attached = not db.backend.own_tables or ending.status != SUCCEEDED
+        self.attached = not db.backend.per_session_tables or ending.status != SUCCEEDED
         self.again = False
         """Whether a commit was cut off, and may have happened: also after others went first."""
 
@@ -166,17 +166,17 @@ class _Closing:
         """Look, and write on condition that what was looked at is still so."""
         db, handle = self.db, self.handle
         self.again = self.again or again
-        state = seals.look(db, connection, handle.session_no, self.model_id)
+        state = seals.read_state(db, connection, handle.session_no, self.model_id)
         if state is None or not seals.is_running(state, handle):
             if self.again and state is not None and state.row["ended_at"] == self.ended:
                 return  # the commit that was cut off had happened
-            raise why_closed(db, connection, handle)
+            raise closed_reason(db, connection, handle)
         if state.row["model_id"] != self.model_id:
             self.model_id = state.row["model_id"]
-            raise _Overtaken("its model was renamed meanwhile")
+            raise _ConcurrentChange("its model was renamed meanwhile")
         if state.counts["score_parts"] and not self.attached:
-            raise _ToAttach
-        found = seals.content(db, connection, state, self.pending, self._goes)
+            raise _AttachFirst
+        found = seals.read_content(db, connection, state, self.pending, self._is_dropped)
         changes = self._changes("score_parts" in found)
         seal = None
         if self.ending.sealed:
@@ -201,7 +201,7 @@ class _Closing:
         if self.also is not None:
             self.also(connection)
 
-    def _goes(self, table: str, row: Mapping[str, Any]) -> bool:
+    def _is_dropped(self, table: str, row: Mapping[str, Any]) -> bool:
         """Return whether a row goes with this transaction: it is not of the sealed content."""
         if table == "score_parts":  # that only an earlier attempt wrote
             return self.handle.attempt > 1 and row["attempt"] < self.handle.attempt
@@ -211,8 +211,8 @@ class _Closing:
     def _fence(
         self, connection: sa.Connection, changes: Mapping[str, Any], unchanged: Mapping[str, Any]
     ) -> None:
-        if not fence(self.db, connection, self.handle, changes, unchanged):
-            raise _Overtaken("it was written to meanwhile")
+        if not touch_if_running(self.db, connection, self.handle, changes, unchanged):
+            raise _ConcurrentChange("it was written to meanwhile")
 
     def _changes(self, has_scores: bool) -> dict[str, Any]:
         changes: dict[str, Any] = {
@@ -234,11 +234,11 @@ class _Closing:
         except DBAPIError as exc:
             if issubclass(self.db.backend.classify(exc), IntegrityError):
                 reason = f"other sessions of {seal['model_id']!r} were sealed meanwhile"
-                raise _Overtaken(reason) from exc
+                raise _ConcurrentChange(reason) from exc
             raise
 
 
-def last_numbers(db: Database, handle: Handle) -> dict[str, int]:
+def last_numbers(db: Database, handle: SessionHandle) -> dict[str, int]:
     """Return the highest check, input and part number that the session has."""
     columns = {
         "check": db.schema.check_results.c.check_no,
@@ -250,5 +250,5 @@ def last_numbers(db: Database, handle: Handle) -> dict[str, int]:
         mine = column.table.c.session_no == handle.session_no
         return sa.select(sa.func.max(column)).where(mine).scalar_subquery()
 
-    row = db.read(sa.select(*(highest(c).label(name) for name, c in columns.items())))[0]
+    row = db.fetch_all(sa.select(*(highest(c).label(name) for name, c in columns.items())))[0]
     return {name: row[place] or 0 for place, name in enumerate(columns)}

@@ -11,7 +11,7 @@ from mfprefect.errors import InvalidValue, SpoolRefused
 from mfprefect.spool.entry import Write
 from mfprefect.store import artifacts
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle
+from mfprefect.store.handle import SessionHandle
 from mfprefect.store.scores import write as scores
 from mfprefect.store.sessions.writing import flush
 from mfprefect.util.parquet import UNREADABLE, require_plausible
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["apply", "scores_of"]
 
 
-def apply(db: Database, handle: Handle, write: Write) -> None:
+def apply(db: Database, handle: SessionHandle, write: Write) -> None:
     """Do one write; what an earlier try did is replaced.
 
     Raises:
@@ -53,7 +53,7 @@ def _resolved(db: Database, name: str, rows: list[dict[str, Any]]) -> list[dict[
     names = {row["reference_session_id"] for row in rows if row.get("reference_session_id")}
     s = db.schema.sessions.c
     select = sa.select(s.session_id, s.session_no).where(s.session_id.in_(names))
-    numbers = dict(tuple(row) for row in db.read(select)) if names else {}
+    numbers = dict(tuple(row) for row in db.fetch_all(select)) if names else {}
     found = []
     for row in rows:
         kept = dict(row)

@@ -24,13 +24,13 @@ from mfprefect.settings import Settings
 from mfprefect.spool import Place
 from mfprefect.spool.entry import Entry
 from mfprefect.store.database import Database, migrate
-from mfprefect.store.handle import TAKEN, Handle, find
+from mfprefect.store.handle import TAKEN_OVER, SessionHandle, find
 from mfprefect.store.notifications import send
 from mfprefect.store.spool.apply import apply
-from mfprefect.store.spool.entry_import import Parcel, RunsOn, Superseded
+from mfprefect.store.spool.entry_import import EntryImport, StillRunning, Superseded
 from mfprefect.store.spool.location import place_of, spool_of
 from mfprefect.store.spool.validation import check
-from mfprefect.store.states import UNNUMBERED
+from mfprefect.store.states import NOT_IN_DATABASE
 
 __all__ = [
     "DELIVERED",
@@ -39,8 +39,8 @@ __all__ = [
     "RUNNING_HERE",
     "WAITING",
     "Delivery",
-    "absorb",
     "deliver",
+    "merge_worker_entry",
     "push",
     "state_of",
 ]
@@ -66,7 +66,7 @@ class Delivery:
     reason: str
     status: str | None = None
     """How the session ended, once it is delivered."""
-    session_no: int = UNNUMBERED
+    session_no: int = NOT_IN_DATABASE
 
 
 def push(db: Database, *, moved_from: str | None = None) -> list[Delivery]:
@@ -90,7 +90,7 @@ def push(db: Database, *, moved_from: str | None = None) -> list[Delivery]:
             found.append(deliver(db, entry))
             away = found[-1].reason if found[-1].verdict == WAITING else None
         else:
-            found.append(_told(entry, WAITING, away))
+            found.append(_delivery(entry, WAITING, away))
     return found
 
 
@@ -105,23 +105,23 @@ def deliver(db: Database, entry: Entry, *, own: bool = False) -> Delivery:
     try:
         with entry.delivering() as mine:
             if not mine:
-                return _told(entry, RUNNING_HERE, "another process writes to it or delivers it")
+                return _delivery(entry, RUNNING_HERE, "another process writes to it or delivers it")
             if not own and (state := state_of(db.settings, entry)) == RUNNING_HERE:
-                return _told(entry, state, "its run has not ended")
+                return _delivery(entry, state, "its run has not ended")
             return _delivered(db, entry)
     except Superseded as exc:
-        return _told(entry, SUPERSEDED, str(exc))
-    except RunsOn:
-        return _told(entry, RUNNING_HERE, "its run goes on, and takes this up")
+        return _delivery(entry, SUPERSEDED, str(exc))
+    except StillRunning:
+        return _delivery(entry, RUNNING_HERE, "its run goes on, and takes this up")
     except (OSError, MfprefectError) as exc:
-        if isinstance(exc, SessionClosed) and exc.reason == TAKEN:
-            return _told(entry, RUNNING_HERE, exc.reason)
+        if isinstance(exc, SessionClosed) and exc.reason == TAKEN_OVER:
+            return _delivery(entry, RUNNING_HERE, exc.reason)
         again = isinstance(exc, DatabaseError) and exc.transient
-        return _told(entry, WAITING if again else REFUSED, str(exc))
+        return _delivery(entry, WAITING if again else REFUSED, str(exc))
     except Exception as exc:
         # Such as what another version wrote: one entry must not keep all runs from beginning.
         log.exception("the entry %s cannot be delivered", entry.folder)
-        return _told(entry, REFUSED, f"it cannot be delivered: {type(exc).__name__}: {exc}")
+        return _delivery(entry, REFUSED, f"it cannot be delivered: {type(exc).__name__}: {exc}")
 
 
 def state_of(settings: Settings, entry: Entry) -> str:
@@ -145,7 +145,7 @@ def _of_another_machine(entry: Entry) -> bool:
         return False
 
 
-def _told(entry: Entry, verdict: str, reason: str) -> Delivery:
+def _delivery(entry: Entry, verdict: str, reason: str) -> Delivery:
     name, _, attempt = entry.folder.name.rpartition(".")
     number, model = int(attempt) if attempt.isdecimal() else 0, ""
     name = unquote(name)
@@ -161,12 +161,12 @@ def _delivered(db: Database, entry: Entry) -> Delivery:
     migrate.check_schema(db)
     head = entry.head()
     check(db, entry, head)
-    parcel = Parcel(db, entry, head)
-    handle = db.write(parcel.take, also_retry=IntegrityError)
+    parcel = EntryImport(db, entry, head)
+    handle = db.write_transaction(parcel.claim, also_retry=IntegrityError)
     if handle is None:
         reason, number = "it had been delivered before", _number(db, head["session_id"])
     else:
-        parcel.fill(handle)
+        parcel.write(handle)
         parcel.close(handle)
         reason, number = "", handle.session_no
     entry.discard()
@@ -177,11 +177,11 @@ def _delivered(db: Database, entry: Entry) -> Delivery:
 
 
 def _number(db: Database, session_id: str) -> int:
-    found = db.look(lambda connection: find(db, connection, session_id))
-    return UNNUMBERED if found is None else found.session_no
+    found = db.read_transaction(lambda connection: find(db, connection, session_id))
+    return NOT_IN_DATABASE if found is None else found.session_no
 
 
-def absorb(db: Database, handle: Handle, entry: Entry) -> None:
+def merge_worker_entry(db: Database, handle: SessionHandle, entry: Entry) -> None:
     """Write to a running session what other processes of its run have spooled meanwhile.
 
     Raises:

@@ -15,18 +15,24 @@ import sqlalchemy as sa
 
 from mfprefect.errors import DatabaseConflict, InvalidScores, SpoolRefused, UnknownSession
 from mfprefect.spool.entry import Entry
-from mfprefect.store.audit.events import record, written
+from mfprefect.store.audit.events import record, row_digest
 from mfprefect.store.database import Database
 from mfprefect.store.database.row_validation import typed
-from mfprefect.store.handle import Handle, closed, find, status_now, without_flow_run
+from mfprefect.store.handle import (
+    SessionHandle,
+    find,
+    null_flow_run_seq,
+    session_closed_error,
+    status_without_index,
+)
 from mfprefect.store.lookup import model_ids, require_model
-from mfprefect.store.sessions.opening import clear
-from mfprefect.store.sessions.writing import Ending, close_session
+from mfprefect.store.sessions.opening import clear_attempt
+from mfprefect.store.sessions.writing import Outcome, close_session
 from mfprefect.store.spool.apply import apply
 from mfprefect.store.states import BEING_DELETED, RUNNING, SUCCEEDED
 from mfprefect.util import values
 
-__all__ = ["Parcel", "RunsOn", "Superseded"]
+__all__ = ["EntryImport", "StillRunning", "Superseded"]
 
 ACTION = "deliver_spool"
 """What the audit trail calls it."""
@@ -38,11 +44,11 @@ class Superseded(Exception):
     """A later attempt has replaced it."""
 
 
-class RunsOn(Exception):
+class StillRunning(Exception):
     """The session is running in another process, which delivers this itself."""
 
 
-class Parcel:
+class EntryImport:
     """An entry and its session in the database."""
 
     def __init__(self, db: Database, entry: Entry, head: Mapping[str, Any]) -> None:
@@ -53,7 +59,7 @@ class Parcel:
         told = entry.ending()
         self.final = told is None or bool(told["final"])
 
-    def take(self, connection: sa.Connection, _: bool) -> Handle | None:
+    def claim(self, connection: sa.Connection, _: bool) -> SessionHandle | None:
         """Make the session one of this process, running; None where all is done.
 
         Raises:
@@ -75,7 +81,7 @@ class Parcel:
             return self._go_on(connection, found)
         return self._take_over(connection, found)
 
-    def fill(self, handle: Handle) -> None:
+    def write(self, handle: SessionHandle) -> None:
         """Write what the run wrote; one whose scores are no scores has failed, as it would have."""
         for write in self.entry.writes():
             try:
@@ -83,7 +89,7 @@ class Parcel:
             except InvalidScores as exc:
                 self._fail(exc)
 
-    def close(self, handle: Handle) -> None:
+    def close(self, handle: SessionHandle) -> None:
         """End the session as the run did, and when it did."""
         try:
             self._close(handle)
@@ -91,7 +97,7 @@ class Parcel:
             self._fail(exc)
             self._close(handle)
 
-    def _close(self, handle: Handle) -> None:
+    def _close(self, handle: SessionHandle) -> None:
         own = {name: self.head[name] for name in ("host", "process_id")}
         ending = replace(self.ending, row=own, published_at=values.utc_now())
         close_session(self.db, handle, ending, {}, replace=True, also=self._mark)
@@ -99,7 +105,7 @@ class Parcel:
     def _fail(self, exc: InvalidScores) -> None:
         if self.ending.status == SUCCEEDED:
             ended_at = self.ending.ended_at
-            self.ending = Ending("failed", "InvalidScores", str(exc), ended_at=ended_at)
+            self.ending = Outcome("failed", "InvalidScores", str(exc), ended_at=ended_at)
 
     def _mark(self, connection: sa.Connection) -> None:
         """Record the delivery, in the transaction that ends the session."""
@@ -152,7 +158,7 @@ class Parcel:
             "process_id": os.getpid(),
         }
 
-    def _insert(self, connection: sa.Connection) -> Handle:
+    def _insert(self, connection: sa.Connection) -> SessionHandle:
         if "session" not in self.head:
             raise SpoolRefused(
                 f"session {self.session_id!r} was deleted from {self.db.place}, or is in another "
@@ -167,7 +173,7 @@ class Parcel:
         row |= self._mine() | {
             "session_no": number,
             "parent_session_no": self._parent(connection),
-            "flow_run_seq": without_flow_run(self.db, number),
+            "flow_run_seq": null_flow_run_seq(self.db, number),
         }
         if (run := row["flow_run_id"]) is not None:
             last = connection.scalar(
@@ -182,7 +188,7 @@ class Parcel:
         if model is not None and model["model_id"] not in model_ids(self.db, connection):
             new = model | {"created_at": values.utc_now()}
             connection.execute(models.insert(), new)
-            told = model | written(self.db.schema, "models", new)
+            told = model | row_digest(self.db.schema, "models", new)
             record(self.db, connection, "add_model", model["model_id"], **told)
         require_model(self.db, connection, self.head["model_id"])
 
@@ -204,15 +210,15 @@ class Parcel:
             raise UnknownSession(name)
         return number
 
-    def _go_on(self, connection: sa.Connection, earlier: Handle) -> Handle:
+    def _go_on(self, connection: sa.Connection, earlier: SessionHandle) -> SessionHandle:
         """Begin this attempt: what the last one wrote goes, complete score parts stay."""
         if earlier.status == SUCCEEDED:
-            raise closed(earlier)
+            raise session_closed_error(earlier)
         self._change(connection, earlier)
-        clear(self.db, connection, earlier.session_no)
+        clear_attempt(self.db, connection, earlier.session_no)
         return self._handle(earlier.session_no)
 
-    def _take_over(self, connection: sa.Connection, found: Handle) -> Handle | None:
+    def _take_over(self, connection: sa.Connection, found: SessionHandle) -> SessionHandle | None:
         """Go on with the attempt itself: it still runs there, or was given up meanwhile."""
         s = self.db.schema.sessions.c
         columns = (s.status, s.failure_kind, s.ended_at)
@@ -221,38 +227,38 @@ class Parcel:
             return None  # the commit whose answer was lost had happened
         given_up = (row.status, row.failure_kind) in _GIVEN_UP
         if row.status == RUNNING and not (self.entry.owned or self.entry.complete):
-            raise RunsOn
+            raise StillRunning
         if row.status != RUNNING and not given_up:
-            raise closed(found)
+            raise session_closed_error(found)
         self._change(connection, found)
         return self._handle(found.session_no)
 
-    def _change(self, connection: sa.Connection, found: Handle) -> None:
+    def _change(self, connection: sa.Connection, found: SessionHandle) -> None:
         s = self.db.schema.sessions
         same = (
             s.c.session_no == found.session_no,
             s.c.session_id == found.session_id,
             s.c.attempt == found.attempt,
-            status_now(s) == found.status,
+            status_without_index(s) == found.status,
         )
         if connection.execute(s.update().where(*same), self._mine()).rowcount != 1:
             raise DatabaseConflict(f"session {self.session_id!r} changed meanwhile; push again.")
 
-    def _handle(self, session_no: int) -> Handle:
+    def _handle(self, session_no: int) -> SessionHandle:
         kept = ("session_id", "model_id", "purpose", "attempt")
         # Where two deliver it, because their disk knows no locks, the second takes it over.
         holder = (platform.node(), os.getpid())
         told = {name: self.head[name] for name in kept}
-        return Handle(session_no=session_no, holder=holder, **told)
+        return SessionHandle(session_no=session_no, holder=holder, **told)
 
 
-def _ending(entry: Entry, head: Mapping[str, Any]) -> Ending:
+def _ending(entry: Entry, head: Mapping[str, Any]) -> Outcome:
     told = entry.ending()
     if told is None:
         where = f"{head['process_id']} on {head['host']}"
         last = dt.datetime.fromtimestamp(entry.touched, dt.UTC)
         text = f"its process {where} is gone; it wrote to the spool at {last:%Y-%m-%d %H:%M:%S} UTC"
-        return Ending("crashed", "Crashed", text, ended_at=last)
+        return Outcome("crashed", "Crashed", text, ended_at=last)
     kept = ("status", "failure_kind", "failure_text", "publish")
     ended_at = dt.datetime.fromisoformat(told["ended_at"])
-    return Ending(**{name: told[name] for name in kept}, ended_at=ended_at)
+    return Outcome(**{name: told[name] for name in kept}, ended_at=ended_at)

@@ -14,11 +14,11 @@ from mfprefect.store.spool import delivery
 from mfprefect.store.spool.location import place_of, spool_of
 from mfprefect.store.spool.validation import check
 
-__all__ = ["Waiting", "problem", "require_spool", "waiting"]
+__all__ = ["SpoolEntryInfo", "problem", "require_spool", "waiting"]
 
 
 @dataclass(frozen=True)
-class Waiting:
+class SpoolEntryInfo:
     """An entry of the spool."""
 
     session_id: str
@@ -52,7 +52,7 @@ def require_spool(db: Database) -> Spool:
     return spool
 
 
-def waiting(db: Database) -> list[tuple[Entry, Waiting]]:
+def waiting(db: Database) -> list[tuple[Entry, SpoolEntryInfo]]:
     """Return the entries of all databases, in the order in which they began.
 
     Raises:
@@ -63,7 +63,7 @@ def waiting(db: Database) -> list[tuple[Entry, Waiting]]:
     return [(entry, _described(db, entry, mine)) for entry in require_spool(db).entries()]
 
 
-def _described(db: Database, entry: Entry, mine: str) -> Waiting:
+def _described(db: Database, entry: Entry, mine: str) -> SpoolEntryInfo:
     name, _, attempt = entry.folder.name.rpartition(".")
     head: dict[str, Any] = {}
     ending: dict[str, Any] = {}
@@ -73,7 +73,7 @@ def _described(db: Database, entry: Entry, mine: str) -> Waiting:
     except SpoolRefused:
         state = "corrupt"
     fingerprint = entry.folder.parent.name
-    return Waiting(
+    return SpoolEntryInfo(
         session_id=head.get("session_id") or unquote(name),
         attempt=int(attempt) if attempt.isdecimal() else 0,
         model_id=head.get("model_id"),

@@ -11,16 +11,18 @@ from typing import Any
 from mfprefect.errors import SpoolRefused
 from mfprefect.spool.entry import Entry
 from mfprefect.store.database import Database
-from mfprefect.store.handle import Handle
-from mfprefect.store.sessions.opening import Opening, new_session_id
+from mfprefect.store.handle import SessionHandle
+from mfprefect.store.sessions.opening import SessionRequest, new_session_id
 from mfprefect.store.spool.location import place_of, spool_of
-from mfprefect.store.states import RUNNING, SUCCEEDED, UNNUMBERED, is_shadow
+from mfprefect.store.states import NOT_IN_DATABASE, RUNNING, SUCCEEDED, is_shadow
 from mfprefect.util import values
 
-__all__ = ["attached_handle", "begin_here", "spooled_attach"]
+__all__ = ["attach_spooled", "attached_handle", "open_in_spool"]
 
 
-def begin_here(db: Database, opening: Opening, tries: Sequence[Handle]) -> Handle | None:
+def open_in_spool(
+    db: Database, opening: SessionRequest, tries: Sequence[SessionHandle]
+) -> SessionHandle | None:
     """Return a session that begins in the spool, None where there is no spool.
 
     A retry of a flow run goes on with what an earlier try left there, or with one of `tries`: the
@@ -29,8 +31,8 @@ def begin_here(db: Database, opening: Opening, tries: Sequence[Handle]) -> Handl
     spool, place = spool_of(db.settings), place_of(db)
     if spool is None or place is None:
         return None
-    handle = Handle(
-        session_no=UNNUMBERED,
+    handle = SessionHandle(
+        session_no=NOT_IN_DATABASE,
         session_id=opening.session_id or new_session_id(opening.model_id, values.utc_now()),
         model_id=opening.model_id,
         purpose=opening.purpose,
@@ -41,18 +43,18 @@ def begin_here(db: Database, opening: Opening, tries: Sequence[Handle]) -> Handl
     if opening.flow_run is not None:
         for entry in reversed(spool.entries(place)):
             if (head := _unfinished(entry, opening)) is not None:
-                return _handle_of(head, attempt=head["attempt"] + 1, session_no=UNNUMBERED)
+                return _handle_of(head, attempt=head["attempt"] + 1, session_no=NOT_IN_DATABASE)
     for earlier in tries:
         # What of it is in the spool and was not taken just now is no attempt to go on with.
         waits = any(entry.exists for entry in spool.attempts(place, earlier.session_id))
         if earlier.status != SUCCEEDED and not waits:
             # The delivery begins the attempt, or finds that its commit was only not heard of.
             attempt = earlier.attempt + 1
-            return replace(earlier, session_no=UNNUMBERED, attempt=attempt, status=RUNNING)
+            return replace(earlier, session_no=NOT_IN_DATABASE, attempt=attempt, status=RUNNING)
     return handle
 
 
-def _unfinished(entry: Entry, opening: Opening) -> dict[str, Any] | None:
+def _unfinished(entry: Entry, opening: SessionRequest) -> dict[str, Any] | None:
     """Return the head of what an earlier try of the same flow run left unfinished."""
     try:
         head, ending = entry.head(), entry.ending()
@@ -70,13 +72,13 @@ def _unfinished(entry: Entry, opening: Opening) -> dict[str, Any] | None:
     return head if same else None
 
 
-def _handle_of(head: Mapping[str, Any], **changes: Any) -> Handle:
+def _handle_of(head: Mapping[str, Any], **changes: Any) -> SessionHandle:
     kept = ("session_no", "session_id", "model_id", "purpose", "attempt", "parent_session_id")
     as_of = None if head["as_of"] is None else dt.date.fromisoformat(head["as_of"])
-    return Handle(**({name: head[name] for name in kept} | {"as_of": as_of} | changes))
+    return SessionHandle(**({name: head[name] for name in kept} | {"as_of": as_of} | changes))
 
 
-def spooled_attach(db: Database, session_id: str) -> Handle | None:
+def attach_spooled(db: Database, session_id: str) -> SessionHandle | None:
     """Return the handle of a running session that is in the spool, None where there is none."""
     spool, place = spool_of(db.settings), place_of(db)
     entries = spool.attempts(place, session_id) if spool and place else []
@@ -84,7 +86,7 @@ def spooled_attach(db: Database, session_id: str) -> Handle | None:
     return _handle_of(running[-1].head()) if running else None
 
 
-def attached_handle(session_id: str) -> Handle | None:
+def attached_handle(session_id: str) -> SessionHandle | None:
     """Return the handle of the session that this command's environment was handed.
 
     For a database that is away: it knows the session, and this process cannot ask it.
@@ -93,4 +95,4 @@ def attached_handle(session_id: str) -> Handle | None:
     own = [os.environ.get(f"MFPREFECT_{name}", "") for name in names]
     if own[0] != session_id or not all(own) or not own[3].isdecimal():
         return None
-    return Handle(UNNUMBERED, session_id, own[1], own[2], int(own[3]))
+    return SessionHandle(NOT_IN_DATABASE, session_id, own[1], own[2], int(own[3]))

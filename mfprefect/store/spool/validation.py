@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mfprefect.errors import InvalidValue, SpoolRefused
 from mfprefect.spool.entry import Entry, Write, check_blob
 from mfprefect.store.database import Database, migrate
-from mfprefect.store.database.row_validation import NOT_TYPED, check_row, typed
+from mfprefect.store.database.row_validation import MALFORMED, check_row, typed
 from mfprefect.store.spool.apply import scores_of
 from mfprefect.store.states import PURPOSES
 from mfprefect.util import values
@@ -48,7 +48,7 @@ def check(db: Database, entry: Entry, head: Mapping[str, Any]) -> None:
         for write in entry.writes():
             check_blob(write)
             _CHECKS[write.content["op"]](db, entry, head, write)
-    except (InvalidValue, RecursionError, *NOT_TYPED) as exc:
+    except (InvalidValue, RecursionError, *MALFORMED) as exc:
         raise SpoolRefused(f"{entry.folder} holds what no run writes: {exc}") from exc
 
 

@@ -12,11 +12,11 @@ import mfprefect
 from mfprefect import Store
 from mfprefect.provenance import capture, environment
 from mfprefect.provenance.flow_run import FlowRun
-from mfprefect.store.sessions.opening import Opening, _resume, open_session
+from mfprefect.store.sessions.opening import SessionRequest, _resume, open_session
 from mfprefect.testing.contract.helpers import fill
 
 
-def _opening(run: FlowRun, **changes: Any) -> Opening:
+def _opening(run: FlowRun, **changes: Any) -> SessionRequest:
     facts: dict[str, Any] = {
         "model_id": "churn",
         "purpose": "train",
@@ -27,7 +27,7 @@ def _opening(run: FlowRun, **changes: Any) -> Opening:
         "environment": environment(),
         "flow_run": run,
     }
-    return Opening(**(facts | changes))
+    return SessionRequest(**(facts | changes))
 
 
 def test_a_flow_run_resumes_its_session(store: Store) -> None:
@@ -87,7 +87,7 @@ def test_a_superseded_attempt_is_shut_out(store: Store) -> None:
     first.log_metrics({"late": 1})
     with pytest.raises(mfprefect.SessionClosed, match="attempt 2 took over"):
         first.close()
-    first.abandon()
+    first.detach_process()
     second.close()
     assert len(store.metrics(second.session_id)) == 0
     assert len(store.scores(second.session_id)) == 0
@@ -114,7 +114,7 @@ def test_what_succeeded_is_not_taken_up_by_a_worker_that_thought_it_dead(store: 
     handle = open_session(store.database, opening)
     mfprefect.Session(store.database, handle).close()
     with pytest.raises(mfprefect.SessionClosed, match="another worker"):
-        store.database.write(lambda c, _: _resume(store.database, c, handle, opening))
+        store.database.write_transaction(lambda c, _: _resume(store.database, c, handle, opening))
     assert store.sessions()["status"].tolist() == ["succeeded"]
     # One whose try began before that end was overtaken; one that begins later is a new run.
     began = store.sessions()["started_at"][0].to_pydatetime()

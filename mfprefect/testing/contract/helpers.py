@@ -37,7 +37,7 @@ def rows(store: Store) -> dict[str, int]:
     """Count the rows of every table."""
     tables = store.database.schema.tables
     return {
-        name: store.database.read(sa.select(sa.func.count()).select_from(table))[0][0]
+        name: store.database.fetch_all(sa.select(sa.func.count()).select_from(table))[0][0]
         for name, table in tables.items()
     }
 
@@ -50,18 +50,18 @@ def orphans(store: Store) -> dict[str, int]:
     for table in [*schema.session_tables(), schema.model_stages]:
         alone = ~sa.exists().where(s.session_no == table.c.session_no)
         select = sa.select(sa.func.count()).select_from(table).where(alone)
-        found[table.name] = store.database.read(select)[0][0]
+        found[table.name] = store.database.fetch_all(select)[0][0]
     e = schema.environments
     unused = ~sa.exists().where(s.environment_digest == e.c.environment_digest)
     select = sa.select(sa.func.count()).select_from(e).where(unused)
-    found[e.name] = store.database.read(select)[0][0]
+    found[e.name] = store.database.fetch_all(select)[0][0]
     return {name: count for name, count in found.items() if count}
 
 
 def unfit(store: Store, *names: str | None) -> bool:
     """Return whether the database refuses one of these names, as it would not keep it exactly."""
     column, backend = store.database.schema.metrics.c.metric_name, store.database.backend
-    return any(name is not None and backend.unfit(column, name) for name in names)
+    return any(name is not None and backend.why_not_storable(column, name) for name in names)
 
 
 def fit(store: Store, names: list[str]) -> list[str]:

@@ -64,7 +64,7 @@ def test_the_audit_trail_is_a_chain(store: Store) -> None:
     store.set_threshold("second", 0.5, "probability")
     store.delete_model("second")
     events = store.database.schema.audit_events
-    trail = store.database.read(sa.select(*events.c).order_by(events.c.event_no))
+    trail = store.database.fetch_all(sa.select(*events.c).order_by(events.c.event_no))
     named = [dict(zip(events.c.keys(), row, strict=True)) for row in trail]
     assert [event["action"] for event in named] == [
         "add_model",

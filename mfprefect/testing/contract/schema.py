@@ -44,7 +44,7 @@ def test_the_database_has_what_schema_py_says(store: Store) -> None:
     assert views == {db.schema.name(view) for view in db.schema.views()}
     for view in db.schema.views():
         name = sa.table(db.schema.name(view), schema=db.schema.layout.schema)
-        assert db.read(sa.select(sa.func.count()).select_from(name)) is not None
+        assert db.fetch_all(sa.select(sa.func.count()).select_from(name)) is not None
 
 
 def test_a_schema_of_the_first_version_is_upgraded_with_what_it_holds(store: Store) -> None:
@@ -117,7 +117,7 @@ def _set_revision(store: Store, revision: str) -> None:
     version = sa.table(
         layout.prefix + "mfprefect_version", sa.column("version_num"), schema=layout.schema
     )
-    store.database.write(
+    store.database.write_transaction(
         lambda connection, _: connection.execute(version.update().values(version_num=revision))
     )
 
@@ -140,9 +140,9 @@ def test_a_table_of_somebody_else_is_not_taken_for_ours(database_url: str) -> No
         db = store.database
         name, schema = db.schema.name("metrics"), db.schema.layout.schema
         if schema is not None:
-            db.write(lambda c, _: c.execute(sa.schema.CreateSchema(schema)))
+            db.write_transaction(lambda c, _: c.execute(sa.schema.CreateSchema(schema)))
         foreign = sa.Table(name, sa.MetaData(schema=schema), sa.Column("run_uuid", sa.Integer))
-        db.write(lambda connection, _: foreign.create(connection))
+        db.write_transaction(lambda connection, _: foreign.create(connection))
         with pytest.raises(mfprefect.ConfigurationError, match="MFPREFECT_PREFIX"):
             store.create_schema()
 

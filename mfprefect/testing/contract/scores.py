@@ -18,7 +18,7 @@ from mfprefect.testing.contract.helpers import rows, unfit
 def _visible(store: Store, view: str) -> int:
     schema = store.database.schema
     table = sa.table(schema.name(view), schema=schema.layout.schema)
-    return int(store.database.read(sa.select(sa.func.count()).select_from(table))[0][0])
+    return int(store.database.fetch_all(sa.select(sa.func.count()).select_from(table))[0][0])
 
 
 def test_scores_are_seen_when_the_session_has_ended_well(store: Store) -> None:
@@ -179,7 +179,9 @@ def test_an_altered_model_is_not_loaded(store: Store) -> None:
     with store.session("churn", purpose="train") as session:
         session.save_model(b"the model")
     chunks = store.database.schema.artifact_chunks
-    store.database.write(lambda c, _: c.execute(chunks.update().values(bytes=b"a model !")))
+    store.database.write_transaction(
+        lambda c, _: c.execute(chunks.update().values(bytes=b"a model !"))
+    )
     with pytest.raises(mfprefect.ArtifactCorrupt):
         store.load_model(session.session_id)
     with pytest.raises(mfprefect.SealBroken, match="artifact_chunks: 'model'"):

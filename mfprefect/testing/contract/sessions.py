@@ -148,7 +148,7 @@ def test_a_session_deleted_elsewhere_refuses_writes(store: Store, database_url: 
     session.log_metrics({"late": 1})
     with pytest.raises(mfprefect.SessionClosed, match="deleted"):
         session.close()
-    session.abandon()
+    session.detach_process()
     assert orphans(store) == {}
 
 

@@ -26,7 +26,9 @@ def trained(store: Store, auc: float = 0.9, *, gates: Any = GATES) -> str:
 
 def events(store: Store, action: str) -> list[dict[str, Any]]:
     e = store.database.schema.audit_events.c
-    found = store.database.read(sa.select(e.detail).where(e.action == action).order_by(e.event_no))
+    found = store.database.fetch_all(
+        sa.select(e.detail).where(e.action == action).order_by(e.event_no)
+    )
     told = [json.loads(row.detail) for row in found]
     # What verifies the row that the event wrote is not looked at here.
     return [{name: value for name, value in x.items() if name != "row"} for x in told]
@@ -75,7 +77,7 @@ def test_promoting_and_going_back(store: Store) -> None:
     assert [e["rolled_back_from"] for e in events(store, "rollback")] == [c, b, c, a]
     assert events(store, "retire") == [{"session": a, "reason": "no longer sold"}]
     view = store.database.schema.views()["production_models"]
-    assert [row.session_id for row in store.database.read(view)] == [a]
+    assert [row.session_id for row in store.database.fetch_all(view)] == [a]
     assert store.models()["production"].tolist() == [a]
     with pytest.raises(InvalidValue, match="on record as a stage"):
         store.delete_session(b)

@@ -42,13 +42,13 @@ class Witness:
         """Return the sessions of a run; there must never be two."""
         s = self.store.database.schema.sessions
         mine = s.c.params == json.dumps({"number": number})
-        return self.store.database.read(sa.select(s).where(mine).order_by(s.c.session_no))
+        return self.store.database.fetch_all(sa.select(s).where(mine).order_by(s.c.session_no))
 
     def of_flow_run(self, flow_run_id: str) -> list[Any]:
         """Return the sessions of a flow run; there must never be two."""
         s = self.store.database.schema.sessions
         mine = s.c.flow_run_id == flow_run_id
-        return self.store.database.read(sa.select(s).where(mine).order_by(s.c.session_no))
+        return self.store.database.fetch_all(sa.select(s).where(mine).order_by(s.c.session_no))
 
     def half_visible(self, number: int) -> list[str]:
         """Return what a reader of the views sees of a run that it should not, or not alone."""
@@ -139,12 +139,12 @@ class Witness:
         schema = self.store.database.schema
         p = schema.score_parts.c
         told = sa.select(p.session_no, p.part_no, p.rows)
-        parts = {(row[0], row[1]): row[2] for row in self.store.database.read(told)}
+        parts = {(row[0], row[1]): row[2] for row in self.store.database.fetch_all(told)}
         scores = self._counted(schema.scores)
         for number in {number for number, part in parts if (number, part) not in scores}:
             # What is not published of a large session may lie in a table of its own.
             find = partial(self._own_table, number)
-            own = self.store.database.look(find)
+            own = self.store.database.read_transaction(find)
             scores |= self._counted(own)
         if scores != parts:
             different = set(scores.items()) ^ set(parts.items())
@@ -153,7 +153,7 @@ class Witness:
         lonely = sa.select(c.session_no).where(
             ~sa.exists().where(a.session_no == c.session_no, a.artifact_name == c.artifact_name)
         )
-        if found := self.store.database.read(lonely):
+        if found := self.store.database.fetch_all(lonely):
             problems.append(f"orphans: chunks of no artifact: {found}")
         return problems
 
@@ -167,7 +167,7 @@ class Witness:
     def _counted(self, table: sa.Table) -> dict[tuple[int, int], int]:
         key = table.c.session_no, table.c.part_no
         counted = sa.select(*key, sa.func.count()).group_by(*key)
-        return {(row[0], row[1]): row[2] for row in self.store.database.read(counted)}
+        return {(row[0], row[1]): row[2] for row in self.store.database.fetch_all(counted)}
 
     def stuck(self) -> list[str]:
         """Reconcile; return the sessions that are running all the same."""
@@ -179,12 +179,12 @@ class Witness:
     def _count(self, view: str, session_id: str) -> int:
         column: Any = sa.column("session_id")
         select = sa.select(sa.func.count()).select_from(self._view(view))
-        return int(self.store.database.read(select.where(column == session_id))[0][0])
+        return int(self.store.database.fetch_all(select.where(column == session_id))[0][0])
 
     def _sessions_of(self, view: str) -> dict[str, int]:
         column: Any = sa.column("session_id")
         select = sa.select(column, sa.func.count()).select_from(self._view(view)).group_by(column)
-        return {row[0]: int(row[1]) for row in self.store.database.read(select)}
+        return {row[0]: int(row[1]) for row in self.store.database.fetch_all(select)}
 
     def _view(self, name: str) -> Any:
         schema = self.store.database.schema

@@ -23,10 +23,10 @@ def doctor(out: Output, url: str | None) -> None:
     The exit code is 0 when nothing failed; warnings are no failure.
     """
     from mfprefect.cli.commands.doctor import checks, database
-    from mfprefect.cli.commands.doctor.finding import Finding
+    from mfprefect.cli.commands.doctor.finding import CheckResult
 
-    findings: list[Finding] = []
-    steps: tuple[Callable[[str | None], Iterator[Finding]], ...] = (
+    findings: list[CheckResult] = []
+    steps: tuple[Callable[[str | None], Iterator[CheckResult]], ...] = (
         checks.versions,
         checks.settings,
         checks.backends,
@@ -49,13 +49,13 @@ def doctor(out: Output, url: str | None) -> None:
 
 def _safely(step: Callable[[str | None], Iterator[Any]], url: str | None) -> Iterator[Any]:
     """Turn whatever a check raises into a finding: the doctor must outlive every illness."""
-    from mfprefect.cli.commands.doctor.finding import Finding
+    from mfprefect.cli.commands.doctor.finding import CheckResult
 
     try:
         yield from step(url)
     except Exception as exc:  # noqa: BLE001 - a doctor that falls ill itself says so
         # The text is not shown: nobody knows what an unforeseen error says of a password.
-        yield Finding(
+        yield CheckResult(
             step.__name__,
             "failed",
             f"the check itself failed: {type(exc).__name__}",

@@ -13,7 +13,7 @@ from io import StringIO
 from typing import Any
 
 from mfprefect import __version__
-from mfprefect.cli.commands.doctor.finding import Finding, masked
+from mfprefect.cli.commands.doctor.finding import CheckResult, masked
 from mfprefect.errors import MfprefectError
 
 __all__ = ["backends", "checkout", "notifications", "prefect", "settings", "sources", "versions"]
@@ -39,13 +39,13 @@ OTHER_VARIABLES = [
 ]
 
 
-def versions(_: str | None) -> Iterator[Finding]:
+def versions(_: str | None) -> Iterator[CheckResult]:
     """Name mfprefect and Python."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    yield Finding("mfprefect", "ok", f"{__version__} on {python}, {platform.system()}")
+    yield CheckResult("mfprefect", "ok", f"{__version__} on {python}, {platform.system()}")
 
 
-def settings(url: str | None) -> Iterator[Finding]:
+def settings(url: str | None) -> Iterator[CheckResult]:
     """Tell which settings are in force, and where the URL comes from."""
     from mfprefect.settings import find_config, load_settings, read_config
 
@@ -54,21 +54,23 @@ def settings(url: str | None) -> Iterator[Finding]:
         profile = os.environ.get(PROFILE_VARIABLE)
         values = read_config(path, profile) if path else {}
     except MfprefectError as exc:
-        yield Finding("settings", "failed", str(exc), "correct the file or the variable")
+        yield CheckResult("settings", "failed", str(exc), "correct the file or the variable")
         return
     chosen, origin = _profile(path) if path else (None, "")
     named = f", profile {chosen} (from {origin})" if chosen else ""
-    yield Finding("settings", "ok", f"{path}{named}" if path else "no mfprefect.toml; not needed")
+    yield CheckResult(
+        "settings", "ok", f"{path}{named}" if path else "no mfprefect.toml; not needed"
+    )
     yield from _misspelt()
     try:
         shown = masked(load_settings(url=url).url.get_secret_value())
     except MfprefectError as exc:
-        yield Finding("url", "failed", str(exc), _cure_of_url(url))
+        yield CheckResult("url", "failed", str(exc), _cure_of_url(url))
         return
-    yield Finding("url", "ok", f"{shown} (from {_origin(url, values, path, chosen)})")
+    yield CheckResult("url", "ok", f"{shown} (from {_origin(url, values, path, chosen)})")
 
 
-def _misspelt() -> Iterator[Finding]:
+def _misspelt() -> Iterator[CheckResult]:
     """Name variables that look like settings and are none: they are ignored in silence."""
     from mfprefect.settings import PREFIX, Settings
 
@@ -79,7 +81,7 @@ def _misspelt() -> Iterator[Finding]:
         if upper.startswith(PREFIX) and upper not in known and not nested:
             near = get_close_matches(upper, known, n=1)
             cure = f"did you mean {near[0]}?" if near else "unset it; docs/settings.md lists them"
-            yield Finding("settings", "warning", f"{name} is no setting, and is ignored", cure)
+            yield CheckResult("settings", "warning", f"{name} is no setting, and is ignored", cure)
 
 
 def _profile(path: Any) -> tuple[str | None, str]:
@@ -105,7 +107,7 @@ def _cure_of_url(url: str | None) -> str:
     return "correct --url" if url else f"correct {URL_VARIABLE} or mfprefect.toml"
 
 
-def backends(_: str | None) -> Iterator[Finding]:
+def backends(_: str | None) -> Iterator[CheckResult]:
     """Tell which databases can be used, by backend."""
     from mfprefect.backend import ENTRY_POINT_GROUP
 
@@ -115,7 +117,7 @@ def backends(_: str | None) -> Iterator[Finding]:
         yield _backend(mine[0], ", ".join(f"{point.name}://" for point in mine))
 
 
-def _backend(point: metadata.EntryPoint, schemes: str) -> Finding:
+def _backend(point: metadata.EntryPoint, schemes: str) -> CheckResult:
     try:
         kind = point.load()
         missing = importlib.util.find_spec(kind.driver) is None
@@ -125,14 +127,14 @@ def _backend(point: metadata.EntryPoint, schemes: str) -> Finding:
         if isinstance(exc, ModuleNotFoundError) and library not in ("", own):
             cure = f"needed for such URLs only: pip install {_package(point, library)}"
             text = f"{schemes} needs {library}, which is not installed"
-            return Finding("backend", "warning", text, cure)
+            return CheckResult("backend", "warning", text, cure)
         text = f"{schemes}: {point.value} cannot be loaded: {type(exc).__name__}: {exc}"
-        return Finding("backend", "warning", text, "reinstall the package that brings it")
+        return CheckResult("backend", "warning", text, "reinstall the package that brings it")
     if missing:
         cure = f"needed for such URLs only: pip install 'mfprefect[{kind.name}]'"
         text = f"{schemes} needs the driver {kind.driver}, which is not installed"
-        return Finding("backend", "warning", text, cure)
-    return Finding("backend", "ok", f"{schemes} by {kind.driver}")
+        return CheckResult("backend", "warning", text, cure)
+    return CheckResult("backend", "ok", f"{schemes} by {kind.driver}")
 
 
 def _package(point: metadata.EntryPoint, module: str) -> str:
@@ -142,7 +144,7 @@ def _package(point: metadata.EntryPoint, module: str) -> str:
     return module
 
 
-def prefect(_: str | None) -> Iterator[Finding]:
+def prefect(_: str | None) -> Iterator[CheckResult]:
     """Tell which Prefect there is, and whether its API answers."""
     # A check-up reports to nobody; Prefect would, and say so in the middle of the list.
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -154,11 +156,11 @@ def prefect(_: str | None) -> Iterator[Finding]:
             api = get_current_settings().api
     except Exception as exc:  # noqa: BLE001 - wrong settings of Prefect's, or half an installation
         text = f"Prefect cannot be imported: {type(exc).__name__}"
-        yield Finding("prefect", "failed", text, "see what `prefect version` says")
+        yield CheckResult("prefect", "failed", text, "see what `prefect version` says")
         return
-    yield Finding("prefect", "ok", f"Prefect {version}")
+    yield CheckResult("prefect", "ok", f"Prefect {version}")
     if not api.url:
-        yield Finding(
+        yield CheckResult(
             "prefect api",
             "ok",
             "PREFECT_API_URL is not set: each run starts a temporary server, which is fine for "
@@ -168,13 +170,13 @@ def prefect(_: str | None) -> Iterator[Finding]:
     yield _api(str(api.url))
 
 
-def _api(url: str) -> Finding:
+def _api(url: str) -> CheckResult:
     from mfprefect.provenance import strip_credentials
 
     shown = strip_credentials(url)
     failure = _health(url)
     if failure is None:
-        return Finding("prefect api", "ok", f"{shown} answers")
+        return CheckResult("prefect api", "ok", f"{shown} answers")
     response = getattr(failure, "response", None)
     code = getattr(response, "status_code", None)
     reason = f"status {code}" if code else type(failure).__name__
@@ -182,7 +184,9 @@ def _api(url: str) -> Finding:
         cure = "set PREFECT_API_KEY or PREFECT_API_AUTH_STRING"
     else:
         cure = "start it (`prefect server start`), or correct or unset PREFECT_API_URL"
-    return Finding("prefect api", "failed", f"{shown} does not answer as it should: {reason}", cure)
+    return CheckResult(
+        "prefect api", "failed", f"{shown} does not answer as it should: {reason}", cure
+    )
 
 
 def _health(url: str) -> Exception | None:
@@ -195,7 +199,7 @@ def _health(url: str) -> Exception | None:
         return exc
 
 
-def checkout(url: str | None) -> Iterator[Finding]:
+def checkout(url: str | None) -> Iterator[CheckResult]:
     """Tell which commit a session would record."""
     from mfprefect.provenance import capture
     from mfprefect.settings import load_settings
@@ -206,7 +210,7 @@ def checkout(url: str | None) -> Iterator[Finding]:
         folder = None  # told by another check
     found = capture(folder)
     if found.commit is None:
-        yield Finding(
+        yield CheckResult(
             "git",
             "warning",
             "no commit found: sessions started here will not tell which code ran",
@@ -218,48 +222,50 @@ def checkout(url: str | None) -> Iterator[Finding]:
     text = f"{found.vcs} commit {found.commit[:8]} of {where or 'a repository without a remote'}"
     if found.dirty:
         cure = "commit before a run that counts"
-        yield Finding("git", "warning", f"{text}, with changes that are not committed", cure)
+        yield CheckResult("git", "warning", f"{text}, with changes that are not committed", cure)
     else:
-        yield Finding("git", "ok", text)
+        yield CheckResult("git", "ok", text)
 
 
-def sources(url: str | None) -> Iterator[Finding]:
+def sources(url: str | None) -> Iterator[CheckResult]:
     """Tell which named databases models can read from."""
     from mfprefect.settings import load_settings
 
     try:
         found = load_settings(url=url).sources
     except MfprefectError:
-        yield Finding("sources", "failed", "cannot be told: the settings are wrong", "see above")
+        yield CheckResult(
+            "sources", "failed", "cannot be told: the settings are wrong", "see above"
+        )
         return
     if not found:
-        yield Finding("sources", "ok", "none configured")
+        yield CheckResult("sources", "ok", "none configured")
     for name, source in found.items():
         try:
-            yield Finding("sources", "ok", f"{name}: {masked(source.url.get_secret_value())}")
+            yield CheckResult("sources", "ok", f"{name}: {masked(source.url.get_secret_value())}")
         except MfprefectError:
             text = f"{name}: the URL is malformed (not shown: it may hold a password)"
-            yield Finding("sources", "failed", text, f"correct [sources.{name}]")
+            yield CheckResult("sources", "failed", text, f"correct [sources.{name}]")
 
 
-def notifications(url: str | None) -> Iterator[Finding]:
+def notifications(url: str | None) -> Iterator[CheckResult]:
     """Tell who is notified."""
     from mfprefect.settings import load_settings
 
     try:
         found = load_settings(url=url).notify
     except MfprefectError:
-        yield Finding("notify", "failed", "cannot be told: the settings are wrong", "see above")
+        yield CheckResult("notify", "failed", "cannot be told: the settings are wrong", "see above")
         return
     if not found:
-        yield Finding("notify", "ok", "none configured")
+        yield CheckResult("notify", "ok", "none configured")
         return
     from mfprefect.notifications.delivery import masked_url
 
     for name, target in found.items():
         try:
             text = f"{name}: {masked_url(name, target)} of {', '.join(target.events)}"
-            yield Finding("notify", "ok", text)
+            yield CheckResult("notify", "ok", text)
         except MfprefectError:
             text = f"{name}: the URL is malformed (not shown: it may hold a secret)"
-            yield Finding("notify", "failed", text, f"correct [notify.{name}]")
+            yield CheckResult("notify", "failed", text, f"correct [notify.{name}]")

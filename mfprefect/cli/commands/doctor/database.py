@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mfprefect.cli.commands.doctor.finding import Finding, masked, settings_for
+from mfprefect.cli.commands.doctor.finding import CheckResult, masked, settings_for
 from mfprefect.errors import (
     BackendNotFound,
     ConfigurationError,
@@ -22,7 +22,7 @@ __all__ = ["database", "spool"]
 NEARLY_FULL = 0.9
 
 
-def database(url: str | None) -> Iterator[Finding]:
+def database(url: str | None) -> Iterator[CheckResult]:
     """Tell whether the database answers, holds the right schema, and may be written to."""
     from mfprefect.store.database import Database
 
@@ -30,15 +30,17 @@ def database(url: str | None) -> Iterator[Finding]:
         settings = settings_for(url)
         masked(settings.url.get_secret_value())
     except ConfigurationError:
-        yield Finding("database", "failed", "not tried: the settings are wrong", "see above")
+        yield CheckResult("database", "failed", "not tried: the settings are wrong", "see above")
         return
     try:
         db = Database(settings)
     except BackendNotFound as exc:
-        yield Finding("database", "failed", str(exc), "install what is named, or correct the URL")
+        yield CheckResult(
+            "database", "failed", str(exc), "install what is named, or correct the URL"
+        )
         return
     except ConfigurationError as exc:
-        yield Finding("database", "failed", str(exc), "correct the setting")
+        yield CheckResult("database", "failed", str(exc), "correct the setting")
         return
     try:
         yield from _connected(db)
@@ -46,14 +48,14 @@ def database(url: str | None) -> Iterator[Finding]:
         db.close()
 
 
-def spool(url: str | None) -> Iterator[Finding]:
+def spool(url: str | None) -> Iterator[CheckResult]:
     """Tell what waits in the spool, and whether it takes more."""
     from mfprefect.store.database import Database
 
     try:
         db = Database(settings_for(url))
     except ConfigurationError:
-        yield Finding("spool", "failed", "not tried: the settings are wrong", "see above")
+        yield CheckResult("spool", "failed", "not tried: the settings are wrong", "see above")
         return
     try:
         yield from _spool(db)
@@ -61,48 +63,50 @@ def spool(url: str | None) -> Iterator[Finding]:
         db.close()
 
 
-def _spool(db: Database) -> Iterator[Finding]:
+def _spool(db: Database) -> Iterator[CheckResult]:
     from mfprefect.store.spool.listing import problem, waiting
     from mfprefect.store.spool.location import spool_of
 
     spool = spool_of(db.settings)
     if spool is None:
         text = "off: a run whose database is away at its end fails, and its work is lost"
-        yield Finding("spool", "warning", text, "unset MFPREFECT_SPOOL, or name a folder in it")
+        yield CheckResult("spool", "warning", text, "unset MFPREFECT_SPOOL, or name a folder in it")
         return
     used, most = spool.used(), spool.most_bytes
     text = f"{spool.folder}: {used:,} of {most:,} bytes used"
     if (reason := spool.unusable()) is not None:
         cure = "give the right to write there, or name another folder in MFPREFECT_SPOOL"
-        yield Finding("spool", "failed", f"{spool.folder} cannot be written: {reason}", cure)
+        yield CheckResult("spool", "failed", f"{spool.folder} cannot be written: {reason}", cure)
     elif spool.exposed:
         cure = f"chmod 700 {spool.folder}, unless a group shares it on purpose"
-        yield Finding("spool", "warning", f"others can read or write {spool.folder}", cure)
+        yield CheckResult("spool", "warning", f"others can read or write {spool.folder}", cure)
     elif used > most * NEARLY_FULL:
         cure = "mfprefect spool push, or raise MFPREFECT_SPOOL_MAX_BYTES"
-        yield Finding("spool", "warning", text, cure)
+        yield CheckResult("spool", "warning", text, cure)
     else:
-        yield Finding("spool", "ok", text)
+        yield CheckResult("spool", "ok", text)
     found = waiting(db)
     if found:
         text = f"{len(found)} sessions wait, {sum(w.here for _, w in found)} for this database"
-        yield Finding("spool", "warning", text, "mfprefect spool list; mfprefect spool push")
+        yield CheckResult("spool", "warning", text, "mfprefect spool list; mfprefect spool push")
     for entry, told in found:
         if (why := problem(db, entry)) is not None:
-            yield Finding("spool", "failed", f"{told.session_id}: {why}", "see docs/spool.md")
+            yield CheckResult("spool", "failed", f"{told.session_id}: {why}", "see docs/spool.md")
 
 
-def _connected(db: Database) -> Iterator[Finding]:
+def _connected(db: Database) -> Iterator[CheckResult]:
     if not db.backend.exists():
-        yield Finding("database", "failed", f"there is no file for {db.place}", "mfprefect init")
+        yield CheckResult(
+            "database", "failed", f"there is no file for {db.place}", "mfprefect init"
+        )
         return
     try:
-        version = db.look(lambda connection: connection.dialect.server_version_info)
+        version = db.read_transaction(lambda connection: connection.dialect.server_version_info)
     except MfprefectError as exc:
-        yield Finding("database", "failed", str(exc), _cure(exc))
+        yield CheckResult("database", "failed", str(exc), _cure(exc))
         return
     number = ".".join(map(str, version or ()))
-    yield Finding("database", "ok", f"{db.place} answers: {db.engine.dialect.name} {number}")
+    yield CheckResult("database", "ok", f"{db.place} answers: {db.engine.dialect.name} {number}")
     yield from _schema(db)
 
 
@@ -112,7 +116,7 @@ def _cure(exc: MfprefectError) -> str:
     return "correct user, password or database of the URL, or ask for the rights"
 
 
-def _schema(db: Database) -> Iterator[Finding]:
+def _schema(db: Database) -> Iterator[CheckResult]:
     from mfprefect.store.database.migrate import check_schema, expected_revision, found_revision
 
     try:
@@ -121,18 +125,18 @@ def _schema(db: Database) -> Iterator[Finding]:
             detail = f"revision {found or 'none'} found, {expected} expected"
             newer = found is not None and found > expected
             cure = "pip install --upgrade mfprefect" if newer else "mfprefect init"
-            yield Finding("schema", "failed", detail, cure)
+            yield CheckResult("schema", "failed", detail, cure)
             return
         check_schema(db)
     except MfprefectError as exc:
         cure = "give the rights that `mfprefect grants` prints"
-        yield Finding("schema", "failed", str(exc), cure)
+        yield CheckResult("schema", "failed", str(exc), cure)
         return
-    yield Finding("schema", "ok", f"revision {found}, as expected")
+    yield CheckResult("schema", "ok", f"revision {found}, as expected")
     yield _rights(db)
 
 
-def _rights(db: Database) -> Finding:
+def _rights(db: Database) -> CheckResult:
     import secrets
 
     import sqlalchemy as sa
@@ -153,8 +157,8 @@ def _rights(db: Database) -> Finding:
         connection.rollback()  # nothing stays
 
     try:
-        db.look(attempt)
+        db.read_transaction(attempt)
     except DatabaseError as exc:
         cure = "give the rights that `mfprefect grants` prints; free disk space if it is full"
-        return Finding("rights", "failed", str(exc), cure)
-    return Finding("rights", "ok", "rows can be written (tried, and rolled back)")
+        return CheckResult("rights", "failed", str(exc), cure)
+    return CheckResult("rights", "ok", "rows can be written (tried, and rolled back)")

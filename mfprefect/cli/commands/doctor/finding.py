@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from mfprefect.settings import Settings
 
-__all__ = ["Finding", "masked", "settings_for"]
+__all__ = ["CheckResult", "masked", "settings_for"]
 
 CONNECT_SECONDS = 5.0
 
 
-class Finding(NamedTuple):
+class CheckResult(NamedTuple):
     """One line of the doctor's report."""
 
     check: str

@@ -278,7 +278,7 @@ def close(
 ) -> None:
     """End SESSION, by default $MFPREFECT_SESSION_ID; scores become visible if it succeeded."""
     import mfprefect
-    from mfprefect.store.sessions.writing import Ending
+    from mfprefect.store.sessions.writing import Outcome
     from mfprefect.util.values import name, text
 
     if status == "succeeded" and (kind or reason):
@@ -290,6 +290,6 @@ def close(
             attached.close()
         else:
             named = name(kind or status.capitalize(), "the kind", 255)
-            attached.end(Ending(status, named, text(reason or "", "the reason")))
+            attached.end(Outcome(status, named, text(reason or "", "the reason")))
     out.note(f"session {session_id}: {attached.status}")
     out.document({"session_id": session_id, "status": attached.status})

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mfprefect.cli.app import common
-from mfprefect.cli.lookup import ENVIRONMENT, find_session
+from mfprefect.cli.lookup import ENVIRONMENT, resolve_session
 from mfprefect.cli.output import Output
 from mfprefect.util.files import check_target
 
@@ -31,7 +31,7 @@ def model(out: Output, url: str | None, session_id: str, to: Path, name: str, fo
 
     check_target(to, force)  # before a database is asked
     with mfprefect.connect(url) as store:
-        found = str(find_session(store, session_id)["session_id"])
+        found = str(resolve_session(store, session_id)["session_id"])
         written = store.copy_model(found, to, name, force=force)
     out.note(f"{name} of {found}: {written['bytes']} bytes written to {to}")
     out.document({"session_id": found, "name": name, **written, "file": str(to)})

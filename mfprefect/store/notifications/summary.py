@@ -14,23 +14,23 @@ from mfprefect.store.database import Database
 from mfprefect.store.notifications import content
 from mfprefect.store.states import RUNNING, SUCCEEDED
 
-__all__ = ["FIRST_DIGEST", "compose", "digest_rows"]
+__all__ = ["FIRST_DIGEST", "compose", "summary_rows"]
 
 FIRST_DIGEST = dt.timedelta(days=1)
 """How far back the first digest looks."""
 
 
-def _last_digest(db: Database, channel: str, before: int | None = None) -> int | None:
+def _last_summary(db: Database, channel: str, before: int | None = None) -> int | None:
     """Return the number of the session that a channel's last digest reached to."""
     n = db.schema.notifications.c
     told = [n.channel == channel, n.event == "digest"]
     if before is not None:
         told.append(n.session_no < before)
-    number: int | None = db.read(sa.select(sa.func.max(n.session_no)).where(*told))[0][0]
+    number: int | None = db.fetch_all(sa.select(sa.func.max(n.session_no)).where(*told))[0][0]
     return number
 
 
-def digest_rows(
+def summary_rows(
     db: Database,
     channel: str,
     target: Target,
@@ -48,7 +48,7 @@ def digest_rows(
         since: where there was no digest yet, from when on; by default a day before `upto`.
     """
     s = db.schema.sessions
-    last = _last_digest(db, channel, upto.session_no if upto else None)
+    last = _last_summary(db, channel, upto.session_no if upto else None)
     select = sa.select(
         s.c.session_no,
         s.c.session_id,
@@ -67,7 +67,7 @@ def digest_rows(
         select = select.where(s.c.session_no > last)
     elif since is not None:
         select = select.where(s.c.started_at >= since)
-    return [x for x in db.read(select.order_by(s.c.session_no)) if content.wants(target, x)]
+    return [x for x in db.fetch_all(select.order_by(s.c.session_no)) if content.matches(target, x)]
 
 
 def compose(rows: Sequence[content.Row]) -> Notice:

@@ -55,11 +55,11 @@ def coefficients(
     values = np.asarray(raw.toarray() if hasattr(raw, "toarray") else raw, dtype=np.float64)
     values = values.reshape(-1, values.shape[-1])
     size = np.mean(np.abs(values), axis=0)
-    own = values[0] if len(values) == 1 else None
+    coefficient = values[0] if len(values) == 1 else None
     if features is None:
-        return _frame("coefficient", names, size, coefficient=own)
+        return _frame("coefficient", names, size, coefficient=coefficient)
     scale = _deviations(_reaching(estimator, features))
-    return _frame("standardised_coefficient", names, size * scale, coefficient=own)
+    return _frame("standardised_coefficient", names, size * scale, coefficient=coefficient)
 
 
 def _reaching(estimator: Any, features: Any) -> Any:
@@ -149,18 +149,20 @@ def permutation(
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
         raise InvalidValue(f"repeats is {repeats!r}; choose a whole number from 1")
     if isinstance(scorer, str) and scorer not in metrics.get_scorer_names():
-        known = ", ".join(metrics.get_scorer_names())
-        raise ConfigurationError(f"unknown scorer {scorer!r}; choose a callable or one of: {known}")
-    found = inspection.permutation_importance(
+        scorers = ", ".join(metrics.get_scorer_names())
+        raise ConfigurationError(
+            f"unknown scorer {scorer!r}; choose a callable or one of: {scorers}"
+        )
+    result = inspection.permutation_importance(
         estimator, features, target, scoring=scorer, n_repeats=repeats, random_state=seed
     )
     names = [str(name) for name in features.columns]
     label = scorer if isinstance(scorer, str) else getattr(scorer, "__name__", repr(scorer))
-    if not np.isfinite(found.importances).all():
+    if not np.isfinite(result.importances).all():
         raise InvalidValue(
             f"the scorer {label!r} gave no finite number for {rows} rows; pass rows of every class"
         )
-    frame = _frame("permutation", names, found.importances_mean, std=found.importances_std)
+    frame = _frame("permutation", names, result.importances_mean, std=result.importances_std)
     frame.attrs.update(scorer=label, repeats=repeats, seed=seed, rows=rows)
     return frame
 
@@ -180,12 +182,12 @@ def _final(estimator: Any, names: Sequence[str], attribute: str) -> tuple[Any, l
 
     A forest computes its figures anew, and in parallel, whenever it is asked for them.
     """
-    found = [str(name) for name in names]
+    feature_names = [str(name) for name in names]
     while True:
         if hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
         elif hasattr(estimator, "steps"):
-            found = _renamed(estimator, found)
+            feature_names = _renamed(estimator, feature_names)
             estimator = estimator.steps[-1][1]
         else:
             break
@@ -196,12 +198,13 @@ def _final(estimator: Any, names: Sequence[str], attribute: str) -> tuple[Any, l
             "of model. Fit it first, or use permutation(..), which takes any model"
         )
     width = np.shape(values)[-1]
-    if width != len(found):
+    if width != len(feature_names):
         raise InvalidValue(
             f"{type(estimator).__name__} has {width} figures in {attribute} but there are "
-            f"{len(found)} names: {found[:5]}; give the names of the columns that it was fitted on"
+            f"{len(feature_names)} names: {feature_names[:5]}; pass the names of the columns it "
+            "was fitted on"
         )
-    return estimator, found, values
+    return estimator, feature_names, values
 
 
 def _renamed(pipeline: Any, names: list[str]) -> list[str]:
@@ -313,12 +316,12 @@ def available(
         label, scorer = _SCORERS[model_type]
         model = _Published(estimator, predict)
         ways["permutation"] = lambda: permutation(model, features, target, scorer=scorer)
-    found: dict[str, pd.DataFrame] = {}
+    frames: dict[str, pd.DataFrame] = {}
     for kind, compute in ways.items():
         try:
-            found[kind] = compute()
+            frames[kind] = compute()
         except InvalidValue as exc:
             log.info("no importance of the kind %s: %s", kind, exc)
-    if "permutation" in found:
-        found["permutation"].attrs["scorer"] = label
-    return found
+    if "permutation" in frames:
+        frames["permutation"].attrs["scorer"] = label
+    return frames

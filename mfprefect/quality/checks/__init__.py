@@ -180,8 +180,8 @@ def _series_row(frame: pd.DataFrame, name: str, verdict: Any, shown: Disclosure)
     label = getattr(verdict, "name", None)
     column = label if isinstance(label, str) and list(frame.columns).count(label) == 1 else None
     values = None if column is None else frame[column]
-    found = failing[: shown.sample]
-    cases = [(frame.index[i], None if values is None else values.iloc[i]) for i in found]
+    positions = failing[: shown.sample]
+    cases = [(frame.index[i], None if values is None else values.iloc[i]) for i in positions]
     return result_row(
         name,
         column,

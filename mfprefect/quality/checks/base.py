@@ -83,10 +83,10 @@ class ModelCheck(ABC):
         return result_row(self.name, column, passed=passed, message=message, **more)
 
     def _found(
-        self, column: str, passed: bool, told: str, found: FailingRows, shown: Disclosure
+        self, column: str, passed: bool, message: str, failing: FailingRows, shown: Disclosure
     ) -> Row:
-        cases = shown.cases([column], found.cases)
-        return self._row(column, passed, told, failing_rows=found.count, cases=cases)
+        cases = shown.cases([column], failing.cases)
+        return self._row(column, passed, message, failing_rows=failing.count, cases=cases)
 
     def _wrong(self, what: str) -> ConfigurationError:
         return ConfigurationError(f"the check {type(self).__name__} {what}.")
@@ -137,19 +137,19 @@ class RowCount(ModelCheck):
         counts = list(background.row_counts[: self.recent])
         low: float | None = self.at_least
         high: float | None = self.at_most
-        told = [f"{data.rows:,} rows"]
+        clauses = [f"{data.rows:,} rows"]
         if counts:
             usual = median(counts)
             margin = self.within * usual
-            told.append(f"the median of the last {len(counts)} sessions is {usual:,.0f}")
+            clauses.append(f"the median of the last {len(counts)} sessions is {usual:,.0f}")
             low = usual - margin if low is None else max(low, usual - margin)
             high = usual + margin if high is None else min(high, usual + margin)
         elif self.recent:
-            told.append("no earlier session to compare with")
+            clauses.append("no earlier session to compare with")
         passed = (low is None or data.rows >= low) and (high is None or data.rows <= high)
         if low is not None or high is not None:
-            told.append(f"allowed: {span(low, high, ',.0f')}")
-        yield self._row(None, passed, "; ".join(told))
+            clauses.append(f"allowed: {span(low, high, ',.0f')}")
+        yield self._row(None, passed, "; ".join(clauses))
 
 
 class Unique(ModelCheck):
@@ -165,11 +165,15 @@ class Unique(ModelCheck):
 
     def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
         """Yield one result."""
-        found = data.repeated(self.columns, shown.sample)
-        told = f"{found.count:,} of {data.rows:,} rows have a key that another row has as well"
-        cases = shown.cases(self.columns, found.cases)
+        repeated = data.repeated(self.columns, shown.sample)
+        message = (
+            f"{repeated.count:,} of {data.rows:,} rows have a key that another row has as well"
+        )
+        cases = shown.cases(self.columns, repeated.cases)
         column = ", ".join(self.columns)
-        yield self._row(column, not found.count, told, failing_rows=found.count, cases=cases)
+        yield self._row(
+            column, not repeated.count, message, failing_rows=repeated.count, cases=cases
+        )
 
 
 class Fresh(ModelCheck):
@@ -203,10 +207,10 @@ class Fresh(ModelCheck):
             return
         day = background.as_of or dt.datetime.now(dt.UTC).date()
         age = instant(day) - instant(newest)
-        told = f"the newest is {_days(age)} before {day}" if age > NONE else "it is up to date"
+        message = f"the newest is {_days(age)} before {day}" if age > NONE else "it is up to date"
         if not shown.hides(column):
-            told += f": {newest}"
-        yield self._row(column, age <= self.at_most, f"{told}; at most {_days(self.at_most)}")
+            message += f": {newest}"
+        yield self._row(column, age <= self.at_most, f"{message}; at most {_days(self.at_most)}")
 
 
 def _days(age: dt.timedelta) -> str:

@@ -34,19 +34,19 @@ class Columns(ModelCheck):
 
     def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
         """Yield a result for columns that are gone, and one for those that are new."""
-        known = background.variables
-        if not known:
+        variables = background.variables
+        if not variables:
             yield self._first()
             return
-        found = {
-            "missing": [name for name in known if name not in data.columns],
-            "added": [n for n in data.columns if n not in known and n not in background.keys],
+        differences = {
+            "missing": [name for name in variables if name not in data.columns],
+            "added": [n for n in data.columns if n not in variables and n not in background.keys],
         }
-        for what, names in found.items():
+        for what, names in differences.items():
             if severity := self.severities[what]:
-                told = f"{what}: {', '.join(names) or 'none'}"
-                told += f"; compared with training session {background.training_session}"
-                row = self._row(None, not names, told, severity=severity)
+                message = f"{what}: {', '.join(names) or 'none'}"
+                message += f"; compared with training session {background.training_session}"
+                row = self._row(None, not names, message, severity=severity)
                 yield row | {"check": f"columns_{what}"}
 
 
@@ -83,14 +83,22 @@ class RegisteredColumns(ModelCheck):
 
     def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
         """Yield a result for columns that may not be used, and one for those on trial."""
-        known = background.registry.get(self.table, {})
+        registered = background.registry.get(self.table, {})
         place = ".".join(filter(None, self.table))
         used = [name for name in data.columns if name not in self.derived]
-        refused = {name: "not registered" for name in used if name not in known}
-        refused |= {n: "registered as not valid" for n in used if n in known and not known[n].valid}
-        told = ", ".join(f"{name} is {why}" for name, why in refused.items())
-        cure = "" if known else "; nothing is: register it with `mfprefect columns --load FILE`"
-        yield self._row(None, not refused, f"{place}: {told or 'all may be used'}{cure}")
-        if self.trial and (tried := [n for n in used if n in known and known[n].test]):
-            told = f"{place}: on trial: {', '.join(tried)}"
-            yield self._row(None, False, told, severity=self.trial) | {"check": "columns_on_trial"}
+        refused = {name: "not registered" for name in used if name not in registered}
+        refused |= {
+            n: "registered as not valid"
+            for n in used
+            if n in registered and not registered[n].valid
+        }
+        message = ", ".join(f"{name} is {why}" for name, why in refused.items())
+        cure = (
+            "" if registered else "; nothing is: register it with `mfprefect columns --load FILE`"
+        )
+        yield self._row(None, not refused, f"{place}: {message or 'all may be used'}{cure}")
+        if self.trial and (tried := [n for n in used if n in registered and registered[n].test]):
+            message = f"{place}: on trial: {', '.join(tried)}"
+            yield self._row(None, False, message, severity=self.trial) | {
+                "check": "columns_on_trial"
+            }

@@ -45,7 +45,7 @@ class CheckData(Protocol):
         """Return the rows whose key another row has as well."""
 
     def levels(
-        self, column: str, known: Collection[str], most: int
+        self, column: str, levels: Collection[str], most: int
     ) -> tuple[FailingRows, list[str]]:
         """Return the rows of categories that are not known, and these, the most frequent first."""
 
@@ -92,13 +92,13 @@ class FrameData:
         return FailingRows(len(again), list(zip(head.index, head.to_dict("records"), strict=True)))
 
     def levels(
-        self, column: str, known: Collection[str], most: int
+        self, column: str, levels: Collection[str], most: int
     ) -> tuple[FailingRows, list[str]]:
         """Return the rows of categories that are not known, and these, the most frequent first."""
         from mfprefect.quality.summary import LEVEL_LENGTH
 
         texts = self._frame[column].dropna().astype(object).map(str).str[:LEVEL_LENGTH]
-        new = texts[~texts.isin(list(known))]
+        new = texts[~texts.isin(list(levels))]
         return self._cases(new, most), [str(level) for level in new.value_counts().index]
 
     @staticmethod
@@ -117,7 +117,9 @@ def instant(value: Any) -> dt.datetime:
 
     if isinstance(value, bool | int | float):
         raise ValueError(f"{value!r} is no point in time")  # not nanoseconds since 1970
-    found = pd.Timestamp(value)
-    found = found.tz_localize("UTC") if found.tzinfo is None else found.tz_convert("UTC")
-    whole: dt.datetime = found.to_pydatetime(warn=False)
+    timestamp = pd.Timestamp(value)
+    timestamp = (
+        timestamp.tz_localize("UTC") if timestamp.tzinfo is None else timestamp.tz_convert("UTC")
+    )
+    whole: dt.datetime = timestamp.to_pydatetime(warn=False)
     return whole

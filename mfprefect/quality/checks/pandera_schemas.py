@@ -66,14 +66,14 @@ def schema_rows(frame: pd.DataFrame, schema: Any, shown: Disclosure) -> list[dic
         failed.setdefault(_key(error), []).append(error)
     rows = []
     for demand in declared:
-        found = failed.pop(demand.key, [])
-        rows += [failure(error, demand) for error in found]
-        if not found and demand.absent:
+        errors_of_check = failed.pop(demand.key, [])
+        rows += [failure(error, demand) for error in errors_of_check]
+        if not errors_of_check and demand.absent:
             rows.append(_not_run(demand, f"column {demand.column!r} is missing"))
-        elif not found and not (demand.key[0] == "index" and _index_failed(errors)):
+        elif not errors_of_check and not (demand.key[0] == "index" and _index_failed(errors)):
             rows.append(_passed(frame, demand))
     # What no demand is known for, such as a failed coercion.
-    rows += [failure(error) for found in failed.values() for error in found]
+    rows += [failure(error) for errors_of_check in failed.values() for error in errors_of_check]
     return rows
 
 

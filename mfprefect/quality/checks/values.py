@@ -44,31 +44,34 @@ class NullShare(ModelCheck):
 
     def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
         """Yield a result a column."""
-        known = background.variables
-        columns = self.columns or [name for name in data.columns if name in known]
-        if not self.columns and self.at_most is not None and not known:
+        variables = background.variables
+        columns = self.columns or [name for name in data.columns if name in variables]
+        if not self.columns and self.at_most is not None and not variables:
             columns = data.columns
-        if not columns or (self.at_most is None and not known):
+        if not columns or (self.at_most is None and not variables):
             yield self._first()
             return
         for column in columns:
-            yield self._judged(data, column, known.get(column), shown)
+            yield self._judged(data, column, variables.get(column), shown)
 
     def _judged(
         self, data: CheckData, column: str, before: Mapping[str, Any] | None, shown: Disclosure
     ) -> Row:
         if self.at_most is None and before is None:
             return self._row(column, True, "not judged: the training session had no such variable")
-        found = data.nulls(column, shown.sample)
-        share = found.count / data.rows if data.rows else 0.0
-        limit, told = self.at_most, f"{found.count:,} of {data.rows:,} rows are NULL, {share:.4g}"
+        nulls = data.nulls(column, shown.sample)
+        share = nulls.count / data.rows if data.rows else 0.0
+        limit, message = (
+            self.at_most,
+            f"{nulls.count:,} of {data.rows:,} rows are NULL, {share:.4g}",
+        )
         if limit is None and before is not None:
             usual = before["n_na"] / max(before["n"] + before["n_na"], 1)
             limit = usual + self.rise
-            told += f", after {usual:.4g} at training"
+            message += f", after {usual:.4g} at training"
         passed = limit is not None and share <= limit
-        told += f"; at most {limit:.4g}"
-        return self._found(column, passed, told, found, shown)
+        message += f"; at most {limit:.4g}"
+        return self._found(column, passed, message, nulls, shown)
 
 
 class Range(ModelCheck):
@@ -112,11 +115,11 @@ class Range(ModelCheck):
 
     def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
         """Yield a result a column."""
-        known = [c for c in data.columns if background.bounds(c)]
+        bounded = [c for c in data.columns if background.bounds(c)]
         if not self.given and not background.variables:
             yield self._first()
             return
-        for column in self.columns or known:
+        for column in self.columns or bounded:
             low, high = self.at_least, self.at_most
             if not self.given:
                 bounds = background.bounds(column)
@@ -129,12 +132,12 @@ class Range(ModelCheck):
             yield self._judged(data, column, low, high, shown)
 
     def _judged(self, data: CheckData, column: str, low: Any, high: Any, shown: Disclosure) -> Row:
-        found = data.outside(column, low, high, shown.sample)
-        told = f"{found.count:,} of {data.rows:,} rows are outside {span(low, high)}"
-        if found.count and not shown.hides(column):
+        outside = data.outside(column, low, high, shown.sample)
+        message = f"{outside.count:,} of {data.rows:,} rows are outside {span(low, high)}"
+        if outside.count and not shown.hides(column):
             smallest, largest = data.extremes(column)
-            told += f"; the smallest is {figure(smallest)}, the largest {figure(largest)}"
-        return self._found(column, found.count <= self.share * data.rows, told, found, shown)
+            message += f"; the smallest is {figure(smallest)}, the largest {figure(largest)}"
+        return self._found(column, outside.count <= self.share * data.rows, message, outside, shown)
 
 
 class NewCategories(ModelCheck):
@@ -172,23 +175,29 @@ class NewCategories(ModelCheck):
             yield self._first()
             return
         levels = {c: background.levels(c) for c in data.columns}
-        for column in self.columns or [c for c, found in levels.items() if found and not found[1]]:
-            known, found = self.known, levels.get(column) or ([], 0)
-            if known is None and levels.get(column) is None:
+        for column in self.columns or [
+            c for c, trained in levels.items() if trained and not trained[1]
+        ]:
+            declared, trained = self.known, levels.get(column) or ([], 0)
+            if declared is None and levels.get(column) is None:
                 text = "not judged: the training session counted no categories of it"
                 yield self._row(column, True, text)
-            elif known is None and found[1]:
-                text = f"not run: the training session kept {len(found[0])} categories and no more"
+            elif declared is None and trained[1]:
+                text = (
+                    f"not run: the training session kept {len(trained[0])} categories and no more"
+                )
                 yield self._row(column, False, f"{text}; name them by known=[..]")
             else:
-                yield self._judged(data, column, found[0] if known is None else known, shown)
+                yield self._judged(
+                    data, column, trained[0] if declared is None else declared, shown
+                )
 
     def _judged(
-        self, data: CheckData, column: str, known: Collection[str], shown: Disclosure
+        self, data: CheckData, column: str, levels: Collection[str], shown: Disclosure
     ) -> Row:
-        found, new = data.levels(column, known, shown.sample)
-        told = f"{found.count:,} of {data.rows:,} rows have a new category"
+        failing, new = data.levels(column, levels, shown.sample)
+        message = f"{failing.count:,} of {data.rows:,} rows have a new category"
         if new and not shown.hides(column):
             more = f" and {len(new) - MOST_NAMED} more" if len(new) > MOST_NAMED else ""
-            told += f": {', '.join(map(repr, new[:MOST_NAMED]))}{more}"
-        return self._found(column, found.count <= self.share * data.rows, told, found, shown)
+            message += f": {', '.join(map(repr, new[:MOST_NAMED]))}{more}"
+        return self._found(column, failing.count <= self.share * data.rows, message, failing, shown)

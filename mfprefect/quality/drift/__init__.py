@@ -113,10 +113,10 @@ def categorical_psi(reference: Iterable[Any], current: Iterable[Any]) -> float:
         InvalidValue: one of the two is empty.
     """
     expected, actual = _levels(reference), _levels(current)
-    known = [*expected.keys() - {None}, None]
-    unseen = sum(count for level, count in actual.items() if level not in known)
+    levels = [*expected.keys() - {None}, None]
+    unseen = sum(count for level, count in actual.items() if level not in levels)
     return psi_of_counts(
-        [*(expected[level] for level in known), 0], [*(actual[level] for level in known), unseen]
+        [*(expected[level] for level in levels), 0], [*(actual[level] for level in levels), unseen]
     )
 
 
@@ -281,8 +281,8 @@ def psi_edges(
     """Return the distinct edges of `psi` from the values at `psi_ranks`, ascending."""
     with np.errstate(over="ignore", invalid="ignore"):
         step = high - low
-        found = np.where(share < 0.5, low + step * share, high - step * (1 - share))
-    return np.unique(np.where(np.isfinite(found), found, low))
+        edges = np.where(share < 0.5, low + step * share, high - step * (1 - share))
+    return np.unique(np.where(np.isfinite(edges), edges, low))
 
 
 def _check_bins(bins: Any) -> None:

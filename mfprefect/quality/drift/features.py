@@ -82,10 +82,10 @@ def _by_variable(summary: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:
             "store.input_summary(session_id) returns"
         )
     rows = summary[list(_NEEDED)].to_dict("records")
-    found = {str(row["variable"]): {str(k): v for k, v in row.items()} for row in rows}
-    if len(found) != len(rows):
+    by_variable = {str(row["variable"]): {str(k): v for k, v in row.items()} for row in rows}
+    if len(by_variable) != len(rows):
         raise InvalidValue(f"the {name} summary has a variable twice; pass that of one session")
-    return found
+    return by_variable
 
 
 def _told(variable: str, measure: str, verdict: str) -> dict[str, Any]:
@@ -153,8 +153,8 @@ def _counts(before: dict[str, Any], now: dict[str, Any]) -> _Counts | None:
         actual = _levels(now) if now["n"] else {}
         if actual is None or expected is None:
             return None
-        known = list(expected)
-        seen = [actual.get(level, 0) for level in known]
+        levels = list(expected)
+        seen = [actual.get(level, 0) for level in levels]
         return (
             [*expected.values(), int(before["n"]) - sum(expected.values()), nulls[0]],
             [*seen, int(now["n"]) - sum(seen), nulls[1]],
@@ -168,8 +168,8 @@ def _counts(before: dict[str, Any], now: dict[str, Any]) -> _Counts | None:
 
 
 def _bins(row: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(row["bin_counts"])
-    return found
+    counts: dict[str, Any] = json.loads(row["bin_counts"])
+    return counts
 
 
 def _levels(row: dict[str, Any]) -> dict[str, int] | None:

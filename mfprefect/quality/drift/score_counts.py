@@ -63,12 +63,12 @@ class ScoreCounts:
         """
         value, count = self.points()
         total = np.cumsum(count)
-        kept = np.arange(len(value))
+        positions = np.arange(len(value))
         if len(value) > points:
             wanted = np.arange(1, points + 1) / points * total[-1]
-            kept = np.unique(np.searchsorted(total, wanted - 0.5))
-        rows = np.diff(total[kept], prepend=0)
-        return {"score": value[kept].tolist(), "rows": rows.tolist()}
+            positions = np.unique(np.searchsorted(total, wanted - 0.5))
+        rows = np.diff(total[positions], prepend=0)
+        return {"score": value[positions].tolist(), "rows": rows.tolist()}
 
     def add(self, values: Any) -> None:
         """Count more values: numbers and NULLs, shape (n,)."""

@@ -141,63 +141,68 @@ class Gate(BaseGate):
         """
         value = metrics.get(self.metric)
         if value is None:
-            known = ", ".join(sorted(metrics)) or "none"
-            return f"{self._label()} was not computed; available metrics: {known}"
+            available = ", ".join(sorted(metrics)) or "none"
+            return f"{self._label()} was not computed; available metrics: {available}"
         if math.isnan(value):
             return f"{self._label()} is not a number; the gate needs {self._bounds()}"
         if self.at_least is not None and value < self.at_least:
-            told = _apart(value, self.at_least)
-            return f"{self._label()} is {told}, below the promised minimum of {self.at_least}"
+            figure = _apart(value, self.at_least)
+            return f"{self._label()} is {figure}, below the promised minimum of {self.at_least}"
         if self.at_most is not None and value > self.at_most:
-            told = _apart(value, self.at_most)
-            return f"{self._label()} is {told}, above the promised maximum of {self.at_most}"
+            figure = _apart(value, self.at_most)
+            return f"{self._label()} is {figure}, above the promised maximum of {self.at_most}"
         return None
 
     def judge(self, evidence: GateInputs) -> GateResult:
         """Hold the stored metric against the bounds, then against the model in production."""
-        found = self._own(evidence.metrics)
-        if found.passed and self.not_worse_than_production_by is not None:
-            return self._against_production(found, evidence)
-        return found
+        result = self._own(evidence.metrics)
+        if result.passed and self.not_worse_than_production_by is not None:
+            return self._against_production(result, evidence)
+        return result
 
     def _own(self, metrics: Mapping[str, Mapping[str, float]]) -> GateResult:
         segment = self.segment or ""
         if segment and segment not in metrics:
-            known = ", ".join(sorted(name for name in metrics if name)) or "none"
+            available = ", ".join(sorted(name for name in metrics if name)) or "none"
             return self._verdict(
-                UNKNOWN, f"{self._label()} was not computed; available segments: {known}"
+                UNKNOWN, f"{self._label()} was not computed; available segments: {available}"
             )
         figures = metrics.get(segment, {})
         value, failure = figures.get(self.metric), self.check(figures)
         if value is None or math.isnan(value):
             return self._verdict(UNKNOWN, str(failure))
-        told = _apart(value, *(x for x in (self.at_least, self.at_most) if x is not None))
-        reason = failure or f"{self._label()} is {told}; promised: {self._bounds()}"
+        figure = _apart(value, *(x for x in (self.at_least, self.at_most) if x is not None))
+        reason = failure or f"{self._label()} is {figure}; promised: {self._bounds()}"
         return self._verdict(FAILED if failure else PASSED, reason, figure=float(value))
 
-    def _against_production(self, own: GateResult, evidence: GateInputs) -> GateResult:
+    def _against_production(self, result: GateResult, evidence: GateInputs) -> GateResult:
         if evidence.production is None:
-            return self._verdict(PASSED, NO_PRODUCTION, figure=own.figure)
-        told: dict[str, Any] = {"figure": own.figure, "production_session_id": evidence.production}
+            return self._verdict(PASSED, NO_PRODUCTION, figure=result.figure)
+        context: dict[str, Any] = {
+            "figure": result.figure,
+            "production_session_id": evidence.production,
+        }
         champion = evidence.champion
         if champion is None or champion.problem is not None:
             why = champion.problem if champion else "it was not scored on the test rows"
             text = f"the model in production ({evidence.production}) cannot be compared: {why}"
-            return self._verdict(UNKNOWN, text, **told)
+            return self._verdict(UNKNOWN, text, **context)
         try:
-            found = champion.compare(self.metric, self.segment)
+            difference = champion.compare(self.metric, self.segment)
         except (InvalidValue, InvalidScores) as exc:
             text = f"{self._label()} cannot be compared with production's: {exc}"
-            return self._verdict(UNKNOWN, text, **told)
-        told["production_session_id"] = champion.session_id
-        return self._compared(found, told, champion.note)
+            return self._verdict(UNKNOWN, text, **context)
+        context["production_session_id"] = champion.session_id
+        return self._compared(difference, context, champion.note)
 
-    def _compared(self, found: Difference, told: dict[str, Any], note: str | None) -> GateResult:
+    def _compared(
+        self, difference: Difference, context: dict[str, Any], note: str | None
+    ) -> GateResult:
         margin = self.not_worse_than_production_by or 0.0
         # How much better it is, at worst and at best.
-        worst, best = found.low, found.high
+        worst, best = difference.low, difference.high
         if self._better() == "lower":
-            worst, best = -found.high, -found.low
+            worst, best = -difference.high, -difference.low
         verdict = PASSED if worst >= -margin else FAILED if best < -margin else UNDECIDED
         saying = {
             PASSED: f"the test rows show that it is not worse by more than {margin:g}",
@@ -208,19 +213,19 @@ class Gate(BaseGate):
         if verdict == UNDECIDED and self.undecided == "pass":
             verdict, saying = PASSED, f"{saying}, and the gate lets that pass"
         reason = (
-            f"{self._label()} is {found.first:.6g}, production's {found.second:.6g}; difference "
-            f"{found.value:+.6g}, 95 % interval {found.low:+.6g} to {found.high:+.6g}: {saying}"
-            + (f" ({note})" if note else "")
+            f"{self._label()} is {difference.first:.6g}, production's {difference.second:.6g}; "
+            f"difference {difference.value:+.6g}, 95 % interval {difference.low:+.6g} to "
+            f"{difference.high:+.6g}: {saying}" + (f" ({note})" if note else "")
         )
         return self._verdict(
             verdict,
             reason,
-            **told,
-            production_figure=found.second,
-            difference=found.value,
-            low=found.low,
-            high=found.high,
-            method=found.method,
+            **context,
+            production_figure=difference.second,
+            difference=difference.value,
+            low=difference.low,
+            high=difference.high,
+            method=difference.method,
         )
 
     def _verdict(self, verdict: str, reason: str, **figures: Any) -> GateResult:
@@ -258,8 +263,8 @@ def _check_bound(metric: str, name: str, bound: object) -> None:
 
 def _apart(value: float, *bounds: float) -> str:
     """Return a figure with six digits, or all of them where it would seem to be at a bound."""
-    told = f"{value:.6g}"
-    return told if all(float(told) != bound for bound in bounds) else str(float(value))
+    text = f"{value:.6g}"
+    return text if all(float(text) != bound for bound in bounds) else str(float(value))
 
 
 def judge(gates: Iterable[BaseGate], evidence: GateInputs) -> list[GateResult]:

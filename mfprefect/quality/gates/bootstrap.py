@@ -41,8 +41,8 @@ def statistics(
     """
     wanted = _definition(metric, model_type)
     if model_type == "multiclass":
-        found = [class_scores(actual, score) for score in said]
-        return [np.arange(found[0].n)], [_classes(wanted, x) for x in found]
+        class_scores_of = [class_scores(actual, score) for score in said]
+        return [np.arange(class_scores_of[0].n)], [_classes(wanted, x) for x in class_scores_of]
     if model_type != "binary":
         happened, numbers = finite(actual, "actual"), [finite(x, "score") for x in said]
         same_length(happened, numbers)
@@ -61,14 +61,14 @@ def _definition(metric: str, model_type: str) -> Metric:
     built_in = _OF_TYPE.get(model_type, MetricRegistry())
     if metric in built_in:
         return built_in[metric]
-    own = CUSTOM.get(metric)
-    if own is None or model_type not in own.model_types:
-        known = [*built_in, *(m.name for m in CUSTOM.values() if model_type in m.model_types)]
+    custom = CUSTOM.get(metric)
+    if custom is None or model_type not in custom.model_types:
+        available = [*built_in, *(m.name for m in CUSTOM.values() if model_type in m.model_types)]
         raise InvalidValue(
             f"{metric!r} of two {model_type} models cannot be computed from their rows; choose one "
-            f"of {', '.join(known) or 'none'}"
+            f"of {', '.join(available) or 'none'}"
         )
-    return own
+    return custom
 
 
 def same_length(actual: Sized, said: Sequence[Sized]) -> None:
@@ -86,10 +86,10 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _classes(wanted: Metric, found: ClassScores) -> _Statistic:
+def _classes(wanted: Metric, scored: ClassScores) -> _Statistic:
     def statistic(drawn: NDArray[np.int64]) -> float:
         rows: Any = np.repeat(np.arange(len(drawn)), drawn)
-        taken = found.take(rows)
+        taken = scored.take(rows)
         if wanted.name in MULTICLASS_METRICS:
             return _number(wanted.compute(taken))
         import pandas as pd
@@ -103,8 +103,8 @@ def _classes(wanted: Metric, found: ClassScores) -> _Statistic:
 
 def _numbers(wanted: Metric, actual: _Numbers, predicted: _Numbers) -> _Statistic:
     def statistic(drawn: NDArray[np.int64]) -> float:
-        found = _number(wanted.compute(np.repeat(actual, drawn), np.repeat(predicted, drawn)))
-        return abs(found) if wanted.name == "bias" else found
+        figure = _number(wanted.compute(np.repeat(actual, drawn), np.repeat(predicted, drawn)))
+        return abs(figure) if wanted.name == "bias" else figure
 
     return statistic
 
@@ -119,10 +119,12 @@ def _ranked(wanted: Metric, positive: NDArray[np.bool_], score: _Numbers) -> _St
     def statistic(drawn: NDArray[np.int64]) -> float:
         rows = np.bincount(group, weights=drawn, minlength=len(distinct))
         hits = np.bincount(hit_group, weights=drawn[positive], minlength=len(distinct))
-        kept = rows > 0
-        population = np.cumsum(rows[kept]).astype(np.int64)
-        target = np.cumsum(hits[kept]).astype(np.int64)
-        ranking = Ranking(-distinct[kept], population, target, int(population[-1]), int(target[-1]))
+        present = rows > 0
+        population = np.cumsum(rows[present]).astype(np.int64)
+        target = np.cumsum(hits[present]).astype(np.int64)
+        ranking = Ranking(
+            -distinct[present], population, target, int(population[-1]), int(target[-1])
+        )
         if wanted.name in METRICS:
             return _number(wanted.compute(ranking))
         return _number(wanted.compute(*rows_of(ranking)))

@@ -44,13 +44,13 @@ class DriftGate(BaseGate):
         bad = ("alarm",) if self.at_most == "warning" else ("alarm", "warning")
         moved = [f"{row['variable']} ({row['measure']})" for row in rows if row["verdict"] in bad]
         unknown = [row["variable"] for row in rows if row["verdict"] == "unknown"]
-        told = {"figure": float(len(moved)), "production_session_id": evidence.production}
+        context = {"figure": float(len(moved)), "production_session_id": evidence.production}
         if moved:
-            return self._verdict(FAILED, f"drifted: {_some(moved)}", **told)
+            return self._verdict(FAILED, f"drifted: {_some(moved)}", **context)
         if unknown:
             text = f"the drift of {_some(unknown)} cannot be computed"
-            return self._verdict(UNKNOWN, text, **told)
-        return self._verdict(PASSED, f"none of {len(rows)} measures drifted", **told)
+            return self._verdict(UNKNOWN, text, **context)
+        return self._verdict(PASSED, f"none of {len(rows)} measures drifted", **context)
 
     def _verdict(self, verdict: str, reason: str, **figures: Any) -> GateResult:
         gate = f"drift of {self.variable or 'all variables'} at most {self.at_most}"

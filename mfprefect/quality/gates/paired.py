@@ -170,16 +170,16 @@ def bootstrap_difference(
     repeats = repeats or (REPEATS if n <= MANY_ROWS else FEW_REPEATS)
     once = np.ones(n, np.int64)
     figures = [statistic(once) for statistic in models]
-    random, found = np.random.default_rng(seed), np.empty(repeats)
+    random, differences = np.random.default_rng(seed), np.empty(repeats)
     with np.errstate(invalid="ignore", divide="ignore"):
         for repeat in range(repeats):
             drawn = _draw(random, strata, n)
-            found[repeat] = models[0](drawn) - models[1](drawn)
-    found = found[np.isfinite(found)]
-    if len(found) < repeats / 2 or not np.isfinite(figures).all():
+            differences[repeat] = models[0](drawn) - models[1](drawn)
+    differences = differences[np.isfinite(differences)]
+    if len(differences) < repeats / 2 or not np.isfinite(figures).all():
         raise InvalidValue(f"{metric!r} is not defined for these rows")
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(found, [tail, 1 - tail])
+    low, high = np.quantile(differences, [tail, 1 - tail])
     method = f"paired bootstrap of {repeats} repeats, seed {seed}, {_INTERVAL}"
     return Difference(
         figures[0] - figures[1], float(low), float(high), figures[0], figures[1], method

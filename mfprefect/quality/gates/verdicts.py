@@ -113,8 +113,8 @@ class Champion:
         columns = [self.actual, self.score, self.production_score]
         if segment is not None:
             if segment not in self.rows:
-                known = ", ".join(sorted(self.rows)) or "none"
-                raise InvalidValue(f"which rows are in {segment!r} is not known; known: {known}")
+                segments = ", ".join(sorted(self.rows)) or "none"
+                raise InvalidValue(f"which rows are in {segment!r} is not known; known: {segments}")
             inside = np.asarray(self.rows[segment], dtype=np.bool_)
             # A DataFrame keeps the names of its columns.
             columns = [

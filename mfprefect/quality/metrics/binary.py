@@ -44,12 +44,12 @@ def binary_metrics(ranking: Ranking) -> dict[str, float]:
     """
     both = 0 < ranking.n_positive < ranking.n
     probabilities = ranking.score[-1] >= 0 and ranking.score[0] <= 1
-    found = {
+    figures = {
         metric.name: metric.compute(ranking)
         for metric in METRICS.values()
         if (probabilities or not metric.probabilities_only) and (both or metric.one_class)
     }
-    return {name: float(value) for name, value in found.items() if value is not None}
+    return {name: float(value) for name, value in figures.items() if value is not None}
 
 
 def outcome_metrics(actual: ArrayLike, score: ArrayLike) -> dict[str, float]:
@@ -197,8 +197,8 @@ def calibration_gap(
 ) -> list[float]:
     """Return Σ (hits - rows · p) in each of the bins of `CALIBRATION`."""
     which = np.searchsorted(np.arange(1, BINS) / BINS, p, side="right")
-    found: list[float] = np.bincount(which, weights=hits - rows * p, minlength=BINS).tolist()
-    return found
+    gaps: list[float] = np.bincount(which, weights=hits - rows * p, minlength=BINS).tolist()
+    return gaps
 
 
 @METRICS.define("n", source="count", one_class=True)

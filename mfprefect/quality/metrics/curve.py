@@ -162,28 +162,28 @@ def _evenly(ranking: Ranking, points: int) -> NDArray[np.intp]:
     way *= ranking.n_positive
     way += tp * ranking.n_negative
     short, long = 0, int(way[-1] - way[0])
-    found = _walk(way, long, points)
+    points_taken = _walk(way, long, points)
     while long - short > max(1, long // 256):
         step = (short + long) // 2
-        kept = _walk(way, step, points)
-        if kept is None:
+        candidate = _walk(way, step, points)
+        if candidate is None:
             short = step
         else:
-            long, found = step, kept
-    assert found is not None  # noqa: S101 - a step as long as the whole way needs two points
-    return np.array(found, dtype=np.intp)
+            long, points_taken = step, candidate
+    assert points_taken is not None  # noqa: S101 - a step as long as the whole way needs two points
+    return np.array(points_taken, dtype=np.intp)
 
 
 def _walk(way: NDArray[np.int64], step: int, points: int) -> list[int] | None:
     """Return the fewest points no further apart than the step, None if they exceed `points`."""
-    kept, last = [0], len(way) - 1
-    while kept[-1] < last:
-        if len(kept) == points:
+    positions, last = [0], len(way) - 1
+    while positions[-1] < last:
+        if len(positions) == points:
             return None
-        here = kept[-1]
+        here = positions[-1]
         reach = int(np.searchsorted(way, way[here] + step, side="right")) - 1
-        kept.append(max(here + 1, reach))
-    return kept
+        positions.append(max(here + 1, reach))
+    return positions
 
 
 def roc(curve: pd.DataFrame) -> pd.DataFrame:

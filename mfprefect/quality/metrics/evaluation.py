@@ -92,16 +92,18 @@ def evaluate(
     kind = model_type or _guess(score, classes)
     _check_arguments(kind, classes, context or {})
     rows = _rows(kind, actual, score, classes, context)
-    found = Evaluation(kind, {}, notes={"model_type": kind})
+    evaluation = Evaluation(kind, {}, notes={"model_type": kind})
     if isinstance(rows, _Binary) and curve:
-        found.curve = test_curve(both_classes(rows.ranking))
-    found.metrics[""] = rows.metrics()
-    found.notes |= _notes(rows, context or {})
+        evaluation.curve = test_curve(both_classes(rows.ranking))
+    evaluation.metrics[""] = rows.metrics()
+    evaluation.notes |= _notes(rows, context or {})
     if isinstance(rows, _Classes):
-        found.metrics |= {f"class={k}": v for k, v in class_metrics(rows.scores).items()}
-    for name, mask in _segments({} if segments is None else dict(segments), len(rows), found.notes):
-        found.metrics[name] = rows.take(mask).metrics()
-    return found
+        evaluation.metrics |= {f"class={k}": v for k, v in class_metrics(rows.scores).items()}
+    for name, mask in _segments(
+        {} if segments is None else dict(segments), len(rows), evaluation.notes
+    ):
+        evaluation.metrics[name] = rows.take(mask).metrics()
+    return evaluation
 
 
 def evaluate_outcomes(actual: Any, predicted: Any, model_type: str) -> dict[str, float]:
@@ -131,8 +133,8 @@ def _check_arguments(kind: str, classes: Any, context: Context) -> None:
     elif kind == "regression":
         allowed = {"lower", "upper", "level"}
     if wrong := [name for name in context if name not in allowed]:
-        told = f"it takes {', '.join(sorted(allowed))}" if allowed else "it takes none such"
-        raise InvalidValue(f"{wrong[0]!r} does not belong to a {kind} model: {told}")
+        choices = f"it takes {', '.join(sorted(allowed))}" if allowed else "it takes none such"
+        raise InvalidValue(f"{wrong[0]!r} does not belong to a {kind} model: {choices}")
 
 
 def _rows(kind: str, actual: Any, score: Any, classes: Any, context: Context | None) -> _Rows:
@@ -158,13 +160,13 @@ class _Binary:
         return collapse(self.actual, self.score)
 
     def metrics(self) -> dict[str, float]:
-        found = binary_metrics(self.ranking)
-        return found | custom_metrics("binary", lambda: rows_of(self.ranking))
+        figures = binary_metrics(self.ranking)
+        return figures | custom_metrics("binary", lambda: rows_of(self.ranking))
 
 
 class _Classes:
-    def __init__(self, found: ClassScores) -> None:
-        self.scores = found
+    def __init__(self, scored: ClassScores) -> None:
+        self.scores = scored
 
     def __len__(self) -> int:
         return self.scores.n
@@ -184,8 +186,8 @@ class _Classes:
 
 
 class _Numbers:
-    def __init__(self, found: Forecast, kind: str) -> None:
-        self.forecast, self.kind = found, kind
+    def __init__(self, forecast_rows: Forecast, kind: str) -> None:
+        self.forecast, self.kind = forecast_rows, kind
 
     def __len__(self) -> int:
         return len(self.forecast.actual)
@@ -194,11 +196,11 @@ class _Numbers:
         return _Numbers(self.forecast.take(rows), self.kind)
 
     def metrics(self) -> dict[str, float]:
-        found = self.forecast
+        forecast_rows = self.forecast
         return {
-            **regression_metrics(found.actual, found.predicted),
-            **series_metrics(found, intervals_only=self.kind == "regression"),
-            **custom_metrics(self.kind, lambda: (found.actual, found.predicted)),
+            **regression_metrics(forecast_rows.actual, forecast_rows.predicted),
+            **series_metrics(forecast_rows, intervals_only=self.kind == "regression"),
+            **custom_metrics(self.kind, lambda: (forecast_rows.actual, forecast_rows.predicted)),
         }
 
 
@@ -209,14 +211,14 @@ def _notes(rows: _Rows, context: Context) -> dict[str, Any]:
         notes["ece_bins"] = CALIBRATION
     elif isinstance(rows, _Classes):
         notes["ece_bins"] = CALIBRATION
-        found = rows.scores
-        if len(found.classes) <= MAX_CLASSES:
+        scored = rows.scores
+        if len(scored.classes) <= MAX_CLASSES:
             notes["confusion_matrix"] = {
-                "classes": list(found.classes),
-                "actual_by_predicted": found.confusion().tolist(),
+                "classes": list(scored.classes),
+                "actual_by_predicted": scored.confusion().tolist(),
             }
-        if found.score is not None:
-            notes["score_distribution"] = ScoreCounts.of(found.score.max(axis=1)).thinned(_POINTS)
+        if scored.score is not None:
+            notes["score_distribution"] = ScoreCounts.of(scored.score.max(axis=1)).thinned(_POINTS)
     elif isinstance(rows, _Numbers):
         numbers = rows.forecast
         notes["score_distribution"] = ScoreCounts.of(numbers.predicted).thinned(_POINTS)
@@ -232,14 +234,14 @@ def _segments(
     import pandas as pd
 
     for column, given in columns.items():
-        codes, found = pd.factorize(pd.Series(given).reset_index(drop=True))
+        codes, uniques = pd.factorize(pd.Series(given).reset_index(drop=True))
         if len(codes) != n:
             raise InvalidValue(
                 f"{n} rows but {len(codes)} values of the segment column {column!r}; pass one of "
                 "each for every row"
             )
         # The last one is that of NULL, whose code is -1; two levels may have one text.
-        levels, of_code = np.unique([*map(str, found), "<NULL>"], return_inverse=True)
+        levels, of_code = np.unique([*map(str, uniques), "<NULL>"], return_inverse=True)
         place = of_code[codes]
         counts = np.bincount(place, minlength=len(levels))
         order = [k for k in np.argsort(-counts, kind="stable").tolist() if counts[k]]

@@ -118,13 +118,13 @@ def top_class(score: Any, classes: Sequence[Any] | None = None) -> tuple[Any, li
         InvalidScores: a score that is NULL, NaN, infinite or no number.
     """
     values = _matrix(score)
-    found = list(score.columns) if hasattr(score, "columns") else classes
-    if found is None or len(found) != values.shape[1]:
+    names = list(score.columns) if hasattr(score, "columns") else classes
+    if names is None or len(names) != values.shape[1]:
         raise InvalidValue(
             f"which of {values.shape[1]} columns of scores is which class is unknown; have predict "
             "return a DataFrame with a column a class"
         )
-    return values.max(axis=1), [str(found[place]) for place in values.argmax(axis=1)]
+    return values.max(axis=1), [str(names[place]) for place in values.argmax(axis=1)]
 
 
 def _matrix(score: Any) -> NDArray[np.float64]:
@@ -163,10 +163,10 @@ def _found(observed: NDArray[Any], values: NDArray[np.float64]) -> list[Any]:
 def _places(observed: NDArray[Any], classes: Sequence[Any]) -> NDArray[np.intp]:
     """Return the place of each label: an equal class, or else one of the same text."""
     texts = {str(label): place for place, label in enumerate(classes)}
-    known = {label: place for place, label in enumerate(classes)}
+    place_of = {label: place for place, label in enumerate(classes)}
     cache: dict[Any, int] = {}
     for label in set(observed.tolist()):
-        cache[label] = -1 if _is_null(label) else known.get(label, texts.get(str(label), -1))
+        cache[label] = -1 if _is_null(label) else place_of.get(label, texts.get(str(label), -1))
     places = np.array([cache[label] for label in observed.tolist()], dtype=np.intp)
     wrong = places < 0
     if wrong.any():
@@ -184,16 +184,16 @@ def multiclass_metrics(scores: ClassScores) -> dict[str, float]:
     `log_loss`, `brier_multiclass` and `ece_top` are left out unless the scores are probabilities:
     in [0, 1], and 1 in sum over each row; all that need scores where only classes are known.
     """
-    found = {m.name: m.compute(scores) for m in MULTICLASS_METRICS.values()}
-    return {name: float(value) for name, value in found.items() if value is not None}
+    figures = {m.name: m.compute(scores) for m in MULTICLASS_METRICS.values()}
+    return {name: float(value) for name, value in figures.items() if value is not None}
 
 
 def class_metrics(scores: ClassScores) -> dict[str, dict[str, float]]:
     """Compute the metrics of each class against all others, those defined, by class and name."""
     by_class = {}
     for place, name in enumerate(scores.classes):
-        found = {m.name: m.compute(scores, place) for m in CLASS_METRICS.values()}
-        by_class[name] = {key: float(x) for key, x in found.items() if x is not None}
+        figures = {m.name: m.compute(scores, place) for m in CLASS_METRICS.values()}
+        by_class[name] = {key: float(x) for key, x in figures.items() if x is not None}
     return by_class
 
 

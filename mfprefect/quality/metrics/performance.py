@@ -33,7 +33,7 @@ def performance_metrics(
 
 def performance_drift(
     trained: Mapping[str, float],
-    found: Mapping[str, float],
+    current: Mapping[str, float],
     model_type: str = "binary",
     threshold: float | None = None,
 ) -> dict[str, Any]:
@@ -46,26 +46,26 @@ def performance_drift(
 
     Args:
         trained: the metrics of the training session, by name.
-        found: those on real outcomes.
+        current: the metrics on real outcomes.
         model_type: one of `MODEL_TYPES`.
         threshold: the drop that is an alarm; by default that of `DROPS`.
     """
     limit = DROPS[model_type] if threshold is None else threshold
     name = _FIGURES[model_type]
-    if not {name, "n"} <= trained.keys() & found.keys():
+    if not {name, "n"} <= trained.keys() & current.keys():
         return drift_row(name, "drop", None, limit)
-    before, now = trained[name], found[name]
+    before, now = trained[name], current[name]
     if name == "auc":
-        noise = Z_ONE_SIDED * math.hypot(_auc_error(trained), _auc_error(found))
+        noise = Z_ONE_SIDED * math.hypot(_auc_error(trained), _auc_error(current))
         return _row(name, before - now, limit, noise)
     if name == "accuracy":
-        n, m = trained["n"], found["n"]
+        n, m = trained["n"], current["n"]
         p = (before * n + now * m) / (n + m)
         noise = Z_ONE_SIDED * math.sqrt(p * (1 - p) * (1 / n + 1 / m))
         return _row(name, before - now, limit, noise)
     if before == 0:
         return drift_row(name, "drop", None, limit)
-    noise = Z_ONE_SIDED * math.sqrt(1 / (2 * trained["n"]) + 1 / (2 * found["n"]))
+    noise = Z_ONE_SIDED * math.sqrt(1 / (2 * trained["n"]) + 1 / (2 * current["n"]))
     return _row(name, now / before - 1, limit, noise)
 
 

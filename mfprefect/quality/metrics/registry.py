@@ -63,8 +63,10 @@ def table(kind: str) -> str:
 
 def definition_version(name: str) -> int | None:
     """Return the version of a metric's definition, None for a name that nobody defined."""
-    found = next((table[name] for table in (*BUILT_IN.values(), CUSTOM) if name in table), None)
-    return None if found is None else found.version
+    definition = next(
+        (table[name] for table in (*BUILT_IN.values(), CUSTOM) if name in table), None
+    )
+    return None if definition is None else definition.version
 
 
 def metric(
@@ -191,8 +193,8 @@ def custom_metrics(model_type: str, rows: Callable[[], tuple[Any, Any]]) -> dict
     if not wanted:
         return {}
     actual, predicted = rows()
-    found = {m.name: _computed(m, actual, predicted) for m in wanted}
-    return {name: value for name, value in found.items() if value is not None}
+    figures = {m.name: _computed(m, actual, predicted) for m in wanted}
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _computed(wanted: Metric, actual: Any, predicted: Any) -> float | None:

@@ -44,8 +44,8 @@ def regression_metrics(actual: Any, predicted: Any) -> dict[str, float]:
     if len(y) == 0:
         raise InvalidValue("no rows to compare; pass at least one actual and its prediction")
     with np.errstate(over="ignore", invalid="ignore"):
-        found = {metric.name: metric.compute(y, p) for metric in REGRESSION_METRICS.values()}
-    return {k: float(v) for k, v in found.items() if v is not None and math.isfinite(v)}
+        figures = {metric.name: metric.compute(y, p) for metric in REGRESSION_METRICS.values()}
+    return {k: float(v) for k, v in figures.items() if v is not None and math.isfinite(v)}
 
 
 def finite(values: Any, name: str) -> _Numbers:

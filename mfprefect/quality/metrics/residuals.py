@@ -54,20 +54,20 @@ def _groups(actual: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict
     _, place, rows = np.unique(predicted, return_inverse=True, return_counts=True)
     middle = np.cumsum(rows) - rows / 2
     which = np.minimum((middle * count / n).astype(np.int64), count - 1)[place]
-    found: dict[str, list[Any]] = {
+    columns: dict[str, list[Any]] = {
         name: [] for name in ("rows", "predicted", "actual", "low", "high")
     }
     for group in np.unique(which):
         y, p = actual[which == group], predicted[which == group]
         low, high = np.quantile(y, (0.1, 0.9)).tolist()
-        for name, value in zip(found, (len(y), mean(p), mean(y), low, high), strict=True):
-            found[name].append(value)
-    return found
+        for name, value in zip(columns, (len(y), mean(p), mean(y), low, high), strict=True):
+            columns[name].append(value)
+    return columns
 
 
 def _errors(ordered: NDArray[np.float64]) -> dict[str, Any]:
     low, high = np.quantile(ordered, TAILS).tolist()
-    found = {
+    summary = {
         "probabilities": list(SHOWN),
         "quantiles": np.quantile(ordered, SHOWN).tolist(),
         "edges": [],
@@ -77,9 +77,9 @@ def _errors(ordered: NDArray[np.float64]) -> dict[str, Any]:
     width = (high - low) / bins
     # Nearly all may be the same, or lie closer together than doubles of their size do.
     if not np.isfinite(width) or not width > 1e-12 * max(abs(low), abs(high)):
-        return found
+        return summary
     edges = np.linspace(low, high, bins + 1)
     if low <= 0 <= high:
         edges = np.arange(np.floor(low / width), np.ceil(high / width) + 1) * width
     counts = np.histogram(ordered, edges)[0]
-    return found | {"edges": edges.tolist(), "counts": counts.tolist()}
+    return summary | {"edges": edges.tolist(), "counts": counts.tolist()}

@@ -69,8 +69,8 @@ class Forecast:
     def take(self, rows: NDArray[np.bool_]) -> Forecast:
         """Return some of the rows."""
         names = ("actual", "predicted", "scale", "naive", "lower", "upper")
-        found = {name: getattr(self, name) for name in names}
-        some: Any = {k: None if v is None else v[rows] for k, v in found.items()}
+        columns = {name: getattr(self, name) for name in names}
+        some: Any = {k: None if v is None else v[rows] for k, v in columns.items()}
         return replace(self, **some)
 
 
@@ -97,12 +97,13 @@ def forecast(actual: Any, predicted: Any, context: Context | None = None) -> For
 
 
 def _like(actual: _Numbers, values: Any, name: str) -> _Numbers:
-    found = finite(values, name)
-    if len(found) != len(actual):
+    numbers = finite(values, name)
+    if len(numbers) != len(actual):
         raise InvalidValue(
-            f"{len(actual)} actuals but {len(found)} {name} values; pass one of each for every row"
+            f"{len(actual)} actuals but {len(numbers)} {name} values; pass one of each for "
+            "every row"
         )
-    return found
+    return numbers
 
 
 def _from_history(n: int, given: Context) -> tuple[_Numbers, _Numbers]:
@@ -161,8 +162,8 @@ def series_metrics(rows: Forecast, *, intervals_only: bool = False) -> dict[str,
     """
     tables = (INTERVAL_METRICS,) if intervals_only else (SERIES_METRICS, INTERVAL_METRICS)
     with np.errstate(over="ignore", invalid="ignore"):
-        found = {name: m.compute(rows) for table in tables for name, m in table.items()}
-    return {k: float(v) for k, v in found.items() if v is not None and math.isfinite(v)}
+        figures = {name: m.compute(rows) for table in tables for name, m in table.items()}
+    return {k: float(v) for k, v in figures.items() if v is not None and math.isfinite(v)}
 
 
 @SERIES_METRICS.define("smape", source="Makridakis (1993), IJF 9(4), as a share: 0 to 2")

@@ -71,9 +71,10 @@ def input_summary(
     if isinstance(bins, bool) or not isinstance(bins, int) or not 2 <= bins <= 100:
         raise InvalidValue(f"bins is {bins!r}; choose a whole number from 2 to 100")
     _check_names(frame)
-    known = {} if reference is None else _known(reference)
+    references = {} if reference is None else _known(reference)
     rows = [
-        _row(str(name), column, bins, known.get(str(name), {})) for name, column in frame.items()
+        _row(str(name), column, bins, references.get(str(name), {}))
+        for name, column in frame.items()
     ]
     # dtype=object keeps None as it is; pandas would make NaN of it.
     types = dict.fromkeys(_COLUMNS, object) | dict.fromkeys(_COUNTS, "int64")
@@ -120,15 +121,15 @@ def _known(reference: pd.DataFrame) -> dict[str, dict[str, Any]]:
     }
 
 
-def _row(name: str, column: pd.Series[Any], bins: int, known: dict[str, Any]) -> dict[str, Any]:
+def _row(name: str, column: pd.Series[Any], bins: int, reference: dict[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(_COLUMNS)
     row |= {"variable": name, "dtype": str(column.dtype)[:_DTYPE_LENGTH]}
     if column.dtype == np.float64:
-        return row | _of_doubles(column.to_numpy(), bins, known)
+        return row | _of_doubles(column.to_numpy(), bins, reference)
     present = column.dropna()
     row |= {"n": len(present), "n_na": len(column) - len(present)}
     kind = _kind(present)
-    same = _of_kind(known, kind)
+    same = _of_kind(reference, kind)
     if kind in ("numeric", "datetime"):
         # Counted as they are: doubles cannot tell large integers apart.
         row["n_distinct"] = int(present.nunique())
@@ -137,10 +138,12 @@ def _row(name: str, column: pd.Series[Any], bins: int, known: dict[str, Any]) ->
     if kind == "datetime":
         return row | _datetime(present, bins, same)
     numbers = _numbers(np.sort(_doubles(present))) if kind == "boolean" else {}
-    return row | numbers | _levels(present, known.get("levels", ()))
+    return row | numbers | _levels(present, reference.get("levels", ()))
 
 
-def _of_doubles(column: NDArray[np.float64], bins: int, known: dict[str, Any]) -> dict[str, Any]:
+def _of_doubles(
+    column: NDArray[np.float64], bins: int, reference: dict[str, Any]
+) -> dict[str, Any]:
     """Summarise the commonest type of column past pandas, which takes longer than the figures."""
     values = np.sort(column[~np.isnan(column)])
     counts = {
@@ -148,11 +151,11 @@ def _of_doubles(column: NDArray[np.float64], bins: int, known: dict[str, Any]) -
         "n_na": len(column) - len(values),
         "n_distinct": int(np.count_nonzero(values[1:] != values[:-1])) + min(len(values), 1),
     }
-    return counts | _numeric(values, bins, _of_kind(known, "numeric"))
+    return counts | _numeric(values, bins, _of_kind(reference, "numeric"))
 
 
-def _of_kind(known: dict[str, Any], kind: str) -> dict[str, Any]:
-    return known if known.get("kind") == kind else {}
+def _of_kind(reference: dict[str, Any], kind: str) -> dict[str, Any]:
+    return reference if reference.get("kind") == kind else {}
 
 
 def _kind(present: pd.Series[Any]) -> str:
@@ -170,8 +173,8 @@ def _kind(present: pd.Series[Any]) -> str:
         return "numeric"
     if pd.api.types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pd.PeriodDtype):
         return "datetime"
-    found = pd.api.types.infer_dtype(present.astype(object), skipna=True)
-    return _INFERRED.get(found, "levels")
+    inferred = pd.api.types.infer_dtype(present.astype(object), skipna=True)
+    return _INFERRED.get(inferred, "levels")
 
 
 _INFERRED = {
@@ -209,16 +212,16 @@ def _double(value: Any) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _numeric(ordered: NDArray[np.float64], bins: int, known: dict[str, Any]) -> dict[str, Any]:
+def _numeric(ordered: NDArray[np.float64], bins: int, reference: dict[str, Any]) -> dict[str, Any]:
     # Of sorted values sums do not depend on the order of the rows.
     finite = ordered[np.isfinite(ordered)]
     deciles = _quantiles(finite, _DECILES)
     edges = np.unique(_quantiles(finite, np.arange(1, bins) / bins))
     grid = np.unique(_quantiles(finite, _GRID))
-    if known.get("edges"):
-        edges = np.array(known["edges"], dtype=np.float64)
-    if known.get("grid"):
-        grid = np.array(known["grid"], dtype=np.float64)
+    if reference.get("edges"):
+        edges = np.array(reference["edges"], dtype=np.float64)
+    if reference.get("grid"):
+        grid = np.array(reference["grid"], dtype=np.float64)
     quantiles = {
         "kind": "numeric",
         "probabilities": _DECILES.tolist(),
@@ -243,8 +246,8 @@ def _numbers(ordered: NDArray[np.float64]) -> dict[str, float | None]:
         mean = float(ordered.mean())
         median = float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
         sd = float(ordered.std(ddof=1)) if len(ordered) > 1 else math.nan
-    found = (mean, sd, median, float(ordered[0]), float(ordered[-1]))
-    return {k: x if math.isfinite(x) else None for k, x in zip(_NUMBERS, found, strict=True)}
+    figures = (mean, sd, median, float(ordered[0]), float(ordered[-1]))
+    return {k: x if math.isfinite(x) else None for k, x in zip(_NUMBERS, figures, strict=True)}
 
 
 def _quantiles(ordered: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -257,8 +260,8 @@ def _quantiles(ordered: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray
     low, high, part = ordered[below], ordered[np.minimum(below + 1, last)], place - below
     with np.errstate(over="ignore", invalid="ignore"):
         step = high - low
-        found = np.where(part < 0.5, low + step * part, high - step * (1 - part))
-    return found if np.isfinite(found).all() else low
+        points = np.where(part < 0.5, low + step * part, high - step * (1 - part))
+    return points if np.isfinite(points).all() else low
 
 
 def _counts(ordered: NDArray[Any], edges: NDArray[Any]) -> list[int]:
@@ -278,7 +281,7 @@ def _gaps(places: NDArray[np.intp], rows: int) -> list[int]:
     return counts
 
 
-def _datetime(present: pd.Series[Any], bins: int, known: dict[str, Any]) -> dict[str, Any]:
+def _datetime(present: pd.Series[Any], bins: int, reference: dict[str, Any]) -> dict[str, Any]:
     import pandas as pd
 
     if isinstance(present.dtype, pd.PeriodDtype):
@@ -289,8 +292,8 @@ def _datetime(present: pd.Series[Any], bins: int, known: dict[str, Any]) -> dict
     edges = np.unique(_occurring(values, np.arange(1, bins) / bins))
     grid = np.unique(_occurring(values, _GRID))
     edges, grid = (
-        _instants(known.get("edges"), zoned, edges),
-        _instants(known.get("grid"), zoned, grid),
+        _instants(reference.get("edges"), zoned, edges),
+        _instants(reference.get("grid"), zoned, grid),
     )
     quantiles = {
         "kind": "datetime",
@@ -309,11 +312,11 @@ def _datetime(present: pd.Series[Any], bins: int, known: dict[str, Any]) -> dict
     return {"quantiles": _json(quantiles), "bin_counts": _json(counts)}
 
 
-def _instants(known: list[str] | None, zoned: bool, own: NDArray[Any]) -> NDArray[Any]:
+def _instants(texts: list[str] | None, zoned: bool, edges: NDArray[Any]) -> NDArray[Any]:
     """Return the reference's instants, or one's own where it has none of this kind."""
-    if not known or zoned != known[0].endswith(_UTC):
-        return own
-    return np.array([text.removesuffix(_UTC) for text in known], dtype="datetime64[us]")
+    if not texts or zoned != texts[0].endswith(_UTC):
+        return edges
+    return np.array([text.removesuffix(_UTC) for text in texts], dtype="datetime64[us]")
 
 
 def _times(present: pd.Series[Any], zoned: bool) -> NDArray[np.datetime64]:
@@ -344,11 +347,11 @@ def _iso(values: NDArray[Any], zoned: bool) -> list[str]:
     return [f"{x}{_UTC}" if zoned else str(x) for x in np.datetime_as_string(values)]
 
 
-def _levels(present: pd.Series[Any], known: Collection[str]) -> dict[str, Any]:
+def _levels(present: pd.Series[Any], reference_levels: Collection[str]) -> dict[str, Any]:
     texts = present.astype(object).map(str)
     tally = texts.str[:LEVEL_LENGTH].value_counts() if len(texts) else texts.value_counts()
     ordered = sorted(((str(k), int(v)) for k, v in tally.items()), key=lambda x: (-x[1], x[0]))
-    others = [level for level, _ in ordered if level not in known]
+    others = [level for level, _ in ordered if level not in reference_levels]
     dropped = set(others[MAX_LEVELS:])
     counts = {
         "kind": "levels",

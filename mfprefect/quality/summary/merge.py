@@ -50,7 +50,7 @@ class SummaryMerger:
         """Return the summary of all parts; of one part, its own."""
         import pandas as pd
 
-        rows = [found.row() for found in self._variables.values()]
+        rows = [variable.row() for variable in self._variables.values()]
         # dtype=object keeps None as it is; pandas would make NaN of it.
         types = dict.fromkeys(_COLUMNS, object) | dict.fromkeys(_COUNTS, "int64")
         return pd.DataFrame(
@@ -65,8 +65,8 @@ def _plain(value: Any) -> Any:
 class _Variable:
     """What is known of a variable in the parts taken so far."""
 
-    def __init__(self, known: Collection[str]) -> None:
-        self.known = known
+    def __init__(self, reference_levels: Collection[str]) -> None:
+        self.known = reference_levels
         self.first: dict[str, Any] | None = None
         """The only row so far that has values, or else the first one."""
         self.parts = 0
@@ -152,22 +152,22 @@ class _Variable:
         (kind, zoned) = next(iter(self.kinds))
         if kind == "levels":
             return row | self._of_levels()
-        found = self._of_order(kind, zoned)
-        return row | found if kind == "datetime" else row | found | self._figures()
+        part = self._of_order(kind, zoned)
+        return row | part if kind == "datetime" else row | part | self._figures()
 
     def _figures(self, median: float | None = None) -> dict[str, float | None]:
         count, mean, squares = self.moments or (0.0, None, None)
         low, high = self.ends or (None, None)
         if median is None and self.mixture.known:
             median = float(self.mixture.quantiles(np.array([0.5]))[0])
-        found = {
+        figures = {
             "mean": mean if count else None,
             "sd": math.sqrt(squares / (count - 1)) if squares is not None and count > 1 else None,
             "median": median,
             "min": low,
             "max": high,
         }
-        return {k: v if v is not None and math.isfinite(v) else None for k, v in found.items()}
+        return {k: v if v is not None and math.isfinite(v) else None for k, v in figures.items()}
 
     def _of_levels(self) -> dict[str, Any]:
         if not self.other:
@@ -175,11 +175,11 @@ class _Variable:
         self._trim(MAX_LEVELS)
         ordered = sorted(self.levels.items(), key=lambda x: (-x[1], x[0]))
         counts = {"kind": "levels", "levels": dict(ordered), "other": self.other}
-        found = {"n_distinct": self.n_distinct, "bin_counts": _json(counts)}
+        columns = {"n_distinct": self.n_distinct, "bin_counts": _json(counts)}
         if self.moments is None or self.ends is None or not self.moments[0]:
-            return found
+            return columns
         mean = self.moments[1]  # of booleans
-        return found | self._figures(0.5 if mean == 0.5 else float(mean > 0.5))
+        return columns | self._figures(0.5 if mean == 0.5 else float(mean > 0.5))
 
     def _of_order(self, kind: str, zoned: bool) -> dict[str, Any]:
         mixture = self.mixture
@@ -197,11 +197,11 @@ class _Variable:
         quantiles |= {"probabilities": _DECILES.tolist(), "values": values, "edges": edges}
         if kind == "numeric":
             quantiles["n_inf"] = self.n_inf
-        found: dict[str, Any] = {"kind": kind, "counts": counts}
+        document: dict[str, Any] = {"kind": kind, "counts": counts}
         if self.grid.edges is not None and self.grid.counts is not None:
             quantiles["grid"] = self.grid.edges
-            found["grid_counts"] = self.grid.counts
-        return {"quantiles": _json(quantiles), "bin_counts": _json(found)}
+            document["grid_counts"] = self.grid.counts
+        return {"quantiles": _json(quantiles), "bin_counts": _json(document)}
 
 
 class _Bins:
@@ -234,10 +234,10 @@ def _together(
 
 
 def _values(mixture: Mixture, at: NDArray[np.float64], zoned: bool) -> list[Any]:
-    found = mixture.quantiles(at)
+    numbers = mixture.quantiles(at)
     if not mixture.times:
-        return [float(x) for x in found]
-    texts = np.datetime_as_string(found.astype("datetime64[us]"))
+        return [float(x) for x in numbers]
+    texts = np.datetime_as_string(numbers.astype("datetime64[us]"))
     return [f"{x}{_UTC}" if zoned else str(x) for x in texts]
 
 

@@ -63,10 +63,12 @@ class Mixture:
         self._x, self._rows = np.repeat(at, 2), np.stack(sides, axis=1).ravel()
         if len(self._x) > MOST_POINTS:
             wanted = np.linspace(0, self._rows[-1], MOST_POINTS // 2)
-            kept = np.searchsorted(self._rows, wanted)
+            positions = np.searchsorted(self._rows, wanted)
             # With its neighbour, so that a heap stays one; the ends stay.
-            kept = np.unique([0, *kept, *np.minimum(kept + 1, len(self._x) - 1), len(self._x) - 1])
-            self._x, self._rows = self._x[kept], self._rows[kept]
+            positions = np.unique(
+                [0, *positions, *np.minimum(positions + 1, len(self._x) - 1), len(self._x) - 1]
+            )
+            self._x, self._rows = self._x[positions], self._rows[positions]
 
     def _at(self, at: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return _limits(self._x, self._rows, at)

@@ -54,12 +54,12 @@ def _table(path: Path, text: Collection[str]) -> pa.Table:
         from mfprefect.util.parquet import longest_texts
 
         with parquet.ParquetFile(path) as file:
-            found, names = file.metadata, file.schema_arrow.names
+            metadata, names = file.metadata, file.schema_arrow.names
         # A file of a few kilobytes may stand for a billion rows.
-        if found.num_rows * found.num_columns > MOST_CELLS:
+        if metadata.num_rows * metadata.num_columns > MOST_CELLS:
             raise InvalidValue(
-                f"{path} holds {found.num_rows} rows of {found.num_columns} columns, more than "
-                f"the {MOST_CELLS:,} cells that are read at once; pass a sample of them."
+                f"{path} holds {metadata.num_rows} rows of {metadata.num_columns} columns, more "
+                f"than the {MOST_CELLS:,} cells that can be read at once; pass a sample of them."
             )
         for name, longest, rows in longest_texts(path, names):
             if longest * rows > MOST_TEXT:

@@ -35,14 +35,14 @@ def resolve_session(store: Store, name: str) -> dict[str, Any]:
         try:
             return records(store.show(name))[0]
         except UnknownSession as exc:
-            known = store.sessions(limit=LOOKED_AT)["session_id"].tolist()
-            raise _with_hint(exc, get_close_matches(name, known, n=3, cutoff=0.7)) from None
-    found = _latest(store, model_id or None)
-    if found is None:
+            newest = store.sessions(limit=LOOKED_AT)["session_id"].tolist()
+            raise _with_hint(exc, get_close_matches(name, newest, n=3, cutoff=0.7)) from None
+    row = _latest(store, model_id or None)
+    if row is None:
         if model_id:
             require_known_model(store, model_id)
         raise UnknownSession(name)
-    return found
+    return row
 
 
 def _latest(store: Store, model_id: str | None) -> dict[str, Any] | None:
@@ -54,8 +54,8 @@ def _latest(store: Store, model_id: str | None) -> dict[str, Any] | None:
         frame = store.sessions(model_id, limit=LOOKED_AT)
     if frame.empty:
         return None
-    own = frame[~frame["params"].map(is_reproduction).astype(bool)]
-    return records((frame if own.empty else own).head(1))[0]
+    originals = frame[~frame["params"].map(is_reproduction).astype(bool)]
+    return records((frame if originals.empty else originals).head(1))[0]
 
 
 def _with_hint(exc: UnknownSession, near: list[str]) -> UnknownSession:
@@ -66,6 +66,6 @@ def _with_hint(exc: UnknownSession, near: list[str]) -> UnknownSession:
 
 def require_known_model(store: Store, model_id: str) -> None:
     """Raise UnknownModel, naming the known ones, unless the model is registered."""
-    known = store.models()["model_id"].tolist()
-    if model_id not in known:
-        raise UnknownModel(model_id, known)
+    model_ids = store.models()["model_id"].tolist()
+    if model_id not in model_ids:
+        raise UnknownModel(model_id, model_ids)

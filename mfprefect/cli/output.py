@@ -100,9 +100,9 @@ class Output:
             _aligned(cells, columns)
             return
         room = _console().width
-        cells, kept = _fitting(cells, columns, room)
-        _fancy(cells, kept, room)
-        if left_out := [c.header for c in columns if c not in kept]:
+        cells, columns_shown = _fitting(cells, columns, room)
+        _fancy(cells, columns_shown, room)
+        if left_out := [c.header for c in columns if c not in columns_shown]:
             self.note(f"(no room for {', '.join(left_out)}; --json has everything)")
 
     def pairs(self, values: Mapping[str, Any], title: str = "") -> None:
@@ -112,9 +112,9 @@ class Output:
         if title:
             self.heading(title)
         self._first = False
-        kept = {name: value for name, value in values.items() if value not in (None, "")}
-        longest = max((width(escape(name)) for name in kept), default=0)
-        for name, value in kept.items():
+        filled = {name: value for name, value in values.items() if value not in (None, "")}
+        longest = max((width(escape(name)) for name in filled), default=0)
+        for name, value in filled.items():
             label = escape(name)
             self._pair(label + " " * (longest - width(label)), show(value))
 
@@ -217,13 +217,13 @@ def _fitting(
     cells: list[list[str]], columns: Sequence[Column], room: int
 ) -> tuple[list[list[str]], list[Column]]:
     """Leave out the columns that can be spared until the rest fits into the terminal."""
-    kept = list(range(len(columns)))
+    positions = list(range(len(columns)))
     widths = _widths(cells, columns)
-    for place in sorted((p for p in kept if columns[p].drop), key=lambda p: columns[p].drop):
-        if _total([widths[p] for p in kept]) <= room:
+    for place in sorted((p for p in positions if columns[p].drop), key=lambda p: columns[p].drop):
+        if _total([widths[p] for p in positions]) <= room:
             break
-        kept.remove(place)
-    return [[row[p] for p in kept] for row in cells], [columns[p] for p in kept]
+        positions.remove(place)
+    return [[row[p] for p in positions] for row in cells], [columns[p] for p in positions]
 
 
 def _folded(widths: list[int], columns: Sequence[Column], room: int) -> list[int]:

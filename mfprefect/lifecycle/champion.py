@@ -37,13 +37,13 @@ def features_of(store: Store, session_id: str) -> list[str]:
     Raises:
         InvalidValue: it did not record them.
     """
-    known = _metadata(store, session_id)
-    if FEATURES not in known:
+    metadata = _metadata(store, session_id)
+    if FEATURES not in metadata:
         raise InvalidValue(
             f"session {session_id!r} did not record the features of its model; "
             "score with a session of the train flow."
         )
-    return list(json.loads(known[FEATURES]))
+    return list(json.loads(metadata[FEATURES]))
 
 
 def _metadata(store: Store, session_id: str) -> dict[tuple[str, str], str]:
@@ -102,12 +102,12 @@ def score_champion(
 
 def predicted(model: Model, estimator: Any, features: pd.DataFrame) -> Any:
     """Return what a model says, of several classes with their names."""
-    found = model.predict(estimator, features)
-    if model.model_type != "multiclass" or hasattr(found, "columns"):
-        return found
+    prediction = model.predict(estimator, features)
+    if model.model_type != "multiclass" or hasattr(prediction, "columns"):
+        return prediction
     import pandas as pd
 
-    return pd.DataFrame(found, columns=estimator.classes_)
+    return pd.DataFrame(prediction, columns=estimator.classes_)
 
 
 def _note(store: Store, model: Model, production: str) -> str | None:
@@ -122,14 +122,14 @@ def _note(store: Store, model: Model, production: str) -> str | None:
 
 def _segments(model: Model, test: pd.DataFrame) -> dict[str, Any]:
     """Return the rows of each segment that a gate names, such as `region=north`."""
-    found = {}
+    masks = {}
     for gate in model.gates:
         name, sign, value = (getattr(gate, "segment", None) or "").partition("=")
         if sign and name in test.columns:
             # As the metrics of segments have it.
             texts = ["<NULL>" if _is_null(x) else str(x) for x in test[name].tolist()]
-            found[f"{name}={value}"] = [text == value for text in texts]
-    return found
+            masks[f"{name}={value}"] = [text == value for text in texts]
+    return masks
 
 
 def is_relative(gate: Any) -> bool:

@@ -36,21 +36,27 @@ def redacted_errors() -> Iterator[None]:
 
 
 def _cleaner() -> Callable[[str], str]:
-    known: Callable[[str], str] = str
+    redact: Callable[[str], str] = str
     with suppress(MfprefectError):  # what settings cannot be read, nobody has
-        known = Redactor(secrets(load_settings()))
-    return lambda text: redact_urls(known(text))
+        redact = Redactor(secrets(load_settings()))
+    return lambda text: redact_urls(redact(text))
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
     waiting, seen = [error], set()
     while waiting:
-        if id(found := waiting.pop()) in seen:
+        if id(error_seen := waiting.pop()) in seen:
             continue
-        seen.add(id(found))
-        yield found
-        beside = (found.__cause__, found.__context__, *getattr(found, "exceptions", ()))
-        waiting += [e for e in (*beside, *vars(found).values()) if isinstance(e, BaseException)]
+        seen.add(id(error_seen))
+        yield error_seen
+        beside = (
+            error_seen.__cause__,
+            error_seen.__context__,
+            *getattr(error_seen, "exceptions", ()),
+        )
+        waiting += [
+            e for e in (*beside, *vars(error_seen).values()) if isinstance(e, BaseException)
+        ]
 
 
 def _clean(error: BaseException, clean: Callable[[str], str]) -> None:

@@ -28,36 +28,36 @@ __all__ = ["maintain"]
 @task(name="reconcile", cache_policy=NO_CACHE, persist_result=False)
 def reconcile(store: Store) -> str:
     """End the sessions whose process is gone."""
-    found = store.reconcile(wait=True)
-    for row in found.itertuples():
+    results = store.reconcile(wait=True)
+    for row in results.itertuples():
         log().info("session %s: %s, %s", row.session_id, row.verdict, row.evidence)
-    ended = int((found["verdict"] != "watched").sum())
-    return f"{ended} sessions without a process ended, {len(found) - ended} watched"
+    ended = int((results["verdict"] != "watched").sum())
+    return f"{ended} sessions without a process ended, {len(results) - ended} watched"
 
 
 @task(name="spool", cache_policy=NO_CACHE, persist_result=False)
 def spool(store: Store) -> str:
     """Deliver the sessions that ended while the database was away; fail if one is refused."""
-    found = store.push_spool()
-    for row in found.itertuples():
+    deliveries = store.push_spool()
+    for row in deliveries.itertuples():
         log().info("session %s: %s %s", row.session_id, row.verdict, row.reason)
-    refused = found[found["verdict"] == REFUSED]
+    refused = deliveries[deliveries["verdict"] == REFUSED]
     if len(refused):
         raise SpoolRefused(
             f"{len(refused)} sessions stay in the spool, such as {refused['session_id'].iloc[0]!r}:"
             f" {refused['reason'].iloc[0]}"
         )
-    return f"{int((found['verdict'] == DELIVERED).sum())} sessions delivered from the spool"
+    return f"{int((deliveries['verdict'] == DELIVERED).sum())} sessions delivered from the spool"
 
 
 @task(name="freshness", cache_policy=NO_CACHE, persist_result=False)
 def freshness(store: Store) -> str:
     """Tell of models whose last scores are older than they may be."""
-    found = stale(store.database)
-    for model_id, session_no in found:
+    overdue = stale(store.database)
+    for model_id, session_no in overdue:
         log().warning("the last scores of model %s are older than its max_age", model_id)
         send.notify(store.database, session_no, "stale")
-    return f"{len(found)} models with stale scores"
+    return f"{len(overdue)} models with stale scores"
 
 
 @task(name="retention", cache_policy=NO_CACHE, persist_result=False)
@@ -67,8 +67,8 @@ def prune(store: Store) -> str:
         log().info("%s was left by a process that was killed, and is removed", name)
     if not store.database.settings.retention.active:
         return f"{len(finish(store.database))} interrupted deletions finished"
-    found = store.prune()
-    gone = found[found["verdict"] != KEEP]
+    decisions = store.prune()
+    gone = decisions[decisions["verdict"] != KEEP]
     for row in gone.itertuples():
         log().info("session %s: %s, %s", row.session_id, row.verdict, row.reason)
     sessions = int((gone["verdict"] == DELETE).sum())

@@ -56,8 +56,8 @@ def monitor_model(store: Store, kind: type[Model], session: Session) -> None:
 
     wanted = kind.monitored_sessions
     # One more, where a single one is wanted: that it is compared with.
-    found = published_scorings(store.database, kind.model_id, max(wanted, 2))
-    scorings, earlier = found[-wanted:], found[:-wanted]
+    newest_first = published_scorings(store.database, kind.model_id, max(wanted, 2))
+    scorings, earlier = newest_first[-wanted:], newest_first[:-wanted]
     if not scorings:
         tasks.log().info("model %s has no published scores yet", kind.model_id)
         session.log_metadata({"result": "no published scores yet"}, GROUP)
@@ -90,18 +90,18 @@ class _Monitor:
 
     def add(self, scoring: PublishedScoring) -> None:
         """Store one session's performance and drift under its segment."""
-        known = self.run(read_known, self.model, scoring.as_of)
+        actual = self.run(read_known, self.model, scoring.as_of)
         predicted_by = "score_class" if self.model.model_type == "multiclass" else "score"
-        compared = self.run(read_scores, self.store, scoring.session_id, known, predicted_by)
-        self._performance(scoring, known, compared)
+        compared = self.run(read_scores, self.store, scoring.session_id, actual, predicted_by)
+        self._performance(scoring, actual, compared)
         self._drift(scoring, compared.tally)
         self.previous = scoring, compared.tally
 
     def _performance(
-        self, scoring: PublishedScoring, known: Outcomes | None, compared: JoinedScores
+        self, scoring: PublishedScoring, actual: Outcomes | None, compared: JoinedScores
     ) -> None:
         segment, rows = segment_of(scoring.session_id), compared.rows
-        n_outcomes = 0 if known is None else len(known)
+        n_outcomes = 0 if actual is None else len(actual)
         figures: dict[str, float] = {"n_scored": compared.scored, "n_outcomes": n_outcomes}
         if compared.scored:
             figures["matched_share"] = len(rows) / compared.scored
@@ -186,10 +186,10 @@ class _Monitor:
         """Store the drift of the session taken last, and how performance has moved."""
         for rows, reference in self.rows:
             self.session.log_drift(rows, reference)
-        told = {"drift_of": newest.session_id}
+        references = {"drift_of": newest.session_id}
         if self.best is not None:
             scoring, metrics = self.best
-            told["performance_of"] = scoring.session_id
+            references["performance_of"] = scoring.session_id
             self.session.log_metrics(metrics)
             if (trained_by := scoring.training_session_id) is not None:
                 row = performance_drift(
@@ -199,7 +199,7 @@ class _Monitor:
                     self.limits.performance,
                 )
                 self.session.log_drift([row], trained_by)
-        self.session.log_metadata(told, GROUP)
+        self.session.log_metadata(references, GROUP)
 
     def _trained(self, session_id: str) -> dict[str, float]:
         metrics = self.store.metrics(session_id)
@@ -223,11 +223,13 @@ def trained_scores(store: Store, session_id: str) -> ScoreCounts | None:
         curve = curve.sort_values("score", ascending=False)
         return ScoreCounts.of_points(curve["score"], np.diff(curve["population"], prepend=0))
     notes = store.metadata(session_id)
-    mine = notes[(notes["meta_group"] == TEST) & (notes["meta_name"] == "score_distribution")]
-    if mine.empty:
+    scores_note = notes[
+        (notes["meta_group"] == TEST) & (notes["meta_name"] == "score_distribution")
+    ]
+    if scores_note.empty:
         return None
-    found = json.loads(str(mine["value"].iloc[0]))
-    return ScoreCounts.of_points(found["score"], found["rows"])
+    distribution = json.loads(str(scores_note["value"].iloc[0]))
+    return ScoreCounts.of_points(distribution["score"], distribution["rows"])
 
 
 @task(name="read outcomes", cache_policy=NO_CACHE, persist_result=False)
@@ -239,7 +241,7 @@ def read_known(model: Model, as_of: dt.date) -> Outcomes | None:
 
 @task(name="read scores", cache_policy=NO_CACHE, persist_result=False)
 def read_scores(
-    store: Store, session_id: str, known: Outcomes | None, predicted_by: str = "score"
+    store: Store, session_id: str, actual: Outcomes | None, predicted_by: str = "score"
 ) -> JoinedScores:
     """Return a session's scores, batch by batch, held against outcomes."""
-    return outcomes.compare(store.iter_scores(session_id), known, predicted_by)
+    return outcomes.compare(store.iter_scores(session_id), actual, predicted_by)

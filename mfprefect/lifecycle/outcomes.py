@@ -60,10 +60,10 @@ def read_outcomes(model: Model, as_of: dt.date) -> Outcomes | None:
     """
 
     def produce() -> Any:
-        found = model.outcomes(as_of)
-        if found is None:
+        data = model.outcomes(as_of)
+        if data is None:
             raise _NothingYet
-        return found
+        return data
 
     try:
         frame = model.reader.load(produce, f"outcomes {as_of}")

@@ -73,17 +73,17 @@ def show_session(store: Store, session: Session) -> None:
             description=f"{session.model_id} {session.purpose}: {SPOOLED}",
         )
         return
-    found = outcome(store.database, session.session_no)
-    shadow = ["shadow"] if is_shadow(found.session["params"]) else []
+    ended = outcome(store.database, session.session_no)
+    shadow = ["shadow"] if is_shadow(ended.session["params"]) else []
     key = _key(session.model_id, session.purpose, *shadow)
     create_markdown_artifact(
-        _markdown(found.session, found.figures, store.database.place),
+        _markdown(ended.session, ended.figures, store.database.place),
         key=key,
-        description=f"{session.model_id} {session.purpose}: {found.session['status']}",
+        description=f"{session.model_id} {session.purpose}: {ended.session['status']}",
     )
-    if found.failed_checks:
+    if ended.failed_checks:
         create_table_artifact(
-            [dict(check) for check in found.failed_checks[:MAX_CHECKS]],
+            [dict(check) for check in ended.failed_checks[:MAX_CHECKS]],
             key=f"{key}-failed-checks",
             description=f"Failed checks of {session.session_id}",
         )

@@ -59,23 +59,23 @@ def score_model(store: Store, kind: type[Model], session: Session) -> None:
         raise AssertionError("a scoring session has a training session")
     run = tasks.Runner(kind)
     estimator = run(tasks.load, store, used)
-    kept = {}
+    complete = {}
     for part in range(1, kind.parts + 1):
         if (rows := session.keep_part(part)) is not None:
             tasks.log().info("part %d of %d was complete", part, kind.parts)
-            kept[part] = rows
+            complete[part] = rows
     evidence = ScoringInputs(store, kind, session, used)
-    evidence.take_over(kept)
+    evidence.take_over(complete)
     features = features_of(store, used)
     scoring = ScoringJob(kind, store, session, used, features, estimator, evidence)
-    missing = [part for part in range(1, kind.parts + 1) if part not in kept]
+    missing = [part for part in range(1, kind.parts + 1) if part not in complete]
     try:
         written = _score_parts(run, scoring, session, missing)
     except Exception:
         evidence.log_some()
         raise
     evidence.log()
-    session.log_metrics({"rows_scored": sum(kept.values()) + written})
+    session.log_metrics({"rows_scored": sum(complete.values()) + written})
 
 
 def _score_parts(

@@ -61,10 +61,10 @@ class PartRecorder(ResultsMixin):
         self._seen: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
 
     def _add(self, table: str, rows: Iterable[Mapping[str, Any]], keys: tuple[str, ...]) -> None:
-        found = [dict(row) for row in rows]
+        copies = [dict(row) for row in rows]
         if table in self._seen:
-            self._seen[table] += found
-        super()._add(table, found, keys)
+            self._seen[table] += copies
+        super()._add(table, copies, keys)
 
     def keep(
         self,
@@ -83,11 +83,11 @@ class PartRecorder(ResultsMixin):
             masked: columns no cell of which is kept.
         """
         hidden = self._hidden(masked)
-        found = {
-            name: records(without_cells(input_summary(features, reference=known), hidden))
-            for name, known in references.items()
+        summaries = {
+            name: records(without_cells(input_summary(features, reference=reference), hidden))
+            for name, reference in references.items()
         }
-        document = {**self._seen, **found, COMPARED: compared}
+        document = {**self._seen, **summaries, COMPARED: compared}
         self.log_metadata({str(self._part): document}, PART_EVIDENCE)
         self.flush()
 
@@ -98,21 +98,21 @@ class ScoringInputs:
     def __init__(self, store: Store, kind: type[Model], session: Session, training: str) -> None:
         self._store, self._kind, self._session = store, kind, session
         self._training = training
-        found = published_scorings(store.database, kind.model_id, 1)
+        published = published_scorings(store.database, kind.model_id, 1)
         self.compared = PreviousScoring()
-        if found:
-            other = found[0].training_session_id != training
-            self.compared = PreviousScoring(found[0].session_id, other)
+        if published:
+            other = published[0].training_session_id != training
+            self.compared = PreviousScoring(published[0].session_id, other)
 
     @functools.cached_property
     def references(self) -> dict[str, pd.DataFrame]:
         """The input summaries in the bins of which the parts are counted, read once."""
         return references_of(self._store, self._training, self.compared)
 
-    def take_over(self, kept: Collection[int]) -> None:
+    def take_over(self, parts: Collection[int]) -> None:
         """Tell again what an earlier attempt read and checked of the parts that are kept."""
         for part, document in self._session.part_documents():
-            if part in kept:
+            if part in parts:
                 seen = {table: document[table] for table in TABLES}
                 self._session.restore_rows(seen, TABLES)
                 # The other parts have to be counted in the same bins.
@@ -129,8 +129,8 @@ class ScoringInputs:
         if not parts:
             return
         if len(parts) < self._kind.parts:
-            told = {"summarised": parts, "of": self._kind.parts}
-            self._session.log_metadata(told, "parts")
+            counts = {"summarised": parts, "of": self._kind.parts}
+            self._session.log_metadata(counts, "parts")
         summary = merged[SUMMARY].summary()
         self._session.log_summary(summary)
         limits = thresholds_for(self._kind, self._store.database.settings)
@@ -172,8 +172,8 @@ class ScoringInputs:
             if part > self._kind.parts:
                 continue  # of an attempt that had more of them
             parts.append(part)
-            for name, found in merged.items():
-                found.add(pd.DataFrame(document[name]))
+            for name, merger in merged.items():
+                merger.add(pd.DataFrame(document[name]))
         return parts
 
 
@@ -181,10 +181,10 @@ def references_of(
     store: Store, training: str, compared: PreviousScoring
 ) -> dict[str, pd.DataFrame]:
     """Return the input summaries in the bins of which a part is counted."""
-    found = {SUMMARY: store.input_summary(training)}
+    references = {SUMMARY: store.input_summary(training)}
     if compared.session_id is not None and compared.other_bins:
-        found[PREVIOUS] = store.input_summary(compared.session_id)
-    return found
+        references[PREVIOUS] = store.input_summary(compared.session_id)
+    return references
 
 
 def with_suffix(drift: pd.DataFrame) -> pd.DataFrame:

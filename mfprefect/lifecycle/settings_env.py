@@ -48,16 +48,16 @@ def settings_variables(store: Store) -> dict[str, str]:
             return {name: plain(item) for name, item in value.items()}
         return str(value.absolute()) if isinstance(value, Path) else value
 
-    settings, found = store.database.settings, {}
+    settings, variables = store.database.settings, {}
     for name in type(settings).model_fields:
         value = plain(getattr(settings, name))
         if name not in NOT_HANDED_OVER and value is not None:
             text = value if isinstance(value, str) else json.dumps(value)
-            found[PREFIX + name.upper()] = text
-    found[f"{PREFIX}URL"] = _verbatim(_url(store), references)
+            variables[PREFIX + name.upper()] = text
+    variables[f"{PREFIX}URL"] = _verbatim(_url(store), references)
     if (config := find_config()) is not None:  # the command's folder may have another
-        found[f"{PREFIX}CONFIG"] = str(config.absolute())
-    return found | references
+        variables[f"{PREFIX}CONFIG"] = str(config.absolute())
+    return variables | references
 
 
 def _verbatim(secret: str, references: dict[str, str]) -> str:

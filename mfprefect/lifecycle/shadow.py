@@ -43,16 +43,16 @@ def score_shadow(store: Store, kind: type[Model], champion: Session, wanted: str
 
 
 def _challenger(store: Store, kind: type[Model], champion: Session, wanted: str) -> str | None:
-    found = candidate(store.database, kind.model_id, None if wanted == LATEST else wanted)
-    if found is None and wanted != LATEST:
+    challenger = candidate(store.database, kind.model_id, None if wanted == LATEST else wanted)
+    if challenger is None and wanted != LATEST:
         raise InvalidValue(
             f"session {wanted!r} is no training session of {kind.model_id!r} with a model that "
             "succeeded, or failed by its gates alone."
         )
-    if found is None or found == champion.parent_session_id:
+    if challenger is None or challenger == champion.parent_session_id:
         tasks.log().info("no other training than the one in use: no challenger scores")
         return None
-    return found
+    return challenger
 
 
 def _score(store: Store, kind: type[Model], champion: Session, challenger: str) -> str:

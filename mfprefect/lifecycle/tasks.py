@@ -70,8 +70,8 @@ def is_transient(error: BaseException) -> bool:
 def _retry(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
     error = state.data if isinstance(state.data, BaseException) else None
     if error is None:
-        found = state.result(raise_on_failure=False)
-        error = found if isinstance(found, BaseException) else None
+        outcome = state.result(raise_on_failure=False)
+        error = outcome if isinstance(outcome, BaseException) else None
     return error is not None and is_transient(error)
 
 

@@ -27,13 +27,13 @@ def thresholds_for(kind: type[Model] | Model, settings: Settings) -> Limits:
     A threshold of `[drift.models.<model>]` is first: whoever runs a model can change it without
     touching its code. Then come the class's own, `[drift]`, and the default.
     """
-    own = settings.drift.models.get(kind.model_id)
-    found = {}
+    of_model = settings.drift.models.get(kind.model_id)
+    chosen = {}
     for name in (field.name for field in fields(Limits)):
         said = (
-            getattr(own, name, None),
+            getattr(of_model, name, None),
             getattr(kind, _ATTRIBUTES[name]),
             getattr(settings.drift, name),
         )
-        found[name] = next((value for value in said if value is not None), None)
-    return Limits(**{name: value for name, value in found.items() if value is not None})
+        chosen[name] = next((value for value in said if value is not None), None)
+    return Limits(**{name: value for name, value in chosen.items() if value is not None})

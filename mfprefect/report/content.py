@@ -91,12 +91,12 @@ class SessionReport:
 
 def test_note(metadata: pd.DataFrame, name: str) -> dict[str, Any]:
     """Return a note of test results that is a JSON object, empty where there is none."""
-    mine = metadata[(metadata["meta_group"] == "test") & (metadata["meta_name"] == name)]
+    notes = metadata[(metadata["meta_group"] == "test") & (metadata["meta_name"] == name)]
     try:
-        found = json.loads(str(mine["value"].iloc[0])) if len(mine) else {}
+        note = json.loads(str(notes["value"].iloc[0])) if len(notes) else {}
     except ValueError:  # somebody's own text of the same name
         return {}
-    return found if isinstance(found, dict) else {}
+    return note if isinstance(note, dict) else {}
 
 
 @dataclass(frozen=True)

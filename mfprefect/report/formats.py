@@ -159,7 +159,7 @@ def text(value: Any, most: int = MOST_CHARACTERS) -> str:
     """Return anything that has a JSON form as text, cut where it is very long."""
     if value is None:
         return "null"
-    found = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    if len(found) <= most:
-        return found
-    return f"{found[:most].rstrip()} \u2026 ({len(found):,} characters)"
+    full = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if len(full) <= most:
+        return full
+    return f"{full[:most].rstrip()} \u2026 ({len(full):,} characters)"

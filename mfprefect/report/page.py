@@ -27,7 +27,7 @@ SYMBOLS = {"good": "\u2713", "warn": "!", "bad": "\u2715", "info": "i"}
 def session_heading(facts: SessionReport) -> Heading:
     """Return what stands above and below the report of a session."""
     row = facts.session
-    told = {
+    labelled = {
         "started": moment(row["started_at"]),
         "took": took(row),
         "data as of": day(row["as_of"]) if present(row["as_of"]) else "",
@@ -40,7 +40,7 @@ def session_heading(facts: SessionReport) -> Heading:
     return Heading(
         title=f"{row['model_id']}: {WORKS.get(facts.purpose, facts.purpose)}",
         subtitle=str(facts.model["description"] or ""),
-        facts=[(name, value) for name, value in told.items() if value],
+        facts=[(name, value) for name, value in labelled.items() if value],
         footer=f"Session {row['session_id']}, as of {moment(ended)}.",
         link=facts.run_url,
     )

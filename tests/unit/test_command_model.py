@@ -517,7 +517,7 @@ def test_a_command_of_an_earlier_attempt_writes_nothing(store: Store, cli_run: A
         cli_run("log", "--metric", "a=1", **env)
         env["MFPREFECT_ATTEMPT"] = "2"
         late = cli_run("log", "--metric", "a=2", code=1, **env)
-        assert "attempt 1 took over from attempt 2, which this command is of" in late.stderr
+        assert "attempt 1 replaced attempt 2, which started this command" in late.stderr
     assert store.metrics(session.session_id)["value"].tolist() == [1.0]
 
 

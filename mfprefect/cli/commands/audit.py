@@ -64,14 +64,14 @@ def verify(out: Output, url: str | None, head: Path | None, **scope: Any) -> Non
     """
     import mfprefect
 
-    kept = _kept(head)
+    earlier_head = _kept(head)
     with mfprefect.connect(url) as store, out.progress_of("verifying seals") as progress:
         try:
             report = store.verify(
                 model_id=scope["model"],
                 session_id=scope["session"],
                 since=scope["since"] and scope["since"].date(),
-                head=kept,
+                head=earlier_head,
                 progress=progress,
             )
         except mfprefect.SealBroken as exc:
@@ -88,18 +88,18 @@ def _kept(head: Path | None) -> dict[str, Any] | None:
     if head is None:
         return None
     try:
-        found = json.loads(head.read_bytes())
-        if not isinstance(found["seals"], list):
+        document = json.loads(head.read_bytes())
+        if not isinstance(document["seals"], list):
             raise TypeError
     except (ValueError, TypeError, KeyError):
         raise InvalidValue(f"{head} is not what `mfprefect audit head --json` writes.") from None
-    kept: dict[str, Any] = found
-    return kept
+    earlier_head: dict[str, Any] = document
+    return earlier_head
 
 
 def _show(out: Output, report: Report) -> None:
-    found = asdict(report)
-    problems = found.pop("problems")
+    summary = asdict(report)
+    problems = summary.pop("problems")
     counts = {
         "sessions": f"{report.sessions} sealed",
         "deleted": f"{report.tombstones} seals of deleted sessions",
@@ -117,14 +117,16 @@ def _show(out: Output, report: Report) -> None:
             out.note(f"the first {MOST} are shown; --json lists all.")
     else:
         out.note("all is as it was sealed.")
-    out.document({"ok": not problems, **found, "problems": problems})
+    out.document({"ok": not problems, **summary, "problems": problems})
 
 
 def _signatures(report: Report) -> str:
-    told = [f"{report.unsigned} seals and events are not signed"] if report.unsigned else []
+    clauses = [f"{report.unsigned} seals and events are not signed"] if report.unsigned else []
     if report.unchecked:
-        told.append(f"{report.unchecked} signatures could not be checked: no key in the settings")
-    return "; ".join(told) or "all are good"
+        clauses.append(
+            f"{report.unchecked} signatures could not be checked: no key in the settings"
+        )
+    return "; ".join(clauses) or "all are good"
 
 
 @audit.command()
@@ -144,7 +146,7 @@ def log(out: Output, url: str | None, limit: int, **only: Any) -> None:
     from mfprefect.cli.formats import records
 
     with mfprefect.connect(url) as store:
-        found = store.audit_log(
+        events = store.audit_log(
             model_id=only["model"],
             session_id=only["session"],
             actor=only["actor"],
@@ -152,7 +154,7 @@ def log(out: Output, url: str | None, limit: int, **only: Any) -> None:
             since=only["since"] and only["since"].date(),
             limit=limit,
         )
-    rows = records(found)
+    rows = records(events)
     if rows:
         out.table([{**row, "told": _told(row["detail"])} for row in rows], EVENTS)
     else:
@@ -161,12 +163,12 @@ def log(out: Output, url: str | None, limit: int, **only: Any) -> None:
 
 
 def _told(detail: dict[str, Any]) -> str:
-    told = (
+    details = (
         (name, value)
         for name, value in detail.items()
         if value not in (None, "", []) and name != "row"
     )
-    return ", ".join(f"{name}={_short(value)}" for name, value in told)
+    return ", ".join(f"{name}={_short(value)}" for name, value in details)
 
 
 def _short(value: Any) -> str:
@@ -184,9 +186,9 @@ def head(out: Output, url: str | None) -> None:
     import mfprefect
 
     with mfprefect.connect(url) as store:
-        found = store.audit_head()
-    event = found["event"] or {}
+        heads = store.audit_head()
+    event = heads["event"] or {}
     out.pairs({"last event": event.get("event_no"), "digest": event.get("digest")}, "Audit trail")
-    if found["seals"]:
-        out.table(found["seals"], HEADS, "Seals")
-    out.document(found)
+    if heads["seals"]:
+        out.table(heads["seals"], HEADS, "Seals")
+    out.document(heads)

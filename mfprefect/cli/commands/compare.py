@@ -76,12 +76,12 @@ def _metrics(store: Store, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any
     key = ("metric_name", "segment")
     figures = _figures(store, rows, "metrics", key, "value")
     versions = _figures(store, rows, "metrics", key, "definition_version")
-    found = []
+    compared = []
     for figure, version in zip(figures, versions, strict=True):
         redefined = bool(version["difference"])
-        found.append({**figure, **({"difference": None} if redefined else {})})
-        found[-1]["redefined"] = redefined
-    return found
+        compared.append({**figure, **({"difference": None} if redefined else {})})
+        compared[-1]["redefined"] = redefined
+    return compared
 
 
 def _figures(
@@ -91,8 +91,8 @@ def _figures(
 
     sides: list[dict[Any, Any]] = []
     for row in rows:
-        found = records(getattr(store, method)(row["session_id"]))
-        sides.append({(item[key[0]], item[key[1]]): item[figure] for item in found})
+        items = records(getattr(store, method)(row["session_id"]))
+        sides.append({(item[key[0]], item[key[1]]): item[figure] for item in items})
     return [
         {key[0]: names[0], key[1]: names[1], **_side_by_side(sides, names)}
         for names in dict.fromkeys([*sides[0], *sides[1]])

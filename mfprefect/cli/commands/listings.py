@@ -68,14 +68,14 @@ def sessions(
         rows = records(store.sessions(model, status, limit + 1))
         if model is not None and not rows:
             require_known_model(store, model)
-    kept = rows[:limit]
-    if kept:
-        out.table(session_rows(kept), SESSION_COLUMNS)
+    shown = rows[:limit]
+    if shown:
+        out.table(session_rows(shown), SESSION_COLUMNS)
     else:
         out.note("no such sessions." if model or status else "no sessions yet.")
     if len(rows) > limit:
         out.note(f"the newest {limit}; --limit shows more.")
-    out.document(kept)
+    out.document(shown)
 
 
 def session_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -51,14 +51,14 @@ def _chosen(url: str | None, names: tuple[str, ...]) -> dict[str, Target]:
     from mfprefect.errors import ConfigurationError
     from mfprefect.settings import load_settings
 
-    known = load_settings(url=url).notify
-    if not known:
+    targets = load_settings(url=url).notify
+    if not targets:
         raise ConfigurationError(NOBODY)
-    if unknown := [name for name in names if name not in known]:
+    if unknown := [name for name in names if name not in targets]:
         raise ConfigurationError(
-            f"unknown notification target {unknown[0]!r}; the targets are: {', '.join(known)}."
+            f"unknown notification target {unknown[0]!r}; the targets are: {', '.join(targets)}."
         )
-    return {name: known[name] for name in names or known}
+    return {name: targets[name] for name in names or targets}
 
 
 def _try(name: str, target: Target) -> dict[str, Any]:

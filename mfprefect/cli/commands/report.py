@@ -41,20 +41,20 @@ def report(out: Output, url: str | None, name: str, to: Path | None, force: bool
 
     require()
     with mfprefect.connect(url) as store:
-        kind, found = _found(store, name)
-        to = to or Path(file_name(found))
+        kind, subject = _found(store, name)
+        to = to or Path(file_name(subject))
         if to != STDOUT:
             check_target(to, force)
-        with out.working(f"writing the report of {kind} {found}"):
-            text = store.report(found) if kind == "session" else store.model_report(found)
+        with out.working(f"writing the report of {kind} {subject}"):
+            text = store.report(subject) if kind == "session" else store.model_report(subject)
     data = text.encode("utf-8", "backslashreplace")
     if to == STDOUT:
         sys.stdout.buffer.write(data)
         return
     with atomic_file(to, force) as file:
         file.write(data)
-    out.note(f"the report of {kind} {found} is in {to}")
-    out.document({"kind": kind, "id": found, "file": str(to), "bytes": len(data)})
+    out.note(f"the report of {kind} {subject} is in {to}")
+    out.document({"kind": kind, "id": subject, "file": str(to), "bytes": len(data)})
 
 
 def _found(store: Store, name: str) -> tuple[str, str]:

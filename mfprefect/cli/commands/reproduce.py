@@ -66,55 +66,59 @@ def reproduce(out: Output, url: str | None, session: str, **options: Any) -> Non
 
     with mfprefect.connect(url) as store:
         name = resolve_session(store, session)["session_id"]
-        found = run_again(store, name, say=out.note, **options)
-    _write(out, found)
-    out.document(found.as_dict())
-    if not found.same:
+        reproduction = run_again(store, name, say=out.note, **options)
+    _write(out, reproduction)
+    out.document(reproduction.as_dict())
+    if not reproduction.same:
         click.get_current_context().exit(DIFFERENT)
 
 
-def _write(out: Output, found: Reproduction) -> None:
+def _write(out: Output, reproduction: Reproduction) -> None:
     out.pairs(
         {
-            "session": found.session_id,
-            "run again as": found.reproduction_id,
-            "commit": found.commit,
-            "packages": _packages(found),
-            "result": _verdict(found),
+            "session": reproduction.session_id,
+            "run again as": reproduction.reproduction_id,
+            "commit": reproduction.commit,
+            "packages": _packages(reproduction),
+            "result": _verdict(reproduction),
         },
         "Reproduction",
     )
-    if found.environment:
+    if reproduction.environment:
         columns = [Column("name", "name"), Column("recorded", "recorded"), Column("present", "now")]
-        out.table(found.environment, columns, "Environment: what differs")
-    if found.metrics:
-        segment = [Column("segment", "segment")] if any(r["segment"] for r in found.metrics) else []
+        out.table(reproduction.environment, columns, "Environment: what differs")
+    if reproduction.metrics:
+        segment = (
+            [Column("segment", "segment")]
+            if any(r["segment"] for r in reproduction.metrics)
+            else []
+        )
         columns = [Column("metric_name", "metric"), *segment, *METRICS]
-        out.table(_judged(found.metrics), columns, "Metrics")
+        out.table(_judged(reproduction.metrics), columns, "Metrics")
     for title, name, rows in (
-        ("Inputs", "source", found.inputs),
-        ("Model", "artifact", found.models),
-        ("Scores", "part", found.scores),
+        ("Inputs", "source", reproduction.inputs),
+        ("Model", "artifact", reproduction.models),
+        ("Scores", "part", reproduction.scores),
     ):
         if rows:
             out.table(_short(rows), [Column("name", name), *SIDES], f"{title}: digests")
 
 
-def _packages(found: Reproduction) -> str:
-    changed = sum(row["name"] not in ("python", "platform") for row in found.environment)
-    return f"{found.packages} recorded, {changed or 'none'} different now"
+def _packages(reproduction: Reproduction) -> str:
+    changed = sum(row["name"] not in ("python", "platform") for row in reproduction.environment)
+    return f"{reproduction.packages} recorded, {changed or 'none'} different now"
 
 
-def _verdict(found: Reproduction) -> str:
-    if found.same:
+def _verdict(reproduction: Reproduction) -> str:
+    if reproduction.same:
         return "the same"
-    off = sum(not row["same"] for row in found.metrics)
-    parts = sum(not row["same"] for row in found.scores)
-    told = [f"{off} of {len(found.metrics)} metrics"] if off else []
-    told += [f"{parts} of {len(found.scores)} parts of the scores"] if parts else []
-    if told:
-        return f"different: {' and '.join(told)}"
-    return "different: the model" if found.models else "it recorded nothing to compare"
+    off = sum(not row["same"] for row in reproduction.metrics)
+    parts = sum(not row["same"] for row in reproduction.scores)
+    differences = [f"{off} of {len(reproduction.metrics)} metrics"] if off else []
+    differences += [f"{parts} of {len(reproduction.scores)} parts of the scores"] if parts else []
+    if differences:
+        return f"different: {' and '.join(differences)}"
+    return "different: the model" if reproduction.models else "it recorded nothing to compare"
 
 
 def _judged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

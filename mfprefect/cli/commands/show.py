@@ -110,27 +110,27 @@ def gather(store: Store, row: dict[str, Any]) -> dict[str, Any]:
     from mfprefect.cli.formats import records
 
     name = row["session_id"]
-    own = ("session_id", "session_no")
-    checks = records(store.checks(name), *own)
+    keys = ("session_id", "session_no")
+    checks = records(store.checks(name), *keys)
     parts = records(store.score_parts(name))
     return {
         "session": row,
         "environment": store.environment(name),
-        "inputs": records(store.inputs(name), *own),
+        "inputs": records(store.inputs(name), *keys),
         "checks": sorted(checks, key=lambda check: (check["passed"], check["severity"] != "error")),
-        "metrics": records(store.metrics(name), *own),
+        "metrics": records(store.metrics(name), *keys),
         "drift": sorted(
-            records(store.drift(name), *own), key=lambda row: VERDICTS.index(row["verdict"])
+            records(store.drift(name), *keys), key=lambda row: VERDICTS.index(row["verdict"])
         ),
-        "gates": records(store.gates(name), *own),
+        "gates": records(store.gates(name), *keys),
         "metadata": [
             row
-            for row in records(store.metadata(name), *own)
+            for row in records(store.metadata(name), *keys)
             if (row["meta_group"], row["meta_name"]) != GATES
         ],
-        "importance": records(store.variable_importance(name), *own),
-        "artifacts": records(store.artifacts(name), *own),
-        "notifications": records(store.notifications(name), *own),
+        "importance": records(store.variable_importance(name), *keys),
+        "artifacts": records(store.artifacts(name), *keys),
+        "notifications": records(store.notifications(name), *keys),
         "scores": {
             "rows": sum(part["rows"] for part in parts),
             "parts": len(parts),
@@ -232,10 +232,10 @@ def _section(out: Output, key: str, title: str, rows: list[dict[str, Any]], colu
     elif key == "drift":
         drifted = sum(row["verdict"] == "alarm" for row in rows)
         title = f"{title}: {drifted} of {len(rows)} measures in alarm"
-        told = [row for row in rows if row["verdict"] != "ok"]
-        if len(rows) - len(told) > TOP:  # hundreds of variables are mostly well
-            title += f", {len(rows) - len(told)} as expected (--json lists them)"
-            rows = told
+        notable = [row for row in rows if row["verdict"] != "ok"]
+        if len(rows) - len(notable) > TOP:  # hundreds of variables are mostly well
+            title += f", {len(rows) - len(notable)} as expected (--json lists them)"
+            rows = notable
     elif key == "metrics" and not any(row["segment"] for row in rows):
         columns = [c for c in columns if c.key != "segment"]
     elif key == "importance":

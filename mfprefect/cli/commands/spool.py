@@ -41,7 +41,7 @@ def list_(out: Output, url: str | None) -> None:
 
     with mfprefect.connect(url) as store:
         folder = require_spool(store.database).folder
-        rows = [dict(vars(found)) for _, found in waiting(store.database)]
+        rows = [dict(vars(info)) for _, info in waiting(store.database)]
     if rows:
         out.table([row | {"where": _where(row)} for row in rows], WAITING)
     else:
@@ -95,8 +95,8 @@ def verify(out: Output, url: str | None) -> None:
 
     with mfprefect.connect(url) as store:
         rows = [
-            {**vars(found), "problem": problem(store.database, entry)}
-            for entry, found in waiting(store.database)
+            {**vars(info), "problem": problem(store.database, entry)}
+            for entry, info in waiting(store.database)
         ]
     for row in rows:
         row["verdict"] = "ok" if row["problem"] is None else "failed"

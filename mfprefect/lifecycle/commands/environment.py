@@ -32,20 +32,23 @@ def environment(
         purpose: `train` or `score`; by default the session's own, which is `adhoc` where it runs
             another one again.
     """
-    found = without_settings(os.environ) | dict(kind.environment)
+    variables = without_settings(os.environ) | dict(kind.environment)
     # A Python program would keep what it prints back until it ends.
-    found.setdefault("PYTHONUNBUFFERED", "1")
-    programs = [str(Path(sys.executable).parent), *filter(None, [found.get("PATH", os.defpath)])]
-    found["PATH"] = os.pathsep.join(programs)
+    variables.setdefault("PYTHONUNBUFFERED", "1")
+    programs = [
+        str(Path(sys.executable).parent),
+        *filter(None, [variables.get("PATH", os.defpath)]),
+    ]
+    variables["PATH"] = os.pathsep.join(programs)
     return (
-        found
+        variables
         | settings_variables(store)
         | _session(kind, session, part, purpose or session.purpose)
     )
 
 
 def _session(kind: type[CommandModel], session: Session, part: int, purpose: str) -> dict[str, str]:
-    found = {
+    facts = {
         "SESSION_ID": session.session_id,
         "MODEL_ID": session.model_id,
         "PURPOSE": purpose,
@@ -55,5 +58,5 @@ def _session(kind: type[CommandModel], session: Session, part: int, purpose: str
         "PARTS": str(kind.parts if purpose == "score" else 1),
     }
     if purpose == "score" and session.parent_session_id is not None:
-        found["TRAINING_SESSION_ID"] = session.parent_session_id
-    return {PREFIX + name: value for name, value in found.items()}
+        facts["TRAINING_SESSION_ID"] = session.parent_session_id
+    return {PREFIX + name: value for name, value in facts.items()}

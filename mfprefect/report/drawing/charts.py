@@ -52,16 +52,16 @@ def roc_chart(curve: pd.DataFrame, before: pd.DataFrame | None, auc: float | Non
     if before is not None:
         other = roc(before)
         _line(ax, other["fpr"], other["tpr"], "c", dashed=True)
-    own = roc(curve)
-    _line(ax, own["fpr"], own["tpr"], "a")
+    points = roc(curve)
+    _line(ax, points["fpr"], points["tpr"], "a")
     _shares(ax, "false positive rate", "true positive rate")
-    found = float(np.interp(0.1, own["fpr"], own["tpr"]))
+    sensitivity = float(np.interp(0.1, points["fpr"], points["tpr"]))
     area = "" if auc is None else f"The area under it is {brief(auc)}. "
     return drawing.picture(
         figure,
         title="ROC curve",
         description=f"{area}Where 10 % of the negatives are taken for positives, "
-        f"{percent(found)} of the positives are found.",
+        f"{percent(sensitivity)} of the positives are found.",
         legend=OWN if before is None else BOTH,
     )
 
@@ -82,9 +82,9 @@ def lift_chart(
     for frame, role in ((before, "c"), (curve, "a")):
         if frame is None:
             continue
-        found = lift(frame)
-        shown = found[
-            found["population_share"] >= min(FIRST_SHARE, found["population_share"].max())
+        points_b = lift(frame)
+        shown = points_b[
+            points_b["population_share"] >= min(FIRST_SHARE, points_b["population_share"].max())
         ]
         _line(ax, shown["population_share"], shown["lift"], role, dashed=role == "c")
         top = max(top, float(shown["lift"].max()))
@@ -92,8 +92,8 @@ def lift_chart(
     _percents(ax.xaxis)
     ax.set_xlim(0, 1)
     ax.set_ylim(0, top * 1.08)
-    own = lift(curve)
-    tenth = lift_10 or float(np.interp(0.1, own["population_share"], own["lift"]))
+    points_a = lift(curve)
+    tenth = lift_10 or float(np.interp(0.1, points_a["population_share"], points_a["lift"]))
     return drawing.picture(
         figure,
         title="Lift",
@@ -105,22 +105,22 @@ def lift_chart(
 
 def calibration_chart(curve: pd.DataFrame) -> Picture | None:
     """Draw observed rates over predicted ones; None where the scores are no probabilities."""
-    found = calibration(curve)
-    if found is None:
+    bins = calibration(curve)
+    if bins is None:
         return None
     figure, ax = drawing.axes()
     _diagonal(ax)
-    ax.vlines(found["predicted"], found["lower"], found["upper"], color=stand_in("a"), lw=1)
-    _line(ax, found["predicted"], found["observed"], "a", marker=True)
+    ax.vlines(bins["predicted"], bins["lower"], bins["upper"], color=stand_in("a"), lw=1)
+    _line(ax, bins["predicted"], bins["observed"], "a", marker=True)
     _shares(ax, "mean score", "share of positives")
-    gap = (found["observed"] - found["predicted"]).abs()
+    gap = (bins["observed"] - bins["predicted"]).abs()
     worst = int(gap.to_numpy().argmax())
     return drawing.picture(
         figure,
         title="Calibration",
-        description=f"Of the rows with a mean score of {percent(found['predicted'].iloc[worst])}, "
-        f"{percent(found['observed'].iloc[worst])} are positive: the widest gap of "
-        f"{len(found)} groups of rows.",
+        description=f"Of the rows with a mean score of {percent(bins['predicted'].iloc[worst])}, "
+        f"{percent(bins['observed'].iloc[worst])} are positive: the widest gap of "
+        f"{len(bins)} groups of rows.",
         caption="Groups of about as many rows each; bars are 95 % intervals (Wilson). On the "
         "diagonal, scores are what happens.",
     )
@@ -204,12 +204,14 @@ def backtest_chart(name: str, frame: pd.DataFrame) -> Picture:
     _ends(ax, len(shown), first, last)
     both = shown.dropna(subset=["predicted", "actual"])
     error = (both["predicted"] - both["actual"]).abs().mean()
-    known = f"The mean absolute error is {brief(error)}." if len(both) else "No actual is known."
+    error_text = (
+        f"The mean absolute error is {brief(error)}." if len(both) else "No actual is known."
+    )
     return drawing.picture(
         figure,
         title=name,
         description=f"Predicted and actual values of {len(shown)} periods, {first} to {last}. "
-        f"{known}",
+        f"{error_text}",
         legend=(("a", "dashed", "predicted"), ("c", "solid", "actual")),
         caption=f"The last {MOST_PERIODS} periods." if len(frame) > MOST_PERIODS else "",
     )

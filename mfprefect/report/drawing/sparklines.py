@@ -136,17 +136,17 @@ def histogram(title: str, row: dict[str, Any], other: dict[str, Any] | None = No
     heaps, others = _heaps(row), None if other is None else _heaps(other)
     if heaps is not None and (other is None or others is not None):
         return _columns_of_heaps(title, heaps, others)
-    found = _bins(row)
-    if found is None:
+    bins = _bins(row)
+    if bins is None:
         return Bars(title)
-    ends, counts = found
-    known = None if other is None else _bins(other)
+    ends, counts = bins
+    other_bins = None if other is None else _bins(other)
     low, high = _range(row, ends)
-    if known is not None:
-        theirs = _range(other or {}, known[0])
+    if other_bins is not None:
+        theirs = _range(other or {}, other_bins[0])
         low, high = min(low, theirs[0]), max(high, theirs[1])
-    own = _density(ends, counts, low, high)
-    return _drawn(title, *own, *(_density(*known, low, high) if known else ()))
+    density = _density(ends, counts, low, high)
+    return _drawn(title, *density, *(_density(*other_bins, low, high) if other_bins else ()))
 
 
 def _drawn(
@@ -171,8 +171,8 @@ def _drawn(
 
 def _levels(row: dict[str, Any]) -> dict[str, int] | None:
     counted = json.loads(row["bin_counts"]) if isinstance(row.get("bin_counts"), str) else {}
-    found = counted.get("levels")
-    return found if isinstance(found, dict) else None
+    levels = counted.get("levels")
+    return levels if isinstance(levels, dict) else None
 
 
 def _columns(
@@ -206,7 +206,7 @@ def _columns_of_heaps(
     heaps: tuple[NDArray[np.float64], NDArray[np.float64]],
     other: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
 ) -> Bars:
-    places = [found[0] for found in (heaps, other) if found is not None]
+    places = [heap_places[0] for heap_places in (heaps, other) if heap_places is not None]
     every = np.unique(np.concatenate(places))
     low, span = float(every[0]), float(every[-1] - every[0])
     width = float(np.clip(0.8 * np.diff(every).min() / span, THINNEST, 0.2))

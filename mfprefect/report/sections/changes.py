@@ -58,8 +58,10 @@ def _rows(before: ComparedSession, facts: SessionReport) -> Iterator[Change]:
 
 
 def _read(inputs: pd.DataFrame) -> dict[str, float]:
-    known = inputs[inputs["rows"].notna()]
-    return {str(k): float(v) for k, v in known.groupby("source", sort=False)["rows"].sum().items()}
+    counted = inputs[inputs["rows"].notna()]
+    return {
+        str(k): float(v) for k, v in counted.groupby("source", sort=False)["rows"].sum().items()
+    }
 
 
 def _metrics(before: ComparedSession, facts: SessionReport) -> Iterator[Change]:
@@ -87,10 +89,10 @@ def _parameters(before: ComparedSession, facts: SessionReport) -> Iterator[Chang
 
 
 def _types(inputs: pd.DataFrame) -> dict[str, str]:
-    found: dict[str, str] = {}
+    types: dict[str, str] = {}
     for columns in inputs["columns"]:
-        found.update(columns if isinstance(columns, Mapping) else {})
-    return found
+        types.update(columns if isinstance(columns, Mapping) else {})
+    return types
 
 
 def _names(what: str, old: dict[str, str], new: dict[str, str]) -> Iterator[Change]:

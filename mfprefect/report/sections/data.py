@@ -93,11 +93,11 @@ def drift_section(drift: pd.DataFrame) -> Section | None:
     if moved:
         alarms = sum(row["verdict"] == "alarm" for row in moved)
         first = moved[: max(MOST_MOVED, alarms)]
-        told = f"{alarms} of {len(rows)} measures are in alarm"
-        blocks.append(_drift_table(first, told, folded=False))
+        caption = f"{alarms} of {len(rows)} measures are in alarm"
+        blocks.append(_drift_table(first, caption, folded=False))
         if rest := moved[len(first) :]:
-            told = f"{len(rest)} more measures give a warning or are not known"
-            blocks.append(_drift_table(rest, told, folded=True))
+            caption = f"{len(rest)} more measures give a warning or are not known"
+            blocks.append(_drift_table(rest, caption, folded=True))
     if still:
         blocks.append(_drift_table(still, f"{len(still)} measures are as expected", folded=True))
     return Section("Drift", blocks)
@@ -144,13 +144,13 @@ def scores_section(facts: SessionReport) -> Section | None:
         note = facts.scores_note
         return Section("Scores", [Note(note)]) if note else None
     named: list[tuple[str, Any]] = [
-        (f"{found.name} ({found.session_id})", list(found.counts)) for found in facts.scores
+        (f"{scoring.name} ({scoring.session_id})", list(scoring.counts)) for scoring in facts.scores
     ]
     edges = list(facts.score_edges)
     tested = facts.training.tested if facts.training else None
     if tested is not None:
         named.append(("test rows of the training", above(tested, "population", edges)))
-    series = [(role, *found) for role, found in zip(ROLES, named, strict=False)]
+    series = [(role, *scoring) for role, scoring in zip(ROLES, named, strict=False)]
     chart = distribution_chart(edges, series, "Distribution of the scores")
     notes = [Note(facts.scores_note)] if facts.scores_note else []
     return Section("Scores", [Gallery([chart]), *notes])
@@ -181,19 +181,19 @@ def summary_section(facts: SessionReport) -> Section | None:
     blocks.append(Table(columns, cells[:MOST_VARIABLES], caption))
     if rest := cells[MOST_VARIABLES:]:
         left = f", {len(rest)} of them" if len(facts.summary) > MOST_ROWS else ""
-        told = f"{len(facts.summary) - MOST_VARIABLES} more variables{left}"
-        blocks.append(Table(columns, rest, told, folded=True))
+        rest_caption = f"{len(facts.summary) - MOST_VARIABLES} more variables{left}"
+        blocks.append(Table(columns, rest, rest_caption, folded=True))
     return Section("Input variables", blocks)
 
 
 def _worst(drift: pd.DataFrame) -> dict[str, int]:
     """Return how bad the worst measure of each variable is: 0 is an alarm."""
-    found: dict[str, int] = {}
+    worst: dict[str, int] = {}
     for row in drift.to_dict("records"):
         place = _severity(row)[0]
         name = str(row["variable"])
-        found[name] = min(place, found.get(name, place))
-    return found
+        worst[name] = min(place, worst.get(name, place))
+    return worst
 
 
 EXPLAINED = (
@@ -243,8 +243,8 @@ def _values(row: dict[str, Any]) -> str:
         return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
     if present(row["min"]) and present(row["median"]):
         return " \u00b7 ".join(brief(row[name]) for name in ("min", "median", "max"))
-    found = json.loads(row["quantiles"]) if present(row["quantiles"]) else {}
-    ends = [_instant(str(found[name])) for name in ("min", "max") if found.get(name)]
+    values_shown = json.loads(row["quantiles"]) if present(row["quantiles"]) else {}
+    ends = [_instant(str(values_shown[name])) for name in ("min", "max") if values_shown.get(name)]
     return " \u2013 ".join(ends)
 
 

@@ -43,9 +43,9 @@ def session_verdict(facts: SessionReport) -> Headline:
         return Headline(LEVEL_OF_STATUS.get(status, "bad"), headline, reasons, cause)
     drifted = bool((facts.drift["verdict"] == "alarm").any())
     warned = not bool(facts.checks["passed"].astype(bool).all())
-    found = [*(["drift"] if drifted else []), *(["failed checks"] if warned else [])]
-    headline = f"{work} succeeded" + (f", with {' and '.join(found)}" if found else "")
-    return Headline("warn" if found else "good", headline, reasons)
+    problems = [*(["drift"] if drifted else []), *(["failed checks"] if warned else [])]
+    headline = f"{work} succeeded" + (f", with {' and '.join(problems)}" if problems else "")
+    return Headline("warn" if problems else "good", headline, reasons)
 
 
 def _ended(status: str) -> str:
@@ -110,19 +110,19 @@ def model_verdict(facts: ModelReport) -> Headline:
     """Return whether a model is well: the newest session of each purpose, and how fresh it is."""
     if facts.sessions.empty:
         return Headline("info", "No session has run yet")
-    found: list[tuple[str, str]] = []
+    findings: list[tuple[str, str]] = []
     for purpose, group in facts.sessions.groupby("purpose", sort=False):
         row = group.iloc[0]
         level = LEVEL_OF_STATUS.get(str(row["status"]), "bad")
         words = f"the last {purpose} session {_ended(str(row['status']))}"
-        found.append((level, f"{words}, begun {moment(row['started_at'])}"))
+        findings.append((level, f"{words}, begun {moment(row['started_at'])}"))
     last = set(facts.sessions.drop_duplicates("purpose")["session_id"])
     for session in facts.newest.values():
-        own = session_verdict(session)
-        if own.level == "warn" and session.session["session_id"] in last:
-            found.append(("warn", f"{own.headline[0].lower()}{own.headline[1:]}"))
-    found += _stale(facts.freshness)
-    levels = [level for level, _ in found]
+        verdict = session_verdict(session)
+        if verdict.level == "warn" and session.session["session_id"] in last:
+            findings.append(("warn", f"{verdict.headline[0].lower()}{verdict.headline[1:]}"))
+    findings += _stale(facts.freshness)
+    levels = [level for level, _ in findings]
     worst = next((x for x in ("bad", "warn", "info") if x in levels), "good")
     headline = {
         "bad": "This model needs attention",
@@ -130,7 +130,7 @@ def model_verdict(facts: ModelReport) -> Headline:
         "info": "A session is running",
         "good": "This model is well",
     }[worst]
-    reasons = [words for level, words in found if level != "good"] or [w for _, w in found]
+    reasons = [words for level, words in findings if level != "good"] or [w for _, w in findings]
     return Headline(worst, headline, reasons)
 
 

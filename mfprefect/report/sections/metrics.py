@@ -116,8 +116,8 @@ def _formulas(names: Iterable[str]) -> dict[str, str]:
 
     asked, formulas = set(names), {}
     for table in (CUSTOM, *sorted(BUILT_IN.values(), key=lambda table: len(asked & set(table)))):
-        found = {name: table[name].formula.replace("`", "") for name in table if name in asked}
-        formulas.update(found)
+        texts = {name: table[name].formula.replace("`", "") for name in table if name in asked}
+        formulas.update(texts)
     return formulas
 
 

@@ -21,7 +21,7 @@ __all__ = ["heading", "sections"]
 def heading(facts: ModelReport) -> Heading:
     """Return what stands above and below the report of a model."""
     row = facts.model
-    told = {
+    labelled = {
         "owner": row["owner"],
         "scores": row["entity_type"],
         "registered": moment(row["created_at"]),
@@ -32,7 +32,7 @@ def heading(facts: ModelReport) -> Heading:
     return Heading(
         title=str(row["model_id"]),
         subtitle=str(row["description"] or ""),
-        facts=[(name, str(value)) for name, value in told.items() if present(value)],
+        facts=[(name, str(value)) for name, value in labelled.items() if present(value)],
         footer=f"Model {row['model_id']}, as of {moment(facts.generated_at)}.",
     )
 
@@ -125,8 +125,8 @@ def _thresholds(facts: ModelReport) -> Section | None:
         [moment(row["set_at"]), number(row["value"]), str(row["kind"]), str(row["set_by"])]
         for row in facts.thresholds.to_dict("records")
     ]
-    told = "Operating thresholds, the one in force first"
-    return Section("Operating threshold", [Table(columns, rows, told)])
+    caption = "Operating thresholds, the one in force first"
+    return Section("Operating threshold", [Table(columns, rows, caption)])
 
 
 def _stages(facts: ModelReport) -> Section | None:

@@ -42,10 +42,10 @@ def performance_section(facts: SessionReport) -> Section | None:
     before = facts.previous.curve if facts.previous else None
     if before is not None and before.empty:
         before = None
-    known = whole(facts.metrics)
+    figures = whole(facts.metrics)
     pictures = [
-        roc_chart(curve, before, known.get("auc")),
-        lift_chart(curve, before, known.get("lift_10")),
+        roc_chart(curve, before, figures.get("auc")),
+        lift_chart(curve, before, figures.get("lift_10")),
         calibration_chart(curve),
         _classes(curve),
     ]
@@ -154,12 +154,12 @@ def _importances(kind: str, rows: pd.DataFrame, count: int) -> Table:
     extra = [name for name in ("std", "coefficient") if rows[name].notna().any()]
     columns = [Column("variable"), Column("importance", "number"), Column("", "picture")]
     columns += [Column({"std": "\u00b1 sd"}.get(name, name), "number") for name in extra]
-    found: list[list[Cell]] = [
+    rows_shown: list[list[Cell]] = [
         [str(row["variable"]), number(row["importance"]), picture, *(number(row[x]) for x in extra)]
         for row, picture in zip(rows.to_dict("records"), bars, strict=True)
     ]
     top = f": the top {len(rows)} of {count} variables" if count > len(rows) else ""
-    return Table(columns, found, f"By {kind}{top}")
+    return Table(columns, rows_shown, f"By {kind}{top}")
 
 
 def backtest_section(backtests: pd.DataFrame) -> Section | None:

@@ -31,10 +31,10 @@ MOST_HEADING = 18
 
 def errors_section(facts: SessionReport) -> Section | None:
     """Return actual values by predicted ones and the errors, of a model that predicts numbers."""
-    found = facts.note("prediction_errors")
-    if not {"groups", "errors"} <= found.keys():
+    note = facts.note("prediction_errors")
+    if not {"groups", "errors"} <= note.keys():
         return None
-    pictures = [_predicted(found["groups"]), _errors(found["errors"])]
+    pictures = [_predicted(note["groups"]), _errors(note["errors"])]
     shown = [picture for picture in pictures if picture is not None]
     return Section("Performance on the test rows", [Gallery(shown)]) if shown else None
 
@@ -96,16 +96,16 @@ def _short(values: Sequence[float]) -> list[str]:
 
 def classes_section(facts: SessionReport) -> Section | None:
     """Return which classes were taken for which, of a model of several classes."""
-    found = facts.note("confusion_matrix")
-    if not {"classes", "actual_by_predicted"} <= found.keys():
+    note = facts.note("confusion_matrix")
+    if not {"classes", "actual_by_predicted"} <= note.keys():
         return None
-    names = [text(name, MOST_NAME) for name in found["classes"]]
-    counts = np.asarray(found["actual_by_predicted"], dtype=np.int64)
+    names = [text(name, MOST_NAME) for name in note["classes"]]
+    counts = np.asarray(note["actual_by_predicted"], dtype=np.int64)
     if counts.shape != (len(names), len(names)) or not counts.sum():
         return None
     right = int(np.trace(counts))
-    told = f"{percent(right / counts.sum())} of {counts.sum():,} test rows are taken for what"
-    blocks: list[Block] = [Note(f"{told} they are.")]
+    summary = f"{percent(right / counts.sum())} of {counts.sum():,} test rows are taken for what"
+    blocks: list[Block] = [Note(f"{summary} they are.")]
     if len(names) <= MOST_CLASSES:
         blocks.append(_matrix(names, counts))
     blocks += _mistakes(names, counts)
@@ -123,8 +123,8 @@ def _matrix(names: list[str], counts: Any) -> Table:
         rows.append([name, *cells, f"{total:,}"])
     rows.append(["all", *(f"{x:,}" for x in counts.sum(axis=0).tolist()), f"{counts.sum():,}"])
     columns = [Column("really"), *(Column(_heading(name), "number") for name in names)]
-    told = "Confusion matrix: a row for each class, by what its test rows were taken for"
-    return Table([*columns, Column("all", "number")], rows, told)
+    caption = "Confusion matrix: a row for each class, by what its test rows were taken for"
+    return Table([*columns, Column("all", "number")], rows, caption)
 
 
 def _heading(name: str) -> str:

@@ -113,8 +113,8 @@ def _metadata(metadata: pd.DataFrame) -> list[Block]:
         [str(row["meta_name"]), str(row["meta_group"]), text(row["value"])]
         for row in metadata.to_dict("records")
     ]
-    told = f"{len(rows)} metadata value{'s' if len(rows) > 1 else ''}"
-    return [Table(columns, rows[:200], told, folded=len(rows) > 3)]
+    caption = f"{len(rows)} metadata value{'s' if len(rows) > 1 else ''}"
+    return [Table(columns, rows[:200], caption, folded=len(rows) > 3)]
 
 
 def _artifacts(artifacts: pd.DataFrame) -> list[Block]:

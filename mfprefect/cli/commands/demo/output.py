@@ -116,8 +116,8 @@ def write_reports(store: Store, runs: Sequence[Run], folder: Path) -> dict[str, 
 def _metrics(store: Store, run: Run) -> list[dict[str, Any]]:
     from mfprefect.cli.formats import records
 
-    found = records(store.metrics(run.trained), "session_id")
-    whole = {row["metric_name"]: row for row in found if not row["segment"]}
+    metrics = records(store.metrics(run.trained), "session_id")
+    whole = {row["metric_name"]: row for row in metrics if not row["segment"]}
     return [{"model": run.of.name} | whole[name] for name in run.of.metrics if name in whole]
 
 
@@ -152,9 +152,9 @@ def _next(store: Store, url: str, run: Run, folder: Path) -> list[str]:
 
 def program() -> str:
     """Return what to type: the name where the shell finds it, else the path."""
-    found = shutil.which("mfprefect")
+    on_path = shutil.which("mfprefect")
     here = Path(sys.argv[0])
-    if here.name != "mfprefect" or (found and Path(found).resolve() == here.resolve()):
+    if here.name != "mfprefect" or (on_path and Path(on_path).resolve() == here.resolve()):
         return "mfprefect"
     near = os.path.relpath(here)
     return shlex.quote(str(here) if near.startswith("..") else near)

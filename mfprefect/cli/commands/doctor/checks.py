@@ -74,12 +74,12 @@ def _misspelt() -> Iterator[CheckResult]:
     """Name variables that look like settings and are none: they are ignored in silence."""
     from mfprefect.settings import PREFIX, Settings
 
-    known = [PREFIX + name.upper() for name in Settings.model_fields] + OTHER_VARIABLES
+    variables = [PREFIX + name.upper() for name in Settings.model_fields] + OTHER_VARIABLES
     for name in sorted(os.environ):
         upper = name.upper()
         nested = upper.startswith((f"{PREFIX}NOTIFY__", f"{PREFIX}SOURCES__", f"{PREFIX}TEST_"))
-        if upper.startswith(PREFIX) and upper not in known and not nested:
-            near = get_close_matches(upper, known, n=1)
+        if upper.startswith(PREFIX) and upper not in variables and not nested:
+            near = get_close_matches(upper, variables, n=1)
             cure = f"did you mean {near[0]}?" if near else "unset it; docs/settings.md lists them"
             yield CheckResult("settings", "warning", f"{name} is no setting, and is ignored", cure)
 
@@ -113,8 +113,8 @@ def backends(_: str | None) -> Iterator[CheckResult]:
 
     points = metadata.entry_points(group=ENTRY_POINT_GROUP)
     for value in dict.fromkeys(point.value for point in points):
-        mine = [point for point in points if point.value == value]
-        yield _backend(mine[0], ", ".join(f"{point.name}://" for point in mine))
+        same_backend = [point for point in points if point.value == value]
+        yield _backend(same_backend[0], ", ".join(f"{point.name}://" for point in same_backend))
 
 
 def _backend(point: metadata.EntryPoint, schemes: str) -> CheckResult:
@@ -123,8 +123,8 @@ def _backend(point: metadata.EntryPoint, schemes: str) -> CheckResult:
         missing = importlib.util.find_spec(kind.driver) is None
     except Exception as exc:  # noqa: BLE001 - a third party's module may raise anything
         library = (getattr(exc, "name", None) or "").partition(".")[0]
-        own = point.module.partition(".")[0]
-        if isinstance(exc, ModuleNotFoundError) and library not in ("", own):
+        package = point.module.partition(".")[0]
+        if isinstance(exc, ModuleNotFoundError) and library not in ("", package):
             cure = f"needed for such URLs only: pip install {_package(point, library)}"
             text = f"{schemes} needs {library}, which is not installed"
             return CheckResult("backend", "warning", text, cure)
@@ -208,8 +208,8 @@ def checkout(url: str | None) -> Iterator[CheckResult]:
         folder = load_settings(url=url).repository
     except MfprefectError:
         folder = None  # told by another check
-    found = capture(folder)
-    if found.commit is None:
+    provenance = capture(folder)
+    if provenance.commit is None:
         yield CheckResult(
             "git",
             "warning",
@@ -218,9 +218,12 @@ def checkout(url: str | None) -> Iterator[CheckResult]:
             "MFPREFECT_GIT_COMMIT",
         )
         return
-    where = " ".join(filter(None, [found.remote, f"({found.branch})" if found.branch else None]))
-    text = f"{found.vcs} commit {found.commit[:8]} of {where or 'a repository without a remote'}"
-    if found.dirty:
+    where = " ".join(
+        filter(None, [provenance.remote, f"({provenance.branch})" if provenance.branch else None])
+    )
+    repository = where or "a repository without a remote"
+    text = f"{provenance.vcs} commit {provenance.commit[:8]} of {repository}"
+    if provenance.dirty:
         cure = "commit before a run that counts"
         yield CheckResult("git", "warning", f"{text}, with changes that are not committed", cure)
     else:
@@ -232,15 +235,15 @@ def sources(url: str | None) -> Iterator[CheckResult]:
     from mfprefect.settings import load_settings
 
     try:
-        found = load_settings(url=url).sources
+        configured = load_settings(url=url).sources
     except MfprefectError:
         yield CheckResult(
             "sources", "failed", "cannot be told: the settings are wrong", "see above"
         )
         return
-    if not found:
+    if not configured:
         yield CheckResult("sources", "ok", "none configured")
-    for name, source in found.items():
+    for name, source in configured.items():
         try:
             yield CheckResult("sources", "ok", f"{name}: {masked(source.url.get_secret_value())}")
         except MfprefectError:
@@ -253,16 +256,16 @@ def notifications(url: str | None) -> Iterator[CheckResult]:
     from mfprefect.settings import load_settings
 
     try:
-        found = load_settings(url=url).notify
+        targets = load_settings(url=url).notify
     except MfprefectError:
         yield CheckResult("notify", "failed", "cannot be told: the settings are wrong", "see above")
         return
-    if not found:
+    if not targets:
         yield CheckResult("notify", "ok", "none configured")
         return
     from mfprefect.notifications.delivery import masked_url
 
-    for name, target in found.items():
+    for name, target in targets.items():
         try:
             text = f"{name}: {masked_url(name, target)} of {', '.join(target.events)}"
             yield CheckResult("notify", "ok", text)

@@ -85,13 +85,13 @@ def _spool(db: Database) -> Iterator[CheckResult]:
         yield CheckResult("spool", "warning", text, cure)
     else:
         yield CheckResult("spool", "ok", text)
-    found = waiting(db)
-    if found:
-        text = f"{len(found)} sessions wait, {sum(w.here for _, w in found)} for this database"
+    entries = waiting(db)
+    if entries:
+        text = f"{len(entries)} sessions wait, {sum(w.here for _, w in entries)} for this database"
         yield CheckResult("spool", "warning", text, "mfprefect spool list; mfprefect spool push")
-    for entry, told in found:
+    for entry, info in entries:
         if (why := problem(db, entry)) is not None:
-            yield CheckResult("spool", "failed", f"{told.session_id}: {why}", "see docs/spool.md")
+            yield CheckResult("spool", "failed", f"{info.session_id}: {why}", "see docs/spool.md")
 
 
 def _connected(db: Database) -> Iterator[CheckResult]:
@@ -120,10 +120,10 @@ def _schema(db: Database) -> Iterator[CheckResult]:
     from mfprefect.store.database.migrate import check_schema, expected_revision, found_revision
 
     try:
-        found, expected = found_revision(db), expected_revision()
-        if found != expected:
-            detail = f"revision {found or 'none'} found, {expected} expected"
-            newer = found is not None and found > expected
+        revision, expected = found_revision(db), expected_revision()
+        if revision != expected:
+            detail = f"revision {revision or 'none'} found, {expected} expected"
+            newer = revision is not None and revision > expected
             cure = "pip install --upgrade mfprefect" if newer else "mfprefect init"
             yield CheckResult("schema", "failed", detail, cure)
             return
@@ -132,7 +132,7 @@ def _schema(db: Database) -> Iterator[CheckResult]:
         cure = "give the rights that `mfprefect grants` prints"
         yield CheckResult("schema", "failed", str(exc), cure)
         return
-    yield CheckResult("schema", "ok", f"revision {found}, as expected")
+    yield CheckResult("schema", "ok", f"revision {revision}, as expected")
     yield _rights(db)
 
 

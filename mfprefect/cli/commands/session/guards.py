@@ -22,8 +22,8 @@ ATTEMPT, PART, PARTS = "MFPREFECT_ATTEMPT", "MFPREFECT_PART", "MFPREFECT_PARTS"
 def _attempt(session_id: str) -> int | None:
     """Return the attempt that this command is part of, None where no run started it."""
     text = os.environ.get(ATTEMPT, "")
-    mine = os.environ.get(ENVIRONMENT) == session_id
-    return int(text) if mine and text.isdecimal() else None
+    same_session = os.environ.get(ENVIRONMENT) == session_id
+    return int(text) if same_session and text.isdecimal() else None
 
 
 def refuse_superseded(attached: Session) -> None:
@@ -32,11 +32,11 @@ def refuse_superseded(attached: Session) -> None:
     Raises:
         SessionClosed: a later attempt took the session over.
     """
-    mine = _attempt(attached.session_id)
-    if mine is not None and mine != attached.attempt:
+    attempt = _attempt(attached.session_id)
+    if attempt is not None and attempt != attached.attempt:
         raise SessionClosed(
             attached.session_id,
-            f"attempt {attached.attempt} took over from attempt {mine}, which this command is of",
+            f"attempt {attached.attempt} replaced attempt {attempt}, which started this command",
         )
 
 
@@ -45,12 +45,12 @@ def check_part(session_id: str, part: int | None) -> None:
 
     A retry keeps the parts that are there, so each must be written by the command that it is of.
     """
-    own, parts = os.environ.get(PART, ""), os.environ.get(PARTS, "")
+    own_part, parts = os.environ.get(PART, ""), os.environ.get(PARTS, "")
     if _attempt(session_id) is None or not parts.isdecimal() or int(parts) == 1:
         return
-    if str(part) != own:
+    if str(part) != own_part:
         raise click.UsageError(
-            f"the model is scored in {parts} parts, and this command is of part {own}: "
+            f"the model is scored in {parts} parts, and this command is of part {own_part}: "
             f"give --part ${PART}."
         )
 

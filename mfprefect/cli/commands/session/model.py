@@ -31,7 +31,7 @@ def model(out: Output, url: str | None, session_id: str, to: Path, name: str, fo
 
     check_target(to, force)  # before a database is asked
     with mfprefect.connect(url) as store:
-        found = str(resolve_session(store, session_id)["session_id"])
-        written = store.copy_model(found, to, name, force=force)
-    out.note(f"{name} of {found}: {written['bytes']} bytes written to {to}")
-    out.document({"session_id": found, "name": name, **written, "file": str(to)})
+        resolved_id = str(resolve_session(store, session_id)["session_id"])
+        written = store.copy_model(resolved_id, to, name, force=force)
+    out.note(f"{name} of {resolved_id}: {written['bytes']} bytes written to {to}")
+    out.document({"session_id": resolved_id, "name": name, **written, "file": str(to)})

@@ -89,7 +89,7 @@ def _sum(ranking: Ranking, term: Callable[[_Block], NDArray[np.float64]]) -> flo
 
 @METRICS.define("auc", source="Hanley and McNeil (1982), Radiology 143(1)")
 def _auc(ranking: Ranking) -> float:
-    """P(score of a positive > score of a negative) + ½ P(both are equal)."""
+    """P(score of a positive > score of a negative) + ½ P(the two are equal)."""
     return _area(ranking)
 
 
@@ -107,7 +107,7 @@ def _gini(ranking: Ranking) -> float:
 
 @METRICS.define("ks", source="the two-sample Kolmogorov-Smirnov statistic of the two classes")
 def _ks(ranking: Ranking) -> float:
-    """Max over thresholds of |TPR - FPR|."""
+    """Maximum of |TPR - FPR| over all thresholds."""
     n_positive, n_negative = ranking.n_positive, ranking.n_negative
     gaps = (b.tp * n_negative - (b.population - b.tp) * n_positive for b in _blocks(ranking))
     return max(int(np.abs(gap).max()) for gap in gaps) / (n_positive * n_negative)
@@ -132,9 +132,9 @@ def _define_top(percent: int) -> None:
     def capture(ranking: Ranking) -> float:
         return _top(ranking, percent)[1] / ranking.n_positive
 
-    top = f"the top ⌈{percent / 100:g} · n⌉ rows, ties shared pro rata"
-    lift.__doc__ = f"Positive rate among {top}, / base rate."
-    capture.__doc__ = f"Positives in {top}, / all positives."
+    top = f"the top ⌈{percent / 100:g} · n⌉ rows"
+    lift.__doc__ = f"Positive rate of {top} / base rate; ties are shared pro rata."
+    capture.__doc__ = f"Positives in {top} / all positives; ties are shared pro rata."
     source = "Ling and Li (1998), Data mining for direct marketing, KDD-98"
     METRICS.define(f"lift_{percent}", source)(lift)
     METRICS.define(f"capture_{percent}", source)(capture)
@@ -146,7 +146,7 @@ for _percent in (1, 5, 10, 20):
 
 @METRICS.define("average_precision", source="sklearn.metrics.average_precision_score")
 def _average_precision(ranking: Ranking) -> float:
-    """Σ over distinct scores, highest first, of (recall - recall before) · precision."""
+    """Σ over distinct scores, highest first, of (recall - previous recall) · precision."""
     return _sum(ranking, lambda b: b.positives * (b.tp / b.population)) / ranking.n_positive
 
 
@@ -168,7 +168,7 @@ def _brier(ranking: Ranking) -> float:
     "log_loss", source="sklearn.metrics.log_loss", probabilities_only=True, one_class=True
 )
 def _log_loss(ranking: Ranking) -> float:
-    """-mean of ln p of what happened, p clipped to [ε, 1 - ε], ε = 2⁻⁵² (that of a double)."""
+    """-mean of ln p of the actual class; p clipped to [ε, 1 - ε], ε = 2⁻⁵² (of a double)."""
     tiny = float(np.finfo(np.float64).eps)
 
     def term(block: _Block) -> NDArray[np.float64]:
@@ -203,17 +203,17 @@ def calibration_gap(
 
 @METRICS.define("n", source="count", one_class=True)
 def _n(ranking: Ranking) -> float:
-    """Rows tested."""
+    """Number of rows."""
     return ranking.n
 
 
 @METRICS.define("n_positive", source="count", one_class=True)
 def _n_positive(ranking: Ranking) -> float:
-    """Positive rows tested."""
+    """Number of positive rows."""
     return ranking.n_positive
 
 
 @METRICS.define("base_rate", source="count", one_class=True)
 def _base_rate(ranking: Ranking) -> float:
-    """Positive rows / rows."""
+    """Positive rows / all rows."""
     return ranking.n_positive / ranking.n

@@ -227,7 +227,7 @@ def _text(label: Any) -> str:
 
 @MULTICLASS_METRICS.define("accuracy", source="sklearn.metrics.accuracy_score")
 def _accuracy(scores: ClassScores) -> float:
-    """Rows whose predicted class is the actual one / rows."""
+    """Correctly predicted rows / all rows."""
     return int(np.count_nonzero(scores.actual == scores.predicted)) / scores.n
 
 
@@ -243,28 +243,28 @@ def _counts(scores: ClassScores) -> tuple[NDArray[Any], NDArray[Any], NDArray[An
     "balanced_accuracy", source="sklearn.metrics.balanced_accuracy_score; Brodersen et al. (2010)"
 )
 def _balanced_accuracy(scores: ClassScores) -> float:
-    """Mean of recall over the classes that occurred."""
+    """Mean recall of the classes that occur."""
     right, actual, _ = _counts(scores)
     return math.fsum(right[actual > 0] / actual[actual > 0]) / int(np.count_nonzero(actual))
 
 
 @MULTICLASS_METRICS.define("f1_macro", source="sklearn.metrics.f1_score, average='macro'")
 def _f1_macro(scores: ClassScores) -> float:
-    """Mean of 2·TP / (2·TP + FP + FN) over the classes that occurred or were predicted."""
+    """Mean of 2·TP / (2·TP + FP + FN) over the classes that occur or are predicted."""
     right, actual, predicted = _counts(scores)
     return math.fsum(2 * right / (actual + predicted)) / len(right)
 
 
 @MULTICLASS_METRICS.define("f1_weighted", source="sklearn.metrics.f1_score, average='weighted'")
 def _f1_weighted(scores: ClassScores) -> float:
-    """Mean of 2·TP / (2·TP + FP + FN) over classes, weighted by how often each occurred."""
+    """Mean of 2·TP / (2·TP + FP + FN) over classes, weighted by their actual rows."""
     right, actual, predicted = _counts(scores)
     return math.fsum(actual * 2 * right / (actual + predicted)) / scores.n
 
 
 @MULTICLASS_METRICS.define("kappa", source="Cohen (1960); sklearn.metrics.cohen_kappa_score")
 def _kappa(scores: ClassScores) -> float | None:
-    """(accuracy - e) / (1 - e), e: the accuracy by chance; not defined where e is 1."""
+    """(accuracy - e) / (1 - e), e: the accuracy by chance; undefined if e is 1."""
     right, actual, predicted = _counts(scores)
     n = scores.n
     by_chance = int(np.sum(actual * predicted))
@@ -275,7 +275,7 @@ def _kappa(scores: ClassScores) -> float | None:
 
 @MULTICLASS_METRICS.define("mcc", source="Gorodkin (2004); sklearn.metrics.matthews_corrcoef")
 def _mcc(scores: ClassScores) -> float | None:
-    """Correlation of actual and predicted class; not defined where either is constant."""
+    """Correlation of actual and predicted class; undefined if either is constant."""
     right, actual, predicted = _counts(scores)
     n = scores.n
     spread = (n * n - int(np.sum(predicted**2))) * (n * n - int(np.sum(actual**2)))
@@ -285,7 +285,7 @@ def _mcc(scores: ClassScores) -> float | None:
 
 @MULTICLASS_METRICS.define("auc_ovr", source="sklearn.metrics.roc_auc_score, multi_class='ovr'")
 def _auc_ovr(scores: ClassScores) -> float | None:
-    """Mean of the AUC of each class that occurred against all others; needs two that did."""
+    """Mean AUC of each class that occurs against all others; needs two classes that occur."""
     areas = [_class_auc(scores, place) for place in np.unique(scores.actual).tolist()]
     defined = [area for area in areas if area is not None]
     return math.fsum(defined) / len(defined) if defined else None
@@ -293,7 +293,7 @@ def _auc_ovr(scores: ClassScores) -> float | None:
 
 @MULTICLASS_METRICS.define("log_loss", source="sklearn.metrics.log_loss")
 def _log_loss(scores: ClassScores) -> float | None:
-    """-mean of ln p of what happened, p clipped to [ε, 1 - ε], ε = 2⁻⁵² (that of a double)."""
+    """-mean of ln p of the actual class; p clipped to [ε, 1 - ε], ε = 2⁻⁵² (of a double)."""
     if (p := scores.probabilities) is None:
         return None
     tiny = float(np.finfo(np.float64).eps)
@@ -303,7 +303,7 @@ def _log_loss(scores: ClassScores) -> float | None:
 
 @MULTICLASS_METRICS.define("brier_multiclass", source="Brier (1950), Monthly Weather Review 78(1)")
 def _brier(scores: ClassScores) -> float | None:
-    """Mean over rows of Σ over classes of (p - y)²: of two classes, twice `brier`."""
+    """Mean over rows of Σ over classes of (p - y)²; for two classes, twice `brier`."""
     if (p := scores.probabilities) is None:
         return None
     happened = p[np.arange(scores.n), scores.actual]
@@ -312,7 +312,7 @@ def _brier(scores: ClassScores) -> float | None:
 
 @MULTICLASS_METRICS.define("ece_top", source="Guo et al. (2017), ICML")
 def _ece_top(scores: ClassScores) -> float | None:
-    """Σ (n_b / n) · |accuracy - mean p| of the predicted class, in the bins of `ece` by its p."""
+    """Σ (n_b / n) · |accuracy - mean p| over the bins of `ece`, p: of the predicted class."""
     if (p := scores.probabilities) is None:
         return None
     right = (scores.actual == scores.predicted).astype(np.int64)
@@ -322,13 +322,13 @@ def _ece_top(scores: ClassScores) -> float | None:
 
 @MULTICLASS_METRICS.define("n", source="count")
 def _n(scores: ClassScores) -> float:
-    """Rows tested."""
+    """Number of rows."""
     return scores.n
 
 
 @MULTICLASS_METRICS.define("n_classes", source="count")
 def _n_classes(scores: ClassScores) -> float:
-    """Classes that occurred."""
+    """Number of classes that occur."""
     return len(np.unique(scores.actual))
 
 
@@ -351,26 +351,26 @@ CLASS_METRICS.define("auc", source=METRICS["auc"].source)(_class_auc)
 
 @CLASS_METRICS.define("precision", source="sklearn.metrics.precision_score")
 def _precision(scores: ClassScores, place: int) -> float | None:
-    """TP / (TP + FP); not defined where the class was never predicted."""
+    """TP / (TP + FP); undefined if the class is never predicted."""
     right, _, predicted = _of_class(scores, place)
     return right / predicted if predicted else None
 
 
 @CLASS_METRICS.define("recall", source="sklearn.metrics.recall_score")
 def _recall(scores: ClassScores, place: int) -> float | None:
-    """TP / (TP + FN); not defined where the class did not occur."""
+    """TP / (TP + FN); undefined if the class does not occur."""
     right, occurred, _ = _of_class(scores, place)
     return right / occurred if occurred else None
 
 
 @CLASS_METRICS.define("f1", source="sklearn.metrics.f1_score")
 def _f1(scores: ClassScores, place: int) -> float | None:
-    """2·TP / (2·TP + FP + FN); not defined where it neither occurred nor was predicted."""
+    """2·TP / (2·TP + FP + FN); undefined if the class neither occurs nor is predicted."""
     right, occurred, predicted = _of_class(scores, place)
     return 2 * right / (occurred + predicted) if occurred + predicted else None
 
 
 @CLASS_METRICS.define("n_positive", source="count")
 def _n_positive(scores: ClassScores, place: int) -> float:
-    """Rows of the class."""
+    """Number of rows of the class."""
     return _of_class(scores, place)[1]

@@ -81,13 +81,13 @@ def _mae(actual: _Numbers, predicted: _Numbers) -> float:
 
 @REGRESSION_METRICS.define("rmse", source="sklearn.metrics.root_mean_squared_error")
 def _rmse(actual: _Numbers, predicted: _Numbers) -> float:
-    """√ of the mean of (predicted - actual)²."""
+    """√(mean of (predicted - actual)²)."""
     return math.sqrt(mean((predicted - actual) ** 2))
 
 
 @REGRESSION_METRICS.define("r2", source="sklearn.metrics.r2_score")
 def _r2(actual: _Numbers, predicted: _Numbers) -> float | None:
-    """1 - Σ (predicted - actual)² / Σ (actual - mean actual)²; not defined for equal actuals."""
+    """1 - Σ (predicted - actual)² / Σ (actual - mean actual)²; undefined for constant actuals."""
     if actual.min() == actual.max():
         return None
     spread = mean((actual - mean(actual)) ** 2)
@@ -104,11 +104,11 @@ def _bias(actual: _Numbers, predicted: _Numbers) -> float:
     "mape", source="sklearn.metrics.mean_absolute_percentage_error, as a share"
 )
 def _mape(actual: _Numbers, predicted: _Numbers) -> float | None:
-    """Mean of |predicted - actual| / |actual|, a share; not defined where an actual is 0."""
+    """Mean of |predicted - actual| / |actual|, as a share; undefined if an actual is 0."""
     return mean(np.abs(predicted - actual) / np.abs(actual)) if actual.all() else None
 
 
 @REGRESSION_METRICS.define("n", source="count")
 def _n(actual: _Numbers, predicted: _Numbers) -> float:
-    """Rows compared."""
+    """Number of rows."""
     return len(actual)

@@ -168,7 +168,7 @@ def series_metrics(rows: Forecast, *, intervals_only: bool = False) -> dict[str,
 
 @SERIES_METRICS.define("smape", source="Makridakis (1993), IJF 9(4), as a share: 0 to 2")
 def _smape(rows: Forecast) -> float:
-    """Mean of 2 · |predicted - actual| / (|actual| + |predicted|), 0 where both are 0."""
+    """Mean of 2 · |predicted - actual| / (|actual| + |predicted|); 0 if both are 0."""
     size = np.abs(rows.actual) + np.abs(rows.predicted)
     gap = 2 * np.abs(rows.predicted - rows.actual)
     return mean(np.divide(gap, size, out=np.zeros_like(gap), where=size > 0))
@@ -178,7 +178,7 @@ def _smape(rows: Forecast) -> float:
 def _mase(rows: Forecast) -> float | None:
     """Mean of |predicted - actual| / the mean |y_t - y_(t - season)| in the history of its series.
 
-    Not defined without a history longer than a season, or where it only repeats itself.
+    Undefined without a history longer than a season, or if the history only repeats itself.
     """
     if not (rows.scale > 0).all():
         return None
@@ -187,26 +187,26 @@ def _mase(rows: Forecast) -> float | None:
 
 @SERIES_METRICS.define("naive_mae", source="Hyndman and Athanasopoulos (2021), section 5.2")
 def _naive_mae(rows: Forecast) -> float | None:
-    """Mean of |naive - actual|; naive: the last season of the history, repeated, unless given.
+    """Mean of |naive - actual|; naive: the last season of the history, repeated, or as given.
 
-    Not defined without a history of a season.
+    Undefined without a history of at least one season.
     """
     return None if np.isnan(rows.naive).any() else mean(np.abs(rows.naive - rows.actual))
 
 
 @SERIES_METRICS.define("skill", source="Hyndman and Athanasopoulos (2021), section 5.8")
 def _skill(rows: Forecast) -> float | None:
-    """1 - mae / naive_mae: below 0, the model is worse than the naive forecast.
+    """1 - mae / naive_mae; below 0, the model is worse than the naive forecast.
 
-    Not defined where the naive forecast makes no error.
+    Undefined if the naive forecast makes no error.
     """
     naive = _naive_mae(rows)
     return 1 - mean(np.abs(rows.predicted - rows.actual)) / naive if naive else None
 
 
-@INTERVAL_METRICS.define("coverage", source="the share that the level of the intervals promises")
+@INTERVAL_METRICS.define("coverage", source="the share that the intervals' level promises")
 def _coverage(rows: Forecast) -> float | None:
-    """Rows with lower <= actual <= upper / rows."""
+    """Rows with lower <= actual <= upper / all rows."""
     if rows.lower is None or rows.upper is None:
         return None
     inside = (rows.lower <= rows.actual) & (rows.actual <= rows.upper)
@@ -223,7 +223,7 @@ def _interval_width(rows: Forecast) -> float | None:
 
 @INTERVAL_METRICS.define("interval_score", source="Gneiting and Raftery (2007), JASA 102(477)")
 def _interval_score(rows: Forecast) -> float | None:
-    """Mean of upper - lower + 2 / (1 - level) · how far the actual lies outside; needs a level."""
+    """Mean of upper - lower + 2 / (1 - level) · distance to the interval; needs a level."""
     if rows.lower is None or rows.upper is None or rows.level is None:
         return None
     below = np.maximum(rows.lower - rows.actual, 0)

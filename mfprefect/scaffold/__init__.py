@@ -63,21 +63,23 @@ def plan(folder: Path, model: str, url: str | None = None) -> Plan:
         ConfigurationError: a file is there already, or prefect.yaml has another structure.
     """
     require_name(model)
-    own = {path.format(model): render(template, model) for path, template in MODEL_FILES.items()}
+    model_files = {
+        path.format(model): render(template, model) for path, template in MODEL_FILES.items()
+    }
     text = _scaffolded(folder)
     if text is not None:
         if url is not None:
             raise InvalidValue(
                 f"{folder / 'mfprefect.toml'} is there already; set url there, or leave --url out."
             )
-        _require_free(folder, own)
-        return Plan(own, _deployments(text, folder / DEPLOYMENTS, model))
+        _require_free(folder, model_files)
+        return Plan(model_files, _deployments(text, folder / DEPLOYMENTS, model))
     shared = {path: render(template, model) for path, template in SHARED_FILES.items()}
     shared[DEPLOYMENTS] += render("prefect-model.yaml", model)
     if url is not None:
         shared["mfprefect.toml"] = _with_url(shared["mfprefect.toml"], url)
-    _require_free(folder, own | shared)
-    return Plan(own | shared)
+    _require_free(folder, model_files | shared)
+    return Plan(model_files | shared)
 
 
 def write(plan: Plan, folder: Path) -> None:
@@ -151,10 +153,10 @@ def _parsed(text: str) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.safe_load(text)
+        document = yaml.safe_load(text)
     except yaml.YAMLError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def _items(parsed: dict[str, Any]) -> list[dict[str, Any]]:
@@ -170,15 +172,15 @@ def _deployments(text: str, path: Path, model: str) -> str:
         return ""
     addition = ("" if text.endswith("\n") else "\n") + render("prefect-model.yaml", model)
     after = _parsed(text + addition)
-    known = len(_items(before))
-    added = [(item.get("entrypoint"), item.get("name")) for item in _items(after)[known:]]
+    count_before = len(_items(before))
+    added = [(item.get("entrypoint"), item.get("name")) for item in _items(after)[count_before:]]
     wanted = [
         (script + flow, variant)
         for flow in ("train", "score", "monitor")
         for variant in ("local", "development", "production")
     ]
     # Nothing but new deployments at the end may come of it.
-    if added != wanted or after | {"deployments": _items(after)[:known]} != before:
+    if added != wanted or after | {"deployments": _items(after)[:count_before]} != before:
         raise ConfigurationError(
             f"{path} has another structure than `mfprefect new` gave it, so {model!r} cannot be "
             f"appended. Add its deployments by hand, such as these, and repeat the command:\n"
@@ -195,9 +197,9 @@ def _require_free(folder: Path, paths: dict[str, str]) -> None:
         for parent in Path(path).parents
         if os.path.lexists(folder / parent) and not (folder / parent).is_dir()
     }
-    if found := [*taken, *sorted(blocked - set(taken))]:
+    if existing := [*taken, *sorted(blocked - set(taken))]:
         raise ConfigurationError(
-            f"nothing was written: {folder} has {', '.join(found)} already, and files are never "
+            f"nothing was written: {folder} has {', '.join(existing)} already, and files are never "
             "overwritten; move them away, or name another folder by --into."
         )
 

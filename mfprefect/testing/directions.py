@@ -40,8 +40,8 @@ def assert_invariant(
         other[column] = other[column].__class__([value] * len(rows), rows.index)
         if value is not None:
             other[column] = other[column].astype(rows[column].dtype)
-        if told := first_difference(before, model.score(other), at_most):
-            raise AssertionError(f"scores change with {column!r}; with {value!r}: {told}")
+        if difference := first_difference(before, model.score(other), at_most):
+            raise AssertionError(f"scores change with {column!r}; with {value!r}: {difference}")
 
 
 def assert_increasing(model: TrainedModel, column: str, by: float | None = None) -> None:
@@ -98,8 +98,8 @@ def _rows(model: TrainedModel, column: str) -> pd.DataFrame:
 
 def _values(column: pd.Series[Any]) -> list[Any]:
     try:
-        found = sorted(column.dropna().unique())
+        distinct = sorted(column.dropna().unique())
     except TypeError:  # values of kinds that have no order among them
-        found = list(column.dropna().unique())
-    places = np.unique(np.linspace(0, len(found) - 1, MOST_VALUES).round().astype(int))
-    return [found[place] for place in places] if found else []
+        distinct = list(column.dropna().unique())
+    places = np.unique(np.linspace(0, len(distinct) - 1, MOST_VALUES).round().astype(int))
+    return [distinct[place] for place in places] if distinct else []

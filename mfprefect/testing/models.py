@@ -79,10 +79,10 @@ class TrainedModel:
     def score(self, features: pd.DataFrame, estimator: Any = None) -> NDArray[np.float64]:
         """Return the score of each row; of a multiclass model, a row of scores."""
         used = self.estimator if estimator is None else estimator
-        found = np.asarray(self.model.predict(used, features), dtype=np.float64)
-        if found.shape[:1] != (len(features),):
-            raise AssertionError(f"{len(features)} rows got scores of shape {found.shape}")
-        return found
+        scores = np.asarray(self.model.predict(used, features), dtype=np.float64)
+        if scores.shape[:1] != (len(features),):
+            raise AssertionError(f"{len(features)} rows got scores of shape {scores.shape}")
+        return scores
 
     def metrics(self) -> dict[str, float]:
         """Return the agreed-upon figures of the rows that were held out."""
@@ -126,7 +126,7 @@ def assert_checks_refuse(model: TrainedModel, broken: Mapping[str, Any]) -> None
     __tracebackhide__ = True
     if not broken:
         raise AssertionError('say what broken data looks like: broken = {"age": -1}')
-    known = _keys(model.failed_checks(model.data))
+    failing_before = _keys(model.failed_checks(model.data))
     for column, value in broken.items():
         if column not in model.data.columns:
             raise AssertionError(f"the training data has no column {column!r} to break")
@@ -135,7 +135,7 @@ def assert_checks_refuse(model: TrainedModel, broken: Mapping[str, Any]) -> None
         cells[len(cells) // 2] = value
         # With the type that a source would hand it out as.
         frame[column] = frame[column].__class__(cells, index=frame.index).infer_objects()
-        if not _keys(model.failed_checks(frame)) - known:
+        if not _keys(model.failed_checks(frame)) - failing_before:
             raise AssertionError(f"no check refuses {column} = {value!r}")
 
 
@@ -155,8 +155,8 @@ def assert_reproducible(model: TrainedModel) -> None:
             f"two trainings differ: {name} is {old}, then {new}. Fix the seed of everything that "
             "draws: random_state=0."
         )
-    if told := first_difference(model.score(model.rows), again.score(model.rows)):
-        raise AssertionError(f"two trainings score differently: {told}. Fix the seeds.")
+    if difference := first_difference(model.score(model.rows), again.score(model.rows)):
+        raise AssertionError(f"two trainings score differently: {difference}. Fix the seeds.")
 
 
 def assert_rows_independent(model: TrainedModel) -> None:
@@ -167,13 +167,13 @@ def assert_rows_independent(model: TrainedModel) -> None:
     order = np.random.default_rng(0).permutation(len(rows))
     mixed = np.empty_like(whole)
     mixed[order] = model.score(rows.iloc[order])
-    if told := first_difference(whole, mixed):
-        raise AssertionError(f"scores depend on the order of rows: {told}")
+    if difference := first_difference(whole, mixed):
+        raise AssertionError(f"scores depend on the order of rows: {difference}")
     for size, most in ((BATCH, len(rows)), (1, SINGLE_ROWS)):
         parts = [model.score(rows.iloc[i : i + size]) for i in range(0, min(most, len(rows)), size)]
         pieces = np.concatenate(parts)
-        if told := first_difference(whole[: len(pieces)], pieces):
-            raise AssertionError(f"scores depend on how many rows are scored at once: {told}")
+        if difference := first_difference(whole[: len(pieces)], pieces):
+            raise AssertionError(f"scores depend on how many rows are scored at once: {difference}")
 
 
 def assert_missing_column_fails(model: TrainedModel) -> None:
@@ -200,8 +200,8 @@ def assert_round_trip(model: TrainedModel, store: Store) -> None:
     with store.session(model.kind.model_id, purpose="adhoc") as session:
         session.save_model(model.estimator)
     loaded = store.load_model(session.session_id)
-    if told := first_difference(model.score(model.rows), model.score(model.rows, loaded)):
-        raise AssertionError(f"the stored model scores differently: {told}")
+    if difference := first_difference(model.score(model.rows), model.score(model.rows, loaded)):
+        raise AssertionError(f"the stored model scores differently: {difference}")
 
 
 def assert_flows_run(model: TrainedModel, store: Store) -> tuple[str, str, str]:

@@ -62,10 +62,10 @@ class AuditApi(Base):
             progress=progress,
         )
         if report.problems:
-            told = [str(problem) for problem in report.problems[:MOST_TOLD]]
-            more = len(report.problems) - len(told)
+            first = [str(problem) for problem in report.problems[:MOST_TOLD]]
+            more = len(report.problems) - len(first)
             raise SealBroken(
-                f"{len(report.problems)} of what was sealed does not hold: {'; '.join(told)}"
+                f"{len(report.problems)} of what was sealed does not hold: {'; '.join(first)}"
                 + (f"; and {more} more" if more else "")
                 + ". `mfprefect audit verify` lists all; docs/audit.md tells what to do.",
                 problems=report.problems,

@@ -217,8 +217,8 @@ class ResultsApi(Base):
         target = Path(to)
         check_target(target, force)
         with atomic_file(target, force) as file:
-            found = artifacts.copy_artifact(self._db, session_id, name, file)
-        return {"format": found.format, "bytes": found.size, "sha256": found.sha256}
+            artifact = artifacts.copy_artifact(self._db, session_id, name, file)
+        return {"format": artifact.format, "bytes": artifact.size, "sha256": artifact.sha256}
 
     def latest_training(self, model_id: str) -> str | None:
         """Return the id of the last training session that succeeded and saved a model."""

@@ -192,9 +192,9 @@ class ScoresApi(Base):
             InvalidValue: one did not succeed or has no scores, they share no entity, or outcomes
                 are not as above.
         """
-        found = comparison.compare_scores(self._db, a, b)
+        comparison_row = comparison.compare_scores(self._db, a, b)
         if outcomes is not None:
-            found["outcomes"] = known_outcomes.on_outcomes(
+            comparison_row["outcomes"] = known_outcomes.on_outcomes(
                 self._db, a, b, outcomes, entity_id, actual
             )
-        return found
+        return comparison_row

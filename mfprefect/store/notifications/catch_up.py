@@ -32,11 +32,11 @@ def send_missed(db: Database, *, states: States = flow_run.flow_run_states) -> N
     s, now = db.schema.sessions.c, values.utc_now()
     # Who has just ended a session is about to tell it.
     lately = s.ended_at.between(now - LATELY, now - BEING_SENT)
-    found = db.fetch_all(
+    ended = db.fetch_all(
         sa.select(s.session_no, s.status, s.flow_run_id).where(lately).order_by(s.session_no)
     )
-    ids = {x.flow_run_id for x in found if x.status == "failed" and x.flow_run_id}
-    known = (states(ids) if ids else None) or {}
-    for x in found:
-        final = x.flow_run_id is None or known.get(x.flow_run_id) in TERMINAL
+    ids = {x.flow_run_id for x in ended if x.status == "failed" and x.flow_run_id}
+    run_states = (states(ids) if ids else None) or {}
+    for x in ended:
+        final = x.flow_run_id is None or run_states.get(x.flow_run_id) in TERMINAL
         send.session_ended(db, x.session_no, final=final)

@@ -97,7 +97,7 @@ def last_problem(db: Database, row: Row, channel: str) -> Row | None:
     same = sa.and_(s.c.purpose == row.purpose, sa.not_(stale))
     if row.purpose == "score":
         same = sa.or_(same, stale)
-    mine = sa.and_(n.c.session_no == row.session_no, n.c.event == "recovered")
+    own_recovery = sa.and_(n.c.session_no == row.session_no, n.c.event == "recovered")
     select = (
         sa.select(n.c.event, s.c.session_id)
         .join_from(n, s, n.c.session_no == s.c.session_no)
@@ -107,13 +107,13 @@ def last_problem(db: Database, row: Row, channel: str) -> Row | None:
             n.c.event.in_([*TROUBLE, "recovered"]),
             s.c.model_id == row.model_id,
             same,
-            sa.not_(mine),
+            sa.not_(own_recovery),
         )
         .order_by(n.c.session_no.desc(), n.c.notice_no.desc())
         .limit(1)
     )
-    found = db.fetch_all(select)
-    return found[0] if found and found[0].event != "recovered" else None
+    problems = db.fetch_all(select)
+    return problems[0] if problems and problems[0].event != "recovered" else None
 
 
 def recovered_later(db: Database, row: Row, channel: str) -> bool:
@@ -176,21 +176,21 @@ def recorded_event(db: Database, row: Row, event: str) -> str:
 
 def _stages(db: Database, model_id: str, session_id: str, event: str) -> list[Stage]:
     """Return each promotion of a session, or each rollback from it, oldest first."""
-    found = db.read_transaction(lambda connection: history(db, connection, model_id))
+    stages = db.read_transaction(lambda connection: history(db, connection, model_id))
     if event.startswith("rolled_back"):
-        return [stage for stage in found if stage.detail.get(ROLLED_BACK) == session_id]
+        return [stage for stage in stages if stage.detail.get(ROLLED_BACK) == session_id]
     return [
         stage
-        for stage in found
+        for stage in stages
         if (stage.session_id, stage.stage) == (session_id, PRODUCTION)
         and ROLLED_BACK not in stage.detail
     ]
 
 
 def _stage(db: Database, model_id: str, session_id: str, event: str) -> Stage | None:
-    found = _stages(db, model_id, session_id, event)
+    stages = _stages(db, model_id, session_id, event)
     number = int(event.partition(" ")[2] or 1)
-    return found[number - 1] if number <= len(found) else None
+    return stages[number - 1] if number <= len(stages) else None
 
 
 def still_news(db: Database, waiting: Row, since: dt.datetime) -> bool:
@@ -212,8 +212,8 @@ def _last_scored(db: Database, model_id: str) -> tuple[dt.datetime | None, int |
         s.model_id == model_id, s.purpose == "score", s.status == SUCCEEDED
     )
     select = sa.select(models.max_age_seconds, last.scalar_subquery().label("last_at"))
-    found = db.fetch_all(select.where(models.model_id == model_id))
-    return (found[0].last_at, found[0].max_age_seconds) if found else (None, None)
+    rows = db.fetch_all(select.where(models.model_id == model_id))
+    return (rows[0].last_at, rows[0].max_age_seconds) if rows else (None, None)
 
 
 def _staleness(db: Database, row: Row) -> str:
@@ -230,12 +230,12 @@ def _checks(db: Database, row: Row) -> tuple[Check, ...]:
         .where(c.session_no == row.session_no, c.passed == sa.literal(False))
         .order_by(c.check_no)
     )
-    found = sorted(db.fetch_all(select), key=lambda check: check.severity != "error")
+    checks = sorted(db.fetch_all(select), key=lambda check: check.severity != "error")
     return tuple(
         Check(
             f"{x.column}: {x.check}" if x.column else x.check, x.severity, x.failing_rows, x.message
         )
-        for x in found
+        for x in checks
     )
 
 
@@ -244,11 +244,11 @@ def _drift(db: Database, row: Row) -> tuple[Drift, ...]:
     select = sa.select(c.variable, c.measure, c.value, c.threshold).where(
         c.session_no == row.session_no, c.verdict == ALARM
     )
-    found = [
+    measures = [
         Drift(x.variable, x.measure, x.value, x.threshold)
         for x in db.fetch_all(select.order_by(c.variable, c.measure))
     ]
-    return tuple(sorted(found, key=lambda x: -abs(x.value or 0)))
+    return tuple(sorted(measures, key=lambda x: -abs(x.value or 0)))
 
 
 def _moved(db: Database, row: Row) -> tuple[MetricChange, ...]:

@@ -192,11 +192,11 @@ def _claim(db: Database, session_no: int, event: str, channel: str) -> _Claim | 
     fact = (n.c.session_no == session_no, n.c.event == event, n.c.channel == channel)
 
     def work(connection: sa.Connection, again: bool) -> _Claim | None:
-        mine = sa.select(n.c.notice_no, n.c.sent_at).where(*fact)
-        if told := connection.execute(mine).first():
+        claims = sa.select(n.c.notice_no, n.c.sent_at).where(*fact)
+        if earlier := connection.execute(claims).first():
             # The commit that was cut off had happened.
-            done = again and told.sent_at == now
-            return _Claim(session_no, told.notice_no, event, channel, now) if done else None
+            done = again and earlier.sent_at == now
+            return _Claim(session_no, earlier.notice_no, event, channel, now) if done else None
         of = sa.select(s.c.session_id).where(s.c.session_no == session_no)
         if (session_id := connection.scalar(of)) is None:
             return None
@@ -220,9 +220,9 @@ def _told(
     return {**same, "sent_at": at, "delivered": delivered, "failure": failure}
 
 
-def _changes(told: dict[str, Any]) -> dict[str, Any]:
+def _changes(row: dict[str, Any]) -> dict[str, Any]:
     """Return the columns that change once a notice is there; a writer may change no others."""
-    return {name: told[name] for name in ("sent_at", "delivered", "failure")}
+    return {name: row[name] for name in ("sent_at", "delivered", "failure")}
 
 
 def _send(
@@ -255,16 +255,16 @@ def _send(
 
 def _record(db: Database, claim: _Claim, session_id: str, failure: str | None) -> None:
     n = db.schema.notifications
-    told = _told(claim, values.utc_now(), failure is None, failure)
-    mine = (
+    detail = _told(claim, values.utc_now(), failure is None, failure)
+    same_claim = (
         n.c.session_no == claim.session_no,
         n.c.notice_no == claim.notice_no,
         n.c.sent_at == claim.claimed_at,
     )
 
     def work(connection: sa.Connection, _: bool) -> None:
-        if connection.execute(n.update().where(*mine), _changes(told)).rowcount:
-            record(db, connection, NOTICE, session_id, **told)
+        if connection.execute(n.update().where(*same_claim), _changes(detail)).rowcount:
+            record(db, connection, NOTICE, session_id, **detail)
 
     db.write_transaction(work, also_retry=IntegrityError)
 
@@ -309,13 +309,13 @@ def _claim_again(db: Database, waiting: _Claim, session_id: str) -> _Claim | Non
         n.c.delivered == sa.literal(False),
     )
 
-    told = _told(waiting, now, False)
+    detail = _told(waiting, now, False)
 
     def work(connection: sa.Connection, _: bool) -> bool:
-        changed = connection.execute(n.update().where(*unchanged), _changes(told))
+        changed = connection.execute(n.update().where(*unchanged), _changes(detail))
         taken = changed.rowcount == 1
         if taken:
-            record(db, connection, NOTICE, session_id, **told)
+            record(db, connection, NOTICE, session_id, **detail)
         return taken
 
     taken = db.write_transaction(work, also_retry=IntegrityError)

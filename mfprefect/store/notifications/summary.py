@@ -23,10 +23,10 @@ FIRST_DIGEST = dt.timedelta(days=1)
 def _last_summary(db: Database, channel: str, before: int | None = None) -> int | None:
     """Return the number of the session that a channel's last digest reached to."""
     n = db.schema.notifications.c
-    told = [n.channel == channel, n.event == "digest"]
+    conditions = [n.channel == channel, n.event == "digest"]
     if before is not None:
-        told.append(n.session_no < before)
-    number: int | None = db.fetch_all(sa.select(sa.func.max(n.session_no)).where(*told))[0][0]
+        conditions.append(n.session_no < before)
+    number: int | None = db.fetch_all(sa.select(sa.func.max(n.session_no)).where(*conditions))[0][0]
     return number
 
 
@@ -80,14 +80,14 @@ def compose(rows: Sequence[content.Row]) -> Notice:
         for row in rows
         if row.status not in (SUCCEEDED, RUNNING)
     ]
-    told = {
-        name: ", ".join(f"{count} {status}" for status, count in sorted(found.items()))
-        for name, found in sorted(counts.items())
+    labelled = {
+        name: ", ".join(f"{count} {status}" for status, count in sorted(by_status.items()))
+        for name, by_status in sorted(counts.items())
     }
     return Notice(
         event="digest",
         count=len(rows),
         started_at=rows[0].started_at if rows else None,
-        counts=tuple(told.items()),
+        counts=tuple(labelled.items()),
         failures=tuple(failures),
     )

@@ -87,7 +87,7 @@ def _summarised(db: Database, handle: SessionHandle) -> list[int]:
 def _of_part(db: Database, handle: SessionHandle, part: int) -> list[int]:
     """Return the rows of the same part of earlier sessions that had as many parts."""
     s, parts = db.schema.sessions, db.schema.score_parts
-    own = db.fetch_all(sa.select(s.c.params).where(s.c.session_no == handle.session_no))
+    params_rows = db.fetch_all(sa.select(s.c.params).where(s.c.session_no == handle.session_no))
     select = (
         sa.select(s.c.params, parts.c.rows)
         .join_from(s, parts, parts.c.session_no == s.c.session_no)
@@ -95,7 +95,7 @@ def _of_part(db: Database, handle: SessionHandle, part: int) -> list[int]:
         .order_by(s.c.session_no.desc())
         .limit(MOST_SESSIONS)
     )
-    of = [_parts(row.params) for row in own]
+    of = [_parts(row.params) for row in params_rows]
     return [int(count) for params, count in db.fetch_all(select) if [_parts(params)] == of]
 
 

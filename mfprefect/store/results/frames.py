@@ -111,8 +111,8 @@ def of_sessions(db: Database, table_name: str, session_ids: Sequence[str]) -> pd
     if not session_ids:
         raise InvalidValue("name at least one session id.")
     s, table = db.schema.sessions, db.schema.tables[table_name]
-    known = db.fetch_all(sa.select(s.c.session_id).where(s.c.session_id.in_(session_ids)))
-    require_all(session_ids, (row[0] for row in known))
+    existing = db.fetch_all(sa.select(s.c.session_id).where(s.c.session_id.in_(session_ids)))
+    require_all(session_ids, (row[0] for row in existing))
     hidden = {"session_no"}
     columns: list[Any] = [c for c in table.c if c.key not in hidden]
     select = (
@@ -161,7 +161,7 @@ def outcome(db: Database, session_no: int) -> SessionSummary:
         return SessionSummary(
             dict(connection.execute(row).one()._mapping),
             {name: value for name, value in connection.execute(figures)},
-            [dict(found._mapping) for found in connection.execute(failed)],
+            [dict(check._mapping) for check in connection.execute(failed)],
         )
 
     return db.read_transaction(work)

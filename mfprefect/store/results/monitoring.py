@@ -92,8 +92,8 @@ def drift_frame(db: Database, session_ids: Sequence[str]) -> pd.DataFrame:
     if not session_ids:
         raise InvalidValue("name at least one session id.")
     s, drift, reference = db.schema.sessions, db.schema.drift, db.schema.sessions.alias("reference")
-    known = db.fetch_all(sa.select(s.c.session_id).where(s.c.session_id.in_(session_ids)))
-    require_all(session_ids, (row[0] for row in known))
+    existing = db.fetch_all(sa.select(s.c.session_id).where(s.c.session_id.in_(session_ids)))
+    require_all(session_ids, (row[0] for row in existing))
     columns = ("variable", "measure", "value", "threshold", "verdict")
     select = (
         sa.select(
@@ -154,22 +154,23 @@ def _ages(db: Database) -> list[_Age]:
         .group_by(s.c.model_id)
         .subquery("scored")
     )
-    told = s.alias("told")
+    newest_scored = s.alias("told")
     select = (
         sa.select(
             models.c.model_id,
             models.c.created_at,
             models.c.max_age_seconds,
-            told.c.session_no,
-            told.c.session_id,
+            newest_scored.c.session_no,
+            newest_scored.c.session_id,
             scored.c.session_no.label("scored_no"),
-            told.c.published_at,
+            newest_scored.c.published_at,
         )
         .join_from(models, newest, newest.c.model_id == models.c.model_id, isouter=True)
         .join(scored, scored.c.model_id == models.c.model_id, isouter=True)
         .join(
-            told,
-            told.c.session_no == sa.func.coalesce(scored.c.session_no, newest.c.session_no),
+            newest_scored,
+            newest_scored.c.session_no
+            == sa.func.coalesce(scored.c.session_no, newest.c.session_no),
             isouter=True,
         )
         .where(models.c.max_age_seconds.is_not(None), ~_unwatched(db))

@@ -51,19 +51,19 @@ def session_facts(db: Database, session_id: str, most_scores: int | None = None)
         UnknownSession: there is no such session.
     """
     row = _session(db, session_id)
-    own: dict[str, Any] = {
+    tables: dict[str, Any] = {
         name: frames.of_sessions(db, table, [session_id]) for name, table in TABLES.items()
     }
     before = _before(db, row)
     previous = None if before is None else _side(db, before)
-    scored = session_id if row["purpose"] != "monitor" else _monitored(own["metadata"])
+    scored = session_id if row["purpose"] != "monitor" else _monitored(tables["metadata"])
     parent = row if scored in (None, session_id) else _session(db, str(scored))
     trained = parent["parent_session_id"]
     training = None if trained is None else _side(db, trained)
     tested = None if training is None else training.tested
     edges, scores, note = _scores(db, scored, session_id, before, most_scores, tested)
     thresholds = frames.thresholds_frame(db, row["model_id"])
-    own["inputs"] = _parsed(own["inputs"])
+    tables["inputs"] = _parsed(tables["inputs"])
     return SessionReport(
         session=row,
         model=_model(db, row["model_id"]),
@@ -79,7 +79,7 @@ def session_facts(db: Database, session_id: str, most_scores: int | None = None)
         scores_note=note,
         stages=_stages(db, row),
         run_url=run_url(row["flow_run_id"]),
-        **own,
+        **tables,
     )
 
 
@@ -105,18 +105,18 @@ def _plain(frame: pd.DataFrame) -> list[Row]:
 
 
 def _session(db: Database, session_id: str) -> Row:
-    found = _plain(frames.sessions_frame(db, limit=None, session_ids=[session_id]))
-    if not found:
+    rows = _plain(frames.sessions_frame(db, limit=None, session_ids=[session_id]))
+    if not rows:
         raise UnknownSession(session_id)
-    return found[0] | {"params": json.loads(found[0]["params"])}
+    return rows[0] | {"params": json.loads(rows[0]["params"])}
 
 
 def _model(db: Database, model_id: str) -> Row:
     m = db.schema.models
     rows = db.fetch_all(sa.select(*m.c).where(m.c.model_id == model_id))
     if not rows:
-        known = [x[0] for x in db.fetch_all(sa.select(m.c.model_id).order_by(m.c.model_id))]
-        raise UnknownModel(model_id, known)
+        model_ids = [x[0] for x in db.fetch_all(sa.select(m.c.model_id).order_by(m.c.model_id))]
+        raise UnknownModel(model_id, model_ids)
     return dict(rows[0]._mapping)
 
 
@@ -169,13 +169,13 @@ def _tested(curve: pd.DataFrame, metadata: pd.DataFrame) -> pd.DataFrame | None:
     """Return how the scores of test rows are distributed: score, and rows with at least that."""
     if not curve.empty:
         return curve[["score", "population"]]
-    found = test_note(metadata, "score_distribution")
-    if not found.get("score"):
+    note = test_note(metadata, "score_distribution")
+    if not note.get("score"):
         return None
     import pandas as pd
 
-    rows = np.asarray(found["rows"], np.int64)
-    return pd.DataFrame({"score": found["score"], "population": rows[::-1].cumsum()[::-1]})
+    rows = np.asarray(note["rows"], np.int64)
+    return pd.DataFrame({"score": note["score"], "population": rows[::-1].cumsum()[::-1]})
 
 
 def _history(db: Database, row: Row) -> pd.DataFrame:
@@ -192,7 +192,7 @@ def _history(db: Database, row: Row) -> pd.DataFrame:
         .order_by(s.c.session_no.desc())
         .limit(HISTORY)
     )
-    numbers = [found[0] for found in db.fetch_all(last)]
+    numbers = [number_row[0] for number_row in db.fetch_all(last)]
     select = (
         sa.select(s.c.session_id, s.c.started_at, m.c.metric_name, m.c.value)
         .join_from(s, m, s.c.session_no == m.c.session_no)
@@ -204,8 +204,8 @@ def _history(db: Database, row: Row) -> pd.DataFrame:
 
 def _monitored(metadata: pd.DataFrame) -> str | None:
     """Return the scoring session that a monitoring session is about."""
-    mine = metadata[(metadata["meta_group"] == "monitor") & (metadata["meta_name"] == "drift_of")]
-    return None if mine.empty else str(mine["value"].iloc[0])
+    notes = metadata[(metadata["meta_group"] == "monitor") & (metadata["meta_name"] == "drift_of")]
+    return None if notes.empty else str(notes["value"].iloc[0])
 
 
 def _scores(
@@ -220,12 +220,12 @@ def _scores(
 
     Its edges have room for the training's test rows.
     """
-    found = None if scored is None else _published(db, scored)
-    if found is None or scored is None:
+    published = None if scored is None else _published(db, scored)
+    if published is None or scored is None:
         return [], [], ""
-    if most is not None and found.rows > most:
-        told = f"The distribution of {found.rows:,} scores is not counted here; "
-        return [], [], f"{told}`mfprefect report {session_id}` has it."
+    if most is not None and published.rows > most:
+        message = f"The distribution of {published.rows:,} scores is not counted here; "
+        return [], [], f"{message}`mfprefect report {session_id}` has it."
     if scored != session_id:
         before = _before(db, _session(db, scored))
     sides = [("this session" if scored == session_id else "scored last", scored)]
@@ -254,9 +254,9 @@ def _counted(
     db: Database, sides: list[tuple[str, str]], tested: pd.DataFrame | None
 ) -> tuple[list[float], list[Distribution]]:
     ends = [aggregates.summary(db, session_id, False) for _, session_id in sides]
-    known = [] if tested is None else [tested["score"].min(), tested["score"].max()]
-    low = min([*known, *(x["min"] for x in ends)])
-    high = max([*known, *(x["max"] for x in ends)])
+    tested_range = [] if tested is None else [tested["score"].min(), tested["score"].max()]
+    low = min([*tested_range, *(x["min"] for x in ends)])
+    high = max([*tested_range, *(x["max"] for x in ends)])
     if low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     edges = np.histogram_bin_edges([low, high], BINS).tolist()
@@ -279,13 +279,13 @@ def model_facts(db: Database, model_id: str) -> ModelReport:
         if (session_id := _newest(db, model_id, purpose)) is not None:
             newest[purpose] = session_facts(db, session_id)
     fresh = monitoring.freshness(db)
-    mine = _plain(fresh[fresh["model_id"] == model_id])
+    rows = _plain(fresh[fresh["model_id"] == model_id])
     return ModelReport(
         model=model,
         sessions=frames.sessions_frame(db, model_id, limit=SESSIONS),
         thresholds=frames.thresholds_frame(db, model_id),
         stages=stages_frame(db, model_id),
-        freshness=mine[0] if mine else None,
+        freshness=rows[0] if rows else None,
         newest=newest,
         generated_at=values.utc_now(),
     )
@@ -294,12 +294,12 @@ def model_facts(db: Database, model_id: str) -> ModelReport:
 def _newest(db: Database, model_id: str, purpose: str) -> str | None:
     """Return the newest session of a purpose that succeeded."""
     s = db.schema.sessions.c
-    mine = (s.model_id == model_id, s.purpose == purpose, s.status == SUCCEEDED)
-    select = sa.select(s.session_id).where(*mine).order_by(s.session_no.desc()).limit(1)
+    conditions = (s.model_id == model_id, s.purpose == purpose, s.status == SUCCEEDED)
+    select = sa.select(s.session_id).where(*conditions).order_by(s.session_no.desc()).limit(1)
     rows = db.fetch_all(select)
     return rows[0][0] if rows else None
 
 
 def _stages(db: Database, row: Row) -> list[Row]:
-    found = _plain(stages_frame(db, row["model_id"]))
-    return [stage for stage in found if stage["session_id"] == row["session_id"]]
+    stages = _plain(stages_frame(db, row["model_id"]))
+    return [stage for stage in stages if stage["session_id"] == row["session_id"]]

@@ -76,9 +76,9 @@ class Published:
             )
         return cls(session_id, rows, n, lowest + 0.0, highest + 0.0)
 
-    def require(self, found: int, wanted: int) -> None:
+    def require(self, counted: int, wanted: int) -> None:
         """Raise InvalidValue where statements did not see the same rows: it is being deleted."""
-        if found != wanted:
+        if counted != wanted:
             raise InvalidValue(
                 f"the scores of session {self.session_id!r} changed while they were read: it was "
                 "deleted or replaced; list sessions with store.sessions()."
@@ -119,38 +119,44 @@ def summary(db: Database, session_id: str, distinct: bool) -> dict[str, Any]:
     """Return n, mean, sd, min, max and, if asked for, distinct."""
 
     def work(connection: sa.Connection) -> dict[str, Any]:
-        found = Published.of(db, connection, session_id)
-        mean, sd = _moments(connection, found)
-        row = {"n": found.n, "mean": mean, "sd": sd, "min": found.lowest, "max": found.highest}
+        published = Published.of(db, connection, session_id)
+        mean, sd = _moments(connection, published)
+        row = {
+            "n": published.n,
+            "mean": mean,
+            "sd": sd,
+            "min": published.lowest,
+            "max": published.highest,
+        }
         if distinct:
-            count = sa.func.count(found.scores.c.score.distinct())
+            count = sa.func.count(published.scores.c.score.distinct())
             row["distinct"] = int(connection.execute(sa.select(count)).scalar_one())
         return row
 
     return db.read_transaction(work)
 
 
-def _moments(connection: sa.Connection, found: Published) -> tuple[float, float | None]:
+def _moments(connection: sa.Connection, published: Published) -> tuple[float, float | None]:
     """Return mean and sd by the corrected two-pass algorithm (Chan, Golub and LeVeque 1983).
 
     On scores divided by a power of two near the largest, so that nothing overflows or vanishes.
     """
-    if found.lowest == found.highest:
-        return found.lowest, 0.0 if found.n > 1 else None
-    n, score = found.n, found.scores.c.score
-    scale = math.ldexp(1.0, math.frexp(max(abs(found.lowest), abs(found.highest)))[1] - 1)
+    if published.lowest == published.highest:
+        return published.lowest, 0.0 if published.n > 1 else None
+    n, score = published.n, published.scores.c.score
+    scale = math.ldexp(1.0, math.frexp(max(abs(published.lowest), abs(published.highest)))[1] - 1)
     scaled = sa.select(_or_zero(score, score / scale, scale * _TINY).label("share"))
     share = scaled.subquery("scaled").c.share
     count, total = connection.execute(sa.select(sa.func.count(), sa.func.sum(share))).one()
-    found.require(count, n)
+    published.require(count, n)
     centre = total / n
     gap = sa.select((share - centre).label("gap")).subquery("centred").c.gap
     sums = sa.select(
         sa.func.count(), sa.func.sum(gap), sa.func.sum(_or_zero(gap, gap * gap, _TINY))
     )
     count, rest, squares = connection.execute(sums).one()
-    found.require(count, n)
-    mean = min(max((centre + rest / n) * scale, found.lowest), found.highest)
+    published.require(count, n)
+    mean = min(max((centre + rest / n) * scale, published.lowest), published.highest)
     sd = math.sqrt(max(squares - rest * rest / n, 0.0) / (n - 1)) * scale
     return mean, sd if math.isfinite(sd) else None
 
@@ -172,16 +178,16 @@ def histogram(
         raise InvalidValue(f"bins is {bins!r}; choose a whole number from 1 to {MOST_EDGES}")
 
     def work(connection: sa.Connection) -> pd.DataFrame:
-        found = Published.of(db, connection, session_id)
-        score = found.scores.c.score
+        published = Published.of(db, connection, session_id)
+        score = published.scores.c.score
         if inner is not None:
             ends = [-math.inf, *inner, math.inf]
             tests = [score <= edge for edge in inner]
         else:
-            ends = _even(found, bins)
+            ends = _even(published, bins)
             tests = [score < edge for edge in ends[1:-1]]
-        counts = _binned(connection, found.scores, tests)
-        found.require(int(counts.sum()), found.n)
+        counts = _binned(connection, published.scores, tests)
+        published.require(int(counts.sum()), published.n)
         return pd.DataFrame({"lower": ends[:-1], "upper": ends[1:], "count": counts})
 
     return db.read_transaction(work)
@@ -200,15 +206,15 @@ def _checked(edges: Sequence[float]) -> list[float]:
     return inner
 
 
-def _even(found: Published, bins: int) -> list[float]:
-    ends = np.array([found.lowest, found.highest])
+def _even(published: Published, bins: int) -> list[float]:
+    ends = np.array([published.lowest, published.highest])
     try:
         with np.errstate(all="raise", under="ignore"):
             return [float(x) for x in np.histogram_bin_edges(ends, bins)]
     except (ValueError, FloatingPointError) as exc:
         raise InvalidValue(
-            f"no {bins} bins of equal width lie between {found.lowest!r} and {found.highest!r}: "
-            f"{exc}; pass edges of your own"
+            f"no {bins} bins of equal width lie between {published.lowest!r} and "
+            f"{published.highest!r}: {exc}; pass edges of your own"
         ) from exc
 
 
@@ -219,10 +225,10 @@ def quantiles(db: Database, session_id: str, probabilities: Sequence[float]) -> 
     asked = [_probability(p) for p in probabilities]
 
     def work(connection: sa.Connection) -> pd.DataFrame:
-        found = Published.of(db, connection, session_id)
+        published = Published.of(db, connection, session_id)
         # As numpy does it in doubles: the first place whose share is not below p.
-        places = [min(max(math.ceil(found.n * p - 1), 0), found.n - 1) for p in asked]
-        value = order_statistics(connection, found, found.scores, found.n, places)
+        places = [min(max(math.ceil(published.n * p - 1), 0), published.n - 1) for p in asked]
+        value = order_statistics(connection, published, published.scores, published.n, places)
         values = np.array([value[place] for place in places], dtype=np.float64)
         return pd.DataFrame({"probability": np.array(asked, dtype=np.float64), "value": values})
 
@@ -236,7 +242,11 @@ def _probability(p: Any) -> float:
 
 
 def order_statistics(
-    connection: sa.Connection, found: Published, rows: sa.FromClause, n: int, places: Sequence[int]
+    connection: sa.Connection,
+    published: Published,
+    rows: sa.FromClause,
+    n: int,
+    places: Sequence[int],
 ) -> dict[int, float]:
     """Return the scores at places in ascending order, from 0, by one sort in the database."""
     wanted = sorted(set(places))
@@ -247,7 +257,7 @@ def order_statistics(
     select = sa.select(ordered.c.row_no, ordered.c.score)
     select = select.where(ordered.c.row_no.in_([place + 1 for place in wanted]))
     value = {row_no - 1: score + 0.0 for row_no, score in connection.execute(select)}
-    found.require(len(value), len(wanted))
+    published.require(len(value), len(wanted))
     return value
 
 
@@ -263,10 +273,10 @@ def psi(db: Database, reference_id: str, session_id: str, bins: int) -> dict[str
         at = np.array([value[place] for place in places]).reshape(2, -1)
         edges = psi_edges(at[0], at[1], share).tolist()
         counts = []
-        for found in (reference, current):
-            tests = [found.scores.c.score <= edge for edge in edges]
-            counts.append(_binned(connection, found.scores, tests))
-            found.require(int(counts[-1].sum()), found.n)
+        for published in (reference, current):
+            tests = [published.scores.c.score <= edge for edge in edges]
+            counts.append(_binned(connection, published.scores, tests))
+            published.require(int(counts[-1].sum()), published.n)
         return {
             "value": psi_of_counts(*counts),
             "edges": edges,

@@ -52,13 +52,13 @@ def compare_scores(db: Database, a: str, b: str) -> dict[str, Any]:
                 "common."
             )
         thresholds = [_threshold(db, connection, side) for side in sides]
-        found = _figures(connection, joined, n, thresholds)
+        figures = _figures(connection, joined, n, thresholds)
         sessions = {"a": a, "b": b, "rows_a": rows[0], "rows_b": rows[1], "rows": n}
-        told = {
+        counts = {
             f"threshold_{side}": None if t is None else {"value": t.value, "kind": t.kind}
             for side, t in zip("ab", thresholds, strict=True)
         }
-        return {**sessions, **told, **found, "metrics": _metrics(db, connection, sides)}
+        return {**sessions, **counts, **figures, "metrics": _metrics(db, connection, sides)}
 
     return db.read_transaction(work)
 

@@ -106,12 +106,12 @@ def _require_published(db: Database, connection: sa.Connection, session_id: str)
     handle = require_session(db, connection, session_id)
     s, parts = db.schema.sessions.c, db.schema.score_parts.c
     rows = sa.select(sa.func.sum(parts.rows)).where(parts.session_no == handle.session_no)
-    found = connection.execute(
+    row = connection.execute(
         sa.select(s.published_at, rows.scalar_subquery().label("row_total")).where(
             s.session_no == handle.session_no
         )
     ).one()
-    if found.published_at is None:
+    if row.published_at is None:
         raise InvalidValue(
             f"session {session_id!r} has no published scores to export; it is a {handle.purpose} "
             f"session, {handle.status}. `mfprefect show {session_id}` tells more."
@@ -121,8 +121,8 @@ def _require_published(db: Database, connection: sa.Connection, session_id: str)
         session_id,
         handle.model_id,
         handle.as_of,
-        found.published_at,
-        int(found.row_total or 0),
+        row.published_at,
+        int(row.row_total or 0),
     )
 
 
@@ -164,8 +164,8 @@ def _prepared(db: Database, place: str) -> sa.Table:
 
 def _check(connection: sa.Connection, table: sa.Table, place: str) -> None:
     """Refuse a table whose columns are others, or that could hold an entity twice."""
-    found = sa.inspect(connection)
-    columns = {c["name"]: c for c in found.get_columns(table.name, table.schema)}
+    inspector = sa.inspect(connection)
+    columns = {c["name"]: c for c in inspector.get_columns(table.name, table.schema)}
     missing = [name for name in table.c.keys() if name not in columns]  # noqa: SIM118
     needed = [
         name
@@ -181,9 +181,11 @@ def _check(connection: sa.Connection, table: sa.Table, place: str) -> None:
             f"the table {place!r} {what}; an export fills the columns {', '.join(table.c.keys())}. "
             "Name another table: it is made where it is missing."
         )
-    keys: list[Any] = [found.get_pk_constraint(table.name, table.schema)["constrained_columns"]]
-    keys += [k["column_names"] for k in found.get_unique_constraints(table.name, table.schema)]
-    keys += [k["column_names"] for k in found.get_indexes(table.name, table.schema) if k["unique"]]
+    keys: list[Any] = [inspector.get_pk_constraint(table.name, table.schema)["constrained_columns"]]
+    keys += [k["column_names"] for k in inspector.get_unique_constraints(table.name, table.schema)]
+    keys += [
+        k["column_names"] for k in inspector.get_indexes(table.name, table.schema) if k["unique"]
+    ]
     if not any(set(key) == KEY for key in keys):
         raise ConfigurationError(
             f"the table {place!r} has no primary key or unique index on session_id and entity_id, "
@@ -214,8 +216,8 @@ def _copy(
     )
     connection.execute(table.insert().from_select(list(source), select))
     ends = sa.select(sa.func.count(), sa.func.min(c.score), sa.func.max(c.score))
-    found = connection.execute(ends.where(c.session_no == session.session_no)).one()
-    _verify(connection, table, session, _Tally(*found))
+    ends_row = connection.execute(ends.where(c.session_no == session.session_no)).one()
+    _verify(connection, table, session, _Tally(*ends_row))
     _note(db, connection, session, to)
 
 
@@ -268,14 +270,14 @@ def _verify(connection: sa.Connection, table: sa.Table, session: _Session, sent:
             "read: they were deleted meanwhile, or tampered with. Nothing was exported."
         )
     c = table.c
-    mine = c.session_id == session.session_id
+    of_session = c.session_id == session.session_id
     # + 0.0 shows what a column of less than a double has really kept.
     score = c.score + sa.literal(0.0, Double())
-    ends = sa.select(sa.func.count(), sa.func.min(score), sa.func.max(score)).where(mine)
-    found = connection.execute(ends).one()
-    if sent.rows and tuple(found) != (sent.rows, sent.lowest, sent.highest):
+    ends = sa.select(sa.func.count(), sa.func.min(score), sa.func.max(score)).where(of_session)
+    ends_row = connection.execute(ends).one()
+    if sent.rows and tuple(ends_row) != (sent.rows, sent.lowest, sent.highest):
         raise ConfigurationError(
-            f"the table {table.fullname!r} did not take the scores exactly: {tuple(found)} for "
+            f"the table {table.fullname!r} did not take the scores exactly: {tuple(ends_row)} for "
             f"rows, lowest and highest instead of {(sent.rows, sent.lowest, sent.highest)}. Its "
             "column score must be a double. Nothing was exported."
         )
@@ -283,8 +285,8 @@ def _verify(connection: sa.Connection, table: sa.Table, session: _Session, sent:
 
 def _note(db: Database, connection: sa.Connection, session: _Session, to: str) -> None:
     s, place = db.schema.sessions, db.settings.exports[to].table
-    mine = (s.c.session_no == session.session_no, s.c.session_id == session.session_id)
+    same_session = (s.c.session_no == session.session_no, s.c.session_id == session.session_id)
     now = values.utc_now()
-    connection.execute(s.update().where(*mine), {"last_exported_at": now})
-    told = {"model": session.model_id, "to": to, "table": place, "rows": session.rows}
-    record(db, connection, "export_scores", session.session_id, **told, exported_at=now)
+    connection.execute(s.update().where(*same_session), {"last_exported_at": now})
+    detail = {"model": session.model_id, "to": to, "table": place, "rows": session.rows}
+    record(db, connection, "export_scores", session.session_id, **detail, exported_at=now)

@@ -36,16 +36,16 @@ def lift(
         raise InvalidValue(f"{len(shares)} shares; pass at most {MOST_SHARES} at once.")
 
     def work(connection: sa.Connection) -> pd.DataFrame:
-        found = Published.of(db, connection, session_id)
+        published = Published.of(db, connection, session_id)
         theirs = _outcomes(connection, outcomes, entity_id, actual)
-        joined = _joined(db, connection, found, theirs)
-        n, positives = _totals(connection, joined, found, outcomes, actual)
+        joined = _joined(db, connection, published, theirs)
+        n, positives = _totals(connection, joined, published, outcomes, actual)
         # The decimal text of a share: in binary, 0.07 * 100 is a little above 7.
         rows = [math.ceil(Decimal(repr(q)) * n) for q in shares]
-        score = order_statistics(connection, found, joined, n, [n - k for k in rows])
+        score = order_statistics(connection, published, joined, n, [n - k for k in rows])
         cuts = [score[n - k] for k in rows]
         above, counted = _above(connection, joined, cuts)
-        found.require(counted, n)
+        published.require(counted, n)
         hits = [_pro_rata(k, *above[cut]) for k, cut in zip(rows, cuts, strict=True)]
         return pd.DataFrame(
             {
@@ -77,16 +77,16 @@ def _outcomes(
     """
     schema, _, table = name.rpartition(".")
     inspector = sa.inspect(connection)
-    found = _columns(inspector, schema, table)
-    if not found:
+    columns = _columns(inspector, schema, table)
+    if not columns:
         raise InvalidValue(f"there is no table or view {name!r}; {_choices(inspector, schema)}.")
     for column in (entity_id, actual):
-        if column not in found:
+        if column not in columns:
             raise InvalidValue(
-                f"{name!r} has no column {column!r}; its columns: {', '.join(sorted(found))}. Name "
-                "them with entity_id=.. and actual=.."
+                f"{name!r} has no column {column!r}; its columns: {', '.join(sorted(columns))}. "
+                "Name them with entity_id=.. and actual=.."
             )
-    kind = found[actual]
+    kind = columns[actual]
     if not isinstance(kind, (sa.Boolean, sa.Integer, sa.Numeric, sa.types.NullType)):
         raise InvalidValue(
             f"{actual!r} of {name!r} is {kind}; it takes 0 and 1, as numbers or booleans. A view "
@@ -126,23 +126,23 @@ def _some(names: Iterable[str]) -> str:
 def _joined(
     db: Database,
     connection: sa.Connection,
-    found: Published,
+    published: Published,
     theirs: tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]],
 ) -> sa.Subquery:
     """Return entity_id, score and happened of those whose outcome is known."""
     entity_id, happened = theirs
-    ours = found.scores.c
+    ours = published.scores.c
     same = ours.entity_id == db.backend.as_entity_id(connection, entity_id)
     return (
         sa.select(ours.entity_id, ours.score, happened.label("happened"))
-        .join_from(found.scores, entity_id.table, same)
+        .join_from(published.scores, entity_id.table, same)
         .where(happened.is_not(None))
         .subquery("joined")
     )
 
 
 def _totals(
-    connection: sa.Connection, joined: sa.Subquery, found: Published, outcomes: str, actual: str
+    connection: sa.Connection, joined: sa.Subquery, published: Published, outcomes: str, actual: str
 ) -> tuple[int, int]:
     """Return how many rows and positives there are.
 
@@ -150,19 +150,19 @@ def _totals(
         InvalidValue: no row, one class only, an outcome that is not 0 or 1, or an entity twice.
     """
     happened = joined.c.happened
-    known = sa.case((happened.in_([sa.literal_column("0"), sa.literal_column("1")]), 1), else_=0)
+    binary = sa.case((happened.in_([sa.literal_column("0"), sa.literal_column("1")]), 1), else_=0)
     ids = joined.c.entity_id
     counts = sa.select(
         sa.func.count(),
         sa.func.count(ids.distinct()),
-        sa.func.sum(known),
+        sa.func.sum(binary),
         sa.func.sum(_positive(happened)),
     )
     n, n_distinct, n_known, positives = connection.execute(counts.select_from(joined)).one()
     if not n:
         raise InvalidValue(
-            f"none of the {found.n} entities of session {found.session_id!r} has an outcome in "
-            f"{outcomes!r}; entity ids are compared as text."
+            f"none of the {published.n} entities of session {published.session_id!r} has an outcome "
+            f"in {outcomes!r}; entity ids are compared as text."
         )
     if n_known != n:
         raise InvalidValue(

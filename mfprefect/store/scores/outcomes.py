@@ -36,8 +36,8 @@ def on_outcomes(
                 f"the outcomes have no column {name!r}; they have: "
                 f"{', '.join(map(str, frame.columns))}. Name it with entity_id=.. or actual=.."
             )
-    known = frame[frame[actual].notna()]
-    ids = pd.Index(known[entity_id].astype(str))
+    with_outcome = frame[frame[actual].notna()]
+    ids = pd.Index(with_outcome[entity_id].astype(str))
     if not ids.is_unique:
         twice = ids[ids.duplicated()][0]
         raise InvalidValue(f"the outcomes hold {twice!r} twice; an entity has one outcome.")
@@ -48,17 +48,17 @@ def on_outcomes(
             f"none of the {len(ids)} entities with an outcome has a score of both {a!r} and {b!r}; "
             "entity ids are compared as text."
         )
-    happened = known[actual].to_numpy()[both]
+    happened = with_outcome[actual].to_numpy()[both]
     return {"rows": int(both.sum()), "metrics": _metrics(happened, *(x[both] for x in scores))}
 
 
 def _scores(db: Database, session_id: str, ids: pd.Index[Any]) -> NDArray[np.float64]:
-    found = np.full(len(ids), np.nan)
+    scores = np.full(len(ids), np.nan)
     for batch in iter_scores(db, session_id, unpublished=True):
         places = ids.get_indexer(batch.column("entity_id").to_pandas())
         wanted = places >= 0
-        found[places[wanted]] = batch.column("score").to_numpy(zero_copy_only=False)[wanted]
-    return found
+        scores[places[wanted]] = batch.column("score").to_numpy(zero_copy_only=False)[wanted]
+    return scores
 
 
 def _metrics(
@@ -70,13 +70,13 @@ def _metrics(
     for metric in METRICS[kind]:
         try:
             # B less A, as everywhere in a comparison.
-            found = metric_difference(metric, happened, b, a, kind)
+            difference = metric_difference(metric, happened, b, a, kind)
         except (InvalidValue, InvalidScores) as exc:  # such as scores that are no probabilities
             problem = exc
             continue
-        row = {"metric_name": metric, "a": found.second, "b": found.first}
-        interval = {"difference": found.value, "low": found.low, "high": found.high}
-        rows.append({**row, **interval, "method": found.method})
+        row = {"metric_name": metric, "a": difference.second, "b": difference.first}
+        interval = {"difference": difference.value, "low": difference.low, "high": difference.high}
+        rows.append({**row, **interval, "method": difference.method})
     if not rows and problem is not None:
         raise problem
     return rows

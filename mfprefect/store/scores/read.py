@@ -137,8 +137,8 @@ def latest_frame(db: Database, model_id: str, entity_ids: Iterable[str | int]) -
 
     def work(connection: sa.Connection) -> list[sa.Row[Any]]:
         require_model(db, connection, model_id)
-        found = (connection.execute(newest.where(entity_id == id_)).first() for id_ in ids)
-        return [row for row in found if row is not None]
+        rows = (connection.execute(newest.where(entity_id == id_)).first() for id_ in ids)
+        return [row for row in rows if row is not None]
 
     return db.framed(newest, db.read_transaction(work))
 

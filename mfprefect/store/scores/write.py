@@ -28,12 +28,12 @@ LARGE_PART = 100_000
 def keep_part(db: Database, handle: SessionHandle, part_no: int) -> int | None:
     """Take an earlier attempt's complete part over; return its rows, None where there is none."""
     parts = db.schema.score_parts
-    mine = (parts.c.session_no == handle.session_no, parts.c.part_no == part_no)
+    same_part = (parts.c.session_no == handle.session_no, parts.c.part_no == part_no)
 
     def work(connection: sa.Connection, _: bool) -> int | None:
         begin_write(db, connection, handle)
-        connection.execute(parts.update().where(*mine), {"attempt": handle.attempt})
-        return connection.scalar(sa.select(parts.c.rows).where(*mine))
+        connection.execute(parts.update().where(*same_part), {"attempt": handle.attempt})
+        return connection.scalar(sa.select(parts.c.rows).where(*same_part))
 
     return db.write_transaction(work)
 
@@ -57,13 +57,13 @@ def drop_stale_parts(db: Database, connection: sa.Connection, handle: SessionHan
 def drop_parts(db: Database, handle: SessionHandle) -> None:
     """Delete all scores of a running session: it begins to write them anew."""
     parts = db.schema.score_parts
-    mine = parts.c.session_no == handle.session_no
+    of_session = parts.c.session_no == handle.session_no
 
     def work(connection: sa.Connection, _: bool) -> None:
         begin_write(db, connection, handle)
-        for number in list(connection.scalars(sa.select(parts.c.part_no).where(mine))):
+        for number in list(connection.scalars(sa.select(parts.c.part_no).where(of_session))):
             _delete_rows(db, connection, handle, number)
-        connection.execute(parts.delete().where(mine))
+        connection.execute(parts.delete().where(of_session))
 
     db.write_transaction(work)
 
@@ -73,8 +73,8 @@ def _delete_rows(
 ) -> None:
     # A session's first parts may have been too small for a table of its own.
     for scores in {db.schema.scores, db.backend.scores_of(connection, handle.session_no)}:
-        mine = (scores.c.session_no == handle.session_no, scores.c.part_no == part_no)
-        connection.execute(scores.delete().where(*mine))
+        same_part = (scores.c.session_no == handle.session_no, scores.c.part_no == part_no)
+        connection.execute(scores.delete().where(*same_part))
 
 
 def attach(db: Database, handle: SessionHandle) -> None:
@@ -91,10 +91,10 @@ def attach(db: Database, handle: SessionHandle) -> None:
             drop_stale_parts(db, connection, handle)
         db.backend.attach_scores(connection, handle.session_no)
 
-    own = db.read_transaction(
+    session_table = db.read_transaction(
         lambda connection: db.backend.scores_of(connection, handle.session_no)
     )
-    if own is db.schema.scores:
+    if session_table is db.schema.scores:
         return
     try:
         db.write_transaction(work)
@@ -116,18 +116,18 @@ def write_part(db: Database, handle: SessionHandle, part_no: int, table: pa.Tabl
     parts = db.schema.score_parts
     require_fit(db, table)
     seen = digest(table)
-    mine = (parts.c.session_no == handle.session_no, parts.c.part_no == part_no)
+    same_part = (parts.c.session_no == handle.session_no, parts.c.part_no == part_no)
 
     def work(connection: sa.Connection, _: bool) -> None:
         require_running(db, connection, handle)
-        earlier = connection.scalar(sa.select(parts.c.digest).where(*mine))
+        earlier = connection.scalar(sa.select(parts.c.digest).where(*same_part))
         if earlier == seen:
             begin_write(db, connection, handle)
-            connection.execute(parts.update().where(*mine), {"attempt": handle.attempt})
+            connection.execute(parts.update().where(*same_part), {"attempt": handle.attempt})
             return
         if earlier is not None:
             _delete_rows(db, connection, handle, part_no)
-            connection.execute(parts.delete().where(*mine))
+            connection.execute(parts.delete().where(*same_part))
         scores = db.backend.scores_of(connection, handle.session_no)
         db.backend.append(connection, scores, _rows(table, handle.session_no, part_no))
         # Held for the last moment only: parts are written side by side, and hearts go on beating.
@@ -151,7 +151,7 @@ def write_part(db: Database, handle: SessionHandle, part_no: int, table: pa.Tabl
             db.write_transaction(work)
         except IntegrityError:
             # Another process may have written this very part meanwhile: then ours replaces it.
-            if not db.fetch_all(sa.select(parts.c.digest).where(*mine)):
+            if not db.fetch_all(sa.select(parts.c.digest).where(*same_part)):
                 raise
             db.write_transaction(work)
     except IntegrityError as exc:

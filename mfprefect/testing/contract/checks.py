@@ -28,10 +28,10 @@ def train(store: Store, frame: pd.DataFrame) -> str:
 def failing(session: mfprefect.Session, frame: pd.DataFrame, *checks: Any, **options: Any) -> Any:
     """Return check, column and failing rows of what failed."""
     try:
-        found = session.log_checks(frame, list(checks), **options)
+        results = session.log_checks(frame, list(checks), **options)
     except mfprefect.ChecksFailed as exc:
-        found = list(exc.failures)
-    return [(x["check"], x["column"], x["failing_rows"]) for x in found if not x["passed"]]
+        results = list(exc.failures)
+    return [(x["check"], x["column"], x["failing_rows"]) for x in results if not x["passed"]]
 
 
 def test_data_are_checked_against_the_training_session(store: Store) -> None:
@@ -96,9 +96,9 @@ def test_input_columns_are_registered_and_checked(store: Store) -> None:
         )
         == 3
     )  # one was so already
-    found = store.input_columns("customer", "crm").set_index("column_name")
-    assert sorted(found.index) == ["Age", "age", "income"]
-    assert (bool(found.loc["age", "valid"]), found.loc["Age", "note"]) == (False, "in years")
+    columns = store.input_columns("customer", "crm").set_index("column_name")
+    assert sorted(columns.index) == ["Age", "age", "income"]
+    assert (bool(columns.loc["age", "valid"]), columns.loc["Age", "note"]) == (False, "in years")
     assert len(store.input_columns()) == 4
     assert list(store.input_columns(schema="")["table_name"]) == ["orders"]
     store.set_input_column("customer", "income", schema="crm", test=False)

@@ -19,33 +19,33 @@ from mfprefect.testing.contract.helpers import processes
 
 def _open_sessions(url: str, count: int) -> list[tuple[str, int]]:
     with mfprefect.connect(url, heartbeat_seconds=600, retry_seconds=120) as store:
-        found = []
+        opened = []
 
         def one() -> None:
             with store.session("churn") as session:
                 session.log_metrics({"no": session.session_no})
-            found.append((session.session_id, session.session_no))
+            opened.append((session.session_id, session.session_no))
 
         threads = [threading.Thread(target=one) for _ in range(count)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        return found
+        return opened
 
 
 def test_sessions_opened_at_once_are_all_there(store: Store, database_url: str) -> None:
     """32 sessions from 8 processes: each has a number of its own and its own figures."""
     with processes(8) as pool:
-        found = [
+        opened = [
             pair for done in pool.map(_open_sessions, [database_url] * 8, [4] * 8) for pair in done
         ]
-    assert sorted(number for _, number in found) == list(range(1, 33))
+    assert sorted(number for _, number in opened) == list(range(1, 33))
     listed = store.sessions()
-    assert set(listed["session_id"]) == {session_id for session_id, _ in found}
+    assert set(listed["session_id"]) == {session_id for session_id, _ in opened}
     assert set(listed["status"]) == {"succeeded"}
-    metrics = store.metrics(*(session_id for session_id, _ in found))
-    assert dict(zip(metrics["session_id"], metrics["value"], strict=True)) == dict(found)
+    metrics = store.metrics(*(session_id for session_id, _ in opened))
+    assert dict(zip(metrics["session_id"], metrics["value"], strict=True)) == dict(opened)
 
 
 def test_parts_written_at_once_are_all_there(store: Store) -> None:

@@ -43,8 +43,8 @@ def test_text_survives_exactly(store: Store, text: str) -> None:
     with store.session(text, params={text: text}) as session:
         session.log_metadata({text: text}, group=text)
         session.log_metrics({text: 1}, segment=text)
-    found = store.metadata(session.session_id).iloc[0]
-    assert (found["meta_group"], found["meta_name"], found["value"]) == (text,) * 3
+    metadata = store.metadata(session.session_id).iloc[0]
+    assert (metadata["meta_group"], metadata["meta_name"], metadata["value"]) == (text,) * 3
     metric = store.metrics(session.session_id).iloc[0]
     assert (metric["metric_name"], metric["segment"]) == (text, text)
     models = store.models().set_index("model_id")
@@ -132,6 +132,6 @@ def test_any_scores_survive(store: Store, data: list[tuple[str, float, str | Non
             return
         session.write_scores(table, entity_id="id", score="p", score_class="k")
     read = [row for batch in store.iter_scores(session.session_id) for row in batch.to_pylist()]
-    found = {row["entity_id"]: (bits([row["score"]]), row["score_class"]) for row in read}
-    assert found == {name: (bits([value]), label) for name, value, label in data}
-    assert [row["entity_id"] for row in read] == sorted(found, key=str.encode)
+    by_entity = {row["entity_id"]: (bits([row["score"]]), row["score_class"]) for row in read}
+    assert by_entity == {name: (bits([value]), label) for name, value, label in data}
+    assert [row["entity_id"] for row in read] == sorted(by_entity, key=str.encode)

@@ -46,16 +46,16 @@ def orphans(store: Store) -> dict[str, int]:
     """Count the rows that belong to no session, and the environments that none ran in."""
     schema = store.database.schema
     s = schema.sessions.c
-    found = {}
+    counts = {}
     for table in [*schema.session_tables(), schema.model_stages]:
         alone = ~sa.exists().where(s.session_no == table.c.session_no)
         select = sa.select(sa.func.count()).select_from(table).where(alone)
-        found[table.name] = store.database.fetch_all(select)[0][0]
+        counts[table.name] = store.database.fetch_all(select)[0][0]
     e = schema.environments
     unused = ~sa.exists().where(s.environment_digest == e.c.environment_digest)
     select = sa.select(sa.func.count()).select_from(e).where(unused)
-    found[e.name] = store.database.fetch_all(select)[0][0]
-    return {name: count for name, count in found.items() if count}
+    counts[e.name] = store.database.fetch_all(select)[0][0]
+    return {name: count for name, count in counts.items() if count}
 
 
 def unfit(store: Store, *names: str | None) -> bool:

@@ -18,8 +18,8 @@ def test_models_are_registered_renamed_and_deleted(store: Store) -> None:
     with store.session("churn", purpose="score", parent=training.session_id) as scoring:
         fill(scoring)
     store.add_model("other")
-    with store.session("other") as kept:
-        fill(kept)
+    with store.session("other") as other:
+        fill(other)
     store.set_threshold("churn", 0.4, "probability")
     store.set_threshold("churn", 0.1, "population")
     assert list(store.thresholds("churn")["value"]) == [0.1, 0.4]
@@ -38,7 +38,7 @@ def test_models_are_registered_renamed_and_deleted(store: Store) -> None:
     store.delete_model("leavers")
     assert orphans(store) == {}
     assert list(store.models()["model_id"]) == ["other"]
-    assert list(store.sessions()["session_id"]) == [kept.session_id]
+    assert list(store.sessions()["session_id"]) == [other.session_id]
     with pytest.raises(mfprefect.UnknownModel, match="other"):
         store.delete_model("leavers")
     store.delete_model("other")

@@ -29,9 +29,9 @@ def test_the_database_has_what_schema_py_says(store: Store) -> None:
     from alembic.runtime.migration import MigrationContext
 
     db = store.database
-    known = {table.name for table in db.schema.tables.values()}
+    table_names = {table.name for table in db.schema.tables.values()}
     options: dict[str, Any] = {
-        "include_name": lambda name, kind, _: kind != "table" or name in known,
+        "include_name": lambda name, kind, _: kind != "table" or name in table_names,
         "include_schemas": db.schema.layout.schema is not None,
         "version_table_schema": db.schema.layout.schema,
         "compare_type": False,

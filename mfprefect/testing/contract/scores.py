@@ -27,10 +27,10 @@ def test_scores_are_seen_when_the_session_has_ended_well(store: Store) -> None:
         assert session.write_scores(frame, entity_id="id", score="p", score_class="k") == 3
         assert len(store.scores(session.session_id)) == 0
         assert _visible(store, "published_scores") == _visible(store, "latest_scores") == 0
-    found = store.scores(session.session_id)
-    assert list(found["entity_id"]) == ["1", "2", "3"]
-    assert found["score_class"].tolist()[::2] == ["x", ""]
-    assert pd.isna(found["score_class"][1])
+    published = store.scores(session.session_id)
+    assert list(published["entity_id"]) == ["1", "2", "3"]
+    assert published["score_class"].tolist()[::2] == ["x", ""]
+    assert pd.isna(published["score_class"][1])
     with store.session("churn", purpose="score") as later:
         later.write_scores(frame.head(1), entity_id="id", score="p")
     assert _visible(store, "published_scores") == 4
@@ -67,9 +67,9 @@ def test_many_rows_in_any_order_become_parts(store: Store, monkeypatch: pytest.M
         assert _visible(store, "published_scores") == 0
     parts = store.score_parts(session.session_id)
     assert parts["rows"].tolist() == [100, 1_000, 1_000, 1_000, 1_000, 400]
-    found = store.scores(session.session_id)
-    assert found["entity_id"].tolist() == sorted(map(str, order))
-    assert np.array_equal(found["score"], found["entity_id"].astype(int) / 7)
+    stored = store.scores(session.session_id)
+    assert stored["entity_id"].tolist() == sorted(map(str, order))
+    assert np.array_equal(stored["score"], stored["entity_id"].astype(int) / 7)
     assert _visible(store, "published_scores") == _visible(store, "latest_scores") == 4_500
     store.delete_session(session.session_id)
     assert rows(store)["scores"] == _visible(store, "published_scores") == 0
@@ -108,8 +108,8 @@ def test_scores_are_chosen_by_entity_and_by_range(store: Store) -> None:
         assert len(store.scores(session.session_id, entity_ids=ids)) == 0
     for id_, score in zip(ids, scores, strict=True):
         for choice in ({"entity_ids": [id_]}, {"at_least": score, "at_most": score}):
-            found = store.scores(session.session_id, **choice)
-            assert list(zip(found["entity_id"], found["score"], strict=True)) == [(id_, score)]
+            frame = store.scores(session.session_id, **choice)
+            assert list(zip(frame["entity_id"], frame["score"], strict=True)) == [(id_, score)]
         latest = store.latest_scores("churn", id_)
         assert latest["score"].tolist() == [score]
     many = [7, *ids, *range(100, 2_000)]

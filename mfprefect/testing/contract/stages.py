@@ -26,12 +26,12 @@ def trained(store: Store, auc: float = 0.9, *, gates: Any = GATES) -> str:
 
 def events(store: Store, action: str) -> list[dict[str, Any]]:
     e = store.database.schema.audit_events.c
-    found = store.database.fetch_all(
+    rows = store.database.fetch_all(
         sa.select(e.detail).where(e.action == action).order_by(e.event_no)
     )
-    told = [json.loads(row.detail) for row in found]
+    details = [json.loads(row.detail) for row in rows]
     # What verifies the row that the event wrote is not looked at here.
-    return [{name: value for name, value in x.items() if name != "row"} for x in told]
+    return [{name: value for name, value in x.items() if name != "row"} for x in details]
 
 
 def test_promoting_and_going_back(store: Store) -> None:
@@ -100,7 +100,7 @@ def test_two_at_once(store: Store, database_url: str) -> None:
     frame = store.stages("churn")
     assert sorted(frame["session_id"]) == sorted(sessions)
     assert frame["set_at"].is_unique
-    told = [event["instead_of"] for event in events(store, "promote")]
+    replaced = [event["instead_of"] for event in events(store, "promote")]
     # One after the other: each took the place of the one before.
-    assert told == [None, *frame["session_id"].tolist()[:0:-1]]
+    assert replaced == [None, *frame["session_id"].tolist()[:0:-1]]
     assert store.production("churn") == frame["session_id"][0]

@@ -161,8 +161,8 @@ def _totals(
     n, n_distinct, n_known, positives = connection.execute(counts.select_from(joined)).one()
     if not n:
         raise InvalidValue(
-            f"none of the {published.n} entities of session {published.session_id!r} has an outcome "
-            f"in {outcomes!r}; entity ids are compared as text."
+            f"none of the {published.n} entities of session {published.session_id!r} has an "
+            f"outcome in {outcomes!r}; entity ids are compared as text."
         )
     if n_known != n:
         raise InvalidValue(

@@ -35,9 +35,9 @@ GROUP = "injections"
 SAMPLE = 1
 """How many injections of each kind `make test` has time for."""
 TOLD = {"succeeded"}
-KILLED = {"crashed", "succeeded, unheard", "never opened"}
-SPOOLED = {"spooled, delivered"}
-GIVEN_UP = {"failed, and said so", "succeeded, unheard", "never opened"}
+KILLED = {"crashed", "succeeded unacknowledged", "never opened"}
+SPOOLED = {"spooled and delivered"}
+GIVEN_UP = {"failed and reported", "succeeded unacknowledged", "never opened"}
 ENDS: tuple[Moment, ...] = ("before", "after")
 MOMENTS: tuple[Moment, ...] = ("before", "half", "after")
 
@@ -276,7 +276,7 @@ def test_the_database_cannot_be_reached(lab: Lab) -> None:
     points = of_each_phase(lab.points, 2)
     cases = [
         Case(
-            "database away for a while",
+            "database unavailable for a while",
             f"away for 0.6 s {point.name}",
             TOLD,
             fault=at("outage", "before", point.nth, 0.6),
@@ -287,7 +287,7 @@ def test_the_database_cannot_be_reached(lab: Lab) -> None:
     ]
     cases += [
         Case(
-            "database away for longer than retry_seconds",
+            "database unavailable beyond retry_seconds",
             f"away {moment} {point.name}",
             SPOOLED | ({"succeeded"} if moment == "after" else set()),
             fault=at("outage", moment, point.nth, None),
@@ -308,7 +308,7 @@ def test_the_database_goes_away_while_a_retry_opens(lab: Lab) -> None:
     seen = next(n for n, point in enumerate(points) if point.statement.startswith("UPDATE"))
     cases = [
         Case(
-            "database away while a retry opens",
+            "database unavailable while a retry opens",
             f"retry, away {moment} {point.name}",
             SPOOLED,
             fault=at("outage", moment, point.nth, None),
@@ -386,7 +386,7 @@ def test_two_workers_have_the_same_flow_run(lab: Lab) -> None:
             Case(
                 "two workers with the same flow run",
                 f"rival before {point.name}",
-                {"one succeeded, one was refused"},
+                {"one succeeded and one refused"},
                 fault=at("rival", "before", point.nth),
                 planned=point.phase,
                 resumes=True,
@@ -410,7 +410,7 @@ def test_two_workers_have_the_same_flow_run_in_a_file(lab: Lab) -> None:
             Case(
                 "two workers with the same flow run",
                 f"rival before {point.name}",
-                {"one succeeded, one was refused"},
+                {"one succeeded and one refused"},
                 seams=Seams(at=At(point.nth, "stop")),
                 planned=point.phase,
                 resumes=True,
@@ -432,7 +432,7 @@ def test_the_clock_is_set(lab: Lab) -> None:
     cases = []
     for nth in range(0, 15, 3):
         for hours in (-1, 1):
-            name = "clock set back" if hours < 0 else "clock was ahead and is set back"
+            name = "clock set back" if hours < 0 else "clock ahead, then set back"
             seams = Seams(clock=(nth, hours * 3600))
             cases.append(Case(name, f"clock {hours:+} h at {nth}", TOLD, seams=seams, phase="all"))
             label, resumes = f"clock {hours:+} h at {nth}, killed", nth % 2 == 1
@@ -473,7 +473,7 @@ def test_the_disk_is_full(tmp_path: Path) -> None:
         ]
         cases += [
             Case(
-                "quota of a file",
+                "file size limit",
                 f"quota of {pages} pages",
                 SPOOLED,
                 prepare=start_log_anew,
@@ -514,13 +514,13 @@ def test_the_file_is_read_only(lab: Lab) -> None:
     inject(lab, cases)
 
 
-FULL: dict[str, Any] = {"may_end": {"failed, and said so"}, "unharmed": SPOOLED}
+FULL: dict[str, Any] = {"may_end": {"failed and reported"}, "unharmed": SPOOLED}
 
 
 @servers
 def test_the_database_is_away_and_the_spool_is_full(lab: Lab) -> None:
     """By its own limit, and by a quota on the size of a file: then the run fails, and says so."""
-    name = "database away, spool full"
+    name = "database unavailable, spool full"
     nth = next(point.nth for point in lab.points if point.phase == "buffered flush")
     fault, full = at("outage", "before", nth, None), FULL | {"says": "SpoolUnusable"}
     cases = [
@@ -559,7 +559,7 @@ def test_the_disk_of_the_spool_is_full(lab: Lab, tmp_path: Path) -> None:
 
         cases = [
             Case(
-                "database away, disk of the spool full",
+                "database unavailable, spool disk full",
                 f"away from {point.name} on, {pages} pages left",
                 fault=at("outage", "before", point.nth, None),
                 planned=point.phase,
@@ -567,7 +567,7 @@ def test_the_disk_of_the_spool_is_full(lab: Lab, tmp_path: Path) -> None:
                 settings={"retry_seconds": 0.1, "spool": str(disk / "spool")},
                 prepare=partial(leave, pages),
                 says="SpoolUnusable: .*No space left on device",
-                **FULL | {"may_end": {"failed, and said so", "never opened"}},
+                **FULL | {"may_end": {"failed and reported", "never opened"}},
             )
             for point in of_each_phase(lab.points, 1)
             for pages in range(3)

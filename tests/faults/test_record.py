@@ -20,7 +20,7 @@ SOUND = [
     for phase in ("open", "buffered flush", "part 2", "publication", "seal", "close")
     for number in range(5)
 ] + [
-    Injection(kind, database, "model", "failed, and said so", "a label", 7)
+    Injection(kind, database, "model", "failed and reported", "a label", 7)
     for kind, databases in record.PRESENT.items()
     for database in databases
 ]

@@ -426,7 +426,7 @@ class Lab:
         self._started.set()
         found.problems += self._join(self.child)
         self._settle()
-        found.outcome = "delivered by the next push" if self.waiting() else "had delivered"
+        found.outcome = "delivered by the next push" if self.waiting() else "already delivered"
         told = Journal(push.journal).lines()[-1:]
         if told and told[0].startswith("pushed"):
             found.outcome = NOT_MET
@@ -518,19 +518,19 @@ class Lab:
         """Return what the fault came to, before the next attempt."""
         if self._rival is not None:
             both = [x for x in (journal, self._rival[1]) if "close" in x.done]
-            return {1: "one succeeded, one was refused"}.get(len(both), f"{len(both)} succeeded")
+            return {1: "one succeeded and one refused"}.get(len(both), f"{len(both)} succeeded")
         if "close" in journal.done:
             return "succeeded"
         if "spooled" in journal.done and self._status == "succeeded":
-            return "spooled, delivered"
+            return "spooled and delivered"
         if self._status == "succeeded":
-            return "succeeded, unheard"
+            return "succeeded unacknowledged"
         if self._status is None:
             return "never opened"
         if exit_code == -signal.SIGKILL:
             # Had it met an error before, it would have ended its session by itself, and told.
             return "crashed" if self._status == "crashed" else f"killed, and {self._status}"
-        return "failed, and said so"
+        return "failed and reported"
 
     def _next(self, number: int, case: Case) -> list[str]:
         """Let the next run, or the next attempt of this one, go through."""

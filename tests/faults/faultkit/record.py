@@ -45,8 +45,8 @@ REQUIRED = {
 LIFE = ("open", "buffered flush", "part n", "publication", "seal", "close")
 PRESENT = {
     "disk full": ("sqlite",),
-    "database away, disk of the spool full": SERVERS,
-    "database away while a retry opens": SERVERS,
+    "database unavailable, spool disk full": SERVERS,
+    "database unavailable while a retry opens": SERVERS,
 }
 """Those that it has, in whatever phase."""
 BEGIN, END = "<!-- recorded: begin -->", "<!-- recorded: end -->"
@@ -148,7 +148,7 @@ def refusals(injections: list[Injection]) -> list[str]:
 
 
 def _by_kind(injections: list[Injection]) -> list[str]:
-    head = ["fault", "database", "injected", "what came out", *BAD]
+    head = ["fault", "database", "injected", "outcome", *BAD]
     rows = []
     for (kind, database), mine in _grouped(injections).items():
         outcomes = Counter(x.outcome for x in mine)
@@ -165,7 +165,7 @@ def _by_phase(injections: list[Injection]) -> list[str]:
     for (kind, database), mine in _grouped(injections).items():
         counts = Counter(x.phase for x in mine)
         rows.append([kind, database, *(str(counts[phase] or "") for phase in phases)])
-    return _table(["injected in the middle of", "database", *phases], rows)
+    return _table(["fault, injections by phase", "database", *phases], rows)
 
 
 def _grouped(injections: list[Injection]) -> dict[tuple[str, str], list[Injection]]:

@@ -179,13 +179,13 @@ def _run(run: Run) -> None:
     try:
         run.seams.install(journal)
         import mfprefect
-        from mfprefect import store as store_module
         from mfprefect.provenance.flow_run import FlowRun
+        from mfprefect.store.api import sessions as sessions_api
         from mfprefect.store.scores import write as scores
 
         if run.flow_run is not None:
             flow_run = FlowRun(*run.flow_run, None, began=dt.datetime.now(dt.UTC))
-            vars(store_module)["current_flow_run"] = lambda: flow_run
+            vars(sessions_api)["current_flow_run"] = lambda: flow_run
         if run.large:
             scores.LARGE_PART = 1
         with mfprefect.connect(run.url, **run.settings) as store:

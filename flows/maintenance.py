@@ -1,4 +1,4 @@
-"""The flow that looks after all models; prefect.yaml deploys it."""
+"""The maintenance flow for all models; prefect.yaml deploys it."""
 
 from mfprefect.lifecycle.maintenance import maintain
 

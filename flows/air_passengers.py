@@ -1,6 +1,6 @@
-"""How many passengers fly in each of the next twelve months? On real figures of 1949 to 1960.
+"""Forecast air passengers for the next twelve months, on real figures of 1949 to 1960.
 
-A time series: it is tested on its last months, and `monitor` holds forecasts against what came.
+A time series: its last months are the test data, and `monitor` compares forecasts with actuals.
 Deploy `flows/air_passengers.py:train`, `:score` and `:monitor`.
 """
 
@@ -19,7 +19,7 @@ from mfprefect.checks import Columns, NullShare, RowCount, Unique
 
 # International airline passengers in thousands, January 1949 to December 1960. Box, Jenkins and
 # Reinsel: Time Series Analysis, Forecasting and Control, series G. No package that mfprefect
-# needs ships a time series, so the 144 numbers stand here.
+# needs ships a time series, so here are the 144 numbers.
 PASSENGERS = (
     *(112, 118, 132, 129, 121, 135, 148, 148, 136, 119, 104, 118),
     *(115, 126, 141, 135, 125, 149, 170, 170, 158, 133, 114, 140),
@@ -38,7 +38,7 @@ YEAR = 12
 
 
 class AirPassengers(mfprefect.Model):
-    """Growth over the same month of the year before, on a logarithmic scale."""
+    """Growth over the same month of the previous year, on a log scale."""
 
     model_id = "air_passengers"
     description = "International airline passengers (thousands) in each of the next twelve months"
@@ -64,43 +64,43 @@ class AirPassengers(mfprefect.Model):
         Columns(),
     )
     gates = (mfprefect.Gate("mape", at_most=0.08), mfprefect.Gate("skill", at_least=0.3))
-    # Months to come are never like those of the training: no alarm for that.
+    # Future months always differ from training months: no alarm for that.
     drift_threshold, ks_threshold = 10, 1
-    max_age = dt.timedelta(days=9)  # it is scored each Monday
+    max_age = dt.timedelta(days=9)  # scored every Monday
 
     def training_data(self, as_of: dt.date) -> pd.DataFrame:
-        """Return the months that were over by a date, each with the same month a year before."""
+        """Return the months that had ended by a date, each with the same month a year earlier."""
         return months(as_of).dropna().reset_index(drop=True)
 
     def fit(self, features: pd.DataFrame, target: pd.Series[Any]) -> LinearRegression:
-        """Return a linear regression of the logarithm."""
+        """Return a linear regression on the logarithm of passengers."""
         return LinearRegression().fit(_design(features), np.log(target))
 
     def predict(self, estimator: LinearRegression, features: pd.DataFrame) -> Any:
-        """Return passengers, not their logarithm."""
+        """Return passengers instead of their logarithm."""
         return np.exp(estimator.predict(_design(features)))
 
     def scoring_data(self, as_of: dt.date, part: int) -> pd.DataFrame:
-        """Return the twelve months after the last one that was over by a date."""
+        """Return the twelve months after the last one that had ended by a date."""
         return months(as_of).tail(YEAR).drop(columns="passengers").reset_index(drop=True)
 
     def outcomes(self, as_of: dt.date) -> pd.DataFrame:
-        """Return the passengers of the months that were forecast as of a date."""
-        known = months(dt.date.max)
-        known = known[known["month"].isin(self.scoring_data(as_of, 1)["month"])]
-        found = known[["month", "first_day", "passengers"]]
-        return found.rename(columns={"first_day": "period", "passengers": "actual"})
+        """Return the actual passengers of the months forecast as of a date."""
+        frame = months(dt.date.max)
+        forecast = frame["month"].isin(self.scoring_data(as_of, 1)["month"])
+        actual = frame.loc[forecast, ["month", "first_day", "passengers"]]
+        return actual.rename(columns={"first_day": "period", "passengers": "actual"})
 
 
 def months(as_of: dt.date) -> pd.DataFrame:
-    """Return the months known by a date and the next twelve, whose passengers are NULL."""
+    """Return the months that had ended by a date, and the next twelve without passengers."""
     first = pd.date_range("1949-01-01", periods=len(PASSENGERS) + YEAR, freq="MS")
-    known = sum((day + pd.offsets.MonthEnd()).date() <= as_of for day in first[:-YEAR])
+    ended = sum((day + pd.offsets.MonthEnd()).date() <= as_of for day in first[:-YEAR])
     frame = pd.DataFrame(
         {"month": first.strftime("%Y-%m"), "first_day": first.strftime("%Y-%m-%d")}
     )
-    passengers = [float(count) for count in PASSENGERS[:known]]
-    frame = frame.head(known + YEAR)
+    passengers = [float(count) for count in PASSENGERS[:ended]]
+    frame = frame.head(ended + YEAR)
     frame["passengers"] = pd.Series(passengers, dtype=float)
     frame["months_since_1949"] = np.arange(len(frame), dtype=float)
     frame["year_ago"] = frame["passengers"].shift(YEAR)

@@ -1,5 +1,6 @@
-"""Is a breast tumour malignant? On scikit-learn's real data of 569 patients in Wisconsin.
+"""Predict whether a breast tumour is malignant, on real data of 569 patients in Wisconsin.
 
+The data comes with scikit-learn.
 Deploy `flows/breast_cancer.py:train` and `flows/breast_cancer.py:score`.
 """
 
@@ -33,13 +34,13 @@ class BreastCancer(mfprefect.Model):
             "mean smoothness": pa.Column(float, pa.Check.in_range(0, 1)),
         }
     )
-    max_age = dt.timedelta(days=9)  # it is scored each Monday
+    max_age = dt.timedelta(days=9)  # scored every Monday
     gates = (mfprefect.Gate("auc", at_least=0.95), mfprefect.Gate("brier", at_most=0.1))
 
     def training_data(self, as_of: dt.date) -> pd.DataFrame:
-        """Return all patients, with what their biopsy found."""
+        """Return all patients with the result of their biopsy."""
         data = load_breast_cancer(as_frame=True)
-        # The data set has no ids: a patient's is its place in it. Its 0 stands for malignant.
+        # The data set has no ids: the row number is the id. Its 0 means malignant.
         frame: pd.DataFrame = data.data
         frame.insert(0, "patient_id", [f"patient-{number:03d}" for number in range(len(frame))])
         frame["malignant"] = (data.target == 0).astype(int)
@@ -51,13 +52,13 @@ class BreastCancer(mfprefect.Model):
         return model.fit(features, target)
 
     def scoring_data(self, as_of: dt.date, part: int) -> pd.DataFrame:
-        """Return the patients without what their biopsy found."""
+        """Return the patients without the result of their biopsy."""
         return self.training_data(as_of).drop(columns="malignant")
 
     def outcomes(self, as_of: dt.date) -> pd.DataFrame:
-        """Return what the biopsies found, which is known of every patient by now."""
-        found = self.training_data(as_of)[["patient_id", "malignant"]]
-        return found.rename(columns={"malignant": "actual"})
+        """Return the results of the biopsies, which are known for all patients."""
+        actual = self.training_data(as_of)[["patient_id", "malignant"]]
+        return actual.rename(columns={"malignant": "actual"})
 
 
 train, score, monitor = BreastCancer.flows()

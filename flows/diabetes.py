@@ -1,4 +1,4 @@
-"""How far does diabetes progress within a year? On scikit-learn's real data of 442 patients.
+"""Predict how far diabetes progresses in a year, on scikit-learn's data of 442 real patients.
 
 A regression. Deploy `flows/diabetes.py:train` and `flows/diabetes.py:score`.
 """
@@ -42,12 +42,12 @@ class Diabetes(mfprefect.Model):
         Columns(),
     )
     gates = (mfprefect.Gate("r2", at_least=0.35), mfprefect.Gate("rmse", at_most=65))
-    max_age = dt.timedelta(days=9)  # it is scored each Monday
+    max_age = dt.timedelta(days=9)  # scored every Monday
 
     def training_data(self, as_of: dt.date) -> pd.DataFrame:
-        """Return all patients, with how far the disease had progressed a year later."""
+        """Return all patients with the progression of the disease after a year."""
         data = load_diabetes(as_frame=True, scaled=False)
-        # The data set has no ids: a patient's is its place in it.
+        # The data set has no ids: the row number is the id.
         frame: pd.DataFrame = data.data
         frame.insert(0, "patient_id", [f"patient-{number:03d}" for number in range(len(frame))])
         frame["progression"] = data.target
@@ -58,13 +58,13 @@ class Diabetes(mfprefect.Model):
         return make_pipeline(StandardScaler(), Ridge(alpha=10)).fit(features, target)
 
     def scoring_data(self, as_of: dt.date, part: int) -> pd.DataFrame:
-        """Return the patients without what is known a year later."""
+        """Return the patients without the progression."""
         return self.training_data(as_of).drop(columns="progression")
 
     def outcomes(self, as_of: dt.date) -> pd.DataFrame:
-        """Return how far the disease had progressed, which is known of every patient by now."""
-        known = self.training_data(as_of)[["patient_id", "progression"]]
-        return known.rename(columns={"progression": "actual"})
+        """Return the progression after a year, which is known for all patients."""
+        actual = self.training_data(as_of)[["patient_id", "progression"]]
+        return actual.rename(columns={"progression": "actual"})
 
 
 train, score, monitor = Diabetes.flows()

@@ -1,4 +1,4 @@
-"""The model in production, on the data of the training that is to replace it."""
+"""The model in production, on the data of the training session that may replace it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 __all__ = ["FEATURES", "features_of", "is_relative", "log_drift", "predicted", "score_champion"]
 
 FEATURES = ("model", "features")
-"""Group and name of the metadata that lists the columns that a model was fitted on."""
+"""Metadata group and name: the columns that a model was fitted on."""
 
 
 def features_of(store: Store, session_id: str) -> list[str]:
     """Return the columns that a training session fitted its model on.
 
     Raises:
-        InvalidValue: it did not record them.
+        InvalidValue: the session did not record them.
     """
     metadata = _metadata(store, session_id)
     if FEATURES not in metadata:
@@ -55,7 +55,7 @@ def _metadata(store: Store, session_id: str) -> dict[tuple[str, str], str]:
 def log_drift(
     store: Store, kind: type[Model], session: Session, production: str, features: pd.DataFrame
 ) -> None:
-    """Store how far the training data lies from what the model in production was trained on."""
+    """Store the drift of the training data from what production's model was trained on."""
     reference = store.input_summary(production)
     if not reference.empty:
         current = input_summary(features, reference=reference)
@@ -67,14 +67,14 @@ def log_drift(
 def score_champion(
     store: Store, model: Model, production: str, test: pd.DataFrame, score: Any
 ) -> Champion:
-    """Return the model in production on a training's test rows, or why it cannot score them.
+    """Score a training's test rows with the model in production; say why if it cannot.
 
     Args:
         store: the store.
         model: the model whose class scores, as the score flow would.
         production: the training session in production.
-        test: the rows that were held out, with all columns.
-        score: what the new model says of them.
+        test: the held-out rows, with all columns.
+        score: the new model's predictions for them.
     """
     try:
         with redacted_errors():
@@ -85,7 +85,7 @@ def score_champion(
     except Exception as exc:
         if tasks.is_transient(exc):
             raise
-        # Whatever it is: that the old model is beyond use must not end a training without a word.
+        # Any error: an unusable old model must not end a training, but must be reported.
         tasks.log().warning("the model in production (%s) cannot score: %s", production, exc)
         problem = " ".join(f"{type(exc).__name__}: {exc}".split())  # a part of a sentence
         return Champion(production, problem=problem)
@@ -101,7 +101,7 @@ def score_champion(
 
 
 def predicted(model: Model, estimator: Any, features: pd.DataFrame) -> Any:
-    """Return what a model says, of several classes with their names."""
+    """Return a model's predictions; a multiclass model's as a frame with named classes."""
     prediction = model.predict(estimator, features)
     if model.model_type != "multiclass" or hasattr(prediction, "columns"):
         return prediction
@@ -126,7 +126,7 @@ def _segments(model: Model, test: pd.DataFrame) -> dict[str, Any]:
     for gate in model.gates:
         name, sign, value = (getattr(gate, "segment", None) or "").partition("=")
         if sign and name in test.columns:
-            # As the metrics of segments have it.
+            # The text form that segment metrics use.
             texts = ["<NULL>" if _is_null(x) else str(x) for x in test[name].tolist()]
             masks[f"{name}={value}"] = [text == value for text in texts]
     return masks

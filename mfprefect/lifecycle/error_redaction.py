@@ -1,7 +1,7 @@
-"""Keeping secrets out of what Prefect keeps of an error: its text, with those of all its causes.
+"""Remove secrets from errors before Prefect stores them: their texts and those of their causes.
 
-Prefect logs the error that ends a task or a flow, and keeps it as the message of the state and of
-an event. A driver, or a model's own code, may have put a password into it.
+Prefect logs the error that ends a task or a flow and stores it in the messages of the state and of
+an event. A driver or a model's own code may have put a password into it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ __all__ = ["redacted_errors"]
 
 @contextmanager
 def redacted_errors() -> Iterator[None]:
-    """Put `***` in the place of secrets in an error that leaves the block; its kind stays.
+    """Replace secrets by `***` in an error that leaves the block; its type stays the same.
 
     Raises:
-        RuntimeError: in place of an error that keeps its text where it cannot be changed.
+        RuntimeError: in place of an error whose text cannot be changed.
     """
     try:
         yield
@@ -37,7 +37,7 @@ def redacted_errors() -> Iterator[None]:
 
 def _cleaner() -> Callable[[str], str]:
     redact: Callable[[str], str] = str
-    with suppress(MfprefectError):  # what settings cannot be read, nobody has
+    with suppress(MfprefectError):  # unreadable settings have given nobody a secret
         redact = Redactor(secrets(load_settings()))
     return lambda text: redact_urls(redact(text))
 

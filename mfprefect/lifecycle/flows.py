@@ -1,4 +1,4 @@
-"""A model's flows: training, scoring and monitoring, each one session."""
+"""A model's flows: train, score and monitor. Each run is one session."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Flows", "make_flows", "rerun"]
 
 THREADS = min(4, os.cpu_count() or 1)
-"""Parts that are scored at once; each of them is in memory."""
+"""How many parts are scored at once; each is held in memory."""
 
 
 class Flows(NamedTuple):
@@ -47,7 +47,7 @@ def make_flows(kind: type[Model]) -> Flows:
 
     @flow(**_options(kind, "train"))
     def train(as_of: dt.date | None = None) -> Any:
-        """Train the model, test it, hold it against its gates and store it."""
+        """Train the model, test it, store it and check its gates."""
         with redacted_errors(), connect() as store:
             return _train(store, kind, as_of)
 
@@ -57,16 +57,16 @@ def make_flows(kind: type[Model]) -> Flows:
         training_session_id: str | None = None,
         shadow: str | None = None,
     ) -> Any:
-        """Score with the model in production, else with the last training that succeeded.
+        """Score with the model in production, or with the last successful training.
 
-        With `shadow`, a training session or `latest`, a challenger scores beside it, unpublished.
+        With `shadow` (a training session or `latest`) a challenger scores as well, unpublished.
         """
         with redacted_errors(), connect() as store:
             return _score(store, kind, as_of, training_session_id, shadow or kind.shadow)
 
     @flow(**_options(kind, "monitor"))
     def monitor(as_of: dt.date | None = None) -> Any:
-        """Hold published scores against what really happened, and against earlier ones."""
+        """Compare published scores with real outcomes and with earlier scores."""
         with redacted_errors(), connect() as store:
             return _monitor(store, kind, as_of)
 
@@ -74,7 +74,7 @@ def make_flows(kind: type[Model]) -> Flows:
 
 
 def _result(session: Session) -> Any:
-    """Return the session's id, in a state that says so where it waits in the spool."""
+    """Return the session's id; if the session waits in the spool, in a state that says so."""
     if session.status != SPOOLED:
         return session.session_id
     text = f"session {session.session_id} waits in the spool: its database is away"
@@ -104,23 +104,23 @@ def rerun(
     parent: str,
     opened: Callable[[str], object],
 ) -> None:
-    """Do once more what a train or score flow did, as an adhoc session that nobody builds upon.
+    """Repeat what a train or score flow did, as an adhoc session without consequences.
 
-    It is held against no gate, not published and never promoted.
+    It checks no gates, is not published and is never promoted.
 
     Args:
         kind: the model.
         purpose: `train` or `score`.
-        as_of: the date that the data is of.
-        params: what the session records of itself.
-        parent: the training session whose model scores; of a training the one that is run again.
-        opened: is told the session's id.
+        as_of: the date of the data.
+        params: the parameters that the session records.
+        parent: the training session whose model scores; for a training, the session to repeat.
+        opened: called with the session's id once it is open.
     """
     scoring.pickle_by_value(kind)
 
     @flow(task_runner=_runner(kind), **_options(kind, "reproduce"))
     def reproduce() -> None:
-        """Run a session again, to see whether it comes out the same."""
+        """Run a session again to see whether the results are the same."""
         with redacted_errors(), connect() as store:
             recorded = running(store, kind, "adhoc", as_of=as_of, params=params, parent=parent)
             with recorded as session:
@@ -134,11 +134,11 @@ def rerun(
 def _work(store: Store, kind: type[Model], session: Session, purpose: str) -> None:
     if issubclass(kind, CommandModel):
         if purpose == "train":
-            commands.train_command(store, kind, session, hold=False)
+            commands.train_command(store, kind, session, apply_gates=False)
         else:
             commands.score_command(store, kind, session)
     elif purpose == "train":
-        training.train_model(store, kind, session, hold=False)
+        training.train_model(store, kind, session, apply_gates=False)
     else:
         scoring.score_model(store, kind, session)
 
@@ -176,7 +176,7 @@ def _score(
             "flow first, or name one by training_session_id."
         )
     params = {"training_session_id": training_session_id, "parts": kind.parts}
-    # A resumed session goes on with the model that it began with.
+    # A resumed session keeps the model that it started with.
     with running(store, kind, "score", as_of=as_of, params=params, parent=parent) as session:
         if issubclass(kind, CommandModel):
             commands.score_command(store, kind, session)
@@ -188,10 +188,10 @@ def _score(
 
 
 def _model_in_use(store: Store, kind: type[Model]) -> str | None:
-    """Return the training session in production, else the last one that succeeded.
+    """Return the training session in production, or the last successful one.
 
     Raises:
-        InvalidValue: the model was retired.
+        InvalidValue: the model is retired.
     """
     stage, session_id = stage_now(store.database, kind.model_id) or (None, None)
     if stage == PRODUCTION:

@@ -1,4 +1,4 @@
-"""What Prefect calls in a fresh process of the worker, when the flow run's own is gone."""
+"""Hooks that Prefect calls in a new process of the worker after the flow run's process is gone."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 # The worker passes the arguments by these names.
 def end_sessions(flow: Any, flow_run: Any, state: Any) -> None:
-    """End what a flow run that crashed or was cancelled left open; `reconcile` would do it later.
+    """End the sessions that a crashed or cancelled flow run left open, sooner than `reconcile`.
 
-    Where the process still runs, nothing happens: it ends its sessions itself.
+    If the process still runs, nothing happens: it ends its sessions itself.
     """
     try:
         with connect() as store:

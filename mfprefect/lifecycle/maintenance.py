@@ -1,4 +1,4 @@
-"""Maintenance: what a store needs done every few minutes, whatever models it keeps."""
+"""Maintenance: what every store needs done every few minutes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["maintain"]
 
 @task(name="reconcile", cache_policy=NO_CACHE, persist_result=False)
 def reconcile(store: Store) -> str:
-    """End the sessions whose process is gone."""
+    """End sessions whose process is gone."""
     results = store.reconcile(wait=True)
     for row in results.itertuples():
         log().info("session %s: %s, %s", row.session_id, row.verdict, row.evidence)
@@ -37,7 +37,7 @@ def reconcile(store: Store) -> str:
 
 @task(name="spool", cache_policy=NO_CACHE, persist_result=False)
 def spool(store: Store) -> str:
-    """Deliver the sessions that ended while the database was away; fail if one is refused."""
+    """Deliver sessions that ended while the database was away; fail if one is refused."""
     deliveries = store.push_spool()
     for row in deliveries.itertuples():
         log().info("session %s: %s %s", row.session_id, row.verdict, row.reason)
@@ -52,7 +52,7 @@ def spool(store: Store) -> str:
 
 @task(name="freshness", cache_policy=NO_CACHE, persist_result=False)
 def freshness(store: Store) -> str:
-    """Tell of models whose last scores are older than they may be."""
+    """Notify of models whose last scores are older than their `max_age`."""
     overdue = stale(store.database)
     for model_id, session_no in overdue:
         log().warning("the last scores of model %s are older than its max_age", model_id)
@@ -62,9 +62,9 @@ def freshness(store: Store) -> str:
 
 @task(name="retention", cache_policy=NO_CACHE, persist_result=False)
 def prune(store: Store) -> str:
-    """Finish interrupted deletions, and delete what the retention settings let go."""
+    """Finish interrupted deletions and delete what the retention settings allow."""
     for name in store.database.read_transaction(store.database.backend.drop_stale_staging):
-        log().info("%s was left by a process that was killed, and is removed", name)
+        log().info("removed %s, which a killed process left behind", name)
     if not store.database.settings.retention.active:
         return f"{len(finish(store.database))} interrupted deletions finished"
     decisions = store.prune()
@@ -77,7 +77,7 @@ def prune(store: Store) -> str:
 
 @task(name="notices", cache_policy=NO_CACHE, persist_result=False)
 def send_notices(store: Store, digest: bool) -> str:
-    """Tell what nobody told, send what was not delivered, and the digest if that is wanted."""
+    """Send missed and undelivered notices, and the summary if requested."""
     send_missed(store.database)
     delivered, failed = send.retry_undelivered(store.database)
     if digest:
@@ -85,19 +85,19 @@ def send_notices(store: Store, digest: bool) -> str:
     return f"{delivered} notices sent again, {failed} of them in vain"
 
 
-# Tried again as a whole: every step is harmless when repeated.
+# Retried as a whole: every step is harmless when repeated.
 @flow(name="maintain", retries=2, retry_delay_seconds=30)
 def maintain(digest: bool = False) -> str:
-    """Keep the store true: end crashed sessions, tell of stale scores, deliver notices, prune.
+    """End crashed sessions, deliver the spool, report stale scores, send notices, prune.
 
-    A step that fails does not keep the others from being done; the run fails all the same.
+    If a step fails, the others still run, and then the run fails.
 
     Args:
-        digest: send the digest of the sessions since the last one.
+        digest: send the summary of the sessions since the last summary.
     """
     with redacted_errors(), connect() as store:
         steps: list[Any] = [
-            # First: what is delivered has not crashed.
+            # First: a delivered session has not crashed.
             spool(store, return_state=True),
             reconcile(store, return_state=True),
             freshness(store, return_state=True),

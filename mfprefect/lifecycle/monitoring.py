@@ -1,4 +1,4 @@
-"""Monitoring: published scores against what really happened, and against earlier ones."""
+"""Monitoring: published scores compared with real outcomes and with earlier scores."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ GROUP = "monitor"
 
 
 def segment_of(session_id: str) -> str:
-    """Return the segment under which a monitoring session keeps the figures of a scoring one."""
+    """Return the segment under which a monitoring session stores a scoring session's figures."""
     return f"session={session_id}"
 
 
 def monitor_model(store: Store, kind: type[Model], session: Session) -> None:
-    """Hold the model's last published scoring sessions against outcomes and earlier scores.
+    """Compare the model's last published scoring sessions with outcomes and earlier scores.
 
-    Performance of each is stored under its segment, that of the newest with enough outcomes also
-    for all rows; drift rows are about the newest scoring session.
+    Each session's performance is stored under its own segment; that of the newest session with
+    enough outcomes is also stored for all rows. Drift rows describe the newest scoring session.
 
     Raises:
         InvalidValue: `outcomes` returned what cannot be joined with scores.
@@ -55,7 +55,7 @@ def monitor_model(store: Store, kind: type[Model], session: Session) -> None:
         session.log_input(**vars(read))
 
     wanted = kind.monitored_sessions
-    # One more, where a single one is wanted: that it is compared with.
+    # At least two: a single session needs one to be compared with.
     newest_first = published_scorings(store.database, kind.model_id, max(wanted, 2))
     scorings, earlier = newest_first[-wanted:], newest_first[:-wanted]
     if not scorings:
@@ -72,7 +72,7 @@ def monitor_model(store: Store, kind: type[Model], session: Session) -> None:
 
 
 class _Monitor:
-    """Takes scoring sessions, oldest first; keeps what the newest is judged by."""
+    """Adds scoring sessions, oldest first, and keeps what the newest is judged by."""
 
     def __init__(self, store: Store, model: Model, session: Session) -> None:
         self.store, self.model, self.session = store, model, session
@@ -82,10 +82,10 @@ class _Monitor:
         self.previous: tuple[PublishedScoring, ScoreCounts] | None = None
         self.best: tuple[PublishedScoring, dict[str, float]] | None = None
         self.rows: list[tuple[Sequence[dict[str, Any]], str]] = []
-        """Drift rows of the session taken last, and the session that it was compared with."""
+        """Drift rows of the last session added, and the session it was compared with."""
 
     def set_previous(self, scoring: PublishedScoring) -> None:
-        """Have the next session compared with this one, of which nothing is stored."""
+        """Compare the next session with this one, for which nothing is stored."""
         self.previous = scoring, self.run(read_scores, self.store, scoring.session_id, None).tally
 
     def add(self, scoring: PublishedScoring) -> None:
@@ -176,14 +176,14 @@ class _Monitor:
             self.rows.append((_records(with_suffix(drift)), reference_id))
 
     def _take_features(self, scoring: PublishedScoring) -> None:
-        """Take the comparison that the scoring session made, in the bins of the one before."""
+        """Use the scoring session's own comparison, in the bins of the session before it."""
         drift = self.store.drift(scoring.session_id)
         drift = drift[drift["measure"].str.endswith(f"_{PREVIOUS}")]
         for reference_id, rows in drift.groupby("reference_session_id"):
             self.rows.append((_records(rows), str(reference_id)))
 
     def finish(self, newest: PublishedScoring) -> None:
-        """Store the drift of the session taken last, and how performance has moved."""
+        """Store the drift of the last session added, and the change in performance."""
         for rows, reference in self.rows:
             self.session.log_drift(rows, reference)
         references = {"drift_of": newest.session_id}
@@ -213,10 +213,10 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def trained_scores(store: Store, session_id: str) -> ScoreCounts | None:
-    """Return how the scores of a training's test rows are distributed, None where it is unknown.
+    """Return the score distribution of a training's test rows, None if it is unknown.
 
-    From the test curve or the metadata `score_distribution`; at a score that these hold, how many
-    rows have at most as much is exact.
+    It comes from the test curve or the metadata `score_distribution`. At a score that these hold,
+    the number of rows at or below it is exact.
     """
     curve = store.curve(session_id)
     if not curve.empty:
@@ -234,7 +234,7 @@ def trained_scores(store: Store, session_id: str) -> ScoreCounts | None:
 
 @task(name="read outcomes", cache_policy=NO_CACHE, persist_result=False)
 def read_known(model: Model, as_of: dt.date) -> Outcomes | None:
-    """Return the outcomes that the model knows of those scored as of a date."""
+    """Return the known outcomes of the entities scored as of a date."""
     with redacted_errors():
         return outcomes.read_outcomes(model, as_of)
 
@@ -243,5 +243,5 @@ def read_known(model: Model, as_of: dt.date) -> Outcomes | None:
 def read_scores(
     store: Store, session_id: str, actual: Outcomes | None, predicted_by: str = "score"
 ) -> JoinedScores:
-    """Return a session's scores, batch by batch, held against outcomes."""
+    """Join a session's scores with outcomes, batch by batch."""
     return outcomes.compare(store.iter_scores(session_id), actual, predicted_by)

@@ -1,4 +1,4 @@
-"""What really happened, joined with what was predicted, in the memory that the outcomes take."""
+"""Real outcomes joined with predictions; memory grows with the outcomes, not with the scores."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["JoinedScores", "Outcomes", "compare", "read_outcomes"]
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """The outcomes of the entities that were scored as of one date, those known."""
+    """The known outcomes of the entities that were scored as of one date."""
 
     entity_id: NDArray[Any]
-    """Texts, as scores store ids."""
+    """Ids as text, the form in which scores store them."""
     rows: pd.DataFrame
-    """`actual`, and of a time series `series` and `period`; in the order of `entity_id`."""
+    """`actual` (for a time series also `series` and `period`), in the order of `entity_id`."""
 
     def __len__(self) -> int:
         return len(self.entity_id)
@@ -38,25 +38,25 @@ class Outcomes:
 
 @dataclass(eq=False)
 class JoinedScores:
-    """One session's scores: their distribution, and those whose outcome is known."""
+    """One session's scores: their distribution, and the rows whose outcome is known."""
 
     rows: pd.DataFrame
-    """`actual` and `predicted`, and of a time series `series` and `period`."""
+    """`actual` and `predicted`, for a time series also `series` and `period`."""
     scored: int = 0
     """All scores of the session."""
     tally: ScoreCounts = field(default_factory=ScoreCounts)
 
 
 class _NothingYet(Exception):
-    """The model knows no outcomes of that date."""
+    """The model has no outcomes for that date."""
 
 
 def read_outcomes(model: Model, as_of: dt.date) -> Outcomes | None:
-    """Return the outcomes that the model knows, None where it knows of none.
+    """Return the model's outcomes as of a date, None if it has none yet.
 
     Raises:
-        InvalidValue: a column is missing, an entity (or a period of a series) is there twice, or
-            an actual is no finite number.
+        InvalidValue: a column is missing, an entity (or a period of a series) occurs twice, or an
+            actual is not a finite number.
     """
 
     def produce() -> Any:
@@ -86,8 +86,8 @@ def _checked(model: Model, frame: pd.DataFrame) -> Outcomes:
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
         raise InvalidValue(
-            f"the column {missing[0]!r} is missing; they are {', '.join(map(str, frame.columns))}, "
-            f"and needed are {', '.join(wanted)}"
+            f"the column {missing[0]!r} is missing; the columns are "
+            f"{', '.join(map(str, frame.columns))}; required: {', '.join(wanted)}"
         )
     frame = frame[frame["actual"].notna()]
     twice = frame[entity][frame[entity].duplicated()]
@@ -101,7 +101,7 @@ def _checked(model: Model, frame: pd.DataFrame) -> Outcomes:
         rows["period"] = frame["period"].map(str).to_numpy()
         rows["series"] = frame["series"].map(str).to_numpy() if "series" in frame.columns else "all"
         _check_periods(rows)
-    # The position takes the place of the score: sorted with the ids, it tells where each was.
+    # The position stands in for the score: sorted with the ids, it gives each id's place.
     place = pd.DataFrame({entity: frame[entity].to_numpy(), "place": np.arange(len(frame))})
     table = scores.normalise(place, entity, "place", None)
     order = table["score"].to_numpy().astype(np.int64)
@@ -134,12 +134,12 @@ def _actual(column: pd.Series[Any], model_type: str) -> NDArray[Any]:
 def compare(
     batches: Iterable[pa.RecordBatch], outcomes: Outcomes | None, predicted_by: str = "score"
 ) -> JoinedScores:
-    """Return the scores whose outcome is known, and the distribution of all of them.
+    """Return the scores whose outcome is known, and the distribution of all scores.
 
     Args:
         batches: from `Store.iter_scores`.
-        outcomes: None: the distribution alone.
-        predicted_by: `score_class` where the outcome is a class.
+        outcomes: None for the distribution alone.
+        predicted_by: `score_class` if outcomes are classes.
     """
     import pandas as pd
 

@@ -1,6 +1,6 @@
-"""What Prefect's pages show of a session: tags, figures, failed checks, progress.
+"""A session on Prefect's pages: tags, figures, failed checks, progress.
 
-The store is what counts; a page that cannot be written is logged and never fails a run.
+The store is the record; failing to write a page is logged and never fails a run.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def _quietly(function: Callable[P, R]) -> Callable[P, R | None]:
             return None
         try:
             return function(*args, **kwargs)
-        except Exception as exc:  # noqa: BLE001 - the run is worth more than its page
-            log().warning("Prefect's page could not be written: %s", exc)
+        except Exception as exc:  # noqa: BLE001 - a page must never fail the run
+            log().warning("the Prefect artifact could not be written: %s", exc)
             return None
 
     return tried
@@ -53,7 +53,7 @@ def _quietly(function: Callable[P, R]) -> Callable[P, R | None]:
 
 @_quietly
 def tag_run(session: Session) -> None:
-    """Tag the flow run with model, purpose and session id, beside the tags it has."""
+    """Add model, purpose and session id to the flow run's tags."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return
@@ -64,7 +64,7 @@ def tag_run(session: Session) -> None:
 
 @_quietly
 def show_session(store: Store, session: Session) -> None:
-    """Write the session's figures as a Markdown artifact, its failed checks as a table."""
+    """Write the session's figures as a Markdown artifact and its failed checks as a table."""
     if session.status == SPOOLED:
         text = f"{_cell(session.session_id)} waits in {_cell(session.spool_place)}."
         create_markdown_artifact(
@@ -90,7 +90,7 @@ def show_session(store: Store, session: Session) -> None:
 
 
 def _key(*names: str) -> str:
-    """Return an artifact's key: Prefect takes lower case, digits and dashes."""
+    """Return an artifact's key: Prefect allows lower case, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join(names).lower()).strip("-") or "model"
 
 
@@ -121,10 +121,10 @@ def _table(left: str, right: str, rows: Mapping[str, Any]) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    """Return text that stays text: Prefect shows HTML in Markdown as it is."""
+    """Escape text: Prefect renders HTML inside Markdown."""
     text = str(value or "") if not isinstance(value, (int, float)) else str(value)
     text = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + " ..."
-    # Each of these could begin something: a cell, emphasis, code, a link, an image.
+    # Each of these could start a cell, emphasis, code, a link or an image.
     escaped = re.sub(r"([\\`*_\[\]|!])", r"\\\1", html.escape(text, quote=False))
     return " ".join(escaped.split())
 
@@ -140,11 +140,11 @@ class Progress:
 
     @property
     def percent(self) -> float:
-        """How much is done."""
+        """Percentage of parts done."""
         return 100.0 * self._done / self._parts
 
     def step(self) -> None:
-        """Tell that one more part is complete."""
+        """Report one more part as complete."""
         self._done += 1
         if self._artifact is not None:
             self._update(self._artifact)
@@ -154,7 +154,7 @@ class Progress:
         artifact: Any = create_progress_artifact(  # typed as if it might be awaited
             self.percent,
             key=f"{_key(session.model_id, session.purpose)}-progress",
-            description=f"Parts of {session.session_id} that are scored",
+            description=f"Scored parts of {session.session_id}",
         )
         return UUID(str(artifact))
 

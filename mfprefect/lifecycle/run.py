@@ -1,4 +1,4 @@
-"""One run of a model: its session, and what Prefect's pages show of it."""
+"""One run of a model: its session and its Prefect artifacts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["as_of_date", "register", "running"]
 
 
 def register(store: Store, kind: type[Model]) -> None:
-    """Put the model's description into the store, as its class tells it now."""
+    """Register the model in the store with its class's current description."""
     store.register(
         kind.model_id,
         kind.description,
@@ -42,7 +42,7 @@ def running(
     params: Mapping[str, Any],
     parent: str | None = None,
 ) -> Iterator[Session]:
-    """Open the run's session; when the block is left, end it and show in Prefect what it holds."""
+    """Open the run's session; on leaving the block, end it and write its Prefect artifacts."""
     session = store.session(
         kind.model_id,
         purpose=purpose,
@@ -71,5 +71,5 @@ def _source(kind: type[Model]) -> Path | None:
 
 
 def as_of_date(session: Session) -> dt.date:
-    """Return the date that the run's data is of; a retry after midnight keeps the first one."""
+    """Return the date of the run's data; a retry after midnight keeps the first attempt's date."""
     return session.as_of or values.utc_now().date()

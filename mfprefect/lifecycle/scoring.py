@@ -1,7 +1,7 @@
 """Scoring: the parts of a session, mapped over the flow's task runner.
 
-A part is read, checked, scored and written by whichever thread or process the task runner gives
-it, over a connection of that process, in one transaction.
+The task runner's thread or process reads, checks, scores and writes a part over a connection of
+its own, in one transaction.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ __all__ = ["ScoringJob", "pickle_by_value", "require_trained", "score_model"]
 
 
 def score_model(store: Store, kind: type[Model], session: Session) -> None:
-    """Score part by part with the session's training session; complete parts are kept.
+    """Score part by part with the session's training session; skip parts already complete.
 
     Raises:
-        ChecksFailed: the data of a part is not what the model takes; the other parts are kept
-            for the next attempt.
+        ChecksFailed: a part's data failed the checks; the other parts are kept for the next
+            attempt.
     """
     used = session.parent_session_id
     if used is None:
@@ -81,15 +81,15 @@ def score_model(store: Store, kind: type[Model], session: Session) -> None:
 def _score_parts(
     run: tasks.Runner, scoring: ScoringJob, session: Session, missing: Sequence[int]
 ) -> int:
-    """Score the parts that are missing; return their rows."""
+    """Score the missing parts; return the number of their rows."""
     kind = scoring.kind
     progress = Progress(session, kind.parts, kind.parts - len(missing))
     futures = [run.submit(score_part, scoring, part) for part in missing]
     for future in as_completed(futures):
-        # Asked of the future itself: Prefect's server hears of tasks a little later.
+        # Ask the future itself: Prefect's server learns of a finished task a little later.
         if isinstance(future.result(raise_on_failure=False), PartDone):
             progress.step()
-    # In order, so that the first part's failure is the run's, whichever part failed first.
+    # In order, so that the run reports the lowest failed part, whichever failed first.
     done = [future.result() for future in futures]
     for part in done:
         session.require_spooled(part.spooled)
@@ -97,28 +97,28 @@ def _score_parts(
 
 
 def require_trained(store: Store, kind: type[Model], session_id: str) -> None:
-    """Refuse what is no training session of the model that succeeded, or was promoted.
+    """Refuse anything but a training session of the model that succeeded or was promoted.
 
     Raises:
         UnknownSession: there is no such session.
-        InvalidValue: it is another model's, of another purpose, or did not succeed.
+        InvalidValue: it belongs to another model, has another purpose, or did not succeed.
     """
     row = store.show(session_id).iloc[0]
     wanted = (kind.model_id, "train")
     usable = row["status"] == "succeeded" or session_id in set(
-        # Somebody answers for it, by an override that is on record.
+        # A person promoted it by an override, which is on record.
         store.stages(kind.model_id)["session_id"]
     )
     if (row["model_id"], row["purpose"]) != wanted or not usable:
         raise InvalidValue(
-            f"session {session_id!r} cannot be scored with: it is a {row['status']} "
-            f"{row['purpose']} session of {row['model_id']!r}; name a training session of "
-            f"{kind.model_id!r} that succeeded, or none for the last one."
+            f"session {session_id!r} cannot be used for scoring: it is a {row['status']} "
+            f"{row['purpose']} session of {row['model_id']!r}; name a successful training session "
+            f"of {kind.model_id!r}, or none to use the last one."
         )
 
 
 class ScoringJob:
-    """What it takes to score a part, in this process or, pickled, in another one."""
+    """Everything needed to score a part, in this process or, pickled, in another one."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class ScoringJob:
         self._here: tuple[Store, Any] | None = (store, estimator)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Connections do not travel; a model that is in the store need not.
+        # Connections cannot be pickled; the model is in the store and need not be.
         kind = self._kind if isinstance(self._kind, bytes) else cloudpickle.dumps(self._kind)
         return self.__dict__ | {"_kind": kind, "_here": None, "_references": None}
 
@@ -153,7 +153,7 @@ class ScoringJob:
     @property
     def kind(self) -> type[Model]:
         """The model's class."""
-        # Not when the whole is unpickled: an error would then be the cluster's, not the task's.
+        # Lazily: an error while unpickling the job would be the cluster's, not the task's.
         if isinstance(self._kind, bytes):
             self._kind = cloudpickle.loads(self._kind)
         return self._kind  # type: ignore[return-value]  # by now
@@ -164,12 +164,12 @@ class ScoringJob:
         return self._resources()[1]
 
     def recorder(self, part: int) -> PartRecorder:
-        """Return what writes under the session, numbering its checks and inputs by part."""
+        """Return a recorder for one part, which numbers its checks and inputs by part."""
         store, _ = self._resources()
         return PartRecorder(store.database, self._handle, part)
 
     def keep(self, recorder: PartRecorder, features: pd.DataFrame) -> None:
-        """Keep what the input of a part looks like, beside that of the training."""
+        """Store what a part's input looks like, in the bins of the training."""
         store, _ = self._resources()
         if self._references is None:
             self._references = references_of(store, self.training_session_id, self._compared)
@@ -185,7 +185,7 @@ _held: dict[str, tuple[Store, Any]] = {}
 
 
 def _opened(scoring: ScoringJob) -> tuple[Store, Any]:
-    """Return this process's own store and estimator; both are kept for its next part."""
+    """Return this process's store and estimator; both are reused for its next part."""
     key = scoring.training_session_id
     with _lock:
         if key not in _held:
@@ -198,26 +198,26 @@ def _opened(scoring: ScoringJob) -> tuple[Store, Any]:
 
 
 def pickle_by_value(kind: type[Model]) -> None:
-    """Have a script's classes pickled with their code: other processes cannot import a script.
+    """Pickle a script's classes with their code, since other processes cannot import a script.
 
-    What an installed package defines is imported there; it may rely on being loaded once.
+    Classes of installed packages are imported there; a package may rely on being loaded once.
     """
     name = kind.__module__
     module = sys.modules.get(name)
     file = Path(getattr(module, "__file__", None) or "")
     installed = (Path(sysconfig.get_path(place)) for place in ("purelib", "platlib", "stdlib"))
     if module is None or name == "__main__" or "." in name:
-        return  # by value in any case, or in a package
+        return  # pickled by value anyway, or part of a package
     if not any(file.is_relative_to(folder) for folder in installed):
         cloudpickle.register_pickle_by_value(module)
 
 
 class PartDone(NamedTuple):
-    """A part that was scored."""
+    """A scored part."""
 
     rows: int
     spooled: str
-    """The receipt of the spool, if the database was away."""
+    """The spool's receipt if the database was away, else empty."""
 
 
 @task(name="score part", cache_policy=NO_CACHE, persist_result=False)

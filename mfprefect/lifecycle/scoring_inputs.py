@@ -1,4 +1,4 @@
-"""What a scoring tells of its input: of all parts, whichever process or attempt scored them."""
+"""What a scoring session records about its input, over all parts, processes and attempts."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ __all__ = [
 ]
 
 NUMBERS_A_PART = 10_000
-"""How many checks and inputs a part can record before its numbers are the next part's."""
+"""How many checks and inputs a part may record; the next part's numbers begin after them."""
 TABLES = {"inputs": "input_no", "check_results": "check_no"}
 SUMMARY, PREVIOUS, COMPARED = "summary", "previous", "compared"
 
 
 class PreviousScoring(NamedTuple):
-    """The published scoring session before this one; None: there is none."""
+    """The published scoring session before this one, None if there is none."""
 
     session_id: str | None = None
     other_bins: bool = False
-    """Whether it was counted in other bins than this one, as after a new training."""
+    """Whether it was counted in different bins, as after a new training."""
 
 
 class PartRecorder(ResultsMixin):
-    """Writes under a scoring session for one part, and keeps what a retry has to tell of it."""
+    """Writes one part's records under a scoring session, and what a retry needs to repeat them."""
 
     def __init__(self, database: Database, handle: SessionHandle, part: int) -> None:
         first = NUMBERS_A_PART * (part - 1)
@@ -73,14 +73,14 @@ class PartRecorder(ResultsMixin):
         compared: PreviousScoring,
         masked: Collection[str],
     ) -> None:
-        """Write what was seen of the part, before its scores are: a retry may keep these.
+        """Write the part's input document before its scores, because a retry may keep the scores.
 
         Args:
-            features: what the model is about to score.
-            references: `summary`, the training's, and perhaps `previous`: each an input summary in
-                the bins of which the features are counted.
-            compared: which scoring before it is compared with.
-            masked: columns no cell of which is kept.
+            features: the rows about to be scored.
+            references: the input summaries whose bins are used: `summary` of the training and, if
+                there is one, `previous`.
+            compared: the earlier scoring session to compare with.
+            masked: columns whose cells are never stored.
         """
         hidden = self._hidden(masked)
         summaries = {
@@ -93,7 +93,7 @@ class PartRecorder(ResultsMixin):
 
 
 class ScoringInputs:
-    """The input of a scoring session: taken over from kept parts, put together from all."""
+    """The input of a scoring session, merged from all parts, including those kept from before."""
 
     def __init__(self, store: Store, kind: type[Model], session: Session, training: str) -> None:
         self._store, self._kind, self._session = store, kind, session
@@ -106,22 +106,22 @@ class ScoringInputs:
 
     @functools.cached_property
     def references(self) -> dict[str, pd.DataFrame]:
-        """The input summaries in the bins of which the parts are counted, read once."""
+        """The input summaries whose bins the parts are counted in, read once."""
         return references_of(self._store, self._training, self.compared)
 
     def take_over(self, parts: Collection[int]) -> None:
-        """Tell again what an earlier attempt read and checked of the parts that are kept."""
+        """Restore what an earlier attempt read and checked for the parts that are kept."""
         for part, document in self._session.part_documents():
             if part in parts:
                 seen = {table: document[table] for table in TABLES}
                 self._session.restore_rows(seen, TABLES)
-                # The other parts have to be counted in the same bins.
+                # The other parts must be counted in the same bins.
                 self.compared = PreviousScoring(*document[COMPARED])
 
     def log(self) -> None:
-        """Store the summary of all parts, and its drift from training and the scoring before.
+        """Store the summary of all parts and its drift from training and from the last scoring.
 
-        While the database is away, of those parts that went to the spool; the metadata says so.
+        While the database is away, only the parts in the spool are covered; metadata says so.
         """
         references = self.references
         merged = {name: SummaryMerger(reference) for name, reference in references.items()}
@@ -154,14 +154,14 @@ class ScoringInputs:
         except DatabaseError as exc:
             if not (exc.transient and self._session.spooled):
                 raise
-            tasks.log().warning("drift from %s is not known: %s", session_id, exc)
+            tasks.log().warning("drift from %s could not be computed: %s", session_id, exc)
             return None
 
     def log_some(self) -> None:
-        """Store the same of the parts that there are, of a session that is about to fail."""
+        """Store the summary of the existing parts for a session that is about to fail."""
         try:
             self.log()
-        except MfprefectError as exc:  # the error that ended the run must come through
+        except MfprefectError as exc:  # the error that ended the run must not be masked
             tasks.log().warning("the input of the parts was not summarised: %s", exc)
 
     def _merge(self, merged: Mapping[str, SummaryMerger]) -> list[int]:
@@ -170,7 +170,7 @@ class ScoringInputs:
         parts = []
         for part, document in self._session.part_documents():
             if part > self._kind.parts:
-                continue  # of an attempt that had more of them
+                continue  # from an attempt that had more parts
             parts.append(part)
             for name, merger in merged.items():
                 merger.add(pd.DataFrame(document[name]))
@@ -180,7 +180,7 @@ class ScoringInputs:
 def references_of(
     store: Store, training: str, compared: PreviousScoring
 ) -> dict[str, pd.DataFrame]:
-    """Return the input summaries in the bins of which a part is counted."""
+    """Return the input summaries whose bins a part is counted in."""
     references = {SUMMARY: store.input_summary(training)}
     if compared.session_id is not None and compared.other_bins:
         references[PREVIOUS] = store.input_summary(compared.session_id)
@@ -188,6 +188,6 @@ def references_of(
 
 
 def with_suffix(drift: pd.DataFrame) -> pd.DataFrame:
-    """Return drift of inputs, with another name for an input `score` than published scores have."""
+    """Return input drift rows, renaming an input called `score` to set it apart from scores."""
     clash = (drift["variable"] == "score") & drift["measure"].str.endswith(f"_{PREVIOUS}")
     return drift.assign(variable=drift["variable"].mask(clash, "score (input)"))

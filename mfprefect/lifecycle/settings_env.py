@@ -1,6 +1,6 @@
-"""Settings as variables of another process, and what must not appear of them.
+"""Settings as environment variables of another process, and which of them are secret.
 
-Imports no Prefect: also what starts a process that runs flows uses it.
+Imports no Prefect: the code that starts a flow process uses it too.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["Redactor", "secrets", "settings_variables", "without_settings"]
 
 NOT_HANDED_OVER = {"notify"}
-"""Settings that another process has no use for; they hold secrets."""
+"""Settings that hold secrets and that the other process does not need."""
 
 
 def without_settings(variables: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what could contradict the store's settings, and an outer command's session."""
+    """Drop variables that could contradict the store's settings, and an outer command's session."""
     names = "|".join(name.upper() for name in Settings.model_fields if name not in NOT_HANDED_OVER)
     outer = "SESSION_ID|TRAINING_SESSION_ID"
     ours = re.compile(rf"{PREFIX}((?:{names})(?:__.*)?|{outer})", re.IGNORECASE)
@@ -36,7 +36,7 @@ def without_settings(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def settings_variables(store: Store) -> dict[str, str]:
-    """Return the settings in force as variables, wherever they came from."""
+    """Return the settings in force as variables, whatever their origin."""
     references: dict[str, str] = {}
 
     def plain(value: Any) -> Any:
@@ -55,13 +55,13 @@ def settings_variables(store: Store) -> dict[str, str]:
             text = value if isinstance(value, str) else json.dumps(value)
             variables[PREFIX + name.upper()] = text
     variables[f"{PREFIX}URL"] = _verbatim(_url(store), references)
-    if (config := find_config()) is not None:  # the command's folder may have another
+    if (config := find_config()) is not None:  # the command's folder may have another one
         variables[f"{PREFIX}CONFIG"] = str(config.absolute())
     return variables | references
 
 
 def _verbatim(secret: str, references: dict[str, str]) -> str:
-    """Return what settings read as `secret`, even where it looks like a `${reference}`."""
+    """Return text that settings read as `secret`, even if it looks like a `${reference}`."""
     if re.search(r"\$\{\w+\}", secret) is None:
         return secret
     name = f"MFP_SECRET_{len(references) + 1}"
@@ -70,7 +70,7 @@ def _verbatim(secret: str, references: dict[str, str]) -> str:
 
 
 def _url(store: Store) -> str:
-    """Return the URL that means the same database in the command's folder."""
+    """Return a URL that names the same database from the command's folder."""
     text = store.database.settings.url.get_secret_value()
     url = parse_url(text)
     if not _is_file(store.database.backend, url) or Path(str(url.database)).is_absolute():
@@ -80,6 +80,6 @@ def _url(store: Store) -> str:
 
 
 def _is_file(backend: Backend, url: sa.URL) -> bool:
-    # Backends of files override `exists`, because connecting would make the file.
+    # File backends override `exists`, because connecting would create the file.
     overridden = type(backend).exists is not Backend.exists
     return overridden and bool(url.database) and Path(str(url.database)).is_file()

@@ -1,4 +1,4 @@
-"""Shadow scoring: a challenger scores what the champion has just scored; nobody sees it."""
+"""Shadow scoring: a challenger scores what the champion has just scored, unpublished."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ LATEST = "latest"
 def score_shadow(store: Store, kind: type[Model], champion: Session, wanted: str) -> str | None:
     """Score with a challenger as a second session of the run; return it, None if there is none.
 
-    It is never published, and whatever goes wrong is logged: the champion's scores stand.
+    It is never published. Any failure is only logged: the champion's scores stand.
 
     Args:
         store: the store.
         kind: the model.
-        champion: the scoring session that has succeeded.
+        champion: the successful scoring session.
         wanted: a training session, or `latest`.
     """
     try:
@@ -46,11 +46,11 @@ def _challenger(store: Store, kind: type[Model], champion: Session, wanted: str)
     challenger = candidate(store.database, kind.model_id, None if wanted == LATEST else wanted)
     if challenger is None and wanted != LATEST:
         raise InvalidValue(
-            f"session {wanted!r} is no training session of {kind.model_id!r} with a model that "
-            "succeeded, or failed by its gates alone."
+            f"session {wanted!r} is not a training session of {kind.model_id!r} that succeeded or "
+            "failed only its gates."
         )
     if challenger is None or challenger == champion.parent_session_id:
-        tasks.log().info("no other training than the one in use: no challenger scores")
+        tasks.log().info("no challenger: there is no other training than the one in use")
         return None
     return challenger
 

@@ -1,4 +1,4 @@
-"""Which entities a model is tested on: decided by their ids alone, for ever the same."""
+"""Which entities a model is tested on: decided by their ids alone, so always the same ones."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["is_test", "split", "split_by_time", "split_rows"]
 def split_rows(
     model: Model | type[Model], frame: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows to learn from and those to test on; an entity stands in one of them.
+    """Split rows into those to learn from and those to test on, by entity.
 
-    Of a time series with a `period`, the last periods are those to test on.
+    For a time series with a `period`, the last periods are the test rows.
     """
     if model.model_type == "time_series" and model.period is not None:
         return split_by_time(frame, model.period, model.test_share)
@@ -31,8 +31,8 @@ def split_rows(
 def is_test(entity_id: Any, share: float) -> bool:
     """Return whether an entity is held out: its id's SHA-256, as a fraction, is below `share`.
 
-    The first eight bytes of the digest are read as a big-endian integer over 2**64, which any
-    database or language can repeat.
+    The fraction is the first eight bytes of the digest as a big-endian integer over 2**64; any
+    database or language can reproduce it.
     """
     first = hashlib.sha256(str(entity_id).encode()).digest()[:8]
     return int.from_bytes(first, "big") / 2**64 < share
@@ -56,11 +56,11 @@ def split_by_time(
     """Return the rows of the first periods and those of the last ⌈share · periods⌉, in order.
 
     Raises:
-        InvalidValue: one of the two is empty, or a row has no period.
+        InvalidValue: either is empty, or a row has no period.
     """
     frame = frame.sort_values(period, kind="stable")
     if n := int(frame[period].isna().sum()):
-        raise InvalidValue(f"{n} rows have no {period!r}; a time series needs to know their time.")
+        raise InvalidValue(f"{n} rows have no {period!r}; a time series needs each row's time.")
     periods = frame[period].unique()
     first = periods[-math.ceil(len(periods) * share) :][:1]
     held_out = frame[period] >= first[0] if len(first) else frame[period].isna()
@@ -74,6 +74,6 @@ def _both(
     if learn.empty or test.empty:
         raise InvalidValue(
             f"{len(frame)} rows give {len(learn)} to learn from and {len(test)} to test on with "
-            f"test_share = {share}; more rows or another share are needed."
+            f"test_share = {share}; use more rows or another share."
         )
     return learn, test

@@ -1,4 +1,4 @@
-"""The steps of a run, as Prefect tasks; only what is transient is tried again."""
+"""The steps of a run as Prefect tasks; only transient errors are retried."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryEr
 
 
 def log() -> logging.Logger | logging.LoggerAdapter[Any]:
-    """Return the run's logger, so that what is logged shows in Prefect."""
+    """Return the run's logger, whose messages appear in Prefect."""
     try:
         return get_run_logger()
     except MissingContextError:
@@ -57,10 +57,10 @@ def log() -> logging.Logger | logging.LoggerAdapter[Any]:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether the same step may succeed later: links and databases that were away.
+    """Return whether the step may succeed later, as when a link or a database was away.
 
-    A failed check or gate, a missing file or a programming error would only fail again; a command
-    tells it by its exit code.
+    A failed check or gate, a missing file or a programming error would only fail again. A command
+    says so by its exit code.
     """
     if isinstance(error, (DatabaseError, CommandFailed)):
         return error.transient
@@ -76,7 +76,7 @@ def _retry(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
 
 
 class Runner:
-    """Runs tasks with the number of retries that a model wants."""
+    """Runs tasks with a model's number of retries."""
 
     def __init__(self, model: Model | type[Model]) -> None:
         self._model = model
@@ -87,7 +87,7 @@ class Runner:
         return result
 
     def submit(self, step: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> PrefectFuture[R]:
-        """Hand a task to the flow's task runner."""
+        """Submit a task to the flow's task runner."""
         future: PrefectFuture[R] = self._retried(step).submit(*args, **kwargs)
         return future
 
@@ -99,7 +99,7 @@ class Runner:
         )
 
 
-# Frames and estimators are no cache keys: hashing them would cost more than most steps.
+# Frames and estimators are not cache keys: hashing them would cost more than most steps.
 @task(name="read training data", cache_policy=NO_CACHE, persist_result=False)
 def read_training_data(model: Model, as_of: dt.date) -> pd.DataFrame:
     """Return the model's training data, read and recorded."""
@@ -112,13 +112,13 @@ def read_training_data(model: Model, as_of: dt.date) -> pd.DataFrame:
 def reader(
     settings: Settings, recorder: ResultsMixin, kind: type[Model], part: int | None = None
 ) -> Reader:
-    """Return what a model reads with: each read, and each check of a source, is on record."""
+    """Return a model's reader, which records each read and each check of a source."""
 
     def record(read: Read) -> None:
         recorder.log_input(**vars(read))
 
     def judge(ask: Any, checks: Any) -> None:
-        # A command's model has no target.
+        # A CommandModel has no target.
         keys = {kind.entity_id, getattr(kind, "target", kind.entity_id)}
         recorder.log_source_checks(ask, checks, keys=keys, masked=kind.masked, part=part)
 
@@ -128,7 +128,7 @@ def reader(
 def check(
     recorder: ResultsMixin, model: Model, frame: pd.DataFrame, checks: Any, part: int | None = None
 ) -> None:
-    """Hold data against the model's checks, before the model sees it."""
+    """Run the model's checks on data before the model sees it."""
     recorder.log_checks(
         frame,
         checks,
@@ -140,7 +140,7 @@ def check(
 
 
 def require_columns(frame: pd.DataFrame, names: list[str], what: str) -> None:
-    """Refuse a frame that lacks a column."""
+    """Raise InvalidValue if a frame lacks a column."""
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise InvalidValue(
@@ -164,15 +164,15 @@ def test(
     actual: pd.Series[Any],
     learned: pd.DataFrame | None = None,
 ) -> dict[str, float]:
-    """Store metrics, curve and importances on the rows that were held out; return the metrics.
+    """Store metrics, curve and importances on the held-out rows; return the metrics.
 
     Args:
         model: the model.
-        session: where to.
-        estimator: the fitted one.
-        features: the held-out rows; the model's `segments` are columns of them.
+        session: the session that stores them.
+        estimator: the fitted estimator.
+        features: the held-out rows; the model's `segments` are among their columns.
         actual: their target.
-        learned: the rows that it was fitted on, of a time series: its history.
+        learned: the rows it was fitted on; for a time series, the history.
     """
     with redacted_errors():
         return _tested(model, session, estimator, features, actual, learned)
@@ -208,7 +208,7 @@ def test_options(
     predicted: Any,
     learned: pd.DataFrame | None,
 ) -> dict[str, Any]:
-    """Return what `log_test_results` is told of a model beside actual and predicted values."""
+    """Return the arguments of `log_test_results` beside actual and predicted values."""
     options: dict[str, Any] = {"model_type": model.model_type}
     if model.model_type == "multiclass" and not hasattr(predicted, "columns"):
         options["classes"] = getattr(estimator, "classes_", None)
@@ -233,6 +233,6 @@ def save(session: Session, estimator: Any) -> None:
 
 @task(name="load model", cache_policy=NO_CACHE, persist_result=False)
 def load(store: Store, session_id: str) -> Any:
-    """Return the model of a training session, verified."""
+    """Return a training session's model after verifying it."""
     with redacted_errors():
         return store.load_model(session_id)

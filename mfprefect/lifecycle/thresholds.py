@@ -1,4 +1,4 @@
-"""What is an alarm for a model: settings of this model, its class, settings of all, defaults."""
+"""A model's alarm thresholds: its own settings, its class, the general settings, defaults."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _ATTRIBUTES = {
 
 
 def thresholds_for(kind: type[Model] | Model, settings: Settings) -> Limits:
-    """Return the limits in force.
+    """Return the thresholds in force.
 
-    A threshold of `[drift.models.<model>]` is first: whoever runs a model can change it without
-    touching its code. Then come the class's own, `[drift]`, and the default.
+    `[drift.models.<model>]` comes first, so that operators can change a threshold without touching
+    the model's code. Then come the class, `[drift]` and the default.
     """
     of_model = settings.drift.models.get(kind.model_id)
     chosen = {}

@@ -1,4 +1,4 @@
-"""Training: read, check, fit, test, store, hold against the gates."""
+"""Training: read, check, fit, test, store, apply the gates."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["train_model"]
 
 
-def train_model(store: Store, kind: type[Model], session: Session, *, hold: bool = True) -> None:
-    """Train the model, test it, store it and, with `hold`, hold it against its gates.
+def train_model(
+    store: Store, kind: type[Model], session: Session, *, apply_gates: bool = True
+) -> None:
+    """Train the model, test it, store it and, unless told otherwise, apply its gates.
 
     Raises:
-        ChecksFailed: the data is not what the model takes.
-        GateFailed: a gate was not passed; model, figures and verdicts are kept.
+        ChecksFailed: the data failed the checks.
+        GateFailed: a gate failed; model, figures and verdicts are kept.
     """
     model = kind(tasks.reader(store.database.settings, session, kind))
     run = tasks.Runner(kind)
@@ -43,7 +45,7 @@ def train_model(store: Store, kind: type[Model], session: Session, *, hold: bool
         {"rows": len(learn), "test_rows": len(test), "test_share": kind.test_share}, group="split"
     )
     run(tasks.save, session, estimator)
-    if kind.gates and hold:
+    if kind.gates and apply_gates:
         _apply_gates(store, model, session, estimator, frame[features], test)
 
 
@@ -55,7 +57,7 @@ def _apply_gates(
     features: pd.DataFrame,
     test: pd.DataFrame,
 ) -> None:
-    """Hold the session against the model's gates, with the model in production on its rows."""
+    """Apply the model's gates, with the model in production scored on the same rows."""
     champion = None
     if any(is_relative(gate) or isinstance(gate, DriftGate) for gate in model.gates):
         try:
@@ -63,7 +65,7 @@ def _apply_gates(
         except DatabaseError as exc:
             if not exc.transient or store.database.settings.spool_folder is None:
                 raise
-            # The model is worth more than its comparison: it is kept, and passes no such gate.
+            # Keep the model: it took long to train. Gates that need the comparison do not pass.
             tasks.log().warning("not compared with the model in production: %s", exc)
             champion = Champion(UNKNOWN, problem="its database is away")
     session.log_gates(model.gates, champion)
@@ -77,7 +79,7 @@ def _compare(
     features: pd.DataFrame,
     test: pd.DataFrame,
 ) -> Champion | None:
-    """Store the drift from the model in production and score the test rows with it."""
+    """Store the drift from production's training data and score the test rows with its model."""
     production = store.production(model.model_id)
     if production is None:
         return None

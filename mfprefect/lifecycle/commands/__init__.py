@@ -24,15 +24,15 @@ __all__ = ["score_command", "train_command"]
 
 
 def train_command(
-    store: Store, kind: type[CommandModel], session: Session, *, hold: bool = True
+    store: Store, kind: type[CommandModel], session: Session, *, apply_gates: bool = True
 ) -> None:
-    """Run the training command and, with `hold`, hold what it stored against the gates.
+    """Run the training command and, with `apply_gates`, apply the gates to what it stored.
 
     Raises:
         ConfigurationError: there is no such command, or no such program.
-        CommandFailed: it ended with another exit code than 0, or was killed.
-        InvalidValue: it reported neither a metric nor test results nor a model.
-        GateFailed: a figure is outside what the model promises; model and figures are kept.
+        CommandFailed: it exited with a code other than 0, or was killed.
+        InvalidValue: it reported no metric, no test results and no model.
+        GateFailed: a gate failed; model and figures are kept.
     """
     command = _command(store, kind, session, "train_command")
     tasks.Runner(kind)(run_training, command)
@@ -43,19 +43,19 @@ def train_command(
             "`mfprefect session log`, for instance "
             "`mfprefect session log --metric auc=0.83 --model model.rds`."
         )
-    if kind.gates and hold:
+    if kind.gates and apply_gates:
         session.log_gates(kind.gates)
 
 
 def score_command(store: Store, kind: type[CommandModel], session: Session) -> None:
-    """Run the scoring command once a part; parts that an earlier attempt completed are kept.
+    """Run the scoring command for each part, skipping parts an earlier attempt completed.
 
     Raises:
         ConfigurationError: there is no such command, or no such program.
-        CommandFailed: it ended with another exit code than 0, or was killed.
+        CommandFailed: it exited with a code other than 0, or was killed.
         InvalidValue: it wrote no scores, or not those of its part.
     """
-    _command(store, kind, session, "score_command")  # refused before anything is done
+    _command(store, kind, session, "score_command")  # checked before anything is done
     missing = [part for part in range(1, kind.parts + 1) if not _kept(kind, session, part)]
     progress = Progress(session, kind.parts, kind.parts - len(missing))
     run = tasks.Runner(kind)
@@ -66,10 +66,10 @@ def score_command(store: Store, kind: type[CommandModel], session: Session) -> N
         _require_scores(kind, session, part)
         progress.step()
     written, certain = session.parts()
-    if not certain:  # a figure that may be wrong is none
-        tasks.log().warning("rows_scored is not stored: the database, which knows, is away")
+    if not certain:  # better no figure than a wrong one
+        tasks.log().warning("rows_scored is not stored: the database is away")
         return
-    # The command may have stored a metric of this name itself.
+    # The command may have stored this metric itself.
     recorder = ResultsMixin(store.database, session.handle, attached=True)
     recorder.log_metrics({"rows_scored": sum(written.values())})
     recorder.flush()
@@ -95,7 +95,7 @@ def _command(
 
 def _kept(kind: type[CommandModel], session: Session, part: int) -> bool:
     if kind.parts == 1:
-        # It may write its scores in as many pieces as it likes: nobody can tell whether the
+        # The command may write scores in any number of pieces, so it is unknown whether the
         # earlier attempt wrote the last one.
         return False
     if (rows := session.keep_part(part)) is None:
@@ -128,7 +128,7 @@ def run_training(command: Command) -> None:
 
 @task(name="score command", cache_policy=NO_CACHE, persist_result=False)
 def run_scoring(store: Store, session: Session, command: Command, parts: int) -> None:
-    """Run the scoring command of a part, or of everything where there is one part."""
-    if parts == 1:  # what an earlier try wrote would stand beside what this one writes
+    """Run the scoring command of one part, or of everything if there is one part."""
+    if parts == 1:  # rows of an earlier attempt would remain beside this one's
         session.drop_parts()
     run_command(command)

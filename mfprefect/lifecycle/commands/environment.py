@@ -1,4 +1,4 @@
-"""What a command is handed by its environment: the session, the store, the part."""
+"""The environment variables that a command gets: the session, the store, the part."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ __all__ = ["environment"]
 def environment(
     store: Store, kind: type[CommandModel], session: Session, part: int, purpose: str | None = None
 ) -> dict[str, str]:
-    """Return all variables of a command: ours over the model's over this process's.
+    """Return a command's environment: our variables over the model's over this process's.
 
     Args:
         store: the store.
         kind: the model.
         session: the run's session.
         part: the part of a scoring, from 1.
-        purpose: `train` or `score`; by default the session's own, which is `adhoc` where it runs
-            another one again.
+        purpose: `train` or `score`; by default the session's own, which is `adhoc` for a
+            reproduction.
     """
     variables = without_settings(os.environ) | dict(kind.environment)
-    # A Python program would keep what it prints back until it ends.
+    # A Python program would otherwise buffer its output until it ends.
     variables.setdefault("PYTHONUNBUFFERED", "1")
     programs = [
         str(Path(sys.executable).parent),

@@ -1,4 +1,4 @@
-"""Runs a command as a step: its output goes to the log as it comes, and nothing outlives it."""
+"""Runs a command as a step: its output is logged as it appears, and no process outlives it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from mfprefect.lifecycle.settings_env import Redactor
 __all__ = ["TAIL", "Command", "run_command"]
 
 TAIL = 50
-"""How many of its last lines an error shows."""
+"""How many of the last lines an error shows."""
 MAX_LINE = 4_000
-"""Characters of a line that are shown."""
+"""Characters of a line that are logged."""
 MAX_TAIL = 8_000
-"""Characters of the end of its output that an error shows."""
+"""Characters of the end of the output that an error shows."""
 BLOCK = 65_536
-# Where a pipe stays open after its command, that much of it may still be the command's own.
+# If a pipe stays open after its command, this much of it may still be the command's output.
 LEFT_IN_PIPES = 2 * 1024 * 1024
 PAUSE = 0.2
 _BUSY = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
@@ -39,7 +39,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 @dataclass(frozen=True, eq=False)
 class Command:
-    """A program, and what it runs with."""
+    """A program with its arguments, folder and environment."""
 
     arguments: Sequence[str]
     folder: Path
@@ -53,11 +53,11 @@ class Command:
 
 
 def run_command(command: Command) -> None:
-    """Run a command to its end, in a process group of its own, which ends with it.
+    """Run a command to its end in a process group of its own, which is ended with it.
 
     Raises:
-        ConfigurationError: the program or the folder is not there, or it cannot be run.
-        CommandFailed: it ended with another exit code than 0, or was killed.
+        ConfigurationError: the program or the folder does not exist, or cannot be used.
+        CommandFailed: it exited with a code other than 0, or was killed.
     """
     tail: deque[str] = deque(maxlen=TAIL)
     running = _Running(command, tail)
@@ -69,7 +69,7 @@ def run_command(command: Command) -> None:
     if code:
         raise _failure(command, code, list(tail))
     if left:
-        tasks.log().warning("`%s` left processes behind, which were ended", command)
+        tasks.log().warning("`%s` left processes behind; they were ended", command)
 
 
 def _failure(command: Command, code: int, tail: list[str]) -> CommandFailed:
@@ -132,7 +132,7 @@ def _not_runnable(command: Command, exc: OSError) -> ConfigurationError:
 
 
 class _Running:
-    """A command that runs, and all that it started."""
+    """A running command and every process it started."""
 
     def __init__(self, command: Command, tail: deque[str]) -> None:
         self._grace = command.grace_seconds
@@ -147,12 +147,12 @@ class _Running:
                 self._waiting.register(pipe, selectors.EVENT_READ, lines)
 
     def follow(self) -> int:
-        """Read what it prints until it has ended; return its exit code."""
+        """Read its output until it ends; return its exit code."""
         left = LEFT_IN_PIPES
         while self._waiting.get_map() and left > 0:
             ended = self._process.poll() is not None
             read = self._read()
-            if ended:  # whoever keeps the pipes open is not the command
+            if ended:  # the pipes are held open by another process
                 left = left - read if read else 0
         code = self._process.wait()
         for lines in self._lines:
@@ -170,17 +170,17 @@ class _Running:
         return read
 
     def signal(self, number: int) -> bool:
-        """Send a signal to all of the group; return whether somebody is left in it."""
+        """Send a signal to the whole group; return whether a process is left in it."""
         try:
             os.killpg(self._process.pid, number)
         except ProcessLookupError:
             return False
-        except PermissionError:  # those that are left belong to another user
+        except PermissionError:  # the remaining ones belong to another user
             return self._process.poll() is None
         return True
 
     def end_group(self) -> None:
-        """Tell all of the group to end, and kill what has not after the time of grace."""
+        """Ask the group to end, and kill what is left after the grace period."""
         try:
             if self.signal(signal.SIGTERM):
                 deadline = time.monotonic() + self._grace
@@ -188,14 +188,14 @@ class _Running:
                     if not self._read():
                         time.sleep(PAUSE / 4)
         finally:
-            # Also where a second interrupt cut the wait short.
+            # Even if a second interrupt cut the wait short.
             if self._is_left():
                 self.signal(signal.SIGKILL)
             self._process.wait()
             self._close()
 
     def _is_left(self) -> bool:
-        self._process.poll()  # a zombie would count as one that is left
+        self._process.poll()  # a zombie would count as a remaining process
         return self.signal(0)
 
     def _close(self) -> None:
@@ -206,7 +206,7 @@ class _Running:
 
 
 class _Lines:
-    """Turns bytes into lines, whatever bytes they are and however long the lines."""
+    """Turns arbitrary bytes into lines of any length."""
 
     def __init__(self, hidden: Redactor, tell: Callable[..., None], tail: deque[str]) -> None:
         self._hidden, self._tell, self._tail = hidden, tell, tail
@@ -214,7 +214,7 @@ class _Lines:
         self._rest, self._dropped = "", 0
 
     def feed(self, data: bytes) -> None:
-        """Tell the lines that are complete."""
+        """Log the complete lines."""
         *lines, rest = (self._rest + self._decoder.decode(data)).split("\n")
         for line in lines:
             self._say(line)
@@ -223,13 +223,13 @@ class _Lines:
         self._rest = rest[:keep]
 
     def end(self) -> None:
-        """Tell a last line without an end."""
+        """Log a last line that has no line end."""
         rest = self._rest + self._decoder.decode(b"", final=True)
         if rest:
             self._say(rest)
 
     def _say(self, line: str) -> None:
-        # What a carriage return overwrites on a screen is not shown: bars of progress.
+        # Drop what a carriage return overwrites on a screen, such as progress bars.
         shown = _ESCAPES.sub("", line.rstrip("\r").rpartition("\r")[2])
         more = self._dropped + max(0, len(shown) - MAX_LINE)
         text = _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", self._hidden(shown, MAX_LINE))

@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 FAULTS ?= 48
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults large bench lint format clean servers
+.PHONY: help demo test faults large bench picture lint format clean servers
 
 help: ## show what can be made
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ large: servers ## what takes long for its size: 5 million rows on Teradata's loa
 
 bench: servers ## measure scores beside the databases' own loaders and pandas (hours; BENCH="--rows 1")
 	$(BIN)/python benchmarks/scores.py --output benchmarks/results/scores.md $(BENCH)
+
+picture: servers ## photograph a report of the demo for the README (docs/images/report.png)
+	@$(BIN)/python -m mfprefect_dev.report_picture
 
 lint: .venv/.dev ## check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -132,17 +132,24 @@ class Output:
         _console().print(grid)
 
     @contextmanager
-    def working(self, text: str) -> Iterator[None]:
-        """Say on stderr what is going on while the block runs."""
+    def working(self, text: str, *, keep: bool = True) -> Iterator[None]:
+        """Say on stderr what is going on while the block runs.
+
+        Args:
+            text: what is going on.
+            keep: whether the text stays afterwards; without it only a terminal shows it.
+        """
         if self.as_json or not _terminal(sys.stderr):
-            self.note(text)
+            if keep:
+                self.note(text)
             yield
             return
         from rich.text import Text
 
         with _console(sys.stderr).status(Text(escape(text))):
             yield
-        self.note(text)
+        if keep:
+            self.note(text)
 
     @contextmanager
     def progress(self, text: str, total: int) -> Iterator[Callable[[int], None]]:

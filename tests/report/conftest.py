@@ -6,10 +6,9 @@ import base64
 import datetime as dt
 import json
 import os
-import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,8 @@ from websockets.sync.connection import Connection
 import mfprefect
 from mfprefect import Session, Store
 from mfprefect.quality.drift.features import feature_drift
+from mfprefect_dev.browser import chromium
 
-UNPACKED = Path(__file__).parents[2] / ".servers" / "chromium"
-LIBRARIES = ("usr/lib/*-linux-*", "lib/*-linux-*", "usr/lib/*-linux-*/*")
 READY = "document.readyState === 'complete'"
 
 
@@ -97,7 +95,7 @@ class Browser:
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A browser of our own, shared by the tests of a process."""
     folder = tmp_path_factory.mktemp("browser")
-    program, environ = _program()
+    program, environ = chromium()
     with (folder / "log").open("wb") as log:
         process = _start(program, environ, folder, log)
     try:
@@ -109,7 +107,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 def _start(
-    program: str, environ: dict[str, str], folder: Path, log: Any
+    program: str, environ: Mapping[str, str], folder: Path, log: Any
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [
@@ -129,22 +127,6 @@ def _start(
         stderr=log,
         start_new_session=True,
     )
-
-
-def _program() -> tuple[str, dict[str, str]]:
-    """Return the browser and the variables that it takes: installed, or from tests/install_servers.
-
-    Unpacked, its own libraries come first, and Debian's script that would look for it is left out.
-    """
-    if (found := shutil.which("chromium")) is not None:
-        return found, {}
-    program = UNPACKED / "usr/lib/chromium/chromium"
-    assert program.exists(), (
-        "no chromium is on PATH or in .servers; `python tests/install_servers.py` gets it, and "
-        "MFPREFECT_TEST_WITHOUT=browser leaves these tests out"
-    )
-    folders = [str(x) for pattern in LIBRARIES for x in sorted(UNPACKED.glob(pattern))]
-    return str(program), {"LD_LIBRARY_PATH": os.pathsep.join(folders)}
 
 
 def _page(process: subprocess.Popen[bytes], folder: Path) -> str:

@@ -48,10 +48,10 @@ _NEEDED = ("sklearn", "skops")
 )
 @common
 def demo(out: Output, url: str | None, folder: Path) -> None:
-    """Train and score real models here, with no server, and show what is kept of them.
+    """Train and score real models here, without a server, and write their reports.
 
-    One finds malignant breast tumours in scikit-learn's data of 569 patients, one tells how far
-    diabetes progresses in its data of 442, and one forecasts the airline passengers of 1960.
+    One finds malignant breast tumours in scikit-learn's data of 569 patients, one predicts how
+    far diabetes progresses in its data of 442, and one forecasts the airline passengers of 1960.
     Without --url the sessions go to an SQLite file in the folder.
     """
     import mfprefect
@@ -62,7 +62,7 @@ def demo(out: Output, url: str | None, folder: Path) -> None:
     _prepare(folder, place)
     with mfprefect.connect(place) as store:
         store.create_schema()
-        out.note(f"database: {store.database.place}")
+        out.note(_first_line())
         before = {*store.sessions(limit=None)["session_id"]}
         runs = []
         for demo_model in MODELS:
@@ -72,13 +72,20 @@ def demo(out: Output, url: str | None, folder: Path) -> None:
                 _explain(out, store, before, exc)
                 raise
         facts = gather(store, runs, place, folder) | {"reports": _reports(out, store, runs, folder)}
-    write(out, facts)
+    write(out, facts, folder)
     out.document(facts)
+
+
+def _first_line() -> str:
+    line = f"training and scoring {len(MODELS)} models"
+    if os.environ.get("PREFECT_API_URL"):
+        return line
+    return f"{line}; Prefect's temporary server takes 10 to 20 seconds to start"
 
 
 def _reports(out: Output, store: Store, runs: list[Run], folder: Path) -> dict[str, str]:
     try:
-        with out.working("writing the reports"):
+        with out.working("writing the reports", keep=False):
             return write_reports(store, runs, folder)
     except ConfigurationError as exc:  # an extra that the demo can do without
         out.note(f"no reports: {exc}")
@@ -109,16 +116,14 @@ def _prepare(folder: Path, url: str) -> None:
 def _run(out: Output, demo_model: Demo) -> Run:
     model = _load(demo_model.name, _script(demo_model.name))
     given = {} if demo_model.as_of is None else {"as_of": demo_model.as_of}
-    first = demo_model is MODELS[0] and not os.environ.get("PREFECT_API_URL")
-    wait = " (Prefect's temporary server takes 10 to 20 seconds to start)" if first else ""
     monitored: str | None = None
     with _quiet_loggers():
-        with out.working(f"training the model {demo_model.name}{wait}"):
+        with out.working(f"training the model {demo_model.name}", keep=False):
             trained: str = model.train(**given)
-        with out.working(demo_model.scoring):
+        with out.working(demo_model.scoring, keep=False):
             scored: str = model.score(training_session_id=trained, **given)
         if demo_model.monitoring:
-            with out.working(demo_model.monitoring):
+            with out.working(demo_model.monitoring, keep=False):
                 monitored = model.monitor(**given)
     return Run(demo_model, trained, scored, monitored)
 
@@ -151,7 +156,7 @@ def _load(name: str, path: Path) -> ModuleType:
 
 @contextmanager
 def _quiet_loggers() -> Iterator[None]:
-    """Keep Prefect's traceback of a failed flow back: the session tells what happened."""
+    """Hide Prefect's traceback of a failed flow: the session says what happened."""
     import logging
 
     logger = logging.getLogger("prefect.flow_runs")

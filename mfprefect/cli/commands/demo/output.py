@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.cli.output import Column, Output
+from mfprefect.cli.output import Output
 
 if TYPE_CHECKING:
     from mfprefect.store import Store
@@ -28,36 +28,37 @@ class Demo:
 
     name: str
     scoring: str
-    """What is said while it scores."""
+    """What the spinner says while it scores."""
+    scored: str
+    """What the summary says of its scoring."""
     metrics: tuple[str, ...]
-    """What is shown of its training."""
+    """What is read of its training."""
     as_of: dt.date | None = None
     """The date that its data is asked for; None: today."""
     monitoring: str = ""
-    """What is said while it is monitored; empty: it is not."""
+    """What the spinner says while it is monitored; empty: it is not."""
 
 
 MODELS = (
-    Demo("breast_cancer", "scoring 569 patients", ("auc", "ks", "log_loss", "brier", "n")),
-    Demo("diabetes", "scoring 442 patients", ("rmse", "mae", "r2", "n")),
+    Demo(
+        "breast_cancer",
+        "scoring 569 patients",
+        "569 patients scored",
+        ("auc", "ks", "log_loss", "brier", "n"),
+    ),
+    Demo("diabetes", "scoring 442 patients", "442 patients scored", ("rmse", "mae", "r2", "n")),
     Demo(
         "air_passengers",
         "forecasting the months of 1960",
+        "12 months forecast, then compared with what came",
         ("mape", "mase", "skill", "n"),
         dt.date(1959, 12, 31),
-        "holding the forecasts against what came",
+        "comparing the forecasts with what came",
     ),
 )
-METRIC_COLUMNS = (
-    Column("model", "model"),
-    Column("metric_name", "metric"),
-    Column("value", "value", "number"),
-)
-BACKTEST_COLUMNS = (
-    Column("period", "month"),
-    Column("predicted", "forecast", "number"),
-    Column("actual", "passengers", "number"),
-)
+METRICS_SHOWN = 3
+COMMANDS_SHOWN = 3
+"""Of `next`; the first one chooses the database."""
 
 
 @dataclass(frozen=True)
@@ -160,25 +161,21 @@ def program() -> str:
     return shlex.quote(str(here) if near.startswith("..") else near)
 
 
-def write(out: Output, facts: dict[str, Any]) -> None:
-    """Write the sections that have content."""
-    from mfprefect.cli.commands.listings import SESSION_COLUMNS, session_rows
-    from mfprefect.cli.commands.scores import SCORE_COLUMNS
-    from mfprefect.cli.commands.show import importance_columns
-
-    first = MODELS[0].name
-    out.table(session_rows(facts["sessions"]), SESSION_COLUMNS, "Sessions")
-    out.table(facts["metrics"], METRIC_COLUMNS, "How good the trainings are")
-    if facts["importance"]:
-        columns = importance_columns(facts["importance"])
-        out.table(facts["importance"], columns, f"The variables that matter most: {first}")
-    out.table(facts["scores"], SCORE_COLUMNS, f"The first scores: {first}")
-    if facts["backtest"]:
-        out.table(facts["backtest"], BACKTEST_COLUMNS, "Forecasts and what came: air_passengers")
+def write(out: Output, facts: dict[str, Any], folder: Path) -> None:
+    """Write what a new user needs, in at most 10 lines together with the note on stderr."""
+    entries = [(model.name, _result(facts, model)) for model in MODELS]
+    entries.append(("database", facts["database"]))
     if facts["reports"]:
-        out.heading("Reports of the trainings: open them in a browser")
-        for file in facts["reports"].values():
-            out.line(f"  {file}")
-    out.heading("Try next")
-    for command in facts["next"]:
-        out.line(f"  {command}")
+        files = (shlex.quote(str(folder / Path(file).name)) for file in facts["reports"].values())
+        entries.append(("reports", " ".join(files)))
+    first, *others = facts["next"][:COMMANDS_SHOWN]
+    entries += [("next", first), *(("", command) for command in others)]
+    label_width = max(len(label) for label, _ in entries)
+    for label, text in entries:
+        out.line(f"{label:{label_width}}  {text}")
+
+
+def _result(facts: dict[str, Any], model: Demo) -> str:
+    rows = [row for row in facts["metrics"] if row["model"] == model.name]
+    figures = ", ".join(f"{row['metric_name']} {row['value']:.3g}" for row in rows[:METRICS_SHOWN])
+    return f"trained: {figures}; {model.scored}"

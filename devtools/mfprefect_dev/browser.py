@@ -1,0 +1,34 @@
+"""The browser that looks at reports: on PATH, or unpacked by `tests/install_servers.py`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["chromium"]
+
+UNPACKED = Path(__file__).parents[2] / ".servers" / "chromium"
+LIBRARIES = ("usr/lib/*-linux-*", "lib/*-linux-*", "usr/lib/*-linux-*/*")
+
+
+def chromium() -> tuple[str, Mapping[str, str]]:
+    """Return the program and the environment variables that it needs.
+
+    The unpacked one needs its own libraries first, and not Debian's script, which would look for
+    the installed one.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    if (installed := shutil.which("chromium")) is not None:
+        return installed, {}
+    program = UNPACKED / "usr/lib/chromium/chromium"
+    if not program.exists():
+        raise FileNotFoundError(
+            "no chromium is on PATH or in .servers; `python tests/install_servers.py` gets it, and "
+            "MFPREFECT_TEST_WITHOUT=browser leaves out the tests that need it"
+        )
+    folders = [str(x) for pattern in LIBRARIES for x in sorted(UNPACKED.glob(pattern))]
+    return str(program), {"LD_LIBRARY_PATH": os.pathsep.join(folders)}

@@ -12,9 +12,7 @@ import pytest
 from mfprefect.schema import VIEWS, Schema
 
 ROOT = Path(__file__).parents[2]
-PAGES = {
-    name: (ROOT / name).read_text() for name in ("docs/architecture.md", "CONTRIBUTING.md")
-}
+PAGES = {name: (ROOT / name).read_text() for name in ("docs/architecture.md", "CONTRIBUTING.md")}
 ARCHITECTURE = PAGES["docs/architecture.md"]
 DIAGRAM = ARCHITECTURE.split("```mermaid\nflowchart")[1].split("```")[0]
 FOUNDATIONS = "foundations"
@@ -87,7 +85,9 @@ def _modules(node: ast.AST) -> Iterator[str]:
             package = ROOT / "mfprefect" / alias.name
             if package.is_dir() or package.with_suffix(".py").exists():
                 yield f"mfprefect.{alias.name}"
-    elif isinstance(node, ast.ImportFrom) and re.match(r"mfprefect(_backends)?\.", node.module or ""):
+    elif isinstance(node, ast.ImportFrom) and re.match(
+        r"mfprefect(_backends)?\.", node.module or ""
+    ):
         yield str(node.module)
 
 

@@ -1,4 +1,4 @@
-"""The README's programs run as they stand."""
+"""The programs of the README and of docs/sessions.md run as they stand."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import sqlalchemy as sa
 import mfprefect
 from mfprefect import Store
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
 
 
-def program(heading: str) -> str:
-    section = README.split(f"## {heading}")[1].split("\n## ")[0]
+def program(page: str, heading: str) -> str:
+    section = (ROOT / page).read_text().split(f"## {heading}")[1].split("\n## ")[0]
     block = re.search(r"```python\n(.*?)```", section, re.DOTALL)
     if block is None:
         raise AssertionError(heading)
@@ -47,7 +47,7 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_the_model_in_30_lines(flow_store: Store, warehouse: str) -> None:
-    text = program("A model in 30 lines")
+    text = program("README.md", "A model in 30 lines")
     assert len(text.splitlines()) <= 40
     names: dict[str, Any] = {"__name__": "churn"}
     # AUC of such data is about 0.84; the README's gate is real.
@@ -75,7 +75,7 @@ def test_a_session_anywhere(flow_store: Store, monkeypatch: pytest.MonkeyPatch) 
         "estimator": DummyClassifier().fit(frame, [0, 1, 0, 1]),
         "scores": pd.DataFrame({"customer_id": [1, 2], "score": [0.5, 0.6]}),
     }
-    exec(compile(program("A session in any"), "README.md", "exec"), names)  # noqa: S102
+    exec(compile(program("docs/sessions.md", "A session in any"), "sessions.md", "exec"), names)  # noqa: S102
     assert isinstance(names["store"], mfprefect.Store)
     names["store"].close()
     assert flow_store.sessions("churn")["status"].tolist() == ["succeeded"]

@@ -64,7 +64,7 @@ def _photograph(report: Path, folder: Path) -> bytes:
             f"--screenshot={target}",
             report.as_uri(),
         ],
-        env=os.environ | {"HOME": str(folder)} | environ,
+        env={**os.environ, "HOME": str(folder), **environ},
         stderr=subprocess.DEVNULL,
         check=True,
     )

@@ -122,7 +122,7 @@ def _start(
             f"--user-data-dir={folder}",
             "about:blank",
         ],
-        env=os.environ | {"HOME": str(folder)} | environ,
+        env={**os.environ, "HOME": str(folder), **environ},
         stdout=subprocess.DEVNULL,
         stderr=log,
         start_new_session=True,

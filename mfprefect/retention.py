@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from mfprefect.errors import InvalidValue
+from mfprefect.vocabulary import Status
 
 __all__ = [
     "DELETE",
@@ -155,7 +156,9 @@ def _newest(found: Sequence[SessionFacts], limits_of: Callable[[str], Limits]) -
     seen: Counter[tuple[str, str]] = Counter()
     newest = set()
     for session in found:
-        keys = [session.purpose] * (session.status == "succeeded") + ["scores"] * session.published
+        keys = [session.purpose] * (session.status == Status.SUCCEEDED) + [
+            "scores"
+        ] * session.published
         for key in keys:
             seen[session.model_id, key] += 1
             if seen[session.model_id, key] <= (limits_of(session.model_id).keep_sessions or 1):
@@ -169,7 +172,7 @@ def _alone(
     """Judge a session by itself, whoever needs it."""
     if kept := _kept(session, limits, newest, now):
         return RetentionDecision(session, KEEP, kept)
-    succeeded = session.status == "succeeded"
+    succeeded = session.status == Status.SUCCEEDED
     days = limits.keep_days if succeeded else limits.failed_days or limits.keep_days
     if days is not None:
         if _days(session.ended_at, now) <= days:
@@ -183,7 +186,7 @@ def _alone(
 
 
 def _kept(session: SessionFacts, limits: Limits, newest: bool, now: dt.datetime) -> str | None:
-    if session.status == "running":
+    if session.status == Status.RUNNING:
         return "running"
     if session.protected:
         return session.protected
@@ -201,7 +204,7 @@ def _scores(
     session, days = verdict.session, limits.scores_days
     if verdict.verdict != KEEP or newest or days is None:
         return verdict
-    if session.status != "succeeded" or not session.rows:
+    if session.status != Status.SUCCEEDED or not session.rows:
         return verdict  # what did not succeed goes as a whole
     if _days(session.ended_at, now) <= days:
         return verdict

@@ -18,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Boolean, Column, Date, ForeignKey, Index, Integer, Select, Table
 from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
 
 from mfprefect.errors import InvalidValue
 
@@ -30,6 +31,7 @@ __all__ = [
     "Double",
     "Id",
     "Instant",
+    "JsonRows",
     "Layout",
     "LongText",
     "Schema",
@@ -42,6 +44,7 @@ NAME_LENGTH = 128
 DIGEST_LENGTH = 64
 KEY_ID_LENGTH = 32
 SIGNATURE_LENGTH = 128
+GATE_LENGTH = 1024
 
 VIEWS = (
     "published_scores",
@@ -49,6 +52,7 @@ VIEWS = (
     "session_overview",
     "metric_history",
     "production_models",
+    "gate_history",
 )
 
 
@@ -233,6 +237,8 @@ class Schema:
             Column("tags", LongText),
             # When a reconciler first missed a sign of life; the next sign makes it NULL again.
             Column("suspected_at", Instant),
+            # While it is being deleted: `session`, or `model` where it goes with its model.
+            _name("deletion", 16),
             # A flow run is one session with attempts; a flow that opens several numbers them.
             sa.UniqueConstraint("flow_run_id", "flow_run_seq", name=f"uq_{name}_flow_run"),
             Index(f"ix_{name}_model", "model_id", "session_no"),
@@ -344,6 +350,27 @@ class Schema:
             Column("predicted", Double),
             Column("actual", Double),
         )
+        # Sessions sealed before there was this table have a JSON list in `session_metadata`.
+        self.gate_results = self._table(
+            "gate_results",
+            _session_no(),
+            _number("gate_no"),
+            _name("gate", GATE_LENGTH, nullable=False),
+            _name("kind", 64, nullable=False),
+            _name("verdict", 16, nullable=False),
+            Column("reason", LongText, nullable=False),
+            Column("figure", Double),
+            Column("at_least", Double),
+            Column("at_most", Double),
+            Column("margin", Double),
+            _name("production_session_id", SESSION_ID_LENGTH),
+            Column("production_figure", Double),
+            Column("difference", Double),
+            # The interval of the difference, and how it was computed.
+            Column("interval_low", Double, key="low"),
+            Column("interval_high", Double, key="high"),
+            _name("interval_method", 255, key="method"),
+        )
         self.drift = self._table(
             "drift",
             _session_no(),
@@ -375,6 +402,14 @@ class Schema:
             # A part that the last attempt neither wrote nor kept goes when the session closes.
             Column("attempt", Integer, nullable=False),
             Column("written_at", Instant, nullable=False),
+        )
+
+        # For a retry, which keeps complete parts: gone when the session has succeeded.
+        self.part_inputs = self._table(
+            "part_inputs",
+            _session_no(),
+            _number("part_no"),
+            Column("document", LongText, nullable=False),
         )
 
     def _artifacts(self) -> None:
@@ -450,6 +485,38 @@ class Schema:
         return dict(zip(VIEWS, _views(self), strict=True))
 
 
+class JsonRows(sa.TextClause):
+    """A SELECT of the objects in JSON lists, a row each; backends say how their SQL does it.
+
+    Its columns are `session_no`, `place` (of the object in its list, from 1) and the fields. It has
+    no rows where a backend does not say: a view then lacks what older versions kept as JSON.
+    """
+
+    inherit_cache = False
+
+    def __init__(self, documents: Select[Any], fields: Mapping[str, Column[Any]]) -> None:
+        super().__init__("")
+        self.documents = documents
+        """Selects `session_no` and `document`, the text of a list."""
+        self.fields = dict(fields)
+        """Columns by the objects' keys: their names and types are those of the rows."""
+
+    def rows(self, name: str) -> sa.Subquery:
+        """Return the rows as a subquery of that name."""
+        numbers = (sa.column("session_no", Integer()), sa.column("place", Integer()))
+        fields = (sa.column(column.name, column.type) for column in self.fields.values())
+        return self.columns(*numbers, *fields).subquery(name)
+
+
+@compiles(JsonRows)
+def _no_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
+    nulls = (sa.cast(None, column.type).label(column.name) for column in element.fields.values())
+    documents = element.documents.subquery("documents")
+    number = documents.c.session_no
+    select = sa.select(number, number.label("place"), *nulls).where(number < sa.literal(0))
+    return str(compiler.process(select, **options))
+
+
 def _views(schema: Schema) -> tuple[Select[Any], ...]:
     s, c, m, stage = schema.sessions.c, schema.scores.c, schema.metrics.c, schema.model_stages
     published = (
@@ -488,4 +555,23 @@ def _views(schema: Schema) -> tuple[Select[Any], ...]:
             ),
         )
     )
-    return (published, latest, overview, history, production)
+    return (published, latest, overview, history, production, _gate_history(schema))
+
+
+def _gate_history(schema: Schema) -> Select[Any]:
+    """Return what gates said of each session, wherever that is stored."""
+    s, m, g = schema.sessions.c, schema.session_metadata.c, schema.gate_results
+    fields = {column.key: column for column in g.c if not column.primary_key}
+    replaced = sa.exists().where(g.c.session_no == m.session_no)
+    documents = sa.select(m.session_no, m.value.label("document")).where(
+        m.meta_group == sa.literal("gates"), m.meta_name == sa.literal("verdicts"), ~replaced
+    )
+    legacy = JsonRows(documents, fields).rows("legacy")
+    stored = sa.select(*(column.label(column.name) for column in g.c))
+    verdicts = sa.union_all(stored, sa.select(*legacy.c)).subquery("verdicts")
+    shown = (column for column in verdicts.c if column.key != "session_no")
+    return (
+        sa.select(s.model_id, s.session_id, s.status, s.started_at, *shown)
+        .join_from(schema.sessions, verdicts, s.session_no == verdicts.c.session_no)
+        .where(s.status.in_([sa.literal("succeeded"), sa.literal("failed")]))
+    )

@@ -73,7 +73,10 @@ class _Script:
     def protections(self) -> Iterator[str]:
         closed = [c for c in rights.updatable("sessions") if c != rights.EXPORTED]
         same = " AND ".join(f"OLD.{c} <=> NEW.{c}" for c in closed)
-        begun = "NEW.status = 'running' AND NEW.published_at IS NULL AND NEW.seal IS NULL"
+        begun = (
+            "NEW.status = 'running' AND NEW.published_at IS NULL AND NEW.seal IS NULL "
+            "AND NEW.deletion IS NULL"
+        )
         changes = f"OLD.status = 'running'\n    OR {rights.resumed()}\n    OR ({same})"
         yield from self.trigger("sessions", "INSERT", f"NOT ({begun})")
         yield from self.trigger("sessions", "UPDATE", f"NOT ({changes})")

@@ -23,7 +23,8 @@ _SESSION = """  IF {owner} THEN
     IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
     RETURN NEW;
   ELSIF TG_OP = 'INSERT' THEN
-    IF NEW.status = 'running' AND NEW.published_at IS NULL AND NEW.seal IS NULL THEN
+    IF NEW.status = 'running' AND NEW.published_at IS NULL AND NEW.seal IS NULL
+      AND NEW.deletion IS NULL THEN
       RETURN NEW;
     END IF;
     {refuse_new}

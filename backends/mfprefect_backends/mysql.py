@@ -23,7 +23,7 @@ from mfprefect.errors import (
     IntegrityError,
     PermissionDenied,
 )
-from mfprefect.schema import Blob, Double, Id, LongText, Timestamp
+from mfprefect.schema import Blob, Double, Id, JsonRows, LongText, Timestamp
 from mfprefect.settings import Settings
 from mfprefect_backends import _mysql_grants
 from mfprefect_backends._csv import Pipe, encoded
@@ -75,6 +75,22 @@ def _double(element: Double, compiler: Any, **options: Any) -> str:
 @compiles(Timestamp, "mysql", "mariadb")
 def _timestamp(element: Timestamp, compiler: Any, **options: Any) -> str:
     return compiler.process(mysql.DATETIME(fsp=6), **options)  # type: ignore[no-any-return]
+
+
+@compiles(JsonRows, "mysql", "mariadb")
+def _json_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
+    kinds = compiler.dialect.type_compiler_instance
+    columns = ["place FOR ORDINALITY"]
+    columns += (
+        f"{column.name} {kinds.process(column.type)} PATH '$.{key}'"
+        for key, column in element.fields.items()
+    )
+    shown = ", ".join(f"listed.{column.name}" for column in element.fields.values())
+    return (
+        f"SELECT documents.session_no, listed.place, {shown} "  # noqa: S608
+        f"FROM ({compiler.process(element.documents, **options)}) AS documents "
+        f"JOIN JSON_TABLE(documents.document, '$[*]' COLUMNS ({', '.join(columns)})) AS listed"
+    )
 
 
 def _answer(connection: Any, whether: bool) -> None:

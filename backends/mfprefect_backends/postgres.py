@@ -21,7 +21,7 @@ from mfprefect.errors import (
     IntegrityError,
     PermissionDenied,
 )
-from mfprefect.schema import Double, Id
+from mfprefect.schema import Double, Id, JsonRows
 from mfprefect_backends import _postgres_grants
 from mfprefect_backends._csv import Encoded, Unloading, decoded
 
@@ -62,6 +62,21 @@ _ATTACHED = "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass
 def _id(element: Id, compiler: Any, **options: Any) -> str:
     # Byte order, whatever the database's locale; an ICU collation costs 13 % of loading.
     return f'VARCHAR({element.length}) COLLATE "C"'
+
+
+@compiles(JsonRows, "postgresql")
+def _json_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
+    kinds = compiler.dialect.type_compiler_instance
+    # It takes a field by its key, which may be a reserved word or not the column's name.
+    fields = ", ".join(f'"{key}" {kinds.process(c.type)}' for key, c in element.fields.items())
+    shown = ", ".join(f'listed."{key}" AS {c.name}' for key, c in element.fields.items())
+    keys = ", ".join(f'"{key}"' for key in element.fields)
+    return (
+        f"SELECT documents.session_no, CAST(listed.place AS INTEGER) AS place, {shown} "  # noqa: S608
+        f"FROM ({compiler.process(element.documents, **options)}) AS documents CROSS JOIN LATERAL "
+        f"ROWS FROM (jsonb_to_recordset(CAST(documents.document AS jsonb)) AS ({fields})) "
+        f"WITH ORDINALITY AS listed ({keys}, place)"
+    )
 
 
 class _Double(Double):

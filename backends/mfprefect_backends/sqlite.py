@@ -23,7 +23,7 @@ from mfprefect.errors import (
     IntegrityError,
     PermissionDenied,
 )
-from mfprefect.schema import Double
+from mfprefect.schema import Double, JsonRows
 from mfprefect.settings import Settings
 
 __all__ = ["SqliteBackend"]
@@ -36,6 +36,19 @@ ROWS_A_STATEMENT = 100
 def _double(element: Double, compiler: Any, **options: Any) -> str:
     # A REAL column turns -0.0 into 0.0; a name with BLOB in it leaves the eight bytes alone.
     return "DOUBLE_BLOB"
+
+
+@compiles(JsonRows, "sqlite")
+def _json_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
+    fields = (
+        f"json_extract(listed.value, '$.{key}') AS {column.name}"
+        for key, column in element.fields.items()
+    )
+    documents = compiler.process(element.documents, **options)
+    return (
+        f"SELECT documents.session_no, listed.key + 1 AS place, {', '.join(fields)} "  # noqa: S608
+        f"FROM ({documents}) AS documents JOIN json_each(documents.document) AS listed"
+    )
 
 
 class SqliteBackend(Backend):

@@ -35,6 +35,7 @@ from mfprefect.quality.checks import without_column
 from mfprefect.quality.metrics.multiclass import top_class
 from mfprefect.store import Store
 from mfprefect.store.database import Database
+from mfprefect.store.states import Purpose, Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,8 +105,8 @@ def require_trained(store: Store, kind: type[Model], session_id: str) -> None:
         InvalidValue: it belongs to another model, has another purpose, or did not succeed.
     """
     row = store.show(session_id).iloc[0]
-    wanted = (kind.model_id, "train")
-    usable = row["status"] == "succeeded" or session_id in set(
+    wanted = (kind.model_id, Purpose.TRAIN)
+    usable = row["status"] == Status.SUCCEEDED or session_id in set(
         # A person promoted it by an override, which is on record.
         store.stages(kind.model_id)["session_id"]
     )

@@ -17,7 +17,7 @@ from mfprefect.session.results import ResultsMixin
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.results.monitoring import published_scorings
-from mfprefect.store.states import PART_EVIDENCE
+from mfprefect.util import values
 from mfprefect.util.frames import records
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ class PartRecorder(ResultsMixin):
             for name, reference in references.items()
         }
         document = {**self._seen, **summaries, COMPARED: compared}
-        self.log_metadata({str(self._part): document}, PART_EVIDENCE)
+        text = values.json_text(document, f"what part {self._part} read")
+        self._add("part_inputs", [{"part_no": self._part, "document": text}], ("part_no",))
         self.flush()
 
 

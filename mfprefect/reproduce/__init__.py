@@ -37,7 +37,7 @@ from mfprefect.reproduce.preconditions import (
 from mfprefect.reproduce.virtualenv import build_environment
 from mfprefect.reproduce.worktree import worktree
 from mfprefect.settings import PREFIX
-from mfprefect.store.states import REPRODUCES
+from mfprefect.store.states import REPRODUCES, Status
 from mfprefect.util.frames import records
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _run(store: Store, plan: _Plan, root: Path, python: str) -> str:
             f"the run, session {session_id}, waits in the spool of this machine: `mfprefect spool "
             "push` delivers it, and `mfprefect compare` sets the two side by side"
         ) from exc
-    if again["status"] != "succeeded":
+    if again["status"] != Status.SUCCEEDED:
         raise ConfigurationError(
             f"the run, session {session_id}, {again['status']}: {again['failure_kind']}: "
             f"{again['failure_text']}; are its data still there?"

@@ -13,11 +13,11 @@ from mfprefect.errors import ConfigurationError, GateFailed
 from mfprefect.reproduce.comparison import compare_environments
 from mfprefect.reproduce.virtualenv import find_python
 from mfprefect.reproduce.worktree import has_commit, is_commit
-from mfprefect.store.states import REPRODUCES
+from mfprefect.store.states import REPRODUCES, Purpose, Status
 
 __all__ = ["interpreter", "no_commit", "not_again", "other_packages", "params_of"]
 
-PURPOSES = ("train", "score")
+PURPOSES = (Purpose.TRAIN, Purpose.SCORE)
 
 
 def not_again(row: dict[str, Any]) -> list[str]:
@@ -29,7 +29,7 @@ def not_again(row: dict[str, Any]) -> list[str]:
             f"it is a {row['purpose']} session, and only train and score sessions are run again{of}"
         )
     by_gates = row["failure_kind"] == GateFailed.__name__  # all that it computed is on record
-    if row["status"] != "succeeded" and not by_gates:
+    if row["status"] != Status.SUCCEEDED and not by_gates:
         reasons.append(f"it is {row['status']}: there is nothing whole to compare with")
     if row["as_of"] is None:
         reasons.append("it did not record the date that its data is of")

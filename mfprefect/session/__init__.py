@@ -27,7 +27,7 @@ from mfprefect.store.handle import SessionHandle
 from mfprefect.store.notifications import send
 from mfprefect.store.sessions.opening import SessionRequest
 from mfprefect.store.sessions.writing import Outcome
-from mfprefect.store.states import RUNNING, SPOOLED
+from mfprefect.store.states import SPOOLED, Status
 from mfprefect.util import values
 
 __all__ = ["Session", "opened_by"]
@@ -93,7 +93,7 @@ class Session(ResultsMixin):
     ) -> None:
         if os.getpid() != self._process:
             return  # a forked child left the block; the session is its parent's
-        if self.status != RUNNING:
+        if self.status != Status.RUNNING:
             return  # ended inside the block
         if self._attached:
             self.flush()
@@ -117,7 +117,7 @@ class Session(ResultsMixin):
             InvalidScores: two parts of a large session hold the same entity.
         """
         try:
-            self.end(Outcome("succeeded", publish=publish))
+            self.end(Outcome(Status.SUCCEEDED, publish=publish))
         except (DatabaseError, InvalidScores, SpoolRefused) as exc:
             if not getattr(exc, "transient", False):  # this cannot be stored, ever
                 self.end(exit_handlers.ending_for(exc), drop_pending=True)
@@ -129,7 +129,7 @@ class Session(ResultsMixin):
 
     def cancel(self, reason: str) -> None:
         """End as `cancelled`."""
-        self.end(Outcome("cancelled", "Cancelled", values.text(reason, "the reason")))
+        self.end(Outcome(Status.CANCELLED, "Cancelled", values.text(reason, "the reason")))
 
     def end(self, ending: Outcome, *, drop_pending: bool = False) -> None:
         """Write what is buffered and end as told."""
@@ -148,7 +148,7 @@ class Session(ResultsMixin):
                 self.detach_process()
                 raise
             self._pending = {}
-            self.status, self.session_no = status, self.handle.session_no
+            self.status, self.session_no = str(status), self.handle.session_no
         self.detach_process()
         if not self._db.settings.notify:
             return
@@ -179,7 +179,7 @@ class Session(ResultsMixin):
                 self._destination.beat()
             try:
                 with self._lock:
-                    if self.status == RUNNING:
+                    if self.status == Status.RUNNING:
                         # Tried once: whoever wants to log meanwhile must not wait for it.
                         self.flush(retry=False)
             except SessionClosed as exc:

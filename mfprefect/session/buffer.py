@@ -12,7 +12,7 @@ from mfprefect.session.destination import Destination
 from mfprefect.store.database import Database
 from mfprefect.store.database.row_validation import check_lengths
 from mfprefect.store.handle import SessionHandle
-from mfprefect.store.states import RUNNING
+from mfprefect.store.states import Status
 
 __all__ = ["RowBuffer"]
 
@@ -39,7 +39,7 @@ class RowBuffer:
         self.purpose: str = handle.purpose
         self.attempt: int = handle.attempt
         """1, and one more with each retry of the flow run."""
-        self.status: str = RUNNING
+        self.status: str = Status.RUNNING.value
         """`running`, until it is ended here; `spooled` where it waits to be delivered then."""
         self._db = database
         self._destination = destination or Destination(database, handle, attached=attached)
@@ -67,7 +67,7 @@ class RowBuffer:
         return self._destination.spooled
 
     def _require_running(self) -> None:
-        if self.status != RUNNING:
+        if self.status != Status.RUNNING:
             raise SessionClosed(self.session_id, f"it is {self.status}; open a new session instead")
 
     def _add(self, table: str, rows: Iterable[Mapping[str, Any]], keys: tuple[str, ...]) -> None:

@@ -55,7 +55,7 @@ from mfprefect.store.spool.payload import (
     parts_of,
     rows_of,
 )
-from mfprefect.store.states import NOT_IN_DATABASE, SPOOLED, SUCCEEDED, UNKNOWN, is_shadow
+from mfprefect.store.states import NOT_IN_DATABASE, SPOOLED, UNKNOWN, Status, is_shadow
 from mfprefect.util import values
 
 __all__ = ["Destination"]
@@ -195,8 +195,8 @@ class Destination:
         """
         self.collect()
         found: GateInputs = self._write(
-            lambda handle: gate_verdicts.evidence(self._db, handle, pending, champion),
-            lambda entry: gate_verdicts.evidence_of(
+            lambda handle: gate_verdicts.gate_inputs(self._db, handle, pending, champion),
+            lambda entry: gate_verdicts.merge_gate_inputs(
                 rows_of(entry, made), pending, UNKNOWN, champion
             ),
         )
@@ -275,7 +275,7 @@ class Destination:
         try:
             self.collect()
         except (SpoolRefused, InvalidScores):
-            if ending.status == SUCCEEDED:
+            if ending.status == Status.SUCCEEDED:
                 raise
             log.exception("what is in the spool of session %s is lost", self.handle.session_id)
         ended = self._write(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import MfprefectError
 from mfprefect.store.sessions.writing import Outcome
+from mfprefect.vocabulary import Status
 
 if TYPE_CHECKING:
     from mfprefect.session import Session
@@ -46,11 +47,11 @@ def ending_for(error: BaseException) -> Outcome:
     if isinstance(error, SessionNotClosed):
         name = "NeverClosed"  # what databases already hold
     if isinstance(error, Terminated):
-        return Outcome("cancelled", "SIGTERM", "the process was told to end")
+        return Outcome(Status.CANCELLED, "SIGTERM", "the process was told to end")
     failed = isinstance(error, Exception) or (
         isinstance(error, SystemExit) and error.code not in (None, 0)
     )
-    return Outcome("failed" if failed else "cancelled", name[-255:], text[:MAX_TEXT])
+    return Outcome(Status.FAILED if failed else Status.CANCELLED, name[-255:], text[:MAX_TEXT])
 
 
 def _text(error: BaseException) -> str:

@@ -202,16 +202,18 @@ class ResultsMixin(InputsMixin):
         with self._lock:
             made = {table: list(rows.values()) for table, rows in self._gate_rows.items()}
             pending = self._rows()
-        found = judge(gates, self._destination.evidence(made, pending, champion))
-        text = [verdict.as_dict() for verdict in found]
-        self.log_metadata({gate_verdicts.NAME: text}, gate_verdicts.GROUP)
-        if failed := [verdict.reason for verdict in found if not verdict.passed]:
+        results = judge(gates, self._destination.evidence(made, pending, champion))
+        rows = gate_verdicts.result_rows(results)
+        with self._lock:
+            self._pending.pop(gate_verdicts.TABLE, None)  # of an earlier call
+            self._add(gate_verdicts.TABLE, rows, ("gate_no",))
+        if failed := [verdict.reason for verdict in results if not verdict.passed]:
             raise GateFailed(
                 f"model {self.model_id!r} misses {len(failed)} of {len(gates)} gates: "
                 + "; ".join(failed),
                 failures=failed,
             )
-        return found
+        return results
 
     def part_documents(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield what is kept of the input of each part that was scored, one in memory at a time."""

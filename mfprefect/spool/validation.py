@@ -9,6 +9,7 @@ from typing import Any
 
 from mfprefect.errors import SpoolRefused
 from mfprefect.spool.files import entry_name
+from mfprefect.vocabulary import Status
 
 __all__ = ["validate_ending", "validate_head", "validate_place", "validate_write"]
 
@@ -41,7 +42,6 @@ _ARTIFACT: dict[str, tuple[type, ...]] = {
     "signature": _MAYBE,
 }
 _VALUES = (_NO, str, int, float, bool)
-_STATUSES = ("succeeded", "failed", "crashed", "cancelled")
 _LAST_PART = 2**31
 
 
@@ -90,7 +90,7 @@ def validate_ending(ending: Mapping[str, Any], where: object) -> None:
     """
     _require(ending, _ENDING, where)
     _instant(ending["ended_at"], f"{where}: ended_at")
-    if ending["status"] not in _STATUSES:
+    if ending["status"] not in Status.endings():
         raise SpoolRefused(f"{where}: no run ends as {ending['status'][:60]!r}.")
 
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mfprefect.backend import NO_LOCK_OPTION
 from mfprefect.errors import SessionClosed
 from mfprefect.store.database import Database
-from mfprefect.store.states import RUNNING
+from mfprefect.store.states import Status
 from mfprefect.util import values
 
 __all__ = [
@@ -51,7 +51,7 @@ class SessionHandle:
     attempt: int
     as_of: dt.date | None = None
     parent_session_id: str | None = None
-    status: str = RUNNING
+    status: str = Status.RUNNING
     holder: tuple[str, int] | None = None
     """Host and process that alone may write; None: every one that has the handle."""
 
@@ -97,7 +97,7 @@ def touch_if_running(
         s.c.session_no == handle.session_no,
         s.c.session_id == handle.session_id,
         s.c.attempt == handle.attempt,
-        status_without_index(s) == RUNNING,
+        status_without_index(s) == Status.RUNNING,
         *(s.c[name] == value for name, value in unchanged.items()),
     )
     if handle.holder is not None:
@@ -132,7 +132,7 @@ def require_running(db: Database, connection: sa.Connection, handle: SessionHand
     Without a lock: hearts go on beating meanwhile, and parts are written side by side.
     """
     found = find(db, connection, handle.session_id, glance=True)
-    if found is None or (found.attempt, found.status) != (handle.attempt, RUNNING):
+    if found is None or (found.attempt, found.status) != (handle.attempt, Status.RUNNING):
         raise closed_reason(db, connection, handle)
 
 
@@ -143,7 +143,9 @@ def missed_heartbeat(db: Database) -> tuple[sa.ColumnElement[bool], ...]:
     """
     s, now = db.schema.sessions.c, values.utc_now()
     missed = dt.timedelta(seconds=MISSED * db.settings.heartbeat_seconds)
-    return s.status == RUNNING, (s.heartbeat_at < now - missed) | (s.heartbeat_at > now + missed)
+    return s.status == Status.RUNNING, (s.heartbeat_at < now - missed) | (
+        s.heartbeat_at > now + missed
+    )
 
 
 def closed_reason(db: Database, connection: sa.Connection, handle: SessionHandle) -> SessionClosed:
@@ -154,7 +156,7 @@ def closed_reason(db: Database, connection: sa.Connection, handle: SessionHandle
     if found.attempt != handle.attempt:
         reason = f"attempt {found.attempt} took over from this attempt {handle.attempt}"
         return SessionClosed(handle.session_id, reason)
-    if handle.holder is not None and found.status == RUNNING:
+    if handle.holder is not None and found.status == Status.RUNNING:
         return SessionClosed(handle.session_id, TAKEN_OVER)
     return session_closed_error(found)
 

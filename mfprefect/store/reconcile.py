@@ -26,7 +26,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import missed_heartbeat, status_without_index
 from mfprefect.store.notifications import send
 from mfprefect.store.sessions.writing import Outcome
-from mfprefect.store.states import DETACHED, RUNNING
+from mfprefect.store.states import DETACHED, Status
 from mfprefect.util import processes, values
 
 __all__ = ["ReconcileResult", "end_flow_run", "find_crashed", "reconcile"]
@@ -111,13 +111,13 @@ def end_flow_run(db: Database, flow_run_id: str, state: str) -> None:
     find_crashed(db, flow_run_id=flow_run_id, states=lambda _: {flow_run_id: state})
     # A try that failed was not told while a retry was to come; now none comes.
     s = db.schema.sessions.c
-    failed = sa.select(s.session_no).where(s.flow_run_id == flow_run_id, s.status == "failed")
+    failed = sa.select(s.session_no).where(s.flow_run_id == flow_run_id, s.status == Status.FAILED)
     for (number,) in db.fetch_all(failed) if db.settings.notify else ():
         send.session_ended(db, number)
 
 
 def _finding(session: _Silent, ending: Outcome) -> ReconcileResult:
-    if ending.status == RUNNING:
+    if ending.status == Status.RUNNING:
         verdict, evidence = "watched", session.last_sign
     else:
         verdict, evidence = ending.status, ending.failure_text or ""
@@ -132,7 +132,7 @@ def _silent(db: Database, flow_run_id: str | None) -> list[_Silent]:
     columns = [s[name] for name in _Silent.__dataclass_fields__]
     select = sa.select(*columns).order_by(s.session_no)
     if flow_run_id is not None:
-        select = select.where(s.status == RUNNING, s.flow_run_id == flow_run_id)
+        select = select.where(s.status == Status.RUNNING, s.flow_run_id == flow_run_id)
     else:
         select = select.where(*missed_heartbeat(db))
     return [_Silent(**row._mapping) for row in db.fetch_all(select)]
@@ -178,11 +178,11 @@ def _by_state(session: _Silent, state: str | None) -> Outcome | None:
     if state not in TERMINAL:
         return None
     text = f"Prefect ended its flow run as {state}; {session.last_sign}"
-    return Outcome("cancelled", "Cancelled", text) if state == "CANCELLED" else _crashed(text)
+    return Outcome(Status.CANCELLED, "Cancelled", text) if state == "CANCELLED" else _crashed(text)
 
 
 def _crashed(text: str) -> Outcome:
-    return Outcome("crashed", "Crashed", text)
+    return Outcome(Status.CRASHED, "Crashed", text)
 
 
 def _silence(session: _Silent, seconds: float, *, watch: bool = False) -> Outcome | None:
@@ -192,18 +192,18 @@ def _silence(session: _Silent, seconds: float, *, watch: bool = False) -> Outcom
     if session.heartbeat_at > now:  # which tells nothing of its age: only watching does
         return _silence_since(session.suspected_at, now, limit)
     if watch and session.suspected_at is None:
-        return Outcome(RUNNING) if silent_for >= limit / 2 else None
+        return Outcome(Status.RUNNING) if silent_for >= limit / 2 else None
     watched = not watch or (session.suspected_at and now - session.suspected_at >= limit / 2)
     if silent_for >= limit and watched:
         return _crashed(f"no sign of life for {silent_for.total_seconds():.0f} s")
-    return Outcome(RUNNING) if watch else None
+    return Outcome(Status.RUNNING) if watch else None
 
 
 def _silence_since(
     suspected_at: dt.datetime | None, now: dt.datetime, limit: dt.timedelta
 ) -> Outcome:
     if suspected_at is None or suspected_at > now or now - suspected_at < limit:
-        return Outcome(RUNNING)
+        return Outcome(Status.RUNNING)
     return _crashed(f"no sign of life for {(now - suspected_at).total_seconds():.0f} s")
 
 
@@ -214,10 +214,10 @@ def _write(db: Database, session: _Silent, ending: Outcome) -> bool:
         s.c.session_no == session.session_no,
         s.c.session_id == session.session_id,
         s.c.attempt == session.attempt,
-        status_without_index(s) == RUNNING,
+        status_without_index(s) == Status.RUNNING,
         s.c.heartbeat_at == session.heartbeat_at,
     )
-    if ending.status != RUNNING:
+    if ending.status != Status.RUNNING:
         changes = {
             "status": ending.status,
             "ended_at": now,

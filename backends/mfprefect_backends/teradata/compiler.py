@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NoReturn
 
 import sqlalchemy as sa
 from sqlalchemy.exc import CompileError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import operators
 from teradatasqlalchemy.dialect import TeradataCompiler, TeradataTypeCompiler
+
+from mfprefect.schema import Double, JsonRows, LongText
 
 __all__ = ["LONGEST", "Compiler", "TypeCompiler", "refuse"]
 
 ONE_ROW = " FROM (SELECT 1 AS one_column) AS one_row"
 LONGEST = 32_000
 """The most characters of a UNICODE VARCHAR."""
+
+
+SHOWN = 4_000
+"""Characters that a view shows of a longer text inside JSON: JSON_TABLE returns no CLOB."""
+
+
+@compiles(JsonRows, "teradatasql")
+def _json_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
+    # https://docs.teradata.com: JSON Data Type, JSON_TABLE. Where ordinals begin is not said.
+    fields = [{"ordinal": True}, *(_field(key, c.type) for key, c in element.fields.items())]
+    names = ["session_no", "ordinal_no", *(column.name for column in element.fields.values())]
+    shown = (
+        f"CAST(listed.{column.name} AS CLOB CHARACTER SET UNICODE) AS {column.name}"
+        if isinstance(column.type, LongText)
+        else f"listed.{column.name}"
+        for column in element.fields.values()
+    )
+    return (
+        "SELECT listed.session_no, ROW_NUMBER() OVER (PARTITION BY listed.session_no "  # noqa: S608
+        f"ORDER BY listed.ordinal_no) AS place, {', '.join(shown)} FROM JSON_TABLE("
+        f"ON ({compiler.process(element.documents, **options)}) USING ROWEXPR('$[*]') "
+        f"COLEXPR('{json.dumps(fields)}')) AS listed ({', '.join(names)})"
+    )
+
+
+def _field(key: str, kind: sa.types.TypeEngine[Any]) -> dict[str, str]:
+    length = SHOWN if isinstance(kind, LongText) else getattr(kind, "length", None)
+    text = f"VARCHAR({length}) CHARACTER SET UNICODE"
+    return {"jsonpath": f"$.{key}", "type": "FLOAT" if isinstance(kind, Double) else text}
 
 
 def refuse(what: str, instead: str) -> NoReturn:

@@ -8,6 +8,7 @@ import click
 
 from mfprefect.cli.app import common
 from mfprefect.cli.output import Column, Output
+from mfprefect.vocabulary import Status
 
 __all__ = ["SESSION_COLUMNS", "models", "session_rows", "sessions"]
 
@@ -30,7 +31,6 @@ SESSION_COLUMNS = (
     Column("duration", "took", "seconds", 4),
     Column("commit", "commit", drop=3),
 )
-STATUSES = ("running", "succeeded", "failed", "crashed", "cancelled")
 
 
 @click.command()
@@ -51,7 +51,9 @@ def models(out: Output, url: str | None) -> None:
 
 @click.command()
 @click.argument("model", required=False)
-@click.option("--status", type=click.Choice(STATUSES), help="Only sessions of this status.")
+@click.option(
+    "--status", type=click.Choice([*map(str, Status)]), help="Only sessions of this status."
+)
 @click.option(
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many."
 )

@@ -17,7 +17,7 @@ from mfprefect.store.models import registry
 from mfprefect.store.sessions import opening
 from mfprefect.store.spool import delivery
 from mfprefect.store.spool import opening as spool_opening
-from mfprefect.store.states import PURPOSES, RUNNING
+from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class SessionsApi(Base):
         repository = self.database.settings.repository or source
         request = opening.SessionRequest(
             model_id=values.name(model_id, "the model id"),
-            purpose=values.choice(purpose, "the purpose", PURPOSES),
+            purpose=values.choice(purpose, "the purpose", tuple(Purpose)),
             params=values.json_text(dict(params or {}), "params"),
             as_of=values.as_date(as_of, "as_of"),
             parent_session_id=parent,
@@ -121,7 +121,7 @@ class SessionsApi(Base):
             found = spool_opening.attached_handle(session_id)
             if found is None or not exc.transient:
                 raise
-        if found.status != RUNNING:
+        if found.status != Status.RUNNING:
             raise handle.session_closed_error(found)
         return session_module.Session(self.database, found, attached=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from mfprefect import audit
 from mfprefect.schema import Schema
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
+from mfprefect.store.states import Status
 
 __all__ = [
     "State",
@@ -129,6 +130,8 @@ def read_content(
     state: State,
     pending: Pending | None = None,
     goes: Callable[[str, Mapping[str, Any]], bool] | None = None,
+    *,
+    without: Collection[str] = (),
 ) -> Content:
     """Return the rows of a session's tables, by table: what is stored, under what is pending.
 
@@ -138,9 +141,12 @@ def read_content(
         state: the session; tables without rows are not read.
         pending: rows that this transaction writes, replacing those of the same keys.
         goes: whether this transaction deletes a stored row of a table.
+        without: tables that this transaction empties.
     """
     found: Content = {}
     for name, table in sealed_tables(db.schema):
+        if name in without:
+            continue
         rows = {}
         if state.counts[name]:
             mine = sa.select(table).where(table.c.session_no == state.row["session_no"])
@@ -224,4 +230,4 @@ def is_running(state: State | None, handle: SessionHandle) -> bool:
     row = state.row
     found = (row["session_id"], row["attempt"], row["status"])
     held = handle.holder in (None, (row["host"], row["process_id"]))
-    return held and found == (handle.session_id, handle.attempt, "running")
+    return held and found == (handle.session_id, handle.attempt, Status.RUNNING)

@@ -22,15 +22,14 @@ from mfprefect.scores.digest import by_part, digest
 from mfprefect.store.audit import seals
 from mfprefect.store.audit.log import SessionHistory, instant
 from mfprefect.store.database import Database
-from mfprefect.store.retention.delete_scores import DELETED
-from mfprefect.store.states import DELETING, RETENTION, SUCCEEDED
+from mfprefect.store.states import RETENTION, SCORES_BEING_DELETED, SCORES_DELETED, Status
 from mfprefect.util import values
 
 __all__ = ["SessionVerifier", "score_problems"]
 
 NO_NOTE = "what it said of the deletion of its scores is gone"
 SCORES = SCHEMA.append(pa.field("part_no", pa.int32(), nullable=False))
-NOTES = {(RETENTION, DELETED), (RETENTION, DELETING)}
+NOTES = {(RETENTION, SCORES_DELETED), (RETENTION, SCORES_BEING_DELETED)}
 
 
 class SessionVerifier:
@@ -97,8 +96,8 @@ class SessionVerifier:
         if not self.found["session_metadata"]:
             del self.found["session_metadata"]
         expected = {key: value for key, value in told.items() if key != "model"}
-        text, key = values.json_text(expected, "the note"), (RETENTION, DELETED)
-        self.deleting = any(note["meta_name"] == DELETING for note in notes)
+        text, key = values.json_text(expected, "the note"), (RETENTION, SCORES_DELETED)
+        self.deleting = any(note["meta_name"] == SCORES_BEING_DELETED for note in notes)
         if not notes:
             yield Problem(
                 "removed", f"session_metadata: {NO_NOTE}", table="session_metadata", key=key
@@ -204,7 +203,7 @@ def score_problems(
                 problems.append(Problem(what, told, table="scores", key=(number,)))
     except PermissionDenied:
         # A table of its own that nobody was given rights on: of a run that did not succeed.
-        if state.row["status"] == SUCCEEDED:
+        if state.row["status"] == Status.SUCCEEDED:
             raise
         return problems
     for number in [] if gone else sorted(expected.keys() - seen):
@@ -226,7 +225,7 @@ def _parts(db: Database, state: seals.State, seen: set[int]) -> Iterator[tuple[i
 
 def _tables(db: Database, state: seals.State) -> Iterator[sa.Table]:
     yield db.schema.scores
-    if state.row["status"] != SUCCEEDED and db.backend.per_session_tables:
+    if state.row["status"] != Status.SUCCEEDED and db.backend.per_session_tables:
         # Only success brings a table of its own under `scores`.
         number = state.row["session_no"]
         own = db.read_transaction(lambda connection: db.backend.scores_of(connection, number))

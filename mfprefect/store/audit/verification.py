@@ -15,7 +15,7 @@ from mfprefect.audit.signing import Signature
 from mfprefect.store.audit import log, seals, session_contents
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import find_session, require_model
-from mfprefect.store.states import BEING_DELETED, RUNNING, SUCCEEDED
+from mfprefect.store.states import Status, is_being_deleted
 
 __all__ = ["Report", "verify"]
 
@@ -230,10 +230,14 @@ class Verifier:
             story = log.session_history(self.db, connection, manifest["session_id"])
             if state is None or state.row["session_id"] != manifest["session_id"]:
                 return ("tombstones", self._gone(row, story), None)
-            going = state.row["failure_kind"] in BEING_DELETED
+            going = is_being_deleted(state.row)
             if going and (story.deleted or self._with_model(row)):
                 return ("tombstones", [], None)
-            if story.deleted and state.row["status"] == RUNNING and not state.row["published_at"]:
+            if (
+                story.deleted
+                and state.row["status"] == Status.RUNNING
+                and not state.row["published_at"]
+            ):
                 return ("tombstones", [], None)  # it is being restored
             if story.deleted:
                 text = "it is there, and the audit trail says that it was deleted"
@@ -275,10 +279,10 @@ class Verifier:
     ) -> bool:
         """Return whether a later attempt took a session over, as only running ones and it may."""
         c, row = self.db.schema.seals.c, state.row
-        if audit.held(manifest["tables"]["sessions"], "status", SUCCEEDED):
+        if audit.held(manifest["tables"]["sessions"], "status", Status.SUCCEEDED):
             return False  # nobody takes up what has succeeded
         if row["seal"] is None:
-            ended = row["status"] in (SUCCEEDED, "failed")
+            ended = row["status"] in (Status.SUCCEEDED, Status.FAILED)
             return bool(row["attempt"] > manifest["attempt"] and not ended)
         mine = (c.session_no == row["session_no"], c.session_id == row["session_id"])
         found = connection.execute(
@@ -304,11 +308,11 @@ class Verifier:
 
     def _check_unsealed(self, row: Any, first: dt.datetime | None) -> None:
         what, table = "unsealed", "sessions"
-        if row.published_at is not None and row.status != SUCCEEDED:
+        if row.published_at is not None and row.status != Status.SUCCEEDED:
             text = f"it is {row.status} and published: only what has succeeded is"
             self.report.problems.append(Problem("added", text, row.model_id, row.session_id, table))
             return
-        if row.status == RUNNING and row.seal is None:
+        if row.status == Status.RUNNING and row.seal is None:
             return
         if row.seal is not None:
             c = self.db.schema.seals.c
@@ -317,7 +321,11 @@ class Verifier:
             else:
                 what, table = "removed", "seals"
                 text = "it is sealed, and its seal is not in the chain: that row was removed"
-        elif row.status in (SUCCEEDED, "failed") and first is not None and row.started_at > first:
+        elif (
+            row.status in (Status.SUCCEEDED, Status.FAILED)
+            and first is not None
+            and row.started_at > first
+        ):
             story = self.db.read_transaction(
                 lambda c: log.session_history(self.db, c, row.session_id)
             )

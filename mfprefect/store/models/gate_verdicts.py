@@ -1,9 +1,13 @@
-"""Verdicts of gates: what they are judged by, and how they are kept with the session."""
+"""Verdicts of gates: what they are judged by, and how they are stored with the session.
+
+They are rows of `gate_results`. Sessions that were sealed before there was this table keep theirs
+as a JSON list in `session_metadata`: sealed rows stay where they are.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -15,46 +19,55 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import require_all
 from mfprefect.store.models.stages import in_production
+from mfprefect.store.states import GATES_GROUP, GATES_NAME
+from mfprefect.util import values
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["GROUP", "NAME", "evidence", "evidence_of", "gates_frame", "stored"]
+__all__ = [
+    "TABLE",
+    "gate_inputs",
+    "gates_frame",
+    "merge_gate_inputs",
+    "result_rows",
+    "stored_results",
+]
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
-GROUP, NAME = "gates", "verdicts"
-"""Where the metadata of a session holds its verdicts: a JSON list, in the order of the gates."""
-
+TABLE = "gate_results"
 
 _JUDGED = {
     "metrics": ("segment", "metric_name", "value"),
     "check_results": ("check_no", "check", "column", "severity", "passed"),
     "drift": ("variable", "measure", "value", "verdict"),
 }
+_FIELDS = tuple(f.name for f in fields(GateResult))
+_FIGURES = tuple(f.name for f in fields(GateResult) if f.type == "float | None")
 
 
-def evidence(
+def gate_inputs(
     db: Database, handle: SessionHandle, pending: Rows, champion: Champion | None
 ) -> GateInputs:
-    """Return what a session has stored so far that gates can be about, and what is pending."""
+    """Return what gates judge a session by: what it has stored so far, and what is pending."""
 
     def work(connection: sa.Connection) -> GateInputs:
         stored = {}
         for name, keys in _JUDGED.items():
             c = db.schema.tables[name].c
             select = sa.select(*(c[key].label(key) for key in keys))
-            mine = select.where(c.session_no == handle.session_no)
-            stored[name] = [dict(row._mapping) for row in connection.execute(mine)]
+            rows = connection.execute(select.where(c.session_no == handle.session_no))
+            stored[name] = [dict(row._mapping) for row in rows]
         production = in_production(db, connection, handle.model_id)
-        return evidence_of(stored, pending, production, champion)
+        return merge_gate_inputs(stored, pending, production, champion)
 
     return db.read_transaction(work)
 
 
-def evidence_of(
+def merge_gate_inputs(
     stored: Rows, pending: Rows, production: str | None, champion: Champion | None
 ) -> GateInputs:
-    """Return the same of rows by table; of those with the same key the last counts."""
+    """Return the same from rows by table; of rows with the same key the last one counts."""
     rows = {name: [*stored.get(name, ()), *pending.get(name, ())] for name in _JUDGED}
     metrics: dict[str, dict[str, float]] = {}
     for row in rows["metrics"]:
@@ -64,21 +77,56 @@ def evidence_of(
     return GateInputs(metrics, list(checks.values()), list(drift.values()), production, champion)
 
 
-def stored(db: Database, connection: sa.Connection, session_no: int) -> list[GateResult]:
-    """Return the verdicts that a session stored; none where it was held against no gate."""
-    t = db.schema.session_metadata.c
-    select = sa.select(t.value).where(
-        t.session_no == session_no, t.meta_group == GROUP, t.meta_name == NAME
-    )
-    text = connection.scalar(select)
-    return [GateResult.from_dict(row) for row in json.loads(text)] if text else []
+def result_rows(results: Iterable[GateResult]) -> list[dict[str, Any]]:
+    """Return rows of `gate_results`, numbered from 1 in the order of the gates.
+
+    Raises:
+        InvalidValue: a gate's words are no text, or its figures no finite numbers.
+    """
+    return [
+        {"gate_no": number, **{name: _stored(name, getattr(result, name)) for name in _FIELDS}}
+        for number, result in enumerate(results, start=1)
+    ]
+
+
+def _stored(name: str, value: Any) -> Any:
+    what = f"{name} of a gate"
+    if value is None:
+        return None
+    return values.figure(value, what) if name in _FIGURES else values.text(value, what)
+
+
+def stored_results(db: Database, connection: sa.Connection, session_no: int) -> list[GateResult]:
+    """Return the verdicts that a session stored, in the order of its gates; none without gates."""
+    return [result for _, result in _stored_results(db, connection, [session_no])]
+
+
+def _stored_results(
+    db: Database, connection: sa.Connection, numbers: Sequence[int]
+) -> Iterator[tuple[int, GateResult]]:
+    """Yield sessions by number and their verdicts, in the order of both."""
+    g, m = db.schema.gate_results.c, db.schema.session_metadata.c
+    rows = sa.select(g.session_no, *(g[name].label(name) for name in _FIELDS))
+    rows = rows.where(g.session_no.in_(numbers)).order_by(g.session_no, g.gate_no)
+    by_session: dict[int, list[GateResult]] = {}
+    for number, *row in connection.execute(rows):
+        result = GateResult(**dict(zip(_FIELDS, row, strict=True)))
+        by_session.setdefault(number, []).append(result)
+    if older := [number for number in numbers if number not in by_session]:
+        lists = sa.select(m.session_no, m.value).where(
+            m.session_no.in_(older), m.meta_group == GATES_GROUP, m.meta_name == GATES_NAME
+        )
+        for number, text in connection.execute(lists):
+            by_session[number] = [GateResult.from_dict(row) for row in json.loads(text)]
+    for number in sorted(by_session):
+        yield from ((number, result) for result in by_session[number])
 
 
 def gates_frame(db: Database, session_ids: Sequence[str]) -> pd.DataFrame:
     """Return the verdicts of sessions, in the order of their numbers and gates.
 
     Raises:
-        UnknownSession: one of the sessions is not there.
+        UnknownSession: one of the sessions does not exist.
     """
     import pandas as pd
 
@@ -88,17 +136,11 @@ def gates_frame(db: Database, session_ids: Sequence[str]) -> pd.DataFrame:
     select = sa.select(s.session_no, s.session_id).where(s.session_id.in_(session_ids))
 
     def work(connection: sa.Connection) -> list[list[Any]]:
-        found = list(connection.execute(select.order_by(s.session_no)))
-        require_all(session_ids, (row.session_id for row in found))
-        return [
-            [row.session_id, *verdict.as_dict().values()]
-            for row in found
-            for verdict in stored(db, connection, row.session_no)
-        ]
+        names: dict[int, str] = dict(tuple(row) for row in connection.execute(select))
+        require_all(session_ids, names.values())
+        results = _stored_results(db, connection, list(names))
+        return [[names[number], *result.as_dict().values()] for number, result in results]
 
-    columns = ["session_id", *(f.name for f in fields(GateResult))]
+    columns = ["session_id", *_FIELDS]
     frame = pd.DataFrame(db.read_transaction(work), columns=columns)
-    for f in fields(GateResult):
-        if f.type == "float | None":
-            frame[f.name] = frame[f.name].astype("float64")
-    return frame
+    return frame.astype(dict.fromkeys(_FIGURES, "float64"))

@@ -13,7 +13,7 @@ from mfprefect.quality.gates.verdicts import GateResult
 from mfprefect.store.audit.events import record, row_digest
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import require_session
-from mfprefect.store.models.gate_verdicts import stored
+from mfprefect.store.models.gate_verdicts import stored_results
 from mfprefect.store.models.stages import (
     EXPERIMENTAL,
     PRODUCTION,
@@ -27,7 +27,7 @@ from mfprefect.store.models.stages import (
     lock_model,
     one_step,
 )
-from mfprefect.store.states import SUCCEEDED
+from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
 
 __all__ = ["candidate", "promote", "retire", "rollback"]
@@ -39,13 +39,13 @@ def candidate(db: Database, model_id: str, session_id: str | None = None) -> str
     It has saved a model and succeeded, or failed by its gates alone.
     """
     s, artifacts = db.schema.sessions.c, db.schema.artifacts.c
-    by_gates = sa.and_(s.status == "failed", s.failure_kind == GateFailed.__name__)
+    by_gates = sa.and_(s.status == Status.FAILED, s.failure_kind == GateFailed.__name__)
     select = (
         sa.select(s.session_id)
         .where(
             s.model_id == model_id,
-            s.purpose == "train",
-            sa.or_(s.status == SUCCEEDED, by_gates),
+            s.purpose == Purpose.TRAIN,
+            sa.or_(s.status == Status.SUCCEEDED, by_gates),
             sa.exists().where(artifacts.session_no == s.session_no),
         )
         .order_by(s.session_no.desc())
@@ -120,13 +120,13 @@ def _training(
     s = db.schema.sessions.c
     found = require_session(db, connection, session_id)
     kind = connection.scalar(sa.select(s.failure_kind).where(s.session_no == found.session_no))
-    by_gates = (found.status, kind) == ("failed", GateFailed.__name__)
-    if (found.model_id, found.purpose) != (model_id, "train") or not (
-        found.status == SUCCEEDED or by_gates
+    by_gates = (found.status, kind) == (Status.FAILED, GateFailed.__name__)
+    if (found.model_id, found.purpose) != (model_id, Purpose.TRAIN) or not (
+        found.status == Status.SUCCEEDED or by_gates
     ):
         what = f"{found.status} {found.purpose}"
         raise InvalidValue(_not_usable(session_id, found.model_id, what, model_id))
-    return found.session_no, stored(db, connection, found.session_no), by_gates
+    return found.session_no, stored_results(db, connection, found.session_no), by_gates
 
 
 def _not_usable(session_id: str, model_id: str, what: str, wanted: str) -> str:

@@ -11,6 +11,7 @@ from mfprefect.provenance.flow_run import TERMINAL, States
 from mfprefect.store.database import Database
 from mfprefect.store.notifications import send
 from mfprefect.store.notifications.send import BEING_SENT
+from mfprefect.store.states import Status
 from mfprefect.util import values
 
 __all__ = ["LATELY", "send_missed"]
@@ -35,7 +36,7 @@ def send_missed(db: Database, *, states: States = flow_run.flow_run_states) -> N
     ended = db.fetch_all(
         sa.select(s.session_no, s.status, s.flow_run_id).where(lately).order_by(s.session_no)
     )
-    ids = {x.flow_run_id for x in ended if x.status == "failed" and x.flow_run_id}
+    ids = {x.flow_run_id for x in ended if x.status == Status.FAILED and x.flow_run_id}
     run_states = (states(ids) if ids else None) or {}
     for x in ended:
         final = x.flow_run_id is None or run_states.get(x.flow_run_id) in TERMINAL

@@ -14,7 +14,7 @@ from mfprefect.provenance.flow_run import run_url
 from mfprefect.settings import Target
 from mfprefect.store.database import Database
 from mfprefect.store.models.stages import PRODUCTION, ROLLED_BACK, Stage, history
-from mfprefect.store.states import SUCCEEDED
+from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
 
 __all__ = [
@@ -77,9 +77,9 @@ def matches_model(target: Target, model_id: str, tags: Collection[str]) -> bool:
 def problem_events(db: Database, row: Row) -> list[str]:
     """Return the events that tell what is not well with a session that has ended."""
     events = []
-    if row.status == "failed":
+    if row.status == Status.FAILED:
         events.append(FAILURES.get(row.failure_kind, "failed"))
-    elif row.status != SUCCEEDED:
+    elif row.status != Status.SUCCEEDED:
         events.append(row.status)
     elif _checks(db, row):
         events.append("checks_failed")
@@ -95,7 +95,7 @@ def last_problem(db: Database, row: Row, channel: str) -> Row | None:
     s, n = db.schema.sessions, db.schema.notifications
     stale = n.c.event == "stale"  # of scores, whatever session it is noted at
     same = sa.and_(s.c.purpose == row.purpose, sa.not_(stale))
-    if row.purpose == "score":
+    if row.purpose == Purpose.SCORE:
         same = sa.or_(same, stale)
     own_recovery = sa.and_(n.c.session_no == row.session_no, n.c.event == "recovered")
     select = (
@@ -209,7 +209,7 @@ def _last_scored(db: Database, model_id: str) -> tuple[dt.datetime | None, int |
     """Return when scores were last published, and how many seconds later they have to be again."""
     s, models = db.schema.sessions.c, db.schema.models.c
     last = sa.select(sa.func.max(s.published_at)).where(
-        s.model_id == model_id, s.purpose == "score", s.status == SUCCEEDED
+        s.model_id == model_id, s.purpose == Purpose.SCORE, s.status == Status.SUCCEEDED
     )
     select = sa.select(models.max_age_seconds, last.scalar_subquery().label("last_at"))
     rows = db.fetch_all(select.where(models.model_id == model_id))
@@ -257,7 +257,7 @@ def _moved(db: Database, row: Row) -> tuple[MetricChange, ...]:
         sa.select(sa.func.max(s.c.session_no)).where(
             s.c.model_id == row.model_id,
             s.c.purpose == row.purpose,
-            s.c.status == SUCCEEDED,
+            s.c.status == Status.SUCCEEDED,
             s.c.session_no < row.session_no,
         )
     )[0][0]

@@ -25,7 +25,7 @@ from mfprefect.store.audit.events import record
 from mfprefect.store.database import Database
 from mfprefect.store.notifications import content, summary
 from mfprefect.store.notifications.attachments import Attachments
-from mfprefect.store.states import RUNNING, SUCCEEDED, is_reproduction
+from mfprefect.store.states import Status, is_reproduction
 from mfprefect.util import values
 from mfprefect.util.values import choice
 
@@ -65,14 +65,18 @@ def session_ended(db: Database, session_no: int, *, final: bool = True) -> None:
         return
     with _log_errors(f"session {session_no}"):
         row = content.session_row(db, session_no)
-        if row is None or row.status == RUNNING or (row.status == "failed" and not final):
+        if (
+            row is None
+            or row.status == Status.RUNNING
+            or (row.status == Status.FAILED and not final)
+        ):
             return
         if is_reproduction(row.params):
             return  # whoever runs it is told on the spot; to everybody else it is no event
         bad, attachments = content.problem_events(db, row), Attachments(db)
         for channel, target in _targets(db, row):
             events = [event for event in bad if event in target.events]
-            if row.status == SUCCEEDED:
+            if row.status == Status.SUCCEEDED:
                 if not events and _recovered(db, row, channel, target):
                     events.append("recovered")
                 events += ["succeeded"] if "succeeded" in target.events else []

@@ -12,7 +12,7 @@ from mfprefect.notifications.notice import Notice
 from mfprefect.settings import Target
 from mfprefect.store.database import Database
 from mfprefect.store.notifications import content
-from mfprefect.store.states import RUNNING, SUCCEEDED
+from mfprefect.store.states import Status
 
 __all__ = ["FIRST_DIGEST", "compose", "summary_rows"]
 
@@ -78,7 +78,7 @@ def compose(rows: Sequence[content.Row]) -> Notice:
     failures = [
         (row.session_id, f"{row.status}: {row.failure_kind or ''}: {row.failure_text or ''}")
         for row in rows
-        if row.status not in (SUCCEEDED, RUNNING)
+        if row.status not in (Status.SUCCEEDED, Status.RUNNING)
     ]
     labelled = {
         name: ", ".join(f"{count} {status}" for status, count in sorted(by_status.items()))

@@ -15,7 +15,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.models import input_columns
 from mfprefect.store.results import frames
-from mfprefect.store.states import NOT_IN_DATABASE, SUCCEEDED
+from mfprefect.store.states import NOT_IN_DATABASE, Status
 
 __all__ = ["check_context"]
 
@@ -63,7 +63,11 @@ def _row_counts(db: Database, handle: SessionHandle, part: int | None) -> list[i
 
 def _earlier(db: Database, handle: SessionHandle) -> tuple[Any, ...]:
     s = db.schema.sessions.c
-    same = (s.model_id == handle.model_id, s.purpose == handle.purpose, s.status == SUCCEEDED)
+    same = (
+        s.model_id == handle.model_id,
+        s.purpose == handle.purpose,
+        s.status == Status.SUCCEEDED,
+    )
     # What began in the spool gets its number later: all others are earlier.
     before = [] if handle.session_no == NOT_IN_DATABASE else [s.session_no < handle.session_no]
     return (*same, *before)

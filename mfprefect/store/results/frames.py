@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from mfprefect.errors import InvalidValue, UnknownSession
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import require_all
-from mfprefect.store.states import PART_EVIDENCE, STATUSES, SUCCEEDED
+from mfprefect.store.states import LEGACY_PART_INPUTS, Purpose, Status
 from mfprefect.util.values import choice
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def sessions_frame(
     if model_id is not None:
         select = select.where(s.c.model_id == model_id)
     if status is not None:
-        select = select.where(s.c.status == choice(status, "the status", STATUSES))
+        select = select.where(s.c.status == choice(status, "the status", tuple(Status)))
     if session_ids:
         select = select.where(s.c.session_id.in_(list(session_ids)))
     if limit is not None:
@@ -122,7 +122,7 @@ def of_sessions(db: Database, table_name: str, session_ids: Sequence[str]) -> pd
         .order_by(*table.primary_key.columns)
     )
     if table is db.schema.session_metadata:
-        select = select.where(table.c.meta_group != PART_EVIDENCE)
+        select = select.where(table.c.meta_group != LEGACY_PART_INPUTS)
     return db.frame(select)
 
 
@@ -208,8 +208,8 @@ def latest_training(db: Database, model_id: str) -> str | None:
         sa.select(s.c.session_id)
         .where(
             s.c.model_id == model_id,
-            s.c.purpose == "train",
-            s.c.status == SUCCEEDED,
+            s.c.purpose == Purpose.TRAIN,
+            s.c.status == Status.SUCCEEDED,
             sa.exists().where(artifacts.c.session_no == s.c.session_no),
         )
         .order_by(s.c.session_no.desc())

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from mfprefect.errors import InvalidValue
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import require_all
-from mfprefect.store.states import SUCCEEDED
+from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def published_scorings(db: Database, model_id: str, limit: int) -> list[Publishe
 
 def _published(sessions: Any) -> tuple[Any, ...]:
     return (
-        sessions.c.purpose == "score",
-        sessions.c.status == SUCCEEDED,
+        sessions.c.purpose == Purpose.SCORE,
+        sessions.c.status == Status.SUCCEEDED,
         sessions.c.published_at.is_not(None),
     )
 

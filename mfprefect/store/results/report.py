@@ -22,7 +22,7 @@ from mfprefect.store.models import gate_verdicts
 from mfprefect.store.models.stages import stages_frame
 from mfprefect.store.results import frames, monitoring
 from mfprefect.store.scores import aggregates
-from mfprefect.store.states import SUCCEEDED
+from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ HISTORY = 20
 """How many sessions the history of a metric goes back."""
 SESSIONS = 20
 BINS = 20
-PURPOSES = ("train", "score", "monitor")
+REPORTED = (Purpose.TRAIN, Purpose.SCORE, Purpose.MONITOR)
+"""Purposes whose newest session the report of a model shows."""
 Row = dict[str, Any]
 
 
@@ -56,7 +57,7 @@ def session_facts(db: Database, session_id: str, most_scores: int | None = None)
     }
     before = _before(db, row)
     previous = None if before is None else _side(db, before)
-    scored = session_id if row["purpose"] != "monitor" else _monitored(tables["metadata"])
+    scored = session_id if row["purpose"] != Purpose.MONITOR else _monitored(tables["metadata"])
     parent = row if scored in (None, session_id) else _session(db, str(scored))
     trained = parent["parent_session_id"]
     training = None if trained is None else _side(db, trained)
@@ -134,7 +135,7 @@ def _before(db: Database, row: Row) -> str | None:
         .where(
             s.model_id == row["model_id"],
             s.purpose == row["purpose"],
-            s.status == SUCCEEDED,
+            s.status == Status.SUCCEEDED,
             s.session_no < row["session_no"],
         )
         .order_by(s.session_no.desc())
@@ -187,7 +188,7 @@ def _history(db: Database, row: Row) -> pd.DataFrame:
             s.c.model_id == row["model_id"],
             s.c.purpose == row["purpose"],
             s.c.session_no <= row["session_no"],
-            sa.or_(s.c.status == SUCCEEDED, s.c.session_no == row["session_no"]),
+            sa.or_(s.c.status == Status.SUCCEEDED, s.c.session_no == row["session_no"]),
         )
         .order_by(s.c.session_no.desc())
         .limit(HISTORY)
@@ -275,7 +276,7 @@ def model_facts(db: Database, model_id: str) -> ModelReport:
     """
     model = _model(db, model_id)
     newest = {}
-    for purpose in PURPOSES:
+    for purpose in map(str, REPORTED):
         if (session_id := _newest(db, model_id, purpose)) is not None:
             newest[purpose] = session_facts(db, session_id)
     fresh = monitoring.freshness(db)
@@ -294,7 +295,7 @@ def model_facts(db: Database, model_id: str) -> ModelReport:
 def _newest(db: Database, model_id: str, purpose: str) -> str | None:
     """Return the newest session of a purpose that succeeded."""
     s = db.schema.sessions.c
-    conditions = (s.model_id == model_id, s.purpose == purpose, s.status == SUCCEEDED)
+    conditions = (s.model_id == model_id, s.purpose == purpose, s.status == Status.SUCCEEDED)
     select = sa.select(s.session_id).where(*conditions).order_by(s.session_no.desc()).limit(1)
     rows = db.fetch_all(select)
     return rows[0][0] if rows else None

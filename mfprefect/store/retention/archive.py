@@ -16,7 +16,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.lookup import find_session
 from mfprefect.store.retention.archive_files import Content, folder_of, write_archive
 from mfprefect.store.retention.delete_scores import without_scores
-from mfprefect.store.states import SUCCEEDED
+from mfprefect.store.states import Status
 from mfprefect.util import values
 
 __all__ = ["archive_session"]
@@ -40,7 +40,7 @@ def archive_session(db: Database, session_id: str, root: Path) -> tuple[Path, st
     folder = folder_of(root, handle.model_id, session_id).resolve()
     head = _head(db, handle.session_no)
     mine = without_scores(db).where(db.schema.session_metadata.c.session_no == handle.session_no)
-    with_scores = handle.status == SUCCEEDED and not db.fetch_all(mine)
+    with_scores = handle.status == Status.SUCCEEDED and not db.fetch_all(mine)
     return folder, write_archive(folder, head, _tables(db, handle.session_no, with_scores))
 
 

@@ -22,13 +22,12 @@ from mfprefect.store.handle import SessionHandle, find, null_flow_run_seq
 from mfprefect.store.lookup import model_ids, require_model, require_session
 from mfprefect.store.models.stages import in_production
 from mfprefect.store.retention.batches import LARGE, clear_scores, score_rows, take
-from mfprefect.store.states import BEING_DELETED, DELETED, DELETED_WITH_MODEL, RUNNING
+from mfprefect.store.states import DELETING_MODEL, DELETING_SESSION, Status, being_deleted
 
 __all__ = ["delete_model", "delete_session", "finish_deletions"]
 
 log = logging.getLogger(__name__)
 DELETE_CHUNK = 500
-CANCELLED = "cancelled"
 
 
 def delete_session(
@@ -64,7 +63,8 @@ def delete_session(
             _remove_sessions(db, connection, [handle.session_no])
             return None
         if not marked:
-            _mark(db, connection, db.schema.sessions.c.session_no == handle.session_no, DELETED)
+            only_this = db.schema.sessions.c.session_no == handle.session_no
+            _mark(db, connection, only_this, DELETING_SESSION)
         return handle
 
     handle = db.write_transaction(begin, also_retry=IntegrityError)
@@ -85,18 +85,14 @@ def _marked(db: Database, handle: SessionHandle) -> tuple[Any, ...]:
     """Return the conditions under which a session is this one, and being deleted."""
     s = db.schema.sessions.c
     same = (s.session_no == handle.session_no, s.session_id == handle.session_id)
-    return (*same, *_being_deleted(db))
+    return (*same, being_deleted(db.schema.sessions))
 
 
-def _being_deleted(db: Database) -> tuple[Any, ...]:
-    s = db.schema.sessions.c
-    return s.status == CANCELLED, s.failure_kind.in_(BEING_DELETED)
-
-
-def _mark(db: Database, connection: sa.Connection, where: Any, kind: str) -> None:
+def _mark(db: Database, connection: sa.Connection, where: Any, deletion: str) -> None:
     changes = {
-        "status": CANCELLED,
-        "failure_kind": kind,
+        "status": Status.CANCELLED,
+        "deletion": deletion,
+        "failure_kind": None,
         "failure_text": "it is being deleted: what is left of it goes when it is deleted again, "
         "or by mfprefect prune or the maintain flow",
         "published_at": None,
@@ -145,6 +141,7 @@ def delete_model(db: Database, model_id: str) -> None:
     """
     s = db.schema.sessions.c
     own = sa.select(s.session_no, s.session_id).where(s.model_id == model_id)
+    with_model = being_deleted(db.schema.sessions, DELETING_MODEL)
 
     def begin(connection: sa.Connection, again: bool) -> list[int] | None:
         if again and model_id not in model_ids(db, connection):
@@ -159,14 +156,14 @@ def delete_model(db: Database, model_id: str) -> None:
             if not db.backend.drop_scores(connection, number)
             and score_rows(db, connection, number) > LARGE
         ]
-        marked = own.where(s.failure_kind == DELETED_WITH_MODEL).limit(1)
+        marked = own.where(with_model).limit(1)
         if connection.execute(marked).first() is None:
             chain = seals.head(db, connection, model_id)
             record(db, connection, "delete_model", model_id, sessions=len(numbers), **chain)
         if not large:
             _remove_model(db, connection, model_id, numbers)
             return None
-        _mark(db, connection, s.model_id == model_id, DELETED_WITH_MODEL)
+        _mark(db, connection, s.model_id == model_id, DELETING_MODEL)
         _remove_stages(db, connection, model_id)
         return large
 
@@ -180,13 +177,8 @@ def delete_model(db: Database, model_id: str) -> None:
     if large is None:
         return
     for number in large:
-        clear_scores(db, number, (s.session_no == number, s.model_id == model_id, *_of_model(db)))
+        clear_scores(db, number, (s.session_no == number, s.model_id == model_id, with_model))
     db.write_transaction(end, also_retry=IntegrityError)
-
-
-def _of_model(db: Database) -> tuple[Any, ...]:
-    s = db.schema.sessions.c
-    return s.status == CANCELLED, s.failure_kind == DELETED_WITH_MODEL
 
 
 def _remove_stages(db: Database, connection: sa.Connection, model_id: str) -> None:
@@ -206,7 +198,9 @@ def _remove_model(
 def _refuse_running(db: Database, connection: sa.Connection, where: Any) -> None:
     """Refuse to delete what is still being written."""
     s = db.schema.sessions
-    running = connection.scalars(sa.select(s.c.session_id).where(where, s.c.status == RUNNING))
+    running = connection.scalars(
+        sa.select(s.c.session_id).where(where, s.c.status == Status.RUNNING)
+    )
     if names := list(running):
         raise InvalidValue(
             f"session {names[0]!r} is running; end it first, for example with "
@@ -248,14 +242,14 @@ def _chunks(numbers: Sequence[int]) -> Iterator[list[int]]:
 
 def finish_deletions(db: Database) -> list[str]:
     """Finish the deletions of sessions and models that were interrupted; return whose."""
-    s = db.schema.sessions.c
-    select = sa.select(s.session_id, s.model_id, s.failure_kind).where(*_being_deleted(db))
-    left = db.fetch_all(select.order_by(s.session_no.desc()))
-    models = sorted({row.model_id for row in left if row.failure_kind == DELETED_WITH_MODEL})
+    sessions = db.schema.sessions
+    s = sessions.c
+    alone = sa.select(s.session_id).where(being_deleted(sessions, DELETING_SESSION))
+    models = sa.select(s.model_id).where(being_deleted(sessions, DELETING_MODEL)).distinct()
     steps: list[tuple[Any, str]] = [
-        (delete_session, row.session_id) for row in left if row.failure_kind == DELETED
+        (delete_session, name) for (name,) in db.fetch_all(alone.order_by(s.session_no.desc()))
     ]
-    steps += [(delete_model, model_id) for model_id in models]
+    steps += [(delete_model, name) for name in sorted(row[0] for row in db.fetch_all(models))]
     return [name for delete, name in steps if _finish(db, delete, name)]
 
 

@@ -18,13 +18,12 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import require_session
 from mfprefect.store.retention.batches import LARGE, clear_scores, score_rows, take
-from mfprefect.store.states import DELETING, RETENTION, SUCCEEDED
+from mfprefect.store.states import RETENTION, SCORES_BEING_DELETED, SCORES_DELETED, Status
 from mfprefect.util import values
 
-__all__ = ["DELETED", "delete_scores", "finish_score_deletions", "without_scores"]
+__all__ = ["delete_scores", "finish_score_deletions", "without_scores"]
 
 log = logging.getLogger(__name__)
-DELETED = "scores_deleted"
 
 
 def delete_scores(db: Database, session_id: str, **detail: Any) -> None:
@@ -45,11 +44,11 @@ def delete_scores(db: Database, session_id: str, **detail: Any) -> None:
         handle = require_session(db, connection, session_id)
         take(db, connection, [s.c.session_no == handle.session_no])
         rows = score_rows(db, connection, handle.session_no)
-        if not _is_noted(db, connection, handle, DELETING):
-            if again and _is_noted(db, connection, handle, DELETED):
+        if not _is_noted(db, connection, handle, SCORES_BEING_DELETED):
+            if again and _is_noted(db, connection, handle, SCORES_DELETED):
                 return None  # the commit that was cut off had happened
-            gone = not rows or _is_noted(db, connection, handle, DELETED)
-            if gone or handle.status != SUCCEEDED:
+            gone = not rows or _is_noted(db, connection, handle, SCORES_DELETED)
+            if gone or handle.status != Status.SUCCEEDED:
                 what = "has no scores" if gone else f"is {handle.status}"
                 raise InvalidValue(
                     f"session {session_id!r} {what}; scores are deleted from sessions that "
@@ -82,7 +81,7 @@ def _hide(
     row = {
         "session_no": handle.session_no,
         "meta_group": RETENTION,
-        "meta_name": DELETING,
+        "meta_name": SCORES_BEING_DELETED,
         "value": values.json_text(note, "what is told of the deletion"),
     }
     connection.execute(metadata.insert(), row)
@@ -103,7 +102,7 @@ def without_scores(db: Database) -> sa.Select[Any]:
     """Return a select of the sessions whose scores were deleted."""
     m = db.schema.session_metadata.c
     return sa.select(m.session_no).where(
-        m.meta_group == RETENTION, m.meta_name.in_([DELETING, DELETED])
+        m.meta_group == RETENTION, m.meta_name.in_([SCORES_BEING_DELETED, SCORES_DELETED])
     )
 
 
@@ -114,8 +113,8 @@ def _end(
         return  # somebody else finished it
     scores, metadata = db.schema.scores, db.schema.session_metadata
     connection.execute(scores.delete().where(scores.c.session_no == handle.session_no))
-    note = metadata.update().where(*_noted(db, handle, DELETING))
-    connection.execute(note, {"meta_name": DELETED})
+    note = metadata.update().where(*_noted(db, handle, SCORES_BEING_DELETED))
+    connection.execute(note, {"meta_name": SCORES_DELETED})
 
 
 def finish_score_deletions(db: Database) -> list[str]:
@@ -124,7 +123,7 @@ def finish_score_deletions(db: Database) -> list[str]:
     left = db.fetch_all(
         sa.select(s.session_id)
         .join_from(db.schema.sessions, db.schema.session_metadata, s.session_no == m.session_no)
-        .where(m.meta_group == RETENTION, m.meta_name == DELETING)
+        .where(m.meta_group == RETENTION, m.meta_name == SCORES_BEING_DELETED)
     )
     return [session_id for (session_id,) in left if _finish(db, session_id)]
 

@@ -24,7 +24,7 @@ from mfprefect.store.lookup import require_model
 from mfprefect.store.retention.archive_files import check_archive, parts_of
 from mfprefect.store.scores import write
 from mfprefect.store.sessions.writing import Outcome, close_session, flush, write_rows
-from mfprefect.store.states import PURPOSES, RUNNING, STATUSES, SUCCEEDED
+from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
 
 __all__ = ["restore_session"]
@@ -88,7 +88,7 @@ def _open(
         s.c.session_no == number, s.c.session_id == head["session_ids"].get(str(number))
     )
     meanwhile = {
-        "status": RUNNING,
+        "status": Status.RUNNING,
         "heartbeat_at": values.utc_now(),
         "host": platform.node(),
         "process_id": os.getpid(),
@@ -99,6 +99,7 @@ def _open(
         "parent_session_no": connection.scalar(parent),
         "seal": None,
         "previous_seal": None,
+        "deletion": None,
     }
     connection.execute(s.insert(), {**row, **meanwhile})
     kept = ("session_no", "session_id", "model_id", "purpose", "attempt")
@@ -124,7 +125,7 @@ def _end(
     mine = (s.c.session_no == handle.session_no, s.c.session_id == handle.session_id)
 
     # A retry would take parts without scores for complete ones.
-    complete = "scores" in head["tables"] or row["status"] == SUCCEEDED
+    complete = "scores" in head["tables"] or row["status"] == Status.SUCCEEDED
     left_out = "score_parts" in head["tables"] and not complete
 
     def also(connection: sa.Connection) -> None:
@@ -167,8 +168,8 @@ def _check(db: Database, row: Mapping[str, Any], head: Mapping[str, Any]) -> Non
     check_lengths(db.schema.sessions, row)
     for name in ("session_id", "model_id", "run_by", "host"):
         values.name(row[name], name, 255)  # shorter columns: check_lengths
-    values.choice(row["status"], "the status", STATUSES[1:])
-    values.choice(row["purpose"], "the purpose", PURPOSES)
+    values.choice(row["status"], "the status", Status.endings())
+    values.choice(row["purpose"], "the purpose", tuple(Purpose))
     if not all(isinstance(row[name], int) and row[name] > 0 for name in ("session_no", "attempt")):
         raise InvalidValue("the session's number or attempt is none")
     for name in ("started_at", "heartbeat_at", "params"):

@@ -17,7 +17,7 @@ from mfprefect.schema import Double
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import require_session
-from mfprefect.store.states import SUCCEEDED
+from mfprefect.store.states import Status
 
 __all__ = ["compare_scores"]
 
@@ -65,7 +65,7 @@ def compare_scores(db: Database, a: str, b: str) -> dict[str, Any]:
 
 def _side(db: Database, connection: sa.Connection, session_id: str) -> SessionHandle:
     handle = require_session(db, connection, session_id)
-    if handle.status != SUCCEEDED:
+    if handle.status != Status.SUCCEEDED:
         raise InvalidValue(
             f"session {session_id!r} is {handle.status}; scores of sessions that succeeded are "
             "compared, published or not."

@@ -25,7 +25,7 @@ from mfprefect.store.handle import (
     status_without_index,
 )
 from mfprefect.store.lookup import require_model
-from mfprefect.store.states import BEING_DELETED, PART_EVIDENCE, RUNNING, SUCCEEDED, is_shadow
+from mfprefect.store.states import LEGACY_PART_INPUTS, Status, being_deleted, is_shadow
 from mfprefect.util import values
 
 __all__ = [
@@ -98,7 +98,9 @@ def open_session(
     fixed = opening.session_id or new_session_id(opening.model_id, values.utc_now())
     # While it waits for another worker's commit, what is running may become what is finished.
     looked = earlier_attempts(db, opening) if looked is None else looked
-    finished = frozenset(handle.session_id for handle in looked if handle.status == SUCCEEDED)
+    finished = frozenset(
+        handle.session_id for handle in looked if handle.status == Status.SUCCEEDED
+    )
 
     def work(connection: sa.Connection, again: bool) -> tuple[SessionHandle, bool]:
         if again and (found := find(db, connection, fixed)):
@@ -106,7 +108,7 @@ def open_session(
         # Before all else: of two that find no session, one then finds its number taken.
         seq = _next_seq(db, connection, opening.flow_run)
         earlier = _earlier(db, connection, opening)
-        if unfinished := [handle for handle in earlier if handle.status != SUCCEEDED]:
+        if unfinished := [handle for handle in earlier if handle.status != Status.SUCCEEDED]:
             return _resume(db, connection, unfinished[0], opening), True
         _require_ours(db, connection, opening, earlier, finished)
         return _insert(db, connection, opening, fixed, seq)
@@ -141,10 +143,7 @@ def _insert(
             .scalar_subquery()
             .label("environment"),
             sa.select(parent.c.session_no)
-            .where(
-                parent.c.session_id == opening.parent_session_id,
-                parent.c.failure_kind.is_(None) | parent.c.failure_kind.not_in(BEING_DELETED),
-            )
+            .where(parent.c.session_id == opening.parent_session_id, ~being_deleted(parent))
             .scalar_subquery()
             .label("parent_no"),
             sa.select(sa.func.count())
@@ -202,7 +201,7 @@ def _session_row(opening: SessionRequest) -> dict[str, Any]:
     return {
         "model_id": opening.model_id,
         "purpose": opening.purpose,
-        "status": RUNNING,
+        "status": Status.RUNNING,
         "attempt": 1,
         "started_at": now,
         "heartbeat_at": now,
@@ -298,14 +297,15 @@ def _require_ours(
 
 
 def clear_attempt(db: Database, connection: sa.Connection, session_no: int) -> None:
-    """Delete what the last attempt wrote, but for complete score parts and what is told of them."""
-    keep = {db.schema.scores, db.schema.score_parts, db.schema.notifications}
-    for table in db.schema.session_tables():
-        mine = table.c.session_no == session_no
-        if table is db.schema.session_metadata:
-            mine = sa.and_(mine, table.c.meta_group != PART_EVIDENCE)
+    """Delete what the last attempt wrote, except complete score parts and what they read."""
+    schema = db.schema
+    keep = {schema.scores, schema.score_parts, schema.part_inputs, schema.notifications}
+    for table in schema.session_tables():
+        of_session = table.c.session_no == session_no
+        if table is schema.session_metadata:
+            of_session = sa.and_(of_session, table.c.meta_group != LEGACY_PART_INPUTS)
         if table not in keep:
-            connection.execute(table.delete().where(mine))
+            connection.execute(table.delete().where(of_session))
 
 
 def _resume(
@@ -319,10 +319,10 @@ def _resume(
             sessions.c.session_no == earlier.session_no,
             sessions.c.attempt == earlier.attempt,
             # It may have succeeded since we looked: its worker was thought dead, and was not.
-            status_without_index(sessions) != SUCCEEDED,
+            status_without_index(sessions) != Status.SUCCEEDED,
         ),
         {
-            "status": RUNNING,
+            "status": Status.RUNNING,
             "attempt": earlier.attempt + 1,
             "heartbeat_at": now,
             "suspected_at": None,
@@ -339,4 +339,6 @@ def _resume(
     if taken.rowcount != 1:
         raise SessionClosed(earlier.session_id, OVERTAKEN)
     clear_attempt(db, connection, earlier.session_no)
-    return SessionHandle(**(earlier.__dict__ | {"attempt": earlier.attempt + 1, "status": RUNNING}))
+    return SessionHandle(
+        **(earlier.__dict__ | {"attempt": earlier.attempt + 1, "status": Status.RUNNING})
+    )

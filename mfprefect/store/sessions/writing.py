@@ -16,9 +16,10 @@ from mfprefect.errors import DatabaseConflict, IntegrityError
 from mfprefect.store.audit import seals
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, begin_write, closed_reason, touch_if_running
+from mfprefect.store.models import gate_verdicts
 from mfprefect.store.scores.write import attach, drop_stale_parts
 from mfprefect.store.sessions import part_inputs
-from mfprefect.store.states import DETACHED, PART_EVIDENCE, SUCCEEDED
+from mfprefect.store.states import DETACHED, Purpose, Status
 from mfprefect.util import values
 
 __all__ = ["Outcome", "close_session", "detach", "flush", "last_numbers"]
@@ -86,14 +87,25 @@ def write_rows(
     pending: Mapping[str, Sequence[Mapping[str, Any]]],
     replace: bool,
 ) -> None:
-    """Insert rows of one session into their tables, replacing those of the same keys if told."""
+    """Insert rows of one session into their tables, if told in place of those of the same keys.
+
+    Verdicts of gates come all at once: they take the place of all.
+    """
     for name, rows in pending.items():
         table = db.schema.tables[name]
         full = [{"session_no": handle.session_no, **row} for row in rows]
         if replace:
             db.backend.upsert(connection, table, full)
+            if name == gate_verdicts.TABLE:
+                later = table.c.gate_no > _last_gate(rows)
+                of_session = table.c.session_no == handle.session_no
+                connection.execute(table.delete().where(of_session, later))
         else:
             connection.execute(table.insert(), full)
+
+
+def _last_gate(rows: Sequence[Mapping[str, Any]]) -> int:
+    return max((row["gate_no"] for row in rows), default=0)
 
 
 def close_session(
@@ -157,8 +169,10 @@ class _CloseTransaction:
         self.model_id = handle.model_id
         self.now = values.utc_now()
         self.ended = ending.ended_at or self.now
-        self.scored = handle.purpose == "score" and ending.status == SUCCEEDED
-        self.attached = not db.backend.per_session_tables or ending.status != SUCCEEDED
+        self.legacy_part_inputs = False
+        """Whether the session has documents of parts in its metadata, which go."""
+        self.scored = handle.purpose == Purpose.SCORE and ending.status == Status.SUCCEEDED
+        self.attached = not db.backend.per_session_tables or ending.status != Status.SUCCEEDED
         self.again = False
         """Whether a commit was cut off, and may have happened: also after others went first."""
 
@@ -176,7 +190,10 @@ class _CloseTransaction:
             raise _ConcurrentChange("its model was renamed meanwhile")
         if state.counts["score_parts"] and not self.attached:
             raise _AttachFirst
-        found = seals.read_content(db, connection, state, self.pending, self._is_dropped)
+        without = {part_inputs.TABLE} if self.scored else set()
+        found = seals.read_content(
+            db, connection, state, self.pending, self._is_dropped, without=without
+        )
         changes = self._changes("score_parts" in found)
         seal = None
         if self.ending.sealed:
@@ -191,8 +208,10 @@ class _CloseTransaction:
             unchanged = {}
         if handle.attempt > 1:
             drop_stale_parts(db, connection, handle)
-        if self.scored and state.counts["session_metadata"]:
+        if self.scored and state.counts[part_inputs.TABLE]:
             part_inputs.drop(db, connection, handle)
+        if self.legacy_part_inputs:
+            part_inputs.drop_legacy(db, connection, handle)
         write_rows(db, connection, handle, self.pending, self.replace or self.again)
         if seal is not None:
             self._link(connection, seal)
@@ -205,8 +224,12 @@ class _CloseTransaction:
         """Return whether a row goes with this transaction: it is not of the sealed content."""
         if table == "score_parts":  # that only an earlier attempt wrote
             return self.handle.attempt > 1 and row["attempt"] < self.handle.attempt
-        evidence = table == "session_metadata" and row["meta_group"] == PART_EVIDENCE
-        return self.scored and evidence
+        if table == gate_verdicts.TABLE and (rows := self.pending.get(table)):
+            replaced = self.replace or self.again
+            return bool(replaced and row["gate_no"] > _last_gate(rows))
+        legacy = self.scored and part_inputs.is_legacy(table, row)
+        self.legacy_part_inputs = self.legacy_part_inputs or legacy
+        return legacy
 
     def _fence(
         self, connection: sa.Connection, changes: Mapping[str, Any], unchanged: Mapping[str, Any]
@@ -223,7 +246,7 @@ class _CloseTransaction:
             "failure_text": self.ending.failure_text,
             **self.ending.row,
         }
-        if self.ending.status == SUCCEEDED and self.ending.publish:
+        if self.ending.status == Status.SUCCEEDED and self.ending.publish:
             published = self.ending.published_at or self.ended
             changes["published_at"] = published if has_scores else None
         return changes

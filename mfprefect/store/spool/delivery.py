@@ -173,7 +173,7 @@ def _delivered(db: Database, entry: Entry) -> Delivery:
     # Also where the process that delivered it died before it could tell.
     send.session_ended(db, number, final=parcel.final)
     names = (head["session_id"], head["attempt"], head["model_id"])
-    return Delivery(*names, DELIVERED, reason, parcel.ending.status, number)
+    return Delivery(*names, DELIVERED, reason, str(parcel.ending.status), number)
 
 
 def _number(db: Database, session_id: str) -> int:

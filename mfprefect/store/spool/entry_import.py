@@ -29,7 +29,7 @@ from mfprefect.store.lookup import model_ids, require_model
 from mfprefect.store.sessions.opening import clear_attempt
 from mfprefect.store.sessions.writing import Outcome, close_session
 from mfprefect.store.spool.apply import apply
-from mfprefect.store.states import BEING_DELETED, RUNNING, SUCCEEDED
+from mfprefect.store.states import Status, being_deleted
 from mfprefect.util import values
 
 __all__ = ["EntryImport", "StillRunning", "Superseded"]
@@ -37,7 +37,7 @@ __all__ = ["EntryImport", "StillRunning", "Superseded"]
 ACTION = "deliver_spool"
 """What the audit trail calls it."""
 # How `reconcile` ends a session whose process gives no sign of life.
-_GIVEN_UP = {("crashed", "Crashed"), ("cancelled", "Cancelled")}
+_GIVEN_UP = {(Status.CRASHED, "Crashed"), (Status.CANCELLED, "Cancelled")}
 
 
 class Superseded(Exception):
@@ -103,9 +103,9 @@ class EntryImport:
         close_session(self.db, handle, ending, {}, replace=True, also=self._mark)
 
     def _fail(self, exc: InvalidScores) -> None:
-        if self.ending.status == SUCCEEDED:
+        if self.ending.status == Status.SUCCEEDED:
             ended_at = self.ending.ended_at
-            self.ending = Outcome("failed", "InvalidScores", str(exc), ended_at=ended_at)
+            self.ending = Outcome(Status.FAILED, "InvalidScores", str(exc), ended_at=ended_at)
 
     def _mark(self, connection: sa.Connection) -> None:
         """Record the delivery, in the transaction that ends the session."""
@@ -145,7 +145,7 @@ class EntryImport:
 
     def _mine(self) -> dict[str, Any]:
         return {
-            "status": RUNNING,
+            "status": Status.RUNNING,
             "attempt": self.attempt,
             "heartbeat_at": values.utc_now(),
             "suspected_at": None,
@@ -172,6 +172,7 @@ class EntryImport:
         number = (connection.scalar(numbers) or 0) + 1
         row |= self._mine() | {
             "session_no": number,
+            "deletion": None,
             "parent_session_no": self._parent(connection),
             "flow_run_seq": null_flow_run_seq(self.db, number),
         }
@@ -202,9 +203,9 @@ class EntryImport:
         name, s = self.head["parent_session_id"], self.db.schema.sessions.c
         if name is None:
             return None
-        alive = s.failure_kind.is_(None) | s.failure_kind.not_in(BEING_DELETED)
+        remains = ~being_deleted(self.db.schema.sessions)
         number: int | None = connection.scalar(
-            sa.select(s.session_no).where(s.session_id == name, alive)
+            sa.select(s.session_no).where(s.session_id == name, remains)
         )
         if number is None:
             raise UnknownSession(name)
@@ -212,7 +213,7 @@ class EntryImport:
 
     def _go_on(self, connection: sa.Connection, earlier: SessionHandle) -> SessionHandle:
         """Begin this attempt: what the last one wrote goes, complete score parts stay."""
-        if earlier.status == SUCCEEDED:
+        if earlier.status == Status.SUCCEEDED:
             raise session_closed_error(earlier)
         self._change(connection, earlier)
         clear_attempt(self.db, connection, earlier.session_no)
@@ -226,9 +227,9 @@ class EntryImport:
         if (row.status, row.ended_at) == (self.ending.status, self.ending.ended_at):
             return None  # the commit whose answer was lost had happened
         given_up = (row.status, row.failure_kind) in _GIVEN_UP
-        if row.status == RUNNING and not (self.entry.owned or self.entry.complete):
+        if row.status == Status.RUNNING and not (self.entry.owned or self.entry.complete):
             raise StillRunning
-        if row.status != RUNNING and not given_up:
+        if row.status != Status.RUNNING and not given_up:
             raise session_closed_error(found)
         self._change(connection, found)
         return self._handle(found.session_no)
@@ -258,7 +259,7 @@ def _ending(entry: Entry, head: Mapping[str, Any]) -> Outcome:
         where = f"{head['process_id']} on {head['host']}"
         last = dt.datetime.fromtimestamp(entry.touched, dt.UTC)
         text = f"its process {where} is gone; it wrote to the spool at {last:%Y-%m-%d %H:%M:%S} UTC"
-        return Outcome("crashed", "Crashed", text, ended_at=last)
+        return Outcome(Status.CRASHED, "Crashed", text, ended_at=last)
     kept = ("status", "failure_kind", "failure_text", "publish")
     ended_at = dt.datetime.fromisoformat(told["ended_at"])
     return Outcome(**{name: told[name] for name in kept}, ended_at=ended_at)

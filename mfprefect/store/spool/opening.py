@@ -14,7 +14,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.sessions.opening import SessionRequest, new_session_id
 from mfprefect.store.spool.location import place_of, spool_of
-from mfprefect.store.states import NOT_IN_DATABASE, RUNNING, SUCCEEDED, is_shadow
+from mfprefect.store.states import NOT_IN_DATABASE, Status, is_shadow
 from mfprefect.util import values
 
 __all__ = ["attach_spooled", "attached_handle", "open_in_spool"]
@@ -47,10 +47,12 @@ def open_in_spool(
     for earlier in tries:
         # What of it is in the spool and was not taken just now is no attempt to go on with.
         waits = any(entry.exists for entry in spool.attempts(place, earlier.session_id))
-        if earlier.status != SUCCEEDED and not waits:
+        if earlier.status != Status.SUCCEEDED and not waits:
             # The delivery begins the attempt, or finds that its commit was only not heard of.
             attempt = earlier.attempt + 1
-            return replace(earlier, session_no=NOT_IN_DATABASE, attempt=attempt, status=RUNNING)
+            return replace(
+                earlier, session_no=NOT_IN_DATABASE, attempt=attempt, status=Status.RUNNING
+            )
     return handle
 
 
@@ -66,7 +68,7 @@ def _unfinished(entry: Entry, opening: SessionRequest) -> dict[str, Any] | None:
         "purpose": opening.purpose,
         "shadow": is_shadow(opening.params),
     }
-    if entry.alive or (ending or {}).get("status") == SUCCEEDED:
+    if entry.alive or (ending or {}).get("status") == Status.SUCCEEDED:
         return None
     same = head["session_id"] not in opening.siblings and mine.items() <= head.items()
     return head if same else None

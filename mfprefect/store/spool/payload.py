@@ -7,7 +7,7 @@ from typing import Any
 
 from mfprefect.scores.digest import digest
 from mfprefect.spool.entry import Entry
-from mfprefect.store.states import PART_EVIDENCE
+from mfprefect.store.states import LEGACY_PART_INPUTS
 
 __all__ = [
     "Rows",
@@ -79,13 +79,15 @@ def numbers_of(entry: Entry) -> dict[str, int]:
 
 
 def documents_of(entry: Entry) -> dict[int, str]:
-    """Return what is kept of the input of each part, as JSON text."""
-    found: dict[int, str] = {}
+    """Return what the run read for each part, as JSON text."""
+    documents: dict[int, str] = {}
     for write in entry.writes():
-        for row in write.content.get("tables", {}).get("session_metadata", ()):
-            if row["meta_group"] == PART_EVIDENCE:
-                found[int(row["meta_name"])] = row["value"]
-    return found
+        tables = write.content.get("tables", {})
+        for row in tables.get("session_metadata", ()):  # as older versions wrote it
+            if row["meta_group"] == LEGACY_PART_INPUTS:
+                documents[int(row["meta_name"])] = row["value"]
+        documents |= {row["part_no"]: row["document"] for row in tables.get("part_inputs", ())}
+    return documents
 
 
 def has_results(entry: Entry) -> bool:

@@ -18,7 +18,7 @@ from mfprefect.spool.entry import Entry, Write, check_blob
 from mfprefect.store.database import Database, migrate
 from mfprefect.store.database.row_validation import MALFORMED, check_row, typed
 from mfprefect.store.spool.apply import scores_of
-from mfprefect.store.states import PURPOSES
+from mfprefect.store.states import Purpose
 from mfprefect.util import values
 
 __all__ = ["check"]
@@ -56,7 +56,7 @@ def _check_head(db: Database, head: Mapping[str, Any]) -> None:
     tables = db.schema.tables
     values.name(head["session_id"], "the session id", 96)
     values.name(head["model_id"], "the model id")
-    values.choice(head["purpose"], "the purpose", PURPOSES)
+    values.choice(head["purpose"], "the purpose", tuple(Purpose))
     check_row(tables["sessions"], {name: head[name] for name in (*_SESSION, *_RUN)})
     if head["tags"] is not None and type(json.loads(head["tags"])) is not list:
         raise InvalidValue("the tags are no list.")

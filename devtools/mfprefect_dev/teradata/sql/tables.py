@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mfprefect_dev.teradata.catalog import Name, Table, quoted
 from mfprefect_dev.teradata.engine import dictionary
 from mfprefect_dev.teradata.errors import Refused
 from mfprefect_dev.teradata.sql.expressions import Expressions
+from mfprefect_dev.teradata.sql.reader import Reader
 from mfprefect_dev.teradata.sql.scopes import Field, Scope, Source
+from mfprefect_dev.teradata.sql.type_grammar import data_type
 from mfprefect_dev.teradata.tokens import QUOTED, WORD, Token, tokens
+from mfprefect_dev.teradata.types import LOBS
 
 __all__ = ["CLAUSES", "Fields", "Query", "Tables", "renamed"]
 
@@ -93,6 +97,8 @@ class Tables(Expressions):
             text = self._joined_tables()
             self.expect(")")
             return f"({text})"
+        if self.comes("JSON_TABLE", "("):
+            return self._json_table()
         name = self.table_name()
         if name.database and name.database.upper() == "DBC":
             self.looked_up.add(name.name.lower())
@@ -169,6 +175,43 @@ class Tables(Expressions):
             )
             sql = f"(SELECT {given} FROM ({query.sql}))"
         return self._add_source(sql, fields, alias, alias)
+
+    def _json_table(self) -> str:
+        """Take JSON_TABLE, which makes a row of each object in a list."""
+        self.expect("JSON_TABLE", "(", "ON", "(")
+        query = self.inner(None)
+        self.expect(")", "USING", "ROWEXPR", "(")
+        if len(query.fields) != 2 or query.fields[0][1] in LOBS:
+            raise Refused(3706, "JSON_TABLE takes an id that is no LOB, and a document")
+        if (path := self.string()) != "$[*]":
+            raise Refused(3706, f"JSON_TABLE of {path!r} is not emulated")
+        self.expect(")", "COLEXPR", "(")
+        columns = json.loads(self.string())
+        self.expect(")", ")", "AS")
+        alias = self.identifier("the name of JSON_TABLE")
+        (number, kind), (document, _) = query.fields
+        shown = [(f"documents.{quoted(number)}", kind), *map(self._json_column, columns)]
+        names = self.columns()
+        fields = renamed(tuple(shown), names)
+        listed = ", ".join(
+            f"{sql} AS {quoted(name)}" for (sql, _), name in zip(shown, names, strict=True)
+        )
+        rows = f"({query.sql}) AS documents JOIN json_each(documents.{quoted(document)}) AS listed"
+        return self._add_source(f"(SELECT {listed} FROM {rows})", fields, alias, alias)
+
+    def _json_column(self, column: dict[str, Any]) -> tuple[str, str]:
+        """Return what SQLite makes of a column of COLEXPR, and its type."""
+        if column == {"ordinal": True}:
+            return "listed.key", "INTEGER"
+        if column.keys() != {"jsonpath", "type"}:
+            raise Refused(3706, f"COLEXPR takes ordinal, or jsonpath and type, not {column}")
+        kind = data_type(Reader(tokens(column["type"]), self.catalog))
+        if kind.lob:
+            raise Refused(3706, f"JSON_TABLE returns no {kind.name}")
+        value = f"json_extract(listed.value, '{column['jsonpath']}')"
+        if kind.name == "VARCHAR":  # too long a text is cut off
+            return f"substr({value}, 1, {kind.length})", kind.name
+        return f"CAST({value} AS {kind.affinity()})", kind.name
 
 
 def renamed(fields: Fields, columns: list[str] | None) -> Fields:

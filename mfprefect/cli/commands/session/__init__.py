@@ -13,6 +13,7 @@ from mfprefect.cli.commands.session.guards import check_part, refuse_closing, re
 from mfprefect.cli.commands.session.model import model
 from mfprefect.cli.lookup import ENVIRONMENT
 from mfprefect.cli.output import Output
+from mfprefect.vocabulary import Purpose, Status
 
 if TYPE_CHECKING:
     from mfprefect.session import Session
@@ -75,9 +76,7 @@ session.add_command(model)
 
 @session.command("open")
 @click.argument("model")
-@click.option(
-    "--purpose", type=click.Choice(["train", "score", "monitor", "adhoc"]), default="adhoc"
-)
+@click.option("--purpose", type=click.Choice([*map(str, Purpose)]), default=Purpose.ADHOC.value)
 @click.option("--param", "params", type=Assignment(), multiple=True, help="What it runs with.")
 @click.option("--as-of", metavar="DATE", help="The date that the data is of.")
 @click.option("--parent", metavar="SESSION", help="The training session whose model is used.")
@@ -266,8 +265,10 @@ def _log_scores(attached: Session, given: dict[str, Any]) -> int:
 @THE_SESSION
 @click.option(
     "--status",
-    type=click.Choice(["succeeded", "failed", "cancelled"]),
-    default="succeeded",
+    type=click.Choice(
+        [str(status) for status in (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)]
+    ),
+    default=Status.SUCCEEDED.value,
     show_default=True,
 )
 @click.option("--kind", help="What kind of failure it was, such as an error's name.")
@@ -281,12 +282,12 @@ def close(
     from mfprefect.store.sessions.writing import Outcome
     from mfprefect.util.values import name, text
 
-    if status == "succeeded" and (kind or reason):
+    if status == Status.SUCCEEDED and (kind or reason):
         raise click.UsageError("--kind and --reason belong to --status failed or cancelled.")
     refuse_closing(session_id)
     with mfprefect.connect(url) as store:
         attached = store.attach(session_id)
-        if status == "succeeded":
+        if status == Status.SUCCEEDED:
             attached.close()
         else:
             named = name(kind or status.capitalize(), "the kind", 255)

@@ -1,0 +1,1 @@
+"""Histories of earlier versions: how they are made, kept, loaded and read."""

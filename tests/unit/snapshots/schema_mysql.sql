@@ -315,6 +315,41 @@ CREATE INDEX ix_audit_events_subject ON audit_events (subject, event_no);
 
 UPDATE mfprefect_version SET version_num='0003' WHERE mfprefect_version.version_num = '0002';
 
+-- Running upgrade 0003 -> 0004
+
+CREATE TABLE gate_results (
+    session_no INTEGER NOT NULL,
+    gate_no INTEGER NOT NULL,
+    gate VARCHAR(1024) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
+    kind VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
+    verdict VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
+    reason LONGTEXT NOT NULL,
+    figure DOUBLE,
+    at_least DOUBLE,
+    at_most DOUBLE,
+    margin DOUBLE,
+    production_session_id VARCHAR(96) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
+    production_figure DOUBLE,
+    difference DOUBLE,
+    interval_low DOUBLE,
+    interval_high DOUBLE,
+    interval_method VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
+    PRIMARY KEY (session_no, gate_no),
+    FOREIGN KEY(session_no) REFERENCES sessions (session_no)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE part_inputs (
+    session_no INTEGER NOT NULL,
+    part_no INTEGER NOT NULL,
+    document LONGTEXT NOT NULL,
+    PRIMARY KEY (session_no, part_no),
+    FOREIGN KEY(session_no) REFERENCES sessions (session_no)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+ALTER TABLE sessions ADD COLUMN deletion VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin;
+
+UPDATE mfprefect_version SET version_num='0004' WHERE mfprefect_version.version_num = '0003';
+
 CREATE VIEW published_scores AS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at
 FROM sessions INNER JOIN scores ON sessions.session_no = scores.session_no
 WHERE sessions.published_at IS NOT NULL;
@@ -325,7 +360,7 @@ FROM sessions INNER JOIN scores ON sessions.session_no = scores.session_no
 WHERE sessions.published_at IS NOT NULL) AS ranked
 WHERE ranked.recency = 1;
 
-CREATE VIEW session_overview AS SELECT sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, parent.session_id AS parent_session_id
+CREATE VIEW session_overview AS SELECT sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.deletion, parent.session_id AS parent_session_id
 FROM sessions LEFT OUTER JOIN sessions AS parent ON parent.session_no = sessions.parent_session_no;
 
 CREATE VIEW metric_history AS SELECT sessions.model_id, sessions.session_id, sessions.as_of, sessions.started_at, metrics.metric_name, metrics.segment, metrics.metric_value, metrics.definition_version
@@ -338,6 +373,16 @@ WHERE model_stages.stage = 'production' AND NOT (EXISTS (SELECT *
 FROM model_stages AS later
 WHERE later.model_id = model_stages.model_id AND later.set_at > model_stages.set_at));
 
+CREATE VIEW gate_history AS SELECT sessions.model_id, sessions.session_id, sessions.status, sessions.started_at, verdicts.gate_no, verdicts.gate, verdicts.kind, verdicts.verdict, verdicts.reason, verdicts.figure, verdicts.at_least, verdicts.at_most, verdicts.margin, verdicts.production_session_id, verdicts.production_figure, verdicts.difference, verdicts.interval_low, verdicts.interval_high, verdicts.interval_method
+FROM sessions INNER JOIN (SELECT gate_results.session_no AS session_no, gate_results.gate_no AS gate_no, gate_results.gate AS gate, gate_results.kind AS kind, gate_results.verdict AS verdict, gate_results.reason AS reason, gate_results.figure AS figure, gate_results.at_least AS at_least, gate_results.at_most AS at_most, gate_results.margin AS margin, gate_results.production_session_id AS production_session_id, gate_results.production_figure AS production_figure, gate_results.difference AS difference, gate_results.interval_low AS interval_low, gate_results.interval_high AS interval_high, gate_results.interval_method AS interval_method
+FROM gate_results UNION ALL SELECT legacy.session_no AS session_no, legacy.place AS place, legacy.gate AS gate, legacy.kind AS kind, legacy.verdict AS verdict, legacy.reason AS reason, legacy.figure AS figure, legacy.at_least AS at_least, legacy.at_most AS at_most, legacy.margin AS margin, legacy.production_session_id AS production_session_id, legacy.production_figure AS production_figure, legacy.difference AS difference, legacy.interval_low AS interval_low, legacy.interval_high AS interval_high, legacy.interval_method AS interval_method
+FROM (SELECT documents.session_no, listed.place, listed.gate, listed.kind, listed.verdict, listed.reason, listed.figure, listed.at_least, listed.at_most, listed.margin, listed.production_session_id, listed.production_figure, listed.difference, listed.interval_low, listed.interval_high, listed.interval_method FROM (SELECT session_metadata.session_no, session_metadata.meta_value AS document
+FROM session_metadata
+WHERE session_metadata.meta_group = 'gates' AND session_metadata.meta_name = 'verdicts' AND NOT (EXISTS (SELECT *
+FROM gate_results
+WHERE gate_results.session_no = session_metadata.session_no))) AS documents JOIN JSON_TABLE(documents.document, '$[*]' COLUMNS (place FOR ORDINALITY, gate VARCHAR(1024) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.gate', kind VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.kind', verdict VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.verdict', reason LONGTEXT PATH '$.reason', figure DOUBLE PATH '$.figure', at_least DOUBLE PATH '$.at_least', at_most DOUBLE PATH '$.at_most', margin DOUBLE PATH '$.margin', production_session_id VARCHAR(96) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.production_session_id', production_figure DOUBLE PATH '$.production_figure', difference DOUBLE PATH '$.difference', interval_low DOUBLE PATH '$.low', interval_high DOUBLE PATH '$.high', interval_method VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.method')) AS listed) AS legacy) AS verdicts ON sessions.session_no = verdicts.session_no
+WHERE sessions.status IN ('succeeded', 'failed');
+
 -- mfprefect: the rights of the role admin, for `mfprefect_admin`@`%`. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
 -- Create the user first: CREATE USER `mfprefect_admin`@`%` IDENTIFIED BY '..';
@@ -348,7 +393,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`sessions_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`sessions_closed_insert` BEFORE INSERT ON `model_factory`.`sessions` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND NOT (NEW.status = 'running' AND NEW.published_at IS NULL AND NEW.seal IS NULL) THEN
+  AND NOT (NEW.status = 'running' AND NEW.published_at IS NULL AND NEW.seal IS NULL AND NEW.deletion IS NULL) THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -508,6 +553,24 @@ IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRE
     'the session has ended and takes no changes but by the admin';
 END IF //
 DELIMITER ;
+DROP TRIGGER IF EXISTS `model_factory`.`gate_results_closed_insert`;
+DELIMITER //
+CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`gate_results_closed_insert` BEFORE INSERT ON `model_factory`.`gate_results` FOR EACH ROW
+IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
+  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
+    'the session has ended and takes no changes but by the admin';
+END IF //
+DELIMITER ;
+DROP TRIGGER IF EXISTS `model_factory`.`gate_results_closed_delete`;
+DELIMITER //
+CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`gate_results_closed_delete` BEFORE DELETE ON `model_factory`.`gate_results` FOR EACH ROW
+IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
+  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
+    'the session has ended and takes no changes but by the admin';
+END IF //
+DELIMITER ;
 DROP TRIGGER IF EXISTS `model_factory`.`drift_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`drift_closed_insert` BEFORE INSERT ON `model_factory`.`drift` FOR EACH ROW
@@ -556,6 +619,24 @@ DELIMITER ;
 DROP TRIGGER IF EXISTS `model_factory`.`score_parts_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`score_parts_closed_delete` BEFORE DELETE ON `model_factory`.`score_parts` FOR EACH ROW
+IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
+  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
+    'the session has ended and takes no changes but by the admin';
+END IF //
+DELIMITER ;
+DROP TRIGGER IF EXISTS `model_factory`.`part_inputs_closed_insert`;
+DELIMITER //
+CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`part_inputs_closed_insert` BEFORE INSERT ON `model_factory`.`part_inputs` FOR EACH ROW
+IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
+  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
+    'the session has ended and takes no changes but by the admin';
+END IF //
+DELIMITER ;
+DROP TRIGGER IF EXISTS `model_factory`.`part_inputs_closed_delete`;
+DELIMITER //
+CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`part_inputs_closed_delete` BEFORE DELETE ON `model_factory`.`part_inputs` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
   AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
@@ -617,9 +698,11 @@ GRANT SELECT, INSERT, DELETE ON `model_factory`.`metrics` TO `mfprefect_writer`@
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`variable_importance` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`test_curve` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`backtests` TO `mfprefect_writer`@`%`;
+GRANT SELECT, INSERT, DELETE ON `model_factory`.`gate_results` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`drift` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`scores` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, UPDATE (attempt), DELETE ON `model_factory`.`score_parts` TO `mfprefect_writer`@`%`;
+GRANT SELECT, INSERT, DELETE ON `model_factory`.`part_inputs` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`artifacts` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`artifact_chunks` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, UPDATE (sent_at, delivered, failure) ON `model_factory`.`notifications` TO `mfprefect_writer`@`%`;
@@ -631,6 +714,7 @@ GRANT SELECT ON `model_factory`.`latest_scores` TO `mfprefect_writer`@`%`;
 GRANT SELECT ON `model_factory`.`session_overview` TO `mfprefect_writer`@`%`;
 GRANT SELECT ON `model_factory`.`metric_history` TO `mfprefect_writer`@`%`;
 GRANT SELECT ON `model_factory`.`production_models` TO `mfprefect_writer`@`%`;
+GRANT SELECT ON `model_factory`.`gate_history` TO `mfprefect_writer`@`%`;
 
 -- mfprefect: the rights of the role reader, for `mfprefect_reader`@`%`. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
@@ -640,6 +724,7 @@ GRANT SELECT ON `model_factory`.`latest_scores` TO `mfprefect_reader`@`%`;
 GRANT SELECT ON `model_factory`.`session_overview` TO `mfprefect_reader`@`%`;
 GRANT SELECT ON `model_factory`.`metric_history` TO `mfprefect_reader`@`%`;
 GRANT SELECT ON `model_factory`.`production_models` TO `mfprefect_reader`@`%`;
+GRANT SELECT ON `model_factory`.`gate_history` TO `mfprefect_reader`@`%`;
 
 -- mfprefect: the rights of the role auditor, for `mfprefect_auditor`@`%`. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
@@ -658,9 +743,11 @@ GRANT SELECT ON `model_factory`.`metrics` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`variable_importance` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`test_curve` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`backtests` TO `mfprefect_auditor`@`%`;
+GRANT SELECT ON `model_factory`.`gate_results` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`drift` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`scores` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`score_parts` TO `mfprefect_auditor`@`%`;
+GRANT SELECT ON `model_factory`.`part_inputs` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`artifacts` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`artifact_chunks` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`notifications` TO `mfprefect_auditor`@`%`;
@@ -672,3 +759,4 @@ GRANT SELECT ON `model_factory`.`latest_scores` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`session_overview` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`metric_history` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`production_models` TO `mfprefect_auditor`@`%`;
+GRANT SELECT ON `model_factory`.`gate_history` TO `mfprefect_auditor`@`%`;

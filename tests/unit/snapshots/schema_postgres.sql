@@ -317,6 +317,41 @@ CREATE INDEX ix_audit_events_subject ON model_factory.audit_events (subject, eve
 
 UPDATE model_factory.mfprefect_version SET version_num='0003' WHERE model_factory.mfprefect_version.version_num = '0002';
 
+-- Running upgrade 0003 -> 0004
+
+CREATE TABLE model_factory.gate_results (
+    session_no INTEGER NOT NULL,
+    gate_no INTEGER NOT NULL,
+    gate VARCHAR(1024) COLLATE "C" NOT NULL,
+    kind VARCHAR(64) COLLATE "C" NOT NULL,
+    verdict VARCHAR(16) COLLATE "C" NOT NULL,
+    reason TEXT NOT NULL,
+    figure DOUBLE PRECISION,
+    at_least DOUBLE PRECISION,
+    at_most DOUBLE PRECISION,
+    margin DOUBLE PRECISION,
+    production_session_id VARCHAR(96) COLLATE "C",
+    production_figure DOUBLE PRECISION,
+    difference DOUBLE PRECISION,
+    interval_low DOUBLE PRECISION,
+    interval_high DOUBLE PRECISION,
+    interval_method VARCHAR(255) COLLATE "C",
+    PRIMARY KEY (session_no, gate_no),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE TABLE model_factory.part_inputs (
+    session_no INTEGER NOT NULL,
+    part_no INTEGER NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (session_no, part_no),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+ALTER TABLE model_factory.sessions ADD COLUMN deletion VARCHAR(16) COLLATE "C";
+
+UPDATE model_factory.mfprefect_version SET version_num='0004' WHERE model_factory.mfprefect_version.version_num = '0003';
+
 COMMIT;
 
 CREATE VIEW model_factory.published_scores AS SELECT model_factory.sessions.model_id, model_factory.sessions.session_id, model_factory.scores.entity_id, model_factory.scores.score, model_factory.scores.score_class, model_factory.sessions.as_of, model_factory.sessions.published_at
@@ -329,7 +364,7 @@ FROM model_factory.sessions JOIN model_factory.scores ON model_factory.sessions.
 WHERE model_factory.sessions.published_at IS NOT NULL) AS ranked
 WHERE ranked.recency = 1;
 
-CREATE VIEW model_factory.session_overview AS SELECT model_factory.sessions.session_id, model_factory.sessions.model_id, model_factory.sessions.purpose, model_factory.sessions.status, model_factory.sessions.attempt, model_factory.sessions.started_at, model_factory.sessions.ended_at, model_factory.sessions.heartbeat_at, model_factory.sessions.run_by, model_factory.sessions.host, model_factory.sessions.vcs, model_factory.sessions.git_commit, model_factory.sessions.git_branch, model_factory.sessions.git_remote, model_factory.sessions.git_dirty, model_factory.sessions.git_diff_digest, model_factory.sessions.as_of, model_factory.sessions.params, model_factory.sessions.flow_run_id, model_factory.sessions.flow_run_seq, model_factory.sessions.deployment, model_factory.sessions.failure_kind, model_factory.sessions.failure_text, model_factory.sessions.published_at, model_factory.sessions.last_exported_at, model_factory.sessions.seal, model_factory.sessions.previous_seal, model_factory.sessions.tags, parent.session_id AS parent_session_id
+CREATE VIEW model_factory.session_overview AS SELECT model_factory.sessions.session_id, model_factory.sessions.model_id, model_factory.sessions.purpose, model_factory.sessions.status, model_factory.sessions.attempt, model_factory.sessions.started_at, model_factory.sessions.ended_at, model_factory.sessions.heartbeat_at, model_factory.sessions.run_by, model_factory.sessions.host, model_factory.sessions.vcs, model_factory.sessions.git_commit, model_factory.sessions.git_branch, model_factory.sessions.git_remote, model_factory.sessions.git_dirty, model_factory.sessions.git_diff_digest, model_factory.sessions.as_of, model_factory.sessions.params, model_factory.sessions.flow_run_id, model_factory.sessions.flow_run_seq, model_factory.sessions.deployment, model_factory.sessions.failure_kind, model_factory.sessions.failure_text, model_factory.sessions.published_at, model_factory.sessions.last_exported_at, model_factory.sessions.seal, model_factory.sessions.previous_seal, model_factory.sessions.tags, model_factory.sessions.deletion, parent.session_id AS parent_session_id
 FROM model_factory.sessions LEFT OUTER JOIN model_factory.sessions AS parent ON parent.session_no = model_factory.sessions.parent_session_no;
 
 CREATE VIEW model_factory.metric_history AS SELECT model_factory.sessions.model_id, model_factory.sessions.session_id, model_factory.sessions.as_of, model_factory.sessions.started_at, model_factory.metrics.metric_name, model_factory.metrics.segment, model_factory.metrics.metric_value, model_factory.metrics.definition_version
@@ -341,6 +376,16 @@ FROM model_factory.model_stages JOIN model_factory.sessions ON model_factory.mod
 WHERE model_factory.model_stages.stage = 'production' AND NOT (EXISTS (SELECT *
 FROM model_factory.model_stages AS later
 WHERE later.model_id = model_factory.model_stages.model_id AND later.set_at > model_factory.model_stages.set_at));
+
+CREATE VIEW model_factory.gate_history AS SELECT model_factory.sessions.model_id, model_factory.sessions.session_id, model_factory.sessions.status, model_factory.sessions.started_at, verdicts.gate_no, verdicts.gate, verdicts.kind, verdicts.verdict, verdicts.reason, verdicts.figure, verdicts.at_least, verdicts.at_most, verdicts.margin, verdicts.production_session_id, verdicts.production_figure, verdicts.difference, verdicts.interval_low, verdicts.interval_high, verdicts.interval_method
+FROM model_factory.sessions JOIN (SELECT model_factory.gate_results.session_no AS session_no, model_factory.gate_results.gate_no AS gate_no, model_factory.gate_results.gate AS gate, model_factory.gate_results.kind AS kind, model_factory.gate_results.verdict AS verdict, model_factory.gate_results.reason AS reason, model_factory.gate_results.figure AS figure, model_factory.gate_results.at_least AS at_least, model_factory.gate_results.at_most AS at_most, model_factory.gate_results.margin AS margin, model_factory.gate_results.production_session_id AS production_session_id, model_factory.gate_results.production_figure AS production_figure, model_factory.gate_results.difference AS difference, model_factory.gate_results.interval_low AS interval_low, model_factory.gate_results.interval_high AS interval_high, model_factory.gate_results.interval_method AS interval_method
+FROM model_factory.gate_results UNION ALL SELECT legacy.session_no AS session_no, legacy.place AS place, legacy.gate AS gate, legacy.kind AS kind, legacy.verdict AS verdict, legacy.reason AS reason, legacy.figure AS figure, legacy.at_least AS at_least, legacy.at_most AS at_most, legacy.margin AS margin, legacy.production_session_id AS production_session_id, legacy.production_figure AS production_figure, legacy.difference AS difference, legacy.interval_low AS interval_low, legacy.interval_high AS interval_high, legacy.interval_method AS interval_method
+FROM (SELECT documents.session_no, CAST(listed.place AS INTEGER) AS place, listed."gate" AS gate, listed."kind" AS kind, listed."verdict" AS verdict, listed."reason" AS reason, listed."figure" AS figure, listed."at_least" AS at_least, listed."at_most" AS at_most, listed."margin" AS margin, listed."production_session_id" AS production_session_id, listed."production_figure" AS production_figure, listed."difference" AS difference, listed."low" AS interval_low, listed."high" AS interval_high, listed."method" AS interval_method FROM (SELECT model_factory.session_metadata.session_no, model_factory.session_metadata.meta_value AS document
+FROM model_factory.session_metadata
+WHERE model_factory.session_metadata.meta_group = 'gates' AND model_factory.session_metadata.meta_name = 'verdicts' AND NOT (EXISTS (SELECT *
+FROM model_factory.gate_results
+WHERE model_factory.gate_results.session_no = model_factory.session_metadata.session_no))) AS documents CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(CAST(documents.document AS jsonb)) AS ("gate" VARCHAR(1024) COLLATE "C", "kind" VARCHAR(64) COLLATE "C", "verdict" VARCHAR(16) COLLATE "C", "reason" TEXT, "figure" DOUBLE PRECISION, "at_least" DOUBLE PRECISION, "at_most" DOUBLE PRECISION, "margin" DOUBLE PRECISION, "production_session_id" VARCHAR(96) COLLATE "C", "production_figure" DOUBLE PRECISION, "difference" DOUBLE PRECISION, "low" DOUBLE PRECISION, "high" DOUBLE PRECISION, "method" VARCHAR(255) COLLATE "C")) WITH ORDINALITY AS listed ("gate", "kind", "verdict", "reason", "figure", "at_least", "at_most", "margin", "production_session_id", "production_figure", "difference", "low", "high", "method", place)) AS legacy) AS verdicts ON model_factory.sessions.session_no = verdicts.session_no
+WHERE model_factory.sessions.status IN ('succeeded', 'failed');
 
 -- mfprefect: the rights of the role admin, for mfprefect_admin. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
@@ -356,7 +401,7 @@ BEGIN
   FOR found IN
     SELECT c.oid::regclass AS name FROM pg_class c
     WHERE c.relkind IN ('r', 'v') AND pg_get_userbyid(c.relowner) <> 'mfprefect_admin'
-    AND (c.relnamespace = 'model_factory'::regnamespace AND c.relname IN ('models', 'model_thresholds', 'environments', 'sessions', 'model_stages', 'inputs', 'input_columns', 'input_summary', 'check_results', 'session_metadata', 'metrics', 'variable_importance', 'test_curve', 'backtests', 'drift', 'scores', 'score_parts', 'artifacts', 'artifact_chunks', 'notifications', 'audit_events', 'seals', 'mfprefect_version', 'published_scores', 'latest_scores', 'session_overview', 'metric_history', 'production_models')
+    AND (c.relnamespace = 'model_factory'::regnamespace AND c.relname IN ('models', 'model_thresholds', 'environments', 'sessions', 'model_stages', 'inputs', 'input_columns', 'input_summary', 'check_results', 'session_metadata', 'metrics', 'variable_importance', 'test_curve', 'backtests', 'gate_results', 'drift', 'scores', 'score_parts', 'part_inputs', 'artifacts', 'artifact_chunks', 'notifications', 'audit_events', 'seals', 'mfprefect_version', 'published_scores', 'latest_scores', 'session_overview', 'metric_history', 'production_models', 'gate_history')
       OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'model_factory.scores'::regclass))
   LOOP
     EXECUTE format('ALTER TABLE %s OWNER TO %I', found.name, 'mfprefect_admin');
@@ -369,7 +414,8 @@ BEGIN
     IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
     RETURN NEW;
   ELSIF TG_OP = 'INSERT' THEN
-    IF NEW.status = 'running' AND NEW.published_at IS NULL AND NEW.seal IS NULL THEN
+    IF NEW.status = 'running' AND NEW.published_at IS NULL AND NEW.seal IS NULL
+      AND NEW.deletion IS NULL THEN
       RETURN NEW;
     END IF;
     RAISE EXCEPTION 'session % has ended and takes no changes', NEW.session_no USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
@@ -425,12 +471,16 @@ DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.test_curve;
 CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.test_curve FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
 DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.backtests;
 CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.backtests FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.gate_results;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.gate_results FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
 DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.drift;
 CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.drift FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
 DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.scores;
 CREATE TRIGGER mfprefect_closed AFTER DELETE ON model_factory.scores REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION model_factory.mfprefect_closed_scores();
 DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.score_parts;
 CREATE TRIGGER mfprefect_closed BEFORE INSERT OR UPDATE OR DELETE ON model_factory.score_parts FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.part_inputs;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.part_inputs FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
 DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.artifacts;
 CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.artifacts FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
 DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.artifact_chunks;
@@ -445,7 +495,7 @@ COMMIT;
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_writer;
 GRANT USAGE ON SCHEMA model_factory TO mfprefect_writer;
-REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models FROM mfprefect_writer;
+REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_writer;
 GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON model_factory.models TO mfprefect_writer;
 GRANT SELECT ON model_factory.model_thresholds TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.environments TO mfprefect_writer;
@@ -460,9 +510,11 @@ GRANT SELECT, INSERT, DELETE ON model_factory.metrics TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.variable_importance TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.test_curve TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.backtests TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.gate_results TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.drift TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.scores TO mfprefect_writer;
 GRANT SELECT, INSERT, UPDATE (attempt), DELETE ON model_factory.score_parts TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.part_inputs TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.artifacts TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.artifact_chunks TO mfprefect_writer;
 GRANT SELECT, INSERT, UPDATE (sent_at, delivered, failure) ON model_factory.notifications TO mfprefect_writer;
@@ -474,6 +526,7 @@ GRANT SELECT ON model_factory.latest_scores TO mfprefect_writer;
 GRANT SELECT ON model_factory.session_overview TO mfprefect_writer;
 GRANT SELECT ON model_factory.metric_history TO mfprefect_writer;
 GRANT SELECT ON model_factory.production_models TO mfprefect_writer;
+GRANT SELECT ON model_factory.gate_history TO mfprefect_writer;
 COMMIT;
 
 -- mfprefect: the rights of the role reader, for mfprefect_reader. Harmless when repeated.
@@ -483,12 +536,13 @@ COMMIT;
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_reader;
 GRANT USAGE ON SCHEMA model_factory TO mfprefect_reader;
-REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models FROM mfprefect_reader;
+REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_reader;
 GRANT SELECT ON model_factory.published_scores TO mfprefect_reader;
 GRANT SELECT ON model_factory.latest_scores TO mfprefect_reader;
 GRANT SELECT ON model_factory.session_overview TO mfprefect_reader;
 GRANT SELECT ON model_factory.metric_history TO mfprefect_reader;
 GRANT SELECT ON model_factory.production_models TO mfprefect_reader;
+GRANT SELECT ON model_factory.gate_history TO mfprefect_reader;
 COMMIT;
 
 -- mfprefect: the rights of the role auditor, for mfprefect_auditor. Harmless when repeated.
@@ -498,7 +552,7 @@ COMMIT;
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_auditor;
 GRANT USAGE ON SCHEMA model_factory TO mfprefect_auditor;
-REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models FROM mfprefect_auditor;
+REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_auditor;
 GRANT SELECT ON model_factory.models TO mfprefect_auditor;
 GRANT SELECT ON model_factory.model_thresholds TO mfprefect_auditor;
 GRANT SELECT ON model_factory.environments TO mfprefect_auditor;
@@ -513,9 +567,11 @@ GRANT SELECT ON model_factory.metrics TO mfprefect_auditor;
 GRANT SELECT ON model_factory.variable_importance TO mfprefect_auditor;
 GRANT SELECT ON model_factory.test_curve TO mfprefect_auditor;
 GRANT SELECT ON model_factory.backtests TO mfprefect_auditor;
+GRANT SELECT ON model_factory.gate_results TO mfprefect_auditor;
 GRANT SELECT ON model_factory.drift TO mfprefect_auditor;
 GRANT SELECT ON model_factory.scores TO mfprefect_auditor;
 GRANT SELECT ON model_factory.score_parts TO mfprefect_auditor;
+GRANT SELECT ON model_factory.part_inputs TO mfprefect_auditor;
 GRANT SELECT ON model_factory.artifacts TO mfprefect_auditor;
 GRANT SELECT ON model_factory.artifact_chunks TO mfprefect_auditor;
 GRANT SELECT ON model_factory.notifications TO mfprefect_auditor;
@@ -527,4 +583,5 @@ GRANT SELECT ON model_factory.latest_scores TO mfprefect_auditor;
 GRANT SELECT ON model_factory.session_overview TO mfprefect_auditor;
 GRANT SELECT ON model_factory.metric_history TO mfprefect_auditor;
 GRANT SELECT ON model_factory.production_models TO mfprefect_auditor;
+GRANT SELECT ON model_factory.gate_history TO mfprefect_auditor;
 COMMIT;

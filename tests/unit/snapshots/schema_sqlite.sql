@@ -316,6 +316,41 @@ CREATE INDEX ix_audit_events_subject ON audit_events (subject, event_no);
 
 UPDATE mfprefect_version SET version_num='0003' WHERE mfprefect_version.version_num = '0002';
 
+-- Running upgrade 0003 -> 0004
+
+CREATE TABLE gate_results (
+    session_no INTEGER NOT NULL,
+    gate_no INTEGER NOT NULL,
+    gate VARCHAR(1024) NOT NULL,
+    kind VARCHAR(64) NOT NULL,
+    verdict VARCHAR(16) NOT NULL,
+    reason TEXT NOT NULL,
+    figure DOUBLE_BLOB,
+    at_least DOUBLE_BLOB,
+    at_most DOUBLE_BLOB,
+    margin DOUBLE_BLOB,
+    production_session_id VARCHAR(96),
+    production_figure DOUBLE_BLOB,
+    difference DOUBLE_BLOB,
+    interval_low DOUBLE_BLOB,
+    interval_high DOUBLE_BLOB,
+    interval_method VARCHAR(255),
+    PRIMARY KEY (session_no, gate_no),
+    FOREIGN KEY(session_no) REFERENCES sessions (session_no)
+);
+
+CREATE TABLE part_inputs (
+    session_no INTEGER NOT NULL,
+    part_no INTEGER NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (session_no, part_no),
+    FOREIGN KEY(session_no) REFERENCES sessions (session_no)
+);
+
+ALTER TABLE sessions ADD COLUMN deletion VARCHAR(16);
+
+UPDATE mfprefect_version SET version_num='0004' WHERE mfprefect_version.version_num = '0003';
+
 COMMIT;
 
 CREATE VIEW published_scores AS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at
@@ -328,7 +363,7 @@ FROM sessions JOIN scores ON sessions.session_no = scores.session_no
 WHERE sessions.published_at IS NOT NULL) AS ranked
 WHERE ranked.recency = 1;
 
-CREATE VIEW session_overview AS SELECT sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, parent.session_id AS parent_session_id
+CREATE VIEW session_overview AS SELECT sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.deletion, parent.session_id AS parent_session_id
 FROM sessions LEFT OUTER JOIN sessions AS parent ON parent.session_no = sessions.parent_session_no;
 
 CREATE VIEW metric_history AS SELECT sessions.model_id, sessions.session_id, sessions.as_of, sessions.started_at, metrics.metric_name, metrics.segment, metrics.metric_value, metrics.definition_version
@@ -340,6 +375,16 @@ FROM model_stages JOIN sessions ON model_stages.session_no = sessions.session_no
 WHERE model_stages.stage = 'production' AND NOT (EXISTS (SELECT *
 FROM model_stages AS later
 WHERE later.model_id = model_stages.model_id AND later.set_at > model_stages.set_at));
+
+CREATE VIEW gate_history AS SELECT sessions.model_id, sessions.session_id, sessions.status, sessions.started_at, verdicts.gate_no, verdicts.gate, verdicts.kind, verdicts.verdict, verdicts.reason, verdicts.figure, verdicts.at_least, verdicts.at_most, verdicts.margin, verdicts.production_session_id, verdicts.production_figure, verdicts.difference, verdicts.interval_low, verdicts.interval_high, verdicts.interval_method
+FROM sessions JOIN (SELECT gate_results.session_no AS session_no, gate_results.gate_no AS gate_no, gate_results.gate AS gate, gate_results.kind AS kind, gate_results.verdict AS verdict, gate_results.reason AS reason, gate_results.figure AS figure, gate_results.at_least AS at_least, gate_results.at_most AS at_most, gate_results.margin AS margin, gate_results.production_session_id AS production_session_id, gate_results.production_figure AS production_figure, gate_results.difference AS difference, gate_results.interval_low AS interval_low, gate_results.interval_high AS interval_high, gate_results.interval_method AS interval_method
+FROM gate_results UNION ALL SELECT legacy.session_no AS session_no, legacy.place AS place, legacy.gate AS gate, legacy.kind AS kind, legacy.verdict AS verdict, legacy.reason AS reason, legacy.figure AS figure, legacy.at_least AS at_least, legacy.at_most AS at_most, legacy.margin AS margin, legacy.production_session_id AS production_session_id, legacy.production_figure AS production_figure, legacy.difference AS difference, legacy.interval_low AS interval_low, legacy.interval_high AS interval_high, legacy.interval_method AS interval_method
+FROM (SELECT documents.session_no, listed.key + 1 AS place, json_extract(listed.value, '$.gate') AS gate, json_extract(listed.value, '$.kind') AS kind, json_extract(listed.value, '$.verdict') AS verdict, json_extract(listed.value, '$.reason') AS reason, json_extract(listed.value, '$.figure') AS figure, json_extract(listed.value, '$.at_least') AS at_least, json_extract(listed.value, '$.at_most') AS at_most, json_extract(listed.value, '$.margin') AS margin, json_extract(listed.value, '$.production_session_id') AS production_session_id, json_extract(listed.value, '$.production_figure') AS production_figure, json_extract(listed.value, '$.difference') AS difference, json_extract(listed.value, '$.low') AS interval_low, json_extract(listed.value, '$.high') AS interval_high, json_extract(listed.value, '$.method') AS interval_method FROM (SELECT session_metadata.session_no, session_metadata.meta_value AS document
+FROM session_metadata
+WHERE session_metadata.meta_group = 'gates' AND session_metadata.meta_name = 'verdicts' AND NOT (EXISTS (SELECT *
+FROM gate_results
+WHERE gate_results.session_no = session_metadata.session_no))) AS documents JOIN json_each(documents.document) AS listed) AS legacy) AS verdicts ON sessions.session_no = verdicts.session_no
+WHERE sessions.status IN ('succeeded', 'failed');
 
 -- SQLite has no users and no rights: whoever may write the file may change all
 -- that is in it, and whoever may read it reads everything. The permissions of the

@@ -321,6 +321,41 @@ CREATE INDEX ix_audit_events_subject (subject, event_no) ON audit_events;
 
 UPDATE mfprefect_version SET version_num='0003' WHERE mfprefect_version.version_num = '0002';
 
+-- Running upgrade 0003 -> 0004
+
+CREATE MULTISET TABLE gate_results (
+    session_no INTEGER NOT NULL,
+    gate_no INTEGER NOT NULL,
+    gate VARCHAR(1024) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    kind VARCHAR(64) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    verdict VARCHAR(16) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    reason CLOB CHARACTER SET UNICODE NOT NULL,
+    figure DOUBLE PRECISION,
+    at_least DOUBLE PRECISION,
+    at_most DOUBLE PRECISION,
+    margin DOUBLE PRECISION,
+    production_session_id VARCHAR(96) CHARACTER SET UNICODE CASESPECIFIC,
+    production_figure DOUBLE PRECISION,
+    difference DOUBLE PRECISION,
+    interval_low DOUBLE PRECISION,
+    interval_high DOUBLE PRECISION,
+    interval_method VARCHAR(255) CHARACTER SET UNICODE CASESPECIFIC,
+    FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
+)
+UNIQUE PRIMARY INDEX (session_no, gate_no);
+
+CREATE MULTISET TABLE part_inputs (
+    session_no INTEGER NOT NULL,
+    part_no INTEGER NOT NULL,
+    document CLOB CHARACTER SET UNICODE NOT NULL,
+    FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
+)
+UNIQUE PRIMARY INDEX (session_no, part_no);
+
+ALTER TABLE sessions ADD deletion VARCHAR(16) CHARACTER SET UNICODE CASESPECIFIC;
+
+UPDATE mfprefect_version SET version_num='0004' WHERE mfprefect_version.version_num = '0003';
+
 CREATE VIEW published_scores AS LOCKING ROW FOR ACCESS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at
 FROM sessions JOIN scores ON sessions.session_no = scores.session_no
 WHERE sessions.published_at IS NOT NULL;
@@ -331,7 +366,7 @@ FROM sessions JOIN scores ON sessions.session_no = scores.session_no
 WHERE sessions.published_at IS NOT NULL) AS ranked
 WHERE ranked.recency = 1;
 
-CREATE VIEW session_overview AS LOCKING ROW FOR ACCESS SELECT sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, parent.session_id AS parent_session_id
+CREATE VIEW session_overview AS LOCKING ROW FOR ACCESS SELECT sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.deletion, parent.session_id AS parent_session_id
 FROM sessions LEFT OUTER JOIN sessions AS parent ON parent.session_no = sessions.parent_session_no;
 
 CREATE VIEW metric_history AS LOCKING ROW FOR ACCESS SELECT sessions.model_id, sessions.session_id, sessions.as_of, sessions.started_at, metrics.metric_name, metrics.segment, metrics.metric_value, metrics.definition_version
@@ -343,6 +378,16 @@ FROM model_stages JOIN sessions ON model_stages.session_no = sessions.session_no
 WHERE model_stages.stage = 'production' AND NOT (EXISTS (SELECT *
 FROM model_stages AS later
 WHERE later.model_id = model_stages.model_id AND later.set_at > model_stages.set_at));
+
+CREATE VIEW gate_history AS LOCKING ROW FOR ACCESS SELECT sessions.model_id, sessions.session_id, sessions.status, sessions.started_at, verdicts.gate_no, verdicts.gate, verdicts.kind, verdicts.verdict, verdicts.reason, verdicts.figure, verdicts.at_least, verdicts.at_most, verdicts.margin, verdicts.production_session_id, verdicts.production_figure, verdicts.difference, verdicts.interval_low, verdicts.interval_high, verdicts.interval_method
+FROM sessions JOIN (SELECT gate_results.session_no AS session_no, gate_results.gate_no AS gate_no, gate_results.gate AS gate, gate_results.kind AS kind, gate_results.verdict AS verdict, gate_results.reason AS reason, gate_results.figure AS figure, gate_results.at_least AS at_least, gate_results.at_most AS at_most, gate_results.margin AS margin, gate_results.production_session_id AS production_session_id, gate_results.production_figure AS production_figure, gate_results.difference AS difference, gate_results.interval_low AS interval_low, gate_results.interval_high AS interval_high, gate_results.interval_method AS interval_method
+FROM gate_results UNION ALL SELECT legacy.session_no AS session_no, legacy.place AS place, legacy.gate AS gate, legacy.kind AS kind, legacy.verdict AS verdict, legacy.reason AS reason, legacy.figure AS figure, legacy.at_least AS at_least, legacy.at_most AS at_most, legacy.margin AS margin, legacy.production_session_id AS production_session_id, legacy.production_figure AS production_figure, legacy.difference AS difference, legacy.interval_low AS interval_low, legacy.interval_high AS interval_high, legacy.interval_method AS interval_method
+FROM (SELECT listed.session_no, ROW_NUMBER() OVER (PARTITION BY listed.session_no ORDER BY listed.ordinal_no) AS place, listed.gate, listed.kind, listed.verdict, CAST(listed.reason AS CLOB CHARACTER SET UNICODE) AS reason, listed.figure, listed.at_least, listed.at_most, listed.margin, listed.production_session_id, listed.production_figure, listed.difference, listed.interval_low, listed.interval_high, listed.interval_method FROM JSON_TABLE(ON (SELECT session_metadata.session_no, session_metadata.meta_value AS document
+FROM session_metadata
+WHERE session_metadata.meta_group = 'gates' AND session_metadata.meta_name = 'verdicts' AND NOT (EXISTS (SELECT *
+FROM gate_results
+WHERE gate_results.session_no = session_metadata.session_no))) USING ROWEXPR('$[*]') COLEXPR('[{"ordinal": true}, {"jsonpath": "$.gate", "type": "VARCHAR(1024) CHARACTER SET UNICODE"}, {"jsonpath": "$.kind", "type": "VARCHAR(64) CHARACTER SET UNICODE"}, {"jsonpath": "$.verdict", "type": "VARCHAR(16) CHARACTER SET UNICODE"}, {"jsonpath": "$.reason", "type": "VARCHAR(4000) CHARACTER SET UNICODE"}, {"jsonpath": "$.figure", "type": "FLOAT"}, {"jsonpath": "$.at_least", "type": "FLOAT"}, {"jsonpath": "$.at_most", "type": "FLOAT"}, {"jsonpath": "$.margin", "type": "FLOAT"}, {"jsonpath": "$.production_session_id", "type": "VARCHAR(96) CHARACTER SET UNICODE"}, {"jsonpath": "$.production_figure", "type": "FLOAT"}, {"jsonpath": "$.difference", "type": "FLOAT"}, {"jsonpath": "$.low", "type": "FLOAT"}, {"jsonpath": "$.high", "type": "FLOAT"}, {"jsonpath": "$.method", "type": "VARCHAR(255) CHARACTER SET UNICODE"}]')) AS listed (session_no, ordinal_no, gate, kind, verdict, reason, figure, at_least, at_most, margin, production_session_id, production_figure, difference, interval_low, interval_high, interval_method)) AS legacy) AS verdicts ON sessions.session_no = verdicts.session_no
+WHERE sessions.status IN ('succeeded', 'failed');
 
 COLLECT STATISTICS USING THRESHOLD 10 PERCENT COLUMN (entity_id), COLUMN (session_no), COLUMN (PARTITION) ON scores;
 
@@ -366,9 +411,11 @@ GRANT ALL ON model_factory.metrics TO mfprefect_admin;
 GRANT ALL ON model_factory.variable_importance TO mfprefect_admin;
 GRANT ALL ON model_factory.test_curve TO mfprefect_admin;
 GRANT ALL ON model_factory.backtests TO mfprefect_admin;
+GRANT ALL ON model_factory.gate_results TO mfprefect_admin;
 GRANT ALL ON model_factory.drift TO mfprefect_admin;
 GRANT ALL ON model_factory.scores TO mfprefect_admin;
 GRANT ALL ON model_factory.score_parts TO mfprefect_admin;
+GRANT ALL ON model_factory.part_inputs TO mfprefect_admin;
 GRANT ALL ON model_factory.artifacts TO mfprefect_admin;
 GRANT ALL ON model_factory.artifact_chunks TO mfprefect_admin;
 GRANT ALL ON model_factory.notifications TO mfprefect_admin;
@@ -380,6 +427,7 @@ GRANT SELECT ON model_factory.latest_scores TO mfprefect_admin;
 GRANT SELECT ON model_factory.session_overview TO mfprefect_admin;
 GRANT SELECT ON model_factory.metric_history TO mfprefect_admin;
 GRANT SELECT ON model_factory.production_models TO mfprefect_admin;
+GRANT SELECT ON model_factory.gate_history TO mfprefect_admin;
 GRANT ALL ON model_factory.mfprefect_lock TO mfprefect_admin;
 GRANT CREATE TABLE, DROP TABLE, CREATE VIEW, DROP VIEW ON model_factory TO mfprefect_admin;
 
@@ -401,9 +449,11 @@ GRANT SELECT, INSERT, DELETE ON model_factory.metrics TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.variable_importance TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.test_curve TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.backtests TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.gate_results TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.drift TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.scores TO mfprefect_writer;
 GRANT SELECT, INSERT, UPDATE (attempt), DELETE ON model_factory.score_parts TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.part_inputs TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.artifacts TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.artifact_chunks TO mfprefect_writer;
 GRANT SELECT, INSERT, UPDATE (sent_at, delivered, failure) ON model_factory.notifications TO mfprefect_writer;
@@ -415,6 +465,7 @@ GRANT SELECT ON model_factory.latest_scores TO mfprefect_writer;
 GRANT SELECT ON model_factory.session_overview TO mfprefect_writer;
 GRANT SELECT ON model_factory.metric_history TO mfprefect_writer;
 GRANT SELECT ON model_factory.production_models TO mfprefect_writer;
+GRANT SELECT ON model_factory.gate_history TO mfprefect_writer;
 GRANT CREATE TABLE ON model_factory TO mfprefect_writer;
 GRANT STATISTICS ON model_factory.scores TO mfprefect_writer;
 
@@ -427,6 +478,7 @@ GRANT SELECT ON model_factory.latest_scores TO mfprefect_reader;
 GRANT SELECT ON model_factory.session_overview TO mfprefect_reader;
 GRANT SELECT ON model_factory.metric_history TO mfprefect_reader;
 GRANT SELECT ON model_factory.production_models TO mfprefect_reader;
+GRANT SELECT ON model_factory.gate_history TO mfprefect_reader;
 
 -- mfprefect: the rights of the role auditor, for mfprefect_auditor. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
@@ -446,9 +498,11 @@ GRANT SELECT ON model_factory.metrics TO mfprefect_auditor;
 GRANT SELECT ON model_factory.variable_importance TO mfprefect_auditor;
 GRANT SELECT ON model_factory.test_curve TO mfprefect_auditor;
 GRANT SELECT ON model_factory.backtests TO mfprefect_auditor;
+GRANT SELECT ON model_factory.gate_results TO mfprefect_auditor;
 GRANT SELECT ON model_factory.drift TO mfprefect_auditor;
 GRANT SELECT ON model_factory.scores TO mfprefect_auditor;
 GRANT SELECT ON model_factory.score_parts TO mfprefect_auditor;
+GRANT SELECT ON model_factory.part_inputs TO mfprefect_auditor;
 GRANT SELECT ON model_factory.artifacts TO mfprefect_auditor;
 GRANT SELECT ON model_factory.artifact_chunks TO mfprefect_auditor;
 GRANT SELECT ON model_factory.notifications TO mfprefect_auditor;
@@ -460,3 +514,4 @@ GRANT SELECT ON model_factory.latest_scores TO mfprefect_auditor;
 GRANT SELECT ON model_factory.session_overview TO mfprefect_auditor;
 GRANT SELECT ON model_factory.metric_history TO mfprefect_auditor;
 GRANT SELECT ON model_factory.production_models TO mfprefect_auditor;
+GRANT SELECT ON model_factory.gate_history TO mfprefect_auditor;

@@ -8,7 +8,7 @@ WHERE models.model_id = ?) AS model, (SELECT environments.environment_digest
 FROM environments
 WHERE environments.environment_digest = ?) AS environment, (SELECT parent.session_no
 FROM sessions AS parent
-WHERE parent.session_id IS NULL AND (parent.failure_kind IS NULL OR (parent.failure_kind NOT IN (?, ?)))) AS parent_no, (SELECT count(*) AS count_1
+WHERE parent.session_id IS NULL AND NOT (parent.status = ? AND (coalesce(parent.deletion, ?) IN (?, ?) OR coalesce(parent.failure_kind, ?) IN (?, ?)))) AS parent_no, (SELECT count(*) AS count_1
 FROM sessions
 WHERE sessions.status = ? AND (sessions.heartbeat_at < ? OR sessions.heartbeat_at > ?)) AS silent;
 
@@ -20,7 +20,7 @@ WHERE models.model_id = ?) AS model, (SELECT environments.environment_digest
 FROM environments
 WHERE environments.environment_digest = ?) AS environment, (SELECT parent.session_no
 FROM sessions AS parent
-WHERE parent.session_id IS NULL AND (parent.failure_kind IS NULL OR (parent.failure_kind NOT IN (?, ?)))) AS parent_no, (SELECT count(*) AS count_1
+WHERE parent.session_id IS NULL AND NOT (parent.status = ? AND (coalesce(parent.deletion, ?) IN (?, ?) OR coalesce(parent.failure_kind, ?) IN (?, ?)))) AS parent_no, (SELECT count(*) AS count_1
 FROM sessions
 WHERE sessions.status = ? AND (sessions.heartbeat_at < ? OR sessions.heartbeat_at > ?)) AS silent FROM (SELECT 1 AS one_column) AS one_row;
 
@@ -66,7 +66,7 @@ INSERT INTO score_parts (session_no, part_no, row_count, digest, attempt, writte
 -- 8 of 12
 
 -- sqlite, postgres, mysql, teradata
-SELECT sessions.session_no, sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.process_id, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.environment_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.parent_session_no, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.suspected_at, (SELECT count(*) AS count_1
+SELECT sessions.session_no, sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.process_id, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.environment_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.parent_session_no, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.suspected_at, sessions.deletion, (SELECT count(*) AS count_1
 FROM inputs
 WHERE inputs.session_no = ?) AS rows_of_inputs, (SELECT count(*) AS count_2
 FROM input_summary
@@ -83,10 +83,14 @@ FROM test_curve
 WHERE test_curve.session_no = ?) AS rows_of_test_curve, (SELECT count(*) AS count_8
 FROM backtests
 WHERE backtests.session_no = ?) AS rows_of_backtests, (SELECT count(*) AS count_9
+FROM gate_results
+WHERE gate_results.session_no = ?) AS rows_of_gate_results, (SELECT count(*) AS count_10
 FROM drift
-WHERE drift.session_no = ?) AS rows_of_drift, (SELECT count(*) AS count_10
+WHERE drift.session_no = ?) AS rows_of_drift, (SELECT count(*) AS count_11
 FROM score_parts
-WHERE score_parts.session_no = ?) AS rows_of_score_parts, (SELECT count(*) AS count_11
+WHERE score_parts.session_no = ?) AS rows_of_score_parts, (SELECT count(*) AS count_12
+FROM part_inputs
+WHERE part_inputs.session_no = ?) AS rows_of_part_inputs, (SELECT count(*) AS count_13
 FROM artifacts
 WHERE artifacts.session_no = ?) AS rows_of_artifacts, (SELECT max(seals.seal_no) AS max_1
 FROM seals

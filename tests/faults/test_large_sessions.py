@@ -208,7 +208,7 @@ def test_a_large_deletion_that_is_killed_is_finished(
     if deleter.returncode:
         assert 0 < rows_left(store, number) < LARGE
         row = store.show(session_id).iloc[0]
-        assert (row["status"], row["failure_kind"][:7]) == ("cancelled", "Deleted")
+        assert (row["status"], row["deletion"]) == ("cancelled", what)
         assert pd.isna(row["published_at"])
         assert len(store.scores(session_id)) == 0
         with pytest.raises(mfprefect.UnknownSession):

@@ -171,7 +171,7 @@ def _run(row: dict[str, Any]) -> dict[str, Any]:
         "model": row["model_id"],
         "purpose": row["purpose"],
         "status": row["status"],
-        "failure": row["failure_kind"] and f"{row['failure_kind']}: {row['failure_text'] or ''}",
+        "failure": _failure(row),
         "attempt": row["attempt"],
         "started": f"{shown(row['started_at'], 'time')} UTC",
         "ended": ended,
@@ -183,6 +183,12 @@ def _run(row: dict[str, Any]) -> dict[str, Any]:
         "run by": f"{row['run_by']} on {row['host']}",
         "seal": row["seal"] and f"{row['seal'][:16]}.. (mfprefect audit verify checks it)",
     }
+
+
+def _failure(row: dict[str, Any]) -> str | None:
+    if row["failure_kind"] is None:
+        return row["failure_text"]  # of a session that is being deleted
+    return f"{row['failure_kind']}: {row['failure_text'] or ''}"
 
 
 def _provenance(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""What users of each role may do to which table, and no more.
+"""The rights of each role on each table.
 
-* `writer`: the runs. It adds sessions and fills those that run; it changes nothing that has ended.
-* `reader`: people and tools that look at the views, and at nothing else.
+* `writer`: for runs. Adds sessions and fills running ones; cannot change ended ones.
+* `reader`: for people and tools that read the views and nothing else.
 * `auditor`: reads every table, and so everything that `store` and the command line show.
 * `admin`: owns the tables: migrations, `prune`, deletions, thresholds, renaming.
 
-Rights alone keep a writer from most of it. Which rows of a table belong to a session that has
-ended is for triggers, where the database has them: see the backends.
+Rights cannot tell rows of running sessions from rows of ended ones. Triggers do, on databases that
+have them: see the backends.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ __all__ = [
 
 ROLES = ("writer", "reader", "auditor", "admin")
 EXPORTED = "last_exported_at"
-"""The one column of a session that a writer changes after its end."""
+"""The only column of a session that a writer changes after its end."""
 
 _READ_ONLY = {"model_thresholds", "input_columns"}
-"""What people register; runs look at it."""
+"""What people register and runs only read."""
 _NEVER_DELETED = {"notifications"}
-"""What was told stays, also when a session is resumed; notices come after a session's end."""
+"""Notices stay when a session is resumed, and are added after its end."""
 _UPDATED = {
     "models": ("description", "entity_type", "owner", "max_age_seconds"),
     "sessions": (
@@ -53,14 +53,14 @@ _UPDATED = {
 
 
 class Right(NamedTuple):
-    """What a role may do to one table or view."""
+    """The rights of a role on one table or view."""
 
     table: str
     """Its name, without schema."""
     actions: tuple[str, ...]
     """`SELECT`, `INSERT`, `UPDATE`, `DELETE`, `ALL`."""
     columns: tuple[str, ...] = ()
-    """The columns that UPDATE is given for."""
+    """The columns that UPDATE is granted for."""
 
 
 def tables(schema: Schema) -> list[str]:
@@ -79,7 +79,7 @@ def updatable(table: str) -> tuple[str, ...]:
 
 
 def rights(schema: Schema, role: str) -> list[Right]:
-    """Return the rights of a role, each table and view at most once."""
+    """Return the rights of a role: each table and view at most once."""
     shown = [Right(name, ("SELECT",)) for name in views(schema)]
     if role == "reader":
         return shown
@@ -98,16 +98,16 @@ def _writers(schema: Schema, name: str) -> Right:
         actions.append("INSERT")
     if columns:
         actions.append("UPDATE")
-    # An attempt replaces what the one before it wrote.
+    # An attempt replaces the rows of the attempt before it.
     if table in schema.session_tables() and name not in _NEVER_DELETED:
         actions.append("DELETE")
     return Right(table.name, tuple(actions), columns)
 
 
 def guarded(schema: Schema) -> Iterator[tuple[str, sa.Table, tuple[str, ...]]]:
-    """Yield what is closed with its session: name, table, and what a writer could do to its rows.
+    """Yield each table that triggers close with its session: name, table, events to refuse.
 
-    Inserted scores are not among it: they come by the million, and no row of them may cost more.
+    Inserting scores is not refused: a trigger for each of millions of rows costs too much.
     """
     for name, table in schema.tables.items():
         if table in schema.session_tables() and name not in _NEVER_DELETED:
@@ -117,7 +117,7 @@ def guarded(schema: Schema) -> Iterator[tuple[str, sa.Table, tuple[str, ...]]]:
 
 
 def resumed() -> str:
-    """Return the condition, on OLD and NEW, under which a session is taken up again."""
+    """Return the condition, on OLD and NEW, under which an ended session may run again."""
     return (
         "(OLD.status IN ('failed', 'crashed', 'cancelled') AND NEW.status = 'running' "
         "AND (OLD.flow_run_id IS NOT NULL AND NEW.attempt = OLD.attempt + 1 "
@@ -127,7 +127,7 @@ def resumed() -> str:
 
 
 def grant(preparer: sa.sql.compiler.IdentifierPreparer, table: str, right: Right, to: str) -> str:
-    """Return the statement that gives a right; `table` and `to` are quoted already."""
+    """Return the GRANT statement; `table` and `to` are already quoted."""
     columns = ", ".join(map(preparer.quote, right.columns))
     actions = ", ".join(
         f"UPDATE ({columns})" if action == "UPDATE" and columns else action
@@ -137,7 +137,7 @@ def grant(preparer: sa.sql.compiler.IdentifierPreparer, table: str, right: Right
 
 
 def heading(role: str, to: str, lines: Iterable[str]) -> str:
-    """Return the comment that a script begins with."""
+    """Return the comment at the start of a script."""
     first = f"mfprefect: the rights of the role {role}, for {to}. Harmless when repeated."
     after = "Run it after `mfprefect init`, and again when a new version has changed the schema."
     return "\n".join(f"-- {line}" for line in (first, after, *lines))

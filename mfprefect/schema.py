@@ -1,7 +1,7 @@
 """The session/metric schema: tables and views, the same in every database.
 
-Column names avoid every word that a supported database reserves. Where the field's term is such a
-word (`value`, `format`, `period`), the column carries the term as its key: `metrics.c.value` is the
+Column names avoid every word that a supported database reserves. Where the usual term is such a
+word (`value`, `format`, `period`), the column has the term as its key: `metrics.c.value` is the
 column `metric_value`, and a DataFrame shows it as `value`.
 
 All times are UTC with microseconds. `session_no` is the compact key of every child table; people
@@ -57,7 +57,7 @@ VIEWS = (
 
 
 class Id(sa.String):
-    """A name or identifier, compared byte for byte: `a`, `A` and `a ` are three values."""
+    """A name or identifier, compared byte by byte: `a`, `A` and `a ` are three values."""
 
 
 class LongText(sa.Text):
@@ -69,7 +69,7 @@ class Blob(sa.LargeBinary):
 
 
 class Double(sa.Double[float]):
-    """An IEEE 754 double that survives bit for bit, -0.0 and denormals included."""
+    """An IEEE 754 double, stored bit for bit, including -0.0 and denormals."""
 
 
 class Timestamp(sa.DateTime):
@@ -77,7 +77,7 @@ class Timestamp(sa.DateTime):
 
 
 class Instant(sa.TypeDecorator[dt.datetime]):
-    """A UTC instant: aware datetimes in, aware UTC datetimes out; naive ones are refused."""
+    """A UTC instant. Takes and returns aware datetimes; refuses naive ones."""
 
     impl = Timestamp
     cache_ok = True
@@ -88,7 +88,7 @@ class Instant(sa.TypeDecorator[dt.datetime]):
             return None
         if value.tzinfo is None:
             raise InvalidValue(
-                f"{value!r} has no time zone, and an instant is meant; "
+                f"{value!r} has no time zone, and this column stores instants; "
                 "pass an aware datetime such as datetime.now(timezone.utc)."
             )
         return value.astimezone(dt.UTC).replace(tzinfo=None)
@@ -104,14 +104,14 @@ def _no_options(_: str) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the tables of one installation live, and what its database wants to know of them."""
+    """Where the tables of one installation are, and the options that its database needs."""
 
     schema: str | None = None
     """The database schema, or None for the connection's own."""
     prefix: str = ""
-    """What every table and view name starts with, where no schema of its own can be had."""
+    """The start of every table and view name, for an installation that shares a schema."""
     options: Callable[[str], Mapping[str, Any]] = _no_options
-    """Dialect options (`mysql_engine`, ..) of the table of that name."""
+    """Returns the dialect options (`mysql_engine`, ..) of a table, by its name."""
 
 
 def _session_no() -> Column[int]:
@@ -142,7 +142,7 @@ class Schema:
         self._events()
 
     def name(self, name: str) -> str:
-        """Return the name of a table or view in the database, prefix included."""
+        """Return the name of a table or view in the database, including the prefix."""
         return self.layout.prefix + name
 
     def session_tables(self) -> list[Table]:
@@ -168,7 +168,7 @@ class Schema:
             _name("entity_type", nullable=False),
             _name("owner", nullable=False),
             Column("created_at", Instant, nullable=False),
-            # How old the last scores may get before that is an alarm; NULL: nobody waits for them.
+            # Maximum age of the last scores before an alarm; NULL: no alarm.
             Column("max_age_seconds", sa.BigInteger),
         )
         self.model_thresholds = self._table(
@@ -235,11 +235,11 @@ class Schema:
             _name("seal", DIGEST_LENGTH),
             _name("previous_seal", DIGEST_LENGTH),
             Column("tags", LongText),
-            # When a reconciler first missed a sign of life; the next sign makes it NULL again.
+            # When a reconciler first missed a heartbeat; the next heartbeat resets it to NULL.
             Column("suspected_at", Instant),
             # While it is being deleted: `session`, or `model` where it goes with its model.
             _name("deletion", 16),
-            # A flow run is one session with attempts; a flow that opens several numbers them.
+            # A flow run has one session with attempts; a flow that opens more numbers them.
             sa.UniqueConstraint("flow_run_id", "flow_run_seq", name=f"uq_{name}_flow_run"),
             Index(f"ix_{name}_model", "model_id", "session_no"),
             Index(f"ix_{name}_status", "status", "heartbeat_at"),
@@ -318,7 +318,7 @@ class Schema:
             "metrics",
             _session_no(),
             _name("metric_name", primary_key=True),
-            # '' is the whole test set: a key column cannot be NULL.
+            # '' is the whole test set, because a key column cannot be NULL.
             _name("segment", primary_key=True),
             Column("metric_value", Double, nullable=False, key="value"),
             Column("definition_version", Integer),
@@ -383,7 +383,7 @@ class Schema:
         )
 
     def _scores(self) -> None:
-        # No foreign key: the database would look the session up once a row, for 100 million rows.
+        # No foreign key: the database would look up the session for each of 100 million rows.
         self.scores = self._table(
             "scores",
             _session_no(),
@@ -399,7 +399,7 @@ class Schema:
             _number("part_no"),
             Column("row_count", sa.BigInteger, nullable=False, key="rows"),
             _name("digest", DIGEST_LENGTH, nullable=False),
-            # A part that the last attempt neither wrote nor kept goes when the session closes.
+            # Closing deletes parts that the last attempt neither wrote nor kept.
             Column("attempt", Integer, nullable=False),
             Column("written_at", Instant, nullable=False),
         )
@@ -441,7 +441,7 @@ class Schema:
             Column("sent_at", Instant, nullable=False),
             Column("delivered", Boolean, nullable=False),
             Column("failure", LongText),
-            # Whoever inserts the row tells it: one notice for one fact.
+            # The process that inserts the row sends the notice, so each event is sent once.
             Index(
                 f"uq_{self.name('notifications')}_fact",
                 "session_no",
@@ -464,7 +464,7 @@ class Schema:
             _name("signature", SIGNATURE_LENGTH),
             Index(f"ix_{self.name('audit_events')}_subject", "subject", "event_no"),
         )
-        # One chain a model. Rows stay when their sessions go, and so refer to nothing.
+        # One chain for each model. No foreign key: rows outlive their sessions.
         self.seals = self._table(
             "seals",
             _name("model_id", MODEL_ID_LENGTH, primary_key=True),
@@ -481,7 +481,7 @@ class Schema:
         )
 
     def views(self) -> dict[str, Select[Any]]:
-        """Return what each view selects; no view shows half a session."""
+        """Return the SELECT of each view; no view shows half a session."""
         return dict(zip(VIEWS, _views(self), strict=True))
 
 

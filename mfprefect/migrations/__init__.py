@@ -3,6 +3,6 @@
 __all__ = ["REVISIONS", "VERSION_TABLE"]
 
 REVISIONS = ("0001", "0002", "0003", "0004")
-"""All of them, oldest first. Written down: asking Alembic takes a process a tenth of a second."""
+"""All of them, oldest first. Listed here because asking Alembic takes 0.1 seconds."""
 VERSION_TABLE = "mfprefect_version"
-"""Where Alembic keeps the revision, but for the installation's prefix."""
+"""The table in which Alembic stores the revision, without the installation's prefix."""

@@ -1,4 +1,4 @@
-"""Run by Alembic, on the connection and layout that `store.database.migrate` hands over."""
+"""Alembic runs this with the connection and layout that `store.database.migrate` passes."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ __all__ = ["add_columns", "add_index", "configure_options", "create_tables", "dr
 
 
 def configure_options(layout: Layout, transactional_ddl: bool) -> dict[str, Any]:
-    """Return where and how Alembic keeps the revision of an installation."""
+    """Return where and how Alembic stores the revision of an installation."""
     return {
         "version_table": layout.prefix + VERSION_TABLE,
         "version_table_schema": layout.schema,
@@ -25,21 +25,21 @@ def configure_options(layout: Layout, transactional_ddl: bool) -> dict[str, Any]
 
 
 def layout() -> Layout:
-    """Return the layout that the running migration works on."""
-    found: Layout = op.get_context().opts["layout"]
-    return found
+    """Return the layout of the installation that is being migrated."""
+    current: Layout = op.get_context().opts["layout"]
+    return current
 
 
 def _inspector() -> sa.Inspector | None:
-    """Return what tells what is there, None where a script for an empty database is written."""
+    """Return an inspector; None when writing a script for an empty database."""
     return None if op.get_context().as_sql else sa.inspect(op.get_bind())
 
 
 def create_tables(metadata: sa.MetaData) -> None:
-    """Create the tables and indexes that are not there yet.
+    """Create the tables and indexes that do not exist yet.
 
     Raises:
-        ConfigurationError: a table of that name is there, and it is somebody else's.
+        ConfigurationError: a table of that name exists, and it is not mfprefect's.
     """
     connection = op.get_bind()
     inspector = _inspector()
@@ -50,8 +50,8 @@ def create_tables(metadata: sa.MetaData) -> None:
     for table in metadata.sorted_tables:
         indexes = set()
         if inspector and table.name in present:
-            found = inspector.get_indexes(table.name, schema=metadata.schema)
-            indexes = {index["name"] for index in found}
+            existing = inspector.get_indexes(table.name, schema=metadata.schema)
+            indexes = {index["name"] for index in existing}
         else:
             connection.execute(sa.schema.CreateTable(table))
         for index in sorted(table.indexes, key=lambda i: str(i.name)):
@@ -60,40 +60,40 @@ def create_tables(metadata: sa.MetaData) -> None:
 
 
 def _refuse_foreign(table: sa.Table, inspector: sa.Inspector) -> None:
-    found = {c["name"] for c in inspector.get_columns(table.name, schema=table.schema)}
+    columns = {c["name"] for c in inspector.get_columns(table.name, schema=table.schema)}
     expected = {c.name for c in table.columns}
-    if found != expected:
+    if columns != expected:
         raise ConfigurationError(
             f"the database holds a table {table.name!r} that is not mfprefect's "
-            f"(it has {', '.join(sorted(found - expected)) or 'fewer columns'}); "
+            f"(it has {', '.join(sorted(columns - expected)) or 'fewer columns'}); "
             "give mfprefect a database or schema of its own, or set MFPREFECT_PREFIX=mf_."
         )
 
 
 def add_columns(table: str, *columns: sa.Column[Any]) -> None:
-    """Add the columns that a table lacks."""
+    """Add the columns that a table does not have yet."""
     here = layout()
     name = here.prefix + table
     inspector = _inspector()
-    known = inspector.get_columns(name, schema=here.schema) if inspector else ()
-    present = {c["name"] for c in known}
+    existing = inspector.get_columns(name, schema=here.schema) if inspector else ()
+    present = {c["name"] for c in existing}
     for column in columns:
         if column.name not in present:
             op.add_column(name, column, schema=here.schema)
 
 
 def add_index(table: str, name: str, columns: Sequence[str], *, unique: bool) -> None:
-    """Create an index that is not there yet."""
+    """Create an index if it does not exist yet."""
     here = layout()
-    of = here.prefix + table
+    table_name = here.prefix + table
     inspector = _inspector()
-    found = inspector.get_indexes(of, schema=here.schema) if inspector else ()
-    if name not in {index["name"] for index in found}:
-        op.create_index(name, of, list(columns), unique=unique, schema=here.schema)
+    existing = inspector.get_indexes(table_name, schema=here.schema) if inspector else ()
+    if name not in {index["name"] for index in existing}:
+        op.create_index(name, table_name, list(columns), unique=unique, schema=here.schema)
 
 
 def drop_views() -> None:
-    """Drop the views; they are made anew when all migrations have run."""
+    """Drop the views. They are created again after all migrations have run."""
     here = layout()
     preparer = op.get_bind().dialect.identifier_preparer
     inspector = _inspector()

@@ -65,6 +65,8 @@ def full_session(store: Store, **options: Any) -> str:
             [{**drift, "verdict": "ok", "reference_session_no": 1}],
             ("variable", "measure"),
         )
+        # As a scoring session that failed has.
+        session._add("part_inputs", [{"part_no": 1, "document": "{}"}], ("part_no",))
     with_notice(store, session.session_no)
     return session.session_id
 

@@ -16,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create every table; this text is frozen, `schema.py` moves on."""
+    """Create every table. Frozen: later changes are migrations of their own."""
     drop_views()
     create_tables(tables())
 

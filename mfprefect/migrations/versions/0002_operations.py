@@ -1,4 +1,4 @@
-"""What operating sessions needs: tags, suspicion, freshness, one notice for one fact."""
+"""Tags, missed heartbeats, freshness, one notice for each event."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FACT = ("session_no", "event", "channel")
 
 
 def upgrade() -> None:
-    """Add the columns and the index that are not there yet."""
+    """Add the columns and the index that do not exist yet."""
     drop_views()
     add_columns("models", Column("max_age_seconds", sa.BigInteger))
     add_columns("sessions", Column("tags", LongText), Column("suspected_at", Instant))

@@ -1,4 +1,4 @@
-"""The chain of seals, and who signed an event of the audit trail."""
+"""The chain of seals, and the signatures of audit events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUBJECT = ("subject", "event_no")
 
 
 def upgrade() -> None:
-    """Create the table, the columns and the index that are not there yet."""
+    """Create the table, the columns and the index that do not exist yet."""
     drop_views()
     create_tables(_tables())
     add_columns("audit_events", Column("key_id", Id(32)), Column("signature", Id(128)))
@@ -49,7 +49,7 @@ def _tables() -> sa.MetaData:
 
 
 def downgrade() -> None:
-    """Drop them; a session without its link is not sealed any more."""
+    """Drop them. Without its link in the chain, a session is no longer sealed."""
     drop_views()
     here = layout()
     seals = ("seal", "previous_seal")

@@ -1,4 +1,4 @@
-"""Verdicts of gates, what parts read and deletions in progress get tables and a column."""
+"""Tables for verdicts of gates and the inputs of parts, a column for deletions in progress."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the tables and the column that are not there yet.
+    """Create the tables and the column that do not exist yet.
 
-    Rows that are sealed stay where they are: in `session_metadata`.
+    Sealed rows stay in `session_metadata`.
     """
     drop_views()
     create_tables(_tables())
@@ -28,7 +28,7 @@ def upgrade() -> None:
 def _tables() -> sa.MetaData:
     here = layout()
     metadata = sa.MetaData(schema=here.schema)
-    # What the tables refer to; only a name here.
+    # Only referred to: in its own metadata, so that it is not created here.
     sessions = sa.Table(
         here.prefix + "sessions", sa.MetaData(schema=here.schema), _number("session_no")
     )

@@ -1,4 +1,4 @@
-"""Registering models, and which of their sessions is in production."""
+"""Registering models and choosing the session in production."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class ModelsApi(Base):
-    """The half of a store that writes about models."""
+    """The methods of a store that change models."""
 
     def add_model(
         self,
@@ -30,15 +30,15 @@ class ModelsApi(Base):
         owner: str | None = None,
         max_age: dt.timedelta | None = None,
     ) -> None:
-        """Register a model, or bring its description up to date.
+        """Register a model, or update its description.
 
         Args:
             model_id: at most 64 characters.
             description: what it predicts, for whom.
             entity_type: what a score is about, such as `customer`.
-            owner: who answers for it; by default whoever registers it.
-            max_age: how old its last scores may get before that is an alarm; `timedelta(0)`:
-                nobody waits for them; None leaves it as it is.
+            owner: who is responsible for it; by default the current user.
+            max_age: maximum age of its last scores before an alarm; `timedelta(0)`: no alarm;
+                None: unchanged.
         """
         registry.add_model(self._db, model_id, description, entity_type, owner, max_age)
 
@@ -51,35 +51,35 @@ class ModelsApi(Base):
         owner: str | None = None,
         max_age: dt.timedelta | None = None,
     ) -> None:
-        """Register a model as `add_model` does; if the database is away, with its next session."""
-        told = (model_id, description, entity_type, owner, max_age)
+        """Register a model like `add_model`; with its next session if the database is away."""
+        arguments = (model_id, description, entity_type, owner, max_age)
         try:
-            registry.add_model(self._db, *told)
+            registry.add_model(self._db, *arguments)
         except DatabaseError as exc:
             if not exc.transient or self.database.settings.spool_folder is None:
                 raise
             log.warning("model %s is registered with its next session: %s", model_id, exc)
-            self._unregistered[model_id] = told
+            self._unregistered[model_id] = arguments
 
     def rename_model(self, old: str, new: str) -> None:
-        """Give a model another id; its sessions keep theirs, which are on record elsewhere."""
+        """Change a model's id. Its sessions keep their ids."""
         registry.rename_model(self._db, old, new)
 
     def delete_model(self, model_id: str) -> None:
-        """Delete a model with all its sessions and everything they produced.
+        """Delete a model, its sessions and everything they produced.
 
-        Many scores go in batches, as in `delete_session`.
+        Deletes many scores in batches, like `delete_session`.
 
         Raises:
-            UnknownModel: there is no such model.
-            InvalidValue: a session of it is running, or another model's session used one of its.
+            UnknownModel: the model does not exist.
+            InvalidValue: a session of it is running, or another model's session used one of them.
         """
         delete.delete_model(self._db, model_id)
 
     def set_threshold(self, model_id: str, value: float, kind: str = "probability") -> None:
         """Set the operating threshold, a `probability` or a share of the `population`.
 
-        Earlier thresholds stay on record: see `thresholds`.
+        Earlier thresholds stay in the history: see `thresholds`.
         """
         registry.set_threshold(self._db, model_id, value, kind)
 
@@ -95,30 +95,30 @@ class ModelsApi(Base):
         test: bool = False,
         note: str | None = None,
     ) -> None:
-        """Register a column of a table that models read, or change what is registered of it.
+        """Register a column of a table that models read, or update it.
 
-        `mfprefect.checks.RegisteredColumns` holds data against it; `mfprefect columns` shows it,
-        and loads many from a file.
+        `mfprefect.checks.RegisteredColumns` checks data against the registry; `mfprefect columns`
+        shows it and loads columns from a file.
 
         Args:
             table: the table's name.
             column: the column's name.
             schema: the table's schema; empty: the connection's own.
             valid: whether models may use it.
-            test: whether it is on trial: good for experiments, not for production.
-            note: what to know about it.
+            test: whether only experiments may use it, not production.
+            note: a comment for people.
         """
         row = {"table": table, "column": column, "schema": schema, "valid": valid, "test": test}
         self.set_input_columns([row | {"note": note}])
 
     def set_input_columns(self, rows: Iterable[Mapping[str, Any]]) -> int:
-        """Register many columns in one transaction; return how many were new or changed.
+        """Register columns in one transaction; return how many were new or changed.
 
         Args:
-            rows: the arguments of `set_input_column` by name, a mapping a column.
+            rows: a mapping for each column, with the arguments of `set_input_column`.
 
         Raises:
-            InvalidValue: a name or a flag cannot be kept; nothing was written.
+            InvalidValue: a name or a flag cannot be stored; nothing was written.
         """
         checked = [input_columns.row_of(**row) for row in rows]
         return input_columns.set_input_columns(self._db, checked)
@@ -134,23 +134,23 @@ class ModelsApi(Base):
         override: str | None = None,
         stage: str = "production",
     ) -> None:
-        """Put a training session into production, in place of what is there; see `stages`.
+        """Put a training session into production, replacing the current one; see `stages`.
 
         Args:
             model_id: the model.
-            session_id: a training session of it that succeeded.
-            reason: why; stays on record.
-            override: why it goes to production without having passed its gates; stays on record.
-                A training that failed by its gates alone can be promoted only so.
-            stage: `experimental`, before a model has anything in production: scores are made, and
-                nobody waits for them.
+            session_id: a successful training session of it.
+            reason: why; stays in the history.
+            override: why to promote it without passed gates; stays in the history. Required for a
+                training that failed because of its gates.
+            stage: `experimental` for a model with nothing in production: it scores without alarms
+                about late scores.
 
         Raises:
-            UnknownModel: there is no such model.
-            UnknownSession: there is no such session.
-            InvalidValue: it is no training session of the model that succeeded.
-            GateFailed: it was held against no gate, did not pass one, or was compared with another
-                model than the one that is in production now.
+            UnknownModel: the model does not exist.
+            UnknownSession: the session does not exist.
+            InvalidValue: it is not a successful training session of the model.
+            GateFailed: it had no gates, did not pass one, or was compared with a model that is no
+                longer in production.
         """
         number = promotion.promote(
             self._db, model_id, session_id, stage=stage, reason=reason, override=override
@@ -159,24 +159,24 @@ class ModelsApi(Base):
             send.notify(self._db, number, "promoted")
 
     def rollback(self, model_id: str, *, reason: str | None = None) -> str:
-        """Put back what was in production before, and return its session.
+        """Put the previous model back into production and return its session.
 
-        Each further rollback goes one step further back: what was rolled back from is never gone
-        back to. Of a model that was retired, what was in production last.
+        Each rollback goes one step further back. It never returns to a model that was rolled back.
+        For a retired model, it restores the last one in production.
 
         Raises:
-            UnknownModel: there is no such model.
-            InvalidValue: nothing was in production before.
+            UnknownModel: the model does not exist.
+            InvalidValue: there is no previous model.
         """
         was, now = promotion.rollback(self._db, model_id, reason)
         send.notify(self._db, was.session_no, "rolled_back")
         return now.session_id
 
     def retire(self, model_id: str, *, reason: str | None = None) -> None:
-        """Take what is in production out of it, with nothing in its place.
+        """Take the model out of production, with no replacement.
 
         Raises:
-            UnknownModel: there is no such model.
+            UnknownModel: the model does not exist.
             InvalidValue: nothing is in production.
         """
         promotion.retire(self._db, model_id, reason)

@@ -1,1 +1,1 @@
-"""The audit trail and the seals: what is recorded, digested and verified."""
+"""The audit trail and the seals: recording, digesting, verifying."""

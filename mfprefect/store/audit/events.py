@@ -1,4 +1,4 @@
-"""Writing audit events: each in the transaction of what it tells."""
+"""Writing audit events, each in the transaction of the change that it records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["actor", "record", "row_digest"]
 
 
 def actor() -> str:
-    """Return who acts: the operating system's user, or the uid where it has no name."""
+    """Return the operating system's user, or the uid of a user without a name."""
     import os
 
     try:
@@ -29,7 +29,7 @@ def actor() -> str:
 def record(
     db: Database, connection: sa.Connection, action: str, subject: str, **detail: Any
 ) -> None:
-    """Append an audit event in the transaction of what it tells."""
+    """Append an audit event, in the transaction of the change that it records."""
     events = db.schema.audit_events
     last = connection.execute(
         sa.select(events.c.event_no, events.c.digest).order_by(events.c.event_no.desc()).limit(1)
@@ -49,9 +49,9 @@ def record(
 
 
 def row_digest(schema: Schema, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an event tells of a row that it writes: `row`, its key and its digest.
+    """Return the part of an event's detail that identifies a written row: key and digest.
 
-    Left out are the names that change with others': the model's, and the session's number.
+    Without the model's id and the session's number, which later changes may replace.
     """
     table = schema.tables[name]
     plain = plain_row(table, row)

@@ -1,4 +1,4 @@
-"""The audit trail: read, verified, and what it tells of a session after its end."""
+"""Reading and verifying the audit trail, and what it says of sessions after their end."""
 
 from __future__ import annotations
 
@@ -27,59 +27,59 @@ SHOWN = ("event_no", "at", "actor", "action", "subject", "detail")
 
 @dataclass
 class AuditLog:
-    """What the whole trail tells."""
+    """The contents of the whole audit trail."""
 
     problems: list[Problem] = field(default_factory=list)
     events: int = 0
     signed: int = 0
     signed_from: int | None = None
-    """The first event that is signed."""
+    """The number of the first signed event."""
     registered: dict[str, int] = field(default_factory=dict)
-    """The event by which each model first got its name."""
+    """The event that first used each model id."""
     names: dict[str, set[str]] = field(default_factory=dict)
-    """What models were renamed to, by their old name."""
+    """New names of renamed models, by the old name."""
     deleted_models: dict[str, int] = field(default_factory=dict)
-    """The number of the last seal that each deleted model had."""
+    """The number of the last seal of each deleted model."""
     ends: list[tuple[int, str, int, str]] = field(default_factory=list)
-    """Event, model, number and seal of links that must be in the chains."""
-    ledger: RegistryRows = field(default_factory=RegistryRows)
+    """Event, model, number and seal of links that the chains must contain."""
+    registry_rows: RegistryRows = field(default_factory=RegistryRows)
     deleted: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Event and session of each seal whose session was deleted."""
     last_no: int = 0
-    """The last event that was read."""
+    """The number of the last event read."""
     last_digest: str | None = None
 
     def vouches_for(self, model_id: str) -> bool:
-        """Return whether a model is younger than the key: each of its seals has to be signed."""
+        """Return whether a model was registered after signing began, so its seals are signed."""
         born = self.registered.get(model_id)
         return born is not None and self.signed_from is not None and born >= self.signed_from
 
     def later_names(self, model_id: str) -> set[str]:
-        """Return what a model may be called by now: its own name, and those it was given."""
-        found, left = set(), {model_id}
-        while left:
-            name = left.pop()
-            found.add(name)
-            left |= self.names.get(name, set()) - found
-        return found
+        """Return all names that a model may have now: this one and later ones."""
+        names, unvisited = set(), {model_id}
+        while unvisited:
+            name = unvisited.pop()
+            names.add(name)
+            unvisited |= self.names.get(name, set()) - names
+        return names
 
 
 @dataclass
 class SessionHistory:
-    """What became of one session after its end."""
+    """What happened to one session after its end."""
 
     deleted: bool = False
     scores_deleted: dict[str, Any] | None = None
     exported_at: dt.datetime | None = None
     notices: dict[int, dict[str, Any]] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
-    """Tables that were not restored from an archive."""
+    """Tables that a restoration left out."""
     parent_left_out: int | None = None
     sealed_elsewhere: bool = False
 
 
 def _pages(db: Database, *where: Any, newest: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield events in their order, page by page."""
+    """Yield events in order, page by page."""
     e = db.schema.audit_events
     last: Any = None
     while True:
@@ -95,26 +95,26 @@ def _pages(db: Database, *where: Any, newest: bool = False) -> Iterator[dict[str
         last = rows[-1].event_no
 
 
-def follow(db: Database, found: AuditLog) -> bool:
-    """Read the events since the last one that was read; return whether there are any.
+def follow(db: Database, log: AuditLog) -> bool:
+    """Read the events after the last one read; return whether there are any.
 
     Verifies each event's digest, its link to the one before, and its signature.
     """
-    keys, before = db.keyring, found.last_no
-    for event in _pages(db, db.schema.audit_events.c.event_no > before):
-        found.events += 1
-        for text in _broken(event, found.last_no, found.last_digest):
-            found.problems.append(_problem(event, text))
-        signature, expected = Signature(event["key_id"], event["signature"]), found.signed > 0
+    keys, last_before = db.keyring, log.last_no
+    for event in _pages(db, db.schema.audit_events.c.event_no > last_before):
+        log.events += 1
+        for text in _broken(event, log.last_no, log.last_digest):
+            log.problems.append(_problem(event, text))
+        signature, expected = Signature(event["key_id"], event["signature"]), log.signed > 0
         if wrong := keys.problem("event", event["digest"], signature, expected=expected):
-            found.problems.append(_problem(event, wrong))
+            log.problems.append(_problem(event, wrong))
         if signature.key_id is not None:
-            found.signed += 1
-            found.signed_from = found.signed_from or event["event_no"]
-        with suppress(TypeError, ValueError):  # forged: its digest, or its signature, tells
-            _note(found, event)
-        found.last_no, found.last_digest = event["event_no"], event["digest"]
-    return found.last_no > before
+            log.signed += 1
+            log.signed_from = log.signed_from or event["event_no"]
+        with suppress(TypeError, ValueError):  # forged, which its digest or signature shows
+            _note(log, event)
+        log.last_no, log.last_digest = event["event_no"], event["digest"]
+    return log.last_no > last_before
 
 
 def _broken(event: Mapping[str, Any], before: int, digest: str | None) -> Iterator[str]:
@@ -132,64 +132,64 @@ def _problem(event: Mapping[str, Any], text: str) -> Problem:
     return Problem("audit", f"audit event {number}: {text}", table="audit_events", key=(number,))
 
 
-def _note(found: AuditLog, event: Mapping[str, Any]) -> None:
-    """Keep what is needed to judge seals."""
+def _note(log: AuditLog, event: Mapping[str, Any]) -> None:
+    """Collect what verifying the seals needs."""
     action, number = event["action"], event["event_no"]
     if action == NOTICE:
         return
-    told = _detail(event)
-    found.ledger.apply_event(event, told)
+    detail = _detail(event)
+    log.registry_rows.apply_event(event, detail)
     if action in ("add_model", "rename_model"):
-        found.registered.setdefault(event["subject"], number)
+        log.registered.setdefault(event["subject"], number)
     if action not in ("rename_model", "delete_model", "delete_session"):
         return
-    model = str(told.get("old") if action == "rename_model" else event["subject"])
+    model = str(detail.get("old") if action == "rename_model" else event["subject"])
     if action == "rename_model":
-        found.names.setdefault(model, set()).add(event["subject"])
+        log.names.setdefault(model, set()).add(event["subject"])
     elif action == "delete_model":
-        found.deleted_models[model] = int(told.get("last_seal_no") or 0)
-    elif told.get("seal"):
-        found.deleted[str(told["seal"])] = (number, event["subject"])
-    if told.get("last_seal"):
-        end = (number, model, int(told.get("last_seal_no") or 0), str(told["last_seal"]))
-        found.ends.append(end)
+        log.deleted_models[model] = int(detail.get("last_seal_no") or 0)
+    elif detail.get("seal"):
+        log.deleted[str(detail["seal"])] = (number, event["subject"])
+    if detail.get("last_seal"):
+        end = (number, model, int(detail.get("last_seal_no") or 0), str(detail["last_seal"]))
+        log.ends.append(end)
 
 
 def _detail(event: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        found = json.loads(event["detail"])
-    except ValueError:  # it was changed, which is told where its digest is looked at
+        detail = json.loads(event["detail"])
+    except ValueError:  # changed, which the check of its digest reports
         return {}
-    return found if isinstance(found, dict) else {}
+    return detail if isinstance(detail, dict) else {}
 
 
 def session_history(db: Database, connection: sa.Connection, session_id: str) -> SessionHistory:
-    """Return what the audit trail tells of a session after its end."""
-    e, found = db.schema.audit_events, SessionHistory()
-    mine = sa.select(e.c.action, e.c.detail).where(e.c.subject == session_id[:255])
-    for row in connection.execute(mine.order_by(e.c.event_no)):
-        _tell(found, row.event_action, _detail({"detail": row.detail}))
-    return found
+    """Return what happened to a session after its end, by the audit trail."""
+    e, history = db.schema.audit_events, SessionHistory()
+    events = sa.select(e.c.action, e.c.detail).where(e.c.subject == session_id[:255])
+    for row in connection.execute(events.order_by(e.c.event_no)):
+        _tell(history, row.event_action, _detail({"detail": row.detail}))
+    return history
 
 
-def _tell(found: SessionHistory, action: str, told: dict[str, Any]) -> None:
+def _tell(history: SessionHistory, action: str, detail: dict[str, Any]) -> None:
     if action == "delete_session":
-        found.deleted = True
+        history.deleted = True
     elif action == "restore_session":
-        found.deleted = False
-        found.left_out = tuple(told.get("left_out") or ())
-        found.parent_left_out = told.get("parent_left_out")
-        found.sealed_elsewhere = told.get("sealed_elsewhere") is not None
+        history.deleted = False
+        history.left_out = tuple(detail.get("left_out") or ())
+        history.parent_left_out = detail.get("parent_left_out")
+        history.sealed_elsewhere = detail.get("sealed_elsewhere") is not None
     elif action == "delete_scores":
-        found.scores_deleted = told
+        history.scores_deleted = detail
     elif action == "export_scores":
-        found.exported_at = instant(told.get("exported_at"))
-    elif action == NOTICE and isinstance(told.get("notice_no"), int):
-        found.notices[told["notice_no"]] = told
+        history.exported_at = instant(detail.get("exported_at"))
+    elif action == NOTICE and isinstance(detail.get("notice_no"), int):
+        history.notices[detail["notice_no"]] = detail
 
 
 def instant(text: Any) -> dt.datetime | None:
-    """Return the instant of an ISO text, None where it is none."""
+    """Return the instant of an ISO text; None if it is not one."""
     try:
         return dt.datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
@@ -197,7 +197,7 @@ def instant(text: Any) -> dt.datetime | None:
 
 
 def head(db: Database) -> dict[str, Any]:
-    """Return the ends of all chains: what is kept elsewhere shows later if an end was cut off."""
+    """Return the ends of all chains. A copy stored elsewhere later shows if an end was cut off."""
     e, c = db.schema.audit_events, db.schema.seals.c
     last = sa.select(c.model_id, sa.func.max(c.seal_no).label("n")).group_by(c.model_id).subquery()
     ends = (
@@ -222,7 +222,7 @@ def log_frame(
     since: dt.datetime | None = None,
     limit: int | None = 100,
 ) -> pd.DataFrame:
-    """Return events, newest first; notices only where they are asked for."""
+    """Return events, newest first; notices only with `action`."""
     import pandas as pd
 
     c = db.schema.audit_events.c
@@ -231,12 +231,12 @@ def log_frame(
     where += [] if since is None else [c.at >= since]
     rows = []
     for event in _pages(db, *where, newest=True):
-        told = _detail(event)
-        of_model = {event["subject"], told.get("model"), told.get("old")}
-        of_session = {event["subject"], *(told.get(x) for x in ("session", "instead_of"))}
-        of_session.add(told.get("rolled_back_from"))
+        detail = _detail(event)
+        of_model = {event["subject"], detail.get("model"), detail.get("old")}
+        of_session = {event["subject"], *(detail.get(x) for x in ("session", "instead_of"))}
+        of_session.add(detail.get("rolled_back_from"))
         if model_id in {None, *of_model} and session_id in {None, *of_session}:
-            rows.append([*(event[name] for name in SHOWN[:-1]), told])
+            rows.append([*(event[name] for name in SHOWN[:-1]), detail])
         if limit is not None and len(rows) >= limit:
             break
     return pd.DataFrame(rows, columns=list(SHOWN))

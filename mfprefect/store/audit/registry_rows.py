@@ -1,7 +1,7 @@
-"""Rows of models, thresholds, stages and input columns, held against the audit trail.
+"""Comparing rows of models, thresholds, stages and input columns with the audit trail.
 
-Each event that writes such a row tells its digest. The trail read from its beginning tells which
-rows there have to be; rows of before these digests are not looked at.
+Each event that writes such a row records its digest. The whole trail says which rows must exist.
+Rows from before events recorded digests are skipped.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ WRITES = {
     "set_threshold": "model_thresholds",
     "set_input_column": "input_columns",
 }
-"""Which table's rows an event vouches for."""
+"""Which table an event's digest refers to, by action."""
 
 
 class _Entry(NamedTuple):
-    """What the trail tells of one row."""
+    """What the trail says of one row."""
 
     digest: str
     event_no: int
@@ -37,24 +37,24 @@ class _Entry(NamedTuple):
 
 
 class RegistryRows:
-    """The rows that there have to be."""
+    """The rows that must exist."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str, Key], _Entry] = {}
         self._since: dt.datetime | None = None
         self._older: set[tuple[str, str]] = set()
-        """Tables and models that have events of before digests were told."""
+        """Tables and models with events from before digests were recorded."""
 
-    def apply_event(self, event: Mapping[str, Any], told: Mapping[str, Any]) -> None:
-        """Take an event into account."""
+    def apply_event(self, event: Mapping[str, Any], detail: Mapping[str, Any]) -> None:
+        """Update the rows that must exist."""
         action, subject = event["action"], event["subject"]
         if action == "rename_model":
-            self._move(str(told.get("old")), subject)
+            self._move(str(detail.get("old")), subject)
         elif action == "delete_model":
             self._drop(lambda key, _: key[1] == subject)
-        elif action == "delete_session" and told.get("stages"):
+        elif action == "delete_session" and detail.get("stages"):
             self._drop(lambda _, entry: entry.session_id == subject)
-        row, name = told.get("row"), WRITES.get(action)
+        row, name = detail.get("row"), WRITES.get(action)
         if name is None:
             return
         model = "" if name == "input_columns" else subject
@@ -62,7 +62,7 @@ class RegistryRows:
             self._older.add((name, model))
             return
         self._since = self._since or event["at"]
-        entry = _Entry(row["sha256"], event["event_no"], told.get("session"))
+        entry = _Entry(row["sha256"], event["event_no"], detail.get("session"))
         self._entries[row["table"], model, tuple(row["key"])] = entry
 
     def _move(self, old: str, new: str) -> None:
@@ -75,43 +75,43 @@ class RegistryRows:
             del self._entries[key]
 
     def _is_older(self, name: str, model: str, at: dt.datetime | None) -> bool:
-        """Return whether a row that no event vouches for may be of before they did."""
+        """Return whether a row without an event may be from before digests were recorded."""
         if (name, model) not in self._older:
             return False
         return at is None or self._since is None or at < self._since
 
     def problems(self, db: Database) -> Iterator[Problem]:
-        """Yield how the tables differ from what the trail tells."""
-        left = dict(self._entries)
+        """Yield the differences between the tables and the trail."""
+        unmatched = dict(self._entries)
         for name in ("models", "model_thresholds", "model_stages", "input_columns"):
             for model, session_id, at, row in _rows(db, name):
-                found = row_digest(db.schema, name, row)["row"]
-                entry = left.pop((name, model, tuple(found["key"])), None)
-                where = _shown(name, model, found["key"])
+                digest = row_digest(db.schema, name, row)["row"]
+                entry = unmatched.pop((name, model, tuple(digest["key"])), None)
+                where = _shown(name, model, digest["key"])
                 place: dict[str, Any] = {"model_id": model or None, "table": name}
-                place["key"] = tuple(found["key"])
+                place["key"] = tuple(digest["key"])
                 if entry is None:
                     if not self._is_older(name, model, at):
                         yield Problem("added", f"{where} was added", **place)
-                elif entry.digest != found["sha256"] or entry.session_id not in (None, session_id):
+                elif entry.digest != digest["sha256"] or entry.session_id not in (None, session_id):
                     text = f"{where} is not as audit event {entry.event_no} wrote it"
                     yield Problem("changed", text, **place)
-        for (name, model, key), entry in left.items():
+        for (name, model, key), entry in unmatched.items():
             text = f"{_shown(name, model, key)}, which audit event {entry.event_no} wrote, is gone"
             yield Problem("removed", text, model_id=model or None, table=name, key=key)
 
 
 def _rows(db: Database, name: str) -> Iterator[tuple[str, str | None, Any, dict[str, Any]]]:
-    """Yield model, session, time and content of each row."""
+    """Yield model, session, time and columns of each row."""
     table, s = db.schema.tables[name], db.schema.sessions
     select = sa.select(*table.c)
     if name == "model_stages":
         joined = table.c.session_no == s.c.session_no
         select = sa.select(*table.c, s.c.session_id).join_from(table, s, joined, isouter=True)
-    for found in db.fetch_all(select):
-        row = dict(zip(table.c.keys(), found, strict=False))
+    for stored in db.fetch_all(select):
+        row = dict(zip(table.c.keys(), stored, strict=False))
         at = row.get("set_at") or row.get("created_at")
-        session_id = found[-1] if name == "model_stages" else None
+        session_id = stored[-1] if name == "model_stages" else None
         yield row.get("model_id", ""), session_id, at, row
 
 

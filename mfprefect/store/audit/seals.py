@@ -1,8 +1,8 @@
 """Sealing a session in the transaction that closes it.
 
-The content is what the database holds, read back, and what this very transaction is about to write
-over it. The seal becomes the next link of the model's chain: a row that is only ever added, with a
-number that no other session can take.
+The sealed content is what the database holds, read back, and the rows that this transaction
+writes. The seal is the next link of the model's chain: an append-only row, whose number no other
+session can take.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ __all__ = [
 ]
 
 APART = ("artifact_chunks", "scores", "notifications")
-"""Chunks and scores are sealed by their digests; notices are told by the audit trail."""
+"""Chunks and scores are sealed by their digests. The audit trail records notices."""
 NOT_SEALED = ("seal", "previous_seal", "last_exported_at")
-"""Columns of a session that follow from the chain, or change after the end."""
+"""Columns of a session that depend on the chain, or change after the end."""
 
 Pending = Mapping[str, Sequence[Mapping[str, Any]]]
 Content = dict[str, list[dict[str, Any]]]
@@ -43,23 +43,23 @@ Content = dict[str, list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class State:
-    """A session and the ends of the chains, as one statement found them."""
+    """A session and the ends of the chains, read by one statement."""
 
     row: dict[str, Any]
-    """The session's row, by the columns' keys."""
+    """The session's row, by column key."""
     counts: dict[str, int]
-    """How many rows each of its tables holds."""
+    """The number of its rows in each table."""
     seal_no: int
-    """The number of the model's last seal, 0 where there is none."""
+    """The number of the model's last seal, 0 without one."""
     seal: str | None
     event_no: int
-    """The number of the audit trail's last event, 0 where there is none."""
+    """The number of the last audit event, 0 without one."""
     event: str | None
     """Its digest."""
 
 
 def sealed_tables(schema: Schema) -> Iterator[tuple[str, sa.Table]]:
-    """Yield name and table of all that holds what a session produced, rows being sealed as such."""
+    """Yield name and table of each table whose rows are sealed one by one."""
     for name, table in schema.tables.items():
         if name not in APART and table in _session_tables(schema):
             yield name, table
@@ -70,7 +70,7 @@ def _session_tables(schema: Schema) -> frozenset[sa.Table]:
     return frozenset(schema.session_tables())
 
 
-# Built once: putting it together takes longer than the database takes to answer.
+# Cached: building it takes longer than the database's answer.
 @functools.lru_cache(maxsize=8)
 def _select(schema: Schema) -> sa.Select[Any]:
     s, last, event = schema.sessions, schema.seals.alias("last"), schema.audit_events.alias("event")
@@ -101,22 +101,22 @@ def _select(schema: Schema) -> sa.Select[Any]:
 def read_state(
     db: Database, connection: sa.Connection, session_no: int, model_id: str = ""
 ) -> State | None:
-    """Return what there is of a session, None where it is gone.
+    """Return the state of a session, None if it was deleted.
 
-    `model_id` is the model whose chain's end is told.
+    `model_id` is the model whose chain's end is read.
     """
     schema = db.schema
     asked = {"session_no": session_no, "model_id": model_id}
-    found = connection.execute(_select(schema), asked).first()
-    if found is None:
+    row = connection.execute(_select(schema), asked).first()
+    if row is None:
         return None
     columns = [column.key for column in schema.sessions.c]
     names = [name for name, _ in sealed_tables(schema)]
-    own, counted = found[: len(columns)], found[len(columns) : -4]
-    seal_no, seal, event_no, event = found[-4:]
+    session, counts = row[: len(columns)], row[len(columns) : -4]
+    seal_no, seal, event_no, event = row[-4:]
     return State(
-        dict(zip(columns, own, strict=True)),
-        dict(zip(names, counted, strict=True)),
+        dict(zip(columns, session, strict=True)),
+        dict(zip(names, counts, strict=True)),
         seal_no or 0,
         seal,
         event_no or 0,
@@ -133,38 +133,38 @@ def read_content(
     *,
     without: Collection[str] = (),
 ) -> Content:
-    """Return the rows of a session's tables, by table: what is stored, under what is pending.
+    """Return the rows of a session by table: stored rows, overwritten by pending ones.
 
     Args:
         db: the database.
         connection: a transaction.
-        state: the session; tables without rows are not read.
-        pending: rows that this transaction writes, replacing those of the same keys.
+        state: the session. Tables without rows are not read.
+        pending: rows that this transaction writes over those with the same keys.
         goes: whether this transaction deletes a stored row of a table.
         without: tables that this transaction empties.
     """
-    found: Content = {}
+    content: Content = {}
     for name, table in sealed_tables(db.schema):
         if name in without:
             continue
         rows = {}
         if state.counts[name]:
-            mine = sa.select(table).where(table.c.session_no == state.row["session_no"])
-            for stored in connection.execute(mine):
-                one = dict(zip(table.c.keys(), stored, strict=True))
-                if goes is None or not goes(name, one):
-                    rows[_key(table, one)] = _plain(table, one)
+            of_session = sa.select(table).where(table.c.session_no == state.row["session_no"])
+            for stored in connection.execute(of_session):
+                row = dict(zip(table.c.keys(), stored, strict=True))
+                if goes is None or not goes(name, row):
+                    rows[_key(table, row)] = _plain(table, row)
         for new in (pending or {}).get(name, ()):
             rows[_key(table, new)] = _plain(table, new)
         if rows:
-            found[name] = list(rows.values())
-    return found
+            content[name] = list(rows.values())
+    return content
 
 
 def _plain(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
-    found = audit.plain_row(table, row)
-    found.pop("session_no", None)
-    return found
+    plain = audit.plain_row(table, row)
+    plain.pop("session_no", None)
+    return plain
 
 
 def _key(table: sa.Table, row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -172,28 +172,30 @@ def _key(table: sa.Table, row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def summaries(
-    db: Database, row: Mapping[str, Any], found: Content, *, index: bool = True
+    db: Database, row: Mapping[str, Any], content: Content, *, index: bool = True
 ) -> dict[str, Any]:
-    """Return what a manifest says of each table, the session's own row among them."""
-    own = {name: value for name, value in row.items() if name not in NOT_SEALED}
-    tables = {"sessions": audit.summary("sessions", (), [audit.plain_row(db.schema.sessions, own)])}
-    for name, rows in found.items():
+    """Return the entries of a manifest by table, including the session's own row."""
+    sealed = {name: value for name, value in row.items() if name not in NOT_SEALED}
+    tables = {
+        "sessions": audit.summary("sessions", (), [audit.plain_row(db.schema.sessions, sealed)])
+    }
+    for name, rows in content.items():
         key = [c.name for c in db.schema.tables[name].primary_key if c.name != "session_no"]
         tables[name] = audit.summary(name, key, rows, index=index)
     return tables
 
 
 def seal_row(
-    db: Database, state: State, row: Mapping[str, Any], found: Content, now: dt.datetime
+    db: Database, state: State, row: Mapping[str, Any], content: Content, now: dt.datetime
 ) -> dict[str, Any]:
-    """Return the row of a session's seal, the next one of its model's chain.
+    """Return the row of a session's seal: the next link of its model's chain.
 
     Args:
         db: the database.
-        state: the session, and the seal before.
+        state: the session and the previous seal.
         row: the session's row as it will be.
-        found: its tables' rows as they will be.
-        now: when it is sealed.
+        content: its tables' rows as they will be.
+        now: the time of the seal.
     """
     same = {name: row[name] for name in ("model_id", "session_id", "session_no")}
     place = {"seal_no": state.seal_no + 1, "sealed_at": now}
@@ -205,10 +207,10 @@ def seal_row(
             "seal_no": place["seal_no"],
             "sealed_at": now.isoformat(timespec="microseconds"),
             "previous_seal": state.seal,
-            # Vouched for by each seal: what is cut off from the trail's end shows.
+            # Each seal covers the trail's end, so that cutting it off shows.
             "audit_event": state.event_no,
             "audit_digest": state.event,
-            "tables": summaries(db, row, found),
+            "tables": summaries(db, row, content),
         }
     )
     signed = db.keyring.sign("seal", seal)
@@ -216,18 +218,18 @@ def seal_row(
 
 
 def head(db: Database, connection: sa.Connection, model_id: str) -> dict[str, Any]:
-    """Return number and seal of the last link of a model's chain, nothing where there is none."""
+    """Return number and seal of the last link of a model's chain; empty without one."""
     c = db.schema.seals.c
     last = sa.select(c.seal_no, c.seal).where(c.model_id == model_id)
-    found = connection.execute(last.order_by(c.seal_no.desc()).limit(1)).first()
-    return {} if found is None else {"last_seal_no": found.seal_no, "last_seal": found.seal}
+    link = connection.execute(last.order_by(c.seal_no.desc()).limit(1)).first()
+    return {} if link is None else {"last_seal_no": link.seal_no, "last_seal": link.seal}
 
 
 def is_running(state: State | None, handle: SessionHandle) -> bool:
-    """Return whether a session is the running one of a handle, in its attempt and its hands."""
+    """Return whether a session runs in the attempt, and the process, of a handle."""
     if state is None:
         return False
     row = state.row
-    found = (row["session_id"], row["attempt"], row["status"])
+    attempt = (row["session_id"], row["attempt"], row["status"])
     held = handle.holder in (None, (row["host"], row["process_id"]))
-    return held and found == (handle.session_id, handle.attempt, Status.RUNNING)
+    return held and attempt == (handle.session_id, handle.attempt, Status.RUNNING)

@@ -1,7 +1,7 @@
-"""What a sealed session's tables hold now, beside what its manifest says they held.
+"""Comparing a sealed session's tables with its manifest.
 
-What changes lawfully after the end (its scores deleted, exported; notices; its model renamed) is
-held against the audit trail instead.
+Legitimate changes after the end (scores deleted or exported, notices, a renamed model) are compared
+with the audit trail instead.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NOTES = {(RETENTION, SCORES_DELETED), (RETENTION, SCORES_BEING_DELETED)}
 
 
 class SessionVerifier:
-    """One session, held against its manifest."""
+    """Compares one session with its manifest."""
 
     def __init__(
         self,
@@ -41,61 +41,61 @@ class SessionVerifier:
         connection: sa.Connection,
         state: seals.State,
         manifest: Mapping[str, Any],
-        story: SessionHistory,
+        history: SessionHistory,
         names: set[str],
     ) -> None:
         self.db, self.connection = db, connection
         self.row = dict(state.row)
-        self.manifest, self.story, self.names = manifest, story, names
-        self.found = seals.read_content(db, connection, state)
+        self.manifest, self.history, self.names = manifest, history, names
+        self.content = seals.read_content(db, connection, state)
         self.deleting = False
-        """Whether its scores are going just now."""
+        """Whether its scores are being deleted."""
 
     def problems(self, environments: dict[str, bool]) -> Iterator[Problem]:
-        """Yield what differs; `environments` keeps which were looked at already."""
+        """Yield the differences; `environments` caches which environments are sound."""
         yield from self._own_row()
         yield from self._note()
-        now, then = seals.summaries(self.db, self.row, self.found), self.manifest["tables"]
-        for name in sorted({*now, *then} - set(self.story.left_out)):
+        now, then = seals.summaries(self.db, self.row, self.content), self.manifest["tables"]
+        for name in sorted({*now, *then} - set(self.history.left_out)):
             yield from audit.differences(name, then.get(name), now.get(name))
         yield from self._notices()
         yield from self._artifacts()
         yield from self._environment(environments)
 
     def parts(self) -> list[dict[str, Any]] | None:
-        """Return the parts of scores to recompute; None where there is nothing to look at."""
-        if "score_parts" in self.story.left_out or self.deleting:
+        """Return the parts whose scores to recompute; None for no check."""
+        if "score_parts" in self.history.left_out or self.deleting:
             return None
-        return self.found.get("score_parts", [])
+        return self.content.get("score_parts", [])
 
     def _own_row(self) -> Iterator[Problem]:
-        """Put back what changed lawfully, so that the rest can be held against the seal."""
-        row, story = self.row, self.story
+        """Undo legitimate changes, so that the rest can be compared with the seal."""
+        row, history = self.row, self.history
         if row["model_id"] != self.manifest["model_id"] and row["model_id"] in self.names:
             row["model_id"] = self.manifest["model_id"]
-        if story.scores_deleted is not None:
+        if history.scores_deleted is not None:
             if row["published_at"] is not None:
                 yield _changed("published_at", "its scores were deleted, and it is published")
-            row["published_at"] = instant(story.scores_deleted.get("published_at"))
-        if story.parent_left_out is not None and row["parent_session_no"] is None:
-            row["parent_session_no"] = story.parent_left_out
-        if row["last_exported_at"] != story.exported_at:
+            row["published_at"] = instant(history.scores_deleted.get("published_at"))
+        if history.parent_left_out is not None and row["parent_session_no"] is None:
+            row["parent_session_no"] = history.parent_left_out
+        if row["last_exported_at"] != history.exported_at:
             text = "the audit trail tells of another last export"
             yield _changed("last_exported_at", text)
         if row["previous_seal"] != self.manifest["previous_seal"]:
             yield _changed("previous_seal", "it is not the one in the chain")
 
     def _note(self) -> Iterator[Problem]:
-        """Take out what the deletion of its scores wrote into the metadata."""
-        rows = self.found.get("session_metadata", [])
+        """Remove the note on the deletion of its scores from the metadata, and check it."""
+        rows = self.content.get("session_metadata", [])
         notes = [row for row in rows if (row["meta_group"], row["meta_name"]) in NOTES]
-        told = self.story.scores_deleted
-        if told is None:
+        detail = self.history.scores_deleted
+        if detail is None:
             return
-        self.found["session_metadata"] = [row for row in rows if row not in notes]
-        if not self.found["session_metadata"]:
-            del self.found["session_metadata"]
-        expected = {key: value for key, value in told.items() if key != "model"}
+        self.content["session_metadata"] = [row for row in rows if row not in notes]
+        if not self.content["session_metadata"]:
+            del self.content["session_metadata"]
+        expected = {key: value for key, value in detail.items() if key != "model"}
         text, key = values.json_text(expected, "the note"), (RETENTION, SCORES_DELETED)
         self.deleting = any(note["meta_name"] == SCORES_BEING_DELETED for note in notes)
         if not notes:
@@ -107,15 +107,15 @@ class SessionVerifier:
             yield Problem("changed", what, table="session_metadata", key=key)
 
     def _notices(self) -> Iterator[Problem]:
-        """Hold the notices against the audit trail, which tells each step of each."""
+        """Compare the notices with the audit trail, which records each step."""
         n = self.db.schema.notifications
-        mine = sa.select(n).where(n.c.session_no == self.row["session_no"])
+        select = sa.select(n).where(n.c.session_no == self.row["session_no"])
         now = {}
-        for found in self.connection.execute(mine):
-            row = audit.plain_row(n, dict(zip(n.c.keys(), found, strict=True)))
+        for stored in self.connection.execute(select):
+            row = audit.plain_row(n, dict(zip(n.c.keys(), stored, strict=True)))
             del row["session_no"]
             now[row["notice_no"]] = row
-        then = {number: _as_sealed(told) for number, told in self.story.notices.items()}
+        then = {number: _as_sealed(told) for number, told in self.history.notices.items()}
         for number in sorted({*now, *then}):
             name, key = "notifications", (number,)
             if number not in now:
@@ -131,7 +131,7 @@ class SessionVerifier:
     def _artifacts(self) -> Iterator[Problem]:
         """Recompute the digests of model blobs, chunk by chunk."""
         c, number = self.db.schema.artifact_chunks.c, self.row["session_no"]
-        stored = {row["artifact_name"]: row for row in self.found.get("artifacts", [])}
+        stored = {row["artifact_name"]: row for row in self.content.get("artifacts", [])}
         keys: dict[str, list[int]] = {name: [] for name in stored}
         select = sa.select(c.artifact_name, c.chunk_no).where(c.session_no == number)
         for row in self.connection.execute(select.order_by(c.artifact_name, c.chunk_no)):
@@ -146,29 +146,31 @@ class SessionVerifier:
 
     def _wrong_chunks(self, artifact: Mapping[str, Any], numbers: list[int]) -> str | None:
         c, sha = self.db.schema.artifact_chunks.c, hashlib.sha256()
-        mine = (
+        of_artifact = (
             c.session_no == self.row["session_no"],
             c.artifact_name == artifact["artifact_name"],
         )
         if gaps := sorted(set(range(len(numbers))) ^ set(numbers)):
             return f"its chunks are not numbered from 0 on: look at {gaps[0]}"
         for number in numbers:
-            one = sa.select(c.bytes).where(*mine, c.chunk_no == number)
-            found = bytes(self.connection.scalar(one) or b"")
-            if not found:
+            one = sa.select(c.bytes).where(*of_artifact, c.chunk_no == number)
+            chunk = bytes(self.connection.scalar(one) or b"")
+            if not chunk:
                 return f"the chunk {number} is empty"
-            sha.update(found)
+            sha.update(chunk)
         same = sha.hexdigest() == artifact["sha256"]
         return None if same else "its bytes are not those that were stored: the SHA-256 differs"
 
-    def _environment(self, known: dict[str, bool]) -> Iterator[Problem]:
+    def _environment(self, verified: dict[str, bool]) -> Iterator[Problem]:
         """Recompute the environment's digest, which is its key."""
         e, key = self.db.schema.environments.c, self.row["environment_digest"]
-        if key not in known:
+        if key not in verified:
             select = sa.select(e.python_version, e.platform_name, e.packages)
-            found = self.connection.execute(select.where(e.environment_digest == key)).first()
-            known[key] = found is not None and audit.environment_digest(*found) == key
-        if not known[key]:
+            environment = self.connection.execute(select.where(e.environment_digest == key)).first()
+            verified[key] = (
+                environment is not None and audit.environment_digest(*environment) == key
+            )
+        if not verified[key]:
             text = f"environments: {key[:12]}.. is not what its digest says"
             yield Problem("changed", text, table="environments", key=(key,))
 
@@ -178,10 +180,10 @@ def _changed(column: str, why: str) -> Problem:
     return Problem("changed", text, table="sessions", columns=(column,))
 
 
-def _as_sealed(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row of a notice as the audit trail tells it."""
+def _as_sealed(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a notice as the audit trail recorded it."""
     names = ("notice_no", "event", "channel", "sent_at", "delivered", "failure")
-    row = {name: told[name] for name in names if told.get(name) is not None}
+    row = {name: detail[name] for name in names if detail.get(name) is not None}
     at = instant(row.get("sent_at"))
     if at is not None:
         row["sent_at"] = at.astimezone(dt.UTC).isoformat(timespec="microseconds")
@@ -189,26 +191,26 @@ def _as_sealed(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def score_problems(
-    db: Database, state: seals.State, parts: list[dict[str, Any]], story: SessionHistory
+    db: Database, state: seals.State, parts: list[dict[str, Any]], history: SessionHistory
 ) -> list[Problem]:
-    """Recompute the digests of a session's parts of scores, one part in memory at a time."""
+    """Recompute the digests of a session's score parts, one part in memory at a time."""
     expected = {part["part_no"]: part for part in parts if part["row_count"]}
     problems, seen = [], set[int]()
-    gone = story.scores_deleted is not None
+    gone = history.scores_deleted is not None
     try:
         for number, rows in _parts(db, state, seen):
-            if (text := _wrong_part(expected.get(number), rows, gone)) is not None:
+            if (why := _wrong_part(expected.get(number), rows, gone)) is not None:
                 what = "changed" if number in expected and not gone else "added"
-                told = f"scores: part {number}: {text}"
-                problems.append(Problem(what, told, table="scores", key=(number,)))
+                text = f"scores: part {number}: {why}"
+                problems.append(Problem(what, text, table="scores", key=(number,)))
     except PermissionDenied:
-        # A table of its own that nobody was given rights on: of a run that did not succeed.
+        # A failed run's own score table, which no role has rights on.
         if state.row["status"] == Status.SUCCEEDED:
             raise
         return problems
     for number in [] if gone else sorted(expected.keys() - seen):
-        told = f"scores: part {number}: all {expected[number]['row_count']} rows are gone"
-        problems.append(Problem("removed", told, table="scores", key=(number,)))
+        text = f"scores: part {number}: all {expected[number]['row_count']} rows are gone"
+        problems.append(Problem("removed", text, table="scores", key=(number,)))
     return problems
 
 
@@ -216,8 +218,8 @@ def _parts(db: Database, state: seals.State, seen: set[int]) -> Iterator[tuple[i
     for table in _tables(db, state):
         c = table.c
         select = sa.select(*(c[name] for name in SCHEMA.names), c.part_no)
-        mine = select.where(c.session_no == state.row["session_no"])
-        for number, rows in by_part(db.stream(mine.order_by(c.part_no, c.entity_id), SCORES)):
+        of_session = select.where(c.session_no == state.row["session_no"])
+        for number, rows in by_part(db.stream(of_session.order_by(c.part_no, c.entity_id), SCORES)):
             if number not in seen:
                 seen.add(number)
                 yield number, rows
@@ -226,11 +228,11 @@ def _parts(db: Database, state: seals.State, seen: set[int]) -> Iterator[tuple[i
 def _tables(db: Database, state: seals.State) -> Iterator[sa.Table]:
     yield db.schema.scores
     if state.row["status"] != Status.SUCCEEDED and db.backend.per_session_tables:
-        # Only success brings a table of its own under `scores`.
+        # Only success attaches the session's own table to `scores`.
         number = state.row["session_no"]
-        own = db.read_transaction(lambda connection: db.backend.scores_of(connection, number))
-        if own is not db.schema.scores:
-            yield own
+        table = db.read_transaction(lambda connection: db.backend.scores_of(connection, number))
+        if table is not db.schema.scores:
+            yield table
 
 
 def _wrong_part(part: Mapping[str, Any] | None, rows: Any, gone: bool) -> str | None:

@@ -1,4 +1,4 @@
-"""Holding the database against its seals; reads, and never writes."""
+"""Verifying the database against its seals. Only reads."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ __all__ = ["Report", "verify"]
 
 PAGE = 50
 MOST_LOOKS = 5
-"""How often rows are looked at again because somebody has written to the audit trail meanwhile."""
+"""How often to read the rows again after others wrote to the audit trail."""
 
 Progress = Callable[[int, int], None]
-"""Called with what is done and how much there is to do."""
+"""Called with the number done and the total."""
 
 
 @dataclass
 class Report:
-    """What was verified, and what is not as it was sealed."""
+    """What was verified, and what differs from its seal."""
 
     sessions: int = 0
-    """Sealed sessions whose content was held against their seals."""
+    """Sealed sessions whose content was compared with their seals."""
     tombstones: int = 0
-    """Seals of sessions that were deleted, which the audit trail tells."""
+    """Seals of deleted sessions whose deletion the audit trail records."""
     superseded: int = 0
-    """Seals of attempts that failed and were followed by another one."""
+    """Seals of failed attempts that later attempts replaced."""
     unsealed: int = 0
-    """Sessions that have no seal: they ended before there were any, or crashed."""
+    """Sessions without a seal: they ended before seals existed, or crashed."""
     events: int = 0
     """Events of the audit trail."""
     unsigned: int = 0
     """Seals and events without a signature."""
     unchecked: int = 0
-    """Those with a signature, where no key was at hand."""
+    """Those with a signature that no configured key can check."""
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -57,11 +57,11 @@ def verify(
     head: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Recompute seals from what the database holds; return what was found.
+    """Recompute the seals from the database; return the result.
 
     Raises:
-        UnknownModel: there is no such model, nor has there been.
-        UnknownSession: there is no such session, nor has there been.
+        UnknownModel: the model does not exist and never did.
+        UnknownSession: the session does not exist and never did.
     """
     s, c = db.schema.sessions.c, db.schema.seals.c
     chains, unsealed = [], []
@@ -81,26 +81,26 @@ def verify(
     if not chains:
         run.ends()
     if head is not None:
-        run.kept(head)
+        run.compare_head(head)
     return run.done()
 
 
 class Verifier:
-    """One verification."""
+    """One run of the verification."""
 
     def __init__(self, db: Database, progress: Progress | None) -> None:
         self.db, self.report = db, Report()
         self.progress = progress or (lambda done, total: None)
-        self.trail = log.AuditLog()
-        log.follow(db, self.trail)
-        self.told = dict(self.trail.deleted)
+        self.audit_log = log.AuditLog()
+        log.follow(db, self.audit_log)
+        self.unseen_tombstones = dict(self.audit_log.deleted)
         self.environments: dict[str, bool] = {}
 
     def done(self) -> Report:
-        """Return all that was found, the audit trail's own problems first."""
-        self._signed(self.trail.signed, self.trail.events)
-        self.report.events = self.trail.events
-        self.report.problems[:0] = self.trail.problems
+        """Return the report, the audit trail's own problems first."""
+        self._signed(self.audit_log.signed, self.audit_log.events)
+        self.report.events = self.audit_log.events
+        self.report.problems[:0] = self.audit_log.problems
         return self.report
 
     def _signed(self, signed: int, all_of: int) -> None:
@@ -110,7 +110,7 @@ class Verifier:
     # The chains
 
     def chains(self, where: list[Any]) -> None:
-        """Follow the chains link by link, and verify each link's session."""
+        """Follow the chains link by link and verify each link's session."""
         c = self.db.schema.seals.c
         total = self.db.fetch_all(sa.select(sa.func.count()).where(*where or [c.seal_no > 0]))[0][0]
         done, before = 0, None
@@ -139,13 +139,13 @@ class Verifier:
 
     def _link(self, model_id: str, seal_no: int) -> Any:
         t = self.db.schema.seals
-        found = self.db.fetch_all(
+        links = self.db.fetch_all(
             sa.select(t).where(t.c.model_id == model_id, t.c.seal_no == seal_no)
         )
-        return found[0] if found else None
+        return links[0] if links else None
 
     def _check_link(self, row: Any, before: Any) -> None:
-        self.told.pop(row.seal, None)
+        self.unseen_tombstones.pop(row.seal, None)
         manifest = audit.read_manifest(row.manifest, row.seal)
         if manifest is None:
             self._chain(row, "its seal is not that of its manifest: one of them was changed")
@@ -157,7 +157,7 @@ class Verifier:
         elif manifest["previous_seal"] != (before.seal if before else None):
             self._chain(row, f"it does not follow the link {row.seal_no - 1}, which was changed")
         expected = before is not None and before.key_id is not None
-        expected = expected or self.trail.vouches_for(row.model_id)
+        expected = expected or self.audit_log.vouches_for(row.model_id)
         signature = Signature(row.key_id, row.signature)
         self._signed(int(signature.key_id is not None), 1)
         if wrong := self.db.keyring.problem("seal", row.seal, signature, expected=expected):
@@ -178,13 +178,13 @@ class Verifier:
             self._chain(row, text, columns=wrong, session_id=manifest["session_id"])
 
     def _check_event(self, row: Any, manifest: Mapping[str, Any]) -> None:
-        """Look for the event that was the audit trail's last one when the session was sealed."""
+        """Check the event that was the audit trail's last when the session was sealed."""
         number, e = manifest["audit_event"], self.db.schema.audit_events.c
         if not number:
             return
-        found = self.db.fetch_all(sa.select(e.digest).where(e.event_no == number))
-        if not found or found[0][0] != manifest["audit_digest"]:
-            what = "is another one than" if found else "is gone, and was there"
+        digests = self.db.fetch_all(sa.select(e.digest).where(e.event_no == number))
+        if not digests or digests[0][0] != manifest["audit_digest"]:
+            what = "is another one than" if digests else "is gone, and was there"
             text = f"audit event {number} {what} when session {row.session_id} was sealed"
             self.report.problems.append(
                 Problem("audit", text, row.model_id, None, "audit_events", (number,))
@@ -198,11 +198,17 @@ class Verifier:
         columns: Any = (),
         session_id: str | None = None,
     ) -> None:
-        told = f"seal {row.seal_no} of {row.model_id}: {text}"
+        message = f"seal {row.seal_no} of {row.model_id}: {text}"
         key = (row.model_id, row.seal_no)
         self.report.problems.append(
             Problem(
-                what, told, row.model_id, session_id or row.session_id, "seals", key, tuple(columns)
+                what,
+                message,
+                row.model_id,
+                session_id or row.session_id,
+                "seals",
+                key,
+                tuple(columns),
             )
         )
 
@@ -211,9 +217,9 @@ class Verifier:
     def _check_session(self, row: Any, manifest: Mapping[str, Any]) -> None:
         verdict, problems = self._judge(row, manifest)
         if problems:
-            # A second look: between two statements of the first, scores may have been deleted, or
-            # the model renamed or deleted.
-            log.follow(self.db, self.trail)
+            # Check again: during the first check, scores may have been deleted, or the model
+            # renamed or deleted.
+            log.follow(self.db, self.audit_log)
             verdict, problems = self._judge(row, manifest)
         counted = getattr(self.report, verdict)
         setattr(self.report, verdict, counted + 1)
@@ -223,23 +229,23 @@ class Verifier:
         ]
 
     def _judge(self, row: Any, manifest: Mapping[str, Any]) -> tuple[str, list[Problem]]:
-        """Return what a seal is of, and what is wrong with that."""
+        """Return the field of the report that counts a seal, and its problems."""
 
         def work(connection: sa.Connection) -> tuple[str, list[Problem], Any]:
             state = seals.read_state(self.db, connection, manifest["session_no"])
-            story = log.session_history(self.db, connection, manifest["session_id"])
+            history = log.session_history(self.db, connection, manifest["session_id"])
             if state is None or state.row["session_id"] != manifest["session_id"]:
-                return ("tombstones", self._gone(row, story), None)
+                return ("tombstones", self._gone(row, history), None)
             going = is_being_deleted(state.row)
-            if going and (story.deleted or self._with_model(row)):
+            if going and (history.deleted or self._with_model(row)):
                 return ("tombstones", [], None)
             if (
-                story.deleted
+                history.deleted
                 and state.row["status"] == Status.RUNNING
                 and not state.row["published_at"]
             ):
                 return ("tombstones", [], None)  # it is being restored
-            if story.deleted:
+            if history.deleted:
                 text = "it is there, and the audit trail says that it was deleted"
                 return ("sessions", [Problem("added", text)], None)
             problems = []
@@ -248,56 +254,56 @@ class Verifier:
                     return ("superseded", [], None)
                 text = "sessions: its seal was changed: it is not the one in the chain"
                 problems.append(Problem("changed", text, columns=("seal",)))
-            names = self.trail.later_names(row.model_id)
+            names = self.audit_log.later_names(row.model_id)
             check = session_contents.SessionVerifier(
-                self.db, connection, state, manifest, story, names
+                self.db, connection, state, manifest, history, names
             )
             problems += check.problems(self.environments)
             parts = check.parts()
-            return ("sessions", problems, None if parts is None else (state, parts, story))
+            return ("sessions", problems, None if parts is None else (state, parts, history))
 
         verdict, problems, scored = self.db.read_transaction(work)
         if scored is not None:
             problems += session_contents.score_problems(self.db, *scored)
         return verdict, problems
 
-    def _gone(self, row: Any, story: log.SessionHistory) -> list[Problem]:
-        if story.deleted or self._with_model(row):
+    def _gone(self, row: Any, history: log.SessionHistory) -> list[Problem]:
+        if history.deleted or self._with_model(row):
             return []
         text = "the session is gone, and nothing in the audit trail tells who deleted it"
         return [Problem("removed", text)]
 
     def _with_model(self, row: Any) -> bool:
-        deleted = self.trail.deleted_models
+        deleted = self.audit_log.deleted_models
         if row.seal_no <= deleted.get(row.model_id, -1):
             return True
-        later = self.trail.later_names(row.model_id) - {row.model_id}
+        later = self.audit_log.later_names(row.model_id) - {row.model_id}
         return any(name in deleted for name in later)
 
     def _superseded(
-        self, connection: sa.Connection, manifest: Mapping[str, Any], state: seals.State
+        self, connection: sa.Connection, sealed: Mapping[str, Any], state: seals.State
     ) -> bool:
-        """Return whether a later attempt took a session over, as only running ones and it may."""
+        """Return whether a later attempt legitimately replaced the sealed one."""
         c, row = self.db.schema.seals.c, state.row
-        if audit.held(manifest["tables"]["sessions"], "status", Status.SUCCEEDED):
-            return False  # nobody takes up what has succeeded
+        if audit.held(sealed["tables"]["sessions"], "status", Status.SUCCEEDED):
+            return False  # no attempt follows a successful one
         if row["seal"] is None:
             ended = row["status"] in (Status.SUCCEEDED, Status.FAILED)
-            return bool(row["attempt"] > manifest["attempt"] and not ended)
-        mine = (c.session_no == row["session_no"], c.session_id == row["session_id"])
-        found = connection.execute(
-            sa.select(c.manifest, c.seal).where(*mine, c.seal == row["seal"])
+            return bool(row["attempt"] > sealed["attempt"] and not ended)
+        of_session = (c.session_no == row["session_no"], c.session_id == row["session_id"])
+        link = connection.execute(
+            sa.select(c.manifest, c.seal).where(*of_session, c.seal == row["seal"])
         ).first()
-        later = found and audit.read_manifest(found.manifest, found.seal)
-        return bool(later and later["attempt"] > manifest["attempt"])
+        manifest = link and audit.read_manifest(link.manifest, link.seal)
+        return bool(manifest and manifest["attempt"] > sealed["attempt"])
 
     def unsealed(self, where: list[Any]) -> None:
-        """Look at the sessions that the chains do not know."""
+        """Check the sessions that are in no chain."""
         s, c = self.db.schema.sessions, self.db.schema.seals.c
         first = self.db.fetch_all(sa.select(sa.func.min(c.sealed_at, type_=c.sealed_at.type)))[0][0]
-        known = sa.exists().where(c.session_no == s.c.session_no, c.session_id == s.c.session_id)
+        in_chain = sa.exists().where(c.session_no == s.c.session_no, c.session_id == s.c.session_id)
         names = ("session_no", "session_id", "model_id", "status", "started_at", "published_at")
-        select = sa.select(*(s.c[name] for name in names), s.c.seal).where(~known, *where)
+        select = sa.select(*(s.c[name] for name in names), s.c.seal).where(~in_chain, *where)
         last = 0
         while rows := self.db.fetch_all(
             select.where(s.c.session_no > last).order_by(s.c.session_no).limit(PAGE)
@@ -326,53 +332,53 @@ class Verifier:
             and first is not None
             and row.started_at > first
         ):
-            story = self.db.read_transaction(
+            history = self.db.read_transaction(
                 lambda c: log.session_history(self.db, c, row.session_id)
             )
-            if story.sealed_elsewhere:
+            if history.sealed_elsewhere:
                 self.report.unsealed += 1
                 return
             text = "it was added without a seal: sessions were sealed when it began"
         else:
             self.report.unsealed += 1
             return
-        # Closed between the two statements, it is in the chain by now.
+        # It may have been closed since the query.
         if not self._in_chain(row):
             self.report.problems.append(Problem(what, text, row.model_id, row.session_id, table))
 
     def _in_chain(self, row: Any) -> bool:
         c = self.db.schema.seals.c
-        mine = (c.session_no == row.session_no, c.session_id == row.session_id)
-        return bool(self.db.fetch_all(sa.select(c.seal_no).where(*mine).limit(1)))
+        of_session = (c.session_no == row.session_no, c.session_id == row.session_id)
+        return bool(self.db.fetch_all(sa.select(c.seal_no).where(*of_session).limit(1)))
 
     # The ends
 
     def ends(self) -> None:
-        """Look for links and rows that the audit trail knows and the tables do not."""
+        """Report links and rows that the audit trail records and the tables lack."""
         for _ in range(MOST_LOOKS):
-            problems = list(self.trail.ledger.problems(self.db))
-            # Rows may have been written since the trail was read.
-            if not problems or not log.follow(self.db, self.trail):
+            problems = list(self.audit_log.registry_rows.problems(self.db))
+            # Rows may have been written after the trail was read.
+            if not problems or not log.follow(self.db, self.audit_log):
                 break
         self.report.problems += problems
-        for number, model_id, seal_no, seal in self.trail.ends:
-            found = self._link(model_id, seal_no)
-            if found is None or found.seal != seal:
+        for number, model_id, seal_no, seal in self.audit_log.ends:
+            link = self._link(model_id, seal_no)
+            if link is None or link.seal != seal:
                 self._lost(model_id, f"its chain ended with the seal {seal_no}", number)
-        for number, session_id in self.told.values():
+        for number, session_id in self.unseen_tombstones.values():
             self._lost(None, f"the tombstone of the deleted session {session_id}", number)
 
     def _lost(self, model_id: str | None, what: str, number: int) -> None:
         text = f"{what}, says audit event {number}, and that row of seals is gone or changed"
         self.report.problems.append(Problem("chain", text, model_id, table="seals"))
 
-    def kept(self, head: Mapping[str, Any]) -> None:
-        """Hold the chains against ends that were kept elsewhere."""
+    def compare_head(self, head: Mapping[str, Any]) -> None:
+        """Compare the chains with ends that were stored elsewhere."""
         event = head.get("event")
         if event:
             e = self.db.schema.audit_events.c
-            found = self.db.fetch_all(sa.select(e.digest).where(e.event_no == event["event_no"]))
-            if not found or found[0][0] != event["digest"]:
+            digests = self.db.fetch_all(sa.select(e.digest).where(e.event_no == event["event_no"]))
+            if not digests or digests[0][0] != event["digest"]:
                 text = f"audit event {event['event_no']} is not the one of the head that was kept"
                 self.report.problems.append(Problem("audit", text, table="audit_events"))
         for seal in head.get("seals", ()):

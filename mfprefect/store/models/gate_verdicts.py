@@ -1,4 +1,4 @@
-"""Verdicts of gates: what they are judged by, and how they are stored with the session.
+"""Verdicts of gates: what gates judge by, and how a session stores their verdicts.
 
 They are rows of `gate_results`. Sessions that were sealed before there was this table keep theirs
 as a JSON list in `session_metadata`: sealed rows stay where they are.
@@ -67,7 +67,7 @@ def gate_inputs(
 def merge_gate_inputs(
     stored: Rows, pending: Rows, production: str | None, champion: Champion | None
 ) -> GateInputs:
-    """Return the same from rows by table; of rows with the same key the last one counts."""
+    """Return the same from rows by table. The last row of a key counts."""
     rows = {name: [*stored.get(name, ()), *pending.get(name, ())] for name in _JUDGED}
     metrics: dict[str, dict[str, float]] = {}
     for row in rows["metrics"]:
@@ -97,7 +97,7 @@ def _stored(name: str, value: Any) -> Any:
 
 
 def stored_results(db: Database, connection: sa.Connection, session_no: int) -> list[GateResult]:
-    """Return the verdicts that a session stored, in the order of its gates; none without gates."""
+    """Return the verdicts that a session stored, in the order of its gates."""
     return [result for _, result in _stored_results(db, connection, [session_no])]
 
 

@@ -31,7 +31,7 @@ def input_columns(db: Database, table: str | None, schema: str | None) -> pd.Dat
 
 
 def registered(db: Database, schema: str, table: str) -> dict[str, Registered]:
-    """Return what is registered of a table, by column."""
+    """Return the registered columns of a table, by name."""
     c = db.schema.input_columns.c
     select = sa.select(c.column_name, c.valid, c.test).where(
         c.schema_name == schema, c.table_name == table
@@ -47,7 +47,7 @@ def row_of(
     test: bool = False,
     note: str | None = None,
 ) -> dict[str, Any]:
-    """Return a row of the registry.
+    """Return a row for the registry.
 
     Raises:
         InvalidValue: a name is empty or too long, or a flag is no boolean.
@@ -56,7 +56,7 @@ def row_of(
         if not isinstance(value, bool):
             raise InvalidValue(f"{flag} of column {column!r} is {value!r}; it is True or False.")
     return {
-        # The connection's own schema has no name.
+        # Empty: the connection's own schema.
         "schema_name": values.name(schema, "the schema") if schema else "",
         "table_name": values.name(table, "the table"),
         "column_name": values.name(column, "the column"),
@@ -67,10 +67,10 @@ def row_of(
 
 
 def set_input_columns(db: Database, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Register columns, or bring what is registered up to date, in one transaction.
+    """Register columns or update them, in one transaction.
 
     Returns:
-        How many were new or changed.
+        The number of new and changed ones.
     """
     table = db.schema.input_columns
     keys = ("schema_name", "table_name", "column_name")
@@ -79,18 +79,18 @@ def set_input_columns(db: Database, rows: Iterable[Mapping[str, Any]]) -> int:
     def work(connection: sa.Connection, _: bool) -> int:
         changed = 0
         for key, row in wanted.items():
-            mine = [table.c[name] == value for name, value in zip(keys, key, strict=True)]
-            found = connection.execute(sa.select(*table.c).where(*mine)).first()
-            if found is not None and dict(zip(table.c.keys(), found, strict=True)) == row:
+            same_key = [table.c[name] == value for name, value in zip(keys, key, strict=True)]
+            stored = connection.execute(sa.select(*table.c).where(*same_key)).first()
+            if stored is not None and dict(zip(table.c.keys(), stored, strict=True)) == row:
                 continue
             changed += 1
-            if found is None:
+            if stored is None:
                 connection.execute(table.insert(), row)
             else:
-                connection.execute(table.update().where(*mine), row)
-            told = {name: row[name] for name in ("valid", "test", "note")}
-            told |= row_digest(db.schema, "input_columns", row)
-            record(db, connection, "set_input_column", ".".join(filter(None, key)), **told)
+                connection.execute(table.update().where(*same_key), row)
+            detail = {name: row[name] for name in ("valid", "test", "note")}
+            detail |= row_digest(db.schema, "input_columns", row)
+            record(db, connection, "set_input_column", ".".join(filter(None, key)), **detail)
         return changed
 
     return db.write_transaction(work, also_retry=IntegrityError)

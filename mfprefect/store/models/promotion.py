@@ -1,4 +1,4 @@
-"""Promoting, rolling back and retiring: who may be in production, and what was before."""
+"""Promoting, rolling back and retiring models."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ __all__ = ["candidate", "promote", "retire", "rollback"]
 
 
 def candidate(db: Database, model_id: str, session_id: str | None = None) -> str | None:
-    """Return the newest training that could be promoted, or the one asked for if it could be.
+    """Return the newest training that can be promoted, or `session_id` if it can be.
 
-    It has saved a model and succeeded, or failed by its gates alone.
+    It saved a model, and succeeded or failed only because of its gates.
     """
     s, artifacts = db.schema.sessions.c, db.schema.artifacts.c
     by_gates = sa.and_(s.status == Status.FAILED, s.failure_kind == GateFailed.__name__)
@@ -69,10 +69,10 @@ def promote(
     """Put a training session into a stage; return its number.
 
     Raises:
-        UnknownModel: there is no such model.
-        UnknownSession: there is no such session.
-        InvalidValue: it is no training session of the model that succeeded.
-        GateFailed: it did not pass its gates, and nobody overrides that.
+        UnknownModel: the model does not exist.
+        UnknownSession: the session does not exist.
+        InvalidValue: it is not a successful training session of the model.
+        GateFailed: it did not pass its gates, and `override` gives no reason.
     """
     stage = values.choice(stage, "the stage", (PRODUCTION, EXPERIMENTAL))
     reason = None if reason is None else values.text(reason, "the reason")
@@ -95,19 +95,19 @@ def promote(
             )
         if failed and override is None:
             raise InvalidValue(_not_usable(session_id, model_id, "failed train", model_id))
-        detail = {"gates": [verdict.as_dict() for verdict in verdicts], "override": override}
+        document = {"gates": [verdict.as_dict() for verdict in verdicts], "override": override}
         row = {
             "session_no": number,
             "stage": stage,
             "reason": reason,
-            "gates": values.json_text(detail, "the gates' verdicts"),
+            "gates": values.json_text(document, "the gates' verdicts"),
         }
         new = add_stage(db, connection, model_id, row)
         done.append(new["set_at"])
-        told: dict[str, Any] = {"session": session_id, "stage": stage, "reason": reason}
-        told["override"] = override
-        told |= {"instead_of": now, **row_digest(db.schema, "model_stages", new)}
-        record(db, connection, "promote", model_id, **told)
+        detail: dict[str, Any] = {"session": session_id, "stage": stage, "reason": reason}
+        detail["override"] = override
+        detail |= {"instead_of": now, **row_digest(db.schema, "model_stages", new)}
+        record(db, connection, "promote", model_id, **detail)
         return number
 
     return db.write_transaction(work, also_retry=IntegrityError)
@@ -116,17 +116,17 @@ def promote(
 def _training(
     db: Database, connection: sa.Connection, model_id: str, session_id: str
 ) -> tuple[int, list[GateResult], bool]:
-    """Return a training's number, its verdicts, and whether it failed: by its gates alone."""
+    """Return a training's number, its verdicts, and whether it failed because of its gates."""
     s = db.schema.sessions.c
-    found = require_session(db, connection, session_id)
-    kind = connection.scalar(sa.select(s.failure_kind).where(s.session_no == found.session_no))
-    by_gates = (found.status, kind) == (Status.FAILED, GateFailed.__name__)
-    if (found.model_id, found.purpose) != (model_id, Purpose.TRAIN) or not (
-        found.status == Status.SUCCEEDED or by_gates
+    handle = require_session(db, connection, session_id)
+    kind = connection.scalar(sa.select(s.failure_kind).where(s.session_no == handle.session_no))
+    by_gates = (handle.status, kind) == (Status.FAILED, GateFailed.__name__)
+    if (handle.model_id, handle.purpose) != (model_id, Purpose.TRAIN) or not (
+        handle.status == Status.SUCCEEDED or by_gates
     ):
-        what = f"{found.status} {found.purpose}"
-        raise InvalidValue(_not_usable(session_id, found.model_id, what, model_id))
-    return found.session_no, stored_results(db, connection, found.session_no), by_gates
+        what = f"{handle.status} {handle.purpose}"
+        raise InvalidValue(_not_usable(session_id, handle.model_id, what, model_id))
+    return handle.session_no, stored_results(db, connection, handle.session_no), by_gates
 
 
 def _not_usable(session_id: str, model_id: str, what: str, wanted: str) -> str:
@@ -137,18 +137,18 @@ def _not_usable(session_id: str, model_id: str, what: str, wanted: str) -> str:
 
 
 def _problems(verdicts: Sequence[GateResult], now: str | None, session_id: str) -> list[str]:
-    """Return one sentence a gate that was not passed, or not against what is in production now."""
+    """Return a sentence for each gate that failed or compared with an outdated model."""
     if not verdicts:
         return ["it was held against no gate"]
-    found = [verdict.reason for verdict in verdicts if not verdict.passed]
+    problems = [verdict.reason for verdict in verdicts if not verdict.passed]
     for verdict in verdicts:
         compared = verdict.production_session_id
         if verdict.passed and verdict.kind == "production" and now not in (compared, session_id):
-            found.append(
+            problems.append(
                 f"{verdict.gate}: it was compared with {compared or 'nothing'}, and {now} is in "
                 "production now; train again"
             )
-    return found
+    return problems
 
 
 def _require_passed(session_id: str, problems: Sequence[str], override: str | None) -> None:
@@ -161,10 +161,10 @@ def _require_passed(session_id: str, problems: Sequence[str], override: str | No
 
 
 def retire(db: Database, model_id: str, reason: str | None) -> str:
-    """Take what is in production out of it, with nothing in its place; return its session.
+    """Take the model out of production, with no replacement; return its session.
 
     Raises:
-        UnknownModel: there is no such model.
+        UnknownModel: the model does not exist.
         InvalidValue: nothing is in production.
     """
     reason = None if reason is None else values.text(reason, "the reason")
@@ -181,9 +181,14 @@ def retire(db: Database, model_id: str, reason: str | None) -> str:
         row = {"session_no": now.session_no, "stage": RETIRED, "reason": reason}
         new = add_stage(db, connection, model_id, row)
         done.append((new["set_at"], now.session_id))
-        told = {"session": now.session_id, "reason": reason}
+        detail = {"session": now.session_id, "reason": reason}
         record(
-            db, connection, "retire", model_id, **told, **row_digest(db.schema, "model_stages", new)
+            db,
+            connection,
+            "retire",
+            model_id,
+            **detail,
+            **row_digest(db.schema, "model_stages", new),
         )
         return now.session_id
 
@@ -191,13 +196,13 @@ def retire(db: Database, model_id: str, reason: str | None) -> str:
 
 
 def rollback(db: Database, model_id: str, reason: str | None) -> tuple[Stage, Stage]:
-    """Put back what was in production before; return what it was and what it is now.
+    """Put the previous model back into production; return the stages before and after.
 
-    Each rollback goes one step further back: what was rolled back from is not gone back to.
+    Each rollback goes one step further back. It never returns to a model that was rolled back.
 
     Raises:
-        UnknownModel: there is no such model.
-        InvalidValue: nothing was in production before.
+        UnknownModel: the model does not exist.
+        InvalidValue: there is no previous model.
     """
     reason = None if reason is None else values.text(reason, "the reason")
     done: list[tuple[dt.datetime, tuple[Stage, Stage]]] = []

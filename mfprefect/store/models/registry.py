@@ -1,4 +1,4 @@
-"""Models, their operating thresholds, and the audit trail of what was done to them."""
+"""Models and their operating thresholds; each change becomes an audit event."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def model_row(
     owner: str | None,
     max_age: dt.timedelta | None = None,
 ) -> dict[str, Any]:
-    """Return the row of a model without the time of its registration."""
+    """Return the row of a model, without `created_at`."""
     return {
         "model_id": values.name(model_id, "the model id", MODEL_ID_LENGTH),
         "description": values.text(description, "the description"),
@@ -45,36 +45,40 @@ def add_model(
     owner: str | None,
     max_age: dt.timedelta | None = None,
 ) -> None:
-    """Register a model, or bring its description up to date."""
+    """Register a model, or update its description."""
     row = model_row(model_id, description, entity_type, owner, max_age)
-    # What is not told stays as it is.
-    kept = {key for key, told in (("owner", owner), ("max_age_seconds", max_age)) if told is None}
-    kept.add("model_id")
+    # None leaves the stored value as it is.
+    unchanged = {
+        key for key, value in (("owner", owner), ("max_age_seconds", max_age)) if value is None
+    }
+    unchanged.add("model_id")
     models = db.schema.models
     columns = [models.c[name] for name in row]
-    changed = {key: value for key, value in row.items() if key not in kept}
+    changed = {key: value for key, value in row.items() if key not in unchanged}
 
     def same(connection: sa.Connection) -> bool | None:
-        found = connection.execute(sa.select(*columns).where(models.c.model_id == model_id)).first()
-        if found is None:
+        stored = connection.execute(
+            sa.select(*columns).where(models.c.model_id == model_id)
+        ).first()
+        if stored is None:
             return None
-        return all(found._mapping[key] == value for key, value in changed.items())
+        return all(stored._mapping[key] == value for key, value in changed.items())
 
     def work(connection: sa.Connection, _: bool) -> None:
-        known = same(connection)
-        mine = models.c.model_id == model_id
-        if known is None:
+        same_row = same(connection)
+        of_model = models.c.model_id == model_id
+        if same_row is None:
             new = row | {"created_at": values.utc_now()}
             connection.execute(models.insert(), new)
-            told = row | row_digest(db.schema, "models", new)
-            record(db, connection, "add_model", model_id, **told)
-        elif not known:
-            connection.execute(models.update().where(mine), changed)
-            now = connection.execute(sa.select(models).where(mine)).one()
-            told = changed | row_digest(db.schema, "models", now._asdict())
-            record(db, connection, "change_model", model_id, **told)
+            detail = row | row_digest(db.schema, "models", new)
+            record(db, connection, "add_model", model_id, **detail)
+        elif not same_row:
+            connection.execute(models.update().where(of_model), changed)
+            now = connection.execute(sa.select(models).where(of_model)).one()
+            detail = changed | row_digest(db.schema, "models", now._asdict())
+            record(db, connection, "change_model", model_id, **detail)
 
-    # Looked at first: every run registers its model, and hardly one of them changes it.
+    # Read first: every run registers its model, and few change it.
     if not db.read_transaction(same):
         db.write_transaction(work, also_retry=IntegrityError)
 
@@ -88,11 +92,11 @@ def _whole_seconds(max_age: dt.timedelta | None) -> int | None:
 
 
 def rename_model(db: Database, old: str, new: str) -> None:
-    """Give a model another id; its sessions keep theirs, which are on record elsewhere.
+    """Change a model's id. Its sessions keep their ids, which other systems may have stored.
 
     Raises:
-        UnknownModel: there is no `old`.
-        InvalidValue: there is a `new` already.
+        UnknownModel: `old` does not exist.
+        InvalidValue: `new` exists already.
     """
     new = values.name(new, "the new model id", MODEL_ID_LENGTH)
     schema = db.schema
@@ -109,14 +113,14 @@ def rename_model(db: Database, old: str, new: str) -> None:
         for table in (schema.sessions, schema.model_thresholds, schema.model_stages):
             connection.execute(table.update().where(table.c.model_id == old).values(model_id=new))
         connection.execute(schema.models.delete().where(schema.models.c.model_id == old))
-        # Seals keep the old name: their chain ends here, and goes on under the new one.
+        # Seals keep the old name: its chain ends here, and a new one starts under the new name.
         record(db, connection, "rename_model", new, old=old, **seals.head(db, connection, old))
 
     db.write_transaction(work, also_retry=IntegrityError)
 
 
 def set_threshold(db: Database, model_id: str, value: float, kind: str) -> None:
-    """Set a model's operating threshold; earlier ones stay on record."""
+    """Set a model's operating threshold. Earlier ones stay in the history."""
     kind = values.choice(kind, "the kind of threshold", THRESHOLD_KINDS)
     value = values.figure(value, "the threshold")
     if not 0 <= value <= 1:
@@ -128,7 +132,7 @@ def set_threshold(db: Database, model_id: str, value: float, kind: str) -> None:
         require_model(db, connection, model_id)
         new = row | {"set_at": values.utc_now()}
         connection.execute(table.insert(), new)
-        told = {"value": value, "kind": kind, **row_digest(db.schema, "model_thresholds", new)}
-        record(db, connection, "set_threshold", model_id, **told)
+        detail = {"value": value, "kind": kind, **row_digest(db.schema, "model_thresholds", new)}
+        record(db, connection, "set_threshold", model_id, **detail)
 
     db.write_transaction(work, also_retry=IntegrityError)

@@ -1,9 +1,8 @@
-"""Which session of a model is in production: a history that is only ever added to.
+"""Which session of a model is in production: an append-only history.
 
-The newest row of a model says what holds: its session is in production, or is an experiment, or
-was retired, so that nothing is. Whoever adds a row holds the model's row locked, and no row is
-dated before the last one: two that promote at once come one after the other, whatever their
-clocks say.
+A model's newest row is in force: its session is in production, is an experiment, or was retired.
+Adding a row locks the model's row, and no row is dated before the last one. Concurrent promotions
+are ordered whatever the clocks of their machines say.
 """
 
 from __future__ import annotations
@@ -59,21 +58,21 @@ class Stage:
     set_by: str
     reason: str | None
     detail: dict[str, Any]
-    """`gates`: the verdicts at promotion; `override`: why in spite of them; `rolled_back_from`."""
+    """`gates`: the verdicts at promotion; `override`: why despite them; `rolled_back_from`."""
 
 
 def history(db: Database, connection: sa.Connection, model_id: str) -> list[Stage]:
     """Return a model's stages, oldest first."""
-    mine = _rows(db).where(db.schema.model_stages.c.model_id == model_id)
-    return [_stage(row) for row in connection.execute(mine)]
+    of_model = _rows(db).where(db.schema.model_stages.c.model_id == model_id)
+    return [_stage(row) for row in connection.execute(of_model)]
 
 
 def histories(db: Database) -> dict[str, list[Stage]]:
-    """Return the stages of all models that have any, oldest first."""
-    found: dict[str, list[Stage]] = {}
+    """Return the stages by model, oldest first; models without stages are left out."""
+    by_model: dict[str, list[Stage]] = {}
     for row in db.fetch_all(_rows(db)):
-        found.setdefault(row.model_id, []).append(_stage(row))
-    return found
+        by_model.setdefault(row.model_id, []).append(_stage(row))
+    return by_model
 
 
 def _rows(db: Database) -> sa.Select[Any]:
@@ -91,14 +90,14 @@ def _stage(row: sa.Row[Any]) -> Stage:
 
 
 def _detail(text: str | None) -> dict[str, Any]:
-    found = json.loads(text) if text else {}
-    return found if isinstance(found, dict) else {"gates": found}
+    detail = json.loads(text) if text else {}
+    return detail if isinstance(detail, dict) else {"gates": detail}
 
 
 def in_production(
     db: Database, connection: sa.Connection, model_id: str, at: dt.datetime | None = None
 ) -> str | None:
-    """Return the session that is, or at an instant was, in production."""
+    """Return the session in production, now or at an instant."""
     newest = _newest(db, connection, model_id, at)
     return newest[1] if newest is not None and newest[0] == PRODUCTION else None
 
@@ -121,7 +120,7 @@ def _newest(
 
 
 def production(db: Database, model_id: str, at: dt.datetime | None = None) -> str | None:
-    """Return the session in production now, or at an instant; None where there was none."""
+    """Return the session in production, now or at an instant; None without one."""
     if at is not None and (not isinstance(at, dt.datetime) or at.tzinfo is None):
         raise InvalidValue(
             f"at = {at!r} is no instant; pass an aware datetime such as "
@@ -136,28 +135,28 @@ def production(db: Database, model_id: str, at: dt.datetime | None = None) -> st
 
 
 def stage_now(db: Database, model_id: str) -> tuple[str, str] | None:
-    """Return the newest stage of a model and its session, None where it has none."""
-    found = db.read_transaction(lambda connection: _newest(db, connection, model_id))
-    return None if found is None else found[:2]
+    """Return the newest stage of a model and its session; None without stages."""
+    newest = db.read_transaction(lambda connection: _newest(db, connection, model_id))
+    return None if newest is None else newest[:2]
 
 
 def lock_model(db: Database, connection: sa.Connection, model_id: str) -> None:
-    """Have others that change the model's stages wait until this transaction has ended.
+    """Lock the model's stages until this transaction ends.
 
     Raises:
-        UnknownModel: it is not registered.
+        UnknownModel: the model is not registered.
     """
     models = db.schema.models
-    # Not the key: sessions that open meanwhile would have to wait.
-    mine = models.update().where(models.c.model_id == model_id)
-    connection.execute(mine.values(owner=models.c.owner))
+    # Not the key: opening sessions would have to wait.
+    update = models.update().where(models.c.model_id == model_id)
+    connection.execute(update.values(owner=models.c.owner))
     require_model(db, connection, model_id)
 
 
 def add_stage(
     db: Database, connection: sa.Connection, model_id: str, row: dict[str, Any]
 ) -> dict[str, Any]:
-    """Add a row to the history, under the model's lock, later than all others; return it."""
+    """Add a row to the history, dated after all others; return it. Needs `lock_model`."""
     t = db.schema.model_stages
     last = connection.scalar(sa.select(sa.func.max(t.c.set_at)).where(t.c.model_id == model_id))
     now = values.utc_now()
@@ -170,28 +169,28 @@ def add_stage(
 def happened(
     db: Database, connection: sa.Connection, model_id: str, set_at: dt.datetime | None
 ) -> bool:
-    """Return whether the row that a transaction added is there: its commit was cut off."""
+    """Return whether a transaction added its row, after a lost answer to its commit."""
     t = db.schema.model_stages.c
     if set_at is None:
         return False
-    mine = sa.select(t.set_at).where(
+    select = sa.select(t.set_at).where(
         t.model_id == model_id, t.set_at == set_at, t.set_by == actor()
     )
-    return connection.execute(mine).first() is not None
+    return connection.execute(select).first() is not None
 
 
 def one_step(model_id: str, stages: Sequence[Stage]) -> tuple[Stage, Stage]:
-    """Return what is in production, or was last, and what a rollback would put back.
+    """Return the current or last stage in production, and the one that a rollback restores.
 
     Raises:
-        InvalidValue: nothing was in production before.
+        InvalidValue: there is no previous model.
     """
     way = _way(stages)
     if not way:
         raise InvalidValue(f"model {model_id!r} has never been in production: see store.stages.")
     now = way.pop()
     if now.stage != PRODUCTION and way:
-        return now, way.pop()  # of a model that was retired, what was in production last
+        return now, way.pop()  # the model was retired: its last stage in production
     while way and (way[-1].stage != PRODUCTION or way[-1].session_id == now.session_id):
         way.pop()
     if not way:
@@ -203,11 +202,11 @@ def one_step(model_id: str, stages: Sequence[Stage]) -> tuple[Stage, Stage]:
 
 
 def _way(stages: Sequence[Stage]) -> list[Stage]:
-    """Return the steps that led to what is in production, each a change; rollbacks undo some."""
+    """Return the changes that led to the current stage, without those that were rolled back."""
     way: list[Stage] = []
     for stage in stages:
         if stage.stage == EXPERIMENTAL:
-            continue  # nothing was in production then
+            continue  # not in production
         if ROLLED_BACK in stage.detail:
             while way and (way[-1].session_id, way[-1].stage) != (stage.session_id, PRODUCTION):
                 way.pop()
@@ -225,8 +224,8 @@ def stages_frame(db: Database, model_id: str) -> pd.DataFrame:
         require_model(db, connection, model_id)
         return history(db, connection, model_id)
 
-    found = db.read_transaction(work)
-    ends: list[dt.datetime | None] = [*(stage.set_at for stage in found), None][1:]
+    stages = db.read_transaction(work)
+    ends: list[dt.datetime | None] = [*(stage.set_at for stage in stages), None][1:]
     columns = (
         "session_id", "stage", "set_at", "until", "set_by", "reason", "override",
         "rolled_back_from", "gates",
@@ -243,6 +242,6 @@ def stages_frame(db: Database, model_id: str) -> pd.DataFrame:
             stage.detail.get(ROLLED_BACK),
             json.dumps(stage.detail.get("gates", [])),
         )
-        for stage, end in zip(found, ends, strict=True)
+        for stage, end in zip(stages, ends, strict=True)
     ]
     return pd.DataFrame(rows[::-1], columns=list(columns))

@@ -1,4 +1,4 @@
-"""Opening a session, or resuming the one that an earlier try of the same flow run began."""
+"""Opening a session, or resuming the one that an earlier attempt of the flow run began."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ OVERTAKEN = "another worker that executes the same flow run took it over, or fin
 
 @dataclass(frozen=True)
 class SessionRequest:
-    """What is known of a run when its session opens."""
+    """What a run knows when it opens its session."""
 
     model_id: str
     purpose: str
@@ -55,10 +55,10 @@ class SessionRequest:
     tags: str | None = None
     """JSON list."""
     siblings: frozenset[str] = frozenset()
-    """Sessions that this very try of the flow run opened: they are never resumed by it."""
+    """Sessions that this attempt of the flow run opened, and so must not resume."""
     session_id: str = ""
-    """The id of a new session; '' makes one. Fixed before the database is asked, so that one whose
-    opening was cut off in its commit is the same session when it goes on in the spool."""
+    """The id of a new session; '' makes one. Chosen before the first statement, so that a session
+    whose opening was cut off in its commit continues in the spool under the same id."""
 
 
 def new_session_id(model_id: str, now: dt.datetime) -> str:
@@ -68,7 +68,7 @@ def new_session_id(model_id: str, now: dt.datetime) -> str:
 
 
 def earlier_attempts(db: Database, opening: SessionRequest) -> list[SessionHandle]:
-    """Return the sessions that other tries of the same flow run opened, oldest first."""
+    """Return the sessions of earlier attempts of the same flow run, oldest first."""
     if opening.flow_run is None:
         return []
     return db.read_transaction(lambda connection: _earlier(db, connection, opening))
@@ -81,31 +81,31 @@ def open_session(
     *,
     on_silence: Callable[[], None] | None = None,
 ) -> SessionHandle:
-    """Write a new session's row, or resume the one that this flow run began.
+    """Insert a new session, or resume the one that this flow run began.
 
     Args:
         db: the database.
-        opening: what is known of the run.
-        looked: its `earlier_attempts`; by default they are looked for.
-        on_silence: called where other sessions show no sign of life, or may not: it costs no
-            statement of its own to know.
+        opening: the run and its session.
+        looked: its `earlier_attempts`; by default they are read.
+        on_silence: called when other sessions missed heartbeats, or may have. Finding out costs
+            no extra statement.
 
     Raises:
         UnknownModel: the model is not registered.
-        UnknownSession: there is no such parent.
-        SessionClosed: another worker executes the same flow run, and was faster.
+        UnknownSession: the parent does not exist.
+        SessionClosed: another worker runs the same flow run, and was faster.
     """
     fixed = opening.session_id or new_session_id(opening.model_id, values.utc_now())
-    # While it waits for another worker's commit, what is running may become what is finished.
+    # Sessions may finish while this transaction waits for another worker's commit.
     looked = earlier_attempts(db, opening) if looked is None else looked
     finished = frozenset(
         handle.session_id for handle in looked if handle.status == Status.SUCCEEDED
     )
 
     def work(connection: sa.Connection, again: bool) -> tuple[SessionHandle, bool]:
-        if again and (found := find(db, connection, fixed)):
-            return found, True  # the commit that was cut off had happened
-        # Before all else: of two that find no session, one then finds its number taken.
+        if again and (handle := find(db, connection, fixed)):
+            return handle, True  # the interrupted commit had succeeded
+        # First of all: if two attempts see no session, one of them then finds its number taken.
         seq = _next_seq(db, connection, opening.flow_run)
         earlier = _earlier(db, connection, opening)
         if unfinished := [handle for handle in earlier if handle.status != Status.SUCCEEDED]:
@@ -113,7 +113,7 @@ def open_session(
         _require_ours(db, connection, opening, earlier, finished)
         return _insert(db, connection, opening, fixed, seq)
 
-    # Two that open at once read the same highest number; the loser takes the next one.
+    # Concurrent openings read the same highest number; all but one retry with the next.
     handle, silence = db.write_transaction(work, also_retry=IntegrityError)
     if silence and on_silence is not None:
         on_silence()
@@ -127,7 +127,7 @@ def _insert(
     session_id: str,
     seq: int | None,
 ) -> tuple[SessionHandle, bool]:
-    """Write a new session's row; return it, and whether some other shows no sign of life."""
+    """Insert a new session; return its handle, and whether others missed heartbeats."""
     sessions, environments, models = (db.schema.sessions, db.schema.environments, db.schema.models)
     digest = opening.environment.digest
     parent = sessions.alias("parent")
@@ -152,7 +152,7 @@ def _insert(
             .scalar_subquery()
             .label("silent"),
         ),
-        # The number is not certain before the insert, which needs no lock on all sessions for it.
+        # No lock on all sessions: the insert fails if the number was taken meanwhile.
         execution_options={NO_LOCK_OPTION: (sessions,)},
     ).one()
     if facts.model is None:
@@ -182,7 +182,7 @@ def _insert(
 
 
 def to_document(opening: SessionRequest, session_id: str, attempt: int) -> dict[str, Any]:
-    """Return what the spool keeps of an opening: all that another process needs to insert it."""
+    """Return what the spool stores of a request: enough for another process to insert it."""
     row = _session_row(opening) | {"session_id": session_id, "attempt": attempt}
     return {"session": row, "environment": _environment_row(opening.environment)}
 
@@ -239,30 +239,30 @@ def _next_seq(db: Database, connection: sa.Connection, run: FlowRun | None) -> i
 def _earlier(
     db: Database, connection: sa.Connection, opening: SessionRequest
 ) -> list[SessionHandle]:
-    """Return the sessions that other tries of the same flow run opened for the same."""
+    """Return the sessions of earlier attempts for the same model and purpose."""
     if opening.flow_run is None:
         return []
     s = db.schema.sessions
-    found = handles(
+    earlier = handles(
         db,
         connection,
         s.c.flow_run_id == opening.flow_run.flow_run_id,
         s.c.model_id == opening.model_id,
         s.c.purpose == opening.purpose,
-        glance=True,  # taking one over is decided by an UPDATE
+        glance=True,  # an UPDATE decides which attempt takes it over
     )
-    found = [h for h in found if h.session_id not in opening.siblings]
-    if not found:
+    earlier = [h for h in earlier if h.session_id not in opening.siblings]
+    if not earlier:
         return []
     select = sa.select(s.c.session_no, s.c.params)
     rows = connection.execute(
-        select.where(s.c.session_no.in_([h.session_no for h in found])),
+        select.where(s.c.session_no.in_([h.session_no for h in earlier])),
         execution_options={NO_LOCK_OPTION: True},
     )
-    # Neither goes on with the other's: a challenger's scores would be published.
+    # Keep champion and challenger apart, or the challenger's scores would be published.
     shadows = {row.session_no: is_shadow(row.params) for row in rows}
     alike = is_shadow(opening.params)
-    return [h for h in found if shadows[h.session_no] == alike]
+    return [h for h in earlier if shadows[h.session_no] == alike]
 
 
 def _require_ours(
@@ -272,24 +272,24 @@ def _require_ours(
     earlier: list[SessionHandle],
     finished: frozenset[str],
 ) -> None:
-    """Refuse a try of a flow run that another worker's try has overtaken.
+    """Refuse an attempt if another worker took over the flow run or finished it.
 
-    A finished session is sealed: a flow run that is executed again, later, gets a new one.
+    A finished session is sealed: a flow run that is run again later gets a new one.
 
     Args:
         db: the database.
         connection: in a transaction.
-        opening: what is to be opened.
-        earlier: the flow run's sessions, all of which succeeded.
+        opening: the run and its session.
+        earlier: the flow run's sessions, all succeeded.
         finished: those that had succeeded when the opening began.
     """
     began = opening.flow_run.began if opening.flow_run else None
     if not earlier or began is None:
         return
     s = db.schema.sessions
-    known = [handle.session_no for handle in earlier if handle.session_id in finished]
+    numbers = [handle.session_no for handle in earlier if handle.session_id in finished]
     late = connection.scalars(
-        sa.select(s.c.session_id).where(s.c.session_no.in_(known), s.c.ended_at >= began)
+        sa.select(s.c.session_id).where(s.c.session_no.in_(numbers), s.c.ended_at >= began)
     )
     new = (handle.session_id for handle in earlier if handle.session_id not in finished)
     for overtaken in (*new, *late):
@@ -311,14 +311,14 @@ def clear_attempt(db: Database, connection: sa.Connection, session_no: int) -> N
 def _resume(
     db: Database, connection: sa.Connection, earlier: SessionHandle, opening: SessionRequest
 ) -> SessionHandle:
-    """Begin the next attempt: what the last one wrote goes, complete score parts stay."""
+    """Begin the next attempt: delete the rows of the last one, keep complete score parts."""
     sessions = db.schema.sessions
     now = values.utc_now()
     taken = connection.execute(
         sessions.update().where(
             sessions.c.session_no == earlier.session_no,
             sessions.c.attempt == earlier.attempt,
-            # It may have succeeded since we looked: its worker was thought dead, and was not.
+            # It may have succeeded meanwhile: its worker seemed dead, and was alive.
             status_without_index(sessions) != Status.SUCCEEDED,
         ),
         {
@@ -331,7 +331,7 @@ def _resume(
             "ended_at": None,
             "failure_kind": None,
             "failure_text": None,
-            # The chain keeps the seal of the attempt that failed.
+            # The chain keeps the seal of the failed attempt.
             "seal": None,
             "previous_seal": None,
         },

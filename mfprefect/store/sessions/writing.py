@@ -26,9 +26,9 @@ __all__ = ["Outcome", "close_session", "detach", "flush", "last_numbers"]
 
 
 SHORTEST_RACE = 60.0
-"""Seconds for which a closing is tried again because others went first."""
+"""Minimum seconds to retry a closing that lost races against other writers."""
 LONGEST_RACE_PAUSE = 0.05
-# Of our own: a training must not find its random numbers changed.
+# Our own generator: a training's random numbers must not change.
 _jitter = random.Random()  # noqa: S311 - no secret depends on it
 
 
@@ -41,13 +41,13 @@ class Outcome:
     failure_text: str | None = None
     publish: bool = True
     ended_at: dt.datetime | None = None
-    """When; by default now."""
+    """By default now."""
     published_at: dt.datetime | None = None
-    """When its scores become visible, where that is later."""
+    """When its scores become visible; by default `ended_at`."""
     row: Mapping[str, Any] = field(default_factory=dict)
-    """Columns of the session that are set besides: of a run that another process ends for it."""
+    """Further columns of the session to set, when another process ends it."""
     sealed: bool = True
-    """Whether it gets a seal; a restored session has its own already."""
+    """Whether to seal it. A restored session has its seal already."""
 
 
 def flush(
@@ -60,7 +60,7 @@ def flush(
 ) -> None:
     """Write buffered rows by table name, in one transaction with the heartbeat.
 
-    With `replace`, rows of the same keys are deleted first: another process may have written them.
+    With `replace`, rows replace those with the same keys, which another process may have written.
     """
 
     def work(connection: sa.Connection, again: bool) -> None:
@@ -71,7 +71,7 @@ def flush(
 
 
 def detach(db: Database, handle: SessionHandle) -> None:
-    """Note that no process holds the session from now on: no heart will beat."""
+    """Record that no process holds the session, and so none sends heartbeats."""
 
     def work(connection: sa.Connection, _: bool) -> None:
         if not touch_if_running(db, connection, handle, {"process_id": DETACHED}):
@@ -87,9 +87,9 @@ def write_rows(
     pending: Mapping[str, Sequence[Mapping[str, Any]]],
     replace: bool,
 ) -> None:
-    """Insert rows of one session into their tables, if told in place of those of the same keys.
+    """Insert rows of one session into their tables; with `replace`, over those with the same keys.
 
-    Verdicts of gates come all at once: they take the place of all.
+    Verdicts of gates always come as a complete list, which replaces all stored ones.
     """
     for name, rows in pending.items():
         table = db.schema.tables[name]
@@ -117,20 +117,20 @@ def close_session(
     *,
     also: Callable[[sa.Connection], None] | None = None,
 ) -> None:
-    """Write what is buffered, end the session, seal it and publish its scores, in one transaction.
+    """Write buffered rows, end the session, seal it and publish its scores, in one transaction.
 
-    `also` is called in it, after all else.
+    Calls `also` last in that transaction.
 
     Raises:
         InvalidScores: two parts of a large session hold the same entity.
         SessionClosed: the session has ended already, or a later attempt took it over.
-        DatabaseConflict: others went first each time, for longer than `retry_seconds`.
+        DatabaseConflict: it lost races against other writers for longer than `retry_seconds`.
     """
     closing = _CloseTransaction(db, handle, ending, pending, replace, also)
     deadline = time.monotonic() + max(db.settings.retry_seconds, SHORTEST_RACE)
     while True:
         try:
-            # Only what `also` writes can be in another's way.
+            # Only rows written by `also` can conflict with those of others.
             db.write_transaction(closing.work, also_retry=None if also is None else IntegrityError)
             return
         except _AttachFirst:
@@ -145,15 +145,15 @@ def close_session(
 
 
 class _AttachFirst(Exception):
-    """The scores lie in a table of their own, which takes a transaction of its own."""
+    """The scores are in a table of their own; attaching it needs a separate transaction."""
 
 
 class _ConcurrentChange(Exception):
-    """What was looked at has changed before it could be acted on."""
+    """Another writer changed rows that this transaction had read."""
 
 
 class _CloseTransaction:
-    """One closing, which is tried until nobody came between."""
+    """One closing; its transaction is retried until no other writer interferes."""
 
     def __init__(
         self,
@@ -170,40 +170,40 @@ class _CloseTransaction:
         self.now = values.utc_now()
         self.ended = ending.ended_at or self.now
         self.legacy_part_inputs = False
-        """Whether the session has documents of parts in its metadata, which go."""
+        """Whether documents of parts in the session's metadata are to be deleted."""
         self.scored = handle.purpose == Purpose.SCORE and ending.status == Status.SUCCEEDED
         self.attached = not db.backend.per_session_tables or ending.status != Status.SUCCEEDED
         self.again = False
-        """Whether a commit was cut off, and may have happened: also after others went first."""
+        """Whether an earlier commit was cut off, and so may have succeeded."""
 
     def work(self, connection: sa.Connection, again: bool) -> None:
-        """Look, and write on condition that what was looked at is still so."""
+        """Read the session, then write if nothing has changed meanwhile."""
         db, handle = self.db, self.handle
         self.again = self.again or again
         state = seals.read_state(db, connection, handle.session_no, self.model_id)
         if state is None or not seals.is_running(state, handle):
             if self.again and state is not None and state.row["ended_at"] == self.ended:
-                return  # the commit that was cut off had happened
+                return  # the interrupted commit had succeeded
             raise closed_reason(db, connection, handle)
         if state.row["model_id"] != self.model_id:
             self.model_id = state.row["model_id"]
-            raise _ConcurrentChange("its model was renamed meanwhile")
+            raise _ConcurrentChange("its model was renamed")
         if state.counts["score_parts"] and not self.attached:
             raise _AttachFirst
         without = {part_inputs.TABLE} if self.scored else set()
-        found = seals.read_content(
+        content = seals.read_content(
             db, connection, state, self.pending, self._is_dropped, without=without
         )
-        changes = self._changes("score_parts" in found)
+        changes = self._changes("score_parts" in content)
         seal = None
         if self.ending.sealed:
             row = {**state.row, **changes, "suspected_at": None}
-            seal = seals.seal_row(db, state, row, found, self.now)
+            seal = seals.seal_row(db, state, row, content, self.now)
             changes |= {"seal": seal["seal"], "previous_seal": state.seal}
-        # Whoever wrote to the session meanwhile has changed its heartbeat.
+        # Each write to the session changes its heartbeat.
         unchanged = {name: state.row[name] for name in ("heartbeat_at", "model_id")}
         if handle.attempt > 1 or any(state.counts.values()):
-            # Others may be writing: held first, they wait, and nobody is in a deadlock.
+            # Others may be writing: lock first, so that they wait and nothing deadlocks.
             self._fence(connection, {}, unchanged)
             unchanged = {}
         if handle.attempt > 1:
@@ -215,14 +215,14 @@ class _CloseTransaction:
         write_rows(db, connection, handle, self.pending, self.replace or self.again)
         if seal is not None:
             self._link(connection, seal)
-        # Ended last: the database refuses what is written to a session that has ended.
+        # Last: triggers refuse writes to an ended session.
         self._fence(connection, changes, unchanged)
         if self.also is not None:
             self.also(connection)
 
     def _is_dropped(self, table: str, row: Mapping[str, Any]) -> bool:
-        """Return whether a row goes with this transaction: it is not of the sealed content."""
-        if table == "score_parts":  # that only an earlier attempt wrote
+        """Return whether this transaction deletes a stored row, which is then not sealed."""
+        if table == "score_parts":  # written by an earlier attempt only
             return self.handle.attempt > 1 and row["attempt"] < self.handle.attempt
         if table == gate_verdicts.TABLE and (rows := self.pending.get(table)):
             replaced = self.replace or self.again
@@ -235,7 +235,7 @@ class _CloseTransaction:
         self, connection: sa.Connection, changes: Mapping[str, Any], unchanged: Mapping[str, Any]
     ) -> None:
         if not touch_if_running(self.db, connection, self.handle, changes, unchanged):
-            raise _ConcurrentChange("it was written to meanwhile")
+            raise _ConcurrentChange("another process wrote to it")
 
     def _changes(self, has_scores: bool) -> dict[str, Any]:
         changes: dict[str, Any] = {
@@ -270,8 +270,8 @@ def last_numbers(db: Database, handle: SessionHandle) -> dict[str, int]:
     }
 
     def highest(column: sa.Column[int]) -> sa.ScalarSelect[Any]:
-        mine = column.table.c.session_no == handle.session_no
-        return sa.select(sa.func.max(column)).where(mine).scalar_subquery()
+        of_session = column.table.c.session_no == handle.session_no
+        return sa.select(sa.func.max(column)).where(of_session).scalar_subquery()
 
     row = db.fetch_all(sa.select(*(highest(c).label(name) for name, c in columns.items())))[0]
     return {name: row[place] or 0 for place, name in enumerate(columns)}

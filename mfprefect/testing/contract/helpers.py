@@ -81,6 +81,7 @@ def fill(session: mfprefect.Session) -> None:
     importance = pd.DataFrame({"variable": ["age", "city"], "importance": [0.7, 0.1]})
     session.log_variable_importance(importance, kind="permutation")
     session.log_backtest(pd.DataFrame({"period": ["2026-01"], "predicted": [1.0], "actual": [2]}))
+    session.log_gates([mfprefect.Gate("own", at_least=0.5)])
     session.save_model(b"a model of another language")
     scores = pd.DataFrame({"customer_id": ["a", "b"], "score": [0.1, 0.2]})
     session.write_scores(scores, entity_id="customer_id")

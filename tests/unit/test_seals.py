@@ -522,17 +522,17 @@ def test_what_others_write_while_a_session_closes_is_in_the_seal(
 
     real, left = seals.read_content, [1]
 
-    def content(*arguments: Any, **options: Any) -> Any:
-        found = real(*arguments, **options)
+    def read_content(*arguments: Any, **options: Any) -> Any:
+        content = real(*arguments, **options)
         if left and store.database.engine.dialect.name != "sqlite":  # there, writers wait
             left.pop()
             with mfprefect.connect(database_url) as other, other.attach(name) as attached:
                 attached.log_metrics({"late": 1.0})
-        return found
+        return content
 
     session = store.session("churn")
     name = session.session_id
-    monkeypatch.setattr(seals, "content", content)
+    monkeypatch.setattr(seals, "read_content", read_content)
     session.close()
     assert store.verify().sessions == 1
     assert len(store.metrics(name)) == (0 if left else 1)

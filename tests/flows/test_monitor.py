@@ -386,7 +386,10 @@ def test_a_time_series_is_back_tested(store: Store) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ({"customer": ["c0"], "actual": [1]}, "'entity_id' is missing; the columns are customer, actual"),
+        (
+            {"customer": ["c0"], "actual": [1]},
+            "'entity_id' is missing; the columns are customer, actual",
+        ),
         ({"customer_id": ["c0"]}, "'actual' is missing"),
         ({"customer_id": ["c0", "c0"], "actual": [1, 0]}, "repeat an entity, such as 'c0'"),
         ({"customer_id": ["c0"], "actual": [2]}, "not 0, 1, False or True: 2"),

@@ -135,6 +135,28 @@ def test_it_says_what_it_said(store: Store, old: Old) -> None:
     assert list(answers.problems(expected, answer))[:20] == []
 
 
+def test_the_history_of_gates_begins_with_the_old_verdicts(store: Store, old: Old) -> None:
+    with store.session("plain", "train") as session:
+        session.log_metrics({"auc": 0.9})
+        session.log_gates([Gate("auc", at_least=0.5)])
+    seen = [answers.plain(row) for row in inside.view_rows(store, "gate_history")]
+    of_session = {row["session_id"]: row for row in old.expected["answers"]["sessions"]}
+    names = ("gate", "kind", "verdict", "reason", "figure", "production_session_id", "difference")
+    expected = [
+        {"session_id": name, **{key: gate[key] for key in names}}
+        for name, found in old.expected["answers"]["of_sessions"].items()
+        if of_session[name]["status"] in ("succeeded", "failed")
+        for gate in found.get("gates", ())
+    ]
+    assert len(expected) > 10
+    seen.sort(key=lambda row: (row["session_id"], row["gate_no"]))
+    expected.sort(key=lambda row: row["session_id"])
+    new = [row for row in seen if row["session_id"] == session.session_id]
+    assert [(row["gate_no"], row["gate"]) for row in new] == [(1, "auc at least 0.5")]
+    shown = [{key: row[key] for key in ("session_id", *names)} for row in seen if row not in new]
+    assert shown == expected
+
+
 def test_reports_say_what_they_said(store: Store, old: Old) -> None:
     expected = old.expected["reports"]
     assert {name: answers.report_text(store.report(name)) for name in expected} == expected

@@ -186,9 +186,10 @@ def _run(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _failure(row: dict[str, Any]) -> str | None:
-    if row["failure_kind"] is None:
-        return row["failure_text"]  # of a session that is being deleted
-    return f"{row['failure_kind']}: {row['failure_text'] or ''}"
+    kind, text = row["failure_kind"], row["failure_text"]
+    if kind is None:  # a session that is being deleted has a text alone
+        return text and str(text)
+    return f"{kind}: {text or ''}"
 
 
 def _provenance(row: dict[str, Any]) -> dict[str, Any]:

@@ -157,9 +157,11 @@ def test_the_history_of_gates_begins_with_the_old_verdicts(store: Store, old: Ol
     assert shown == expected
 
 
-def test_reports_say_what_they_said(store: Store, old: Old) -> None:
-    expected = old.expected["reports"]
-    assert {name: answers.report_text(store.report(name)) for name in expected} == expected
+def test_reports_show_the_same_figures(store: Store, old: Old) -> None:
+    for name, expected in old.expected["reports"].items():
+        figures = answers.figures(answers.report_text(store.report(name)))
+        assert figures == answers.figures(expected)
+        assert len(figures) > 5
     text = answers.report_text(store.model_report("churn"))
     assert Churn.description in text
     assert any(old.expected["answers"]["of_models"]["churn"]["production"] in line for line in text)

@@ -19,7 +19,17 @@ from mfprefect import Store
 from mfprefect.errors import MfprefectError, SealBroken
 from upgradekit import inside
 
-__all__ = ["POLICY", "answers", "hidden", "plan", "problems", "report_text", "reports", "verified"]
+__all__ = [
+    "POLICY",
+    "answers",
+    "figures",
+    "hidden",
+    "plan",
+    "problems",
+    "report_text",
+    "reports",
+    "verified",
+]
 
 Answer = Any
 POLICY: dict[str, Any] = {"keep_sessions": 1, "failed_days": 1e-6}
@@ -200,6 +210,15 @@ def report_text(page: str) -> list[str]:
     page = re.sub(r"(?s)<(style|svg|head)\b.*?</\1>", "", page)
     lines = (html.unescape(line).strip() for line in re.split(r"<[^>]*>", page))
     return [re.sub(r"\s+", " ", line) for line in lines if line and line != PREFECT]
+
+
+def figures(lines: list[str]) -> list[str]:
+    """Return the figures, times and session ids of a report; its prose may change."""
+    return [line for line in lines if re.search(r"\d", line) and not _is_prose(line)]
+
+
+def _is_prose(line: str) -> bool:
+    return re.search("[a-z]{4,}", line) is not None and not re.search(r"-\d{8}-\d{6}-", line)
 
 
 # Values that JSON can hold

@@ -211,6 +211,29 @@ def test_numbers_and_characters_that_the_database_does_not_have(driver: Driver) 
     assert driver.ask("SELECT b FROM t") == [["😀\ufffd"]]
 
 
+LISTS = (
+    "SELECT j.a, j.n, j.x, j.y FROM JSON_TABLE(ON (SELECT a, b FROM u) USING ROWEXPR('$[*]') "
+    'COLEXPR(\'[{"ordinal": true}, {"jsonpath": "$.x", "type": "VARCHAR(3) CHARACTER SET '
+    'UNICODE"}, {"jsonpath": "$.y", "type": "FLOAT"}]\')) AS j (a, n, x, y) ORDER BY j.n'
+)
+
+
+def test_json_table_makes_a_row_of_each_object(driver: Driver) -> None:
+    driver.ddl(
+        "CREATE MULTISET TABLE u (a INTEGER, b CLOB CHARACTER SET UNICODE) PRIMARY INDEX (a)"
+    )
+    driver.ask("INSERT INTO u (a, b) VALUES (?, ?)", 7, '[{"x": "äbcd", "y": 1}, {"y": null}]')
+    assert driver.ask(LISTS) == [[7, 0, "äbc", 1.0], [7, 1, None, None]]
+    for text in (
+        LISTS.replace("$[*]", "$.list[*]"),
+        LISTS.replace("FLOAT", "CLOB"),
+        LISTS.replace("SELECT a, b", "SELECT b, a"),
+        LISTS.replace("(a, n, x, y)", "(a, n, x)"),
+        LISTS.replace('"ordinal"', '"number"'),
+    ):
+        assert driver.code(text) == 3706, text
+
+
 LOBS = "CREATE MULTISET TABLE u (a INTEGER NOT NULL, b BLOB(99)) UNIQUE PRIMARY INDEX (a)"
 
 

@@ -23,10 +23,10 @@ __all__ = [
     "NOTICE",
     "SEAL_VERSION",
     "Problem",
+    "column_matches",
     "differences",
     "environment_digest",
     "event_digest",
-    "held",
     "plain_row",
     "read_manifest",
     "seal_of",
@@ -140,7 +140,7 @@ def _short(text: str) -> str:
     return _sha256(text)[:SHORT]
 
 
-def held(summary: Mapping[str, Any], column: str, value: Any) -> bool:
+def column_matches(summary: Mapping[str, Any], column: str, value: Any) -> bool:
     """Return whether a table of one row held a plain value in a column, by what `summary` says."""
     return bool(summary["columns"].get(column) == _short(_encode([value])))
 

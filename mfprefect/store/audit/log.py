@@ -120,9 +120,9 @@ def follow(db: Database, log: AuditLog) -> bool:
 def _broken(event: Mapping[str, Any], before: int, digest: str | None) -> Iterator[str]:
     number = event["event_no"]
     if number != before + 1:
-        yield f"{number - before - 1} before it are gone, from {before + 1} to {number - 1}"
+        yield f"{number - before - 1} before it are gone, {before + 1} to {number - 1}"
     elif event["previous_digest"] != digest:
-        yield "its link to the event before is broken: previous_digest is another one"
+        yield "its link to the previous event is broken: previous_digest differs"
     if event_digest(event) != event["digest"]:
         yield "it was changed: its digest is not that of its content"
 

@@ -94,7 +94,7 @@ class RegistryRows:
                     if not self._is_older(name, model, at):
                         yield Problem("added", f"{where} was added", **place)
                 elif entry.digest != digest["sha256"] or entry.session_id not in (None, session_id):
-                    text = f"{where} is not as audit event {entry.event_no} wrote it"
+                    text = f"{where} differs from what audit event {entry.event_no} recorded"
                     yield Problem("changed", text, **place)
         for (name, model, key), entry in unmatched.items():
             text = f"{_shown(name, model, key)}, which audit event {entry.event_no} wrote, is gone"

@@ -27,7 +27,7 @@ from mfprefect.util import values
 
 __all__ = ["SessionVerifier", "score_problems"]
 
-NO_NOTE = "what it said of the deletion of its scores is gone"
+NO_NOTE = "the note on the deletion of its scores is gone"
 SCORES = SCHEMA.append(pa.field("part_no", pa.int32(), nullable=False))
 NOTES = {(RETENTION, SCORES_DELETED), (RETENTION, SCORES_BEING_DELETED)}
 
@@ -80,7 +80,7 @@ class SessionVerifier:
         if history.parent_left_out is not None and row["parent_session_no"] is None:
             row["parent_session_no"] = history.parent_left_out
         if row["last_exported_at"] != history.exported_at:
-            text = "the audit trail tells of another last export"
+            text = "the audit trail records another last export"
             yield _changed("last_exported_at", text)
         if row["previous_seal"] != self.manifest["previous_seal"]:
             yield _changed("previous_seal", "it is not the one in the chain")
@@ -103,7 +103,7 @@ class SessionVerifier:
                 "removed", f"session_metadata: {NO_NOTE}", table="session_metadata", key=key
             )
         elif len(notes) > 1 or notes[0]["meta_value"] != text:
-            what = "session_metadata: what it says of the deletion of its scores was changed"
+            what = "session_metadata: the note on the deletion of its scores was changed"
             yield Problem("changed", what, table="session_metadata", key=key)
 
     def _notices(self) -> Iterator[Problem]:
@@ -115,7 +115,7 @@ class SessionVerifier:
             row = audit.plain_row(n, dict(zip(n.c.keys(), stored, strict=True)))
             del row["session_no"]
             now[row["notice_no"]] = row
-        then = {number: _as_sealed(told) for number, told in self.history.notices.items()}
+        then = {number: _as_sealed(detail) for number, detail in self.history.notices.items()}
         for number in sorted({*now, *then}):
             name, key = "notifications", (number,)
             if number not in now:
@@ -151,7 +151,7 @@ class SessionVerifier:
             c.artifact_name == artifact["artifact_name"],
         )
         if gaps := sorted(set(range(len(numbers))) ^ set(numbers)):
-            return f"its chunks are not numbered from 0 on: look at {gaps[0]}"
+            return f"its chunks are not numbered from 0 without gaps: see {gaps[0]}"
         for number in numbers:
             one = sa.select(c.bytes).where(*of_artifact, c.chunk_no == number)
             chunk = bytes(self.connection.scalar(one) or b"")
@@ -171,7 +171,7 @@ class SessionVerifier:
                 environment is not None and audit.environment_digest(*environment) == key
             )
         if not verified[key]:
-            text = f"environments: {key[:12]}.. is not what its digest says"
+            text = f"environments: {key[:12]}.. does not match its digest"
             yield Problem("changed", text, table="environments", key=(key,))
 
 

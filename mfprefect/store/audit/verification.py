@@ -174,7 +174,7 @@ class Verifier:
         }
         wrong = [name for name, value in now.items() if manifest[name] != value]
         if wrong:
-            text = f"its manifest says otherwise in {', '.join(wrong)}"
+            text = f"its manifest differs in {', '.join(wrong)}"
             self._chain(row, text, columns=wrong, session_id=manifest["session_id"])
 
     def _check_event(self, row: Any, manifest: Mapping[str, Any]) -> None:
@@ -246,7 +246,7 @@ class Verifier:
             ):
                 return ("tombstones", [], None)  # it is being restored
             if history.deleted:
-                text = "it is there, and the audit trail says that it was deleted"
+                text = "the session exists, although an audit event records its deletion"
                 return ("sessions", [Problem("added", text)], None)
             problems = []
             if state.row["seal"] != row.seal:
@@ -270,7 +270,7 @@ class Verifier:
     def _gone(self, row: Any, history: log.SessionHistory) -> list[Problem]:
         if history.deleted or self._with_model(row):
             return []
-        text = "the session is gone, and nothing in the audit trail tells who deleted it"
+        text = "the session is gone, and no audit event records its deletion"
         return [Problem("removed", text)]
 
     def _with_model(self, row: Any) -> bool:
@@ -285,7 +285,7 @@ class Verifier:
     ) -> bool:
         """Return whether a later attempt legitimately replaced the sealed one."""
         c, row = self.db.schema.seals.c, state.row
-        if audit.held(sealed["tables"]["sessions"], "status", Status.SUCCEEDED):
+        if audit.column_matches(sealed["tables"]["sessions"], "status", Status.SUCCEEDED):
             return False  # no attempt follows a successful one
         if row["seal"] is None:
             ended = row["status"] in (Status.SUCCEEDED, Status.FAILED)
@@ -315,7 +315,7 @@ class Verifier:
     def _check_unsealed(self, row: Any, first: dt.datetime | None) -> None:
         what, table = "unsealed", "sessions"
         if row.published_at is not None and row.status != Status.SUCCEEDED:
-            text = f"it is {row.status} and published: only what has succeeded is"
+            text = f"it is {row.status} and published, but only successful sessions are"
             self.report.problems.append(Problem("added", text, row.model_id, row.session_id, table))
             return
         if row.status == Status.RUNNING and row.seal is None:
@@ -369,7 +369,7 @@ class Verifier:
             self._lost(None, f"the tombstone of the deleted session {session_id}", number)
 
     def _lost(self, model_id: str | None, what: str, number: int) -> None:
-        text = f"{what}, says audit event {number}, and that row of seals is gone or changed"
+        text = f"audit event {number} says that {what}, but that row of seals is gone or changed"
         self.report.problems.append(Problem("chain", text, model_id, table="seals"))
 
     def compare_head(self, head: Mapping[str, Any]) -> None:
@@ -379,10 +379,10 @@ class Verifier:
             e = self.db.schema.audit_events.c
             digests = self.db.fetch_all(sa.select(e.digest).where(e.event_no == event["event_no"]))
             if not digests or digests[0][0] != event["digest"]:
-                text = f"audit event {event['event_no']} is not the one of the head that was kept"
+                text = f"audit event {event['event_no']} is not the one in the stored head"
                 self.report.problems.append(Problem("audit", text, table="audit_events"))
         for seal in head.get("seals", ()):
             row = self._link(seal["model_id"], seal["seal_no"])
             if row is None or row.seal != seal["seal"]:
-                text = f"its seal {seal['seal_no']} is not the one of the head that was kept"
+                text = f"its seal {seal['seal_no']} is not the one in the stored head"
                 self.report.problems.append(Problem("chain", text, seal["model_id"], table="seals"))

@@ -13,7 +13,7 @@ from mfprefect.quality.checks.masking import without_cells
 from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.summary import input_summary
 from mfprefect.quality.summary.merge import SummaryMerger
-from mfprefect.session.results import ResultsMixin
+from mfprefect.session.recorder import Recorder
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.results.monitoring import published_scorings
@@ -50,13 +50,13 @@ class PreviousScoring(NamedTuple):
     """Whether it was counted in different bins, as after a new training."""
 
 
-class PartRecorder(ResultsMixin):
+class PartRecorder(Recorder):
     """Writes one part's records under a scoring session, and what a retry needs to repeat them."""
 
     def __init__(self, database: Database, handle: SessionHandle, part: int) -> None:
         first = NUMBERS_A_PART * (part - 1)
-        taken = {"check": first, "input": first}
-        super().__init__(database, handle, attached=True, taken=taken)
+        last_numbers = {"check": first, "input": first}
+        super().__init__(database, handle, attached=True, last_numbers=last_numbers)
         self._part = part
         self._seen: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
 
@@ -82,7 +82,7 @@ class PartRecorder(ResultsMixin):
             compared: the earlier scoring session to compare with.
             masked: columns whose cells are never stored.
         """
-        hidden = self._hidden(masked)
+        hidden = self._masked(masked)
         summaries = {
             name: records(without_cells(input_summary(features, reference=reference), hidden))
             for name, reference in references.items()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mfprefect.model import Model
     from mfprefect.session import Session
-    from mfprefect.session.results import ResultsMixin
+    from mfprefect.session.recorder import Recorder
     from mfprefect.settings import Settings
     from mfprefect.store import Store
 
@@ -110,7 +110,7 @@ def read_training_data(model: Model, as_of: dt.date) -> pd.DataFrame:
 
 
 def reader(
-    settings: Settings, recorder: ResultsMixin, kind: type[Model], part: int | None = None
+    settings: Settings, recorder: Recorder, kind: type[Model], part: int | None = None
 ) -> Reader:
     """Return a model's reader, which records each read and each check of a source."""
 
@@ -126,7 +126,7 @@ def reader(
 
 
 def check(
-    recorder: ResultsMixin, model: Model, frame: pd.DataFrame, checks: Any, part: int | None = None
+    recorder: Recorder, model: Model, frame: pd.DataFrame, checks: Any, part: int | None = None
 ) -> None:
     """Run the model's checks on data before the model sees it."""
     recorder.log_checks(

@@ -1,4 +1,4 @@
-"""A session: one run of a model, from open to closed."""
+"""A session: one run of a model, from opening to end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mfprefect.errors import (
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.session import exit_handlers
 from mfprefect.session.destination import Destination
-from mfprefect.session.results import ResultsMixin
+from mfprefect.session.recorder import Recorder
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.notifications import send
@@ -38,12 +38,12 @@ _opened: dict[tuple[str, str], set[str]] = {}
 
 
 def opened_by(run: FlowRun | None) -> frozenset[str]:
-    """Return the sessions that this process opened in this very try of a flow run."""
+    """Return the sessions that this process opened in the same attempt of the flow run."""
     return frozenset(_opened.get((run.flow_run_id, run.run_count), ())) if run else frozenset()
 
 
-class Session(ResultsMixin):
-    """One run of a model. Made by `Store.session`; leave its `with` block to end it."""
+class Session(Recorder):
+    """One run of a model. `Store.session` opens it; leaving its `with` block ends it."""
 
     def __init__(
         self,
@@ -55,28 +55,30 @@ class Session(ResultsMixin):
         opening: SessionRequest | None = None,
         model: Mapping[str, Any] | None = None,
     ) -> None:
-        serves = {"run": flow_run.flow_run_id} if flow_run else {}
-        database = database.for_session(session=handle.session_id, model=handle.model_id, **serves)
+        names = {"session": handle.session_id, "model": handle.model_id}
+        if flow_run is not None:
+            names["run"] = flow_run.flow_run_id
+        database = database.for_session(**names)
         destination = Destination(database, handle, attached=attached, opening=opening, model=model)
         super().__init__(database, handle, attached=attached, destination=destination)
         self._stop = threading.Event()
-        self._process = os.getpid()
+        self._process_id = os.getpid()
         self._final = flow_run is None or flow_run.final
         if flow_run is not None:
-            tried = (flow_run.flow_run_id, flow_run.run_count)
-            _opened.setdefault(tried, set()).add(handle.session_id)
+            attempt = (flow_run.flow_run_id, flow_run.run_count)
+            _opened.setdefault(attempt, set()).add(handle.session_id)
         if not attached:
             exit_handlers.register(self)
             threading.Thread(target=self._beat, name="mfprefect-heartbeat", daemon=True).start()
 
     @property
     def as_of(self) -> dt.date | None:
-        """The date that the run's data is of; a resumed session keeps its first one."""
+        """The date of the run's data; a resumed session keeps its first one."""
         return self.handle.as_of
 
     @property
     def parent_session_id(self) -> str | None:
-        """The training session whose model is used; a resumed session keeps its first one."""
+        """The training session whose model this one uses; a resumed session keeps its first."""
         return self.handle.parent_session_id
 
     def __repr__(self) -> str:
@@ -91,8 +93,8 @@ class Session(ResultsMixin):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if os.getpid() != self._process:
-            return  # a forked child left the block; the session is its parent's
+        if os.getpid() != self._process_id:
+            return  # a forked child left the block; the session belongs to its parent
         if self.status != Status.RUNNING:
             return  # ended inside the block
         if self._attached:
@@ -103,28 +105,31 @@ class Session(ResultsMixin):
             try:
                 self.end(exit_handlers.ending_for(error))
             except MfprefectError:
-                # The error that ended the run must come through, not this one.
+                # Raise the error that ended the run, not this one.
                 log.exception("session %s could not be closed", self.session_id)
 
     def close(self, *, publish: bool = True) -> None:
-        """End as `succeeded`; scores become visible in the same transaction.
+        """End as `succeeded`, and publish the scores in the same transaction.
 
-        Where the database stays away, the status is then `spooled`: everything is on this machine's
-        disk, and is delivered by the next session, the `maintain` flow or `mfprefect spool push`.
+        If the database stays away, the status becomes `spooled`: everything is on this machine's
+        disk, until the next session, the `maintain` flow or `mfprefect spool push` delivers it.
+
+        Args:
+            publish: whether scores become visible.
 
         Raises:
-            SessionClosed: it has ended already.
-            InvalidScores: two parts of a large session hold the same entity.
+            SessionClosed: it has already ended.
+            InvalidScores: two parts of a large session contain the same entity.
         """
         try:
             self.end(Outcome(Status.SUCCEEDED, publish=publish))
         except (DatabaseError, InvalidScores, SpoolRefused) as exc:
-            if not getattr(exc, "transient", False):  # this cannot be stored, ever
+            if not getattr(exc, "transient", False):  # no retry could store this
                 self.end(exit_handlers.ending_for(exc), drop_pending=True)
             raise
 
     def fail(self, error: BaseException) -> None:
-        """End as `failed`, or `cancelled` for an interrupt, with the error's kind and text."""
+        """End as `failed`, or as `cancelled` for an interrupt, with the error's kind and text."""
         self.end(exit_handlers.ending_for(error))
 
     def cancel(self, reason: str) -> None:
@@ -132,22 +137,30 @@ class Session(ResultsMixin):
         self.end(Outcome(Status.CANCELLED, "Cancelled", values.text(reason, "the reason")))
 
     def end(self, ending: Outcome, *, drop_pending: bool = False) -> None:
-        """Write what is buffered and end as told."""
+        """Write the buffered rows and end the session.
+
+        Args:
+            ending: how it ends.
+            drop_pending: discard the buffered rows instead, because they cannot be stored.
+
+        Raises:
+            SessionClosed: it has already ended, was deleted, or a later attempt took it over.
+        """
         if ending.failure_text:
             text = self._db.without_secrets(ending.failure_text)
             ending = replace(ending, failure_text=text)
         with self._lock:
             self._require_running()
             if drop_pending:
-                self._pending = {}
+                self._buffer.clear()
             try:
                 status = self._destination.end(
-                    ending, self._rows(), self._replace, final=self._final
+                    ending, self._buffer.pending(), self._buffer.overwrites, final=self._final
                 )
             except SessionClosed:
                 self.detach_process()
                 raise
-            self._pending = {}
+            self._buffer.clear()
             self.status, self.session_no = str(status), self.handle.session_no
         self.detach_process()
         if not self._db.settings.notify:
@@ -158,29 +171,29 @@ class Session(ResultsMixin):
             send.session_ended(self._db, self.session_no, final=self._final)
 
     def leave_open(self) -> None:
-        """Write what is buffered and let go: the session outlives this process.
+        """Write the buffered rows and leave the session running after this process.
 
-        Another process goes on with it by `Store.attach` and ends it; no heartbeat is sent
-        meanwhile.
+        Another process continues it with `Store.attach`, and ends it; until then, nobody sends a
+        heartbeat.
         """
         self.flush()
         self._destination.detach()
         self.detach_process()
 
     def detach_process(self) -> None:
-        """Let go without writing anything: for a session that another attempt took over."""
+        """Stop the heartbeat and the exit handler, without writing anything."""
         self._stop.set()
         exit_handlers.unregister(self)
 
     def _beat(self) -> None:
         while not self._stop.wait(self._db.settings.heartbeat_seconds):
             if self.spooled:
-                # Without the lock: a server that does not answer must not keep the run waiting.
+                # Without the lock: a server that does not answer must not block the run.
                 self._destination.beat()
             try:
                 with self._lock:
                     if self.status == Status.RUNNING:
-                        # Tried once: whoever wants to log meanwhile must not wait for it.
+                        # No retries: threads that log meanwhile wait for the lock.
                         self.flush(retry=False)
             except SessionClosed as exc:
                 log.warning("%s", exc)

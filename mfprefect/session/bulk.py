@@ -1,4 +1,4 @@
-"""What a run writes at once, in transactions of its own: models and scores."""
+"""Models and scores: too large for the buffer, written at once in their own transactions."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numbers
 from collections import deque
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from mfprefect.errors import InvalidValue
-from mfprefect.session.buffer import RowBuffer
+from mfprefect.session.base import RecorderBase
 from mfprefect.store import artifacts
 from mfprefect.util import values
 
@@ -18,8 +19,8 @@ __all__ = ["BulkMixin"]
 LAST_PART = 2**31
 
 
-class BulkMixin(RowBuffer):
-    """Takes what is too large for a buffer."""
+class BulkMixin(RecorderBase):
+    """Writes models and scores."""
 
     def save_model(
         self,
@@ -29,17 +30,17 @@ class BulkMixin(RowBuffer):
         format: str | None = None,
         trusted_types: Collection[str] = (),
     ) -> None:
-        """Store a model in chunks, with its digest; one of the same name is replaced.
+        """Store a model in chunks, with its digest; replace one of the same name.
 
         Args:
             estimator: a scikit-learn estimator (stored as skops), or bytes or the path of a file
                 that holds a model of another language.
-            name: what to load it by.
+            name: the name to load it by.
             format: `pickle` for anything else; loading that needs `trusted=True`.
-            trusted_types: type names allowed in the blob, beside the setting's.
+            trusted_types: type names allowed in the model, besides those of the settings.
 
         Raises:
-            ArtifactUntrusted: the blob would hold a type that is not allowed.
+            ArtifactUntrusted: the model contains a type that is not allowed.
         """
         self._require_running()
         self._destination.save_model(
@@ -60,46 +61,46 @@ class BulkMixin(RowBuffer):
     ) -> int:
         """Write scores, each part in one transaction; return the number of rows.
 
-        They can be read when the session has ended well, and not before.
+        Nobody can read them until the session succeeds.
 
         Args:
             data: a DataFrame, an Arrow table, the path of a Parquet file, or an iterable of
-                frames, tables or record batches; a part is made of each 100,000 rows.
+                frames, tables or record batches; split into parts of 100,000 rows.
             entity_id: the column of ids: text or integers, unique in the session.
             score: the column of scores: finite numbers.
-            score_class: the column of classes, if there is one.
-            part: the number of the part, which is held in memory and written whole; by default
-                numbers that are free.
+            score_class: the column of classes, if any.
+            part: write all data as the part of this number, from 1, holding it in memory; by
+                default, each part takes the next free number.
 
         Raises:
-            InvalidScores: something would not be stored exactly; nothing of the part was written.
-                That two parts of a large session hold the same entity may be found only when it
-                is closed.
+            InvalidScores: a value cannot be stored exactly; nothing of its part was written. In a
+                large session, an entity in two parts may only be detected by `close`.
         """
         from mfprefect import scores
 
-        pieces = scores.all_pieces(data, entity_id, score, score_class)
+        chunks = scores.all_pieces(data, entity_id, score, score_class)
         if part is None:
-            return self._write_parts(pieces)
-        whole = isinstance(part, numbers.Integral) and not isinstance(part, bool)
-        if not whole or not 1 <= part < LAST_PART:
+            return self._write_parts(chunks)
+        integer = isinstance(part, numbers.Integral) and not isinstance(part, bool)
+        if not integer or not 1 <= part < LAST_PART:
             raise InvalidValue(f"the part is {part!r}; parts are numbered from 1.")
-        rows = self._write_part(part, scores.joined(pieces, entity_id))
-        self._reserve_number("part", part)
+        rows = self._write_part(part, scores.joined(chunks, entity_id))
+        self._buffer.reserve_number("part", part)
         return rows
 
-    def _write_parts(self, pieces: Iterator[Any]) -> int:
-        """Write each piece as a part, while the caller's thread prepares the next one."""
+    def _write_parts(self, chunks: Iterator[Any]) -> int:
+        """Write each chunk as a part, while the caller's thread prepares the next one."""
         writers, rows = self._db.backend.writers, 0
+        next_part = partial(self._buffer.next_number, "part")
         if not writers:
-            return sum(self._write_part(self._next_number("part"), piece) for piece in pieces)
-        written: deque[Future[int]] = deque()
+            return sum(self._write_part(next_part(), chunk) for chunk in chunks)
+        writes: deque[Future[int]] = deque()
         with ThreadPoolExecutor(writers, "mfprefect-scores") as pool:
-            for piece in pieces:
-                if len(written) == writers:
-                    rows += written.popleft().result()
-                written.append(pool.submit(self._write_part, self._next_number("part"), piece))
-            return rows + sum(future.result() for future in written)
+            for chunk in chunks:
+                if len(writes) == writers:
+                    rows += writes.popleft().result()
+                writes.append(pool.submit(self._write_part, next_part(), chunk))
+            return rows + sum(write.result() for write in writes)
 
     def _write_part(self, part: int, table: Any) -> int:
         self._require_running()
@@ -107,42 +108,42 @@ class BulkMixin(RowBuffer):
         return int(table.num_rows)
 
     def keep_part(self, part: int) -> int | None:
-        """Keep a part that an earlier attempt wrote completely; return its rows, None if none."""
+        """Keep a part that an earlier attempt completed; return its rows, None if incomplete."""
         self._require_running()
         rows = self._destination.keep_part(part)
         if rows is not None:
-            self._reserve_number("part", part)
+            self._buffer.reserve_number("part", part)
         return rows
 
     def parts(self) -> tuple[dict[int, int], bool]:
-        """Return the rows of each part of scores that the session has.
+        """Return the number of rows by part of scores, and whether that is complete.
 
-        And whether that is certain: parts in a database that is away are not known.
+        It is incomplete while the database, which may hold other parts, is away.
         """
         return self._destination.parts()
 
     @property
     def spool_place(self) -> str:
-        """The folder of the spool that writes go to, empty where the database takes them."""
+        """The spool folder that writes go to; empty while they go to the database."""
         return self._destination.spool_folder
 
     @property
     def spool_receipt(self) -> str:
-        """What `require_spooled` of the run's own process asks for; empty if nothing was spooled.
-
-        It is the path of a file in the spool.
-        """
+        """The path of a file in the spool, for `require_spooled`; empty if nothing was spooled."""
         return self._destination.spool_receipt
 
     def require_spooled(self, receipt: str) -> None:
-        """Make sure that what a worker spooled is seen by this process, which delivers it.
+        """Make sure that this process, which delivers the spool, sees what a worker spooled.
+
+        Args:
+            receipt: the worker's `spool_receipt`.
 
         Raises:
-            ConfigurationError: the worker's spool is on another disk.
+            ConfigurationError: the worker's spool is on a disk that this process does not see.
         """
         self._destination.require(receipt)
 
     def drop_parts(self) -> None:
-        """Delete all scores of the session: it begins to write them anew."""
+        """Delete all scores of the session, to write them again from the start."""
         self._require_running()
         self._destination.drop_parts()

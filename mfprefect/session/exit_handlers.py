@@ -1,4 +1,4 @@
-"""How runs end: exceptions, signals, and processes that leave a session open."""
+"""How runs end: by exceptions, by signals, or by a process that leaves its session open."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ import sys
 import threading
 from contextlib import suppress
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from mfprefect.errors import MfprefectError
 from mfprefect.store.sessions.writing import Outcome
 from mfprefect.vocabulary import Status
 
-if TYPE_CHECKING:
-    from mfprefect.session import Session
-
-__all__ = ["SessionNotClosed", "Terminated", "ending_for", "register", "unregister"]
+__all__ = ["OpenSession", "SessionNotClosed", "Terminated", "ending_for", "register", "unregister"]
 
 log = logging.getLogger(__name__)
 MAX_TEXT = 20_000
+
+
+class OpenSession(Protocol):
+    """A session to end at the exit of the process."""
+
+    session_id: str
+
+    def fail(self, error: BaseException) -> None:
+        """End as `failed` or `cancelled`."""
 
 
 class Terminated(SystemExit):
@@ -34,10 +40,10 @@ class SessionNotClosed(Exception):
 
 
 def ending_for(error: BaseException) -> Outcome:
-    """Return the ending that an exception makes: `failed`, or `cancelled` for an interrupt.
+    """Return how an exception ends a session: `failed`, or `cancelled` for an interrupt.
 
-    An interrupt is whatever is no Exception: Ctrl-C, SIGTERM, a cancelled task, Prefect's signals;
-    `sys.exit` with a code other than 0 is a failure.
+    Anything that is not an Exception is an interrupt: Ctrl-C, SIGTERM, a cancelled task, Prefect's
+    signals. `sys.exit` with a code other than 0 is a failure.
     """
     kind = type(error)
     name = kind.__qualname__
@@ -45,9 +51,9 @@ def ending_for(error: BaseException) -> Outcome:
         name = f"{kind.__module__}.{name}"
     text = _text(error).replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
     if isinstance(error, SessionNotClosed):
-        name = "NeverClosed"  # what databases already hold
+        name = "NeverClosed"  # as databases already hold it
     if isinstance(error, Terminated):
-        return Outcome(Status.CANCELLED, "SIGTERM", "the process was told to end")
+        return Outcome(Status.CANCELLED, "SIGTERM", "the process received SIGTERM")
     failed = isinstance(error, Exception) or (
         isinstance(error, SystemExit) and error.code not in (None, 0)
     )
@@ -57,17 +63,17 @@ def ending_for(error: BaseException) -> Outcome:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - somebody else's __str__; the run's end must be told
+    except Exception:  # noqa: BLE001 - a third party's __str__ must not keep the run from ending
         return f"<{type(error).__name__} that cannot be shown>"
 
 
-_open: dict[int, Session] = {}
+_open: dict[int, OpenSession] = {}
 _lock = threading.Lock()
 _installed = False
 
 
-def register(session: Session) -> None:
-    """See to it that the session ends if the process does."""
+def register(session: OpenSession) -> None:
+    """End the session when the process exits."""
     global _installed
     with _lock:
         _open[id(session)] = session
@@ -79,11 +85,11 @@ def register(session: Session) -> None:
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     ):
-        # Nobody else answers to SIGTERM: by default the process would be gone without a word.
+        # Without a handler, SIGTERM would kill the process before the session can end.
         signal.signal(signal.SIGTERM, _on_sigterm)
 
 
-def unregister(session: Session) -> None:
+def unregister(session: OpenSession) -> None:
     """Forget a session that has ended."""
     with _lock:
         _open.pop(id(session), None)
@@ -109,7 +115,7 @@ def _at_exit(owner: int) -> None:
     if os.getpid() != owner:
         return
     for session in list(_open.values()):
-        # Set by the interpreter when an exception got away; its name changed in Python 3.12.
+        # The interpreter sets it for an uncaught exception; its name changed in Python 3.12.
         error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
         if error is None and _terminated:
             error = Terminated(128 + signal.SIGTERM)
@@ -122,7 +128,7 @@ def _at_exit(owner: int) -> None:
         except MfprefectError:
             log.exception("session %s could not be closed", session.session_id)
     if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
-        # CPython ends with the signal only if the last code compiled from text was interrupted, and
-        # SQLAlchemy has just compiled some: a shell would take Ctrl-C for a mere failure.
+        # CPython exits by the signal only if the last code compiled from text was interrupted, and
+        # SQLAlchemy has just compiled some: a shell would see a failure instead of Ctrl-C.
         with suppress(KeyboardInterrupt):
-            exec("raise KeyboardInterrupt")  # noqa: S102 - our own text
+            exec("raise KeyboardInterrupt")  # noqa: S102 - a constant

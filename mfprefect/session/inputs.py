@@ -1,4 +1,4 @@
-"""What a run read, and what its checks found."""
+"""What a run reads, and the results of its input checks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import ChecksFailed, InvalidValue
 from mfprefect.provenance import strip_credentials
-from mfprefect.session.bulk import BulkMixin
+from mfprefect.session.base import RecorderBase
 from mfprefect.util import values
 from mfprefect.util.frames import records
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["InputsMixin"]
 
 
-class InputsMixin(BulkMixin):
-    """Takes what is known of a run's inputs."""
+class InputsMixin(RecorderBase):
+    """Records a run's inputs and checks them."""
 
     def log_input(
         self,
@@ -33,19 +33,19 @@ class InputsMixin(BulkMixin):
         digest: str | None = None,
         seconds: float = 0.0,
     ) -> None:
-        """Record what the run read: where from, what it asked, and what it got.
+        """Record one read: its source, its query and the rows that it returned.
 
         Args:
-            source: a source of the settings, a path, or what made the rows.
+            source: a source of the settings, a path, or the function that made the rows.
             query: the SQL text.
-            rows: how many.
-            columns: types by name.
-            digest: of the content.
-            seconds: how long it took.
+            rows: the number of rows.
+            columns: column types by name.
+            digest: the digest of the rows.
+            seconds: how long the read took.
         """
-        shown = strip_credentials(source) if "://" in str(source) else source
+        where = strip_credentials(source) if "://" in str(source) else source
         row = {
-            "source": values.name(shown, "the source", 255),
+            "source": values.name(where, "the source", 255),
             "query": None
             if query is None
             else self._db.without_secrets(values.text(query, "the query")),
@@ -54,7 +54,7 @@ class InputsMixin(BulkMixin):
             "digest": None if digest is None else values.text(digest, "the digest"),
             "seconds": values.figure(seconds, "the seconds"),
         }
-        self._add("inputs", [{"input_no": self._next_number("input"), **row}], ("input_no",))
+        self._add("inputs", [{"input_no": self._buffer.next_number("input"), **row}], ("input_no",))
 
     def log_input_summary(
         self,
@@ -63,38 +63,38 @@ class InputsMixin(BulkMixin):
         *,
         masked: Collection[str] = (),
     ) -> pd.DataFrame:
-        """Compute and store a summary of each column; return it.
+        """Compute, store and return a summary of each column.
 
         Args:
             frame: the rows.
-            reference: the summary to count in the bins of, such as
-                `store.input_summary(training_session_id)`: drift from it is exact then.
-            masked: columns no cell of which is kept, beside those of the settings.
+            reference: a summary whose bins to count in, such as
+                `store.input_summary(training_session_id)`; drift from it is then exact.
+            masked: columns whose values must not be stored, besides those of the settings.
         """
         from mfprefect.quality.checks.masking import without_cells
         from mfprefect.quality.summary import input_summary
 
         summary = input_summary(frame, reference=reference)
-        if hidden := self._hidden(masked):
-            summary = without_cells(summary, hidden)
+        if columns := self._masked(masked):
+            summary = without_cells(summary, columns)
         self.log_summary(summary)
         return summary
 
     def log_summary(self, summary: pd.DataFrame) -> None:
-        """Store a summary that is made already: such as that of several parts, put together."""
+        """Store a finished input summary, such as one merged from several parts."""
         self._add("input_summary", records(summary), ("variable",))
 
     def restore_rows(
         self, rows: Mapping[str, Sequence[Mapping[str, Any]]], keys: Mapping[str, str]
     ) -> None:
-        """Store rows as an earlier attempt stored them, under their own numbers.
+        """Store rows of an earlier attempt again, under their old numbers.
 
         Args:
-            rows: by table.
-            keys: the column of the number, by table.
+            rows: rows by table.
+            keys: the name of the number's column, by table.
         """
-        for table, found in rows.items():
-            self._add(table, found, (keys[table],))
+        for table, table_rows in rows.items():
+            self._add(table, table_rows, (keys[table],))
 
     def log_checks(
         self,
@@ -109,16 +109,17 @@ class InputsMixin(BulkMixin):
         """Run input checks on a frame and store the results.
 
         Args:
-            frame: what is about to be given to the model.
+            frame: the data that the model is about to get.
             checks: a pandera schema, a function of the frame, a check of `mfprefect.checks`, or a
                 list of them.
-            keys: columns that are no features: the entity id and the target.
-            masked: columns no cell of which is shown or stored, beside those of the settings.
-            most_rows: of more rows, schemas and functions see a random sample of so many.
-            part: the part of a scoring that the frame is.
+            keys: columns that are not features: the entity id and the target.
+            masked: columns whose values must not be shown or stored, besides those of the settings.
+            most_rows: the most rows that schemas and functions see; of a larger frame, they get a
+                random sample.
+            part: the part of a scoring that the frame belongs to.
 
         Raises:
-            ChecksFailed: an error-level check failed; the results are stored all the same.
+            ChecksFailed: an error-level check failed; the results are stored anyway.
         """
         from mfprefect.quality.checks import run_checks
         from mfprefect.store.results.check_context import check_context
@@ -127,7 +128,7 @@ class InputsMixin(BulkMixin):
             frame,
             checks,
             background=check_context(self._db, self.handle, checks, keys, part),
-            masked=self._hidden(masked),
+            masked=self._masked(masked),
             most_rows=most_rows,
         )
         return self.log_check_results(rows)
@@ -141,24 +142,27 @@ class InputsMixin(BulkMixin):
         masked: Collection[str] = (),
         part: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Judge a source before its rows are read; arguments and errors as in `log_checks`.
+        """Check a source before reading its rows; other arguments and errors as in `log_checks`.
 
         Args:
-            ask: returns what the source says, told the columns whose extremes are needed.
-            checks: those of `mfprefect.checks` that a database can compute.
-            keys: columns that are no features.
-            masked: columns no cell of which is shown or stored.
+            ask: returns what checks need to know of the source; takes the names of the columns
+                whose extremes they need.
+            checks: checks of `mfprefect.checks` that a database can compute.
+            keys: columns that are not features.
+            masked: columns whose values must not be shown or stored.
             part: the part of a scoring.
         """
         from mfprefect.quality.checks.masking import Disclosure
         from mfprefect.store.results.check_context import check_context
 
-        past = check_context(self._db, self.handle, list(checks), keys, part)
-        data = ask({name for check in checks for name in check.compared(past)})
-        shown = Disclosure(5, frozenset(self._hidden(masked)))
-        return self.log_check_results([r for c in checks for r in c.results(data, past, shown)])
+        context = check_context(self._db, self.handle, list(checks), keys, part)
+        data = ask({name for check in checks for name in check.compared(context)})
+        disclosure = Disclosure(5, frozenset(self._masked(masked)))
+        return self.log_check_results(
+            [row for check in checks for row in check.results(data, context, disclosure)]
+        )
 
-    def _hidden(self, masked: Collection[str]) -> set[str]:
+    def _masked(self, masked: Collection[str]) -> set[str]:
         if isinstance(masked, str):
             raise InvalidValue(f"masked is a list of columns, not {masked!r}; pass [{masked!r}].")
         return {*masked, *self._db.settings.masked_columns}
@@ -167,21 +171,21 @@ class InputsMixin(BulkMixin):
         """Store what `quality.run_checks` returned; return it with the session's numbers.
 
         Raises:
-            ChecksFailed: an error-level check failed; the results are stored all the same.
+            ChecksFailed: an error-level check failed; the results are stored anyway.
         """
         from mfprefect.quality.checks.result import failures
 
-        rows = [row | {"check_no": self._next_number("check")} for row in rows]
+        rows = [row | {"check_no": self._buffer.next_number("check")} for row in rows]
         self._add("check_results", rows, ("check_no",))
         if failed := failures(rows):
             raise ChecksFailed(
                 f"{len(failed)} of {len(rows)} input checks failed: "
-                + "; ".join(_told(row) for row in failed[:5]),
+                + "; ".join(_failure_text(row) for row in failed[:5]),
                 failures=failed,
             )
         return rows
 
 
-def _told(row: Mapping[str, Any]) -> str:
-    # The words of shared checks are about a column without naming it.
+def _failure_text(row: Mapping[str, Any]) -> str:
+    # The messages of `mfprefect.checks` do not name their column.
     return f"{row['column']}: {row['message']}" if row["column"] else str(row["message"])

@@ -1,4 +1,4 @@
-"""What a run produces: computed in the agreed-upon way, buffered, written in few transactions."""
+"""The results of a run: metrics, test results, drift, gates and importances."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mfprefect.errors import GateFailed, InvalidValue
-from mfprefect.session.inputs import InputsMixin
+from mfprefect.session.base import RecorderBase
 from mfprefect.store.models import gate_verdicts
 from mfprefect.util import values
 from mfprefect.util.frames import framed, records
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 __all__ = ["ResultsMixin"]
 
 TEST = "test"
-"""The group of the metadata that belongs to test results."""
+"""The metadata group of test results."""
 
 
-class ResultsMixin(InputsMixin):
-    """Takes what a run produces. `Session` adds how a run ends."""
+class ResultsMixin(RecorderBase):
+    """Records a run's results, and judges them by gates."""
 
     def log_metrics(self, metrics: Mapping[str, Any], segment: str | None = None) -> None:
-        """Store metrics; one of the same name and segment is replaced.
+        """Store metrics, replacing those of the same name and segment.
 
         Args:
             metrics: finite numbers by name.
-            segment: which rows they are of, such as `region=north`; None: all.
+            segment: the segment of rows that they describe, such as `region=north`; None: all rows.
         """
         from mfprefect.quality.metrics.registry import definition_version, load_metrics
 
         load_metrics(self._db.settings.metrics)
-        part = "" if segment is None else values.name(segment, "the segment")
+        segment = "" if segment is None else values.name(segment, "the segment")
         rows = [
             {
                 "metric_name": values.name(name, "the metric's name"),
-                "segment": part,
+                "segment": segment,
                 "value": values.figure(value, f"the metric {name!r}"),
                 "definition_version": definition_version(name),
             }
@@ -49,7 +49,7 @@ class ResultsMixin(InputsMixin):
         self._add("metrics", rows, ("metric_name", "segment"))
 
     def log_metadata(self, metadata: Mapping[str, Any], group: str = "run") -> None:
-        """Store key-values under a group; what is not text is stored as JSON."""
+        """Store key-value pairs in a group; values that are not text are stored as JSON."""
         rows = [
             {
                 "meta_group": values.name(group, "the group"),
@@ -73,41 +73,43 @@ class ResultsMixin(InputsMixin):
         segments: pd.DataFrame | Mapping[str, Any] | None = None,
         **context: Unpack[Context],
     ) -> dict[str, float]:
-        """Store what test rows say of a model, with the test curve of a binary one; return metrics.
+        """Evaluate test rows; store metrics, notes and test curve; return the metrics.
+
+        Only a binary model has a test curve.
 
         Args:
-            actual: what happened, one a test row: 0/1 of a binary model, a label of a multiclass
+            actual: the outcome of each test row: 0/1 for a binary model, a label for a multiclass
                 one, else a number.
-            score: what the model said, one a test row; of a multiclass model a column a class.
-            segment: which rows they are of; curve and notes are stored for all rows (None) only,
-                and one class only will do in a segment.
+            score: the model's score of each test row; a multiclass model has a column per class.
+            segment: the segment of rows that they describe; a segment has no curve and no notes,
+                and may contain a single class.
             model_type: `binary`, `multiclass`, `regression` or `time_series`; by default
                 `multiclass` for scores of three and more columns, else `binary`.
-            classes: the labels of the columns, such as `estimator.classes_`, where the scores of a
-                multiclass model are no DataFrame.
-            segments: columns of the test rows; the metrics are also stored for each of their
-                levels, as `region=north`; the 50 most frequent of a column.
+            classes: the labels of the score columns, such as `estimator.classes_`, if the scores
+                of a multiclass model are not a DataFrame.
+            segments: columns of the test rows; metrics are also stored for each of their levels,
+                as `region=north`, for the 50 most frequent levels of a column.
             context: series, history, season and naive of a time series; lower, upper and level of
                 prediction intervals: see `mfprefect.quality.metrics.time_series.Context`.
 
         Raises:
-            InvalidValue: rows or arguments are not as above, a binary model's are of one class
-                only, or a team's own metric gave no finite number.
-            InvalidScores: a score is NULL, NaN, infinite or no number.
+            InvalidValue: an argument is not as above, all rows of a binary model have the same
+                outcome, or a team's own metric did not return a finite number.
+            InvalidScores: a score is NULL, NaN, infinite or not a number.
         """
         from mfprefect.quality.metrics.evaluation import evaluate
         from mfprefect.quality.metrics.registry import load_metrics
 
         if segment is not None and segments is not None:
-            raise InvalidValue("rows are of one segment, or of several by columns; pass either")
-        hidden = set(segments if segments is not None else ()) & {*self._db.settings.masked_columns}
-        if hidden:
+            raise InvalidValue("pass either `segment` or `segments`, not both")
+        masked = set(segments if segments is not None else ()) & {*self._db.settings.masked_columns}
+        if masked:
             raise InvalidValue(
-                f"{min(map(str, hidden))!r} is one of the settings' masked_columns; the names of "
-                "segments would show what is masked"
+                f"the column {min(map(str, masked))!r} is one of the settings' masked_columns, and "
+                "names of segments would show its values; segment by another column"
             )
         load_metrics(self._db.settings.metrics)
-        found = evaluate(
+        evaluation = evaluate(
             actual,
             score,
             model_type,
@@ -117,16 +119,16 @@ class ResultsMixin(InputsMixin):
             curve=segment is None,
         )
         if segment is None:
-            if (columns := found.curve) is not None:
+            if (columns := evaluation.curve) is not None:
                 points = (
                     dict(zip(columns, row, strict=True))
                     for row in zip(*columns.values(), strict=True)
                 )
                 self._add("test_curve", points, ("point_no",))
-            self.log_metadata(found.notes, TEST)
-        for part, metrics in found.metrics.items():
-            self.log_metrics(metrics, part or segment)
-        return found.metrics[""]
+            self.log_metadata(evaluation.notes, TEST)
+        for name, metrics in evaluation.metrics.items():
+            self.log_metrics(metrics, name or segment)
+        return evaluation.metrics[""]
 
     def log_performance(
         self, actual: Any, predicted: Any, segment: str | None = None, *, model_type: str = "binary"
@@ -134,10 +136,10 @@ class ResultsMixin(InputsMixin):
         """Store and return the metrics of predictions whose outcomes are known, without a curve.
 
         Args:
-            actual: what happened, one a row: 0/1 of a binary model, a label of a multiclass one,
-                else numbers.
-            predicted: what the model said, one a row; of a multiclass model the predicted class.
-            segment: which rows they are of; None: all.
+            actual: the outcome of each row: 0/1 for a binary model, a label for a multiclass one,
+                else a number.
+            predicted: the prediction for each row; for a multiclass model the predicted class.
+            segment: the segment of rows that they describe; None: all rows.
             model_type: `binary`, `multiclass`, `regression` or `time_series`.
         """
         from mfprefect.quality.metrics.performance import performance_metrics
@@ -151,23 +153,22 @@ class ResultsMixin(InputsMixin):
     def log_drift(
         self, rows: pd.DataFrame | Iterable[Mapping[str, Any]], reference: str | None = None
     ) -> None:
-        """Store drift; a row of the same variable and measure is replaced.
+        """Store drift, replacing rows of the same variable and measure.
 
         Args:
             rows: variable, measure, value and threshold (both may be None), and verdict: `ok`,
                 `warning`, `alarm` or `unknown`; such as `feature_drift` returns.
-            reference: the id of the session that was compared with.
+            reference: the id of the session that this one was compared with.
 
         Raises:
             UnknownSession: there is no session `reference`.
         """
         from mfprefect.quality.drift import VERDICTS
 
-        compared: dict[str, Any] = {"reference_session_no": None}
+        reference_column: dict[str, Any] = {"reference_session_no": None}
         if reference is not None:
-            compared = self._destination.reference(reference)
-        needed = ("variable", "measure", "value", "threshold", "verdict")
-        found = records(framed(rows, needed), *needed)
+            reference_column = self._destination.reference(reference)
+        names = ("variable", "measure", "value", "threshold", "verdict")
         drift = [
             {
                 "variable": values.name(row["variable"], "the variable", 255),
@@ -175,39 +176,38 @@ class ResultsMixin(InputsMixin):
                 "value": values.optional_figure(row["value"], "the drift"),
                 "threshold": values.optional_figure(row["threshold"], "the threshold"),
                 "verdict": values.choice(row["verdict"], "the verdict", VERDICTS),
-                **compared,
+                **reference_column,
             }
-            for row in found
+            for row in records(framed(rows, names), *names)
         ]
         self._add("drift", drift, ("variable", "measure"))
 
     def log_gates(
         self, gates: Iterable[BaseGate], champion: Champion | None = None
     ) -> list[GateResult]:
-        """Hold what the session has logged against gates; store and return a verdict of each.
+        """Judge what the session has logged by gates; store and return the result of each gate.
 
-        Those of an earlier call are replaced. `store.gates(session_id)` shows them.
+        Replaces the results of an earlier call. `store.gates(session_id)` returns them.
 
         Args:
-            gates: what the model promises.
+            gates: the gates.
             champion: the model in production scored on the test rows, for gates relative to it.
 
         Raises:
-            GateFailed: one of them was not passed; the verdicts are stored all the same.
+            GateFailed: the session failed a gate; the results are stored anyway.
         """
         from mfprefect.quality.gates import judge
 
         gates = list(gates)
         self._require_running()
         with self._lock:
-            made = {table: list(rows.values()) for table, rows in self._gate_rows.items()}
-            pending = self._rows()
-        results = judge(gates, self._destination.evidence(made, pending, champion))
+            gate_rows, pending = self._buffer.gate_rows(), self._buffer.pending()
+        results = judge(gates, self._destination.evidence(gate_rows, pending, champion))
         rows = gate_verdicts.result_rows(results)
         with self._lock:
-            self._pending.pop(gate_verdicts.TABLE, None)  # of an earlier call
+            self._buffer.clear(gate_verdicts.TABLE)  # results of an earlier call
             self._add(gate_verdicts.TABLE, rows, ("gate_no",))
-        if failed := [verdict.reason for verdict in results if not verdict.passed]:
+        if failed := [result.reason for result in results if not result.passed]:
             raise GateFailed(
                 f"model {self.model_id!r} misses {len(failed)} of {len(gates)} gates: "
                 + "; ".join(failed),
@@ -216,20 +216,20 @@ class ResultsMixin(InputsMixin):
         return results
 
     def part_documents(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield what is kept of the input of each part that was scored, one in memory at a time."""
+        """Yield number and input document of each scored part, one in memory at a time."""
         return self._destination.part_documents()
 
     def has_results(self) -> bool:
-        """Return whether the session has a metric or a model, whichever process stored it."""
+        """Return whether any process has stored a metric or a model of the session."""
         return self._destination.has_results()
 
     def log_variable_importance(self, frame: pd.DataFrame, kind: str) -> None:
         """Store variable importances.
 
         Args:
-            frame: columns variable, importance, and where they apply std and coefficient.
-            kind: how they were computed: `impurity`, `permutation`, `coefficient`, ..; its
-                `attrs`, such as scorer, repeats and seed, are kept as metadata of the kind.
+            frame: columns variable and importance, and optionally std and coefficient. Its
+                `attrs`, such as scorer, repeats and seed, are stored as metadata of the kind.
+            kind: how they were computed: `impurity`, `permutation`, `coefficient`, ..
         """
         kind = values.name(kind, "the kind of importance", 64)
         rows = [
@@ -244,15 +244,15 @@ class ResultsMixin(InputsMixin):
             for row in records(frame, "variable", "importance")
         ]
         self._add("variable_importance", rows, ("kind", "variable"))
-        how = {str(name): value for name, value in frame.attrs.items() if name != "kind"}
-        if how:
-            self.log_metadata({kind: how}, group="importance")
+        details = {str(name): value for name, value in frame.attrs.items() if name != "kind"}
+        if details:
+            self.log_metadata({kind: details}, group="importance")
 
     def log_backtest(self, frame: pd.DataFrame) -> None:
         """Store a back-test of a time series.
 
         Args:
-            frame: columns period, predicted, actual, and series where there are several.
+            frame: columns period, predicted and actual, and series if there are several.
         """
         rows = [
             {

@@ -241,7 +241,7 @@ class Outer:
         (SystemExit(), "cancelled", "SystemExit", ""),
         (SystemExit(2), "failed", "SystemExit", "2"),
         (SystemExit("no rows"), "failed", "SystemExit", "no rows"),
-        (Terminated(143), "cancelled", "SIGTERM", "the process was told to end"),
+        (Terminated(143), "cancelled", "SIGTERM", "the process received SIGTERM"),
     ],
 )
 def test_endings(error: BaseException, status: str, kind: str, text: str) -> None:

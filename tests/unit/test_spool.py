@@ -29,7 +29,7 @@ from mfprefect import Session, Store
 from mfprefect.cli import cli
 from mfprefect.errors import SpoolUnusable
 from mfprefect.provenance.flow_run import FlowRun
-from mfprefect.session.results import ResultsMixin
+from mfprefect.session.recorder import Recorder
 from mfprefect.spool.entry import Entry
 from mfprefect.spool.files import sealed
 from mfprefect.store.handle import SessionHandle
@@ -605,7 +605,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_workers_and_attached_sessions_spool_what_is_theirs(store: Store, url: str) -> None:
     """The run itself finds its database again, and takes along what its workers could not write."""
     session = store.session("churn", purpose="score")
-    recorder = ResultsMixin(store.database, session.handle, attached=True, taken={"check": 10_000})
+    recorder = Recorder(
+        store.database, session.handle, attached=True, last_numbers={"check": 10_000}
+    )
     with away(url):
         recorder.write_scores(SCORES, entity_id="id", part=1)
         recorder.log_metrics({"from_worker": 1.0})

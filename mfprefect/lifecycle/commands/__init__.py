@@ -13,7 +13,7 @@ from mfprefect.lifecycle.commands import environment
 from mfprefect.lifecycle.commands.process import Command, run_command
 from mfprefect.lifecycle.prefect_artifacts import Progress
 from mfprefect.lifecycle.settings_env import Redactor, secrets
-from mfprefect.session.results import ResultsMixin
+from mfprefect.session.recorder import Recorder
 from mfprefect.store import Store
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def score_command(store: Store, kind: type[CommandModel], session: Session) -> N
         tasks.log().warning("rows_scored is not stored: the database is away")
         return
     # The command may have stored this metric itself.
-    recorder = ResultsMixin(store.database, session.handle, attached=True)
+    recorder = Recorder(store.database, session.handle, attached=True)
     recorder.log_metrics({"rows_scored": sum(written.values())})
     recorder.flush()
 

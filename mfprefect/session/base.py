@@ -1,0 +1,87 @@
+"""What the parts of a recorder share: the session's identity, its rows and their destination."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mfprefect.errors import SessionClosed
+from mfprefect.session.buffer import RowBuffer
+from mfprefect.session.destination import Destination
+from mfprefect.store.database import Database
+from mfprefect.store.handle import SessionHandle
+from mfprefect.store.states import Status
+
+__all__ = ["RecorderBase"]
+
+
+class RecorderBase:
+    """Holds what an attempt of a session writes, until it is flushed."""
+
+    def __init__(
+        self,
+        database: Database,
+        handle: SessionHandle,
+        *,
+        attached: bool,
+        last_numbers: Mapping[str, int] | None = None,
+        destination: Destination | None = None,
+    ) -> None:
+        """Start recording.
+
+        Args:
+            database: the session's database.
+            handle: which attempt of which session this is.
+            attached: whether another process opened the session, and may write to it, too.
+            last_numbers: the last check, input and part numbers in use, for an attached recorder;
+                by default those that the session has stored.
+            destination: where rows go; by default the database, or the spool while it is away.
+        """
+        self.session_id: str = handle.session_id
+        self.session_no: int = handle.session_no
+        self.model_id: str = handle.model_id
+        self.purpose: str = handle.purpose
+        self.attempt: int = handle.attempt
+        """1, and one more with each retry of the flow run."""
+        self.status: str = Status.RUNNING.value
+        """`running` until it ends here; `spooled` once it waits in the spool for delivery."""
+        self._db = database
+        self._attached = attached
+        self._destination = destination or Destination(database, handle, attached=attached)
+        numbers = (last_numbers or self._destination.last_numbers()) if attached else {}
+        self._buffer = RowBuffer(
+            database, self._destination, attached=attached, last_numbers=numbers
+        )
+        self._lock = self._buffer.lock
+
+    @property
+    def handle(self) -> SessionHandle:
+        """Which attempt of which session this is; another process can write with it."""
+        return self._destination.handle
+
+    @property
+    def spooled(self) -> bool:
+        """Whether writes go to the spool, because the database is away."""
+        return self._destination.spooled
+
+    def flush(self, *, retry: bool = True) -> None:
+        """Write the buffered rows, and mark the session alive.
+
+        Args:
+            retry: whether to retry transient errors, for `retry_seconds`.
+
+        Raises:
+            SessionClosed: the session has ended, was deleted, or a later attempt took it over.
+        """
+        with self._lock:
+            self._require_running()
+            self._buffer.flush(retry=retry)
+
+    def _require_running(self) -> None:
+        if self.status != Status.RUNNING:
+            raise SessionClosed(self.session_id, f"it is {self.status}; open a new session instead")
+
+    def _add(self, table: str, rows: Iterable[Mapping[str, Any]], keys: tuple[str, ...]) -> None:
+        with self._lock:
+            self._require_running()
+            self._buffer.add(table, rows, keys)

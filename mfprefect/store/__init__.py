@@ -20,11 +20,11 @@ __all__ = ["Store", "connect"]
 
 
 def connect(url: str | None = None, **settings: Any) -> Store:
-    """Return the store that the settings name; nothing is connected before the first use.
+    """Return the store that the settings name; it connects on first use.
 
     Args:
         url: SQLAlchemy URL, such as `postgresql://user:password@host/database`; by default the
-            setting `MFPREFECT_URL`, and without that `sqlite:///mfprefect.db`.
+            setting `MFPREFECT_URL`, else `sqlite:///mfprefect.db`.
         settings: any other setting, by its name.
 
     Raises:
@@ -35,4 +35,4 @@ def connect(url: str | None = None, **settings: Any) -> Store:
 
 
 class Store(SessionsApi, ModelsApi, ResultsApi, ScoresApi, RetentionApi, AuditApi):
-    """One database that keeps models and sessions. Also a context manager that closes it."""
+    """A database of models and sessions. As a context manager, it closes its connections."""

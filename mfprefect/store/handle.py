@@ -1,7 +1,7 @@
 """Which attempt of which session is writing, and whether it still may.
 
-Every write begins with an UPDATE of the session's row that only its running attempt can match. It
-is the heartbeat, the lock against a second writer and the fence against a superseded one, in one.
+Every write begins with an UPDATE of the session's row that only its running attempt can match. This
+one statement sends the heartbeat, locks out a second writer and stops a superseded attempt.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ __all__ = [
 ]
 
 TAKEN_OVER = "another process has taken it over to deliver it"
-"""Why a session is closed to whoever delivers it, where two do."""
+"""Why a session is closed to the second of two processes that deliver it."""
 MISSED = 1.5
-"""Heartbeats, after which one has been missed."""
+"""A heartbeat is missed after this many heartbeat intervals."""
 
 
 @dataclass(frozen=True)
 class SessionHandle:
-    """Which session, and which attempt of it, is writing."""
+    """The session and the attempt of it that is writing."""
 
     session_no: int
     session_id: str
@@ -53,13 +53,13 @@ class SessionHandle:
     parent_session_id: str | None = None
     status: str = Status.RUNNING
     holder: tuple[str, int] | None = None
-    """Host and process that alone may write; None: every one that has the handle."""
+    """The only host and process that may write; None: every process that has the handle."""
 
 
 def handles(
-    db: Database, connection: sa.Connection, *where: Any, glance: bool = False
+    db: Database, connection: sa.Connection, *where: Any, no_lock: bool = False
 ) -> list[SessionHandle]:
-    """Return the sessions that match, oldest first; with `glance`, without locking them."""
+    """Return the matching sessions, oldest first; with `no_lock`, without locking them."""
     s, parent = db.schema.sessions, db.schema.sessions.alias("parent")
     names = ("session_no", "session_id", "model_id", "purpose", "attempt", "status", "as_of")
     select = (
@@ -68,17 +68,16 @@ def handles(
         .where(*where)
         .order_by(s.c.session_no)
     )
-    rows = connection.execute(select, execution_options={NO_LOCK_OPTION: glance})
+    rows = connection.execute(select, execution_options={NO_LOCK_OPTION: no_lock})
     return [SessionHandle(**row._mapping) for row in rows]
 
 
 def find(
-    db: Database, connection: sa.Connection, session_id: str, *, glance: bool = False
+    db: Database, connection: sa.Connection, session_id: str, *, no_lock: bool = False
 ) -> SessionHandle | None:
-    """Return a session's handle, None where there is none."""
-    mine = db.schema.sessions.c.session_id == session_id
-    found = handles(db, connection, mine, glance=glance)
-    return found[0] if found else None
+    """Return the handle of a session, None if there is no such session."""
+    same_id = db.schema.sessions.c.session_id == session_id
+    return next(iter(handles(db, connection, same_id, no_lock=no_lock)), None)
 
 
 def touch_if_running(
@@ -88,12 +87,12 @@ def touch_if_running(
     changes: Mapping[str, Any] = {},
     unchanged: Mapping[str, Any] = {},
 ) -> bool:
-    """Mark the session alive and apply changes; False unless this attempt of it is running.
+    """Mark the session alive and apply changes; return False if it may not be written.
 
-    Nor if a column does not hold what it is said to hold, `unchanged`.
+    That is, if this attempt is not running, or a column differs from its value in `unchanged`.
     """
     s = db.schema.sessions
-    mine = (
+    conditions = (
         s.c.session_no == handle.session_no,
         s.c.session_id == handle.session_id,
         s.c.attempt == handle.attempt,
@@ -102,16 +101,16 @@ def touch_if_running(
     )
     if handle.holder is not None:
         host, process_id = handle.holder
-        mine = (*mine, s.c.host == host, s.c.process_id == process_id)
+        conditions = (*conditions, s.c.host == host, s.c.process_id == process_id)
     beat = {"heartbeat_at": values.utc_now(), "suspected_at": None} | dict(changes)
-    return connection.execute(s.update().where(*mine).values(beat)).rowcount == 1
+    return connection.execute(s.update().where(*conditions).values(beat)).rowcount == 1
 
 
 def status_without_index(sessions: sa.FromClause) -> sa.ColumnElement[str]:
-    """Return the status, for the conditions of an UPDATE that finds its session by the key.
+    """Return the status, for conditions of an UPDATE that finds its session by the primary key.
 
-    Written so that no index of it can be used: in that of status and heartbeat the row moves with
-    each beat, and InnoDB may pass it by while another write of the session moves it.
+    The expression keeps the database from using the index on status and heartbeat: each heartbeat
+    moves the row in that index, and InnoDB may miss it while another write moves it.
     """
     return sa.func.coalesce(sessions.c.status, "")
 
@@ -127,19 +126,19 @@ def begin_write(db: Database, connection: sa.Connection, handle: SessionHandle) 
 
 
 def require_running(db: Database, connection: sa.Connection, handle: SessionHandle) -> None:
-    """Refuse early what `hold` would refuse at the end of a long write.
+    """Refuse early what `begin_write` would refuse at the end of a long write.
 
-    Without a lock: hearts go on beating meanwhile, and parts are written side by side.
+    Takes no lock: heartbeats and other parts of the session must not wait for this write.
     """
-    found = find(db, connection, handle.session_id, glance=True)
-    if found is None or (found.attempt, found.status) != (handle.attempt, Status.RUNNING):
+    stored = find(db, connection, handle.session_id, no_lock=True)
+    if stored is None or (stored.attempt, stored.status) != (handle.attempt, Status.RUNNING):
         raise closed_reason(db, connection, handle)
 
 
 def missed_heartbeat(db: Database) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return the conditions that running sessions meet which missed a heartbeat.
+    """Return the conditions for running sessions that missed a heartbeat.
 
-    A beat of the future counts as none: a clock was set back since, or is wrong over there.
+    A future heartbeat counts as missed (clock skew).
     """
     s, now = db.schema.sessions.c, values.utc_now()
     missed = dt.timedelta(seconds=MISSED * db.settings.heartbeat_seconds)
@@ -149,23 +148,23 @@ def missed_heartbeat(db: Database) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def closed_reason(db: Database, connection: sa.Connection, handle: SessionHandle) -> SessionClosed:
-    """Return the error that says why this attempt may not write any more."""
-    found = find(db, connection, handle.session_id)
-    if found is None:
+    """Return the error that says why this attempt can no longer write."""
+    stored = find(db, connection, handle.session_id)
+    if stored is None:
         return SessionClosed(handle.session_id, "it was deleted")
-    if found.attempt != handle.attempt:
-        reason = f"attempt {found.attempt} took over from this attempt {handle.attempt}"
+    if stored.attempt != handle.attempt:
+        reason = f"attempt {stored.attempt} took over from this attempt {handle.attempt}"
         return SessionClosed(handle.session_id, reason)
-    if handle.holder is not None and found.status == Status.RUNNING:
+    if handle.holder is not None and stored.status == Status.RUNNING:
         return SessionClosed(handle.session_id, TAKEN_OVER)
-    return session_closed_error(found)
+    return session_closed_error(stored)
 
 
 def session_closed_error(handle: SessionHandle) -> SessionClosed:
-    """Return the error that says that a session has ended."""
+    """Return the error for a session that has ended."""
     return SessionClosed(handle.session_id, f"it is {handle.status}; open a new session instead")
 
 
 def null_flow_run_seq(db: Database, session_no: Any) -> Any:
-    """Return the `flow_run_seq` of a session of no flow run; a unique index goes over it."""
+    """Return the `flow_run_seq` of a session without a flow run; a unique index covers it."""
     return None if db.backend.unique_allows_nulls else session_no

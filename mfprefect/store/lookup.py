@@ -1,4 +1,4 @@
-"""Looking up a model or a session by its id, or saying which ids there are."""
+"""Looking up models and sessions by id, with an error that lists the choices."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ __all__ = ["find_session", "model_ids", "require_all", "require_model", "require
 
 
 def model_ids(db: Database, connection: sa.Connection) -> list[str]:
-    """Return the registered models' ids, in order."""
+    """Return the ids of all registered models, sorted."""
     models = db.schema.models
     return list(connection.scalars(sa.select(models.c.model_id).order_by(models.c.model_id)))
 
 
 def require_model(db: Database, connection: sa.Connection, model_id: str) -> None:
-    """Raise UnknownModel, naming the known ones, unless the model is registered."""
-    known = model_ids(db, connection)
-    if model_id not in known:
-        raise UnknownModel(model_id, known)
+    """Raise UnknownModel, which names the registered models, if the model is not registered."""
+    registered = model_ids(db, connection)
+    if model_id not in registered:
+        raise UnknownModel(model_id, registered)
 
 
 def find_session(db: Database, session_id: str) -> SessionHandle:
-    """Return a session's handle.
+    """Return the handle of a session.
 
     Raises:
         UnknownSession: there is no such session.
@@ -36,15 +36,15 @@ def find_session(db: Database, session_id: str) -> SessionHandle:
 
 
 def require_session(db: Database, connection: sa.Connection, session_id: str) -> SessionHandle:
-    """Return a session's handle inside a transaction; raise UnknownSession where there is none."""
-    found = find(db, connection, session_id)
-    if found is None:
+    """Return the handle of a session, within a transaction; errors as in `find_session`."""
+    handle = find(db, connection, session_id)
+    if handle is None:
         raise UnknownSession(session_id)
-    return found
+    return handle
 
 
-def require_all(wanted: Iterable[str], known: Iterable[str]) -> None:
-    """Raise UnknownSession for the first wanted session that is not known."""
-    missing = set(wanted) - set(known)
+def require_all(session_ids: Iterable[str], existing: Iterable[str]) -> None:
+    """Raise UnknownSession, for the first id in order, if an id is not among the existing ones."""
+    missing = set(session_ids) - set(existing)
     if missing:
         raise UnknownSession(min(missing))

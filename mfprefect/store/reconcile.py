@@ -1,12 +1,12 @@
-"""Ending the sessions whose process is gone, and no other ones.
+"""Ending sessions whose process is gone, and no others.
 
-A process that was killed cannot end its session. Whoever looks next does, on evidence:
+A killed process cannot end its session. The next process that looks ends it, on evidence:
 
-* on the session's own machine, whether its process is still there;
-* the state of its flow run, where a Prefect server knows it;
-* else, that no sign of life came for `heartbeat_timeout`, during the second half of which the
-  session was watched: it was *suspected* while the database was up, and did not answer. Where the
-  last sign lies in the future, because a clock was set back, it is watched for all of that time.
+* on the session's own machine: its process no longer runs;
+* if a Prefect server knows its flow run: the run has ended;
+* else: no heartbeat for `heartbeat_timeout`. For the second half of that time the session must have
+  been watched, that is *suspected* while the database was up, and sent no heartbeat. If the last
+  heartbeat is in the future, because a clock was set back, it is watched for the whole time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ReconcileResult:
-    """A session without signs of life, and what was made of it."""
+    """A session that missed heartbeats, and the verdict on it."""
 
     session_no: int
     session_id: str
@@ -47,7 +47,7 @@ class ReconcileResult:
 
 
 @dataclass(frozen=True)
-class _Silent:
+class _Suspect:
     """A running session that missed a heartbeat."""
 
     session_no: int
@@ -68,21 +68,21 @@ class _Silent:
 def reconcile(
     db: Database, *, wait: bool = False, states: States = flow_run.flow_run_states
 ) -> list[ReconcileResult]:
-    """End sessions whose process is gone, as `crashed` or `cancelled`; return what was found.
+    """End sessions whose process is gone, as `crashed` or `cancelled`; return the verdicts.
 
     Args:
         db: the database.
-        wait: whether to watch those that may be dead until that is certain, at most
-            `heartbeat_timeout`; else the next caller goes on watching.
-        states: what to ask for the states of flow runs.
+        wait: watch the doubtful sessions until they are known to be dead or alive, for at most
+            `heartbeat_timeout`; without it, the next caller continues to watch them.
+        states: returns the states of flow runs by id.
     """
     ended: list[ReconcileResult] = []
-    until = time.monotonic() + db.settings.dead_after
+    deadline = time.monotonic() + db.settings.dead_after
     while True:
-        found = find_crashed(db, states=states)
-        ended += [finding for finding in found if finding.verdict != "watched"]
-        watched = [finding for finding in found if finding.verdict == "watched"]
-        if not (wait and watched) or time.monotonic() > until:
+        results = find_crashed(db, states=states)
+        ended += [result for result in results if result.verdict != "watched"]
+        watched = [result for result in results if result.verdict == "watched"]
+        if not (wait and watched) or time.monotonic() > deadline:
             return ended + watched
         time.sleep(min(db.settings.heartbeat_seconds / 2, db.settings.dead_after / 20))
 
@@ -90,91 +90,91 @@ def reconcile(
 def find_crashed(
     db: Database, *, flow_run_id: str | None = None, states: States = flow_run.flow_run_states
 ) -> list[ReconcileResult]:
-    """Look once, at all sessions or those of one flow run that is known to have ended."""
-    silent = _silent(db, flow_run_id)
-    if not silent:
+    """Look once, at all sessions, or at those of one flow run that has ended."""
+    suspects = _suspects(db, flow_run_id)
+    if not suspects:
         return []
-    known = _asked(silent, states)
-    found = []
-    for session in silent:
-        ending = _judge(db, session, known)
-        if ending is None:
+    run_states = _run_states(suspects, states)
+    results = []
+    for session in suspects:
+        outcome = _judge(db, session, run_states)
+        if outcome is None:
             continue
-        if _write(db, session, ending):
-            found.append(_finding(session, ending))
+        if _write(db, session, outcome):
+            results.append(_result(session, outcome))
             send.session_ended(db, session.session_no)
-    return found
+    return results
 
 
 def end_flow_run(db: Database, flow_run_id: str, state: str) -> None:
-    """End the sessions that a flow run left open, told how Prefect ended it."""
+    """End the sessions that a flow run left open; `state` is the run's final state in Prefect."""
     find_crashed(db, flow_run_id=flow_run_id, states=lambda _: {flow_run_id: state})
-    # A try that failed was not told while a retry was to come; now none comes.
+    # A failed attempt sends no notification while a retry is expected; now there is no retry.
     s = db.schema.sessions.c
     failed = sa.select(s.session_no).where(s.flow_run_id == flow_run_id, s.status == Status.FAILED)
     for (number,) in db.fetch_all(failed) if db.settings.notify else ():
         send.session_ended(db, number)
 
 
-def _finding(session: _Silent, ending: Outcome) -> ReconcileResult:
-    if ending.status == Status.RUNNING:
+def _result(session: _Suspect, outcome: Outcome) -> ReconcileResult:
+    if outcome.status == Status.RUNNING:
         verdict, evidence = "watched", session.last_sign
     else:
-        verdict, evidence = ending.status, ending.failure_text or ""
+        verdict, evidence = outcome.status, outcome.failure_text or ""
         log.warning("session %s: %s, %s", session.session_id, verdict, evidence)
     return ReconcileResult(
         session.session_no, session.session_id, session.model_id, verdict, evidence
     )
 
 
-def _silent(db: Database, flow_run_id: str | None) -> list[_Silent]:
+def _suspects(db: Database, flow_run_id: str | None) -> list[_Suspect]:
     s = db.schema.sessions.c
-    columns = [s[name] for name in _Silent.__dataclass_fields__]
+    columns = [s[name] for name in _Suspect.__dataclass_fields__]
     select = sa.select(*columns).order_by(s.session_no)
     if flow_run_id is not None:
         select = select.where(s.status == Status.RUNNING, s.flow_run_id == flow_run_id)
     else:
         select = select.where(*missed_heartbeat(db))
-    return [_Silent(**row._mapping) for row in db.fetch_all(select)]
+    return [_Suspect(**row._mapping) for row in db.fetch_all(select)]
 
 
-def _asked(silent: list[_Silent], states: States) -> Mapping[str, str] | None:
-    """Ask Prefect, but not for what is seen to be alive on this machine."""
-    ids = {x.flow_run_id for x in silent if x.flow_run_id and _look(x) != "same"}
+def _run_states(suspects: list[_Suspect], states: States) -> Mapping[str, str] | None:
+    """Ask Prefect for the flow runs, except of sessions that are alive on this machine."""
+    ids = {x.flow_run_id for x in suspects if x.flow_run_id and _find_process(x) != "same"}
     return states(ids) if ids else {}
 
 
-def _look(session: _Silent) -> processes.Found | None:
-    """Return what this machine knows of the session's process, None on any other machine."""
+def _find_process(session: _Suspect) -> processes.Found | None:
+    """Return whether the session's process still runs, None if it is not of this machine."""
     if session.process_id == DETACHED or session.host != platform.node():
         return None
     return processes.find_process(session.process_id, session.heartbeat_at)
 
 
-def _judge(db: Database, session: _Silent, states: Mapping[str, str] | None) -> Outcome | None:
-    """Return how a session ended, `running` if it is to be watched, None if it is alive."""
+def _judge(db: Database, session: _Suspect, states: Mapping[str, str] | None) -> Outcome | None:
+    """Return how a session ended, `running` if it must be watched, None if it is alive."""
     settings = db.settings
     if session.process_id == DETACHED:
-        return _silence(session, settings.detached_timeout)
-    seen = _look(session)
-    if seen == "same":
+        return _by_silence(session, settings.detached_timeout)
+    process = _find_process(session)
+    if process == "same":
         return None
     state = (states or {}).get(session.flow_run_id or "")
-    # How its flow run ended tells a cancelled one from a crashed one.
-    if told := _by_state(session, state):
-        return told
-    if seen == "gone":
+    # The state comes first: it distinguishes a cancelled run from a crashed one.
+    if outcome := _by_state(session, state):
+        return outcome
+    if process == "gone":
         where = f"{session.process_id} on {session.host}"
         return _crashed(f"its process {where} is gone; {session.last_sign}")
-    # Prefect's word that it runs is no proof, but a run that is merely slow must not be ended;
-    # nor one of which Prefect cannot be asked right now.
+    # A run that Prefect calls running may be dead, but also just slow; and while Prefect cannot be
+    # reached, nobody knows. Both get more time.
     patient = session.flow_run_id is not None and (state is not None or states is None)
-    return _silence(
+    return _by_silence(
         session, settings.detached_timeout if patient else settings.dead_after, watch=True
     )
 
 
-def _by_state(session: _Silent, state: str | None) -> Outcome | None:
+def _by_state(session: _Suspect, state: str | None) -> Outcome | None:
     if state not in TERMINAL:
         return None
     text = f"Prefect ended its flow run as {state}; {session.last_sign}"
@@ -185,12 +185,16 @@ def _crashed(text: str) -> Outcome:
     return Outcome(Status.CRASHED, "Crashed", text)
 
 
-def _silence(session: _Silent, seconds: float, *, watch: bool = False) -> Outcome | None:
-    """Judge by silence alone; whom the database kept from beating must have had time to."""
+def _by_silence(session: _Suspect, seconds: float, *, watch: bool = False) -> Outcome | None:
+    """Judge by missing heartbeats alone.
+
+    With `watch`, only after watching for half the time: after an outage of the database, a living
+    session must get the chance to send a heartbeat.
+    """
     now, limit = values.utc_now(), dt.timedelta(seconds=seconds)
     silent_for = now - session.heartbeat_at
-    if session.heartbeat_at > now:  # which tells nothing of its age: only watching does
-        return _silence_since(session.suspected_at, now, limit)
+    if session.heartbeat_at > now:  # clock skew: its age is unknown, so watch for the whole time
+        return _by_suspicion(session.suspected_at, now, limit)
     if watch and session.suspected_at is None:
         return Outcome(Status.RUNNING) if silent_for >= limit / 2 else None
     watched = not watch or (session.suspected_at and now - session.suspected_at >= limit / 2)
@@ -199,7 +203,7 @@ def _silence(session: _Silent, seconds: float, *, watch: bool = False) -> Outcom
     return Outcome(Status.RUNNING) if watch else None
 
 
-def _silence_since(
+def _by_suspicion(
     suspected_at: dt.datetime | None, now: dt.datetime, limit: dt.timedelta
 ) -> Outcome:
     if suspected_at is None or suspected_at > now or now - suspected_at < limit:
@@ -207,22 +211,22 @@ def _silence_since(
     return _crashed(f"no sign of life for {(now - suspected_at).total_seconds():.0f} s")
 
 
-def _write(db: Database, session: _Silent, ending: Outcome) -> bool:
-    """Write a verdict, unless the session gave a sign of life meanwhile."""
+def _write(db: Database, session: _Suspect, outcome: Outcome) -> bool:
+    """Write a verdict; return False if the session sent a heartbeat in the meantime."""
     s, now = db.schema.sessions, values.utc_now()
-    same = (
+    unchanged = (
         s.c.session_no == session.session_no,
         s.c.session_id == session.session_id,
         s.c.attempt == session.attempt,
         status_without_index(s) == Status.RUNNING,
         s.c.heartbeat_at == session.heartbeat_at,
     )
-    if ending.status != Status.RUNNING:
+    if outcome.status != Status.RUNNING:
         changes = {
-            "status": ending.status,
+            "status": outcome.status,
             "ended_at": now,
-            "failure_kind": ending.failure_kind,
-            "failure_text": ending.failure_text,
+            "failure_kind": outcome.failure_kind,
+            "failure_text": outcome.failure_text,
         }
     elif session.suspected_at is None or session.suspected_at > now:
         changes = {"suspected_at": now}
@@ -230,6 +234,6 @@ def _write(db: Database, session: _Silent, ending: Outcome) -> bool:
         return True
 
     def work(connection: sa.Connection, _: bool) -> bool:
-        return connection.execute(s.update().where(*same), changes).rowcount == 1
+        return connection.execute(s.update().where(*unchanged), changes).rowcount == 1
 
     return db.write_transaction(work)

@@ -14,17 +14,17 @@ from mfprefect.store.database import engine_cache
 
 
 @pytest.fixture(autouse=True)
-def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_cache, "_kept", {})
+def no_idle_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_cache, "_idle", {})
 
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    found = f"sqlite:///{tmp_path / 'a.db'}"
-    with mfprefect.connect(found) as store:
+    text = f"sqlite:///{tmp_path / 'a.db'}"
+    with mfprefect.connect(text) as store:
         store.create_schema()
         store.add_model("churn", "who leaves")
-    return found
+    return text
 
 
 def engine_of(store: Store) -> sa.Engine:
@@ -70,7 +70,7 @@ def test_stores_that_are_open_at_once_share_no_engine(url: str) -> None:
     assert len({id(engine_of(store)) for store in stores}) == 8
     for store in stores:
         store.close()
-    assert len(engine_cache._kept) == engine_cache.KEPT
+    assert len(engine_cache._idle) == engine_cache.MAX_IDLE
 
 
 def test_closing_twice_hands_an_engine_out_once(url: str) -> None:

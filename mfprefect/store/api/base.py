@@ -1,4 +1,4 @@
-"""What every part of a store's interface shares: the database, and a look at its schema."""
+"""What all parts of `Store` share: the database, and the check of its schema."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["Base"]
 
 
 class Base:
-    """One database that keeps models and sessions. Also a context manager that closes it."""
+    """A database of models and sessions. As a context manager, it closes its connections."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self._checked = False
-        # What could not be registered yet: the arguments of `add_model`, in order, by model.
+        # Models not registered yet, because the database is away: arguments of `add_model`, by id.
         self._unregistered: dict[str, tuple[Any, ...]] = {}
 
     def __enter__(self) -> Self:
@@ -32,7 +32,7 @@ class Base:
         self.database.close()
 
     def create_schema(self) -> None:
-        """Create or upgrade tables and views; harmless when repeated, or begun twice at once.
+        """Create or upgrade tables and views; safe to repeat, and to run twice at the same time.
 
         Raises:
             SchemaOutdated: the schema is newer than this version.

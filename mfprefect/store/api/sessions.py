@@ -1,4 +1,4 @@
-"""Opening sessions, and looking after those whose process is gone."""
+"""The part of `Store` that opens sessions and ends those whose process is gone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class SessionsApi(Base):
-    """Opening sessions, and looking after those whose process is gone."""
+    """Opens sessions, delivers the spool, and ends sessions whose process is gone."""
 
     def session(
         self,
@@ -44,32 +44,32 @@ class SessionsApi(Base):
         source: Path | None = None,
         tags: Iterable[str] = (),
     ) -> Session:
-        """Open a session: one run of a model, from now until the `with` block is left.
+        """Open a session: one run of a model, from now until the `with` block ends.
 
-        Inside a Prefect flow run the session is tied to it: a retry resumes the same session with
-        `attempt` + 1. Without `with`, end it by `close()`; a process that ends without doing so
-        leaves it `failed`.
+        Inside a Prefect flow run, the session belongs to it: a retry resumes the same session with
+        `attempt` + 1. Without `with`, call `close()`; a process that exits without it leaves the
+        session `failed`.
 
         Args:
             model_id: a registered model.
             purpose: `train`, `score`, `monitor` or `adhoc`.
-            params: what the run was started with; must have a JSON form.
-            as_of: the date that the run's data is of.
-            parent: the id of the training session whose model is used.
-            source: a file or folder in the checkout whose commit is recorded; by default the
-                running script's.
-            tags: what notification targets can ask for, beside the flow run's own tags.
+            params: the run's parameters; must be JSON-serialisable.
+            as_of: the date of the run's data.
+            parent: the id of the training session whose model this one uses.
+            source: a file or folder in the checkout whose commit to record; by default the running
+                script.
+            tags: tags that notification targets can select, besides the flow run's own.
 
         Raises:
             UnknownModel: the model is not registered.
             UnknownSession: there is no session `parent`.
-            InvalidValue: an argument cannot be kept.
-            SchemaOutdated: the database's schema is not of this version.
+            InvalidValue: an argument cannot be stored.
+            SchemaOutdated: the database has the schema of another version.
         """
         from mfprefect import session as session_module
 
         run = current_flow_run()
-        _ = self.database.keyring  # a key that cannot be used is told now, not at the run's end
+        _ = self.database.keyring  # an unusable key fails now, not at the end of the run
         repository = self.database.settings.repository or source
         request = opening.SessionRequest(
             model_id=values.name(model_id, "the model id"),
@@ -84,29 +84,29 @@ class SessionsApi(Base):
             siblings=session_module.opened_by(run),
             session_id=opening.new_session_id(model_id, values.utc_now()),
         )
-        told = self._unregistered.pop(model_id, None)
-        tries: list[handle.SessionHandle] = []
+        unregistered = self._unregistered.pop(model_id, None)
+        attempts: list[handle.SessionHandle] = []
         try:
             self._deliver()
-            if told is not None:
-                registry.add_model(self._db, *told)
-            tries = opening.earlier_attempts(self._db, request)
-            opened = opening.open_session(self._db, request, tries, on_silence=self._end_crashed)
+            if unregistered is not None:
+                registry.add_model(self._db, *unregistered)
+            attempts = opening.earlier_attempts(self._db, request)
+            opened = opening.open_session(self._db, request, attempts, on_silence=self._end_crashed)
         except DatabaseError as exc:
-            # A run that needs nothing of the database goes on: what it makes is kept in the spool.
-            spooling = spool_opening.open_in_spool
-            here = spooling(self.database, request, tries) if exc.transient else None
-            if here is None:
+            # A run that needs nothing from the database can start: the spool takes its writes.
+            open_in_spool = spool_opening.open_in_spool
+            spooled = open_in_spool(self.database, request, attempts) if exc.transient else None
+            if spooled is None:
                 raise
-            log.warning("session %s begins in the spool: %s", here.session_id, exc)
-            opened = here
-        model = None if told is None else registry.model_row(*told)
+            log.warning("session %s starts in the spool: %s", spooled.session_id, exc)
+            opened = spooled
+        model = None if unregistered is None else registry.model_row(*unregistered)
         return session_module.Session(
             self.database, opened, flow_run=run, opening=request, model=model
         )
 
     def attach(self, session_id: str) -> Session:
-        """Return a running session that another process opened; leaving it does not end it.
+        """Return a running session that another process opened; its `with` block does not end it.
 
         Raises:
             UnknownSession: there is no such session.
@@ -114,26 +114,26 @@ class SessionsApi(Base):
         """
         from mfprefect import session as session_module
 
-        found = spool_opening.attach_spooled(self.database, session_id)
+        opened = spool_opening.attach_spooled(self.database, session_id)
         try:
-            found = found or lookup.find_session(self._db, session_id)
+            opened = opened or lookup.find_session(self._db, session_id)
         except DatabaseError as exc:
-            found = spool_opening.attached_handle(session_id)
-            if found is None or not exc.transient:
+            opened = spool_opening.attached_handle(session_id)
+            if opened is None or not exc.transient:
                 raise
-        if found.status != Status.RUNNING:
-            raise handle.session_closed_error(found)
-        return session_module.Session(self.database, found, attached=True)
+        if opened.status != Status.RUNNING:
+            raise handle.session_closed_error(opened)
+        return session_module.Session(self.database, opened, attached=True)
 
     def reconcile(self, *, wait: bool = False) -> pd.DataFrame:
-        """End the running sessions whose process is gone, as `crashed` or `cancelled`.
+        """End running sessions whose process is gone, as `crashed` or `cancelled`.
 
-        Evidence is a process of this machine that is gone, the state of the flow run where Prefect
-        knows it, or silence for `heartbeat_timeout` while it was watched. A living run is left
-        alone. Each opening of a session does the same, without waiting.
+        Evidence is a process of this machine that is gone, a final state of the flow run in
+        Prefect, or no heartbeat for `heartbeat_timeout` while the session was watched. Sessions
+        that are alive stay untouched. Opening a session does the same, without waiting.
 
         Args:
-            wait: watch those that may be dead until that is certain.
+            wait: watch the doubtful sessions until they are known to be dead or alive.
 
         Returns:
             session_id, model_id, verdict (`crashed`, `cancelled`, or `watched`: it may be alive)
@@ -141,40 +141,43 @@ class SessionsApi(Base):
         """
         import pandas as pd
 
-        found = reconcile.reconcile(self._db, wait=wait)
+        results = reconcile.reconcile(self._db, wait=wait)
         columns = ["session_id", "model_id", "verdict", "evidence"]
         return pd.DataFrame(
-            [[getattr(x, name) for name in columns] for x in found], columns=columns
+            [[getattr(result, name) for name in columns] for result in results], columns=columns
         )
 
     def end_flow_run(self, flow_run_id: str, state: str) -> None:
-        """End the sessions that a flow run left open, told how Prefect ended it.
+        """End the sessions that a flow run left open.
 
         Args:
             flow_run_id: the flow run.
-            state: `CRASHED`, `CANCELLED`, ..; nothing happens while its process is seen to run.
+            state: the run's final state in Prefect: `CRASHED`, `CANCELLED`, ..; sessions whose
+                process still runs on this machine stay open.
         """
         reconcile.end_flow_run(self._db, flow_run_id, state)
 
     def push_spool(self, *, moved_from: str | None = None) -> pd.DataFrame:
-        """Deliver the sessions that ended while the database was away; harmless when repeated.
+        """Deliver the sessions that ended while the database was away; safe to repeat.
 
-        So does each opening of a session, and the `maintain` flow.
+        Opening a session and the `maintain` flow do the same.
 
         Args:
-            moved_from: the fingerprint of the database that entries were meant for, where this is
-                the same one under another address.
+            moved_from: the fingerprint of the database that the entries were written for, if this
+                is the same database at a new address.
 
         Returns:
             session_id, attempt, model_id, verdict (`delivered`; `running`; `waiting`: the database
-            is away; `superseded`: a later attempt replaced it; `refused`: it stays, and somebody
-            has to look), reason, and status, how the session ended.
+            is away; `superseded`: a later attempt replaced it; `refused`: it stays in the spool
+            for somebody to look at), reason, and the status that the session ended with.
         """
         import pandas as pd
 
         columns = ["session_id", "attempt", "model_id", "verdict", "reason", "status"]
-        found = delivery.push(self.database, moved_from=moved_from)
-        return pd.DataFrame([[getattr(x, n) for n in columns] for x in found], columns=columns)
+        deliveries = delivery.push(self.database, moved_from=moved_from)
+        return pd.DataFrame(
+            [[getattr(result, name) for name in columns] for result in deliveries], columns=columns
+        )
 
     def _deliver(self) -> None:
         try:
@@ -182,21 +185,21 @@ class SessionsApi(Base):
         except (OSError, MfprefectError) as exc:
             log.warning("the spool could not be read: %s", exc)
             return
-        for found in deliveries:
-            if found.verdict == delivery.DELIVERED:
-                log.info("session %s was delivered from the spool", found.session_id)
-            elif found.verdict == delivery.REFUSED:
+        for result in deliveries:
+            if result.verdict == delivery.DELIVERED:
+                log.info("session %s was delivered from the spool", result.session_id)
+            elif result.verdict == delivery.REFUSED:
                 text = "session %s stays in the spool: %s"
-                log.error(text, found.session_id, found.reason)
+                log.error(text, result.session_id, result.reason)
 
     def _end_crashed(self) -> None:
         try:
             reconcile.find_crashed(self._db)
         except MfprefectError as exc:
-            # Somebody else's session must not keep this one from opening.
-            log.warning("sessions that crashed could not be ended: %s", exc)
+            # Other sessions must not keep this one from opening.
+            log.warning("crashed sessions could not be ended: %s", exc)
 
 
 def _tags(tags: Iterable[str], run: FlowRun | None) -> str | None:
-    given = {values.name(tag, "the tag") for tag in tags} | set(run.tags if run else ())
-    return values.json_text(sorted(given), "the tags") if given else None
+    names = {values.name(tag, "the tag") for tag in tags} | set(run.tags if run else ())
+    return values.json_text(sorted(names), "the tags") if names else None

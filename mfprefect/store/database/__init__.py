@@ -1,4 +1,4 @@
-"""One database: its engine, its transactions, and where driver errors are translated."""
+"""One database: its engine, its transactions and the translation of driver errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
-# Of our own: a training must not find its random numbers changed by a retry.
+# A generator of its own: a retry must not change the random numbers of a training.
 _jitter = random.Random()  # noqa: S311 - no secret depends on it
 LONGEST_RACE_PAUSE = 0.2
 
@@ -52,21 +52,25 @@ class Database:
         self.settings = settings
         self.backend, self.engine = engine_cache.acquire(settings)
         self.schema: Schema = self.backend.schema
-        self._mine = True
-        # Whether it was waited for in vain: whoever comes next does not wait as long again.
+        self._owns_engine = True
+        # After one wait in vain, the next statement does not wait again.
         self._gave_up_waiting = False
 
-    def for_session(self, **serves: str) -> Database:
-        """Return the same database, whose connections tell which session they work for."""
+    def for_session(self, **names: str) -> Database:
+        """Return the same database with connections that carry the names of their session.
+
+        Args:
+            names: the `session`, its `model`, and the flow `run` if there is one.
+        """
         other = copy.copy(self)
-        other.engine = self.engine.execution_options(**{SESSION_OPTION: serves})
-        other._mine = False
+        other.engine = self.engine.execution_options(**{SESSION_OPTION: names})
+        other._owns_engine = False
         return other
 
     def close(self) -> None:
         """Close the pooled connections."""
-        if self._mine:
-            self._mine = False
+        if self._owns_engine:
+            self._owns_engine = False
             engine_cache.release(self.settings, self.backend, self.engine)
 
     def fetch_all(self, statement: sa.Select[Any]) -> list[sa.Row[Any]]:
@@ -74,7 +78,7 @@ class Database:
         return self.read_transaction(lambda connection: list(connection.execute(statement)))
 
     def read_transaction(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run `work(connection)`, which only reads, in one transaction."""
+        """Run `work(connection)`, which must only read, in one transaction."""
 
         def step(_: bool) -> T:
             with self._translated(), self.engine.connect() as connection:
@@ -87,22 +91,22 @@ class Database:
         return self.framed(statement, self.fetch_all(statement))
 
     @staticmethod
-    def framed(statement: sa.Select[Any], found: Iterable[sa.Row[Any]]) -> pd.DataFrame:
+    def framed(statement: sa.Select[Any], rows: Iterable[sa.Row[Any]]) -> pd.DataFrame:
         """Return rows of a select as a DataFrame whose columns are named by the schema's keys."""
         import pandas as pd
 
         columns = list(statement.selected_columns)
-        # Plain tuples: pandas would take a row's attribute `dtype` for its type.
-        rows = [tuple(row) for row in found]
-        frame = pd.DataFrame(rows, columns=[c.key for c in columns])
+        # Plain tuples: pandas would read a row's column `dtype` as its type.
+        tuples = [tuple(row) for row in rows]
+        frame = pd.DataFrame(tuples, columns=[c.key for c in columns])
         for column in columns:
             if isinstance(column.type, (sa.Double, sa.Float)):
-                # NULL is None on some drivers; a figure that is missing is NaN on all of ours.
+                # Some drivers return NULL as None; a missing figure is NaN on every database.
                 frame[column.key] = frame[column.key].astype("float64")
         return frame
 
     def stream(self, select: sa.Select[Any], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """Yield a select as Arrow batches; not retried once rows have been handed out."""
+        """Yield the rows of a select as Arrow batches; errors are not retried."""
         with self._translated(), self.engine.connect() as connection:
             yield from self.backend.stream(connection, select, schema)
 
@@ -115,12 +119,14 @@ class Database:
     ) -> T:
         """Run `work(connection, again)` in one transaction and commit it.
 
-        `work` must be idempotent: after a transient error it runs once more, from the start, and
-        with `again` true where an earlier commit was cut off and may have happened all the same.
-        `also_retry` names a terminal error to be retried too: losing the race for a number.
+        Args:
+            work: must be idempotent: after a transient error it runs again from the start. `again`
+                is true if the connection broke during an earlier commit, which may have succeeded.
+            retry: whether to retry transient errors, for `retry_seconds`.
+            also_retry: a terminal error to retry as well, such as losing the race for a number.
 
         Raises:
-            DatabaseError: or one of its kinds; a transient one after `retry_seconds`.
+            DatabaseError: or one of its subclasses.
         """
         if not retry:
             return self._write(work, again=False)
@@ -148,7 +154,7 @@ class Database:
     def _roll_back(transaction: sa.Transaction) -> None:
         try:
             transaction.rollback()
-        except DBAPIError:  # the connection is gone, and the transaction with it
+        except DBAPIError:  # the connection is lost, and its transaction with it
             log.debug("rollback on a lost connection", exc_info=True)
 
     def _retry(self, step: Callable[[bool], T], also_retry: type[DatabaseError] | None = None) -> T:
@@ -168,7 +174,7 @@ class Database:
                     raise
                 again = again or "in_commit" in exc.__dict__
                 log.info("trying again in %.2f s: %s", pause, exc)
-            # Full jitter: contenders must not meet again at the same moment.
+            # Full jitter: competing writers must not retry at the same moment.
             time.sleep(pause * _jitter.random())
             pause = min(pause * 2, LONGEST_PAUSE if transient else LONGEST_RACE_PAUSE)
 
@@ -178,57 +184,58 @@ class Database:
             yield
         except DBAPIError as exc:
             raise self.translate(exc) from exc
-        except (UnicodeEncodeError, OverflowError) as exc:  # of the driver, before it sends
-            raise InvalidValue(f"a value is none that {self.place} can take: {exc}.") from exc
+        except (UnicodeEncodeError, OverflowError) as exc:  # by the driver, before it sends
+            raise InvalidValue(f"{self.place} cannot store a value: {exc}.") from exc
         except PoolTimeoutError as exc:
             raise DatabaseUnavailable(
-                f"no free connection to {self.place}: more than the pool holds are in use."
+                f"no free connection to {self.place}: all connections of the pool are in use."
             ) from exc
 
     def translate(self, exc: DBAPIError) -> DatabaseError:
-        """Return the error of ours that stands for a driver's."""
+        """Return the mfprefect error for a driver's error."""
         kind = self.backend.classify(exc)
         cause = self.backend.error_text(exc)
         for secret in self.backend.secrets():
             cause = cause.replace(secret, "***")
         cause = self.without_secrets(cause)
         hint = {
-            DatabaseUnavailable: "Check that the server runs and can be reached, and the host and "
+            DatabaseUnavailable: "Check that the server is running and reachable, and the host and "
             "port of MFPREFECT_URL.",
             IntegrityError: "A constraint of the schema was violated.",
-            PermissionDenied: f"The right is missing for {_first_words(exc.statement)}. The owner "
-            "of the tables gives it: `mfprefect grants --role writer` prints the statements; "
+            PermissionDenied: f"The user lacks the right for {_first_words(exc.statement)}. Ask "
+            "the owner of the tables: `mfprefect grants --role writer` prints the statements; "
             "migrations, prune and deletions need the role admin.",
             DatabaseError: "Check user, password, database and certificates; `mfprefect doctor` "
-            "tells more.",
-        }.get(kind, "Another transaction was in the way.")
-        return kind(f"{self.place} says: {cause} {hint}")
+            "shows more.",
+        }.get(kind, "Another transaction holds a lock or changed the same rows.")
+        stop = "" if cause.endswith(".") else "."
+        return kind(f"{self.place} says: {cause}{stop} {hint}")
 
     @property
     def keyring(self) -> signing.Keyring:
-        """The keys that sign seals and audit events, and those that verify them."""
-        secrets = (self.settings.signing_key, self.settings.seal_key)
+        """The keys that sign seals and audit events, and the keys that verify them."""
+        keys = (self.settings.signing_key, self.settings.seal_key)
         return signing.keyring(
-            *(None if key is None else key.get_secret_value() for key in secrets),
+            *(None if key is None else key.get_secret_value() for key in keys),
             tuple(key.get_secret_value() for key in self.settings.verify_keys.values()),
         )
 
     @property
     def place(self) -> str:
-        """What to call the database in a message: its URL without the password."""
+        """The database's name in messages: its URL without the password."""
         url = parse_url(self.settings.url.get_secret_value())
         return url.set(query={}).render_as_string(hide_password=True)
 
     @functools.cached_property
-    def _hidden(self) -> Redactor:
+    def _redactor(self) -> Redactor:
         return Redactor(secrets(self.settings))
 
     def without_secrets(self, text: str) -> str:
-        """Return a text without the settings' secrets and the credentials of any URL."""
-        return redact_urls(self._hidden(text))
+        """Return a text without the settings' secrets and without credentials in URLs."""
+        return redact_urls(self._redactor(text))
 
 
 def _first_words(statement: str | None) -> str:
-    """Return what a statement is, without the values that it may hold."""
+    """Return the first words of a statement, which contain no values."""
     words = (statement or "this").split()[:3]
     return " ".join(words[: 1 if words[0].upper() in ("SELECT", "UPDATE", "COPY") else 3])

@@ -1,8 +1,8 @@
-"""Engines whose store was closed, kept for the next store of the same settings in this process.
+"""Engines of closed stores, for the next store of the same settings in this process.
 
-Such an engine holds no connection. What is kept is what it has learnt: the tables, the statements
-that it compiled, what the server can do. A flow run that opened its store anew would spend more
-time on these than on its own statements.
+An idle engine has no connections. It keeps what it learnt: the tables, its compiled statements and
+the server's features. Without it, a flow run that opens its store again would spend more time on
+these than on its own statements.
 """
 
 from __future__ import annotations
@@ -20,54 +20,55 @@ if TYPE_CHECKING:
 
 __all__ = ["acquire", "release"]
 
-KEPT = 4
-"""The most engines that wait; the one that has waited longest goes first."""
+MAX_IDLE = 4
+"""The most idle engines; the one idle the longest goes first."""
 
 
-class _Kept(NamedTuple):
+class _IdleEngine(NamedTuple):
     settings: Settings
     backend: Backend
     engine: sa.Engine
 
 
-# By the engine's id, so that whoever pops one has it alone, in whatever thread.
-_kept: dict[int, _Kept] = {}
+# By the engine's id: the thread that pops an engine is its only user.
+_idle: dict[int, _IdleEngine] = {}
 
 
 def acquire(settings: Settings) -> tuple[Backend, sa.Engine]:
-    """Return a backend and an engine of it that nobody else uses.
+    """Return a backend and its engine, which nobody else uses.
 
     Raises:
         ConfigurationError: the URL is malformed.
         BackendNotFound: no backend is installed for it, or the backend's driver is missing.
     """
     backend = backend_for(settings)
-    for key, kept in list(_kept.items()):
-        # The same URL of a file means another file once the process has changed its folder.
-        same = type(kept.backend) is type(backend) and kept.backend.url == backend.url
-        if same and kept.settings == settings and _kept.pop(key, None) is not None:
-            return kept.backend, kept.engine
+    for key, idle in list(_idle.items()):
+        # Compares the backend's URL, too: after a change of folder, the settings' relative path
+        # means another file.
+        same = type(idle.backend) is type(backend) and idle.backend.url == backend.url
+        if same and idle.settings == settings and _idle.pop(key, None) is not None:
+            return idle.backend, idle.engine
     engine = backend.create_engine()
-    _not_shared_after_fork(engine)
+    _drop_connections_after_fork(engine)
     return backend, engine
 
 
 def release(settings: Settings, backend: Backend, engine: sa.Engine) -> None:
-    """Close an engine's connections and keep it for whoever takes one of these settings next."""
+    """Close an engine's connections and keep it for the next store of these settings."""
     engine.dispose()
     if isinstance(engine.pool, sa.StaticPool):
-        return  # its one connection is a database in memory: of one store, and gone with it
-    _kept[id(engine)] = _Kept(settings, backend, engine)
-    for key in list(_kept)[:-KEPT]:
-        _kept.pop(key, None)
+        return  # its one connection was a database in memory, which belongs to one store
+    _idle[id(engine)] = _IdleEngine(settings, backend, engine)
+    for key in list(_idle)[:-MAX_IDLE]:
+        _idle.pop(key, None)
 
 
-def _not_shared_after_fork(engine: sa.Engine) -> None:
-    # A forked child must not speak through its parent's sockets.
+def _drop_connections_after_fork(engine: sa.Engine) -> None:
+    # A forked child must not use its parent's sockets.
     reference = weakref.ref(engine)
 
-    def forget() -> None:
-        if (own := reference()) is not None:
-            own.dispose(close=False)
+    def drop_connections() -> None:
+        if (inherited := reference()) is not None:
+            inherited.dispose(close=False)
 
-    os.register_at_fork(after_in_child=forget)
+    os.register_at_fork(after_in_child=drop_connections)

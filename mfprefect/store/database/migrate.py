@@ -1,4 +1,4 @@
-"""Bringing a database to the schema that this version works with, and refusing any other."""
+"""Upgrading a database to the schema of this version, and refusing any other schema."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = [
     "create_schema",
     "expected_revision",
     "found_revision",
-    "known",
+    "is_known",
     "view_statements",
 ]
 
 
 def expected_revision() -> str:
-    """Return the revision that this version of mfprefect works with."""
+    """Return the schema revision of this version of mfprefect."""
     return REVISIONS[-1]
 
 
 def found_revision(db: Database) -> str | None:
-    """Return the revision of the database's schema, None where there is none."""
+    """Return the revision of the database's schema, None if it has no schema."""
     if not db.backend.exists():
         return None
     return db.read_transaction(lambda connection: _revision(db, connection))
@@ -39,66 +39,67 @@ def found_revision(db: Database) -> str | None:
 
 def _revision(db: Database, connection: sa.Connection) -> str | None:
     layout = db.schema.layout
-    kept = sa.table(layout.prefix + VERSION_TABLE, sa.column("version_num"), schema=layout.schema)
-    if not sa.inspect(connection).has_table(kept.name, schema=layout.schema):
+    table = sa.table(layout.prefix + VERSION_TABLE, sa.column("version_num"), schema=layout.schema)
+    if not sa.inspect(connection).has_table(table.name, schema=layout.schema):
         return None
-    found: str | None = connection.scalar(sa.select(kept.c.version_num))
-    return found
+    revision: str | None = connection.scalar(sa.select(table.c.version_num))
+    return revision
 
 
 def check_schema(db: Database) -> None:
     """Refuse a database without the schema of exactly this version.
 
     Raises:
-        SchemaOutdated: and the command that cures it.
+        SchemaOutdated: it has no schema, or another one; the message names the command to run.
     """
-    found, expected = found_revision(db), expected_revision()
-    if found == expected:
+    revision, expected = found_revision(db), expected_revision()
+    if revision == expected:
         return
-    if found is None:
+    if revision is None:
         message = f"{db.place} holds no mfprefect schema; create it with `mfprefect init`"
-    elif known(found):
+    elif is_known(revision):
         message = (
-            f"the schema in {db.place} is of revision {found}, older than the {expected} that "
+            f"the schema in {db.place} has revision {revision}, older than the {expected} that "
             "this mfprefect needs; upgrade it with `mfprefect init`"
         )
     else:
-        raise _newer(db, found)
-    raise SchemaOutdated(message + " or store.create_schema().", found=found, expected=expected)
+        raise _newer(db, revision)
+    message += " or store.create_schema()."
+    raise SchemaOutdated(message, found=revision, expected=expected)
 
 
-def known(revision: str) -> bool:
+def is_known(revision: str) -> bool:
     """Return whether this version of mfprefect knows a revision: its own or an older one."""
     return revision in REVISIONS
 
 
-def _newer(db: Database, found: str) -> SchemaOutdated:
+def _newer(db: Database, revision: str) -> SchemaOutdated:
     return SchemaOutdated(
-        f"the schema in {db.place} is of revision {found}, which this mfprefect does not know: "
-        "a newer version made it; `pip install --upgrade mfprefect`.",
-        found=found,
+        f"the schema in {db.place} has revision {revision}, which this mfprefect does not know: "
+        "a newer version made it; run `pip install --upgrade mfprefect`.",
+        found=revision,
         expected=expected_revision(),
     )
 
 
 def create_schema(db: Database) -> None:
-    """Create or upgrade tables and views; harmless when repeated, or begun twice at once.
+    """Create or upgrade tables and views; safe to repeat, and to run twice at the same time.
 
     Raises:
         SchemaOutdated: the schema is newer than this version.
-        ConfigurationError: a table of ours has the name of somebody else's.
+        ConfigurationError: the schema already has a foreign table with the name of one of ours.
     """
 
     def work(connection: sa.Connection, _: bool) -> None:
         with db.backend.lock(connection):
             _create_namespace(db, connection)
-            found = _revision(db, connection)
-            if found is not None and not known(found):
-                raise _newer(db, found)
-            if found != expected_revision():
+            revision = _revision(db, connection)
+            if revision is not None and not is_known(revision):
+                raise _newer(db, revision)
+            if revision != expected_revision():
                 _upgrade(db, connection)
             _create_views(db, connection)
-            if found != expected_revision():
+            if revision != expected_revision():
                 for statement in db.backend.post_create_statements():
                     connection.exec_driver_sql(statement)
 
@@ -107,19 +108,19 @@ def create_schema(db: Database) -> None:
 
 def _create_namespace(db: Database, connection: sa.Connection) -> None:
     name = db.schema.layout.schema
-    # Asked first: IF NOT EXISTS needs the right to create even where there is nothing to create.
+    # Check first: IF NOT EXISTS needs the right to create a schema even if it exists.
     if name is not None and not sa.inspect(connection).has_schema(name):
         connection.execute(sa.schema.CreateSchema(name))
 
 
 def config() -> Config:
-    """Return where Alembic finds the migrations."""
-    # Not needed where the schema is there already, and it takes a fifth of all imports.
+    """Return Alembic's configuration, which names the migrations."""
+    # Imported here: it takes a fifth of the time of all imports, and few runs need it.
     from alembic.config import Config
 
-    found = Config()
-    found.set_main_option("script_location", "mfprefect:migrations")
-    return found
+    settings = Config()
+    settings.set_main_option("script_location", "mfprefect:migrations")
+    return settings
 
 
 def _upgrade(db: Database, connection: sa.Connection) -> None:
@@ -140,11 +141,11 @@ def _create_views(db: Database, connection: sa.Connection) -> None:
 
 
 def view_statements(backend: Backend, dialect: sa.Dialect) -> dict[str, str]:
-    """Return the statement that creates each view."""
-    schema, found = backend.schema, {}
+    """Return the CREATE statement of each view, by its name in the schema."""
+    schema, statements = backend.schema, {}
     for view, select in schema.views().items():
         table = sa.table(schema.name(view), schema=schema.layout.schema)
         name = dialect.identifier_preparer.format_table(table)
         text = select.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
-        found[view] = f"CREATE VIEW {name} AS {backend.view_prefix}{text}"
-    return found
+        statements[view] = f"CREATE VIEW {name} AS {backend.view_prefix}{text}"
+    return statements

@@ -1,4 +1,4 @@
-"""Rows that every database can keep exactly: what does not fit is refused before it is sent."""
+"""Checks that every database can store a row exactly, before it is sent."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from mfprefect.util import values
 __all__ = ["MALFORMED", "check_lengths", "check_row", "typed"]
 
 MALFORMED = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
-"""What comes of a document that has not the shape which it should have."""
+"""Errors that a malformed document can raise."""
 
 _BITS = {sa.BigInteger: 63, sa.Integer: 31}
 
 
 def check_lengths(table: sa.Table, row: Mapping[str, Any]) -> None:
-    """Refuse text that is too long or no text for a database, and integers out of range.
+    """Refuse text that is too long or not valid for a database, and integers out of range.
 
     Raises:
-        InvalidValue: a value of the row would not be stored exactly, or not by every database.
+        InvalidValue: not every database can store a value of the row exactly.
     """
     lengths, bits = _limits(table)
     for key, value in row.items():
@@ -39,7 +39,7 @@ def check_lengths(table: sa.Table, row: Mapping[str, Any]) -> None:
                 )
         elif key in bits and value is not None and not _within(value, 2 ** bits[key]):
             raise InvalidValue(
-                f"{key} of {table.name} is {value!r}, no integer of {bits[key] + 1} bits."
+                f"{key} of {table.name} is {value!r}, not an integer of {bits[key] + 1} bits."
             )
 
 
@@ -51,13 +51,13 @@ _KINDS: dict[type[sa.types.TypeEngine[Any]], tuple[type, ...]] = {
 
 
 def check_row(table: sa.Table, row: Mapping[str, Any]) -> None:
-    """Refuse a row of a file that nobody knows the maker of: it is to have the table's types.
+    """Refuse a row of an untrusted file whose values do not have the types of the table.
 
-    Some databases would take text for a number, and give text back. A missing column is for the
-    database to refuse.
+    Some databases would store text in a number's column. The database itself refuses a missing
+    column.
 
     Raises:
-        InvalidValue: a column is unknown, or a value is of another type or does not fit.
+        InvalidValue: a column is unknown, or a value has the wrong type or does not fit.
     """
     for key, value in row.items():
         if key not in table.c:
@@ -65,10 +65,10 @@ def check_row(table: sa.Table, row: Mapping[str, Any]) -> None:
         column = table.c[key]
         if value is None and not column.nullable:
             raise InvalidValue(f"{key} of {table.name} is missing.")
-        # By its very type: to Python, True is an integer as well.
+        # The exact type: to Python, True is an integer, too.
         if value is not None and type(value) not in _KINDS[type(column.type)]:
             raise InvalidValue(
-                f"{key} of {table.name} is a {type(value).__name__}, and must be "
+                f"{key} of {table.name} is of type {type(value).__name__}, and must be "
                 f"{_KINDS[type(column.type)][0].__name__}."
             )
         if isinstance(value, dt.datetime) and value.tzinfo is None:
@@ -79,15 +79,15 @@ def check_row(table: sa.Table, row: Mapping[str, Any]) -> None:
 
 
 def typed(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of JSON with its dates and instants."""
+    """Return a row of a JSON document with its dates and instants parsed."""
 
     def value(column: sa.Column[Any]) -> Any:
-        found = row.get(column.key)
-        if found is None:
+        raw = row.get(column.key)
+        if raw is None:
             return None
         if isinstance(column.type, Instant):
-            return dt.datetime.fromisoformat(found)
-        return dt.date.fromisoformat(found) if isinstance(column.type, sa.Date) else found
+            return dt.datetime.fromisoformat(raw)
+        return dt.date.fromisoformat(raw) if isinstance(column.type, sa.Date) else raw
 
     return {column.key: value(column) for column in table.c}
 

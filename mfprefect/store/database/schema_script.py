@@ -1,4 +1,4 @@
-"""The DDL of an installation as a script: what `create_schema` would run, for somebody to read."""
+"""The DDL of an installation as a script to read: the statements that `create_schema` runs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ __all__ = ["schema_script"]
 
 
 def schema_script(backend: Backend) -> str:
-    """Return every statement that makes a new installation, and the rights of each role.
+    """Return all statements that create a new installation, and the grants of each role.
 
-    In the order in which they are to be run, each ended by a semicolon.
-
-    Nothing is connected: what depends on the server is as the URL says.
+    They are in the order to run them in, each ended by a semicolon. Nothing connects to the server:
+    what depends on its kind or version follows the URL.
     """
     lines = "\n\n".join(_parts(backend)).splitlines()
     return "".join(f"{line.rstrip()}\n" for line in lines)
@@ -32,7 +31,7 @@ def _parts(backend: Backend) -> Iterator[str]:
     views = view_statements(backend, backend.dialect())
     yield from (f"{statement};" for statement in views.values())
     yield from (f"{statement};" for statement in backend.post_create_statements())
-    # The admin first: on some databases that closes to the others what has ended.
+    # The admin first: on some databases, its script protects ended sessions from the others.
     order = sorted(ROLES, key=lambda role: role != "admin")
     yield from dict.fromkeys(backend.grants(role, f"mfprefect_{role}") for role in order)
 
@@ -41,7 +40,7 @@ def _migrations(backend: Backend) -> str:
     text = io.StringIO()
     settings = config()
     settings.output_buffer = text
-    # Alembic asks it for the dialect alone, and writes what it would execute.
+    # Alembic only asks it for the dialect, and writes statements instead of executing them.
     settings.attributes["connection"] = MockConnection(backend.dialect(), lambda *_: None)
     settings.attributes["layout"] = backend.schema.layout
     settings.attributes["transactional_ddl"] = backend.transactional_ddl

@@ -249,7 +249,7 @@ def _earlier(
         s.c.flow_run_id == opening.flow_run.flow_run_id,
         s.c.model_id == opening.model_id,
         s.c.purpose == opening.purpose,
-        glance=True,  # an UPDATE decides which attempt takes it over
+        no_lock=True,  # an UPDATE decides which attempt takes it over
     )
     earlier = [h for h in earlier if h.session_id not in opening.siblings]
     if not earlier:

@@ -36,7 +36,7 @@ def check(db: Database, entry: Entry, head: Mapping[str, Any]) -> None:
         SpoolRefused: something is corrupt, does not fit into the schema of this version, or is
             what no run writes.
     """
-    if not migrate.known(head["revision"]):
+    if not migrate.is_known(head["revision"]):
         raise SpoolRefused(
             f"{entry.folder} was written by a newer mfprefect, for the schema "
             f"{head['revision'][:60]}: "

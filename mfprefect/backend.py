@@ -1,8 +1,9 @@
-"""What one database does in its own way, and how its backend is found.
+"""The interface of a database backend, and how the backend of a URL is found.
 
-A third party adds a database with one module that subclasses `Backend`, and one entry point in the
-group `mfprefect.backends`, named as the URLs begin: `oracle = "my_pkg:OracleBackend"` serves
-`oracle://..` and `oracle+driver://..`. `mfprefect.testing.contract` is its test suite.
+To add a database, write a module that subclasses `Backend`, and register it as an entry point of
+the group `mfprefect.backends`, under the name that its URLs start with: `oracle =
+"my_pkg:OracleBackend"` serves `oracle://..` and `oracle+driver://..`. Test it with
+`mfprefect.testing.contract`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from mfprefect import grants as rights
+from mfprefect import grants
 from mfprefect.errors import BackendNotFound, ConfigurationError, DatabaseError
 from mfprefect.schema import Layout, Schema
 
@@ -42,37 +43,37 @@ __all__ = [
 ENTRY_POINT_GROUP = "mfprefect.backends"
 STREAM_ROWS = 50_000
 FETCH_ROWS = 500
-"""Fewer rows than Python allocates before it looks for garbage, in vain, among all that lives."""
+"""So few that Python's garbage collector, which would find nothing, is not triggered by a batch."""
 WRITE_OPTION = "mfprefect_write"
-"""Execution option of a connection that is going to write."""
-NO_LOCK_OPTION = "mfprefect_glance"
-"""Execution option of a select that decides nothing for good, so that it need not lock what it
-reads: True, or the tables of which that holds."""
-SESSION_OPTION = "mfprefect_serves"
-"""Execution option of a connection that works for one session: its `session`, `model` and `run`."""
+"""Execution option of a connection that will write."""
+NO_LOCK_OPTION = "mfprefect_no_lock"
+"""Execution option of a select that needs no lock on what it reads, because nothing final depends
+on it: True, or the names of the tables that need no lock."""
+SESSION_OPTION = "mfprefect_session"
+"""Execution option of a connection that serves one session: its `session`, `model` and `run`."""
 
 
 class Backend(ABC):
-    """One database. The base does the work in SQLAlchemy Core; override what differs."""
+    """One database. The base works with SQLAlchemy Core; override what differs."""
 
     name: ClassVar[str]
-    """What people call it; also the name of its extra: `pip install 'mfprefect[<name>]'`."""
+    """Its name for people, and the name of its extra: `pip install 'mfprefect[<name>]'`."""
     drivername: ClassVar[str]
-    """SQLAlchemy's name of the dialect and driver that is used, whatever the URL says."""
+    """SQLAlchemy's name of the dialect and driver to use, whatever driver the URL names."""
     driver: ClassVar[str]
-    """The module that has to be installed."""
+    """The driver's module, which must be installed."""
     default_schema: ClassVar[str | None] = None
-    """The schema of the tables where no setting names one; None: the connection's own."""
+    """The schema of the tables if no setting names one; None: the connection's default."""
     transactional_ddl: ClassVar[bool] = True
-    """Whether CREATE TABLE is undone by a rollback."""
+    """Whether a rollback undoes CREATE TABLE."""
     keeps_negative_zero: ClassVar[bool] = True
-    """Whether -0.0 comes back as -0.0 and not as 0.0, which is equal to it."""
+    """Whether -0.0 comes back as -0.0, and not as 0.0."""
     unique_allows_nulls: ClassVar[bool] = True
-    """Whether a unique index takes several rows whose columns are all NULL."""
+    """Whether a unique index allows several rows whose columns are all NULL."""
     view_prefix: ClassVar[str] = ""
-    """What stands before the SELECT of a view."""
+    """SQL to put before the SELECT of a view."""
     writers: int = 1
-    """How many parts of a frame are loaded at once; 0 where there is one connection for all."""
+    """How many parts of a frame to load at once; 0 if all threads share one connection."""
     per_session_tables: ClassVar[bool] = False
     """Whether large sessions have score tables of their own; see `create_session_table`."""
 
@@ -82,13 +83,13 @@ class Backend(ABC):
 
     @abstractmethod
     def classify(self, error: DBAPIError) -> type[DatabaseError]:
-        """Return which of our errors a driver's error is: only transient ones are retried."""
+        """Return the mfprefect error of a driver's error; only transient ones are retried."""
 
     @abstractmethod
     def lock(self, connection: sa.Connection) -> AbstractContextManager[None]:
-        """Hold the installation's migration lock; whoever comes second waits.
+        """Hold the installation's migration lock; a second process waits for it.
 
-        Called inside a write transaction. The lock must go when the process dies.
+        Called inside a write transaction. The lock must disappear when the process dies.
         """
 
     def engine_options(self) -> Mapping[str, Any]:
@@ -96,9 +97,9 @@ class Backend(ABC):
         return {}
 
     def configure(self, engine: sa.Engine) -> None:  # noqa: B027 - optional
-        """Attach listeners to a new engine. Override to set what each connection needs.
+        """Attach listeners to a new engine. Override to prepare each connection.
 
-        A connection that is going to write carries the execution option `WRITE_OPTION`.
+        A connection that will write has the execution option `WRITE_OPTION`.
         """
 
     def table_options(self, table: str) -> Mapping[str, Any]:
@@ -106,34 +107,34 @@ class Backend(ABC):
         return {}
 
     def secrets(self) -> list[str]:
-        """Return what no text may show. Override where a URL holds more than a password."""
+        """Return the secrets of the URL. Override if it can contain more than a password."""
         return [str(self.url.password)] if self.url.password else []
 
     def error_text(self, error: DBAPIError) -> str:
-        """Return what the driver says. Override where it says more than people want to know."""
+        """Return the driver's message. Override to shorten what the driver adds to it."""
         return str(error.orig).strip()
 
     def why_not_storable(self, column: sa.Column[Any], text: str) -> str | None:
-        """Return why a column cannot keep a text exactly, as the end of a sentence, or None.
+        """Return why a column cannot store a text exactly, as the end of a sentence, or None.
 
-        Override where some texts would come back as others, or be taken for others.
+        Override if some texts come back changed, or compare equal to others.
         """
         return None
 
     def unstorable_texts(self, column: sa.Column[Any], texts: pa.ChunkedArray) -> list[str]:
-        """Return the texts that cannot be stored. Override together with `why_not_storable`."""
+        """Return the texts that a column cannot store. Override with `why_not_storable`."""
         return []
 
     def exists(self) -> bool:
-        """Return whether there is a database to read. Override where connecting makes one."""
+        """Return whether the database exists. Override if connecting would create it."""
         return True
 
     def dialect(self) -> Dialect:
-        """Return the dialect without its driver, for statements that are only printed."""
+        """Return the dialect without its driver, to print statements."""
         return self.url.get_dialect()()
 
     def setup_statements(self) -> list[str]:
-        """Return what a script that makes the tables begins with: where they go."""
+        """Return the statements before CREATE TABLE in a script, which create the schema."""
         name = self.schema.layout.schema
         if name is None:
             return []
@@ -141,53 +142,53 @@ class Backend(ABC):
         return [str(create.compile(dialect=self.dialect()))]
 
     def post_create_statements(self) -> list[str]:
-        """Return what follows when tables and views are there, such as statistics."""
+        """Return the statements to run after tables and views exist, such as statistics."""
         return []
 
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
-        """Insert the rows of an Arrow table whose columns are named as the database's are.
+        """Insert the rows of an Arrow table; its columns have the names of the database's.
 
-        Override with the database's own loader. Must insert every row exactly, or raise.
+        Override with the database's bulk loader. Must insert every row exactly, or raise.
         """
         for batch in rows.to_batches(max_chunksize=STREAM_ROWS):
             if batch.num_rows:
                 connection.execute(table.insert(), batch.to_pylist())
 
     def drop_stale_staging(self, connection: sa.Connection) -> list[str]:
-        """Remove what loads of processes that were killed have left; return the names of it.
+        """Remove what the loads of killed processes left behind; return the names of it.
 
-        Called by the `maintain` flow. Override where `append` makes something that outlives it.
+        The `maintain` flow calls it. Override if `append` creates objects that can outlive it.
         """
         return []
 
     def upsert(
         self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Insert rows, named by the columns' keys, in place of those with the same primary key.
+        """Insert rows, by column key, and replace rows with the same primary key.
 
         Override with a statement that does both.
         """
         keys = [column.key for column in table.primary_key]
-        same = sa.and_(*(table.c[key] == sa.bindparam(f"key_{key}") for key in keys))
+        same_key = sa.and_(*(table.c[key] == sa.bindparam(f"key_{key}") for key in keys))
         connection.execute(
-            table.delete().where(same), [{f"key_{k}": row[k] for k in keys} for row in rows]
+            table.delete().where(same_key), [{f"key_{k}": row[k] for k in keys} for row in rows]
         )
         connection.execute(table.insert(), list(rows))
 
     def stream(
         self, connection: sa.Connection, select: sa.Select[Any], schema: pa.Schema
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a select of texts and numbers as Arrow batches, never holding them all.
+        """Yield the rows of a select of texts and numbers as Arrow batches, in bounded memory.
 
-        Override with the database's own way of unloading.
+        Override with the database's bulk unloader.
         """
         options = {"stream_results": True, "max_row_buffer": FETCH_ROWS}
-        # As the driver gives them: SQLAlchemy's rows and conversions would take twice the time.
+        # Values straight from the driver: SQLAlchemy's rows and conversions double the time.
         plain = (sa.type_coerce(column, sa.types.NullType()) for column in select.selected_columns)
         with connection.execute(
             select.with_only_columns(*plain), execution_options=options
         ) as rows:
-            first = rows.fetchone()  # SQLAlchemy may have taken it off the driver's cursor already
+            first = rows.fetchone()  # SQLAlchemy may have already read it from the driver's cursor
             cursor: Any = rows.cursor
             if first is not None:
                 with self.driver_errors(connection, str(select)):
@@ -195,7 +196,7 @@ class Backend(ABC):
 
     @contextmanager
     def driver_errors(self, connection: sa.Connection, statement: str) -> Iterator[None]:
-        """Raise as SQLAlchemy's what is raised while the driver is used directly."""
+        """Turn errors of direct calls of the driver into SQLAlchemy's."""
         error: type[Exception] = connection.dialect.loaded_dbapi.Error
         try:
             yield
@@ -208,65 +209,68 @@ class Backend(ABC):
                 statement, None, exc, error, connection_invalidated=lost
             ) from exc
 
-    # A backend with `per_session_tables` overrides the next four, called inside a transaction.
+    # A backend with `per_session_tables` overrides the next four; each runs inside a transaction.
 
     def create_session_table(self, connection: sa.Connection, session_no: int) -> None:  # noqa: B027
-        """Prepare for many scores of a session; called before each large part of it."""
+        """Prepare a table for a session's scores; called before each large part."""
 
     def scores_of(self, connection: sa.Connection, session_no: int) -> sa.Table:
-        """Return the table that takes the scores of a session which is not published yet."""
+        """Return the table for the scores of a session that is not published yet."""
         return self.schema.scores
 
     def attach_scores(self, connection: sa.Connection, session_no: int) -> None:  # noqa: B027
-        """Bring a session's scores under the key and into `scores`; called before it succeeds."""
+        """Add the primary key to a session's scores and make them part of `scores`.
+
+        Called before the session succeeds.
+        """
 
     def drop_scores(self, connection: sa.Connection, session_no: int) -> bool:
-        """Remove all scores of a session at once; return False where rows have to be deleted."""
+        """Drop all scores of a session at once; return False if the caller must delete rows."""
         return False
 
     def as_entity_id(
         self, connection: sa.Connection, expression: sa.ColumnElement[Any]
     ) -> sa.ColumnElement[str]:
-        """Return a column of somebody else's table as text that our entity ids compare with.
+        """Return a column of a foreign table as text that compares with our entity ids.
 
-        Override where a comparison of two columns has to be told their collation.
+        Override if a comparison of two columns must name a collation.
         """
         return sa.cast(expression, sa.String())
 
     def grants(self, role: str, user: str) -> str:
         """Return a script that gives a user the rights of a role: see `mfprefect.grants`.
 
-        Override for what the database wants beside GRANT: the way to a schema, owners, and
-        triggers that close to writers what has ended.
+        Override for what the database needs besides GRANT: access to a schema, owners, and
+        triggers that protect ended sessions from writers.
         """
         preparer = self.url.get_dialect()().identifier_preparer
         to, schema = preparer.quote(user), self.schema.layout.schema
-        notes = ["What has ended is not closed to writers here; their rights alone limit them."]
-        found = [
-            rights.grant(preparer, preparer.format_table(sa.table(x.table, schema=schema)), x, to)
-            for x in rights.rights(self.schema, role)
+        notes = ["Nothing protects ended sessions from writers here, except their limited rights."]
+        statements = [
+            grants.grant(preparer, preparer.format_table(sa.table(x.table, schema=schema)), x, to)
+            for x in grants.rights(self.schema, role)
         ]
-        return "\n".join([rights.heading(role, to, notes), *(f"{line};" for line in found)])
+        return "\n".join([grants.heading(role, to, notes), *(f"{line};" for line in statements)])
 
     @functools.cached_property
     def schema(self) -> Schema:
-        """The tables as this backend and these settings want them."""
+        """The tables, with the options of this backend and these settings."""
         name = self.settings.schema_name or self.default_schema
         return Schema(Layout(name, self.settings.prefix, self.table_options))
 
     def create_engine(self) -> sa.Engine:
-        """Return a new engine; nothing is connected yet."""
+        """Return a new engine, which connects on first use."""
         try:
-            # Parameters are people's data: they have no place in an error text.
+            # Parameters are people's data, which must not appear in error messages.
             engine = sa.create_engine(self.url, hide_parameters=True, **self.engine_options())
-        except ArgumentError as exc:  # what the dialect itself finds wrong with the URL
+        except ArgumentError as exc:  # the dialect refuses the URL
             raise ConfigurationError(f"the database URL is wrong: {exc}") from exc
         self.configure(engine)
         return engine
 
     def __repr__(self) -> str:
-        shown = self.url.set(query={}).render_as_string(hide_password=True)
-        return f"<{type(self).__name__} {shown}>"
+        url = self.url.set(query={}).render_as_string(hide_password=True)
+        return f"<{type(self).__name__} {url}>"
 
 
 def _batches(
@@ -274,8 +278,8 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     columns = [[value] for value in first]
     while rows := fetch(FETCH_ROWS):
-        for column, some in zip(columns, zip(*rows, strict=True), strict=True):
-            column.extend(some)
+        for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
+            column.extend(cells)
         if len(columns[0]) >= STREAM_ROWS:
             yield _batch(columns, schema)
             columns = [[] for _ in first]
@@ -292,26 +296,26 @@ def _batch(columns: list[list[Any]], schema: pa.Schema) -> pa.RecordBatch:
     )
 
 
-# Reads the metadata of all that is installed, which is known until the path changes.
+# Cached by sys.path: it reads the metadata of every installed package.
 @functools.lru_cache(maxsize=1)
 def _entry_points(_: tuple[str, ...]) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
 
 
 def installed_backends() -> list[str]:
-    """Return the names that URLs may begin with."""
+    """Return the names that a URL can start with."""
     return sorted(_entry_points(tuple(sys.path)))
 
 
 def parse_url(text: str) -> URL:
-    """Return the parsed URL; a malformed one is refused without showing it, for its password."""
+    """Return the parsed URL; refuse a malformed one without showing it, or its password."""
     try:
         url = make_url(text)
         text.encode()
     except (ArgumentError, ValueError):
         url = None
     if url is None or "\0" in text or "@" in (url.host or ""):  # an unencoded @ in the password
-        # Outside the handler: the cause would show part of a password in the traceback.
+        # Outside the except block: the cause could show part of the password in the traceback.
         raise ConfigurationError(
             "the database URL is malformed (not shown: it may hold a password); it has the form "
             "postgresql://user:password@host:5432/database, with special characters of the "
@@ -322,7 +326,7 @@ def parse_url(text: str) -> URL:
 
 
 def backend_for(settings: Settings) -> Backend:
-    """Return the backend that serves the settings' URL, loading its module and no other.
+    """Return the backend of the settings' URL, loading no other backend's module.
 
     Raises:
         ConfigurationError: the URL is malformed.
@@ -334,9 +338,9 @@ def backend_for(settings: Settings) -> Backend:
     if point is None:
         raise BackendNotFound(
             f"no backend for {scheme!r} URLs; installed: {', '.join(installed_backends())}. "
-            f"A package that serves {scheme!r} registers an entry point of that name in the group "
-            f"{ENTRY_POINT_GROUP!r}; `pip install 'mfprefect[all]'` adds the drivers of ours, "
-            "but Teradata's."
+            f"A package for {scheme!r} registers an entry point of that name in the group "
+            f"{ENTRY_POINT_GROUP!r}; `pip install 'mfprefect[all]'` installs the drivers of our "
+            "backends, except Teradata's."
         )
     try:
         kind: type[Backend] = point.load()
@@ -344,7 +348,7 @@ def backend_for(settings: Settings) -> Backend:
         name = str(exc.name).partition(".")[0]
         raise BackendNotFound(
             f"the backend for {scheme!r} URLs needs the package {name!r}, which is not "
-            "installed; docs/databases.md names the extra that adds it."
+            "installed; docs/databases.md names the extra that installs it."
         ) from exc
     if importlib.util.find_spec(kind.driver) is None:
         raise BackendNotFound(

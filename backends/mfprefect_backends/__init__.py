@@ -1,1 +1,1 @@
-"""The databases that mfprefect brings along; each is found by its entry point."""
+"""The backends that come with mfprefect; each is found by its entry point."""

@@ -1,4 +1,4 @@
-"""Arrow tables as CSV, for the loaders that read it; text is quoted, NULL is not."""
+"""Arrow tables as CSV, for databases that load and unload it; text is quoted, NULL is not."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ BLOCK_BYTES = 4 * 1024 * 1024
 
 
 def encoded(rows: pa.Table, null: str) -> Iterator[bytes]:
-    """Yield a table as CSV without a header, in pieces that are small in memory."""
+    """Yield a table as CSV without a header, in small chunks."""
     options = csv.WriteOptions(
         include_header=False, batch_size=CHUNK_ROWS, quoting_style="needed", null_string=null
     )
     for start in range(0, rows.num_rows, CHUNK_ROWS):
-        sink = pa.BufferOutputStream()
-        csv.write_csv(rows.slice(start, CHUNK_ROWS), sink, options)
-        yield sink.getvalue().to_pybytes()
+        stream = pa.BufferOutputStream()
+        csv.write_csv(rows.slice(start, CHUNK_ROWS), stream, options)
+        yield stream.getvalue().to_pybytes()
 
 
 def decoded(file: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yield what a CSV without a header holds; every value is quoted but NULL."""
+    """Yield the rows of a CSV without a header, in which every value but NULL is quoted."""
     if not file.peek(1):  # Arrow refuses an empty file
         return
     reader = csv.open_csv(
@@ -48,37 +48,37 @@ def decoded(file: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 
 
 class Encoded:
-    """A file to read from that encodes a table as it goes."""
+    """A readable file that encodes a table while it is read."""
 
     def __init__(self, rows: pa.Table, null: str) -> None:
-        self._pieces = encoded(rows, null)
+        self._chunks = encoded(rows, null)
         self._rest = memoryview(b"")
 
     def read(self, size: int = -1) -> Any:
         """Return at most `size` bytes, none at the end."""
         if not self._rest:
-            self._rest = memoryview(next(self._pieces, b""))
+            self._rest = memoryview(next(self._chunks, b""))
         if size < 0:
             size = len(self._rest)
-        piece, self._rest = self._rest[:size], self._rest[size:]
-        return bytes(piece)
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return bytes(data)
 
 
 class Pipe:
-    """A path from which another reader takes pieces, while a thread puts them in.
+    """A path for a reader of chunks, which a thread writes at the same time.
 
-    Leaving the block raises what went wrong with the pieces: the reader saw only an early end.
+    If a chunk fails, the reader only sees an early end; leaving the block raises the error.
     """
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
         self._failure: BaseException | None = None
         self._out, self._in = os.pipe()
         self._thread = threading.Thread(target=self._fill, daemon=True)
 
     @property
     def path(self) -> str:
-        """Where to read from."""
+        """The path to read from."""
         return f"/dev/fd/{self._out}"
 
     def __enter__(self) -> Pipe:
@@ -86,7 +86,7 @@ class Pipe:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        os.close(self._out)  # a reader that gave up must not keep the thread waiting
+        os.close(self._out)  # unblocks the thread if the reader stopped early
         self._thread.join()
         if kind is None and self._failure is not None:
             raise self._failure
@@ -94,16 +94,16 @@ class Pipe:
     def _fill(self) -> None:
         try:
             with os.fdopen(self._in, "wb") as file:
-                for piece in self._pieces:
-                    file.write(piece)
-        except BaseException as exc:  # noqa: BLE001 - raised again by whoever reads
+                for chunk in self._chunks:
+                    file.write(chunk)
+        except BaseException as exc:  # noqa: BLE001 - raised again in the reader's thread
             self._failure = exc
 
 
 class Unloading:
-    """A file to read what a function writes, in a thread of its own.
+    """A file that yields what a function writes in another thread.
 
-    Leaving the block raises what went wrong with the writing: the reader saw only an early end.
+    If the function fails, the reader only sees an early end; leaving the block raises the error.
     """
 
     def __init__(self, write: Callable[[Any], None]) -> None:
@@ -118,7 +118,7 @@ class Unloading:
         return self._file
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._file.close()  # a writer whose reader gave up must not wait for ever
+        self._file.close()  # unblocks the writer if the reader stopped early
         self._thread.join()
         if self._failure is not None and kind is not GeneratorExit:
             raise self._failure
@@ -127,5 +127,5 @@ class Unloading:
         try:
             with os.fdopen(self._in, "wb") as file:
                 self._write(file)
-        except BaseException as exc:  # noqa: BLE001 - raised again by whoever reads
+        except BaseException as exc:  # noqa: BLE001 - raised again in the reader's thread
             self._failure = exc

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from mfprefect import grants as rights
+from mfprefect import grants
 from mfprefect.schema import Schema
 
 __all__ = ["script"]
@@ -15,7 +15,7 @@ _ADMIN = (
     "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, CREATE VIEW, "
     "SHOW VIEW, TRIGGER"
 )
-# Who runs the statement, and whose trigger it is; roles and hosts do not count.
+# True unless the trigger's owner runs the statement; ignores roles and hosts.
 _OTHERS = (
     "CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) "
     "<> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)"
@@ -28,24 +28,24 @@ IF {others}
 END IF"""
 _NOTES = {
     "admin": (
-        "Run it as root, or whoever may SET USER. It makes the triggers that close what has ended",
-        "to all others but this user, by its name.",
+        "Run it as root, or as a user who may SET USER. It creates the triggers that protect",
+        "ended sessions from all users but this one, by name.",
     ),
     "writer": (
-        "Run it after the script of the role admin: that closes to writers what has ended.",
+        "Run it after the script of the role admin, which protects ended sessions from writers.",
     ),
 }
 
 
 def script(url: sa.URL, schema: Schema, role: str, user: str) -> str:
     """Return the whole script."""
-    writing = _Script(url, schema, user)
-    create = f"Create the user first: CREATE USER {writing.to} IDENTIFIED BY '..';"
+    writer = _Script(url, schema, user)
+    create = f"Create the user first: CREATE USER {writer.to} IDENTIFIED BY '..';"
     return "\n".join(
         [
-            rights.heading(role, writing.to, (create, *_NOTES.get(role, ()))),
-            *(f"{line};" for line in writing.grants(role)),
-            *(writing.protections() if role == "admin" else ()),
+            grants.heading(role, writer.to, (create, *_NOTES.get(role, ()))),
+            *(f"{line};" for line in writer.grants(role)),
+            *(writer.protections() if role == "admin" else ()),
         ]
     )
 
@@ -63,24 +63,24 @@ class _Script:
 
     def grants(self, role: str) -> Iterator[str]:
         if role == "admin":
-            # Here, other than for a table, _ and % stand for any character.
+            # In a grant on a whole database, _ and % are wildcards.
             database = _quoted(self.database.replace("_", "\\_").replace("%", "\\%"))
             yield f"GRANT {_ADMIN} ON {database}.* TO {self.to}"
             return
-        for right in rights.rights(self.schema, role):
-            yield rights.grant(self.preparer, self.named(right.table), right, self.to)
+        for right in grants.rights(self.schema, role):
+            yield grants.grant(self.preparer, self.named(right.table), right, self.to)
 
     def protections(self) -> Iterator[str]:
-        closed = [c for c in rights.updatable("sessions") if c != rights.EXPORTED]
-        same = " AND ".join(f"OLD.{c} <=> NEW.{c}" for c in closed)
-        begun = (
+        protected = [c for c in grants.updatable("sessions") if c != grants.EXPORTED]
+        unchanged = " AND ".join(f"OLD.{c} <=> NEW.{c}" for c in protected)
+        new = (
             "NEW.status = 'running' AND NEW.published_at IS NULL AND NEW.seal IS NULL "
             "AND NEW.deletion IS NULL"
         )
-        changes = f"OLD.status = 'running'\n    OR {rights.resumed()}\n    OR ({same})"
-        yield from self.trigger("sessions", "INSERT", f"NOT ({begun})")
-        yield from self.trigger("sessions", "UPDATE", f"NOT ({changes})")
-        for name, _, events in rights.guarded(self.schema):
+        allowed = f"OLD.status = 'running'\n    OR {grants.resumed()}\n    OR ({unchanged})"
+        yield from self.trigger("sessions", "INSERT", f"NOT ({new})")
+        yield from self.trigger("sessions", "UPDATE", f"NOT ({allowed})")
+        for name, _, events in grants.guarded(self.schema):
             for event in events:
                 row = "NEW" if event == "INSERT" else "OLD"
                 sessions = self.named(self.schema.sessions.name)
@@ -99,7 +99,7 @@ class _Script:
             others=_OTHERS,
             condition=condition,
         )
-        # It holds semicolons, by which the client would take it apart.
+        # The client would split the trigger at its semicolons.
         yield f"DELIMITER //\n{statement} //\nDELIMITER ;"
 
 

@@ -13,7 +13,7 @@ __all__ = ["script"]
 
 TRIGGER = "mfprefect_closed"
 _OWNER = "pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE')"
-# Names are looked up in pg_catalog alone: nobody puts an operator of his own in their place.
+# Looks names up in pg_catalog only, so that nobody can replace an operator by another one.
 _FUNCTION = """CREATE OR REPLACE FUNCTION {name}() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -47,7 +47,7 @@ _ROW = """  IF TG_OP <> 'INSERT' THEN
     {refuse_new}
   END IF;
   RETURN NEW;"""
-# All rows of a statement at once, those in the tables of large sessions among them.
+# Checks all rows of a statement at once, including those in the tables of large sessions.
 _SCORES = """  IF NOT {owner} AND EXISTS (
     SELECT FROM changed c JOIN {sessions} s ON s.session_no = c.session_no
     WHERE s.status <> 'running') THEN
@@ -68,23 +68,23 @@ BEGIN
 END $$"""
 _NOTES = {
     "admin": (
-        "Run it as a superuser. The tables and views become this user's, and what has ended is",
-        "closed to everyone else who may write.",
+        "Run it as a superuser. This user becomes the owner of tables and views, and triggers",
+        "protect ended sessions from everybody else who may write.",
     ),
     "writer": (
-        "Run it as the owner of the tables, after the script of the role admin: that closes to",
-        "writers what has ended.",
+        "Run it as the owner of the tables, after the script of the role admin, which protects",
+        "ended sessions from writers.",
     ),
 }
 
 
 def script(url: sa.URL, schema: Schema, role: str, user: str) -> str:
     """Return the whole script, one transaction."""
-    writing = _Script(url, schema, user)
-    create = f"Create the user first: CREATE ROLE {writing.to} LOGIN; its password is yours to set."
+    writer = _Script(url, schema, user)
+    create = f"Create the user first: CREATE ROLE {writer.to} LOGIN; then set its password."
     notes = (create, *_NOTES.get(role, ("Run it as the owner of the tables.",)))
-    lines = ["BEGIN", *writing.statements(role), "COMMIT"]
-    return "\n".join([grants.heading(role, writing.to, notes), *(f"{line};" for line in lines)])
+    lines = ["BEGIN", *writer.statements(role), "COMMIT"]
+    return "\n".join([grants.heading(role, writer.to, notes), *(f"{line};" for line in lines)])
 
 
 class _Script:
@@ -120,13 +120,13 @@ class _Script:
         )
 
     def protections(self) -> Iterator[str]:
-        closed = [c for c in grants.updatable("sessions") if c != grants.EXPORTED]
-        words = {
+        protected = [c for c in grants.updatable("sessions") if c != grants.EXPORTED]
+        fragments = {
             "owner": _OWNER,
             "sessions": self.named[self.schema.sessions.name],
             "resumed": grants.resumed(),
-            "old": ", ".join(f"OLD.{c}" for c in closed),
-            "new": ", ".join(f"NEW.{c}" for c in closed),
+            "old": ", ".join(f"OLD.{c}" for c in protected),
+            "new": ", ".join(f"NEW.{c}" for c in protected),
             "refuse_old": _refuse(", OLD.session_no"),
             "refuse_new": _refuse(", NEW.session_no"),
             "refuse_all": _refuse(""),
@@ -135,7 +135,7 @@ class _Script:
         for kind, body in (("session", _SESSION), ("row", _ROW), ("scores", _SCORES)):
             name = self.preparer.quote(f"{self.schema.layout.prefix}mfprefect_closed_{kind}")
             functions[kind] = f"{self.namespace}.{name}"
-            yield _FUNCTION.format(name=functions[kind], body=body.format(**words))
+            yield _FUNCTION.format(name=functions[kind], body=body.format(**fragments))
         each = "INSERT OR UPDATE OR DELETE"
         yield from self.trigger("sessions", f"BEFORE {each}", "FOR EACH ROW", functions["session"])
         for name, _, events in grants.guarded(self.schema):
@@ -152,10 +152,10 @@ class _Script:
         yield f"CREATE TRIGGER {TRIGGER} {event} ON {table} {scope} EXECUTE FUNCTION {function}()"
 
 
-def _refuse(what: str) -> str:
-    subject = "session %" if what else "a session that"
+def _refuse(argument: str) -> str:
+    subject = "session %" if argument else "a session that"
     return (
-        f"RAISE EXCEPTION '{subject} has ended and takes no changes'{what} "
+        f"RAISE EXCEPTION '{subject} has ended and takes no changes'{argument} "
         "USING ERRCODE = 'insufficient_privilege', "
         "HINT = 'Only the owner of the tables may: mfprefect grants --role admin';"
     )

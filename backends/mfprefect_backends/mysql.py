@@ -39,7 +39,7 @@ PREVENTED = 1290
 _CODES: dict[int, type[DatabaseError]] = {
     **dict.fromkeys((1205, 1213, 1020, 3572), DatabaseConflict),  # lock wait, deadlock, NOWAIT
     **dict.fromkeys((1040, 1053, 1077, 1079, 1080, 1152, 1158, 1160, 1203), DatabaseUnavailable),
-    # Out of disk or memory; read-only, as the server that was failed over from, or to.
+    # Out of disk or memory; read-only, as during a failover.
     **dict.fromkeys((1021, 1037, 1038, 1041, 1836), DatabaseUnavailable),
     **dict.fromkeys((1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031), DatabaseUnavailable),
     **dict.fromkeys((1022, 1048, 1062, 1216, 1217, 1451, 1452, 3819, 4025), IntegrityError),
@@ -93,18 +93,18 @@ def _json_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
     )
 
 
-def _answer(connection: Any, whether: bool) -> None:
-    connection._local_infile = whether
+def _allow_local_infile(connection: Any, allowed: bool) -> None:
+    connection._local_infile = allowed
 
 
 def _connect(dialect: Any, _: Any, arguments: Any, options: dict[str, Any]) -> Any:
     try:
         return dialect.connect(*arguments, **options)
     except (TypeError, ValueError, OSError) as exc:  # before the server is reached
-        known = {"host", "user", "password", "port", "database", "client_flag", "init_command"}
+        other = {"host", "user", "password", "port", "database", "client_flag", "init_command"}
         raise ConfigurationError(
-            f"an option after the ? of the database URL is wrong: {exc}; it is one of "
-            f"{', '.join(sorted(options.keys() - known))}, and files must be readable."
+            f"an option after the ? of the database URL is wrong: {exc}. It is one of "
+            f"{', '.join(sorted(options.keys() - other))}; files must be readable."
         ) from exc
 
 
@@ -113,7 +113,7 @@ def _load(connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
     columns = ", ".join(preparer.quote(name) for name in rows.column_names)
     driver: Any = connection.connection.dbapi_connection
     with Pipe(encoded(rows, null="NULL")) as pipe:
-        _answer(driver, True)
+        _allow_local_infile(driver, True)
         try:
             result = connection.exec_driver_sql(
                 f"LOAD DATA LOCAL INFILE '{pipe.path}' INTO TABLE {preparer.format_table(table)} "
@@ -121,14 +121,14 @@ def _load(connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
                 f"ESCAPED BY '' LINES TERMINATED BY '\n' ({columns})"
             )
         finally:
-            _answer(driver, False)
-    # LOCAL drops duplicates and bends bad values, and only warns.
-    warned = connection.exec_driver_sql("SHOW WARNINGS LIMIT 3").all()
-    if result.rowcount != rows.num_rows or warned:
-        duplicate = any(row[1] == DUPLICATE for row in warned)
+            _allow_local_infile(driver, False)
+    # With LOCAL, the server drops duplicates and alters bad values, and only warns.
+    warnings = connection.exec_driver_sql("SHOW WARNINGS LIMIT 3").all()
+    if result.rowcount != rows.num_rows or warnings:
+        duplicate = any(row[1] == DUPLICATE for row in warnings)
         raise (IntegrityError if duplicate else DatabaseError)(
             f"LOAD DATA took {result.rowcount} of {rows.num_rows} rows: "
-            + "; ".join(str(row[2]) for row in warned)
+            + "; ".join(str(row[2]) for row in warnings)
         )
 
 
@@ -140,12 +140,12 @@ class MysqlBackend(Backend):
     driver: ClassVar[str] = "pymysql"
     transactional_ddl: ClassVar[bool] = False
     keeps_negative_zero: ClassVar[bool] = False
-    writers: int = 2  # one thread of the server builds the key more slowly than we encode
+    writers: int = 2  # one server thread builds the key more slowly than we encode rows
 
     def __init__(self, url: sa.URL, settings: Settings) -> None:
         if not url.database:
             raise ConfigurationError(
-                "a MySQL URL names the database that holds the tables: "
+                "a MySQL URL must name the database of the tables: "
                 "mysql://user:password@host/model_factory."
             )
         self._may_load: bool | None = None
@@ -153,9 +153,9 @@ class MysqlBackend(Backend):
         super().__init__(url.update_query_dict({"charset": "utf8mb4"}), settings)
 
     def engine_options(self) -> Mapping[str, Any]:
-        """Read what is committed, keep UTC, and let no bad value be bent into shape."""
+        """Set READ COMMITTED, UTC, and a strict mode that refuses bad values."""
         arguments = {
-            # The driver may answer a server that asks for a file; `_load` alone lets it.
+            # Enabled in the driver; `_allow_local_infile` blocks it except during `_load`.
             "local_infile": True,
             "connect_timeout": max(1, round(self.settings.connect_timeout)),
             "init_command": "SET time_zone = '+00:00', sql_mode = "
@@ -169,22 +169,24 @@ class MysqlBackend(Backend):
         }
 
     def dialect(self) -> sa.Dialect:
-        """Return MariaDB's where the URL says so: a server would tell."""
+        """Return MariaDB's dialect if the URL names it; without a server, only the URL can tell."""
         name = "mariadb+pymysql" if self._named_mariadb else self.drivername
         return self.url.set(drivername=name).get_dialect()()
 
     def setup_statements(self) -> list[str]:
-        """Return which database the tables go into."""
+        """Return the statement that selects the database, before the base's statements."""
         quote = self.dialect().identifier_preparer.quote_identifier
         return [f"USE {quote(str(self.url.database))}", *super().setup_statements()]
 
     def configure(self, engine: sa.Engine) -> None:
-        """Keep servers from asking for files of ours; name options that are wrong."""
+        """Keep servers from reading local files; name wrong options of the URL."""
         event.listen(engine, "do_connect", _connect)
-        event.listen(engine, "connect", lambda connection, _: _answer(connection, False))
+        event.listen(
+            engine, "connect", lambda connection, _: _allow_local_infile(connection, False)
+        )
 
     def table_options(self, table: str) -> Mapping[str, Any]:
-        """Choose InnoDB, and a collation under which `a` and `A` are two ids."""
+        """Choose InnoDB, and a collation that distinguishes `a` and `A`."""
         return {
             "mysql_engine": "InnoDB",
             "mysql_charset": "utf8mb4",
@@ -192,13 +194,13 @@ class MysqlBackend(Backend):
         }
 
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
-        """Load by LOAD DATA LOCAL from a pipe; by INSERT where the server forbids that."""
+        """Load by LOAD DATA LOCAL from a pipe, or by INSERT if the server forbids that."""
         if self._may_load is None:
-            asked = connection.execute(sa.text("SELECT @@local_infile")).scalar_one()
-            self._may_load = bool(asked)
+            allowed = connection.execute(sa.text("SELECT @@local_infile")).scalar_one()
+            self._may_load = bool(allowed)
             if not self._may_load:
                 log.warning(
-                    "%s forbids LOAD DATA LOCAL, so that scores are inserted several times "
+                    "%s forbids LOAD DATA LOCAL, which makes inserting scores several times "
                     "slower; a DBA allows it with SET GLOBAL local_infile = ON.",
                     self.url.set(query={}).render_as_string(hide_password=True),
                 )
@@ -210,34 +212,34 @@ class MysqlBackend(Backend):
     def stream(
         self, connection: sa.Connection, select: sa.Select[Any], schema: pa.Schema
     ) -> Iterator[pa.RecordBatch]:
-        """Read texts and numbers as the bytes that the server sends: Arrow reads them faster."""
+        """Read texts and numbers as the bytes that the server sends: Arrow parses them faster."""
         driver: Any = connection.connection.dbapi_connection
-        as_sent = pa.schema([field.with_type(pa.large_string()) for field in schema])
-        kept = driver.use_unicode, driver.decoders
+        texts = pa.schema([field.with_type(pa.large_string()) for field in schema])
+        before = driver.use_unicode, driver.decoders
         driver.use_unicode, driver.decoders = False, {}
         try:
-            for batch in super().stream(connection, select, as_sent):
+            for batch in super().stream(connection, select, texts):
                 yield pa.RecordBatch.from_arrays(
                     [column.cast(kind) for column, kind in zip(batch, schema.types, strict=True)],
                     schema=schema,
                 )
         finally:
-            driver.use_unicode, driver.decoders = kept
+            driver.use_unicode, driver.decoders = before
 
     def as_entity_id(
         self, connection: sa.Connection, expression: sa.ColumnElement[Any]
     ) -> sa.ColumnElement[str]:
-        """Compare in our collation, by which our key can be looked up."""
+        """Compare in our collation, so that the primary key's index can be used."""
         text = super().as_entity_id(connection, expression)
         return sa.collate(text, _nopad(connection.dialect))
 
     def grants(self, role: str, user: str) -> str:
-        """Give rights, and close by triggers to all but the admin what has ended."""
+        """Grant rights; for the admin, add triggers that protect ended sessions from others."""
         return _mysql_grants.script(self.url, self.schema, role, user)
 
     @contextmanager
     def lock(self, connection: sa.Connection) -> Iterator[None]:
-        """Hold a named lock: DDL commits by itself, so a transaction's lock would be gone."""
+        """Hold a named lock: DDL commits the transaction, and would release its locks."""
         name = f"mfprefect.{self.url.database}"[:64]
         connection.execute(sa.text("SELECT GET_LOCK(:name, 600)"), {"name": name}).scalar_one()
         try:
@@ -247,13 +249,13 @@ class MysqlBackend(Backend):
                 connection.execute(sa.text("DO RELEASE_LOCK(:name)"), {"name": name})
 
     def classify(self, error: DBAPIError) -> type[DatabaseError]:
-        """Go by the server's error number."""
+        """Decide by the server's error number."""
         arguments = getattr(error.orig, "args", ())
         code = arguments[0] if arguments and isinstance(arguments[0], int) else 0
         if code == 0 and error.connection_invalidated:
             return DatabaseUnavailable
         if code == NO_CONNECTION and "CERTIFICATE" in str(error.orig):
-            return DatabaseError  # that of the server is not the one to trust
+            return DatabaseError  # the server's certificate is not trusted
         if code == PREVENTED and "read-only" in str(error.orig):
             return DatabaseUnavailable
         return _CODES.get(code, DatabaseError)

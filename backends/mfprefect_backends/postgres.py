@@ -38,7 +38,7 @@ _CLASSES: dict[str, type[DatabaseError]] = {
     "57P": DatabaseUnavailable,  # shutting down, starting up, crash
     "55P03": DatabaseConflict,  # lock not available
     "42501": PermissionDenied,
-    "25006": DatabaseUnavailable,  # read-only: the server that was failed over from, or to
+    "25006": DatabaseUnavailable,  # read-only, as during a failover
     "25P03": DatabaseUnavailable,  # idle in transaction: the server hung up
 }
 _DENIED = (
@@ -49,18 +49,18 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtext('mfprefect'), hashtext(:name))"
 
 READ_BYTES = 256 * 1024
 OWN_TABLES = 200
-"""How many sessions have tables of their own: a query of all scores opens every one of them."""
+"""How many sessions can have their own table: a query of all scores opens all of them."""
 _ROOM = """
 SELECT pg_has_role(c.relowner, 'USAGE') AND has_schema_privilege(c.relnamespace, 'CREATE'),
        (SELECT count(*) FROM pg_inherits i WHERE i.inhparent = c.oid)
 FROM pg_class c WHERE c.oid = to_regclass(:scores)
 """
-_ATTACHED = "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(:own))"
+_ATTACHED = "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(:name))"
 
 
 @compiles(Id, "postgresql")
 def _id(element: Id, compiler: Any, **options: Any) -> str:
-    # Byte order, whatever the database's locale; an ICU collation costs 13 % of loading.
+    # Byte order, whatever the database's locale; an ICU collation makes loading 13 % slower.
     return f'VARCHAR({element.length}) COLLATE "C"'
 
 
@@ -80,14 +80,14 @@ def _json_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
 
 
 class _Double(Double):
-    """Sends -0.0 as text: as a number, PostgreSQL reads a decimal, which has no negative zero."""
+    """Sends -0.0 as text: PostgreSQL reads a number as decimal, which has no negative zero."""
 
     def bind_processor(self, dialect: Any) -> Any:
         return lambda value: "-0.0" if value == 0 and math.copysign(1, value) < 0 else value
 
 
 class PostgresBackend(Backend):
-    """PostgreSQL 12 or later; the tables live in a schema of their own."""
+    """PostgreSQL 12 or later; the tables are in their own schema."""
 
     name: ClassVar[str] = "postgres"
     drivername: ClassVar[str] = "postgresql+psycopg2"
@@ -103,16 +103,16 @@ class PostgresBackend(Backend):
             "application_name": "mfprefect",
             "client_encoding": "utf8",
         }
-        own = {key: value for key, value in arguments.items() if key not in self.url.query}
-        return {"pool_pre_ping": True, "connect_args": own}
+        defaults = {key: value for key, value in arguments.items() if key not in self.url.query}
+        return {"pool_pre_ping": True, "connect_args": defaults}
 
     def configure(self, engine: sa.Engine) -> None:
-        """Let doubles through bit for bit."""
+        """Store doubles bit for bit."""
         dialect: Any = engine.dialect
         dialect.colspecs = {**dialect.colspecs, Double: _Double}
 
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
-        """Load by COPY, in the transaction of the connection."""
+        """Load by COPY, in the connection's transaction."""
         preparer = connection.dialect.identifier_preparer
         columns = ", ".join(preparer.quote(name) for name in rows.column_names)
         copy = f"COPY {preparer.format_table(table)} ({columns}) FROM STDIN (FORMAT csv)"
@@ -127,7 +127,7 @@ class PostgresBackend(Backend):
     ) -> Iterator[pa.RecordBatch]:
         """Unload by COPY, through a pipe into Arrow's CSV reader."""
         text = select.compile(connection, compile_kwargs={"literal_binds": True})
-        # Quoted, so that an empty text is no NULL.
+        # Quoted, to distinguish an empty text from NULL.
         copy = f"COPY ({text}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)".replace("%%", "%")
         driver: Any = connection.connection.dbapi_connection
 
@@ -138,64 +138,65 @@ class PostgresBackend(Backend):
         with self.driver_errors(connection, copy), Unloading(unload) as file:
             yield from decoded(file, schema)
 
-    def _own(self, session_no: int) -> sa.Table:
+    def _session_table(self, session_no: int) -> sa.Table:
         name = f"{self.schema.scores.name}_{session_no}"
         return self.schema.scores.to_metadata(sa.MetaData(), name=name)
 
     def create_session_table(self, connection: sa.Connection, session_no: int) -> None:
-        """Create a table without a key: rows come in any order, and one sort makes it at the end.
+        """Create a table without a key: a single sort at the end builds it faster.
 
-        Only the owner of `scores` may; others, and those beyond the limit, load under the key.
+        Only the owner of `scores` can do so. Other users, and sessions above the limit, load into
+        `scores`, with its key.
         """
-        scores, own = str(self.schema.scores), str(self._own(session_no))
-        # Two workers at once would both find no table; the second CREATE would fail.
-        connection.execute(sa.text(_LOCK), {"name": own})
+        scores, table = str(self.schema.scores), str(self._session_table(session_no))
+        # Without the lock, two workers could both see no table; the second CREATE would fail.
+        connection.execute(sa.text(_LOCK), {"name": table})
         allowed, used = connection.execute(sa.text(_ROOM), {"scores": scores}).one()
         if allowed and used < OWN_TABLES:
             connection.exec_driver_sql(
-                f"CREATE TABLE IF NOT EXISTS {own} "
+                f"CREATE TABLE IF NOT EXISTS {table} "
                 f"(LIKE {scores} INCLUDING DEFAULTS, CHECK (session_no = {session_no}))"
             )
         elif used >= OWN_TABLES:
             log.warning(
-                "%d sessions have tables of their own, so that this one is loaded more slowly; "
+                "%d sessions already have their own table, so this one loads more slowly; "
                 "`mfprefect prune` removes old ones.",
                 used,
             )
 
     def scores_of(self, connection: sa.Connection, session_no: int) -> sa.Table:
-        """Return the session's own table where it has one."""
-        own = self._own(session_no)
-        found = connection.scalar(sa.text("SELECT to_regclass(:own)"), {"own": str(own)})
-        return self.schema.scores if found is None else own
+        """Return the session's own table if it has one, else `scores`."""
+        table = self._session_table(session_no)
+        oid = connection.scalar(sa.text("SELECT to_regclass(:name)"), {"name": str(table)})
+        return self.schema.scores if oid is None else table
 
     def attach_scores(self, connection: sa.Connection, session_no: int) -> None:
-        """Build the key and make the table a child of `scores`, of which it is a part from then on.
+        """Build the key and make the table a child of `scores`, whose queries then include it.
 
-        By inheritance, not as a partition: that would have to scan the rows of all small sessions.
+        It inherits, because a partition would have to scan the rows of all small sessions.
         """
-        scores, own = str(self.schema.scores), str(self._own(session_no))
-        if connection.scalar(sa.text(_ATTACHED), {"own": own}):
+        scores, table = str(self.schema.scores), str(self._session_table(session_no))
+        if connection.scalar(sa.text(_ATTACHED), {"name": table}):
             return
-        small = f"FROM ONLY {scores} WHERE session_no = {session_no}"
+        small_parts = f"FROM ONLY {scores} WHERE session_no = {session_no}"
         columns = ", ".join(self.schema.scores.c.keys())
         for statement in (
-            f"INSERT INTO {own} ({columns}) SELECT {columns} {small}",
-            f"DELETE {small}",
-            # session_no is the same in all rows, and the CHECK tells the planner.
-            f"ALTER TABLE {own} ADD PRIMARY KEY (entity_id)",
-            f"ALTER TABLE {own} INHERIT {scores}",
+            f"INSERT INTO {table} ({columns}) SELECT {columns} {small_parts}",
+            f"DELETE {small_parts}",
+            # session_no is the same in all rows; the planner knows it from the CHECK.
+            f"ALTER TABLE {table} ADD PRIMARY KEY (entity_id)",
+            f"ALTER TABLE {table} INHERIT {scores}",
         ):
             connection.exec_driver_sql(statement)
 
     def drop_scores(self, connection: sa.Connection, session_no: int) -> bool:
-        """Drop the session's own table, giving way to readers that do not let go of it."""
-        scores, own = str(self.schema.scores), str(self._own(session_no))
+        """Drop the session's own table; give up soon if a reader keeps it locked."""
+        scores, table = str(self.schema.scores), str(self._session_table(session_no))
         if self.scores_of(connection, session_no) is self.schema.scores:
             return False
-        # Those who wait for us would have to wait for that reader, too.
+        # Queries that queue behind the DROP would wait for that reader, too.
         connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
-        connection.exec_driver_sql(f"DROP TABLE {own}")
+        connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.exec_driver_sql(
             f"DELETE FROM ONLY {scores} WHERE session_no = {session_no}"  # noqa: S608 - a number
         )
@@ -204,24 +205,24 @@ class PostgresBackend(Backend):
     def as_entity_id(
         self, connection: sa.Connection, expression: sa.ColumnElement[Any]
     ) -> sa.ColumnElement[str]:
-        """Compare in our collation, whatever the other column's is."""
+        """Compare in our collation, whatever collation the other column has."""
         return sa.collate(super().as_entity_id(connection, expression), "C")
 
     def grants(self, role: str, user: str) -> str:
-        """Give rights, hand the tables to the admin, and close to others what has ended."""
+        """Grant rights; for the admin, also ownership, and protection of ended sessions."""
         return _postgres_grants.script(self.url, self.schema, role, user)
 
     @contextmanager
     def lock(self, connection: sa.Connection) -> Iterator[None]:
-        """Hold an advisory lock to the end of the transaction."""
+        """Hold an advisory lock until the transaction ends."""
         connection.execute(sa.text(_LOCK), {"name": self.schema.layout.schema})
         yield
 
     def classify(self, error: DBAPIError) -> type[DatabaseError]:
-        """Go by SQLSTATE; an error without one comes from a broken or refused connection."""
+        """Decide by SQLSTATE; an error without one means a broken or refused connection."""
         state = getattr(error.orig, "pgcode", None)
         if state is None:
-            # libpq gives no code when it is turned away at the door, only the server's words.
+            # libpq gives no code for a refused connection, only the server's message.
             denied = any(word in str(error.orig) for word in _DENIED)
             lost = error.connection_invalidated or isinstance(error, sa.exc.OperationalError)
             return DatabaseUnavailable if lost and not denied else DatabaseError

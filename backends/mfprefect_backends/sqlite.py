@@ -1,4 +1,4 @@
-"""SQLite: the embedded default."""
+"""SQLite, the embedded default."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ROWS_A_STATEMENT = 100
 
 @compiles(Double, "sqlite")
 def _double(element: Double, compiler: Any, **options: Any) -> str:
-    # A REAL column turns -0.0 into 0.0; a name with BLOB in it leaves the eight bytes alone.
+    # A REAL column turns -0.0 into 0.0; a type name with BLOB in it keeps all eight bytes.
     return "DOUBLE_BLOB"
 
 
@@ -52,7 +52,7 @@ def _json_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
 
 
 class SqliteBackend(Backend):
-    """A file, or `sqlite://` for a store in memory that goes with its process."""
+    """A file, or with `sqlite://` a store in memory, lost at the end of its process."""
 
     name: ClassVar[str] = "sqlite"
     drivername: ClassVar[str] = "sqlite+pysqlite"
@@ -64,10 +64,10 @@ class SqliteBackend(Backend):
         elif not str(url.database).startswith("file:"):
             url = url.set(database=str(Path(str(url.database)).absolute()))
         super().__init__(url, settings)
-        self._was_there = False
+        self._connected_before = False
 
     def engine_options(self) -> Mapping[str, Any]:
-        """Wait for other writers; share the one connection of a store in memory."""
+        """Wait for other writers; share the single connection of a store in memory."""
         options: dict[str, Any] = {"connect_args": {"timeout": self.settings.connect_timeout}}
         if self.url.database in (None, "", ":memory:"):
             options["poolclass"] = sa.StaticPool
@@ -75,56 +75,56 @@ class SqliteBackend(Backend):
         return options
 
     def configure(self, engine: sa.Engine) -> None:
-        """Take transactions into our own hands: the driver would commit before DDL."""
+        """Begin transactions explicitly: the driver would commit before DDL."""
         event.listen(engine, "connect", self._on_connect)
         event.listen(engine, "begin", self._begin)
 
     def table_options(self, table: str) -> Mapping[str, Any]:
-        """Keep scores in their key's order: 34 bytes a row instead of 57."""
+        """Store scores in the order of their key: 34 bytes a row instead of 57."""
         return {"sqlite_with_rowid": False} if table in ("scores", "exported_scores") else {}
 
     def exists(self) -> bool:
-        """Return whether the file is there: connecting to a missing one would make it, empty."""
+        """Return whether the file exists: connecting would create an empty one."""
         path = self.url.database
         if path in (None, "", ":memory:") or str(path).startswith("file:"):
             return True
         return Path(str(path)).exists()
 
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
-        """Insert 100 rows a statement, with what is the same in all rows as part of its text."""
+        """Insert 100 rows a statement; values that all rows share are part of its text."""
         names = ", ".join(map(connection.dialect.identifier_preparer.quote, rows.column_names))
         table_name = connection.dialect.identifier_preparer.format_table(table)
         into = f"INSERT INTO {table_name} ({names}) VALUES "  # noqa: S608
         for batch in rows.to_batches(max_chunksize=CHUNK_ROWS):
-            fixed = [_fixed(column) for column in batch]
-            if None not in fixed:  # without values to bind, nothing would be inserted
-                fixed[0] = None
-            lists = [_listed(c) for c, text in zip(batch, fixed, strict=True) if text is None]
-            one = f"({', '.join(text or '?' for text in fixed)})"
+            literals = [_literal(column) for column in batch]
+            if None not in literals:  # a statement without parameters would insert nothing
+                literals[0] = None
+            lists = [_as_list(c) for c, text in zip(batch, literals, strict=True) if text is None]
+            row = f"({', '.join(text or '?' for text in literals)})"
             values: list[Any] = [None] * (batch.num_rows * len(lists))
             for number, column in enumerate(lists):
                 values[number :: len(lists)] = column
-            whole = batch.num_rows // ROWS_A_STATEMENT * ROWS_A_STATEMENT * len(lists)
-            for several, part in ((ROWS_A_STATEMENT, values[:whole]), (1, values[whole:])):
-                many = list(zip(*[iter(part)] * (several * len(lists)), strict=True))
-                if many:
-                    connection.exec_driver_sql(into + ", ".join([one] * several), many)
+            split = batch.num_rows // ROWS_A_STATEMENT * ROWS_A_STATEMENT * len(lists)
+            for rows_each, cells in ((ROWS_A_STATEMENT, values[:split]), (1, values[split:])):
+                parameters = list(zip(*[iter(cells)] * (rows_each * len(lists)), strict=True))
+                if parameters:
+                    connection.exec_driver_sql(into + ", ".join([row] * rows_each), parameters)
 
     def grants(self, role: str, user: str) -> str:
-        """Say what there is in the place of rights."""
+        """Return a comment that says what replaces grants."""
         return (
-            "-- SQLite has no users and no rights: whoever may write the file may change all\n"
-            "-- that is in it, and whoever may read it reads everything. The permissions of the\n"
-            "-- file, of its -wal and -shm, and of its folder are all there is: chmod 640, and a\n"
-            "-- group for those who read. `mfprefect audit verify` finds what was changed."
+            "-- SQLite has no users and no rights: everybody who can write the file can change\n"
+            "-- everything in it, and everybody who can read it sees everything. Only the\n"
+            "-- permissions of the file, of its -wal and -shm, and of its folder limit access:\n"
+            "-- chmod 640, and a group for readers. `mfprefect audit verify` detects changes."
         )
 
     def lock(self, connection: sa.Connection) -> AbstractContextManager[None]:
-        """Need nothing: the write transaction has locked the file."""
+        """Do nothing: the write transaction has already locked the file."""
         return nullcontext()
 
     def classify(self, error: DBAPIError) -> type[DatabaseError]:
-        """Go by the driver's class and SQLite's result code."""
+        """Decide by the driver's class and SQLite's result code."""
         cause = error.orig
         if isinstance(cause, sqlite3.IntegrityError):
             return IntegrityError
@@ -133,21 +133,21 @@ class SqliteBackend(Backend):
             return DatabaseConflict
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
             return PermissionDenied
-        # A file that was there, and whose disk is away; one that never was is a wrong URL.
-        away = code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR) and self._was_there
-        # A disk that is full is cleared by somebody, as on the other databases.
-        away = away or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_PROTOCOL)
-        return DatabaseUnavailable if away else DatabaseError
+        # The disk of a file opened before is away; a file never opened means a wrong URL.
+        lost = code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR) and self._connected_before
+        # Somebody will clear a full disk, as on the other databases.
+        unavailable = lost or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_PROTOCOL)
+        return DatabaseUnavailable if unavailable else DatabaseError
 
     def _on_connect(self, connection: sqlite3.Connection, _: Any) -> None:
         connection.isolation_level = None
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-            # WAL: readers go on reading while somebody writes.
+            # WAL: readers can read during a write.
             connection.execute(f"PRAGMA {pragma}")
-        self._was_there = True
+        self._connected_before = True
 
     def _begin(self, connection: sa.Connection) -> None:
-        # A writer takes the write lock at once: one that reads first may be refused later.
+        # A writer takes the lock at the start: after reading first, SQLite may refuse it.
         write = connection.get_execution_options().get(WRITE_OPTION)
         statement = "BEGIN IMMEDIATE" if write else "BEGIN"
         driver: Any = connection.connection.dbapi_connection
@@ -155,8 +155,8 @@ class SqliteBackend(Backend):
             driver.execute(statement)
 
 
-def _fixed(column: pa.Array) -> str | None:
-    """Return the SQL of the value that all rows have, where that is NULL or an integer."""
+def _literal(column: pa.Array) -> str | None:
+    """Return the SQL of a value that all rows share, if that is NULL or an integer."""
     if column.null_count == len(column):
         return "NULL"
     if not pa.types.is_integer(column.type) or column.null_count:
@@ -165,12 +165,12 @@ def _fixed(column: pa.Array) -> str | None:
     return str(ends["min"]) if ends["min"] == ends["max"] else None
 
 
-def _listed(column: pa.Array) -> list[Any]:
+def _as_list(column: pa.Array) -> list[Any]:
     if pa.types.is_temporal(column.type):
-        # Dates are text in SQLite, as SQLAlchemy writes them; the driver's own way is deprecated.
+        # Text, as SQLAlchemy writes dates in SQLite; the driver's own conversion is deprecated.
         column = column.cast(pa.large_string())
     if column.null_count and not pa.types.is_large_string(column.type):
         values: list[Any] = column.to_pylist()
-    else:  # several times as fast; but of numbers with NULLs it would make floats
+    else:  # several times as fast, but it turns integers with NULLs into floats
         values = column.to_numpy(zero_copy_only=False).tolist()
     return values

@@ -158,7 +158,7 @@ def test_no_right_to_write(url: str, tmp_path: Path) -> None:
         ("postgresql://me:s3cret@127.0.0.1:1/x", "database", "Connection refused"),
         ("mysql://me:s3cret@127.0.0.1:1/x", "database", "refused"),
         ("postgresql://me:s3cret@nowhere.invalid/x", "database", "nowhere.invalid"),
-        ("mysql://me:s3cret@127.0.0.1", "database", "names the database"),
+        ("mysql://me:s3cret@127.0.0.1", "database", "must name the database"),
         ("oracle://me:s3cret@127.0.0.1/x", "database", "no backend for 'oracle'"),
         ("s3cret", "url", "malformed"),
         ("postgresql://me:s3cret@x:port/d", "url", "malformed"),

@@ -62,7 +62,7 @@ def test_a_missing_driver_names_the_extra(url: str, driver: str, extra: str) -> 
 
 
 def test_a_mysql_url_without_database() -> None:
-    with pytest.raises(mfprefect.ConfigurationError, match="names the database"):
+    with pytest.raises(mfprefect.ConfigurationError, match="must name the database"):
         mfprefect.connect("mysql://user:pw@host")
 
 

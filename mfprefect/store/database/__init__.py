@@ -199,7 +199,7 @@ class Database:
             cause = cause.replace(secret, "***")
         cause = self.without_secrets(cause)
         hint = {
-            DatabaseUnavailable: "Check that the server is running and reachable, and the host and "
+            DatabaseUnavailable: "Check that the server runs and is reachable, and the host and "
             "port of MFPREFECT_URL.",
             IntegrityError: "A constraint of the schema was violated.",
             PermissionDenied: f"The user lacks the right for {_first_words(exc.statement)}. Ask "
@@ -208,7 +208,7 @@ class Database:
             DatabaseError: "Check user, password, database and certificates; `mfprefect doctor` "
             "shows more.",
         }.get(kind, "Another transaction holds a lock or changed the same rows.")
-        stop = "" if cause.endswith(".") else "."
+        stop = "" if cause.endswith((".", "?", "!")) else "."
         return kind(f"{self.place} says: {cause}{stop} {hint}")
 
     @property

@@ -87,7 +87,7 @@ def create_schema(db: Database) -> None:
 
     Raises:
         SchemaOutdated: the schema is newer than this version.
-        ConfigurationError: the schema already has a foreign table with the name of one of ours.
+        ConfigurationError: a table of another program has the name of one of ours.
     """
 
     def work(connection: sa.Connection, _: bool) -> None:

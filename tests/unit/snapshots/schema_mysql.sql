@@ -386,8 +386,8 @@ WHERE sessions.status IN ('succeeded', 'failed');
 -- mfprefect: the rights of the role admin, for `mfprefect_admin`@`%`. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
 -- Create the user first: CREATE USER `mfprefect_admin`@`%` IDENTIFIED BY '..';
--- Run it as root, or whoever may SET USER. It makes the triggers that close what has ended
--- to all others but this user, by its name.
+-- Run it as root, or as a user who may SET USER. It creates the triggers that protect
+-- ended sessions from all users but this one, by name.
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, CREATE VIEW, SHOW VIEW, TRIGGER ON `model\_factory`.* TO `mfprefect_admin`@`%`;
 DROP TRIGGER IF EXISTS `model_factory`.`sessions_closed_insert`;
 DELIMITER //
@@ -683,7 +683,7 @@ DELIMITER ;
 -- mfprefect: the rights of the role writer, for `mfprefect_writer`@`%`. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
 -- Create the user first: CREATE USER `mfprefect_writer`@`%` IDENTIFIED BY '..';
--- Run it after the script of the role admin: that closes to writers what has ended.
+-- Run it after the script of the role admin, which protects ended sessions from writers.
 GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON `model_factory`.`models` TO `mfprefect_writer`@`%`;
 GRANT SELECT ON `model_factory`.`model_thresholds` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT ON `model_factory`.`environments` TO `mfprefect_writer`@`%`;

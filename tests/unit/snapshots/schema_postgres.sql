@@ -389,9 +389,9 @@ WHERE model_factory.sessions.status IN ('succeeded', 'failed');
 
 -- mfprefect: the rights of the role admin, for mfprefect_admin. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE ROLE mfprefect_admin LOGIN; its password is yours to set.
--- Run it as a superuser. The tables and views become this user's, and what has ended is
--- closed to everyone else who may write.
+-- Create the user first: CREATE ROLE mfprefect_admin LOGIN; then set its password.
+-- Run it as a superuser. This user becomes the owner of tables and views, and triggers
+-- protect ended sessions from everybody else who may write.
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_admin;
 GRANT USAGE, CREATE ON SCHEMA model_factory TO mfprefect_admin;
@@ -489,9 +489,9 @@ COMMIT;
 
 -- mfprefect: the rights of the role writer, for mfprefect_writer. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE ROLE mfprefect_writer LOGIN; its password is yours to set.
--- Run it as the owner of the tables, after the script of the role admin: that closes to
--- writers what has ended.
+-- Create the user first: CREATE ROLE mfprefect_writer LOGIN; then set its password.
+-- Run it as the owner of the tables, after the script of the role admin, which protects
+-- ended sessions from writers.
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_writer;
 GRANT USAGE ON SCHEMA model_factory TO mfprefect_writer;
@@ -531,7 +531,7 @@ COMMIT;
 
 -- mfprefect: the rights of the role reader, for mfprefect_reader. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE ROLE mfprefect_reader LOGIN; its password is yours to set.
+-- Create the user first: CREATE ROLE mfprefect_reader LOGIN; then set its password.
 -- Run it as the owner of the tables.
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_reader;
@@ -547,7 +547,7 @@ COMMIT;
 
 -- mfprefect: the rights of the role auditor, for mfprefect_auditor. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE ROLE mfprefect_auditor LOGIN; its password is yours to set.
+-- Create the user first: CREATE ROLE mfprefect_auditor LOGIN; then set its password.
 -- Run it as the owner of the tables.
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_auditor;

@@ -386,7 +386,7 @@ FROM gate_results
 WHERE gate_results.session_no = session_metadata.session_no))) AS documents JOIN json_each(documents.document) AS listed) AS legacy) AS verdicts ON sessions.session_no = verdicts.session_no
 WHERE sessions.status IN ('succeeded', 'failed');
 
--- SQLite has no users and no rights: whoever may write the file may change all
--- that is in it, and whoever may read it reads everything. The permissions of the
--- file, of its -wal and -shm, and of its folder are all there is: chmod 640, and a
--- group for those who read. `mfprefect audit verify` finds what was changed.
+-- SQLite has no users and no rights: everybody who can write the file can change
+-- everything in it, and everybody who can read it sees everything. Only the
+-- permissions of the file, of its -wal and -shm, and of its folder limit access:
+-- chmod 640, and a group for readers. `mfprefect audit verify` detects changes.

@@ -23,9 +23,9 @@ from mfprefect.quality.drift.score_counts import ScoreCounts
 from mfprefect.quality.metrics.performance import performance_drift
 from mfprefect.session.results import TEST
 from mfprefect.store.results.monitoring import PublishedScoring, published_scorings
+from mfprefect.util.frames import records
 
 if TYPE_CHECKING:
-    import pandas as pd
 
     from mfprefect.model import Model
     from mfprefect.session import Session
@@ -173,14 +173,14 @@ class _Monitor:
         current = self.store.input_summary(scoring.session_id)
         if not reference.empty and not current.empty:
             drift = feature_drift(reference, current, self.limits, comparison)
-            self.rows.append((_records(with_suffix(drift)), reference_id))
+            self.rows.append((records(with_suffix(drift)), reference_id))
 
     def _take_features(self, scoring: PublishedScoring) -> None:
         """Use the scoring session's own comparison, in the bins of the session before it."""
         drift = self.store.drift(scoring.session_id)
         drift = drift[drift["measure"].str.endswith(f"_{PREVIOUS}")]
         for reference_id, rows in drift.groupby("reference_session_id"):
-            self.rows.append((_records(rows), str(reference_id)))
+            self.rows.append((records(rows), str(reference_id)))
 
     def finish(self, newest: PublishedScoring) -> None:
         """Store the drift of the last session added, and the change in performance."""
@@ -205,11 +205,6 @@ class _Monitor:
         metrics = self.store.metrics(session_id)
         whole = metrics[metrics["segment"] == ""]
         return dict(zip(whole["metric_name"], whole["value"], strict=True))
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    plain = frame.astype(object).where(frame.notna(), None)
-    return [{str(k): v for k, v in row.items()} for row in plain.to_dict("records")]
 
 
 def trained_scores(store: Store, session_id: str) -> ScoreCounts | None:

@@ -1,4 +1,4 @@
-"""Rows that a caller gave as a frame or as dictionaries."""
+"""Rows that a caller passed as a frame or as dictionaries."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ __all__ = ["framed", "records", "require_frame"]
 
 
 def framed(rows: pd.DataFrame | Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Any:
-    """Return the rows as a DataFrame, an empty one of those columns where there are none."""
+    """Return rows as a DataFrame; without rows, an empty one with these columns."""
     import pandas as pd
 
     if isinstance(rows, pd.DataFrame):
         return rows
-    found = list(rows)
-    return pd.DataFrame(found) if found else pd.DataFrame(columns=list(columns))
+    items = list(rows)
+    return pd.DataFrame(items) if items else pd.DataFrame(columns=list(columns))
 
 
 def require_frame(frame: Any) -> None:
-    """Refuse what is no DataFrame."""
+    """Refuse anything but a DataFrame."""
     if not hasattr(frame, "columns"):
         raise InvalidValue(f"a DataFrame is needed, not a {type(frame).__name__}.")
 
 
 def records(frame: pd.DataFrame, *required: str) -> list[dict[str, Any]]:
-    """Return a frame's rows as dictionaries of Python's own values, None for what is missing.
+    """Return a frame's rows as dictionaries of Python values; missing values become None.
 
     Raises:
-        InvalidValue: it is no frame, or a required column is missing.
+        InvalidValue: it is not a frame, or a required column is missing.
     """
     require_frame(frame)
     missing = [name for name in required if name not in frame.columns]
@@ -43,13 +43,12 @@ def records(frame: pd.DataFrame, *required: str) -> list[dict[str, Any]]:
             f"{', '.join(map(str, frame.columns))}."
         )
     names = list(map(str, frame.columns))
-    columns = [_plain(column) for _, column in frame.items()]
+    columns = [_python_values(column) for _, column in frame.items()]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _plain(column: pd.Series[Any]) -> list[Any]:
-    """Return Python's own values, None for what is missing."""
-    found, missing = column.astype(object).tolist(), column.isna()
+def _python_values(column: pd.Series[Any]) -> list[Any]:
+    objects, missing = column.astype(object).tolist(), column.isna()
     if not missing.any():
-        return found
-    return [None if gone else value for value, gone in zip(found, missing, strict=True)]
+        return objects
+    return [None if gone else value for value, gone in zip(objects, missing, strict=True)]

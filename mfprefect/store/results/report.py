@@ -24,6 +24,7 @@ from mfprefect.store.results import frames, monitoring
 from mfprefect.store.scores import aggregates
 from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
+from mfprefect.util.frames import records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ def session_facts(db: Database, session_id: str, most_scores: int | None = None)
         drift=monitoring.drift_frame(db, [session_id]),
         gates=gate_verdicts.gates_frame(db, [session_id]),
         history=_history(db, row),
-        threshold=None if thresholds.empty else _plain(thresholds)[0],
+        threshold=None if thresholds.empty else records(thresholds)[0],
         previous=previous,
         training=training,
         score_edges=edges,
@@ -99,14 +100,8 @@ TABLES = {
 """Fields of the facts, and the tables that they are read from."""
 
 
-def _plain(frame: pd.DataFrame) -> list[Row]:
-    """Return rows whose missing values are None."""
-    clean = frame.astype(object).where(frame.notna(), None)
-    return [{str(k): v for k, v in row.items()} for row in clean.to_dict("records")]
-
-
 def _session(db: Database, session_id: str) -> Row:
-    rows = _plain(frames.sessions_frame(db, limit=None, session_ids=[session_id]))
+    rows = records(frames.sessions_frame(db, limit=None, session_ids=[session_id]))
     if not rows:
         raise UnknownSession(session_id)
     return rows[0] | {"params": json.loads(rows[0]["params"])}
@@ -149,7 +144,7 @@ def _side(db: Database, session_id: str) -> ComparedSession:
     checks = frames.of_sessions(db, "check_results", [session_id])
     failed = [
         f"{row['column']}: {row['check']}" if row["column"] else row["check"]
-        for row in _plain(checks)
+        for row in records(checks)
         if not row["passed"]
     ]
     curve = frames.of_sessions(db, "test_curve", [session_id])
@@ -280,7 +275,7 @@ def model_facts(db: Database, model_id: str) -> ModelReport:
         if (session_id := _newest(db, model_id, purpose)) is not None:
             newest[purpose] = session_facts(db, session_id)
     fresh = monitoring.freshness(db)
-    rows = _plain(fresh[fresh["model_id"] == model_id])
+    rows = records(fresh[fresh["model_id"] == model_id])
     return ModelReport(
         model=model,
         sessions=frames.sessions_frame(db, model_id, limit=SESSIONS),
@@ -302,5 +297,5 @@ def _newest(db: Database, model_id: str, purpose: str) -> str | None:
 
 
 def _stages(db: Database, row: Row) -> list[Row]:
-    stages = _plain(stages_frame(db, row["model_id"]))
+    stages = records(stages_frame(db, row["model_id"]))
     return [stage for stage in stages if stage["session_id"] == row["session_id"]]

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from mfprefect.errors import ArtifactCorrupt
 from mfprefect.util import values
+from mfprefect.util.files import file_digest, sync_folder, synced_file
 from mfprefect.util.parquet import longest_texts, require_plausible
 
 if TYPE_CHECKING:
@@ -64,69 +64,35 @@ def write_archive(folder: Path, head: Mapping[str, Any], tables: Iterable[Conten
     """
     if folder.exists():  # of an earlier run that did not come to deleting
         check_archive(folder)
-        return _digest_of(folder / HEAD)
+        return file_digest(folder / HEAD)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name[:150]}.{secrets.token_hex(4)}.part")
     temporary.mkdir()
     try:
         written = {table.name: _write(temporary, table) for table in tables}
         told = {"format": FORMAT, **head, "tables": written}
-        with _OnDisk(temporary / HEAD) as file:
+        with synced_file(temporary / HEAD) as file:
             file.write(values.json_text(told, "the head of an archive").encode())
-        _sync(temporary)
+        sync_folder(temporary)
         check_archive(temporary)
         temporary.rename(folder)
-        _sync(folder.parent)
+        sync_folder(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return _digest_of(folder / HEAD)
+    return file_digest(folder / HEAD)
 
 
 def _write(folder: Path, table: Content) -> dict[str, Any]:
     from pyarrow import parquet
 
     rows, name = 0, f"{table.name}.parquet"
-    with _OnDisk(folder / name) as file:
+    with synced_file(folder / name) as file:
         with parquet.ParquetWriter(file, table.schema) as writer:
             for batch in table.batches:
                 writer.write_batch(batch)
                 rows += batch.num_rows
-        digest = file.sha.hexdigest()
+        digest = file.sha256
     return {"file": name, "rows": rows, "sha256": digest}
-
-
-class _OnDisk:
-    """A new file that is digested as it is written, and on disk when the block is left."""
-
-    def __init__(self, path: Path) -> None:
-        self._file: BinaryIO = path.open("xb")
-        self.sha = hashlib.sha256()
-        self.closed = False
-
-    def write(self, data: Any) -> int:
-        """Write bytes."""
-        self.sha.update(data)
-        return self._file.write(data)
-
-    def flush(self) -> None:
-        """Hand on what is buffered."""
-        self._file.flush()
-
-    def __enter__(self) -> _OnDisk:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def check_archive(folder: Path) -> dict[str, Any]:
@@ -157,7 +123,7 @@ def _check_table(folder: Path, name: str, table: Mapping[str, Any]) -> None:
     from pyarrow import parquet
 
     path = folder / f"{name}.parquet"
-    if _digest_of(path) != table["sha256"]:
+    if file_digest(path) != table["sha256"]:
         raise ArtifactCorrupt(f"{path} is not as it was written: its SHA-256 is another one.")
     with parquet.ParquetFile(path) as file:
         rows, columns = file.metadata.num_rows, file.schema_arrow.names
@@ -214,8 +180,3 @@ def _check_artifacts(folder: Path, tables: Mapping[str, Any]) -> None:
         digest = digests.get(head["artifact_name"], hashlib.sha256())
         if digest.hexdigest() != head["sha256"]:
             raise ArtifactCorrupt(f"{folder}: the artifact {head['artifact_name']!r} is corrupt.")
-
-
-def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

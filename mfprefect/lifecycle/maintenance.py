@@ -12,12 +12,12 @@ from mfprefect.errors import SpoolRefused
 from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.tasks import log
 from mfprefect.retention import DELETE, KEEP
+from mfprefect.spool.state import EntryState
 from mfprefect.store import connect
 from mfprefect.store.notifications import send
 from mfprefect.store.notifications.catch_up import send_missed
 from mfprefect.store.results.monitoring import stale
 from mfprefect.store.retention.prune import finish
-from mfprefect.store.spool.delivery import DELIVERED, REFUSED
 
 if TYPE_CHECKING:
     from mfprefect.store import Store
@@ -41,13 +41,14 @@ def spool(store: Store) -> str:
     deliveries = store.push_spool()
     for row in deliveries.itertuples():
         log().info("session %s: %s %s", row.session_id, row.verdict, row.reason)
-    refused = deliveries[deliveries["verdict"] == REFUSED]
+    refused = deliveries[deliveries["verdict"] == EntryState.REFUSED]
     if len(refused):
         raise SpoolRefused(
             f"{len(refused)} sessions stay in the spool, such as {refused['session_id'].iloc[0]!r}:"
             f" {refused['reason'].iloc[0]}"
         )
-    return f"{int((deliveries['verdict'] == DELIVERED).sum())} sessions delivered from the spool"
+    delivered = int((deliveries["verdict"] == EntryState.DELIVERED).sum())
+    return f"{delivered} sessions delivered from the spool"
 
 
 @task(name="freshness", cache_policy=NO_CACHE, persist_result=False)

@@ -26,7 +26,6 @@ from mfprefect.store.results.monitoring import PublishedScoring, published_scori
 from mfprefect.util.frames import records
 
 if TYPE_CHECKING:
-
     from mfprefect.model import Model
     from mfprefect.session import Session
     from mfprefect.store import Store

@@ -1,8 +1,8 @@
-"""Where the writes of a run go: its database, and while that is away, the spool.
+"""Where the writes of a run go: to its database, and to the spool while that is away.
 
-Every write is tried in the database first, and again for `retry_seconds`. If it stays away, this
-write and all further ones of the run go to the spool, without asking again; when the run ends,
-delivery is tried once.
+Every write is tried in the database first, and tried again for `retry_seconds`. If the database
+stays away, this write and all later ones of the run go to the spool at once. When the run ends, its
+session is delivered if the database is back.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from mfprefect.errors import (
 from mfprefect.notifications.notice import Notice
 from mfprefect.quality.gates.verdicts import Champion, GateInputs
 from mfprefect.spool.entry import Entry
+from mfprefect.spool.state import EntryState
 from mfprefect.store import artifacts as stored_artifacts
 from mfprefect.store.audit.events import actor
 from mfprefect.store.database import Database, migrate
@@ -47,6 +48,7 @@ from mfprefect.store.spool import delivery
 from mfprefect.store.spool.location import place_of, spool_of
 from mfprefect.store.spool.payload import (
     Rows,
+    add_drop_parts,
     add_part,
     add_rows,
     documents_of,
@@ -94,21 +96,21 @@ class Destination:
 
     @property
     def spool_folder(self) -> str:
-        """The folder that they go to."""
+        """The folder of the spool that they go to, empty if they go to the database."""
         return "" if self._entry is None else str(self._entry.folder)
 
     @property
     def spool_receipt(self) -> str:
-        """A file that whoever is to deliver what was spooled must see; empty if nothing was."""
+        """A file that the process that ends the run must see; empty if nothing was spooled."""
         return "" if self._entry is None else self._entry.sign()
 
     def flush(self, pending: Rows, again: bool, *, retry: bool = True) -> None:
-        """Write rows by table name, and mark the session alive.
+        """Write rows by table name, and update the heartbeat.
 
         Args:
             pending: the rows.
-            again: whether rows of the same keys may be there.
-            retry: whether transient errors are tried again; without it they are raised.
+            again: whether rows with the same keys may exist.
+            retry: retry after transient errors; otherwise they are raised.
         """
         if not retry and self._entry is None:
             writing.flush(self._db, self.handle, pending, again, retry=False)
@@ -119,7 +121,7 @@ class Destination:
         )
 
     def beat(self) -> None:
-        """Show the spool, and the database if it is back, that the run is alive."""
+        """Update the heartbeat in the spool, and in the database if it is back."""
         if self._entry is not None:
             self._entry.beat()
         if self.handle.session_no == NOT_IN_DATABASE:
@@ -127,83 +129,84 @@ class Destination:
         try:
             writing.flush(self._db, self.handle, {}, False, retry=False)
         except MfprefectError as exc:
-            log.debug("no sign of life of session %s: %s", self.handle.session_id, exc)
+            log.debug("no heartbeat of session %s: %s", self.handle.session_id, exc)
 
     def save_model(
         self, name: str, estimator: Any, format: str | None, trusted_types: Collection[str]
     ) -> None:
         """Serialise a model and store it."""
-        with stored_artifacts.dumped(self._db, estimator, format, trusted_types) as (file, found):
+        db = self._db
+        with stored_artifacts.dumped(db, estimator, format, trusted_types) as (file, artifact):
             self._write(
-                lambda handle: stored_artifacts.save_artifact(self._db, handle, name, file, found),
+                lambda handle: stored_artifacts.save_artifact(db, handle, name, file, artifact),
                 lambda entry: entry.add(
-                    {"op": "artifact", "name": name, "artifact": vars(found)},
+                    {"op": "artifact", "name": name, "artifact": vars(artifact)},
                     artifacts.chunks(file),
-                    found.size,
+                    artifact.size,
                 ),
             )
 
     def write_part(self, part: int, table: Any) -> None:
         """Write one part of normalised scores."""
-        write.require_fit(self._db, table)  # the spool would take it
+        write.require_fit(self._db, table)  # the spool would accept anything
         self._write(
             lambda handle: write.write_part(self._db, handle, part, table),
             lambda entry: add_part(entry, part, table),
         )
 
     def keep_part(self, part: int) -> int | None:
-        """Take an earlier attempt's complete part over; None where there is none, or none known."""
-        found: int | None = self._write(
+        """Keep a complete part of an earlier attempt; return its rows.
+
+        None if there is no such part, or if the database is away, which knows.
+        """
+        rows: int | None = self._write(
             lambda handle: write.keep_part(self._db, handle, part), lambda _: None
         )
-        return found
+        return rows
 
     def drop_parts(self) -> None:
-        """Delete all scores of the session: it begins to write them anew."""
-        self._write(
-            lambda handle: write.drop_parts(self._db, handle),
-            lambda entry: entry.add({"op": "drop_parts"}),
-        )
+        """Delete all scores of the session, which writes them again."""
+        self._write(lambda handle: write.drop_parts(self._db, handle), add_drop_parts)
 
     def detach(self) -> None:
-        """Note that no process holds the session from now on."""
+        """Record that no process holds the session from now on."""
         self._write(lambda handle: writing.detach(self._db, handle), lambda entry: entry.detach())
 
     def reference(self, session_id: str) -> dict[str, Any]:
-        """Return the column of a drift row that names another session.
+        """Return the columns of a drift row that name another session.
 
         Raises:
-            UnknownSession: there is no such session; in the spool that is not known yet.
+            UnknownSession: there is no such session. In the spool this is found on delivery.
         """
-        found: dict[str, Any] = self._write(
+        columns: dict[str, Any] = self._write(
             lambda _: {"reference_session_no": find_session(self._db, session_id).session_no},
             lambda _: {"reference_session_no": None, "reference_session_id": session_id},
         )
-        return found
+        return columns
 
     def last_numbers(self) -> dict[str, int]:
         """Return the highest check, input and part number that the session has."""
         return self._write(lambda handle: writing.last_numbers(self._db, handle), numbers_of)
 
     def evidence(self, made: Rows, pending: Rows, champion: Champion | None) -> GateInputs:
-        """Return what the session has so far that gates can be about.
+        """Return what the session has logged so far that gates can check.
 
         Args:
-            made: all rows that this process made, for a database that is away.
+            made: all rows that this process logged, needed while the database is away.
             pending: those of them that were not written yet.
             champion: the model in production on the test rows.
         """
         self.collect()
-        found: GateInputs = self._write(
+        inputs: GateInputs = self._write(
             lambda handle: gate_verdicts.gate_inputs(self._db, handle, pending, champion),
             lambda entry: gate_verdicts.merge_gate_inputs(
                 rows_of(entry, made), pending, UNKNOWN, champion
             ),
         )
-        return found
+        return inputs
 
     def has_results(self) -> bool:
-        """Return whether a metric or a model was stored; True where nobody can tell just now."""
+        """Return whether a metric or a model was stored; True if that cannot be read just now."""
         entry = self._entry or self._existing_entry()
         if entry is not None and has_results(entry):
             return True
@@ -212,7 +215,7 @@ class Destination:
         return self._read_or_none(lambda: _stored(self._db, self.handle)) is not False
 
     def parts(self) -> tuple[dict[int, int], bool]:
-        """Return the rows of each part of scores that was written, and whether these are all."""
+        """Return the number of rows of each part of scores, and whether these are all parts."""
         entry = self._entry or self._existing_entry()
         spooled = parts_of(entry) if entry is not None else {}
         stored = self._read_or_none(lambda: write.parts(self._db, self.handle))
@@ -220,7 +223,7 @@ class Destination:
         return (stored or {}) | spooled, certain
 
     def part_documents(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield what is kept of each part's input, in order; of what can be seen just now."""
+        """Yield number and input of each part, in order, as far as they can be read just now."""
         entry = self._entry or self._existing_entry()
         spooled = documents_of(entry) if entry is not None else {}
         stored = set(self._read_or_none(lambda: part_inputs.numbers(self._db, self.handle)) or ())
@@ -229,35 +232,35 @@ class Destination:
             if (text := spooled.get(part) or self._read_or_none(stored_text)) is not None:
                 yield part, json.loads(text)
 
-    def _read_or_none(self, look: Callable[[], T]) -> T | None:
-        """Return what the database tells, None while it is away."""
+    def _read_or_none(self, read: Callable[[], T]) -> T | None:
+        """Read from the database; return None while it is away."""
         if self.handle.session_no == NOT_IN_DATABASE:
             return None
         try:
-            return look()
+            return read()
         except DatabaseError as exc:
             if not exc.transient or self._place() is None:
                 raise
             log.warning("session %s cannot be read back: %s", self.handle.session_id, exc)
             return None
 
-    def require(self, place: str) -> None:
-        """Refuse to end without what another process of the run spooled.
+    def require(self, receipt: str) -> None:
+        """Make sure that this process sees what another process of the run spooled.
 
         Raises:
-            ConfigurationError: it is in a folder that this process does not see.
+            ConfigurationError: it is on another disk.
         """
-        seen = self._place()
+        entry = self._place()
         # The same folder may have another path on another machine.
-        if place and not (seen and (seen.folder / PurePath(place).name).exists()):
+        if receipt and not (entry and (entry.folder / PurePath(receipt).name).exists()):
             raise ConfigurationError(
-                f"a worker has spooled what it made of session {self.handle.session_id!r} in "
-                f"{place}, on a disk that the process of the run does not see; name a folder that "
-                "all of them share in MFPREFECT_SPOOL."
+                f"a worker spooled its part of session {self.handle.session_id!r} in {receipt}, "
+                "on a disk that the process of the run does not see; name a folder that all of "
+                "them share in MFPREFECT_SPOOL."
             )
 
     def collect(self) -> None:
-        """Write to the database what other processes of the run had to spool."""
+        """Write to the database what other processes of the run spooled."""
         entry = self._existing_entry()
         if self._entry is None and entry is not None:
             self._write(
@@ -265,10 +268,10 @@ class Destination:
             )
 
     def end(self, ending: Outcome, pending: Rows, again: bool, *, final: bool) -> str:
-        """Write rows and end the session; return its status: `spooled` if it waits in the spool.
+        """Write rows and end the session; return its status, `spooled` if it waits in the spool.
 
         Raises:
-            SessionClosed: the session has ended already, or a later attempt took it over.
+            SessionClosed: the session has ended, or a later attempt took it over.
             InvalidScores: two parts of a large session hold the same entity.
         """
         ending = replace(ending, ended_at=values.utc_now())
@@ -277,7 +280,7 @@ class Destination:
         except (SpoolRefused, InvalidScores):
             if ending.status == Status.SUCCEEDED:
                 raise
-            log.exception("what is in the spool of session %s is lost", self.handle.session_id)
+            log.exception("session %s ends without its spooled writes", self.handle.session_id)
         ended = self._write(
             lambda handle: writing.close_session(self._db, handle, ending, pending, again),
             lambda entry: self._finish(entry, ending, pending, final),
@@ -286,25 +289,25 @@ class Destination:
 
     def _finish(self, entry: Entry, ending: Outcome, pending: Rows, final: bool) -> str:
         add_rows(entry, pending)
-        told = ("status", "failure_kind", "failure_text", "publish", "ended_at")
-        entry.finish({name: getattr(ending, name) for name in told} | {"final": final})
+        names = ("status", "failure_kind", "failure_text", "publish", "ended_at")
+        entry.finish({name: getattr(ending, name) for name in names} | {"final": final})
         try:
-            found = delivery.deliver(self._db, entry, own=True)
+            result = delivery.deliver(self._db, entry, by_its_run=True)
         finally:
             entry.release()
-        if found.verdict == delivery.DELIVERED:
-            self.handle = replace(self.handle, session_no=found.session_no)
-            log.info("session %s was delivered from the spool", found.session_id)
-            return found.status or ending.status
-        level = logging.ERROR if found.verdict == delivery.REFUSED else logging.WARNING
+        if result.verdict == EntryState.DELIVERED:
+            self.handle = replace(self.handle, session_no=result.session_no)
+            log.info("session %s was delivered from the spool", result.session_id)
+            return result.status or ending.status
+        level = logging.ERROR if result.verdict == EntryState.REFUSED else logging.WARNING
         text = "session %s ended as %s and waits in the spool %s: %s"
-        log.log(level, text, found.session_id, ending.status, entry.folder, found.reason)
+        log.log(level, text, result.session_id, ending.status, entry.folder, result.reason)
         return SPOOLED
 
     def spooled_notice(self, ending: Outcome) -> tuple[Notice, list[str]]:
-        """Return what there is to tell of a session that waits in the spool, and its tags."""
+        """Return the notice about a session that waits in the spool, and its tags."""
         opening, head = self._opening, self._head()
-        told = Notice(
+        notice = Notice(
             event=SPOOLED,
             **{name: head[name] for name in ("model_id", "session_id", "purpose", "attempt")},
             status=f"{SPOOLED}, {ending.status}",
@@ -317,9 +320,9 @@ class Destination:
             cause_text=f"It waits in {self.spool_folder}; `mfprefect spool push` delivers it."
             + (f"\n{ending.failure_text}" if ending.failure_text else ""),
         )
-        return told, json.loads(opening.tags) if opening and opening.tags else []
+        return notice, json.loads(opening.tags) if opening and opening.tags else []
 
-    # Switching
+    # Failing over
 
     def _write(
         self, to_database: Callable[[SessionHandle], T], to_spool: Callable[[Entry], T]
@@ -342,10 +345,10 @@ class Destination:
             if self._entry is None:
                 entry = self._place()
                 if entry is None:
-                    raise cause or AssertionError("what is not in the database is in the spool")
+                    raise cause or AssertionError("a session without a database needs a spool")
                 entry.begin(self._head(), owner=not self._attached)
-                told = "session %s goes on in the spool %s: %s"
-                log.warning(told, self.handle.session_id, entry.folder, cause or "no database")
+                text = "session %s continues in the spool %s: %s"
+                log.warning(text, self.handle.session_id, entry.folder, cause or "no database")
                 self._entry = entry
             return self._entry
 
@@ -384,5 +387,5 @@ class Destination:
 
 def _stored(db: Database, handle: SessionHandle) -> bool:
     tables = (db.schema.metrics, db.schema.artifacts)
-    mine = (sa.select(t.c.session_no).where(t.c.session_no == handle.session_no) for t in tables)
-    return any(db.fetch_all(select.limit(1)) for select in mine)
+    selects = (sa.select(t.c.session_no).where(t.c.session_no == handle.session_no) for t in tables)
+    return any(db.fetch_all(select.limit(1)) for select in selects)

@@ -1,14 +1,14 @@
-"""The spool: what a run could not write to its database, as files that outlive a crash.
+"""The spool: files of what a run could not write to its database; they survive a crash.
 
     <folder>/<database>/<session>.<attempt>/
-        head.json       which session of which database, and how it was opened if that was here
+        head.json       which session of which database, and how it was opened if it began here
         000001.json     one write after the other; each begins with the SHA-256 of the rest
         000001.blob     its model, or its part of scores (Parquet)
         end.json        how the run ended, with the digests of all writes: makes the entry complete
-        .lock           held by whoever adds a write or delivers the entry
-        .owner          held by the process whose run this is, for as long as it lives
+        .lock           held by the process that adds a write or delivers the entry
+        .owner          held by the process that runs the session, for as long as it lives
 
-A file takes its name when its content is on the disk, and never changes. Pure: opens no connection.
+A file gets its name when its content is on the disk, and never changes. Pure: opens no connection.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mfprefect.errors import SpoolUnusable
-from mfprefect.spool.entry import GONE, Entry
-from mfprefect.spool.files import bytes_of, entry_name, names, quoted
+from mfprefect.spool.entry import REMOVED, Entry
+from mfprefect.spool.files import entry_name, file_names, quote_session_id, total_size
 
 __all__ = ["Place", "Spool"]
 
@@ -30,9 +30,9 @@ class Place:
     """Which database an entry belongs to."""
 
     fingerprint: str
-    """A digest of backend, host, database and where its tables are."""
+    """A digest of backend, host, database, schema and prefix."""
     shown: str
-    """What people call it; no user, no password."""
+    """The database's address for people, without user and password."""
 
 
 class Spool:
@@ -42,59 +42,61 @@ class Spool:
         self.folder, self.most_bytes = folder, most_bytes
 
     def entry(self, place: Place, session_id: str, attempt: int) -> Entry:
-        """Return the entry of an attempt, whether it is there or not."""
+        """Return the entry of an attempt, whether it exists or not."""
         return Entry(self, self.folder / place.fingerprint / entry_name(session_id, attempt))
 
     def entries(self, place: Place | None = None) -> list[Entry]:
-        """Return the entries of one database, or of all, in the order in which they began.
+        """Return the entries of one database, or of all, oldest first.
 
-        A folder to which nothing could be written, as on a full disk, is none.
+        Empty folders are left out: a run could write nothing there, for example on a full disk.
         """
-        folders = [place.fingerprint] if place else names(self.folder)
-        found = [entry for one in folders for entry in self._below(one) if not entry.empty]
-        return sorted(found, key=lambda entry: (entry.began, entry.folder.name))
+        folders = [place.fingerprint] if place else file_names(self.folder)
+        entries = [entry for name in folders for entry in self._of(name) if not entry.empty]
+        return sorted(entries, key=lambda entry: (entry.began, entry.folder.name))
 
-    def _below(self, fingerprint: str) -> list[Entry]:
+    def _of(self, fingerprint: str) -> list[Entry]:
         folder = self.folder / fingerprint
-        return [Entry(self, folder / n) for n in names(folder) if not n.startswith(".")]
+        return [Entry(self, folder / n) for n in file_names(folder) if not n.startswith(".")]
 
     def attempts(self, place: Place, session_id: str) -> list[Entry]:
-        """Return the entries of a session, the first attempt first."""
-        folder, start = self.folder / place.fingerprint, f"{quoted(session_id)}."
-        mine = [n for n in names(folder) if n.startswith(start) and n[len(start) :].isdecimal()]
-        return [Entry(self, folder / n) for n in sorted(mine, key=lambda n: int(n[len(start) :]))]
+        """Return the entries of a session, first attempt first."""
+        folder, start = self.folder / place.fingerprint, f"{quote_session_id(session_id)}."
+        tails = [n.removeprefix(start) for n in file_names(folder) if n.startswith(start)]
+        numbers = sorted((tail for tail in tails if tail.isdecimal()), key=int)
+        return [Entry(self, folder / f"{start}{number}") for number in numbers]
 
     def clean(self, place: Place) -> None:
-        """Remove what is left of entries that were delivered, or never came to be."""
-        for entry in self._below(place.fingerprint):
+        """Remove empty entries, and what remains of entries that were delivered."""
+        for entry in self._of(place.fingerprint):
             if entry.empty:
                 entry.discard_empty()
-        for name in names(self.folder / place.fingerprint):
-            if name.startswith(GONE):
-                shutil.rmtree(self.folder / place.fingerprint / name, ignore_errors=True)
+        folder = self.folder / place.fingerprint
+        for name in file_names(folder):
+            if name.startswith(REMOVED):
+                shutil.rmtree(folder / name, ignore_errors=True)
 
     def used(self) -> int:
         """Return the bytes of all files."""
-        return bytes_of(self.folder)
+        return total_size(self.folder)
 
     def unusable(self) -> str | None:
-        """Return why nothing can be written, None where it can; what is missing can be made."""
+        """Return why nothing can be written, None if it can; missing folders can be created."""
         folder = self.folder
         while not folder.exists():
             folder = folder.parent
         if not folder.is_dir():
-            return f"{folder} is no folder"
+            return f"{folder} is not a folder"
         if not os.access(folder, os.W_OK | os.X_OK):
             return f"no right to write to {folder}"
         return None
 
     @property
     def exposed(self) -> bool:
-        """Whether others than its owner can read or write the folder."""
+        """Whether users other than its owner can read or write the folder."""
         return self.folder.exists() and bool(self.folder.stat().st_mode & 0o077)
 
     def require(self, size: int) -> None:
-        """Refuse what does not fit.
+        """Refuse a file that does not fit.
 
         Raises:
             SpoolUnusable: more than `most_bytes` would be used.
@@ -103,7 +105,7 @@ class Spool:
         if used + size > self.most_bytes:
             raise SpoolUnusable(
                 f"the spool {self.folder} is full: {used} of spool_max_bytes = {self.most_bytes} "
-                f"bytes are used, and {size} more are needed. Deliver what is there with "
+                f"bytes are used, and {size} more are needed. Deliver its sessions with "
                 "`mfprefect spool push`, raise MFPREFECT_SPOOL_MAX_BYTES, or name a larger disk "
                 "in MFPREFECT_SPOOL."
             )

@@ -23,9 +23,9 @@ ROWS = 150_000
 PUSH = """
 import os, signal, sys
 import mfprefect
-from mfprefect.store import parcel
+from mfprefect.store.spool import entry_import
 
-original, count = parcel.apply, 0
+original, count = entry_import.apply, 0
 
 def apply(*args):
     global count
@@ -34,7 +34,7 @@ def apply(*args):
     if count == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 
-parcel.apply = apply
+entry_import.apply = apply
 with mfprefect.connect(sys.argv[1]) as store:
     store.push_spool()
 """

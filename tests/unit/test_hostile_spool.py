@@ -24,7 +24,7 @@ import mfprefect
 from mfprefect import ArtifactUntrusted
 from mfprefect.cli import cli
 from mfprefect.spool.entry import Entry
-from mfprefect.spool.files import MOST_BYTES, sealed
+from mfprefect.spool.files import MOST_BYTES, encode_document
 from mfprefect.store.spool.location import place_of, spool_of
 from mfprefect.testing.contract.helpers import fill, rows
 
@@ -119,7 +119,7 @@ def forge(folder: Path, name: str, change: Callable[[Any], object]) -> None:
     """Change a document, and make every digest fit, as its forger would."""
     told = document(folder / name)
     changed = change(told)
-    text = changed if isinstance(changed, bytes) else sealed(told)
+    text = changed if isinstance(changed, bytes) else encode_document(told)
     if isinstance(changed, str):
         text = hashlib.sha256(changed.encode()).hexdigest().encode() + b"\n" + changed.encode()
     (folder / name).write_bytes(text)
@@ -133,7 +133,7 @@ def seal_again(folder: Path) -> None:
     if "writes" in ending:
         files = sorted(p.name for p in folder.glob("[0-9]*.json"))
         ending["writes"] = {n: (folder / n).read_bytes()[:64].decode() for n in files}
-        (folder / "end.json").write_bytes(sealed(ending))
+        (folder / "end.json").write_bytes(encode_document(ending))
 
 
 def readable(path: Path) -> bool:
@@ -249,7 +249,7 @@ def forged() -> Iterator[tuple[str, Callable[[Path], object]]]:
             f"end {field} {value!r:.40}",
             lambda f, n=field, v=value: (  # type: ignore[misc]
                 f / "end.json"
-            ).write_bytes(sealed(changed(document(f / "end.json"), put(n, v)))),
+            ).write_bytes(encode_document(changed(document(f / "end.json"), put(n, v)))),
         )
     for op, fields in {"rows": ROWS, "part": PARTS, "artifact": ARTIFACTS}.items():
         for field, value in fields:
@@ -337,7 +337,7 @@ def elsewhere(folder: Path, outside: Path) -> None:
 def forge_names(folder: Path, name: str) -> None:
     ending = document(folder / "end.json")
     ending["writes"][name] = "0" * 64
-    (folder / "end.json").write_bytes(sealed(ending))
+    (folder / "end.json").write_bytes(encode_document(ending))
 
 
 def test_folders_and_files_of_somebody_elses_making(yard: Yard, tmp_path: Path) -> None:
@@ -551,7 +551,7 @@ def test_any_value_in_any_place(yard: Yard, data: st.DataObject) -> None:
         value = value.replace("\ud800", "?")
     ending = name == "end.json"
     told = changed(document(folder / name), put(place, value))
-    (folder / name).write_bytes(sealed(told))
+    (folder / name).write_bytes(encode_document(told))
     if not ending:
         seal_again(folder)
     kept, stored = contents(folder), rows(yard.store)

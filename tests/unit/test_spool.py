@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import logging
 import os
@@ -12,14 +13,17 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
@@ -31,10 +35,10 @@ from mfprefect.errors import SpoolUnusable
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.session.recorder import Recorder
 from mfprefect.spool.entry import Entry
-from mfprefect.spool.files import sealed
+from mfprefect.spool.files import encode_document
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.reconcile import find_crashed
-from mfprefect.store.spool import delivery
+from mfprefect.store.spool import delivery, staging
 from mfprefect.store.spool.apply import apply
 from mfprefect.store.spool.entry_import import EntryImport
 from mfprefect.store.spool.location import place_of, spool_of
@@ -89,6 +93,11 @@ def entries(store: Store) -> list[Entry]:
     spool, place = spool_of(store.database.settings), place_of(store.database)
     assert spool is not None
     return spool.entries(place)
+
+
+def document(entry: Entry, name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((entry.folder / name).read_bytes().partition(b"\n")[2])
+    return content
 
 
 def contents(store: Store, session_id: str) -> dict[str, list[dict[str, Any]]]:
@@ -228,8 +237,8 @@ def test_a_run_that_the_database_gave_up_meanwhile_is_no_lost_run(store: Store, 
 KILLED = """
 import os, signal, sys
 import mfprefect
-from mfprefect import spool_entry
-from mfprefect.store import parcel
+from mfprefect.spool import entry as spool_entry
+from mfprefect.store.spool import entry_import
 
 url, where, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
 count = 0
@@ -246,8 +255,8 @@ def dying(module, name, after):
     setattr(module, name, wrapper)
 
 module, name, after = {
-    "written": (parcel, "apply", True),
-    "closing": (parcel, "record", True),
+    "written": (entry_import, "apply", True),
+    "closing": (entry_import, "record", True),
     "closed": (spool_entry.Entry, "discard", False),
     "removing": (spool_entry.shutil, "rmtree", False),
 }[where]
@@ -282,6 +291,82 @@ def test_a_push_that_is_killed_is_done_by_the_next_one(
     assert len(events(store)) == 1
     assert os.listdir(folder / delivery_folder(store)) == []
     assert orphans(store) == {}
+
+
+@pytest.mark.parametrize("room", ["in memory", "on the disk", "none"])
+def test_a_delivery_reads_each_file_once(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch, room: str
+) -> None:
+    """All is read before the first write. Without room to keep it, it is read again."""
+    with away(url):
+        with store.session("churn", purpose="score") as session:
+            fill(session)
+            session.write_scores(SCORES.assign(id=["x", "y", "z"]), entity_id="id", part=7)
+            session.save_model(b"another", name="other")
+        assert session.status == "spooled"
+    (entry,) = entries(store)
+    documents = sorted(entry.folder.glob("*.json"))
+    ending = (entry.folder / "end.json").read_bytes().partition(b"\n")[2]
+    parts = [p for p in documents if b'"op":"part"' in p.read_bytes()]
+    if room == "on the disk":
+        monkeypatch.setattr(staging, "IN_MEMORY", 1)
+    elif room == "none":
+        monkeypatch.setattr(tempfile, "SpooledTemporaryFile", FullDisk)
+    counts: Counter[str] = Counter()
+    count_reads(monkeypatch, counts, ending)
+    assert store.push_spool()["verdict"].tolist() == ["delivered"]
+    again = 2 if room == "none" else 1
+    assert len(parts) == 2
+    assert {p.name: counts[p.with_suffix(".blob").name] for p in parts} == dict.fromkeys(
+        [p.name for p in parts], again
+    )
+    assert counts.pop("parsed endings") == 1
+    assert {p.name: counts[p.name] for p in documents} == {
+        p.name: again if p.name[0].isdigit() else 1 for p in documents
+    }
+    monkeypatch.undo()
+    assert store.scores(session.session_id)["entity_id"].tolist() == ["a", "b", "x", "y", "z"]
+    assert store.load_model(session.session_id, name="other") == b"another"
+    assert store.verify().problems == []
+
+
+def count_reads(monkeypatch: pytest.MonkeyPatch, counts: Counter[str], ending: bytes) -> None:
+    """Count files that are read, endings that are parsed and Parquet files that are decoded."""
+    read, parse, decode = Path.read_bytes, json.loads, pq.ParquetFile.iter_batches
+
+    def counted_read(self: Path) -> bytes:
+        counts[self.name] += 1
+        return read(self)
+
+    def counted_parse(text: Any, *args: Any, **options: Any) -> Any:
+        counts["parsed endings"] += text == ending
+        return parse(text, *args, **options)
+
+    def counted_decode(self: Any, batch_size: int = 0, *args: Any, **options: Any) -> Any:
+        if batch_size > 1:  # one row is read to see how long its texts are
+            counts[Path(self.reader_path).name] += 1
+        return decode(self, batch_size, *args, **options)
+
+    made = pq.ParquetFile.__init__
+
+    def with_path(self: Any, source: Any, *args: Any, **options: Any) -> None:
+        self.reader_path = str(source)
+        made(self, source, *args, **options)
+
+    monkeypatch.setattr(Path, "read_bytes", counted_read)
+    monkeypatch.setattr(json, "loads", counted_parse)
+    monkeypatch.setattr(pq.ParquetFile, "__init__", with_path)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted_decode)
+
+
+class FullDisk(io.BytesIO):
+    """A temporary file on a disk that has no room left."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__()
+
+    def write(self, data: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_many_push_at_once_and_each_session_arrives_once(store: Store, url: str) -> None:
@@ -323,10 +408,11 @@ def test_two_machines_that_see_no_locks_of_each_other_lose_nothing(
         with monkeypatch.context() as patched:
             patched.setattr(platform, "node", lambda: "elsewhere")
             with mfprefect.connect(url, **QUICK) as elsewhere:
-                other = EntryImport(elsewhere.database, self.entry, self.head)
+                other = EntryImport(elsewhere.database, self.entry, self.document)
                 taken = elsewhere.database.write_transaction(other.claim)
                 assert taken is not None
-                apply(elsewhere.database, taken, next(self.entry.writes()))
+                write = next(self.document.writes())
+                apply(elsewhere.database, taken, self.document, write)
         monkeypatch.setattr(EntryImport, "close", real)
         real(self, handle)
 
@@ -379,12 +465,12 @@ def test_one_entry_does_not_keep_all_runs_from_beginning(
 ) -> None:
     """Whatever is wrong with it, a mistake of ours included."""
 
-    def fill(self: EntryImport, handle: SessionHandle) -> None:
+    def write(self: EntryImport, handle: SessionHandle) -> None:
         raise TypeError("of another version")
 
     (waiting,) = spooled(store, url)
     with monkeypatch.context() as patched:
-        patched.setattr(EntryImport, "fill", fill)
+        patched.setattr(EntryImport, "write", write)
         with store.session("churn") as session:
             pass
         assert session.status == "succeeded"
@@ -430,11 +516,11 @@ def test_another_schema_version_is_fitted_or_refused_and_never_dropped(
         session.log_metrics({"auc": 0.75})
         session.flush()
         (entry,) = entries(store)
-        head = entry.head() | {"revision": revision}
-        (entry.folder / "head.json").write_bytes(sealed(head))
-        (write,) = entry.writes()
-        write.content["tables"]["metrics"][0] |= rows
-        (entry.folder / f"{write.name}.json").write_bytes(sealed(write.content))
+        head = document(entry, "head.json") | {"revision": revision}
+        (entry.folder / "head.json").write_bytes(encode_document(head))
+        write = document(entry, "000001.json")
+        write["tables"]["metrics"][0] |= rows
+        (entry.folder / "000001.json").write_bytes(encode_document(write))
         session.close()
     pushed = store.push_spool().iloc[0]
     if reason is None:
@@ -765,7 +851,7 @@ def test_a_command_reports_while_its_database_is_away(
         attached.flush()
         (entry,) = entries(store)
         head = entry.head()
-        assert (head["session_id"], head["attempt"], entry.owned) == ("c-1", 2, False)
+        assert (head.session_id, head.attempt, entry.owned) == ("c-1", 2, False)
         assert attached.has_results()
 
 
@@ -793,4 +879,5 @@ def test_waiting_in_vain_is_done_once(folder: Path, caplog: pytest.LogCaptureFix
         assert session.status == "spooled"
         assert time.monotonic() - began < 2.5
         head = entries(store)[0].head()
-        assert head["model"]["description"] == "who leaves"
+        assert head.model is not None
+        assert head.model["description"] == "who leaves"

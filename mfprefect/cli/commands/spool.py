@@ -67,8 +67,7 @@ def push(out: Output, url: str | None, moved_from: str | None) -> None:
     """
     import mfprefect
     from mfprefect.cli.formats import records
-    from mfprefect.store.spool.delivery import REFUSED
-    from mfprefect.store.spool.delivery import WAITING as AWAY
+    from mfprefect.spool.state import EntryState
     from mfprefect.store.spool.listing import require_spool
 
     with mfprefect.connect(url) as store:
@@ -79,7 +78,7 @@ def push(out: Output, url: str | None, moved_from: str | None) -> None:
     else:
         out.note("nothing waits for this database")
     out.document(rows)
-    if any(row["verdict"] in (REFUSED, AWAY) for row in rows):
+    if any(row["verdict"] in (EntryState.REFUSED, EntryState.WAITING) for row in rows):
         click.get_current_context().exit(1)
 
 

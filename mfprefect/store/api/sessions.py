@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mfprefect import provenance
 from mfprefect.errors import DatabaseError, MfprefectError
 from mfprefect.provenance.flow_run import FlowRun, current_flow_run
+from mfprefect.spool.state import EntryState
 from mfprefect.store import handle, lookup, reconcile
 from mfprefect.store.api.base import Base
 from mfprefect.store.models import registry
@@ -186,9 +187,9 @@ class SessionsApi(Base):
             log.warning("the spool could not be read: %s", exc)
             return
         for result in deliveries:
-            if result.verdict == delivery.DELIVERED:
+            if result.verdict == EntryState.DELIVERED:
                 log.info("session %s was delivered from the spool", result.session_id)
-            elif result.verdict == delivery.REFUSED:
+            elif result.verdict == EntryState.REFUSED:
                 text = "session %s stays in the spool: %s"
                 log.error(text, result.session_id, result.reason)
 

@@ -1,9 +1,9 @@
-"""Delivering what the spool holds: each entry once, however often that is begun.
+"""Delivering the entries of the spool: each once, however often a delivery is interrupted.
 
-While it is delivered, a session is a running one of the delivering process: killed, it ends as
-`crashed` like any other, and is taken up again. Every write replaces what an earlier try wrote. The
-transaction that ends the session also records in the audit trail that this entry was delivered:
-whoever finds that there only has to remove the files.
+Until it is delivered, a session is a running one of the delivering process: if that is killed, the
+session becomes `crashed` like any other, and the next delivery continues it. Every write replaces
+what an earlier try wrote. The transaction that ends the session also records the delivery in the
+audit trail: a later delivery that reads this there only removes the files.
 """
 
 from __future__ import annotations
@@ -23,59 +23,44 @@ from mfprefect.errors import (
 from mfprefect.settings import Settings
 from mfprefect.spool import Place
 from mfprefect.spool.entry import Entry
+from mfprefect.spool.state import EntryState
 from mfprefect.store.database import Database, migrate
 from mfprefect.store.handle import TAKEN_OVER, SessionHandle, find
 from mfprefect.store.notifications import send
 from mfprefect.store.spool.apply import apply
-from mfprefect.store.spool.entry_import import EntryImport, StillRunning, Superseded
+from mfprefect.store.spool.claim import StillRunning, Superseded
+from mfprefect.store.spool.document import open_document
+from mfprefect.store.spool.entry_import import EntryImport
 from mfprefect.store.spool.location import place_of, spool_of
-from mfprefect.store.spool.validation import check
 from mfprefect.store.states import NOT_IN_DATABASE
 
-__all__ = [
-    "DELIVERED",
-    "INTERRUPTED",
-    "REFUSED",
-    "RUNNING_HERE",
-    "WAITING",
-    "Delivery",
-    "deliver",
-    "merge_worker_entry",
-    "push",
-    "state_of",
-]
+__all__ = ["Delivery", "deliver", "merge_worker_entry", "push", "state_of"]
 
 log = logging.getLogger(__name__)
-
-DELIVERED, WAITING, REFUSED, SUPERSEDED = "delivered", "waiting", "refused", "superseded"
-RUNNING_HERE, INTERRUPTED = "running", "interrupted"
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of an entry."""
+    """The result of delivering an entry."""
 
     session_id: str
     attempt: int
     model_id: str
     verdict: str
-    """`delivered`; `waiting`: later, by itself; `running`; `refused`: somebody has to look;
-
-    `superseded`: a later attempt of its flow run has replaced it.
-    """
+    """A value of `EntryState`."""
     reason: str
     status: str | None = None
-    """How the session ended, once it is delivered."""
+    """How the session ended, if it was delivered."""
     session_no: int = NOT_IN_DATABASE
 
 
 def push(db: Database, *, moved_from: str | None = None) -> list[Delivery]:
-    """Deliver the entries of this database that nobody else does; return what became of each.
+    """Deliver the entries of this database that no other process has.
 
     Args:
         db: the database.
-        moved_from: deliver the entries of this database instead, by its fingerprint: it has got
-            another address meanwhile.
+        moved_from: deliver the entries of the database with this fingerprint instead: it is this
+            one under an earlier address.
     """
     spool, place = spool_of(db.settings), place_of(db)
     if spool is None or place is None:
@@ -83,106 +68,119 @@ def push(db: Database, *, moved_from: str | None = None) -> list[Delivery]:
     if moved_from is not None:
         place = Place(moved_from, moved_from)
     spool.clean(place)
-    found: list[Delivery] = []
-    away: str | None = None
+    deliveries: list[Delivery] = []
+    database_away: str | None = None
     for entry in spool.entries(place):
-        if away is None:
-            found.append(deliver(db, entry))
-            away = found[-1].reason if found[-1].verdict == WAITING else None
+        if database_away is None:
+            delivery = deliver(db, entry)
+            if delivery.verdict == EntryState.WAITING:
+                database_away = delivery.reason
         else:
-            found.append(_delivery(entry, WAITING, away))
-    return found
+            delivery = _undelivered(entry, EntryState.WAITING, database_away)
+        deliveries.append(delivery)
+    return deliveries
 
 
-def deliver(db: Database, entry: Entry, *, own: bool = False) -> Delivery:
-    """Deliver one entry; what goes wrong is told, and the entry stays.
+def deliver(db: Database, entry: Entry, *, by_its_run: bool = False) -> Delivery:
+    """Deliver one entry; errors become the verdict, and the entry stays.
 
     Args:
         db: the database.
         entry: the entry.
-        own: whether the run is this process's own, which has just ended.
+        by_its_run: whether this process ran the session, which has just ended.
     """
     try:
-        with entry.delivering() as mine:
-            if not mine:
-                return _delivery(entry, RUNNING_HERE, "another process writes to it or delivers it")
-            if not own and (state := state_of(db.settings, entry)) == RUNNING_HERE:
-                return _delivery(entry, state, "its run has not ended")
-            return _delivered(db, entry)
+        with entry.delivering() as locked:
+            if not locked:
+                reason = "another process writes to it or delivers it"
+                return _undelivered(entry, EntryState.NEW, reason)
+            if not by_its_run and state_of(db.settings, entry) == EntryState.NEW:
+                return _undelivered(entry, EntryState.NEW, "its run has not ended")
+            return _import(db, entry)
     except Superseded as exc:
-        return _delivery(entry, SUPERSEDED, str(exc))
+        return _undelivered(entry, EntryState.SUPERSEDED, str(exc))
     except StillRunning:
-        return _delivery(entry, RUNNING_HERE, "its run goes on, and takes this up")
+        return _undelivered(entry, EntryState.NEW, "its run continues, and delivers it")
     except (OSError, MfprefectError) as exc:
-        if isinstance(exc, SessionClosed) and exc.reason == TAKEN_OVER:
-            return _delivery(entry, RUNNING_HERE, exc.reason)
-        again = isinstance(exc, DatabaseError) and exc.transient
-        return _delivery(entry, WAITING if again else REFUSED, str(exc))
+        return _undelivered(entry, _state_after(exc), str(exc))
     except Exception as exc:
-        # Such as what another version wrote: one entry must not keep all runs from beginning.
+        # For example, another version wrote it: one entry must not keep all runs from opening.
         log.exception("the entry %s cannot be delivered", entry.folder)
-        return _delivery(entry, REFUSED, f"it cannot be delivered: {type(exc).__name__}: {exc}")
+        reason = f"it cannot be delivered: {type(exc).__name__}: {exc}"
+        return _undelivered(entry, EntryState.REFUSED, reason)
 
 
-def state_of(settings: Settings, entry: Entry) -> str:
-    """Return `complete`, `running`, or `interrupted`: its process is gone before its end."""
-    if entry.complete and not entry.alive:
-        return "complete"
+def _state_after(exc: Exception) -> EntryState:
+    if isinstance(exc, SessionClosed) and exc.reason == TAKEN_OVER:
+        return EntryState.NEW
+    if isinstance(exc, DatabaseError) and exc.transient:
+        return EntryState.WAITING
+    return EntryState.REFUSED
+
+
+def state_of(settings: Settings, entry: Entry) -> EntryState:
+    """Return whether an entry is new, interrupted or complete."""
     if entry.alive:
-        return RUNNING_HERE
+        return EntryState.NEW
+    if entry.complete:
+        return EntryState.COMPLETE
     patience = 0.0
     if entry.detached:
         patience = settings.detached_timeout
-    elif _of_another_machine(entry):  # whose locks may not be seen
+    elif _is_of_another_machine(entry):  # this one may not see its locks
         patience = settings.dead_after
-    return RUNNING_HERE if entry.silence < patience else INTERRUPTED
+    return EntryState.NEW if entry.silence < patience else EntryState.INTERRUPTED
 
 
-def _of_another_machine(entry: Entry) -> bool:
+def _is_of_another_machine(entry: Entry) -> bool:
     try:
-        return bool(entry.head()["host"] != platform.node())
+        return entry.head().host != platform.node()
     except SpoolRefused:
         return False
 
 
-def _delivery(entry: Entry, verdict: str, reason: str) -> Delivery:
-    name, _, attempt = entry.folder.name.rpartition(".")
-    number, model = int(attempt) if attempt.isdecimal() else 0, ""
-    name = unquote(name)
+def _undelivered(entry: Entry, state: EntryState, reason: str) -> Delivery:
     try:
         head = entry.head()
-        name, model = str(head["session_id"]), str(head["model_id"])
     except SpoolRefused:  # the folder's name has to do
-        pass
-    return Delivery(name, number, model, verdict, reason)
+        name, _, tail = entry.folder.name.rpartition(".")
+        attempt = int(tail) if tail.isdecimal() else 0
+        return Delivery(unquote(name), attempt, "", state.value, reason)
+    return Delivery(head.session_id, head.attempt, head.model_id, state.value, reason)
 
 
-def _delivered(db: Database, entry: Entry) -> Delivery:
+def _import(db: Database, entry: Entry) -> Delivery:
     migrate.check_schema(db)
-    head = entry.head()
-    check(db, entry, head)
-    parcel = EntryImport(db, entry, head)
-    handle = db.write_transaction(parcel.claim, also_retry=IntegrityError)
-    if handle is None:
-        reason, number = "it had been delivered before", _number(db, head["session_id"])
-    else:
-        parcel.write(handle)
-        parcel.close(handle)
-        reason, number = "", handle.session_no
+    with open_document(db, entry) as document:
+        arriving = EntryImport(db, entry, document)
+        handle = db.write_transaction(arriving.claim, also_retry=IntegrityError)
+        if handle is not None:
+            arriving.write(handle)
+            arriving.close(handle)
+    head = document.head
+    number = _session_no(db, head.session_id) if handle is None else handle.session_no
+    reason = "it had been delivered before" if handle is None else ""
     entry.discard()
-    # Also where the process that delivered it died before it could tell.
-    send.session_ended(db, number, final=parcel.final)
-    names = (head["session_id"], head["attempt"], head["model_id"])
-    return Delivery(*names, DELIVERED, reason, str(parcel.ending.status), number)
+    # Also if the process that delivered it died before it could notify.
+    send.session_ended(db, number, final=arriving.final)
+    return Delivery(
+        head.session_id,
+        head.attempt,
+        head.model_id,
+        EntryState.DELIVERED.value,
+        reason,
+        str(arriving.outcome.status),
+        number,
+    )
 
 
-def _number(db: Database, session_id: str) -> int:
-    found = db.read_transaction(lambda connection: find(db, connection, session_id))
-    return NOT_IN_DATABASE if found is None else found.session_no
+def _session_no(db: Database, session_id: str) -> int:
+    session = db.read_transaction(lambda connection: find(db, connection, session_id))
+    return NOT_IN_DATABASE if session is None else session.session_no
 
 
 def merge_worker_entry(db: Database, handle: SessionHandle, entry: Entry) -> None:
-    """Write to a running session what other processes of its run have spooled meanwhile.
+    """Write to a running session what other processes of its run have spooled.
 
     Raises:
         DatabaseError: the entry stays.
@@ -191,7 +189,7 @@ def merge_worker_entry(db: Database, handle: SessionHandle, entry: Entry) -> Non
     with entry.locked():
         if not entry.exists:
             return
-        check(db, entry, entry.head())
-        for write in entry.writes():
-            apply(db, handle, write)
+        with open_document(db, entry) as document:
+            for write in document.writes():
+                apply(db, handle, document, write)
         entry.discard()

@@ -1,14 +1,14 @@
-"""Sessions that begin in the spool, and those that are found there while the database is away."""
+"""Sessions that open in the spool, or are found there, while the database is away."""
 
 from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from mfprefect.errors import SpoolRefused
+from mfprefect.spool.documents import Head
 from mfprefect.spool.entry import Entry
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
@@ -21,80 +21,84 @@ __all__ = ["attach_spooled", "attached_handle", "open_in_spool"]
 
 
 def open_in_spool(
-    db: Database, opening: SessionRequest, tries: Sequence[SessionHandle]
+    db: Database, request: SessionRequest, earlier: Sequence[SessionHandle]
 ) -> SessionHandle | None:
-    """Return a session that begins in the spool, None where there is no spool.
+    """Return a session that opens in the spool, None if there is no spool.
 
-    A retry of a flow run goes on with what an earlier try left there, or with one of `tries`: the
-    sessions of its flow run that it saw before the database went away.
+    A retry of a flow run continues what an earlier try left there, or one of `earlier`: the
+    sessions of its flow run that it read before the database went away.
     """
     spool, place = spool_of(db.settings), place_of(db)
     if spool is None or place is None:
         return None
-    handle = SessionHandle(
-        session_no=NOT_IN_DATABASE,
-        session_id=opening.session_id or new_session_id(opening.model_id, values.utc_now()),
-        model_id=opening.model_id,
-        purpose=opening.purpose,
-        attempt=1,
-        as_of=opening.as_of,
-        parent_session_id=opening.parent_session_id,
-    )
-    if opening.flow_run is not None:
+    if request.flow_run is not None:
         for entry in reversed(spool.entries(place)):
-            if (head := _unfinished(entry, opening)) is not None:
-                return _handle_of(head, attempt=head["attempt"] + 1, session_no=NOT_IN_DATABASE)
-    for earlier in tries:
-        # What of it is in the spool and was not taken just now is no attempt to go on with.
-        waits = any(entry.exists for entry in spool.attempts(place, earlier.session_id))
-        if earlier.status != Status.SUCCEEDED and not waits:
-            # The delivery begins the attempt, or finds that its commit was only not heard of.
-            attempt = earlier.attempt + 1
+            if (head := _unfinished(entry, request)) is not None:
+                return replace(_handle(head, NOT_IN_DATABASE), attempt=head.attempt + 1)
+    for handle in earlier:
+        # An entry that was not delivered just now would be delivered as this very attempt.
+        in_spool = any(entry.exists for entry in spool.attempts(place, handle.session_id))
+        if handle.status != Status.SUCCEEDED and not in_spool:
+            # The delivery begins the attempt, or sees that the lost commit had succeeded.
+            attempt = handle.attempt + 1
             return replace(
-                earlier, session_no=NOT_IN_DATABASE, attempt=attempt, status=Status.RUNNING
+                handle, session_no=NOT_IN_DATABASE, attempt=attempt, status=Status.RUNNING
             )
-    return handle
+    return SessionHandle(
+        session_no=NOT_IN_DATABASE,
+        session_id=request.session_id or new_session_id(request.model_id, values.utc_now()),
+        model_id=request.model_id,
+        purpose=request.purpose,
+        attempt=1,
+        as_of=request.as_of,
+        parent_session_id=request.parent_session_id,
+    )
 
 
-def _unfinished(entry: Entry, opening: SessionRequest) -> dict[str, Any] | None:
+def _unfinished(entry: Entry, request: SessionRequest) -> Head | None:
     """Return the head of what an earlier try of the same flow run left unfinished."""
     try:
         head, ending = entry.head(), entry.ending()
     except SpoolRefused:
         return None
-    mine = {
-        "flow_run_id": opening.flow_run.flow_run_id if opening.flow_run else None,
-        "model_id": opening.model_id,
-        "purpose": opening.purpose,
-        "shadow": is_shadow(opening.params),
-    }
-    if entry.alive or (ending or {}).get("status") == Status.SUCCEEDED:
+    if entry.alive or (ending is not None and ending[0].status == Status.SUCCEEDED):
         return None
-    same = head["session_id"] not in opening.siblings and mine.items() <= head.items()
-    return head if same else None
+    flow_run_id = request.flow_run.flow_run_id if request.flow_run else None
+    wanted = (flow_run_id, request.model_id, request.purpose, is_shadow(request.params))
+    same = (head.flow_run_id, head.model_id, head.purpose, head.shadow) == wanted
+    return head if same and head.session_id not in request.siblings else None
 
 
-def _handle_of(head: Mapping[str, Any], **changes: Any) -> SessionHandle:
-    kept = ("session_no", "session_id", "model_id", "purpose", "attempt", "parent_session_id")
-    as_of = None if head["as_of"] is None else dt.date.fromisoformat(head["as_of"])
-    return SessionHandle(**({name: head[name] for name in kept} | {"as_of": as_of} | changes))
+def _handle(head: Head, session_no: int) -> SessionHandle:
+    return SessionHandle(
+        session_no=session_no,
+        session_id=head.session_id,
+        model_id=head.model_id,
+        purpose=head.purpose,
+        attempt=head.attempt,
+        as_of=None if head.as_of is None else dt.date.fromisoformat(head.as_of),
+        parent_session_id=head.parent_session_id,
+    )
 
 
 def attach_spooled(db: Database, session_id: str) -> SessionHandle | None:
-    """Return the handle of a running session that is in the spool, None where there is none."""
+    """Return the handle of a running session in the spool, None if it is not there."""
     spool, place = spool_of(db.settings), place_of(db)
     entries = spool.attempts(place, session_id) if spool and place else []
     running = [entry for entry in entries if entry.exists and not entry.complete]
-    return _handle_of(running[-1].head()) if running else None
+    if not running:
+        return None
+    head = running[-1].head()
+    return _handle(head, head.session_no)
 
 
 def attached_handle(session_id: str) -> SessionHandle | None:
-    """Return the handle of the session that this command's environment was handed.
+    """Return the handle of the session that the environment of this command names.
 
-    For a database that is away: it knows the session, and this process cannot ask it.
+    For a database that is away: the session is in it, and cannot be looked up.
     """
     names = ("SESSION_ID", "MODEL_ID", "PURPOSE", "ATTEMPT")
-    own = [os.environ.get(f"MFPREFECT_{name}", "") for name in names]
-    if own[0] != session_id or not all(own) or not own[3].isdecimal():
+    env = [os.environ.get(f"MFPREFECT_{name}", "") for name in names]
+    if env[0] != session_id or not all(env) or not env[3].isdecimal():
         return None
-    return SessionHandle(NOT_IN_DATABASE, session_id, own[1], own[2], int(own[3]))
+    return SessionHandle(NOT_IN_DATABASE, session_id, env[1], env[2], int(env[3]))

@@ -1,4 +1,4 @@
-"""What a run adds to its entry of the spool, and reads back from there."""
+"""What a run appends to its entry of the spool, and reads back from it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mfprefect.scores.digest import digest
+from mfprefect.spool.documents import ArtifactWrite, DropPartsWrite, PartWrite, RowsWrite
 from mfprefect.spool.entry import Entry
 from mfprefect.store.states import LEGACY_PART_INPUTS
 
 __all__ = [
     "Rows",
+    "add_drop_parts",
     "add_part",
     "add_rows",
     "documents_of",
@@ -27,8 +29,8 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 def add_rows(entry: Entry, pending: Rows) -> None:
     """Append rows by table name, if there are any."""
-    if rows := {name: list(some) for name, some in pending.items() if some}:
-        entry.add({"op": "rows", "tables": rows})
+    if tables := {name: list(rows) for name, rows in pending.items() if rows}:
+        entry.add({"op": "rows", "tables": tables})
 
 
 def add_part(entry: Entry, part: int, table: Any) -> None:
@@ -36,63 +38,72 @@ def add_part(entry: Entry, part: int, table: Any) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    sink = pa.BufferOutputStream()
-    parquet.write_table(table, sink, compression="zstd")
-    blob = sink.getvalue()
-    told = {"op": "part", "part_no": part, "rows": table.num_rows, "digest": digest(table)}
-    entry.add(told, [blob.to_pybytes()], blob.size)
+    stream = pa.BufferOutputStream()
+    parquet.write_table(table, stream, compression="zstd")
+    blob = stream.getvalue()
+    content = {"op": "part", "part_no": part, "rows": table.num_rows, "digest": digest(table)}
+    entry.add(content, [blob.to_pybytes()], blob.size)
+
+
+def add_drop_parts(entry: Entry) -> None:
+    """Append that all scores so far are deleted."""
+    entry.add({"op": "drop_parts"})
 
 
 def parts_of(entry: Entry) -> dict[int, int]:
-    """Return the rows of each part of scores that an entry holds."""
-    found: dict[int, int] = {}
+    """Return the number of rows of each part of scores in an entry."""
+    rows: dict[int, int] = {}
     for write in entry.writes():
-        if write.content["op"] == "drop_parts":
-            found.clear()
-        elif write.content["op"] == "part":
-            found[write.content["part_no"]] = write.content["rows"]
-    return found
+        if isinstance(write, DropPartsWrite):
+            rows.clear()
+        elif isinstance(write, PartWrite):
+            rows[write.part_no] = write.rows
+    return rows
 
 
-def rows_of(entry: Entry, made: Rows) -> dict[str, list[Mapping[str, Any]]]:
-    """Return the rows of a session by table, as far as they are known without its database."""
-    found = {name: list(rows) for name, rows in made.items()}
+def rows_of(entry: Entry, recorded: Rows) -> dict[str, list[Mapping[str, Any]]]:
+    """Return `recorded` and the rows of an entry, by table."""
+    tables = {name: list(rows) for name, rows in recorded.items()}
     for write in entry.writes():
-        for name, rows in write.content.get("tables", {}).items():
-            found.setdefault(name, []).extend(rows)
-    return found
+        if isinstance(write, RowsWrite):
+            for name, rows in write.tables.items():
+                tables.setdefault(name, []).extend(rows)
+    return tables
 
 
 def numbers_of(entry: Entry) -> dict[str, int]:
-    """Return the highest check, input and part number that a run has taken here."""
-    # What is in the database cannot be seen, and must not be replaced by chance.
-    opened_here = "session" in entry.head()
-    taken = dict.fromkeys(("check", "input", "part"), 0 if opened_here else FREE_NUMBERS)
-    names = {"check": ("check_results", "check_no"), "input": ("inputs", "input_no")}
+    """Return the highest check, input and part number of an entry."""
+    # Numbers in the database cannot be read now, and must not be used again by chance.
+    begin = FREE_NUMBERS if entry.head().session is None else 0
+    highest = dict.fromkeys(("check", "input", "part"), begin)
+    columns = {"check": ("check_results", "check_no"), "input": ("inputs", "input_no")}
     for write in entry.writes():
-        tables = write.content.get("tables", {})
-        for what, (table, column) in names.items():
-            numbers = [row[column] for row in tables.get(table, ())]
-            taken[what] = max([taken[what], *numbers])
-        taken["part"] = max(taken["part"], write.content.get("part_no", 0))
-    return taken
+        if isinstance(write, PartWrite):
+            highest["part"] = max(highest["part"], write.part_no)
+        elif isinstance(write, RowsWrite):
+            for kind, (table, column) in columns.items():
+                numbers = [row[column] for row in write.tables.get(table, ())]
+                highest[kind] = max([highest[kind], *numbers])
+    return highest
 
 
 def documents_of(entry: Entry) -> dict[int, str]:
-    """Return what the run read for each part, as JSON text."""
+    """Return what an entry holds of the input of each part, as JSON text."""
     documents: dict[int, str] = {}
     for write in entry.writes():
-        tables = write.content.get("tables", {})
-        for row in tables.get("session_metadata", ()):  # as older versions wrote it
-            if row["meta_group"] == LEGACY_PART_INPUTS:
-                documents[int(row["meta_name"])] = row["value"]
-        documents |= {row["part_no"]: row["document"] for row in tables.get("part_inputs", ())}
+        if isinstance(write, RowsWrite):
+            for row in write.tables.get("session_metadata", ()):  # as older versions wrote it
+                if row["meta_group"] == LEGACY_PART_INPUTS:
+                    documents[int(row["meta_name"])] = row["value"]
+            rows = write.tables.get("part_inputs", ())
+            documents |= {row["part_no"]: row["document"] for row in rows}
     return documents
 
 
 def has_results(entry: Entry) -> bool:
     """Return whether a metric or a model is in an entry."""
     return any(
-        write.content["op"] == "artifact" or write.content.get("tables", {}).get("metrics")
+        isinstance(write, ArtifactWrite)
+        or (isinstance(write, RowsWrite) and write.tables.get("metrics"))
         for write in entry.writes()
     )

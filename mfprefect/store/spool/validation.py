@@ -1,148 +1,160 @@
-"""What an entry of the spool must be before any of it is delivered.
+"""Whether an entry of the spool fits the database.
 
-Digests tell accidents. Whoever can write to the spool's folder can make them fit, so that nothing
-is taken for granted: an entry brings the rows of its own session, in the tables that a run fills,
-of the types that these have.
+Anybody who can write to the spool's folder can make all digests match. So nothing is trusted: an
+entry may hold rows of its own session only, in the tables that runs fill, with the types of their
+columns.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from mfprefect.errors import InvalidValue, SpoolRefused
-from mfprefect.spool.entry import Entry, Write, check_blob
+from mfprefect.spool.documents import ArtifactWrite, Ending, Head, RowsWrite
 from mfprefect.store.database import Database, migrate
 from mfprefect.store.database.row_validation import MALFORMED, check_row, typed
-from mfprefect.store.spool.apply import scores_of
 from mfprefect.store.states import Purpose
 from mfprefect.util import values
 
-__all__ = ["check"]
+__all__ = ["EntryCheck"]
 
-APART = ("scores", "score_parts", "artifacts", "artifact_chunks", "notifications")
-"""What is written by other means than as rows."""
+NOT_ROWS = ("scores", "score_parts", "artifacts", "artifact_chunks", "notifications")
+"""Tables of a session that are not filled by rows of the spool."""
 _SESSION = ("session_id", "model_id", "purpose", "attempt")
 _RUN = ("host", "process_id", "run_by", "flow_run_id")
+_SET_ON_DELIVERY = ("session_no", "flow_run_seq", "parent_session_no")
 
 
-def check(db: Database, entry: Entry, head: Mapping[str, Any]) -> None:
-    """Read every byte before the first one is delivered.
+class EntryCheck:
+    """Checks the documents of one entry."""
 
-    Raises:
-        SpoolRefused: something is corrupt, does not fit into the schema of this version, or is
-            what no run writes.
-    """
-    if not migrate.is_known(head["revision"]):
-        raise SpoolRefused(
-            f"{entry.folder} was written by a newer mfprefect, for the schema "
-            f"{head['revision'][:60]}: "
-            "`pip install --upgrade mfprefect`, `mfprefect init`, and push again."
+    def __init__(self, db: Database, folder: Path, head: Head) -> None:
+        self._tables, self._folder, self._head = db.schema.tables, folder, head
+        self._writable = set(db.schema.session_tables()) - {self._tables[n] for n in NOT_ROWS}
+
+    @contextmanager
+    def refusing_malformed(self) -> Iterator[None]:
+        """Turn what malformed content raises into SpoolRefused."""
+        try:
+            yield
+        except (InvalidValue, RecursionError, *MALFORMED) as exc:
+            raise SpoolRefused(f"{self._folder} holds what no run writes: {exc}") from exc
+
+    def head(self) -> None:
+        """Check the head.
+
+        Raises:
+            SpoolRefused: a newer version wrote the entry.
+            InvalidValue: no run wrote that.
+        """
+        head, tables = self._head, self._tables
+        if not migrate.is_known(head.revision):
+            raise SpoolRefused(
+                f"{self._folder} was written by a newer mfprefect, for the schema "
+                f"{head.revision[:60]}: "
+                "`pip install --upgrade mfprefect`, `mfprefect init`, and push again."
+            )
+        values.name(head.session_id, "the session id", 96)
+        values.name(head.model_id, "the model id")
+        values.choice(head.purpose, "the purpose", tuple(Purpose))
+        check_row(tables["sessions"], {name: getattr(head, name) for name in (*_SESSION, *_RUN)})
+        if head.tags is not None:
+            _require_json(head.tags, list, "the tags")
+        if head.model is not None:
+            check_row(tables["models"], head.model)
+            if head.model["model_id"] != head.model_id:
+                raise InvalidValue(
+                    f"it registers the model {head.model['model_id']!r}, and its session is of "
+                    f"{head.model_id!r}."
+                )
+        if head.session is not None and head.environment is not None:
+            self._session(head.session, head.environment)
+
+    def _session(self, session: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+        sessions = self._tables["sessions"]
+        if odd := set(session) - set(sessions.c.keys()):
+            raise InvalidValue(f"the table sessions has no column {min(odd)!r}.")
+        row = typed(sessions, session)
+        check_row(sessions, {k: v for k, v in row.items() if k not in _SET_ON_DELIVERY})
+        if any(row[name] != getattr(self._head, name) for name in _SESSION):
+            raise InvalidValue("the session's row is that of another session.")
+        check_row(self._tables["environments"], environment)
+        if row["environment_digest"] != environment["environment_digest"]:
+            raise InvalidValue("the session ran in another environment.")
+        _require_json(row["params"], dict, "the params")
+        _require_json(environment["packages"], dict, "the packages")
+
+    def ending(self, ending: Ending) -> None:
+        """Check the ending.
+
+        Raises:
+            InvalidValue: no run wrote that.
+        """
+        columns = ("status", "failure_kind", "failure_text")
+        check_row(self._tables["sessions"], {name: getattr(ending, name) for name in columns})
+
+    def rows(self, write: RowsWrite) -> None:
+        """Check rows.
+
+        Raises:
+            SpoolRefused: a table or a column is unknown, or not for runs to write.
+            InvalidValue: a value does not fit.
+        """
+        for name, rows in write.tables.items():
+            table = self._tables.get(name)
+            if table is None:
+                raise self._of_another_version(f"the table {name[:60]!r}")
+            if table not in self._writable:
+                raise SpoolRefused(f"{self._folder}: no run writes rows of the table {name!r}.")
+            columns = {*table.c.keys(), "reference_session_id"}
+            required = {c.key for c in table.c if not c.nullable}
+            for row in rows:
+                if odd := {*row} - columns or required - {*row, "session_no"}:
+                    raise self._of_another_version(f"{name}.{min(odd)[:60]}")
+                _check_row(table, row)
+
+    def artifact(self, write: ArtifactWrite) -> None:
+        """Check what is recorded of a model.
+
+        Raises:
+            SpoolRefused: its file is another one.
+            InvalidValue: a value does not fit.
+        """
+        artifact = write.artifact
+        row = {
+            "session_no": 1,
+            "artifact_name": values.name(write.artifact_name, "the artifact's name"),
+            "bytes": artifact["size"],
+            **{n: artifact[n] for n in ("format", "sha256", "signature", "library_versions")},
+        }
+        check_row(self._tables["artifacts"], row)
+        if (artifact["sha256"], artifact["size"]) != (write.blob.sha256, write.blob.size):
+            raise SpoolRefused(f"{self._folder}: {write.name}.blob is not the model that it names.")
+        _require_json(artifact["library_versions"], dict, "the versions of its libraries")
+
+    def _of_another_version(self, what: str) -> SpoolRefused:
+        return SpoolRefused(
+            f"{self._folder} was written for the schema {self._head.revision}, whose rows do not "
+            f"fit into {migrate.expected_revision()}: {what} is not in both. Deliver it with the "
+            f"mfprefect {self._head.version[:60]} that wrote it, before the upgrade."
         )
-    try:
-        _check_head(db, head)
-        _check_ending(db, entry.ending())
-        for write in entry.writes():
-            check_blob(write)
-            _CHECKS[write.content["op"]](db, entry, head, write)
-    except (InvalidValue, RecursionError, *MALFORMED) as exc:
-        raise SpoolRefused(f"{entry.folder} holds what no run writes: {exc}") from exc
-
-
-def _check_head(db: Database, head: Mapping[str, Any]) -> None:
-    tables = db.schema.tables
-    values.name(head["session_id"], "the session id", 96)
-    values.name(head["model_id"], "the model id")
-    values.choice(head["purpose"], "the purpose", tuple(Purpose))
-    check_row(tables["sessions"], {name: head[name] for name in (*_SESSION, *_RUN)})
-    if head["tags"] is not None and type(json.loads(head["tags"])) is not list:
-        raise InvalidValue("the tags are no list.")
-    if (model := head.get("model")) is not None:
-        check_row(tables["models"], model)
-        if model["model_id"] != head["model_id"]:
-            raise InvalidValue(f"{model['model_id']!r} is another model than the session's.")
-    if (session := head.get("session")) is None:
-        return
-    if odd := set(session) - set(tables["sessions"].c.keys()):
-        raise InvalidValue(f"a session has no {min(odd)!r}.")
-    row = typed(tables["sessions"], session)
-    set_here = ("session_no", "flow_run_seq", "parent_session_no")
-    check_row(tables["sessions"], {k: v for k, v in row.items() if k not in set_here})
-    if any(row[name] != head[name] for name in _SESSION):
-        raise InvalidValue("the row of the session is that of another one.")
-    check_row(tables["environments"], head["environment"])
-    if row["environment_digest"] != head["environment"]["environment_digest"]:
-        raise InvalidValue("the environment is another one.")
-    for text in (row["params"], head["environment"]["packages"]):
-        if type(json.loads(text)) is not dict:
-            raise InvalidValue(f"{text[:60]!r} is no JSON object.")
-
-
-def _check_ending(db: Database, ending: Mapping[str, Any] | None) -> None:
-    if ending is not None:
-        kept = ("status", "failure_kind", "failure_text")
-        check_row(db.schema.tables["sessions"], {name: ending[name] for name in kept})
-
-
-def _check_rows(db: Database, entry: Entry, head: Mapping[str, Any], write: Write) -> None:
-    ours = set(db.schema.session_tables()) - {db.schema.tables[name] for name in APART}
-    for name, rows in write.content["tables"].items():
-        table = db.schema.tables.get(name)
-        if table is None:
-            raise _of_another_version(entry, head, f"the table {name[:60]!r}")
-        if table not in ours:
-            raise SpoolRefused(f"{entry.folder}: no run writes rows of the table {name!r}.")
-        known = {*table.c.keys(), "reference_session_id"}
-        needed = {c.key for c in table.c if not c.nullable}
-        for row in rows:
-            if odd := {*row} - known or needed - {*row, "session_no"}:
-                raise _of_another_version(entry, head, f"{name}.{min(odd)[:60]}")
-            _check_row(table, row)
 
 
 def _check_row(table: sa.Table, row: Mapping[str, Any]) -> None:
-    if "session_no" in row:  # it would be another session's row
+    if "session_no" in row:  # it could be another session's
         raise InvalidValue(f"a row of {table.name} names a session by its number.")
-    named = row.get("reference_session_id")
-    if not isinstance(named, (str, type(None))) or (named and table.name != "drift"):
-        raise InvalidValue(f"a row of {table.name} names the session {named!r}.")
+    reference = row.get("reference_session_id")
+    if not isinstance(reference, (str, type(None))) or (reference and table.name != "drift"):
+        raise InvalidValue(f"a row of {table.name} names the session {reference!r}.")
     check_row(table, {k: v for k, v in row.items() if k != "reference_session_id"})
 
 
-def _of_another_version(entry: Entry, head: Mapping[str, Any], what: str) -> SpoolRefused:
-    return SpoolRefused(
-        f"{entry.folder} was written for the schema {head['revision']}, whose rows do not fit into "
-        f"{migrate.expected_revision()}: {what} is not in both. Deliver it with the mfprefect "
-        f"{head['version'][:60]} that wrote it, before the upgrade."
-    )
-
-
-def _check_artifact(db: Database, entry: Entry, _: Mapping[str, Any], write: Write) -> None:
-    told = write.content["artifact"]
-    row = {
-        "session_no": 1,
-        "artifact_name": values.name(write.content["name"], "the artifact's name"),
-        "bytes": told["size"],
-        **{name: told[name] for name in ("format", "sha256", "signature", "library_versions")},
-    }
-    check_row(db.schema.tables["artifacts"], row)
-    of_blob = (write.content["sha256"], write.content["size"])
-    if (told["sha256"], told["size"]) != of_blob:
-        raise SpoolRefused(f"{entry.folder}: the model of {write.name}.json is another one.")
-    if type(json.loads(told["library_versions"])) is not dict:
-        raise InvalidValue("the versions of its libraries are no JSON object.")
-
-
-def _check_part(_: Database, __: Entry, ___: Mapping[str, Any], write: Write) -> None:
-    scores_of(write)
-
-
-_CHECKS: dict[str, Callable[[Database, Entry, Mapping[str, Any], Write], None]] = {
-    "rows": _check_rows,
-    "artifact": _check_artifact,
-    "part": _check_part,
-    "drop_parts": lambda *_: None,
-}
+def _require_json(text: str, kind: type, what: str) -> None:
+    if type(json.loads(text)) is not kind:
+        raise InvalidValue(f"{what}, {text[:60]!r}, must be a JSON {kind.__name__}.")

@@ -1,0 +1,206 @@
+"""Which session of the database an entry is delivered to."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect.errors import DatabaseConflict, SpoolRefused, UnknownSession
+from mfprefect.spool.entry import Entry
+from mfprefect.store.audit.events import record, row_digest
+from mfprefect.store.database import Database
+from mfprefect.store.database.row_validation import typed
+from mfprefect.store.handle import (
+    SessionHandle,
+    find,
+    null_flow_run_seq,
+    session_closed_error,
+    status_without_index,
+)
+from mfprefect.store.lookup import model_ids, require_model
+from mfprefect.store.sessions.opening import clear_attempt
+from mfprefect.store.sessions.writing import Outcome
+from mfprefect.store.spool.document import EntryDocument
+from mfprefect.store.states import Status, being_deleted
+from mfprefect.util import values
+
+__all__ = ["ACTION", "Claim", "StillRunning", "Superseded"]
+
+ACTION = "deliver_spool"
+"""The action in the audit trail."""
+# How `reconcile` ends a session whose process sends no heartbeat.
+_GIVEN_UP = {(Status.CRASHED, "Crashed"), (Status.CANCELLED, "Cancelled")}
+
+
+class Superseded(Exception):
+    """A later attempt has replaced the entry."""
+
+
+class StillRunning(Exception):
+    """The session is running in another process, which delivers the entry itself."""
+
+
+class Claim:
+    """Makes the session of an entry a running session of this process."""
+
+    def __init__(
+        self, db: Database, entry: Entry, document: EntryDocument, outcome: Outcome
+    ) -> None:
+        self._db, self._entry, self._document = db, entry, document
+        self._head, self._outcome = document.head, outcome
+
+    def session(self, connection: sa.Connection) -> SessionHandle | None:
+        """Return the session, None if the entry was delivered before.
+
+        Raises:
+            SpoolRefused: the session was deleted.
+            Superseded: a later attempt took it over.
+            StillRunning: its own process will deliver the entry.
+            SessionClosed: it has ended without what is in the spool.
+        """
+        if self._was_delivered(connection):
+            return None
+        session = find(self._db, connection, self._head.session_id)
+        if session is None:
+            return self._insert(connection)
+        if session.attempt > self._head.attempt:
+            raise Superseded(
+                f"attempt {session.attempt} of session {session.session_id!r} replaced attempt "
+                f"{self._head.attempt}, which {self._entry.folder} holds. Remove that folder if "
+                "nobody needs it."
+            )
+        if session.attempt < self._head.attempt:
+            return self._begin_attempt(connection, session)
+        return self._take_over(connection, session)
+
+    def _was_delivered(self, connection: sa.Connection) -> bool:
+        events = self._db.schema.audit_events.c
+        select = sa.select(events.action, events.detail).where(
+            events.subject == self._head.session_id, events.action.in_((ACTION, "delete_session"))
+        )
+        for event in connection.execute(select):
+            if event.action != ACTION:
+                raise SpoolRefused(
+                    f"session {self._head.session_id!r} was deleted from {self._db.place}; remove "
+                    f"{self._entry.folder} as well if nobody needs it."
+                )
+            if json.loads(event.detail)["entry"] == self._document.digest:
+                return True
+        return False
+
+    def _insert(self, connection: sa.Connection) -> SessionHandle:
+        head, s = self._head, self._db.schema.sessions
+        if head.session is None:
+            raise SpoolRefused(
+                f"session {head.session_id!r} was deleted from {self._db.place}, or is in another "
+                f"database; remove {self._entry.folder} if nobody needs it."
+            )
+        self._add_model(connection)
+        self._add_environment(connection)
+        last = connection.scalar(sa.select(sa.func.max(s.c.session_no)))
+        number = (last or 0) + 1
+        row = typed(s, head.session)
+        row |= self._running_here() | {
+            "session_no": number,
+            "deletion": None,
+            "parent_session_no": self._parent(connection),
+            "flow_run_seq": self._flow_run_seq(connection, row["flow_run_id"], number),
+        }
+        connection.execute(s.insert(), row)
+        return self._handle(number)
+
+    def _add_model(self, connection: sa.Connection) -> None:
+        model, models = self._head.model, self._db.schema.models
+        if model is not None and model["model_id"] not in model_ids(self._db, connection):
+            row = {**model, "created_at": values.utc_now()}
+            connection.execute(models.insert(), row)
+            detail = {**model, **row_digest(self._db.schema, "models", row)}
+            record(self._db, connection, "add_model", model["model_id"], **detail)
+        require_model(self._db, connection, self._head.model_id)
+
+    def _add_environment(self, connection: sa.Connection) -> None:
+        e, row = self._db.schema.environments, self._head.environment
+        if row is None:  # only where there is no row of the session either
+            return
+        same = e.c.environment_digest == row["environment_digest"]
+        if connection.scalar(sa.select(e.c.environment_digest).where(same)) is None:
+            connection.execute(e.insert(), dict(row))
+
+    def _parent(self, connection: sa.Connection) -> int | None:
+        name, s = self._head.parent_session_id, self._db.schema.sessions.c
+        if name is None:
+            return None
+        remains = ~being_deleted(self._db.schema.sessions)
+        number: int | None = connection.scalar(
+            sa.select(s.session_no).where(s.session_id == name, remains)
+        )
+        if number is None:
+            raise UnknownSession(name)
+        return number
+
+    def _flow_run_seq(self, connection: sa.Connection, flow_run_id: Any, number: int) -> Any:
+        if flow_run_id is None:
+            return null_flow_run_seq(self._db, number)
+        s = self._db.schema.sessions.c
+        last = connection.scalar(
+            sa.select(sa.func.max(s.flow_run_seq)).where(s.flow_run_id == flow_run_id)
+        )
+        return 0 if last is None else last + 1
+
+    def _begin_attempt(self, connection: sa.Connection, earlier: SessionHandle) -> SessionHandle:
+        """Drop what the earlier attempt wrote, but for complete parts of scores."""
+        if earlier.status == Status.SUCCEEDED:
+            raise session_closed_error(earlier)
+        self._update(connection, earlier)
+        clear_attempt(self._db, connection, earlier.session_no)
+        return self._handle(earlier.session_no)
+
+    def _take_over(self, connection: sa.Connection, session: SessionHandle) -> SessionHandle | None:
+        """Continue this very attempt, which is running in the database or was given up there."""
+        s = self._db.schema.sessions.c
+        columns = (s.status, s.failure_kind, s.ended_at)
+        where = s.session_no == session.session_no
+        row = connection.execute(sa.select(*columns).where(where)).one()
+        if (row.status, row.ended_at) == (self._outcome.status, self._outcome.ended_at):
+            return None  # the run's own commit succeeded, and only its answer was lost
+        if row.status == Status.RUNNING and not (self._entry.owned or self._document.ending):
+            raise StillRunning
+        if row.status != Status.RUNNING and (row.status, row.failure_kind) not in _GIVEN_UP:
+            raise session_closed_error(session)
+        self._update(connection, session)
+        return self._handle(session.session_no)
+
+    def _update(self, connection: sa.Connection, session: SessionHandle) -> None:
+        s = self._db.schema.sessions
+        unchanged = (
+            s.c.session_no == session.session_no,
+            s.c.session_id == session.session_id,
+            s.c.attempt == session.attempt,
+            status_without_index(s) == session.status,
+        )
+        update = s.update().where(*unchanged)
+        if connection.execute(update, self._running_here()).rowcount != 1:
+            raise DatabaseConflict(f"session {session.session_id!r} changed meanwhile; push again.")
+
+    def _running_here(self) -> dict[str, Any]:
+        return {
+            "status": Status.RUNNING,
+            "attempt": self._head.attempt,
+            "heartbeat_at": values.utc_now(),
+            **dict.fromkeys(("suspected_at", "ended_at", "failure_kind", "failure_text")),
+            **dict.fromkeys(("seal", "previous_seal")),
+            "host": platform.node(),
+            "process_id": os.getpid(),
+        }
+
+    def _handle(self, session_no: int) -> SessionHandle:
+        head = self._head
+        # If two machines that see no locks of each other deliver it, the second takes it over.
+        holder = (platform.node(), os.getpid())
+        return SessionHandle(
+            session_no, head.session_id, head.model_id, head.purpose, head.attempt, holder=holder
+        )

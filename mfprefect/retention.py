@@ -1,6 +1,6 @@
 """Which sessions are kept, and why: the rules of the setting `retention`.
 
-Pure: takes facts, returns verdicts; opens no connection.
+Pure: takes facts, returns decisions; opens no connection.
 """
 
 from __future__ import annotations
@@ -35,34 +35,36 @@ DELETE_SCORES = "delete scores"
 
 
 class Limits(BaseModel, extra="forbid", frozen=True):
-    """What of a model's sessions is kept; nothing is deleted where nothing is set."""
+    """Which sessions of a model are kept; without a limit, all are."""
 
     keep_days: float | None = Field(default=None, gt=0)
-    """Sessions that ended longer ago go."""
+    """Delete sessions that ended more days ago."""
     keep_sessions: int | None = Field(default=None, ge=1)
-    """Of each purpose, the newest so many that succeeded stay, however old; alone, no others do."""
+    """Keep this many of the newest succeeded sessions of each purpose, however old.
+
+    If it is the only limit, delete the others."""
     failed_days: float | None = Field(default=None, gt=0)
-    """Failed, crashed and cancelled sessions go after so many days; by default as the others."""
+    """Delete failed, crashed and cancelled sessions after so many days; by default like others."""
     scores_days: float | None = Field(default=None, gt=0)
-    """Scores go after so many days; the session and its figures stay."""
+    """Delete scores after so many days; the session and its figures stay."""
     retired_days: float | None = Field(default=None, gt=0)
-    """Sessions that left production so long ago are treated as others; by default they stay."""
+    """Treat sessions that left production so many days ago like others; by default they stay."""
 
 
 class Retention(Limits, frozen=True):
-    """How long sessions are kept, where to, and for which models otherwise."""
+    """How long sessions are kept, where they are archived, and exceptions by model."""
 
     archive_to: Path | None = None
-    """A folder into which everything is written before it is deleted."""
+    """A folder that sessions are written to before they are deleted."""
     models: dict[str, Limits] = {}
-    """What is otherwise for one model: `[retention.models.churn] keep_days = 3650`."""
+    """Limits of single models: `[retention.models.churn] keep_days = 3650`."""
 
     def of(self, model_id: str) -> Limits:
-        """Return the limits of a model: its own over the general ones."""
+        """Return the limits of a model, which override the general ones."""
         names = Limits.model_fields
         general = {name: getattr(self, name) for name in names}
-        own = self.models.get(model_id, Limits())
-        return Limits(**general | {name: getattr(own, name) for name in own.model_fields_set})
+        limits = self.models.get(model_id, Limits())
+        return Limits(**general | limits.model_dump(exclude_unset=True))
 
     @property
     def active(self) -> bool:
@@ -72,17 +74,19 @@ class Retention(Limits, frozen=True):
 
 
 def overridden(policy: Retention, model_id: str | None, **given: Any) -> Retention:
-    """Return a policy with the limits that were given; those of models stay, but of `model_id`.
+    """Return a policy with other limits, which also override those of the model `model_id`.
 
     Raises:
         InvalidValue: a limit is not above 0.
     """
-    known = {name: value for name, value in given.items() if value is not None}
-    own = policy.models.get(model_id) if model_id else None
+    changes = {name: value for name, value in given.items() if value is not None}
+    of_model = policy.models.get(model_id) if model_id else None
+    models = {}
     try:
-        changed = Retention(**policy.model_dump(exclude={"models"}) | known)
-        limits = {n: value for n, value in known.items() if n in Limits.model_fields}
-        models = {model_id: Limits(**own.model_dump(exclude_unset=True) | limits)} if own else {}
+        changed = Retention(**policy.model_dump(exclude={"models"}) | changes)
+        if model_id and of_model:
+            limits = {n: value for n, value in changes.items() if n in Limits.model_fields}
+            models[model_id] = Limits(**of_model.model_dump(exclude_unset=True) | limits)
     except ValidationError as exc:
         wrong = exc.errors()[0]
         raise InvalidValue(f"{wrong['loc'][0]} = {wrong['input']!r}: {wrong['msg']}.") from exc
@@ -91,7 +95,7 @@ def overridden(policy: Retention, model_id: str | None, **given: Any) -> Retenti
 
 @dataclass(frozen=True)
 class SessionFacts:
-    """What is known of a session."""
+    """What the rules need of a session."""
 
     session_no: int
     session_id: str
@@ -99,12 +103,12 @@ class SessionFacts:
     purpose: str
     status: str
     ended_at: dt.datetime
-    """Or began, where it has not ended."""
+    """When it began, if it has not ended."""
     published: bool = False
     rows: int = 0
-    """Scores that are there."""
+    """Number of scores."""
     needs: frozenset[int] = frozenset()
-    """The training session that it used, and the sessions that its drift was measured against."""
+    """The training session that it used, and the reference sessions of its drift."""
     protected: str | None = None
     """Why it must stay whatever the limits: it is in production, or was before."""
     left_stage_at: dt.datetime | None = None
@@ -113,7 +117,7 @@ class SessionFacts:
 
 @dataclass(frozen=True)
 class RetentionDecision:
-    """What becomes of a session, and why."""
+    """Whether a session is kept, and why."""
 
     session: SessionFacts
     verdict: str
@@ -125,40 +129,39 @@ class RetentionDecision:
 def judge(
     sessions: Iterable[SessionFacts], limits_of: Callable[[str], Limits], now: dt.datetime
 ) -> list[RetentionDecision]:
-    """Return a verdict on every session, newest first.
+    """Return a decision on every session, newest first.
 
-    A session goes when every limit that is set lets it go. What a kept session needs is kept.
+    A session is deleted if no limit keeps it, and no session that is kept needs it.
     """
-    found = sorted(sessions, key=lambda session: -session.session_no)
-    newest = _newest(found, limits_of)
-    verdicts = {
-        s.session_no: _alone(s, limits_of(s.model_id), s.session_no in newest, now) for s in found
+    ordered = sorted(sessions, key=lambda session: -session.session_no)
+    newest = _newest(ordered, limits_of)
+    decisions = {
+        s.session_no: _alone(s, limits_of(s.model_id), s.session_no in newest, now) for s in ordered
     }
-    waiting = [v.session for v in verdicts.values() if v.verdict == KEEP]
-    while waiting:
-        user = waiting.pop()
-        for number in user.needs & verdicts.keys():
-            if verdicts[number].verdict == DELETE:
+    unchecked = [d.session for d in decisions.values() if d.verdict == KEEP]
+    while unchecked:
+        user = unchecked.pop()
+        for number in user.needs & decisions.keys():
+            if decisions[number].verdict == DELETE:
                 reason = f"needed by {user.session_id}"
-                verdicts[number] = replace(verdicts[number], verdict=KEEP, reason=reason)
-                waiting.append(verdicts[number].session)
+                decisions[number] = replace(decisions[number], verdict=KEEP, reason=reason)
+                unchecked.append(decisions[number].session)
     return [
-        _scores(verdict, limits_of(verdict.session.model_id), number in newest, now)
-        for number, verdict in verdicts.items()
+        _scores(decision, limits_of(decision.session.model_id), number in newest, now)
+        for number, decision in decisions.items()
     ]
 
 
-def _newest(found: Sequence[SessionFacts], limits_of: Callable[[str], Limits]) -> set[int]:
-    """Return the newest sessions of each model and purpose, one where no limit says how many.
+def _newest(ordered: Sequence[SessionFacts], limits_of: Callable[[str], Limits]) -> set[int]:
+    """Return the newest sessions of each model and purpose, one if no limit says how many.
 
-    Those with published scores count for themselves as well: the latest scores stay.
+    Sessions with published scores are counted once more by themselves: the latest scores stay.
     """
     seen: Counter[tuple[str, str]] = Counter()
     newest = set()
-    for session in found:
-        keys = [session.purpose] * (session.status == Status.SUCCEEDED) + [
-            "scores"
-        ] * session.published
+    for session in ordered:
+        keys = [session.purpose] * (session.status == Status.SUCCEEDED)
+        keys += ["scores"] * session.published
         for key in keys:
             seen[session.model_id, key] += 1
             if seen[session.model_id, key] <= (limits_of(session.model_id).keep_sessions or 1):
@@ -169,9 +172,9 @@ def _newest(found: Sequence[SessionFacts], limits_of: Callable[[str], Limits]) -
 def _alone(
     session: SessionFacts, limits: Limits, newest: bool, now: dt.datetime
 ) -> RetentionDecision:
-    """Judge a session by itself, whoever needs it."""
-    if kept := _kept(session, limits, newest, now):
-        return RetentionDecision(session, KEEP, kept)
+    """Decide on a session without regard to the sessions that need it."""
+    if reason := _reason_to_keep(session, limits, newest, now):
+        return RetentionDecision(session, KEEP, reason)
     succeeded = session.status == Status.SUCCEEDED
     days = limits.keep_days if succeeded else limits.failed_days or limits.keep_days
     if days is not None:
@@ -185,7 +188,9 @@ def _alone(
     return RetentionDecision(session, KEEP, "no limit is set")
 
 
-def _kept(session: SessionFacts, limits: Limits, newest: bool, now: dt.datetime) -> str | None:
+def _reason_to_keep(
+    session: SessionFacts, limits: Limits, newest: bool, now: dt.datetime
+) -> str | None:
     if session.status == Status.RUNNING:
         return "running"
     if session.protected:
@@ -198,17 +203,17 @@ def _kept(session: SessionFacts, limits: Limits, newest: bool, now: dt.datetime)
 
 
 def _scores(
-    verdict: RetentionDecision, limits: Limits, newest: bool, now: dt.datetime
+    decision: RetentionDecision, limits: Limits, newest: bool, now: dt.datetime
 ) -> RetentionDecision:
-    """Let the scores of a session go that is kept itself."""
-    session, days = verdict.session, limits.scores_days
-    if verdict.verdict != KEEP or newest or days is None:
-        return verdict
+    """Decide on the scores of a session that is kept."""
+    session, days = decision.session, limits.scores_days
+    if decision.verdict != KEEP or newest or days is None:
+        return decision
     if session.status != Status.SUCCEEDED or not session.rows:
-        return verdict  # what did not succeed goes as a whole
+        return decision  # other sessions are deleted as a whole
     if _days(session.ended_at, now) <= days:
-        return verdict
-    return replace(verdict, verdict=DELETE_SCORES, reason=f"older than scores_days = {days:g}")
+        return decision
+    return replace(decision, verdict=DELETE_SCORES, reason=f"older than scores_days = {days:g}")
 
 
 def _days(then: dt.datetime, now: dt.datetime) -> float:

@@ -1,4 +1,4 @@
-"""Model blobs in the database: written and read in chunks, never whole in one statement."""
+"""Models in the database: written and read in chunks, never in one statement."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ IN_MEMORY = 16 * 1024 * 1024
 def dumped(
     db: Database, estimator: Any, format: str | None, trusted_types: Collection[str]
 ) -> Iterator[tuple[BinaryIO, Artifact]]:
-    """Yield a serialised model; refuse now what could not be loaded later.
+    """Yield a serialised model; refuse one that could not be loaded later.
 
     Raises:
-        ArtifactUntrusted: the blob would hold a type that is not allowed.
+        ArtifactUntrusted: the model holds a type that is not allowed.
     """
     with _temporary_file() as file:
         artifact = artifacts.dump(
@@ -46,7 +46,7 @@ def dumped(
 def save_artifact(
     db: Database, handle: SessionHandle, name: str, file: BinaryIO, artifact: Artifact
 ) -> None:
-    """Write an artifact and its chunks in one transaction; one of the same name is replaced."""
+    """Write an artifact and its chunks in one transaction; replace one of the same name."""
     heads, chunks = db.schema.artifacts, db.schema.artifact_chunks
     key = {"session_no": handle.session_no, "artifact_name": name}
     head = key | {
@@ -74,13 +74,13 @@ def save_artifact(
 def load_artifact(
     db: Database, session_id: str, name: str, *, trusted: bool, trusted_types: Collection[str]
 ) -> Any:
-    """Read an artifact back; its size and digest are verified before a byte of it is parsed.
+    """Load an artifact; check its size and digest before parsing it.
 
     Raises:
         UnknownSession: there is no such session.
         InvalidValue: the session has no artifact of that name.
         ArtifactCorrupt: the blob is not the one that was stored.
-        ArtifactUntrusted: loading it could run code that nobody vouched for.
+        ArtifactUntrusted: loading it could run code of unknown origin.
     """
     handle = find_session(db, session_id)
     artifact = _head(db, handle, name)
@@ -99,9 +99,9 @@ def load_artifact(
 
 
 def copy_artifact(db: Database, session_id: str, name: str, to: BinaryIO) -> Artifact:
-    """Write an artifact's bytes to a file as they were stored; return what is recorded of them.
+    """Write an artifact's bytes to a file; return its record.
 
-    What was written must not be used where this raises.
+    If this raises, the file must not be used.
 
     Raises:
         UnknownSession: there is no such session.
@@ -126,7 +126,7 @@ def copy_artifact(db: Database, session_id: str, name: str, to: BinaryIO) -> Art
     if key is not None and not artifacts.is_signed(artifact, key, db.keyring.secrets):
         raise ArtifactUntrusted(
             f"the artifact {name!r} of session {session_id!r} is not signed with "
-            "MFPREFECT_SIGNING_KEY. Add the key of before to verify_keys, or store the model again."
+            "MFPREFECT_SIGNING_KEY. Add the earlier key to verify_keys, or store the model again."
         )
     return artifact
 
@@ -145,7 +145,7 @@ def _chunks(db: Database, handle: SessionHandle, name: str) -> Iterator[bytes]:
 
 
 def _temporary_file() -> BinaryIO:
-    # In memory while it is small; what spills to disk goes with the file object.
+    # In memory while it is small, then in an unnamed file.
     return cast("BinaryIO", tempfile.SpooledTemporaryFile(IN_MEMORY))
 
 
@@ -157,13 +157,13 @@ def _signing_key(db: Database) -> str | None:
 def _head(db: Database, handle: SessionHandle, name: str) -> Artifact:
     heads = db.schema.artifacts
     rows = db.fetch_all(sa.select(heads).where(heads.c.session_no == handle.session_no))
-    found = {row.artifact_name: row for row in rows}
-    if name not in found:
+    artifacts_by_name = {row.artifact_name: row for row in rows}
+    if name not in artifacts_by_name:
         raise InvalidValue(
             f"session {handle.session_id!r} has no artifact {name!r}; "
-            f"it has: {', '.join(sorted(found)) or 'none'}."
+            f"it has: {', '.join(sorted(artifacts_by_name)) or 'none'}."
         )
-    row = found[name]
+    row = artifacts_by_name[name]
     return Artifact(
         row.artifact_format, row.byte_count, row.sha256, row.library_versions, row.signature
     )

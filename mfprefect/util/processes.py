@@ -1,4 +1,4 @@
-"""Whether a process of this machine is still there, and still the one that it was."""
+"""Whether a process of this machine is still running, and not another one under its number."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ __all__ = ["Found", "find_process"]
 
 Found = Literal["gone", "same", "other"]
 
-# Starting times are known to a second at best.
 SLACK = dt.timedelta(seconds=5)
+"""Start times are accurate to a second at best."""
 
 
 def find_process(process_id: int, seen_at: dt.datetime) -> Found:
-    """Return what became of the process that ran at `seen_at` under this number.
+    """Return what happened to the process that had this number at `seen_at`.
 
-    `other`: by its age it started later and inherited the number, or the clock was set forward
-    meanwhile. One that has ended and waits to be reaped by its parent is `gone`.
+    `other`: by its age it started later and got the same number, or the clock was set forward
+    meanwhile. A zombie is `gone`.
     """
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:
         return "gone"
     except PermissionError:
-        pass  # somebody else's, but there
-    state, age = _look(process_id)
+        pass  # it runs, as another user
+    state, age = _state_and_age(process_id)
     if state in ("Z", "X"):
         return "gone"
     if age is None:
@@ -39,8 +39,8 @@ def find_process(process_id: int, seen_at: dt.datetime) -> Found:
     return "same" if started <= seen_at + SLACK else "other"
 
 
-def _look(process_id: int) -> tuple[str, float | None]:
-    """Return a process's state letter and its age in seconds, None where nobody can tell."""
+def _state_and_age(process_id: int) -> tuple[str, float | None]:
+    """Return a process's state letter and its age in seconds, None if that is unknown."""
     try:
         text = Path(f"/proc/{process_id}/stat").read_text()
     except OSError:
@@ -52,14 +52,14 @@ def _look(process_id: int) -> tuple[str, float | None]:
 
 
 def _ask_ps(process_id: int) -> tuple[str, float | None]:
-    """Ask POSIX's ps, where there is no /proc."""
+    """Ask the `ps` of POSIX, for systems without /proc."""
     command = ["ps", "-o", "state=", "-o", "etime=", "-p", str(process_id)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     except OSError:
         return "", None
-    found = re.match(r"\s*(\S+)\s+(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)\s*$", done.stdout)
-    if found is None:
+    match = re.match(r"\s*(\S+)\s+(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)\s*$", done.stdout)
+    if match is None:
         return "", None
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups()[1:])
-    return found.group(1)[0], ((days * 24 + hours) * 60 + minutes) * 60.0 + seconds
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups()[1:])
+    return match.group(1)[0], ((days * 24 + hours) * 60 + minutes) * 60.0 + seconds

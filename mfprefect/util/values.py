@@ -1,4 +1,4 @@
-"""Checks and conversions of single values, shared by everything that writes."""
+"""Checks and conversions of single values before they are written."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def utc_now() -> dt.datetime:
 
 
 def text(value: Any, what: str) -> str:
-    """Return a text as it is; refuse what some database could not give back exactly."""
+    """Return a text unchanged; refuse one that some database could not store exactly."""
     if not isinstance(value, str):
         raise InvalidValue(f"{what} must be text, not {value!r} ({type(value).__name__}).")
     if "\0" in value:
@@ -35,7 +35,7 @@ def text(value: Any, what: str) -> str:
 
 
 def name(value: Any, what: str, length: int = NAME_LENGTH) -> str:
-    """Return a name that is not empty and fits its column."""
+    """Return a name; refuse one that is empty or does not fit its column."""
     checked = text(value, what)
     if not checked:
         raise InvalidValue(f"{what} is empty; give it a name of 1 to {length} characters.")
@@ -47,20 +47,20 @@ def name(value: Any, what: str, length: int = NAME_LENGTH) -> str:
 
 
 def entity_ids(given: Any) -> list[str]:
-    """Return ids, each once, as scores are stored: text, integers as their decimal digits.
+    """Return distinct ids as they are stored: text, integers as their decimal digits.
 
-    Ordered by code points, which is how the databases order them.
+    They are ordered by code points, as the databases order them.
     """
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise InvalidValue(f"entity ids are a list, not {given!r}; pass [{given!r}].")
-    # Arrow's arrays hand out scalars of their own.
+    # Iterating an Arrow array yields Arrow scalars.
     items = given.to_pylist() if hasattr(given, "to_pylist") else given
     return sorted({_entity_id(item) for item in items})
 
 
 def _entity_id(value: Any) -> str:
     if isinstance(value, bool):
-        return text(value, "an entity id")  # refused: an int only by inheritance
+        return text(value, "an entity id")  # raises: a bool is an int only by inheritance
     if isinstance(value, numbers.Integral):
         return str(int(value))
     if isinstance(value, numbers.Real):
@@ -72,14 +72,14 @@ def _entity_id(value: Any) -> str:
 
 
 def choice(value: Any, what: str, choices: tuple[str, ...]) -> str:
-    """Return a value that is one of the choices."""
+    """Return a value; refuse one that is not among the choices."""
     if value not in choices:
         raise InvalidValue(f"{what} {value!r} is not one of {', '.join(choices)}.")
     return str(value)
 
 
 def figure(value: Any, what: str) -> float:
-    """Return a finite float; numpy's numbers are welcome, booleans and text are not."""
+    """Return a finite float; numpy numbers are accepted, booleans and text are not."""
     try:
         kind = getattr(getattr(value, "dtype", None), "kind", "")
         if isinstance(value, (str, bytes, bytearray, memoryview, bool)) or kind == "b":
@@ -95,15 +95,15 @@ def figure(value: Any, what: str) -> float:
 
 
 def optional_figure(value: Any, what: str) -> float | None:
-    """Return a float, None for what is missing (None, NaN, pandas.NA)."""
-    # pandas.NA first: comparing it gives NA, which is neither true nor false.
+    """Return a float; None for a missing value (None, NaN, pandas.NA)."""
+    # pandas.NA first: comparing it gives NA, which cannot be used as a condition.
     if value is None or type(value).__name__ == "NAType" or value != value:
         return None
     return figure(value, what)
 
 
 def as_date(value: Any, what: str) -> dt.date | None:
-    """Return a date; a datetime must be aware, and gives its UTC date; text is ISO 8601."""
+    """Return a date, of an aware datetime the UTC date; text must be ISO 8601."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -124,13 +124,13 @@ def as_date(value: Any, what: str) -> dt.date | None:
 
 
 def json_text(value: Any, what: str) -> str:
-    """Return canonical JSON: sorted names, dates as ISO text, numpy's numbers as numbers."""
+    """Return canonical JSON: sorted names, dates as ISO text, numpy numbers as numbers."""
     try:
         written = json.dumps(
             value, default=_plain, sort_keys=True, ensure_ascii=False, allow_nan=False
         )
     except (TypeError, ValueError) as exc:
-        raise InvalidValue(f"{what} cannot be kept as JSON: {exc}.") from exc
+        raise InvalidValue(f"{what} cannot be written as JSON: {exc}.") from exc
     return text(written, what)
 
 

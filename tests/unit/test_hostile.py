@@ -275,7 +275,7 @@ def test_archives_of_somebody_elses_making(tmp_path: Path) -> None:
         wrong: tuple[list[Any], ...] = (["x"], [None], [True], [float("inf")], [{"a": 1}], [b"x"])
         for number, column in enumerate(wrong):
             folder = rewritten(sound, tmp_path / f"typed{number}", value=column)
-            with pytest.raises(ArtifactCorrupt, match="holds what none does"):
+            with pytest.raises(ArtifactCorrupt, match="holds a malformed row"):
                 store.restore(folder)
             assert rows(store) == before, column
         for name in ("metrics", "artifact_chunks", "scores"):

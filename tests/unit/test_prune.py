@@ -123,7 +123,7 @@ def test_what_is_old_is_archived_and_goes_and_what_is_needed_stays(
     assert store.show(failed)["status"].tolist() == ["failed"]
     assert store.score_parts(failed).empty  # a retry must not take them for complete
     assert store.load_model(unused) == b"a model of another language"
-    with pytest.raises(mfprefect.InvalidValue, match="is there"):
+    with pytest.raises(mfprefect.InvalidValue, match="exists"):
         store.restore(tmp_path / "kept" / "churn" / old)
     assert orphans(store) == {}
 

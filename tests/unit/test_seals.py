@@ -335,7 +335,7 @@ def test_large_scores_that_are_going_are_no_problem(
     first, second = scored(lite), scored(lite)
     for module in (delete, delete_scores):
         monkeypatch.setattr(module, "LARGE", 5)
-        monkeypatch.setattr(module, "clear_scores", interrupt)
+        monkeypatch.setattr(module, "delete_in_batches", interrupt)
     with pytest.raises(KeyboardInterrupt):
         lite.delete_scores(first)
     with pytest.raises(KeyboardInterrupt):

@@ -283,14 +283,14 @@ def test_common_values_have_a_json_form(value: Any, expected: str) -> None:
 )
 def test_what_has_no_json_form_is_refused(value: Any) -> None:
     for inside in (value, [value], {"x": value}):
-        with pytest.raises(InvalidValue, match=r"^params cannot be kept as JSON: "):
+        with pytest.raises(InvalidValue, match=r"^params cannot be written as JSON: "):
             values.json_text(inside, "params")
 
 
 def test_json_that_holds_itself_is_refused() -> None:
     loop: list[Any] = []
     loop.append(loop)
-    with pytest.raises(InvalidValue, match="params cannot be kept as JSON: Circular"):
+    with pytest.raises(InvalidValue, match="params cannot be written as JSON: Circular"):
         values.json_text(loop, "params")
 
 

@@ -22,10 +22,10 @@ class RetentionApi(Base):
     """Deleting, pruning, restoring and exporting what sessions hold."""
 
     def delete_session(self, session_id: str) -> None:
-        """Delete a session and everything it produced; the audit trail tells that it was there.
+        """Delete a session and everything it produced; the audit trail keeps that it existed.
 
-        It disappears for every reader at once; many scores then go in batches that keep nobody
-        waiting. What was interrupted is finished by calling this again, or by `prune`.
+        It disappears for every reader at once; many scores are then deleted in batches, which block
+        nobody. Call it again, or `prune`, to finish an interrupted deletion.
 
         Raises:
             UnknownSession: there is no such session.
@@ -34,14 +34,14 @@ class RetentionApi(Base):
         delete.delete_session(self._db, session_id)
 
     def delete_scores(self, session_id: str) -> None:
-        """Delete a session's scores; its figures and its parts' digests stay.
+        """Delete a session's scores; its figures and the digests of its parts stay.
 
-        The session counts as not published from then on, and says why: its metadata has the group
+        The session is not published any more; its metadata records the deletion in the group
         `retention`.
 
         Raises:
             UnknownSession: there is no such session.
-            InvalidValue: it has no scores, or did not succeed: then it goes as a whole.
+            InvalidValue: it has no scores, or did not succeed: then delete the session.
         """
         score_removal.delete_scores(self._db, session_id)
 
@@ -58,20 +58,20 @@ class RetentionApi(Base):
         only: Iterable[str] | None = None,
         dry_run: bool = False,
     ) -> pd.DataFrame:
-        """Delete the sessions that the setting `retention` lets go; tell of each what and why.
+        """Delete the sessions that the setting `retention` does not keep; return all decisions.
 
-        What is in production stays, and what was before it; so do running sessions, the newest
-        ones, and every session that one which stays needs. Interrupted deletions are finished.
+        The session in production and the one before it stay, and so do running sessions, the
+        newest ones, and all sessions that these need. Finishes interrupted deletions.
 
         Args:
             model_id: only sessions of this model.
-            keep_days: in place of the setting: sessions that ended longer ago go.
-            keep_sessions: in place of the setting: the newest so many of each purpose stay.
-            failed_days: in place of the setting: when failed, crashed and cancelled ones go.
-            scores_days: in place of the setting: when scores go from sessions that stay.
-            retired_days: in place of the setting: when sessions go that left production.
-            archive_to: in place of the setting: a folder that everything is written to first.
-            only: of the sessions that go, only these.
+            keep_days: overrides the setting: delete sessions that ended more days ago.
+            keep_sessions: overrides the setting: keep this many of each purpose.
+            failed_days: overrides the setting: the same for failed, crashed and cancelled sessions.
+            scores_days: overrides the setting: delete the scores of older sessions that stay.
+            retired_days: overrides the setting: when sessions that left production may be deleted.
+            archive_to: overrides the setting: a folder that sessions are written to first.
+            only: of the sessions to delete, only these.
             dry_run: change nothing.
 
         Returns:
@@ -80,9 +80,9 @@ class RetentionApi(Base):
 
         Raises:
             InvalidValue: a limit is not above 0.
-            ConfigurationError: the folder for archives is not there.
-            ArtifactCorrupt: an archive is not sound; nothing was deleted of its session.
-            OSError: an archive cannot be written; nothing was deleted of its session.
+            ConfigurationError: the folder for archives does not exist.
+            ArtifactCorrupt: an archive is damaged; nothing of its session was deleted.
+            OSError: an archive cannot be written; nothing of its session was deleted.
         """
         import pandas as pd
 
@@ -98,25 +98,25 @@ class RetentionApi(Base):
         given = limits | {"archive_to": archive_to}
         policy = retention.overridden(self.database.settings.retention, model_id, **given)
         chosen = None if only is None else set(only)
-        found = prune.prune(self._db, policy, model_id=model_id, only=chosen, dry_run=dry_run)
+        decisions = prune.prune(self._db, policy, model_id=model_id, only=chosen, dry_run=dry_run)
         columns = ["session_id", "model_id", "purpose", "status", "ended_at", "rows"]
         rows = [
-            [*(getattr(v.session, c) for c in columns), v.verdict, v.reason, v.archived]
-            for v in found
+            [*(getattr(d.session, c) for c in columns), d.verdict, d.reason, d.archived]
+            for d in decisions
         ]
         return pd.DataFrame(rows, columns=[*columns, "verdict", "reason", "archived"])
 
     def restore(self, folder: Path | str) -> str:
-        """Write an archived session back as it was, under its own number; return its id.
+        """Restore an archived session under its original number; return its id.
 
-        It becomes visible when it is complete. Its stages are not set again.
+        It becomes visible when it is complete. Its stages are not restored.
 
         Args:
             folder: the folder that `prune` wrote, the one that holds `session.json`.
 
         Raises:
-            ArtifactCorrupt: the archive is not sound; nothing was written.
-            InvalidValue: the session is there, or another one has its number.
+            ArtifactCorrupt: the archive is damaged; nothing was written.
+            InvalidValue: the session exists, or another one has its number.
             UnknownModel: its model is not registered.
         """
         from mfprefect.store.retention import restore as restoring
@@ -126,12 +126,12 @@ class RetentionApi(Base):
     def export(self, session_id: str, to: str) -> int:
         """Publish a session's scores to the table of the setting `exports`; return how many.
 
-        Readers of that table see all of them or none. Done again, also after an interruption, it
-        replaces the session's rows. The session tells `last_exported_at`.
+        Readers of that table see all of them or none. A repeated export replaces the session's
+        rows, also after an interruption. The session shows `last_exported_at`.
 
         Args:
             session_id: a published session.
-            to: which export; its table is made where it is missing.
+            to: the name of an export; its table is created if it is missing.
 
         Raises:
             ConfigurationError: there is no such export, or its table cannot take scores.

@@ -1,1 +1,1 @@
-"""What goes and what stays: deletion, pruning, archives and their restoration."""
+"""Deleting, pruning, archiving and restoring sessions."""

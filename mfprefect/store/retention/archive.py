@@ -22,8 +22,8 @@ from mfprefect.util import values
 __all__ = ["archive_session"]
 
 SCORES = SCHEMA.append(pa.field("part_no", pa.int32(), nullable=False))
-APART = ("scores", "artifact_chunks")
-"""Tables that are too big to be read at once."""
+LARGE_TABLES = ("scores", "artifact_chunks")
+"""Tables that are too large to be read at once."""
 
 
 def archive_session(db: Database, session_id: str, root: Path) -> tuple[Path, str]:
@@ -32,15 +32,16 @@ def archive_session(db: Database, session_id: str, root: Path) -> tuple[Path, st
     Scores of a session that did not succeed are left out.
 
     Raises:
-        ArtifactCorrupt: there is an archive of it that is not sound, or what was read is not.
+        ArtifactCorrupt: it has a damaged archive already, or its own data is damaged.
         OSError: the folder cannot be written.
         UnknownSession: there is no such session.
     """
     handle = find_session(db, session_id)
     folder = folder_of(root, handle.model_id, session_id).resolve()
     head = _head(db, handle.session_no)
-    mine = without_scores(db).where(db.schema.session_metadata.c.session_no == handle.session_no)
-    with_scores = handle.status == Status.SUCCEEDED and not db.fetch_all(mine)
+    number = db.schema.session_metadata.c.session_no
+    scores_deleted = without_scores(db).where(number == handle.session_no)
+    with_scores = handle.status == Status.SUCCEEDED and not db.fetch_all(scores_deleted)
     return folder, write_archive(folder, head, _tables(db, handle.session_no, with_scores))
 
 
@@ -58,14 +59,14 @@ def _head(db: Database, number: int) -> dict[str, Any]:
         "session": session,
         "environment": dict(db.fetch_all(ran)[0]._mapping),
         "stages": [dict(row._mapping) for row in db.fetch_all(staged)],
-        # What the numbers in `session` and in the table `drift` stand for.
+        # The sessions whose numbers are in `session` and in the table `drift`.
         "session_ids": {str(no): name for no, name in db.fetch_all(names)} if needed else {},
     }
 
 
 def _tables(db: Database, number: int, with_scores: bool) -> Iterator[Content]:
     for name, table in db.schema.tables.items():
-        if table not in db.schema.session_tables() or name in APART:
+        if table not in db.schema.session_tables() or name in LARGE_TABLES:
             continue
         columns = [c for c in table.c if c.key != "session_no"]
         select = sa.select(*columns).where(table.c.session_no == number)
@@ -80,7 +81,7 @@ def _tables(db: Database, number: int, with_scores: bool) -> Iterator[Content]:
 
 
 def _scores(db: Database, number: int) -> Iterator[pa.RecordBatch]:
-    # By parts, so that each can be held against its digest without all of them in memory.
+    # Sorted by part, to check the digest of each with only one in memory.
     c = db.schema.scores.c
     select = sa.select(*(c[name] for name in SCORES.names)).where(c.session_no == number)
     yield from db.stream(select.order_by(c.part_no, c.entity_id), SCORES)
@@ -94,8 +95,11 @@ def _chunks(db: Database, number: int) -> tuple[pa.Schema, Iterator[pa.RecordBat
 
     def batches() -> Iterator[pa.RecordBatch]:
         for name, chunk_no in db.fetch_all(keys.order_by(table.c.artifact_name, table.c.chunk_no)):
-            mine = (table.c.artifact_name == name, table.c.chunk_no == chunk_no)
-            select = sa.select(*columns).where(table.c.session_no == number, *mine)
+            select = sa.select(*columns).where(
+                table.c.session_no == number,
+                table.c.artifact_name == name,
+                table.c.chunk_no == chunk_no,
+            )
             yield _batch(db.fetch_all(select), schema)
 
     return schema, batches()

@@ -1,6 +1,6 @@
-"""A session as a folder of files: Parquet, one file a table, and `session.json`.
+"""A session as a folder of files: one Parquet file a table, and `session.json`.
 
-The folder takes its name when it is complete and on disk. `session.json` holds the session's row
+The folder gets its name when it is complete and on the disk. `session.json` holds the session's row
 and the SHA-256 of every file. Pure: takes rows and batches; opens no connection.
 """
 
@@ -30,8 +30,8 @@ FORMAT = "mfprefect archive 1"
 HEAD = "session.json"
 BLOCK_BYTES = 1024 * 1024
 MOST_BYTES = 1024**3
-"""Texts and blobs that a file may stand for where it is read; ours are of megabytes."""
-# What JSON and Parquet files of somebody's own making raise.
+"""Bytes of texts and blobs that a file may decode to; ours are megabytes."""
+# What forged JSON and Parquet files raise.
 _UNREADABLE = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError),
     *(RecursionError, NotImplementedError, OverflowError, MemoryError),
@@ -48,21 +48,21 @@ class Content(NamedTuple):
 
 
 def folder_of(root: Path, model_id: str, session_id: str) -> Path:
-    """Return where a session's archive is: `<root>/<model>/<session>`, in percent-encoding."""
+    """Return the folder of a session's archive: `<root>/<model>/<session>`, percent-encoded."""
     model, session = (quote(name, safe=" ").replace(".", "%2E") for name in (model_id, session_id))
     return root / model / session
 
 
 def write_archive(folder: Path, head: Mapping[str, Any], tables: Iterable[Content]) -> str:
-    """Write a session's archive, unless it is there; return the SHA-256 of its `session.json`.
+    """Write a session's archive, unless it exists; return the SHA-256 of its `session.json`.
 
-    It is read back and checked before it takes its name.
+    It is read back and checked before it gets its name.
 
     Raises:
-        ArtifactCorrupt: an archive of that name is there and not sound, or this one is not.
+        ArtifactCorrupt: the archive that exists, or the one that was written, is damaged.
         OSError: the folder cannot be written.
     """
-    if folder.exists():  # of an earlier run that did not come to deleting
+    if folder.exists():  # an earlier run was interrupted before it deleted the session
         check_archive(folder)
         return file_digest(folder / HEAD)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -70,9 +70,9 @@ def write_archive(folder: Path, head: Mapping[str, Any], tables: Iterable[Conten
     temporary.mkdir()
     try:
         written = {table.name: _write(temporary, table) for table in tables}
-        told = {"format": FORMAT, **head, "tables": written}
+        content = {"format": FORMAT, **head, "tables": written}
         with synced_file(temporary / HEAD) as file:
-            file.write(values.json_text(told, "the head of an archive").encode())
+            file.write(values.json_text(content, "the head of an archive").encode())
         sync_folder(temporary)
         check_archive(temporary)
         temporary.rename(folder)
@@ -96,21 +96,22 @@ def _write(folder: Path, table: Content) -> dict[str, Any]:
 
 
 def check_archive(folder: Path) -> dict[str, Any]:
-    """Return the head of an archive all of whose files are as they were written.
+    """Check an archive and return its head.
 
-    Beside the files' digests, scores are held against the digests of their parts, and model blobs
-    against theirs.
+    Checks the SHA-256 of the files, the digests of the parts of scores, and those of the models.
 
     Raises:
-        ArtifactCorrupt: a file is missing or another one.
+        ArtifactCorrupt: a file is missing or changed.
     """
     try:
         head: dict[str, Any] = json.loads((folder / HEAD).read_bytes())
         if head["format"] != FORMAT:
-            raise ArtifactCorrupt(f"{folder} is {head['format']!r}, and {FORMAT!r} can be read.")
+            raise ArtifactCorrupt(
+                f"{folder} has the format {head['format']!r}, and this mfprefect reads {FORMAT!r}."
+            )
         for name, table in head["tables"].items():
             if not re.fullmatch("[a-z_]+", name):
-                raise ArtifactCorrupt(f"{folder}: {name[:60]!r} is no table's name.")
+                raise ArtifactCorrupt(f"{folder}: {name[:60]!r} is not the name of a table.")
             _check_table(folder, name, table)
         _check_scores(folder, head["tables"])
         _check_artifacts(folder, head["tables"])
@@ -124,19 +125,19 @@ def _check_table(folder: Path, name: str, table: Mapping[str, Any]) -> None:
 
     path = folder / f"{name}.parquet"
     if file_digest(path) != table["sha256"]:
-        raise ArtifactCorrupt(f"{path} is not as it was written: its SHA-256 is another one.")
+        raise ArtifactCorrupt(f"{path} changed since it was written: its SHA-256 is another one.")
     with parquet.ParquetFile(path) as file:
         rows, columns = file.metadata.num_rows, file.schema_arrow.names
     if rows != table["rows"]:
         raise ArtifactCorrupt(f"{path} holds {rows} rows, not {table['rows']}")
     require_plausible(rows, path.stat().st_size, path)
-    # Scores and model blobs are read a group at a time, all else at once.
-    together = max if name in ("scores", "artifact_chunks") else sum
+    # Scores and models are read one row group at a time, other tables at once.
+    at_once = max if name in ("scores", "artifact_chunks") else sum
     sizes = [longest * number for _, longest, number in longest_texts(path, columns)]
-    if sizes and (taken := together(sizes)) > MOST_BYTES:
+    if sizes and (size := at_once(sizes)) > MOST_BYTES:
         raise ArtifactCorrupt(
-            f"{path} stands for up to {taken} bytes, more than the {MOST_BYTES:,} that are read at "
-            "once. mfprefect writes no such file."
+            f"{path} decodes to up to {size} bytes; at most {MOST_BYTES:,} are read at once. "
+            "mfprefect writes no such file."
         )
 
 
@@ -148,16 +149,16 @@ def _check_scores(folder: Path, tables: Mapping[str, Any]) -> None:
     if "scores" not in tables:
         return
     parts = parquet.read_table(folder / "score_parts.parquet").to_pylist()
-    found = {number: digest(rows) for number, rows in parts_of(folder)}
+    digests = {number: digest(rows) for number, rows in parts_of(folder)}
     for part in parts:
-        if part["rows"] and found.pop(part["part_no"], None) != part["digest"]:
+        if part["rows"] and digests.pop(part["part_no"], None) != part["digest"]:
             raise ArtifactCorrupt(f"{folder}: part {part['part_no']} is not what was published.")
-    if found:
-        raise ArtifactCorrupt(f"{folder}: nobody recorded the parts {sorted(found)} of the scores.")
+    if digests:
+        raise ArtifactCorrupt(f"{folder}: the parts {sorted(digests)} of the scores are unknown.")
 
 
 def parts_of(folder: Path) -> Iterator[tuple[int, pa.Table]]:
-    """Yield the parts of an archive's scores one by one; the file is sorted by them."""
+    """Yield number and scores of each part, one in memory at a time; the file is sorted by part."""
     from pyarrow import parquet
 
     from mfprefect.scores.digest import by_part

@@ -1,8 +1,8 @@
-"""Deleting models and sessions: with all they produced, and only where nothing builds on them.
+"""Deleting models and sessions with all they produced, unless other sessions need them.
 
-What is small goes in one transaction. A session of many scores first disappears for every reader,
-in one small transaction that also marks it; then its scores go in batches, and at last the rest.
-Its number stays taken until then. What was interrupted is finished by whoever deletes it again, by
+A small session is deleted in one transaction. For a session with many scores, a first transaction
+marks it, which hides it from every reader; then its scores are deleted in batches, and at last the
+rest. Its number stays in use until then. An interrupted deletion is finished by deleting again, by
 `prune` and by the `maintain` flow.
 """
 
@@ -21,7 +21,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, find, null_flow_run_seq
 from mfprefect.store.lookup import model_ids, require_model, require_session
 from mfprefect.store.models.stages import in_production
-from mfprefect.store.retention.batches import LARGE, clear_scores, score_rows, take
+from mfprefect.store.retention.batches import LARGE, delete_in_batches, lock_session, score_rows
 from mfprefect.store.states import DELETING_MODEL, DELETING_SESSION, Status, being_deleted
 
 __all__ = ["delete_model", "delete_session", "finish_deletions"]
@@ -38,8 +38,8 @@ def delete_session(
     Args:
         db: the database.
         session_id: the session.
-        with_stages: delete the stages that it is on record as; the audit event keeps them.
-        detail: what else the audit trail shall tell.
+        with_stages: delete its stages as well; the audit event keeps them.
+        detail: further fields of the audit event.
 
     Raises:
         UnknownSession: there is no such session.
@@ -48,17 +48,17 @@ def delete_session(
 
     def begin(connection: sa.Connection, again: bool) -> SessionHandle | None:
         if again and find(db, connection, session_id) is None:
-            return None  # the commit that was cut off had happened
+            return None  # the first try was committed, and only its answer was lost
         handle = require_session(db, connection, session_id)
-        marked = take(db, connection, _marked(db, handle))
+        marked = lock_session(db, connection, _marked(db, handle))
         rows = score_rows(db, connection, handle.session_no)
         if not marked:
             _refuse_running(db, connection, db.schema.sessions.c.session_id == session_id)
             _refuse_used(db, connection, [handle.session_no])
             stages = _stages(db, connection, handle, with_stages)
-            told = {"model": handle.model_id, "was": handle.status, "scores": rows, **detail}
+            event = {"model": handle.model_id, "was": handle.status, "scores": rows, **detail}
             seals = _seals(db, connection, handle)
-            record(db, connection, "delete_session", session_id, **told, **stages, **seals)
+            record(db, connection, "delete_session", session_id, **event, **stages, **seals)
         if db.backend.drop_scores(connection, handle.session_no) or rows <= LARGE:
             _remove_sessions(db, connection, [handle.session_no])
             return None
@@ -69,20 +69,20 @@ def delete_session(
 
     handle = db.write_transaction(begin, also_retry=IntegrityError)
     if handle is not None:
-        clear_scores(db, handle.session_no, _marked(db, handle))
+        delete_in_batches(db, handle.session_no, _marked(db, handle))
         _end(db, handle)
 
 
 def _end(db: Database, handle: SessionHandle) -> None:
     def work(connection: sa.Connection, _: bool) -> None:
-        if take(db, connection, _marked(db, handle)):
+        if lock_session(db, connection, _marked(db, handle)):
             _remove_sessions(db, connection, [handle.session_no])
 
     db.write_transaction(work)
 
 
 def _marked(db: Database, handle: SessionHandle) -> tuple[Any, ...]:
-    """Return the conditions under which a session is this one, and being deleted."""
+    """Return the conditions that a session is this one and is being deleted."""
     s = db.schema.sessions.c
     same = (s.session_no == handle.session_no, s.session_id == handle.session_id)
     return (*same, being_deleted(db.schema.sessions))
@@ -93,8 +93,8 @@ def _mark(db: Database, connection: sa.Connection, where: Any, deletion: str) ->
         "status": Status.CANCELLED,
         "deletion": deletion,
         "failure_kind": None,
-        "failure_text": "it is being deleted: what is left of it goes when it is deleted again, "
-        "or by mfprefect prune or the maintain flow",
+        "failure_text": "it is being deleted; delete it again, or run mfprefect prune or the "
+        "maintain flow, to finish that",
         "published_at": None,
         # A retry of its flow run must not resume it.
         "flow_run_id": None,
@@ -106,25 +106,26 @@ def _mark(db: Database, connection: sa.Connection, where: Any, deletion: str) ->
 def _stages(
     db: Database, connection: sa.Connection, handle: SessionHandle, delete: bool
 ) -> dict[str, Any]:
-    """Refuse a session that is on record as a stage, or delete that record and return it."""
+    """Delete the stages of a session and return them, or refuse a session that has any."""
     stages = db.schema.model_stages
-    mine = stages.c.session_no == handle.session_no
-    found = connection.execute(sa.select(stages).where(mine).order_by(stages.c.set_at)).all()
-    if found and not delete:
+    of_session = stages.c.session_no == handle.session_no
+    select = sa.select(stages).where(of_session).order_by(stages.c.set_at)
+    rows = connection.execute(select).all()
+    if rows and not delete:
         raise InvalidValue(
-            f"session {handle.session_id!r} is on record as a stage of {handle.model_id!r}; it "
-            "goes only with the model, by store.delete_model, or by the setting retired_days."
+            f"session {handle.session_id!r} was promoted to a stage of {handle.model_id!r}; delete "
+            "it with the model by store.delete_model, or set retired_days."
         )
     if in_production(db, connection, handle.model_id) == handle.session_id:
-        raise InvalidValue(f"session {handle.session_id!r} is in production meanwhile.")
-    connection.execute(stages.delete().where(mine))
-    told = ("set_at", "stage", "set_by", "reason", "gates")
-    rows = [{name: row._mapping[name] for name in told} for row in found]
-    return {"stages": rows} if rows else {}
+        raise InvalidValue(f"session {handle.session_id!r} is in production now.")
+    connection.execute(stages.delete().where(of_session))
+    columns = ("set_at", "stage", "set_by", "reason", "gates")
+    deleted = [{name: row._mapping[name] for name in columns} for row in rows]
+    return {"stages": deleted} if deleted else {}
 
 
 def _seals(db: Database, connection: sa.Connection, handle: SessionHandle) -> dict[str, str]:
-    """Return what the chain of seals needs to go on over the gap."""
+    """Return the seals of a session, which the chain needs to bridge the gap."""
     s = db.schema.sessions.c
     row = connection.execute(
         sa.select(s.seal, s.previous_seal).where(s.session_no == handle.session_no)
@@ -137,18 +138,19 @@ def delete_model(db: Database, model_id: str) -> None:
 
     Raises:
         UnknownModel: there is no such model.
-        InvalidValue: a session of it is running, or another model's session used one of its.
+        InvalidValue: a session of it is running, or a session of another model used one of its
+            sessions.
     """
     s = db.schema.sessions.c
-    own = sa.select(s.session_no, s.session_id).where(s.model_id == model_id)
+    of_model = sa.select(s.session_no, s.session_id).where(s.model_id == model_id)
     with_model = being_deleted(db.schema.sessions, DELETING_MODEL)
 
     def begin(connection: sa.Connection, again: bool) -> list[int] | None:
         if again and model_id not in model_ids(db, connection):
-            return None  # the commit that was cut off had happened
+            return None  # the first try was committed, and only its answer was lost
         require_model(db, connection, model_id)
         _refuse_running(db, connection, s.model_id == model_id)
-        numbers = [row.session_no for row in connection.execute(own)]
+        numbers = [row.session_no for row in connection.execute(of_model)]
         _refuse_used(db, connection, numbers)
         large = [
             number
@@ -156,7 +158,7 @@ def delete_model(db: Database, model_id: str) -> None:
             if not db.backend.drop_scores(connection, number)
             and score_rows(db, connection, number) > LARGE
         ]
-        marked = own.where(with_model).limit(1)
+        marked = of_model.where(with_model).limit(1)
         if connection.execute(marked).first() is None:
             chain = seals.head(db, connection, model_id)
             record(db, connection, "delete_model", model_id, sessions=len(numbers), **chain)
@@ -169,7 +171,7 @@ def delete_model(db: Database, model_id: str) -> None:
 
     def end(connection: sa.Connection, _: bool) -> None:
         _refuse_running(db, connection, s.model_id == model_id)
-        numbers = [row.session_no for row in connection.execute(own)]
+        numbers = [row.session_no for row in connection.execute(of_model)]
         _refuse_used(db, connection, numbers)
         _remove_model(db, connection, model_id, numbers)
 
@@ -177,7 +179,7 @@ def delete_model(db: Database, model_id: str) -> None:
     if large is None:
         return
     for number in large:
-        clear_scores(db, number, (s.session_no == number, s.model_id == model_id, with_model))
+        delete_in_batches(db, number, (s.session_no == number, s.model_id == model_id, with_model))
     db.write_transaction(end, also_retry=IntegrityError)
 
 
@@ -196,7 +198,7 @@ def _remove_model(
 
 
 def _refuse_running(db: Database, connection: sa.Connection, where: Any) -> None:
-    """Refuse to delete what is still being written."""
+    """Refuse to delete a session that is running."""
     s = db.schema.sessions
     running = connection.scalars(
         sa.select(s.c.session_id).where(where, s.c.status == Status.RUNNING)
@@ -209,27 +211,27 @@ def _refuse_running(db: Database, connection: sa.Connection, where: Any) -> None
 
 
 def _refuse_used(db: Database, connection: sa.Connection, numbers: Sequence[int]) -> None:
-    """Refuse to delete sessions that others build on, which are not deleted with them."""
+    """Refuse to delete sessions that sessions need which are not deleted with them."""
     s = db.schema.sessions
     deleted = set(numbers)
-    for some in _chunks(numbers):
+    for chunk in _chunks(numbers):
         users = connection.execute(
-            sa.select(s.c.session_no, s.c.session_id).where(s.c.parent_session_no.in_(some))
+            sa.select(s.c.session_no, s.c.session_id).where(s.c.parent_session_no.in_(chunk))
         )
         names = [user.session_id for user in users if user.session_no not in deleted]
         if names:
             raise InvalidValue(
-                f"session {names[0]!r} used the model of a session to be deleted, and would "
-                "lose its origin; delete that one first."
+                f"session {names[0]!r} used the model of a session to be deleted; delete "
+                f"{names[0]!r} first."
             )
 
 
 def _remove_sessions(db: Database, connection: sa.Connection, numbers: Sequence[int]) -> None:
-    """Delete sessions with all they produced, and the environments that none ran in any more."""
+    """Delete sessions with all they produced, and environments that no session uses any more."""
     s, environments = db.schema.sessions, db.schema.environments
-    for some in _chunks(numbers):
+    for chunk in _chunks(numbers):
         for table in (*db.schema.session_tables(), s):
-            connection.execute(table.delete().where(table.c.session_no.in_(some)))
+            connection.execute(table.delete().where(table.c.session_no.in_(chunk)))
     unused = ~sa.exists().where(s.c.environment_digest == environments.c.environment_digest)
     connection.execute(environments.delete().where(unused))
 
@@ -241,7 +243,7 @@ def _chunks(numbers: Sequence[int]) -> Iterator[list[int]]:
 
 
 def finish_deletions(db: Database) -> list[str]:
-    """Finish the deletions of sessions and models that were interrupted; return whose."""
+    """Finish interrupted deletions; return the ids of the sessions and models."""
     sessions = db.schema.sessions
     s = sessions.c
     alone = sa.select(s.session_id).where(being_deleted(sessions, DELETING_SESSION))
@@ -257,7 +259,7 @@ def _finish(db: Database, delete: Any, name: str) -> bool:
     try:
         delete(db, name)
     except (InvalidValue, UnknownModel, UnknownSession) as exc:
-        # Somebody else finished it, or a session was opened meanwhile that has to end first.
+        # Another process finished it, or a new session has to end first.
         log.warning("the deletion of %s was not finished: %s", name, exc)
         return False
     return True

@@ -1,4 +1,4 @@
-"""Carrying out the rules of `mfprefect.retention`: what goes is archived, then deleted."""
+"""Applying the rules of `mfprefect.retention`: sessions are archived, then deleted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def finish(db: Database) -> list[str]:
-    """Finish the deletions that were interrupted; return whose."""
+    """Finish interrupted deletions; return the ids of the sessions and models."""
     return finish_deletions(db) + finish_score_deletions(db)
 
 
@@ -40,63 +40,63 @@ def prune(
     only: Collection[str] | None = None,
     dry_run: bool = False,
 ) -> list[RetentionDecision]:
-    """Delete, or archive and delete, what the rules let go; return all verdicts, newest first.
+    """Archive and delete the sessions that the rules do not keep; return decisions, newest first.
 
     Args:
         db: the database.
         policy: the rules.
         model_id: only sessions of this model.
-        only: of what goes, only these sessions.
+        only: of the sessions to delete, only these.
         dry_run: change nothing.
 
     Raises:
-        ConfigurationError: the folder for archives is not there.
-        ArtifactCorrupt: an archive is not sound; its session was not deleted.
+        ConfigurationError: the folder for archives does not exist.
+        ArtifactCorrupt: an archive is damaged; its session was not deleted.
         OSError: an archive cannot be written; its session was not deleted.
     """
     if not dry_run:
         _require_folder(policy)
         finish(db)
-    verdicts = judge(_facts(db), policy.of, values.utc_now())
-    verdicts = [v for v in verdicts if model_id in (None, v.session.model_id)]
+    decisions = judge(_facts(db), policy.of, values.utc_now())
+    decisions = [d for d in decisions if model_id in (None, d.session.model_id)]
     if dry_run:
-        return verdicts
-    # Newest first: a session goes after those that needed it.
-    return [v if v.verdict == KEEP else _carry_out(db, policy, v, only) for v in verdicts]
+        return decisions
+    # Newest first: sessions that need another one are deleted before it.
+    return [d if d.verdict == KEEP else _apply(db, policy, d, only) for d in decisions]
 
 
 def _require_folder(policy: Retention) -> None:
-    # Made here, it would be on this host's own disk wherever the archive is not mounted.
+    # Where the archive is not mounted, a new folder would be on the local disk.
     if policy.archive_to is not None and not policy.archive_to.is_dir():
         raise ConfigurationError(
-            f"archive_to = {str(policy.archive_to)!r} is no folder here; create it, or mount it. "
+            f"archive_to = {str(policy.archive_to)!r} is not a folder; create it, or mount it. "
             "Nothing was deleted."
         )
 
 
-def _carry_out(
-    db: Database, policy: Retention, verdict: RetentionDecision, only: Collection[str] | None
+def _apply(
+    db: Database, policy: Retention, decision: RetentionDecision, only: Collection[str] | None
 ) -> RetentionDecision:
-    name = verdict.session.session_id
+    name = decision.session.session_id
     if only is not None and name not in only:
-        return replace(verdict, verdict=KEEP, reason="was not among those to go")
-    detail: dict[str, Any] = {"retention": verdict.reason}
+        return replace(decision, verdict=KEEP, reason="was not among those to go")
+    detail: dict[str, Any] = {"retention": decision.reason}
     try:
         if policy.archive_to is not None:
             from mfprefect.store.retention.archive import archive_session
 
             folder, digest = archive_session(db, name, policy.archive_to)
-            verdict = replace(verdict, archived=str(folder))
+            decision = replace(decision, archived=str(folder))
             detail |= {"archive": str(folder), "archive_sha256": digest}
-        if verdict.verdict == DELETE:
+        if decision.verdict == DELETE:
             delete_session(db, name, with_stages=True, **detail)
         else:
             delete_scores(db, name, **detail)
-    except (InvalidValue, UnknownSession) as exc:  # what is known of it is no longer true
+    except (InvalidValue, UnknownSession) as exc:  # it changed meanwhile
         log.warning("session %s is kept: %s", name, exc)
-        return replace(verdict, verdict=KEEP, reason=str(exc))
-    log.info("session %s: %s, %s", name, verdict.verdict, verdict.reason)
-    return verdict
+        return replace(decision, verdict=KEEP, reason=str(exc))
+    log.info("session %s: %s, %s", name, decision.verdict, decision.reason)
+    return decision
 
 
 def _facts(db: Database) -> Iterator[SessionFacts]:
@@ -131,25 +131,25 @@ def _facts(db: Database) -> Iterator[SessionFacts]:
 
 
 def _references(db: Database) -> dict[int, set[int]]:
-    """Return the sessions that each session's drift was measured against."""
+    """Return the reference sessions of each session's drift."""
     drift = db.schema.drift.c
     pairs = sa.select(drift.session_no, drift.reference_session_no).distinct()
-    found: dict[int, set[int]] = {}
+    references: dict[int, set[int]] = {}
     for user, reference in db.fetch_all(pairs.where(drift.reference_session_no.is_not(None))):
-        found.setdefault(user, set()).add(reference)
-    return found
+        references.setdefault(user, set()).add(reference)
+    return references
 
 
 def _stages(db: Database) -> dict[int, tuple[str | None, Any]]:
-    """Return why each session that ever had a stage must stay, or when it left its last one."""
-    found: dict[int, tuple[str | None, Any]] = {}
+    """Return why a session that had a stage must stay, or when it left the stage, by number."""
+    stages: dict[int, tuple[str | None, Any]] = {}
     for model_id, rows in histories(db).items():
-        # The newest row holds. A later row ends an earlier one.
+        # Each row ends the one before it.
         ends = [row.set_at for row in rows[1:]] + [rows[-1].set_at]
-        found |= {row.session_no: (None, end) for row, end in zip(rows, ends, strict=True)}
+        stages |= {row.session_no: (None, end) for row, end in zip(rows, ends, strict=True)}
         if rows[-1].stage == PRODUCTION:
-            with suppress(InvalidValue):  # there is nothing to go back to
+            with suppress(InvalidValue):  # there is no earlier production
                 before = one_step(model_id, rows)[1].session_no
-                found[before] = ("was in production before, for a rollback", None)
-            found[rows[-1].session_no] = ("in production", None)
-    return found
+                stages[before] = ("was in production before, for a rollback", None)
+            stages[rows[-1].session_no] = ("in production", None)
+    return stages

@@ -1,7 +1,7 @@
-"""Bringing archived sessions back, under their own numbers.
+"""Restoring archived sessions, under their original numbers.
 
-While it is written, the session is a running one of this process. Killed, it ends as `crashed`,
-like any other, and can be deleted and restored again.
+Until it is complete, the session is a running one of this process. If that is killed, the session
+becomes `crashed` like any other, and can be deleted and restored again.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from mfprefect.util import values
 
 __all__ = ["restore_session"]
 
-APART = ("artifact_chunks", "scores", "score_parts")
+NOT_ROWS = ("artifact_chunks", "scores", "score_parts")
 
 
 def restore_session(db: Database, folder: Path) -> str:
     """Write an archived session back as it was; return its id.
 
-    Its stages stay history: the audit event of its deletion tells them.
+    Its stages are not restored: the audit event of its deletion holds them.
 
     Raises:
-        ArtifactCorrupt: the archive is not sound; nothing was written.
-        InvalidValue: the session is there, or another one has its number.
+        ArtifactCorrupt: the archive is damaged; nothing was written.
+        InvalidValue: the session exists, or another one has its number.
         UnknownModel: its model is not registered.
     """
     head = check_archive(folder)
@@ -49,14 +49,14 @@ def restore_session(db: Database, folder: Path) -> str:
     except (InvalidValue, *MALFORMED) as exc:
         raise ArtifactCorrupt(f"the head of the archive {folder} is wrong: {exc!r}.") from exc
     try:
-        for name in set(head["tables"]) - set(APART):
-            for found in _rows(folder, name):
-                check_row(db.schema.tables[name], found)
+        for name in set(head["tables"]) - set(NOT_ROWS):
+            for row_values in _rows(folder, name):
+                check_row(db.schema.tables[name], row_values)
     except (InvalidValue, *MALFORMED) as exc:
-        raise ArtifactCorrupt(f"the archive {folder} holds what none does: {exc}.") from exc
+        raise ArtifactCorrupt(f"the archive {folder} holds a malformed row: {exc}.") from exc
     handle = db.write_transaction(lambda c, _: _open(db, c, row, head), also_retry=IntegrityError)
     for name in head["tables"]:
-        if name not in APART:
+        if name not in NOT_ROWS:
             flush(db, handle, {name: _rows(folder, name)}, replace=True)
     if "artifact_chunks" in head["tables"]:
         for chunk in _groups(folder / "artifact_chunks.parquet"):
@@ -77,7 +77,7 @@ def _open(
     if taken := connection.scalar(sa.select(s.c.session_id).where(sa.or_(*same))):
         raise InvalidValue(
             f"session {row['session_id']!r} with the number {row['session_no']} cannot be "
-            f"restored: {taken!r} is there. Restore it into another database."
+            f"restored: {taken!r} exists. Restore it into another database."
         )
     digest = row["environment_digest"]
     ran = sa.select(e.c.environment_digest).where(e.c.environment_digest == digest)
@@ -102,8 +102,8 @@ def _open(
         "deletion": None,
     }
     connection.execute(s.insert(), {**row, **meanwhile})
-    kept = ("session_no", "session_id", "model_id", "purpose", "attempt")
-    return SessionHandle(**{name: row[name] for name in kept})
+    names = ("session_no", "session_id", "model_id", "purpose", "attempt")
+    return SessionHandle(**{name: row[name] for name in names})
 
 
 def _end(
@@ -113,18 +113,18 @@ def _end(
     folder: Path,
     head: Mapping[str, Any],
 ) -> None:
-    """Give the session its parts' dates and its own row back, and publish it if it was.
+    """Restore the dates of the session's parts and its original row, and publish it if it was.
 
-    In the transaction that ends it: killed before, it is a running session without a process.
+    This is one transaction: if it is killed before, the session is a running one without a process.
     """
-    own = (
+    restored = (
         *("heartbeat_at", "ended_at", "published_at", "host", "process_id", "suspected_at"),
         *("failure_kind", "failure_text", "flow_run_id", "flow_run_seq"),
     )
     s, parts = db.schema.sessions, db.schema.score_parts
-    mine = (s.c.session_no == handle.session_no, s.c.session_id == handle.session_id)
+    this = (s.c.session_no == handle.session_no, s.c.session_id == handle.session_id)
 
-    # A retry would take parts without scores for complete ones.
+    # A retry of the flow run would keep parts that have no scores.
     complete = "scores" in head["tables"] or row["status"] == Status.SUCCEEDED
     left_out = "score_parts" in head["tables"] and not complete
 
@@ -133,51 +133,51 @@ def _end(
             connection.execute(parts.delete().where(parts.c.session_no == handle.session_no))
             rows = {"score_parts": _rows(folder, "score_parts")}
             write_rows(db, connection, handle, rows, replace=False)
-        changes = {name: row[name] for name in own}
+        changes = {name: row[name] for name in restored}
         if row["flow_run_id"] is None:
             changes["flow_run_seq"] = null_flow_run_seq(db, handle.session_no)
-        connection.execute(s.update().where(*mine), changes)
+        connection.execute(s.update().where(*this), changes)
         sealed = _sealed(db, connection, row)
         if sealed:
-            again = {name: row[name] for name in ("seal", "previous_seal")}
-            connection.execute(s.update().where(*mine), again)
-        parent = connection.scalar(sa.select(s.c.parent_session_no).where(*mine))
-        told = {
+            seals = {name: row[name] for name in ("seal", "previous_seal")}
+            connection.execute(s.update().where(*this), seals)
+        parent = connection.scalar(sa.select(s.c.parent_session_no).where(*this))
+        event = {
             "model": handle.model_id,
             "archive": str(folder),
-            # What is not as it was sealed; and the seal that another database's chain holds.
+            # What differs from the sealed content, and the seal in another database's chain.
             "left_out": ["score_parts"] if left_out else [],
             "parent_left_out": None if parent is not None else row["parent_session_no"],
             "sealed_elsewhere": None if sealed else row["seal"],
         }
-        record(db, connection, "restore_session", handle.session_id, **told)
+        record(db, connection, "restore_session", handle.session_id, **event)
 
     ending = Outcome(row["status"], publish=False, sealed=False, ended_at=row["ended_at"])
     close_session(db, handle, ending, {}, replace=False, also=also)
 
 
 def _sealed(db: Database, connection: sa.Connection, row: Mapping[str, Any]) -> bool:
-    """Return whether the chain in this database holds the session's seal."""
+    """Return whether the session's seal is in the chain of this database."""
     c = db.schema.seals.c
-    mine = (c.session_no == row["session_no"], c.session_id == row["session_id"])
-    return connection.scalar(sa.select(c.seal_no).where(*mine, c.seal == row["seal"])) is not None
+    this = (c.session_no == row["session_no"], c.session_id == row["session_id"])
+    return connection.scalar(sa.select(c.seal_no).where(*this, c.seal == row["seal"])) is not None
 
 
 def _check(db: Database, row: Mapping[str, Any], head: Mapping[str, Any]) -> None:
-    """Refuse a head that nobody archived: other tables are none of a session's business."""
+    """Refuse a forged head, and one that names tables that hold no rows of a session."""
     check_lengths(db.schema.sessions, row)
     for name in ("session_id", "model_id", "run_by", "host"):
         values.name(row[name], name, 255)  # shorter columns: check_lengths
     values.choice(row["status"], "the status", Status.endings())
     values.choice(row["purpose"], "the purpose", tuple(Purpose))
     if not all(isinstance(row[name], int) and row[name] > 0 for name in ("session_no", "attempt")):
-        raise InvalidValue("the session's number or attempt is none")
+        raise InvalidValue("the session's number and attempt must be integers from 1")
     for name in ("started_at", "heartbeat_at", "params"):
         if row[name] is None:
             raise InvalidValue(f"{name} is missing")
-    ours = {t for t, table in db.schema.tables.items() if table in db.schema.session_tables()}
-    if unknown := sorted(set(head["tables"]) - ours):
-        raise InvalidValue(f"{unknown[0]!r} is no table of a session")
+    names = {t for t, table in db.schema.tables.items() if table in db.schema.session_tables()}
+    if unknown := sorted(set(head["tables"]) - names):
+        raise InvalidValue(f"{unknown[0]!r} is not a table of a session")
     check_lengths(db.schema.environments, head["environment"])
     if head["environment"]["environment_digest"] != row["environment_digest"]:
         raise InvalidValue("the environment is another one")
@@ -186,15 +186,15 @@ def _check(db: Database, row: Mapping[str, Any], head: Mapping[str, Any]) -> Non
 
 def _rows(folder: Path, name: str) -> list[dict[str, Any]]:
     rows = parquet.read_table(folder / f"{name}.parquet").to_pylist()
-    return [_own(row) for row in rows]
+    return [_without_number(row) for row in rows]
 
 
-def _own(row: dict[str, Any]) -> dict[str, Any]:
-    """Leave the number out, which a file must not choose: rows are this session's."""
+def _without_number(row: dict[str, Any]) -> dict[str, Any]:
+    """Drop the session's number: a file must not choose which session gets its rows."""
     return {key: value for key, value in row.items() if key != "session_no"}
 
 
 def _groups(path: Path) -> Iterator[Sequence[dict[str, Any]]]:
     with parquet.ParquetFile(path) as file:
         for number in range(file.num_row_groups):
-            yield [_own(row) for row in file.read_row_group(number).to_pylist()]
+            yield [_without_number(row) for row in file.read_row_group(number).to_pylist()]

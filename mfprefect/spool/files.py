@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from urllib.parse import quote
 
 from mfprefect.errors import SpoolRefused
 from mfprefect.util.files import sync_folder
+from mfprefect.util.values import json_value
 
 __all__ = [
     "MODE",
@@ -73,16 +73,9 @@ def entry_name(session_id: str, attempt: int) -> str:
 def encode_document(content: Mapping[str, Any]) -> bytes:
     """Return a JSON document after a line with its SHA-256."""
     # NaN and infinity are written as Python writes them: only Python reads this.
-    text = json.dumps(content, default=_plain, ensure_ascii=False, separators=(",", ":")).encode()
-    return hashlib.sha256(text).hexdigest().encode() + b"\n" + text
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dt.date):
-        return value.isoformat()
-    if hasattr(value, "item"):  # a numpy number
-        return value.item()
-    raise TypeError(f"a {type(value).__name__} has no JSON form")
+    text = json.dumps(content, default=json_value, ensure_ascii=False, separators=(",", ":"))
+    data = text.encode()
+    return hashlib.sha256(data).hexdigest().encode() + b"\n" + data
 
 
 def read_document(path: Path) -> tuple[bytes, str]:

@@ -13,7 +13,18 @@ from typing import Any
 from mfprefect.errors import InvalidValue
 from mfprefect.schema import ENTITY_ID_LENGTH, NAME_LENGTH
 
-__all__ = ["as_date", "choice", "entity_ids", "figure", "json_text", "name", "text", "utc_now"]
+__all__ = [
+    "as_date",
+    "choice",
+    "entity_ids",
+    "figure",
+    "json_text",
+    "json_value",
+    "name",
+    "optional_figure",
+    "text",
+    "utc_now",
+]
 
 
 def utc_now() -> dt.datetime:
@@ -127,14 +138,15 @@ def json_text(value: Any, what: str) -> str:
     """Return canonical JSON: sorted names, dates as ISO text, numpy numbers as numbers."""
     try:
         written = json.dumps(
-            value, default=_plain, sort_keys=True, ensure_ascii=False, allow_nan=False
+            value, default=json_value, sort_keys=True, ensure_ascii=False, allow_nan=False
         )
     except (TypeError, ValueError) as exc:
         raise InvalidValue(f"{what} cannot be written as JSON: {exc}.") from exc
     return text(written, what)
 
 
-def _plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
+    """Return what `json` can write for a date, a collection, a path or a numpy value."""
     if isinstance(value, (dt.date, dt.time)):
         if value != value:
             raise TypeError("NaT has no JSON form; pass None")

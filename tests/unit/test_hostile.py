@@ -279,7 +279,7 @@ def test_archives_of_somebody_elses_making(tmp_path: Path) -> None:
                 store.restore(folder)
             assert rows(store) == before, column
         for name in ("metrics", "artifact_chunks", "scores"):
-            with pytest.raises(ArtifactCorrupt, match="stands for up to"):
+            with pytest.raises(ArtifactCorrupt, match="decodes to up to"):
                 store.restore(repeated(sound, tmp_path / f"bomb {name}", name))
             assert rows(store) == before, name
         store.restore(rewritten(sound, tmp_path / "moved", session_no=[2]))

@@ -1,4 +1,4 @@
-"""Who is told what, once, whatever happens to the service, the database or the process."""
+"""Each target gets each notice once, whatever happens to service, database or process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mfprefect.settings import EVENTS
 from mfprefect.store.notifications import send
 from mfprefect.store.notifications.catch_up import send_missed
 from mfprefect.store.notifications.send import (
-    BEING_SENT,
+    CLAIM_TIMEOUT,
     NEWS,
     notify,
     retry_undelivered,
@@ -40,7 +40,7 @@ WARNING = pa.DataFrameSchema({"tenure": pa.Column(int, pa.Check.ge(0, raise_warn
 
 @pytest.fixture
 def open_store(database_url: str, hooks: Any) -> Iterator[Opener]:
-    """Opens stores whose settings name targets; by default one, `ops`, that wants everything."""
+    """Open stores whose settings name targets; by default one, `ops`, for all events."""
     with ExitStack() as stack:
 
         def opened(**targets: Any) -> Store:
@@ -69,7 +69,7 @@ def run(store: Store, error: Exception | None = None, **options: Any) -> Session
     return session
 
 
-def told(store: Store, *sessions: Session) -> list[tuple[str, str, bool]]:
+def notices(store: Store, *sessions: Session) -> list[tuple[str, str, bool]]:
     frame = store.notifications(*(x.session_id for x in sessions))
     return list(zip(frame["event"], frame["channel"], map(bool, frame["delivered"]), strict=True))
 
@@ -106,7 +106,7 @@ def drifted(session: Session, store: Store, verdict: str = "alarm") -> None:
     )
 
 
-def test_how_sessions_end(open_store: Opener, hooks: Any) -> None:
+def test_each_ending_has_its_event(open_store: Opener, hooks: Any) -> None:
     store = open_store()
     ends: dict[str, Exception | None] = {
         "succeeded": None,
@@ -115,15 +115,15 @@ def test_how_sessions_end(open_store: Opener, hooks: Any) -> None:
         "checks_failed": ChecksFailed("1 check failed"),
     }
     for event, error in ends.items():
-        # Of a purpose each, so that nothing counts as well again.
+        # A purpose each, so that nothing counts as a recovery.
         purpose = ("train", "score", "monitor", "adhoc")[list(ends).index(event)]
         session = run(store, error, purpose=purpose)
-        assert told(store, session) == [(event, "ops", True)]
+        assert notices(store, session) == [(event, "ops", True)]
         assert session.session_id in hooks.posts[-1]["message"]
         assert str(error or "") in hooks.posts[-1]["message"]
     cancelled = store.session("fraud")
     cancelled.cancel("by hand")
-    assert told(store, cancelled) == [("cancelled", "ops", True)]
+    assert notices(store, cancelled) == [("cancelled", "ops", True)]
     assert "by hand" in hooks.posts[-1]["message"]
     assert hooks.titles == [
         "churn: train succeeded",
@@ -134,13 +134,13 @@ def test_how_sessions_end(open_store: Opener, hooks: Any) -> None:
     ]
     left = store.session("churn")
     left.leave_open()
-    assert told(store, left) == []
+    assert notices(store, left) == []
     store.attach(left.session_id).fail(ValueError("from a shell"))
-    assert told(store, left) == [("failed", "ops", True)]
+    assert notices(store, left) == [("failed", "ops", True)]
     store.delete_session(left.session_id)
 
 
-def test_what_moved_and_which_checks_failed(open_store: Opener, hooks: Any) -> None:
+def test_metric_changes_and_failed_checks(open_store: Opener, hooks: Any) -> None:
     store = open_store(ops={})
     figures = {"auc": 0.8, "ks": 0.5, "n": 100, "gini": 0.6, "brier": 0.1, "zero": 0, "same": 1}
     with store.session("churn", "train") as first:
@@ -167,7 +167,7 @@ def test_what_moved_and_which_checks_failed(open_store: Opener, hooks: Any) -> N
     assert "error, 2 rows" in body
 
 
-def test_only_what_a_target_wants(open_store: Opener, hooks: Any) -> None:
+def test_targets_get_what_they_want(open_store: Opener, hooks: Any) -> None:
     store = open_store(
         default={},
         wins={"events": ["succeeded"]},
@@ -177,39 +177,39 @@ def test_only_what_a_target_wants(open_store: Opener, hooks: Any) -> None:
     good = run(store, tags=["prod"])
     bad = run(store, ValueError("x"), tags=["dev"])
     theirs = run(store, ValueError("x"), model="fraud", tags=["dev", "live"])
-    assert [(e, c) for e, c, _ in told(store, good)] == [
+    assert [(e, c) for e, c, _ in notices(store, good)] == [
         ("succeeded", "wins"),
         ("succeeded", "prod"),
     ]
-    assert [c for _, c, _ in told(store, bad)] == ["default"]
-    assert [c for _, c, _ in told(store, theirs)] == ["default", "fraud", "prod"]
+    assert [c for _, c, _ in notices(store, bad)] == ["default"]
+    assert [c for _, c, _ in notices(store, theirs)] == ["default", "fraud", "prod"]
     assert len(hooks.posts) == 6
 
 
-def test_well_again_is_told_once_to_whom_was_told_of_trouble(
+def test_recovery_is_sent_once_to_targets_that_got_the_problem(
     open_store: Opener, hooks: Any
 ) -> None:
     store = open_store(ops={}, quiet={"events": ["recovered"]})
     running = store.session("churn", "train")
     run(store, ValueError("x"), purpose="train")
-    assert told(store, run(store, purpose="score")) == []
-    assert told(store, run(store, purpose="train", model="fraud")) == []
-    running.close()  # it began before the trouble, and tells nothing of what came later
-    assert told(store, running) == []
+    assert notices(store, run(store, purpose="score")) == []
+    assert notices(store, run(store, purpose="train", model="fraud")) == []
+    running.close()  # it began before the problem, so it is no recovery
+    assert notices(store, running) == []
     again = run(store, purpose="train")
-    assert told(store, again) == [("recovered", "ops", True)]
+    assert notices(store, again) == [("recovered", "ops", True)]
     assert hooks.titles[-1] == "churn: train is well again"
-    assert "well after failed of churn-" in hooks.posts[-1]["message"]
-    assert told(store, run(store, purpose="train")) == []
+    assert "last problem: failed in churn-" in hooks.posts[-1]["message"]
+    assert notices(store, run(store, purpose="train")) == []
     notify(store.database, again.session_no, "stale")
-    assert told(store, run(store, purpose="train")) == []
-    assert told(store, run(store, purpose="score")) == [("recovered", "ops", True)]
-    assert told(store, run(store, purpose="score")) == []
+    assert notices(store, run(store, purpose="train")) == []
+    assert notices(store, run(store, purpose="score")) == [("recovered", "ops", True)]
+    assert notices(store, run(store, purpose="score")) == []
     retried = run(store, ValueError("x"), purpose="score")
     change(store, "sessions", {"session_no": retried.session_no}, status="succeeded")
     send.session_ended(store.database, retried.session_no)
-    assert told(store, retried) == [("failed", "ops", True), ("recovered", "ops", True)]
-    assert f"well after failed of {retried.session_id}" in hooks.posts[-1]["message"]
+    assert notices(store, retried) == [("failed", "ops", True), ("recovered", "ops", True)]
+    assert f"last problem: failed in {retried.session_id}" in hooks.posts[-1]["message"]
 
 
 def test_warnings_of_checks(open_store: Opener, hooks: Any) -> None:
@@ -219,42 +219,42 @@ def test_warnings_of_checks(open_store: Opener, hooks: Any) -> None:
     with store.session("churn") as session:
         session.log_checks(frame, WARNING)
     assert session.status == "succeeded"
-    assert told(store, session) == [("checks_failed", "ops", True)]
+    assert notices(store, session) == [("checks_failed", "ops", True)]
     assert hooks.titles[-1] == "churn: adhoc succeeded with warnings of its input checks"
     assert hooks.posts[-1]["type"] == "warning"
-    assert told(store, run(store)) == [("recovered", "ops", True)]
+    assert notices(store, run(store)) == [("recovered", "ops", True)]
 
 
 def test_drift(open_store: Opener, hooks: Any) -> None:
     store = open_store(ops={})
     with store.session("churn", "monitor") as session:
         drifted(session, store, "warning")
-    assert told(store, session) == []
+    assert notices(store, session) == []
     with store.session("churn", "monitor") as session:
         drifted(session, store)
-    assert told(store, session) == [("drift", "ops", True)]
+    assert notices(store, session) == [("drift", "ops", True)]
     assert "- `tenure`: `psi 0.4, at most 0.2 expected`" in hooks.posts[-1]["message"]
 
 
-def test_a_try_that_prefect_repeats_is_not_told(open_store: Opener, hooks: Any) -> None:
+def test_an_attempt_that_prefect_retries_sends_nothing(open_store: Opener, hooks: Any) -> None:
     store = open_store()
     opened = store.session("churn")
     opened.detach_process()
     first = Session(store.database, opened.handle, flow_run=FlowRun("f", "1", None, final=False))
     first.fail(ValueError("first"))
-    assert told(store, first) == []
+    assert notices(store, first) == []
     send.session_ended(store.database, first.session_no, final=True)
     send.session_ended(store.database, first.session_no, final=False)
-    assert told(store, first) == [("failed", "ops", True)]
+    assert notices(store, first) == [("failed", "ops", True)]
     assert len(hooks.posts) == 1
     opened = store.session("churn")
     opened.detach_process()
     again = Session(store.database, opened.handle, flow_run=FlowRun("f", "1", None, final=False))
-    again.cancel("no more")  # nothing follows after that, whatever Prefect would have done
-    assert [event for event, _, _ in told(store, again)] == ["cancelled"]
+    again.cancel("no more")  # final, even if Prefect would retry
+    assert [event for event, _, _ in notices(store, again)] == ["cancelled"]
 
 
-def test_a_dead_service_fails_no_run_and_is_told_later_once(
+def test_a_dead_service_fails_no_run_and_gets_the_notice_later_once(
     open_store: Opener, hooks: Any, mail: Any
 ) -> None:
     dead = {"url": mail.url, "events": ["succeeded"]}
@@ -263,7 +263,7 @@ def test_a_dead_service_fails_no_run_and_is_told_later_once(
     session = run(store)
     assert session.status == "succeeded"
     assert store.show(session.session_id)["status"][0] == "succeeded"
-    assert {x for _, _, x in told(store, session)} == {False}
+    assert {x for _, _, x in notices(store, session)} == {False}
     assert "error=500" in store.notifications(session.session_id)["failure"][0]
     assert retry_undelivered(store.database) == (0, 2)
     hooks.status, mail.refuses = 200, False
@@ -285,7 +285,7 @@ def test_several_maintainers_send_once(open_store: Opener, hooks: Any) -> None:
     assert sorted(post["path"] for post in hooks.posts) == [f"/t{i}" for i in range(4)]
 
 
-def test_a_dead_service_is_not_tried_with_everything(open_store: Opener, hooks: Any) -> None:
+def test_a_dead_service_is_tried_a_few_times_only(open_store: Opener, hooks: Any) -> None:
     store = open_store(ops={})
     hooks.status = 500
     for _ in range(5):
@@ -303,7 +303,7 @@ def together(work: list[Callable[[], Any]]) -> None:
         thread.join()
 
 
-def test_one_fact_told_by_many_threads(open_store: Opener, hooks: Any) -> None:
+def test_many_threads_send_one_notice(open_store: Opener, hooks: Any) -> None:
     store = open_store(a={}, b={})
     session = run(store)
     together(
@@ -312,21 +312,21 @@ def test_one_fact_told_by_many_threads(open_store: Opener, hooks: Any) -> None:
             for event in ("crashed", "stale", "crashed", "stale", "crashed")
         ]
     )
-    assert sorted(told(store, session)) == [
+    assert sorted(notices(store, session)) == [
         (event, channel, True) for event in ("crashed", "stale") for channel in ("a", "b")
     ]
     assert len(hooks.posts) == 4
     assert store.notifications(session.session_id)["notice_no"].tolist() == [1, 2, 3, 4]
 
 
-def test_one_fact_told_by_many_processes(open_store: Opener, hooks: Any, database_url: str) -> None:
+def test_many_processes_send_one_notice(open_store: Opener, hooks: Any, database_url: str) -> None:
     session = run(open_store(ops={}))
     targets = {"ops": {"url": hooks.url()}}
     code = (
-        "import mfprefect, sys; from mfprefect.store.notifications.send import tell\n"
+        "import mfprefect, sys; from mfprefect.store.notifications.send import notify\n"
         f"store = mfprefect.connect({database_url!r}, notify={targets!r})\n"
         "sys.stdin.readline()\n"
-        f"tell(store.database, {session.session_no}, 'crashed')"
+        f"notify(store.database, {session.session_no}, 'crashed')"
     )
     children = [
         subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True)
@@ -340,7 +340,7 @@ def test_one_fact_told_by_many_processes(open_store: Opener, hooks: Any, databas
     assert len(hooks.posts) == 1
 
 
-def test_what_is_sent_again(open_store: Opener, hooks: Any) -> None:
+def test_undelivered_notices_are_sent_again(open_store: Opener, hooks: Any) -> None:
     store = open_store(ops={}, gone={})
     hooks.status = 500
     session = run(store, ValueError("x"))
@@ -351,28 +351,28 @@ def test_what_is_sent_again(open_store: Opener, hooks: Any) -> None:
     assert retry_undelivered(left.database) == (0, 0)
     change(store, "sessions", key, ended_at=NOW)
     change(store, "notifications", key, sent_at=dt.datetime.now(dt.UTC), failure=None)
-    assert retry_undelivered(left.database) == (0, 0)  # somebody is just sending it
-    change(store, "notifications", key, sent_at=NOW - BEING_SENT - dt.timedelta(minutes=1))
-    assert retry_undelivered(left.database) == (1, 0)  # the target `gone` is in no settings
+    assert retry_undelivered(left.database) == (0, 0)  # another process is sending it
+    change(store, "notifications", key, sent_at=NOW - CLAIM_TIMEOUT - dt.timedelta(minutes=1))
+    assert retry_undelivered(left.database) == (1, 0)  # the target `gone` left the settings
     assert [post["path"] for post in hooks.posts] == ["/ops"]
 
 
-def test_an_end_that_its_process_did_not_live_to_tell(
+def test_missed_notices_of_dead_processes_are_sent(
     open_store: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_store()
-    told_of = run(store, ValueError("told"), purpose="score")
+    notified = run(store, ValueError("sent"), purpose="score")
     flow_run = FlowRun("0c6b6e5e-0000-4000-8000-000000000001", "1", None)
     with monkeypatch.context() as dying:
         dying.setattr(send, "session_ended", lambda *_, **__: None)
-        alone = run(store, ValueError("untold"))
+        alone = run(store, ValueError("not sent"))
         well = run(store, purpose="score")
         dying.setattr("mfprefect.store.api.sessions.current_flow_run", lambda: flow_run)
-        tried_again = run(store, ValueError("untold"), purpose="monitor")
+        tried_again = run(store, ValueError("not sent"), purpose="monitor")
         dying.setattr("mfprefect.store.api.sessions.current_flow_run", lambda: None)
-        old, new = run(store, ValueError("untold")), run(store, ValueError("untold"))
+        old, new = run(store, ValueError("not sent")), run(store, ValueError("not sent"))
     later = run(store, purpose="score")
-    minutes = {old: 90, new: 0, told_of: 9, alone: 8, well: 7, tried_again: 6}
+    minutes = {old: 90, new: 0, notified: 9, alone: 8, well: 7, tried_again: 6}
     for session, ago in minutes.items():
         ended = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=ago)
         change(store, "sessions", {"session_no": session.session_no}, ended_at=ended)
@@ -380,15 +380,15 @@ def test_an_end_that_its_process_did_not_live_to_tell(
         for _ in range(2):
             send_missed(store.database, states=partial(in_state, state))
         final = [("failed", "ops", True)] if state == "FAILED" else []
-        assert told(store, tried_again) == final
-    assert told(store, told_of, alone) == [("failed", "ops", True)] * 2
-    assert told(store, old, new) == []  # no news, and its process may just be telling it
-    # Of a failure one session is the recovery, although that of another was told late.
-    assert [x[:2] for x in told(store, well)] == [("succeeded", "ops")]
-    assert {x[0] for x in told(store, later)} == {"recovered", "succeeded"}
+        assert notices(store, tried_again) == final
+    assert notices(store, notified, alone) == [("failed", "ops", True)] * 2
+    assert notices(store, old, new) == []  # too old, and its process may be about to notify
+    # One session is the recovery of a failure, although the notice of another came late.
+    assert [x[:2] for x in notices(store, well)] == [("succeeded", "ops")]
+    assert {x[0] for x in notices(store, later)} == {"recovered", "succeeded"}
 
 
-def test_what_is_no_end_of_a_session(open_store: Opener, hooks: Any) -> None:
+def test_events_after_the_end_of_a_session(open_store: Opener, hooks: Any) -> None:
     store = open_store(ops={"events": ["stale", "promoted"]})
     store.add_model("churn", max_age=dt.timedelta(days=1))
     session = run(store, purpose="score")
@@ -425,13 +425,13 @@ def test_what_is_no_end_of_a_session(open_store: Opener, hooks: Any) -> None:
     with pytest.raises(InvalidValue, match="'fine' is not one of failed, crashed"):
         notify(store.database, session.session_no, "fine")
     notify(store.database, 4711, "stale")
-    # Scores were published meanwhile: that is no news any more.
+    # Scores were published meanwhile: `stale` is no longer news.
     change(store, "notifications", {"event": "stale"}, delivered=False, failure="500")
     change(store, "sessions", {"session_no": session.session_no}, published_at=NOW)
     assert retry_undelivered(store.database) == (0, 0)
 
 
-def test_the_digest(open_store: Opener, hooks: Any) -> None:
+def test_summary(open_store: Opener, hooks: Any) -> None:
     targets = {
         "ops": {"events": ["digest"]},
         "fraud": {"events": ["digest"], "models": ["fraud"]},
@@ -461,7 +461,7 @@ def test_the_digest(open_store: Opener, hooks: Any) -> None:
     hooks.status = 200
     assert retry_undelivered(store.database) == (2, 0)
     assert hooks.titles[1:] == ["mfprefect: digest of 1 session"] * 2
-    assert [x[:2] for x in told(store, theirs)] == [("digest", "ops"), ("digest", "fraud")]
+    assert [x[:2] for x in notices(store, theirs)] == [("digest", "ops"), ("digest", "fraud")]
     send_summary(store.database)
     assert hooks.titles[3:] == ["mfprefect: digest of 1 session"]
 
@@ -484,11 +484,11 @@ def test_no_secret_is_stored_or_logged(
     assert len(frame) == 4
     assert frame["failure"].notna().all()
     assert secret not in frame.to_csv()
-    assert "could not be told to 'dead'" in caplog.text
+    assert f"of session {session.session_id} to 'dead'" in caplog.text
     assert secret not in caplog.text
 
 
-def test_trouble_in_the_telling_is_no_trouble_of_the_run(
+def test_a_failing_notice_does_not_fail_the_run(
     open_store: Opener, hooks: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = open_store(ops={"events": ["succeeded", "digest"]})
@@ -497,13 +497,13 @@ def test_trouble_in_the_telling_is_no_trouble_of_the_run(
     store.database.write_transaction(lambda connection, _: table.drop(connection))
     session.close()
     assert store.show(session.session_id)["status"][0] == "succeeded"
-    assert "could not be told" in caplog.text
+    assert "could not send notifications about session" in caplog.text
     send_summary(store.database)
     assert retry_undelivered(store.database) == (0, 0)
     assert hooks.posts == []
 
 
-def test_without_targets_nothing_is_asked(open_store: Opener, database_url: str) -> None:
+def test_without_targets_no_statement_is_sent(open_store: Opener, database_url: str) -> None:
     open_store()
     statements: list[str] = []
     with mfprefect.connect(database_url) as store:
@@ -522,7 +522,7 @@ def test_without_targets_nothing_is_asked(open_store: Opener, database_url: str)
         assert not [x for x in statements if "notifications" in x]
 
 
-def test_promotions_are_told(open_store: Opener, hooks: Any) -> None:
+def test_promotions_and_rollbacks_are_sent(open_store: Opener, hooks: Any) -> None:
     store = open_store(ops={"events": ["promoted", "rolled_back"]})
     first, second = (run(store, purpose="train").session_id for _ in range(2))
     for session_id in (first, second):
@@ -537,7 +537,7 @@ def test_promotions_are_told(open_store: Opener, hooks: Any) -> None:
     assert hooks.titles[2:] == ["churn: rolled back in production"]
     assert f"rolled back to {first} by" in hooks.posts[2]["message"]
     assert "complaints" in hooks.posts[2]["message"]
-    # Each time is a fact of its own.
+    # Each promotion and rollback gets its own notice.
     hooks.status = 500
     store.promote("churn", second, reason="mended", override="no gates")
     hooks.status = 200
@@ -564,12 +564,12 @@ def attached(message: Any) -> list[tuple[str, str]]:
     return [(x.get_filename(), x.get_content()) for x in message.iter_attachments()]
 
 
-def test_mails_bring_the_report_and_web_hooks_do_not(
+def test_mails_carry_the_report_and_web_hooks_do_not(
     open_store: Opener, mail: Any, hooks: Any
 ) -> None:
     store = open_store(post={"url": mail.url}, second={"url": mail.url}, hook={})
     session = run(store, ValueError("no <b>such</b> column"), purpose="train")
-    assert told(store, session) == [
+    assert notices(store, session) == [
         ("failed", "post", True),
         ("failed", "second", True),
         ("failed", "hook", True),
@@ -583,7 +583,7 @@ def test_mails_bring_the_report_and_web_hooks_do_not(
     assert not hooks.posts[-1]["attachments"]
 
 
-def test_a_report_that_cannot_be_made_costs_no_notice(
+def test_a_broken_report_does_not_stop_the_notice(
     open_store: Opener, mail: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     def broken(_: Any) -> str:
@@ -592,19 +592,17 @@ def test_a_report_that_cannot_be_made_costs_no_notice(
     monkeypatch.setattr("mfprefect.report.session_report", broken)
     store = open_store(post={"url": mail.url})
     session = run(store, ValueError("bad"))
-    assert told(store, session) == [("failed", "post", True)]
+    assert notices(store, session) == [("failed", "post", True)]
     assert attached(mail.messages[0]) == []
-    assert "no report of" in caplog.text
+    assert "no report attached" in caplog.text
     assert "secret" not in caplog.text
 
 
-def test_a_mail_that_was_refused_is_sent_again_without_the_report(
-    open_store: Opener, mail: Any
-) -> None:
+def test_a_refused_mail_is_sent_again_without_the_report(open_store: Opener, mail: Any) -> None:
     store = open_store(post={"url": mail.url})
     mail.refuses = True
     session = run(store, ValueError("bad"))
-    assert told(store, session) == [("failed", "post", False)]
+    assert notices(store, session) == [("failed", "post", False)]
     mail.refuses = False
     assert retry_undelivered(store.database) == (1, 0)
     assert attached(mail.messages[0]) == []

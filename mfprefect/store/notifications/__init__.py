@@ -1,1 +1,1 @@
-"""Which notices go to whom, and what was sent."""
+"""Notifications about sessions: content, recipients, delivery and retries."""

@@ -1,4 +1,4 @@
-"""Reports that go with mails; a notice is worth more than its report, and goes without it."""
+"""Reports attached to mails. A notice is sent without its report if that cannot be rendered."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["Attachments"]
 
 log = logging.getLogger(__name__)
 
-MOST_SCORES = 1_000_000
-"""With more scores their distribution is left out: a run does not wait for its mail."""
+MAX_SCORES = 1_000_000
+"""With more scores, leave out their distribution: a run must not wait for its mail."""
 
 
 class Attachments:
-    """Renders the report of a session once, for however many mails."""
+    """Renders the report of a session once, however many mails carry it."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -29,7 +29,7 @@ class Attachments:
 
     @contextmanager
     def file(self, session_id: str) -> Iterator[Path | None]:
-        """Yield a file for as long as a delivery takes; None where there is no report."""
+        """Yield a temporary file with the report, or None if there is none."""
         text = self._text(session_id)
         if text is None:
             yield None
@@ -41,15 +41,16 @@ class Attachments:
 
     def _text(self, session_id: str) -> str | None:
         if session_id not in self._texts:
-            self._texts[session_id] = self._rendered(session_id)
+            self._texts[session_id] = self._render(session_id)
         return self._texts[session_id]
 
-    def _rendered(self, session_id: str) -> str | None:
+    def _render(self, session_id: str) -> str | None:
         if report.missing() is not None:
-            return None  # whoever wants reports installs the extra
+            return None  # the extra `report` is not installed
         try:
-            facts = reports.session_facts(self._db, session_id, MOST_SCORES)
-            return report.session_report(facts)
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the notice goes out
-            log.warning("no report of %s goes with its mail: %s", session_id, type(exc).__name__)
+            content = reports.session_facts(self._db, session_id, MAX_SCORES)
+            return report.session_report(content)
+        except Exception as exc:  # noqa: BLE001 - the notice goes out anyway
+            # The type only: the text may quote data.
+            log.warning("no report attached for session %s: %s", session_id, type(exc).__name__)
             return None

@@ -1,4 +1,4 @@
-"""What a notice says, read from the database: so a later try says the same."""
+"""Content of notices, read from the database, so that a later attempt sends the same text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mfprefect.util import values
 __all__ = [
     "ALARM",
     "LATE",
-    "compose",
+    "build_notice",
     "last_problem",
     "matches",
     "matches_model",
@@ -32,14 +32,14 @@ __all__ = [
 ]
 
 ALARM = "alarm"
-"""The verdict of a variable that drifted too far."""
-TROUBLE = ("failed", "crashed", "cancelled", "checks_failed", "gate_failed", "drift", "stale")
+"""The verdict on a variable that drifted beyond its threshold."""
+PROBLEMS = ("failed", "crashed", "cancelled", "checks_failed", "gate_failed", "drift", "stale")
 FAILURES = {"ChecksFailed": "checks_failed", "GateFailed": "gate_failed"}
 STAGES = ("promoted", "rolled_back")
 LATE = ("stale", *STAGES)
-"""Events that may happen long after the session that they are about."""
-MOST_MOVED = 5
-_SHOWN = (
+"""Events that may happen long after their session ended."""
+MAX_CHANGES = 5
+_SESSION_FIELDS = (
     "model_id",
     "session_id",
     "purpose",
@@ -56,26 +56,26 @@ Row = sa.Row[Any]
 
 
 def session_row(db: Database, session_no: int) -> Row | None:
-    """Return a session's row, None where it was deleted."""
+    """Return a session's row, or None if it was deleted."""
     s = db.schema.sessions
     rows = db.fetch_all(sa.select(*s.c).where(s.c.session_no == session_no))
     return rows[0] if rows else None
 
 
 def matches(target: Target, row: Row) -> bool:
-    """Return whether a target is told of this session's model and tags."""
+    """Return whether a target wants notices about this session's model and tags."""
     return matches_model(target, row.model_id, json.loads(row.tags) if row.tags else ())
 
 
 def matches_model(target: Target, model_id: str, tags: Collection[str]) -> bool:
-    """Return whether a target is told of a model's session that has these tags."""
+    """Return whether a target wants notices about a model's sessions with these tags."""
     return (not target.models or model_id in target.models) and (
         not target.tags or not set(tags).isdisjoint(target.tags)
     )
 
 
 def problem_events(db: Database, row: Row) -> list[str]:
-    """Return the events that tell what is not well with a session that has ended."""
+    """Return the problem events of a session that ended, [] if all is well."""
     events = []
     if row.status == Status.FAILED:
         events.append(FAILURES.get(row.failure_kind, "failed"))
@@ -87,27 +87,30 @@ def problem_events(db: Database, row: Row) -> list[str]:
 
 
 def last_problem(db: Database, row: Row, channel: str) -> Row | None:
-    """Return what a channel was last told of a session's model and purpose, if that was bad.
+    """Return the last problem a channel was notified of, None if a recovery followed.
 
-    Only what came before the session counts; that scores are out of date is over once scoring
-    succeeds.
+    Looks at this session and earlier ones of the same model and purpose. A scoring session also
+    sees `stale`: fresh scores end it.
+
+    Returns:
+        event, session_id.
     """
     s, n = db.schema.sessions, db.schema.notifications
-    stale = n.c.event == "stale"  # of scores, whatever session it is noted at
+    stale = n.c.event == "stale"  # about scores, whichever session its row belongs to
     same = sa.and_(s.c.purpose == row.purpose, sa.not_(stale))
     if row.purpose == Purpose.SCORE:
         same = sa.or_(same, stale)
-    own_recovery = sa.and_(n.c.session_no == row.session_no, n.c.event == "recovered")
+    this_recovery = sa.and_(n.c.session_no == row.session_no, n.c.event == "recovered")
     select = (
         sa.select(n.c.event, s.c.session_id)
         .join_from(n, s, n.c.session_no == s.c.session_no)
         .where(
             n.c.channel == channel,
             n.c.session_no <= row.session_no,
-            n.c.event.in_([*TROUBLE, "recovered"]),
+            n.c.event.in_([*PROBLEMS, "recovered"]),
             s.c.model_id == row.model_id,
             same,
-            sa.not_(own_recovery),
+            sa.not_(this_recovery),
         )
         .order_by(n.c.session_no.desc(), n.c.notice_no.desc())
         .limit(1)
@@ -117,7 +120,7 @@ def last_problem(db: Database, row: Row, channel: str) -> Row | None:
 
 
 def recovered_later(db: Database, row: Row, channel: str) -> bool:
-    """Return whether a later session of the same model and purpose was told to be well again."""
+    """Return whether a channel was notified that a later session recovered."""
     s, n = db.schema.sessions, db.schema.notifications
     select = (
         sa.select(n.c.session_no)
@@ -134,15 +137,15 @@ def recovered_later(db: Database, row: Row, channel: str) -> bool:
     return bool(db.fetch_all(select))
 
 
-def compose(db: Database, row: Row, event: str, channel: str) -> Notice:
-    """Return the notice of an event of a session; the event may be as `recorded_event` has it."""
+def build_notice(db: Database, row: Row, event: str, channel: str) -> Notice:
+    """Return the notice about a session's event, which may be numbered as by `recorded_event`."""
     kind, text = _cause(db, row, event, channel)
     return Notice(
         event=event.partition(" ")[0],
-        **{name: getattr(row, name) for name in _SHOWN},
+        **{name: getattr(row, name) for name in _SESSION_FIELDS},
         cause_kind=kind,
         cause_text=text,
-        moved=_moved(db, row),
+        moved=_metric_changes(db, row),
         checks=_checks(db, row),
         drift=_drift(db, row),
         run_url=run_url(row.flow_run_id),
@@ -152,30 +155,34 @@ def compose(db: Database, row: Row, event: str, channel: str) -> Notice:
 def _cause(db: Database, row: Row, event: str, channel: str) -> tuple[str, str]:
     if event == "recovered":
         before = last_problem(db, row, channel)
-        return (f"well after {before.event} of {before.session_id}", "") if before else ("", "")
+        return (f"last problem: {before.event} in {before.session_id}", "") if before else ("", "")
     if event == "stale":
         return "Stale", _staleness(db, row)
     if event.startswith(STAGES):
-        stage = _stage(db, row.model_id, row.session_id, event)
-        if stage is None:
-            return "", ""
-        back = event.startswith("rolled_back")
-        what = f"rolled back to {stage.session_id}" if back else "promoted"
-        return f"{what} by {stage.set_by}", stage.reason or ""
+        return _stage_cause(db, row, event)
     return row.failure_kind or "", row.failure_text or ""
 
 
-def recorded_event(db: Database, row: Row, event: str) -> str:
-    """Return what the table of notices calls an event that is told now: `promoted`, `promoted 2`.
+def _stage_cause(db: Database, row: Row, event: str) -> tuple[str, str]:
+    stage = _stage(db, row.model_id, row.session_id, event)
+    if stage is None:
+        return "", ""
+    rollback = event.startswith("rolled_back")
+    change = f"rolled back to {stage.session_id}" if rollback else "promoted"
+    return f"{change} by {stage.set_by}", stage.reason or ""
 
-    A session may be promoted and rolled back from more than once, and each time is a fact.
+
+def recorded_event(db: Database, row: Row, event: str) -> str:
+    """Return the name to record for an event that happened now: `promoted`, `promoted 2`.
+
+    A session may be promoted, and rolled back from, several times; each time gets its own notice.
     """
     times = len(_stages(db, row.model_id, row.session_id, event)) if event in STAGES else 1
     return event if times < 2 else f"{event} {times}"
 
 
 def _stages(db: Database, model_id: str, session_id: str, event: str) -> list[Stage]:
-    """Return each promotion of a session, or each rollback from it, oldest first."""
+    """Return the promotions of a session, or the rollbacks from it, oldest first."""
     stages = db.read_transaction(lambda connection: history(db, connection, model_id))
     if event.startswith("rolled_back"):
         return [stage for stage in stages if stage.detail.get(ROLLED_BACK) == session_id]
@@ -194,10 +201,16 @@ def _stage(db: Database, model_id: str, session_id: str, event: str) -> Stage | 
 
 
 def still_news(db: Database, waiting: Row, since: dt.datetime) -> bool:
-    """Return whether a notice that tells no session's end is still worth sending."""
+    """Return whether an undelivered notice is still worth sending; always for a session's end.
+
+    Args:
+        db: the database.
+        waiting: the notice's row, with model_id and session_id.
+        since: the oldest change of stage that still counts as news.
+    """
     if waiting.event == "stale":
-        last, allowed = _last_scored(db, waiting.model_id)
-        age = dt.timedelta(seconds=allowed) if allowed else values.utc_now() - since
+        last, max_age = _last_scored(db, waiting.model_id)
+        age = dt.timedelta(seconds=max_age) if max_age else values.utc_now() - since
         return last is None or last + age < values.utc_now()
     if waiting.event.startswith(STAGES):
         stage = _stage(db, waiting.model_id, waiting.session_id, waiting.event)
@@ -206,7 +219,7 @@ def still_news(db: Database, waiting: Row, since: dt.datetime) -> bool:
 
 
 def _last_scored(db: Database, model_id: str) -> tuple[dt.datetime | None, int | None]:
-    """Return when scores were last published, and how many seconds later they have to be again."""
+    """Return when a model's scores were last published, and its max_age in seconds."""
     s, models = db.schema.sessions.c, db.schema.models.c
     last = sa.select(sa.func.max(s.published_at)).where(
         s.model_id == model_id, s.purpose == Purpose.SCORE, s.status == Status.SUCCEEDED
@@ -217,10 +230,10 @@ def _last_scored(db: Database, model_id: str) -> tuple[dt.datetime | None, int |
 
 
 def _staleness(db: Database, row: Row) -> str:
-    last, allowed = _last_scored(db, row.model_id)
-    since = f"since {last:%Y-%m-%d %H:%M} UTC" if last else "so far"
-    expected = f"; they are expected every {dt.timedelta(seconds=allowed)}" if allowed else ""
-    return f"no scores were published {since}{expected}"
+    last, max_age = _last_scored(db, row.model_id)
+    since = f"since {last:%Y-%m-%d %H:%M} UTC" if last else "yet"
+    expected = f"; expected every {dt.timedelta(seconds=max_age)}" if max_age else ""
+    return f"no scores published {since}{expected}"
 
 
 def _checks(db: Database, row: Row) -> tuple[Check, ...]:
@@ -230,12 +243,15 @@ def _checks(db: Database, row: Row) -> tuple[Check, ...]:
         .where(c.session_no == row.session_no, c.passed == sa.literal(False))
         .order_by(c.check_no)
     )
-    checks = sorted(db.fetch_all(select), key=lambda check: check.severity != "error")
+    rows = sorted(db.fetch_all(select), key=lambda row: row.severity != "error")
     return tuple(
         Check(
-            f"{x.column}: {x.check}" if x.column else x.check, x.severity, x.failing_rows, x.message
+            f"{row.column}: {row.check}" if row.column else row.check,
+            row.severity,
+            row.failing_rows,
+            row.message,
         )
-        for x in checks
+        for row in rows
     )
 
 
@@ -245,15 +261,33 @@ def _drift(db: Database, row: Row) -> tuple[Drift, ...]:
         c.session_no == row.session_no, c.verdict == ALARM
     )
     measures = [
-        Drift(x.variable, x.measure, x.value, x.threshold)
-        for x in db.fetch_all(select.order_by(c.variable, c.measure))
+        Drift(drift.variable, drift.measure, drift.value, drift.threshold)
+        for drift in db.fetch_all(select.order_by(c.variable, c.measure))
     ]
-    return tuple(sorted(measures, key=lambda x: -abs(x.value or 0)))
+    return tuple(sorted(measures, key=lambda drift: -abs(drift.value or 0)))
 
 
-def _moved(db: Database, row: Row) -> tuple[MetricChange, ...]:
-    s, m = db.schema.sessions, db.schema.metrics.c
-    before = db.fetch_all(
+def _metric_changes(db: Database, row: Row) -> tuple[MetricChange, ...]:
+    """Return the metrics that changed most since the previous success, the largest change first."""
+    previous = _previous_success(db, row)
+    if previous is None:
+        return ()
+    m = db.schema.metrics.c
+    select = sa.select(m.session_no, m.metric_name, m.value).where(
+        m.session_no.in_([previous, row.session_no]), m.segment == ""
+    )
+    figures: dict[int, dict[str, float]] = {previous: {}, row.session_no: {}}
+    for metric in db.fetch_all(select.order_by(m.metric_name)):
+        figures[metric.session_no][metric.metric_name] = metric.value
+    old, new = figures[previous], figures[row.session_no]
+    changes = [MetricChange(name, old[name], new[name]) for name in new if name in old]
+    changes = [change for change in changes if change.old != change.new]
+    return tuple(sorted(changes, key=lambda change: -abs(change.change))[:MAX_CHANGES])
+
+
+def _previous_success(db: Database, row: Row) -> int | None:
+    s = db.schema.sessions
+    number: int | None = db.fetch_all(
         sa.select(sa.func.max(s.c.session_no)).where(
             s.c.model_id == row.model_id,
             s.c.purpose == row.purpose,
@@ -261,15 +295,4 @@ def _moved(db: Database, row: Row) -> tuple[MetricChange, ...]:
             s.c.session_no < row.session_no,
         )
     )[0][0]
-    if before is None:
-        return ()
-    select = sa.select(m.session_no, m.metric_name, m.value).where(
-        m.session_no.in_([before, row.session_no]), m.segment == ""
-    )
-    figures: dict[int, dict[str, float]] = {before: {}, row.session_no: {}}
-    for x in db.fetch_all(select.order_by(m.metric_name)):
-        figures[x.session_no][x.metric_name] = x.value
-    old, new = figures[before], figures[row.session_no]
-    moved = [MetricChange(name, old[name], new[name]) for name in new if name in old]
-    moved = [x for x in moved if x.old != x.new]
-    return tuple(sorted(moved, key=lambda x: -abs(x.change))[:MOST_MOVED])
+    return number

@@ -1,8 +1,8 @@
-"""Telling people what happens to sessions: one notice for one fact, and never at a run's expense.
+"""Send notices about sessions: one for each session, event and channel; never fail a run.
 
-Whoever inserts the row of a session, event and channel tells it; everybody else finds the fact
-told. The message goes out between two transactions. What was not delivered is sent again by
-`retry_undelivered`, for as long as it is news.
+The process that inserts the notice's row sends it; all others skip it. The message goes out
+between two transactions. `retry_undelivered` sends again what was not delivered, as long as it is
+news.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ __all__ = ["notify", "notify_spooled", "retry_undelivered", "send_summary", "ses
 log = logging.getLogger(__name__)
 
 NEWS = dt.timedelta(days=3)
-"""How old a fact may get before it is not worth telling any more."""
-BEING_SENT = dt.timedelta(minutes=2)
-"""How long a delivery may take before somebody else tries."""
+"""How old an event may get before it is no longer worth sending."""
+CLAIM_TIMEOUT = dt.timedelta(minutes=2)
+"""How long a delivery may take before another process takes over its claim."""
 
-MOST_FAILURES = 3
-"""How many notices are tried in vain at one target in one go."""
+MAX_FAILURES = 3
+"""After this many failed deliveries, `retry_undelivered` skips the rest of a target."""
 
 
 @dataclass(frozen=True)
 class _Claim:
-    """A notice that this process is to send."""
+    """A notice that this process is sending."""
 
     session_no: int
     notice_no: int
@@ -54,12 +54,12 @@ class _Claim:
 
 
 def session_ended(db: Database, session_no: int, *, final: bool = True) -> None:
-    """Tell how a session ended; harmless when repeated.
+    """Send the notices about a session's end; safe to repeat.
 
     Args:
         db: the database.
-        session_no: the session; nothing is told while it runs.
-        final: whether no automatic retry follows; else a failure is not told.
+        session_no: the session; sends nothing while it runs.
+        final: False if an automatic retry follows: sends nothing about a failure.
     """
     if not db.settings.notify:
         return
@@ -72,23 +72,30 @@ def session_ended(db: Database, session_no: int, *, final: bool = True) -> None:
         ):
             return
         if is_reproduction(row.params):
-            return  # whoever runs it is told on the spot; to everybody else it is no event
-        bad, attachments = content.problem_events(db, row), Attachments(db)
+            return  # its caller gets the result; it is no event for anybody else
+        problems, attachments = content.problem_events(db, row), Attachments(db)
         for channel, target in _targets(db, row):
-            events = [event for event in bad if event in target.events]
-            if row.status == Status.SUCCEEDED:
-                if not events and _recovered(db, row, channel, target):
-                    events.append("recovered")
-                events += ["succeeded"] if "succeeded" in target.events else []
-            for event in events:
-                _tell(db, row, event, channel, target, attachments)
+            for event in _wanted_events(db, row, problems, channel, target):
+                _claim_and_send(db, row, event, channel, target, attachments)
+
+
+def _wanted_events(
+    db: Database, row: content.Row, problems: Collection[str], channel: str, target: Target
+) -> list[str]:
+    """Return the events of a session's end that a target wants."""
+    events: list[str] = [event for event in problems if event in target.events]
+    if row.status == Status.SUCCEEDED:
+        if not events and _recovered(db, row, channel, target):
+            events.append("recovered")
+        events += ["succeeded"] if "succeeded" in target.events else []
+    return events
 
 
 def notify(db: Database, session_no: int, event: str) -> None:
-    """Tell any event of a session to whoever wants to know; harmless when repeated.
+    """Send the notices about any event of a session to the targets that want it; safe to repeat.
 
     Raises:
-        InvalidValue: there is no such event.
+        InvalidValue: unknown event.
     """
     choice(event, "the event", EVENTS)
     if not db.settings.notify:
@@ -100,11 +107,12 @@ def notify(db: Database, session_no: int, event: str) -> None:
         attachments = Attachments(db)
         for channel, target in _targets(db, row):
             if event in target.events:
-                _tell(db, row, content.recorded_event(db, row, event), channel, target, attachments)
+                recorded = content.recorded_event(db, row, event)
+                _claim_and_send(db, row, recorded, channel, target, attachments)
 
 
 def notify_spooled(db: Database, notice: Notice, tags: Collection[str]) -> None:
-    """Tell that a session waits in the spool; its database, which would keep record, is away."""
+    """Send the notice about a spooled session. It is not recorded: the database is unavailable."""
     from mfprefect.notifications.delivery import deliver
 
     with _log_errors(f"session {notice.session_id}"):
@@ -113,36 +121,35 @@ def notify_spooled(db: Database, notice: Notice, tags: Collection[str]) -> None:
             if not (wanted and content.matches_model(target, notice.model_id, tags)):
                 continue
             if (failure := deliver(target, notice)) is not None:
-                text = "%s of session %s could not be told to %r: %s"
-                log.warning(text, notice.event, notice.session_id, channel, failure)
+                _log_failure(notice.event, notice.session_id, channel, failure)
 
 
 def send_summary(db: Database) -> None:
-    """Tell each target that wants it what has run since its last digest, if anything has."""
-    day_ago = values.utc_now() - summary.FIRST_DIGEST
+    """Send each target that wants it a summary of the sessions since its last one, if any."""
+    day_ago = values.utc_now() - summary.FIRST_PERIOD
     for channel, target in db.settings.notify.items():
         if "digest" not in target.events:
             continue
-        with _log_errors("a digest"):
+        with _log_errors("the summary"):
             rows = summary.summary_rows(db, channel, target, since=day_ago)
             newest = content.session_row(db, rows[-1].session_no) if rows else None
             if newest is not None:
-                _tell(db, newest, "digest", channel, target)
+                _claim_and_send(db, newest, "digest", channel, target)
 
 
 def retry_undelivered(db: Database) -> tuple[int, int]:
-    """Send again what was not delivered and is still news.
+    """Send undelivered notices again, as long as they are news.
 
     Returns:
-        How many were delivered, and how many were not once more.
+        How many were delivered, and how many failed again.
     """
     delivered, failed = 0, Counter[str]()
     if not db.settings.notify:
         return 0, 0
     with _log_errors("undelivered notices"):
         for waiting, session_id in _undelivered(db):
-            if failed[waiting.channel] >= MOST_FAILURES:
-                continue  # its service is away, and each attempt takes seconds
+            if failed[waiting.channel] >= MAX_FAILURES:
+                continue  # its service is unavailable, and each attempt takes seconds
             claim = _claim_again(db, waiting, session_id)
             if claim is None:
                 continue
@@ -155,28 +162,34 @@ def retry_undelivered(db: Database) -> tuple[int, int]:
 
 @contextmanager
 def _log_errors(what: object) -> Iterator[None]:
-    """Log what goes wrong: no run fails because of a notice."""
+    """Log errors: a notice must never fail a run."""
     try:
         yield
     except MfprefectError as exc:
-        log.warning("notices (%s) could not be told: %s", what, exc)
-    except Exception as exc:  # noqa: BLE001 - nor because of a mistake in ours
-        # Its text is not shown: nobody knows what it quotes.
-        log.warning("notices (%s) could not be told: %s", what, type(exc).__name__)
+        log.warning("could not send notifications about %s: %s", what, exc)
+    except Exception as exc:  # noqa: BLE001 - not even because of a bug
+        # The type only: the text may quote a secret.
+        log.warning("could not send notifications about %s: %s", what, type(exc).__name__)
+
+
+def _log_failure(event: str, session_id: str, channel: str, failure: str) -> None:
+    text = "could not send the notification %s of session %s to %r: %s"
+    log.warning(text, event, session_id, channel, failure)
 
 
 def _targets(db: Database, row: content.Row) -> list[tuple[str, Target]]:
-    return [(name, x) for name, x in db.settings.notify.items() if content.matches(x, row)]
+    targets = db.settings.notify.items()
+    return [(name, target) for name, target in targets if content.matches(target, row)]
 
 
 def _recovered(db: Database, row: content.Row, channel: str, target: Target) -> bool:
     if "recovered" not in target.events or content.last_problem(db, row, channel) is None:
         return False
-    # Where an end is told late, a later session may have told it.
+    # If this notice comes late, a later session may have sent the recovery already.
     return not content.recovered_later(db, row, channel)
 
 
-def _tell(
+def _claim_and_send(
     db: Database,
     row: content.Row,
     event: str,
@@ -190,51 +203,63 @@ def _tell(
 
 
 def _claim(db: Database, session_no: int, event: str, channel: str) -> _Claim | None:
-    """Insert the row of a fact; None where somebody else tells it, or the session is gone."""
-    s, n = db.schema.sessions, db.schema.notifications
-    now = values.utc_now()
-    fact = (n.c.session_no == session_no, n.c.event == event, n.c.channel == channel)
+    """Insert a notice's row; return None if another process did, or the session is gone."""
+    n, now = db.schema.notifications, values.utc_now()
+    same_notice = (n.c.session_no == session_no, n.c.event == event, n.c.channel == channel)
 
     def work(connection: sa.Connection, again: bool) -> _Claim | None:
-        claims = sa.select(n.c.notice_no, n.c.sent_at).where(*fact)
+        claims = sa.select(n.c.notice_no, n.c.sent_at).where(*same_notice)
         if earlier := connection.execute(claims).first():
-            # The commit that was cut off had happened.
-            done = again and earlier.sent_at == now
-            return _Claim(session_no, earlier.notice_no, event, channel, now) if done else None
-        of = sa.select(s.c.session_id).where(s.c.session_no == session_no)
-        if (session_id := connection.scalar(of)) is None:
-            return None
-        last = connection.scalar(
-            sa.select(sa.func.max(n.c.notice_no)).where(n.c.session_no == session_no)
-        )
-        claim = _Claim(session_no, (last or 0) + 1, event, channel, now)
-        connection.execute(n.insert(), {"session_no": session_no, **_told(claim, now, False)})
-        record(db, connection, NOTICE, session_id, **_told(claim, now, False))
-        return claim
+            # On a retry, the row may be ours: the commit had succeeded, its answer was lost.
+            ours = again and earlier.sent_at == now
+            return _Claim(session_no, earlier.notice_no, event, channel, now) if ours else None
+        return _insert_claim(db, connection, session_no, event, channel, now)
 
-    # Two that insert at once: the loser finds the fact told, or takes the next number.
+    # Of two concurrent inserts the loser finds the other's row, or takes the next number.
     return db.write_transaction(work, also_retry=IntegrityError)
 
 
-def _told(
+def _insert_claim(
+    db: Database,
+    connection: sa.Connection,
+    session_no: int,
+    event: str,
+    channel: str,
+    now: dt.datetime,
+) -> _Claim | None:
+    s, n = db.schema.sessions, db.schema.notifications
+    session = sa.select(s.c.session_id).where(s.c.session_no == session_no)
+    if (session_id := connection.scalar(session)) is None:
+        return None
+    last = connection.scalar(
+        sa.select(sa.func.max(n.c.notice_no)).where(n.c.session_no == session_no)
+    )
+    claim = _Claim(session_no, (last or 0) + 1, event, channel, now)
+    row = _notice_row(claim, now, False)
+    connection.execute(n.insert(), {"session_no": session_no, **row})
+    record(db, connection, NOTICE, session_id, **row)
+    return claim
+
+
+def _notice_row(
     claim: _Claim, at: dt.datetime, delivered: bool, failure: str | None = None
 ) -> dict[str, Any]:
-    """Return what the row of a notice holds, and the audit trail tells of it: each vouches."""
-    same = {"notice_no": claim.notice_no, "event": claim.event, "channel": claim.channel}
-    return {**same, "sent_at": at, "delivered": delivered, "failure": failure}
+    """Return a notice's columns; the audit event repeats them, so that verify can compare both."""
+    identity = {"notice_no": claim.notice_no, "event": claim.event, "channel": claim.channel}
+    return {**identity, "sent_at": at, "delivered": delivered, "failure": failure}
 
 
-def _changes(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns that change once a notice is there; a writer may change no others."""
+def _outcome_columns(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns that a delivery changes, the only ones that a writer may update."""
     return {name: row[name] for name in ("sent_at", "delivered", "failure")}
 
 
 def _send(
     db: Database, claim: _Claim, target: Target, attachments: Attachments | None = None
 ) -> bool:
-    """Deliver outside any transaction; record how that went.
+    """Deliver a notice outside any transaction and record the result; return whether it arrived.
 
-    Of several attempts only the first has an attachment: a server may refuse the mail for it.
+    Only the first attempt passes attachments: a mail server may refuse the mail because of them.
     """
     from mfprefect.notifications.delivery import deliver, is_mail
 
@@ -242,24 +267,23 @@ def _send(
     if row is None:
         return False
     if claim.event == "digest":
-        notice = summary.compose(summary.summary_rows(db, claim.channel, target, upto=row))
+        notice = summary.build_summary(summary.summary_rows(db, claim.channel, target, newest=row))
     else:
-        notice = content.compose(db, row, claim.event, claim.channel)
+        notice = content.build_notice(db, row, claim.event, claim.channel)
     if attachments is not None and is_mail(target):
-        with attachments.file(row.session_id) as attached:
-            failure = deliver(target, notice, attached)
+        with attachments.file(row.session_id) as report:
+            failure = deliver(target, notice, report)
     else:
         failure = deliver(target, notice)
     if failure is not None:
-        text = "%s of session %s could not be told to %r: %s"
-        log.warning(text, claim.event, row.session_id, claim.channel, failure)
+        _log_failure(claim.event, row.session_id, claim.channel, failure)
     _record(db, claim, row.session_id, failure)
     return failure is None
 
 
 def _record(db: Database, claim: _Claim, session_id: str, failure: str | None) -> None:
     n = db.schema.notifications
-    detail = _told(claim, values.utc_now(), failure is None, failure)
+    detail = _notice_row(claim, values.utc_now(), failure is None, failure)
     same_claim = (
         n.c.session_no == claim.session_no,
         n.c.notice_no == claim.notice_no,
@@ -267,16 +291,17 @@ def _record(db: Database, claim: _Claim, session_id: str, failure: str | None) -
     )
 
     def work(connection: sa.Connection, _: bool) -> None:
-        if connection.execute(n.update().where(*same_claim), _changes(detail)).rowcount:
+        if connection.execute(n.update().where(*same_claim), _outcome_columns(detail)).rowcount:
             record(db, connection, NOTICE, session_id, **detail)
 
     db.write_transaction(work, also_retry=IntegrityError)
 
 
 def _undelivered(db: Database) -> list[tuple[_Claim, str]]:
-    """Return what is still news and not being sent just now, with its session's id.
+    """Return undelivered notices that are news and that nobody is sending, the oldest first.
 
-    What waited longest is first.
+    Returns:
+        Each with its session's id.
     """
     s, n, now = db.schema.sessions, db.schema.notifications, values.utc_now()
     happened = sa.func.coalesce(s.c.ended_at, s.c.heartbeat_at, type_=s.c.ended_at.type)
@@ -294,17 +319,19 @@ def _undelivered(db: Database) -> list[tuple[_Claim, str]]:
         .order_by(n.c.sent_at, n.c.session_no, n.c.notice_no)
     )
     waiting = [
-        x for x in db.fetch_all(select) if x.failure is not None or x.sent_at < now - BEING_SENT
+        row
+        for row in db.fetch_all(select)
+        if row.failure is not None or row.sent_at < now - CLAIM_TIMEOUT
     ]
     return [
-        (_Claim(x.session_no, x.notice_no, x.event, x.channel, x.sent_at), x.session_id)
-        for x in waiting
-        if content.still_news(db, x, now - NEWS)
+        (_Claim(row.session_no, row.notice_no, row.event, row.channel, row.sent_at), row.session_id)
+        for row in waiting
+        if content.still_news(db, row, now - NEWS)
     ]
 
 
 def _claim_again(db: Database, waiting: _Claim, session_id: str) -> _Claim | None:
-    """Take a notice over, unless somebody else has just done so."""
+    """Take over an undelivered notice, unless another process just did."""
     n, now = db.schema.notifications, values.utc_now()
     unchanged = (
         n.c.session_no == waiting.session_no,
@@ -313,16 +340,15 @@ def _claim_again(db: Database, waiting: _Claim, session_id: str) -> _Claim | Non
         n.c.delivered == sa.literal(False),
     )
 
-    detail = _told(waiting, now, False)
+    detail = _notice_row(waiting, now, False)
 
     def work(connection: sa.Connection, _: bool) -> bool:
-        changed = connection.execute(n.update().where(*unchanged), _changes(detail))
-        taken = changed.rowcount == 1
-        if taken:
+        changed = connection.execute(n.update().where(*unchanged), _outcome_columns(detail))
+        claimed = changed.rowcount == 1
+        if claimed:
             record(db, connection, NOTICE, session_id, **detail)
-        return taken
+        return claimed
 
-    taken = db.write_transaction(work, also_retry=IntegrityError)
-    if not taken:
+    if not db.write_transaction(work, also_retry=IntegrityError):
         return None
     return _Claim(waiting.session_no, waiting.notice_no, waiting.event, waiting.channel, now)

@@ -1,4 +1,4 @@
-"""The digest: what has run since the last one, for one target."""
+"""The summary (event `digest`): sessions since a target's last one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mfprefect.store.database import Database
 from mfprefect.store.notifications import content
 from mfprefect.store.states import Status
 
-__all__ = ["FIRST_DIGEST", "compose", "summary_rows"]
+__all__ = ["FIRST_PERIOD", "build_summary", "summary_rows"]
 
-FIRST_DIGEST = dt.timedelta(days=1)
-"""How far back the first digest looks."""
+FIRST_PERIOD = dt.timedelta(days=1)
+"""The period that the first summary covers."""
 
 
 def _last_summary(db: Database, channel: str, before: int | None = None) -> int | None:
-    """Return the number of the session that a channel's last digest reached to."""
+    """Return the number of the last session that a channel's last summary covered."""
     n = db.schema.notifications.c
     conditions = [n.channel == channel, n.event == "digest"]
     if before is not None:
@@ -35,20 +35,20 @@ def summary_rows(
     channel: str,
     target: Target,
     *,
-    upto: content.Row | None = None,
+    newest: content.Row | None = None,
     since: dt.datetime | None = None,
 ) -> list[content.Row]:
-    """Return the sessions of a digest, oldest first: those since the last one on the channel.
+    """Return the sessions of a summary, oldest first: those since the channel's last one.
 
     Args:
         db: the database.
-        channel: whose digest.
-        target: which models and tags it is told of.
-        upto: the last session; by default the newest one.
-        since: where there was no digest yet, from when on; by default a day before `upto`.
+        channel: the target's name.
+        target: its models and tags.
+        newest: the last session to cover; by default all.
+        since: the start of the channel's first summary; by default a day before `newest`.
     """
     s = db.schema.sessions
-    last = _last_summary(db, channel, upto.session_no if upto else None)
+    last = _last_summary(db, channel, newest.session_no if newest else None)
     select = sa.select(
         s.c.session_no,
         s.c.session_id,
@@ -60,18 +60,19 @@ def summary_rows(
         s.c.failure_kind,
         s.c.failure_text,
     )
-    if upto is not None:
-        select = select.where(s.c.session_no <= upto.session_no)
-        since = since or upto.started_at - FIRST_DIGEST
+    if newest is not None:
+        select = select.where(s.c.session_no <= newest.session_no)
+        since = since or newest.started_at - FIRST_PERIOD
     if last is not None:
         select = select.where(s.c.session_no > last)
     elif since is not None:
         select = select.where(s.c.started_at >= since)
-    return [x for x in db.fetch_all(select.order_by(s.c.session_no)) if content.matches(target, x)]
+    rows = db.fetch_all(select.order_by(s.c.session_no))
+    return [row for row in rows if content.matches(target, row)]
 
 
-def compose(rows: Sequence[content.Row]) -> Notice:
-    """Return the notice that tells how many sessions ended how, and which not well."""
+def build_summary(rows: Sequence[content.Row]) -> Notice:
+    """Return the notice with counts by model, purpose and status, and the sessions that failed."""
     counts: dict[str, Counter[str]] = {}
     for row in rows:
         counts.setdefault(f"{row.model_id}, {row.purpose}", Counter())[row.status] += 1

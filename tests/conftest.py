@@ -41,7 +41,10 @@ TERADATA = "teradata_real" if REAL in os.environ else "teradata_emulated"
 """What the tests on Teradata are called here."""
 SOME_EMULATED = {
     "test_maintenance": {"test_it_ends_what_crashed_and_leaves_what_runs"},
-    "test_notices": {"test_several_maintainers_send_once", "test_what_is_sent_again"},
+    "test_notices": {
+        "test_several_maintainers_send_once",
+        "test_undelivered_notices_are_sent_again",
+    },
     "test_notifications": {"test_a_flow_that_prefect_retries"},
     "test_readme": {"test_a_session_anywhere"},
     "test_reconcile": {"test_a_process_that_is_gone", "test_the_next_opening_ends_it"},

@@ -64,7 +64,7 @@ def run(store: Store, error: Exception | None = None, **options: Any) -> Session
         with session:
             if error is not None:
                 raise error
-    except Exception as exc:  # noqa: BLE001 - whatever it was told to raise
+    except Exception as exc:  # noqa: BLE001 - any error that a test passes in
         assert exc is error
     return session
 

@@ -24,7 +24,7 @@ from mfprefect.cli import cli
 from mfprefect.report import session_report
 from mfprefect.report.content import SessionReport
 from mfprefect.report.formats import percent, visible
-from mfprefect.store.results.report import session_facts
+from mfprefect.store.results.report import load_session_report
 
 pytestmark = pytest.mark.xdist_group("report")  # the sessions are made once
 KINDS = ("train", "score", "failed", "checks", "gate", "monitor", "forecast", "nothing", "large")
@@ -349,7 +349,7 @@ LIST = (
 
 @pytest.fixture(scope="module")
 def trained(told: Any) -> SessionReport:
-    return session_facts(told.store.database, told["train"])
+    return load_session_report(told.store.database, told["train"])
 
 
 @pytest.mark.parametrize("text", LIST)
@@ -410,10 +410,10 @@ def test_matplotlib_keeps_the_settings_of_the_process(told: Any) -> None:
 
 
 def test_many_scores_are_counted_only_if_asked(told: Any) -> None:
-    facts = session_facts(told.store.database, told["score"], most_scores=100)
+    facts = load_session_report(told.store.database, told["score"], max_scores=100)
     assert facts.scores == []
     found = Page(session_report(facts)).text
-    assert "The distribution of 600 scores is not counted here" in found
+    assert "The distribution of 600 scores is left out here" in found
     assert f"mfprefect report {told['score']}" in found
 
 

@@ -234,7 +234,7 @@ class ResultsApi(Base):
         from mfprefect import report
 
         report.require()
-        return report.session_report(reports.session_facts(self._db, session_id))
+        return report.session_report(reports.load_session_report(self._db, session_id))
 
     def model_report(self, model_id: str) -> str:
         """Return the report of a model: its last sessions, how good it is, what drifted.
@@ -246,4 +246,4 @@ class ResultsApi(Base):
         from mfprefect import report
 
         report.require()
-        return report.model_report(reports.model_facts(self._db, model_id))
+        return report.model_report(reports.load_model_report(self._db, model_id))

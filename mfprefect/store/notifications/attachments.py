@@ -48,7 +48,7 @@ class Attachments:
         if report.missing() is not None:
             return None  # the extra `report` is not installed
         try:
-            content = reports.session_facts(self._db, session_id, MAX_SCORES)
+            content = reports.load_session_report(self._db, session_id, MAX_SCORES)
             return report.session_report(content)
         except Exception as exc:  # noqa: BLE001 - the notice goes out anyway
             # The type only: the text may quote data.

@@ -1,1 +1,1 @@
-"""What sessions produced, read back: frames, reports, what monitoring compares."""
+"""Results of sessions, read back: frames, report content, inputs of monitoring and checks."""

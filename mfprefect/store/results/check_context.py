@@ -1,4 +1,4 @@
-"""What shared checks compare with, read only as far as they ask for it."""
+"""The context of shared checks: training session, row counts, registry. Reads what they need."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from mfprefect.store.states import NOT_IN_DATABASE, Status
 
 __all__ = ["check_context"]
 
-MOST_SESSIONS = 50
+MAX_SESSIONS = 50
+"""How many earlier sessions row counts are read from."""
 
 
 def check_context(
@@ -29,10 +30,17 @@ def check_context(
     keys: Collection[str] = (),
     part: int | None = None,
 ) -> CheckContext:
-    """Return what the checks of a session compare with.
+    """Return what a session's shared checks compare its input with.
 
-    The training session is the one whose model is used; for a training, and where none is, the
-    model's last that succeeded.
+    The training session is the session's parent, or the model's last successful training if it
+    has none.
+
+    Args:
+        db: the database.
+        handle: the session.
+        checks: one check or a list; only instances of ModelCheck count.
+        keys: the names of key columns.
+        part: the score part that the input belongs to, None for the whole input.
     """
     shared = list(_shared(checks))
     needs = frozenset[str]().union(*(check.needs for check in shared))
@@ -58,50 +66,52 @@ def _shared(checks: Any) -> Iterator[ModelCheck]:
 
 
 def _row_counts(db: Database, handle: SessionHandle, part: int | None) -> list[int]:
-    return _summarised(db, handle) if part is None else _of_part(db, handle, part)
+    return _summary_row_counts(db, handle) if part is None else _part_row_counts(db, handle, part)
 
 
-def _earlier(db: Database, handle: SessionHandle) -> tuple[Any, ...]:
+def _earlier_sessions(db: Database, handle: SessionHandle) -> tuple[Any, ...]:
     s = db.schema.sessions.c
     same = (
         s.model_id == handle.model_id,
         s.purpose == handle.purpose,
         s.status == Status.SUCCEEDED,
     )
-    # What began in the spool gets its number later: all others are earlier.
+    # A session opened in the spool has no number yet: all others are earlier.
     before = [] if handle.session_no == NOT_IN_DATABASE else [s.session_no < handle.session_no]
     return (*same, *before)
 
 
-def _summarised(db: Database, handle: SessionHandle) -> list[int]:
-    """Return how many rows the input summaries of earlier sessions are of."""
+def _summary_row_counts(db: Database, handle: SessionHandle) -> list[int]:
+    """Return the row counts of earlier sessions, from their input summaries, newest first."""
     s, summary = db.schema.sessions, db.schema.input_summary
     rows = sa.func.max(summary.c.n + summary.c.n_na)
     select = (
         sa.select(s.c.session_no, rows)
         .join_from(s, summary, summary.c.session_no == s.c.session_no)
-        .where(*_earlier(db, handle))
+        .where(*_earlier_sessions(db, handle))
         .group_by(s.c.session_no)
         .order_by(s.c.session_no.desc())
-        .limit(MOST_SESSIONS)
+        .limit(MAX_SESSIONS)
     )
     return [int(count) for _, count in db.fetch_all(select)]
 
 
-def _of_part(db: Database, handle: SessionHandle, part: int) -> list[int]:
-    """Return the rows of the same part of earlier sessions that had as many parts."""
+def _part_row_counts(db: Database, handle: SessionHandle, part: int) -> list[int]:
+    """Return the row counts of the same part in earlier sessions with the same number of parts."""
     s, parts = db.schema.sessions, db.schema.score_parts
-    params_rows = db.fetch_all(sa.select(s.c.params).where(s.c.session_no == handle.session_no))
+    this_session = db.fetch_all(sa.select(s.c.params).where(s.c.session_no == handle.session_no))
     select = (
         sa.select(s.c.params, parts.c.rows)
         .join_from(s, parts, parts.c.session_no == s.c.session_no)
-        .where(*_earlier(db, handle), parts.c.part_no == part)
+        .where(*_earlier_sessions(db, handle), parts.c.part_no == part)
         .order_by(s.c.session_no.desc())
-        .limit(MOST_SESSIONS)
+        .limit(MAX_SESSIONS)
     )
-    of = [_parts(row.params) for row in params_rows]
-    return [int(count) for params, count in db.fetch_all(select) if [_parts(params)] == of]
+    parts_here = [_part_count(row.params) for row in this_session]
+    return [
+        int(count) for params, count in db.fetch_all(select) if [_part_count(params)] == parts_here
+    ]
 
 
-def _parts(params: str) -> Any:
+def _part_count(params: str) -> Any:
     return json.loads(params).get("parts")

@@ -1,4 +1,4 @@
-"""What sessions produced, as DataFrames."""
+"""Models, sessions and their results as DataFrames."""
 
 from __future__ import annotations
 
@@ -25,13 +25,18 @@ __all__ = [
     "of_sessions",
     "one_curve",
     "outcome",
+    "require_sessions",
     "sessions_frame",
     "thresholds_frame",
 ]
 
 
 def models_frame(db: Database) -> pd.DataFrame:
-    """Return the registered models, each with the number of its sessions and its threshold."""
+    """Return the registered models, one row each.
+
+    Columns: those of the table `models`; sessions, their number; last_started_at; production, the
+    id of the training session in production.
+    """
     models, s = db.schema.models, db.schema.sessions
     count = sa.select(sa.func.count()).where(s.c.model_id == models.c.model_id).scalar_subquery()
     last = (
@@ -39,11 +44,23 @@ def models_frame(db: Database) -> pd.DataFrame:
         .where(s.c.model_id == models.c.model_id)
         .scalar_subquery()
     )
+    select = sa.select(
+        *models.c,
+        count.label("sessions"),
+        last.label("last_started_at"),
+        _production(db).label("production"),
+    )
+    return db.frame(select.order_by(models.c.model_id))
+
+
+def _production(db: Database) -> sa.ScalarSelect[str]:
+    """Return the subquery for the id of a model's session in production."""
+    models, s = db.schema.models, db.schema.sessions
     stage, later = db.schema.model_stages, db.schema.model_stages.alias("later")
     newest = ~sa.exists().where(
         later.c.model_id == stage.c.model_id, later.c.set_at > stage.c.set_at
     )
-    production = (
+    return (
         sa.select(s.c.session_id)
         .join_from(stage, s, s.c.session_no == stage.c.session_no)
         .where(
@@ -51,13 +68,6 @@ def models_frame(db: Database) -> pd.DataFrame:
         )
         .scalar_subquery()
     )
-    select = sa.select(
-        *models.c,
-        count.label("sessions"),
-        last.label("last_started_at"),
-        production.label("production"),
-    )
-    return db.frame(select.order_by(models.c.model_id))
 
 
 def thresholds_frame(db: Database, model_id: str) -> pd.DataFrame:
@@ -74,7 +84,20 @@ def sessions_frame(
     limit: int | None = 100,
     session_ids: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Return sessions, newest first, with the id of the training session that each one used."""
+    """Return sessions, newest first.
+
+    Columns: those of the table `sessions`, and parent_session_id, the training session used.
+
+    Args:
+        db: the database.
+        model_id: only sessions of this model.
+        status: only sessions with this status.
+        limit: at most this many; None for all.
+        session_ids: only these; unknown ids are ignored.
+
+    Raises:
+        InvalidValue: unknown status, or a limit that is no integer from 0 on.
+    """
     s, parent = db.schema.sessions, db.schema.sessions.alias("parent")
     columns = [c for c in s.c if c.key not in ("session_no", "parent_session_no")]
     select = (
@@ -96,25 +119,22 @@ def sessions_frame(
     if limit is not None:
         if not isinstance(limit, int) or limit < 0:
             raise InvalidValue(
-                f"the limit {limit!r} is no number from 0 on; None means all sessions."
+                f"limit is {limit!r}; pass an integer from 0 on, or None for all sessions."
             )
         select = select.limit(limit)
     return db.frame(select)
 
 
 def of_sessions(db: Database, table_name: str, session_ids: Sequence[str]) -> pd.DataFrame:
-    """Return what one or many sessions stored in a table, in the order of their numbers.
+    """Return what sessions stored in a table: session_id and its columns, in key order.
 
     Raises:
-        UnknownSession: one of the sessions is not there.
+        InvalidValue: no session id.
+        UnknownSession: one of the sessions does not exist.
     """
-    if not session_ids:
-        raise InvalidValue("name at least one session id.")
+    require_sessions(db, session_ids)
     s, table = db.schema.sessions, db.schema.tables[table_name]
-    existing = db.fetch_all(sa.select(s.c.session_id).where(s.c.session_id.in_(session_ids)))
-    require_all(session_ids, (row[0] for row in existing))
-    hidden = {"session_no"}
-    columns: list[Any] = [c for c in table.c if c.key not in hidden]
+    columns: list[Any] = [c for c in table.c if c.key != "session_no"]
     select = (
         sa.select(s.c.session_id, *columns)
         .join_from(s, table, s.c.session_no == table.c.session_no)
@@ -126,18 +146,33 @@ def of_sessions(db: Database, table_name: str, session_ids: Sequence[str]) -> pd
     return db.frame(select)
 
 
+def require_sessions(db: Database, session_ids: Sequence[str]) -> None:
+    """Refuse unknown session ids.
+
+    Raises:
+        InvalidValue: no session id.
+        UnknownSession: one of the sessions does not exist.
+    """
+    if not session_ids:
+        raise InvalidValue("name at least one session id.")
+    s = db.schema.sessions
+    existing = db.fetch_all(sa.select(s.c.session_id).where(s.c.session_id.in_(session_ids)))
+    require_all(session_ids, (row[0] for row in existing))
+
+
 class SessionSummary(NamedTuple):
-    """What a page shows of a session."""
+    """A session's row, headline metrics and failed checks."""
 
     session: Mapping[str, Any]
     """Its row, with `parent_session_id`."""
     figures: dict[str, float]
-    """Metrics of all rows, by name."""
+    """Metrics over all rows, by name."""
     failed_checks: list[Mapping[str, Any]]
+    """check, column, severity, failing_rows, message."""
 
 
 def outcome(db: Database, session_no: int) -> SessionSummary:
-    """Return how a session ended and what a person wants to see first, over one connection."""
+    """Return a session's summary, read in one transaction."""
     s, m, k = db.schema.sessions, db.schema.metrics, db.schema.check_results
     parent = s.alias("parent")
     row = (
@@ -168,22 +203,26 @@ def outcome(db: Database, session_no: int) -> SessionSummary:
 
 
 def one_curve(db: Database, session_id: str) -> pd.DataFrame:
-    """Return one session's test curve.
+    """Return a session's test curve.
 
     Raises:
-        InvalidValue: the session stored no test results.
+        InvalidValue: the session has no test results.
     """
     frame = of_sessions(db, "test_curve", [session_id])
     if frame.empty:
         raise InvalidValue(
-            f"session {session_id!r} has no test results; a training session stores them with "
+            f"session {session_id!r} has no test results; store them in a training session with "
             "session.log_test_results(actual, score)."
         )
     return frame
 
 
 def environment(db: Database, session_id: str) -> dict[str, Any]:
-    """Return what a session ran with: python, platform, packages."""
+    """Return the environment that a session ran in: python, platform, packages.
+
+    Raises:
+        UnknownSession: the session does not exist.
+    """
     s, e = db.schema.sessions, db.schema.environments
     select = (
         sa.select(e.c.python_version, e.c.platform_name, e.c.packages)
@@ -202,7 +241,7 @@ def environment(db: Database, session_id: str) -> dict[str, Any]:
 
 
 def latest_training(db: Database, model_id: str) -> str | None:
-    """Return the id of the last training session that succeeded and saved a model."""
+    """Return the id of the last successful training session with a saved model, or None."""
     s, artifacts = db.schema.sessions, db.schema.artifacts
     select = (
         sa.select(s.c.session_id)

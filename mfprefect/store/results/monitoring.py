@@ -1,4 +1,4 @@
-"""What monitoring asks the store: published scorings, stored drift, and how fresh scores are."""
+"""Queries of monitoring: published scoring sessions, drift, and the freshness of scores."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from mfprefect.errors import InvalidValue
 from mfprefect.store.database import Database
-from mfprefect.store.lookup import require_all
+from mfprefect.store.results.frames import require_sessions
 from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["PublishedScoring", "drift_frame", "freshness", "published_scorings", "stale"]
 
 UNWATCHED = ("experimental", "retired")
-"""Stages of models that nobody waits for."""
+"""Models in these stages never count as stale."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +30,10 @@ class PublishedScoring:
     session_no: int
     session_id: str
     as_of: dt.date
-    """The date of its data; where it has none, the day that it began."""
+    """The date of its data, or of its start if it has none."""
     training_session_id: str | None
     first_session_id: str
-    """The first published scoring session with the same training session; of none, itself."""
+    """The first published scoring session with the same training session, perhaps itself."""
 
 
 def published_scorings(db: Database, model_id: str, limit: int) -> list[PublishedScoring]:
@@ -84,16 +83,14 @@ def _published(sessions: Any) -> tuple[Any, ...]:
 
 
 def drift_frame(db: Database, session_ids: Sequence[str]) -> pd.DataFrame:
-    """Return the drift that sessions stored, in the order of their numbers.
+    """Return drift: session_id, variable, measure, value, threshold, verdict, reference_session_id.
 
     Raises:
-        UnknownSession: one of the sessions is not there.
+        InvalidValue: no session id.
+        UnknownSession: one of the sessions does not exist.
     """
-    if not session_ids:
-        raise InvalidValue("name at least one session id.")
+    require_sessions(db, session_ids)
     s, drift, reference = db.schema.sessions, db.schema.drift, db.schema.sessions.alias("reference")
-    existing = db.fetch_all(sa.select(s.c.session_id).where(s.c.session_id.in_(session_ids)))
-    require_all(session_ids, (row[0] for row in existing))
     columns = ("variable", "measure", "value", "threshold", "verdict")
     select = (
         sa.select(
@@ -121,7 +118,7 @@ class _Age:
 
 
 def freshness(db: Database) -> pd.DataFrame:
-    """Return how old the last published scores are of each model that somebody waits for."""
+    """Return the age of each model's last published scores; see `Store.freshness`."""
     import pandas as pd
 
     columns = [name for name in _Age.__dataclass_fields__ if name != "session_no"]
@@ -130,9 +127,9 @@ def freshness(db: Database) -> pd.DataFrame:
 
 
 def stale(db: Database) -> list[tuple[str, int]]:
-    """Return the models whose scores are too old, each with the session to tell it of.
+    """Return models with stale scores, each with the number of the session to report it for.
 
-    That is the last scoring session that was published, or else the model's newest session.
+    That is the last published scoring session, or else the model's newest session.
     """
     return [
         (age.model_id, age.session_no)
@@ -142,6 +139,11 @@ def stale(db: Database) -> list[tuple[str, int]]:
 
 
 def _ages(db: Database) -> list[_Age]:
+    now = values.utc_now()
+    return [_age(row, now) for row in db.fetch_all(_select_ages(db))]
+
+
+def _select_ages(db: Database) -> sa.Select[Any]:
     models, s = db.schema.models, db.schema.sessions
     newest = (
         sa.select(s.c.model_id, sa.func.max(s.c.session_no).label("session_no"))
@@ -154,34 +156,31 @@ def _ages(db: Database) -> list[_Age]:
         .group_by(s.c.model_id)
         .subquery("scored")
     )
-    newest_scored = s.alias("told")
-    select = (
+    shown = s.alias("told")
+    return (
         sa.select(
             models.c.model_id,
             models.c.created_at,
             models.c.max_age_seconds,
-            newest_scored.c.session_no,
-            newest_scored.c.session_id,
+            shown.c.session_no,
+            shown.c.session_id,
             scored.c.session_no.label("scored_no"),
-            newest_scored.c.published_at,
+            shown.c.published_at,
         )
         .join_from(models, newest, newest.c.model_id == models.c.model_id, isouter=True)
         .join(scored, scored.c.model_id == models.c.model_id, isouter=True)
         .join(
-            newest_scored,
-            newest_scored.c.session_no
-            == sa.func.coalesce(scored.c.session_no, newest.c.session_no),
+            shown,
+            shown.c.session_no == sa.func.coalesce(scored.c.session_no, newest.c.session_no),
             isouter=True,
         )
         .where(models.c.max_age_seconds.is_not(None), ~_unwatched(db))
         .order_by(models.c.model_id)
     )
-    now = values.utc_now()
-    return [_age(row, now) for row in db.fetch_all(select)]
 
 
 def _unwatched(db: Database) -> Any:
-    """Return whether the newest stage of a model is one that nobody waits for."""
+    """Return the condition that a model's newest stage is in UNWATCHED."""
     models, stage = db.schema.models, db.schema.model_stages
     later = stage.alias("later")
     is_newest = ~sa.exists().where(

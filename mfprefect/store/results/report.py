@@ -1,4 +1,4 @@
-"""What a report tells, gathered: a session beside those that it is compared with."""
+"""The content of reports: a session with its previous and training sessions, or a model."""
 
 from __future__ import annotations
 
@@ -29,43 +29,45 @@ from mfprefect.util.frames import records
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["model_facts", "session_facts"]
+__all__ = ["load_model_report", "load_session_report"]
 
 HISTORY = 20
-"""How many sessions the history of a metric goes back."""
+"""How many sessions the history of a metric covers."""
 SESSIONS = 20
+"""How many sessions the report of a model lists."""
 BINS = 20
+"""The bins of a distribution of scores."""
 REPORTED = (Purpose.TRAIN, Purpose.SCORE, Purpose.MONITOR)
 """Purposes whose newest session the report of a model shows."""
 Row = dict[str, Any]
 
 
-def session_facts(db: Database, session_id: str, most_scores: int | None = None) -> SessionReport:
-    """Return what the report of a session tells.
+def load_session_report(
+    db: Database, session_id: str, max_scores: int | None = None
+) -> SessionReport:
+    """Return the content of a session's report.
 
     Args:
         db: the database.
-        session_id: any session, also one that runs or failed.
-        most_scores: with more published scores than that, their distribution is left out: the
-            database would count for long. None: it counts.
+        session_id: any session, even a running or failed one.
+        max_scores: leave out the distribution of more published scores than this, because
+            counting them takes long; None for no limit.
 
     Raises:
-        UnknownSession: there is no such session.
+        UnknownSession: the session does not exist.
     """
     row = _session(db, session_id)
-    tables: dict[str, Any] = {
-        name: frames.of_sessions(db, table, [session_id]) for name, table in TABLES.items()
-    }
-    before = _before(db, row)
-    previous = None if before is None else _side(db, before)
-    scored = session_id if row["purpose"] != Purpose.MONITOR else _monitored(tables["metadata"])
-    parent = row if scored in (None, session_id) else _session(db, str(scored))
-    trained = parent["parent_session_id"]
-    training = None if trained is None else _side(db, trained)
+    tables = _tables(db, session_id)
+    previous_id = _previous_id(db, row)
+    scored_id: str | None = session_id
+    if row["purpose"] == Purpose.MONITOR:
+        scored_id = _watched_id(tables["metadata"])
+    scored = row if scored_id in (None, session_id) else _session(db, str(scored_id))
+    training = _compared_session(db, scored["parent_session_id"])
+    before = previous_id if scored is row else _previous_id(db, scored)
     tested = None if training is None else training.tested
-    edges, scores, note = _scores(db, scored, session_id, before, most_scores, tested)
+    edges, scores, note = _scores(db, row, scored_id, before, tested, max_scores)
     thresholds = frames.thresholds_frame(db, row["model_id"])
-    tables["inputs"] = _parsed(tables["inputs"])
     return SessionReport(
         session=row,
         model=_model(db, row["model_id"]),
@@ -74,7 +76,7 @@ def session_facts(db: Database, session_id: str, most_scores: int | None = None)
         gates=gate_verdicts.gates_frame(db, [session_id]),
         history=_history(db, row),
         threshold=None if thresholds.empty else records(thresholds)[0],
-        previous=previous,
+        previous=_compared_session(db, previous_id),
         training=training,
         score_edges=edges,
         scores=scores,
@@ -97,7 +99,15 @@ TABLES = {
     "curve": "test_curve",
     "parts": "score_parts",
 }
-"""Fields of the facts, and the tables that they are read from."""
+"""Fields of SessionReport, and the tables that they are read from."""
+
+
+def _tables(db: Database, session_id: str) -> dict[str, Any]:
+    tables: dict[str, Any] = {
+        name: frames.of_sessions(db, table, [session_id]) for name, table in TABLES.items()
+    }
+    tables["inputs"] = _parse_columns(tables["inputs"])
+    return tables
 
 
 def _session(db: Database, session_id: str) -> Row:
@@ -116,14 +126,14 @@ def _model(db: Database, model_id: str) -> Row:
     return dict(rows[0]._mapping)
 
 
-def _parsed(inputs: pd.DataFrame) -> pd.DataFrame:
-    """Return inputs whose columns are a mapping of names to types."""
+def _parse_columns(inputs: pd.DataFrame) -> pd.DataFrame:
+    """Return inputs whose `columns` maps names to types, instead of JSON text."""
     columns = [json.loads(text) if isinstance(text, str) else None for text in inputs["columns"]]
     return inputs.assign(columns=np.array([*columns, None], dtype=object)[:-1])
 
 
-def _before(db: Database, row: Row) -> str | None:
-    """Return the last session of the same model and purpose before it that succeeded."""
+def _previous_id(db: Database, row: Row) -> str | None:
+    """Return the id of the previous successful session of the same model and purpose."""
     s = db.schema.sessions.c
     select = (
         sa.select(s.session_id)
@@ -140,7 +150,9 @@ def _before(db: Database, row: Row) -> str | None:
     return rows[0][0] if rows else None
 
 
-def _side(db: Database, session_id: str) -> ComparedSession:
+def _compared_session(db: Database, session_id: str | None) -> ComparedSession | None:
+    if session_id is None:
+        return None
     checks = frames.of_sessions(db, "check_results", [session_id])
     failed = [
         f"{row['column']}: {row['check']}" if row["column"] else row["check"]
@@ -153,16 +165,16 @@ def _side(db: Database, session_id: str) -> ComparedSession:
         session=_session(db, session_id),
         metrics=frames.of_sessions(db, "metrics", [session_id]),
         environment=frames.environment(db, session_id),
-        inputs=_parsed(frames.of_sessions(db, "inputs", [session_id])),
+        inputs=_parse_columns(frames.of_sessions(db, "inputs", [session_id])),
         summary=frames.of_sessions(db, "input_summary", [session_id]),
         curve=curve,
-        tested=_tested(curve, metadata),
+        tested=_test_scores(curve, metadata),
         failed_checks=frozenset(failed),
     )
 
 
-def _tested(curve: pd.DataFrame, metadata: pd.DataFrame) -> pd.DataFrame | None:
-    """Return how the scores of test rows are distributed: score, and rows with at least that."""
+def _test_scores(curve: pd.DataFrame, metadata: pd.DataFrame) -> pd.DataFrame | None:
+    """Return the distribution of test scores: score, and population, the rows at or above it."""
     if not curve.empty:
         return curve[["score", "population"]]
     note = test_note(metadata, "score_distribution")
@@ -175,7 +187,7 @@ def _tested(curve: pd.DataFrame, metadata: pd.DataFrame) -> pd.DataFrame | None:
 
 
 def _history(db: Database, row: Row) -> pd.DataFrame:
-    """Return the metrics of all rows of the last sessions up to this one, oldest first."""
+    """Return the overall metrics of the last HISTORY sessions up to this one, oldest first."""
     s, m = db.schema.sessions, db.schema.metrics
     last = (
         sa.select(s.c.session_no)
@@ -198,43 +210,51 @@ def _history(db: Database, row: Row) -> pd.DataFrame:
     return db.frame(select)
 
 
-def _monitored(metadata: pd.DataFrame) -> str | None:
-    """Return the scoring session that a monitoring session is about."""
+def _watched_id(metadata: pd.DataFrame) -> str | None:
+    """Return the scoring session that a monitoring session watched."""
     notes = metadata[(metadata["meta_group"] == "monitor") & (metadata["meta_name"] == "drift_of")]
     return None if notes.empty else str(notes["value"].iloc[0])
 
 
 def _scores(
     db: Database,
-    scored: str | None,
-    session_id: str,
+    row: Row,
+    scored_id: str | None,
     before: str | None,
-    most: int | None,
     tested: pd.DataFrame | None,
+    max_scores: int | None,
 ) -> tuple[list[float], list[Distribution], str]:
-    """Return the distribution of published scores beside that of earlier ones.
+    """Return the distributions of published scores: of a scoring session and the one before.
 
-    Its edges have room for the training's test rows.
+    Args:
+        db: the database.
+        row: the session of the report.
+        scored_id: the scoring session: that session, or the one that it watched, if any.
+        before: the scoring session before that.
+        tested: the distribution of test scores, which the edges cover, too.
+        max_scores: leave out the distribution of more scores than this.
+
+    Returns:
+        Bin edges; distributions; a note if they are left out.
     """
-    published = None if scored is None else _published(db, scored)
-    if published is None or scored is None:
+    if scored_id is None or (rows := _published_rows(db, scored_id)) is None:
         return [], [], ""
-    if most is not None and published.rows > most:
-        message = f"The distribution of {published.rows:,} scores is not counted here; "
-        return [], [], f"{message}`mfprefect report {session_id}` has it."
-    if scored != session_id:
-        before = _before(db, _session(db, scored))
-    sides = [("this session" if scored == session_id else "scored last", scored)]
-    earlier = None if before is None else _published(db, before)
-    if earlier is not None and (most is None or earlier.rows <= most):
+    if max_scores is not None and rows > max_scores:
+        message = f"The distribution of {rows:,} scores is left out here; "
+        return [], [], f"{message}`mfprefect report {row['session_id']}` shows it."
+    name = "this session" if scored_id == row["session_id"] else "scored last"
+    sides = [(name, scored_id)]
+    rows_before = None if before is None else _published_rows(db, before)
+    if rows_before is not None and (max_scores is None or rows_before <= max_scores):
         sides.append(("the session before", str(before)))
     try:
-        return *_counted(db, sides, tested), ""
-    except MfprefectError:  # one of them is being deleted, or all of its scores are equal
+        return *_distributions(db, sides, tested), ""
+    except MfprefectError:  # scores are being deleted, or all of them are equal
         return [], [], ""
 
 
-def _published(db: Database, session_id: str) -> sa.Row[Any] | None:
+def _published_rows(db: Database, session_id: str) -> int | None:
+    """Return how many published scores a session has, None instead of 0."""
     s, p = db.schema.sessions, db.schema.score_parts
     select = (
         sa.select(sa.func.sum(p.c.rows).label("rows"))
@@ -243,10 +263,10 @@ def _published(db: Database, session_id: str) -> sa.Row[Any] | None:
         .having(sa.func.sum(p.c.rows) > 0)
     )
     rows = db.fetch_all(select)
-    return rows[0] if rows else None
+    return int(rows[0].rows) if rows else None
 
 
-def _counted(
+def _distributions(
     db: Database, sides: list[tuple[str, str]], tested: pd.DataFrame | None
 ) -> tuple[list[float], list[Distribution]]:
     ends = [aggregates.summary(db, session_id, False) for _, session_id in sides]
@@ -263,17 +283,17 @@ def _counted(
     return edges, scores
 
 
-def model_facts(db: Database, model_id: str) -> ModelReport:
-    """Return what the report of a model tells.
+def load_model_report(db: Database, model_id: str) -> ModelReport:
+    """Return the content of a model's report.
 
     Raises:
-        UnknownModel: there is no such model.
+        UnknownModel: the model does not exist.
     """
     model = _model(db, model_id)
     newest = {}
     for purpose in map(str, REPORTED):
-        if (session_id := _newest(db, model_id, purpose)) is not None:
-            newest[purpose] = session_facts(db, session_id)
+        if (session_id := _newest_id(db, model_id, purpose)) is not None:
+            newest[purpose] = load_session_report(db, session_id)
     fresh = monitoring.freshness(db)
     rows = records(fresh[fresh["model_id"] == model_id])
     return ModelReport(
@@ -287,8 +307,8 @@ def model_facts(db: Database, model_id: str) -> ModelReport:
     )
 
 
-def _newest(db: Database, model_id: str, purpose: str) -> str | None:
-    """Return the newest session of a purpose that succeeded."""
+def _newest_id(db: Database, model_id: str, purpose: str) -> str | None:
+    """Return the id of the newest successful session of a purpose."""
     s = db.schema.sessions.c
     conditions = (s.model_id == model_id, s.purpose == purpose, s.status == Status.SUCCEEDED)
     select = sa.select(s.session_id).where(*conditions).order_by(s.session_no.desc()).limit(1)

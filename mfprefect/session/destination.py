@@ -148,7 +148,7 @@ class Destination:
 
     def write_part(self, part: int, table: Any) -> None:
         """Write one part of normalised scores."""
-        write.require_fit(self._db, table)  # the spool would accept anything
+        write.require_storable(self._db, table)  # the spool would take it
         self._write(
             lambda handle: write.write_part(self._db, handle, part, table),
             lambda entry: add_part(entry, part, table),
@@ -218,7 +218,7 @@ class Destination:
         """Return the number of rows of each part of scores, and whether these are all parts."""
         entry = self._entry or self._existing_entry()
         spooled = parts_of(entry) if entry is not None else {}
-        stored = self._read_or_none(lambda: write.parts(self._db, self.handle))
+        stored = self._read_or_none(lambda: write.part_rows(self._db, self.handle))
         certain = stored is not None or self.handle.session_no == NOT_IN_DATABASE
         return (stored or {}) | spooled, certain
 

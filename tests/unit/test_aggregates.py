@@ -123,7 +123,7 @@ def test_histogram_of_equal_bins_is_that_of_numpy(store: Store, sessions: dict[s
 def test_no_equal_bins_where_doubles_lie_no_closer(store: Store) -> None:
     for scores in ([1.0, 1.0 + 2**-52], [-1.7e308, 1.7e308]):
         session_id = written(store, scores)
-        with pytest.raises(InvalidValue, match="pass edges of your own"):
+        with pytest.raises(InvalidValue, match="pass edges instead"):
             store.score_histogram(session_id, bins=100)
         assert store.score_histogram(session_id, edges=[1.0])["count"].tolist() == [1, 1]
         assert store.score_quantiles(session_id, [0, 1])["value"].tolist() == scores
@@ -252,7 +252,7 @@ def test_outcomes_that_cannot_be_used(store: Store) -> None:
         "others": "none of the 4 entities",
         "odd": "2 of 4 values of 'actual' in 'odd' are not 0, 1 or NULL",
         "all_one": "all 4 outcomes are 1",
-        "texts": "it takes 0 and 1",
+        "texts": "it must hold 0 and 1",
     }
     for name, message in refused.items():
         with pytest.raises(InvalidValue, match=message):

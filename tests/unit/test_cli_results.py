@@ -260,7 +260,7 @@ def test_some_scores(run: Any, scored: str, tmp_path: Path) -> None:
     assert (tmp_path / "s.csv").read_text().splitlines()[1:] == ['"007",0.1,""']
     file = tmp_path / "n.csv"
     error = run("scores", scored, "--at-least", "nan", "--to", str(file), code=1).stderr
-    assert "at_least=nan is no end of a range" in error
+    assert "at_least=nan is no number" in error
     assert not file.exists()
 
 

@@ -126,7 +126,7 @@ REFUSED = {
     "crm_scores (session_id varchar(96), entity_id varchar(255))": "no column 'model_id'",
     "crm_scores (session_id varchar(96), model_id varchar(64), entity_id varchar(255), score "
     "double precision, score_class varchar(9), as_of date, published_at timestamp, region "
-    "varchar(9) not null, primary key (session_id, entity_id))": "needs a value of 'region'",
+    "varchar(9) not null, primary key (session_id, entity_id))": "needs a value for 'region'",
     "crm_scores (session_id varchar(96), model_id varchar(64), entity_id varchar(255), score "
     "double precision, score_class varchar(9), as_of date, published_at timestamp)": "unique",
     "crm_scores (session_id varchar(96), model_id varchar(64), entity_id varchar(255), score "

@@ -94,7 +94,7 @@ def test_any_number_of_ids_in_any_form(store: Store) -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ({"at_least": float("nan")}, "at_least=nan is no end of a range"),
+        ({"at_least": float("nan")}, "at_least=nan is no number"),
         ({"at_most": np.float64("nan")}, "at_most"),
         ({"at_most": "0.5"}, "at_most='0.5'"),
         ({"entity_ids": "abc"}, r"pass \['abc'\]"),

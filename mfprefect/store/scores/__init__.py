@@ -1,1 +1,1 @@
-"""Scores in the database: written, read, counted, compared and exported."""
+"""Scores in the database: write, read, aggregate, compare and export."""

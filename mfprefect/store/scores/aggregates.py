@@ -1,7 +1,7 @@
-"""Figures over a session's published scores, computed where the scores are.
+"""Aggregates of a session's published scores, computed in the database.
 
-No figure pulls rows: what comes back is one row a bin, a quantile or a cut-off. Plain Core SQL:
-aggregates over a CASE, and ROW_NUMBER where an order statistic is wanted.
+A query returns one row for each bin, quantile or cut-off, never the scores. Plain Core SQL:
+aggregates over a CASE, and ROW_NUMBER for order statistics.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "MOST_EDGES",
+    "MAX_EDGES",
     "Published",
     "bin_no",
     "histogram",
@@ -35,9 +35,9 @@ __all__ = [
     "summary",
 ]
 
-MOST_EDGES = 100
-"""The most edges that one CASE has; a row is compared with at most seven of them."""
-# Squares of what is smaller than this, beside 1, vanish; PostgreSQL refuses products that do.
+MAX_EDGES = 100
+"""The edges in one CASE, at most; it compares a row with at most seven of them."""
+# Squares of smaller numbers do not count beside 1, and PostgreSQL refuses products that underflow.
 _TINY = 2.0**-500
 
 
@@ -56,7 +56,7 @@ class Published:
         """Return a session's published scores.
 
         Raises:
-            UnknownSession: there is no such session.
+            UnknownSession: the session does not exist.
             InvalidValue: it has no published scores.
         """
         number = require_session(db, connection, session_id).session_no
@@ -70,32 +70,37 @@ class Published:
         n, lowest, highest = connection.execute(counted).one()
         if not n:
             raise InvalidValue(
-                f"session {session_id!r} has no published scores; scores are published when a "
-                "session that wrote some succeeds: see published_at in store.sessions(). Where "
-                "they were deleted, store.metadata() says so."
+                f"session {session_id!r} has no published scores; scores are published when their "
+                "session succeeds: see published_at in store.sessions(). If they were deleted, "
+                "store.metadata() says so."
             )
         return cls(session_id, rows, n, lowest + 0.0, highest + 0.0)
 
-    def require(self, counted: int, wanted: int) -> None:
-        """Raise InvalidValue where statements did not see the same rows: it is being deleted."""
-        if counted != wanted:
+    def require(self, counted: int, expected: int) -> None:
+        """Raise InvalidValue if statements saw different rows: somebody is deleting the scores."""
+        if counted != expected:
             raise InvalidValue(
-                f"the scores of session {self.session_id!r} changed while they were read: it was "
-                "deleted or replaced; list sessions with store.sessions()."
+                f"the scores of session {self.session_id!r} changed while they were read: they "
+                "were deleted or replaced; list sessions with store.sessions()."
             )
 
 
 def _published_rows(db: Database, session_no: int) -> sa.Select[Any]:
-    """Return the select of a session's entity ids and scores, empty before publication."""
+    """Return the select of a session's entity ids and scores; it is empty before publication."""
     scores, s = db.schema.scores, db.schema.sessions
-    # In the same statement: a reader sees all of a session or nothing.
+    # Check publication in the same statement: a reader sees all of a session or nothing.
     published = sa.exists().where(s.c.session_no == session_no, s.c.published_at.is_not(None))
     columns = (scores.c.entity_id, scores.c.score)
     return sa.select(*columns).where(scores.c.session_no == session_no, published)
 
 
 def bin_no(tests: Sequence[sa.ColumnElement[bool]], first: int = 0) -> sa.ColumnElement[int]:
-    """Return how many of the tests fail, each of which implies the next, by a balanced CASE."""
+    """Return how many tests fail for a row, as a balanced CASE.
+
+    Args:
+        tests: conditions, each of which implies the next one, as `score <= edge` of rising edges.
+        first: the number of the first bin.
+    """
     if not tests:
         return sa.literal_column(str(first), sa.Integer)
     middle = len(tests) // 2
@@ -106,7 +111,7 @@ def bin_no(tests: Sequence[sa.ColumnElement[bool]], first: int = 0) -> sa.Column
 def _binned(
     connection: sa.Connection, rows: sa.FromClause, tests: Sequence[sa.ColumnElement[bool]]
 ) -> NDArray[np.int64]:
-    """Return the rows in each bin, also in the empty ones; shape (tests + 1,)."""
+    """Return the row count of each bin, 0 for empty ones; shape (tests + 1,)."""
     inner = sa.select(bin_no(tests).label("bin_no")).select_from(rows).subquery("numbered")
     counted = sa.select(inner.c.bin_no, sa.func.count().label("row_total"))
     counts = np.zeros(len(tests) + 1, np.int64)
@@ -116,7 +121,7 @@ def _binned(
 
 
 def summary(db: Database, session_id: str, distinct: bool) -> dict[str, Any]:
-    """Return n, mean, sd, min, max and, if asked for, distinct."""
+    """Return n, mean, sd, min, max and, on request, distinct."""
 
     def work(connection: sa.Connection) -> dict[str, Any]:
         published = Published.of(db, connection, session_id)
@@ -139,7 +144,8 @@ def summary(db: Database, session_id: str, distinct: bool) -> dict[str, Any]:
 def _moments(connection: sa.Connection, published: Published) -> tuple[float, float | None]:
     """Return mean and sd by the corrected two-pass algorithm (Chan, Golub and LeVeque 1983).
 
-    On scores divided by a power of two near the largest, so that nothing overflows or vanishes.
+    Scores are divided by a power of two near the largest, so that nothing over- or underflows.
+    sd is None for a single score.
     """
     if published.lowest == published.highest:
         return published.lowest, 0.0 if published.n > 1 else None
@@ -164,18 +170,30 @@ def _moments(connection: sa.Connection, published: Published) -> tuple[float, fl
 def _or_zero(
     value: sa.ColumnElement[float], then: sa.ColumnElement[Any], least: float
 ) -> sa.ColumnElement[float]:
+    """Return `then`, or 0 if |value| is below `least`."""
     return sa.case((sa.func.abs(value) < least, sa.literal(0.0, value.type)), else_=then)
 
 
 def histogram(
     db: Database, session_id: str, edges: Sequence[float] | None, bins: int
 ) -> pd.DataFrame:
-    """Return lower, upper and count of each bin."""
+    """Return lower, upper and count of each bin.
+
+    Args:
+        db: the database.
+        session_id: a published session.
+        edges: rising inner edges, at most MAX_EDGES; bins include their upper edge.
+        bins: without edges, the number of bins of equal width; bins include their lower edge.
+
+    Raises:
+        UnknownSession: the session does not exist.
+        InvalidValue: it has no published scores, or edges or bins are not as above.
+    """
     import pandas as pd
 
-    inner = None if edges is None else _checked(edges)
-    if isinstance(bins, bool) or not isinstance(bins, int) or not 1 <= bins <= MOST_EDGES:
-        raise InvalidValue(f"bins is {bins!r}; choose a whole number from 1 to {MOST_EDGES}")
+    inner = None if edges is None else _check_edges(edges)
+    if isinstance(bins, bool) or not isinstance(bins, int) or not 1 <= bins <= MAX_EDGES:
+        raise InvalidValue(f"bins is {bins!r}; choose a whole number from 1 to {MAX_EDGES}")
 
     def work(connection: sa.Connection) -> pd.DataFrame:
         published = Published.of(db, connection, session_id)
@@ -184,7 +202,7 @@ def histogram(
             ends = [-math.inf, *inner, math.inf]
             tests = [score <= edge for edge in inner]
         else:
-            ends = _even(published, bins)
+            ends = _even_edges(published, bins)
             tests = [score < edge for edge in ends[1:-1]]
         counts = _binned(connection, published.scores, tests)
         published.require(int(counts.sum()), published.n)
@@ -193,51 +211,51 @@ def histogram(
     return db.read_transaction(work)
 
 
-def _checked(edges: Sequence[float]) -> list[float]:
+def _check_edges(edges: Sequence[float]) -> list[float]:
     given = list(edges)
     numbers = all(isinstance(x, int | float | np.number) and not isinstance(x, bool) for x in given)
     if not numbers or not all(math.isfinite(x) for x in given):
-        raise InvalidValue(f"the edges are {given[:5]!r}, ..; they take finite numbers")
+        raise InvalidValue(f"the edges are {given[:5]!r}, ..; pass finite numbers")
     inner = [float(x) + 0.0 for x in given]
-    if len(inner) > MOST_EDGES or any(a >= b for a, b in pairwise(inner)):
+    if len(inner) > MAX_EDGES or any(a >= b for a, b in pairwise(inner)):
         raise InvalidValue(
-            f"{len(inner)} edges {inner[:5]!r}, ..; pass at most {MOST_EDGES}, each above the last"
+            f"{len(inner)} edges {inner[:5]!r}, ..; pass at most {MAX_EDGES}, in rising order"
         )
     return inner
 
 
-def _even(published: Published, bins: int) -> list[float]:
+def _even_edges(published: Published, bins: int) -> list[float]:
     ends = np.array([published.lowest, published.highest])
     try:
         with np.errstate(all="raise", under="ignore"):
             return [float(x) for x in np.histogram_bin_edges(ends, bins)]
     except (ValueError, FloatingPointError) as exc:
         raise InvalidValue(
-            f"no {bins} bins of equal width lie between {published.lowest!r} and "
-            f"{published.highest!r}: {exc}; pass edges of your own"
+            f"cannot make {bins} bins of equal width between {published.lowest!r} and "
+            f"{published.highest!r}: {exc}; pass edges instead"
         ) from exc
 
 
 def quantiles(db: Database, session_id: str, probabilities: Sequence[float]) -> pd.DataFrame:
-    """Return probability and value: the inverse of the empirical distribution."""
+    """Return probability and value: the inverse of the empirical distribution function."""
     import pandas as pd
 
-    asked = [_probability(p) for p in probabilities]
+    levels = [_probability(p) for p in probabilities]
 
     def work(connection: sa.Connection) -> pd.DataFrame:
         published = Published.of(db, connection, session_id)
-        # As numpy does it in doubles: the first place whose share is not below p.
-        places = [min(max(math.ceil(published.n * p - 1), 0), published.n - 1) for p in asked]
+        # The first place whose share is not below p, computed in doubles as numpy does.
+        places = [min(max(math.ceil(published.n * p - 1), 0), published.n - 1) for p in levels]
         value = order_statistics(connection, published, published.scores, published.n, places)
         values = np.array([value[place] for place in places], dtype=np.float64)
-        return pd.DataFrame({"probability": np.array(asked, dtype=np.float64), "value": values})
+        return pd.DataFrame({"probability": np.array(levels, dtype=np.float64), "value": values})
 
     return db.read_transaction(work)
 
 
 def _probability(p: Any) -> float:
     if isinstance(p, bool) or not isinstance(p, int | float | np.number) or not 0 <= p <= 1:
-        raise InvalidValue(f"the probability is {p!r}; it takes numbers from 0 to 1")
+        raise InvalidValue(f"the probability is {p!r}; pass numbers from 0 to 1")
     return float(p)
 
 
@@ -248,21 +266,35 @@ def order_statistics(
     n: int,
     places: Sequence[int],
 ) -> dict[int, float]:
-    """Return the scores at places in ascending order, from 0, by one sort in the database."""
-    wanted = sorted(set(places))
-    if not wanted:
+    """Return the scores at places in ascending order, by one sort in the database.
+
+    Args:
+        connection: the transaction.
+        published: the session.
+        rows: what to sort: a table with the column `score`.
+        n: its number of rows.
+        places: from 0 on.
+
+    Returns:
+        Place to score.
+
+    Raises:
+        InvalidValue: the scores changed meanwhile.
+    """
+    distinct = sorted(set(places))
+    if not distinct:
         return {}
     number = sa.func.row_number().over(order_by=rows.c.score).label("row_no")
     ordered = sa.select(rows.c.score, number).subquery("ordered")
     select = sa.select(ordered.c.row_no, ordered.c.score)
-    select = select.where(ordered.c.row_no.in_([place + 1 for place in wanted]))
+    select = select.where(ordered.c.row_no.in_([place + 1 for place in distinct]))
     value = {row_no - 1: score + 0.0 for row_no, score in connection.execute(select)}
-    published.require(len(value), len(wanted))
+    published.require(len(value), len(distinct))
     return value
 
 
 def psi(db: Database, reference_id: str, session_id: str, bins: int) -> dict[str, Any]:
-    """Return value, edges, expected and actual: the PSI of two sessions' scores."""
+    """Return the PSI of two sessions' scores: value, edges, expected and actual (rows by bin)."""
 
     def work(connection: sa.Connection) -> dict[str, Any]:
         reference = Published.of(db, connection, reference_id)

@@ -1,6 +1,6 @@
-"""Two sessions' scores of the same entities, compared where the scores are; nothing is pulled.
+"""Compare two sessions' scores of the same entities in the database.
 
-Plain Core SQL: one join, two window functions a session, and one row comes back.
+Plain Core SQL: one join and two window functions for each session; one row comes back.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ class _Threshold:
     kind: str
 
     def meets(self, score: Any, rank: Any, n: int) -> sa.ColumnElement[bool]:
-        """Return whether a row is acted on; `rank` counts the rows below it, plus one."""
+        """Return the condition that a row is acted on; `rank` is 1 for the lowest score."""
         if self.kind == "probability":
-            met: sa.ColumnElement[bool] = score >= sa.literal(self.value, Double)
-            return met
-        # The top ⌈value·n⌉, less those that would split a tie, as the confusion matrix has it.
+            acted: sa.ColumnElement[bool] = score >= sa.literal(self.value, Double)
+            return acted
+        # The top ⌈value·n⌉ without a tie that the cut would split, as in the confusion matrix.
         top = math.ceil(Decimal(repr(self.value)) * n)
-        met = rank >= n + 1 - top
-        return met
+        acted = rank >= n + 1 - top
+        return acted
 
 
 def compare_scores(db: Database, a: str, b: str) -> dict[str, Any]:
-    """Return how far the scores and decisions of two sessions agree."""
+    """Return the agreement of two sessions' scores and decisions; see `Store.compare_scores`."""
 
     def work(connection: sa.Connection) -> dict[str, Any]:
         sides = [_side(db, connection, session_id) for session_id in (a, b)]
@@ -54,11 +54,11 @@ def compare_scores(db: Database, a: str, b: str) -> dict[str, Any]:
         thresholds = [_threshold(db, connection, side) for side in sides]
         figures = _figures(connection, joined, n, thresholds)
         sessions = {"a": a, "b": b, "rows_a": rows[0], "rows_b": rows[1], "rows": n}
-        counts = {
+        in_force = {
             f"threshold_{side}": None if t is None else {"value": t.value, "kind": t.kind}
             for side, t in zip("ab", thresholds, strict=True)
         }
-        return {**sessions, **counts, **figures, "metrics": _metrics(db, connection, sides)}
+        return {**sessions, **in_force, **figures, "metrics": _metrics(db, connection, sides)}
 
     return db.read_transaction(work)
 
@@ -67,8 +67,8 @@ def _side(db: Database, connection: sa.Connection, session_id: str) -> SessionHa
     handle = require_session(db, connection, session_id)
     if handle.status != Status.SUCCEEDED:
         raise InvalidValue(
-            f"session {session_id!r} is {handle.status}; scores of sessions that succeeded are "
-            "compared, published or not."
+            f"session {session_id!r} is {handle.status}; compare sessions that succeeded, "
+            "published or not."
         )
     return handle
 
@@ -105,8 +105,8 @@ def _figures(
     ranked = _ranked(joined)
     r, decided = ranked.c, None not in thresholds
     difference = r.score_b - r.score_a
-    # Of the mean rank of equals, twice, less that of all: 0 on average. The score makes a double
-    # of it, which no sum overflows.
+    # Twice the mean rank of ties, minus twice the mean of all ranks: 0 on average. Adding
+    # score * 0 makes it a double, whose sum does not overflow.
     places = [
         score * 0 + 2 * rank + ties - (n + 2)
         for score, rank, ties in ((r.score_a, r.rank_a, r.ties_a), (r.score_b, r.rank_b, r.ties_b))
@@ -122,10 +122,10 @@ def _figures(
     ]
     row = connection.execute(sa.select(*sums)).one()
     aa, ab, bb, total, size, largest = (float(x) for x in row[:6])
-    acted: list[int | None] = [int(x) for x in row[6:]] or [None] * 4
+    decisions: list[int | None] = [int(x) for x in row[6:]] or [None] * 4
     return {
         "agreement": (int(row[6]) + int(row[9])) / n if decided else None,
-        **dict(zip(("both", "only_a", "only_b", "neither"), acted, strict=True)),
+        **dict(zip(("both", "only_a", "only_b", "neither"), decisions, strict=True)),
         "spearman": max(-1.0, min(1.0, ab / math.sqrt(aa * bb))) if aa and bb else None,
         "mean_difference": total / n,
         "mean_abs_difference": size / n,
@@ -143,7 +143,7 @@ def _ranked(joined: sa.Subquery) -> sa.Subquery:
 
 
 def _decisions(ranked: sa.Subquery, n: int, thresholds: list[_Threshold | None]) -> list[Any]:
-    """Return the rows that both act on, only a, only b, and neither."""
+    """Return the counts of rows that both act on, only a, only b, and neither."""
     a, b = (
         sa.case((t.meets(ranked.c[f"score_{side}"], ranked.c[f"rank_{side}"], n), 1), else_=0)
         for side, t in zip("ab", thresholds, strict=True)
@@ -155,14 +155,14 @@ def _decisions(ranked: sa.Subquery, n: int, thresholds: list[_Threshold | None])
 def _metrics(
     db: Database, connection: sa.Connection, sides: list[SessionHandle]
 ) -> list[dict[str, Any]]:
-    """Return the metrics that the models behind both sessions have, on their own test rows."""
+    """Return the metrics that both sessions' models have, each on its own test rows."""
     s, m = db.schema.sessions, db.schema.metrics
     figures = []
     for side in sides:
-        trained = sa.func.coalesce(s.c.parent_session_no, s.c.session_no)
+        training = sa.func.coalesce(s.c.parent_session_no, s.c.session_no)
         select = (
             sa.select(m.c.metric_name, m.c.value)
-            .join_from(s, m, m.c.session_no == trained)
+            .join_from(s, m, m.c.session_no == training)
             .where(s.c.session_no == side.session_no, m.c.segment == "")
             .order_by(m.c.metric_name)
         )

@@ -1,7 +1,7 @@
-"""Publishing a session's scores to a table of another application, in any database of ours.
+"""Export a session's scores to another application's table, in any supported database.
 
-A reader of that table sees all rows of the session or none: they are replaced in one transaction,
-which also counts them before it commits.
+A reader of that table sees all rows of the session or none: one transaction replaces them, and
+verifies them before it commits.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ if TYPE_CHECKING:
 
 __all__ = ["export_scores"]
 
-ROWS_A_CHUNK = 250_000
+ROWS_PER_CHUNK = 250_000
+"""Scores sent to another database at a time; a few MB."""
 KEY = {"session_id", "entity_id"}
 
 
 @dataclass(frozen=True)
 class _Session:
-    """What is exported."""
+    """The session to export."""
 
     session_no: int
     session_id: str
@@ -51,8 +52,8 @@ class _Session:
 
 
 @dataclass
-class _Tally:
-    """What was sent, and has to be there before the commit."""
+class _Totals:
+    """Totals of the sent scores, to verify the target against before the commit."""
 
     rows: int = 0
     lowest: float = math.inf
@@ -68,37 +69,42 @@ class _Tally:
 
 
 def export_scores(db: Database, session_id: str, to: str) -> int:
-    """Replace a session's rows in the table of the setting `exports`; return how many they are.
+    """Replace a session's rows in an export's table; return their number.
+
+    Args:
+        db: the database.
+        session_id: a published session.
+        to: the export's name in the settings.
 
     Raises:
-        ConfigurationError: there is no such export, or its table cannot take scores exactly.
-        UnknownSession: there is no such session.
+        ConfigurationError: unknown export, or its table cannot store scores exactly.
+        UnknownSession: the session does not exist.
         InvalidValue: it has no published scores.
     """
     export = db.settings.exports.get(to)
     if export is None:
         raise ConfigurationError(
             f"unknown export {to!r}; the exports: {', '.join(db.settings.exports) or 'none'}. "
-            f'Add to mfprefect.toml: [exports.{to}] table = "..", and url = ".." where that is '
+            f'Add to mfprefect.toml: [exports.{to}] table = "..", and url = ".." if it is in '
             "another database."
         )
     session = db.read_transaction(lambda connection: _require_published(db, connection, session_id))
     if export.url is None:
-        table = _prepared(db, export.table)
+        table = _prepare_table(db, export.table)
         db.write_transaction(
             lambda c, _: _copy(db, c, table, session, to), also_retry=IntegrityError
         )
         return session.rows
     target = Database(db.settings.model_copy(update={"url": export.url, "schema_name": None}))
     try:
-        table = _prepared(target, export.table)
-        # A second one that exports the same session at once loses, and replaces the first one's.
+        table = _prepare_table(target, export.table)
+        # Of two concurrent exports of a session, the loser tries again and replaces the other's.
         target.write_transaction(
             lambda c, _: _send(db, target, c, table, session), also_retry=IntegrityError
         )
     finally:
         target.close()
-    db.write_transaction(lambda c, _: _note(db, c, session, to), also_retry=IntegrityError)
+    db.write_transaction(lambda c, _: _record_export(db, c, session, to), also_retry=IntegrityError)
     return session.rows
 
 
@@ -114,7 +120,7 @@ def _require_published(db: Database, connection: sa.Connection, session_id: str)
     if row.published_at is None:
         raise InvalidValue(
             f"session {session_id!r} has no published scores to export; it is a {handle.purpose} "
-            f"session, {handle.status}. `mfprefect show {session_id}` tells more."
+            f"session, {handle.status}. See `mfprefect show {session_id}`."
         )
     return _Session(
         handle.session_no,
@@ -126,7 +132,7 @@ def _require_published(db: Database, connection: sa.Connection, session_id: str)
     )
 
 
-def _table(db: Database, place: str) -> sa.Table:
+def _target_table(db: Database, place: str) -> sa.Table:
     schema, _, name = place.rpartition(".")
     return sa.Table(
         name,
@@ -143,9 +149,9 @@ def _table(db: Database, place: str) -> sa.Table:
     )
 
 
-def _prepared(db: Database, place: str) -> sa.Table:
-    """Return the target table, made where it is missing and looked at where it is there."""
-    table = _table(db, place)
+def _prepare_table(db: Database, place: str) -> sa.Table:
+    """Create the target table if it is missing, else check it; return it."""
+    table = _target_table(db, place)
 
     def work(connection: sa.Connection, _: bool) -> None:
         if sa.inspect(connection).has_table(table.name, table.schema):
@@ -156,15 +162,24 @@ def _prepared(db: Database, place: str) -> sa.Table:
     try:
         db.write_transaction(work, also_retry=IntegrityError)
     except DatabaseError:
-        # Another export may have made it at the same moment.
+        # Another export may have created it meanwhile.
         if not db.read_transaction(lambda c: sa.inspect(c).has_table(table.name, table.schema)):
             raise
     return table
 
 
 def _check(connection: sa.Connection, table: sa.Table, place: str) -> None:
-    """Refuse a table whose columns are others, or that could hold an entity twice."""
+    """Refuse a table with other columns, or without a unique key on KEY.
+
+    Raises:
+        ConfigurationError: names the column or the missing key.
+    """
     inspector = sa.inspect(connection)
+    _check_columns(inspector, table, place)
+    _check_key(inspector, table, place)
+
+
+def _check_columns(inspector: sa.Inspector, table: sa.Table, place: str) -> None:
     columns = {c["name"]: c for c in inspector.get_columns(table.name, table.schema)}
     missing = [name for name in table.c.keys() if name not in columns]  # noqa: SIM118
     needed = [
@@ -176,11 +191,14 @@ def _check(connection: sa.Connection, table: sa.Table, place: str) -> None:
         and column.get("autoincrement") is not True
     ]
     if missing or needed:
-        what = f"has no column {missing[0]!r}" if missing else f"needs a value of {needed[0]!r}"
+        what = f"has no column {missing[0]!r}" if missing else f"needs a value for {needed[0]!r}"
         raise ConfigurationError(
             f"the table {place!r} {what}; an export fills the columns {', '.join(table.c.keys())}. "
-            "Name another table: it is made where it is missing."
+            "Name another table; it is created if it is missing."
         )
+
+
+def _check_key(inspector: sa.Inspector, table: sa.Table, place: str) -> None:
     keys: list[Any] = [inspector.get_pk_constraint(table.name, table.schema)["constrained_columns"]]
     keys += [k["column_names"] for k in inspector.get_unique_constraints(table.name, table.schema)]
     keys += [
@@ -189,15 +207,15 @@ def _check(connection: sa.Connection, table: sa.Table, place: str) -> None:
     if not any(set(key) == KEY for key in keys):
         raise ConfigurationError(
             f"the table {place!r} has no primary key or unique index on session_id and entity_id, "
-            "so that two exports at once could leave a session twice in it; add one, or name "
-            "another table: it is made where it is missing."
+            "so two concurrent exports could write a session twice; add one, or name another "
+            "table; it is created if it is missing."
         )
 
 
 def _copy(
     db: Database, connection: sa.Connection, table: sa.Table, session: _Session, to: str
 ) -> None:
-    """Replace a session's rows inside one database, together with the note of it."""
+    """Replace a session's rows within one database, and record the export."""
     s, c = db.schema.sessions.c, db.schema.scores.c
     connection.execute(table.delete().where(table.c.session_id == session.session_id))
     source = {
@@ -217,24 +235,24 @@ def _copy(
     connection.execute(table.insert().from_select(list(source), select))
     ends = sa.select(sa.func.count(), sa.func.min(c.score), sa.func.max(c.score))
     ends_row = connection.execute(ends.where(c.session_no == session.session_no)).one()
-    _verify(connection, table, session, _Tally(*ends_row))
-    _note(db, connection, session, to)
+    _verify(connection, table, session, _Totals(*ends_row))
+    _record_export(db, connection, session, to)
 
 
 def _send(
     db: Database, target: Database, connection: sa.Connection, table: sa.Table, session: _Session
 ) -> None:
-    """Replace a session's rows in another database, never holding all of them."""
+    """Replace a session's rows in another database, chunk by chunk."""
     connection.execute(table.delete().where(table.c.session_id == session.session_id))
-    tally = _Tally()
+    totals = _Totals()
     for chunk in _chunks(db, session):
-        tally.add(chunk["score"])
+        totals.add(chunk["score"])
         target.backend.append(connection, table, chunk)
-    _verify(connection, table, session, tally)
+    _verify(connection, table, session, totals)
 
 
 def _chunks(db: Database, session: _Session) -> Iterator[pa.Table]:
-    """Yield the rows of the target table, in pieces that are worth a statement of their own."""
+    """Yield the rows of the target table, about ROWS_PER_CHUNK at a time."""
     import pyarrow as pa
 
     published = session.published_at.replace(tzinfo=None)
@@ -244,17 +262,17 @@ def _chunks(db: Database, session: _Session) -> Iterator[pa.Table]:
         "as_of": pa.scalar(session.as_of, pa.date32()),
         "published_at": pa.scalar(published, pa.timestamp("us")),
     }
-    waiting: list[pa.RecordBatch] = []
+    batches: list[pa.RecordBatch] = []
     for batch in iter_scores(db, session.session_id):
-        waiting.append(batch)
-        if sum(some.num_rows for some in waiting) >= ROWS_A_CHUNK:
-            yield _with(pa.Table.from_batches(waiting), constants)
-            waiting = []
-    if waiting:
-        yield _with(pa.Table.from_batches(waiting), constants)
+        batches.append(batch)
+        if sum(batch.num_rows for batch in batches) >= ROWS_PER_CHUNK:
+            yield _add_constants(pa.Table.from_batches(batches), constants)
+            batches = []
+    if batches:
+        yield _add_constants(pa.Table.from_batches(batches), constants)
 
 
-def _with(rows: pa.Table, constants: Mapping[str, pa.Scalar]) -> pa.Table:
+def _add_constants(rows: pa.Table, constants: Mapping[str, pa.Scalar]) -> pa.Table:
     import pyarrow as pa
 
     for name, value in constants.items():
@@ -262,28 +280,34 @@ def _with(rows: pa.Table, constants: Mapping[str, pa.Scalar]) -> pa.Table:
     return rows
 
 
-def _verify(connection: sa.Connection, table: sa.Table, session: _Session, sent: _Tally) -> None:
-    """Raise unless the target holds what was sent, and that was all of the session."""
+def _verify(connection: sa.Connection, table: sa.Table, session: _Session, sent: _Totals) -> None:
+    """Require that all scores of the session were sent and that the target has them exactly.
+
+    Raises:
+        InvalidValue: scores were deleted meanwhile.
+        ConfigurationError: the target changed the scores.
+    """
     if sent.rows != session.rows:
         raise InvalidValue(
-            f"session {session.session_id!r} has {session.rows} scores and {sent.rows} could be "
-            "read: they were deleted meanwhile, or tampered with. Nothing was exported."
+            f"session {session.session_id!r} has {session.rows} scores, but {sent.rows} could be "
+            "read: some were deleted meanwhile, or tampered with. Nothing was exported."
         )
     c = table.c
     of_session = c.session_id == session.session_id
-    # + 0.0 shows what a column of less than a double has really kept.
+    # + 0.0 shows what a column narrower than a double really stored.
     score = c.score + sa.literal(0.0, Double())
     ends = sa.select(sa.func.count(), sa.func.min(score), sa.func.max(score)).where(of_session)
     ends_row = connection.execute(ends).one()
     if sent.rows and tuple(ends_row) != (sent.rows, sent.lowest, sent.highest):
         raise ConfigurationError(
-            f"the table {table.fullname!r} did not take the scores exactly: {tuple(ends_row)} for "
-            f"rows, lowest and highest instead of {(sent.rows, sent.lowest, sent.highest)}. Its "
-            "column score must be a double. Nothing was exported."
+            f"the table {table.fullname!r} did not store the scores exactly: it has "
+            f"{tuple(ends_row)} for rows, lowest and highest instead of "
+            f"{(sent.rows, sent.lowest, sent.highest)}. Its column score must be a double. "
+            "Nothing was exported."
         )
 
 
-def _note(db: Database, connection: sa.Connection, session: _Session, to: str) -> None:
+def _record_export(db: Database, connection: sa.Connection, session: _Session, to: str) -> None:
     s, place = db.schema.sessions, db.settings.exports[to].table
     same_session = (s.c.session_no == session.session_no, s.c.session_id == session.session_id)
     now = values.utc_now()

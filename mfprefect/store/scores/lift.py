@@ -1,4 +1,4 @@
-"""Lift and capture of published scores against a table of outcomes in the same database."""
+"""Lift and capture of published scores, with outcomes in a table of the same database."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ import sqlalchemy as sa
 from mfprefect.errors import InvalidValue
 from mfprefect.schema import Double
 from mfprefect.store.database import Database
-from mfprefect.store.scores.aggregates import MOST_EDGES, Published, bin_no, order_statistics
+from mfprefect.store.scores.aggregates import MAX_EDGES, Published, bin_no, order_statistics
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MOST_SHARES", "lift"]
+__all__ = ["MAX_SHARES", "lift"]
 
-MOST_SHARES = MOST_EDGES // 2
-"""The most shares at once: each is two edges, as rows at its cut-off are counted by themselves."""
-_SHOWN = 20
+MAX_SHARES = MAX_EDGES // 2
+"""Shares at once, at most: each takes two edges, to count the rows at its cut-off separately."""
+_MAX_NAMES = 20
 
 
 def lift(
     db: Database, session_id: str, outcomes: str, at: Sequence[float], entity_id: str, actual: str
 ) -> pd.DataFrame:
-    """Return share, rows, threshold, positives, lift and capture of each top share."""
+    """Return share, rows, threshold, positives, lift and capture; see `Store.score_lift`."""
     import pandas as pd
 
     shares = [_share(q) for q in at]
-    if len(set(shares)) > MOST_SHARES:
-        raise InvalidValue(f"{len(shares)} shares; pass at most {MOST_SHARES} at once.")
+    if len(set(shares)) > MAX_SHARES:
+        raise InvalidValue(f"{len(shares)} shares; pass at most {MAX_SHARES} at once.")
 
     def work(connection: sa.Connection) -> pd.DataFrame:
         published = Published.of(db, connection, session_id)
-        theirs = _outcomes(connection, outcomes, entity_id, actual)
-        joined = _joined(db, connection, published, theirs)
+        columns = _outcomes(connection, outcomes, entity_id, actual)
+        joined = _joined(db, connection, published, columns)
         n, positives = _totals(connection, joined, published, outcomes, actual)
-        # The decimal text of a share: in binary, 0.07 * 100 is a little above 7.
+        # Decimal, because in binary 0.07 * 100 is a little above 7.
         rows = [math.ceil(Decimal(repr(q)) * n) for q in shares]
         score = order_statistics(connection, published, joined, n, [n - k for k in rows])
         cuts = [score[n - k] for k in rows]
-        above, counted = _above(connection, joined, cuts)
+        above, counted = _count_above(connection, joined, cuts)
         published.require(counted, n)
         hits = [_pro_rata(k, *above[cut]) for k, cut in zip(rows, cuts, strict=True)]
         return pd.DataFrame(
@@ -63,17 +63,17 @@ def lift(
 
 def _share(q: Any) -> float:
     if isinstance(q, bool) or not isinstance(q, int | float | np.number) or not 0 < q <= 1:
-        raise InvalidValue(f"the share is {q!r}; it takes numbers above 0, at most 1: 0.1 is 10 %")
+        raise InvalidValue(f"the share is {q!r}; pass numbers above 0 and up to 1: 0.1 is 10 %")
     return float(q)
 
 
 def _outcomes(
     connection: sa.Connection, name: str, entity_id: str, actual: str
 ) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
-    """Return the two columns of a table or view that a person named, after a look at what is there.
+    """Return the columns of ids and outcomes of a table or view.
 
     Raises:
-        InvalidValue: there is no such table or column, or `actual` holds no numbers.
+        InvalidValue: the table or a column does not exist, or `actual` is not numeric.
     """
     schema, _, table = name.rpartition(".")
     inspector = sa.inspect(connection)
@@ -89,14 +89,14 @@ def _outcomes(
     kind = columns[actual]
     if not isinstance(kind, (sa.Boolean, sa.Integer, sa.Numeric, sa.types.NullType)):
         raise InvalidValue(
-            f"{actual!r} of {name!r} is {kind}; it takes 0 and 1, as numbers or booleans. A view "
-            "can translate it."
+            f"column {actual!r} of {name!r} is {kind}; it must hold 0 and 1, as numbers or "
+            "booleans. Convert it in a view."
         )
-    theirs = sa.table(table, sa.column(entity_id), sa.column(actual, kind), schema=schema or None)
-    happened: sa.ColumnElement[Any] = theirs.c[actual]
+    source = sa.table(table, sa.column(entity_id), sa.column(actual, kind), schema=schema or None)
+    happened: sa.ColumnElement[Any] = source.c[actual]
     if isinstance(kind, sa.Boolean):
         happened = sa.cast(happened, sa.Integer)
-    return theirs.c[entity_id], happened
+    return source.c[entity_id], happened
 
 
 def _columns(inspector: sa.Inspector, schema: str, table: str) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _columns(inspector: sa.Inspector, schema: str, table: str) -> dict[str, Any]
         return {}
     try:
         return {c["name"]: c["type"] for c in inspector.get_columns(table, schema or None)}
-    except (sa.exc.NoSuchTableError, sa.exc.ProgrammingError):  # the latter: no name at all
+    except (sa.exc.NoSuchTableError, sa.exc.ProgrammingError):  # the latter: not even a name
         return {}
 
 
@@ -114,28 +114,28 @@ def _choices(inspector: sa.Inspector, schema: str) -> str:
         return f"there is no schema {schema!r}; schemas: {_some(schemas)}"
     names = {*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)}
     where = schema or inspector.default_schema_name
-    return f"{where!r} holds: {_some(names)}; name one of another schema as 'schema.table'"
+    return f"{where!r} holds: {_some(names)}; name a table of another schema as 'schema.table'"
 
 
 def _some(names: Iterable[str]) -> str:
     ordered = sorted(names)
-    more = [f"and {len(ordered) - _SHOWN} more"] if len(ordered) > _SHOWN else []
-    return ", ".join([*ordered[:_SHOWN], *more]) or "nothing"
+    more = [f"and {len(ordered) - _MAX_NAMES} more"] if len(ordered) > _MAX_NAMES else []
+    return ", ".join([*ordered[:_MAX_NAMES], *more]) or "nothing"
 
 
 def _joined(
     db: Database,
     connection: sa.Connection,
     published: Published,
-    theirs: tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]],
+    columns: tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]],
 ) -> sa.Subquery:
-    """Return entity_id, score and happened of those whose outcome is known."""
-    entity_id, happened = theirs
-    ours = published.scores.c
-    same = ours.entity_id == db.backend.as_entity_id(connection, entity_id)
+    """Return entity_id, score and happened of the entities with an outcome."""
+    entity_id, happened = columns
+    scores = published.scores.c
+    same_entity = scores.entity_id == db.backend.as_entity_id(connection, entity_id)
     return (
-        sa.select(ours.entity_id, ours.score, happened.label("happened"))
-        .join_from(published.scores, entity_id.table, same)
+        sa.select(scores.entity_id, scores.score, happened.label("happened"))
+        .join_from(published.scores, entity_id.table, same_entity)
         .where(happened.is_not(None))
         .subquery("joined")
     )
@@ -144,10 +144,10 @@ def _joined(
 def _totals(
     connection: sa.Connection, joined: sa.Subquery, published: Published, outcomes: str, actual: str
 ) -> tuple[int, int]:
-    """Return how many rows and positives there are.
+    """Return the counts of rows and positives.
 
     Raises:
-        InvalidValue: no row, one class only, an outcome that is not 0 or 1, or an entity twice.
+        InvalidValue: no row, one class only, an outcome other than 0 or 1, or a repeated entity.
     """
     happened = joined.c.happened
     binary = sa.case((happened.in_([sa.literal_column("0"), sa.literal_column("1")]), 1), else_=0)
@@ -158,23 +158,23 @@ def _totals(
         sa.func.sum(binary),
         sa.func.sum(_positive(happened)),
     )
-    n, n_distinct, n_known, positives = connection.execute(counts.select_from(joined)).one()
+    n, n_distinct, n_binary, positives = connection.execute(counts.select_from(joined)).one()
     if not n:
         raise InvalidValue(
             f"none of the {published.n} entities of session {published.session_id!r} has an "
             f"outcome in {outcomes!r}; entity ids are compared as text."
         )
-    if n_known != n:
+    if n_binary != n:
         raise InvalidValue(
-            f"{n - n_known} of {n} values of {actual!r} in {outcomes!r} are not 0, 1 or NULL; a "
-            "view can translate them."
+            f"{n - n_binary} of {n} values of {actual!r} in {outcomes!r} are not 0, 1 or NULL; "
+            "convert them in a view."
         )
     if n_distinct != n:
         twice = sa.select(ids).group_by(ids).having(sa.func.count() > 1).subquery("twice")
         example = connection.execute(sa.select(sa.func.min(twice.c.entity_id))).scalar_one()
         raise InvalidValue(
             f"{n - n_distinct} rows of {outcomes!r} repeat an entity, such as {example!r}; an "
-            "entity has one outcome. A view can choose which."
+            "entity has one outcome. Choose it in a view."
         )
     if positives in (0, n):
         raise InvalidValue(
@@ -187,10 +187,14 @@ def _positive(happened: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
     return sa.case((happened == sa.literal_column("1"), 1), else_=0)
 
 
-def _above(
+def _count_above(
     connection: sa.Connection, joined: sa.Subquery, cuts: Sequence[float]
 ) -> tuple[dict[float, tuple[int, int, int, int]], int]:
-    """Return rows and positives above each cut-off and at it, from 2·cuts + 1 groups; all rows."""
+    """Count rows and positives above and at each cut-off, in one query of 2·cuts + 1 groups.
+
+    Returns:
+        By cut-off: rows above, positives above, rows at it, positives at it; and all rows.
+    """
     score, distinct = joined.c.score, sorted(set(cuts))
     ends = [sa.literal(cut, Double) for cut in distinct]
     tests = [test for end in ends for test in (score < end, score <= end)]
@@ -210,5 +214,5 @@ def _above(
 
 
 def _pro_rata(k: int, above: int, hits_above: int, here: int, hits_here: int) -> float:
-    """Return the positives among the top k: rows that share the cut-off count in equal parts."""
+    """Return the positives among the top k; ties at the cut-off count pro rata."""
     return hits_above + hits_here * (k - above) / here

@@ -1,4 +1,4 @@
-"""Two sessions' scores held against what really happened to the same entities."""
+"""Compare two sessions' scores with the actual outcomes of the same entities."""
 
 from __future__ import annotations
 
@@ -18,34 +18,38 @@ if TYPE_CHECKING:
 __all__ = ["on_outcomes"]
 
 METRICS = {"binary": ("auc", "brier", "log_loss"), "regression": ("rmse", "mae")}
-"""What is compared: of outcomes that are all 0 or 1, and of others."""
+"""The metrics to compare: of outcomes that are all 0 or 1, and of others."""
 
 
 def on_outcomes(
     db: Database, a: str, b: str, frame: pd.DataFrame, entity_id: str, actual: str
 ) -> dict[str, Any]:
-    """Return how many entities have both scores and an outcome, and the metrics of both sessions.
+    """Return `rows`, entities with both scores and an outcome, and `metrics` of both sessions.
 
-    Scores are read in batches: the memory is that of the outcomes.
+    Reads scores in batches, so memory grows with the outcomes only.
+
+    Raises:
+        InvalidValue: a column is missing, an entity is repeated or none has both scores.
+        InvalidScores: no metric takes these scores.
     """
     import pandas as pd
 
     for name in (entity_id, actual):
         if name not in frame.columns:
             raise InvalidValue(
-                f"the outcomes have no column {name!r}; they have: "
+                f"the outcomes have no column {name!r}; their columns: "
                 f"{', '.join(map(str, frame.columns))}. Name it with entity_id=.. or actual=.."
             )
     with_outcome = frame[frame[actual].notna()]
     ids = pd.Index(with_outcome[entity_id].astype(str))
     if not ids.is_unique:
         twice = ids[ids.duplicated()][0]
-        raise InvalidValue(f"the outcomes hold {twice!r} twice; an entity has one outcome.")
+        raise InvalidValue(f"the outcomes have {twice!r} twice; keep one outcome for each entity.")
     scores = [_scores(db, session_id, ids) for session_id in (a, b)]
     both = np.isfinite(scores[0]) & np.isfinite(scores[1])
     if not both.any():
         raise InvalidValue(
-            f"none of the {len(ids)} entities with an outcome has a score of both {a!r} and {b!r}; "
+            f"none of the {len(ids)} entities with an outcome has scores in both {a!r} and {b!r}; "
             "entity ids are compared as text."
         )
     happened = with_outcome[actual].to_numpy()[both]
@@ -56,8 +60,8 @@ def _scores(db: Database, session_id: str, ids: pd.Index[Any]) -> NDArray[np.flo
     scores = np.full(len(ids), np.nan)
     for batch in iter_scores(db, session_id, unpublished=True):
         places = ids.get_indexer(batch.column("entity_id").to_pandas())
-        wanted = places >= 0
-        scores[places[wanted]] = batch.column("score").to_numpy(zero_copy_only=False)[wanted]
+        matched = places >= 0
+        scores[places[matched]] = batch.column("score").to_numpy(zero_copy_only=False)[matched]
     return scores
 
 
@@ -69,9 +73,9 @@ def _metrics(
     problem: Exception | None = None
     for metric in METRICS[kind]:
         try:
-            # B less A, as everywhere in a comparison.
+            # b minus a, as everywhere in a comparison.
             difference = metric_difference(metric, happened, b, a, kind)
-        except (InvalidValue, InvalidScores) as exc:  # such as scores that are no probabilities
+        except (InvalidValue, InvalidScores) as exc:  # such as scores that are not probabilities
             problem = exc
             continue
         row = {"metric_name": metric, "a": difference.second, "b": difference.first}

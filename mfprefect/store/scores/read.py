@@ -1,4 +1,4 @@
-"""Scores read back: as Arrow batches, of some entities or a range, or the latest of an entity."""
+"""Read scores: as Arrow batches, by entity or range, or the latest of an entity."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["iter_scores", "latest_frame", "scores_frame"]
 
-IDS_A_STATEMENT = 500
+IDS_PER_STATEMENT = 500
 """Databases limit the parameters of a statement; the lowest limit is about 1,000."""
 
 
@@ -34,16 +34,27 @@ def iter_scores(
     at_least: float | None = None,
     at_most: float | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Return an iterator over a session's scores in the order of their entity ids.
+    """Return an iterator over a session's scores in the order of entity ids.
 
-    There are none before the session is published. Arguments are checked at once.
+    Arguments are checked at once, not at the first batch.
+
+    Args:
+        db: the database.
+        session_id: the session.
+        unpublished: also read scores that are not published; otherwise there are none of these.
+        entity_ids: only these.
+        at_least: only scores from here on.
+        at_most: only scores up to here.
+
+    Returns:
+        Batches with the columns entity_id, score, score_class.
 
     Raises:
-        InvalidValue: an id is neither text nor an integer, or an end of the range is no number.
-        UnknownSession: there is no such session, or it was removed between two statements.
+        InvalidValue: an id is neither text nor an integer, or a bound is no number.
+        UnknownSession: the session does not exist, or was deleted between two statements.
     """
     bounds = _bounds(db, at_least, at_most)
-    ids = None if entity_ids is None else _possible(db, entity_ids)
+    ids = None if entity_ids is None else _storable_ids(db, entity_ids)
     handle = find_session(db, session_id)
     scores = db.schema.scores
     select = (
@@ -52,17 +63,17 @@ def iter_scores(
         .order_by(scores.c.entity_id)
     )
     if not unpublished:
-        # In the same statement: a reader sees all of a session or nothing.
+        # Check publication in the same statement: a reader sees all of a session or nothing.
         select = select.where(sa.exists().where(*_published(db, handle)))
     if ids is None:
         return db.stream(select, SCHEMA)
     return _of_entities(db, handle, select, ids, unpublished)
 
 
-def _possible(db: Database, entity_ids: Iterable[str | int]) -> list[str]:
-    """Return the ids that a score can have: the database may take others for one of these."""
-    column, unfit = db.schema.scores.c.entity_id, db.backend.why_not_storable
-    return [id_ for id_ in values.entity_ids(entity_ids) if unfit(column, id_) is None]
+def _storable_ids(db: Database, entity_ids: Iterable[str | int]) -> list[str]:
+    """Return the ids that can be stored: the database may take others for one of these."""
+    column, reason = db.schema.scores.c.entity_id, db.backend.why_not_storable
+    return [id_ for id_ in values.entity_ids(entity_ids) if reason(column, id_) is None]
 
 
 def _published(db: Database, handle: SessionHandle) -> tuple[sa.ColumnElement[bool], ...]:
@@ -73,19 +84,19 @@ def _published(db: Database, handle: SessionHandle) -> tuple[sa.ColumnElement[bo
 def _of_entities(
     db: Database, handle: SessionHandle, select: sa.Select[Any], ids: list[str], unpublished: bool
 ) -> Iterator[pa.RecordBatch]:
-    # Before the first statement: publication between two of them would show the second half.
-    seen = sa.select(db.schema.sessions.c.session_no).where(*_published(db, handle))
-    if not unpublished and not db.fetch_all(seen):
+    # Check publication once, first: between two statements it would show the second half only.
+    published = sa.select(db.schema.sessions.c.session_no).where(*_published(db, handle))
+    if not unpublished and not db.fetch_all(published):
         return
-    for some in _chunks(ids):
-        yield from db.stream(select.where(db.schema.scores.c.entity_id.in_(some)), SCHEMA)
-    if len(ids) > IDS_A_STATEMENT:
-        find_session(db, handle.session_id)  # removed meanwhile, it would have lost the second
+    for chunk in _chunks(ids):
+        yield from db.stream(select.where(db.schema.scores.c.entity_id.in_(chunk)), SCHEMA)
+    if len(ids) > IDS_PER_STATEMENT:
+        find_session(db, handle.session_id)  # raises if a deletion cut the scores short
 
 
 def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), IDS_A_STATEMENT):
-        yield ids[start : start + IDS_A_STATEMENT]
+    for start in range(0, len(ids), IDS_PER_STATEMENT):
+        yield ids[start : start + IDS_PER_STATEMENT]
 
 
 def _bounds(
@@ -110,28 +121,30 @@ def _bound(value: float | None, what: str) -> float | None:
         return values.figure(value, what)
     except InvalidValue as exc:
         raise InvalidValue(
-            f"{what}={value!r} is no end of a range; pass a number, or leave it out."
+            f"{what}={value!r} is no number; pass a number, or leave it out for no bound."
         ) from exc
 
 
-def scores_frame(db: Database, session_id: str, **wanted: Any) -> pd.DataFrame:
+def scores_frame(db: Database, session_id: str, **options: Any) -> pd.DataFrame:
     """Return a session's scores as a DataFrame; takes the arguments of `iter_scores`."""
-    batches = list(iter_scores(db, session_id, **wanted))
+    batches = list(iter_scores(db, session_id, **options))
     frame: pd.DataFrame = pa.Table.from_batches(batches, schema=SCHEMA).to_pandas()
     return frame
 
 
 def latest_frame(db: Database, model_id: str, entity_ids: Iterable[str | int]) -> pd.DataFrame:
-    """Return each entity's score of the newest published session of a model that has one.
+    """Return each entity's score in the newest published session of a model that scored it.
+
+    Columns: entity_id, score, score_class, session_id, as_of, published_at.
 
     Raises:
-        InvalidValue: no entity is named, or an id is neither text nor an integer.
-        UnknownModel: there is no such model.
+        InvalidValue: no entity, or an id is neither text nor an integer.
+        UnknownModel: the model does not exist.
     """
     entity_ids = values.entity_ids(entity_ids)
     if not entity_ids:
-        raise InvalidValue("name at least one entity; the view latest_scores shows them all.")
-    ids = _possible(db, entity_ids)
+        raise InvalidValue("name at least one entity; the view latest_scores shows all of them.")
+    ids = _storable_ids(db, entity_ids)
     newest = _newest(db, model_id)
     entity_id = db.schema.scores.c.entity_id
 
@@ -144,8 +157,8 @@ def latest_frame(db: Database, model_id: str, entity_ids: Iterable[str | int]) -
 
 
 def _newest(db: Database, model_id: str) -> sa.Select[Any]:
-    # One entity a statement: sessions are tried newest first by the key of scores, and the first
-    # that has the entity ends it. A statement for many would look into every session.
+    # One statement for each entity: it tries sessions from the newest by the key of scores, and
+    # stops at the first that has the entity. One for many entities would read every session.
     s, c = db.schema.sessions.c, db.schema.scores.c
     return (
         sa.select(c.entity_id, c.score, c.score_class, s.session_id, s.as_of, s.published_at)

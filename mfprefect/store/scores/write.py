@@ -1,4 +1,4 @@
-"""Scores in the database: written part by part."""
+"""Write scores, part by part."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = [
     "drop_parts",
     "drop_stale_parts",
     "keep_part",
-    "parts",
-    "require_fit",
+    "part_rows",
+    "require_storable",
     "write_part",
 ]
 
 LARGE_PART = 100_000
-"""From how many rows on a part is worth preparations."""
+"""Parts with at least this many rows get a table of their own, if the backend has such tables."""
 
 
 def keep_part(db: Database, handle: SessionHandle, part_no: int) -> int | None:
-    """Take an earlier attempt's complete part over; return its rows, None where there is none."""
+    """Keep an earlier attempt's complete part; return its row count, None if there is no part."""
     parts = db.schema.score_parts
-    same_part = (parts.c.session_no == handle.session_no, parts.c.part_no == part_no)
+    same_part = _same_part(db, handle, part_no)
 
     def work(connection: sa.Connection, _: bool) -> int | None:
         begin_write(db, connection, handle)
@@ -38,15 +38,15 @@ def keep_part(db: Database, handle: SessionHandle, part_no: int) -> int | None:
     return db.write_transaction(work)
 
 
-def parts(db: Database, handle: SessionHandle) -> dict[int, int]:
-    """Return how many rows each part of a session has."""
+def part_rows(db: Database, handle: SessionHandle) -> dict[int, int]:
+    """Return the row count of each part of a session, by part number."""
     c = db.schema.score_parts.c
     select = sa.select(c.part_no, c.rows).where(c.session_no == handle.session_no)
     return {row.part_no: row.rows for row in db.fetch_all(select)}
 
 
 def drop_stale_parts(db: Database, connection: sa.Connection, handle: SessionHandle) -> None:
-    """Delete the parts that only an earlier attempt wrote."""
+    """Delete the parts of earlier attempts that this attempt neither wrote nor kept."""
     parts = db.schema.score_parts
     stale = (parts.c.session_no == handle.session_no, parts.c.attempt < handle.attempt)
     for number in list(connection.scalars(sa.select(parts.c.part_no).where(*stale))):
@@ -55,7 +55,7 @@ def drop_stale_parts(db: Database, connection: sa.Connection, handle: SessionHan
 
 
 def drop_parts(db: Database, handle: SessionHandle) -> None:
-    """Delete all scores of a running session: it begins to write them anew."""
+    """Delete all scores of a running session, before it writes them again."""
     parts = db.schema.score_parts
     of_session = parts.c.session_no == handle.session_no
 
@@ -68,20 +68,27 @@ def drop_parts(db: Database, handle: SessionHandle) -> None:
     db.write_transaction(work)
 
 
+def _same_part(
+    db: Database, handle: SessionHandle, part_no: int
+) -> tuple[sa.ColumnElement[bool], ...]:
+    parts = db.schema.score_parts.c
+    return parts.session_no == handle.session_no, parts.part_no == part_no
+
+
 def _delete_rows(
     db: Database, connection: sa.Connection, handle: SessionHandle, part_no: int
 ) -> None:
-    # A session's first parts may have been too small for a table of its own.
+    # The first parts may be in the common table: they were too small for one of their own.
     for scores in {db.schema.scores, db.backend.scores_of(connection, handle.session_no)}:
         same_part = (scores.c.session_no == handle.session_no, scores.c.part_no == part_no)
         connection.execute(scores.delete().where(*same_part))
 
 
 def attach(db: Database, handle: SessionHandle) -> None:
-    """Bring scores that lie in a table of their own under the key, before they are published.
+    """Attach a session's own table to the scores before publication, which enforces their key.
 
     Raises:
-        InvalidScores: two parts hold the same entity.
+        InvalidScores: two parts have the same entity.
     """
     if not db.backend.per_session_tables:
         return
@@ -100,47 +107,25 @@ def attach(db: Database, handle: SessionHandle) -> None:
         db.write_transaction(work)
     except IntegrityError as exc:
         raise InvalidScores(
-            f"two parts of session {handle.session_id!r} hold the same entity, which has one "
-            f"score a session: {exc}"
+            f"two parts of session {handle.session_id!r} have the same entity; write one score "
+            f"for each entity of a session: {exc}"
         ) from exc
 
 
 def write_part(db: Database, handle: SessionHandle, part_no: int, table: pa.Table) -> None:
-    """Write one part of normalised scores in one transaction; the same part twice is one part.
+    """Write one part of normalised scores in one transaction, replacing the part if it exists.
 
     Raises:
-        InvalidScores: an entity has a score in another part of the session already, or the
-            database could not keep an id exactly.
-        SessionClosed: the session takes no more writes.
+        InvalidScores: another part of the session has one of the entities, or the database
+            cannot store an id exactly.
+        SessionClosed: the session accepts no more writes.
     """
     parts = db.schema.score_parts
-    require_fit(db, table)
-    seen = digest(table)
-    same_part = (parts.c.session_no == handle.session_no, parts.c.part_no == part_no)
+    require_storable(db, table)
+    part_digest = digest(table)
 
     def work(connection: sa.Connection, _: bool) -> None:
-        require_running(db, connection, handle)
-        earlier = connection.scalar(sa.select(parts.c.digest).where(*same_part))
-        if earlier == seen:
-            begin_write(db, connection, handle)
-            connection.execute(parts.update().where(*same_part), {"attempt": handle.attempt})
-            return
-        if earlier is not None:
-            _delete_rows(db, connection, handle, part_no)
-            connection.execute(parts.delete().where(*same_part))
-        scores = db.backend.scores_of(connection, handle.session_no)
-        db.backend.append(connection, scores, _rows(table, handle.session_no, part_no))
-        # Held for the last moment only: parts are written side by side, and hearts go on beating.
-        begin_write(db, connection, handle)
-        row = {
-            "session_no": handle.session_no,
-            "part_no": part_no,
-            "rows": table.num_rows,
-            "digest": seen,
-            "attempt": handle.attempt,
-            "written_at": values.utc_now(),
-        }
-        connection.execute(parts.insert(), row)
+        _replace_part(db, connection, handle, part_no, table, part_digest)
 
     try:
         if db.backend.per_session_tables and table.num_rows >= LARGE_PART:
@@ -150,28 +135,62 @@ def write_part(db: Database, handle: SessionHandle, part_no: int, table: pa.Tabl
         try:
             db.write_transaction(work)
         except IntegrityError:
-            # Another process may have written this very part meanwhile: then ours replaces it.
-            if not db.fetch_all(sa.select(parts.c.digest).where(*same_part)):
+            # If another process wrote this part meanwhile, replace its rows.
+            if not db.fetch_all(sa.select(parts.c.digest).where(*_same_part(db, handle, part_no))):
                 raise
             db.write_transaction(work)
     except IntegrityError as exc:
         raise InvalidScores(
-            f"part {part_no} holds an entity that another part of session {handle.session_id!r} "
-            "has already; an entity has one score a session. The part was not written."
+            f"part {part_no} has an entity that another part of session {handle.session_id!r} has, "
+            "too; write one score for each entity of a session. The part was not written."
         ) from exc
 
 
-def require_fit(db: Database, table: pa.Table) -> None:
-    """Refuse a part with a text that the database would not keep exactly.
+def _replace_part(
+    db: Database,
+    connection: sa.Connection,
+    handle: SessionHandle,
+    part_no: int,
+    table: pa.Table,
+    part_digest: str,
+) -> None:
+    parts = db.schema.score_parts
+    same_part = _same_part(db, handle, part_no)
+    require_running(db, connection, handle)
+    earlier = connection.scalar(sa.select(parts.c.digest).where(*same_part))
+    if earlier == part_digest:
+        begin_write(db, connection, handle)
+        connection.execute(parts.update().where(*same_part), {"attempt": handle.attempt})
+        return
+    if earlier is not None:
+        _delete_rows(db, connection, handle, part_no)
+        connection.execute(parts.delete().where(*same_part))
+    scores = db.backend.scores_of(connection, handle.session_no)
+    db.backend.append(connection, scores, _rows(table, handle.session_no, part_no))
+    # Lock last: other parts and heartbeats need the session's row.
+    begin_write(db, connection, handle)
+    row = {
+        "session_no": handle.session_no,
+        "part_no": part_no,
+        "rows": table.num_rows,
+        "digest": part_digest,
+        "attempt": handle.attempt,
+        "written_at": values.utc_now(),
+    }
+    connection.execute(parts.insert(), row)
+
+
+def require_storable(db: Database, table: pa.Table) -> None:
+    """Refuse a part with text that the database cannot store exactly.
 
     Raises:
-        InvalidScores: and nothing was written.
+        InvalidScores: names the text and the reason.
     """
     for column in (db.schema.scores.c.entity_id, db.schema.scores.c.score_class):
-        if unfit := db.backend.unstorable_texts(column, table[column.name]):
-            why = db.backend.why_not_storable(column, unfit[0])
+        if texts := db.backend.unstorable_texts(column, table[column.name]):
+            reason = db.backend.why_not_storable(column, texts[0])
             raise InvalidScores(
-                f"{column.name} {unfit[0]!r} {why}. Nothing was written.", examples=unfit[:5]
+                f"{column.name} {texts[0]!r} {reason}. Nothing was written.", examples=texts[:5]
             )
 
 

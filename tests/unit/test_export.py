@@ -67,7 +67,7 @@ def exported(url: str, table: str = "crm_scores") -> list[dict[str, Any]]:
 def expected(store: Store, *session_ids: str) -> list[dict[str, Any]]:
     rows = []
     for session_id in sorted(session_ids):
-        row = store.show(session_id).iloc[0]
+        row = store.get_sessions(session_id).iloc[0]
         head = {"session_id": session_id, "model_id": "churn"}
         when = row["published_at"].to_pydatetime().replace(tzinfo=None)
         tail = {"as_of": row["as_of"], "published_at": when}
@@ -88,7 +88,7 @@ def test_scores_reach_another_database_exactly_and_once(database_url: str, targe
         before = dt.datetime.now(dt.UTC)
         assert store.export(first, "crm") == len(IDS)
         assert exported(target_url) == expected(store, first)
-        assert store.show(first)["last_exported_at"][0] >= before
+        assert store.get_sessions(first)["last_exported_at"][0] >= before
         store.export(second, "crm")
         store.export(first, "crm")
         assert exported(target_url) == expected(store, first, second)
@@ -117,7 +117,7 @@ def test_scores_reach_a_table_of_the_same_database(
             told = {"session_id": name, "rows": len(IDS), "to": "crm", "table": "crm_scores"}
             assert json.loads(answer.stdout) == told
         assert exported(database_url) == expected(store, name)
-        assert store.show(name)["last_exported_at"].notna().all()
+        assert store.get_sessions(name)["last_exported_at"].notna().all()
         store.delete_session(name)
         assert len(exported(database_url)) == len(IDS)
 
@@ -147,7 +147,7 @@ def test_a_table_that_cannot_take_them_is_refused(database_url: str, columns: st
             store.export(session.session_id, "crm")
         count = sa.select(sa.func.count()).select_from(sa.table("crm_scores"))
         assert store.database.fetch_all(count)[0][0] == 0
-        assert store.show(session.session_id)["last_exported_at"].isna().all()
+        assert store.get_sessions(session.session_id)["last_exported_at"].isna().all()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

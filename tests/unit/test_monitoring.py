@@ -45,7 +45,7 @@ def move(store: Store, table: str, column: str, by: dt.timedelta, **where: str) 
 
 
 def stage(store: Store, model_id: str, session_id: str, name: str, ago: dt.timedelta) -> None:
-    number = int(store.show(session_id)["session_no"][0])
+    number = int(store.get_sessions(session_id)["session_no"][0])
     row = {
         "model_id": model_id,
         "set_at": values.utc_now() - ago,
@@ -82,8 +82,8 @@ def test_scores_grow_stale(store: Store) -> None:
     row = found["churn"]
     assert (row["stale"], row["session_id"]) == (True, scored)
     assert row["age_seconds"] == pytest.approx(8 * 86_400, abs=600)
-    assert row["last_scored_at"] == store.show(scored)["published_at"][0]
-    number = int(store.show(scored)["session_no"][0])
+    assert row["last_scored_at"] == store.get_sessions(scored)["published_at"][0]
+    number = int(store.get_sessions(scored)["session_no"][0])
     assert stale(store.database) == [("churn", number)]
     assert newer != scored
 
@@ -155,7 +155,7 @@ def test_published_scorings_oldest_first(store: Store) -> None:
         (loose, None, loose),
     ]
     assert [x.as_of for x in found[:2]] == [dt.date(2026, 1, 31), dt.date(2026, 2, 28)]
-    assert found[2].as_of == store.show(third)["started_at"][0].date()
+    assert found[2].as_of == store.get_sessions(third)["started_at"][0].date()
     last = published_scorings(store.database, "churn", 2)
     assert [x.session_id for x in last] == [third, loose]
 
@@ -191,7 +191,7 @@ def test_drift_is_stored_and_replaced(store: Store) -> None:
         store.drift("nobody")
     with pytest.raises(InvalidValue, match="at least one"):
         store.drift()
-    row = {str(k): v for k, v in store.show(session.session_id).iloc[0].items()}
+    row = {str(k): v for k, v in store.get_sessions(session.session_id).iloc[0].items()}
     shown = gather(store, row)
     assert [row["verdict"] for row in shown["drift"]] == ["alarm", "unknown", "ok"]
 

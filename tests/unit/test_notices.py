@@ -262,7 +262,7 @@ def test_a_dead_service_fails_no_run_and_gets_the_notice_later_once(
     hooks.status, mail.refuses = 500, True
     session = run(store)
     assert session.status == "succeeded"
-    assert store.show(session.session_id)["status"][0] == "succeeded"
+    assert store.get_sessions(session.session_id)["status"][0] == "succeeded"
     assert {x for _, _, x in notices(store, session)} == {False}
     assert "error=500" in store.notifications(session.session_id)["failure"][0]
     assert retry_undelivered(store.database) == (0, 2)
@@ -496,7 +496,7 @@ def test_a_failing_notice_does_not_fail_the_run(
     table = store.database.schema.notifications
     store.database.write_transaction(lambda connection, _: table.drop(connection))
     session.close()
-    assert store.show(session.session_id)["status"][0] == "succeeded"
+    assert store.get_sessions(session.session_id)["status"][0] == "succeeded"
     assert "could not send notifications about session" in caplog.text
     send_summary(store.database)
     assert retry_undelivered(store.database) == (0, 0)

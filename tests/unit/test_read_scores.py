@@ -193,7 +193,9 @@ def test_the_latest_score_is_that_of_the_newest_published_session(store: Store, 
             (model, id_, score, kind, session)
             for (id_, score, kind), session in zip(rows(frame), frame["session_id"], strict=True)
         } == {row for row in wanted if row[0] == model}
-        shown = store.show(*frame["session_id"].unique()).set_index("session_id")["published_at"]
+        shown = store.get_sessions(*frame["session_id"].unique()).set_index("session_id")[
+            "published_at"
+        ]
         assert list(frame["published_at"]) == list(shown[frame["session_id"]])
 
 
@@ -300,3 +302,15 @@ def test_one_entity_is_answered_by_the_key_of_scores(store: Store) -> None:
             connection,
             f"SELECT sum(score) FROM {name} AS scores WHERE entity_id = 'e77'",  # noqa: S608
         )
+
+
+def test_get_sessions_and_its_alias(tmp_path: Any) -> None:
+    with mfprefect.connect(f"sqlite:///{tmp_path}/s.db") as store:
+        store.create_schema()
+        store.add_model("churn")
+        first, second = (scored(store, frame_of(["a"], [0.5])) for _ in range(2))
+        sessions = store.get_sessions(first, second)
+        assert sessions["session_id"].tolist() == [second, first]
+        pd.testing.assert_frame_equal(sessions, store.show(first, second))
+        with pytest.raises(mfprefect.UnknownSession, match="nowhere"):
+            store.get_sessions(first, "nowhere")

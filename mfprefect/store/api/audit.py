@@ -1,4 +1,4 @@
-"""What an auditor asks a store: is all as it was sealed, and who did what."""
+"""Store methods for auditors: verify seals and read the audit log."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditApi"]
 
-MOST_TOLD = 3
+MAX_PROBLEMS = 3
+"""Problems named in the message of SealBroken; its `problems` holds all."""
 
 
 class AuditApi(Base):
-    """The part of a store that verifies; nothing here writes."""
+    """Verifies seals and reads the audit log; nothing here writes."""
 
     def verify(
         self,
@@ -33,23 +34,22 @@ class AuditApi(Base):
         head: Mapping[str, Any] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Report:
-        """Recompute the seals from what the database holds, and verify chains and audit trail.
+        """Recompute the seals from the stored rows, and verify the chains and the audit log.
 
-        Needs the right to SELECT alone. Memory holds one session without its scores, and one part
-        of scores, at a time.
+        Needs SELECT only. Holds one session without its scores and one part of scores in memory.
 
         Args:
-            model_id: only the chain of this model; of a renamed one, each name has a chain.
+            model_id: only the chain of this model; a renamed model has one chain for each name.
             session_id: only this session.
-            since: only what was sealed from then on: an aware datetime, or a date in UTC.
-            head: what `audit_head` returned at an earlier time and was kept elsewhere: shows
-                whether the ends of the chains were cut off since.
-            progress: called with the number of seals that are done, and of all.
+            since: only seals from then on: an aware datetime, or a date in UTC.
+            head: an earlier result of `audit_head`, stored elsewhere: also detect whether the ends
+                of the chains were cut off since.
+            progress: called with the number of seals done, and of all.
 
         Raises:
-            SealBroken: something was changed, added or removed: its `problems` name each.
-            UnknownModel: there is no such model.
-            UnknownSession: there is no such session.
+            SealBroken: something was changed, added or removed; its `problems` name each.
+            UnknownModel: the model does not exist.
+            UnknownSession: the session does not exist.
         """
         from mfprefect.store.audit import verification
 
@@ -62,12 +62,12 @@ class AuditApi(Base):
             progress=progress,
         )
         if report.problems:
-            first = [str(problem) for problem in report.problems[:MOST_TOLD]]
+            first = [str(problem) for problem in report.problems[:MAX_PROBLEMS]]
             more = len(report.problems) - len(first)
             raise SealBroken(
-                f"{len(report.problems)} of what was sealed does not hold: {'; '.join(first)}"
+                f"{len(report.problems)} problems with sealed data: {'; '.join(first)}"
                 + (f"; and {more} more" if more else "")
-                + ". `mfprefect audit verify` lists all; docs/audit.md tells what to do.",
+                + ". `mfprefect audit verify` lists all; see docs/audit.md for what to do.",
                 problems=report.problems,
                 report=report,
             )
@@ -83,18 +83,18 @@ class AuditApi(Base):
         since: dt.datetime | dt.date | str | None = None,
         limit: int | None = 100,
     ) -> pd.DataFrame:
-        """Return who did what when, newest first: event_no, at, actor, action, subject, detail.
+        """Return the audit log, newest first: event_no, at, actor, action, subject, detail.
 
         Args:
-            model_id: only what concerns this model.
-            session_id: only what concerns this session.
-            actor: only what this person did.
-            action: only this: `promote`, `rollback`, `retire`, `set_threshold`, `add_model`,
+            model_id: only events about this model.
+            session_id: only events about this session.
+            actor: only events by this person.
+            action: only this action: `promote`, `rollback`, `retire`, `set_threshold`, `add_model`,
                 `change_model`, `rename_model`, `delete_model`, `delete_session`, `delete_scores`,
                 `restore_session`, `deliver_spool`, `export_scores`, `set_input_column`, or
-                `notice`, which is shown only if it is asked for.
-            since: only from then on: an aware datetime, or a date in UTC.
-            limit: at most so many; None is all.
+                `notice`, which is left out by default.
+            since: only events from then on: an aware datetime, or a date in UTC.
+            limit: at most this many; None for all.
         """
         return log.log_frame(
             self._db,
@@ -107,10 +107,10 @@ class AuditApi(Base):
         )
 
     def audit_head(self) -> dict[str, Any]:
-        """Return the ends of the chains, to be kept where nobody of this database can write.
+        """Return the ends of the chains; store it where no user of this database can write.
 
-        `event` is the last event of the audit trail, `seals` the last seal of each model. What is
-        cut off from the ends later is found by `verify(head=..)`.
+        `event` is the last event of the audit log, `seals` the last seal of each model.
+        `verify(head=..)` later detects whether the ends were cut off.
         """
         return log.head(self._db)
 
@@ -118,7 +118,9 @@ class AuditApi(Base):
 def _instant(since: dt.datetime | dt.date | str | None) -> dt.datetime | None:
     if isinstance(since, dt.datetime):
         if since.tzinfo is None:
-            raise InvalidValue(f"since = {since!r} has no time zone; pass an aware one, or a date.")
+            raise InvalidValue(
+                f"since={since!r} has no time zone; pass an aware datetime, or a date."
+            )
         return since
     day = values.as_date(since, "since")
     return None if day is None else dt.datetime.combine(day, dt.time(), dt.UTC)

@@ -1,4 +1,4 @@
-"""What a store shows: models, sessions and what they produced, as DataFrames."""
+"""Store methods that read models, sessions and their results, mostly as DataFrames."""
 
 from __future__ import annotations
 
@@ -23,101 +23,123 @@ __all__ = ["ResultsApi"]
 
 
 class ResultsApi(Base):
-    """The reading half of a store; nothing here writes."""
+    """Reads models, sessions and their results; nothing here writes."""
 
     def models(self) -> pd.DataFrame:
-        """Return the registered models, each with its number of sessions and what is in production.
+        """Return the registered models, by id.
 
-        `production` is the id of a training session, NULL where there is none.
+        Columns: model_id, description, entity_type, owner, created_at, max_age_seconds; sessions,
+        their number; last_started_at; production, the id of the training session in production, or
+        NULL.
         """
         return frames.models_frame(self._db)
 
     def thresholds(self, model_id: str) -> pd.DataFrame:
-        """Return a model's operating thresholds, the one in force first."""
+        """Return a model's operating thresholds, newest first: value, kind, set_at, set_by."""
         return frames.thresholds_frame(self._db, model_id)
 
     def production(self, model_id: str, at: dt.datetime | None = None) -> str | None:
-        """Return the id of the training session in production, None where there is none.
+        """Return the id of the training session in production, or None.
 
         Args:
             model_id: the model.
-            at: the instant to look at, aware; by default now.
+            at: at which time, with a time zone; by default now.
 
         Raises:
-            UnknownModel: there is no such model.
+            UnknownModel: the model does not exist.
             InvalidValue: `at` has no time zone.
         """
         return stages.production(self._db, model_id, at)
 
     def stages(self, model_id: str) -> pd.DataFrame:
-        """Return what was in production when, the newest first.
+        """Return the history of a model's stages, the newest first.
 
-        Columns: session_id; stage: `production`, `experimental` or, where it was taken out of
-        production, `retired`; set_at; until, when the next row took over, NULL of the one in force;
-        set_by; reason; override, why it was promoted without passed gates; rolled_back_from, the
-        session that it was gone back from; gates, the verdicts at promotion as JSON text.
+        Columns: session_id; stage: `production`, `experimental`, or `retired` after it left
+        production; set_at; until, when the next row took over, NULL for the current one; set_by;
+        reason; override, why it was promoted without passed gates; rolled_back_from, the session
+        that a rollback replaced; gates, the verdicts at promotion as JSON text.
 
         Raises:
-            UnknownModel: there is no such model.
+            UnknownModel: the model does not exist.
         """
         return stages.stages_frame(self._db, model_id)
 
     def sessions(
         self, model_id: str | None = None, status: str | None = None, limit: int | None = 100
     ) -> pd.DataFrame:
-        """Return sessions, newest first."""
-        return frames.sessions_frame(self._db, model_id, status, limit)
+        """Return sessions, newest first.
 
-    def show(self, *session_ids: str) -> pd.DataFrame:
-        """Return the named sessions' rows.
+        Columns: those of the table `sessions`, and parent_session_id, the training session used.
+
+        Args:
+            model_id: only sessions of this model.
+            status: only `running`, `succeeded`, `failed`, `crashed` or `cancelled` ones.
+            limit: at most this many; None for all.
 
         Raises:
-            UnknownSession: one of them is not there.
+            InvalidValue: unknown status, or a negative limit.
+        """
+        return frames.sessions_frame(self._db, model_id, status, limit)
+
+    def get_sessions(self, *session_ids: str) -> pd.DataFrame:
+        """Return the named sessions, newest first, with the columns of `sessions`.
+
+        Raises:
+            UnknownSession: one of the sessions does not exist.
         """
         frame = frames.sessions_frame(self._db, limit=None, session_ids=session_ids)
         require_all(session_ids, frame["session_id"])
         return frame
+
+    def show(self, *session_ids: str) -> pd.DataFrame:
+        """Return the named sessions: an alias of `get_sessions`."""
+        return self.get_sessions(*session_ids)
 
     def metrics(self, *session_ids: str) -> pd.DataFrame:
         """Return metrics: session_id, metric_name, segment ('' is all rows), value."""
         return frames.of_sessions(self._db, "metrics", session_ids)
 
     def metadata(self, *session_ids: str) -> pd.DataFrame:
-        """Return key-values: session_id, meta_group, meta_name, value."""
+        """Return metadata: session_id, meta_group, meta_name, value (text)."""
         return frames.of_sessions(self._db, "session_metadata", session_ids)
 
     def inputs(self, *session_ids: str) -> pd.DataFrame:
-        """Return what the sessions read: source, query, rows, columns, digest, seconds."""
+        """Return the inputs that sessions read: source, query, rows, columns, digest, seconds."""
         return frames.of_sessions(self._db, "inputs", session_ids)
 
     def input_summary(self, *session_ids: str) -> pd.DataFrame:
-        """Return the summaries of the input variables."""
+        """Return the summaries of input variables: mean, sd, quantiles, missing values and bins."""
         return frames.of_sessions(self._db, "input_summary", session_ids)
 
     def checks(self, *session_ids: str) -> pd.DataFrame:
-        """Return the results of the input checks."""
+        """Return results of input checks: check, column, severity, passed, failing rows."""
         return frames.of_sessions(self._db, "check_results", session_ids)
 
     def input_columns(self, table: str | None = None, schema: str | None = None) -> pd.DataFrame:
-        """Return the registry: schema_name, table_name, column_name, valid, test, note."""
+        """Return registered input columns: schema_name, table_name, column_name, valid, test, note.
+
+        Args:
+            table: only columns of this table.
+            schema: only columns of this schema.
+        """
         return input_columns.input_columns(self._db, table, schema)
 
     def gates(self, *session_ids: str) -> pd.DataFrame:
-        """Return what gates said of sessions, in their order.
+        """Return the results of gates, in the order of sessions and gates.
 
-        Columns: session_id; gate, the promise in words; kind: `metric`, `production`, `drift` or
-        `checks`; verdict: `passed`, `failed`, `undecided` (too few rows) or `unknown` (there is no
-        figure); reason; figure; at_least, at_most; margin; and of a comparison with the model in
-        production: production_session_id, production_figure, difference (figure less production's),
-        low and high (its 95 % interval) and method.
+        Columns: session_id; gate, the condition in words; kind: `metric`, `production`, `drift` or
+        `checks`; verdict: `passed`, `failed`, `undecided` (too few rows) or `unknown` (no figure);
+        reason; figure; at_least, at_most; margin; and for a comparison with the model in
+        production: production_session_id, production_figure, difference (figure minus
+        production's), low and high (its 95 % interval) and method.
 
         Raises:
-            UnknownSession: one of the sessions is not there.
+            UnknownSession: one of the sessions does not exist.
         """
         return gate_verdicts.gates_frame(self._db, session_ids)
 
     def variable_importance(self, *session_ids: str) -> pd.DataFrame:
-        """Return variable importances, by kind, the most important first."""
+        """Return variable importances by session and kind, the most important first."""
         frame = frames.of_sessions(self._db, "variable_importance", session_ids)
         return frame.sort_values(
             ["session_id", "kind", "importance"], ascending=[True, True, False], kind="stable"
@@ -132,25 +154,29 @@ class ResultsApi(Base):
         return monitoring.drift_frame(self._db, session_ids)
 
     def freshness(self) -> pd.DataFrame:
-        """Return how old the last published scores are of each model that somebody waits for.
+        """Return the age of the last published scores of each model with a max_age.
 
         Columns: model_id; last_scored_at, NULL if never; max_age_seconds; age_seconds, since the
         last scores or, without any, since the model was registered; stale; session_id, of those
-        scores or else the model's newest session. A model without a session is not stale: nothing
-        runs yet. Models whose newest stage is `retired` or `experimental` are left out.
+        scores or else the model's newest session. A model without sessions is not stale. Leaves
+        out models whose newest stage is `retired` or `experimental`.
         """
         return monitoring.freshness(self._db)
 
     def notifications(self, *session_ids: str) -> pd.DataFrame:
-        """Return who was told what: event, channel, sent_at, delivered, failure."""
+        """Return the notifications of sessions: event, channel, sent_at, delivered, failure."""
         return frames.of_sessions(self._db, "notifications", session_ids)
 
     def artifacts(self, *session_ids: str) -> pd.DataFrame:
-        """Return what blobs there are: artifact_name, format, bytes, sha256."""
+        """Return the artifacts of sessions: artifact_name, format, bytes, sha256."""
         return frames.of_sessions(self._db, "artifacts", session_ids)
 
     def environment(self, session_id: str) -> dict[str, Any]:
-        """Return the Python, platform and package versions that a session ran with."""
+        """Return the environment of a session: python, platform, and packages (name to version).
+
+        Raises:
+            UnknownSession: the session does not exist.
+        """
         return frames.environment(self._db, session_id)
 
     def curve(self, *session_ids: str) -> pd.DataFrame:
@@ -158,35 +184,53 @@ class ResultsApi(Base):
         return frames.of_sessions(self._db, "test_curve", session_ids)
 
     def roc(self, session_id: str) -> pd.DataFrame:
-        """Return the ROC curve of the test results."""
+        """Return the ROC curve of a session's test results.
+
+        Raises:
+            InvalidValue: the session has no test results.
+        """
         return curves.roc(self._one_curve(session_id))
 
     def lift(self, session_id: str) -> pd.DataFrame:
-        """Return lift and capture by share of the population."""
+        """Return lift and capture by share of the population, from a session's test results.
+
+        Raises:
+            InvalidValue: the session has no test results.
+        """
         return curves.lift(self._one_curve(session_id))
 
     def confusion_matrix(self, session_id: str, value: float, kind: str) -> dict[str, Any]:
-        """Return tp, fp, tn, fn at a threshold: a `probability` or a share of `population`."""
+        """Return tp, fp, tn, fn and the `threshold` used, from a session's test results.
+
+        Args:
+            session_id: a training session with test results.
+            value: the threshold.
+            kind: `probability` acts on scores of at least `value`, `population` on the top
+                ⌈value·n⌉ rows.
+
+        Raises:
+            InvalidValue: the session has no test results, or the threshold is out of range.
+        """
         return curves.confusion_matrix(self._one_curve(session_id), value, kind)
 
     def accuracy(self, session_id: str, value: float, kind: str) -> float:
-        """Return the share of test rows that a threshold puts right."""
+        """Return the share of test rows classified correctly; see `confusion_matrix`."""
         return curves.accuracy(self._one_curve(session_id), value, kind)
 
     def _one_curve(self, session_id: str) -> pd.DataFrame:
         return frames.one_curve(self._db, session_id)
 
     def load_model(self, session_id: str, name: str = MODEL, *, trusted: bool = False) -> Any:
-        """Return a model that a session saved; verified before a byte of it is parsed.
+        """Load a model that a session saved, after verifying its digest.
 
         Args:
             session_id: the training session.
             name: the artifact's name.
-            trusted: load a pickle-like format, which can run any code.
+            trusted: also load a pickle-like format, which can run any code.
 
         Raises:
-            ArtifactCorrupt: the blob is not the one that was stored.
-            ArtifactUntrusted: loading it could run code that nobody vouched for.
+            ArtifactCorrupt: the blob differs from the one that was stored.
+            ArtifactUntrusted: loading could run code that no team key signed.
         """
         allowed = self.database.settings.trusted_types
         return artifacts.load_artifact(
@@ -196,22 +240,22 @@ class ResultsApi(Base):
     def copy_model(
         self, session_id: str, to: Path | str, name: str = MODEL, *, force: bool = False
     ) -> dict[str, Any]:
-        """Write a model to a file as it was stored, in little memory; return what it is.
+        """Write a model to a file as it was stored, chunk by chunk.
 
-        The file takes its name when its size and digest have been found to be those recorded.
+        The file appears under its name only after its size and digest are verified.
 
         Args:
             session_id: the training session.
             to: the file.
             name: the artifact's name.
-            force: overwrite a file that is there.
+            force: overwrite an existing file.
 
         Returns:
             format, bytes, sha256.
 
         Raises:
             InvalidValue: the file exists, or the session has no artifact of that name.
-            ArtifactCorrupt: the blob is not the one that was stored.
+            ArtifactCorrupt: the blob differs from the one that was stored.
             ArtifactUntrusted: the team's key did not sign it.
         """
         target = Path(to)
@@ -221,14 +265,14 @@ class ResultsApi(Base):
         return {"format": artifact.format, "bytes": artifact.size, "sha256": artifact.sha256}
 
     def latest_training(self, model_id: str) -> str | None:
-        """Return the id of the last training session that succeeded and saved a model."""
+        """Return the id of the last successful training session with a saved model, or None."""
         return frames.latest_training(self._db, model_id)
 
     def report(self, session_id: str) -> str:
-        """Return the report of a session: one HTML document that needs no network.
+        """Return the report of a session: one self-contained HTML document.
 
         Raises:
-            UnknownSession: there is no such session.
+            UnknownSession: the session does not exist.
             ConfigurationError: the extra `report` is not installed.
         """
         from mfprefect import report
@@ -237,10 +281,10 @@ class ResultsApi(Base):
         return report.session_report(reports.load_session_report(self._db, session_id))
 
     def model_report(self, model_id: str) -> str:
-        """Return the report of a model: its last sessions, how good it is, what drifted.
+        """Return the report of a model, as HTML: sessions, quality, drift, stages.
 
         Raises:
-            UnknownModel: there is no such model.
+            UnknownModel: the model does not exist.
             ConfigurationError: the extra `report` is not installed.
         """
         from mfprefect import report

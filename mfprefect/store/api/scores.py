@@ -1,4 +1,4 @@
-"""What a store shows of scores: rows, and figures that the database computes."""
+"""Store methods that read scores, and aggregates that the database computes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ScoresApi"]
 
 
 class ScoresApi(Base):
-    """The half of a store's reading half that is about scores."""
+    """Reads, aggregates and compares scores; nothing here writes."""
 
     def scores(
         self,
@@ -32,33 +32,33 @@ class ScoresApi(Base):
 
         Args:
             session_id: the session.
-            entity_ids: only these, any number of them; those without a score are left out.
+            entity_ids: only these, any number; entities without a score are left out.
             at_least: only scores from here on.
             at_most: only scores up to here.
 
         Raises:
-            InvalidValue: an id is neither text nor an integer, or an end of the range is NaN.
-            UnknownSession: there is no such session.
+            InvalidValue: an id is neither text nor an integer, or a bound is NaN.
+            UnknownSession: the session does not exist.
         """
         return read.scores_frame(
             self._db, session_id, entity_ids=entity_ids, at_least=at_least, at_most=at_most
         )
 
     def latest_scores(self, model_id: str, *entity_ids: str | int) -> pd.DataFrame:
-        """Return entities' scores of the newest published session of a model that has them.
+        """Return each entity's score in the newest published session of a model that scored it.
 
         Columns: entity_id, score, score_class, session_id, as_of, published_at; a row for each
-        entity that was ever scored, by entity id. It takes as long whether there are ten sessions
-        or ten thousand, unless an entity is not in the newest ones.
+        entity that was ever scored, by entity id. The number of sessions does not matter, as long
+        as the newest ones have the entities.
 
         Raises:
-            InvalidValue: no entity is named, or an id is neither text nor an integer.
-            UnknownModel: there is no such model.
+            InvalidValue: no entity, or an id is neither text nor an integer.
+            UnknownModel: the model does not exist.
         """
         return read.latest_frame(self._db, model_id, entity_ids)
 
     def score_parts(self, *session_ids: str) -> pd.DataFrame:
-        """Return which parts of scores are written: part_no, rows, digest, written_at."""
+        """Return the written parts of scores: part_no, rows, digest, written_at."""
         return frames.of_sessions(self._db, "score_parts", session_ids)
 
     def iter_scores(
@@ -77,11 +77,11 @@ class ScoresApi(Base):
     def score_summary(self, session_id: str, *, distinct: bool = False) -> dict[str, Any]:
         """Return n, mean, sd (n - 1 in the denominator), min and max of a session's scores.
 
-        As the other figures of scores, computed by the database from what is published. `sd` is
-        None of one score. With `distinct`, also how many differ, which costs as much as a sort.
+        The database computes it, like all aggregates here, from published scores. `sd` is None for
+        a single score. `distinct` adds the number of distinct scores, at the cost of a sort.
 
         Raises:
-            UnknownSession: there is no such session.
+            UnknownSession: the session does not exist.
             InvalidValue: it has no published scores.
         """
         return aggregates.summary(self._db, session_id, distinct)
@@ -89,28 +89,28 @@ class ScoresApi(Base):
     def score_histogram(
         self, session_id: str, edges: Sequence[float] | None = None, bins: int = 20
     ) -> pd.DataFrame:
-        """Return a histogram of a session's scores: lower, upper, count; empty bins too.
+        """Return a histogram of a session's scores: lower, upper, count, also of empty bins.
 
         Args:
             session_id: a published session.
             edges: at most 100 inner edges, ascending. Bins are (-inf, edge 0], (edge 0, edge 1],
-                .., (last edge, inf), as those of input summaries and drift.
-            bins: without edges, how many bins of equal width between min and max, 1 to 100, as
-                numpy.histogram has them: [lower, upper), the last one [lower, upper].
+                .., (last edge, inf), as in input summaries and drift.
+            bins: without edges, the number of bins of equal width between min and max, 1 to 100,
+                as in numpy.histogram: [lower, upper), the last one [lower, upper].
 
         Raises:
-            UnknownSession: there is no such session.
+            UnknownSession: the session does not exist.
             InvalidValue: it has no published scores, or edges or bins are not as above.
         """
         return aggregates.histogram(self._db, session_id, edges, bins)
 
     def score_quantiles(self, session_id: str, probabilities: Sequence[float]) -> pd.DataFrame:
-        """Return probability and value: the ⌈p·n⌉th smallest score, the smallest for 0.
+        """Return quantiles: probability and value, the ⌈p·n⌉th smallest score (the smallest for 0).
 
-        Exact: numpy.quantile(.., method="inverted_cdf"). One sort in the database for all of them.
+        Exact, as numpy.quantile(.., method="inverted_cdf"), by one sort in the database for all.
 
         Raises:
-            UnknownSession: there is no such session.
+            UnknownSession: the session does not exist.
             InvalidValue: it has no published scores, or a probability is outside 0 to 1.
         """
         return aggregates.quantiles(self._db, session_id, probabilities)
@@ -120,12 +120,12 @@ class ScoresApi(Base):
     ) -> dict[str, Any]:
         """Return the PSI of two sessions' scores: value, edges, expected, actual (rows by bin).
 
-        That of `mfprefect.quality.drift.psi`: the edges are the distinct quantiles of the
-        reference at 1/bins, 2/bins, .., between two scores by linear interpolation.
+        Same as `mfprefect.quality.drift.psi`: the edges are the distinct quantiles of the
+        reference at 1/bins, 2/bins, .., interpolated linearly between scores.
 
         Raises:
-            UnknownSession: there is no such session.
-            InvalidValue: one has no published scores, or `bins` is outside 2 to 100.
+            UnknownSession: the session does not exist.
+            InvalidValue: a session has no published scores, or `bins` is outside 2 to 100.
         """
         return aggregates.psi(self._db, reference_session_id, session_id, bins)
 
@@ -140,20 +140,20 @@ class ScoresApi(Base):
     ) -> pd.DataFrame:
         """Return share, rows, threshold, positives, lift and capture of the top shares.
 
-        As the metrics `lift_10` and `capture_10`: of the entities that have a score and an
-        outcome, the top ⌈share · n⌉, highest scores first, ties shared pro rata.
+        Same as the metrics `lift_10` and `capture_10`: the top ⌈share · n⌉ of the n entities with
+        a score and an outcome, highest scores first, ties pro rata.
 
         Args:
             session_id: a published session.
             outcomes: a table or view of the same database, `name` or `schema.name`.
-            at: at most 50 shares above 0, at most 1.
-            entity_id: its column of entity ids, compared as text; an entity is there once.
-            actual: its column of 0 and 1, numbers or booleans; NULL is not known yet.
+            at: shares above 0 and up to 1, at most 50 of them.
+            entity_id: its column of entity ids, unique, compared as text.
+            actual: its column of 0 and 1, as numbers or booleans; NULL is not known yet.
 
         Raises:
-            UnknownSession: there is no such session.
-            InvalidValue: it has no published scores, the table or a column is not there, or the
-                outcomes are not as above, of one class only, or of other entities.
+            UnknownSession: the session does not exist.
+            InvalidValue: it has no published scores; the table or a column does not exist; or the
+                outcomes are not as above, have one class only or belong to other entities.
         """
         return lift.lift(self._db, session_id, outcomes, at, entity_id, actual)
 
@@ -166,35 +166,41 @@ class ScoresApi(Base):
         entity_id: str = "entity_id",
         actual: str = "actual",
     ) -> dict[str, Any]:
-        """Return how far two sessions agree on the entities that both have scored.
+        """Compare the scores of two sessions, published or not, on the entities of both.
 
-        Computed by the database, of sessions published or not. `rows_a`, `rows_b`, `rows` (of
-        entities in both); `spearman`, the rank correlation with mean ranks of ties, None where all
-        scores of a side are equal; `mean_difference` (b less a), `mean_abs_difference`,
-        `max_abs_difference`. At the operating threshold in force of each session's model:
-        `threshold_a`, `threshold_b` (`value` and `kind`), `agreement`, the share of equal
-        decisions, and `both`, `only_a`, `only_b`, `neither`, the rows that are acted on; None
-        where no threshold was set. `metrics`: of the two models on their own test rows, each with
-        metric_name, a, b and difference.
+        Computed by the database.
 
         Args:
             a: a scoring session.
             b: another one.
-            outcomes: what really happened. The result then has `outcomes`: `rows`, how many
-                entities have both scores and an outcome, and `metrics` of these (auc, brier and
-                log_loss of outcomes 0 and 1, else rmse and mae), with the 95 % interval of the
-                difference: low, high, method. Read in batches.
-            entity_id: the outcomes' column of entities.
+            outcomes: the actual outcomes, for `outcomes` in the result. Scores are then read in
+                batches.
+            entity_id: the outcomes' column of entities, unique.
             actual: their column of outcomes; NULL is not known yet.
 
+        Returns:
+            `rows_a`, `rows_b`, and `rows`, the entities in both.
+            `spearman`: the rank correlation with mean ranks of ties, None if all scores of a
+            session are equal.
+            `mean_difference` (b minus a), `mean_abs_difference`, `max_abs_difference`.
+            `threshold_a`, `threshold_b`: the current operating threshold of each session's model,
+            with `value` and `kind`, or None. `agreement`, the share of equal decisions, and
+            `both`, `only_a`, `only_b`, `neither`, the numbers of rows acted on, are None unless
+            both have one.
+            `metrics`: a list with metric_name, a, b and difference, of the models on their own
+            test rows.
+            `outcomes`, if passed: `rows`, the entities with both scores and an outcome, and
+            `metrics` on these (auc, brier and log_loss for outcomes 0 and 1, else rmse and mae)
+            with the 95 % interval of the difference: low, high, method.
+
         Raises:
-            UnknownSession: there is no such session.
-            InvalidValue: one did not succeed or has no scores, they share no entity, or outcomes
-                are not as above.
+            UnknownSession: a session does not exist.
+            InvalidValue: one did not succeed or has no scores, they share no entity, or the
+                outcomes are not as above.
         """
-        comparison_row = comparison.compare_scores(self._db, a, b)
+        result = comparison.compare_scores(self._db, a, b)
         if outcomes is not None:
-            comparison_row["outcomes"] = known_outcomes.on_outcomes(
+            result["outcomes"] = known_outcomes.on_outcomes(
                 self._db, a, b, outcomes, entity_id, actual
             )
-        return comparison_row
+        return result

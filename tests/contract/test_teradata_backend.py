@@ -157,7 +157,7 @@ def test_what_a_killed_process_has_staged_goes_when_it_is_old(
     def stage(connection: sa.Connection, of: Any, seconds: int) -> str:
         with monkeypatch.context() as then:
             then.setattr(time, "time", lambda: now - seconds)
-            made = staging.like(connection, scores, rows)
+            made = staging.staging_table(connection, scores, rows)
         made.name = made.name.replace("scores", of.name, 1)
         made.create(connection, checkfirst=False)
         return made.name

@@ -22,7 +22,7 @@ from mfprefect import Store
 from mfprefect.backend import Backend, backend_for
 from mfprefect.settings import load_settings
 from mfprefect.store.database.schema_script import schema_script
-from mfprefect_backends.teradata.backend import unlocked
+from mfprefect_backends.teradata.backend import with_access_locks
 
 FOLDER = Path(__file__).parent / "snapshots"
 WRITE = os.environ.get("MFPREFECT_TEST_SNAPSHOTS") == "write"
@@ -147,7 +147,7 @@ class _Said(NamedTuple):
         marks = r"__\[POSTCOMPILE_\w+\]|%\(\w+\)s|(?<![:\w]):\w+|%s"
         text = re.sub(marks, "?", str(compiled))
         if name == "teradata":
-            text = unlocked(text, self.options)
+            text = with_access_locks(text, self.options)
         return "\n".join(line.rstrip() for line in text.splitlines())
 
 

@@ -1,4 +1,4 @@
-"""How Alembic alters a table of Teradata."""
+"""Alembic's ALTER TABLE for Teradata."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["TeradataImpl"]
 
 
 class TeradataImpl(DefaultImpl):
-    """The default, with DDL that commits by itself."""
+    """The default implementation, with DDL that commits."""
 
     __dialect__ = "teradatasql"
     transactional_ddl = False

@@ -1,4 +1,4 @@
-"""What Teradata does in its own way."""
+"""The Teradata backend: DDL, locks, loads, rights and errors."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
-from mfprefect import grants as rights
+from mfprefect import grants
 from mfprefect.backend import NO_LOCK_OPTION, WRITE_OPTION, Backend
 from mfprefect.errors import ConfigurationError, DatabaseError, IntegrityError
 from mfprefect.schema import Blob, Id, LongText
 from mfprefect.settings import Settings
 from mfprefect_backends.teradata import alembic_impl, codes, load
-from mfprefect_backends.teradata.band import wear
-from mfprefect_backends.teradata.compiler import LONGEST
+from mfprefect_backends.teradata.band import set_query_band
+from mfprefect_backends.teradata.compiler import MAX_VARCHAR
 from mfprefect_backends.teradata.dialect import DRIVERNAME
 from mfprefect_backends.teradata.merge import merge
-from mfprefect_backends.teradata.staging import Staging, drop_old
+from mfprefect_backends.teradata.staging import Staging, drop_stale
 from mfprefect_backends.teradata.types import NONCHARACTER, why_not_storable
 
-__all__ = ["TeradataBackend", "unlocked"]
+__all__ = ["TeradataBackend", "with_access_locks"]
 
 log = logging.getLogger(__name__)
 
 ACCESS = "LOCKING ROW FOR ACCESS "
 _SECRETS = ("logdata", "password", "http_proxy_password", "https_proxy_password")
-_SCORES = (
+_SCORES_OPTIONS = (
     "PRIMARY INDEX (entity_id)\n"
     "PARTITION BY RANGE_N(session_no BETWEEN 1 AND 65533 EACH 1, NO RANGE, UNKNOWN)"
 )
-_TWICE = """
+_DUPLICATE_ENTITY = """
 LOCKING ROW FOR ACCESS
 SELECT TOP 1 mine.entity_id FROM {scores} AS mine
 INNER JOIN {scores} AS theirs
@@ -44,11 +44,11 @@ ON theirs.entity_id = mine.entity_id AND theirs.session_no = mine.session_no
 WHERE mine.session_no = ? AND mine.part_no = ? AND theirs.part_no <> ?
 """
 
-_EXCLUSIVE = "LOCKING TABLE {name} FOR EXCLUSIVE SELECT COUNT(*) FROM {name}"
+_LOCK_EXCLUSIVE = "LOCKING TABLE {name} FOR EXCLUSIVE SELECT COUNT(*) FROM {name}"
 
 
 class TeradataBackend(Backend):
-    """Teradata 16.20 or later; the tables live in the database that the URL names."""
+    """Teradata 16.20 or later; the tables are in the database that the URL names."""
 
     name: ClassVar[str] = "teradata"
     drivername: ClassVar[str] = DRIVERNAME
@@ -63,8 +63,8 @@ class TeradataBackend(Backend):
         mode = str(url.query.get("tmode", "ANSI")).upper()
         if mode != "ANSI":
             raise ConfigurationError(
-                f"tmode={mode} truncates text silently and drops equal rows; leave tmode out of "
-                "the URL, for mfprefect works in ANSI mode."
+                f"tmode={mode} truncates text silently and drops equal rows; remove tmode from the "
+                "URL: mfprefect works in ANSI mode."
             )
         url = url.update_query_dict({"tmode": "ANSI"})
         if "connect_timeout" not in url.query:
@@ -74,124 +74,131 @@ class TeradataBackend(Backend):
         super().__init__(url, settings)
 
     def secrets(self) -> list[str]:
-        """Return what no text may show: the password, and what stands in for one."""
-        found = [self.url.query.get(name) for name in _SECRETS]
-        return [*super().secrets(), *(text for text in found if isinstance(text, str) and text)]
+        """Return what to redact: the password, and query parameters that replace one."""
+        options = [self.url.query.get(name) for name in _SECRETS]
+        return [*super().secrets(), *(text for text in options if isinstance(text, str) and text)]
 
     def engine_options(self) -> Mapping[str, Any]:
-        """Test pooled connections before use; staging takes a second one beside the first."""
+        """Test pooled connections before use; leave room for staging, which takes a second one."""
         return {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 25, "pool_recycle": 3600}
 
     def configure(self, engine: sa.Engine) -> None:
-        """Name the session in the query band, read without locks, drop what was staged."""
-        event.listen(engine, "engine_connect", wear)
-        event.listen(engine, "before_cursor_execute", _unlocked, retval=True)
-        event.listen(engine, "checkin", self._staging.sweep)
-        event.listen(engine, "invalidate", self._staging.lost)
+        """Set the query band, read without locks, and drop staging tables at check-in."""
+        event.listen(engine, "engine_connect", set_query_band)
+        event.listen(engine, "before_cursor_execute", _add_access_locks, retval=True)
+        event.listen(engine, "checkin", self._staging.drop_staged)
+        event.listen(engine, "invalidate", self._staging.keep_orphans)
 
     def table_options(self, table: str) -> Mapping[str, Any]:
-        """Spread scores by entity, and keep each session in a partition of its own."""
-        return {"teradatasql_post_create": _SCORES} if table == "scores" else {}
+        """Distribute scores by entity, and partition them by session."""
+        return {"teradatasql_post_create": _SCORES_OPTIONS} if table == "scores" else {}
 
     def why_not_storable(self, column: sa.Column[Any], text: str) -> str | None:
-        """Return why a text cannot be kept: trailing blanks of names, noncharacters, its length."""
+        """Return why a text cannot be stored: a trailing blank, a noncharacter or its length."""
         kind = column.type
-        name = isinstance(kind, Id)
-        return why_not_storable(text, kind.length if isinstance(kind, Id) else None, compared=name)
+        length = kind.length if isinstance(kind, Id) else None
+        return why_not_storable(text, length, compared=isinstance(kind, Id))
 
     def unstorable_texts(self, column: sa.Column[Any], texts: pa.ChunkedArray) -> list[str]:
-        """Return those of many texts that cannot be kept; few of them have to be looked at."""
+        """Return the texts that cannot be stored; Arrow filters the few candidates."""
         longer = pc.greater(pc.binary_length(texts), getattr(column.type, "length", None))
         odd = pc.or_(
             pc.ends_with(texts, " "), pc.match_substring_regex(texts, NONCHARACTER.pattern)
         )
-        some = texts.filter(pc.or_(odd, longer)).to_pylist()
-        return [text for text in some if self.why_not_storable(column, text)]
+        candidates = texts.filter(pc.or_(odd, longer)).to_pylist()
+        return [text for text in candidates if self.why_not_storable(column, text)]
 
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
-        """Insert by one batch, or by way of a staging table; scores of an entity only once."""
+        """Insert rows in one batch, or through a staging table if there are many.
+
+        Raises:
+            IntegrityError: another part of the session has a score of one of the entities.
+        """
         load.append(connection, table, rows, self._staging)
         if table is self.schema.scores and rows.num_rows:
-            self._require_once(connection, rows)
+            self._refuse_duplicates(connection, rows)
 
     def drop_stale_staging(self, connection: sa.Connection) -> list[str]:
-        """Drop the staging tables that are older than a day."""
-        return drop_old(connection, self.schema.scores)
+        """Drop staging tables that are older than a day; return their names."""
+        return drop_stale(connection, self.schema.scores)
 
     def upsert(
         self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Merge, row by row; not where there are LOBs, of which MERGE may know nothing."""
+        """Upsert rows by MERGE, except into tables with LOBs, which it may not support."""
         if any(isinstance(column.type, (LongText, Blob)) for column in table.columns):
             super().upsert(connection, table, rows)
         else:
             connection.execute(merge(table, list(rows[0])), list(rows))
 
-    def _require_once(self, connection: sa.Connection, rows: pa.Table) -> None:
-        """Raise if another part has an entity of this one: no index forbids it.
+    def _refuse_duplicates(self, connection: sa.Connection, rows: pa.Table) -> None:
+        """Raise if another part has an entity of this part: no unique index prevents it.
 
-        Looked for after the insert, and without locks, so that of two parts that are written side
-        by side the later one sees the other's rows.
+        Looks after the insert and without locks, so that of two parts written concurrently the
+        later one sees the rows of the other.
         """
         number, part = rows["session_no"][0].as_py(), rows["part_no"][0].as_py()
         name = connection.dialect.identifier_preparer.format_table(self.schema.scores)
-        twice = connection.exec_driver_sql(
-            _TWICE.strip().format(scores=name), (number, part, part)
+        duplicate = connection.exec_driver_sql(
+            _DUPLICATE_ENTITY.strip().format(scores=name), (number, part, part)
         ).scalar()
-        if twice is not None:
-            raise IntegrityError(f"entity {twice!r} has a score in another part already.")
+        if duplicate is not None:
+            raise IntegrityError(f"entity {duplicate!r} already has a score in another part.")
 
     def as_entity_id(
         self, connection: sa.Connection, expression: sa.ColumnElement[Any]
     ) -> sa.ColumnElement[str]:
-        """Return text; of a number, without the blanks that its format has in front."""
-        found, kind = expression.type, Id(LONGEST)  # what is longer than our ids must not be cut
-        if isinstance(found, sa.String) and not isinstance(found, sa.Text):
-            return sa.type_coerce(expression, kind)
-        text = sa.cast(expression, kind)
-        return text if isinstance(found, sa.Text) else sa.func.trim(text, type_=kind)
+        """Return an id as text; numbers without the leading blanks of their format."""
+        source = expression.type
+        target = Id(MAX_VARCHAR)  # so that a text longer than our ids is not truncated
+        if isinstance(source, sa.String) and not isinstance(source, sa.Text):
+            return sa.type_coerce(expression, target)
+        text = sa.cast(expression, target)
+        return text if isinstance(source, sa.Text) else sa.func.trim(text, type_=target)
 
     def grants(self, role: str, user: str) -> str:
-        """Give rights; what a run stages it makes itself, and so owns."""
+        """Return the GRANT statements of a role; a run owns the staging tables that it creates."""
         quote = self.dialect().identifier_preparer.quote
-        place, to = self._place(), quote(user)
-        prefix = f"{quote(place)}." if place else ""
-        found = [
-            rights.grant(self.dialect().identifier_preparer, prefix + quote(x.table), x, to)
-            for x in rights.rights(self.schema, role)
+        database, to = self._database(), quote(user)
+        prefix = f"{quote(database)}." if database else ""
+        statements = [
+            grants.grant(self.dialect().identifier_preparer, prefix + quote(x.table), x, to)
+            for x in grants.rights(self.schema, role)
         ]
         if role == "admin":
             lock = quote(self._lock_table().name)
-            found.append(f"GRANT ALL ON {prefix}{lock} TO {to}")
-        more = {
+            statements.append(f"GRANT ALL ON {prefix}{lock} TO {to}")
+        privileges = {
             "admin": "CREATE TABLE, DROP TABLE, CREATE VIEW, DROP VIEW",
             "writer": "CREATE TABLE",
         }.get(role)
-        if more and place:
-            found.append(f"GRANT {more} ON {quote(place)} TO {to}")
+        if privileges and database:
+            statements.append(f"GRANT {privileges} ON {quote(database)} TO {to}")
         if role == "writer":
             scores = prefix + quote(self.schema.scores.name)
-            found.append(f"GRANT STATISTICS ON {scores} TO {to}")
+            statements.append(f"GRANT STATISTICS ON {scores} TO {to}")
         notes = [
             f"Create the user first: CREATE USER {to} FROM .. AS PERM = 0, PASSWORD = ..;",
             "What has ended is not closed to writers here; their rights alone limit them.",
         ]
-        return "\n".join([rights.heading(role, to, notes), *(f"{line};" for line in found)])
+        return "\n".join(
+            [grants.heading(role, to, notes), *(f"{statement};" for statement in statements)]
+        )
 
-    def _place(self) -> str:
-        found = self.schema.layout.schema or self.url.query.get("database") or self.url.database
-        return str(found or "")
+    def _database(self) -> str:
+        name = self.schema.layout.schema or self.url.query.get("database") or self.url.database
+        return str(name or "")
 
     def setup_statements(self) -> list[str]:
-        """Return which database the tables go into, and the table that migrations lock."""
+        """Return DATABASE, for the tables to come, and the table that migrations lock."""
         dialect = self.dialect()
-        place = self._place()
-        use = [f"DATABASE {dialect.identifier_preparer.quote(place)}"] if place else []
+        name = self._database()
+        use = [f"DATABASE {dialect.identifier_preparer.quote(name)}"] if name else []
         lock = str(sa.schema.CreateTable(self._lock_table()).compile(dialect=dialect))
         return [*use, lock.replace("\t", "    ").strip()]
 
     def post_create_statements(self) -> list[str]:
-        """Return which statistics there are to be; empty as the tables are, they cost nothing."""
+        """Return the statistics to collect; on empty tables they cost nothing."""
         format_table = self.dialect().identifier_preparer.format_table
         return [
             "COLLECT STATISTICS USING THRESHOLD 10 PERCENT "
@@ -209,7 +216,7 @@ class TeradataBackend(Backend):
 
     @contextmanager
     def lock(self, connection: sa.Connection) -> Iterator[None]:
-        """Lock a table of one purpose, on a connection of its own: DDL commits on the other."""
+        """Lock a dedicated table on a second connection, because DDL commits on the first."""
         table = self._lock_table()
         name = connection.dialect.identifier_preparer.format_table(table)
         with connection.engine.connect() as other:
@@ -221,7 +228,7 @@ class TeradataBackend(Backend):
                     if codes.code(exc) != codes.PRESENT:
                         raise
             other.commit()
-            other.exec_driver_sql(_EXCLUSIVE.format(name=name))
+            other.exec_driver_sql(_LOCK_EXCLUSIVE.format(name=name))
             try:
                 yield
             finally:
@@ -229,16 +236,16 @@ class TeradataBackend(Backend):
                     other.rollback()
 
     def error_text(self, error: DBAPIError) -> str:
-        """Return what the driver says, without the places in its code."""
+        """Return the driver's text without its stack trace."""
         lines = super().error_text(error).splitlines()
         return " ".join(line.strip() for line in lines if not line.startswith(" at "))
 
     def classify(self, error: DBAPIError) -> type[DatabaseError]:
-        """Go by the number in the driver's text."""
+        """Return the error class, by the number in the driver's text."""
         return codes.kind(error.orig) if error.orig is not None else DatabaseError
 
 
-def _unlocked(
+def _add_access_locks(
     connection: sa.Connection,
     cursor: Any,
     statement: str,
@@ -247,21 +254,22 @@ def _unlocked(
     executemany: bool,
 ) -> tuple[str, Any]:
     options = context.execution_options if context is not None else {}
-    return unlocked(statement, options), parameters
+    return with_access_locks(statement, options), parameters
 
 
-def unlocked(statement: str, options: Mapping[str, Any]) -> str:
-    """Return a statement that waits for no writer and keeps none waiting, where it only reads.
+def with_access_locks(statement: str, options: Mapping[str, Any]) -> str:
+    """Return a SELECT with access locks, so that it neither waits for writers nor blocks them.
 
-    In a writing transaction a select takes locks, unless it only glances at what is there.
+    In a write transaction a SELECT takes read locks, except on the tables that NO_LOCK_OPTION
+    names (True: on all).
     """
     if not statement.startswith("SELECT"):
         return statement
-    glance = options.get(NO_LOCK_OPTION)
-    if glance is True or not options.get(WRITE_OPTION):
+    without_lock = options.get(NO_LOCK_OPTION)
+    if without_lock is True or not options.get(WRITE_OPTION):
         return ACCESS + statement
-    tables = (f"LOCKING TABLE {table} FOR ACCESS " for table in glance or ())
-    return "".join(tables) + statement
+    locks = (f"LOCKING TABLE {table} FOR ACCESS " for table in without_lock or ())
+    return "".join(locks) + statement
 
 
-_ = alembic_impl.TeradataImpl  # importing it is what registers it
+_ = alembic_impl.TeradataImpl  # registered by its import

@@ -1,4 +1,4 @@
-"""The query band: which session, model and run a connection works for, in the DBA's logs."""
+"""The query band, which shows session, model and run in the DBA's logs."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.backend import SESSION_OPTION
-from mfprefect_backends.teradata.codes import told
-from mfprefect_backends.teradata.dialect import by_itself
+from mfprefect_backends.teradata.codes import driver_errors
+from mfprefect_backends.teradata.dialect import execute_committed
 
-__all__ = ["band", "wear"]
+__all__ = ["query_band", "set_query_band"]
 
-LONGEST = 256
+MAX_VALUE = 256
 _KEY = "mfprefect_band"
-# What would end a pair or the text; the rest of a name is shown as it is.
-_UNFIT = re.compile(r"[;='\"\x00-\x1f\x7f\ud800-\udfff\U00010000-\U0010ffff]")
+# Characters that would end a pair or the text.
+_SPECIAL = re.compile(r"[;='\"\x00-\x1f\x7f\ud800-\udfff\U00010000-\U0010ffff]")
 
 
-def band(serves: Mapping[str, str]) -> str:
-    """Return the pairs, each ended by a semicolon."""
-    pairs = {"ApplicationName": "mfprefect", **serves}
-    return "".join(f"{name}={_UNFIT.sub('_', str(v))[:LONGEST]};" for name, v in pairs.items())
+def query_band(session: Mapping[str, str]) -> str:
+    """Return the pairs `name=value;` of a session, or of mfprefect alone."""
+    pairs = {"ApplicationName": "mfprefect", **session}
+    return "".join(f"{name}={_SPECIAL.sub('_', str(v))[:MAX_VALUE]};" for name, v in pairs.items())
 
 
-def wear(connection: sa.Connection) -> None:
-    """Set the band of a connection that just left the pool, where it has another one on.
+def set_query_band(connection: sa.Connection) -> None:
+    """Set the query band of a connection at check-out, unless it is already set.
 
-    Before its first statement: such a SET may not stand between others of a transaction.
+    Before the first statement, because this SET is not allowed within a transaction.
     """
-    wanted = band(connection.get_execution_options().get(SESSION_OPTION, {}))
+    band = query_band(connection.get_execution_options().get(SESSION_OPTION, {}))
     record = connection.connection
-    if record.info.get(_KEY) == wanted:
+    if record.info.get(_KEY) == band:
         return
     driver: Any = record.dbapi_connection
     record.info.pop(_KEY, None)
-    # Not UPDATE, which would keep the pairs of the session before.
-    statement = f"SET QUERY_BAND='{wanted}' FOR SESSION"
-    with told(connection, statement):
-        by_itself(driver, statement)
-    record.info[_KEY] = wanted
+    # Not UPDATE, which would keep the pairs of the previous session.
+    statement = f"SET QUERY_BAND='{band}' FOR SESSION"
+    with driver_errors(connection, statement):
+        execute_committed(driver, statement)
+    record.info[_KEY] = band

@@ -1,4 +1,4 @@
-"""What the numbers in the driver's texts mean: every error of it is an OperationalError."""
+"""Classify the driver's errors by the numbers in their texts: all are OperationalErrors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mfprefect.errors import (
     PermissionDenied,
 )
 
-__all__ = ["DUPLICATE", "MISSING", "PRESENT", "code", "is_lost", "kind", "told"]
+__all__ = ["DUPLICATE", "MISSING", "PRESENT", "code", "driver_errors", "is_lost", "kind"]
 
 _CODE = re.compile(r"\[Error (\d+)\]")
 _LOST = (
@@ -40,31 +40,31 @@ _KINDS: dict[int, type[DatabaseError]] = {
     **dict.fromkeys((2631, 3111), DatabaseConflict),  # deadlock, timed out
     **dict.fromkeys((2639, 3598, 3603), DatabaseConflict),  # too many at once, concurrent DDL
     **dict.fromkeys((2641, 2828, 2835, 3120, 3897), DatabaseUnavailable),  # restart, recovery
-    **dict.fromkeys((2825, 2826), DatabaseUnavailable),  # whether it was done is not known
+    **dict.fromkeys((2825, 2826), DatabaseUnavailable),  # unknown whether it was done
     **dict.fromkeys(_LINK, DatabaseUnavailable),
-    2644: DatabaseUnavailable,  # no room: a DBA makes some, and the spool keeps a run until then
+    2644: DatabaseUnavailable,  # no space: the spool keeps the run until a DBA adds some
     **dict.fromkeys((*DUPLICATE, 2700, 3604, 3811, 5317), IntegrityError),
     **dict.fromkeys((3523, 3524, 5315), PermissionDenied),
 }
-# After these the driver has no session any more.
+# The driver has no session after these.
 _GONE = _LINK | {3120, 3897}
 
 
 def code(error: BaseException) -> int:
-    """Return the number of the database's or driver's error, 0 where it has none."""
-    found = _CODE.search(str(error))
-    return int(found.group(1)) if found else 0
+    """Return the number of an error of the database or driver, 0 if it has none."""
+    match = _CODE.search(str(error))
+    return int(match.group(1)) if match else 0
 
 
 def is_lost(error: BaseException) -> bool:
-    """Return whether the connection is gone."""
+    """Return whether the connection is lost."""
     text = str(error).casefold()
     return code(error) in _GONE or any(words.casefold() in text for words in _LOST)
 
 
 @contextmanager
-def told(connection: sa.Connection, statement: str) -> Iterator[None]:
-    """Raise as SQLAlchemy's what the driver raises, where it is used directly."""
+def driver_errors(connection: sa.Connection, statement: str) -> Iterator[None]:
+    """Raise the driver's errors as SQLAlchemy's, in a block that uses the driver directly."""
     error: type[Exception] = connection.dialect.loaded_dbapi.Error
     try:
         yield
@@ -75,8 +75,8 @@ def told(connection: sa.Connection, statement: str) -> Iterator[None]:
 
 
 def kind(error: BaseException) -> type[DatabaseError]:
-    """Return which of our errors it is; the number says, and the link where there is none."""
-    known = _KINDS.get(code(error))
-    if known is not None:
-        return known
+    """Return the error class by number; without one, by whether the connection is lost."""
+    error_class = _KINDS.get(code(error))
+    if error_class is not None:
+        return error_class
     return DatabaseUnavailable if is_lost(error) else DatabaseError

@@ -1,4 +1,4 @@
-"""Statements as Teradata takes them; what it would refuse or misread is refused here."""
+"""Statements in Teradata's SQL; refuse what it would refuse or misread."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from teradatasqlalchemy.dialect import TeradataCompiler, TeradataTypeCompiler
 
 from mfprefect.schema import Double, JsonRows, LongText
 
-__all__ = ["LONGEST", "Compiler", "TypeCompiler", "refuse"]
+__all__ = ["MAX_VARCHAR", "Compiler", "TypeCompiler", "refuse"]
 
 ONE_ROW = " FROM (SELECT 1 AS one_column) AS one_row"
-LONGEST = 32_000
-"""The most characters of a UNICODE VARCHAR."""
+MAX_VARCHAR = 32_000
+"""The maximum length of a UNICODE VARCHAR, in characters."""
 
 
 SHOWN = 4_000
@@ -50,15 +50,19 @@ def _field(key: str, kind: sa.types.TypeEngine[Any]) -> dict[str, str]:
 
 
 def refuse(what: str, instead: str) -> NoReturn:
-    """Refuse what Teradata would not take, or would silently take for something else."""
+    """Refuse a construct that Teradata refuses or silently misreads.
+
+    Raises:
+        CompileError: names it, and what to use instead.
+    """
     raise CompileError(f"Teradata has no {what}; {instead}.")
 
 
 class Compiler(TeradataCompiler):  # type: ignore[misc]
-    """The stock compiler, without what it gets silently wrong."""
+    """The stock compiler with corrections of what it silently gets wrong."""
 
     def get_select_precolumns(self, select: Any, **options: Any) -> str:
-        """Return DISTINCT or TOP; a page has neither."""
+        """Return DISTINCT or TOP; a page (limit and offset) has neither."""
         if select._fetch_clause is not None:
             refuse("FETCH here", "use limit()")
         before = "DISTINCT " if select._distinct else ""
@@ -68,12 +72,12 @@ class Compiler(TeradataCompiler):  # type: ignore[misc]
             refuse("DISTINCT with a limit", "take the limit of a subquery")
         if select._offset_clause is not None:
             return before
-        # The statement is cached, and the number is not a parameter: it has to be set each time.
+        # TOP takes no parameter, so render the number at each execution of the cached statement.
         number = self.process(select._limit_clause.render_literal_execute(), **options)
         return f"TOP {number} "
 
     def order_by_clause(self, select: Any, **options: Any) -> str:
-        """Return ORDER BY, behind the page where there is one."""
+        """Return ORDER BY, after QUALIFY if there is an offset."""
         ordered: str = super().order_by_clause(select, **options)
         if getattr(select, "_offset_clause", None) is None:
             return ordered
@@ -85,7 +89,7 @@ class Compiler(TeradataCompiler):  # type: ignore[misc]
         return f" QUALIFY {number} BETWEEN {first} + 1 AND {first} + {rows}{ordered}"
 
     def limit_clause(self, select: Any, **options: Any) -> str:
-        """Refuse what neither TOP nor the page behind the order has expressed."""
+        """Refuse limits that neither TOP nor QUALIFY expresses."""
         if not isinstance(select, sa.Select):
             refuse("limit of a union", "select from it as a subquery")
         if select._offset_clause is not None and not select._order_by_clauses:
@@ -101,7 +105,7 @@ class Compiler(TeradataCompiler):  # type: ignore[misc]
         refuse("FETCH here", "use limit()")
 
     def default_from(self) -> str:
-        """Return one row to select from: subqueries in the list want a FROM."""
+        """Return a FROM with one row: subqueries in a select list need a FROM."""
         return ONE_ROW
 
     def for_update_clause(self, select: Any, **options: Any) -> str:
@@ -109,15 +113,15 @@ class Compiler(TeradataCompiler):  # type: ignore[misc]
         refuse("FOR UPDATE", "update the row first, which locks it")
 
     def visit_now_func(self, function: Any, **options: Any) -> str:
-        """Return the standard's name."""
+        """Return the standard name."""
         return "CURRENT_TIMESTAMP(6)"
 
     def visit_is__binary(self, binary: Any, operator: Any, **options: Any) -> str:
-        """Compare with 0 and 1: IS knows NULL alone."""
+        """Compare with = except for NULL, the only operand of IS."""
         return self._is(binary, "IS", "=", **options)
 
     def visit_is_not_binary(self, binary: Any, operator: Any, **options: Any) -> str:
-        """Compare with 0 and 1: IS NOT knows NULL alone."""
+        """Compare with <> except for NULL, the only operand of IS NOT."""
         return self._is(binary, "IS NOT", "<>", **options)
 
     def _is(self, binary: Any, null: str, other: str, **options: Any) -> str:
@@ -126,46 +130,46 @@ class Compiler(TeradataCompiler):  # type: ignore[misc]
         return f"{left} {sign} {right}"
 
     def visit_empty_set_op_expr(self, type_: Any, expand_op: Any, **options: Any) -> str:
-        """Return a set of no rows: a NULL in it is error 3731."""
+        """Return a select without rows: a list with NULL raises error 3731."""
         return self.visit_empty_set_expr(type_)
 
     def visit_empty_set_expr(self, element_types: Any, **options: Any) -> str:
-        """Return a set of no rows, of a type that may be compared with the column's."""
+        """Return a select without rows, of a type comparable with the column's."""
         kinds = element_types if isinstance(element_types, (list, tuple)) else [element_types]
         if len(kinds) != 1:
-            refuse("empty set of several columns", "do not ask where there is nothing to find")
+            refuse("empty set of several columns", "skip the statement")
         kind = kinds[0]
-        known = isinstance(kind, (sa.Integer, sa.Numeric, sa.DateTime, sa.Date))
-        name = self.dialect.type_compiler_instance.process(kind if known else sa.String(255))
+        comparable = isinstance(kind, (sa.Integer, sa.Numeric, sa.DateTime, sa.Date))
+        name = self.dialect.type_compiler_instance.process(kind if comparable else sa.String(255))
         return f"SELECT CAST(NULL AS {name}) AS nothing{ONE_ROW} WHERE 1 = 0"
 
     def visit_unary(self, unary: Any, **options: Any) -> str:
         """Refuse EXISTS in the list of a select."""
         if unary.operator is operators.exists and options.get("within_columns_clause"):
-            refuse("EXISTS in the list of a select", "count, or ask in WHERE")
+            refuse("EXISTS in the list of a select", "count, or use it in WHERE")
         text: str = super().visit_unary(unary, **options)
         return text
 
 
 class TypeCompiler(TeradataTypeCompiler):  # type: ignore[misc]
-    """The stock types, with Unicode text and lengths that Teradata takes."""
+    """The stock types, with Unicode text and valid lengths."""
 
     def visit_VARCHAR(self, type_: Any, **options: Any) -> str:
-        """Return Unicode text; the stock compiler makes LONG VARCHAR of a text without length."""
-        length = LONGEST if type_.length is None else type_.length
-        if length > LONGEST:
-            refuse(f"VARCHAR({length})", f"{LONGEST} is the most, and a longer text is a CLOB")
+        """Return Unicode text; without a length, the stock compiler returns LONG VARCHAR."""
+        length = MAX_VARCHAR if type_.length is None else type_.length
+        if length > MAX_VARCHAR:
+            refuse(f"VARCHAR({length})", f"use at most {MAX_VARCHAR}, or a CLOB")
         case = " CASESPECIFIC" if options.get("type_expression") is not None else ""
         return f"VARCHAR({length}) CHARACTER SET UNICODE{case}"
 
     def visit_CLOB(self, type_: Any, **options: Any) -> str:
-        """Return Unicode text: the user's default may be LATIN."""
+        """Return Unicode text, because a user's default may be LATIN."""
         return "CLOB CHARACTER SET UNICODE"
 
     def visit_double(self, type_: Any, **options: Any) -> str:
-        """Return the standard's name."""
+        """Return the standard name."""
         return "DOUBLE PRECISION"
 
     def visit_JSON(self, type_: Any, **options: Any) -> str:
-        """Refuse JSON: it is kept as text."""
-        refuse("JSON column in this schema", "keep it as text")
+        """Refuse JSON: the schema stores it as text."""
+        refuse("JSON column in this schema", "store it as text")

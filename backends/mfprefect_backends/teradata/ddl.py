@@ -1,4 +1,4 @@
-"""Tables as a Teradata DBA would make them: MULTISET, with a primary index that was chosen."""
+"""DDL as a Teradata DBA would write it: MULTISET tables with an explicit primary index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["DDLCompiler"]
 
 
 class DDLCompiler(TeradataDDLCompiler):  # type: ignore[misc]
-    """The stock compiler with defaults, indexes and references that Teradata keeps."""
+    """The stock compiler, plus defaults, indexes and references."""
 
     def visit_create_table(self, create: Any, **options: Any) -> str:
         """Return CREATE MULTISET TABLE; the key becomes a unique primary index."""
@@ -25,13 +25,13 @@ class DDLCompiler(TeradataDDLCompiler):  # type: ignore[misc]
 
     def post_create_table(self, table: sa.Table) -> str:
         """Return the primary index, the partitions and the unique indexes."""
-        own = table.dialect_kwargs.get("teradatasql_post_create")
+        post_create = table.dialect_kwargs.get("teradatasql_post_create")
         key = [self.preparer.format_column(c) for c in table.primary_key.columns]
-        if own:
-            lines = [str(own)]
+        if post_create:
+            lines = [str(post_create)]
         elif key:
             lines = [f"UNIQUE PRIMARY INDEX ({', '.join(key)})"]
-        else:  # what Teradata would choose
+        else:  # as Teradata would choose
             first = next((c for c in table.columns if not _is_lob(c.type)), None)
             if first is None:
                 refuse("primary index on LOBs", "give the table a key")
@@ -44,24 +44,24 @@ class DDLCompiler(TeradataDDLCompiler):  # type: ignore[misc]
         return "\n" + "\n".join(lines)
 
     def visit_primary_key_constraint(self, constraint: Any, **options: Any) -> None:
-        """Return nothing: a key and a primary index on the same columns are an error."""
+        """Return nothing: Teradata refuses a key beside a primary index on the same columns."""
 
     def visit_unique_constraint(self, constraint: Any, **options: Any) -> None:
-        """Return nothing: it is an index, for a constraint refuses columns that may be NULL."""
+        """Return nothing: a unique index replaces it, as a constraint refuses nullable columns."""
 
     def visit_foreign_key_constraint(self, constraint: Any, **options: Any) -> str:
-        """Return a reference that the optimizer knows of and nobody checks row by row."""
+        """Return a reference that the optimizer may use, and that no row is checked against."""
         if constraint.ondelete or constraint.onupdate:
             refuse("ON DELETE and ON UPDATE", "delete the rows yourself")
         text: str = super().visit_foreign_key_constraint(constraint, **options)
         return text.replace("REFERENCES", "REFERENCES WITH NO CHECK OPTION", 1)
 
     def get_column_specification(self, column: Any, **options: Any) -> str:
-        """Return a column, with its default, which the stock compiler forgets."""
+        """Return a column with its default, which the stock compiler drops."""
         if column.identity is not None or column.computed is not None:
             refuse("column of this kind in this schema", "number the rows yourself")
         if column.table is not None and column is column.table._autoincrement_column:
-            refuse("numbering of rows in this schema", "say autoincrement=False")
+            refuse("numbering of rows in this schema", "pass autoincrement=False")
         kind = self.dialect.type_compiler_instance.process(column.type, type_expression=column)
         text = f"{self.preparer.format_column(column)} {kind}"
         if (default := self.get_column_default_string(column)) is not None:
@@ -83,17 +83,17 @@ class DDLCompiler(TeradataDDLCompiler):  # type: ignore[misc]
         return text
 
     def visit_drop_index(self, drop: Any, **options: Any) -> str:
-        """Return DROP INDEX .. ON: a name is that of an index of its table."""
+        """Return DROP INDEX .. ON: an index name is unique within its table only."""
         if drop.if_exists:
             refuse("IF EXISTS", "ask DBC.IndicesV first")
         name = self._prepared_index_name(drop.element, include_schema=False)
         return f"DROP INDEX {name} ON {self.preparer.format_table(drop.element.table)}"
 
     def visit_create_schema(self, create: Any, **options: Any) -> str:
-        """Refuse it: a database has an owner and a size, which are a DBA's to choose."""
+        """Refuse it: a DBA chooses the owner and size of a database."""
         raise ConfigurationError(
-            f"there is no database {create.element!r}; mfprefect does not make one, for its owner "
-            "and its space are a DBA's to choose: CREATE DATABASE .. FROM .. AS PERM = .."
+            f"there is no database {create.element!r}; ask a DBA, who chooses its owner and space: "
+            "CREATE DATABASE .. FROM .. AS PERM = .."
         )
 
 

@@ -1,4 +1,4 @@
-"""The stock dialect, repaired: transactions, the pool, what is cached, and what is looked up."""
+"""The stock dialect with repairs: transactions, pool, statement cache and lookups."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from mfprefect_backends.teradata.ddl import DDLCompiler
 from mfprefect_backends.teradata.lookups import Lookups
 from mfprefect_backends.teradata.types import COLSPECS
 
-__all__ = ["DRIVERNAME", "Dialect", "by_itself"]
+__all__ = ["DRIVERNAME", "Dialect", "execute_committed"]
 
 DRIVERNAME = "teradatasql+mfprefect"
 _DDL = re.compile(r"\s*(CREATE|REPLACE|ALTER|DROP|RENAME|COLLECT|GRANT|REVOKE|COMMENT)\b", re.I)
 
 ON_CONNECT = (
-    # Without it, characters beyond the basic plane are error 6706.
+    # Otherwise characters beyond the basic plane raise error 6706.
     "SET SESSION CHARACTER SET UNICODE PASS THROUGH ON",
-    # In the order of their bytes, as all databases of ours sort ids.
+    # Sort by bytes, as all supported databases sort ids.
     "SET SESSION COLLATION CHARSET_COLL",
 )
 
 
-def by_itself(driver: Any, statement: str) -> None:
-    """Execute a statement in a transaction of its own, leaving none open."""
-    on = driver.autocommit
+def execute_committed(driver: Any, statement: str) -> None:
+    """Execute a statement in its own transaction, and leave none open."""
+    autocommit = driver.autocommit
     driver.autocommit = True
     try:
         with driver.cursor() as cursor:
             cursor.execute(statement)
     finally:
-        driver.autocommit = on
+        driver.autocommit = autocommit
 
 
 class ExecutionContext(TeradataExecutionContext):  # type: ignore[misc]
-    """Commits behind DDL, which has to be the last statement of its transaction (3722)."""
+    """Commits after DDL, which must be the last statement of its transaction (3722)."""
 
     def post_exec(self) -> None:
-        """Commit if it was DDL; in a session with autocommit, that has happened."""
+        """Commit after DDL; with autocommit, the driver already did."""
         super().post_exec()
         if self.statement is not None and _DDL.match(self.statement):
             driver: Any = self.root_connection.connection.dbapi_connection
@@ -60,7 +60,7 @@ class Dialect(Lookups, TeradataDialect):  # type: ignore[misc]
     supports_statement_cache = True
     statement_compiler = Compiler
     ddl_compiler = DDLCompiler
-    type_compiler = TypeCompiler  # the stock name: it goes before type_compiler_cls
+    type_compiler = TypeCompiler  # the stock dialect sets it, and it wins over type_compiler_cls
     execution_ctx_cls = ExecutionContext
     colspecs: ClassVar[Any] = {**TeradataDialect.colspecs, **COLSPECS}
     supports_default_values = False
@@ -71,21 +71,21 @@ class Dialect(Lookups, TeradataDialect):  # type: ignore[misc]
 
     @classmethod
     def import_dbapi(cls) -> Any:
-        """Return the driver; SQLAlchemy looks for this on the class itself."""
+        """Return the driver; SQLAlchemy requires this method on the class itself."""
         return TeradataDialect.import_dbapi()
 
     @classmethod
     def get_pool_class(cls, url: sa.URL) -> type[pool.Pool]:
-        """Return a pool that several threads share."""
+        """Return a pool that threads can share."""
         return pool.QueuePool
 
     def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:
-        """Return the release as numbers, as other dialects do."""
+        """Return the release as numbers, like other dialects."""
         release = str(super()._get_server_version_info(connection))
         return tuple(int(number) for number in re.findall(r"\d+", release.split(" ")[0]))
 
     def on_connect(self) -> Any:
-        """Return what each new connection does: its settings, then no autocommit any more."""
+        """Return the set-up of a new connection: session settings, then autocommit off."""
 
         def prepare(connection: Any) -> None:
             with connection.cursor() as cursor:
@@ -96,24 +96,24 @@ class Dialect(Lookups, TeradataDialect):  # type: ignore[misc]
         return prepare
 
     def do_ping(self, dbapi_connection: Any) -> bool:
-        """Ask for one row, in a transaction that ends with it."""
-        by_itself(dbapi_connection, "SELECT 1")
+        """Select one row, in its own transaction."""
+        execute_committed(dbapi_connection, "SELECT 1")
         return True
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
-        """Go by the driver's number and words."""
+        """Return whether the connection is lost, by the driver's number and text."""
         return is_lost(e)
 
     def get_isolation_level_values(self, dbapi_connection: Any) -> list[str]:
-        """Return the two that there are."""
+        """Return the two levels of this dialect."""
         return ["SERIALIZABLE", "AUTOCOMMIT"]
 
     def get_isolation_level(self, dbapi_connection: Any) -> str:
-        """Ask the driver, which asks nobody."""
+        """Return the level from the driver's setting, without a request."""
         return "AUTOCOMMIT" if dbapi_connection.autocommit else "SERIALIZABLE"
 
     def get_default_isolation_level(self, dbapi_conn: Any) -> str:
-        """Return what on_connect left."""
+        """Return the level after on_connect."""
         return "SERIALIZABLE"
 
     def set_isolation_level(self, dbapi_connection: Any, level: str) -> None:
@@ -121,7 +121,7 @@ class Dialect(Lookups, TeradataDialect):  # type: ignore[misc]
         dbapi_connection.autocommit = level == "AUTOCOMMIT"
 
     def detect_autocommit_setting(self, dbapi_conn: Any) -> bool:
-        """Return whether each statement is committed by itself."""
+        """Return whether the driver commits each statement."""
         return bool(dbapi_conn.autocommit)
 
 

@@ -1,4 +1,4 @@
-"""MERGE of single rows, whose ON names the whole key: nothing else is taken (5758)."""
+"""MERGE of single rows. ON must name the whole primary index, or Teradata raises 5758."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ class _Merge(Executable, ClauseElement):
 
 
 def merge(table: sa.Table, keys: Sequence[str]) -> Executable:
-    """Return what inserts a row, or updates the one of the same primary key.
+    """Return a MERGE that inserts a row, or updates the row with the same primary key.
 
     Args:
         table: the target; its primary index is its key.
-        keys: of the columns that each row has, as parameters are named.
+        keys: the keys of the row's columns, which name the parameters.
     """
     return _Merge(table, keys)
 
 
 @compiles(_Merge, "teradatasql")
-def _compiled(element: _Merge, compiler: SQLCompiler, **options: object) -> str:
+def _compile(element: _Merge, compiler: SQLCompiler, **options: object) -> str:
     quote = compiler.preparer.quote
     table, columns = element.table, element.columns
     names = [quote(column.name) for column in columns]
     marks = [compiler.process(sa.bindparam(c.key, type_=c.type)) for c in columns]
-    same = [quote(c.name) for c in table.primary_key.columns]
-    other = [name for name in names if name not in same]
+    key_names = [quote(c.name) for c in table.primary_key.columns]
+    updated = [name for name in names if name not in key_names]
     lines = [
         f"MERGE INTO {compiler.preparer.format_table(table)} AS mine",
         f"USING VALUES ({', '.join(marks)}) AS given ({', '.join(names)})",
-        f"ON {' AND '.join(f'mine.{name} = given.{name}' for name in same)}",
+        f"ON {' AND '.join(f'mine.{name} = given.{name}' for name in key_names)}",
     ]
-    if other:
-        changes = ", ".join(f"{name} = given.{name}" for name in other)
+    if updated:
+        changes = ", ".join(f"{name} = given.{name}" for name in updated)
         lines.append(f"WHEN MATCHED THEN UPDATE SET {changes}")
     values = ", ".join(f"given.{name}" for name in names)
     insert = f"({', '.join(names)}) VALUES ({values})"

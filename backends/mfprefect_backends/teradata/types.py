@@ -1,4 +1,4 @@
-"""Our column types as Teradata has them, and what must not reach it."""
+"""Column types of the schema on Teradata, and texts that it cannot store exactly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mfprefect.schema import Blob, Double, Id, LongText, Timestamp
 
 __all__ = ["COLSPECS", "NONCHARACTER", "why_not_storable"]
 
-# A session that passes Unicode through still makes U+FFFD of these.
+# Unicode pass-through still turns these into U+FFFD.
 NONCHARACTER = re.compile(
     "[\ufdd0-\ufdef"
     + "".join(chr(plane * 0x10000 + end) for plane in range(17) for end in (0xFFFE, 0xFFFF))
@@ -24,31 +24,31 @@ NONCHARACTER = re.compile(
 
 
 class Refused(InvalidValue, DontWrapMixin):
-    """A text that would not come back, or would be taken for another one."""
+    """A text that Teradata would change, or take for another one."""
 
 
 def why_not_storable(text: str, length: int | None, *, compared: bool) -> str | None:
-    """Return why Teradata cannot keep a text exactly, None where it can.
+    """Return why Teradata cannot store a text exactly, None if it can.
 
     Args:
-        text: what is to be stored.
-        length: of the column, which counts UTF-16 units.
-        compared: whether it is a name that others are told from.
+        text: the text.
+        length: the column's length in UTF-16 units, None for a CLOB.
+        compared: whether the column is compared, like names and ids.
     """
     if compared and text.endswith(" "):
-        return "ends with a blank, and Teradata takes it for the same name without; strip it"
+        return "ends with a blank, which Teradata ignores when it compares names; strip it"
     if NONCHARACTER.search(text):
-        return "holds a Unicode noncharacter, of which Teradata makes U+FFFD; remove it"
+        return "has a Unicode noncharacter, which Teradata turns into U+FFFD; remove it"
     if length is not None and len(text) * 2 > length:
         units = len(text.encode("utf-16-le")) // 2
         if units > length:
-            return f"has {units} UTF-16 units, and Teradata's column holds {length}; shorten it"
+            return f"has {units} UTF-16 units, but the column takes {length}; shorten it"
     return None
 
 
 def _refuse(text: Any, length: int | None, compared: bool) -> Any:
-    if isinstance(text, str) and (why := why_not_storable(text, length, compared=compared)):
-        raise Refused(f"{text[:80]!r} {why}.")
+    if isinstance(text, str) and (reason := why_not_storable(text, length, compared=compared)):
+        raise Refused(f"{text[:80]!r} {reason}.")
     return text
 
 
@@ -64,7 +64,7 @@ class _LongText(LongText):
 
 
 class _Double(Double):
-    """Sends -0.0 as 0.0, which is equal to it: what becomes of the sign is not documented."""
+    """Sends -0.0 as 0.0, which is equal: Teradata does not document the fate of the sign."""
 
     def bind_processor(self, dialect: Any) -> Any:
         return lambda value: value if value is None else float(value) + 0.0
@@ -77,7 +77,7 @@ class _Integer(sa.Integer):
     """Counts and sums are DECIMAL in an ANSI session."""
 
     def bind_processor(self, dialect: Any) -> Any:
-        # numpy's integers are a TypeError to the driver
+        # the driver raises TypeError for numpy's integers
         return lambda value: value if value is None else int(value)
 
     def result_processor(self, dialect: Any, coltype: Any) -> Any:
@@ -98,7 +98,7 @@ COLSPECS = {
 
 
 def _text(length: int | None, **options: Any) -> str:
-    # CASESPECIFIC belongs to a column; it is what an ANSI session makes anyway, said aloud.
+    # CASESPECIFIC is for columns only. An ANSI session defaults to it; the script must say so.
     case = " CASESPECIFIC" if options.get("type_expression") is not None else ""
     return f"VARCHAR({length}) CHARACTER SET UNICODE{case}"
 

@@ -1,4 +1,4 @@
-"""What the repaired dialect emits, and what it refuses to emit; no server and no driver needed."""
+"""Statements that the repaired dialect emits or refuses, without a server or driver."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sql(statement: Any, **options: Any) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-# ruff: noqa: S608 - the texts are compared, not executed
+# ruff: noqa: S608 - the statements are compared, not executed
 ONE_ROW = "FROM (SELECT 1 AS one_column) AS one_row"
 EMITTED: dict[str, tuple[Any, str]] = {
     "a limit": (SOME.limit(5), "SELECT TOP 5 t.part_no FROM t"),
@@ -85,7 +85,7 @@ EMITTED: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("case", EMITTED)
-def test_it_emits_what_teradata_takes(case: str) -> None:
+def test_emitted_statements(case: str) -> None:
     statement, expected = EMITTED[case]
     if case == "EXISTS in WHERE":
         other = T.alias("other")
@@ -133,20 +133,20 @@ REFUSED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_it_refuses_what_teradata_would_refuse_or_misread(case: str) -> None:
+def test_refused_statements(case: str) -> None:
     with pytest.raises(CompileError, match=case):
         sql(REFUSED[case])
 
 
-def test_the_limit_of_a_cached_statement_is_that_of_each_call() -> None:
+def test_a_cached_statement_takes_the_limit_of_each_call() -> None:
     dialect = backend().dialect()
     first, second = (SOME.limit(n)._generate_cache_key() for n in (2, 5))
     assert first is not None and second is not None
-    assert first.key == second.key  # so the text must not hold the number yet
+    assert first.key == second.key  # so the cached text must not contain the number
     assert "POSTCOMPILE" in str(SOME.limit(2).compile(dialect=dialect))
 
 
-def test_a_table_has_its_defaults_and_a_chosen_primary_index() -> None:
+def test_a_table_has_defaults_and_an_explicit_primary_index() -> None:
     table = sa.Table(
         "mf_things",
         sa.MetaData(),
@@ -165,14 +165,14 @@ def test_a_table_has_its_defaults_and_a_chosen_primary_index() -> None:
     )
 
 
-def test_a_url_for_another_mode_is_refused_and_secrets_are_not_shown() -> None:
+def test_other_modes_are_refused_and_secrets_are_redacted() -> None:
     with pytest.raises(ConfigurationError, match="tmode=TERA"):
         backend("&tmode=TERA")
     with pytest.raises(ConfigurationError, match="AS PERM"):
         sql(sa.schema.CreateSchema("other"))
-    found = backend("&logmech=JWT&logdata=token%3Dabc.def")
-    (text,), _ = found.dialect().create_connect_args(found.url)
+    jwt = backend("&logmech=JWT&logdata=token%3Dabc.def")
+    (text,), _ = jwt.dialect().create_connect_args(jwt.url)
     for part in ('"tmode": "ANSI"', '"logmech": "JWT"', '"logdata": "token=abc.def"'):
         assert part in text
-    assert "abc" not in repr(found)
-    assert set(found.secrets()) == {"p", "token=abc.def"}
+    assert "abc" not in repr(jwt)
+    assert set(jwt.secrets()) == {"p", "token=abc.def"}

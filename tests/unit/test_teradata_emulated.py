@@ -1,4 +1,4 @@
-"""The emulated Teradata keeps the rules of Teradata that it knows, and refuses what it does not."""
+"""The emulated Teradata follows documented rules and refuses everything else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ INSERT = "INSERT INTO t (a, b) VALUES (?, ?)"
 
 
 class Driver:
-    """A connection, and how the tests talk to it."""
+    """A connection with the helpers of these tests."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -60,7 +60,7 @@ class Driver:
             self.connection.commit()
 
     def code(self, text: str, *values: Any) -> int:
-        """Return the number of the error that a request gives, 0 for none."""
+        """Return the number of a request's error, 0 if there is none."""
         try:
             self.ask(text, *values)
         except dbapi.OperationalError as error:
@@ -82,10 +82,10 @@ def url(server: EmulatedTeradata) -> Iterator[str]:
 
 @pytest.fixture
 def driver(url: str) -> Iterator[Driver]:
-    made = Driver(url)
-    made.ddl(TABLE)
-    yield made
-    made.connection.close()
+    connected = Driver(url)
+    connected.ddl(TABLE)
+    yield connected
+    connected.connection.close()
 
 
 REFUSED = {
@@ -138,16 +138,16 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_what_it_refuses(driver: Driver, text: str) -> None:
+def test_refused_requests(driver: Driver, text: str) -> None:
     assert driver.code(text) == REFUSED[text]
 
 
-def test_a_view_is_no_table_to_drop(driver: Driver) -> None:
+def test_drop_table_refuses_a_view(driver: Driver) -> None:
     driver.ddl("CREATE VIEW v AS SELECT a FROM t")
     assert driver.code("DROP TABLE v") == 3853
 
 
-def test_an_error_undoes_its_request_and_not_the_transaction(driver: Driver) -> None:
+def test_an_error_rolls_back_its_request_only(driver: Driver) -> None:
     driver.many(INSERT, [[1, "x"]])
     with pytest.raises(dbapi.OperationalError, match="2801"):
         driver.many(INSERT, [[2, "y"], [1, "again"]])
@@ -156,7 +156,7 @@ def test_an_error_undoes_its_request_and_not_the_transaction(driver: Driver) -> 
     assert driver.ask("SELECT a FROM t ORDER BY a") == [[1], [3]]
 
 
-def test_a_deadlock_undoes_the_transaction(driver: Driver, server: EmulatedTeradata) -> None:
+def test_a_deadlock_rolls_back_the_transaction(driver: Driver, server: EmulatedTeradata) -> None:
     driver.many(INSERT, [[1, "x"]])
     server.inject(driver.url, 2631, match="SELECT")
     assert driver.code("SELECT a FROM t") == 2631
@@ -164,7 +164,7 @@ def test_a_deadlock_undoes_the_transaction(driver: Driver, server: EmulatedTerad
     assert driver.ask("SELECT a FROM t") == []
 
 
-def test_ddl_ends_its_transaction(driver: Driver) -> None:
+def test_ddl_is_the_last_statement_of_its_transaction(driver: Driver) -> None:
     driver.ask(STAGE)
     assert driver.code("SELECT a FROM t") == 3722
     driver.connection.rollback()
@@ -173,19 +173,19 @@ def test_ddl_ends_its_transaction(driver: Driver) -> None:
     assert driver.code("SELECT a FROM t") == 3722
 
 
-def test_text_compares_without_its_trailing_blanks(driver: Driver) -> None:
+def test_comparison_ignores_trailing_blanks(driver: Driver) -> None:
     driver.many(INSERT, [[1, "x "], [2, "X"]])
     assert driver.ask("SELECT a FROM t WHERE b = ?", "x") == [[1]]
     assert driver.ask("SELECT a FROM t WHERE TRIM(b) || '  ' = 'x'") == [[1]]
     driver.connection.commit()
     driver.ddl("CREATE UNIQUE INDEX ix (b) ON t")
     assert driver.code(INSERT, 3, "x") == 2803
-    # and NULLs are equal to each other in a unique index
+    # NULLs are equal in a unique index.
     assert driver.code(INSERT, 4, None) == 0
     assert driver.code(INSERT, 5, None) == 2803
 
 
-def test_values_come_back_as_the_driver_returns_them(driver: Driver) -> None:
+def test_values_have_the_types_of_the_driver(driver: Driver) -> None:
     moment = dt.datetime(2026, 1, 31, 12, 0, 0, 5)
     driver.ask("INSERT INTO t (a, b, c, d) VALUES (?, ?, ?, ?)", 1, "é", 0.5, moment)
     row = driver.ask("SELECT a, b, c, MAX(d) AS d, COUNT(*) AS n FROM t GROUP BY a, b, c")[0]
@@ -200,7 +200,7 @@ def test_the_driver_binds_plain_values_only(driver: Driver, value: Any) -> None:
         driver.many(INSERT, [[value, "x"]])
 
 
-def test_numbers_and_characters_that_the_database_does_not_have(driver: Driver) -> None:
+def test_numbers_and_characters_that_are_refused(driver: Driver) -> None:
     insert = "INSERT INTO t (a, b, c) VALUES (?, ?, ?)"
     assert driver.code(insert, 1, "x", float("nan")) == 2621
     assert driver.code(insert, 1, "x", float("inf")) == 2621
@@ -282,7 +282,7 @@ def test_merge_names_the_primary_index(driver: Driver) -> None:
     assert driver.code(MERGE.format("t.a = s.a", "a = s.a"), 1, "x") == 5758
 
 
-def test_a_transaction_holds_so_many_row_locks(
+def test_row_locks_of_a_transaction_are_limited(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LIMITS, "row_locks", 5)
@@ -292,14 +292,14 @@ def test_a_transaction_holds_so_many_row_locks(
     assert driver.many(INSERT, [[n, "x"] for n in range(4)]) == 4
     with pytest.raises(dbapi.OperationalError, match="9128"):
         driver.many(INSERT, [[n, "x"] for n in range(4, 6)])
-    # One statement locks the table; so does who asks for it.
+    # A statement without a key locks the table, and so does LOCKING TABLE.
     driver.ask("UPDATE t SET b = 'y'")
     driver.connection.commit()
     assert driver.many("LOCKING TABLE t FOR WRITE " + INSERT, [[n, "x"] for n in range(4, 9)]) == 5
     driver.many(INSERT, [[9, "x"]])
 
 
-def test_who_reads_without_access_lock_and_then_writes_may_be_the_victim(driver: Driver) -> None:
+def test_a_read_lock_before_a_write_can_deadlock(driver: Driver) -> None:
     other = Driver(driver.url)
     for me, lock in ((driver, "LOCKING ROW FOR ACCESS "), (other, "")):
         me.ask(lock + "SELECT MAX(a) AS a FROM t")  # noqa: S608
@@ -313,7 +313,7 @@ def test_who_reads_without_access_lock_and_then_writes_may_be_the_victim(driver:
     other.connection.close()
 
 
-def test_locks_are_waited_for(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_waits_for_locks(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LIMITS, "lock_seconds", 0.2)
     other = Driver(driver.url)
     driver.ask("LOCKING TABLE t FOR EXCLUSIVE SELECT COUNT(*) FROM t")
@@ -330,32 +330,32 @@ def test_locks_are_waited_for(driver: Driver, monkeypatch: pytest.MonkeyPatch) -
     other.connection.close()
 
 
-def told(driver: Driver, what: str) -> str:
-    return str(driver.ask("{fn teradata_nativesql}{fn teradata_get_" + what + "}" + FAST)[0][0])
+def loader_text(driver: Driver, kind: str) -> str:
+    return str(driver.ask("{fn teradata_nativesql}{fn teradata_get_" + kind + "}" + FAST)[0][0])
 
 
-def test_fastload_is_silent_about_what_it_drops(driver: Driver) -> None:
+def test_fastload_drops_rows_silently(driver: Driver) -> None:
     driver.ddl(STAGE)
     rows: list[list[Any]] = [[1, "x"], [2, "y"], [1, "x"], [3, "too long"], [None, "z"]]
     assert driver.many(FAST, rows) == 5
-    assert "3996" in told(driver, "errors")
+    assert "3996" in loader_text(driver, "errors")
     driver.many(FAST, [[4, "w"]])
-    assert told(driver, "errors") == ""
+    assert loader_text(driver, "errors") == ""
     other = Driver(driver.url)
     assert other.code("SELECT a FROM s") == 2652
     driver.connection.commit()
-    assert "Found 1 duplicate" in told(driver, "warnings")
-    assert "2 rows" in told(driver, "errors")
+    assert "Found 1 duplicate" in loader_text(driver, "warnings")
+    assert "2 rows" in loader_text(driver, "errors")
     assert other.ask("SELECT a FROM s ORDER BY a") == [[1], [2], [4]]
     codes = other.ask("SELECT TOP 9 ErrorCode, ErrorFieldName FROM s_ERR_1 ORDER BY ErrorCode")
     assert codes == [[3604, "a"], [3996, "b"]]
     other.connection.close()
 
 
-def test_fastload_has_conditions(driver: Driver) -> None:
+def test_conditions_of_fastload(driver: Driver) -> None:
     driver.ddl(STAGE, LOBS)
     driver.many("INSERT INTO s (a, b) VALUES (?, ?)", [[1, "x"]])
-    assert driver.code(FAST, 1, "x") == 3706  # not in a transaction that has begun
+    assert driver.code(FAST, 1, "x") == 3706  # the transaction has begun
     driver.connection.commit()
     assert driver.code(FAST, 1, "x") == 2636
     assert driver.code("{fn teradata_require_fastload}INSERT INTO u (a) VALUES (?)", 1) == 3706
@@ -366,9 +366,7 @@ def test_fastload_has_conditions(driver: Driver) -> None:
     assert driver.code(FAST, 1, "x") == 3706
 
 
-def test_a_load_whose_link_is_lost_leaves_a_table_that_cannot_be_read(
-    driver: Driver, server: EmulatedTeradata
-) -> None:
+def test_a_lost_load_leaves_an_unreadable_table(driver: Driver, server: EmulatedTeradata) -> None:
     driver.ddl(STAGE)
     other = Driver(driver.url)
     driver.many(FAST, [[1, "x"]])
@@ -380,9 +378,7 @@ def test_a_load_whose_link_is_lost_leaves_a_table_that_cannot_be_read(
     other.connection.close()
 
 
-def test_a_commit_whose_answer_is_lost_has_happened(
-    driver: Driver, server: EmulatedTeradata
-) -> None:
+def test_a_lost_link_before_and_after_the_commit(driver: Driver, server: EmulatedTeradata) -> None:
     for moment, rows in (("commit", []), ("committed", [[1]])):
         me = Driver(driver.url)
         me.many(INSERT, [[1, "x"]])
@@ -408,7 +404,7 @@ except teradatasql.OperationalError as error:
 """
 
 
-def test_other_processes_find_the_driver_and_the_errors(
+def test_other_processes_use_the_driver_and_its_injected_errors(
     driver: Driver, server: EmulatedTeradata
 ) -> None:
     server.inject(driver.url, 3120)
@@ -419,7 +415,7 @@ def test_other_processes_find_the_driver_and_the_errors(
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"tmode": "TERA"}, "ANSI"),
         ({"colour": "blue"}, "169"),
@@ -427,14 +423,14 @@ def test_other_processes_find_the_driver_and_the_errors(
         ({"user": ""}, "8017"),
     ],
 )
-def test_connections_that_are_refused(url: str, given: dict[str, str], said: str) -> None:
+def test_refused_connections(url: str, given: dict[str, str], message: str) -> None:
     good = {"host": HOST, "user": "u", "database": "d", "tmode": "ANSI"}
-    with pytest.raises(dbapi.OperationalError, match=said):
+    with pytest.raises(dbapi.OperationalError, match=message):
         dbapi.connect(json.dumps(good | given))
 
 
-def test_a_real_server_is_cleaned_up_after_a_failure(driver: Driver) -> None:
-    """The emulated one stands in for it: what was there stays, what came under the prefix goes."""
+def test_a_real_server_is_cleaned_after_a_failure(driver: Driver) -> None:
+    """The tables under the prefix are dropped, all others stay. Runs on the emulated server."""
     real = RealTeradata(driver.url)
     before = os.environ.get("MFPREFECT_PREFIX")
     with pytest.raises(ZeroDivisionError), real.new_database() as url:

@@ -1,4 +1,4 @@
-"""Each rule of the lint bites, also on what the stock dialect makes; good requests pass."""
+"""Each rule of the lint reports bad requests, also of the stock dialect; good requests pass."""
 
 from __future__ import annotations
 
@@ -90,18 +90,18 @@ GOOD = [
 
 
 @pytest.mark.parametrize("rule", [rule.name for rule in lint.RULES])
-def test_each_rule_bites(rule: str) -> None:
+def test_each_rule_reports(rule: str) -> None:
     for statement in BAD[rule]:
-        assert rule in {found.rule for found in lint.check(statement)}, statement[:200]
+        assert rule in {finding.rule for finding in lint.check(statement)}, statement[:200]
 
 
 @pytest.mark.parametrize("statement", GOOD, ids=range(len(GOOD)))
-def test_what_teradata_takes_passes(statement: str) -> None:
+def test_valid_statements_pass(statement: str) -> None:
     assert lint.check(statement) == ()
 
 
-def test_what_is_no_sql_at_all_is_found() -> None:
-    assert [found.rule for found in lint.check("SELECT a FROM t WHERE b = $1 \\")] == ["token"]
+def test_a_statement_that_is_not_sql() -> None:
+    assert [finding.rule for finding in lint.check("SELECT a FROM t WHERE b = $1 \\")] == ["token"]
 
 
 METADATA = sa.MetaData()
@@ -133,12 +133,12 @@ STOCK = {
 
 
 @pytest.mark.parametrize("case", STOCK)
-def test_what_the_stock_dialect_gets_wrong_is_found(case: str) -> None:
+def test_mistakes_of_the_stock_dialect_are_reported(case: str) -> None:
     element: Any = STOCK[case][0]
     options = {} if isinstance(element, sa.schema.CreateTable) else {"render_postcompile": True}
     text = str(element.compile(dialect=TeradataDialect(), compile_kwargs=options))
-    found = lint.check(text) + lint.check_compiled(element, text)
-    assert STOCK[case][1] <= {finding.rule for finding in found}, text
+    findings = lint.check(text) + lint.check_compiled(element, text)
+    assert STOCK[case][1] <= {finding.rule for finding in findings}, text
 
 
 @pytest.fixture
@@ -150,6 +150,6 @@ def engine(emulated_teradata: EmulatedTeradata) -> Iterator[sa.Engine]:
 
 
 def test_the_stock_dialect_cannot_pass_the_suite(engine: sa.Engine) -> None:
-    """The listener of tests/conftest.py sees what it sends: the driver's autocommit stays on."""
+    """The listener of tests/conftest.py refuses it: the driver commits by itself."""
     with pytest.raises(AssertionError, match="autocommit"), engine.begin() as connection:
         connection.execute(sa.select(sa.literal(1)))

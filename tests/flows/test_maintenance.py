@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from mfprefect import Store
 from mfprefect.lifecycle.maintenance import maintain
 from mfprefect.store.database import Database
-from mfprefect.util.processes import _look
+from mfprefect.util.processes import _state_and_age
 
 
 def age(store: Store, session_id: str, seconds: float, **changes: object) -> None:
@@ -36,7 +36,7 @@ def test_it_ends_what_crashed_and_leaves_what_runs(flow_store: Store) -> None:
     dead.detach_process()
     age(flow_store, dead.session_id, 100, process_id=process.pid)
     # Seen before this process began, it would be another's, and watched for half a minute.
-    age(flow_store, alive.session_id, min(100, _look(os.getpid())[1] or 100))
+    age(flow_store, alive.session_id, min(100, _state_and_age(os.getpid())[1] or 100))
     assert "1 sessions without a process ended, 0 watched" in maintain()
     assert flow_store.show(dead.session_id)["status"].tolist() == ["crashed"]
     assert flow_store.show(alive.session_id)["status"].tolist() == ["running"]

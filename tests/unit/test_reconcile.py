@@ -245,7 +245,7 @@ def test_a_process_that_took_over_the_number_is_another() -> None:
 
 
 def test_ps_tells_the_same_as_proc() -> None:
-    _, age = processes._look(os.getpid())
+    _, age = processes._state_and_age(os.getpid())
     state, asked = processes._ask_ps(os.getpid())
     assert state in "RS"
     assert age is not None

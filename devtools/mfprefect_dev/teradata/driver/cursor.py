@@ -6,34 +6,17 @@ import datetime
 import re
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from mfprefect_dev.teradata import lint
+from mfprefect_dev.teradata.driver.link import SCOPE, Link
 from mfprefect_dev.teradata.engine.fastload import FastLoad
 from mfprefect_dev.teradata.engine.transactions import Result
 from mfprefect_dev.teradata.errors import ProgrammingError, Refused, raised
 from mfprefect_dev.teradata.tokens import escapes
 
-if TYPE_CHECKING:
-    from mfprefect_dev.teradata.driver.dbapi import TeradataConnection
+__all__ = ["TeradataCursor"]
 
-__all__ = ["SCOPE", "TeradataCursor"]
-
-SCOPE = frozenset(
-    [
-        "teradata_require_fastload",
-        "teradata_try_fastload",
-        "teradata_parameter",
-        "teradata_sessions",
-        "teradata_error_table_1_suffix",
-        "teradata_error_table_2_suffix",
-        "teradata_failfast",
-        "teradata_rpo",
-        "teradata_untrusted",
-        "teradata_lobselect",
-    ]
-)
-"""The escape functions that may stand before a request."""
 _CODES: dict[str, Any] = {
     "INTEGER": int,
     "BYTEINT": int,
@@ -51,7 +34,7 @@ _CODES: dict[str, Any] = {
 class TeradataCursor:
     """A cursor."""
 
-    def __init__(self, connection: TeradataConnection) -> None:
+    def __init__(self, connection: Link) -> None:
         self.connection = connection
         self.description: list[list[Any]] | None = None
         self.rowcount = -1

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import datetime
 import json
-import threading
 from types import TracebackType
 from typing import Any, Self
 
-from mfprefect_dev.teradata.driver.cursor import SCOPE, TeradataCursor
-from mfprefect_dev.teradata.engine.fastload import FastLoad
+from mfprefect_dev.teradata.driver.cursor import TeradataCursor
+from mfprefect_dev.teradata.driver.link import Link
 from mfprefect_dev.teradata.engine.session import Session
 from mfprefect_dev.teradata.engine.system import System
 from mfprefect_dev.teradata.errors import (
@@ -120,7 +119,7 @@ PARAMETERS = frozenset(
 )
 
 
-class TeradataConnection:
+class TeradataConnection(Link):
     """A connection; its autocommit is on until it is turned off."""
 
     def __init__(self, sConnectParams: str | None = None, **kwargs: Any) -> None:
@@ -145,10 +144,7 @@ class TeradataConnection:
                 raise Refused(8017)
         except Refused as refused:
             raise raised(refused) from None
-        self.session = Session(system, user)
-        self.lock = threading.RLock()
-        self.load: FastLoad | None = None
-        self.closed = False
+        super().__init__(Session(system, user))
 
     def close(self) -> None:
         """Log off."""
@@ -178,14 +174,6 @@ class TeradataConnection:
                     self.session.rollback()
             except Refused as refused:
                 raise raised(refused, self.session.number) from None
-
-    def require_open(self) -> None:
-        """Raise if the connection is closed."""
-        if self.closed:
-            raise OperationalError(
-                f"[Version {VERSION}] [Session {self.session.number}] [Teradata SQL Driver] "
-                "[Error 804] the connection is closed"
-            )
 
     def cursor(self) -> TeradataCursor:
         """Return a new cursor."""
@@ -219,32 +207,6 @@ class TeradataConnection:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def native(self, functions: list[tuple[str, str]], text: str) -> str:
-        """Carry out what follows `{fn teradata_nativesql}`; return the text that is left."""
-        said = ""
-        for name, _ in functions:
-            if name == "teradata_autocommit":
-                said += "true" if self.session.autocommit else "false"
-            elif name == "teradata_autocommit_on":
-                if not self.session.autocommit:
-                    self.session.commit()
-                self.session.autocommit = True
-            elif name == "teradata_autocommit_off":
-                self.session.autocommit = False
-            elif name == "teradata_get_warnings":
-                return self.load.warnings if self.load and self.load.text == text else ""
-            elif name == "teradata_get_errors":
-                return self.load.errors if self.load and self.load.text == text else ""
-            elif name == "teradata_session_number":
-                said += str(self.session.number)
-            elif name == "teradata_driver_version":
-                said += VERSION
-            elif name == "teradata_amp_count":
-                said += "1"
-            elif name not in SCOPE:
-                raise Refused(3706, f"{{fn {name}}} is not emulated")
-        return said + text
 
 
 connect = TeradataConnection

@@ -11,8 +11,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mfprefect_dev.teradata.catalog import Column, Index, Name, Table, quoted
-from mfprefect_dev.teradata.engine import changes, faults
+from mfprefect_dev.teradata.catalog import Column, Index, Name, Table, changes, quoted
+from mfprefect_dev.teradata.engine import faults
 from mfprefect_dev.teradata.errors import VERSION, Refused, message
 from mfprefect_dev.teradata.sql.requests import Request
 from mfprefect_dev.teradata.sql.statements import read_request

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from mfprefect_dev.teradata.engine.system import System
 from mfprefect_dev.teradata.errors import Refused
 from mfprefect_dev.teradata.types import MARK, date_mark, returned, timestamp_mark
 
-if TYPE_CHECKING:
-    from mfprefect_dev.teradata.engine.session import Session
-
 __all__ = ["add_functions"]
+
+
+class SessionState(Protocol):
+    """The attributes of a session that its SQL functions use."""
+
+    user: str
+    number: int
+    system: System
+    band: dict[str, str]
+    refused: Refused | None
 
 
 def _text(value: Any, length: int) -> Any:
@@ -72,7 +80,7 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC).replace(tzinfo=None)
 
 
-def add_functions(sqlite: sqlite3.Connection, session: Session) -> None:
+def add_functions(sqlite: sqlite3.Connection, session: SessionState) -> None:
     """Register the functions; what they refuse is kept for the session to raise."""
 
     def safe(function: Any) -> Any:

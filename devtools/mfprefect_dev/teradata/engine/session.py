@@ -8,9 +8,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mfprefect_dev.teradata.catalog import Catalog
-from mfprefect_dev.teradata.engine import dictionary
-from mfprefect_dev.teradata.engine.changes import SIDES, AddTable
+from mfprefect_dev.teradata.catalog import Catalog, dictionary
+from mfprefect_dev.teradata.catalog.changes import SIDES, AddTable
 from mfprefect_dev.teradata.engine.functions import add_functions
 from mfprefect_dev.teradata.engine.system import LIMITS, System, enter
 from mfprefect_dev.teradata.engine.transactions import Result, Transactions

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mfprefect_dev.teradata.catalog import Catalog, Table, encoded
-from mfprefect_dev.teradata.engine.changes import SIDES
+from mfprefect_dev.teradata.catalog.changes import SIDES
 from mfprefect_dev.teradata.errors import Refused
 
 __all__ = ["FOLDER", "LIMITS", "System", "TableLocks"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from mfprefect_dev.teradata.catalog import Column, Index, Name
-from mfprefect_dev.teradata.engine import changes
+from mfprefect_dev.teradata.catalog import Column, Index, Name, changes
 from mfprefect_dev.teradata.errors import Refused
 from mfprefect_dev.teradata.sql.queries import Queries
 from mfprefect_dev.teradata.sql.type_grammar import data_type

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from mfprefect_dev.teradata.catalog import Column, ForeignKey, Index, Table, quoted
-from mfprefect_dev.teradata.engine import changes
+from mfprefect_dev.teradata.catalog import Column, ForeignKey, Index, Table, changes, quoted
 from mfprefect_dev.teradata.errors import Refused
 from mfprefect_dev.teradata.sql.alterations import Alterations
 from mfprefect_dev.teradata.sql.requests import Request

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mfprefect_dev.teradata.types import Type
 
 if TYPE_CHECKING:
-    from mfprefect_dev.teradata.engine.changes import Change
+    from mfprefect_dev.teradata.catalog.changes import Change
 
 __all__ = ["Request"]
 

@@ -6,8 +6,7 @@ import json
 from abc import abstractmethod
 from typing import Any, NamedTuple
 
-from mfprefect_dev.teradata.catalog import Name, Table, quoted
-from mfprefect_dev.teradata.engine import dictionary
+from mfprefect_dev.teradata.catalog import Name, Table, dictionary, quoted
 from mfprefect_dev.teradata.errors import Refused
 from mfprefect_dev.teradata.sql.expressions import Expressions
 from mfprefect_dev.teradata.sql.reader import Reader

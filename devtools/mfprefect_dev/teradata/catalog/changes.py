@@ -7,7 +7,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 from mfprefect_dev.teradata.catalog import Catalog, Column, Index, Table, quoted
-from mfprefect_dev.teradata.engine.layout import column_text, create_index, create_table, drop_index
+from mfprefect_dev.teradata.catalog.layout import (
+    column_text,
+    create_index,
+    create_table,
+    drop_index,
+)
 from mfprefect_dev.teradata.errors import Refused
 from mfprefect_dev.teradata.types import Type
 

@@ -18,7 +18,6 @@ from mfprefect.errors import MfprefectError
 
 __all__ = ["backends", "checkout", "notifications", "prefect", "settings", "sources", "versions"]
 
-API_SECONDS = 5.0
 URL_VARIABLE = "MFPREFECT_URL"
 PROFILE_VARIABLE = "MFPREFECT_PROFILE"
 OTHER_VARIABLES = [
@@ -150,16 +149,15 @@ def prefect(_: str | None) -> Iterator[CheckResult]:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     try:
         with redirect_stderr(StringIO()):  # Prefect tells its own troubles there, values included
-            from prefect import __version__ as version
-            from prefect.settings import get_current_settings
+            from mfprefect.lifecycle.prefect_api import version_and_api_url
 
-            api = get_current_settings().api
+            version, api_url = version_and_api_url()
     except Exception as exc:  # noqa: BLE001 - wrong settings of Prefect's, or half an installation
         text = f"Prefect cannot be imported: {type(exc).__name__}"
         yield CheckResult("prefect", "failed", text, "see what `prefect version` says")
         return
     yield CheckResult("prefect", "ok", f"Prefect {version}")
-    if not api.url:
+    if api_url is None:
         yield CheckResult(
             "prefect api",
             "ok",
@@ -167,14 +165,15 @@ def prefect(_: str | None) -> Iterator[CheckResult]:
             "trying out",
         )
         return
-    yield _api(str(api.url))
+    yield _api(api_url)
 
 
 def _api(url: str) -> CheckResult:
+    from mfprefect.lifecycle.prefect_api import api_error
     from mfprefect.provenance import strip_credentials
 
     shown = strip_credentials(url)
-    failure = _health(url)
+    failure = api_error()
     if failure is None:
         return CheckResult("prefect api", "ok", f"{shown} answers")
     response = getattr(failure, "response", None)
@@ -187,16 +186,6 @@ def _api(url: str) -> CheckResult:
     return CheckResult(
         "prefect api", "failed", f"{shown} does not answer as it should: {reason}", cure
     )
-
-
-def _health(url: str) -> Exception | None:
-    from prefect.client.orchestration import get_client
-
-    try:
-        with get_client(sync_client=True, httpx_settings={"timeout": API_SECONDS}) as client:
-            return client.api_healthcheck()
-    except Exception as exc:  # noqa: BLE001 - a malformed URL, TLS, proxies
-        return exc
 
 
 def checkout(url: str | None) -> Iterator[CheckResult]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mfprefect.quality import feature_drift, input_summary
@@ -90,6 +90,9 @@ values = st.lists(
 
 @settings(max_examples=60)
 @given(st.lists(values, min_size=1, max_size=4), values)
+# The slope between two points overflows: neighbouring points, and points far apart.
+@example([[0.0], [0.0, 2.2250738585e-313]], [])
+@example([[0.0], [0.0, 0.0, 0.0, 0.0, 0.0, 1.438154507889854e308]], [0.0])
 def test_every_row_is_counted_once(parts: list[list[Any]], before: list[Any]) -> None:
     frames = [pd.DataFrame({"x": pd.Series(part, dtype="float64")}) for part in parts]
     for reference in (None, input_summary(pd.DataFrame({"x": pd.Series(before, dtype="float64")}))):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["Mixture"]
 
 MOST_POINTS = 512
+DOWN = 2.0**-256
 _UTC = "+00:00"
 
 
@@ -80,7 +81,13 @@ class Mixture:
         wanted = at * self._rows[-1]
         if self.times:
             return np.asarray(self._x[np.searchsorted(self._rows, wanted - 1e-9)])
-        return np.asarray(np.interp(wanted, self._rows, self._x))
+        values = np.interp(wanted, self._rows, self._x)
+        if np.isfinite(values).all():
+            return np.asarray(values)
+        # The slope between huge doubles overflows; a power of two takes no digit from them.
+        x = self._x * DOWN
+        scaled = np.interp(wanted, self._rows, x).clip(x[0], x[-1])
+        return np.asarray(np.where(np.isfinite(values), values, scaled / DOWN))
 
     def counts(self, edges: Sequence[Any]) -> list[int]:
         """Return about how many rows lie up to each edge and above the one before; then above."""
@@ -97,6 +104,9 @@ def _limits(
     first = np.searchsorted(x, at, side="left")
     last = np.searchsorted(x, at, side="right") - 1
     there = last >= first
-    low = np.where(there, rows[np.minimum(first, len(x) - 1)], between)
-    high = np.where(there, rows[np.maximum(last, 0)], between)
+    left, right = rows[np.maximum(last, 0)], rows[np.minimum(first, len(x) - 1)]
+    # The slope between two neighbouring doubles can overflow: stay between their rows.
+    between = np.where((last >= 0) & (first < len(x)), np.clip(between, left, right), between)
+    low = np.where(there, right, between)
+    high = np.where(there, left, between)
     return low, high

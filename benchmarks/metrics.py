@@ -93,9 +93,9 @@ def main() -> None:
             for _ in range(given.repeats)
         ]
         ratios = sorted(b / a for a, b in pairs)
-        theirs, mine = (statistics.median(times) for times in zip(*pairs, strict=True))
+        theirs, our_seconds = (statistics.median(times) for times in zip(*pairs, strict=True))
         print(
-            f"| {data} | {theirs:.2f} | {mine:.2f} | {statistics.median(ratios):.2f} | "
+            f"| {data} | {theirs:.2f} | {our_seconds:.2f} | {statistics.median(ratios):.2f} | "
             f"{ratios[0]:.2f} to {ratios[-1]:.2f} |",
             flush=True,
         )

@@ -103,8 +103,10 @@ def test(model: Tumour, estimator: Any, features: pd.DataFrame, actual: pd.Serie
     }
     (FOLDER / "metrics.json").write_text(str(figures))
     # The model's own, on both sides: it is most of the run, and no part of what is compared.
-    found = model.importance(estimator, features, actual)
-    (FOLDER / "importance.json").write_text(str({kind: f.to_json() for kind, f in found.items()}))
+    importances = model.importance(estimator, features, actual)
+    (FOLDER / "importance.json").write_text(
+        str({kind: f.to_json() for kind, f in importances.items()})
+    )
 
 
 @task(name="save model", cache_policy=NO_CACHE)

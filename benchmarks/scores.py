@@ -121,11 +121,11 @@ def _sizes(text: str) -> list[int]:
     return [round(float(part) * 1_000_000) for part in text.split(",")]
 
 
-def _choices(known: Any) -> Callable[[str], list[str]]:
+def _choices(choices: Any) -> Callable[[str], list[str]]:
     def parse(text: str) -> list[str]:
         names = text.split(",")
-        if wrong := [name for name in names if name not in known]:
-            raise argparse.ArgumentTypeError(f"no {wrong[0]!r}; choices: {', '.join(known)}")
+        if wrong := [name for name in names if name not in choices]:
+            raise argparse.ArgumentTypeError(f"no {wrong[0]!r}; choices: {', '.join(choices)}")
         return names
 
     return parse
@@ -192,15 +192,15 @@ class Bench:
             for number, contender in self._turns(READERS):
                 self._keep("read", number, contender, self._run(contender, url, session_id))
 
-    def _contenders(self, known: dict[str, Any]) -> list[str]:
+    def _contenders(self, contenders: dict[str, Any]) -> list[str]:
         return [
             name
             for name in self._given.contenders
-            if name in known and self._data.rows <= AT_MOST.get(name, self._data.rows)
+            if name in contenders and self._data.rows <= AT_MOST.get(name, self._data.rows)
         ]
 
-    def _turns(self, known: dict[str, Any]) -> Iterator[tuple[int, str]]:
-        names = self._contenders(known)
+    def _turns(self, contenders: dict[str, Any]) -> Iterator[tuple[int, str]]:
+        names = self._contenders(contenders)
         for number in range(self._given.repeats):
             for place in range(len(names)):
                 yield number, names[(place + number) % len(names)]
@@ -216,8 +216,8 @@ class Bench:
         with mfprefect.connect(url) as store, _connected(url) as connection:
             published = store.sessions(MODEL)["published_at"].notna().sum()
             table = store.database.schema.scores if contender == "mfprefect" else _raw(store)
-            mine = table.c.session_no == NEW_SESSION
-            counted = sa.select(sa.func.count(), sa.func.sum(table.c.score)).where(mine)
+            new_rows = table.c.session_no == NEW_SESSION
+            counted = sa.select(sa.func.count(), sa.func.sum(table.c.score)).where(new_rows)
             rows, total = connection.execute(counted).one()
         if rows != self._data.rows or not np.isclose(total, self._data.total, rtol=1e-9):
             raise RuntimeError(
@@ -300,8 +300,8 @@ def _apart(work: Callable[..., T], *arguments: Any) -> T:
 
 def _versions() -> list[str]:
     packages = ("pandas", "SQLAlchemy", "pyarrow", "psycopg2-binary", "PyMySQL")
-    found = [f"{name} {importlib.metadata.version(name)}" for name in packages]
-    return [f"mfprefect {mfprefect.__version__}, Python {platform.python_version()}", *found]
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
+    return [f"mfprefect {mfprefect.__version__}, Python {platform.python_version()}", *versions]
 
 
 if __name__ == "__main__":

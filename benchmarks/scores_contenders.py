@@ -77,12 +77,12 @@ def perform(job: Job) -> Measured:
 def target(schema: Schema, options: Mapping[str, Any]) -> sa.Table:
     """Return a plain table with the columns and the key of `scores`."""
     # Partitions would be no plain table: the raw limit is that of the key alone.
-    kept = {key: value for key, value in options.items() if "partition" not in key}
+    supported = {key: value for key, value in options.items() if "partition" not in key}
     columns = [
         sa.Column(c.name, c.type, primary_key=c.primary_key, nullable=c.nullable)
         for c in schema.scores.columns
     ]
-    return sa.Table(TARGET, sa.MetaData(), *columns, **kept)
+    return sa.Table(TARGET, sa.MetaData(), *columns, **supported)
 
 
 def _forget_peak() -> float:

@@ -135,12 +135,12 @@ class _OnServer:
     def _client(self, name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> Work:
         private = self._server.private
         places = [f"{private.programs}/{under}" for under in ("bin", "usr/bin")] if private else []
-        found = shutil.which(name, path=os.pathsep.join([*places, os.environ["PATH"]]))
-        if found is None:
+        program = shutil.which(name, path=os.pathsep.join([*places, os.environ["PATH"]]))
+        if program is None:
             raise FileNotFoundError(f"no program {name!r} on PATH: it is the raw limit's loader")
-        if private and str(private.programs) in found:  # its libraries may be unpacked beside it
+        if private and str(private.programs) in program:  # its libraries may be unpacked beside it
             environ = {**private.environ, **environ}
-        return partial(_run, [found, *arguments], environ)
+        return partial(_run, [program, *arguments], environ)
 
 
 def _run(command: Sequence[str], environ: Mapping[str, str]) -> float:

@@ -66,13 +66,13 @@ def _table(runs: Runs, base: str) -> Iterator[str]:
     yield f"| database | rows | | rows/s | of `{base}` | memory, MB | CPU s: client | server |"
     yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
     for database, rows, contender in _cases(runs):
-        own = _of(runs, database, rows, contender)
+        measured = _of(runs, database, rows, contender)
         yield (
             f"| {DATABASES[database]} | {rows:,} | {LABELS[contender]} (`{contender}`) "
-            f"| {rows / _median(own, 'seconds'):,.0f} "
+            f"| {rows / _median(measured, 'seconds'):,.0f} "
             f"| {_spread(_ratios(runs, database, rows, contender, base))} "
-            f"| {_median(own, 'peak_mb'):.0f} | {_median(own, 'client_cpu'):.1f} "
-            f"| {_median(own, 'server_cpu'):.1f} |"
+            f"| {_median(measured, 'peak_mb'):.0f} | {_median(measured, 'client_cpu'):.1f} "
+            f"| {_median(measured, 'server_cpu'):.1f} |"
         )
 
 
@@ -173,9 +173,9 @@ def _panel(axis: Any, runs: Runs) -> None:
     height = 0.8 / len(sizes)
     for number, rows in enumerate(sizes):
         bars = [
-            (names.index(name) + number * height, rows / _median(own, "seconds") / 1000)
+            (names.index(name) + number * height, rows / _median(measured, "seconds") / 1000)
             for name in names
-            if (own := _of(runs, runs[0]["database"], rows, name))
+            if (measured := _of(runs, runs[0]["database"], rows, name))
         ]
         label = f"{rows / 1e6:g} million rows"
         drawn = axis.barh(*zip(*bars, strict=True), height=height, label=label)

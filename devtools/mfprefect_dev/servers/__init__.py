@@ -198,9 +198,9 @@ def _mariadb_programs() -> tuple[Path | None, dict[str, str]]:
     """Return the unpacked tree, None for installed programs, and where each program is."""
     names = ("mariadbd", "mariadb-install-db")
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    found = {name: place for name in names if (place := shutil.which(name, path=path))}
-    if len(found) == len(names):
-        return None, found
+    programs = {name: place for name in names if (place := shutil.which(name, path=path))}
+    if len(programs) == len(names):
+        return None, programs
     for checkout in (Path(__file__).parents[3], Path.cwd()):
         tree = checkout / ".servers" / "mariadb"
         if all(_inside(tree, name).exists() for name in names):

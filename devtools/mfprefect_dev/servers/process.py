@@ -107,11 +107,11 @@ class PrivateProcess:
 
     def kill(self) -> None:
         """SIGKILL the whole server and return when no process of it is left."""
-        known = watcher.processes(self.folder)
+        pids = watcher.processes(self.folder)
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-        watcher.kill_all(self.folder, known)
+        watcher.kill_all(self.folder, pids)
 
     def shut_down(self, how: signal.Signals, seconds: float = 60.0) -> None:
         """Ask the server to end; kill it when it has not after the given time."""

@@ -45,18 +45,18 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def kill_all(folder: Path, known: Iterable[int] = (), seconds: float = 20.0) -> None:
+def kill_all(folder: Path, pids: Iterable[int] = (), seconds: float = 20.0) -> None:
     """SIGKILL every process that works in the folder; return when these and the known are gone.
 
     An ending process gives its working directory up before it is gone: hence the known ones.
     """
-    deadline, seen = time.monotonic() + seconds, set(known)
+    deadline, seen = time.monotonic() + seconds, set(pids)
     while time.monotonic() < deadline:
-        found = processes(folder)
-        for pid in found:
+        running = processes(folder)
+        for pid in running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        seen.update(found)
+        seen.update(running)
         if not any(map(_alive, seen)):
             return
         time.sleep(0.01)

@@ -60,11 +60,11 @@ class Token(NamedTuple):
 
 def escapes(statement: str) -> tuple[list[tuple[str, str]], str]:
     """Return the `{fn teradata_..}` escapes that a statement begins with, and what is left."""
-    found, at = [], 0
+    functions, at = [], 0
     while match := _ESCAPE.match(statement, at):
-        found.append((match[1].lower(), match[2] or ""))
+        functions.append((match[1].lower(), match[2] or ""))
         at = match.end()
-    return found, statement[at:].lstrip() if found else statement
+    return functions, statement[at:].lstrip() if functions else statement
 
 
 @functools.lru_cache(maxsize=4096)
@@ -74,7 +74,7 @@ def tokens(statement: str) -> tuple[Token, ...]:
     Raises:
         Refused: a character stands where none may.
     """
-    found, at, params = [], 0, 0
+    listed, at, params = [], 0, 0
     while at < len(statement):
         match = _PATTERN.match(statement, at)
         if match is None:
@@ -84,14 +84,14 @@ def tokens(statement: str) -> tuple[Token, ...]:
         if kind == "space":
             continue
         if kind == WORD:
-            found.append(Token(WORD, text.upper(), 0, text))
+            listed.append(Token(WORD, text.upper(), 0, text))
         elif kind == QUOTED:
-            found.append(Token(QUOTED, text[1:-1].replace('""', '"'), 0, text))
+            listed.append(Token(QUOTED, text[1:-1].replace('""', '"'), 0, text))
         elif kind == STRING:
-            found.append(Token(STRING, text[1:-1].replace("''", "'"), 0, text))
+            listed.append(Token(STRING, text[1:-1].replace("''", "'"), 0, text))
         elif kind == PARAM:
             params += 1
-            found.append(Token(PARAM, "?", params, text))
+            listed.append(Token(PARAM, "?", params, text))
         else:
-            found.append(Token(str(kind), text, 0, text))
-    return tuple(found)
+            listed.append(Token(str(kind), text, 0, text))
+    return tuple(listed)

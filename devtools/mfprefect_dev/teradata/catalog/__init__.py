@@ -160,12 +160,12 @@ class Catalog:
         Raises:
             Refused: there is none of that name.
         """
-        found = self.find(name)
-        if found is None:
+        table = self.find(name)
+        if table is None:
             raise Refused(3807, str(name))
-        if found.kind == "V" and not view:
+        if table.kind == "V" and not view:
             raise Refused(3823, str(name))
-        return found
+        return table
 
     def real(self) -> Iterable[Table]:
         """Return tables and views, not the databases."""

@@ -80,9 +80,9 @@ class AddView(Change):
     replace: bool
 
     def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
-        found = catalog.tables.get(self.key)
-        if found is not None and not (self.replace and found.kind == "V"):
-            raise Refused(3804 if found.kind == "V" else 3803, self.view.name)
+        existing = catalog.tables.get(self.key)
+        if existing is not None and not (self.replace and existing.kind == "V"):
+            raise Refused(3804 if existing.kind == "V" else 3803, self.view.name)
         return {self.key: self.view}
 
 
@@ -103,10 +103,10 @@ class _OfTable(Change):
     key: str
 
     def table(self, catalog: Catalog) -> Table:
-        found = catalog.tables.get(self.key)
-        if found is None:
+        table = catalog.tables.get(self.key)
+        if table is None:
             raise Refused(3807, self.key)
-        return found
+        return table
 
     def file(self, catalog: Catalog, free: list[str]) -> str | None:
         return self.table(catalog).file
@@ -130,7 +130,7 @@ class AddTable(Change):
         )
         if not loadable:
             return "main"
-        used = [found.file for found in catalog.real()]
+        used = [other.file for other in catalog.real()]
         order = sorted(free or SIDES, key=used.count)
         return order[0]
 
@@ -139,9 +139,9 @@ class AddTable(Change):
         self.table = replace(self.table, file=file)
 
     def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
-        found = catalog.tables.get(self.key)
-        if found is not None:
-            raise Refused(3804 if found.kind == "V" else 3803, self.table.name)
+        existing = catalog.tables.get(self.key)
+        if existing is not None:
+            raise Refused(3804 if existing.kind == "V" else 3803, self.table.name)
         create_table(sqlite, self.table)
         return {self.key: self.table}
 

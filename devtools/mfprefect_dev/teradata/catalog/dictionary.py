@@ -97,13 +97,13 @@ def _references(catalog: Catalog) -> Iterator[Row]:
         for number, key in enumerate(table.foreign_keys):
             parent = catalog.tables.get(key.parent)
             name = parent.name if parent else key.parent
-            for own, other in zip(key.columns, key.parent_columns, strict=True):
+            for column, other in zip(key.columns, key.parent_columns, strict=True):
                 yield (
                     number,
                     key.name,
                     database,
                     table.name,
-                    own,
+                    column,
                     _place(catalog, key.parent),
                     name,
                     other,
@@ -172,10 +172,10 @@ def known(name: str) -> bool:
 
 def source(name: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     """Return where a dictionary view lies in SQLite, and its columns."""
-    found = _VIEWS.get(name.lower())
-    if found is None:
+    view = _VIEWS.get(name.lower())
+    if view is None:
         raise Refused(3807, f"DBC.{name}")
-    return f'temp."dbc.{name.lower()}"', tuple((column, "VARCHAR") for column in found[0])
+    return f'temp."dbc.{name.lower()}"', tuple((column, "VARCHAR") for column in view[0])
 
 
 def fill(sqlite: sqlite3.Connection, catalog: Catalog, name: str) -> None:

@@ -77,5 +77,5 @@ def create_index(sqlite: sqlite3.Connection, table: Table, index: Index) -> None
 def drop_index(sqlite: sqlite3.Connection, table: Table, index: Index) -> None:
     """Drop an index."""
     name = _index_name(table, index)
-    for found in (name, f"plain:{name}"):
-        sqlite.execute(f"DROP INDEX IF EXISTS {table.file}.{quoted(found)}")
+    for index_name in (name, f"plain:{name}"):
+        sqlite.execute(f"DROP INDEX IF EXISTS {table.file}.{quoted(index_name)}")

@@ -102,10 +102,10 @@ class FastLoad:
             for row in good:
                 self._one(step, row)
         sqlite.execute("RELEASE batch")
-        if found := self.bad[before:]:
+        if errors := self.bad[before:]:
             self.errors = "; ".join(
                 message(code, self.session.number, f"{self.table.name}.{name}")
-                for code, name, _ in found[:10]
+                for code, name, _ in errors[:10]
             )
         return len(rows)
 

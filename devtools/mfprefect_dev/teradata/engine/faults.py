@@ -54,9 +54,9 @@ def left(folder: Path) -> int:
     if not (folder / "faults.db").exists():
         return 0
     db = sqlite3.connect(folder / "faults.db", timeout=30)
-    found = db.execute("SELECT coalesce(sum(times), 0) FROM faults").fetchone()[0]
+    count = db.execute("SELECT coalesce(sum(times), 0) FROM faults").fetchone()[0]
     db.close()
-    return int(found)
+    return int(count)
 
 
 def take(folder: Path, moment: str, texts: list[str]) -> int | None:

@@ -105,15 +105,15 @@ class RealTeradata:
     def new_database(self) -> Iterator[str]:
         """Give the server's URL, with a prefix in the settings; drop what came under it."""
         prefix = f"t{secrets.token_hex(4)}_"
-        kept = os.environ.get("MFPREFECT_PREFIX")
+        prefix_before = os.environ.get("MFPREFECT_PREFIX")
         os.environ["MFPREFECT_PREFIX"] = prefix
         try:
             yield self.url
         finally:
-            if kept is None:
+            if prefix_before is None:
                 os.environ.pop("MFPREFECT_PREFIX", None)
             else:
-                os.environ["MFPREFECT_PREFIX"] = kept
+                os.environ["MFPREFECT_PREFIX"] = prefix_before
             self._drop(prefix)
 
     def _ask(self, *requests: str) -> list[Any]:
@@ -136,9 +136,9 @@ class RealTeradata:
             "WHERE DatabaseName (NOT CASESPECIFIC) = DATABASE (NOT CASESPECIFIC) "
             "AND TableKind IN ('T', 'O', 'V')"
         )
-        found = [(str(name).strip(), str(kind).strip()) for name, kind in rows]
-        mine = [pair for pair in found if pair[0].lower().startswith(prefix)]
-        return sorted(mine, key=lambda pair: pair[1] != "V")
+        objects = [(str(name).strip(), str(kind).strip()) for name, kind in rows]
+        prefixed = [pair for pair in objects if pair[0].lower().startswith(prefix)]
+        return sorted(prefixed, key=lambda pair: pair[1] != "V")
 
     def _drop(self, prefix: str) -> None:
         for name, kind in self._objects(prefix):

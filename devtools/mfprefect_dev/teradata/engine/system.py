@@ -122,13 +122,13 @@ def read_catalog(connection: sqlite3.Connection, system: System) -> Catalog:
     """Return the catalog as it is now; it is decoded again only where it has changed."""
     version = connection.execute("SELECT n FROM version").fetchone()[0]
     key = (str(system.folder), version)
-    found = _CATALOGS.get(key)
-    if found is None:
-        found = Catalog.read(connection, system.database)
+    catalog = _CATALOGS.get(key)
+    if catalog is None:
+        catalog = Catalog.read(connection, system.database)
         if len(_CATALOGS) > 300:
             _CATALOGS.clear()
-        _CATALOGS[key[0], found.version] = found
-    return found
+        _CATALOGS[key[0], catalog.version] = catalog
+    return catalog
 
 
 def enter(connection: sqlite3.Connection, entries: dict[str, Table | None]) -> None:

@@ -117,8 +117,10 @@ class Transactions:
             return Refused(int(match[1]), match[2])
         table = what.split(".", 1)[0]
         columns = [part.strip().removeprefix(f"{table}.").upper() for part in what.split(", ")]
-        found = self.catalog().tables.get(table)
-        primary = found is not None and [c.upper() for c in found.primary.columns] == columns
+        definition = self.catalog().tables.get(table)
+        primary = (
+            definition is not None and [c.upper() for c in definition.primary.columns] == columns
+        )
         return Refused(2801 if primary else 2803, f"{self.system.database}.{table}")
 
     def commit(self) -> None:

@@ -43,27 +43,27 @@ def require_clean(statement: str) -> None:
     Raises:
         Refused: error 3706, with the rules.
     """
-    if found := check(statement):
-        raise Refused(3706, "lint: " + "; ".join(f"{f.rule} ({f.why})" for f in found))
+    if findings := check(statement):
+        raise Refused(3706, "lint: " + "; ".join(f"{f.rule} ({f.why})" for f in findings))
 
 
 def check_compiled(element: Any, statement: str) -> tuple[Finding, ...]:
     """Return what was lost between an element of SQLAlchemy and its text."""
-    found = []
+    findings = []
     limited = getattr(element, "_limit_clause", None) is not None
     paged = getattr(element, "_offset_clause", None) is not None
     text = texts(tokens(statement))
     if limited and " TOP " not in f" {text} " and "ROW_NUMBER" not in text:
-        found.append(Finding("lost-limit", "the limit is not in the text"))
+        findings.append(Finding("lost-limit", "the limit is not in the text"))
     if paged and "ROW_NUMBER" not in text:
-        found.append(Finding("lost-offset", "the offset is not in the text"))
+        findings.append(Finding("lost-offset", "the offset is not in the text"))
     if isinstance(element, sa.schema.CreateTable):
         columns = element.element.columns
         if text.count("DEFAULT") < sum(c.server_default is not None for c in columns):
-            found.append(Finding("lost-default", "a column's default is not in the text"))
+            findings.append(Finding("lost-default", "a column's default is not in the text"))
         if any(c.identity is not None for c in columns):
-            found.append(Finding("lost-identity", "a column's identity is not in the text"))
-    return tuple(found)
+            findings.append(Finding("lost-identity", "a column's identity is not in the text"))
+    return tuple(findings)
 
 
 def watch(engine: sa.Engine | type[sa.Engine]) -> None:
@@ -79,14 +79,14 @@ def watch(engine: sa.Engine | type[sa.Engine]) -> None:
         if connection.dialect.name != "teradatasql":
             return
         compiled = getattr(context, "compiled", None)
-        found = check(statement)
+        findings = check(statement)
         if compiled is not None:
-            found += check_compiled(compiled.statement, statement)
+            findings += check_compiled(compiled.statement, statement)
         driver: Any = connection.connection.dbapi_connection
         level = connection.get_execution_options().get("isolation_level")
         if level != "AUTOCOMMIT" and driver.autocommit:
-            found += (Finding("autocommit", "the driver commits each statement by itself"),)
-        if found:
-            raise AssertionError(f"{found}\n{statement}")
+            findings += (Finding("autocommit", "the driver commits each statement by itself"),)
+        if findings:
+            raise AssertionError(f"{findings}\n{statement}")
 
     event.listen(engine, "before_cursor_execute", before)

@@ -55,15 +55,15 @@ def _spans(read: Sequence[Token]) -> Iterator[list[Token]]:
 
 def _flat(span: Sequence[Token]) -> list[Token]:
     """Return the tokens of a span that lie in no parentheses inside it."""
-    found, depth = [], 0
+    tokens, depth = [], 0
     for token in span:
         if token.kind == "sign" and token.text == ")":
             depth -= 1
         if depth == 0:
-            found.append(token)
+            tokens.append(token)
         if token.kind == "sign" and token.text == "(":
             depth += 1
-    return found
+    return tokens
 
 
 def _ordered_inside(read: Sequence[Token]) -> bool:

@@ -61,15 +61,15 @@ class Alterations(Queries):
         raise self.unexpected("expected a default that is written out")
 
     def _indexed(self, columns: Sequence[Column], names: list[str]) -> tuple[str, ...]:
-        known = {column.name.upper(): column for column in columns}
+        by_name = {column.name.upper(): column for column in columns}
         if len(names) > MOST_INDEX_COLUMNS:
             raise Refused(3706, f"an index has at most {MOST_INDEX_COLUMNS} columns")
         for name in names:
-            if name.upper() not in known:
+            if name.upper() not in by_name:
                 raise Refused(5628, name, "the table")
-            if known[name.upper()].type.lob:
+            if by_name[name.upper()].type.lob:
                 raise Refused(5690)
-        return tuple(known[name.upper()].name for name in names)
+        return tuple(by_name[name.upper()].name for name in names)
 
     def _drop(self) -> changes.Change:
         if self.accept("TABLE"):

@@ -56,24 +56,24 @@ class Calls(Reader, ABC):
 
     def value(self, what: str = "a value") -> Value:
         """Take a value; a condition is refused."""
-        found = self.either()
-        if found.cond:
+        value = self.either()
+        if value.cond:
             raise Refused(3706, f"a condition stands where {what} is expected")
-        return found
+        return value
 
     def comparable(self, what: str) -> Value:
         """Take a value that is no LOB."""
-        found = self.value(what)
-        if found.lob:
+        value = self.value(what)
+        if value.lob:
             raise Refused(5692)
-        return found
+        return value
 
     def condition(self) -> Value:
         """Take a condition; a value is refused."""
-        found = self.either()
-        if not found.cond:
+        condition = self.either()
+        if not condition.cond:
             raise Refused(3706, "a value stands where a condition is expected")
-        return found
+        return condition
 
     def _function(self) -> Value:
         name = self.take().text
@@ -149,12 +149,12 @@ class Calls(Reader, ABC):
     def _ordered(self, aliases: bool) -> str:
         token = self.peek()
         ends = self.peek(1).text in (",", "", ")", "ASC", "DESC", "NULLS", ";")
-        known = self.scope.aliases.get(token.name.upper())
-        if aliases and ends and known and token.kind in (WORD, QUOTED):
+        alias = self.scope.aliases.get(token.name.upper())
+        if aliases and ends and alias and token.kind in (WORD, QUOTED):
             self.take()
-            if known.lob:
+            if alias.lob:
                 raise Refused(5692)
-            sql = quoted(token.name) if known.column is None else known.sql
+            sql = quoted(token.name) if alias.column is None else alias.sql
         else:
             sql = self.comparable("what rows are ordered by").sql
         for word in ("ASC", "DESC"):

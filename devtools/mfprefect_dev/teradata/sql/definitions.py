@@ -167,9 +167,9 @@ class Definitions(Alterations):
         if self.comes("ON"):
             raise self.unexpected("Teradata has no ON DELETE")
         key = self.catalog.key(parent)
-        found = self.catalog.table(parent)
+        parent_table = self.catalog.table(parent)
         for column in of:
-            found.column(column)
+            parent_table.column(column)
         if len(of) != len(columns):
             raise Refused(3706, "a reference names as many columns as it has")
         return ForeignKey(name, columns, key, of, checked)

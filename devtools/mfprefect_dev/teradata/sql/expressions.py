@@ -39,10 +39,10 @@ class Expressions(Terms):
 
     def _not(self) -> Value:
         if self.accept("NOT"):
-            found = self._not()
-            if not found.cond:
+            operand = self._not()
+            if not operand.cond:
                 raise Refused(3706, "NOT turns a condition round")
-            return Value(f"(NOT {found.sql})", cond=True)
+            return Value(f"(NOT {operand.sql})", cond=True)
         return self._predicate()
 
     def _predicate(self) -> Value:
@@ -80,11 +80,11 @@ class Expressions(Terms):
 
     def side(self) -> Value:
         """Take a value that is compared."""
-        found = self._sum()
-        self._not_condition(found, lob=False)
-        if found.null:
+        value = self._sum()
+        self._not_condition(value, lob=False)
+        if value.null:
             raise Refused(3731)
-        return found
+        return value
 
     def _compared(self, left: Value, sign: str) -> Value:
         self._not_condition(left, lob=False)
@@ -153,9 +153,9 @@ class Expressions(Terms):
 
     def _signed(self) -> Value:
         if self.accept("-"):
-            found = self._signed()
-            self._not_condition(found, lob=False)
-            return Value(f"(- {found.sql})", found.type)
+            operand = self._signed()
+            self._not_condition(operand, lob=False)
+            return Value(f"(- {operand.sql})", operand.type)
         self.accept("+")
         return self._postfixed(self._primary())
 

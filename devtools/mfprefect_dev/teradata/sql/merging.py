@@ -23,11 +23,11 @@ class Merging(Queries):
 
     def _target(self) -> Table:
         name = self.table_name()
-        found = self.catalog.table(name)
-        if found.loading:
+        table = self.catalog.table(name)
+        if table.loading:
             raise Refused(2652, str(name))
         self._target_name = str(name)
-        return found
+        return table
 
     def _scope_of(self, table: Table, alias: str) -> None:
         fields = {
@@ -119,18 +119,18 @@ class Merging(Queries):
 
     def _equal_columns(self, begin: int, end: int, table: Table, alias: str) -> set[str]:
         """Return the target's columns that a condition of ANDs equates with something."""
-        found: set[str] = set()
+        columns: set[str] = set()
         span = self.tokens[begin:end]
         if any(token.text == "OR" for token in span):
-            return found
+            return columns
         for place, token in enumerate(span):
             if token.text != "=":
                 continue
             for side in (span[max(0, place - 3) : place], span[place + 1 : place + 4]):
                 names = [t.name for t in side if t.text != "."]
                 if len(side) == 3 and side[1].text == "." and names[0].lower() == alias:
-                    found.add(names[1].upper())
-        return found
+                    columns.add(names[1].upper())
+        return columns
 
     def _branches(
         self, table: Table, alias: str, given: str

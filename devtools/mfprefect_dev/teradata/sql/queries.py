@@ -42,12 +42,12 @@ class Queries(Selects):
         """Take a SELECT inside another."""
         if self.comes("WITH"):
             raise self.unexpected("WITH stands at the beginning of a request or view only")
-        kept, self.scope = (self.scope, self.deciding), Scope(outer)
+        outer_state, self.scope = (self.scope, self.deciding), Scope(outer)
         self.deciding = False
         try:
             query = self.compound()
         finally:
-            self.scope, self.deciding = kept
+            self.scope, self.deciding = outer_state
         if query.ordered and not query.top:
             raise Refused(3706, "ORDER BY is not allowed in subqueries.")
         return query

@@ -92,11 +92,11 @@ class Reader:
     def columns(self) -> list[str]:
         """Take `(a, b, ..)`."""
         self.expect("(")
-        found = [self.identifier("a column's name")]
+        names = [self.identifier("a column's name")]
         while self.accept(","):
-            found.append(self.identifier("a column's name"))
+            names.append(self.identifier("a column's name"))
         self.expect(")")
-        return found
+        return names
 
     def whole(self) -> int:
         """Take a whole number."""

@@ -206,6 +206,6 @@ class Selects(Tables):
                 if not self.accept(","):
                     break
             order = f" ORDER BY {', '.join(keys)}"
-        kept = f"CASE WHEN {keep} THEN 1 ELSE 0 END AS keep"
-        sql = f"SELECT {', '.join(outside)} FROM (SELECT {', '.join([*inside, kept])}{text})"
+        keep_column = f"CASE WHEN {keep} THEN 1 ELSE 0 END AS keep"
+        sql = f"SELECT {', '.join(outside)} FROM (SELECT {', '.join([*inside, keep_column])}{text})"
         return f"{sql} WHERE keep = 1", order

@@ -205,14 +205,14 @@ def read_request(text: str, catalog: Catalog) -> Request:
         Refused: Teradata would refuse it, or the emulator does not know it.
     """
     key = (catalog.fingerprint, catalog.database.lower() if "." in text else "", text)
-    found = _CACHE.get(key)
-    if found is None:
+    request = _CACHE.get(key)
+    if request is None:
         read = tokens(text)
         first = read[0].text if read else ""
         if first in Definitions.BEGINNINGS:
             return Definitions(read, catalog).request(text)
-        found = Statements(read, catalog).request()
+        request = Statements(read, catalog).request()
         if len(_CACHE) > 20_000:
             _CACHE.clear()
-        _CACHE[key] = found
-    return found
+        _CACHE[key] = request
+    return request

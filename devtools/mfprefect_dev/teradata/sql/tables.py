@@ -130,8 +130,8 @@ class Tables(Expressions):
         self.access = self.access or reader.access
         return f"({query.sql})", renamed(query.fields, list(view.view_columns) or None)
 
-    def _source(self, found: tuple[str, Fields], name: str) -> str:
-        sql, fields = found
+    def _source(self, view: tuple[str, Fields], name: str) -> str:
+        sql, fields = view
         alias = ""
         if self.accept("AS") or self._an_alias_of_table(self.peek()):
             alias = self.identifier("an alias")

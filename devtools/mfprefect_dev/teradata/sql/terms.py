@@ -42,8 +42,8 @@ class Terms(Calls):
             return Value(f"x'{token.text[1 : token.text.rindex(chr(39))]}'", "VARBYTE")
         if self.comes("("):
             return self._parenthesised()
-        if token.kind == WORD and (found := self._keyword(token.text)) is not None:
-            return found
+        if token.kind == WORD and (value := self._keyword(token.text)) is not None:
+            return value
         if token.kind in (WORD, QUOTED):
             return self._column()
         raise self.unexpected("expected an expression")
@@ -52,9 +52,9 @@ class Terms(Calls):
         if self.peek(1).text in ("SELECT", "WITH", "LOCKING") and self.peek(1).kind == WORD:
             return self.subquery()
         self.expect("(")
-        found = self.either()
+        value = self.either()
         self.expect(")")
-        return Value(f"({found.sql})", found.type, found.cond, found.column, found.null)
+        return Value(f"({value.sql})", value.type, value.cond, value.column, value.null)
 
     def _in_parentheses(self) -> str:
         """Take the SELECT of EXISTS or IN, which no condition of a CASE may hold."""
@@ -114,11 +114,11 @@ class Terms(Calls):
         return Value(f"{' '.join(parts)} END", kind)
 
     def _when(self) -> Value:
-        kept, self.deciding = self.deciding, True
+        deciding, self.deciding = self.deciding, True
         try:
             return self.condition()
         finally:
-            self.deciding = kept
+            self.deciding = deciding
 
     def _cast(self) -> Value:
         self.expect("CAST", "(")
@@ -171,17 +171,17 @@ class Terms(Calls):
         *of, name = parts
         scope: Scope | None = self.scope
         while scope is not None:
-            found = [
+            matches = [
                 source.fields[name.upper()]
                 for source in scope.sources
                 if name.upper() in source.fields and meant(source, of, self.catalog.database)
             ]
-            if len(found) > 1:
+            if len(matches) > 1:
                 raise Refused(3809, name)
-            if found:
+            if matches:
                 if not scope.within:
-                    scope.free.append(found[0].sql)
-                return Value(found[0].sql, found[0].type, column=found[0].name)
+                    scope.free.append(matches[0].sql)
+                return Value(matches[0].sql, matches[0].type, column=matches[0].name)
             scope = scope.outer
         if not of and (alias := self.scope.aliases.get(name.upper())):
             return alias

@@ -171,8 +171,8 @@ def postgres_login(postgres_server: Server) -> Callable[[str], AbstractContextMa
             f"CREATE ROLE {name} LOGIN PASSWORD '{password}'",
             f"GRANT CREATE ON DATABASE {url.database} TO {name}",
         )
-        mine = url.set(username=name, password=password)
-        yield mine.render_as_string(hide_password=False)
+        user_url = url.set(username=name, password=password)
+        yield user_url.render_as_string(hide_password=False)
         postgres_server.drop_database(url.render_as_string(hide_password=False))
         _administer(postgres_server, f"DROP ROLE {name}")
 

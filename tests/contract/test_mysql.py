@@ -25,7 +25,7 @@ def strict_server() -> Iterator[Server]:
 def test_a_server_without_load_data_is_served_by_inserts(
     strict_server: Server, mysql_server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found = []
+    frames = []
     for server in (strict_server, mysql_server):
         caplog.clear()
         with (
@@ -38,11 +38,11 @@ def test_a_server_without_load_data_is_served_by_inserts(
                 session.write_scores(FRAME, entity_id="id")
                 with pytest.raises(mfprefect.InvalidScores, match="has already"):
                     session.write_scores(FRAME.head(1), entity_id="id")
-            found.append(store.scores(session.session_id))
+            frames.append(store.scores(session.session_id))
         warned = "local_infile = ON" in caplog.text
         assert warned is (server is strict_server)
-    pd.testing.assert_frame_equal(found[0], found[1])
-    assert len(found[0]) == 7
+    pd.testing.assert_frame_equal(frames[0], frames[1])
+    assert len(frames[0]) == 7
 
 
 def test_tables_are_innodb_and_exact(mysql_server: Server) -> None:

@@ -131,5 +131,5 @@ def test_an_entity_is_looked_up_by_the_keys(store: Store) -> None:
     lines = "\n".join(ask(store, plan + "AND entity_id = '17'"))
     assert not re.search(r"Seq Scan on scores_\d", lines), lines
     assert len(set(re.findall(r"Index Scan using scores_(\d+)_pkey", lines))) == 3, lines
-    found = store.latest_scores("churn", "17", "1999")["session_id"]
-    assert found.tolist() == store.sessions("churn")["session_id"].tolist()[:1] * 2
+    session_ids = store.latest_scores("churn", "17", "1999")["session_id"]
+    assert session_ids.tolist() == store.sessions("churn")["session_id"].tolist()[:1] * 2

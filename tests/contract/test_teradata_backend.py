@@ -20,8 +20,8 @@ from mfprefect_dev.teradata import EmulatedTeradata
 
 @pytest.fixture(scope="module")
 def url(emulated_teradata: EmulatedTeradata) -> Iterator[str]:
-    with emulated_teradata.new_database() as found:
-        yield found
+    with emulated_teradata.new_database() as database_url:
+        yield database_url
 
 
 @pytest.fixture
@@ -101,9 +101,9 @@ def test_many_rows_come_by_way_of_a_staging_table(store: Store, small: None, row
     assert tables(store) == before
     made = [text for text in said if text.startswith("CREATE MULTISET TABLE scores_stage_")]
     assert len(made) == (0 if rows <= 20 else 2)
-    found = store.scores(session.session_id)
-    assert len(found) == 2 * rows
-    assert np.array_equal(found["score"][:rows], frame(rows)["score"])
+    stored = store.scores(session.session_id)
+    assert len(stored) == 2 * rows
+    assert np.array_equal(stored["score"][:rows], frame(rows)["score"])
 
 
 def test_a_load_that_dropped_rows_says_how_many_and_which(store: Store, small: None) -> None:
@@ -120,8 +120,8 @@ def test_a_load_that_dropped_rows_says_how_many_and_which(store: Store, small: N
     with pytest.raises(DatabaseError, match=r"120 of 121 rows arrived.*'(x{300})'.*ERR_1"):
         write([*ids, "x" * 300])
     assert tables(store) == before
-    mine = sa.select(sa.func.count()).select_from(scores).where(scores.c.part_no == 1)
-    assert store.database.fetch_all(mine.where(scores.c.session_no == 9))[0][0] == 0
+    staged = sa.select(sa.func.count()).select_from(scores).where(scores.c.part_no == 1)
+    assert store.database.fetch_all(staged.where(scores.c.session_no == 9))[0][0] == 0
 
 
 def test_an_entity_of_two_parts_is_refused_whatever_their_size(store: Store, small: None) -> None:

@@ -33,8 +33,8 @@ ROWS = int(os.environ.get("MFPREFECT_TEST_ROWS", "120000"))
 
 @pytest.fixture(scope="module")
 def url(emulated_teradata: EmulatedTeradata) -> Iterator[str]:
-    with emulated_teradata.new_database() as found:
-        yield found
+    with emulated_teradata.new_database() as database_url:
+        yield database_url
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +57,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def seen() -> Iterator[list[Seen]]:
     """Everything that the emulated server is sent."""
-    found: list[Seen] = []
-    WATCHERS.append(found.append)
-    yield found
-    WATCHERS.remove(found.append)
+    statements: list[Seen] = []
+    WATCHERS.append(statements.append)
+    yield statements
+    WATCHERS.remove(statements.append)
 
 
 def frame(part: int, rows: int) -> pd.DataFrame:

@@ -63,7 +63,7 @@ def test_every_metric_is_documented_as_it_is_defined() -> None:
             assert definition_version(name) == metric.version >= 1
             versions.setdefault(name, set()).add(metric.version)
     # One name is one definition, whatever the type of model.
-    assert {len(found) for found in versions.values()} == {1}
+    assert {len(numbers) for numbers in versions.values()} == {1}
     assert definition_version("profit_per_call") is None
 
 

@@ -121,9 +121,9 @@ class Factory:
             return [*problems, "lost: no session"] if complete else problems
         (row,) = rows[:1]
         if row.status == "succeeded" and whole:
-            found = self.witness.store.scores(row.session_id)
-            if not found.equals(self.expected):
-                problems.append(f"lie: {len(found)} scores of {ROWS}, or others")
+            scores = self.witness.store.scores(row.session_id)
+            if not scores.equals(self.expected):
+                problems.append(f"lie: {len(scores)} scores of {ROWS}, or others")
         if row.status == "succeeded" and not whole:
             self.witness.store.load_model(row.session_id)
         if complete and row.status != "succeeded":
@@ -141,7 +141,7 @@ class Factory:
     ) -> list[str]:
         """Have a new flow run disturbed; record what came out, and return what is wrong with it."""
         began = time.monotonic()
-        found = record.Injection(
+        injection = record.Injection(
             kind, self.database, phase, "not judged", label, SEED, server=self.version
         )
         try:
@@ -151,25 +151,25 @@ class Factory:
             finally:
                 if self.proxy is not None:
                     self.proxy.arm(None)
-            self._finish(found, purpose, run_id)
+            self._finish(injection, purpose, run_id)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is the finding
             traceback.print_exc()
-            found.problems.append(f"error: {type(exc).__name__}: {exc}")
-        found.seconds = round(time.monotonic() - began, 2)
-        print(f"{found.seconds:5.1f} s {label}: {phase}: {found.outcome}", flush=True)
-        record.append(found)
-        return [f"{label}: {problem}" for problem in found.problems]
+            injection.problems.append(f"error: {type(exc).__name__}: {exc}")
+        injection.seconds = round(time.monotonic() - began, 2)
+        print(f"{injection.seconds:5.1f} s {label}: {phase}: {injection.outcome}", flush=True)
+        record.append(injection)
+        return [f"{label}: {problem}" for problem in injection.problems]
 
-    def _finish(self, found: record.Injection, purpose: str, run_id: UUID) -> None:
+    def _finish(self, injection: record.Injection, purpose: str, run_id: UUID) -> None:
         """Reconcile, and retry what did not succeed."""
         problems = self.judge(run_id, purpose, complete=False) + self.witness.stuck()
         rows = self.witness.of_flow_run(str(run_id))
-        found.outcome = rows[-1].status if rows else "never opened"
-        if found.outcome != "succeeded":
+        injection.outcome = rows[-1].status if rows else "never opened"
+        if injection.outcome != "succeeded":
             flows.schedule(run_id)
             self.execute(run_id)
         problems += self.judge(run_id, purpose, complete=True)
-        found.problems += dict.fromkeys(problems)
+        injection.problems += dict.fromkeys(problems)
 
 
 @pytest.fixture(scope="module")
@@ -190,10 +190,10 @@ def factories(
         return made[database]
 
     yield factory
-    for found in made.values():
-        found.close()
-        if found.server is not None:
-            found.server.drop_database(found.direct)
+    for made_factory in made.values():
+        made_factory.close()
+        if made_factory.server is not None:
+            made_factory.server.drop_database(made_factory.direct)
 
 
 @pytest.fixture

@@ -51,10 +51,10 @@ def inject(lab: Lab, cases: list[Case], *, dear: int = 1) -> None:
     chosen = [case for case in cases if ONLY in case.label]
     name = f"{lab.database} {cases[0].label}"
     for case in sampled(chosen, name, SAMPLE, lambda case: case.stratum, dear=dear):
-        found = lab.inject(case)
-        outcomes[found.outcome] += 1
-        print(f"{found.seconds:5.1f} s {case.label}: {found.phase}: {found.outcome}")
-        bad += [f"{case.label} in {found.phase}: {problem}" for problem in found.problems]
+        injection = lab.inject(case)
+        outcomes[injection.outcome] += 1
+        print(f"{injection.seconds:5.1f} s {case.label}: {injection.phase}: {injection.outcome}")
+        bad += [f"{case.label} in {injection.phase}: {problem}" for problem in injection.problems]
     print(f"MFPREFECT_TEST_SEED={SEED} {lab.database}: {dict(outcomes)}")
     bad += lab.witness.forged()
     assert bad == []
@@ -78,10 +78,10 @@ def labs(
         return opened[database]
 
     yield lab
-    for found in opened.values():
-        found.close()
-        if found.server is not None:
-            found.server.drop_database(found.direct)
+    for opened_lab in opened.values():
+        opened_lab.close()
+        if opened_lab.server is not None:
+            opened_lab.server.drop_database(opened_lab.direct)
 
 
 @pytest.fixture
@@ -135,9 +135,9 @@ def of_each_phase(points: list[Point], how_many: int) -> list[Point]:
     """Return a few statements of each phase: its commits, the first, and some between."""
     chosen: list[Point] = []
     for phase in dict.fromkeys(point.phase for point in points):
-        mine = [point for point in points if point.phase == phase]
-        spread = [mine[len(mine) * n // how_many] for n in range(how_many)]
-        commits = [point for point in mine if is_commit(point)][-1:]
+        candidates = [point for point in points if point.phase == phase]
+        spread = [candidates[len(candidates) * n // how_many] for n in range(how_many)]
+        commits = [point for point in candidates if is_commit(point)][-1:]
         chosen += dict.fromkeys([*spread, *commits])
     return chosen
 
@@ -617,7 +617,7 @@ def test_a_push_is_killed(lab: Lab) -> None:
             fault = lab.fault(lab.kill_writer, "after", nth, "^COMMIT")
         else:
             seams = Seams(spool_at=(lab.spool, nth))
-        found = lab.inject_into_push("kill -9 of a push", f"at {what} {nth}", fault, seams)
-        print(f"push killed at {what} {nth}: {found.outcome}")
-        bad += [f"push killed at {what} {nth}: {problem}" for problem in found.problems]
+        injection = lab.inject_into_push("kill -9 of a push", f"at {what} {nth}", fault, seams)
+        print(f"push killed at {what} {nth}: {injection.outcome}")
+        bad += [f"push killed at {what} {nth}: {problem}" for problem in injection.problems]
     assert bad == [], f"MFPREFECT_TEST_SEED={SEED}"

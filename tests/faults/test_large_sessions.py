@@ -124,8 +124,8 @@ def count(store: Store, view: str) -> int:
 
 def rows_left(store: Store, session_no: int) -> int:
     scores = store.database.schema.scores
-    mine = scores.c.session_no == session_no
-    select = sa.select(sa.func.count()).select_from(scores).where(mine)
+    of_session = scores.c.session_no == session_no
+    select = sa.select(sa.func.count()).select_from(scores).where(of_session)
     return int(store.database.fetch_all(select)[0][0])
 
 
@@ -221,10 +221,10 @@ def test_a_large_deletion_that_is_killed_is_finished(
         getattr(store, f"delete_{what}")(name)
     assert rows_left(store, number) == 0
     assert orphans(store) == {}
-    kept = {other.session_id, later.session_id}
+    remaining = {other.session_id, later.session_id}
     if what == "session":
-        kept.add(first["session_id"])
-    assert set(store.sessions()["session_id"]) == kept
+        remaining.add(first["session_id"])
+    assert set(store.sessions()["session_id"]) == remaining
     assert len(events(store, f"delete_{what}")) == 1
 
 
@@ -284,10 +284,10 @@ def test_a_restoration_that_is_killed_is_shown_to_nobody_and_repeated(
         assert impatient.reconcile(wait=True)["verdict"].tolist() == ["crashed"]
     store.delete_session(name)
     assert store.restore(folder) == name
-    for frame, found in zip(
+    for frame, restored in zip(
         before, (store.show(name), store.score_parts(name), store.scores(name)), strict=True
     ):
-        pd.testing.assert_frame_equal(found, frame)
+        pd.testing.assert_frame_equal(restored, frame)
 
 
 def rows_of(store: Store, table: str) -> int:

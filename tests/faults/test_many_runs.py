@@ -56,8 +56,8 @@ def api(
 ) -> Iterator[str]:
     """A server that keeps its own things in PostgreSQL: in SQLite they lock under such a load."""
     url = postgres_server.new_database()
-    own = sa.make_url(url).set(drivername="postgresql+asyncpg")
-    connection = own.render_as_string(hide_password=False)
+    prefect_url = sa.make_url(url).set(drivername="postgresql+asyncpg")
+    connection = prefect_url.render_as_string(hide_password=False)
     with (
         prefect_server(tmp_path, PREFECT_API_DATABASE_CONNECTION_URL=connection) as api,
         temporary_settings({PREFECT_API_URL: api}),

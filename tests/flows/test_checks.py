@@ -69,9 +69,9 @@ def test_shared_checks_and_masks(
     caplog.set_level(logging.DEBUG)
     flows = Churn.flows()
     trained, scored = flows.train(DAY), flows.score(DAY)
-    told = flow_store.checks(scored).set_index("check")
-    assert told.loc["row_count", "passed"] and told.loc["columns_missing", "passed"]
-    assert not told.loc["new_categories", "passed"]  # a warning stops nothing
+    results = flow_store.checks(scored).set_index("check")
+    assert results.loc["row_count", "passed"] and results.loc["columns_missing", "passed"]
+    assert not results.loc["new_categories", "passed"]  # a warning stops nothing
     summary = flow_store.input_summary(trained, scored)
     assert set(summary["variable"]) == {"mail", "age"}
 
@@ -104,5 +104,5 @@ def assert_nowhere(store: Store, text: str) -> None:
     """Look into every table but those of models and of scores, whose ids are asked for."""
     for name, table in store.database.schema.tables.items():
         if name != "artifact_chunks":
-            found = [str(tuple(row)) for row in store.database.fetch_all(sa.select(*table.c))]
-            assert not [row for row in found if text in row], name
+            rows = [str(tuple(row)) for row in store.database.fetch_all(sa.select(*table.c))]
+            assert not [row for row in rows if text in row], name

@@ -46,8 +46,8 @@ def store(prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def script(folder: Path, name: str, language: str) -> None:
     """Write a script of the documentation into a folder."""
     blocks = re.findall(rf"```{language}\n(.*?)```", DOCUMENTED, re.DOTALL)
-    (found,) = (block for block in blocks if block.startswith(f"# {name}\n"))
-    (folder / name).write_text(found)
+    (source,) = (block for block in blocks if block.startswith(f"# {name}\n"))
+    (folder / name).write_text(source)
 
 
 def outcome(run: Callable[..., Any], **parameters: Any) -> Any:
@@ -116,9 +116,9 @@ def test_another_language_trains_and_scores(
     assert sessions.loc[trained, "as_of"] == dt.date(2026, 10, 31)
 
     tested = pd.read_csv(tmp_path / "tested.csv")
-    found = flow_store.metrics(trained).set_index("metric_name")["value"]
-    assert found["auc"] == pytest.approx(roc_auc_score(tested["y"], tested["p"]), rel=1e-12)
-    assert found["n"] == len(tested) > 50
+    metrics = flow_store.metrics(trained).set_index("metric_name")["value"]
+    assert metrics["auc"] == pytest.approx(roc_auc_score(tested["y"], tested["p"]), rel=1e-12)
+    assert metrics["n"] == len(tested) > 50
     assert flow_store.curve(trained)["tp"].max() == tested["y"].sum()
     importance = flow_store.variable_importance(trained)
     assert set(importance["variable"]) == {"parity", "spontaneous", "induced"}
@@ -267,8 +267,8 @@ def test_a_scoring_that_writes_no_scores_fails(
 
 
 def test_the_count_of_scores_is_ours(store: Store, tmp_path: Path) -> None:
-    own = "mfprefect session log --metric rows_scored=7"
-    flows = model(tmp_path, score_command=bash(f"{own}\n{LOG_SCORES}"))
+    log_command = "mfprefect session log --metric rows_scored=7"
+    flows = model(tmp_path, score_command=bash(f"{log_command}\n{LOG_SCORES}"))
     flows.train()
     assert store.metrics(flows.score())["value"].tolist() == [2]
 
@@ -320,19 +320,19 @@ def test_output_is_in_the_runs_log_while_the_command_runs(
     watching = until_logged(store, "to the log", (tmp_path / "go").touch)
     trained = model(tmp_path, train_command=command).train()
     watching.join()
-    found = messages(store.show(trained)["flow_run_id"][0])
-    assert (logging.INFO, "to the log") in found
-    assert (logging.WARNING, "a warning") in found
+    lines = messages(store.show(trained)["flow_run_id"][0])
+    assert (logging.INFO, "to the log") in lines
+    assert (logging.WARNING, "a warning") in lines
 
 
 def test_secrets_are_in_no_log(store: Store, tmp_path: Path, logged: None) -> None:
     command = bash("env | grep MFPREFECT_ | tee /dev/stderr; exit 1")
     state = outcome(model(tmp_path, train_command=command).train)
     row = last(store, "shell")
-    found: list[str] = []
-    while not any("Finished in state" in text for text in found):  # the log is sent by and by
-        found = [text for _, text in messages(row["flow_run_id"])]
-    for text in ("\n".join(found), row["failure_text"], state.message):
+    lines: list[str] = []
+    while not any("Finished in state" in text for text in lines):  # the log is sent by and by
+        lines = [text for _, text in messages(row["flow_run_id"])]
+    for text in ("\n".join(lines), row["failure_text"], state.message):
         assert "MFPREFECT_SIGNING_KEY=***" in text
         assert "open sesame" not in text
 

@@ -71,9 +71,9 @@ class Factory:
 
     def session(self, run: UUID) -> dict[str, Any] | None:
         """Return the row of the flow run's session."""
-        found = self.store.sessions("held")
-        found = found[found["flow_run_id"] == str(run)]
-        return None if found.empty else {str(k): v for k, v in found.iloc[0].items()}
+        sessions = self.store.sessions("held")
+        sessions = sessions[sessions["flow_run_id"] == str(run)]
+        return None if sessions.empty else {str(k): v for k, v in sessions.iloc[0].items()}
 
     def until_held(self, run: UUID) -> dict[str, Any]:
         """Wait until the run is in the middle: some parts are written, part 3 waits."""
@@ -105,8 +105,8 @@ class Factory:
 def until(look: Callable[[], T | None]) -> T:
     deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline:
-        if found := look():
-            return found
+        if value := look():
+            return value
         time.sleep(0.1)
     raise AssertionError("it did not happen")
 
@@ -291,6 +291,6 @@ def test_a_killed_local_run_is_found(factory: Factory, how: str) -> None:
                 if name.startswith("MFPREFECT_"):
                     patch.setenv(name, value)
             assert "1 sessions without a process ended" in flow()
-    found = factory.store.show(row["session_id"]).iloc[0]
-    assert found["status"] == "crashed"
+    session = factory.store.show(row["session_id"]).iloc[0]
+    assert session["status"] == "crashed"
     assert factory.store.scores(row["session_id"]).empty

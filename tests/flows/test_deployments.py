@@ -83,26 +83,26 @@ def store(api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]
 
 
 def start(name: str, **parameters: object) -> FlowRun:
-    found = run_deployment(name, parameters=dict(parameters), timeout=0)
-    assert isinstance(found, FlowRun)
-    return found
+    run = run_deployment(name, parameters=dict(parameters), timeout=0)
+    assert isinstance(run, FlowRun)
+    return run
 
 
 def ended(run: FlowRun) -> FlowRun:
     with get_client(sync_client=True) as client:
         for _ in range(2 * LONGEST):
-            found = client.read_flow_run(run.id)
-            if found.state is not None and found.state.is_final():
-                return found
+            state_now = client.read_flow_run(run.id)
+            if state_now.state is not None and state_now.state.is_final():
+                return state_now
             time.sleep(0.5)
-    raise AssertionError(found.state)
+    raise AssertionError(state_now.state)
 
 
 def completed(run: FlowRun) -> str:
-    found = ended(run)
-    assert found.state is not None
-    assert found.state.is_completed(), found.state
-    return str(found.id)
+    final = ended(run)
+    assert final.state is not None
+    assert final.state.is_completed(), final.state
+    return str(final.id)
 
 
 def test_the_deployments_run(store: Store) -> None:
@@ -157,18 +157,18 @@ def scheduled_run(client: SyncPrefectClient, deployment_id: UUID) -> FlowRun:
 
 def variants() -> dict[str, dict[str, dict[str, Any]]]:
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    by_entrypoint: dict[str, dict[str, dict[str, Any]]] = {}
     for item in deployments:
-        found.setdefault(item["entrypoint"], {})[item["name"]] = item
-    return found
+        by_entrypoint.setdefault(item["entrypoint"], {})[item["name"]] = item
+    return by_entrypoint
 
 
 def test_development_and_production_differ_by_branch_pool_profile_and_schedules() -> None:
-    for entrypoint, found in variants().items():
-        assert set(found) == {"local", "development", "production"}, entrypoint
+    for entrypoint, deployments in variants().items():
+        assert set(deployments) == {"local", "development", "production"}, entrypoint
         texts = {}
         for variant, branch in (("development", "develop"), ("production", "main")):
-            item = dict(found[variant])
+            item = dict(deployments[variant])
             assert bool(item.pop("schedules", None)) == (variant == "production")
             text = yaml.safe_dump(item, default_flow_style=True, width=10_000)
             assert f"branch: {branch}" in text
@@ -177,9 +177,9 @@ def test_development_and_production_differ_by_branch_pool_profile_and_schedules(
 
 
 def test_every_schedule_has_a_time_zone_and_every_deployment_its_tags() -> None:
-    for entrypoint, found in variants().items():
+    for entrypoint, deployments in variants().items():
         script, flow = entrypoint.removeprefix("flows/").split(".py:")
-        for variant, item in found.items():
+        for variant, item in deployments.items():
             names = [flow] if script == "maintenance" else [script, flow]
             assert item["tags"] == [*names, variant]
             assert item["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}

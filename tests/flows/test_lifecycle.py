@@ -57,11 +57,11 @@ def test_breast_cancer_is_trained_and_scored(flow_store: Store) -> None:
     features = json.loads(str(metadata["features"]))
     estimator = flow_store.load_model(trained)
     probability = estimator.predict_proba(test[features])[:, 1]
-    found = values(flow_store, trained)
-    assert found["auc"] == pytest.approx(roc_auc_score(test["malignant"], probability), rel=1e-12)
-    assert found["brier"] == pytest.approx(brier_score_loss(test["malignant"], probability))
-    assert found["n"] == len(test)
-    assert found["auc"] >= 0.95
+    metrics = values(flow_store, trained)
+    assert metrics["auc"] == pytest.approx(roc_auc_score(test["malignant"], probability), rel=1e-12)
+    assert metrics["brier"] == pytest.approx(brier_score_loss(test["malignant"], probability))
+    assert metrics["n"] == len(test)
+    assert metrics["auc"] >= 0.95
 
     # Every patient has the score that the stored model gives.
     scores = flow_store.scores(scored).set_index("entity_id")["score"]
@@ -81,7 +81,7 @@ def test_breast_cancer_is_trained_and_scored(flow_store: Store) -> None:
 
     # The same data and code give the same figures.
     again = model.train(as_of=dt.date(2026, 1, 31))
-    assert values(flow_store, again) == found
+    assert values(flow_store, again) == metrics
     digests = flow_store.inputs(trained, again)["digest"]
     assert digests.nunique() == 1
 

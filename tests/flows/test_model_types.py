@@ -29,8 +29,8 @@ def store(prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def figures(store: Store, session_id: str, segment: str = "") -> dict[str, float]:
     frame = store.metrics(session_id)
-    mine = frame[frame["segment"] == segment]
-    return dict(zip(mine["metric_name"], mine["value"], strict=True))
+    rows = frame[frame["segment"] == segment]
+    return dict(zip(rows["metric_name"], rows["value"], strict=True))
 
 
 class Iris(mfprefect.Model):
@@ -73,11 +73,11 @@ def test_a_model_of_several_classes(store: Store) -> None:
     names = json.loads(str(store.metadata(trained).set_index("meta_name").loc["features", "value"]))
     estimator = store.load_model(trained)
     p = estimator.predict_proba(held_out[names])
-    found = figures(store, trained)
+    metrics = figures(store, trained)
     expected = roc_auc_score(held_out["species"], p, multi_class="ovr")
-    assert found["auc_ovr"] == pytest.approx(expected, abs=1e-12)
+    assert metrics["auc_ovr"] == pytest.approx(expected, abs=1e-12)
     said = pd.Series(estimator.predict(held_out[names]), held_out.index)
-    assert found["accuracy"] == accuracy_score(held_out["species"], said)
+    assert metrics["accuracy"] == accuracy_score(held_out["species"], said)
     even = held_out["garden"] == 0
     here = figures(store, trained, "garden=0")
     assert here["n"] == even.sum()
@@ -139,11 +139,11 @@ def test_a_time_series_is_tested_on_its_last_periods(store: Store) -> None:
         scaled.append(error / np.abs(past[4:] - past[:-4]).mean())
         naive.append(np.abs(np.resize(past[-4:], 10) - ahead["sold"].to_numpy()))
         errors.append(error)
-    found = figures(store, trained)
-    assert found["n"] == 20
-    assert found["mase"] == pytest.approx(np.concatenate(scaled).mean())
+    metrics = figures(store, trained)
+    assert metrics["n"] == 20
+    assert metrics["mase"] == pytest.approx(np.concatenate(scaled).mean())
     skill = 1 - np.concatenate(errors).mean() / np.concatenate(naive).mean()
-    assert found["skill"] == pytest.approx(skill)
+    assert metrics["skill"] == pytest.approx(skill)
     assert figures(store, trained, "shop=south")["mase"] == pytest.approx(scaled[1].mean())
     tested = store.backtests(trained)
     importance = store.variable_importance(trained)
@@ -151,4 +151,4 @@ def test_a_time_series_is_tested_on_its_last_periods(store: Store) -> None:
     assert permuted["month"] == 0 < permuted["s"]
     assert set(tested["series"]) == {"north", "south"}
     assert len(tested) == 20
-    assert (tested["predicted"] - tested["actual"]).abs().mean() == pytest.approx(found["mae"])
+    assert (tested["predicted"] - tested["actual"]).abs().mean() == pytest.approx(metrics["mae"])

@@ -72,8 +72,8 @@ class TestAirPassengers(ModelTests):
         forecasts = mf_store.backtests(monitored)
         assert forecasts["actual"].tolist() == list(AIR.PASSENGERS[-12:])
         error = np.abs(forecasts["predicted"] / forecasts["actual"] - 1).mean()
-        found = mf_store.metrics(monitored)
-        mape = found[(found["metric_name"] == "mape") & (found["segment"] == "")]["value"]
+        metrics = mf_store.metrics(monitored)
+        mape = metrics[(metrics["metric_name"] == "mape") & (metrics["segment"] == "")]["value"]
         assert float(mape.iloc[0]) == pytest.approx(error)
         assert error < 0.06
         assert "alarm" not in set(mf_store.drift(monitored)["verdict"])

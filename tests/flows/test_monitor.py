@@ -34,10 +34,10 @@ class Churn(Model):
     target = "left"
     retry_delay_seconds = 0.0
     min_outcomes = 10
-    known: ClassVar[dict[dt.date, Any]] = {}
+    known_outcomes: ClassVar[dict[dt.date, Any]] = {}
 
     def outcomes(self, as_of: dt.date) -> Any:
-        return self.known.get(as_of)
+        return self.known_outcomes.get(as_of)
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def store(flow_store: Store) -> Iterator[Store]:
     yield flow_store
 
 
-def variant(known: dict[dt.date, Any], **changes: Any) -> type[Model]:
-    return type("Variant", (Churn,), {"known": known, **changes})
+def variant(outcomes: dict[dt.date, Any], **changes: Any) -> type[Model]:
+    return type("Variant", (Churn,), {"known_outcomes": outcomes, **changes})
 
 
 def train(store: Store, metrics: dict[str, float], features: pd.DataFrame | None = None) -> str:
@@ -87,8 +87,8 @@ def outcome(run: Any) -> Any:
 def figures(store: Store, session_id: str, of: str = "") -> dict[str, float]:
     """Return the metrics of one scoring session, or those of all rows."""
     frame = store.metrics(session_id)
-    mine = frame[frame["segment"] == (f"session={of}" if of else "")]
-    return dict(zip(mine["metric_name"], mine["value"], strict=True))
+    rows = frame[frame["segment"] == (f"session={of}" if of else "")]
+    return dict(zip(rows["metric_name"], rows["value"], strict=True))
 
 
 def drift(store: Store, session_id: str) -> dict[tuple[str, str], Any]:
@@ -98,8 +98,8 @@ def drift(store: Store, session_id: str) -> dict[tuple[str, str], Any]:
 
 def told(store: Store, session_id: str, group: str = "monitor") -> dict[str, str]:
     frame = store.metadata(session_id)
-    mine = frame[frame["meta_group"] == group]
-    return dict(zip(mine["meta_name"], mine["value"], strict=True))
+    rows = frame[frame["meta_group"] == group]
+    return dict(zip(rows["meta_name"], rows["value"], strict=True))
 
 
 def outcome_rows(actual: Sequence[Any] | Any, ids: Sequence[Any] | None = None) -> pd.DataFrame:
@@ -120,11 +120,11 @@ def test_the_flows_of_a_model_end_to_end(flow_store: Store) -> None:
     assert (row["purpose"], row["status"]) == ("monitor", "succeeded")
     truth = module.BreastCancer().outcomes(DAY).set_index("patient_id")["actual"]
     scores = flow_store.scores(scored).set_index("entity_id")["score"]
-    found = figures(flow_store, watched, of=scored)
+    metrics = figures(flow_store, watched, of=scored)
     expected = roc_auc_score(truth.loc[scores.index], scores)
-    assert found["auc"] == pytest.approx(expected, rel=1e-12)
-    assert (found["matched_share"], found["n"], found["n_outcomes"]) == (1, 569, 569)
-    assert figures(flow_store, watched)["auc"] == found["auc"]
+    assert metrics["auc"] == pytest.approx(expected, rel=1e-12)
+    assert (metrics["matched_share"], metrics["n"], metrics["n_outcomes"]) == (1, 569, 569)
+    assert figures(flow_store, watched)["auc"] == metrics["auc"]
     assert flow_store.inputs(watched)["source"].tolist() == ["outcomes 2026-01-31"]
     row = drift(flow_store, watched)["auc", "drop"]
     before = figures(flow_store, trained)["auc"]
@@ -144,11 +144,11 @@ def test_outcomes_of_some_are_joined_by_the_text_of_their_ids(store: Store) -> N
     kind = variant({DAY: outcome_rows(actual, ids)})
     watched = monitor(store, kind)
 
-    found = figures(store, watched, of=scored)
-    assert (found["n_scored"], found["n_outcomes"], found["n"]) == (60, 43, 40)
-    assert found["matched_share"] == 40 / 60
+    metrics = figures(store, watched, of=scored)
+    assert (metrics["n_scored"], metrics["n_outcomes"], metrics["n"]) == (60, 43, 40)
+    assert metrics["matched_share"] == 40 / 60
     expected = roc_auc_score(actual[:40].astype(int), scores[ids[:40]])
-    assert found["auc"] == pytest.approx(expected, rel=1e-12)
+    assert metrics["auc"] == pytest.approx(expected, rel=1e-12)
     note = told(store, watched, "outcomes")[scored]
     assert note == "40 of 60 scores have a known outcome"
 
@@ -160,10 +160,10 @@ def test_each_session_has_its_segment_and_the_newest_known_one_is_the_models(sto
     scored = [score(store, x, day) for x, day in zip(scores, days, strict=True)]
     hidden = score(store, scores[0], days[4], publish=False)
     actual = [(x + random.normal(0, 0.4, 40) > 0.5).astype(int) for x in scores]
-    known = {day: outcome_rows(y) for day, y in zip(days, actual, strict=True)}
-    known[days[3]] = known[days[3]].head(5)  # not enough to be judged
-    del known[days[4]]
-    watched = monitor(store, variant(known, monitored_sessions=4))
+    outcomes = {day: outcome_rows(y) for day, y in zip(days, actual, strict=True)}
+    outcomes[days[3]] = outcomes[days[3]].head(5)  # not enough to be judged
+    del outcomes[days[4]]
+    watched = monitor(store, variant(outcomes, monitored_sessions=4))
 
     assert json.loads(told(store, watched)["sessions"]) == scored[1:]
     assert told(store, watched)["performance_of"] == scored[2]
@@ -181,10 +181,10 @@ def test_each_session_has_its_segment_and_the_newest_known_one_is_the_models(sto
 def test_one_class_gives_what_is_defined_and_says_so(store: Store) -> None:
     scored = score(store, [0.1, 0.4] * 20)
     watched = monitor(store, variant({DAY: outcome_rows([0] * 40)}))
-    found = figures(store, watched, scored)
-    assert found["brier"] == pytest.approx((0.01 + 0.16) / 2)
-    assert (found["n"], found["base_rate"]) == (40, 0)
-    assert "auc" not in found
+    metrics = figures(store, watched, scored)
+    assert metrics["brier"] == pytest.approx((0.01 + 0.16) / 2)
+    assert (metrics["n"], metrics["base_rate"]) == (40, 0)
+    assert "auc" not in metrics
     assert figures(store, watched) == {}
     assert "each of these is 0" in told(store, watched, "outcomes")[scored]
     assert "performance_of" not in told(store, watched)
@@ -197,10 +197,10 @@ def test_nothing_to_monitor_is_no_failure(store: Store) -> None:
     assert told(store, monitor(store, variant({})))["result"] == "no published scores yet"
     scored = score(store, [0.5, 0.6])
     nothing_known = outcome_rows([None, None])
-    for known in ({}, {DAY: nothing_known}, {DAY: nothing_known.head(0)}):
-        watched = monitor(store, variant(known))
-        found = figures(store, watched, scored)
-        assert found == {"n_scored": 2, "n_outcomes": 0, "matched_share": 0}
+    for outcomes in ({}, {DAY: nothing_known}, {DAY: nothing_known.head(0)}):
+        watched = monitor(store, variant(outcomes))
+        metrics = figures(store, watched, scored)
+        assert metrics == {"n_scored": 2, "n_outcomes": 0, "matched_share": 0}
         assert store.show(watched)["status"].tolist() == ["succeeded"]
 
 
@@ -216,15 +216,15 @@ def test_scores_that_moved_are_an_alarm_and_others_are_not(store: Store) -> None
     newest = score(store, third, parent=trained)
     # The first one counts also when it is older than the sessions that are monitored.
     watched = monitor(store, variant({}, monitored_sessions=2))
-    found = drift(store, watched)
+    measures = drift(store, watched)
     for measure, reference, at in (("first", first, 0), ("previous", second, 1)):
         for name, value in (("psi", psi(reference, third)), ("ks", ks_drift(reference, third))):
-            row = found["score", f"{name}_{measure}"]
+            row = measures["score", f"{name}_{measure}"]
             assert row["value"] == pytest.approx(value, rel=1e-12)
             assert (row["verdict"], row["reference_session_id"]) == ("alarm", scored[at])
     assert told(store, watched)["drift_of"] == newest
     segment = figures(store, watched, newest)
-    assert segment["score_ks_previous"] == found["score", "ks_previous"]["value"]
+    assert segment["score_ks_previous"] == measures["score", "ks_previous"]["value"]
     assert figures(store, watched, scored[1])["score_psi_first"] == pytest.approx(
         psi(first, second), rel=1e-12
     )
@@ -268,19 +268,19 @@ def test_features_are_compared_with_those_of_training_and_of_the_session_before(
     assert expected > 0.25
     # At scoring time and by the monitor: the same figures.
     for session_id in (sessions[1], watched):
-        found = drift(store, session_id)
-        assert found["age", "psi"]["value"] == pytest.approx(expected, rel=1e-12)
-        assert found["age", "psi"]["verdict"] == found["age", "ks"]["verdict"] == "alarm"
+        measures = drift(store, session_id)
+        assert measures["age", "psi"]["value"] == pytest.approx(expected, rel=1e-12)
+        assert measures["age", "psi"]["verdict"] == measures["age", "ks"]["verdict"] == "alarm"
         ks = ks_drift(base["age"], moved["age"])
-        assert ks - 0.02 < found["age", "ks"]["value"] <= ks
-        assert found["plan", "psi"]["verdict"] == "ok"
-        assert found["age", "null_share"]["value"] == 0
-        assert found["age", "psi"]["reference_session_id"] == trained
+        assert ks - 0.02 < measures["age", "ks"]["value"] <= ks
+        assert measures["plan", "psi"]["verdict"] == "ok"
+        assert measures["age", "null_share"]["value"] == 0
+        assert measures["age", "psi"]["reference_session_id"] == trained
         # In the training's bins, which both were counted in.
-        assert found["age", "psi_previous"]["verdict"] == "alarm"
-        assert found["age", "psi_previous"]["reference_session_id"] == sessions[0]
-        assert found["plan", "null_share_previous"]["verdict"] == "ok"
-        assert found["score (input)", "psi_previous"]["verdict"] == "alarm"
+        assert measures["age", "psi_previous"]["verdict"] == "alarm"
+        assert measures["age", "psi_previous"]["reference_session_id"] == sessions[0]
+        assert measures["plan", "null_share_previous"]["verdict"] == "ok"
+        assert measures["score (input)", "psi_previous"]["verdict"] == "alarm"
     assert store.input_summary(sessions[0])["n"].tolist() == [600] * 3
     assert store.metadata(sessions[0]).empty
     assert {row["verdict"] for row in drift(store, sessions[0]).values()} == {"ok"}
@@ -313,16 +313,16 @@ def test_scores_are_compared_with_those_of_the_trainings_test_rows(store: Store)
             session.log_test_results(given, tested, model_type=kind)
         scored = score(store, published, parent=session.session_id)
         watched = monitor(store, variant({}, model_type=kind, monitored_sessions=1))
-        found = drift(store, watched)
+        measures = drift(store, watched)
         for name, value in (("psi", psi(tested, published)), ("ks", ks_drift(tested, published))):
-            row = found["score", f"{name}_training"]
+            row = measures["score", f"{name}_training"]
             assert row["value"] == pytest.approx(value, abs=0.01)
             assert (row["verdict"], row["reference_session_id"]) == ("alarm", session.session_id)
-        assert figures(store, watched, scored)["score_psi_training"] == row_value(found, "psi")
+        assert figures(store, watched, scored)["score_psi_training"] == row_value(measures, "psi")
 
 
-def row_value(found: dict[tuple[str, str], Any], name: str) -> float:
-    return float(found["score", f"{name}_training"]["value"])
+def row_value(measures: dict[tuple[str, str], Any], name: str) -> float:
+    return float(measures["score", f"{name}_training"]["value"])
 
 
 def test_performance_that_dropped_is_an_alarm(store: Store) -> None:
@@ -346,10 +346,10 @@ def test_a_regression(store: Store) -> None:
     trained = train(store, {"rmse": 8.0, "n": 500.0})
     scored = score(store, predicted, parent=trained)
     watched = monitor(store, variant({DAY: outcome_rows(actual)}, model_type="regression"))
-    found = figures(store, watched, scored)
+    metrics = figures(store, watched, scored)
     expected = root_mean_squared_error(actual, predicted)
-    assert found["rmse"] == pytest.approx(expected)
-    assert found["bias"] == pytest.approx((predicted - actual).mean())
+    assert metrics["rmse"] == pytest.approx(expected)
+    assert metrics["bias"] == pytest.approx((predicted - actual).mean())
     assert drift(store, watched)["rmse", "drop"]["value"] == pytest.approx(expected / 8 - 1)
     assert drift(store, watched)["rmse", "drop"]["verdict"] == "alarm"
     assert store.backtests(watched).empty

@@ -55,12 +55,12 @@ def test_a_flow_that_prefect_retries(
 
     work(return_state=True)
     assert len(tries) == 2
-    told = flow_store.notifications(tries[0].session_id)
+    notices = flow_store.notifications(tries[0].session_id)
     if failures == 1:  # the second try made it, and nobody was told of trouble
-        assert told.empty
+        assert notices.empty
         assert posts == []
         return
-    assert told["event"].tolist() == ["failed"]
+    assert notices["event"].tolist() == ["failed"]
     (post,) = posts
     assert post["title"] == "churn: adhoc failed"
     assert "try 2" in post["message"]

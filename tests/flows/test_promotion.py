@@ -215,11 +215,11 @@ def test_a_challenger_scores_in_the_shadow(store: Store) -> None:
     assert store.scores(shadow["session_id"]).empty
     assert len(store.scores(scored)) == 600
     store.set_threshold("churn", 0.5)
-    found = store.compare_scores(scored, shadow["session_id"])
-    assert found["rows"] == 600
-    assert found["spearman"] > 0.99
-    assert 0.6 < found["agreement"] <= 1
-    assert found["max_abs_difference"] > 0.1
+    comparison = store.compare_scores(scored, shadow["session_id"])
+    assert comparison["rows"] == 600
+    assert comparison["spearman"] > 0.99
+    assert 0.6 < comparison["agreement"] <= 1
+    assert comparison["max_abs_difference"] > 0.1
     # A named one, and one that is not there: the champion's run is well.
     assert outcome(Churn.flows().score, shadow=challenger).is_completed()
     assert newest(store)["parent_session_id"] == challenger

@@ -117,15 +117,15 @@ def place(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def test_a_training_comes_out_the_same(place: Place) -> None:
     store = place.store
-    found = reproduce(store, place.trained, repository=place.repository / "flows")
-    assert found.same
-    assert len(found.metrics) > 3
-    assert all(row["same"] and row["difference"] == 0 for row in found.metrics)
-    assert [row["name"] for row in found.inputs] == ["warehouse", "training_data"]
-    assert all(row["same"] for row in found.inputs)
-    assert [row["same"] for row in found.models] == [True]
-    assert found.environment == []
-    row = store.show(found.reproduction_id).iloc[0]
+    reproduction = reproduce(store, place.trained, repository=place.repository / "flows")
+    assert reproduction.same
+    assert len(reproduction.metrics) > 3
+    assert all(row["same"] and row["difference"] == 0 for row in reproduction.metrics)
+    assert [row["name"] for row in reproduction.inputs] == ["warehouse", "training_data"]
+    assert all(row["same"] for row in reproduction.inputs)
+    assert [row["same"] for row in reproduction.models] == [True]
+    assert reproduction.environment == []
+    row = store.show(reproduction.reproduction_id).iloc[0]
     assert (row["purpose"], row["status"], row["published_at"]) == ("adhoc", "succeeded", None)
     assert row["parent_session_id"] == place.trained
     assert json.loads(row["params"])[REPRODUCES] == place.trained
@@ -136,7 +136,7 @@ def test_a_training_comes_out_the_same(place: Place) -> None:
     assert str(row["as_of"]) == "2026-03-01"
     # It is nobody's model, and no event.
     assert store.latest_training("leaving") == store.production("leaving") == place.trained
-    assert store.notifications(found.reproduction_id).empty
+    assert store.notifications(reproduction.reproduction_id).empty
     assert store.models().iloc[0]["production"] == place.trained
     # Nothing stays behind.
     assert len(git(place.repository, "worktree", "list").splitlines()) == 1
@@ -217,8 +217,8 @@ class altered:
 
     def _write(self, values: dict[str, Any]) -> None:
         s = self.store.database.schema.sessions
-        mine = s.update().where(s.c.session_id == self.session_id)
-        self.store.database.write_transaction(lambda c, _: c.execute(mine, values))
+        statement = s.update().where(s.c.session_id == self.session_id)
+        self.store.database.write_transaction(lambda c, _: c.execute(statement, values))
 
     def __enter__(self) -> None:
         s = self.store.database.schema.sessions

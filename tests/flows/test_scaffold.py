@@ -46,11 +46,11 @@ class Team:
 
 def shell(command: list[str | Path], folder: Path, **env: str) -> str:
     # The person's own git settings, such as signing, are no business of the tests.
-    own = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    git_env = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     done = subprocess.run(
         command,
         cwd=folder,
-        env=os.environ | own | env,
+        env=os.environ | git_env | env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -127,8 +127,8 @@ def session(store: Store, run: FlowRun) -> dict[str, Any]:
     """Return the session of a flow run, with the share of rows that it was tested on."""
     sessions = store.sessions("churn").set_index("flow_run_id")
     row = {str(name): value for name, value in sessions.loc[str(run.id)].items()}
-    known = store.metadata(str(row["session_id"])).set_index("meta_name")["value"]
-    return row | {"test_share": float(str(known["test_share"]))}
+    metadata = store.metadata(str(row["session_id"])).set_index("meta_name")["value"]
+    return row | {"test_share": float(str(metadata["test_share"]))}
 
 
 def test_going_to_production_is_a_merge(team: Team) -> None:
@@ -161,5 +161,5 @@ def test_going_to_production_is_a_merge(team: Team) -> None:
 
 
 def test_its_own_tests_pass(folder: Path) -> None:
-    told = shell([BIN / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
-    assert "10 passed" in told
+    output = shell([BIN / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
+    assert "10 passed" in output

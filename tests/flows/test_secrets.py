@@ -141,20 +141,20 @@ def test_nothing_of_it_is_kept_by_prefect_or_on_disk(
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     file = Path(str(PREFECT_API_DATABASE_CONNECTION_URL.value()).partition("///")[2])
-    kept = {}
+    stored = {}
     for _ in range(100):  # the server writes logs and events a moment later
-        kept = tables(file)
-        if "planted-train" in kept["events"] and "cannot go on" in kept["log"]:
+        stored = tables(file)
+        if "planted-train" in stored["events"] and "cannot go on" in stored["log"]:
             break
         time.sleep(0.1)
-    assert "planted-score" in kept["flow"]
-    assert "cannot go on with" in kept["flow_run_state"]
-    kept |= {"the output": done.stdout + done.stderr}
+    assert "planted-score" in stored["flow"]
+    assert "cannot go on with" in stored["flow_run_state"]
+    stored |= {"the output": done.stdout + done.stderr}
     for folder in (tmp_path / "home", tmp_path / "spool"):
         files = [path for path in folder.rglob("*") if path.is_file()]
-        kept |= {str(path): path.read_bytes().decode("latin1") for path in files}
-    assert any("spool" in name and name.endswith("end.json") for name in kept)
-    found = {name: seen(text) for name, text in kept.items() if MARK in text}
-    assert not found, "\n".join(
-        f"{name}: {len(p)} times, such as {p[0]!r}" for name, p in found.items()
+        stored |= {str(path): path.read_bytes().decode("latin1") for path in files}
+    assert any("spool" in name and name.endswith("end.json") for name in stored)
+    leaks = {name: seen(text) for name, text in stored.items() if MARK in text}
+    assert not leaks, "\n".join(
+        f"{name}: {len(p)} times, such as {p[0]!r}" for name, p in leaks.items()
     )

@@ -89,9 +89,9 @@ def check(flow_store: Store, parted: Any) -> set[str]:
     assert scores["entity_id"].nunique() == 600
     features = parted().training_data(None).set_index("customer_id")[["a", "b"]]
     expected = flow_store.load_model(trained).predict_proba(features)[:, 1]
-    found = scores.set_index("entity_id")["score"].loc[features.index]
+    stored = scores.set_index("entity_id")["score"].loc[features.index]
     # The last bit depends on how many rows are multiplied at once.
-    assert found.tolist() == pytest.approx(expected.tolist(), rel=1e-12)
+    assert stored.tolist() == pytest.approx(expected.tolist(), rel=1e-12)
     # What the workers read and checked is on record, in the order of the parts.
     assert flow_store.inputs(scored)["source"].tolist() == [
         f"scoring_data part {part}" for part in range(1, 7)

@@ -81,9 +81,9 @@ class Browser:
 
     def run(self, script: str) -> Any:
         """Return what a script of ours finds on the page."""
-        found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
-        assert "exceptionDetails" not in found, found
-        return found["result"].get("value")
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
 
     def screenshot(self, whole: bool = False) -> bytes:
         """Return a PNG of what is seen, or of the whole page."""
@@ -214,7 +214,7 @@ def fails(store: Store, purpose: str, error: Exception | None, frame: Any = None
 
 
 @dataclass(frozen=True)
-class Told:
+class Examples:
     """A store, and the ids of its sessions by what they are."""
 
     store: Store
@@ -229,19 +229,19 @@ class Told:
         """Return the report of a session, or that of the model `churn`, rendered once."""
         if name not in self._reports:
             store = self.store
-            found = store.model_report("churn") if name == "model" else store.report(self[name])
-            self._reports[name] = found
+            html = store.model_report("churn") if name == "model" else store.report(self[name])
+            self._reports[name] = html
         return self._reports[name]
 
 
 @pytest.fixture(scope="session")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examples]:
     """A store with sessions of every kind; nothing here changes it."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('told') / 'store.db'}"
+    url = f"sqlite:///{tmp_path_factory.mktemp('report') / 'store.db'}"
     with mfprefect.connect(url) as store:
         store.create_schema()
         store.add_model("churn", "who leaves", entity_type="customer", max_age=dt.timedelta(days=1))
-        yield Told(store, url, _fill(store))
+        yield Examples(store, url, _fill(store))
 
 
 def _fill(store: Store) -> dict[str, str]:

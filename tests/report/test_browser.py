@@ -42,10 +42,10 @@ CUT = """
 
 
 @pytest.fixture(scope="module")
-def files(told: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def files(examples: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("reports")
     for name in REPORTS:
-        (folder / f"{name}.html").write_text(told.report(name), "utf-8")
+        (folder / f"{name}.html").write_text(examples.report(name), "utf-8")
     return {name: folder / f"{name}.html" for name in REPORTS}
 
 
@@ -88,9 +88,9 @@ def test_the_pictures_take_the_colours_of_the_page(browser: Any, files: dict[str
     text = "getComputedStyle(document.querySelector('figure svg text')).fill"
     for scheme, colours in SCHEMES.items():
         browser.show(files["train"], 1280, scheme)
-        for found, role in ((stroke, "a"), (text, "soft")):
+        for script, role in ((stroke, "a"), (text, "soft")):
             rgb = ", ".join(str(int(colours[role][at : at + 2], 16)) for at in (1, 3, 5))
-            assert browser.run(found) == f"rgb({rgb})"
+            assert browser.run(script) == f"rgb({rgb})"
 
 
 def test_print_is_light_and_cuts_nothing(browser: Any, files: dict[str, Path]) -> None:

@@ -31,22 +31,22 @@ def made(n: int, seed: int = 0) -> tuple[Any, Any, pd.DataFrame]:
 @pytest.mark.parametrize("n", [100, 1_000, 60_000])
 def test_calibration_is_that_of_scikit_learn(n: int) -> None:
     actual, score, curve = made(n)
-    found = calibration(curve)
-    assert found is not None
+    points = calibration(curve)
+    assert points is not None
     observed, predicted = calibration_curve(actual, score, n_bins=10, strategy="quantile")
     # With more scores than points, the edges of the groups lie at points.
     near = 1e-12 if n <= 1_000 else 5e-3
-    np.testing.assert_allclose(found["predicted"], predicted, atol=near)
-    np.testing.assert_allclose(found["observed"], observed, atol=near * 4)
-    assert found["rows"].sum() == n
+    np.testing.assert_allclose(points["predicted"], predicted, atol=near)
+    np.testing.assert_allclose(points["observed"], observed, atol=near * 4)
+    assert points["rows"].sum() == n
 
 
 def test_calibration_keeps_rows_of_one_score_together() -> None:
     curve = pd.DataFrame(test_curve(rank([0, 1, 1, 0, 1], [0.2, 0.2, 0.8, 0.8, 0.8])))
-    found = calibration(curve)
-    assert found is not None
-    assert found["predicted"].tolist() == [0.2, pytest.approx(0.8)]
-    assert found["observed"].tolist() == [0.5, pytest.approx(2 / 3)]
+    points = calibration(curve)
+    assert points is not None
+    assert points["predicted"].tolist() == [0.2, pytest.approx(0.8)]
+    assert points["observed"].tolist() == [0.5, pytest.approx(2 / 3)]
     assert calibration(curve.assign(score=curve["score"] * 2)) is None
     with pytest.raises(InvalidValue, match="groups"):
         calibration(curve, groups=1)
@@ -134,11 +134,11 @@ def test_contrast_is_as_wcag_defines_it() -> None:
 def heights(frame: pd.DataFrame, reference: pd.DataFrame | None = None) -> sparklines.Bars:
     (row,) = input_summary(frame, reference=reference).to_dict("records")
     other = None if reference is None else reference.to_dict("records")[0]
-    found = sparklines.histogram("x", {str(k): v for k, v in row.items()}, other)  # type: ignore[arg-type]
-    for left, right, height in [*found.boxes, *found.outline]:
+    bars = sparklines.histogram("x", {str(k): v for k, v in row.items()}, other)  # type: ignore[arg-type]
+    for left, right, height in [*bars.boxes, *bars.outline]:
         assert 0 <= left <= right <= 1
         assert 0 <= height <= 1
-    return found
+    return bars
 
 
 def test_a_histogram_has_the_shape_of_its_values() -> None:
@@ -152,22 +152,22 @@ def test_a_histogram_has_the_shape_of_its_values() -> None:
 
 def test_few_different_numbers_are_shown_one_by_one() -> None:
     before = input_summary(pd.DataFrame({"x": [0.0] * 6 + [1.0] * 2 + [4.0] * 2}))
-    found = heights(pd.DataFrame({"x": [0.0] * 2 + [1.0] * 6 + [4.0] * 2}), before)
-    assert [round(h, 6) for *_, h in found.boxes] == [0.333333, 1, 0.333333]
-    assert [round(h, 6) for *_, h in found.outline] == [1, 0.333333, 0.333333]
-    left = [round(box[0], 6) for box in found.boxes]
+    bars = heights(pd.DataFrame({"x": [0.0] * 2 + [1.0] * 6 + [4.0] * 2}), before)
+    assert [round(h, 6) for *_, h in bars.boxes] == [0.333333, 1, 0.333333]
+    assert [round(h, 6) for *_, h in bars.outline] == [1, 0.333333, 0.333333]
+    left = [round(box[0], 6) for box in bars.boxes]
     assert left == [0, 0.2, 0.8]
-    assert found.apart
+    assert bars.apart
     # Values that training did not have lie between: then it is how densely they lie.
     assert not heights(pd.DataFrame({"x": [2.0, 2.5, 3.0]}), before).apart
 
 
 def test_a_histogram_of_levels_and_its_reference() -> None:
     before = input_summary(pd.DataFrame({"x": list("aaaabb")}))
-    found = heights(pd.DataFrame({"x": list("aabbbb")}), before)
-    assert [round(h, 6) for *_, h in found.boxes] == [1, 0.5]  # b, then a
-    assert [round(h, 6) for *_, h in found.outline] == [0.5, 1]
-    assert found.apart
+    bars = heights(pd.DataFrame({"x": list("aabbbb")}), before)
+    assert [round(h, 6) for *_, h in bars.boxes] == [1, 0.5]  # b, then a
+    assert [round(h, 6) for *_, h in bars.outline] == [0.5, 1]
+    assert bars.apart
 
 
 @pytest.mark.parametrize(
@@ -187,18 +187,18 @@ def test_a_histogram_of_levels_and_its_reference() -> None:
 )
 def test_odd_variables_have_a_picture_or_none(values: list[Any]) -> None:
     frame = pd.DataFrame({"x": pd.Series(values, dtype=object)})
-    found = heights(frame, input_summary(frame))
-    (drawn,) = sparklines.draw([found])
-    assert bool(drawn.svg) == bool(found.boxes)
+    bars = heights(frame, input_summary(frame))
+    (drawn,) = sparklines.draw([bars])
+    assert bool(drawn.svg) == bool(bars.boxes)
 
 
 def test_bars_have_their_whiskers() -> None:
-    found = sparklines.bar("x", 2.0, 4.0, spread=1.0)
-    assert found.boxes[0][1] == 0.5
-    assert found.whisker == (0.25, 0.75)
+    bar = sparklines.bar("x", 2.0, 4.0, spread=1.0)
+    assert bar.boxes[0][1] == 0.5
+    assert bar.whisker == (0.25, 0.75)
     assert sparklines.bar("x", -1.0, 4.0).boxes[0][1] == 0
     assert not sparklines.bar("x", 0.0, 0.0).boxes
-    drawn = sparklines.draw([found, sparklines.bar("x", 1.0, 4.0)])
+    drawn = sparklines.draw([bar, sparklines.bar("x", 1.0, 4.0)])
     assert [picture.svg.count("<path") for picture in drawn] == [2, 1]
 
 

@@ -83,31 +83,31 @@ class Page(html.parser.HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def page(told: Any, name: str) -> Page:
-    return Page(told.report(name))
+def page(examples: Any, name: str) -> Page:
+    return Page(examples.report(name))
 
 
-def harmless(found: Page) -> None:
+def harmless(parsed: Page) -> None:
     """Nothing is on the page but what the template has, and nothing of it leaves the page."""
-    assert {tag for tag, _ in found.tags} <= OURS
-    used = {name for _, attributes in found.tags for name in attributes}
+    assert {tag for tag, _ in parsed.tags} <= OURS
+    used = {name for _, attributes in parsed.tags for name in attributes}
     assert used <= ATTRIBUTES
-    for _, attributes in found.tags:
+    for _, attributes in parsed.tags:
         for name in ("href", "xlink:href"):
             assert (attributes.get(name) or "#").startswith("#")
         assert "url(" not in (attributes.get("style") or "")
-    ids = [attributes["id"] for _, attributes in found.tags if "id" in attributes]
+    ids = [attributes["id"] for _, attributes in parsed.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
 
 
-def test_a_training(told: Any) -> None:
-    found = page(told, "train")
+def test_a_training(examples: Any) -> None:
+    parsed = page(examples, "train")
     for words in (
         "churn: training",
         "who leaves",
         "Training succeeded",
-        f"all {len(told.store.checks(told['train']))} input checks passed",
-        f"Since {told['first']}",
+        f"all {len(examples.store.checks(examples['train']))} input checks passed",
+        f"Since {examples['first']}",
         "note parameter \N{EN DASH} new",
         "depth parameter 3 4",
         "ROC curve",
@@ -125,56 +125,56 @@ def test_a_training(told: Any) -> None:
         "5 variables",
         "basic 60",
         "warehouse 802 1",
-        told["train"],
+        examples["train"],
     ):
-        assert words in found.text, words
-    metrics = told.store.metrics(told["train"]).query("segment == ''")
+        assert words in parsed.text, words
+    metrics = examples.store.metrics(examples["train"]).query("segment == ''")
     auc = metrics.set_index("metric_name")["value"]["auc"]
-    assert f"auc {auc:.4f}" in found.text
-    matrix = told.store.confusion_matrix(told["train"], 0.4, "probability")
-    assert f"really positive {matrix['tp']} " in found.text
-    assert not re.search(r"\bnan\b|\bNone\b|\bNaN\b", found.text)
+    assert f"auc {auc:.4f}" in parsed.text
+    matrix = examples.store.confusion_matrix(examples["train"], 0.4, "probability")
+    assert f"really positive {matrix['tp']} " in parsed.text
+    assert not re.search(r"\bnan\b|\bNone\b|\bNaN\b", parsed.text)
 
 
-def test_a_model_of_numbers(told: Any) -> None:
-    found = page(told, "numbers")
-    assert "Actual values by prediction" in found.text
-    assert "Metrics by shop" in found.text
-    notes = told.store.metadata(told["numbers"]).set_index("meta_name")["value"]
+def test_a_model_of_numbers(examples: Any) -> None:
+    parsed = page(examples, "numbers")
+    assert "Actual values by prediction" in parsed.text
+    assert "Metrics by shop" in parsed.text
+    notes = examples.store.metadata(examples["numbers"]).set_index("meta_name")["value"]
     errors = json.loads(notes["prediction_errors"])["errors"]
     ends = [f"{errors['quantiles'][k]:.1f}".replace("-", "\u2212") for k in (1, 3)]
-    assert f"Half of the errors lie between {ends[0]} and {ends[1]}" in found.text
-    assert "prediction_errors" not in found.text  # it is drawn
+    assert f"Half of the errors lie between {ends[0]} and {ends[1]}" in parsed.text
+    assert "prediction_errors" not in parsed.text  # it is drawn
     # All test rows are counted, also those below and above what was published.
-    assert "test rows of the training: 400 rows" in page(told, "forecasts").text
+    assert "test rows of the training: 400 rows" in page(examples, "forecasts").text
 
 
-def test_a_model_of_several_classes(told: Any) -> None:
-    found = page(told, "classes")
-    notes = told.store.metadata(told["classes"]).set_index("meta_name")["value"]
+def test_a_model_of_several_classes(examples: Any) -> None:
+    parsed = page(examples, "classes")
+    notes = examples.store.metadata(examples["classes"]).set_index("meta_name")["value"]
     matrix = np.asarray(json.loads(notes["confusion_matrix"])["actual_by_predicted"])
     row = matrix[2]
     cells = " ".join(f"{x} {percent(x / row.sum())}" for x in row)
-    assert f"a class with a long name 2 {cells} {row.sum()}" in found.text
-    assert "a class w\N{HORIZONTAL ELLIPSIS}ng name 2" in found.text
+    assert f"a class with a long name 2 {cells} {row.sum()}" in parsed.text
+    assert "a class w\N{HORIZONTAL ELLIPSIS}ng name 2" in parsed.text
     worst = matrix - np.diag(np.diag(matrix))
     i, j = np.unravel_index(worst.argmax(), worst.shape)
-    assert f"a class with a long name {i} a class with a long name {j} {worst.max()}" in found.text
-    assert "Metrics by class" in found.text
+    assert f"a class with a long name {i} a class with a long name {j} {worst.max()}" in parsed.text
+    assert "Metrics by class" in parsed.text
 
 
-def test_a_scoring(told: Any) -> None:
-    found = page(told, "score")
-    assert "Scoring succeeded, with drift" in found.text
-    assert "600 scores are published" in found.text
+def test_a_scoring(examples: Any) -> None:
+    parsed = page(examples, "score")
+    assert "Scoring succeeded, with drift" in parsed.text
+    assert "600 scores are published" in parsed.text
     for words in ("this session", "the session before", "test rows of the training"):
-        assert words in found.text
-    assert "alarm" in found.text
-    drift = told.store.drift(told["score"])
+        assert words in parsed.text
+    assert "alarm" in parsed.text
+    drift = examples.store.drift(examples["score"])
     worst = drift[drift["verdict"] == "alarm"].sort_values("value").iloc[-1]
-    assert f"{worst['variable']} psi alarm {worst['value']:.4f}" in found.text
-    assert "ROC" not in found.text
-    assert "Confusion" not in found.text
+    assert f"{worst['variable']} psi alarm {worst['value']:.4f}" in parsed.text
+    assert "ROC" not in parsed.text
+    assert "Confusion" not in parsed.text
 
 
 @pytest.mark.parametrize(
@@ -191,96 +191,96 @@ def test_a_scoring(told: Any) -> None:
         ("nothing", "Run succeeded Run and provenance"),
     ],
 )
-def test_what_comes_first(told: Any, name: str, words: str) -> None:
-    found = page(told, name)
-    assert words.replace(" ", "") in found.text.replace(" ", "").replace("✕", "").replace("!", "")
-    harmless(found)
+def test_what_comes_first(examples: Any, name: str, words: str) -> None:
+    parsed = page(examples, name)
+    assert words.replace(" ", "") in parsed.text.replace(" ", "").replace("✕", "").replace("!", "")
+    harmless(parsed)
 
 
-def test_a_monitoring_shows_the_scores_it_is_about(told: Any) -> None:
-    assert f"scored last ({told['score']})" in page(told, "monitor").text
+def test_a_monitoring_shows_the_scores_it_is_about(examples: Any) -> None:
+    assert f"scored last ({examples['score']})" in page(examples, "monitor").text
 
 
-def test_back_tests(told: Any) -> None:
-    found = page(told, "forecast")
-    assert "Back-tests harbour" in found.text
-    assert "30 periods, 2026-09-01 to 2026-09-30. The mean absolute error is 1." in found.text
+def test_back_tests(examples: Any) -> None:
+    parsed = page(examples, "forecast")
+    assert "Back-tests harbour" in parsed.text
+    assert "30 periods, 2026-09-01 to 2026-09-30. The mean absolute error is 1." in parsed.text
 
 
-def test_a_model(told: Any) -> None:
-    found = page(told, "model")
-    harmless(found)
+def test_a_model(examples: Any) -> None:
+    parsed = page(examples, "model")
+    harmless(parsed)
     for words in (
         "This model needs attention",
         "the last train session failed",
-        told["score"],
-        told["gate"],
+        examples["score"],
+        examples["gate"],
         "Operating thresholds, the one in force first",
         "0.4000 probability",
         "What was in production when",
-        f"in production {told['train']}",
-        f"Session {told['train']}",
+        f"in production {examples['train']}",
+        f"Session {examples['train']}",
         "Metrics of the trainings",
         "Metrics on what really happened",
     ):
-        assert words in found.text, words
+        assert words in parsed.text, words
 
 
-def test_a_model_without_sessions(told: Any) -> None:
-    told.store.add_model("new")
-    assert "No session has run yet" in Page(told.store.model_report("new")).text
+def test_a_model_without_sessions(examples: Any) -> None:
+    examples.store.add_model("new")
+    assert "No session has run yet" in Page(examples.store.model_report("new")).text
 
 
-def test_a_session_that_runs(told: Any) -> None:
-    session = told.store.session("demand")
-    assert "Run is running" in Page(told.store.report(session.session_id)).text
+def test_a_session_that_runs(examples: Any) -> None:
+    session = examples.store.session("demand")
+    assert "Run is running" in Page(examples.store.report(session.session_id)).text
     session.cancel("enough")
-    assert "Run was cancelled" in Page(told.store.report(session.session_id)).text
+    assert "Run was cancelled" in Page(examples.store.report(session.session_id)).text
 
 
-def test_unknown_names(told: Any) -> None:
+def test_unknown_names(examples: Any) -> None:
     with pytest.raises(UnknownSession):
-        told.store.report("nobody")
+        examples.store.report("nobody")
     with pytest.raises(UnknownModel, match="churn"):
-        told.store.model_report("nobody")
+        examples.store.model_report("nobody")
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_report_is_one_small_file_that_takes_nothing_from_elsewhere(
-    told: Any, name: str
+    examples: Any, name: str
 ) -> None:
-    text = told.report(name)
+    text = examples.report(name)
     assert len(text.encode()) < MEGABYTE
-    found = Page(text)
-    harmless(found)
-    assert found.all("html")[0]["lang"] == "en"
+    parsed = Page(text)
+    harmless(parsed)
+    assert parsed.all("html")[0]["lang"] == "en"
     assert "default-src 'none'" in text
     assert "http:" not in text
     assert "https:" not in text
     assert "url(" not in text.replace("url(#", "")
-    for heading in found.all("th"):
+    for heading in parsed.all("th"):
         assert heading["scope"] in ("row", "col")
-    for svg in found.all("svg"):
+    for svg in parsed.all("svg"):
         assert svg["role"] == "img"
         assert svg.get("aria-label") or svg.get("aria-labelledby")
 
 
-def test_two_hundred_variables(told: Any) -> None:
-    found = page(told, "large")
-    assert "200 variables" in found.text
-    assert "100 of 200 measures are in alarm" in found.text
-    strips = [svg for svg in found.all("svg") if (svg.get("aria-label") or "")[:4] == "hist"]
+def test_two_hundred_variables(examples: Any) -> None:
+    parsed = page(examples, "large")
+    assert "200 variables" in parsed.text
+    assert "100 of 200 measures are in alarm" in parsed.text
+    strips = [svg for svg in parsed.all("svg") if (svg.get("aria-label") or "")[:4] == "hist"]
     assert len(strips) == 200
 
 
-def test_hostile_names_stay_text(told: Any, hostile_text: str) -> None:
-    text = told.report("hostile")
-    found = Page(text)
-    harmless(found)
-    assert " ".join(visible(hostile_text).split()) in found.text
+def test_hostile_names_stay_text(examples: Any, hostile_text: str) -> None:
+    text = examples.report("hostile")
+    parsed = Page(text)
+    harmless(parsed)
+    assert " ".join(visible(hostile_text).split()) in parsed.text
     assert "\u202e" not in text
     assert "\x1b" not in text
-    harmless(Page(told.store.model_report(hostile_text[:60])))
+    harmless(Page(examples.store.model_report(hostile_text[:60])))
 
 
 def sprinkled(facts: SessionReport, text: str, charts: bool = True) -> SessionReport:
@@ -348,16 +348,16 @@ LIST = (
 
 
 @pytest.fixture(scope="module")
-def trained(told: Any) -> SessionReport:
-    return load_session_report(told.store.database, told["train"])
+def trained(examples: Any) -> SessionReport:
+    return load_session_report(examples.store.database, examples["train"])
 
 
 @pytest.mark.parametrize("text", LIST)
 def test_what_people_write_is_never_taken_for_the_page(trained: SessionReport, text: str) -> None:
-    found = Page(session_report(sprinkled(trained, text)))
-    harmless(found)
+    parsed = Page(session_report(sprinkled(trained, text)))
+    harmless(parsed)
     shown = " ".join(visible(text)[:2_000].split())
-    assert shown in found.text
+    assert shown in parsed.text
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -394,33 +394,33 @@ def test_frames_of_another_shape_do_no_harm(trained: SessionReport) -> None:
         threshold=None,
         metrics=trained.metrics.assign(value=[1e300, -0.0, *trained.metrics["value"][2:]]),
     )
-    found = Page(session_report(odd))
-    assert "Calibration" not in found.text
-    assert "Confusion" not in found.text
-    harmless(found)
+    parsed = Page(session_report(odd))
+    assert "Calibration" not in parsed.text
+    assert "Confusion" not in parsed.text
+    harmless(parsed)
 
 
-def test_matplotlib_keeps_the_settings_of_the_process(told: Any) -> None:
+def test_matplotlib_keeps_the_settings_of_the_process(examples: Any) -> None:
     import matplotlib
 
     with matplotlib.rc_context({"text.usetex": True, "figure.facecolor": "red"}):
-        text = told.store.report(told["train"])
+        text = examples.store.report(examples["train"])
         assert matplotlib.rcParams["text.usetex"] is True
-    assert text == told.report("train")
+    assert text == examples.report("train")
 
 
-def test_many_scores_are_counted_only_if_asked(told: Any) -> None:
-    facts = load_session_report(told.store.database, told["score"], max_scores=100)
+def test_many_scores_are_counted_only_if_asked(examples: Any) -> None:
+    facts = load_session_report(examples.store.database, examples["score"], max_scores=100)
     assert facts.scores == []
-    found = Page(session_report(facts)).text
-    assert "The distribution of 600 scores is left out here" in found
-    assert f"mfprefect report {told['score']}" in found
+    text = Page(session_report(facts)).text
+    assert "The distribution of 600 scores is left out here" in text
+    assert f"mfprefect report {examples['score']}" in text
 
 
 # On each database: what is gathered
 
 
-def test_gathered_alike_everywhere(told: Any, database_url: str) -> None:
+def test_gathered_alike_everywhere(examples: Any, database_url: str) -> None:
     with mfprefect.connect(database_url) as store:
         store.create_schema()
         store.add_model("churn", "who leaves")
@@ -440,27 +440,27 @@ def test_gathered_alike_everywhere(told: Any, database_url: str) -> None:
 
 
 @pytest.fixture
-def run(told: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def run(examples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
 
     def run(*args: str, code: int = 0) -> Any:
-        done = CliRunner().invoke(cli, ["report", *args], env={"MFPREFECT_URL": told.url})
+        done = CliRunner().invoke(cli, ["report", *args], env={"MFPREFECT_URL": examples.url})
         assert done.exit_code == code, done.output
         return done
 
     return run
 
 
-def test_the_command(told: Any, run: Any, tmp_path: Path) -> None:
-    done = run(told["train"], "-o", "a.html")
-    assert f"session {told['train']} is in a.html" in done.stderr
-    assert (tmp_path / "a.html").read_text("utf-8") == told.report("train")
-    assert "--force" in run(told["train"], "-o", "a.html", code=1).stderr
-    run(told["nothing"], "-o", "a.html", "--force")
+def test_the_command(examples: Any, run: Any, tmp_path: Path) -> None:
+    done = run(examples["train"], "-o", "a.html")
+    assert f"session {examples['train']} is in a.html" in done.stderr
+    assert (tmp_path / "a.html").read_text("utf-8") == examples.report("train")
+    assert "--force" in run(examples["train"], "-o", "a.html", code=1).stderr
+    run(examples["nothing"], "-o", "a.html", "--force")
     facts = json.loads(run("demand", "--json").stdout)
     assert (facts["kind"], facts["id"], facts["file"]) == ("model", "demand", "demand.html")
     assert facts["bytes"] == (tmp_path / "demand.html").stat().st_size
-    assert run(told["nothing"], "-o", "-").stdout.startswith("<!DOCTYPE html>")
+    assert run(examples["nothing"], "-o", "-").stdout.startswith("<!DOCTYPE html>")
     assert "no folder" in run("churn", "-o", "x/y.html", code=1).stderr
     error = run("chrun", code=1).stderr
     assert "unknown session 'chrun'" in error
@@ -468,14 +468,14 @@ def test_the_command(told: Any, run: Any, tmp_path: Path) -> None:
 
 
 def test_a_model_whose_name_is_no_file_name(
-    told: Any, run: Any, tmp_path: Path, hostile_text: str
+    examples: Any, run: Any, tmp_path: Path, hostile_text: str
 ) -> None:
     run(hostile_text[:60])
     (file,) = tmp_path.iterdir()
     assert re.fullmatch(r"[\w.-]+\.html", file.name)
 
 
-def test_without_the_extra_it_says_which(told: Any, tmp_path: Path) -> None:
+def test_without_the_extra_it_says_which(examples: Any, tmp_path: Path) -> None:
     code = (
         "import sys\nclass No:\n"
         "    def find_spec(self, name, *_):\n"
@@ -488,7 +488,7 @@ def test_without_the_extra_it_says_which(told: Any, tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={"MFPREFECT_URL": told.url, "PATH": "/usr/bin:/bin"},
+        env={"MFPREFECT_URL": examples.url, "PATH": "/usr/bin:/bin"},
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -66,23 +66,23 @@ def sessions(store: Store) -> dict[str, str]:
 
 def test_summary(store: Store, sessions: dict[str, str]) -> None:
     for name, scores in CASES.items():
-        found = store.score_summary(sessions[name], distinct=True)
-        assert found["n"] == len(scores)
-        assert (found["min"], found["max"]) == (scores.min(), scores.max()), name
-        assert found["distinct"] == len(np.unique(scores)), name
+        summary = store.score_summary(sessions[name], distinct=True)
+        assert summary["n"] == len(scores)
+        assert (summary["min"], summary["max"]) == (scores.min(), scores.max()), name
+        assert summary["distinct"] == len(np.unique(scores)), name
         scale = abs(scores).max()
         exact = math.fsum(scores / scale) / len(scores) * scale
-        assert found["mean"] == pytest.approx(exact, rel=1e-12, abs=1e-15 * scale + TINY), name
+        assert summary["mean"] == pytest.approx(exact, rel=1e-12, abs=1e-15 * scale + TINY), name
         sd = np.std(scores / scale, ddof=1) * scale if len(scores) > 1 else None
         if name == "far from zero":
             sd = np.std(scores - 1e9, ddof=1)  # the subtraction is exact
-            assert found["sd"] == pytest.approx(sd, rel=1e-9)
+            assert summary["sd"] == pytest.approx(sd, rel=1e-9)
         elif name == "constant":
-            assert found["sd"] == 0.0
+            assert summary["sd"] == 0.0
         elif sd is None:
-            assert found["sd"] is None
+            assert summary["sd"] is None
         else:
-            assert found["sd"] == pytest.approx(sd, rel=1e-12, abs=2 * TINY), name
+            assert summary["sd"] == pytest.approx(sd, rel=1e-12, abs=2 * TINY), name
 
 
 def test_histogram_with_edges(store: Store, sessions: dict[str, str]) -> None:
@@ -143,15 +143,18 @@ def test_psi_is_that_of_drift(store: Store, sessions: dict[str, str]) -> None:
     for name, reference in CASES.items():
         for other in ("uniform", "ties", "denormal", "one", name):
             for bins in (2, 10, 100):
-                found = store.score_psi(sessions[name], sessions[other], bins)
+                result = store.score_psi(sessions[name], sessions[other], bins)
                 expected = psi(reference, CASES[other], bins)
-                assert found["value"] == pytest.approx(expected, rel=1e-9, abs=1e-12), (name, other)
-                assert sum(found["expected"]) == len(reference)
-                assert sum(found["actual"]) == len(CASES[other])
-                assert len(found["edges"]) + 1 == len(found["expected"])
+                assert result["value"] == pytest.approx(expected, rel=1e-9, abs=1e-12), (
+                    name,
+                    other,
+                )
+                assert sum(result["expected"]) == len(reference)
+                assert sum(result["actual"]) == len(CASES[other])
+                assert len(result["edges"]) + 1 == len(result["expected"])
     quantiles = np.quantile(CASES["uniform"], np.arange(1, 10) / 10)
-    found = store.score_psi(sessions["uniform"], sessions["ties"])
-    assert found["edges"] == pytest.approx(quantiles.tolist(), rel=1e-12)
+    result = store.score_psi(sessions["uniform"], sessions["ties"])
+    assert result["edges"] == pytest.approx(quantiles.tolist(), rel=1e-12)
 
 
 def outcomes(store: Store, name: str, ids: Any, actual: Any, kinds: Any = None) -> None:
@@ -173,20 +176,20 @@ def test_lift_is_that_of_the_metrics(store: Store, name: str) -> None:
     session_id = written(store, scores)
     ids = [f"c{i}" for i in range(len(scores))]
     # Others were never scored; of some it is not known yet.
-    known = ids[: -len(ids) // 5]
-    actual = [*happened[: len(known)].tolist(), 1, 0, *([None] * (len(ids) - len(known)))]
-    outcomes(store, "Real Outcomes", [*known, "x", "C0", *ids[len(known) :]], actual)
-    ranking = rank(happened[: len(known)], scores[: len(known)])
+    known_ids = ids[: -len(ids) // 5]
+    actual = [*happened[: len(known_ids)].tolist(), 1, 0, *([None] * (len(ids) - len(known_ids)))]
+    outcomes(store, "Real Outcomes", [*known_ids, "x", "C0", *ids[len(known_ids) :]], actual)
+    ranking = rank(happened[: len(known_ids)], scores[: len(known_ids)])
     metrics = binary_metrics(ranking)
 
     frame = store.score_lift(session_id, "Real Outcomes")
     assert frame["share"].tolist() == [0.01, 0.05, 0.1, 0.2]
     for row in frame.to_dict("records"):
         percent = round(row["share"] * 100)
-        assert row["rows"] == -(-percent * len(known) // 100)
+        assert row["rows"] == -(-percent * len(known_ids) // 100)
         assert row["lift"] == pytest.approx(metrics[f"lift_{percent}"], rel=1e-9)
         assert row["capture"] == pytest.approx(metrics[f"capture_{percent}"], rel=1e-9)
-        assert row["threshold"] == np.sort(scores[: len(known)])[::-1][row["rows"] - 1]
+        assert row["threshold"] == np.sort(scores[: len(known_ids)])[::-1][row["rows"] - 1]
     everyone = store.score_lift(session_id, "Real Outcomes", at=[1])
     assert (everyone["lift"][0], everyone["capture"][0]) == (1.0, 1.0)
 
@@ -322,11 +325,11 @@ def test_a_session_that_is_deleted_meanwhile(store: Store, figure: int) -> None:
 
     sa.event.listen(store.database.engine, "after_cursor_execute", delete)
     try:
-        found = compute()
+        figures = compute()
     except InvalidValue as exc:  # the database shows each statement what is there by then
         assert re.search("changed while|no published scores|none of the 997", str(exc))
     else:  # or all of them what was there at first
-        assert found == expected
+        assert figures == expected
     assert deleted
 
 

@@ -245,10 +245,10 @@ def test_what_people_stored_is_shown_and_not_obeyed(
             assert forbidden not in text
         assert escape(HOSTILE) in text
     # UnknownModel names the known ones.
-    told = shell(url, "sessions", "nobody")
-    assert told.returncode == 1
-    assert "\x1b" not in told.stderr
-    assert not re.search(r"^error: b", told.stderr, re.MULTILINE)
+    result = shell(url, "sessions", "nobody")
+    assert result.returncode == 1
+    assert "\x1b" not in result.stderr
+    assert not re.search(r"^error: b", result.stderr, re.MULTILINE)
     raw = shell(url, "models", "--json").stdout
     assert raw.isascii()
     assert "\x1b" not in raw

@@ -21,10 +21,10 @@ BIN = Path(sys.executable).parent
 DEMO = sys.modules["mfprefect.cli.commands.demo"]
 
 
-def shell(command: str, folder: Path, **own: str) -> subprocess.CompletedProcess[str]:
+def shell(command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     # Prefect's own settings are the demo's business here.
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    env |= own
+    env |= variables
     env["PATH"] = f"{BIN}{os.pathsep}{env['PATH']}"
     return subprocess.run(
         ["/bin/bash", "-c", command],
@@ -122,7 +122,7 @@ def test_a_url_is_quoted_and_a_password_is_not_proposed() -> None:
     with mfprefect.connect(plain) as store:
         assert export(store, plain) == "export MFPREFECT_URL='sqlite:////a b/x.db'"
     with mfprefect.connect(secret) as store:
-        told = export(store, secret)
-    assert told.startswith("# export MFPREFECT_URL: ")
-    assert "me:***@h/d" in told
-    assert "s3cret" not in told
+        line = export(store, secret)
+    assert line.startswith("# export MFPREFECT_URL: ")
+    assert "me:***@h/d" in line
+    assert "s3cret" not in line

@@ -55,37 +55,37 @@ def run(command: list[str], folder: Path, code: int, env: dict[str, str]) -> str
             text=True,
             check=False,
         )
-        found = (done.returncode, done.stdout, done.stderr)
+        outcome = (done.returncode, done.stdout, done.stderr)
     else:
         with contextlib.chdir(folder):
             result = CliRunner().invoke(cli, command, env=env)
-        found = (result.exit_code, result.stdout, result.stderr)
-    assert (found[0], found[2]) == (code, ""), found
-    return found[1]
+        outcome = (result.exit_code, result.stdout, result.stderr)
+    assert (outcome[0], outcome[2]) == (code, ""), outcome
+    return outcome[1]
 
 
 def test_people_are_told_the_same(url: str, tmp_path: Path) -> None:
     env = {"MFPREFECT_URL": "postgresql://me:s3cret@127.0.0.1:1/x", "PREFECT_LOGGING_LEVEL": "INFO"}
     findings = json.loads(run(["doctor", "--json"], tmp_path, 1, env))
-    told = run(["doctor"], tmp_path, 1, env)
-    assert "s3cret" not in told
-    lines = [line for line in told.splitlines() if not line.startswith(" ")]
+    output = run(["doctor"], tmp_path, 1, env)
+    assert "s3cret" not in output
+    lines = [line for line in output.splitlines() if not line.startswith(" ")]
     assert [line.split("  ")[0] for line in lines] == [f["status"] for f in findings]
-    assert all(f["cure"].split()[0] in told for f in findings if f["cure"])
+    assert all(f["cure"].split()[0] in output for f in findings if f["cure"])
 
 
 def test_a_healthy_store(url: str, tmp_path: Path) -> None:
     # A process of its own: the server of other tests is known in this one.
     env = {"MFPREFECT_URL": url, "PREFECT_LOGGING_LEVEL": "WARNING"}
-    found = doctor(tmp_path, code=0, **env)
-    assert [found[c]["status"] for c in ("url", "database", "schema", "rights", "prefect")] == (
+    results = doctor(tmp_path, code=0, **env)
+    assert [results[c]["status"] for c in ("url", "database", "schema", "rights", "prefect")] == (
         ["ok"] * 5
     )
-    assert "from MFPREFECT_URL" in found["url"]["detail"]
-    assert mfprefect.__version__ in found["mfprefect"]["detail"]
-    assert "temporary server" in found["prefect api"]["detail"]
-    assert found["git"]["status"] == "warning"  # tmp_path is in no checkout
-    assert found["sources"]["detail"] == "none configured"
+    assert "from MFPREFECT_URL" in results["url"]["detail"]
+    assert mfprefect.__version__ in results["mfprefect"]["detail"]
+    assert "temporary server" in results["prefect api"]["detail"]
+    assert results["git"]["status"] == "warning"  # tmp_path is in no checkout
+    assert results["sources"]["detail"] == "none configured"
     with sqlite3.connect(tmp_path / "store.db") as connection:
         assert connection.execute("select count(*) from models").fetchone() == (0,)
 
@@ -96,11 +96,11 @@ def test_where_settings_come_from(url: str, tmp_path: Path) -> None:
         '[sources.crm]\nurl = "postgresql://u:s3cret@h/crm?password=s3cret"\n'
         '[sources.bad]\nurl = "no url s3cret"\n'
     )
-    found = doctor(tmp_path, code=1, secret="s3cret", MFPREFECT_PROFILE="prod")
-    assert "profile prod (from MFPREFECT_PROFILE)" in found["settings"]["detail"]
-    assert "mfprefect.toml, profile prod" in found["url"]["detail"]
-    assert "bad" in found["sources"]["detail"]
-    assert found["database"]["status"] == "ok"
+    results = doctor(tmp_path, code=1, secret="s3cret", MFPREFECT_PROFILE="prod")
+    assert "profile prod (from MFPREFECT_PROFILE)" in results["settings"]["detail"]
+    assert "mfprefect.toml, profile prod" in results["url"]["detail"]
+    assert "bad" in results["sources"]["detail"]
+    assert results["database"]["status"] == "ok"
     given = doctor(tmp_path, "--url", url, code=1, MFPREFECT_PROFILE="prod")
     assert "from --url" in given["url"]["detail"]
 
@@ -108,39 +108,39 @@ def test_where_settings_come_from(url: str, tmp_path: Path) -> None:
 def test_a_misspelt_variable(url: str, tmp_path: Path) -> None:
     env = {"MFPREFECT_URL": url, "MFPREFECT_RETRY_SECOND": "5", "MFPREFECT_DEBUG": "0"}
     env["MFPREFECT_SOURCES__WAREHOUSE__URL"] = url
-    found = doctor(tmp_path, code=0, **env)["settings"]
-    assert found["status"] == "warning"
-    assert "MFPREFECT_RETRY_SECOND is no setting" in found["detail"]
-    assert found["cure"] == "did you mean MFPREFECT_RETRY_SECONDS?"
+    result = doctor(tmp_path, code=0, **env)["settings"]
+    assert result["status"] == "warning"
+    assert "MFPREFECT_RETRY_SECOND is no setting" in result["detail"]
+    assert result["cure"] == "did you mean MFPREFECT_RETRY_SECONDS?"
 
 
 def test_no_file_yet_and_none_is_made(tmp_path: Path) -> None:
-    found = doctor(tmp_path, code=1)
-    assert "default" in found["url"]["detail"]
-    assert "no file" in found["database"]["detail"]
-    assert found["database"]["cure"] == "mfprefect init"
+    results = doctor(tmp_path, code=1)
+    assert "default" in results["url"]["detail"]
+    assert "no file" in results["database"]["detail"]
+    assert results["database"]["cure"] == "mfprefect init"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_schema(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "empty.db").close()
-    found = doctor(tmp_path, "--url", "sqlite:///empty.db", code=1)
-    assert "none found" in found["schema"]["detail"]
-    assert found["schema"]["cure"] == "mfprefect init"
+    results = doctor(tmp_path, "--url", "sqlite:///empty.db", code=1)
+    assert "none found" in results["schema"]["detail"]
+    assert results["schema"]["cure"] == "mfprefect init"
 
 
 def test_a_schema_of_the_future(url: str, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "store.db") as connection:
         connection.execute("update mfprefect_version set version_num = '9999'")
-    found = doctor(tmp_path, "--url", url, code=1)
-    assert "9999" in found["schema"]["detail"]
-    assert "upgrade mfprefect" in found["schema"]["cure"]
+    results = doctor(tmp_path, "--url", url, code=1)
+    assert "9999" in results["schema"]["detail"]
+    assert "upgrade mfprefect" in results["schema"]["cure"]
 
 
 def test_not_a_database(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_text("this is no database, although it is long enough" * 100)
-    found = doctor(tmp_path, "--url", "sqlite:///x.db", code=1)
-    assert "not a database" in found["database"]["detail"]
+    results = doctor(tmp_path, "--url", "sqlite:///x.db", code=1)
+    assert "not a database" in results["database"]["detail"]
 
 
 def test_no_right_to_write(url: str, tmp_path: Path) -> None:
@@ -148,8 +148,8 @@ def test_no_right_to_write(url: str, tmp_path: Path) -> None:
         connection.execute(
             "create trigger no before insert on models begin select raise(abort, 'read only'); end"
         )
-    found = doctor(tmp_path, "--url", url, code=1)
-    assert "read only" in found["rights"]["detail"]
+    results = doctor(tmp_path, "--url", url, code=1)
+    assert "read only" in results["rights"]["detail"]
 
 
 @pytest.mark.parametrize(
@@ -166,9 +166,9 @@ def test_no_right_to_write(url: str, tmp_path: Path) -> None:
     ],
 )
 def test_urls_that_do_not_work(tmp_path: Path, url: str, check: str, text: str) -> None:
-    found = doctor(tmp_path, code=1, secret="s3cret", MFPREFECT_URL=url)
-    assert found[check]["status"] == found["database"]["status"] == "failed"
-    assert text in found[check]["detail"]
+    results = doctor(tmp_path, code=1, secret="s3cret", MFPREFECT_URL=url)
+    assert results[check]["status"] == results["database"]["status"] == "failed"
+    assert text in results[check]["detail"]
 
 
 @pytest.mark.parametrize(
@@ -187,10 +187,10 @@ def test_settings_that_are_wrong(
     tmp_path: Path, content: str, env: dict[str, str], text: str
 ) -> None:
     (tmp_path / "mfprefect.toml").write_text(content)
-    found = doctor(tmp_path, code=1, **env)
-    failed = [f["detail"] for f in found.values() if f["status"] == "failed"]
+    results = doctor(tmp_path, code=1, **env)
+    failed = [f["detail"] for f in results.values() if f["status"] == "failed"]
     assert any(text in detail for detail in failed)
-    assert found["prefect"]["status"] == "ok"  # it went on to the end
+    assert results["prefect"]["status"] == "ok"  # it went on to the end
 
 
 class _Api(http.server.BaseHTTPRequestHandler):
@@ -223,22 +223,22 @@ def test_prefects_api(
     api.RequestHandlerClass.status = status
     address = f"http://me:s3cret@127.0.0.1:{api.server_address[1]}/api"
     code = 0 if verdict == "ok" else 1
-    found = doctor(tmp_path, "--url", url, code=code, secret="s3cret", PREFECT_API_URL=address)
-    assert found["prefect api"]["status"] == verdict
-    assert cure in found["prefect api"]["cure"]
+    results = doctor(tmp_path, "--url", url, code=code, secret="s3cret", PREFECT_API_URL=address)
+    assert results["prefect api"]["status"] == verdict
+    assert cure in results["prefect api"]["cure"]
 
 
 def test_prefects_api_that_is_away(url: str, tmp_path: Path) -> None:
     env = {"PREFECT_API_URL": "http://127.0.0.1:1/api"}
-    found = doctor(tmp_path, "--url", url, code=1, **env)
-    assert "ConnectError" in found["prefect api"]["detail"]
-    assert "prefect server start" in found["prefect api"]["cure"]
+    results = doctor(tmp_path, "--url", url, code=1, **env)
+    assert "ConnectError" in results["prefect api"]["detail"]
+    assert "prefect server start" in results["prefect api"]["cure"]
 
 
 def test_prefects_settings_that_are_wrong(url: str, tmp_path: Path) -> None:
     env = {"PREFECT_SERVER_API_PORT": "s3cret"}
-    found = doctor(tmp_path, "--url", url, code=1, secret="s3cret", **env)
-    assert found["prefect"]["status"] == "failed"
+    results = doctor(tmp_path, "--url", url, code=1, secret="s3cret", **env)
+    assert results["prefect"]["status"] == "failed"
 
 
 def test_the_checkout(url: str, tmp_path: Path) -> None:
@@ -286,6 +286,6 @@ def test_a_backend_whose_library_is_not_installed(url: str, tmp_path: Path) -> N
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    (found,) = (f for f in json.loads(done.stdout) if "teradatasql://" in f["detail"])
-    assert found["detail"] == "teradatasql:// needs teradatasqlalchemy, which is not installed"
-    assert found["cure"].endswith("pip install 'mfprefect[teradata]'")
+    (result,) = (f for f in json.loads(done.stdout) if "teradatasql://" in f["detail"])
+    assert result["detail"] == "teradatasql:// needs teradatasqlalchemy, which is not installed"
+    assert result["cure"].endswith("pip install 'mfprefect[teradata]'")

@@ -52,8 +52,8 @@ def written(folder: Path) -> dict[str, str]:
 
 
 def entrypoints(folder: Path) -> list[tuple[str, str]]:
-    found = yaml.safe_load((folder / "prefect.yaml").read_text())
-    return [(item["entrypoint"], item["name"]) for item in found["deployments"]]
+    document = yaml.safe_load((folder / "prefect.yaml").read_text())
+    return [(item["entrypoint"], item["name"]) for item in document["deployments"]]
 
 
 def test_it_tells_what_it_wrote_and_what_to_type_next(folder: Path) -> None:
@@ -176,8 +176,8 @@ def test_a_restructured_prefect_yaml(folder: Path, how: str) -> None:
     assert written(folder) == before
     # Added by hand, as told, the command goes on.
     by_hand = [{"name": "x", "entrypoint": "flows/fraud.py:train"}]
-    found = yaml.safe_load(before["prefect.yaml"])
-    path.write_text(yaml.safe_dump(found | {"deployments": found["deployments"] + by_hand}))
+    document = yaml.safe_load(before["prefect.yaml"])
+    path.write_text(yaml.safe_dump(document | {"deployments": document["deployments"] + by_hand}))
     assert json.loads(new("fraud", "--json").stdout)["appended"] == []
     assert (folder / "flows" / "fraud.py").is_file()
 

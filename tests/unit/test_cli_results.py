@@ -116,9 +116,9 @@ def test_sessions(run: Any, store: mfprefect.Store, trained: str, scored: str) -
     started = dt.datetime.fromisoformat(failed[0]["started_at"])
     assert started.utcoffset() == dt.timedelta(0)
     assert failed[0]["as_of"] is None
-    mine = json.loads(run("sessions", "churn", "--json").stdout)
-    assert [row["session_id"] for row in mine] == [scored, trained]
-    assert mine[1]["params"] == {"depth": 3, "note": None}
+    rows = json.loads(run("sessions", "churn", "--json").stdout)
+    assert [row["session_id"] for row in rows] == [scored, trained]
+    assert rows[1]["params"] == {"depth": 3, "note": None}
     one = run("sessions", "churn", "--limit", "1")
     assert trained not in one.stdout
     assert "--limit shows more" in one.stderr

@@ -225,10 +225,10 @@ def test_test_results_of_several_classes_and_of_a_regression(
     numbers.write_text("y,p,shop\n1,2,a\n3,3,b\n")
     given = ("--test-results", str(numbers), "--actual", "y")
     run("log", opened, *given, "--score", "p", "--model-type", "regression", "--segment-by", "shop")
-    found = store.metrics(opened).set_index(["metric_name", "segment"])["value"]
-    assert found["accuracy", ""] == 2 / 3
-    assert found["recall", "class=cat"] == 0
-    assert (found["mae", ""], found["mae", "shop=a"], found["mae", "shop=b"]) == (0.5, 1, 0)
+    metrics = store.metrics(opened).set_index(["metric_name", "segment"])["value"]
+    assert metrics["accuracy", ""] == 2 / 3
+    assert metrics["recall", "class=cat"] == 0
+    assert (metrics["mae", ""], metrics["mae", "shop=a"], metrics["mae", "shop=b"]) == (0.5, 1, 0)
     for wrong, message in (
         (("--test-results", str(tested), "--actual", "y"), "needs --score as well"),
         (("--metric", "a=1", "--segment-by", "shop"), "--segment-by belongs to --test-results"),

@@ -128,19 +128,19 @@ def handed(store: Store, session: Any, part: int = 1, **changes: Any) -> dict[st
 
 def test_a_command_is_told_its_session(store: Store) -> None:
     with store.session("churn", purpose="train", as_of="2026-11-30") as trained:
-        found = handed(store, trained, parts=3)
-    assert {name: found[f"MFPREFECT_{name}"] for name in ("MODEL_ID", "PURPOSE", "PARTS")} == {
+        variables = handed(store, trained, parts=3)
+    assert {name: variables[f"MFPREFECT_{name}"] for name in ("MODEL_ID", "PURPOSE", "PARTS")} == {
         "MODEL_ID": "churn", "PURPOSE": "train", "PARTS": "1",
     }  # fmt: skip
-    assert "MFPREFECT_TRAINING_SESSION_ID" not in found
+    assert "MFPREFECT_TRAINING_SESSION_ID" not in variables
     with store.session("churn", purpose="score", parent=trained.session_id) as session:
-        found = handed(store, session, 2, parts=3, environment={"REGION": "north"})
-    assert found["MFPREFECT_SESSION_ID"] == session.session_id
-    assert found["MFPREFECT_TRAINING_SESSION_ID"] == trained.session_id
-    assert (found["MFPREFECT_PART"], found["MFPREFECT_PARTS"]) == ("2", "3")
-    assert found["MFPREFECT_ATTEMPT"] == "1"
-    assert found["REGION"] == "north"
-    assert found["HOME"] == os.environ["HOME"]
+        variables = handed(store, session, 2, parts=3, environment={"REGION": "north"})
+    assert variables["MFPREFECT_SESSION_ID"] == session.session_id
+    assert variables["MFPREFECT_TRAINING_SESSION_ID"] == trained.session_id
+    assert (variables["MFPREFECT_PART"], variables["MFPREFECT_PARTS"]) == ("2", "3")
+    assert variables["MFPREFECT_ATTEMPT"] == "1"
+    assert variables["REGION"] == "north"
+    assert variables["HOME"] == os.environ["HOME"]
 
 
 def test_a_reproduction_is_told_what_it_repeats(store: Store) -> None:
@@ -204,14 +204,14 @@ def test_settings_arrive_whatever_characters_they_hold(
         store.create_schema()
         store.add_model("churn")
         with store.session("churn") as session:
-            found = handed(store, session)
+            variables = handed(store, session)
         code = (
             "import json; from mfprefect.settings import load_settings; s = load_settings(); "
             "print(json.dumps([s.url.get_secret_value(), s.signing_key.get_secret_value(), "
             "s.sources['warehouse'].url.get_secret_value(), s.trusted_types, s.retry_seconds]))"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code], cwd="/", env=found, capture_output=True, check=True
+            [sys.executable, "-c", code], cwd="/", env=variables, capture_output=True, check=True
         )
     assert json.loads(done.stdout) == [
         f"sqlite:///{here}/process/a b.db", key, "postgresql://u:${x}@h/d", ["a.B", "c.D"], 3,
@@ -498,16 +498,18 @@ def test_a_model_that_was_tampered_with_becomes_no_file(store: Store, cli_run: A
     chunks = store.database.schema.artifact_chunks
     with store.database.engine.begin() as connection:
         connection.execute(chunks.update(), {"bytes": b"evil"})
-    found = cli_run("model", trained.session_id, "--to", "m.rds", code=1)
-    assert "SHA-256" in found.stderr
+    result = cli_run("model", trained.session_id, "--to", "m.rds", code=1)
+    assert "SHA-256" in result.stderr
     assert list(Path.cwd().glob("*m.rds*")) == []
 
 
 def test_a_model_without_the_teams_signature_becomes_no_file(store: Store, cli_run: Any) -> None:
     with store.session("churn", purpose="train") as trained:
         trained.save_model(b"unsigned")
-    found = cli_run("model", trained.session_id, "--to", "m.rds", code=1, MFPREFECT_SIGNING_KEY="k")
-    assert "not signed with MFPREFECT_SIGNING_KEY" in found.stderr
+    result = cli_run(
+        "model", trained.session_id, "--to", "m.rds", code=1, MFPREFECT_SIGNING_KEY="k"
+    )
+    assert "not signed with MFPREFECT_SIGNING_KEY" in result.stderr
     assert not Path("m.rds").exists()
 
 
@@ -542,5 +544,5 @@ def test_a_command_does_not_end_the_runs_session(store: Store, cli_run: Any) -> 
         assert "ended by the run" in cli_run("close", code=2, **env).stderr
     assert session.status == "succeeded"
     # The sessions that a script opens itself are its own to close.
-    own = cli_run("open", "churn", **env).stdout.strip()
-    cli_run("close", own, **env)
+    session_id = cli_run("open", "churn", **env).stdout.strip()
+    cli_run("close", session_id, **env)

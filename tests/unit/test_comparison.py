@@ -55,35 +55,39 @@ def test_against_scipy(store: Store) -> None:
     other = (one + rng.normal(scale=0.2, size=700)).round(3)
     a = scored(store, one, parent=trained(store, 0.8))
     b = scored(store, other[100:], first=100, parent=trained(store, 0.9))
-    found = store.compare_scores(a, b)
+    comparison = store.compare_scores(a, b)
     x, y = one[100:], other[100:]
-    assert (found["rows_a"], found["rows_b"], found["rows"]) == (700, 600, 600)
-    assert found["spearman"] == pytest.approx(stats.spearmanr(x, y).statistic, rel=1e-12)
-    assert found["mean_difference"] == pytest.approx(np.mean(y - x), abs=1e-12)
-    assert found["mean_abs_difference"] == pytest.approx(np.mean(np.abs(y - x)), abs=1e-12)
-    assert found["max_abs_difference"] == pytest.approx(np.max(np.abs(y - x)), abs=1e-12)
-    assert (found["agreement"], found["both"], found["threshold_a"]) == (None, None, None)
-    assert found["metrics"] == [
+    assert (comparison["rows_a"], comparison["rows_b"], comparison["rows"]) == (700, 600, 600)
+    assert comparison["spearman"] == pytest.approx(stats.spearmanr(x, y).statistic, rel=1e-12)
+    assert comparison["mean_difference"] == pytest.approx(np.mean(y - x), abs=1e-12)
+    assert comparison["mean_abs_difference"] == pytest.approx(np.mean(np.abs(y - x)), abs=1e-12)
+    assert comparison["max_abs_difference"] == pytest.approx(np.max(np.abs(y - x)), abs=1e-12)
+    assert (comparison["agreement"], comparison["both"], comparison["threshold_a"]) == (
+        None,
+        None,
+        None,
+    )
+    assert comparison["metrics"] == [
         {"metric_name": "auc", "a": 0.8, "b": 0.9, "difference": pytest.approx(0.1)}
     ]
     for value, kind in ((0.5, "probability"), (0.07, "population")):
         store.set_threshold("churn", value, kind)
-        found = store.compare_scores(a, b)
+        comparison = store.compare_scores(a, b)
         if kind == "probability":
             acted = x >= value, y >= value
         else:
             acted = top(x, value), top(y, value)
-        assert found["agreement"] == np.mean(acted[0] == acted[1])
-        assert found["both"] == np.count_nonzero(acted[0] & acted[1])
-        assert found["only_a"] == np.count_nonzero(acted[0] & ~acted[1])
-        assert found["only_b"] == np.count_nonzero(~acted[0] & acted[1])
-        assert sum(found[k] for k in ("both", "only_a", "only_b", "neither")) == 600
-        assert found["threshold_b"] == {"value": value, "kind": kind}
+        assert comparison["agreement"] == np.mean(acted[0] == acted[1])
+        assert comparison["both"] == np.count_nonzero(acted[0] & acted[1])
+        assert comparison["only_a"] == np.count_nonzero(acted[0] & ~acted[1])
+        assert comparison["only_b"] == np.count_nonzero(~acted[0] & acted[1])
+        assert sum(comparison[k] for k in ("both", "only_a", "only_b", "neither")) == 600
+        assert comparison["threshold_b"] == {"value": value, "kind": kind}
     same = store.compare_scores(a, a)
     assert (same["agreement"], same["spearman"], same["max_abs_difference"]) == (1, 1, 0)
     back = store.compare_scores(b, a)
-    assert back["spearman"] == pytest.approx(found["spearman"])
-    assert back["only_a"] == found["only_b"]
+    assert back["spearman"] == pytest.approx(comparison["spearman"])
+    assert back["only_a"] == comparison["only_b"]
 
 
 def test_what_cannot_be_compared(store: Store) -> None:
@@ -102,8 +106,8 @@ def test_what_cannot_be_compared(store: Store) -> None:
     store.add_model("second")
     store.set_threshold("churn", 0.15)
     store.set_threshold("second", 0.05)
-    found = store.compare_scores(a, scored(store, [0.2, 0.1], model="second"))
-    assert (found["agreement"], found["only_b"], found["spearman"]) == (0.5, 1, -1)
+    comparison = store.compare_scores(a, scored(store, [0.2, 0.1], model="second"))
+    assert (comparison["agreement"], comparison["only_b"], comparison["spearman"]) == (0.5, 1, -1)
 
 
 def test_what_really_happened(store: Store) -> None:
@@ -115,9 +119,9 @@ def test_what_really_happened(store: Store) -> None:
     actual[:100] = np.nan  # not known yet
     outcomes = pd.DataFrame({"who": [f"c{n}" for n in range(500)], "left": actual})
     outcomes = outcomes.sample(frac=1, random_state=1)
-    found = store.compare_scores(a, b, outcomes, entity_id="who", actual="left")["outcomes"]
-    assert found["rows"] == 400
-    auc, brier, log_loss = found["metrics"]
+    comparison = store.compare_scores(a, b, outcomes, entity_id="who", actual="left")["outcomes"]
+    assert comparison["rows"] == 400
+    auc, brier, log_loss = comparison["metrics"]
     assert auc["a"] == pytest.approx(roc_auc_score(actual[100:], bad[100:]))
     assert auc["b"] == pytest.approx(roc_auc_score(actual[100:], good[100:]))
     assert 0 < auc["low"] < auc["difference"] < auc["high"]

@@ -42,10 +42,10 @@ def worst(actual, predicted):
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
-    known = dict(quality.CUSTOM)
+    registered = dict(quality.CUSTOM)
     yield
     quality.CUSTOM.clear()
-    quality.CUSTOM.update(known)
+    quality.CUSTOM.update(registered)
 
 
 @pytest.fixture
@@ -78,13 +78,13 @@ def test_the_setting_makes_it_known_to_python_and_to_the_command_line(
     with store.session("churn") as session:
         returned = session.log_test_results(actual, score, segments={"region": region})
         session.log_performance([1.0, 2.0], [1.0, 5.0], "month=1", model_type="regression")
-    found = metrics(store, session.session_id)
-    assert found["", "expected_cost"] == (11 / 4, 2)
+    values = metrics(store, session.session_id)
+    assert values["", "expected_cost"] == (11 / 4, 2)
     assert returned["expected_cost"] == 11 / 4
-    assert found["region=n", "expected_cost"] == (1 / 2, 2)
-    assert found["region=s", "expected_cost"] == (5, 2)
-    assert found["region=s", "auc"] == (1, 1)
-    assert found["month=1", "worst"] == (3, 1)
+    assert values["region=n", "expected_cost"] == (1 / 2, 2)
+    assert values["region=s", "expected_cost"] == (5, 2)
+    assert values["region=s", "auc"] == (1, 1)
+    assert values["month=1", "worst"] == (3, 1)
     notes = store.metadata(session.session_id).set_index(["meta_group", "meta_name"])["value"]
     assert json.loads(str(notes["test", "ece_bins"])) == {"scheme": "equal_width", "bins": 10}
 
@@ -100,7 +100,7 @@ def test_the_setting_makes_it_known_to_python_and_to_the_command_line(
     subprocess.run(by_hand, check=True, capture_output=True)
     again = metrics(store, opened)
     assert again.pop(("", "worst")) == (4, 1)
-    assert again == {key: value for key, value in found.items() if key[0] != "month=1"}
+    assert again == {key: value for key, value in values.items() if key[0] != "month=1"}
 
 
 def test_a_masked_column_is_no_segment(
@@ -125,8 +125,8 @@ def test_versions_are_not_compared(store: mfprefect.Store) -> None:
         with store.session("churn") as session:
             session.log_test_results([0, 1], [0.1, 0.9])
         ids.append(session.session_id)
-    told = CliRunner().invoke(cli, ["compare", *ids])
-    assert "profit: the two sessions follow different versions" in told.stderr
+    result = CliRunner().invoke(cli, ["compare", *ids])
+    assert "profit: the two sessions follow different versions" in result.stderr
     done = CliRunner().invoke(cli, ["compare", *ids, "--json"])
     assert done.exit_code == 0, done.output
     rows = {row["metric_name"]: row for row in json.loads(done.stdout)["metrics"]}
@@ -222,10 +222,10 @@ def test_modules_that_cannot_be_imported(tmp_path: Path) -> None:
 def test_segments_of_many_levels_null_and_one_class() -> None:
     level = [f"L{k // 2:02d}" for k in range(120)]
     level[100:] = [None] * 20  # type: ignore[list-item]
-    found = quality.evaluate([0, 1] * 60, np.linspace(0, 1, 120), segments={"a": level})
-    assert len(found.metrics) == 51
-    assert found.notes["segments_left_out"] == {"a": {"levels": 1, "rows": 2}}
-    assert found.metrics["a=<NULL>"]["n"] == 20
+    evaluation = quality.evaluate([0, 1] * 60, np.linspace(0, 1, 120), segments={"a": level})
+    assert len(evaluation.metrics) == 51
+    assert evaluation.notes["segments_left_out"] == {"a": {"levels": 1, "rows": 2}}
+    assert evaluation.metrics["a=<NULL>"]["n"] == 20
     kinds = pd.Series(["x", "y", "x"], dtype="category", index=[7, 7, 9])
     frame = pd.DataFrame({"k": kinds, "b": pd.array([True, None, True], dtype="boolean")})
     mixed = quality.evaluate([0, 1, 1], [0.1, 0.2, 0.3], segments=frame).metrics

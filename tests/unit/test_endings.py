@@ -79,16 +79,16 @@ def in_block(statements: str) -> str:
 
 
 def test_leaving_the_block_is_success(database: Path) -> None:
-    found = ended(database, BLOCK)
-    assert (found.code, found.errors, found.session.status) == (0, "", "succeeded")
-    assert found.metrics == 1
-    assert pd.isna(found.session.failure_kind)
+    run = ended(database, BLOCK)
+    assert (run.code, run.errors, run.session.status) == (0, "", "succeeded")
+    assert run.metrics == 1
+    assert pd.isna(run.session.failure_kind)
 
 
 def test_closing_is_success_whatever_comes_later(database: Path) -> None:
-    found = ended(database, OPEN + "session.close()\nraise ValueError('later')")
-    assert (found.code, found.session.status, found.metrics) == (1, "succeeded", 1)
-    assert "ValueError: later" in found.errors
+    run = ended(database, OPEN + "session.close()\nraise ValueError('later')")
+    assert (run.code, run.session.status, run.metrics) == (1, "succeeded", 1)
+    assert "ValueError: later" in run.errors
 
 
 # Exceptions
@@ -103,29 +103,27 @@ FAILURES = {
 @pytest.mark.parametrize("error", FAILURES)
 def test_an_exception_is_a_failure_of_its_kind(database: Path, how: Any, error: str) -> None:
     kind, text = FAILURES[error]
-    found = ended(database, how(f"raise {error}"))
-    assert (found.code, found.session.status) == (1, "failed")
-    assert (found.session.failure_kind, found.session.failure_text) == (kind, text)
-    assert f"{kind}: {text}" in found.errors
-    assert found.metrics == 1
+    run = ended(database, how(f"raise {error}"))
+    assert (run.code, run.session.status) == (1, "failed")
+    assert (run.session.failure_kind, run.session.failure_text) == (kind, text)
+    assert f"{kind}: {text}" in run.errors
+    assert run.metrics == 1
 
 
 @pytest.mark.parametrize("how", [in_block, OPEN.__add__], ids=["with", "without"])
 def test_a_text_that_no_database_holds_is_kept_as_far_as_it_goes(database: Path, how: Any) -> None:
-    found = ended(database, how("raise ValueError('a\\0b\\ud800c' + 'x' * 1_000_000)"))
-    assert (found.code, found.session.status) == (1, "failed")
-    assert found.session.failure_kind == "ValueError"
-    assert found.session.failure_text.startswith("a\\0b\\ud800cxxx")
-    assert 1_000 < len(found.session.failure_text) < 100_000
+    run = ended(database, how("raise ValueError('a\\0b\\ud800c' + 'x' * 1_000_000)"))
+    assert (run.code, run.session.status) == (1, "failed")
+    assert run.session.failure_kind == "ValueError"
+    assert run.session.failure_text.startswith("a\\0b\\ud800cxxx")
+    assert 1_000 < len(run.session.failure_text) < 100_000
 
 
 def test_a_session_that_nobody_closed_is_a_failure(database: Path) -> None:
-    found = ended(database, OPEN)
-    assert (found.code, found.session.status) == (0, "failed")
-    assert (
-        "without closing the session: use `with`, or session.close()" in found.session.failure_text
-    )
-    assert found.metrics == 1
+    run = ended(database, OPEN)
+    assert (run.code, run.session.status) == (0, "failed")
+    assert "without closing the session: use `with`, or session.close()" in run.session.failure_text
+    assert run.metrics == 1
 
 
 # Exits and signals
@@ -133,8 +131,8 @@ def test_a_session_that_nobody_closed_is_a_failure(database: Path) -> None:
 
 @pytest.mark.parametrize("how", [in_block, OPEN.__add__], ids=["with", "without"])
 def test_an_exit_with_a_code_is_a_failure(database: Path, how: Any) -> None:
-    found = ended(database, how("sys.exit(3)"))
-    assert (found.code, found.session.status) == (3, "failed")
+    run = ended(database, how("sys.exit(3)"))
+    assert (run.code, run.session.status) == (3, "failed")
 
 
 @pytest.mark.parametrize(
@@ -143,34 +141,34 @@ def test_an_exit_with_a_code_is_a_failure(database: Path, how: Any) -> None:
     ids=["with", "without"],
 )
 def test_an_early_exit_is_no_success(database: Path, script: str, status: str) -> None:
-    found = ended(database, script)
-    assert (found.code, found.session.status) == (0, status)
+    run = ended(database, script)
+    assert (run.code, run.session.status) == (0, status)
 
 
 @pytest.mark.parametrize("how", [in_block, OPEN.__add__], ids=["with", "without"])
 def test_sigterm_cancels(database: Path, how: Any) -> None:
-    found = ended(database, how(SIGNAL.format("SIGTERM")))
-    assert (found.code, found.session.status) == (128 + signal.SIGTERM, "cancelled")
-    assert (found.session.failure_kind, found.metrics) == ("SIGTERM", 1)
+    run = ended(database, how(SIGNAL.format("SIGTERM")))
+    assert (run.code, run.session.status) == (128 + signal.SIGTERM, "cancelled")
+    assert (run.session.failure_kind, run.metrics) == ("SIGTERM", 1)
 
 
 @pytest.mark.parametrize("how", [in_block, OPEN.__add__], ids=["with", "without"])
 def test_an_interrupt_cancels(database: Path, how: Any) -> None:
-    found = ended(database, how(SIGNAL.format("SIGINT")))
-    assert found.code in (-signal.SIGINT, 128 + signal.SIGINT)
-    assert found.session.status == "cancelled"
-    assert (found.session.failure_kind, found.metrics) == ("KeyboardInterrupt", 1)
+    run = ended(database, how(SIGNAL.format("SIGINT")))
+    assert run.code in (-signal.SIGINT, 128 + signal.SIGINT)
+    assert run.session.status == "cancelled"
+    assert (run.session.failure_kind, run.metrics) == ("KeyboardInterrupt", 1)
 
 
 def test_after_the_session_sigterm_is_the_default_again(database: Path) -> None:
-    found = ended(database, BLOCK + SIGNAL.format("SIGTERM"))
-    assert (found.code, found.session.status) == (-signal.SIGTERM, "succeeded")
+    run = ended(database, BLOCK + SIGNAL.format("SIGTERM"))
+    assert (run.code, run.session.status) == (-signal.SIGTERM, "succeeded")
 
 
 def test_a_handler_of_the_script_stays(database: Path) -> None:
-    mine = "signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(7))\n"
-    found = ended(database, mine + in_block(SIGNAL.format("SIGTERM")))
-    assert (found.code, found.session.status) == (7, "failed")
+    handler = "signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(7))\n"
+    run = ended(database, handler + in_block(SIGNAL.format("SIGTERM")))
+    assert (run.code, run.session.status) == (7, "failed")
 
 
 # Children and databases that are gone
@@ -193,9 +191,9 @@ def test_a_forked_child_leaves_the_session_alone(
     database: Path, with_block: bool, way_out: str, code: int
 ) -> None:
     child = CHILD.format(way_out)
-    found = ended(database, in_block(child) if with_block else f"{OPEN}{child}session.close()")
-    assert (found.code, found.session.status, found.metrics) == (0, "succeeded", 2)
-    assert found.errors.split()[-1] == str(code)
+    run = ended(database, in_block(child) if with_block else f"{OPEN}{child}session.close()")
+    assert (run.code, run.session.status, run.metrics) == (0, "succeeded", 2)
+    assert run.errors.split()[-1] == str(code)
 
 
 GONE = """
@@ -245,8 +243,8 @@ class Outer:
     ],
 )
 def test_endings(error: BaseException, status: str, kind: str, text: str) -> None:
-    found = ending_for(error)
-    assert (found.status, found.failure_kind, found.failure_text) == (status, kind, text)
+    outcome = ending_for(error)
+    assert (outcome.status, outcome.failure_kind, outcome.failure_text) == (status, kind, text)
 
 
 def test_a_kind_fits_its_column() -> None:

@@ -20,11 +20,11 @@ def no_idle_engines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    text = f"sqlite:///{tmp_path / 'a.db'}"
-    with mfprefect.connect(text) as store:
+    database_url = f"sqlite:///{tmp_path / 'a.db'}"
+    with mfprefect.connect(database_url) as store:
         store.create_schema()
         store.add_model("churn", "who leaves")
-    return text
+    return database_url
 
 
 def engine_of(store: Store) -> sa.Engine:

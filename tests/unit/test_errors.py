@@ -34,7 +34,7 @@ def example(name: str) -> errors.MfprefectError:
 
 def drawn() -> dict[str, str]:
     """Return the parent of each error, as the tree in the module's docstring shows it."""
-    found: dict[str, str] = {}
+    parents: dict[str, str] = {}
     path: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
         match = re.match(r"    ((?:[│ ]   )*)(?:[├└]── )?(\w+)(?:\s{2,}|$)", line)
@@ -42,8 +42,8 @@ def drawn() -> dict[str, str]:
             continue
         depth = len(match[1]) // 4 + ("── " in line)
         path[depth:] = [match[2]]
-        found[match[2]] = path[depth - 1] if depth else "Exception"
-    return found
+        parents[match[2]] = path[depth - 1] if depth else "Exception"
+    return parents
 
 
 def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:

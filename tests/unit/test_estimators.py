@@ -65,8 +65,8 @@ def needs(model: Any) -> set[str]:
 def predict(model: Any, data: Any) -> Any:
     for method in ("predict_proba", "decision_function", "predict", "transform"):
         if hasattr(model, method):
-            found = getattr(model, method)(data)
-            return found.toarray() if sparse.issparse(found) else np.asarray(found)
+            prediction = getattr(model, method)(data)
+            return prediction.toarray() if sparse.issparse(prediction) else np.asarray(prediction)
     raise AssertionError(model)
 
 

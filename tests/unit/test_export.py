@@ -114,8 +114,8 @@ def test_scores_reach_a_table_of_the_same_database(
                 patch.setenv("MFPREFECT_EXPORTS", '{"crm": {"table": "crm_scores"}}')
                 answer = CliRunner().invoke(cli, ["export", name, "--to", "crm", *options])
             assert answer.exit_code == 0, answer.output
-            told = {"session_id": name, "rows": len(IDS), "to": "crm", "table": "crm_scores"}
-            assert json.loads(answer.stdout) == told
+            summary = {"session_id": name, "rows": len(IDS), "to": "crm", "table": "crm_scores"}
+            assert json.loads(answer.stdout) == summary
         assert exported(database_url) == expected(store, name)
         assert store.get_sessions(name)["last_exported_at"].notna().all()
         store.delete_session(name)

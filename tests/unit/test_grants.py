@@ -105,10 +105,10 @@ def team(database_server: Server) -> Iterator[Team]:
         role: parsed.set(username=name, password="pw").render_as_string(hide_password=False)
         for role, name in names.items()
     }
-    found = Team(database_server, url, urls, "")
-    with found.store("writer") as store:
-        found.ended = run(store)
-    yield found
+    roles = Team(database_server, url, urls, "")
+    with roles.store("writer") as store:
+        roles.ended = run(store)
+    yield roles
     database_server.drop_database(url)
     run_script(database_server.admin_url, "".join(f"DROP USER {n};\n" for n in names.values()))
 
@@ -135,8 +135,8 @@ def test_a_writer_delivers_from_the_spool_what_was_given_up_meanwhile(
         session._destination._fail_over(mfprefect.DatabaseUnavailable("away"))
         fill(session)
         given_up = "status = 'crashed', failure_kind = 'Crashed', ended_at = heartbeat_at"
-        mine = f"session_no = {session.session_no}"
-        team.sql("writer", f"UPDATE {team.table('sessions')} SET {given_up} WHERE {mine}")
+        condition = f"session_no = {session.session_no}"
+        team.sql("writer", f"UPDATE {team.table('sessions')} SET {given_up} WHERE {condition}")
         session.close()
         assert session.status == "succeeded"
         assert len(store.scores(session.session_id)) == 2
@@ -250,11 +250,11 @@ def test_scores_that_a_writer_slips_into_an_ended_session_are_found(team: Team) 
             assert newest["session_id"] in str(problem)
             assert "scores" in str(problem)
             env = {"MFPREFECT_URL": team.urls["auditor"]}
-            told = CliRunner().invoke(cli, ["audit", "verify", "--model", "churn"], env=env)
-            assert (told.exit_code, str(newest["session_id"]) in told.output) == (1, True)
+            result = CliRunner().invoke(cli, ["audit", "verify", "--model", "churn"], env=env)
+            assert (result.exit_code, str(newest["session_id"]) in result.output) == (1, True)
         finally:
-            mine = "entity_id = 'slipped in'"
-            team.sql("admin", f"DELETE FROM {team.table('scores')} WHERE {mine}")
+            condition = "entity_id = 'slipped in'"
+            team.sql("admin", f"DELETE FROM {team.table('scores')} WHERE {condition}")
         assert store.verify(model_id="churn").problems == []
 
 
@@ -303,7 +303,7 @@ def newest(store: Store) -> str:
 def test_an_upgrade_is_the_admins(team: Team) -> None:
     version = team.table("mfprefect_version")
     with team.store("writer") as writer, team.store("admin") as admin:
-        found = admin.database.read_transaction(
+        constraints = admin.database.read_transaction(
             lambda c: c.exec_driver_sql(f"SELECT version_num FROM {version}").scalar()
         )
         team.sql("admin", f"UPDATE {version} SET version_num = '0001'")
@@ -318,7 +318,7 @@ def test_an_upgrade_is_the_admins(team: Team) -> None:
             admin.database.read_transaction(
                 lambda c: c.exec_driver_sql(f"SELECT version_num FROM {version}").scalar()
             )
-            == found
+            == constraints
         )
     # The views are new ones.
     for role in ("writer", "reader", "auditor"):

@@ -121,11 +121,11 @@ def test_texts_are_kept_exactly_or_refused(store: Store) -> None:
             for look in (store.scores, store.metrics, store.report, store.load_model, store.attach):
                 assert not taken(lambda t=text, f=look: f(t))  # type: ignore[misc]
             store.database.fetch_all(sa.select(sa.literal(1)))
-    found = store.metrics(session.session_id)
-    assert set(found["metric_name"]) >= {t for t, a in accepted.items() if a["metric"]}
-    assert set(found["segment"]) >= {t for t, a in accepted.items() if a["segment"]}
-    kept = store.metadata(session.session_id)
-    values = kept[kept["meta_group"] == "run"].set_index("meta_name")["value"]
+    metrics = store.metrics(session.session_id)
+    assert set(metrics["metric_name"]) >= {t for t, a in accepted.items() if a["metric"]}
+    assert set(metrics["segment"]) >= {t for t, a in accepted.items() if a["segment"]}
+    metadata = store.metadata(session.session_id)
+    values = metadata[metadata["meta_group"] == "run"].set_index("meta_name")["value"]
     for number, text in enumerate(some):
         if accepted[text]["metadata"]:
             assert values[f"k{number}"] == text
@@ -240,8 +240,8 @@ def test_the_command_line_answers_in_words(tmp_path: Path, monkeypatch: pytest.M
             result = runner.invoke(cli, arguments, env=env)
             raw = set(result.output) & set("\0\x1b\x07\x85\r\u202e\u2028")
             piped = arguments[:2] == ["session", "open"] and result.exit_code == 0
-            known = result.exit_code in (0, 1, 2) and ": unexpected " not in result.output
-            if not known or (raw and not piped):
+            expected = result.exit_code in (0, 1, 2) and ": unexpected " not in result.output
+            if not expected or (raw and not piped):
                 wrong.append((arguments, env, result.output[-200:], result.exception))
     assert wrong == []
 
@@ -251,9 +251,9 @@ def archive(store: Store, folder: Path) -> Path:
         fill(session)
     with store.session("churn") as other:
         other.log_metrics({"auc": 0.5})
-    found, _ = archive_session(store.database, session.session_id, folder)
+    path, _ = archive_session(store.database, session.session_id, folder)
     store.delete_session(session.session_id)
-    return Path(found)
+    return Path(path)
 
 
 def test_archives_of_somebody_elses_making(tmp_path: Path) -> None:

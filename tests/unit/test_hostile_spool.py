@@ -79,13 +79,13 @@ class Yard:
 
     def refused(self, folder: Path) -> str:
         """Push; the entry must stay as it is, and nothing of it be in the database."""
-        kept, stored = contents(folder), rows(self.store)
+        files, stored = contents(folder), rows(self.store)
         pushed = self.store.push_spool()
-        told = dict(zip(pushed["verdict"], pushed["reason"], strict=True))
-        assert set(told) == {"refused"}, told
-        assert contents(folder) == kept
+        reasons = dict(zip(pushed["verdict"], pushed["reason"], strict=True))
+        assert set(reasons) == {"refused"}, reasons
+        assert contents(folder) == files
         assert rows(self.store) == stored
-        return str(told["refused"])
+        return str(reasons["refused"])
 
 
 DRIFT = {"variable": "v", "measure": "psi", "value": None, "threshold": None, "verdict": "ok"}
@@ -93,33 +93,33 @@ DRIFT = {"variable": "v", "measure": "psi", "value": None, "threshold": None, "v
 
 @pytest.fixture(scope="module")
 def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    found = Yard(tmp_path_factory.mktemp("yard"))
-    yield found
-    found.store.close()
+    made = Yard(tmp_path_factory.mktemp("yard"))
+    yield made
+    made.store.close()
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    files: dict[str, Any] = {}
     for path in sorted(folder.parent.rglob("*")):
         state = path.lstat()
         large = state.st_size > 10**8
         text = path.read_bytes() if path.is_file() and not path.is_symlink() and not large else b""
         # Whoever delivers takes a lock; that is no content.
         if path.name not in (".lock", ".owner"):
-            found[str(path)] = (state.st_mode, state.st_size, text)
-    return found
+            files[str(path)] = (state.st_mode, state.st_size, text)
+    return files
 
 
 def document(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_bytes().partition(b"\n")[2])
-    return found
+    content: dict[str, Any] = json.loads(path.read_bytes().partition(b"\n")[2])
+    return content
 
 
 def forge(folder: Path, name: str, change: Callable[[Any], object]) -> None:
     """Change a document, and make every digest fit, as its forger would."""
-    told = document(folder / name)
-    changed = change(told)
-    text = changed if isinstance(changed, bytes) else encode_document(told)
+    content = document(folder / name)
+    changed = change(content)
+    text = changed if isinstance(changed, bytes) else encode_document(content)
     if isinstance(changed, str):
         text = hashlib.sha256(changed.encode()).hexdigest().encode() + b"\n" + changed.encode()
     (folder / name).write_bytes(text)
@@ -152,16 +152,16 @@ def write_of(folder: Path, op: str) -> str:
 def put(name: str, value: Any) -> Callable[[Any], None]:
     """Return what sets a field, named by a path such as `session.params`."""
 
-    def change(told: Any) -> None:
+    def change(content: Any) -> None:
         *parents, last = name.split(".")
         for parent in parents:
-            told = told[int(parent)] if isinstance(told, list) else told[parent]
+            content = content[int(parent)] if isinstance(content, list) else content[parent]
         if value is DROP:
-            del told[last]
-        elif isinstance(told, list):
-            told[int(last)] = value
+            del content[last]
+        elif isinstance(content, list):
+            content[int(last)] = value
         else:
-            told[last] = value
+            content[last] = value
 
     return change
 
@@ -264,9 +264,9 @@ def forged() -> Iterator[tuple[str, Callable[[Path], object]]]:
             yield f"{name} is {text[:9]!r}", lambda f, n=name, t=text: forge(f, n, lambda _: t)  # type: ignore[misc]
 
 
-def changed(told: dict[str, Any], change: Callable[[Any], object]) -> dict[str, Any]:
-    change(told)
-    return told
+def changed(content: dict[str, Any], change: Callable[[Any], object]) -> dict[str, Any]:
+    change(content)
+    return content
 
 
 def test_a_forger_who_makes_all_digests_fit(yard: Yard) -> None:
@@ -374,14 +374,14 @@ def test_copies_are_refused_and_the_entry_itself_arrives_once(yard: Yard) -> Non
     )
     for name in strange:
         shutil.copytree(folder, place / name)
-    kept = {name: contents(place / name / "x") for name in strange}
+    files = {name: contents(place / name / "x") for name in strange}
     done = CliRunner().invoke(
         cli, ["spool", "list"], env={"MFPREFECT_URL": yard.url, "MFPREFECT_SPOOL": str(yard.spool)}
     )
     assert (done.exit_code, set(done.output) & set("\x1b\u202e")) == (0, set())
     pushed = yard.store.push_spool()
     assert sorted(pushed["verdict"]) == ["delivered", *["refused"] * len(strange)]
-    assert {name: contents(place / name / "x") for name in strange} == kept
+    assert {name: contents(place / name / "x") for name in strange} == files
     stored = rows(yard.store)
     # Put back, the very entry is known to have been delivered, and only goes.
     shutil.copytree(yard.sound, folder)
@@ -402,9 +402,9 @@ def test_an_entry_of_another_database_is_not_taken_for_ones_own(yard: Yard, tmp_
         assert where is not None
         copied = yard.spool / where.fingerprint / folder.name
         shutil.copytree(folder, copied)
-        told = other.push_spool()
-        assert (told["verdict"].tolist(), other.sessions().empty) == (["refused"], True)
-        assert "was written for another database" in told["reason"].iloc[0]
+        pushed = other.push_spool()
+        assert (pushed["verdict"].tolist(), other.sessions().empty) == (["refused"], True)
+        assert "was written for another database" in pushed["reason"].iloc[0]
         # Where somebody says that it has moved, it is delivered.
         with other.session("churn", purpose="train") as parent:
             fill(parent)
@@ -423,8 +423,8 @@ def test_what_a_forger_can_do_is_on_record(yard: Yard) -> None:
     name = write_of(folder, "artifact")
     model: dict[str, Any] = {"sha256": hashlib.sha256(payload).hexdigest(), "size": len(payload)}
     (folder / name.replace(".json", ".blob")).write_bytes(payload)
-    forge(folder, name, lambda told: told.update(model))
-    forge(folder, name, lambda told: told["artifact"].update(model, format="pickle"))
+    forge(folder, name, lambda content: content.update(model))
+    forge(folder, name, lambda content: content["artifact"].update(model, format="pickle"))
     entry = (folder / "end.json").read_bytes()[:64].decode()
     before = yard.store.scores(ran)
     assert yard.store.push_spool()["verdict"].tolist() == ["delivered"]
@@ -495,8 +495,8 @@ def test_scores_of_somebody_elses_making(yard: Yard) -> None:
         folder = yard.again()
         make(path := blob(folder, "part"))
         text = path.read_bytes()
-        told = {"sha256": hashlib.sha256(text).hexdigest(), "size": len(text), "rows": 1}
-        forge(folder, path.with_suffix(".json").name, lambda d, t=told: d.update(t))  # type: ignore[misc]
+        changes = {"sha256": hashlib.sha256(text).hexdigest(), "size": len(text), "rows": 1}
+        forge(folder, path.with_suffix(".json").name, lambda d, t=changes: d.update(t))  # type: ignore[misc]
         try:
             yard.refused(folder)
         except Exception as exc:  # noqa: BLE001 - all of them are shown
@@ -521,9 +521,9 @@ def test_any_damage_is_found(yard: Yard, data: st.DataObject) -> None:
     yard.refused(folder)
 
 
-def leaves(told: Any, path: str = "") -> Iterator[str]:
+def leaves(content: Any, path: str = "") -> Iterator[str]:
     """Yield the path of every value of a document."""
-    items: Any = enumerate(told) if isinstance(told, list) else told.items()
+    items: Any = enumerate(content) if isinstance(content, list) else content.items()
     for key, value in items:
         if "." in str(key):  # a file's name, of which each is like the other
             continue
@@ -550,15 +550,15 @@ def test_any_value_in_any_place(yard: Yard, data: st.DataObject) -> None:
     if isinstance(value, str) and "\ud800" in value:
         value = value.replace("\ud800", "?")
     ending = name == "end.json"
-    told = changed(document(folder / name), put(place, value))
-    (folder / name).write_bytes(encode_document(told))
+    forged = changed(document(folder / name), put(place, value))
+    (folder / name).write_bytes(encode_document(forged))
     if not ending:
         seal_again(folder)
-    kept, stored = contents(folder), rows(yard.store)
+    files, stored = contents(folder), rows(yard.store)
     verdicts = yard.store.push_spool()["verdict"].tolist()
     if verdicts != ["delivered"]:
         assert verdicts in (["refused"], ["running"])  # alive on another machine, it says
-        assert (contents(folder), rows(yard.store)) == (kept, stored)
+        assert (contents(folder), rows(yard.store)) == (files, stored)
     else:
         assert yard.store.verify().problems == []
         assert yard.store.metrics(yard.ended.session_id).shape[0] > 0

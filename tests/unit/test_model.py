@@ -89,8 +89,8 @@ def test_methods_that_are_not_written_are_named() -> None:
 
 def test_a_classifier_is_asked_for_probabilities() -> None:
     estimator = LogisticRegression().fit(FEATURES, TARGET)
-    found = Churn().predict(estimator, FEATURES)
-    np.testing.assert_array_equal(found, estimator.predict_proba(FEATURES)[:, 1])
+    predicted = Churn().predict(estimator, FEATURES)
+    np.testing.assert_array_equal(predicted, estimator.predict_proba(FEATURES)[:, 1])
 
 
 def test_any_other_estimator_is_asked_for_predictions() -> None:
@@ -104,9 +104,9 @@ def test_there_are_no_classes_by_default() -> None:
 
 def test_importances_are_of_the_features() -> None:
     estimator = LogisticRegression().fit(FEATURES, TARGET)
-    found = Churn().importance(estimator, FEATURES, TARGET)
-    assert found
-    assert all(list(frame["variable"]) == ["x"] for frame in found.values())
+    importances = Churn().importance(estimator, FEATURES, TARGET)
+    assert importances
+    assert all(list(frame["variable"]) == ["x"] for frame in importances.values())
 
 
 def test_a_model_reads_through_its_reader() -> None:

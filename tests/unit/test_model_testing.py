@@ -113,7 +113,7 @@ def test_checks_that_refuse_the_training_data() -> None:
 
 
 @pytest.mark.parametrize(
-    ("checks", "broken", "told"),
+    ("checks", "broken", "message"),
     [
         (None, {"debt": -1}, "no check refuses debt = -1"),
         (Good.checks, {"debt": -1, "income": -5.0}, "no check refuses income = -5.0"),
@@ -127,8 +127,8 @@ def test_checks_that_refuse_the_training_data() -> None:
         (Good.checks, {}, "say what broken data looks like"),
     ],
 )
-def test_checks_that_refuse_nothing(checks: Any, broken: dict[str, Any], told: str) -> None:
-    with pytest.raises(AssertionError, match=told):
+def test_checks_that_refuse_nothing(checks: Any, broken: dict[str, Any], message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
         assert_checks_refuse(bad(checks=checks), broken)
 
 
@@ -165,7 +165,7 @@ def in_pairs(self: Good, estimator: Any, features: pd.DataFrame) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("predict", "told"),
+    ("predict", "message"),
     [
         (ranked, "how many rows are scored at once"),
         (numbered, "the order of rows"),
@@ -173,8 +173,8 @@ def in_pairs(self: Good, estimator: Any, features: pd.DataFrame) -> Any:
         (lambda self, estimator, features: [0.5], r"scores of shape \(1,\)"),
     ],
 )
-def test_scores_that_depend_on_other_rows(predict: Any, told: str) -> None:
-    with pytest.raises(AssertionError, match=told):
+def test_scores_that_depend_on_other_rows(predict: Any, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
         assert_rows_independent(bad(predict=predict))
 
 
@@ -241,7 +241,7 @@ def bumpy(self: Good, estimator: Any, features: pd.DataFrame) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("claim", "told"),
+    ("claim", "message"),
     [
         (lambda: assert_increasing(GOOD, "income"), "the score falls in"),
         (lambda: assert_decreasing(GOOD, "debt"), "the score rises in"),
@@ -252,8 +252,8 @@ def bumpy(self: Good, estimator: Any, features: pd.DataFrame) -> Any:
         (lambda: assert_increasing(GOOD, "debt", by=0), "give by="),
     ],
 )
-def test_a_score_that_moves_the_wrong_way(claim: Callable[[], None], told: str) -> None:
-    with pytest.raises(AssertionError, match=told):
+def test_a_score_that_moves_the_wrong_way(claim: Callable[[], None], message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
         claim()
 
 

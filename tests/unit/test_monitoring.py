@@ -38,9 +38,9 @@ def run(store: Store, model_id: str, purpose: str = "adhoc", **options: Any) -> 
 
 def move(store: Store, table: str, column: str, by: dt.timedelta, **where: str) -> None:
     """Move a time of some rows, as if it were that much later or earlier."""
-    found = store.database.schema.tables[table]
-    conditions = [found.c[name] == value for name, value in where.items()]
-    statement = found.update().where(*conditions).values({column: values.utc_now() + by})
+    target = store.database.schema.tables[table]
+    conditions = [target.c[name] == value for name, value in where.items()]
+    statement = target.update().where(*conditions).values({column: values.utc_now() + by})
     store.database.write_transaction(lambda connection, _: connection.execute(statement))
 
 
@@ -77,9 +77,9 @@ def test_scores_grow_stale(store: Store) -> None:
     assert stale(store.database) == []
 
     move(store, "sessions", "published_at", -8 * DAY, session_id=scored)
-    found = fresh(store)
-    assert list(found) == ["churn"]
-    row = found["churn"]
+    models = fresh(store)
+    assert list(models) == ["churn"]
+    row = models["churn"]
     assert (row["stale"], row["session_id"]) == (True, scored)
     assert row["age_seconds"] == pytest.approx(8 * 86_400, abs=600)
     assert row["last_scored_at"] == store.get_sessions(scored)["published_at"][0]
@@ -147,15 +147,15 @@ def test_published_scorings_oldest_first(store: Store) -> None:
     loose = run(store, "churn", "score")
     run(store, "other", "score")
     run(store, "churn", "monitor")
-    found = published_scorings(store.database, "churn", 10)
-    assert [(x.session_id, x.training_session_id, x.first_session_id) for x in found] == [
+    scorings = published_scorings(store.database, "churn", 10)
+    assert [(x.session_id, x.training_session_id, x.first_session_id) for x in scorings] == [
         (first, trained, first),
         (second, retrained, second),
         (third, trained, first),
         (loose, None, loose),
     ]
-    assert [x.as_of for x in found[:2]] == [dt.date(2026, 1, 31), dt.date(2026, 2, 28)]
-    assert found[2].as_of == store.get_sessions(third)["started_at"][0].date()
+    assert [x.as_of for x in scorings[:2]] == [dt.date(2026, 1, 31), dt.date(2026, 2, 28)]
+    assert scorings[2].as_of == store.get_sessions(third)["started_at"][0].date()
     last = published_scorings(store.database, "churn", 2)
     assert [x.session_id for x in last] == [third, loose]
 
@@ -180,11 +180,11 @@ def test_drift_is_stored_and_replaced(store: Store) -> None:
         "session_id", "variable", "measure", "value", "threshold", "verdict",
         "reference_session_id",
     ]  # fmt: skip
-    found = {(row["variable"], row["measure"]): row for row in frame.to_dict("records")}
-    assert found["age", "psi"]["value"] == 0.5
-    assert pd.isna(found["age", "psi"]["reference_session_id"])
-    assert found["age", "null_share"]["reference_session_id"] == trained
-    assert pd.isna(found["plan", "psi"]["value"])
+    rows = {(row["variable"], row["measure"]): row for row in frame.to_dict("records")}
+    assert rows["age", "psi"]["value"] == 0.5
+    assert pd.isna(rows["age", "psi"]["reference_session_id"])
+    assert rows["age", "null_share"]["reference_session_id"] == trained
+    assert pd.isna(rows["plan", "psi"]["value"])
     assert len(frame) == 3
     assert store.drift(trained).empty
     with pytest.raises(UnknownSession):
@@ -244,8 +244,8 @@ def test_performance_is_stored_under_its_segment(store: Store) -> None:
     store.add_model("churn")
     with store.session("churn") as session:
         session.log_performance([0, 1, 1], [0.1, 0.2, 0.9], segment="region=north")
-        found = session.log_performance([1.0, 2.0], [2.0, 3.0], model_type="regression")
-    assert found["bias"] == 1
+        metrics = session.log_performance([1.0, 2.0], [2.0, 3.0], model_type="regression")
+    assert metrics["bias"] == 1
     frame = store.metrics(session.session_id).set_index(["metric_name", "segment"])
     assert frame.loc[("auc", "region=north"), "value"] == 1
     assert frame.loc[("rmse", ""), "value"] == 1

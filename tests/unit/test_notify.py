@@ -353,15 +353,15 @@ def test_notify_test(hooks: Any, tmp_path: Path) -> None:
     assert "'bad'" in rows[2]["failure"]
     lines = cli(tmp_path, "notify", "test", code=1, **env).stdout
     assert "not delivered: A Connection error" in lines
-    told = cli(tmp_path, "notify", "test", "nobody", code=1, **env).stderr
-    assert "the targets are: ops, dead, bad" in told
-    found = {
+    error = cli(tmp_path, "notify", "test", "nobody", code=1, **env).stderr
+    assert "the targets are: ops, dead, bad" in error
+    results = {
         x["detail"].partition(":")[0]: x
         for x in json.loads(cli(tmp_path, "doctor", "--json", code=1, **env).stdout)
         if x["check"] == "notify"
     }
-    assert [found[name]["status"] for name in ("ops", "dead", "bad")] == ["ok", "ok", "failed"]
-    assert "mmost://127.0.0.1" in found["ops"]["detail"]
+    assert [results[name]["status"] for name in ("ops", "dead", "bad")] == ["ok", "ok", "failed"]
+    assert "mmost://127.0.0.1" in results["ops"]["detail"]
 
 
 def test_nobody_to_tell_and_targets_of_the_environment(hooks: Any, tmp_path: Path) -> None:
@@ -370,7 +370,7 @@ def test_nobody_to_tell_and_targets_of_the_environment(hooks: Any, tmp_path: Pat
     env = {"MFPREFECT_NOTIFY__OPS__URL": hooks.url(), "MFPREFECT_NOTIFY__OPS__EVENTS": '["drift"]'}
     cli(tmp_path, "notify", "test", code=0, **env)
     assert hooks.titles == ["mfprefect: a test notice"]
-    found = json.loads(cli(tmp_path, "doctor", "--json", code=1, **env).stdout)
-    details = [x["detail"] for x in found if x["check"] == "notify"]
+    results = json.loads(cli(tmp_path, "doctor", "--json", code=1, **env).stdout)
+    details = [x["detail"] for x in results if x["check"] == "notify"]
     assert details[0].endswith("of drift")
-    assert not [x for x in found if "is no setting" in x["detail"]]
+    assert not [x for x in results if "is no setting" in x["detail"]]

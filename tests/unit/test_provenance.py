@@ -74,8 +74,15 @@ def hg(repo: Path) -> Run:
     return run
 
 
-def code(found: Provenance) -> tuple[object, ...]:
-    return (found.vcs, found.commit, found.branch, found.remote, found.dirty, found.diff_digest)
+def code(provenance: Provenance) -> tuple[object, ...]:
+    return (
+        provenance.vcs,
+        provenance.commit,
+        provenance.branch,
+        provenance.remote,
+        provenance.dirty,
+        provenance.diff_digest,
+    )
 
 
 UNKNOWN = (None,) * 6
@@ -85,10 +92,10 @@ def test_clean_git_checkout(repo: Path, committed: Run) -> None:
     committed("remote", "add", "origin", "https://ann:s3cret@example.org/team/repo.git")
     (repo / "run.log").write_text("ignored")
     (repo / "sub").mkdir()
-    found = capture(repo / "sub")
+    provenance = capture(repo / "sub")
     head = committed("rev-parse", "HEAD")
     url = "https://example.org/team/repo.git"
-    assert code(found) == ("git", head, "main", url, False, None)
+    assert code(provenance) == ("git", head, "main", url, False, None)
 
 
 def test_remote_is_that_of_the_upstream(repo: Path, committed: Run) -> None:
@@ -97,16 +104,16 @@ def test_remote_is_that_of_the_upstream(repo: Path, committed: Run) -> None:
     assert capture(repo).remote == "git@example.org:me/fork.git"
     committed("checkout", "-qb", "Feature/x")
     committed("config", "branch.Feature/x.remote", "team/up")
-    found = capture(repo)
-    assert (found.branch, found.remote) == ("Feature/x", "git@example.org:team/repo.git")
+    provenance = capture(repo)
+    assert (provenance.branch, provenance.remote) == ("Feature/x", "git@example.org:team/repo.git")
 
 
 def test_detached_head_has_no_branch(repo: Path, committed: Run) -> None:
     committed("remote", "add", "origin", "git@example.org:team/repo.git")
     committed("checkout", "-q", "--detach")
-    found = capture(repo)
-    assert (found.branch, found.commit) == (None, committed("rev-parse", "HEAD"))
-    assert found.remote == "git@example.org:team/repo.git"
+    provenance = capture(repo)
+    assert (provenance.branch, provenance.commit) == (None, committed("rev-parse", "HEAD"))
+    assert provenance.remote == "git@example.org:team/repo.git"
 
 
 @pytest.mark.parametrize("change", ["edit", "stage", "delete", "binary", "untracked", "mode"])
@@ -123,10 +130,10 @@ def test_every_kind_of_change_is_dirty(repo: Path, committed: Run, change: str) 
         (repo / "new file.py").write_text("y = 1\n")
     if change == "mode":
         (repo / "model.py").chmod(0o755)
-    found = capture(repo)
-    assert found.dirty is True
-    assert found.diff_digest is not None
-    assert len(bytes.fromhex(found.diff_digest)) == 32
+    provenance = capture(repo)
+    assert provenance.dirty is True
+    assert provenance.diff_digest is not None
+    assert len(bytes.fromhex(provenance.diff_digest)) == 32
 
 
 def test_digest_is_of_the_change_and_not_of_the_machine(
@@ -204,9 +211,9 @@ def test_large_untracked_files_count_by_size(
 def test_untracked_pipes_and_nested_repositories_do_not_block(repo: Path, committed: Run) -> None:
     os.mkfifo(repo / "pipe")
     committed("init", "-q", str(repo / "nested"))
-    found = capture(repo)
-    assert found.dirty is True
-    assert found.diff_digest is not None
+    provenance = capture(repo)
+    assert provenance.dirty is True
+    assert provenance.diff_digest is not None
 
 
 def test_before_the_first_commit(repo: Path, git: Run) -> None:
@@ -224,8 +231,8 @@ def test_worktree_whose_git_is_a_file(repo: Path, committed: Run, tmp_path: Path
     tree = tmp_path / "tree"
     committed("worktree", "add", "-q", "-b", "side", str(tree))
     assert (tree / ".git").is_file()
-    found = capture(tree)
-    assert (found.commit, found.branch) == (committed("rev-parse", "HEAD"), "side")
+    provenance = capture(tree)
+    assert (provenance.commit, provenance.branch) == (committed("rev-parse", "HEAD"), "side")
 
 
 def test_no_checkout(tmp_path: Path) -> None:
@@ -254,8 +261,8 @@ def test_the_variables_of_a_git_hook_do_not_redirect(
     head = committed("rev-parse", "HEAD")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
-    found = capture(repo)
-    assert (found.commit, found.dirty) == (head, False)
+    provenance = capture(repo)
+    assert (provenance.commit, provenance.dirty) == (head, False)
 
 
 def test_dubious_ownership_names_the_fix(
@@ -374,9 +381,9 @@ def test_default_folder_that_was_deleted(tmp_path: Path, monkeypatch: pytest.Mon
 def test_who_where_and_which_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USER", "mallory")
     monkeypatch.setenv("LOGNAME", "mallory")
-    found = capture(tmp_path)
-    assert found.run_by == pwd.getpwuid(os.getuid()).pw_name
-    assert (found.host, found.process_id) == (platform.node(), os.getpid())
+    provenance = capture(tmp_path)
+    assert provenance.run_by == pwd.getpwuid(os.getuid()).pw_name
+    assert (provenance.host, provenance.process_id) == (platform.node(), os.getpid())
 
 
 def test_a_user_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,20 +393,20 @@ def test_a_user_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_environment_lists_what_is_installed() -> None:
-    found = environment()
-    packages = json.loads(found.packages_json)
+    recorded = environment()
+    packages = json.loads(recorded.packages_json)
     assert packages["sqlalchemy"] == metadata.version("SQLAlchemy")
     assert packages["pydantic-settings"] == metadata.version("pydantic_settings")
     assert list(packages) == sorted(packages)
-    assert found.python == f"{platform.python_implementation()} {platform.python_version()}"
-    assert environment() is found
+    assert recorded.python == f"{platform.python_implementation()} {platform.python_version()}"
+    assert environment() is recorded
 
 
 def test_environment_digest_is_of_its_canonical_json() -> None:
-    found = dataclasses.asdict(environment())
-    digest = found.pop("digest")
-    found["packages"] = json.loads(found.pop("packages_json"))
-    text = json.dumps(found, sort_keys=True, separators=(",", ":"))
+    recorded = dataclasses.asdict(environment())
+    digest = recorded.pop("digest")
+    recorded["packages"] = json.loads(recorded.pop("packages_json"))
+    text = json.dumps(recorded, sort_keys=True, separators=(",", ":"))
     assert hashlib.sha256(text.encode()).hexdigest() == digest
 
 

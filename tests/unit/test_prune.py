@@ -71,7 +71,7 @@ def test_what_is_old_is_archived_and_goes_and_what_is_needed_stays(
     promoted = session_of(store, 98, "train")
     stage(store, promoted, "production", 97)
     old = session_of(store, 90, parent=unused)
-    kept = session_of(store, 20, parent=trained)
+    child = session_of(store, 20, parent=trained)
     failed = session_of(store, 10)
     age(store, failed, 10, status="failed", published_at=None)
     newest = session_of(store, 1, "train")
@@ -86,30 +86,30 @@ def test_what_is_old_is_archived_and_goes_and_what_is_needed_stays(
     assert not (tmp_path / "kept").exists()
     assert len(store.sessions()) == 8
     (tmp_path / "kept").mkdir()
-    found = store.prune(**limits).set_index("session_id")
-    pd.testing.assert_frame_equal(found.drop(columns="archived"), planned.drop(columns="archived"))
-    assert found["verdict"].to_dict() == {
+    pruned = store.prune(**limits).set_index("session_id")
+    pd.testing.assert_frame_equal(pruned.drop(columns="archived"), planned.drop(columns="archived"))
+    assert pruned["verdict"].to_dict() == {
         running.session_id: "keep",
         newest: "keep",
         failed: "delete",
-        kept: "keep",
+        child: "keep",
         old: "delete",
         promoted: "keep",
         trained: "keep",
         unused: "delete",
     }
-    assert found["reason"][promoted] == "in production"
-    assert found["reason"][trained] == f"needed by {kept}"
-    stay = {running.session_id, newest, kept, promoted, trained}
+    assert pruned["reason"][promoted] == "in production"
+    assert pruned["reason"][trained] == f"needed by {child}"
+    stay = {running.session_id, newest, child, promoted, trained}
     assert set(store.sessions()["session_id"]) == stay
     running.close()
     assert orphans(store) == {}
-    told = {subject: detail for action, subject, detail in events(store) if "delete" in action}
-    assert set(told) == {unused, old, failed}
+    deletions = {subject: detail for action, subject, detail in events(store) if "delete" in action}
+    assert set(deletions) == {unused, old, failed}
     for name, tables in before.items():
         folder = tmp_path / "kept" / "churn" / name
-        assert told[name]["archive"] == found["archived"][name] == str(folder)
-        assert told[name]["retention"] == "succeeded, older than keep_days = 30"
+        assert deletions[name]["archive"] == pruned["archived"][name] == str(folder)
+        assert deletions[name]["retention"] == "succeeded, older than keep_days = 30"
         check(folder, tables)
     assert not (tmp_path / "kept" / "churn" / failed / "scores.parquet").exists()
     assert store.prune(**limits)["verdict"].eq("keep").all()
@@ -135,14 +135,16 @@ TABLES += ["variable_importance", "test_curve", "backtests", "artifacts", "score
 def read(store: Store, name: str) -> dict[str, list[dict[str, Any]]]:
     number = int(store.show(name)["session_no"][0])
     tables = store.database.schema.tables
-    found = {}
+    contents = {}
     for table_name in [*TABLES, "scores", "artifact_chunks"]:
         table = tables[table_name]
         columns = [c for c in table.c if c.key != "session_no"]
         select = sa.select(*columns).where(table.c.session_no == number)
         rows = store.database.fetch_all(select.order_by(*table.primary_key.columns))
-        found[table_name] = [dict(zip([c.key for c in columns], row, strict=True)) for row in rows]
-    return found
+        contents[table_name] = [
+            dict(zip([c.key for c in columns], row, strict=True)) for row in rows
+        ]
+    return contents
 
 
 def check(folder: Path, tables: dict[str, list[dict[str, Any]]]) -> None:
@@ -166,9 +168,9 @@ def test_stages_rollback_and_retirement(store: Store) -> None:
     assert store.prune(keep_days=30)["verdict"].eq("keep").all()
     with pytest.raises(mfprefect.InvalidValue, match="in production"):  # promoted a moment ago
         delete_session(store.database, names[2], with_stages=True)
-    found = store.prune(keep_days=30, retired_days=50).set_index("session_id")
-    assert found["verdict"].tolist() == ["keep", "keep", "keep", "delete"]
-    assert "rollback" in found["reason"][names[1]]
+    pruned = store.prune(keep_days=30, retired_days=50).set_index("session_id")
+    assert pruned["verdict"].tolist() == ["keep", "keep", "keep", "delete"]
+    assert "rollback" in pruned["reason"][names[1]]
     action, subject, detail = events(store)[-1]
     assert (action, subject) == ("delete_session", names[0])
     assert [row["stage"] for row in detail["stages"]] == ["production"]
@@ -200,8 +202,8 @@ def test_scores_alone_go_and_are_archived(store: Store, tmp_path: Path) -> None:
     fill(shadow)
     shadow.close(publish=False)
     age(store, shadow.session_id, 0.5)
-    found = store.prune(scores_days=30, archive_to=tmp_path)
-    assert found["verdict"].tolist() == ["keep", "keep", "delete scores"]
+    pruned = store.prune(scores_days=30, archive_to=tmp_path)
+    assert pruned["verdict"].tolist() == ["keep", "keep", "delete scores"]
     assert (len(store.scores(new)), len(store.scores(old))) == (2, 0)
     assert len(store.metrics(old)) == len(store.metrics(new))
     metadata = store.metadata(old)
@@ -210,14 +212,14 @@ def test_scores_alone_go_and_are_archived(store: Store, tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "churn" / old / "scores.parquet").num_rows == 2
     assert store.prune(scores_days=30)["verdict"].eq("keep").all()
     # The archive of its scores is still there when the session goes.
-    found = store.prune(keep_days=30, archive_to=tmp_path)
-    assert found["verdict"].tolist() == ["keep", "keep", "delete"]
+    pruned = store.prune(keep_days=30, archive_to=tmp_path)
+    assert pruned["verdict"].tolist() == ["keep", "keep", "delete"]
     assert pq.read_table(tmp_path / "churn" / old / "scores.parquet").num_rows == 2
     # Scores in the shadow are scores as well, once they are not the newest.
     age(store, shadow.session_id, 40)
     session_of(store, 0)
-    found = store.prune(scores_days=30, archive_to=tmp_path).set_index("session_id")
-    assert found["verdict"][shadow.session_id] == "delete scores"
+    pruned = store.prune(scores_days=30, archive_to=tmp_path).set_index("session_id")
+    assert pruned["verdict"][shadow.session_id] == "delete scores"
     archived = pq.read_table(tmp_path / "churn" / shadow.session_id / "scores.parquet")
     assert archived["score"].to_pylist() == [0.1, 0.2]
 
@@ -277,11 +279,11 @@ def test_the_command_shows_asks_and_deletes(
     assert (refused.exit_code, "--yes" in refused.output) == (2, True)
     assert len(store.sessions()) == 2
     done = prune("--yes", "--json")
-    told = json.loads(done.stdout)
-    assert [row["session_id"] for row in told["going"]] == [old]
-    assert told["going"][0]["archived"] == str(tmp_path / "churn" / old)
+    document = json.loads(done.stdout)
+    assert [row["session_id"] for row in document["going"]] == [old]
+    assert document["going"][0]["archived"] == str(tmp_path / "churn" / old)
     staying = [{"reason": "among the newest of purpose score", "sessions": 1, "scores": 2}]
-    assert told["staying"] == staying
+    assert document["staying"] == staying
     assert store.sessions()["session_id"].tolist() == [new]
     assert "nothing goes" in prune("--yes").output
     options = ["restore", str(tmp_path / "churn" / old), "--json", "--url", database_url]

@@ -21,9 +21,9 @@ KEYS = ["check_no", "check", "column", "severity", "passed", "failing_rows", "sa
 
 
 def by_check(rows: list[dict[str, Any]]) -> dict[tuple[str, str | None], dict[str, Any]]:
-    found = {(row["check"], row["column"]): row for row in rows}
-    assert len(found) == len(rows)
-    return found
+    results = {(row["check"], row["column"]): row for row in rows}
+    assert len(results) == len(rows)
+    return results
 
 
 def cases(row: dict[str, Any]) -> list[Any]:
@@ -43,8 +43,8 @@ def test_what_passed_is_told_as_well_as_what_failed() -> None:
     pd.testing.assert_frame_equal(FRAME, before)
     assert [list(row) for row in rows] == [KEYS] * len(rows)
     assert [row["check_no"] for row in rows] == list(range(1, len(rows) + 1))
-    found = by_check(rows)
-    failed = {key for key, row in found.items() if not row["passed"]}
+    results = by_check(rows)
+    failed = {key for key, row in results.items() if not row["passed"]}
     assert failed == {
         ("greater_than_or_equal_to(0)", "age"),
         ("not_nullable", "name"),
@@ -55,13 +55,13 @@ def test_what_passed_is_told_as_well_as_what_failed() -> None:
         ("dtype('int64')", "age"),
         ("field_uniqueness", "age"),
         ("column_in_dataframe", "paid"),
-    } < set(found)
-    negative = found["greater_than_or_equal_to(0)", "age"]
+    } < set(results)
+    negative = results["greater_than_or_equal_to(0)", "age"]
     assert (negative["failing_rows"], negative["severity"]) == (2, "error")
     assert cases(negative) == [(20, -1), (40, -2)]
     assert negative["message"] == "2 of 4 rows fail: greater_than_or_equal_to(0)"
-    assert cases(found["not_nullable", "name"]) == [(20, None)]
-    high = found["less_than_or_equal_to(8)", "paid"]
+    assert cases(results["not_nullable", "name"]) == [(20, None)]
+    high = results["less_than_or_equal_to(8)", "paid"]
     assert (high["severity"], high["failing_rows"], cases(high)) == ("warning", 1, [(40, 9.0)])
     assert {(row["check"], row["column"]) for row in failures(rows)} == failed - {
         ("less_than_or_equal_to(8)", "paid")
@@ -80,14 +80,14 @@ def test_warning_checks_are_left_as_they_are_in_the_schema() -> None:
 
 def test_a_missing_column_fails_and_its_checks_were_not_run() -> None:
     schema = pa.DataFrameSchema({"income": pa.Column(float, pa.Check.gt(0)), "age": pa.Column(int)})
-    found = by_check(run_checks(FRAME, schema))
-    missing = found["column_in_dataframe", "income"]
+    results = by_check(run_checks(FRAME, schema))
+    missing = results["column_in_dataframe", "income"]
     assert not missing["passed"]
     assert "'age', 'name', 'paid'" in missing["message"]
     for check in ("dtype('float64')", "not_nullable", "greater_than(0)"):
-        row = found[check, "income"]
+        row = results[check, "income"]
         assert (row["passed"], row["message"]) == (False, "not run: column 'income' is missing")
-    assert found["dtype('int64')", "age"]["passed"]
+    assert results["dtype('int64')", "age"]["passed"]
 
 
 def test_an_optional_column_may_be_absent() -> None:
@@ -127,13 +127,13 @@ class Customers(pa.DataFrameModel):
 
 
 def test_a_model_class_with_a_check_of_whole_rows() -> None:
-    found = by_check(run_checks(FRAME, Customers))
-    assert found["column_in_schema", None]["message"].startswith("column 'name' not in")
-    rows = found["older_than_paid", None]
+    results = by_check(run_checks(FRAME, Customers))
+    assert results["column_in_schema", None]["message"].startswith("column 'name' not in")
+    rows = results["older_than_paid", None]
     assert rows["failing_rows"] == 3
     assert cases(rows) == [(20, None), (30, None), (40, None)]
-    assert not found["greater_than_or_equal_to(0)", "age"]["passed"]
-    assert found["dtype('float64')", "paid"]["passed"]
+    assert not results["greater_than_or_equal_to(0)", "age"]["passed"]
+    assert results["dtype('float64')", "paid"]["passed"]
 
 
 def test_columns_by_pattern_the_index_and_a_joint_key() -> None:
@@ -143,12 +143,12 @@ def test_columns_by_pattern_the_index_and_a_joint_key() -> None:
         index=pa.Index(int, pa.Check.gt(0)),
         unique=["m_1", "m_2"],
     )
-    found = by_check(run_checks(frame, schema))
-    assert found["less_than(2)", "m_1"]["passed"]
-    assert found["less_than(2)", "m_2"]["failing_rows"] == 2
-    assert cases(found["greater_than(0)", "index"]) == [(-5, -5)]
-    assert found["dtype('int64')", "index"]["passed"]
-    assert found["multiple_fields_uniqueness", None]["failing_rows"] == 2
+    results = by_check(run_checks(frame, schema))
+    assert results["less_than(2)", "m_1"]["passed"]
+    assert results["less_than(2)", "m_2"]["failing_rows"] == 2
+    assert cases(results["greater_than(0)", "index"]) == [(-5, -5)]
+    assert results["dtype('int64')", "index"]["passed"]
+    assert results["multiple_fields_uniqueness", None]["failing_rows"] == 2
     unmatched = run_checks(frame, pa.DataFrameSchema({"q_.*": pa.Column(int, regex=True)}))
     assert [row["passed"] for row in unmatched] == [False]
 
@@ -170,9 +170,9 @@ def test_index_labels_that_repeat() -> None:
     schema = pa.DataFrameSchema(
         {"age": pa.Column(int, pa.Check.ge(0))}, checks=pa.Check(lambda f: f["age"] > 0, name="all")
     )
-    found = by_check(run_checks(frame, schema))
-    assert cases(found["greater_than_or_equal_to(0)", "age"]) == [("a", -1), ("b", -2)]
-    assert cases(found["all", None]) == [("a", None), ("b", None)]
+    results = by_check(run_checks(frame, schema))
+    assert cases(results["greater_than_or_equal_to(0)", "age"]) == [("a", -1), ("b", -2)]
+    assert cases(results["all", None]) == [("a", None), ("b", None)]
 
 
 def test_a_multi_index_never_passes_by_mistake() -> None:
@@ -191,9 +191,9 @@ def test_a_check_that_raises_or_judges_the_column_as_a_whole() -> None:
         pa.Check(lambda s: s.mean() > 1000, name="rich", error="the mean is too low"),
         pa.Check(lambda s: 1 / 0, name="broken"),
     ]
-    found = by_check(run_checks(FRAME, pa.DataFrameSchema({"age": pa.Column(int, checks)})))
-    assert (found["rich", "age"]["passed"], found["rich", "age"]["failing_rows"]) == (False, 0)
-    assert "ZeroDivisionError" in found["broken", "age"]["message"]
+    results = by_check(run_checks(FRAME, pa.DataFrameSchema({"age": pa.Column(int, checks)})))
+    assert (results["rich", "age"]["passed"], results["rich", "age"]["failing_rows"]) == (False, 0)
+    assert "ZeroDivisionError" in results["broken", "age"]["message"]
 
 
 def test_a_parser_that_raises_leaves_no_check_passed() -> None:
@@ -253,7 +253,7 @@ def test_a_callable_cannot_change_the_frame() -> None:
 
 
 @pytest.mark.parametrize(
-    ("check", "found"),
+    ("check", "message"),
     [
         (lambda frame: frame["nowhere"] > 0, "it raised KeyError"),
         (lambda frame: None, "it returned a NoneType; a check returns a bool"),
@@ -263,9 +263,9 @@ def test_a_callable_cannot_change_the_frame() -> None:
         (lambda frame: frame > 0, "it returned a DataFrame|it raised TypeError"),
     ],
 )
-def test_a_callable_that_cannot_say_yes_fails(check: Any, found: str) -> None:
+def test_a_callable_that_cannot_say_yes_fails(check: Any, message: str) -> None:
     (row,) = failures(run_checks(FRAME, check))
-    assert pd.Series([row["message"]]).str.contains(found).all()
+    assert pd.Series([row["message"]]).str.contains(message).all()
 
 
 def test_schemas_and_callables_together_are_numbered_through() -> None:

@@ -212,7 +212,7 @@ def test_labels_of_every_type(actual: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("actual", "found"),
+    ("actual", "message"),
     [
         ([0, 1, None], "1 of 3 values are not 0, 1, False or True: None at position 2"),
         ([0, 1, math.nan], "nan at position 2"),
@@ -228,13 +228,13 @@ def test_labels_of_every_type(actual: Any) -> None:
         ([1, 1, 1], r"all 3 actuals are 1: class 0 \(negative\) is missing"),
     ],
 )
-def test_labels_that_are_refused(actual: Any, found: str) -> None:
-    with pytest.raises(InvalidValue, match=found):
+def test_labels_that_are_refused(actual: Any, message: str) -> None:
+    with pytest.raises(InvalidValue, match=message):
         quality.rank(actual, [0.1, 0.2, 0.3])
 
 
 @pytest.mark.parametrize(
-    ("score", "found"),
+    ("score", "message"),
     [
         ([0.1, math.nan, 0.3], "1 of 3 values are not finite numbers: nan at position 1"),
         ([0.1, 0.2, math.inf], "inf at position 2"),
@@ -244,8 +244,8 @@ def test_labels_that_are_refused(actual: Any, found: str) -> None:
         (pd.Series([0.1, None, 0.3], dtype="Float64"), "at position 1"),
     ],
 )
-def test_scores_that_are_refused(score: Any, found: str) -> None:
-    with pytest.raises(InvalidScores, match=found) as caught:
+def test_scores_that_are_refused(score: Any, message: str) -> None:
+    with pytest.raises(InvalidScores, match=message) as caught:
         quality.rank([0, 1, 1], score)
     assert len(caught.value.examples) == 1
 
@@ -264,7 +264,7 @@ def test_points_out_of_range(points: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "kind", "found"),
+    ("value", "kind", "message"),
     [
         (0.5, "score", "'score'; choose 'probability'.* or 'population'"),
         (math.nan, "probability", "nan; it takes a finite number"),
@@ -274,10 +274,10 @@ def test_points_out_of_range(points: Any) -> None:
         (10, "population", "write 0.1 for the top 10 %"),
     ],
 )
-def test_operating_thresholds_that_are_refused(value: Any, kind: str, found: str) -> None:
+def test_operating_thresholds_that_are_refused(value: Any, kind: str, message: str) -> None:
     curve = curve_of([0, 1], [0.1, 0.2])
     for figure in (quality.confusion_matrix, quality.accuracy):
-        with pytest.raises(InvalidValue, match=found):
+        with pytest.raises(InvalidValue, match=message):
             figure(curve, value, kind)
 
 

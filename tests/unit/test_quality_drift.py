@@ -85,21 +85,21 @@ def test_figures_are_those_of_the_oracles(case: int) -> None:
 def test_psi_is_at_least_zero_zero_of_the_same_and_free_of_order(
     reference: list[float | None], current: list[float | None], random: Any
 ) -> None:
-    found = psi(reference, current)
-    assert math.isfinite(found)
-    assert found >= 0
+    value = psi(reference, current)
+    assert math.isfinite(value)
+    assert value >= 0
     assert psi(reference, reference) == 0
     assert psi(reference * 3, reference) == 0
     for rows in (reference, current):
         random.shuffle(rows)
-    assert psi(reference, current) == found
+    assert psi(reference, current) == value
 
 
 @given(present, present)
 def test_ks_is_symmetric_and_bounded(reference: list[float], current: list[float]) -> None:
-    found = ks_drift(reference, current)
-    assert 0 <= found <= 1
-    assert ks_drift(current, reference) == found
+    value = ks_drift(reference, current)
+    assert 0 <= value <= 1
+    assert ks_drift(current, reference) == value
     assert ks_drift(reference, reference) == 0
 
 
@@ -219,9 +219,9 @@ def test_a_tally_counts_batches_as_one_column(batches: list[list[float | None]])
     for batch in batches:
         tally.add(batch)
     every = [x for batch in batches for x in batch]
-    found, counts = tally.points()
+    points, counts = tally.points()
     expected, expected_counts = np.unique([x for x in every if x is not None], return_counts=True)
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(points, expected)
     np.testing.assert_array_equal(counts, expected_counts)
     assert (tally.n, tally.n_null) == (sum(counts), every.count(None))
 
@@ -269,8 +269,8 @@ def test_psi_from_summaries_is_that_of_the_rows(
     reference: list[float | None], current: list[float | None]
 ) -> None:
     frames = [pd.DataFrame({"x": pd.Series(x, dtype="float64")}) for x in (reference, current)]
-    found = drift_of(*frames)["x", "psi"]["value"]
-    assert found == pytest.approx(psi(reference, current), abs=1e-12)
+    value = drift_of(*frames)["x", "psi"]["value"]
+    assert value == pytest.approx(psi(reference, current), abs=1e-12)
 
 
 @given(
@@ -281,8 +281,8 @@ def test_psi_of_levels_from_summaries_is_that_of_the_rows(
     reference: list[str | None], current: list[str | None]
 ) -> None:
     frames = [pd.DataFrame({"x": pd.Series(x, dtype=object)}) for x in (reference, current)]
-    found = drift_of(*frames)["x", "psi"]["value"]
-    assert found == pytest.approx(categorical_psi(reference, current), abs=1e-12)
+    value = drift_of(*frames)["x", "psi"]["value"]
+    assert value == pytest.approx(categorical_psi(reference, current), abs=1e-12)
 
 
 @given(st.lists(st.floats(-100, 100), min_size=2), st.lists(st.floats(-100, 100), min_size=2))
@@ -290,14 +290,14 @@ def test_ks_from_summaries_is_at_most_two_hundredths_below_that_of_the_rows(
     reference: list[float], current: list[float]
 ) -> None:
     frames = [pd.DataFrame({"x": [*x, None]}, dtype="float64") for x in (reference, current)]
-    found = drift_of(*frames)["x", "ks"]["value"]
+    value = drift_of(*frames)["x", "ks"]["value"]
     exact = stats.ks_2samp(reference, current, method="asymp").statistic
     # Between two quantiles lies at most one in fifty of the reference, and a row.
-    assert exact - 0.02 - 1 / len(reference) <= found <= exact + 1e-12
+    assert exact - 0.02 - 1 / len(reference) <= value <= exact + 1e-12
     few = [[round(x / 50) for x in xs] for xs in (reference, current)]
-    found = drift_of(*(pd.DataFrame({"x": x}) for x in few))["x", "ks"]["value"]
+    value = drift_of(*(pd.DataFrame({"x": x}) for x in few))["x", "ks"]["value"]
     exact = stats.ks_2samp(*few, method="asymp").statistic
-    assert exact - 0.02 - 1 / len(reference) <= found <= exact + 1e-12
+    assert exact - 0.02 - 1 / len(reference) <= value <= exact + 1e-12
 
 
 def test_the_check_value_from_summaries() -> None:
@@ -306,10 +306,10 @@ def test_the_check_value_from_summaries() -> None:
         pd.DataFrame({"x": random.beta(2, 5, 10_000)}),
         pd.DataFrame({"x": random.beta(2.3, 4.8, 8_000)}),
     ]
-    found = drift_of(*frames)
-    assert found["x", "psi"]["value"] == pytest.approx(0.07234, abs=5e-6)
-    assert 0.11170 - 0.002 < found["x", "ks"]["value"] <= 0.11170 + 5e-6
-    assert found["x", "ks"]["verdict"] == "warning"
+    measures = drift_of(*frames)
+    assert measures["x", "psi"]["value"] == pytest.approx(0.07234, abs=5e-6)
+    assert 0.11170 - 0.002 < measures["x", "ks"]["value"] <= 0.11170 + 5e-6
+    assert measures["x", "ks"]["verdict"] == "warning"
     limits = Limits(psi=0.05, ks=0.2, null_share=0.01)
     before = input_summary(frames[0])
     rows = feature_drift(before, input_summary(frames[1], reference=before), limits, "previous")
@@ -322,12 +322,12 @@ def test_the_check_value_from_summaries() -> None:
 def test_a_thinned_distribution_is_exact_where_it_holds_a_value(
     values: list[int], points: int
 ) -> None:
-    kept = ScoreCounts.of(values).thinned(points)
-    assert len(kept["score"]) <= points
-    assert kept["score"][-1] == max(values)
-    below = np.cumsum(kept["rows"])
-    assert below.tolist() == [sum(x <= at for x in values) for at in kept["score"]]
-    again = ScoreCounts.of_points(kept["score"], kept["rows"])
+    thinned = ScoreCounts.of(values).thinned(points)
+    assert len(thinned["score"]) <= points
+    assert thinned["score"][-1] == max(values)
+    below = np.cumsum(thinned["rows"])
+    assert below.tolist() == [sum(x <= at for x in values) for at in thinned["score"]]
+    again = ScoreCounts.of_points(thinned["score"], thinned["rows"])
     assert again.n == len(values)
     if points >= len(set(values)):
         assert psi(values, values[:1]) == pytest.approx(
@@ -339,8 +339,8 @@ def test_psi_of_levels_is_exact_also_when_new_ones_are_more_frequent() -> None:
     reference = [f"old {k}" for k in range(40)] * 5
     current = [f"new {k}" for k in range(80)] * 9 + reference[:40]
     frames = [pd.DataFrame({"x": x}) for x in (reference, current)]
-    found = drift_of(*frames)["x", "psi"]["value"]
-    assert found == pytest.approx(categorical_psi(reference, current))
+    value = drift_of(*frames)["x", "psi"]["value"]
+    assert value == pytest.approx(categorical_psi(reference, current))
 
 
 def test_times_are_compared_in_the_bins_of_the_reference() -> None:
@@ -375,8 +375,8 @@ def test_shifted_data_alarms_and_the_same_does_not() -> None:
     same = pd.DataFrame({"a": random.normal(size=700), "b": random.choice(["x", "y"], 700)})
     assert {row["verdict"] for row in drift_of(base, same).values()} == {"ok"}
     moved = same.assign(a=same["a"] + 1, b=same["b"].where(random.random(700) < 0.7))
-    found = {key: row["verdict"] for key, row in drift_of(base, moved).items()}
-    assert found == {
+    verdicts = {key: row["verdict"] for key, row in drift_of(base, moved).items()}
+    assert verdicts == {
         ("a", "psi"): "alarm",
         ("a", "ks"): "alarm",
         ("a", "null_share"): "ok",
@@ -398,10 +398,10 @@ def test_small_samples_do_not_cry_drift() -> None:
 def test_new_missing_and_changed_variables_are_told() -> None:
     reference = pd.DataFrame({"gone": [1.0], "kind": [1.5], "day": [dt.date(2026, 1, 1)]})
     current = pd.DataFrame({"added": [1.0], "kind": ["1.5"], "day": ["2026-01-01"]})
-    found = {
+    verdicts = {
         key: (row["value"], row["verdict"]) for key, row in drift_of(reference, current).items()
     }
-    assert found == {
+    assert verdicts == {
         ("gone", "missing"): (None, "alarm"),
         ("added", "new"): (None, "warning"),
         ("kind", "psi"): (None, "unknown"),
@@ -417,12 +417,12 @@ def test_columns_that_are_empty_or_all_null() -> None:
     full = pd.DataFrame({"a": np.arange(1000.0), "b": ["x", "y"] * 500})
     nulls = pd.DataFrame({"a": [None] * 1000, "b": [None] * 1000})
     for before, now in ((full, nulls), (nulls, full)):
-        found = drift_of(before, now)
-        assert {row["verdict"] for row in found.values()} == {"alarm"}
-        assert {measure for _, measure in found} == {"psi", "null_share"}
+        measures = drift_of(before, now)
+        assert {row["verdict"] for row in measures.values()} == {"alarm"}
+        assert {measure for _, measure in measures} == {"psi", "null_share"}
     for before, now in ((full, full[:0]), (full[:0], full), (full[:0], full[:0])):
-        found = drift_of(before, now)
-        assert {(row["value"], row["verdict"]) for row in found.values()} == {(None, "unknown")}
+        measures = drift_of(before, now)
+        assert {(row["value"], row["verdict"]) for row in measures.values()} == {(None, "unknown")}
     assert {row["verdict"] for row in drift_of(nulls, nulls).values()} == {"ok"}
 
 
@@ -437,5 +437,5 @@ def test_summaries_that_are_none() -> None:
 def test_a_summary_made_without_the_reference_is_unknown() -> None:
     frames = [pd.DataFrame({"a": np.arange(k, k + 100.0)}) for k in (0, 50)]
     before, now = (input_summary(frame) for frame in frames)
-    found = feature_drift(before, now)
-    assert found.loc[found["measure"] == "psi", "verdict"].tolist() == ["unknown"]
+    drift = feature_drift(before, now)
+    assert drift.loc[drift["measure"] == "psi", "verdict"].tolist() == ["unknown"]

@@ -53,7 +53,7 @@ def test_failed_gates_in_order_with_segments() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "found"),
+    ("arguments", "message"),
     [
         ({}, "has no bound; give at_least, at_most or both"),
         ({"at_least": math.nan}, "at_least .* is nan; it takes a finite number"),
@@ -63,8 +63,8 @@ def test_failed_gates_in_order_with_segments() -> None:
         ({"at_least": 0.9, "at_most": 0.1}, "at_least=0.9 is above at_most=0.1"),
     ],
 )
-def test_gates_that_are_refused(arguments: dict[str, Any], found: str) -> None:
-    with pytest.raises(ConfigurationError, match=found):
+def test_gates_that_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         Gate("auc", **arguments)
 
 
@@ -132,12 +132,12 @@ def test_what_there_is_no_comparison_with() -> None:
     lost = gate.judge(GateInputs(metrics, production="old", champion=champion))
     assert (lost.verdict, "'x=1' is not known" in lost.reason) == ("unknown", True)
     inside = Champion("old", ACTUAL, GOOD, GOOD, rows={"x=1": np.arange(2_000) < 500})
-    found = gate.judge(GateInputs(metrics, production="old", champion=inside))
-    assert (found.verdict, found.difference) == ("passed", 0)
-    assert found.production_figure != champion.compare("auc").second
+    result = gate.judge(GateInputs(metrics, production="old", champion=inside))
+    assert (result.verdict, result.difference) == ("passed", 0)
+    assert result.production_figure != champion.compare("auc").second
     one_class = Champion("old", ACTUAL, GOOD, GOOD, rows={"x=1": ACTUAL == 1})
-    found = gate.judge(GateInputs(metrics, production="old", champion=one_class))
-    assert (found.verdict, "two rows of each class" in found.reason) == ("unknown", True)
+    result = gate.judge(GateInputs(metrics, production="old", champion=one_class))
+    assert (result.verdict, "two rows of each class" in result.reason) == ("unknown", True)
 
 
 def test_gates_on_drift_and_checks() -> None:
@@ -149,8 +149,8 @@ def test_gates_on_drift_and_checks() -> None:
     evidence = GateInputs({}, drift=drift, production="old")
 
     def verdict(gate: Any, evidence: GateInputs = evidence) -> tuple[str, str]:
-        found = gate.judge(evidence)
-        return found.verdict, found.reason
+        result = gate.judge(evidence)
+        return result.verdict, result.reason
 
     assert verdict(Gate.drift()) == ("failed", "drifted: b (psi)")
     assert verdict(Gate.drift(at_most="ok")) == ("failed", "drifted: a (psi), b (psi)")
@@ -171,7 +171,7 @@ def test_gates_on_drift_and_checks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "found"),
+    ("make", "message"),
     [
         (lambda: Gate("auc", not_worse_than_production_by=-0.1), "a margin is 0 or more"),
         (lambda: Gate("auc", not_worse_than_production_by=math.nan), "finite number"),
@@ -183,6 +183,6 @@ def test_gates_on_drift_and_checks() -> None:
         (lambda: Gate.checks(at_most=-1), "a whole number from 0"),
     ],
 )
-def test_other_gates_that_are_refused(make: Any, found: str) -> None:
-    with pytest.raises(ConfigurationError, match=found):
+def test_other_gates_that_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         make()

@@ -56,15 +56,15 @@ def test_names_are_those_that_reach_the_last_step(
     chosen = feature_selection.SelectKBest(k=4)
     inner = pipeline.make_pipeline(preprocessing.StandardScaler(), logistic())
     model = pipeline.make_pipeline(chosen, inner).fit(features, target)
-    found = set(coefficients(model, list(features.columns))["variable"])
-    assert found == set(chosen.get_feature_names_out())
+    names = set(coefficients(model, list(features.columns))["variable"])
+    assert names == set(chosen.get_feature_names_out())
     split = compose.ColumnTransformer(
         [("scaled", preprocessing.StandardScaler(), ["mean radius"])], remainder="passthrough"
     )
     model = pipeline.make_pipeline(split, logistic())
     model.fit(features[["mean area", "mean radius"]] / 1000, target)
-    found = set(coefficients(model, ["mean area", "mean radius"])["variable"])
-    assert found == {"scaled__mean radius", "remainder__mean area"}
+    names = set(coefficients(model, ["mean area", "mean radius"])["variable"])
+    assert names == {"scaled__mean radius", "remainder__mean area"}
 
 
 def test_a_step_without_names_keeps_the_given_ones(
@@ -115,9 +115,9 @@ def test_permutation_is_that_of_scikit_learn(cancer: tuple[pd.DataFrame, pd.Seri
     oracle = inspection.permutation_importance(
         model, features[300:], target[300:], scoring="roc_auc", n_repeats=4, random_state=3
     )
-    found = frame.set_index("variable").loc[list(features.columns)]
-    assert (found["importance"] == oracle.importances_mean).all()
-    assert (found["std"] == oracle.importances_std).all()
+    ordered = frame.set_index("variable").loc[list(features.columns)]
+    assert (ordered["importance"] == oracle.importances_mean).all()
+    assert (ordered["std"] == oracle.importances_std).all()
     assert frame["importance"].is_monotonic_decreasing
     assert frame["coefficient"].tolist() == [None] * 6
     how = {"kind": "permutation", "scorer": "roc_auc", "repeats": 4, "seed": 3}
@@ -243,16 +243,18 @@ def test_a_column_transformer_tells_columns_from_what_it_makes_of_them(sparse: b
         "numbers__age", "numbers__shoe",
     }  # fmt: skip
     linear = pipeline.make_pipeline(columns, logistic()).fit(features, target)
-    found = available(linear, features, target, "binary", lambda m, x: m.predict_proba(x)[:, 1])
-    assert set(found) == {"coefficient", "standardised_coefficient", "permutation"}
-    assert set(found["coefficient"]["variable"]) == made
+    importances = available(
+        linear, features, target, "binary", lambda m, x: m.predict_proba(x)[:, 1]
+    )
+    assert set(importances) == {"coefficient", "standardised_coefficient", "permutation"}
+    assert set(importances["coefficient"]["variable"]) == made
     scale = np.std(np.asarray(columns.transform(features[names]).todense() if sparse
         else columns.transform(features)), axis=0, ddof=1)  # fmt: skip
     expected = np.abs(linear[-1].coef_[0]) * scale
-    standard = found["standardised_coefficient"].set_index("variable")["importance"]
+    standard = importances["standardised_coefficient"].set_index("variable")["importance"]
     assert standard[columns.get_feature_names_out()].tolist() == pytest.approx(expected.tolist())
     # Shuffled are the columns that came in, those that nothing uses as well.
-    shuffled = found["permutation"].set_index("variable")
+    shuffled = importances["permutation"].set_index("variable")
     assert set(shuffled.index) == set(names)
     assert shuffled.loc["idle", "importance"] == 0
     oracle = inspection.permutation_importance(
@@ -279,14 +281,14 @@ def test_each_type_of_model_has_its_scorer() -> None:
                 return model.predict(rows)
             return pd.DataFrame(model.predict_proba(rows), columns=model.classes_)
 
-        found = available(fitted, features, target, kind, predict)
+        importances = available(fitted, features, target, kind, predict)
         oracle = inspection.permutation_importance(
             fitted, features, target, scoring=label, n_repeats=5, random_state=0
         )
-        frame = found["permutation"].set_index("variable")
+        frame = importances["permutation"].set_index("variable")
         assert frame.loc["shoe", "importance"] == pytest.approx(oracle.importances_mean[0])
         assert frame.attrs["scorer"] == label
-        assert "impurity" in found
+        assert "impurity" in importances
 
 
 def test_one_class_only_has_no_permutation_by_auc() -> None:
@@ -299,6 +301,6 @@ def test_one_class_only_has_no_permutation_by_auc() -> None:
     ):
         warnings.simplefilter("ignore")
         permutation(model, features.head(4), [0] * 4)
-    found = available(model, features.head(4), [0] * 4, "binary", lambda m, x: x["shoe"])
-    assert "permutation" not in found
-    assert "coefficient" in found
+    importances = available(model, features.head(4), [0] * 4, "binary", lambda m, x: x["shoe"])
+    assert "permutation" not in importances
+    assert "coefficient" in importances

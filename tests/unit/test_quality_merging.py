@@ -33,35 +33,37 @@ def rows(n: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
 
 
 def merged(parts: list[pd.DataFrame], reference: pd.DataFrame | None) -> pd.DataFrame:
-    found = SummaryMerger(reference)
+    merger = SummaryMerger(reference)
     for part in parts:
         summary = input_summary(part, reference=reference)
         # Through JSON, as it is kept until all parts are there.
-        found.add(pd.DataFrame(json.loads(json.dumps(summary.to_dict("records")))))
-    return found.summary()
+        merger.add(pd.DataFrame(json.loads(json.dumps(summary.to_dict("records")))))
+    return merger.summary()
 
 
 def counts(row: Any, column: str = "bin_counts") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(str(row[column]))
-    return found
+    document: dict[str, Any] = json.loads(str(row[column]))
+    return document
 
 
 def test_of_parts_it_is_that_of_all_rows() -> None:
     reference, frame = input_summary(rows(3_000, 1)), rows(5_000, 2, shift=0.3)
     parts = [frame[:700], frame[700:3_000], frame[3_000:]]
-    whole, found = input_summary(frame, reference=reference), merged(parts, reference)
+    whole, combined = input_summary(frame, reference=reference), merged(parts, reference)
     for column in ("variable", "n", "n_na"):
-        assert found[column].tolist() == whole[column].tolist()
+        assert combined[column].tolist() == whole[column].tolist()
     for column in ("mean", "sd", "min", "max"):
         expected = whole[column].astype(float).to_numpy()
-        assert found[column].astype(float).to_numpy() == pytest.approx(expected, nan_ok=True)
+        assert combined[column].astype(float).to_numpy() == pytest.approx(expected, nan_ok=True)
     by_name = whole.set_index("variable")
-    for row in found.to_dict("records"):
+    for row in combined.to_dict("records"):
         name, ours = row["variable"], counts(row)
         theirs = json.loads(by_name.loc[name, "bin_counts"])
         if name == "city":  # beyond 50 and the reference's, levels are counted as one
-            known = set(json.loads(input_summary(rows(3_000, 1)).iloc[3]["bin_counts"])["levels"])
-            assert {k: ours["levels"][k] for k in known} == {k: theirs["levels"][k] for k in known}
+            levels = set(json.loads(input_summary(rows(3_000, 1)).iloc[3]["bin_counts"])["levels"])
+            assert {k: ours["levels"][k] for k in levels} == {
+                k: theirs["levels"][k] for k in levels
+            }
             continue
         assert ours == theirs
         if row["quantiles"]:
@@ -77,7 +79,7 @@ def test_of_parts_it_is_that_of_all_rows() -> None:
             assert (high >= at - 0.01).all()
     # So the drift of parts is that of all rows, to the last bit.
     pd.testing.assert_frame_equal(
-        feature_drift(reference, found), feature_drift(reference, whole), check_exact=True
+        feature_drift(reference, combined), feature_drift(reference, whole), check_exact=True
     )
     alone = merged([frame], reference)
     pd.testing.assert_frame_equal(alone, whole, check_dtype=False)
@@ -100,10 +102,10 @@ def test_every_row_is_counted_once(parts: list[list[Any]], before: list[Any]) ->
         whole = pd.concat(frames)["x"]
         assert (row["n"], row["n_na"]) == (whole.notna().sum(), whole.isna().sum())
         assert not any(isinstance(x, float) and x != x for x in row)
-        found = counts(row)["counts"]
+        bin_counts = counts(row)["counts"]
         n_inf = counts(row, "quantiles")["n_inf"]
-        assert sum(found) + n_inf == row["n"]
-        assert min(found) >= 0
+        assert sum(bin_counts) + n_inf == row["n"]
+        assert min(bin_counts) >= 0
 
 
 def test_parts_that_differ_in_kind_are_one_of_no_kind() -> None:
@@ -123,11 +125,11 @@ def test_parts_that_differ_in_kind_are_one_of_no_kind() -> None:
 def test_what_is_masked_stays_so() -> None:
     frame = rows(900, 5)
     hidden = ["income", "plan"]
-    found = SummaryMerger()
+    merger = SummaryMerger()
     for part in (frame[:300], frame[300:]):
-        found.add(without_cells(input_summary(part), hidden))
-    row = found.summary().set_index("variable").loc["income"]
-    plan = found.summary().set_index("variable").loc["plan"]
+        merger.add(without_cells(input_summary(part), hidden))
+    row = merger.summary().set_index("variable").loc["income"]
+    plan = merger.summary().set_index("variable").loc["plan"]
     assert row["min"] is None
     assert row["max"] is None
     deciles = counts(row, "quantiles")["values"]
@@ -137,12 +139,12 @@ def test_what_is_masked_stays_so() -> None:
 
 
 def test_memory_does_not_grow_with_parts() -> None:
-    found = SummaryMerger()
+    merger = SummaryMerger()
     for seed in range(40):
         part = pd.DataFrame({"x": np.random.default_rng(seed).normal(seed, 1, 200)})
-        found.add(input_summary(part.assign(name=[f"{seed}-{k}" for k in range(200)])))
-    assert len(found._variables["x"].mixture._x) <= 2_000
-    assert len(found._variables["name"].levels) <= 500
-    row = found.summary().set_index("variable").loc["x"]
+        merger.add(input_summary(part.assign(name=[f"{seed}-{k}" for k in range(200)])))
+    assert len(merger._variables["x"].mixture._x) <= 2_000
+    assert len(merger._variables["name"].levels) <= 500
+    row = merger.summary().set_index("variable").loc["x"]
     # Forty normal distributions side by side: nearly uniform between 0 and 39.
     assert counts(row, "quantiles")["values"][5] == pytest.approx(19.5, abs=0.3)

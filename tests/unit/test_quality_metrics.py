@@ -52,27 +52,27 @@ def calibration_error(actual: list[int], score: list[float]) -> float:
 def test_metrics_are_those_of_the_oracles(data: tuple[list[int], list[float]]) -> None:
     actual, score = data
     y, s = np.array(actual), np.array(score)
-    found = quality.binary_metrics(quality.rank(actual, score))
+    metrics = quality.binary_metrics(quality.rank(actual, score))
     auc = oracle.roc_auc_score(y, s)
-    assert found["auc"] == pytest.approx(auc, abs=1e-12)
-    assert found["gini"] == pytest.approx(2 * auc - 1, abs=1e-12)
+    assert metrics["auc"] == pytest.approx(auc, abs=1e-12)
+    assert metrics["gini"] == pytest.approx(2 * auc - 1, abs=1e-12)
     fpr, tpr, _ = oracle.roc_curve(y, s, drop_intermediate=False)
     ks = np.abs(tpr - fpr).max()
-    assert found["ks"] == pytest.approx(ks, abs=1e-12)
+    assert metrics["ks"] == pytest.approx(ks, abs=1e-12)
     ap = oracle.average_precision_score(y, s)
-    assert found["average_precision"] == pytest.approx(ap, abs=1e-12)
-    assert found["brier"] == pytest.approx(oracle.brier_score_loss(y, s), abs=1e-12)
-    assert found["log_loss"] == pytest.approx(oracle.log_loss(y, s), rel=1e-12, abs=1e-14)
-    assert found["ece"] == pytest.approx(calibration_error(actual, score), abs=1e-12)
+    assert metrics["average_precision"] == pytest.approx(ap, abs=1e-12)
+    assert metrics["brier"] == pytest.approx(oracle.brier_score_loss(y, s), abs=1e-12)
+    assert metrics["log_loss"] == pytest.approx(oracle.log_loss(y, s), rel=1e-12, abs=1e-14)
+    assert metrics["ece"] == pytest.approx(calibration_error(actual, score), abs=1e-12)
     for percent in (1, 5, 10, 20):
         rows, positives = top_by_expectation(actual, score, percent)
-        assert found[f"capture_{percent}"] == pytest.approx(positives / sum(actual))
+        assert metrics[f"capture_{percent}"] == pytest.approx(positives / sum(actual))
         lift = positives / rows / (sum(actual) / len(actual))
-        assert found[f"lift_{percent}"] == pytest.approx(lift)
-    assert (found["n"], found["n_positive"]) == (len(actual), sum(actual))
-    assert found["base_rate"] == sum(actual) / len(actual)
-    assert set(found) == set(quality.METRICS)
-    assert all(type(value) is float for value in found.values())
+        assert metrics[f"lift_{percent}"] == pytest.approx(lift)
+    assert (metrics["n"], metrics["n_positive"]) == (len(actual), sum(actual))
+    assert metrics["base_rate"] == sum(actual) / len(actual)
+    assert set(metrics) == set(quality.METRICS)
+    assert all(type(value) is float for value in metrics.values())
 
 
 @given(labelled(), st.randoms(use_true_random=False))
@@ -90,32 +90,32 @@ def test_auc_of_200000_rows_to_twelve_digits(positives: int) -> None:
     random = np.random.default_rng(11)
     actual = np.arange(200_000) < positives
     score = random.normal(actual * 1.0).round(3)
-    found = quality.binary_metrics(quality.rank(actual, score))
-    assert found["auc"] == pytest.approx(oracle.roc_auc_score(actual, score), abs=1e-12)
+    metrics = quality.binary_metrics(quality.rank(actual, score))
+    assert metrics["auc"] == pytest.approx(oracle.roc_auc_score(actual, score), abs=1e-12)
     expected = stats.ks_2samp(score[actual], score[~actual], method="asymp").statistic
-    assert found["ks"] == pytest.approx(expected, abs=1e-12)
+    assert metrics["ks"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_constant_score_has_no_power() -> None:
-    found = quality.binary_metrics(quality.rank([0, 1, 0, 0], [0.25] * 4))
-    assert (found["auc"], found["gini"], found["ks"]) == (0.5, 0.0, 0.0)
-    assert (found["lift_10"], found["capture_10"]) == (1.0, 0.25)
-    assert found["average_precision"] == 0.25
-    assert found["ece"] == 0.0
-    assert found["brier"] == 3 / 16
+    metrics = quality.binary_metrics(quality.rank([0, 1, 0, 0], [0.25] * 4))
+    assert (metrics["auc"], metrics["gini"], metrics["ks"]) == (0.5, 0.0, 0.0)
+    assert (metrics["lift_10"], metrics["capture_10"]) == (1.0, 0.25)
+    assert metrics["average_precision"] == 0.25
+    assert metrics["ece"] == 0.0
+    assert metrics["brier"] == 3 / 16
 
 
 def test_a_wrong_certainty_has_a_finite_log_loss() -> None:
-    found = quality.binary_metrics(quality.rank([0, 1], [1.0, 0.0]))
-    assert found["log_loss"] == pytest.approx(oracle.log_loss([0, 1], [1.0, 0.0]))
-    assert found["auc"] == 0.0
+    metrics = quality.binary_metrics(quality.rank([0, 1], [1.0, 0.0]))
+    assert metrics["log_loss"] == pytest.approx(oracle.log_loss([0, 1], [1.0, 0.0]))
+    assert metrics["auc"] == 0.0
 
 
 @pytest.mark.parametrize("score", [[-0.1, 0.5], [0.5, 1.1]])
 def test_scores_that_are_no_probabilities_have_no_probability_metrics(score: list[float]) -> None:
-    found = quality.binary_metrics(quality.rank([0, 1], score))
-    assert set(quality.METRICS) - set(found) == PROBABILITIES_ONLY
-    assert found["auc"] == 1.0
+    metrics = quality.binary_metrics(quality.rank([0, 1], score))
+    assert set(quality.METRICS) - set(metrics) == PROBABILITIES_ONLY
+    assert metrics["auc"] == 1.0
 
 
 def test_one_class_is_refused() -> None:

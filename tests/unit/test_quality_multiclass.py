@@ -34,7 +34,7 @@ def labelled(draw: st.DrawFn) -> tuple[Any, Any]:
 @settings(max_examples=40)
 def test_metrics_are_those_of_scikit_learn(data: tuple[Any, Any]) -> None:
     actual, p = data
-    found = quality.multiclass_metrics(quality.class_scores(actual, p, CLASSES))
+    metrics = quality.multiclass_metrics(quality.class_scores(actual, p, CLASSES))
     said = np.array(CLASSES)[p.argmax(axis=1)]
     y = np.array([CLASSES.index(x) for x in actual])
     onehot = np.eye(4)[y]
@@ -59,7 +59,7 @@ def test_metrics_are_those_of_scikit_learn(data: tuple[Any, Any]) -> None:
         expected["kappa"] = oracle.cohen_kappa_score(actual, said)
         expected["mcc"] = oracle.matthews_corrcoef(actual, said)
     for name, value in expected.items():
-        assert found[name] == pytest.approx(value, abs=1e-12), name
+        assert metrics[name] == pytest.approx(value, abs=1e-12), name
 
 
 @given(labelled())
@@ -97,15 +97,15 @@ def test_what_is_not_defined_is_left_out() -> None:
 
 def test_evaluation_knows_the_type_by_the_scores() -> None:
     frame = pd.DataFrame({"a": [0.7, 0.2, 0.1], "b": [0.2, 0.5, 0.1], "c": [0.1, 0.3, 0.8]})
-    found = quality.evaluate(["a", "b", "b"], frame)
-    assert found.model_type == "multiclass"
-    assert found.curve is None
-    assert found.notes["confusion_matrix"] == {
+    evaluation = quality.evaluate(["a", "b", "b"], frame)
+    assert evaluation.model_type == "multiclass"
+    assert evaluation.curve is None
+    assert evaluation.notes["confusion_matrix"] == {
         "classes": ["a", "b", "c"],
         "actual_by_predicted": [[1, 0, 0], [0, 1, 1], [0, 0, 0]],
     }
-    assert found.metrics["class=b"]["recall"] == 0.5
-    assert set(found.metrics) == {"", "class=a", "class=b", "class=c"}
+    assert evaluation.metrics["class=b"]["recall"] == 0.5
+    assert set(evaluation.metrics) == {"", "class=a", "class=b", "class=c"}
     # Integers as labels, also where pandas made floats of them, or where columns are texts.
     numbers = quality.evaluate(pd.Series([1.0, 2.0]), frame.iloc[:2].set_axis([1, 2, 3], axis=1))
     assert numbers.metrics[""]["accuracy"] == 1

@@ -51,17 +51,19 @@ def test_delong_is_what_the_paper_says(rows: list[tuple[bool, float, float]]) ->
             auc_difference(actual, first, second)
         return
     value, error = brute_force(actual, first, second)
-    found = auc_difference(actual, first, second)
-    assert found.value == pytest.approx(value, abs=1e-12)
-    assert found.first == pytest.approx(roc_auc_score(actual, first), abs=1e-12)
-    assert found.second == pytest.approx(roc_auc_score(actual, second), abs=1e-12)
+    difference = auc_difference(actual, first, second)
+    assert difference.value == pytest.approx(value, abs=1e-12)
+    assert difference.first == pytest.approx(roc_auc_score(actual, first), abs=1e-12)
+    assert difference.second == pytest.approx(roc_auc_score(actual, second), abs=1e-12)
     half = stats.norm.ppf(0.975) * error
-    assert (found.low, found.high) == pytest.approx((value - half, value + half), abs=1e-9)
+    assert (difference.low, difference.high) == pytest.approx(
+        (value - half, value + half), abs=1e-9
+    )
     other = auc_difference(actual, second, first)
-    assert (other.low, other.high) == pytest.approx((-found.high, -found.low), abs=1e-12)
+    assert (other.low, other.high) == pytest.approx((-difference.high, -difference.low), abs=1e-12)
     twice = metric_difference("gini", actual, first, second)
-    assert twice.low == pytest.approx(2 * found.low)
-    assert twice.first == pytest.approx(2 * found.first - 1)
+    assert twice.low == pytest.approx(2 * difference.low)
+    assert twice.first == pytest.approx(2 * difference.first - 1)
 
 
 def samples(seed: int, n: int, better: float = 0.0) -> tuple[Any, Any, Any]:
@@ -77,12 +79,12 @@ def samples(seed: int, n: int, better: float = 0.0) -> tuple[Any, Any, Any]:
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     # Both models are equally good: the true difference is 0.
-    found = [auc_difference(*samples(seed, 400)) for seed in range(1_000)]
-    share = np.mean([d.low <= 0 <= d.high for d in found])
+    differences = [auc_difference(*samples(seed, 400)) for seed in range(1_000)]
+    share = np.mean([d.low <= 0 <= d.high for d in differences])
     assert stats.binomtest(round(share * 1_000), 1_000, 0.95).pvalue > 0.001
     # Pairing pays: alone, each AUC is much less certain than the difference.
-    spread = np.std([d.first for d in found])
-    assert np.std([d.value for d in found]) < spread / 2
+    spread = np.std([d.first for d in differences])
+    assert np.std([d.value for d in differences]) < spread / 2
 
 
 @pytest.mark.parametrize("metric", ["ks", "brier", "average_precision", "lift_10", "ece"])
@@ -91,9 +93,9 @@ def test_the_bootstrap_is_that_of_resampled_rows(metric: str) -> None:
 
     actual, first, second = samples(3, 300)
     first = first.round(1)  # ties
-    found = bootstrap_difference(metric, actual, first, second, repeats=40, seed=5)
+    difference = bootstrap_difference(metric, actual, first, second, repeats=40, seed=5)
     exact = [binary_metrics(rank(actual, score))[metric] for score in (first, second)]
-    assert (found.first, found.second) == pytest.approx(exact, rel=1e-12)
+    assert (difference.first, difference.second) == pytest.approx(exact, rel=1e-12)
     rng, drawn = np.random.default_rng(5), []
     strata = [np.flatnonzero(actual == 1), np.flatnonzero(actual == 0)]
     if metric in ("brier", "ece"):
@@ -102,8 +104,10 @@ def test_the_bootstrap_is_that_of_resampled_rows(metric: str) -> None:
         rows = np.concatenate([s[rng.integers(len(s), size=len(s))] for s in strata])
         a, b = (binary_metrics(rank(actual[rows], s[rows]))[metric] for s in (first, second))
         drawn.append(a - b)
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
-    assert found.method == "paired bootstrap of 40 repeats, seed 5, 95 % interval"
+    assert (difference.low, difference.high) == pytest.approx(
+        tuple(np.quantile(drawn, [0.025, 0.975]))
+    )
+    assert difference.method == "paired bootstrap of 40 repeats, seed 5, 95 % interval"
 
 
 def test_bootstrap_and_delong_agree() -> None:
@@ -123,9 +127,9 @@ def test_numbers_and_the_absolute_bias() -> None:
     rng = np.random.default_rng(1)
     actual = rng.normal(size=500)
     first, second = actual + rng.normal(0.2, 0.5, 500), actual + rng.normal(-0.3, 0.5, 500)
-    found = metric_difference("rmse", actual, first, second, "regression")
-    assert found.first == pytest.approx(mean_squared_error(actual, first) ** 0.5)
-    assert found.low < found.value < found.high < 0
+    difference = metric_difference("rmse", actual, first, second, "regression")
+    assert difference.first == pytest.approx(mean_squared_error(actual, first) ** 0.5)
+    assert difference.low < difference.value < difference.high < 0
     bias = metric_difference("bias", actual, first, second, "regression")
     assert bias.first == pytest.approx(abs(np.mean(first - actual)))
     assert bias.second == pytest.approx(abs(np.mean(second - actual)))
@@ -136,7 +140,7 @@ def test_numbers_and_the_absolute_bias() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "columns", "found"),
+    ("metric", "columns", "message"),
     [
         ("auc", ([0, 1, 0, 1], [1, 2, 3], [1, 2, 3, 4]), "4 actuals, but 3 and 4 scores"),
         ("auc", ([], [], []), "no rows to compare"),
@@ -146,8 +150,8 @@ def test_numbers_and_the_absolute_bias() -> None:
         ("profit", ([0, 1], [0.1, 0.2], [0.1, 0.2]), "'profit' of two binary .* choose one of auc"),
     ],
 )
-def test_what_cannot_be_compared(metric: str, columns: Any, found: str) -> None:
-    with pytest.raises(InvalidValue, match=found):
+def test_what_cannot_be_compared(metric: str, columns: Any, message: str) -> None:
+    with pytest.raises(InvalidValue, match=message):
         kind = "regression" if metric == "r2" else "binary"
         metric_difference(metric, columns[0], columns[1], columns[2], kind)
     with pytest.raises(InvalidScores):
@@ -163,13 +167,13 @@ def test_classes_and_metrics_of_a_teams_own() -> None:
     actual = rng.choice(["a", "b", "c"], 300)
     good = pd.get_dummies(actual).astype(float) + rng.normal(scale=0.4, size=(300, 3))
     bad = good + rng.normal(scale=0.8, size=(300, 3))
-    found = metric_difference("accuracy", actual, good, bad, "multiclass")
+    difference = metric_difference("accuracy", actual, good, bad, "multiclass")
     accuracy = MULTICLASS_METRICS["accuracy"].compute
-    assert found.first == accuracy(class_scores(actual, good))
-    assert 0 < found.low < found.value < found.high
+    assert difference.first == accuracy(class_scores(actual, good))
+    assert 0 < difference.low < difference.value < difference.high
     # The order of columns is no matter.
     turned = metric_difference("accuracy", actual, good[["c", "a", "b"]], bad, "multiclass")
-    assert turned == found
+    assert turned == difference
 
     before = MetricRegistry(CUSTOM)
     try:
@@ -186,9 +190,9 @@ def test_classes_and_metrics_of_a_teams_own() -> None:
             ("multiclass", good, bad),
         ):
             happened = actual if kind == "multiclass" else y
-            found = metric_difference("paired_hits", happened, one, other, kind)
-            assert found.first == pytest.approx(np.mean(np.asarray(one) > 0.5))
-            assert found.low <= found.value <= found.high
+            difference = metric_difference("paired_hits", happened, one, other, kind)
+            assert difference.first == pytest.approx(np.mean(np.asarray(one) > 0.5))
+            assert difference.low <= difference.value <= difference.high
         with pytest.raises(InvalidValue, match="of two time_series models"):
             metric_difference("paired_hits", y, good["a"], bad["a"], "time_series")
     finally:

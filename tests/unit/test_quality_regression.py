@@ -28,19 +28,19 @@ rows = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=60)
 @given(rows)
 def test_metrics_are_those_of_scikit_learn(data: list[tuple[float, float]]) -> None:
     y, p = (np.array(column) for column in zip(*data, strict=True))
-    found = regression_metrics(y, p)
-    assert found["n"] == len(y)
-    assert found["mae"] == pytest.approx(oracle.mean_absolute_error(y, p), rel=1e-12)
-    assert found["rmse"] == pytest.approx(oracle.root_mean_squared_error(y, p), rel=1e-12)
-    assert found["bias"] == pytest.approx(p.mean() - y.mean(), rel=1e-9, abs=1e-6)
-    assert ("r2" in found) == (len(set(y)) > 1)
-    if "r2" in found:
-        assert 1 - found["r2"] == pytest.approx(1 - oracle.r2_score(y, p), rel=1e-6)
-    assert ("mape" in found) == bool(y.all())
-    if "mape" in found:
+    metrics = regression_metrics(y, p)
+    assert metrics["n"] == len(y)
+    assert metrics["mae"] == pytest.approx(oracle.mean_absolute_error(y, p), rel=1e-12)
+    assert metrics["rmse"] == pytest.approx(oracle.root_mean_squared_error(y, p), rel=1e-12)
+    assert metrics["bias"] == pytest.approx(p.mean() - y.mean(), rel=1e-9, abs=1e-6)
+    assert ("r2" in metrics) == (len(set(y)) > 1)
+    if "r2" in metrics:
+        assert 1 - metrics["r2"] == pytest.approx(1 - oracle.r2_score(y, p), rel=1e-6)
+    assert ("mape" in metrics) == bool(y.all())
+    if "mape" in metrics:
         expected = oracle.mean_absolute_percentage_error(y, p)
-        assert found["mape"] == pytest.approx(expected, rel=1e-12)
-    assert all(type(value) is float for value in found.values())
+        assert metrics["mape"] == pytest.approx(expected, rel=1e-12)
+    assert all(type(value) is float for value in metrics.values())
 
 
 @given(rows, st.randoms(use_true_random=False))
@@ -86,13 +86,13 @@ def test_what_is_refused(actual: Any, predicted: Any, message: str) -> None:
 
 def test_outcomes_of_one_class_have_the_metrics_that_exist() -> None:
     score = [0.2, 0.2, 0.9]
-    found = outcome_metrics([1, 1, 1], score)
-    assert found["brier"] == pytest.approx(oracle.brier_score_loss([1, 1, 1], score, pos_label=1))
+    metrics = outcome_metrics([1, 1, 1], score)
+    assert metrics["brier"] == pytest.approx(oracle.brier_score_loss([1, 1, 1], score, pos_label=1))
     expected = oracle.log_loss([1, 1, 1], score, labels=[0, 1])
-    assert found["log_loss"] == pytest.approx(expected)
-    assert found["ece"] == pytest.approx((2 * 0.8 + 0.1) / 3)
-    assert (found["n"], found["n_positive"], found["base_rate"]) == (3, 3, 1)
-    assert set(found) == {"brier", "log_loss", "ece", "n", "n_positive", "base_rate"}
+    assert metrics["log_loss"] == pytest.approx(expected)
+    assert metrics["ece"] == pytest.approx((2 * 0.8 + 0.1) / 3)
+    assert (metrics["n"], metrics["n_positive"], metrics["base_rate"]) == (3, 3, 1)
+    assert set(metrics) == {"brier", "log_loss", "ece", "n", "n_positive", "base_rate"}
     none = outcome_metrics([0, 0, 0], score)
     assert none["brier"] == pytest.approx((0.04 + 0.04 + 0.81) / 3)
     assert (none["n"], none["n_positive"]) == (3, 0)
@@ -154,10 +154,10 @@ def test_a_rise_of_rmse_is_relative() -> None:
 
 
 def test_what_cannot_be_compared_is_unknown() -> None:
-    for trained, found, kind in (
+    for trained, current, kind in (
         ({}, {"auc": 0.7, "n": 9}, "binary"),
         (TRAINED, {"n": 9}, "binary"),
         ({"rmse": 0.0, "n": 9}, {"rmse": 1.0, "n": 9}, "regression"),
     ):
-        row = performance_drift(trained, found, kind)
+        row = performance_drift(trained, current, kind)
         assert (row["value"], row["verdict"]) == (None, "unknown")

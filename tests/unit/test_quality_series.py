@@ -32,7 +32,7 @@ def test_forecasts_by_the_formulas(
 ) -> None:
     history, rows, m = data
     names, y, p = (list(x) for x in zip(*rows, strict=True))
-    found = quality.evaluate(
+    metrics = quality.evaluate(
         y, p, "time_series", context={"history": history, "series": names, "season": m}
     ).metrics[""]
     seen = dict.fromkeys(history, 0)
@@ -46,24 +46,24 @@ def test_forecasts_by_the_formulas(
         size = abs(actual) + abs(predicted)
         relative.append(2 * abs(predicted - actual) / size if size else 0.0)
     naive_mae = np.mean([abs(a - b) for a, b in zip(naive, y, strict=True)])
-    assert found["smape"] == pytest.approx(np.mean(relative))
-    assert found["naive_mae"] == pytest.approx(naive_mae)
+    assert metrics["smape"] == pytest.approx(np.mean(relative))
+    assert metrics["naive_mae"] == pytest.approx(naive_mae)
     if naive_mae > 0:
-        assert found["skill"] == pytest.approx(1 - found["mae"] / naive_mae)
+        assert metrics["skill"] == pytest.approx(1 - metrics["mae"] / naive_mae)
     if all(scale > 0 for _, scale in scaled):
-        assert found["mase"] == pytest.approx(np.mean([error / scale for error, scale in scaled]))
+        assert metrics["mase"] == pytest.approx(np.mean([error / scale for error, scale in scaled]))
     else:
-        assert "mase" not in found
-    assert all(np.isfinite(list(found.values())))
+        assert "mase" not in metrics
+    assert all(np.isfinite(list(metrics.values())))
 
 
 def test_mase_of_a_published_example() -> None:
     # A naive forecast of its own training data has a MASE of 1, by definition.
     past = [10.0, 12, 9, 14, 11, 15]
-    found = quality.evaluate(past[1:], past[:-1], "time_series", context={"history": past}).metrics[
-        ""
-    ]
-    assert found["mase"] == pytest.approx(1)
+    metrics = quality.evaluate(
+        past[1:], past[:-1], "time_series", context={"history": past}
+    ).metrics[""]
+    assert metrics["mase"] == pytest.approx(1)
     # A season of 2, h = 1, 2, 3: 11, 15, 11.
     ahead = quality.evaluate(
         [11, 15, 12], [0, 0, 0], "time_series", context={"history": past, "season": 2}
@@ -79,15 +79,15 @@ def test_mase_of_a_published_example() -> None:
 def test_intervals_of_a_regression() -> None:
     y = np.array([1.0, 2, 3, 4])
     lower, upper = np.array([0.0, 2, 4, 0]), np.array([2.0, 2, 6, 3])
-    found = quality.evaluate(
+    evaluation = quality.evaluate(
         y, y, "regression", context={"lower": lower, "upper": upper, "level": 0.9}
     )
-    assert found.metrics[""]["coverage"] == 0.5
-    assert found.metrics[""]["interval_width"] == 1.75
+    assert evaluation.metrics[""]["coverage"] == 0.5
+    assert evaluation.metrics[""]["interval_width"] == 1.75
     # 2, 0, 2 + 20 · 1, 3 + 20 · 1
-    assert found.metrics[""]["interval_score"] == pytest.approx(47 / 4)
-    assert found.notes["level"] == 0.9
-    assert "smape" not in found.metrics[""]
+    assert evaluation.metrics[""]["interval_score"] == pytest.approx(47 / 4)
+    assert evaluation.notes["level"] == 0.9
+    assert "smape" not in evaluation.metrics[""]
     no_level = quality.evaluate(y, y, "regression", context={"lower": lower, "upper": upper})
     assert "interval_score" not in no_level.metrics[""]
 
@@ -100,13 +100,13 @@ def test_segments_keep_what_each_row_is_held_against() -> None:
         "upper": [5.0, 5, 10, 10],
     }
     y, p = [2.0, 15, 4, 25], [4.0, 10, 4, 20]
-    found = quality.evaluate(
+    evaluation = quality.evaluate(
         y, p, "time_series", segments={"shop": ["n", "s", "n", "s"]}, context=context
     )
-    assert found.metrics["shop=n"]["mase"] == (2 / 2 + 0) / 2
-    assert found.metrics["shop=s"]["mase"] == (5 / 10 + 5 / 10) / 2
-    assert found.metrics["shop=s"]["naive_mae"] == (5 + 15) / 2
-    assert found.metrics["shop=n"]["coverage"] == 0.5
+    assert evaluation.metrics["shop=n"]["mase"] == (2 / 2 + 0) / 2
+    assert evaluation.metrics["shop=s"]["mase"] == (5 / 10 + 5 / 10) / 2
+    assert evaluation.metrics["shop=s"]["naive_mae"] == (5 + 15) / 2
+    assert evaluation.metrics["shop=n"]["coverage"] == 0.5
 
 
 @pytest.mark.parametrize(

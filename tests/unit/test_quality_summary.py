@@ -194,8 +194,8 @@ def test_quantiles_of_times_are_the_inverse_of_the_distribution() -> None:
         [k / 10 for k in range(11)],
         method="inverted_cdf",
     )
-    found = one(days)["quantiles"]["values"]
-    assert found == [str(x) for x in expected.astype("datetime64[us]")]
+    quantiles = one(days)["quantiles"]["values"]
+    assert quantiles == [str(x) for x in expected.astype("datetime64[us]")]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "Int64", "object", "str", "datetime64[us]", "bool"])

@@ -55,14 +55,16 @@ def rows(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
 
 
 def test_filters_choose_what_pandas_would(store: Store) -> None:
-    known = fit(store, IDS)
-    frame = frame_of(known, [NUMBERS[place % len(NUMBERS)] for place in range(len(known))])
+    stored_ids = fit(store, IDS)
+    frame = frame_of(
+        stored_ids, [NUMBERS[place % len(NUMBERS)] for place in range(len(stored_ids))]
+    )
     session_id = scored(store, frame)
     chance = random.Random(1)  # noqa: S311 - no secret
     strangers = fit(store, ["nobody", "a  "])
     ends: list[float | None] = [None, math.inf, -math.inf, *NUMBERS, 2]
     for _ in range(80):
-        ids = chance.choice([None, chance.sample([*known, *strangers], chance.randrange(20))])
+        ids = chance.choice([None, chance.sample([*stored_ids, *strangers], chance.randrange(20))])
         low, high = chance.choice(ends), chance.choice(ends)
         wanted = frame
         if ids is not None:
@@ -71,8 +73,8 @@ def test_filters_choose_what_pandas_would(store: Store) -> None:
             wanted = wanted[wanted["score"] >= low]
         if high is not None:
             wanted = wanted[wanted["score"] <= high]
-        found = store.scores(session_id, entity_ids=ids, at_least=low, at_most=high)
-        assert rows(found) == rows(wanted.sort_values("entity_id")), (ids, low, high)
+        filtered = store.scores(session_id, entity_ids=ids, at_least=low, at_most=high)
+        assert rows(filtered) == rows(wanted.sort_values("entity_id")), (ids, low, high)
 
 
 def test_any_number_of_ids_in_any_form(store: Store) -> None:
@@ -183,9 +185,9 @@ def test_the_latest_score_is_that_of_the_newest_published_session(store: Store, 
     }
     view = latest_view(store)
     names = ("model_id", "entity_id", "score", "score_class", "session_id")
-    found = store.database.fetch_all(sa.select(*(view.c[name] for name in names)))
-    assert len(found) == len(wanted)
-    assert {tuple(row) for row in found} == wanted
+    latest = store.database.fetch_all(sa.select(*(view.c[name] for name in names)))
+    assert len(latest) == len(wanted)
+    assert {tuple(row) for row in latest} == wanted
     for model in ("churn", "fraud"):
         frame = store.latest_scores(model, *people, "nobody", 42)
         assert list(frame["entity_id"]) == sorted(frame["entity_id"])
@@ -228,8 +230,8 @@ def fill(store: Store) -> None:
 
     def work(connection: sa.Connection, _: bool) -> None:
         for number in range(2, SESSIONS + 1):
-            own = {"session_no": number, "session_id": f"s{number}"}
-            connection.execute(s.insert(), {**first, **own, "flow_run_seq": None})
+            identity = {"session_no": number, "session_id": f"s{number}"}
+            connection.execute(s.insert(), {**first, **identity, "flow_run_seq": None})
         for number in range(2, SESSIONS + 1):
             table = pa.table(
                 {

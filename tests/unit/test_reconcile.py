@@ -76,9 +76,9 @@ def nobody(_: Collection[str]) -> None:
 
 def test_a_process_that_is_gone(store: Store) -> None:
     dead = orphan(store, silent=1.6 * BEAT)
-    found = store.reconcile()
-    assert found["session_id"].tolist() == [dead]
-    assert found["verdict"].tolist() == ["crashed"]
+    verdicts = store.reconcile()
+    assert verdicts["session_id"].tolist() == [dead]
+    assert verdicts["verdict"].tolist() == ["crashed"]
     row = store.show(dead).iloc[0]
     assert (row["status"], row["failure_kind"]) == ("crashed", "Crashed")
     assert "is gone; its last sign of life was at 20" in row["failure_text"]
@@ -128,11 +128,11 @@ def test_prefect_knows_what_became_of_a_run_elsewhere(
 ) -> None:
     session = orphan(store, silent=2 * 80, flow_run_id="f1", host=OTHER)
     for _ in range(2):
-        found = find_crashed(store.database, states=knows(f1=state))
+        verdicts = find_crashed(store.database, states=knows(f1=state))
     assert status(store, session) == (ended or "running")
     if ended:
         assert state in str(store.show(session)["failure_text"][0])
-        assert found == []
+        assert verdicts == []
 
 
 def test_a_cancelled_run_of_this_machine_is_not_called_crashed(store: Store) -> None:
@@ -226,8 +226,8 @@ def test_waiting_makes_certain(database_url: str) -> None:
         dead = orphan(store, silent=60, host=OTHER)
         alive = store.session("churn")
         change(store, alive.session_id, host=OTHER)
-        found = store.reconcile(wait=True).set_index("session_id")["verdict"].to_dict()
-        assert found == {dead: "crashed"}
+        verdicts = store.reconcile(wait=True).set_index("session_id")["verdict"].to_dict()
+        assert verdicts == {dead: "crashed"}
         alive.close()
 
 

@@ -65,9 +65,9 @@ def test_scores_go_and_figures_stay(store: Store, database_url: str) -> None:
     pd.testing.assert_frame_equal(store.score_parts(name), parts)
     metadata = store.metadata(name)
     note = metadata[metadata["meta_group"] == "retention"].iloc[0]
-    told = json.loads(note["value"])
-    assert (note["meta_name"], told["rows"]) == ("scores_deleted", 2)
-    assert pd.Timestamp(told["published_at"]) == published
+    detail = json.loads(note["value"])
+    assert (note["meta_name"], detail["rows"]) == ("scores_deleted", 2)
+    assert pd.Timestamp(detail["published_at"]) == published
     assert actions(store)[-1] == "delete_scores"
     with pytest.raises(mfprefect.InvalidValue, match="has no scores"):
         store.delete_scores(name)
@@ -87,14 +87,14 @@ def test_scores_go_and_figures_stay(store: Store, database_url: str) -> None:
 def test_an_interrupted_deletion_of_scores_is_finished(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name, kept = scored(store, 95), scored(store, 20)
+    name, other = scored(store, 95), scored(store, 20)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(time, "sleep", interrupt)
         store.delete_scores(name)
     assert rows_left(store) == 85 + 20
     assert len(store.scores(name)) == 0
     assert delete_scores.finish_score_deletions(store.database) == [name]
-    assert rows_left(store) == len(store.scores(kept)) == 20
+    assert rows_left(store) == len(store.scores(other)) == 20
     assert delete_scores.finish_score_deletions(store.database) == []
     assert actions(store).count("delete_scores") == 1
 

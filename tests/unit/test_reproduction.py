@@ -60,8 +60,8 @@ def test_what_is_on_one_side_or_defined_otherwise_is_not_the_same() -> None:
         [metric("auc", 0.8), metric("new", 1), metric("ks", 1, 2), metric("auc", 1, segment="a=1")],
         0.5,
     )
-    told = {(row["metric_name"], row["segment"]): (row["same"], row["note"]) for row in rows}
-    assert told == {
+    differences = {(row["metric_name"], row["segment"]): (row["same"], row["note"]) for row in rows}
+    assert differences == {
         ("auc", ""): (True, None),
         ("old", ""): (False, "was not computed this time"),
         ("ks", ""): (False, "another version of its definition"),
@@ -107,10 +107,10 @@ def test_environments_differ_by_what_was_added_removed_or_changed() -> None:
 def test_the_verdict(
     metrics: list[bool], scores: list[bool], models: list[bool], same: bool
 ) -> None:
-    rows = [[{"same": x} for x in found] for found in (metrics, [False], models, scores)]
-    found = Reproduction("a", "b", "c", 0.0, [], 0, *rows)
-    assert found.same is same
-    assert json.loads(json.dumps(found.as_dict()))["same"] is same
+    rows = [[{"same": x} for x in flags] for flags in (metrics, [False], models, scores)]
+    reproduction = Reproduction("a", "b", "c", 0.0, [], 0, *rows)
+    assert reproduction.same is same
+    assert json.loads(json.dumps(reproduction.as_dict()))["same"] is same
 
 
 def test_names_that_pip_would_take_for_options_are_refused() -> None:
@@ -189,9 +189,9 @@ def test_an_environment_is_made_of_what_was_recorded(
         "m.version('mfprefect'), len(m.entry_points(group='mfprefect.backends')), tiny.__file__)"
     )
     monkeypatch.delenv("PYTHONPATH")
-    told = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stderr
-    tiny, team, ours, backends, place = told.stdout.split()
+    result = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    tiny, team, ours, backends, place = result.stdout.split()
     assert (tiny, team) == ("1.0", "3.0")
     assert ours != "0.0.1"  # that one could not run anything again
     assert int(backends) >= 5

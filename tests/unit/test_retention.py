@@ -37,7 +37,7 @@ def facts(number: int, days: float, **changes: object) -> SessionFacts:
 @st.composite
 def histories(draw: st.DrawFn) -> list[SessionFacts]:
     count = draw(st.integers(0, 25))
-    found = []
+    sessions = []
     for number in range(1, count + 1):
         status = draw(st.sampled_from(["succeeded", "succeeded", "failed", "crashed", "running"]))
         left = draw(st.none() | st.integers(0, 60))
@@ -50,8 +50,8 @@ def histories(draw: st.DrawFn) -> list[SessionFacts]:
             "protected": draw(st.sampled_from([None, None, None, "in production"])),
             "left_stage_at": None if left is None else NOW - dt.timedelta(days=left),
         }
-        found.append(facts(number, (count - number) * draw(st.integers(1, 5)), **changes))
-    return found
+        sessions.append(facts(number, (count - number) * draw(st.integers(1, 5)), **changes))
+    return sessions
 
 
 @settings(max_examples=50)
@@ -64,7 +64,7 @@ def test_whatever_the_limits_nothing_goes_that_is_needed(
     assert [v.session for v in verdicts] == sorted(history, key=lambda s: -s.session_no)
     gone = {v.session.session_no: v for v in verdicts if v.verdict == DELETE}
     for verdict in verdicts:
-        session, own = verdict.session, limits[verdict.session.model_id]
+        session, policy = verdict.session, limits[verdict.session.model_id]
         assert verdict.reason
         if session.session_no not in gone:
             assert not session.needs & gone.keys()
@@ -73,8 +73,8 @@ def test_whatever_the_limits_nothing_goes_that_is_needed(
         assert not session.protected
         days = (NOW - session.ended_at).days
         if session.status == "succeeded":
-            assert own.keep_days or own.keep_sessions
-            assert own.keep_days is None or days > own.keep_days
+            assert policy.keep_days or policy.keep_sessions
+            assert policy.keep_days is None or days > policy.keep_days
             later = [
                 s
                 for s in history
@@ -82,11 +82,11 @@ def test_whatever_the_limits_nothing_goes_that_is_needed(
                 == (session.model_id, session.purpose, "succeeded")
                 and s.session_no > session.session_no
             ]
-            assert len(later) >= (own.keep_sessions or 1)
+            assert len(later) >= (policy.keep_sessions or 1)
         else:
-            assert days > (own.failed_days or own.keep_days or 1e9)
+            assert days > (policy.failed_days or policy.keep_days or 1e9)
         if session.left_stage_at is not None:
-            assert (NOW - session.left_stage_at).days > (own.retired_days or 1e9)
+            assert (NOW - session.left_stage_at).days > (policy.retired_days or 1e9)
 
 
 @settings(max_examples=20)
@@ -125,8 +125,8 @@ def test_failures_go_earlier_and_do_not_count() -> None:
 def test_scores_go_from_sessions_that_stay_but_not_the_latest() -> None:
     history = [facts(n, 100 - 10 * n, published=True, rows=9) for n in range(1, 5)]
     history += [facts(5, 1), facts(6, 70, status="failed", rows=9)]
-    found = verdicts(history, scores_days=50, keep_days=85)
-    assert [found[f"s{n}"] for n in range(1, 7)] == [DELETE, *[DELETE_SCORES] * 2, *[KEEP] * 3]
+    decisions = verdicts(history, scores_days=50, keep_days=85)
+    assert [decisions[f"s{n}"] for n in range(1, 7)] == [DELETE, *[DELETE_SCORES] * 2, *[KEEP] * 3]
 
 
 def test_a_models_own_limits_go_before_the_general_ones() -> None:

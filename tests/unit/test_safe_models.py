@@ -70,8 +70,10 @@ def made_up(content: bytes, format: str = "skops") -> tuple[io.BytesIO, Artifact
 
 
 def predicted(model: Any, data: Any) -> bytes:
-    found = model.predict_proba(data) if hasattr(model, "predict_proba") else model.predict(data)
-    return bytes(np.asarray(found).tobytes())
+    prediction = (
+        model.predict_proba(data) if hasattr(model, "predict_proba") else model.predict(data)
+    )
+    return bytes(np.asarray(prediction).tobytes())
 
 
 # XGBoost and LightGBM
@@ -318,7 +320,7 @@ def test_nothing_that_is_not_listed_hides_inside_of_a_model(data: st.DataObject)
     with zipfile.ZipFile(io.BytesIO(small_pipeline())) as archive:
         schema = json.loads(archive.read("schema.json"))
         members = {n: archive.read(n) for n in archive.namelist() if n != "schema.json"}
-    inside = [found for found in skops_inspection.nodes(schema) if "__loader__" in found]
+    inside = [node for node in skops_inspection.nodes(schema) if "__loader__" in node]
     changed = data.draw(st.sampled_from(inside))
     hostile = [("os", "abort"), ("posix", "abort"), ("turtledemo", "chaos")]
     changed["__module__"], changed["__class__"] = data.draw(st.sampled_from(hostile))
@@ -521,8 +523,8 @@ def test_a_copy_that_is_not_the_one_stored_leaves_no_file(tmp_path: Path) -> Non
         store.add_model("churn")
         with store.session("churn", purpose="train") as session:
             session.save_model(b"RDX3\n")
-        found = store.copy_model(session.session_id, target)
-        assert (found["bytes"], target.read_bytes()) == (5, b"RDX3\n")
+        copied = store.copy_model(session.session_id, target)
+        assert (copied["bytes"], target.read_bytes()) == (5, b"RDX3\n")
         with pytest.raises(mfprefect.InvalidValue, match="exists"):
             store.copy_model(session.session_id, target)
         target.unlink()

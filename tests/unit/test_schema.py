@@ -68,11 +68,11 @@ def shown_columns(select: sa.Select[tuple[object, ...]]) -> list[str]:
 
 
 def constraint_names(schema: Schema) -> set[str]:
-    found = set()
+    names = set()
     for table in schema.tables.values():
-        found |= {str(index.name) for index in table.indexes}
-        found |= {str(c.name) for c in table.constraints if c.name is not None}
-    return found
+        names |= {str(index.name) for index in table.indexes}
+        names |= {str(c.name) for c in table.constraints if c.name is not None}
+    return names
 
 
 @pytest.mark.parametrize("database", RESERVED)
@@ -171,9 +171,9 @@ def test_tables_and_views_are_what_sqlite_takes(layout: Layout) -> None:
             text = select.compile(connection, compile_kwargs={"literal_binds": True})
             connection.exec_driver_sql(f"CREATE VIEW {schema.name(name)} AS {text}")
         for name, select in schema.views().items():
-            found = connection.exec_driver_sql(f"SELECT * FROM {schema.name(name)}")  # noqa: S608
-            assert list(found.keys()) == shown_columns(select)
-            assert found.all() == []
+            result = connection.exec_driver_sql(f"SELECT * FROM {schema.name(name)}")  # noqa: S608
+            assert list(result.keys()) == shown_columns(select)
+            assert result.all() == []
     engine.dispose()
 
 
@@ -198,10 +198,10 @@ def store_and_read(value: dt.datetime | None) -> dt.datetime | None:
 )
 def test_an_instant_comes_back_in_utc(local: dt.datetime, minutes: int) -> None:
     instant = local.replace(tzinfo=dt.timezone(dt.timedelta(minutes=minutes)))
-    found = store_and_read(instant)
-    assert found == instant
-    assert found is not None
-    assert found.tzinfo is dt.UTC
+    read_back = store_and_read(instant)
+    assert read_back == instant
+    assert read_back is not None
+    assert read_back.tzinfo is dt.UTC
 
 
 def test_no_instant_is_none() -> None:

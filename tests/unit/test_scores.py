@@ -102,7 +102,7 @@ def test_one_other_value_is_another_digest(rows: Rows, data: st.DataObject) -> N
         st.text(CHARACTERS, min_size=1, max_size=8).filter(lambda n: n not in rows)
     )
     rest = {key: value for key, value in rows.items() if key != name}
-    found = {
+    digests = {
         digest(seen(arrow(changed)))
         for changed in (
             rows,
@@ -113,7 +113,7 @@ def test_one_other_value_is_another_digest(rows: Rows, data: st.DataObject) -> N
             rows | {other_name: (score, band)},
         )
     }
-    assert len(found) == 6
+    assert len(digests) == 6
 
 
 def test_no_class_and_an_empty_class_differ() -> None:
@@ -182,8 +182,12 @@ def test_text_ids_and_classes_of_every_arrow_type(kind: pa.DataType) -> None:
     )
     table = pa.table({"id": names, "score": pa.array([0.5, 0.25]), "band": names})
     for data in (table, pa.concat_tables([table.slice(0, 1), table.slice(1)])):
-        found = normalise(data, "id", "score", "band")
-        assert found["entity_id"].to_pylist() == found["score_class"].to_pylist() == ["a", "b"]
+        normalised = normalise(data, "id", "score", "band")
+        assert (
+            normalised["entity_id"].to_pylist()
+            == normalised["score_class"].to_pylist()
+            == ["a", "b"]
+        )
 
 
 @pytest.mark.parametrize(
@@ -247,8 +251,8 @@ def test_a_score_survives_bit_for_bit(score: float) -> None:
 
 def test_rows_are_sorted_by_the_bytes_of_their_ids() -> None:
     ids = ["é", "a", "Z", "z", "€", "\U0001f600", "\uffff", "10", "9"]
-    found = plain(frame(ids, [0.5] * len(ids)))["entity_id"].to_pylist()
-    assert found == sorted(ids, key=str.encode)
+    entity_ids = plain(frame(ids, [0.5] * len(ids)))["entity_id"].to_pylist()
+    assert entity_ids == sorted(ids, key=str.encode)
 
 
 @pytest.mark.parametrize(
@@ -419,9 +423,9 @@ def test_a_large_parquet_file_comes_in_pieces(tmp_path: Path) -> None:
 def test_pieces_are_what_is_normalised_cut(rows: Rows, size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mfprefect.scores.PIECE_ROWS", size)
-        found = list(pieces(arrow(rows), "customer", "p", "band"))
-    assert max(table.num_rows for table in found) <= size
-    assert pa.concat_tables(found).equals(seen(arrow(rows)))
+        tables = list(pieces(arrow(rows), "customer", "p", "band"))
+    assert max(table.num_rows for table in tables) <= size
+    assert pa.concat_tables(tables).equals(seen(arrow(rows)))
 
 
 def test_all_of_a_frame_is_checked_before_its_first_piece() -> None:
@@ -436,11 +440,11 @@ def test_small_pieces_are_gathered_to_few(sizes: list[int], random: Any) -> None
     pieces = [plain(frame([f"{next(ids)}" for _ in range(n)], np.zeros(n))) for n in sizes]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mfprefect.scores.PIECE_ROWS", 7)
-        found = list(gathered(iter(pieces), "id"))
-    assert all(0 < table.num_rows <= 7 for table in found if sum(sizes))
-    assert sum(table.num_rows for table in found) == sum(sizes)
-    assert all(a.num_rows + b.num_rows > 7 - 5 for a, b in pairwise(found))
-    for table in found:
+        tables = list(gathered(iter(pieces), "id"))
+    assert all(0 < table.num_rows <= 7 for table in tables if sum(sizes))
+    assert sum(table.num_rows for table in tables) == sum(sizes)
+    assert all(a.num_rows + b.num_rows > 7 - 5 for a, b in pairwise(tables))
+    for table in tables:
         assert table["entity_id"].to_pylist() == sorted(table["entity_id"].to_pylist())
 
 

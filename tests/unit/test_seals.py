@@ -152,8 +152,8 @@ class Tampering:
                 driver.commit()
 
     def rows(self, table: sa.Table) -> list[dict[str, Any]]:
-        found = self.store.database.fetch_all(sa.select(table).order_by(*table.primary_key))
-        return [dict(zip(table.c.keys(), row, strict=True)) for row in found]
+        fetched = self.store.database.fetch_all(sa.select(table).order_by(*table.primary_key))
+        return [dict(zip(table.c.keys(), row, strict=True)) for row in fetched]
 
     def mine(self, table: sa.Table, row: dict[str, Any]) -> list[Any]:
         return [table.c[c.key] == row[c.key] for c in table.primary_key]
@@ -163,16 +163,16 @@ def each_change(
     tampering: Tampering, table: sa.Table, row: dict[str, Any]
 ) -> Iterator[tuple[str, list[Any], list[Any]]]:
     """Yield what is done to a row, and how it is undone."""
-    mine = tampering.mine(table, row)
+    same_row = tampering.mine(table, row)
     for column in table.c:
         new = another(column, row[column.key])
         changed = {**row, column.key: new}
         back = table.update().where(*tampering.mine(table, changed)).values(row)
-        yield column.name, [table.update().where(*mine).values({column.key: new})], [back]
+        yield column.name, [table.update().where(*same_row).values({column.key: new})], [back]
         if column.nullable and row[column.key] is not None:
-            empty = table.update().where(*mine).values({column.key: None})
-            yield f"{column.name} to NULL", [empty], [table.update().where(*mine).values(row)]
-    yield "delete", [table.delete().where(*mine)], [table.insert().values(row)]
+            empty = table.update().where(*same_row).values({column.key: None})
+            yield f"{column.name} to NULL", [empty], [table.update().where(*same_row).values(row)]
+    yield "delete", [table.delete().where(*same_row)], [table.insert().values(row)]
     for key in [c for c in table.primary_key if c.key != "session_no"] or list(table.primary_key):
         value = row[key.key]
         new = f"{value}+"[-30:] if isinstance(value, str) else another(key, value)
@@ -194,16 +194,16 @@ def tamper(store: Store, names: set[str], pick: Callable[[list[Any]], list[Any]]
             if (table.name, what) == ("environments", "add by environment_digest"):
                 continue  # no session ran in it
             tampering.run(*do)
-            found = problems(store)
+            everything = problems(store)
             tampering.run(*undo)
-            told = [p for p in found if p.table == table.name]
+            of_table = [p for p in everything if p.table == table.name]
             if (table.name, what) == ("audit_events", "delete"):
-                told = found  # of the last event, what it vouched for is told
-            assert told, f"{what} of {table.name} was not found, but {found}"
-            writing = {p.session_id for p in told}
-            assert writing & {*names, "forged"} or table.name in APART, (what, told)
-            if what in table.c and not table.c[what].primary_key and told[0].columns:
-                assert what in told[0].columns, (what, told)
+                of_table = everything  # of the last event, what it vouched for is told
+            assert of_table, f"{what} of {table.name} was not found, but {everything}"
+            writing = {p.session_id for p in of_table}
+            assert writing & {*names, "forged"} or table.name in APART, (what, of_table)
+            if what in table.c and not table.c[what].primary_key and of_table[0].columns:
+                assert what in of_table[0].columns, (what, of_table)
             tried += 1
     assert problems(store) == []
     return tried
@@ -262,8 +262,8 @@ def test_what_changes_lawfully_is_told_from_what_does_not(store: Store, tmp_path
     store.prune("leavers", keep_sessions=1, archive_to=archive, only=[second])
     report = store.verify()
     assert (report.sessions, report.tombstones, report.unsealed) == (3, 1, 0)
-    found = [x.parent for x in archive.rglob("session.json")]
-    assert store.restore(found[0]) == second
+    folders = [x.parent for x in archive.rglob("session.json")]
+    assert store.restore(folders[0]) == second
     report = store.verify()
     assert (report.sessions, report.tombstones) == (4, 0)
     assert store.verify(session_id=second).sessions == 1
@@ -473,10 +473,10 @@ def test_a_commit_that_was_cut_off_may_happen_after_the_next_try_has_begun(
             error = DatabaseUnavailable("gone")
             error.__dict__["in_commit"] = True
             raise error
-        found = real(work, again)
+        outcome = real(work, again)
         if tries[0] == 2:
             raise writing._ConcurrentChange("it was written to meanwhile")
-        return found
+        return outcome
 
     session = lite.session("churn")
     session.detach_process()
@@ -572,8 +572,8 @@ def forge(store: Store) -> None:
 
 
 def _trail(manifest: str) -> tuple[int, str]:
-    found = json.loads(manifest)
-    return found["audit_event"], found["audit_digest"]
+    document = json.loads(manifest)
+    return document["audit_event"], document["audit_digest"]
 
 
 def test_who_has_no_key_cannot_forge_and_keys_can_be_changed(tmp_path: Path) -> None:
@@ -619,7 +619,7 @@ def test_who_has_no_key_cannot_forge_and_keys_can_be_changed(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"seal_key": "file:/nowhere/key.pem"}, "seal_key cannot be read"),
         ({"seal_key": "-----BEGIN PRIVATE KEY-----\nTOPSECRET\n"}, "seal_key is no Ed25519 key"),
@@ -628,12 +628,12 @@ def test_who_has_no_key_cannot_forge_and_keys_can_be_changed(tmp_path: Path) -> 
         ({"verify_keys": {"a": ""}}, "verify_keys is empty"),
     ],
 )
-def test_a_key_that_cannot_be_used_is_refused_unseen(given: dict[str, Any], told: str) -> None:
+def test_a_key_that_cannot_be_used_is_refused_unseen(given: dict[str, Any], message: str) -> None:
     if given.get("seal_key") == "public":
         given = {"seal_key": pem()[1]}
     with (
         mfprefect.connect("sqlite://", **given) as store,
-        pytest.raises(mfprefect.ConfigurationError, match=told) as caught,
+        pytest.raises(mfprefect.ConfigurationError, match=message) as caught,
     ):
         store.create_schema()
         store.add_model("churn")
@@ -649,7 +649,7 @@ def run(url: str, *arguments: str) -> tuple[int, str, str]:
 
 
 def test_the_commands(tmp_path: Path) -> None:
-    url, kept = f"sqlite:///{tmp_path / 'cli.db'}", tmp_path / "head.json"
+    url, head_file = f"sqlite:///{tmp_path / 'cli.db'}", tmp_path / "head.json"
     with open_store(url) as store:
         with store.session("churn", purpose="train") as session:
             session.save_model(b"m")
@@ -659,8 +659,10 @@ def test_the_commands(tmp_path: Path) -> None:
         scored(store)
         code, shown, note = run(url, "audit", "verify")
         assert (code, "2 sealed" in shown, "all is as it was sealed" in note) == (0, True, True)
-        kept.write_text(run(url, "audit", "head", "--json")[1])
-        assert run(url, "audit", "verify", "--head", str(kept), "--since", "2026-01-01")[0] == 0
+        head_file.write_text(run(url, "audit", "head", "--json")[1])
+        assert (
+            run(url, "audit", "verify", "--head", str(head_file), "--since", "2026-01-01")[0] == 0
+        )
         code, shown, _ = run(url, "audit", "log", "--json")
         assert [event["action"] for event in json.loads(shown)] == [
             "set_threshold",
@@ -678,13 +680,17 @@ def test_the_commands(tmp_path: Path) -> None:
         for table in (*schema.session_tables(), schema.sessions, schema.seals):
             tampering.run(table.delete().where(table.c.session_no == 2))
         assert run(url, "audit", "verify")[0] == 0
-        code, shown, _ = run(url, "audit", "verify", "--head", str(kept))
+        code, shown, _ = run(url, "audit", "verify", "--head", str(head_file))
         assert (code, "not the one in the stored head" in shown) == (1, True)
         change(store, schema.artifact_chunks.update().values(bytes=b"n"))
         code, shown, _ = run(url, "audit", "verify", "--json", "--session", session.session_id)
-        told = json.loads(shown)
-        assert (code, told["ok"], told["problems"][0]["table"]) == (1, False, "artifact_chunks")
-    kept.write_text("{}")
-    assert "is not what" in run(url, "audit", "verify", "--head", str(kept))[2]
+        document = json.loads(shown)
+        assert (code, document["ok"], document["problems"][0]["table"]) == (
+            1,
+            False,
+            "artifact_chunks",
+        )
+    head_file.write_text("{}")
+    assert "is not what" in run(url, "audit", "verify", "--head", str(head_file))[2]
     assert "unknown session" in run(url, "audit", "verify", "--session", "x")[2]
     assert "unknown model" in run(url, "audit", "verify", "--model", "x")[2]

@@ -47,12 +47,12 @@ def login(postgres_login: Callable[[str], AbstractContextManager[str]]) -> Itera
 @pytest.fixture
 def everything(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
     """What was said and shown; all loggers at DEBUG, as where somebody looks for a fault."""
-    kept = {name: logging.getLogger(name).level for name in logging.root.manager.loggerDict}
+    levels = {name: logging.getLogger(name).level for name in logging.root.manager.loggerDict}
     caplog.set_level(logging.DEBUG)
-    for name in kept:
+    for name in levels:
         logging.getLogger(name).setLevel(logging.DEBUG)
     yield []
-    for name, level in kept.items():
+    for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
 
 
@@ -162,10 +162,10 @@ def train(store: Store, file: str, login: str) -> None:
 
 
 def contents(store: Store) -> str:
-    found = [
+    rows = [
         store.database.fetch_all(sa.select(*t.c)) for t in store.database.schema.tables.values()
     ]
-    return "\n".join(map(repr, found))
+    return "\n".join(map(repr, rows))
 
 
 def commands(login: str, newest: str) -> Iterator[str]:

@@ -60,11 +60,11 @@ def alive(pid: int) -> bool:
 
 def test_database_url_is_empty_and_takes_a_table(database_url: str) -> None:
     engine = backend_for(load_settings(url=database_url)).create_engine()
-    kept = sa.Table("kept", sa.MetaData(), sa.Column("x", sa.Integer))
+    table = sa.Table("kept", sa.MetaData(), sa.Column("x", sa.Integer))
     for expected in ([], ["kept"]):
         with engine.connect() as connection:
             assert sa.inspect(connection).get_table_names() == expected
-            kept.create(connection, checkfirst=True)
+            table.create(connection, checkfirst=True)
             connection.commit()
     engine.dispose()
 

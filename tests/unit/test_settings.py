@@ -66,9 +66,9 @@ def refused(match: str, **arguments: Any) -> str:
 
 
 def test_the_defaults() -> None:
-    found = load_settings()
-    assert found.url.get_secret_value() == "sqlite:///mfprefect.db"
-    assert (found.prefix, found.schema_name, found.sources) == ("", None, {})
+    loaded = load_settings()
+    assert loaded.url.get_secret_value() == "sqlite:///mfprefect.db"
+    assert (loaded.prefix, loaded.schema_name, loaded.sources) == ("", None, {})
 
 
 @pytest.mark.parametrize("level", range(5))
@@ -137,8 +137,8 @@ def test_the_file_names_its_usual_profile() -> None:
 def test_the_environment_names_another_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     write(PROFILES)
     monkeypatch.setenv("MFPREFECT_PROFILE", "production")
-    found = load_settings()
-    assert (found.prefix, found.connect_timeout) == ("all_", 60)
+    loaded = load_settings()
+    assert (loaded.prefix, loaded.connect_timeout) == ("all_", 60)
 
 
 def test_an_unknown_profile_names_the_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,10 +222,10 @@ def test_settings_cannot_be_changed_afterwards() -> None:
 def test_sources_come_from_the_file_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     write('default_source = "crm"\n[sources.crm]\nurl = "sqlite:///crm.db"')
     monkeypatch.setenv("MFPREFECT_SOURCES__WAREHOUSE__URL", "sqlite:///dwh.db")
-    found = load_settings()
-    urls = {name: source.url.get_secret_value() for name, source in found.sources.items()}
+    loaded = load_settings()
+    urls = {name: source.url.get_secret_value() for name, source in loaded.sources.items()}
     assert urls == {"crm": "sqlite:///crm.db", "warehouse": "sqlite:///dwh.db"}
-    assert found.default_source == "crm"
+    assert loaded.default_source == "crm"
 
 
 def test_references_are_looked_up_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,11 +236,11 @@ def test_references_are_looked_up_in_the_environment(monkeypatch: pytest.MonkeyP
         'signing_key = "key of ${DB_USER}"\n'
         '[sources.crm]\nurl = "mysql://${DB_USER}@host/crm"'
     )
-    found = load_settings()
-    assert found.url.get_secret_value() == "postgresql://ann:${NOT_LOOKED_UP}@host/db"
-    assert found.sources["crm"].url.get_secret_value() == "mysql://ann@host/crm"
-    assert found.signing_key is not None
-    assert found.signing_key.get_secret_value() == "key of ann"
+    loaded = load_settings()
+    assert loaded.url.get_secret_value() == "postgresql://ann:${NOT_LOOKED_UP}@host/db"
+    assert loaded.sources["crm"].url.get_secret_value() == "mysql://ann@host/crm"
+    assert loaded.signing_key is not None
+    assert loaded.signing_key.get_secret_value() == "key of ann"
 
 
 @pytest.mark.parametrize(
@@ -268,10 +268,10 @@ def all_that_is_shown(error: BaseException) -> str:
 def test_no_part_of_a_password_is_ever_shown(secret: str, url: str) -> None:
     url = url.format(secret)
     keys = {"signing_key": secret, "seal_key": secret, "verify_keys": {"old": secret}}
-    found = load_settings(url=url, sources={"crm": {"url": url}}, **keys)
-    shown = [repr(found), str(found), str(found.model_dump()), found.model_dump_json()]
+    loaded = load_settings(url=url, sources={"crm": {"url": url}}, **keys)
+    shown = [repr(loaded), str(loaded), str(loaded.model_dump()), loaded.model_dump_json()]
     try:
-        shown.append(repr(backend_for(found)))
+        shown.append(repr(backend_for(loaded)))
         with connect(url) as store:
             shown += [repr(store), store.database.place]
     except MfprefectError as exc:

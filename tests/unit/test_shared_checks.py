@@ -103,10 +103,10 @@ def test_null_share_against_training_and_as_told() -> None:
     frame = pd.DataFrame(
         {"age": [1, 2, 3, None], "paid": [None, 2.0, 3.0, None], "late": 1}, list("wxyz")
     )
-    found = {row["column"]: row for row in results(frame, NullShare(rise=0.25))}
-    assert set(found) == {"age", "paid"}
-    assert found["age"]["passed"]  # 0.25 after 0
-    assert found["paid"]["passed"]  # 0.5 after 0.25
+    by_column = {row["column"]: row for row in results(frame, NullShare(rise=0.25))}
+    assert set(by_column) == {"age", "paid"}
+    assert by_column["age"]["passed"]  # 0.25 after 0
+    assert by_column["paid"]["passed"]  # 0.5 after 0.25
     (row,) = results(frame, NullShare("paid", rise=0.2))
     assert (row["passed"], row["failing_rows"]) == (False, 2)
     assert cases(row) == [("w", None), ("z", None)]
@@ -308,7 +308,7 @@ def test_scoring_data_has_no_target() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: RowCount(recent=-1), "recent = -1"),
         (lambda: RowCount(within=-0.1), "within = -0.1"),
@@ -326,8 +326,8 @@ def test_scoring_data_has_no_target() -> None:
         (lambda: Unique("x", severity="fatal"), "severity 'fatal'"),
     ],
 )
-def test_checks_that_make_no_sense_are_refused(make: Any, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_checks_that_make_no_sense_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         make()
 
 

@@ -102,7 +102,7 @@ def document(entry: Entry, name: str) -> dict[str, Any]:
 
 def contents(store: Store, session_id: str) -> dict[str, list[dict[str, Any]]]:
     """Return all rows of a session but what differs from run to run."""
-    db, found = store.database, {}
+    db, tables = store.database, {}
     s = db.schema.sessions.c
     number = db.fetch_all(sa.select(s.session_no).where(s.session_id == session_id))[0][0]
     varying = {"session_no", "written_at", "seconds"}
@@ -111,8 +111,8 @@ def contents(store: Store, session_id: str) -> dict[str, list[dict[str, Any]]]:
             columns = [c for c in table.c if c.key not in varying]
             select = sa.select(*columns).where(table.c.session_no == number)
             rows = db.fetch_all(select.order_by(*table.primary_key.columns))
-            found[name] = [dict(row._mapping) for row in rows]
-    return found
+            tables[name] = [dict(row._mapping) for row in rows]
+    return tables
 
 
 def events(store: Store) -> list[dict[str, Any]]:
@@ -225,8 +225,8 @@ def test_a_run_that_the_database_gave_up_meanwhile_is_no_lost_run(store: Store, 
     dead = {"heartbeat_at": pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime(), "host": "other"}
     suspect = {"suspected_at": pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime()}
     store.database.write_transaction(lambda c, _: c.execute(s.update(), dead | suspect))
-    (found,) = find_crashed(store.database)
-    assert found.verdict == "crashed"
+    (finding,) = find_crashed(store.database)
+    assert finding.verdict == "crashed"
     assert store.push_spool()["status"].tolist() == ["succeeded"]
     row = store.show(session.session_id).iloc[0]
     assert row["status"] == "succeeded"
@@ -376,19 +376,19 @@ def test_many_push_at_once_and_each_session_arrives_once(store: Store, url: str)
             with store.session("churn", purpose="score") as session:
                 session.write_scores(SCORES, entity_id="id")
             names.append(session.session_id)
-    found: list[Any] = []
+    pushed: list[Any] = []
 
     def push() -> None:
-        with mfprefect.connect(url, heartbeat_seconds=600) as own:
-            found.extend(own.push_spool().itertuples())
+        with mfprefect.connect(url, heartbeat_seconds=600) as pusher:
+            pushed.extend(pusher.push_spool().itertuples())
 
     threads = [threading.Thread(target=push) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert {x.verdict for x in found} <= {"delivered", "running"}
-    delivered = [x.session_id for x in found if x.verdict == "delivered"]
+    assert {x.verdict for x in pushed} <= {"delivered", "running"}
+    delivered = [x.session_id for x in pushed if x.verdict == "delivered"]
     assert sorted(delivered) == sorted(names)
     assert sorted(store.sessions()["session_id"]) == sorted(names)
     assert len(events(store)) == 4
@@ -417,9 +417,9 @@ def test_two_machines_that_see_no_locks_of_each_other_lose_nothing(
         real(self, handle)
 
     monkeypatch.setattr(EntryImport, "close", close)
-    (told,) = store.push_spool().itertuples()
-    assert told.verdict == "running"
-    assert "taken it over" in str(told.reason)
+    (pushed,) = store.push_spool().itertuples()
+    assert pushed.verdict == "running"
+    assert "taken it over" in str(pushed.reason)
     assert store.show(session.session_id)["status"].tolist() == ["running"]
     assert store.push_spool()["verdict"].tolist() == ["delivered"]
     assert len(store.scores(session.session_id)) == 3
@@ -450,9 +450,9 @@ def test_what_is_corrupt_is_refused_and_kept(
     before = {path: path.read_bytes() for path in entry.folder.iterdir()}
     done = CliRunner().invoke(cli, ["spool", "verify", "--json", "--url", url])
     assert done.exit_code == 1
-    told = {row["session_id"]: row["problem"] for row in json.loads(done.stdout)}
-    assert str(entry.folder) in told[session.session_id]
-    assert told[sound.session_id] is None
+    problems = {row["session_id"]: row["problem"] for row in json.loads(done.stdout)}
+    assert str(entry.folder) in problems[session.session_id]
+    assert problems[sound.session_id] is None
     pushed = store.push_spool()
     verdicts = {session.session_id: "refused", sound.session_id: "delivered"}
     assert dict(zip(pushed["session_id"], pushed["verdict"], strict=True)) == verdicts
@@ -651,11 +651,13 @@ def test_what_a_later_attempt_or_somebody_replaced_is_refused_and_kept(
 ) -> None:
     superseded, deleted = spooled(store, url, 2)
     s = store.database.schema.sessions
-    mine = s.c.session_id == superseded.session_id
-    store.database.write_transaction(lambda c, _: c.execute(s.update().where(mine), {"attempt": 2}))
-    mine = s.c.session_id == deleted.session_id
+    of_superseded = s.c.session_id == superseded.session_id
     store.database.write_transaction(
-        lambda c, _: c.execute(s.update().where(mine), {"status": "failed"})
+        lambda c, _: c.execute(s.update().where(of_superseded), {"attempt": 2})
+    )
+    of_deleted = s.c.session_id == deleted.session_id
+    store.database.write_transaction(
+        lambda c, _: c.execute(s.update().where(of_deleted), {"status": "failed"})
     )
     store.delete_session(deleted.session_id)
     pushed = store.push_spool().set_index("session_id")
@@ -719,18 +721,18 @@ def test_what_a_command_stored_is_not_missed_while_the_database_is_away(
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    with mfprefect.connect(f"sqlite:///{disk / 'f.db'}", **QUICK) as own:
-        own.create_schema()
-        own.add_model("churn")
-        with own.session("churn") as session:
+    with mfprefect.connect(f"sqlite:///{disk / 'f.db'}", **QUICK) as other:
+        other.create_schema()
+        other.add_model("churn")
+        with other.session("churn") as session:
             assert not session.has_results()
-            attached = own.attach(session.session_id)
+            attached = other.attach(session.session_id)
             attached.log_metrics({"from_script": 2.0})
             attached.flush()
             disk.rename(tmp_path / "gone")
-            own.database.engine.dispose()
+            other.database.engine.dispose()
             assert session.has_results()
-        with own.session("churn") as session:
+        with other.session("churn") as session:
             assert not session.has_results()
 
 
@@ -807,8 +809,8 @@ def test_the_commands_and_the_doctor_tell_what_waits(
         closed = run.invoke(cli, ["session", "close", name, "--json"])
         assert json.loads(closed.stdout)["status"] == "spooled"
         assert run.invoke(cli, ["spool", "push"]).exit_code == 1
-        told = run.invoke(cli, ["doctor", "--json"])
-        texts = [x["detail"] for x in json.loads(told.stdout) if x["check"] == "spool"]
+        result = run.invoke(cli, ["doctor", "--json"])
+        texts = [x["detail"] for x in json.loads(result.stdout) if x["check"] == "spool"]
         assert texts[1] == "1 sessions wait, 1 for this database"
     text = run.invoke(cli, ["spool", "list"]).stdout
     assert name in text
@@ -824,16 +826,16 @@ def test_a_file_whose_disk_goes_away_is_an_unavailable_database(
     store: Store, tmp_path: Path, folder: Path
 ) -> None:
     (tmp_path / "disk").mkdir()
-    with mfprefect.connect(f"sqlite:///{tmp_path / 'disk' / 'f.db'}", **QUICK) as own:
-        own.create_schema()
-        own.add_model("churn")
+    with mfprefect.connect(f"sqlite:///{tmp_path / 'disk' / 'f.db'}", **QUICK) as other:
+        other.create_schema()
+        other.add_model("churn")
         (tmp_path / "disk").rename(tmp_path / "gone")
-        own.database.engine.dispose()
-        with own.session("churn") as session:
+        other.database.engine.dispose()
+        with other.session("churn") as session:
             session.log_metrics({"auc": 0.5})
         assert session.status == "spooled"
         (tmp_path / "gone").rename(tmp_path / "disk")
-        assert own.push_spool()["verdict"].tolist() == ["delivered"]
+        assert other.push_spool()["verdict"].tolist() == ["delivered"]
 
 
 def test_a_command_reports_while_its_database_is_away(
@@ -863,8 +865,8 @@ def test_any_name_of_a_model_has_a_folder(folder: Path, name: str) -> None:
         assert session.status == "spooled"
         (entry,) = entries(store)
         assert entry.folder.parent.parent == folder
-        told = delivery.push(store.database)
-        assert [(x.session_id, x.verdict) for x in told] == [(session.session_id, "waiting")]
+        pushed = delivery.push(store.database)
+        assert [(x.session_id, x.verdict) for x in pushed] == [(session.session_id, "waiting")]
 
 
 def test_waiting_in_vain_is_done_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -271,6 +271,6 @@ def test_what_a_rollback_would_restore_is_not_pruned(file_store: Store) -> None:
     s = store.database.schema.sessions
     old = {"ended_at": values.utc_now() - dt.timedelta(days=100)}
     store.database.write_transaction(lambda connection, _: connection.execute(s.update(), old))
-    found = store.prune(keep_days=1, retired_days=1, dry_run=True).set_index("session_id")
-    assert found["reason"][b] == "in production"
-    assert found["reason"][a] == "was in production before, for a rollback"
+    pruned = store.prune(keep_days=1, retired_days=1, dry_run=True).set_index("session_id")
+    assert pruned["reason"][b] == "in production"
+    assert pruned["reason"][a] == "was in production before, for a rollback"

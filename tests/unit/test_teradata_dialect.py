@@ -170,9 +170,9 @@ def test_other_modes_are_refused_and_secrets_are_redacted() -> None:
         backend("&tmode=TERA")
     with pytest.raises(ConfigurationError, match="AS PERM"):
         sql(sa.schema.CreateSchema("other"))
-    jwt = backend("&logmech=JWT&logdata=token%3Dabc.def")
-    (text,), _ = jwt.dialect().create_connect_args(jwt.url)
+    with_token = backend("&logmech=JWT&logdata=token%3Dabc.def")
+    (text,), _ = with_token.dialect().create_connect_args(with_token.url)
     for part in ('"tmode": "ANSI"', '"logmech": "JWT"', '"logdata": "token=abc.def"'):
         assert part in text
-    assert "abc" not in repr(jwt)
-    assert set(jwt.secrets()) == {"p", "token=abc.def"}
+    assert "abc" not in repr(with_token)
+    assert set(with_token.secrets()) == {"p", "token=abc.def"}

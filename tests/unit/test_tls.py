@@ -55,17 +55,17 @@ def certificate(name: str, issuer: Issued | None) -> Issued:
     return builder.sign(issuer[1] if issuer else key, hashes.SHA256()), key
 
 
-def pem(found: x509.Certificate) -> str:
-    return found.public_bytes(serialization.Encoding.PEM).decode()
+def pem(issued: x509.Certificate) -> str:
+    return issued.public_bytes(serialization.Encoding.PEM).decode()
 
 
 @pytest.fixture(scope="module")
 def authorities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Issued]:
     folder = tmp_path_factory.mktemp("ca")
-    found = {name: certificate(name, None) for name in ("ours", "another")}
-    for name, (ca, _) in found.items():
+    certificates = {name: certificate(name, None) for name in ("ours", "another")}
+    for name, (ca, _) in certificates.items():
         (folder / f"{name}.pem").write_text(pem(ca))
-    return folder, found["ours"]
+    return folder, certificates["ours"]
 
 
 @pytest.fixture(scope="module", params=["postgres", "mysql"])
@@ -77,10 +77,10 @@ def database_server(
     with kind.start() as server:
         private = server.private
         assert private is not None
-        own, key = certificate("localhost", authorities[1])
+        issued, key = certificate("localhost", authorities[1])
         encoding = serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL
         text = key.private_bytes(*encoding, serialization.NoEncryption()).decode()
-        files = private.write("server.pem", pem(own)), private.write("server.key", text)
+        files = private.write("server.pem", pem(issued)), private.write("server.key", text)
         private.command += (
             ["-c", "ssl=on", "-c", f"ssl_cert_file={files[0]}", "-c", f"ssl_key_file={files[1]}"]
             if request.param == "postgres"
@@ -98,9 +98,9 @@ def url(
     ca: str = "ours",
     host: str = "localhost",
 ) -> str:
-    found = sa.make_url(server.url).set(host=host, query={})
+    address = sa.make_url(server.url).set(host=host, query={})
     after = options[server.backend].format(ca=folder / f"{ca}.pem")
-    return found.render_as_string(hide_password=False) + after
+    return address.render_as_string(hide_password=False) + after
 
 
 def answer(server: Server, given: str) -> object:

@@ -103,9 +103,9 @@ def test_a_choice_names_the_choices() -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_float_survives_bit_for_bit(number: float) -> None:
     for given_as in (number, np.float64(number), np.array(number)):
-        found = values.figure(given_as, "it")
-        assert type(found) is float
-        assert found.hex() == number.hex()
+        figure = values.figure(given_as, "it")
+        assert type(figure) is float
+        assert figure.hex() == number.hex()
 
 
 @pytest.mark.parametrize(
@@ -177,9 +177,9 @@ def test_a_date_is_given_as_a_date_or_iso_text(day: dt.date) -> None:
 @given(st.datetimes(dt.datetime(2, 1, 1), dt.datetime(9998, 1, 1)), st.integers(-23 * 60, 23 * 60))
 def test_an_aware_datetime_gives_its_date_in_utc(local: dt.datetime, minutes: int) -> None:
     zone = dt.timezone(dt.timedelta(minutes=minutes))
-    found = values.as_date(local.replace(tzinfo=zone), "as_of")
-    assert found == (local - dt.timedelta(minutes=minutes)).date()
-    assert type(found) is dt.date
+    date = values.as_date(local.replace(tzinfo=zone), "as_of")
+    assert date == (local - dt.timedelta(minutes=minutes)).date()
+    assert type(date) is dt.date
 
 
 @untimed

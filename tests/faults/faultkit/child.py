@@ -82,8 +82,8 @@ class Journal:
     @property
     def spooled_in(self) -> str | None:
         """The step in which the session went over to the spool."""
-        found = [line[11:] for line in self.lines() if line.startswith("spooled in ")]
-        return found[0] if found else None
+        folders = [line[11:] for line in self.lines() if line.startswith("spooled in ")]
+        return folders[0] if folders else None
 
     @property
     def step(self) -> str:
@@ -116,8 +116,8 @@ class Journal:
     @property
     def session_id(self) -> str | None:
         """The session, once its opening was acknowledged."""
-        found = [line[8:] for line in self.lines() if line.startswith("session ")]
-        return found[-1] if found else None
+        session_ids = [line[8:] for line in self.lines() if line.startswith("session ")]
+        return session_ids[-1] if session_ids else None
 
 
 @dataclass(frozen=True)

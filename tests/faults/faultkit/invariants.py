@@ -41,14 +41,14 @@ class Witness:
     def rows(self, number: int) -> list[Any]:
         """Return the sessions of a run; there must never be two."""
         s = self.store.database.schema.sessions
-        mine = s.c.params == json.dumps({"number": number})
-        return self.store.database.fetch_all(sa.select(s).where(mine).order_by(s.c.session_no))
+        same_run = s.c.params == json.dumps({"number": number})
+        return self.store.database.fetch_all(sa.select(s).where(same_run).order_by(s.c.session_no))
 
     def of_flow_run(self, flow_run_id: str) -> list[Any]:
         """Return the sessions of a flow run; there must never be two."""
         s = self.store.database.schema.sessions
-        mine = s.c.flow_run_id == flow_run_id
-        return self.store.database.fetch_all(sa.select(s).where(mine).order_by(s.c.session_no))
+        same_run = s.c.flow_run_id == flow_run_id
+        return self.store.database.fetch_all(sa.select(s).where(same_run).order_by(s.c.session_no))
 
     def half_visible(self, number: int) -> list[str]:
         """Return what a reader of the views sees of a run that it should not, or not alone."""
@@ -82,8 +82,8 @@ class Witness:
         rows = self.rows(number)
         done, problems = journal.done, []
         if len(rows) > 1:
-            told = [(row.session_id, row.status) for row in rows]
-            problems.append(f"doubled: {len(rows)} sessions: {told}")
+            statuses = [(row.session_id, row.status) for row in rows]
+            problems.append(f"doubled: {len(rows)} sessions: {statuses}")
         if not rows:
             return problems + ([f"lost: acknowledged {done}"] if done else [])
         row = rows[-1]
@@ -101,10 +101,10 @@ class Witness:
         """Return what a session that succeeded lacks of what its run wrote."""
         problems = []
         expected = pd.concat([frame(number, part) for part in range(1, PARTS + 1)])
-        found = self.store.scores(session_id)
+        stored = self.store.scores(session_id)
         wanted = dict(zip(expected["id"], expected["score"], strict=True))
-        if dict(zip(found["entity_id"], found["score"], strict=True)) != wanted:
-            problems.append(f"lie: {len(found)} scores of {len(wanted)}, or others")
+        if dict(zip(stored["entity_id"], stored["score"], strict=True)) != wanted:
+            problems.append(f"lie: {len(stored)} scores of {len(wanted)}, or others")
         metrics = self.store.metrics(session_id)
         got = dict(zip(metrics["metric_name"], metrics["value"], strict=True))
         if got != {"number": number, "late": number}:
@@ -138,14 +138,14 @@ class Witness:
         problems = [f"orphans: {name} {count}" for name, count in orphans(self.store).items()]
         schema = self.store.database.schema
         p = schema.score_parts.c
-        told = sa.select(p.session_no, p.part_no, p.rows)
-        parts = {(row[0], row[1]): row[2] for row in self.store.database.fetch_all(told)}
+        declared = sa.select(p.session_no, p.part_no, p.rows)
+        parts = {(row[0], row[1]): row[2] for row in self.store.database.fetch_all(declared)}
         scores = self._counted(schema.scores)
         for number in {number for number, part in parts if (number, part) not in scores}:
             # What is not published of a large session may lie in a table of its own.
             find = partial(self._own_table, number)
-            own = self.store.database.read_transaction(find)
-            scores |= self._counted(own)
+            unpublished = self.store.database.read_transaction(find)
+            scores |= self._counted(unpublished)
         if scores != parts:
             different = set(scores.items()) ^ set(parts.items())
             problems.append(f"orphans: scores that are not as their part says: {different}")
@@ -153,8 +153,8 @@ class Witness:
         lonely = sa.select(c.session_no).where(
             ~sa.exists().where(a.session_no == c.session_no, a.artifact_name == c.artifact_name)
         )
-        if found := self.store.database.fetch_all(lonely):
-            problems.append(f"orphans: chunks of no artifact: {found}")
+        if chunks := self.store.database.fetch_all(lonely):
+            problems.append(f"orphans: chunks of no artifact: {chunks}")
         return problems
 
     def forged(self) -> list[str]:

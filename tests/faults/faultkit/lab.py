@@ -199,7 +199,7 @@ class Lab:
         injected.
         """
         began = time.monotonic()
-        found = record.Injection(
+        injection = record.Injection(
             kind=case.kind,
             database=self.database,
             phase=case.phase or case.planned or "",
@@ -209,16 +209,16 @@ class Lab:
             server=self.version,
         )
         try:
-            self._inject(case, found)
+            self._inject(case, injection)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is the finding
             traceback.print_exc()
-            found.problems.append(f"error: {type(exc).__name__}: {exc}")
-        found.seconds = round(time.monotonic() - began, 2)
-        if found.problems or found.outcome not in case.unharmed:
-            record.append(found)
-        return found
+            injection.problems.append(f"error: {type(exc).__name__}: {exc}")
+        injection.seconds = round(time.monotonic() - began, 2)
+        if injection.problems or injection.outcome not in case.unharmed:
+            record.append(injection)
+        return injection
 
-    def _inject(self, case: Case, found: record.Injection) -> None:
+    def _inject(self, case: Case, injection: record.Injection) -> None:
         number = next(self._numbers)
         flow_run = (f"run-{number}", "1") if case.resumes else None
         if case.retried:
@@ -231,7 +231,7 @@ class Lab:
             large=case.large,
             seams=case.seams_of(self) if case.seams_of else case.seams,
         )
-        journal, problems = Journal(run.journal), found.problems
+        journal, problems = Journal(run.journal), injection.problems
         if case.retried:
             self._crash_first(run)
         fault = self._arm(case, journal)
@@ -246,16 +246,16 @@ class Lab:
             problems += self._join(self.child)
         finally:
             self._settle()
-        found.phase = case.phase or self._phase or self._told_phase(journal)
+        injection.phase = case.phase or self._phase or self._told_phase(journal)
         if self._rival is not None:
             problems += self._join(self._rival[0])
-        told = self._of_rivals(journal)
-        problems += self._judge(number, told, case)
-        found.outcome = self._outcome(journal, self.child.exitcode)
+        winner = self._of_rivals(journal)
+        problems += self._judge(number, winner, case)
+        injection.outcome = self._outcome(journal, self.child.exitcode)
         said = journal.failure or f"exit code {self.child.exitcode}"
-        if found.outcome not in {*case.may_end, *case.unharmed}:
-            problems.append(f"outcome: {found.outcome} ({said})")
-        if found.outcome not in case.unharmed and not re.search(case.says, said):
+        if injection.outcome not in {*case.may_end, *case.unharmed}:
+            problems.append(f"outcome: {injection.outcome} ({said})")
+        if injection.outcome not in case.unharmed and not re.search(case.says, said):
             problems.append(f"silent: it does not say {case.says!r}: {said}")
         if fault is not None and fault.hit is None:
             problems.append("missed: the statement was not met")
@@ -395,22 +395,24 @@ class Lab:
     ) -> record.Injection:
         """Kill whoever delivers a spooled session; hold what a second push makes of it."""
         began = time.monotonic()
-        found = record.Injection(
+        injection = record.Injection(
             kind, self.database, "push", "not judged", label, SEED, server=self.version
         )
         try:
-            self._inject_into_push(found, fault, seams)
+            self._inject_into_push(injection, fault, seams)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is the finding
             traceback.print_exc()
-            found.problems.append(f"error: {type(exc).__name__}: {exc}")
+            injection.problems.append(f"error: {type(exc).__name__}: {exc}")
         finally:
             self._settle()
-        found.seconds = round(time.monotonic() - began, 2)
-        if found.problems or found.outcome != NOT_MET:
-            record.append(found)
-        return found
+        injection.seconds = round(time.monotonic() - began, 2)
+        if injection.problems or injection.outcome != NOT_MET:
+            record.append(injection)
+        return injection
 
-    def _inject_into_push(self, found: record.Injection, fault: Fault | None, seams: Seams) -> None:
+    def _inject_into_push(
+        self, injection: record.Injection, fault: Fault | None, seams: Seams
+    ) -> None:
         assert self.proxy is not None
         number = next(self._numbers)
         self._started.clear()
@@ -424,13 +426,15 @@ class Lab:
         push = replace(run, journal=run.journal.with_suffix(".push"), seams=seams)
         self.child = start_push(push)
         self._started.set()
-        found.problems += self._join(self.child)
+        injection.problems += self._join(self.child)
         self._settle()
-        found.outcome = "delivered by the next push" if self.waiting() else "already delivered"
-        told = Journal(push.journal).lines()[-1:]
-        if told and told[0].startswith("pushed"):
-            found.outcome = NOT_MET
-        found.problems += self._judge(number, journal, Case(found.kind, found.label, ()))
+        injection.outcome = "delivered by the next push" if self.waiting() else "already delivered"
+        last_line = Journal(push.journal).lines()[-1:]
+        if last_line and last_line[0].startswith("pushed"):
+            injection.outcome = NOT_MET
+        injection.problems += self._judge(
+            number, journal, Case(injection.kind, injection.label, ())
+        )
 
     def _arm(self, case: Case, journal: Journal) -> Fault | None:
         self._started.clear()
@@ -486,8 +490,8 @@ class Lab:
     def _unsound(self) -> list[str]:
         """Return what `spool verify` complains of."""
         database = self.calm.database
-        told = [listing.problem(database, x) for x, _ in listing.waiting(database)]
-        return [f"half: spool verify says {problem}" for problem in told if problem]
+        answers = [listing.problem(database, x) for x, _ in listing.waiting(database)]
+        return [f"half: spool verify says {problem}" for problem in answers if problem]
 
     @contextmanager
     def spooling_to(self, folder: Path) -> Iterator[None]:
@@ -565,11 +569,11 @@ def _mixed(plain: list[Point], of_flow: list[Point]) -> list[Point]:
 
     def placed(points: list[Point]) -> dict[tuple[str, int], Point]:
         seen = Counter[str]()
-        found = {}
+        placed_points = {}
         for point in points:
             seen[point.phase] += 1
-            found[point.phase, seen[point.phase]] = point
-        return found
+            placed_points[point.phase, seen[point.phase]] = point
+        return placed_points
 
     others = placed(plain)
     mixed = placed(of_flow).items()

@@ -78,10 +78,10 @@ def version(store: Store, database: str) -> str:
     """Return the name and version of a store's database, as a report says it."""
     function = "sqlite_version" if database == "sqlite" else "version"
     with store.database.engine.connect() as connection:
-        told = str(connection.scalar(sa.select(getattr(sa.func, function)())))
-    found = re.search(r"\d+(\.\d+)+", told)
-    number = found[0] if found else told
-    name = "MariaDB" if "MariaDB" in told else {"sqlite": "SQLite", "postgres": "PostgreSQL"}
+        text = str(connection.scalar(sa.select(getattr(sa.func, function)())))
+    match = re.search(r"\d+(\.\d+)+", text)
+    number = match[0] if match else text
+    name = "MariaDB" if "MariaDB" in text else {"sqlite": "SQLite", "postgres": "PostgreSQL"}
     return f"{name if isinstance(name, str) else name.get(database, 'MySQL')} {number}"
 
 
@@ -94,20 +94,20 @@ def append(injection: Injection) -> None:
 
 def read(path: Path) -> list[Injection]:
     """Return the records of a file; what was injected again, as a replay, counts once."""
-    found = (Injection(**json.loads(line)) for line in path.read_text().splitlines())
-    return list({(x.kind, x.database, x.label, x.seed): x for x in found}.values())
+    injections = (Injection(**json.loads(line)) for line in path.read_text().splitlines())
+    return list({(x.kind, x.database, x.label, x.seed): x for x in injections}.values())
 
 
 def tables(injections: list[Injection]) -> str:
     """Return what was injected and what came out, as Markdown."""
     total = Counter(bad for x in injections for bad in BAD if x.has(bad))
-    found = ", ".join(f"{total[bad]} {bad}" for bad in BAD)
+    totals = ", ".join(f"{total[bad]} {bad}" for bad in BAD)
     seeds, days, servers = (
         ", ".join(sorted({str(getattr(x, name)) for x in injections} - {""}))
         for name in ("seed", "day", "server")
     )
     lines = [
-        f"{len(injections)} injections: {found}.",
+        f"{len(injections)} injections: {totals}.",
         f"Recorded on {days} with mfprefect {mfprefect.__version__}, {servers} and Python "
         f"{platform.python_version()}; seed {seeds}.",
         "",
@@ -150,30 +150,30 @@ def refusals(injections: list[Injection]) -> list[str]:
 def _by_kind(injections: list[Injection]) -> list[str]:
     head = ["fault", "database", "injected", "outcome", *BAD]
     rows = []
-    for (kind, database), mine in _grouped(injections).items():
-        outcomes = Counter(x.outcome for x in mine)
-        told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
-        bad = [str(sum(x.has(name) for x in mine)) for name in BAD]
-        rows.append([kind, database, str(len(mine)), told, *bad])
+    for (kind, database), injected in _grouped(injections).items():
+        outcomes = Counter(x.outcome for x in injected)
+        listed = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+        bad = [str(sum(x.has(name) for x in injected)) for name in BAD]
+        rows.append([kind, database, str(len(injected)), listed, *bad])
     return _table(head, rows)
 
 
 def _by_phase(injections: list[Injection]) -> list[str]:
-    found = {x.phase for x in injections}
-    phases = [phase for phase in (*PHASES, *sorted(found - {*PHASES})) if phase in found]
+    phases_met = {x.phase for x in injections}
+    phases = [phase for phase in (*PHASES, *sorted(phases_met - {*PHASES})) if phase in phases_met]
     rows = []
-    for (kind, database), mine in _grouped(injections).items():
-        counts = Counter(x.phase for x in mine)
+    for (kind, database), injected in _grouped(injections).items():
+        counts = Counter(x.phase for x in injected)
         rows.append([kind, database, *(str(counts[phase] or "") for phase in phases)])
     return _table(["fault, injections by phase", "database", *phases], rows)
 
 
 def _grouped(injections: list[Injection]) -> dict[tuple[str, str], list[Injection]]:
     """Return the injections of each fault on each database, in an order of no chance."""
-    found: dict[tuple[str, str], list[Injection]] = {}
+    groups: dict[tuple[str, str], list[Injection]] = {}
     for x in sorted(injections, key=lambda x: (x.kind, x.database, x.label)):
-        found.setdefault((x.kind, x.database), []).append(x)
-    return found
+        groups.setdefault((x.kind, x.database), []).append(x)
+    return groups
 
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:

@@ -33,11 +33,11 @@ class Frames(ABC):
     def feed(self, data: bytes) -> list[Frame]:
         """Return the messages that are complete."""
         self._waiting += data
-        found = []
+        frames = []
         while (length := self._length()) and length <= len(self._waiting):
             message, self._waiting = self._waiting[:length], self._waiting[length:]
-            found.append(Frame(message, self._statement(message)))
-        return found
+            frames.append(Frame(message, self._statement(message)))
+        return frames
 
     @abstractmethod
     def _length(self) -> int | None:

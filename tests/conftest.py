@@ -1,10 +1,10 @@
-"""Databases for the tests, and an environment in which they touch nothing of the person's own.
+"""Databases for the tests, and an environment that hides the developer's settings.
 
-`MFPREFECT_TEST_WITHOUT=postgres,mysql` leaves the tests of these databases out, and says so
-loudly, as `browser` those that look at reports; without it what is missing fails.
+`MFPREFECT_TEST_WITHOUT=postgres,mysql,browser` skips the tests of these databases, and those that
+open reports in a browser, and says so loudly; otherwise a missing server or browser is a failure.
 `MFPREFECT_TEST_POSTGRES_URL` and `MFPREFECT_TEST_MYSQL_URL` name real servers to use instead of
-private ones. Teradata is *emulated*, unless `MFPREFECT_TEST_TERADATA_URL` names a real one, on
-which tests fill tables under a throwaway prefix and drop them again.
+private ones. Teradata is *emulated*, unless `MFPREFECT_TEST_TERADATA_URL` names a real one: there,
+tests create tables under a throwaway prefix and drop them again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from mfprefect_dev.teradata.engine.server import REAL
 
 SERVERS = ("postgres", "mysql")
 TERADATA = "teradata_real" if REAL in os.environ else "teradata_emulated"
-"""What the tests on Teradata are called here."""
+"""The parameter of tests on Teradata."""
 SOME_EMULATED = {
     "test_maintenance": {"test_it_ends_what_crashed_and_leaves_what_runs"},
     "test_notices": {
@@ -50,46 +50,46 @@ SOME_EMULATED = {
     "test_reconcile": {"test_a_process_that_is_gone", "test_the_next_opening_ends_it"},
     "test_task_runners": {"test_a_part_that_fails_leaves_the_others"},
 }
-"""Modules that ask a database for what others ask, too. Of these, Teradata is only in the tests
-named, to save a minute, unless it is a real one."""
+"""Modules whose queries other modules also run: on an emulated Teradata, run only these tests of
+them, which saves a minute."""
 BROWSER = "browser"
-"""The fixture of tests/report, and what the tests that use it are called here."""
+"""The fixture of tests/report, and the name in MFPREFECT_TEST_WITHOUT."""
 PARAMETRISED = ("database_url", "database_server")
 FLOWS = Path(__file__).parent / "flows"
 
 
 def _isolate() -> None:
-    """Forget the person's settings: no test may reach the team's database or Prefect server."""
+    """Remove the developer's settings: no test may reach the team's database or Prefect server."""
     for name in list(os.environ):
         if name.startswith(("PREFECT_", "MFPREFECT_")) and not name.startswith("MFPREFECT_TEST_"):
             del os.environ[name]
-    # A shell that runs the tests in the background has them ignore Ctrl-C, and so their children.
+    # A shell's background jobs ignore Ctrl-C, and so do their children.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     home = tempfile.mkdtemp(prefix="mfp-prefect-")
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     os.environ.update(
         PREFECT_HOME=home,
-        XDG_STATE_HOME=home,  # where the spool is
+        XDG_STATE_HOME=home,  # the spool's folder
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
         PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="180",
         PREFECT_LOGGING_LEVEL="WARNING",
     )
 
 
-# In CI the same examples each time: a change is to blame for what fails there. Elsewhere they vary.
+# CI uses the same examples each time, so that only a change can break it.
 hypothesis.settings.register_profile(
     "mfprefect", deadline=None, print_blob=True, derandomize="CI" in os.environ
 )
 hypothesis.settings.load_profile("mfprefect")
 
-# Its assertions then tell what they compared.
+# Failed assertions there then show the compared values.
 pytest.register_assert_rewrite("mfprefect.testing.contract")
 
-_isolate()  # Prefect reads its settings when it is imported, which test modules do after this
+_isolate()  # before any test module imports Prefect, which then reads its settings
 if REAL not in os.environ:
     teradata.install()
-lint.watch(sa.Engine)  # whatever is sent to Teradata, by any test
+lint.watch(sa.Engine)  # checks every statement that any test sends to Teradata
 
 
 def _left_out() -> set[str]:
@@ -97,7 +97,7 @@ def _left_out() -> set[str]:
 
 
 def _used(item: pytest.Item) -> set[str]:
-    """Return which servers a test needs."""
+    """Return the servers that a test needs."""
     names = set(getattr(item, "fixturenames", ()))
     used = {server for server in SERVERS if f"{server}_server" in names} | names & {BROWSER}
     params = item.callspec.params if hasattr(item, "callspec") else {}
@@ -105,9 +105,9 @@ def _used(item: pytest.Item) -> set[str]:
 
 
 def _is_elsewhere(item: pytest.Item) -> bool:
-    """Return whether a test is not for the kind of Teradata that there is.
+    """Return whether a test is for the other kind of Teradata.
 
-    An emulated one cannot be had beside a real one: their drivers share a name.
+    Emulated and real exclude each other: their drivers share a name.
     """
     if REAL in os.environ:
         return "emulated_teradata" in getattr(item, "fixturenames", ())
@@ -120,7 +120,7 @@ def _loud_line() -> str:
     names = ", ".join(sorted(_left_out()))
     said = [f"MFPREFECT_TEST_WITHOUT: NOTHING IS TESTED ON {names}"] if names else []
     if REAL in os.environ:
-        said.append(f"{REAL}: NO TEST THAT NEEDS THE EMULATED TERADATA IS RUN")
+        said.append(f"{REAL}: TESTS OF THE EMULATED TERADATA DO NOT RUN")
     return f"!!! {'; '.join(said)} !!!" if said else ""
 
 
@@ -136,7 +136,7 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if FLOWS in item.path.parents or "prefect_api" in getattr(item, "fixturenames", ()):
-            # A server a process of pytest, and workers that a module's tests share.
+            # One server for each pytest process, and workers that the tests of a module share.
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
     if dropped := [item for item in items if _used(item) & _left_out() or _is_elsewhere(item)]:
         config.hook.pytest_deselected(items=dropped)
@@ -160,7 +160,7 @@ def postgres_server() -> Iterator[Server]:
 
 @pytest.fixture
 def postgres_login(postgres_server: Server) -> Callable[[str], AbstractContextManager[str]]:
-    """Make a database of a user of a given password: `with postgres_login("pw") as url`."""
+    """Create a database and a user with a given password: `with postgres_login("pw") as url`."""
 
     @contextmanager
     def made(password: str) -> Iterator[str]:
@@ -202,7 +202,7 @@ def database_server(request: pytest.FixtureRequest) -> Server:
 
 @pytest.fixture(scope="session")
 def teradata_server() -> teradata.EmulatedTeradata | teradata.RealTeradata:
-    """An emulated Teradata, or the real one that a variable names."""
+    """An emulated Teradata, or the real one that the variable names."""
     if REAL in os.environ:
         return teradata.RealTeradata(os.environ[REAL])
     return teradata.EmulatedTeradata()
@@ -210,7 +210,7 @@ def teradata_server() -> teradata.EmulatedTeradata | teradata.RealTeradata:
 
 @pytest.fixture(scope="session")
 def emulated_teradata() -> teradata.EmulatedTeradata:
-    """An emulated Teradata, for what cannot be asked of a real one, as errors on demand."""
+    """An emulated Teradata, for what a real one cannot do: injected errors, for example."""
     return teradata.EmulatedTeradata()
 
 
@@ -232,7 +232,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 @pytest.fixture(scope="session")
 def prefect_api(mf_server: str) -> str:
-    """The URL of the API of a Prefect server of our own, real and temporary."""
+    """The API URL of a real, temporary Prefect server."""
     return mf_server
 
 
@@ -255,7 +255,7 @@ def _prefect_server(folder: Path, **env: str) -> Iterator[str]:
             _await_health(process, url, folder / "server.log")
             yield url
         finally:
-            # It has a child of its own, which answers the requests.
+            # Its child process answers the requests.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
@@ -272,7 +272,7 @@ def _await_health(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Callable[..., AbstractContextManager[str]]:
-    """Start a server as people do, with its schedules: `prefect_server(folder, NAME="value")`."""
+    """Start a server with its schedules, as users do: `prefect_server(folder, NAME="value")`."""
     return _prefect_server
 
 
@@ -280,7 +280,7 @@ def prefect_server() -> Callable[..., AbstractContextManager[str]]:
 def flow_store(
     prefect_api: str, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Store]:
-    """The store that flows find in their settings."""
+    """The store in the settings of flows."""
     monkeypatch.setenv("MFPREFECT_URL", database_url)
     with mfprefect.connect() as store:
         store.create_schema()

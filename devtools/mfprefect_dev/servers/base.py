@@ -1,4 +1,4 @@
-"""What the test servers have in common."""
+"""The base class of the test servers."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Server(ABC):
     """A database server on which tests create their databases.
 
     Attributes:
-        url: SQLAlchemy URL of the server's superuser, over TCP and with a password. Of a named
-            server: the URL that was given.
+        url: SQLAlchemy URL of the server's superuser, over TCP and with a password; the given URL
+            of a named server.
         private: the process of a private server, None for a named one.
     """
 
@@ -44,11 +44,11 @@ class Server(ABC):
     @classmethod
     @abstractmethod
     def start(cls, options: Sequence[str] = ()) -> Self:
-        """Start a private server; `options` are added to its command line and win."""
+        """Start a private server; `options` end its command line, so they win."""
 
     @abstractmethod
     def _drop(self, connection: sa.Connection, name: str) -> None:
-        """Drop a database, with those connections to it that a test left open."""
+        """Drop a database, and close the connections that a test left open."""
 
     @property
     def admin_url(self) -> str:
@@ -57,7 +57,7 @@ class Server(ABC):
 
     @property
     def socket(self) -> Path:
-        """The unix socket's folder (PostgreSQL) or file (MariaDB) of a private server."""
+        """The unix socket of a private server: a folder (PostgreSQL) or a file (MariaDB)."""
         return self._owned().folder
 
     def new_database(self) -> str:
@@ -72,17 +72,17 @@ class Server(ABC):
         name = sa.make_url(url).database or ""
         if not _DATABASE.fullmatch(name):
             raise InvalidValue(
-                f"will not drop the database {name!r}: only those that new_database() created, "
-                f"whose names match {_DATABASE.pattern}"
+                f"will not drop the database {name!r}: new_database() did not create it; "
+                f"its names match {_DATABASE.pattern}"
             )
         self._administer(lambda connection: self._drop(connection, name))
 
     def kill(self) -> None:
-        """SIGKILL every process of the private server; its data stay, for `restart`."""
+        """SIGKILL every process of the private server; keep its data for `restart`."""
         self._owned().kill()
 
     def restart(self) -> None:
-        """Shut the private server down, if it runs, and start it with its data on its port."""
+        """Shut the private server down if it runs, then start it with the same data and port."""
         private = self._owned()
         private.shut_down(self._stop_signal)
         private.start()
@@ -115,7 +115,7 @@ class Server(ABC):
         return self.private
 
     def _administer(self, action: Callable[[sa.Connection], None]) -> None:
-        # No pool: a kept connection would not survive kill() and restart().
+        # No pool: a pooled connection would not survive kill() and restart().
         engine = sa.create_engine(
             self.admin_url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
         )
@@ -123,7 +123,7 @@ class Server(ABC):
             action(connection)
 
     def _wait(self) -> None:
-        """Return when the private server takes connections."""
+        """Wait until the private server accepts connections."""
         private = self._owned()
         deadline = time.monotonic() + _READY_SECONDS
         while True:
@@ -142,7 +142,7 @@ class Server(ABC):
     def _launch(
         cls, private: PrivateProcess, url: sa.URL, command: Callable[[int], list[str]]
     ) -> Self:
-        """Start the prepared server on a free port; try others where one was taken meanwhile."""
+        """Start the server on a free port; retry if another process takes the port first."""
         for attempts_left in reversed(range(5)):
             port = free_port()
             server = cls(url.set(port=port).render_as_string(hide_password=False), private)
@@ -159,7 +159,7 @@ class Server(ABC):
 
 
 def variable(backend: str) -> str:
-    """Return the name of the variable that names a real server."""
+    """Return the environment variable that names a real server."""
     return f"MFPREFECT_TEST_{backend.upper()}_URL"
 
 

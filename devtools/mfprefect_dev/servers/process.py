@@ -24,15 +24,14 @@ from mfprefect_dev.servers import watcher
 __all__ = ["PrivateProcess", "free_port"]
 
 _GIB = 1 << 30
-_SOCKET_NAME = 40  # what a socket's name adds to the folder, at most
+_SOCKET_NAME = 40  # longest name of a socket in the folder
 _SOCKET_PATH = 107  # sun_path, less its final NUL
 
 
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nothing listens on.
 
-    It lies below the range from which systems give ports to outgoing connections: else one of
-    these could take the port while its server is restarted.
+    It is below the ephemeral range: an outgoing connection cannot take it during a restart.
     """
     for _ in range(1000):
         port = 20_000 + secrets.randbelow(12_000)
@@ -46,18 +45,18 @@ def free_port() -> int:
 
 
 class PrivateProcess:
-    """A server that runs in a temporary folder, as an unprivileged user when started by root.
+    """A server in a temporary folder; runs as an unprivileged user if root starts it.
 
     Args:
         name: short name of the server, part of the folder's name.
-        programs: tree of the server's programs and libraries. Copied into the folder where the
-            unprivileged user cannot reach it (a checkout under /root, for example).
+        programs: tree of the server's programs and libraries; copied into the folder if the
+            unprivileged user cannot read it (in a checkout under /root, for example).
 
     Attributes:
-        folder: the temporary folder; data belongs into `folder / "data"`.
+        folder: the temporary folder; the data is in `folder / "data"`.
         programs: the tree to run from.
         command: the server's command line, for `start`.
-        environ: variables added to the server's otherwise small environment.
+        environ: variables to add to the server's minimal environment.
     """
 
     def __init__(self, name: str, programs: Path | None = None) -> None:
@@ -78,7 +77,7 @@ class PrivateProcess:
         self.give(self.folder)
 
     def give(self, path: Path) -> None:
-        """Hand a file or folder over to the user that the server runs as."""
+        """Make the server's user the owner of a file or folder."""
         if self._drop:
             os.chown(path, self._drop["user"], self._drop["group"])
 
@@ -91,22 +90,22 @@ class PrivateProcess:
         return path
 
     def run(self, command: Sequence[str]) -> None:
-        """Run a command to its end, as the server's user; raise ConfigurationError if it fails."""
+        """Run a command as the server's user; raise ConfigurationError if it fails."""
         code = self._popen(command).wait()
         if code != 0:
             raise ConfigurationError(f"{command[0]} ended with {code}:\n{self.log()}")
 
     def start(self) -> None:
-        """Start the server; return before it takes connections."""
+        """Start the server, without waiting until it accepts connections."""
         self._process = self._popen(self.command)
 
     @property
     def running(self) -> bool:
-        """Whether the main process is there."""
+        """Whether the main process runs."""
         return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
-        """SIGKILL the whole server and return when no process of it is left."""
+        """SIGKILL the whole server; return when all its processes are gone."""
         pids = watcher.processes(self.folder)
         if self._process is not None:
             self._process.kill()
@@ -114,7 +113,7 @@ class PrivateProcess:
         watcher.kill_all(self.folder, pids)
 
     def shut_down(self, how: signal.Signals, seconds: float = 60.0) -> None:
-        """Ask the server to end; kill it when it has not after the given time."""
+        """Ask the server to stop; kill it if it still runs after the given time."""
         if self._process is not None and self.running:
             self._process.send_signal(how)
             with suppress(subprocess.TimeoutExpired):
@@ -122,23 +121,23 @@ class PrivateProcess:
         self.kill()
 
     def close(self) -> None:
-        """Kill the server and remove its folder; nothing happens the second time."""
-        if os.getpid() != self._owner:  # a forked child, which owns nothing
+        """Kill the server and remove its folder; a second call does nothing."""
+        if os.getpid() != self._owner:  # a forked child
             return
         atexit.unregister(self.close)
         self.kill()
         if self._watcher.stdin is not None:
             self._watcher.stdin.close()
         self._watcher.wait()
-        watcher.remove(self.folder)  # finds nothing, unless somebody killed the watcher
+        watcher.remove(self.folder)  # in case somebody killed the watcher
 
     def log(self, characters: int = 3000) -> str:
-        """Return the end of what the server and its helpers printed."""
+        """Return the end of the output of the server and its helpers."""
         path = self.folder / "log"
         return path.read_text(errors="replace")[-characters:] if path.exists() else "(no log)"
 
     def _popen(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
-        # A variable such as PGOPTIONS or MYSQL_HOME of the caller must not reach the server.
+        # The server must not see the caller's PGOPTIONS, MYSQL_HOME and the like.
         env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "HOME": str(self.folder)}
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - programs that we looked up
@@ -148,7 +147,7 @@ class PrivateProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is for the tests
+                start_new_session=True,  # Ctrl-C must reach only the tests
                 **self._drop,
             )
 
@@ -166,7 +165,7 @@ def _watch(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _unprivileged() -> dict[str, Any]:
-    """Return the arguments of Popen that drop root, which both servers refuse to run as."""
+    """Return arguments of Popen that drop root: both servers refuse to run as root."""
     if os.geteuid() != 0:
         return {}
     try:
@@ -177,13 +176,13 @@ def _unprivileged() -> dict[str, Any]:
 
 
 def _public(path: Path) -> bool:
-    """Tell whether any user can reach the path."""
+    """Return whether any user can read the path."""
     resolved = path.resolve()
     return all(part.stat().st_mode & stat.S_IXOTH for part in (resolved, *resolved.parents))
 
 
 def _base(*, executable: bool) -> str | None:
-    """Return the folder for temporary folders: in memory where there is room, None for tempfile's.
+    """Return the parent of temporary folders, in memory if there is room; None is tempfile's.
 
     Creating a MariaDB data directory takes 5 s on a disk and 0.5 s in memory.
     """

@@ -1,9 +1,9 @@
-"""Removes a private server and its folder, also when the process that started it was SIGKILLed.
+"""Removes a private server and its folder, even after a SIGKILL of the process that started it.
 
-Runs as a small process of its own: `python -I -S _watcher.py OWNER_PID FOLDER`, so it imports the
-standard library alone. PR_SET_PDEATHSIG would not do: it fires when the *thread* that forked ends,
-the kernel clears it when the server drops root, it reaches one process of a server that has
-twenty, and it leaves the folder behind.
+Runs as a small process, `python -I -S watcher.py OWNER_PID FOLDER`, so it imports only the standard
+library. PR_SET_PDEATHSIG is no alternative: it fires when the forking *thread* ends, the kernel
+clears it when the server drops root, it reaches one of the server's twenty processes, and it
+leaves the folder behind.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _PROC = Path("/proc")
 
 
 def watch(owner: int, folder: Path) -> None:
-    """Wait until standard input is closed or the owner is gone, then remove the folder.
+    """Wait until standard input closes or the owner is gone, then remove the folder.
 
-    The owner holds the other end of standard input. A child that it forked may hold it too and
-    outlive it; therefore the parent's id is looked at as well, once a second.
+    The owner holds the other end of standard input, and so may a forked child that outlives it:
+    the loop also checks the parent's id once a second.
     """
     while os.getppid() == owner and not select.select([0], [], [], 1.0)[0]:
         pass
@@ -37,7 +37,7 @@ def watch(owner: int, folder: Path) -> None:
 def remove(folder: Path) -> None:
     """Kill every process that works in the folder and delete the folder."""
     kill_all(folder)
-    segment = _shared_memory(folder)  # a server that ended by itself has removed its pid file
+    segment = _shared_memory(folder)  # a server that stopped normally has removed its pid file
     if segment is not None:
         import ctypes
 
@@ -46,9 +46,9 @@ def remove(folder: Path) -> None:
 
 
 def kill_all(folder: Path, pids: Iterable[int] = (), seconds: float = 20.0) -> None:
-    """SIGKILL every process that works in the folder; return when these and the known are gone.
+    """SIGKILL every process that works in the folder; return when they and `pids` are gone.
 
-    An ending process gives its working directory up before it is gone: hence the known ones.
+    A dying process gives up its working directory before it is gone: hence `pids`.
     """
     deadline, seen = time.monotonic() + seconds, set(pids)
     while time.monotonic() < deadline:
@@ -65,8 +65,8 @@ def kill_all(folder: Path, pids: Iterable[int] = (), seconds: float = 20.0) -> N
 def processes(folder: Path) -> list[int]:
     """Return the ids of the processes whose working directory is in the folder.
 
-    Servers work in their data directory, and so does everything that they fork. Without /proc,
-    the main process alone is known, by its pid file; PostgreSQL's others end when it does.
+    Servers and their children work in the data directory. Without /proc, only the pid file
+    names the main process; PostgreSQL's other processes end with it.
     """
     if (_PROC / "self/cwd").exists():
         return [int(entry) for entry in os.listdir(_PROC) if entry.isdigit() and _in(entry, folder)]
@@ -76,13 +76,13 @@ def processes(folder: Path) -> list[int]:
 def _in(pid: str, folder: Path) -> bool:
     try:
         return Path(os.readlink(_PROC / pid / "cwd")).is_relative_to(folder)
-    except OSError:  # it ended meanwhile, is a zombie, or belongs to somebody else
+    except OSError:  # it has ended, is a zombie, or belongs to another user
         return False
 
 
 def _alive(pid: int) -> bool:
-    """Tell whether a process runs; a zombie only waits for its parent to look at it."""
-    if pid <= 0:  # a pid file that is being written; and kill(0) would hit our own group
+    """Return whether a process runs; a zombie does not."""
+    if pid <= 0:  # an unfinished pid file; kill(0) would hit our own group
         return False
     try:
         os.kill(pid, 0)
@@ -92,7 +92,7 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return not (_PROC / "self").exists()  # no /proc at all, or it ended just now
+        return not (_PROC / "self").exists()  # no /proc, or the process has just ended
 
 
 def _lines(file: Path) -> list[str]:

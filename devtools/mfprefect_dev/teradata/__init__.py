@@ -1,28 +1,28 @@
-"""An *emulated* Teradata, for tests: no evidence of compatibility.
+"""An *emulated* Teradata for tests. It is no evidence of compatibility.
 
-No Teradata server can be had where mfprefect is built. This is a harness for the contract and
-against regressions: a driver of the same interface as `teradatasql`, in front of SQLite files. It
-knows the rules of Teradata that its authors read or remembered, and nothing else. Whoever sees a
-test pass here knows that mfprefect keeps to those rules, and not that a real server would agree.
+mfprefect is built without access to a Teradata server. This emulator runs the contract suite and
+catches regressions: it has the interface of the driver `teradatasql` and keeps tables in SQLite
+files. It implements the rules of Teradata that its authors read or remembered. A passing test
+shows that mfprefect follows those rules, not that a real server agrees.
 
-What it does:
+The emulator
 
-- it reads every request with a grammar of its own, and refuses what it does not know (3706);
-- it checks every request with a `lint` of what Teradata refuses or silently misreads;
-- sessions are ANSI: an error undoes its request, DDL ends its transaction (3722), a plain SELECT
-  holds its locks to the end of the transaction, names reserved by Teradata are no names;
-- lengths, ranges, NOT NULL, unique indexes (NULLs are equal), CHECK and checked references hold;
-  text compares without its trailing blanks; CLOB and BLOB do not compare; counts are DECIMAL;
-- a transaction holds a limited number of row locks (9128), a batch a limited number of rows;
-- FastLoad has its conditions, drops rows that do not fit without a word, and leaves a table that
-  cannot be read where its link was lost;
-- any error can be injected (`EmulatedTeradata.inject`), so can a lost link, before, in and after a
-  commit, also for other processes.
+- parses every request with its own grammar and refuses what it does not know (3706);
+- runs a `lint` on every request for what Teradata refuses or silently misreads;
+- runs sessions in ANSI mode: an error undoes its request, DDL ends its transaction (3722), a plain
+  SELECT holds its locks to the end of the transaction, reserved words are no names;
+- enforces lengths, ranges, NOT NULL, unique indexes (NULLs are equal), CHECK and references;
+  compares text without trailing blanks, refuses to compare CLOB and BLOB, counts in DECIMAL;
+- limits the row locks of a transaction (9128) and the rows of a batch;
+- enforces the conditions of FastLoad, silently drops rows that do not fit, and leaves the table
+  unreadable after a lost link;
+- injects any error and lost links (`EmulatedTeradata.inject`): before, during and after a commit,
+  in other processes too.
 
-What it does not do, where a real server differs: it has one AMP and no spool; writers to the same
-SQLite file wait for each other, and a reader sees what was committed: LOCKING ROW FOR ACCESS is
-never dirty here; no rights, space, statistics or workload rules; lengths are counted in characters
-and not in UTF-16 units; plans and speed are SQLite's.
+A real server differs. The emulator has one AMP and no spool space. Writers to one SQLite file wait
+for each other. Readers see only committed rows, so LOCKING ROW FOR ACCESS is never dirty. Rights,
+space, statistics and workload rules are missing. Lengths count characters, not UTF-16 units. Plans
+and speed are SQLite's.
 """
 
 from mfprefect_dev.teradata.engine.server import EmulatedTeradata, RealTeradata, install

@@ -1,7 +1,7 @@
-"""What goes wrong in Teradata, in the driver's words.
+"""Teradata's errors as the driver raises them.
 
-The numbers that matter are those of `docs/teradata.md`; the texts follow the driver's form,
-`[Version ..] [Session ..] [Teradata Database] [Error nnnn] text`, as far as anybody parses it.
+`docs/teradata.md` lists the codes that matter. The texts have the driver's form,
+`[Version ..] [Session ..] [Teradata Database] [Error nnnn] text`, because callers parse it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = [
 
 VERSION = "20.0.0.72"
 DRIVER_CODES = frozenset({308, 444, 493, 804})
-"""Errors of the driver itself: the link, a name that is not known, a parameter."""
+"""Errors of the driver itself: a lost link, an unknown name, a wrong parameter."""
 ENDS_TRANSACTION = frozenset({2631, 3111, 3120, 2828, 2835, 2641, 2639, 3598, 3603, 3897, 2825})
-"""After these, the whole transaction is gone and not the request alone."""
+"""Errors that undo the whole transaction, not only the request."""
 
 TEXTS = {
     308: "teradatasql driver: an unexpected value was bound",
@@ -119,7 +119,7 @@ class DataError(DatabaseError):
 
 
 class OperationalError(DatabaseError):
-    """What the driver raises for every error of the database, and most of its own."""
+    """Raised for every error of the database, and most of the driver's."""
 
 
 class IntegrityError(DatabaseError):
@@ -139,7 +139,7 @@ class NotSupportedError(DatabaseError):
 
 
 class Refused(Exception):
-    """The emulated server refuses a request; `code` says why."""
+    """The emulated server refuses a request; `code` is Teradata's error."""
 
     def __init__(self, code: int, *about: str) -> None:
         self.code = code
@@ -147,17 +147,17 @@ class Refused(Exception):
         super().__init__(code, *about)
 
     def text(self, session: int) -> str:
-        """Return the text that the driver would raise."""
+        """Return the message that the driver would raise."""
         return message(self.code, session, *self.about)
 
 
 def message(code: int, session: int, *about: str) -> str:
-    """Return an error's text in the driver's form."""
+    """Return an error's message in the driver's form."""
     said = TEXTS.get(code, "error {0}").format(*about, *(["?"] * 4))
     who = "Teradata SQL Driver" if code in DRIVER_CODES else "Teradata Database"
     return f"[Version {VERSION}] [Session {session}] [{who}] [Error {code}] {said}"
 
 
 def raised(refused: Refused, session: int = 0) -> OperationalError:
-    """Return what the driver raises where the server refuses."""
+    """Return the driver's exception for a refused request."""
     return OperationalError(refused.text(session))

@@ -1,4 +1,4 @@
-"""Statements as tokens: what the lint and the grammar of the emulated Teradata read."""
+"""Tokens of statements, for the lint and the grammar of the emulated Teradata."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ class Token(NamedTuple):
 
     kind: str
     text: str
-    """A word in capitals, a name or string without its quotes; else as written."""
+    """Words in capitals, names and strings without quotes, anything else as written."""
     number: int = 0
-    """Of a parameter: which one, from 1."""
+    """The number of a parameter, from 1; 0 otherwise."""
     written: str = ""
 
     @property
     def name(self) -> str:
-        """The name that a word or a quoted name is, as written."""
+        """The name of a word or quoted name, as written."""
         return self.written if self.kind == WORD else self.text
 
 
 def escapes(statement: str) -> tuple[list[tuple[str, str]], str]:
-    """Return the `{fn teradata_..}` escapes that a statement begins with, and what is left."""
+    """Return the leading `{fn teradata_..}` escapes of a statement, and the rest of it."""
     functions, at = [], 0
     while match := _ESCAPE.match(statement, at):
         functions.append((match[1].lower(), match[2] or ""))
@@ -72,7 +72,7 @@ def tokens(statement: str) -> tuple[Token, ...]:
     """Return a statement's tokens.
 
     Raises:
-        Refused: a character stands where none may.
+        Refused: a character belongs to no token.
     """
     listed, at, params = [], 0, 0
     while at < len(statement):

@@ -1,7 +1,7 @@
-"""Data types: which there are, what they hold, and how SQLite keeps it.
+"""Data types: their limits, and how SQLite stores their values.
 
-Points in time are kept as text that begins with a noncharacter, which no bound text can hold: so
-they are known for what they are after any expression, and compare as they should.
+Dates and timestamps are stored as text that begins with a noncharacter, which no bound text can
+contain: they stay recognisable after any expression, and compare in order.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LONGEST = {"UNICODE": 32_000, "LATIN": 64_000}
 """Characters in a VARCHAR."""
 MARK = "\ufffe"
 WHOLE = {"BYTEINT": 7, "SMALLINT": 15, "INTEGER": 31, "BIGINT": 63}
-# In a session without pass-through, only characters of Unicode 6.0's basic plane.
+# Without pass-through, a session takes only the basic plane of Unicode 6.0.
 _BEYOND = re.compile("[\U00010000-\U0010ffff]")
 _NO_CHARACTER = re.compile(
     "[\ufdd0-\ufdef"
@@ -52,11 +52,11 @@ class Type:
 
     @property
     def lob(self) -> bool:
-        """Whether it may not be compared."""
+        """Whether it is a large object, which cannot be compared."""
         return self.name in LOBS
 
     def affinity(self) -> str:
-        """Return SQLite's type of a column."""
+        """Return the type of the column in SQLite."""
         if self.name in WHOLE:
             return "INTEGER"
         return {"FLOAT": "REAL", "BLOB": "BLOB", "VARBYTE": "BLOB", "BYTE": "BLOB"}.get(
@@ -64,7 +64,7 @@ class Type:
         )
 
     def check(self, column: str) -> tuple[int, str] | None:
-        """Return what SQLite has to check of a quoted column, and the error if it is not so."""
+        """Return the error code and the CHECK condition of a quoted column; None for no check."""
         if self.name in WHOLE:
             most = 1 << WHOLE[self.name]
             inside = f"{column} BETWEEN {-most} AND {most - 1}"
@@ -89,23 +89,23 @@ class Type:
 
 
 def timestamp_mark(value: dt.datetime) -> str:
-    """Return how a point in time is kept."""
+    """Return the stored text of a timestamp."""
     if value.tzinfo is not None:
         raise Refused(3706, "TIMESTAMP WITH TIME ZONE is not emulated")
     return f"{MARK}T{value:%Y-%m-%d %H:%M:%S.%f}"
 
 
 def date_mark(value: dt.date) -> str:
-    """Return how a date is kept."""
+    """Return the stored text of a date."""
     return f"{MARK}D{value:%Y-%m-%d}"
 
 
 def bound(value: Any, place: str, pass_through: bool) -> Any:
-    """Return how SQLite is given a value that the driver was given.
+    """Convert a value bound by the driver's caller to one that SQLite stores.
 
     Raises:
-        TypeError: as the driver does, for anything but the plain types of Python.
-        Refused: as the database does, for a number or character that it does not have.
+        TypeError: the value has no plain Python type, which the driver refuses too.
+        Refused: the database cannot store the number or character.
     """
     kind = type(value)
     if kind is str:
@@ -128,9 +128,9 @@ def bound(value: Any, place: str, pass_through: bool) -> Any:
         return int(value) if value == value.to_integral_value() else float(value)
     if kind is bytearray:
         return bytes(value)
-    if isinstance(value, str):  # as SQLAlchemy's quoted names are
+    if isinstance(value, str):  # SQLAlchemy's quoted names, for example
         return bound("".join(value), place, pass_through)
-    if isinstance(value, int | float):  # numpy's doubles are floats; its integers are no int
+    if isinstance(value, int | float):  # numpy's doubles are floats, its integers are not ints
         return bound(int(value) if isinstance(value, int) else float(value), place, pass_through)
     raise TypeError(f"{place} unexpected type {kind}")
 
@@ -142,7 +142,7 @@ def _text_in(value: str, pass_through: bool) -> str:
 
 
 def returned(value: Any) -> Any:
-    """Return what the driver returns for what SQLite kept."""
+    """Convert a value from SQLite to the one that the driver returns."""
     if type(value) is str and value[:1] == MARK:
         if value[1] == "T":
             return dt.datetime.fromisoformat(value[2:])
@@ -151,5 +151,5 @@ def returned(value: Any) -> Any:
 
 
 def number_kind(text: str) -> str:
-    """Return the type of a number that is written out."""
+    """Return the type of a numeric literal."""
     return "INTEGER" if text.isdigit() else "FLOAT" if "E" in text.upper() else "DECIMAL"

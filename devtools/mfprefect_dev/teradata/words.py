@@ -1,4 +1,4 @@
-"""Reserved words that begin a clause, and so may follow AS or stand first between parentheses."""
+"""Reserved words that begin a clause, and so may follow AS or an opening parenthesis."""
 
 KEYWORDS = frozenset(
     [

@@ -1,4 +1,4 @@
-"""Which tables, views, columns and indexes there are: the emulated data dictionary."""
+"""The emulated data dictionary: tables, views, columns and indexes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Catalog", "Column", "ForeignKey", "Index", "Name", "Table", "quoted"
 
 
 def quoted(name: str) -> str:
-    """Return a name as SQLite quotes it."""
+    """Quote a name for SQLite."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -28,7 +28,7 @@ class Column:
     type: Type
     nullable: bool = True
     default: str | None = None
-    """As SQLite and Teradata write it."""
+    """The literal, which SQLite and Teradata write alike."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Index:
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """A reference to another table, checked or only promised."""
+    """A reference to another table; the database may not check it (WITH NO CHECK OPTION)."""
 
     name: str | None
     columns: tuple[str, ...]
@@ -60,7 +60,7 @@ class Table:
     kind: str = "T"
     """T: table; V: view; D: database."""
     key: str = ""
-    """What the catalog calls it."""
+    """Its name in the catalog."""
     columns: tuple[Column, ...] = ()
     indexes: tuple[Index, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
@@ -68,14 +68,14 @@ class Table:
     multiset: bool = True
     partition: str | None = None
     text: str = ""
-    """The request that made it; of a view, what it selects."""
+    """The request that created it; the SELECT of a view."""
     file: str = "main"
     loading: bool = False
-    """Whether a FastLoad has begun and not ended."""
+    """Whether a FastLoad is running."""
     view_columns: tuple[str, ...] = field(default=())
 
     def column(self, name: str) -> Column:
-        """Return a column by its name in any case."""
+        """Return a column by its name, ignoring case."""
         for column in self.columns:
             if column.name.upper() == name.upper():
                 return column
@@ -92,7 +92,7 @@ class Table:
         return any(column.type.lob for column in self.columns)
 
     def in_sqlite(self) -> str:
-        """Return the table's place in SQLite."""
+        """Return the table's qualified name in SQLite."""
         return f"{self.file}.{quoted(self.key)}"
 
 
@@ -113,10 +113,10 @@ def _decoded(text: str) -> Table:
 
 
 class Catalog:
-    """The tables of one emulated database system, as they were when it was read.
+    """A snapshot of the tables of one emulated database system.
 
-    Names are kept without the name of the session's own database, so that what was worked out for
-    a request on one throwaway database serves for the next.
+    Names leave out the session's own database: a request parsed for one throwaway database serves
+    the next one too.
     """
 
     def __init__(self, database: str, definitions: Mapping[str, str], version: int) -> None:
@@ -127,7 +127,7 @@ class Catalog:
 
     @classmethod
     def read(cls, connection: sqlite3.Connection, database: str) -> Catalog:
-        """Return what a catalog file holds."""
+        """Return the content of a catalog file."""
         connection.execute("BEGIN")
         try:
             return cls.inside(connection, database)
@@ -136,13 +136,13 @@ class Catalog:
 
     @classmethod
     def inside(cls, connection: sqlite3.Connection, database: str) -> Catalog:
-        """Return what a catalog file holds, inside a transaction of the connection."""
+        """Return the content of a catalog file, inside a transaction of the connection."""
         version = connection.execute("SELECT n FROM version").fetchone()[0]
         rows = connection.execute("SELECT name, definition FROM tables").fetchall()
         return cls(database, dict(rows), version)
 
     def key(self, name: Name) -> str:
-        """Return what a name is called in the catalog."""
+        """Return a name's key in the catalog."""
         if name.database is None or name.database.lower() == self.database.lower():
             return name.name.lower()
         database = name.database.lower()
@@ -151,14 +151,14 @@ class Catalog:
         return f"{database}.{name.name.lower()}"
 
     def find(self, name: Name) -> Table | None:
-        """Return a table or view, None where there is none."""
+        """Return a table or view, None if it does not exist."""
         return self.tables.get(self.key(name))
 
     def table(self, name: Name, *, view: bool = False) -> Table:
-        """Return a table, or a view too if asked.
+        """Return a table, or with `view=True` a table or view.
 
         Raises:
-            Refused: there is none of that name.
+            Refused: it does not exist, or is a view.
         """
         table = self.find(name)
         if table is None:
@@ -168,17 +168,17 @@ class Catalog:
         return table
 
     def real(self) -> Iterable[Table]:
-        """Return tables and views, not the databases."""
+        """Return the tables and views, without the databases."""
         return (table for table in self.tables.values() if table.kind != "D")
 
 
 def encoded(table: Table) -> str:
-    """Return a definition as the catalog file keeps it."""
+    """Return a definition as stored in the catalog file."""
     return json.dumps(asdict(table))
 
 
 def column_names(columns: Iterable[str]) -> str:
-    """Return names as SQLite lists them."""
+    """Return quoted names, separated by commas, for SQLite."""
     return ", ".join(quoted(name.lower()) for name in columns)
 
 

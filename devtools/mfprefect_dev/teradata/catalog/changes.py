@@ -1,4 +1,4 @@
-"""What DDL changes: in SQLite, and in the catalog."""
+"""Changes that DDL makes, in SQLite and in the catalog."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ __all__ = ["SIDES", "Change"]
 
 NO_TYPE = Type("")
 SIDES = tuple(f"s{n}" for n in range(1, 9))
-"""Files for tables that may be loaded while a transaction holds locks on others."""
+"""Files for tables that FastLoad may fill while a transaction holds locks on other tables."""
 
 
 class Change(ABC):
-    """One piece of DDL. `apply` is called with the catalog locked."""
+    """One DDL request; `apply` runs with the catalog locked."""
 
     def file(self, catalog: Catalog, free: list[str]) -> str | None:
-        """Return the file that has to be locked first; `free` are those that nobody writes to."""
+        """Return the file to lock first; no session writes to the `free` ones."""
         return None
 
     @abstractmethod
     def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
-        """Change SQLite's schema; return what to enter in the catalog, None to remove."""
+        """Change SQLite's schema; return the entries of the catalog, None for removed ones."""
 
 
 @dataclass
 class Nothing(Change):
-    """Statistics and rights: read, and that is all."""
+    """Statistics and rights, which have no effect here."""
 
     def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
         return {}
@@ -73,7 +73,7 @@ class DropDatabase(Change):
 
 @dataclass
 class AddView(Change):
-    """CREATE VIEW and REPLACE VIEW: kept as text, put into the requests that name it."""
+    """CREATE VIEW and REPLACE VIEW: stored as text, expanded in requests."""
 
     key: str
     view: Table
@@ -120,7 +120,7 @@ class AddTable(Change):
     table: Table
 
     def file(self, catalog: Catalog, free: list[str]) -> str | None:
-        """Return where the table is to lie: what could be loaded, in a file of its own if any."""
+        """Return the table's file: the least used side file if FastLoad could fill the table."""
         table = self.table
         loadable = not (
             table.lob
@@ -135,7 +135,7 @@ class AddTable(Change):
         return order[0]
 
     def placed(self, file: str) -> None:
-        """Note where the table lies."""
+        """Set the file of the table."""
         self.table = replace(self.table, file=file)
 
     def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
@@ -148,7 +148,7 @@ class AddTable(Change):
 
 @dataclass
 class DropTable(_OfTable):
-    """DROP TABLE; what was being loaded may be dropped, too."""
+    """DROP TABLE; also drops a table that is being loaded."""
 
     def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
         table = self.table(catalog)

@@ -1,7 +1,6 @@
-"""The views of the data dictionary that are asked: DBC.TablesV and the like.
+"""The views of the data dictionary that mfprefect queries: DBC.TablesV and the like.
 
-They are filled in from the catalog for each request that names one. Their names compare without
-regard to case.
+Each request that names one fills it from the catalog. Names compare case-insensitively.
 """
 
 from __future__ import annotations
@@ -166,12 +165,12 @@ _VIEWS: dict[str, tuple[tuple[str, ...], Callable[[Catalog], Iterator[Row]]]] = 
 
 
 def known(name: str) -> bool:
-    """Return whether a name without a database is a dictionary view that everybody sees."""
+    """Return whether an unqualified name is a dictionary view."""
     return name.lower() == "dbcinfov"
 
 
 def source(name: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Return where a dictionary view lies in SQLite, and its columns."""
+    """Return the name of a dictionary view in SQLite, and its columns."""
     view = _VIEWS.get(name.lower())
     if view is None:
         raise Refused(3807, f"DBC.{name}")
@@ -179,7 +178,7 @@ def source(name: str) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 def fill(sqlite: sqlite3.Connection, catalog: Catalog, name: str) -> None:
-    """Write the rows of a dictionary view into SQLite."""
+    """Fill a dictionary view in SQLite."""
     columns, rows = _VIEWS[name]
     listed = ", ".join(f'"{column}" COLLATE NOCASE' for column in columns)
     sqlite.execute(f'CREATE TEMP TABLE IF NOT EXISTS "dbc.{name}" ({listed})')

@@ -1,4 +1,4 @@
-"""How a table of Teradata lies in SQLite: its columns, checks and indexes."""
+"""The layout of Teradata's tables in SQLite: columns, checks and indexes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["column_text", "create_index", "create_table", "drop_index"]
 
 
 def create_table(sqlite: sqlite3.Connection, table: Table) -> None:
-    """Create a table with its indexes; what a lost process left in its place goes."""
+    """Create a table with its indexes; replace one that a dead process left."""
     sqlite.execute(f"DROP TABLE IF EXISTS {table.in_sqlite()}")
     parts = [column_text(column) for column in table.columns]
     parts += [f'CONSTRAINT "5317:{n or "?"}" CHECK ({sql})' for n, sql in table.checks]
@@ -25,7 +25,7 @@ def create_table(sqlite: sqlite3.Connection, table: Table) -> None:
 
 
 def column_text(column: Column) -> str:
-    """Return a column with what it checks; the names of constraints tell the error."""
+    """Return a column with its checks; the name of a constraint holds its error code."""
     name = quoted(column.name)
     text = f"{name} {column.type.affinity()} COLLATE RTRIM"
     if column.default is not None:
@@ -47,7 +47,7 @@ def _reference(key: ForeignKey) -> str:
 
 
 def _index_name(table: Table, index: Index) -> str:
-    """Return what SQLite calls an index: it names the error, too."""
+    """Return an index's name in SQLite, which begins with its error code."""
     code = 0
     if index.unique:
         code = 2801 if index.kind in "PQ" else 2803
@@ -55,14 +55,14 @@ def _index_name(table: Table, index: Index) -> str:
 
 
 def create_index(sqlite: sqlite3.Connection, table: Table, index: Index) -> None:
-    """Create an index; of a unique one that takes NULL a second one, to look things up."""
+    """Create an index; a unique one on nullable columns needs a second one for look-ups."""
     columns = {column.name: column for column in table.columns}
     nullable = [name for name in index.columns if columns[name].nullable]
     on = f"ON {quoted(table.key)}"
     plain = ", ".join(quoted(name) for name in index.columns)
     name = _index_name(table, index)
     if index.unique and nullable:
-        # NULLs are equal to each other in a unique index.
+        # NULLs are equal in a unique index of Teradata.
         listed = ", ".join(
             f"ifnull({quoted(c)}, x'00') COLLATE RTRIM" if c in nullable else quoted(c)
             for c in index.columns

@@ -1,1 +1,1 @@
-"""The driver's interface in front of the emulated server."""
+"""The driver's interface to the emulated server."""

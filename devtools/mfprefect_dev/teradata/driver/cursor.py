@@ -1,4 +1,4 @@
-"""The driver's cursor: values as it binds them, escape functions, FastLoad, rows."""
+"""The driver's cursor: bound values, escape functions, FastLoad, rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CODES: dict[str, Any] = {
 
 
 class TeradataCursor:
-    """A cursor."""
+    """A cursor (PEP 249)."""
 
     def __init__(self, connection: Link) -> None:
         self.connection = connection
@@ -47,7 +47,7 @@ class TeradataCursor:
         self.closed = True
 
     def execute(self, sOperation: str, params: Any = None, ignoreErrors: Any = None) -> Self:
-        """Execute a request, with one row of values or none."""
+        """Execute a request with at most one row of values."""
         if params is None:
             return self._go(sOperation, None, ignoreErrors)
         if type(params) not in (list, tuple):
@@ -107,7 +107,7 @@ class TeradataCursor:
             if name not in SCOPE:
                 raise Refused(3706, f"{{fn {name}}} is not emulated here")
         if re.search(r"\{\s*fn\b", text):
-            raise Refused(3706, "an escape function stands inside the request")
+            raise Refused(3706, "an escape function is only allowed at the start of a request")
         lint.require_clean(text)
         load = connection.load if connection.load and connection.load.running else None
         if "teradata_require_fastload" in names or "teradata_try_fastload" in names:
@@ -115,7 +115,7 @@ class TeradataCursor:
                 load = connection.load = FastLoad(connection.session, text)
             return Result(count=load.batch(rows or []))
         if load is not None:
-            raise Refused(3706, "a FastLoad is under way: commit or roll back first")
+            raise Refused(3706, "a FastLoad is running: commit or roll back first")
         return connection.session.execute(text, rows)
 
     def __iter__(self) -> Iterator[list[Any]]:
@@ -143,11 +143,11 @@ class TeradataCursor:
         return rows
 
     def fetchall(self) -> list[list[Any]]:
-        """Return all rows that are left."""
+        """Return the remaining rows."""
         return list(self)
 
     def nextset(self) -> bool | None:
-        """Return None: there is one result a request."""
+        """Return None: a request has one result."""
         self._result = Result()
         self.description = None
         return None

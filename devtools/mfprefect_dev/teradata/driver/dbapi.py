@@ -1,7 +1,7 @@
-"""The driver's interface (PEP 249) in front of an emulated server, as teradatasql has it.
+"""The interface of teradatasql (PEP 249) to an emulated server.
 
-Every error is an OperationalError. Values are bound as the driver binds them: numpy's numbers are a
-TypeError. Nothing here is evidence of how a real server behaves; see `mfprefect_dev.teradata`.
+Every error is an OperationalError. Binding follows the driver: numpy's numbers raise a TypeError.
+Nothing here is evidence of how a real server behaves; see `mfprefect_dev.teradata`.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ PARAMETERS = frozenset(
 
 
 class TeradataConnection(Link):
-    """A connection; its autocommit is on until it is turned off."""
+    """A connection; autocommit is on by default."""
 
     def __init__(self, sConnectParams: str | None = None, **kwargs: Any) -> None:
         given = json.loads(sConnectParams or "{}") | {
@@ -134,7 +134,7 @@ class TeradataConnection(Link):
                     f"{key!r} is not a connection parameter"
                 )
         if given.get("tmode", "DEFAULT").upper() != "ANSI":
-            raise raised(Refused(3706, "the emulator knows tmode=ANSI alone"))
+            raise raised(Refused(3706, "the emulator supports only tmode=ANSI"))
         user = given.get("user", "")
         if not user:
             raise raised(Refused(8017))
@@ -180,7 +180,7 @@ class TeradataConnection(Link):
         return TeradataCursor(self)
 
     def nativeSQL(self, sSQL: str) -> Any:
-        """Return what an escape function says."""
+        """Return the result of an escape function."""
         with self.cursor() as cursor:
             cursor.execute("{fn teradata_nativesql}" + sSQL)
             row = cursor.fetchone()
@@ -188,7 +188,7 @@ class TeradataConnection(Link):
 
     @property
     def autocommit(self) -> bool:
-        """Whether each request is committed by itself."""
+        """Whether each request is its own transaction."""
         return bool(self.nativeSQL("{fn teradata_autocommit}") == "true")
 
     @autocommit.setter

@@ -1,4 +1,4 @@
-"""A connection's session with the emulated server: the state that connection and cursors share."""
+"""A connection's session with the emulated server, which its cursors share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCOPE = frozenset(
         "teradata_lobselect",
     ]
 )
-"""The escape functions that may stand before a request."""
+"""The escape functions that may begin a request."""
 
 
 class Link:
@@ -45,7 +45,7 @@ class Link:
             )
 
     def native(self, functions: list[tuple[str, str]], text: str) -> str:
-        """Carry out what follows `{fn teradata_nativesql}`; return the text that is left."""
+        """Execute the functions after `{fn teradata_nativesql}`; return results and the rest."""
         said = ""
         for name, _ in functions:
             if name == "teradata_autocommit":

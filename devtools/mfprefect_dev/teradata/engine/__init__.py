@@ -1,1 +1,1 @@
-"""The emulated server: sessions, transactions and what they store in SQLite files."""
+"""The emulated server: sessions, transactions and SQLite files."""

@@ -1,7 +1,7 @@
-"""FastLoad as the driver has it: fast to take rows, and silent about those that it drops.
+"""FastLoad as the driver implements it: it silently drops rows.
 
-A row that does not fit goes to `<table>_ERR_1`, a row that is there already is dropped. Nobody is
-told unless he asks for the warnings and errors.
+A row that does not fit goes to `<table>_ERR_1`; a duplicate row is dropped. Only callers that ask
+for the warnings and errors learn of it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class FastLoad:
     """One load of one table, from its first batch to the end of the transaction.
 
     Raises:
-        Refused: the table or the request is not fit for it.
+        Refused: FastLoad does not take the table or the request.
     """
 
     def __init__(self, session: Session, text: str) -> None:
@@ -53,9 +53,9 @@ class FastLoad:
         if request.kind != "insert" or not request.by_row or request.parameters == 0:
             raise Refused(3706, "FastLoad takes INSERT INTO table (..) VALUES (?, ..)")
         if self.session.autocommit:
-            raise Refused(3706, "FastLoad wants autocommit off")
+            raise Refused(3706, "FastLoad needs autocommit off")
         if self.session.sqlite.in_transaction or self.session.texts:
-            raise Refused(3706, "FastLoad begins in a transaction of its own")
+            raise Refused(3706, "FastLoad needs a new transaction")
         catalog = self.session.catalog()
         table = catalog.tables[request.targets[0]]
         if table.lob:
@@ -63,7 +63,7 @@ class FastLoad:
         if any(index.unique and index.kind not in "PQ" for index in table.indexes):
             raise Refused(3706, "FastLoad does not take a table with a unique secondary index")
         if any(key.checked for key in table.foreign_keys):
-            raise Refused(3706, "FastLoad does not take a table with references that are checked")
+            raise Refused(3706, "FastLoad does not take a table with checked references")
         for suffix in SUFFIXES:
             if catalog.find(Name(None, table.name + suffix)) is not None:
                 raise Refused(2634, table.name)
@@ -80,7 +80,7 @@ class FastLoad:
         session.mark_loading(self.table.key, True)
 
     def batch(self, rows: Sequence[Sequence[Any]]) -> int:
-        """Take a batch; rows that do not fit are set aside without an error."""
+        """Take a batch; set rows that do not fit aside, without an error."""
         self.warnings = self.errors = ""
         self.session.alive()
         self.session.tell("fastload", self.text, len(rows))
@@ -97,7 +97,7 @@ class FastLoad:
         sqlite.execute("SAVEPOINT batch")
         try:
             sqlite.executemany(step, good)
-        except sqlite3.Error:  # row by row, to find which
+        except sqlite3.Error:  # find the bad rows one by one
             sqlite.execute("ROLLBACK TO batch")
             for row in good:
                 self._one(step, row)
@@ -130,7 +130,7 @@ class FastLoad:
             self.bad.append((refused.code, name, repr(row).encode()[:64_000]))
 
     def finish(self, *, commit: bool) -> None:
-        """End the load with its transaction; what is injected for a commit comes here, too."""
+        """End the load with its transaction; errors injected for a commit apply here too."""
         self.running = False
         if not commit:
             self._drop()
@@ -141,7 +141,7 @@ class FastLoad:
         self.session.meet("committed", [self.text])
 
     def _end(self) -> None:
-        """Apply what was sent: drop duplicates, leave error tables if there are any."""
+        """Finish the load: drop duplicates, leave error tables if rows were bad."""
         session, place = self.session, self.table.in_sqlite()
         self.warnings = self.errors = ""
         columns = ", ".join(quoted(column.name) for column in self.table.columns)

@@ -1,6 +1,6 @@
-"""Errors on demand: any code, so many times, for requests and for commits.
+"""Injected errors: any code, any number of times, for requests and commits.
 
-They lie in a file beside the tables, so that processes which the test starts meet them, too.
+They are stored in a file beside the tables, so that child processes of a test meet them too.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 __all__ = ["LINK", "MOMENTS", "inject", "left", "take"]
 
 LINK = 804
-"""The link is lost: the session is gone, and its transaction with it."""
+"""A lost link: the session and its transaction are gone."""
 MOMENTS = ("request", "commit", "committed", "row")
-"""Before a request is carried out; instead of a commit; after a commit, whose answer is lost; and
-of a FastLoad's batch: its first row is dropped for that error."""
+"""Before a request; instead of a commit; after a commit, whose answer is lost; in a batch of
+FastLoad, whose first row is dropped with that error."""
 
 
 def inject(
@@ -27,19 +27,19 @@ def inject(
     match: str = "",
     skip: int = 0,
 ) -> None:
-    """Raise error `code` the next `times` that the moment comes, after it came `skip` times.
+    """Raise error `code` at the next `times` matches of the moment, after the first `skip`.
 
     Args:
-        folder: of the database.
-        code: number of the error; `LINK` for a lost link.
-        times: how often.
+        folder: the folder of the database.
+        code: the error code; `LINK` for a lost link.
+        times: how often to raise it.
         moment: one of `MOMENTS`.
-        match: regular expression that the request has to match; of a commit, one of the requests
-            of its transaction.
-        skip: how many matches pass first.
+        match: regular expression for the request; for a commit, one request of its transaction
+            has to match.
+        skip: how many matches to let pass first.
     """
     if moment not in MOMENTS:
-        raise ValueError(f"the moment {moment!r} is none of {', '.join(MOMENTS)}")
+        raise ValueError(f"unknown moment {moment!r}; choices: {', '.join(MOMENTS)}")
     with sqlite3.connect(folder / "faults.db", timeout=30) as db:
         db.execute(
             "CREATE TABLE IF NOT EXISTS faults "
@@ -50,7 +50,7 @@ def inject(
 
 
 def left(folder: Path) -> int:
-    """Return how many injected errors have not come yet."""
+    """Return how many injected errors are still pending."""
     if not (folder / "faults.db").exists():
         return 0
     db = sqlite3.connect(folder / "faults.db", timeout=30)
@@ -60,7 +60,7 @@ def left(folder: Path) -> int:
 
 
 def take(folder: Path, moment: str, texts: list[str]) -> int | None:
-    """Return the error that comes now, None where none does."""
+    """Return the error to raise now, None if none is due; count it as raised."""
     path = folder / "faults.db"
     if not path.exists():
         return None

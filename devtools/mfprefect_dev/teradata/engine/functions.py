@@ -1,4 +1,4 @@
-"""What SQLite lacks of Teradata's functions."""
+"""Functions of Teradata that SQLite lacks."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _now() -> dt.datetime:
 
 
 def add_functions(sqlite: sqlite3.Connection, session: SessionState) -> None:
-    """Register the functions; what they refuse is kept for the session to raise."""
+    """Register the functions; store their errors for the session to raise."""
 
     def safe(function: Any) -> Any:
         def call(*arguments: Any) -> Any:

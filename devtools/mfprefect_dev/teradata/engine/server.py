@@ -1,4 +1,4 @@
-"""Where tests get a throwaway Teradata from: emulated, or a real one by one variable."""
+"""Throwaway Teradata databases for tests: emulated, or on the real server that a variable names."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from mfprefect_dev.teradata.engine.system import FOLDER
 __all__ = ["REAL", "EmulatedTeradata", "RealTeradata", "install"]
 
 REAL = "MFPREFECT_TEST_TERADATA_URL"
-"""The variable that names a real server, and a database on it that tests may fill."""
+"""The variable with the URL of a real server and of a database that tests may fill."""
 IN_PLACE = Path(__file__).parents[1] / "driver" / "in_place"
 HOST = "emulated"
 
 
 def install() -> None:
-    """Let `import teradatasql` find the emulated driver, here and in processes started from here.
+    """Make `import teradatasql` import the emulated driver, in this process and its children.
 
     Raises:
-        ConfigurationError: the real driver was imported before.
+        ConfigurationError: the real driver is imported already.
     """
     there = sys.modules.get("teradatasql")
     if there is not None and not str(there.__file__).startswith(str(IN_PLACE)):
@@ -53,7 +53,7 @@ def install() -> None:
 
 
 class EmulatedTeradata:
-    """Emulated databases, each a folder of files that goes when it is dropped."""
+    """Emulated databases, each in a folder that goes with it."""
 
     def __init__(self) -> None:
         install()
@@ -62,7 +62,7 @@ class EmulatedTeradata:
 
     @contextmanager
     def new_database(self) -> Iterator[str]:
-        """Give the URL of an empty database."""
+        """Yield the URL of an empty database."""
         name = f"mfprefect_test_{secrets.token_hex(6)}"
         try:
             yield f"teradatasql://mfprefect:s3cret@{HOST}/?database={name}"
@@ -88,7 +88,7 @@ class EmulatedTeradata:
         return faults.left(self._of(url))
 
     def forget(self, url: str) -> None:
-        """Withdraw the injected errors that have not come yet."""
+        """Withdraw the pending injected errors."""
         (self._of(url) / "faults.db").unlink(missing_ok=True)
 
     def _of(self, url: str) -> Path:
@@ -96,14 +96,14 @@ class EmulatedTeradata:
 
 
 class RealTeradata:
-    """A database on a real server, which tests fill under a prefix and clean up again."""
+    """A database on a real server; tests create tables under a prefix and drop them."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     @contextmanager
     def new_database(self) -> Iterator[str]:
-        """Give the server's URL, with a prefix in the settings; drop what came under it."""
+        """Yield the server's URL with a prefix in the settings; then drop the prefix's objects."""
         prefix = f"t{secrets.token_hex(4)}_"
         prefix_before = os.environ.get("MFPREFECT_PREFIX")
         os.environ["MFPREFECT_PREFIX"] = prefix
@@ -117,7 +117,7 @@ class RealTeradata:
             self._drop(prefix)
 
     def _ask(self, *requests: str) -> list[Any]:
-        """Carry requests out by the driver alone; return the rows of the last one."""
+        """Execute requests directly with the driver; return the rows of the last one."""
         driver = importlib.import_module("teradatasql")
         url = sa.make_url(self.url)
         given = {"host": url.host, "user": url.username, "password": url.password, **url.query}
@@ -130,7 +130,7 @@ class RealTeradata:
             return list(cursor.fetchall()) if cursor.description else []
 
     def _objects(self, prefix: str) -> list[tuple[str, str]]:
-        """Return the names and kinds of what begins with a prefix, views first."""
+        """Return the names and kinds of objects with a prefix, views first."""
         rows = self._ask(
             "SELECT TableName, TableKind FROM DBC.TablesV "
             "WHERE DatabaseName (NOT CASESPECIFIC) = DATABASE (NOT CASESPECIFIC) "

@@ -1,4 +1,4 @@
-"""A session of the emulated server: how it carries requests out, and what it was told."""
+"""A session of the emulated server: its settings, and how it executes requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLAIN = ("INTEGER", "BYTEINT", "SMALLINT", "BIGINT", "FLOAT", "VARCHAR", "CLOB"
 
 
 class Session(Transactions):
-    """One session; `execute` takes a request in Teradata's SQL and the rows bound to it."""
+    """One session; `execute` takes a request in Teradata's SQL and its bound rows."""
 
     def __init__(self, system: System, user: str) -> None:
         super().__init__(system, user)
@@ -34,7 +34,7 @@ class Session(Transactions):
         add_functions(self.sqlite, self)
 
     def execute(self, text: str, rows: Sequence[Sequence[Any]] | None) -> Result:
-        """Carry a request out; what fails is undone, and the transaction goes on."""
+        """Execute a request; undo it if it fails, and continue the transaction."""
         self.alive()
         self._settle()
         self.tell("request", text, len(rows or [()]))
@@ -81,7 +81,9 @@ class Session(Transactions):
     ) -> list[tuple[Any, ...]]:
         given = rows if rows is not None else [()]
         if len(given) > LIMITS.batch_rows:
-            raise Refused(3706, f"{len(given)} rows in a batch, {LIMITS.batch_rows} are the most")
+            raise Refused(
+                3706, f"{len(given)} rows in a batch, at most {LIMITS.batch_rows} are allowed"
+            )
         values = []
         for number, row in enumerate(given):
             if len(row) != request.parameters:
@@ -96,13 +98,13 @@ class Session(Transactions):
             )
         for number, kind in request.types.items():
             if kind.affinity() == "BLOB" and all(row[number - 1] is None for row in values):
-                raise Refused(3532)  # a NULL that nothing says is no VARCHAR
+                raise Refused(3532)  # an untyped NULL counts as VARCHAR
         return values
 
     def _begin(self, request: Request) -> None:
-        """Begin SQLite's transaction, or leave a snapshot that no lock of Teradata keeps."""
+        """Begin a SQLite transaction; first end one whose snapshot no Teradata lock would hold."""
         if request.kind == "select" and (request.access or self.autocommit):
-            return  # FOR ACCESS: each request sees what there is
+            return  # FOR ACCESS: each request sees the newest rows
         if not self.written and not self.read_locked and self.sqlite.in_transaction:
             self.sqlite.execute("COMMIT")
         if not self.sqlite.in_transaction:
@@ -167,7 +169,7 @@ class Session(Transactions):
             raise self.translated(exc, time.monotonic() - begin) from exc
 
     def changed(self, request: Request) -> Result:
-        """Carry DDL out: lock the table's file first, then the catalog, until the commit."""
+        """Execute DDL: lock the table's file, then the catalog, until the commit."""
         change = request.change
         if change is None:
             raise Refused(3706, "no DDL")
@@ -206,7 +208,7 @@ class Session(Transactions):
         return file
 
     def _free(self, file: str) -> bool:
-        """Return whether nobody writes to a file; it is locked if so, which does not matter."""
+        """Return whether no session writes to a file; locks it if so, which does no harm."""
         if file in self.written:
             return False
         used = {table.file for table in self.catalog().real()}

@@ -1,4 +1,4 @@
-"""The files of one emulated database system, and the locks that its sessions share."""
+"""The files of one emulated database system, and the locks of its sessions."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from mfprefect_dev.teradata.errors import Refused
 __all__ = ["FOLDER", "LIMITS", "System", "TableLocks"]
 
 FOLDER = "MFPREFECT_TEST_EMULATED_TERADATA"
-"""The variable that names the folder of the emulated systems."""
+"""The variable with the folder of the emulated systems."""
 FILES = ("main", *SIDES)
 
 
 @dataclass
 class Limits:
-    """What a system allows; tests lower it."""
+    """Limits of a system; tests lower them."""
 
     row_locks: int = 25_900
-    """Locks of row hashes that one transaction may hold on an AMP; there is one AMP."""
+    """Row-hash locks of one transaction on an AMP; there is one AMP."""
     batch_rows: int = 64_000
     lock_seconds: float = 60.0
-    """How long a request waits for a lock before its transaction is timed out."""
+    """How long a request waits for a lock before its transaction times out."""
 
 
 LIMITS = Limits()
@@ -40,7 +40,7 @@ LIMITS = Limits()
 
 @functools.cache
 def _template(root: str, _: int) -> Path:
-    """Return the files of an empty system, made once a process; they go with all systems."""
+    """Return the files of an empty system, made once in each process; deleted with all systems."""
     folder = Path(tempfile.mkdtemp(prefix="template-", dir=root))
     for name in ("catalog", *FILES):
         made = sqlite3.connect(folder / f"{name}.db", isolation_level=None)
@@ -78,7 +78,7 @@ class System:
                 (self.folder / "ready").touch()
 
     def admits(self, user: str, password: str) -> bool:
-        """Return whether somebody may log on: everybody, unless the host has a list."""
+        """Return whether a user may log on; everybody may if the host has no list of users."""
         path = self.folder.parent / "users.json"
         if not path.exists():
             return True
@@ -119,7 +119,7 @@ _CATALOGS: dict[tuple[str, int], Catalog] = {}
 
 
 def read_catalog(connection: sqlite3.Connection, system: System) -> Catalog:
-    """Return the catalog as it is now; it is decoded again only where it has changed."""
+    """Return the current catalog; decode it only if it has changed."""
     version = connection.execute("SELECT n FROM version").fetchone()[0]
     key = (str(system.folder), version)
     catalog = _CATALOGS.get(key)
@@ -142,7 +142,7 @@ def enter(connection: sqlite3.Connection, entries: dict[str, Table | None]) -> N
 
 
 class TableLocks:
-    """What LOCKING TABLE asks for, and what writers hold against it."""
+    """Table locks: exclusive ones of LOCKING TABLE, shared ones of writers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "locks"
@@ -150,7 +150,7 @@ class TableLocks:
         self.held: dict[str, bool] = {}
 
     def take(self, key: str, *, exclusive: bool, nowait: bool = False) -> None:
-        """Hold a table's lock until `release`, alone or with other writers."""
+        """Hold a table's lock until `release`, exclusively or with other writers."""
         if self.held.get(key) is True or (key in self.held and not exclusive):
             return
         if key not in self.files:
@@ -172,8 +172,8 @@ class TableLocks:
                 return
 
     def release(self) -> None:
-        """Let go of all locks."""
+        """Release all locks."""
         for file in self.files.values():
-            os.close(file)  # of its lock nobody has a copy
+            os.close(file)  # no other descriptor holds the lock
         self.files.clear()
         self.held.clear()

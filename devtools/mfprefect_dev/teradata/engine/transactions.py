@@ -1,4 +1,4 @@
-"""A transaction of the emulated server: what it holds, how it ends, and what breaks it off."""
+"""Transactions of the emulated server: their locks, their ends, and injected errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NUMBERS = itertools.count(1000)
 
 @dataclass(frozen=True)
 class Seen:
-    """What the emulator was sent: a request, a commit or a rollback."""
+    """A request, commit or rollback that reached the emulator."""
 
     session: int
     kind: str
@@ -33,24 +33,24 @@ class Seen:
 
 
 WATCHERS: list[Callable[[Seen], None]] = []
-"""Called with everything that this process sends."""
+"""Callbacks for everything that this process sends."""
 
 
 @dataclass
 class Result:
-    """What a request gave: rows, or how many it changed."""
+    """The result of a request: its rows, or the count of changed rows."""
 
     fields: tuple[tuple[str, str], ...] = ()
     rows: Iterator[list[Any]] = field(default_factory=lambda: iter(()))
     count: int = 0
 
     def materialise(self) -> None:
-        """Fetch what is left, before the connection does something else."""
+        """Fetch the remaining rows, before the connection executes something else."""
         self.rows = iter(list(self.rows))
 
 
 class Transactions:
-    """The connections of a session, and its transactions one after the other."""
+    """The connections of a session, and its current transaction."""
 
     def __init__(self, system: System, user: str) -> None:
         self.system = system
@@ -66,7 +66,7 @@ class Transactions:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew, after the end of a transaction."""
+        """Reset the state after the end of a transaction."""
         self.texts: list[str] = []
         self.read_locked = False
         self.written: set[str] = set()
@@ -75,16 +75,16 @@ class Transactions:
         self.entries: dict[str, Table | None] = {}
 
     def tell(self, kind: str, text: str = "", rows: int = 0) -> None:
-        """Tell those who watch what was sent."""
+        """Call the watchers."""
         for watcher in WATCHERS:
             watcher(Seen(self.number, kind, text, rows))
 
     def catalog(self) -> Catalog:
-        """Return the catalog as it is now."""
+        """Return the current catalog."""
         return read_catalog(self._catalogs, self.system)
 
     def run(self, step: str, values: Sequence[Any]) -> sqlite3.Cursor:
-        """Run one of SQLite's statements; raise what Teradata would."""
+        """Run a SQLite statement; raise Teradata's error if it fails."""
         begin = time.monotonic()
         try:
             return self.sqlite.execute(step, values)
@@ -92,13 +92,13 @@ class Transactions:
             raise self.translated(exc, time.monotonic() - begin) from exc
 
     def translated(self, exc: sqlite3.Error, seconds: float = 0.0) -> Refused:
-        """Return the error of Teradata that stands for SQLite's."""
+        """Return Teradata's error for one of SQLite's."""
         refused, self.refused = self.refused, None
         if refused is not None:
             return refused
         text = str(exc)
         if "locked" in text:
-            # Who has read and now cannot write would wait for a writer who waits for him.
+            # SQLite fails at once where this reader and a writer would wait for each other.
             return Refused(3111 if seconds > 0.9 * LIMITS.lock_seconds else 2631)
         if match := re.match(r"NOT NULL constraint failed: (.*)", text):
             return Refused(3604, match[1])
@@ -110,7 +110,7 @@ class Transactions:
             return self._duplicate(match[1])
         if "integer overflow" in text:
             return Refused(2617, "an integer")
-        return Refused(3706, f"the emulator cannot carry it out: {text}")
+        return Refused(3706, f"the emulator cannot execute it: {text}")
 
     def _duplicate(self, what: str) -> Refused:
         if match := re.match(r"index '(\d+):([^:']*)", what):
@@ -124,7 +124,7 @@ class Transactions:
         return Refused(2801 if primary else 2803, f"{self.system.database}.{table}")
 
     def commit(self) -> None:
-        """End the transaction; what it did is there."""
+        """Commit the transaction."""
         self.alive()
         self._settle()
         self.tell("commit")
@@ -145,14 +145,14 @@ class Transactions:
             self.meet("committed", texts)
 
     def rollback(self) -> None:
-        """End the transaction; what it did is undone."""
+        """Roll the transaction back."""
         self.alive()
         self._settle()
         self.tell("rollback")
         self.undo()
 
     def undo(self) -> None:
-        """Undo the transaction and let go of its locks."""
+        """Undo the transaction and release its locks."""
         for connection in (self.sqlite, self._catalogs):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -165,7 +165,7 @@ class Transactions:
             live.materialise()
 
     def meet(self, moment: str, texts: list[str]) -> None:
-        """Raise an injected error."""
+        """Raise an injected error if one is due."""
         code = faults.take(self.system.folder, moment, texts)
         if code is None:
             return
@@ -181,12 +181,12 @@ class Transactions:
         self.dead = True
 
     def alive(self) -> None:
-        """Refuse a session whose link was lost."""
+        """Raise if the session's link was lost."""
         if self.dead:
             raise Refused(faults.LINK)
 
     def mark_loading(self, key: str, loading: bool) -> None:
-        """Note in the catalog, at once, that a FastLoad of a table has begun or ended."""
+        """Record in the catalog, immediately, that a FastLoad of a table has begun or ended."""
         self._catalogs.execute("BEGIN IMMEDIATE")
         table = Catalog.inside(self._catalogs, self.system.database).tables.get(key)
         if table is not None:
@@ -194,7 +194,7 @@ class Transactions:
         self._catalogs.execute("COMMIT")
 
     def close(self) -> None:
-        """Log off; an open transaction is undone."""
+        """Log off; undo an open transaction."""
         if not self.dead:
             self._settle()
             self.undo()

@@ -1,8 +1,7 @@
-"""What Teradata refuses, or silently takes for something else: checked on every request.
+"""A lint of every request for what Teradata refuses, or silently misreads.
 
-A rule looks at one request as it leaves the engine. The rules are those of the first section of
-what was gathered on Teradata (see `docs/teradata.md`): they know nothing of tables and their
-columns, which the emulator does.
+A rule sees one request as it leaves the engine, without the tables and columns that the emulator
+knows. `docs/teradata.md` explains the rules.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def require_clean(statement: str) -> None:
 
 
 def check_compiled(element: Any, statement: str) -> tuple[Finding, ...]:
-    """Return what was lost between an element of SQLAlchemy and its text."""
+    """Return the parts of a SQLAlchemy element that its text lost."""
     findings = []
     limited = getattr(element, "_limit_clause", None) is not None
     paged = getattr(element, "_offset_clause", None) is not None
@@ -67,10 +66,9 @@ def check_compiled(element: Any, statement: str) -> tuple[Finding, ...]:
 
 
 def watch(engine: sa.Engine | type[sa.Engine]) -> None:
-    """Check all statements for Teradata, of an engine or of all engines.
+    """Check every statement that an engine, or any engine, sends to Teradata.
 
-    Raises:
-        AssertionError: when a statement breaks a rule, from whatever executes it.
+    A statement that breaks a rule raises an AssertionError in its caller.
     """
 
     def before(

@@ -1,4 +1,4 @@
-"""The rules of the lint: what Teradata refuses, or silently takes for something else."""
+"""The rules of the lint: what Teradata refuses, or silently misreads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DDL = ("CREATE", "ALTER", "REPLACE")
 
 
 class Rule(NamedTuple):
-    """One thing that must not leave the engine."""
+    """A pattern that must not reach Teradata."""
 
     name: str
     why: str
@@ -30,7 +30,7 @@ class Rule(NamedTuple):
 
 
 def texts(read: Sequence[Token]) -> str:
-    """Return the words and signs, in capitals, with strings and names made dull."""
+    """Return the words and signs in capitals, with placeholders for strings and names."""
     dull = {"string": "'s'", "quoted": '"n"', "bytes": "x's'", "number": "0"}
     return " ".join(dull.get(token.kind, token.text) for token in read)
 
@@ -41,7 +41,7 @@ def _matches(pattern: str) -> Callable[[Sequence[Token]], bool]:
 
 
 def _spans(read: Sequence[Token]) -> Iterator[list[Token]]:
-    """Yield what lies between each pair of parentheses, and the whole."""
+    """Yield the tokens between each pair of parentheses, then all tokens."""
     yield list(read)
     stack: list[int] = []
     for place, token in enumerate(read):
@@ -54,7 +54,7 @@ def _spans(read: Sequence[Token]) -> Iterator[list[Token]]:
 
 
 def _flat(span: Sequence[Token]) -> list[Token]:
-    """Return the tokens of a span that lie in no parentheses inside it."""
+    """Return the tokens of a span outside its inner parentheses."""
     tokens, depth = [], 0
     for token in span:
         if token.kind == "sign" and token.text == ")":
@@ -75,7 +75,7 @@ def _ordered_inside(read: Sequence[Token]) -> bool:
 
 
 def _windows(read: Sequence[Token]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each function with OVER, and the words of its window."""
+    """Yield each function with an OVER clause, and the words of its window."""
     signs = [token.text if token.kind == "sign" else "" for token in read]
     for place, token in enumerate(read[:-1]):
         if (token.kind, token.text, signs[place + 1]) != ("word", "OVER", "("):
@@ -87,7 +87,7 @@ def _windows(read: Sequence[Token]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _matching(signs: Sequence[str], opening: str, closing: str) -> int:
-    """Return where what is opened by the first sign is closed."""
+    """Return the position of the sign that closes the first one."""
     depth = 0
     for place, sign in enumerate(signs):
         depth += {opening: 1, closing: -1}.get(sign, 0)
@@ -103,7 +103,7 @@ def _unordered_rank(read: Sequence[Token]) -> bool:
 
 
 def _no_frame(read: Sequence[Token]) -> bool:
-    """Return whether an aggregate is ordered and does not say over which rows."""
+    """Return whether an ordered aggregate names no rows (ROWS ..)."""
     return any(
         name not in RANKS and "ORDER" in words and "ROWS" not in words
         for name, words in _windows(read)
@@ -111,7 +111,7 @@ def _no_frame(read: Sequence[Token]) -> bool:
 
 
 def _reserved_name(read: Sequence[Token]) -> bool:
-    """Return whether a reserved word stands where only a name can: after a dot, or as an alias."""
+    """Return whether a reserved word is used as a name: after a dot, or as an alias."""
     for before, token in itertools.pairwise(read):
         if token.kind != "word" or token.text not in RESERVED:
             continue
@@ -146,7 +146,7 @@ def _reserved_column(read: Sequence[Token]) -> bool:
 
 
 def _null_compared(read: Sequence[Token]) -> bool:
-    """Return whether NULL is compared, and not given to a column by SET."""
+    """Return whether NULL is compared, rather than assigned by SET."""
     rest = re.sub(r"\bSET .*?(?=\bWHERE\b|\bWHEN\b|$)", "", texts(read))
     return re.search(r"(?:=|<>|<|>|<=|>=) NULL\b", rest) is not None
 
@@ -181,7 +181,7 @@ def _length(read: Sequence[Token]) -> bool:
 
 
 def _no_charset(read: Sequence[Token]) -> bool:
-    """Return whether a column of text leaves its character set to the user's default."""
+    """Return whether a text column takes the user's default character set."""
     if not read or read[0].text not in _DDL:
         return False
     for place, token in enumerate(read):
@@ -222,33 +222,35 @@ def _band(read: Sequence[Token]) -> bool:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("limit", "Teradata has no LIMIT; TOP n", _matches(r"\bLIMIT (?:0|\?|ALL)")),
-    Rule("offset", "there is no OFFSET; QUALIFY ROW_NUMBER() ..", _matches(r"\bOFFSET (?:0|\?)")),
-    Rule("fetch", "there is no FETCH FIRST", _matches(r"\bFETCH (?:FIRST|NEXT)\b")),
+    Rule("limit", "no LIMIT; use TOP n", _matches(r"\bLIMIT (?:0|\?|ALL)")),
+    Rule("offset", "no OFFSET; use QUALIFY ROW_NUMBER() ..", _matches(r"\bOFFSET (?:0|\?)")),
+    Rule("fetch", "no FETCH FIRST; use TOP n", _matches(r"\bFETCH (?:FIRST|NEXT)\b")),
     Rule("top-distinct", "DISTINCT and TOP exclude each other", _matches(r"\bDISTINCT TOP\b")),
-    Rule("top-bound", "TOP takes a number that is written out", _matches(r"\bTOP (?:\?|\()")),
-    Rule("returning", "there is no RETURNING", _matches(r"\bRETURNING\b")),
-    Rule("for-update", "there is no FOR UPDATE", _matches(r"\bFOR UPDATE\b")),
-    Rule("now", "there is no now(); CURRENT_TIMESTAMP(6)", _matches(r"\bNOW \(")),
-    Rule("is-value", "IS knows NULL alone", _matches(r"\bIS (?:NOT )?(?!NOT\b|NULL\b)\S")),
-    Rule("boolean", "there is no TRUE and FALSE", _matches(r"(?<!\. )\b(?:TRUE|FALSE)\b(?! \()")),
-    Rule("exists-value", "EXISTS is no value", _matches(r"\bSELECT (?:NOT )?\(? ?EXISTS\b")),
-    Rule("values-table", "there is no FROM (VALUES ..)", _matches(r"\b(?:FROM|JOIN) \( VALUES\b")),
-    Rule("empty-insert", "INSERT () VALUES () is no row", _matches(r"\( \) VALUES|VALUES \( \)")),
+    Rule("top-bound", "TOP takes a literal number", _matches(r"\bTOP (?:\?|\()")),
+    Rule("returning", "no RETURNING", _matches(r"\bRETURNING\b")),
+    Rule("for-update", "no FOR UPDATE", _matches(r"\bFOR UPDATE\b")),
+    Rule("now", "no now(); use CURRENT_TIMESTAMP(6)", _matches(r"\bNOW \(")),
+    Rule("is-value", "IS takes only NULL", _matches(r"\bIS (?:NOT )?(?!NOT\b|NULL\b)\S")),
+    Rule("boolean", "no TRUE or FALSE", _matches(r"(?<!\. )\b(?:TRUE|FALSE)\b(?! \()")),
+    Rule("exists-value", "EXISTS is not a value", _matches(r"\bSELECT (?:NOT )?\(? ?EXISTS\b")),
+    Rule("values-table", "no FROM (VALUES ..)", _matches(r"\b(?:FROM|JOIN) \( VALUES\b")),
+    Rule("empty-insert", "no INSERT () VALUES ()", _matches(r"\( \) VALUES|VALUES \( \)")),
     Rule("rows", "VALUES takes one row", _matches(r"\bVALUES \([^()]*\) , \(")),
     Rule("null-in", "IN (NULL) is error 3731", _matches(r"\bIN \( (?:NULL\b[^)]*)?\)")),
     Rule("null-compared", "= NULL is error 3731", _null_compared),
-    Rule("if-exists", "there is no IF [NOT] EXISTS", _matches(r"\bIF (?:NOT )?EXISTS\b")),
-    Rule("schema", "there is no CREATE SCHEMA", _matches(r"\b(?:CREATE|DROP) SCHEMA\b")),
+    Rule("if-exists", "no IF [NOT] EXISTS", _matches(r"\bIF (?:NOT )?EXISTS\b")),
+    Rule("schema", "no CREATE SCHEMA", _matches(r"\b(?:CREATE|DROP) SCHEMA\b")),
     Rule(
-        "cascade", "there is no ON DELETE", _matches(r"\bON (?:DELETE|UPDATE) (?:CASCADE|SET|RES)")
+        "cascade",
+        "no ON DELETE or ON UPDATE",
+        _matches(r"\bON (?:DELETE|UPDATE) (?:CASCADE|SET|RES)"),
     ),
     Rule(
-        "checked-reference", "say WITH NO CHECK OPTION", _matches(r"\bREFERENCES (?!WITH NO CHECK)")
+        "checked-reference", "add WITH NO CHECK OPTION", _matches(r"\bREFERENCES (?!WITH NO CHECK)")
     ),
     Rule("long-text", "a VARCHAR holds 32,000 characters of UNICODE", _length),
     Rule("charset", "name the character set: the default may be LATIN", _no_charset),
-    Rule("multiset", "say MULTISET: a SET table drops rows", _matches(r"^CREATE (?:SET )?TABLE\b")),
+    Rule("multiset", "add MULTISET: a SET table drops rows", _matches(r"^CREATE (?:SET )?TABLE\b")),
     Rule("primary-index", "choose a primary index", _no_primary_index),
     Rule("key-and-index", "a key and a primary index on the same columns", _key_and_index),
     Rule(
@@ -258,7 +260,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "index-order",
-        "it is CREATE INDEX name (..) ON table",
+        "use CREATE INDEX name (..) ON table",
         _matches(r"^CREATE (?:UNIQUE )?INDEX (?:\S+ )?ON\b"),
     ),
     Rule("reserved", "a reserved word as a bare name", _reserved_name),
@@ -267,27 +269,31 @@ RULES: tuple[Rule, ...] = (
     Rule("long-request", "a request has at most 1 MB", _too_long),
     Rule("parameters", f"a request has at most {MOST_PARAMETERS} parameters", _many_parameters),
     Rule("one-request", "one request at a time", _semicolon),
-    Rule("unequal", "unequal is <>", _matches(r"(?:^| )!= ")),
-    Rule("modulo", "the remainder is MOD", _matches(r" % ")),
-    Rule("cast", "there is no ::", _matches(r" :: ")),
-    Rule("backquote", "names are quoted by double quotes", _matches(r" ` ")),
-    Rule("ilike", "there is no ILIKE", _matches(r"\bILIKE\b")),
+    Rule("unequal", "use <>", _matches(r"(?:^| )!= ")),
+    Rule("modulo", "use MOD", _matches(r" % ")),
+    Rule("cast", "no ::; use CAST", _matches(r" :: ")),
+    Rule("backquote", "quote names with double quotes", _matches(r" ` ")),
+    Rule("ilike", "no ILIKE", _matches(r"\bILIKE\b")),
     Rule(
         "update-from",
-        "UPDATE .. SET .. FROM is another dialect's",
+        "no UPDATE .. SET .. FROM",
         _matches(r"^UPDATE \S+ (?:AS \S+ )?SET [^()]*\bFROM\b"),
     ),
-    Rule("using", "a join has ON", _matches(r"\bJOIN \S+ (?:AS \S+ )?USING\b")),
-    Rule(
-        "on-conflict", "there is no ON CONFLICT; MERGE", _matches(r"\bON (?:CONFLICT|DUPLICATE)\b")
-    ),
-    Rule("ordered-inside", "ORDER BY stands outside, or with TOP", _ordered_inside),
+    Rule("using", "no USING; use ON", _matches(r"\bJOIN \S+ (?:AS \S+ )?USING\b")),
+    Rule("on-conflict", "no ON CONFLICT; use MERGE", _matches(r"\bON (?:CONFLICT|DUPLICATE)\b")),
+    Rule("ordered-inside", "ORDER BY only at the end, or with TOP", _ordered_inside),
     Rule("unordered-rank", "ROW_NUMBER needs ORDER BY", _unordered_rank),
-    Rule("frame", "an ordered aggregate is of all rows, not up to this one; say ROWS", _no_frame),
-    Rule("query-band", "a query band is 'name=value;', a value up to 256 characters", _band),
+    Rule(
+        "frame",
+        "an ordered aggregate covers all rows, not those up to this one; add ROWS",
+        _no_frame,
+    ),
+    Rule(
+        "query-band", "a query band is 'name=value;', with at most 256 characters in a value", _band
+    ),
     Rule(
         "transaction",
-        "transactions are the driver's",
+        "the driver handles transactions",
         _matches(r"^(?:BEGIN|BT|ET|END TRANSACTION|COMMIT|ROLLBACK|SAVEPOINT)\b"),
     ),
 )

@@ -1,1 +1,1 @@
-"""The grammar: reads a request and says what SQLite is to do for it."""
+"""The grammar: translates a request into SQLite's statements."""

@@ -1,4 +1,4 @@
-"""DDL that drops and alters; statistics; rights."""
+"""The grammar of DDL that drops and alters, of statistics and of rights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Alterations"]
 
 MOST_INDEX_COLUMNS = 64
 OF_COLUMNS = ("SELECT", "INSERT", "UPDATE", "REFERENCES")
-"""Rights that may be given on columns."""
+"""Rights that GRANT may limit to columns."""
 KINDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "ALL", "REFERENCES", "INDEX", "STATISTICS")
 
 
@@ -39,7 +39,7 @@ class Alterations(Queries):
             elif self.accept("UNIQUE"):
                 self._keys.append(Index(None, (name,), True, "U"))
             elif self.accept("CHECK"):
-                raise self.unexpected("CHECK stands behind the columns in the emulator")
+                raise self.unexpected("the emulator takes CHECK only after the columns")
             elif self.comes("GENERATED"):
                 raise self.unexpected("identity columns are not emulated: their values have gaps")
             else:
@@ -58,7 +58,7 @@ class Alterations(Queries):
         if token.text == "DATE" and self.peek().kind == "string":
             return self._literal(date_mark(dt.date.fromisoformat(self.string())))
         self.at -= 1
-        raise self.unexpected("expected a default that is written out")
+        raise self.unexpected("expected a literal default")
 
     def _indexed(self, columns: Sequence[Column], names: list[str]) -> tuple[str, ...]:
         by_name = {column.name.upper(): column for column in columns}
@@ -108,11 +108,11 @@ class Alterations(Queries):
         table, key = self.catalog.table(name), self.catalog.key(name)
         if self.accept("ADD"):
             if self.comes("CONSTRAINT") or self.comes("FOREIGN") or self.comes("CHECK"):
-                raise self.unexpected("constraints are not added in the emulator")
+                raise self.unexpected("adding constraints is not emulated")
             self._keys, self._found = [], []
             column = self._a_column()
             if self._keys:
-                raise self.unexpected("a key is not added in the emulator")
+                raise self.unexpected("adding a key is not emulated")
             return changes.AddColumn(key, column)
         if self.accept("DROP"):
             column = table.column(self.identifier("a column"))

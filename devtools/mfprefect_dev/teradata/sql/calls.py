@@ -1,4 +1,4 @@
-"""Functions, aggregates and windows, and the order that these share with queries."""
+"""Functions, aggregates and windows, and ORDER BY, which queries use too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mfprefect_dev.teradata.tokens import QUOTED, WORD
 __all__ = ["AGGREGATES", "FUNCTIONS", "Calls"]
 
 AGGREGATES = ("COUNT", "SUM", "MIN", "MAX", "AVG")
-# Name: fewest and most arguments, what SQLite calls it, and the type of what it returns.
+# Name: fewest and most arguments, name in SQLite, type of the result.
 FUNCTIONS = {
     "ABS": (1, 1, "abs", ""),
     "COALESCE": (2, 99, "coalesce", ""),
@@ -38,7 +38,7 @@ FUNCTIONS = {
 
 
 class Calls(Reader, ABC):
-    """The grammar of what has arguments; `Terms` adds what they are made of."""
+    """The grammar of calls; `Terms` adds their arguments."""
 
     scope: Scope
 
@@ -48,31 +48,31 @@ class Calls(Reader, ABC):
 
     @abstractmethod
     def side(self) -> Value:
-        """Take a value that is compared."""
+        """Take an operand of a comparison."""
 
     @abstractmethod
     def subquery(self) -> Value:
-        """Take a SELECT that gives one column."""
+        """Take a SELECT of one column."""
 
     def value(self, what: str = "a value") -> Value:
-        """Take a value; a condition is refused."""
+        """Take a value; refuse a condition."""
         value = self.either()
         if value.cond:
-            raise Refused(3706, f"a condition stands where {what} is expected")
+            raise Refused(3706, f"expected {what}, not a condition")
         return value
 
     def comparable(self, what: str) -> Value:
-        """Take a value that is no LOB."""
+        """Take a value; refuse a LOB."""
         value = self.value(what)
         if value.lob:
             raise Refused(5692)
         return value
 
     def condition(self) -> Value:
-        """Take a condition; a value is refused."""
+        """Take a condition; refuse a value."""
         condition = self.either()
         if not condition.cond:
-            raise Refused(3706, "a value stands where a condition is expected")
+            raise Refused(3706, "expected a condition, not a value")
         return condition
 
     def _function(self) -> Value:
@@ -114,7 +114,7 @@ class Calls(Reader, ABC):
         if name == "COUNT" and self.accept("*"):
             return "*", "COUNT"
         distinct = "DISTINCT " if self.accept("DISTINCT") else ""
-        inner = self.comparable(f"what {name} counts")
+        inner = self.comparable(f"the argument of {name}")
         kind = {"COUNT": "COUNT", "AVG": "FLOAT"}.get(name, inner.type)
         return distinct + inner.sql, kind
 
@@ -122,9 +122,9 @@ class Calls(Reader, ABC):
         self.expect("OVER", "(")
         parts = []
         if self.accept("PARTITION", "BY"):
-            listed = [self.comparable("what rows are put together by").sql]
+            listed = [self.comparable("a value to partition by").sql]
             while self.accept(","):
-                listed.append(self.comparable("what rows are put together by").sql)
+                listed.append(self.comparable("a value to partition by").sql)
             parts.append(f"PARTITION BY {', '.join(listed)}")
         if self.comes("ORDER", "BY"):
             parts.append(self.order_by(aliases=False))
@@ -134,12 +134,12 @@ class Calls(Reader, ABC):
             parts.append("ROWS UNBOUNDED PRECEDING")
         elif name not in RANKS and parts[-1:] and parts[-1].startswith("ORDER"):
             # https://docs.teradata.com: The Window Specification, ANSI Compliance
-            raise self.unexpected(f"{name} over ordered rows is of all of them; expected ROWS")
+            raise self.unexpected(f"an ordered {name} covers all rows; expected ROWS")
         self.expect(")")
         return f"({' '.join(parts)})"
 
     def order_by(self, *, aliases: bool) -> str:
-        """Take ORDER BY and what follows it."""
+        """Take ORDER BY and its list."""
         self.expect("ORDER", "BY")
         listed = [self._ordered(aliases)]
         while self.accept(","):
@@ -156,7 +156,7 @@ class Calls(Reader, ABC):
                 raise Refused(5692)
             sql = quoted(token.name) if alias.column is None else alias.sql
         else:
-            sql = self.comparable("what rows are ordered by").sql
+            sql = self.comparable("a value to order by").sql
         for word in ("ASC", "DESC"):
             if self.accept(word):
                 sql += f" {word}"

@@ -1,4 +1,4 @@
-"""DDL that creates: tables, indexes and views as Teradata writes them."""
+"""The grammar of DDL that creates tables, indexes and views."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Definitions(Alterations):
         self.start()
         self.text = text
         if any(token.kind == PARAM for token in self.tokens):
-            raise Refused(3706, "a parameter stands in DDL")
+            raise Refused(3706, "DDL takes no parameters")
         word = self.take().text
         change: changes.Change = getattr(self, f"_{word.lower()}")()
         self.end()
@@ -82,10 +82,10 @@ class Definitions(Alterations):
         written = " ".join(token.written for token in self.tokens[self.tokens.index(begin) :])
         names = columns or [field for field, _ in query.fields]
         if len(names) != len(query.fields) or len({n.upper() for n in names}) != len(names):
-            raise Refused(3706, f"the columns of view {name} are not told apart")
+            raise Refused(3706, f"two columns of view {name} have the same name")
         shown = tuple(
             Column(field, changes.NO_TYPE) for field in names
-        )  # the dictionary does not know the types of a view's columns
+        )  # the dictionary has no types of view columns
         view = Table(
             name.name,
             "V",
@@ -171,7 +171,7 @@ class Definitions(Alterations):
         for column in of:
             parent_table.column(column)
         if len(of) != len(columns):
-            raise Refused(3706, "a reference names as many columns as it has")
+            raise Refused(3706, "a reference needs as many columns as the key")
         return ForeignKey(name, columns, key, of, checked)
 
     def _index_clauses(self, columns: Sequence[Column]) -> tuple[list[Index], str | None]:
@@ -195,7 +195,7 @@ class Definitions(Alterations):
     def _complete(
         self, columns: Sequence[Column], indexes: list[Index], partition: str | None
     ) -> list[Index]:
-        """Return all indexes: the key becomes the primary index where no other is named."""
+        """Return all indexes; the key becomes the primary index if no other is named."""
         nullable = {column.name.upper() for column in columns if column.nullable}
         keys = []
         for key in self._keys:
@@ -215,7 +215,7 @@ class Definitions(Alterations):
         if len({index.columns for index in all_of}) != len(all_of):
             raise Refused(3519)
         if partition and primary.unique and partition not in primary.columns:
-            raise Refused(3706, "a unique primary index holds the partitioning column")
+            raise Refused(3706, "a unique primary index must contain the partitioning column")
         return [Index(i.name, i.columns, i.unique, self._kind(i, partition)) for i in all_of]
 
     @staticmethod
@@ -235,7 +235,7 @@ class Definitions(Alterations):
             self.accept(",", "UNKNOWN")
         self.expect(")")
         if each < 1 or not 0 < (last - first) // each + 1 <= MOST_PARTITIONS:
-            raise Refused(3706, "the partitions are none, or too many")
+            raise Refused(3706, "no partitions, or too many")
         column = {c.name.upper(): c for c in columns}.get(name.upper())
         if column is None or column.type.name not in ("BYTEINT", "SMALLINT", "INTEGER", "BIGINT"):
             raise Refused(3706, f"RANGE_N of {name} is not emulated")

@@ -1,6 +1,6 @@
-"""Expressions and conditions, turned into SQLite's while they are read.
+"""Expressions and conditions, translated to SQLite's while they are read.
 
-Teradata has no values that are conditions and no conditions that are values: both are told apart.
+The grammar separates values from conditions: in Teradata neither can stand for the other.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Expressions(Terms):
         if self.accept("NOT"):
             operand = self._not()
             if not operand.cond:
-                raise Refused(3706, "NOT turns a condition round")
+                raise Refused(3706, "NOT takes a condition")
             return Value(f"(NOT {operand.sql})", cond=True)
         return self._predicate()
 
@@ -74,12 +74,12 @@ class Expressions(Terms):
     @staticmethod
     def _not_condition(value: Value, *, lob: bool = True) -> None:
         if value.cond:
-            raise Refused(3706, "a condition stands where a value is expected")
+            raise Refused(3706, "expected a value, not a condition")
         if value.lob and not lob:
             raise Refused(5692)
 
     def side(self) -> Value:
-        """Take a value that is compared."""
+        """Take an operand of a comparison."""
         value = self._sum()
         self._not_condition(value, lob=False)
         if value.null:
@@ -91,7 +91,7 @@ class Expressions(Terms):
         if left.null:
             raise Refused(3731)
         right = self.side()
-        # Blanks at the end do not count; where a column takes part, its collation says so.
+        # Trailing blanks do not count; a column's collation already says so.
         pad = "" if left.column or right.column else " COLLATE RTRIM"
         return Value(f"({left.sql} {sign} {right.sql}{pad})", cond=True)
 

@@ -1,4 +1,4 @@
-"""MERGE, and what all requests that write have in common."""
+"""MERGE, and the parts that all writing requests share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Merging", "listed"]
 
 
 def listed(names: list[str]) -> str:
-    """Return names as SQLite lists them."""
+    """Return quoted names, separated by commas, for SQLite."""
     return ", ".join(quoted(name) for name in names)
 
 
@@ -85,7 +85,7 @@ class Merging(Queries):
         return self._written("merge", table, *steps, by_row=single)
 
     def _merge_source(self) -> tuple[tuple[str, str], str, bool]:
-        """Take what is merged: one row of VALUES, or a SELECT."""
+        """Take the source of a MERGE: one row of VALUES, or a SELECT."""
         outer = self.scope
         self.scope = Scope(None)
         single = self.accept("VALUES")
@@ -107,7 +107,7 @@ class Merging(Queries):
         alias = self.identifier("a name").lower()
         names = self.columns() if self.comes("(") else [name for name, _ in kinds]
         if len(names) != len(kinds):
-            raise Refused(3706, "there are more or fewer names than columns")
+            raise Refused(3706, "the numbers of names and columns differ")
         self.scope = outer
         fields = {
             name.upper(): Field(name, kind, f"{quoted(alias)}.{quoted(name)}")
@@ -118,7 +118,7 @@ class Merging(Queries):
         return ((f"WITH {quoted(alias)} ({listed_names}) AS ({sql})", quoted(alias)), alias, single)
 
     def _equal_columns(self, begin: int, end: int, table: Table, alias: str) -> set[str]:
-        """Return the target's columns that a condition of ANDs equates with something."""
+        """Return the target's columns that the ON condition, joined by AND, equates."""
         columns: set[str] = set()
         span = self.tokens[begin:end]
         if any(token.text == "OR" for token in span):

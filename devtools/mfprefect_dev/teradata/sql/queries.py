@@ -1,4 +1,4 @@
-"""Queries, turned into SQLite's: locks, WITH, SELECTs joined by UNION, subqueries."""
+"""Queries, translated to SQLite's: locks, WITH, UNION and the like, subqueries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Queries(Selects):
     """The grammar of whole queries."""
 
     def start(self) -> None:
-        """Forget everything that an earlier request used."""
+        """Reset the state of the previous request."""
         self.scope = Scope(None)
         self.ctes = {}
         self.touched = set()
@@ -27,7 +27,7 @@ class Queries(Selects):
         self.write_locks: set[str] = set()
 
     def subquery(self) -> Value:
-        """Take a SELECT between parentheses that gives one column."""
+        """Take a SELECT of one column in parentheses."""
         self.expect("(")
         exists = self.peek(-2).text == "EXISTS"
         query = self.inner(self.scope)
@@ -35,13 +35,13 @@ class Queries(Selects):
         if query.top:
             raise Refused(6916, "Top N option is not supported in subquery.")
         if len(query.fields) != 1 and not exists:
-            raise Refused(3706, "a subquery gives one column here")
+            raise Refused(3706, "a subquery here has one column")
         return Value(f"({query.sql})", query.fields[0][1])
 
     def inner(self, outer: Scope | None) -> Query:
         """Take a SELECT inside another."""
         if self.comes("WITH"):
-            raise self.unexpected("WITH stands at the beginning of a request or view only")
+            raise self.unexpected("WITH is only allowed at the start of a request or view")
         outer_state, self.scope = (self.scope, self.deciding), Scope(outer)
         self.deciding = False
         try:
@@ -115,11 +115,11 @@ class Queries(Selects):
             if any(kind in ("CLOB", "BLOB") for _, kind in first.fields) and not every:
                 raise Refused(5692)
             if first.ordered:
-                raise Refused(3706, "ORDER BY stands behind the last SELECT.")
+                raise Refused(3706, "ORDER BY is only allowed after the last SELECT.")
             self.scope = Scope(self.scope.outer)
             other = self.simple(last=True)
             if len(other.fields) != len(first.fields):
-                raise Refused(3706, "the SELECTs differ in how many columns they give")
+                raise Refused(3706, "the SELECTs have different numbers of columns")
             if not (first.tables and other.tables):
                 raise Refused(
                     3706, "A SELECT for a UNION,INTERSECT or MINUS must reference a table."

@@ -1,4 +1,4 @@
-"""What all parts of the grammar share: a place in the tokens, and words that must follow."""
+"""The base of the grammar: a position in the tokens, and the words expected there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME_LENGTH = 128
 
 
 class Reader:
-    """Reads tokens from left to right; what it does not know, it refuses with error 3706."""
+    """Reads tokens from left to right; raises error 3706 for unknown ones."""
 
     def __init__(self, tokens: Sequence[Token], catalog: Catalog) -> None:
         self.tokens = tokens
@@ -32,7 +32,7 @@ class Reader:
         return self.tokens[place] if place < len(self.tokens) else END
 
     def take(self) -> Token:
-        """Return the next token and go on."""
+        """Return the next token and advance."""
         token = self.peek()
         self.at += 1
         return token
@@ -45,7 +45,7 @@ class Reader:
         )
 
     def accept(self, *words: str) -> bool:
-        """Take these words where they come next."""
+        """Take these words if they come next."""
         if self.comes(*words):
             self.at += len(words)
             return True
@@ -57,12 +57,12 @@ class Reader:
             raise self.unexpected(f"expected {' '.join(words)}")
 
     def unexpected(self, why: str = "") -> Refused:
-        """Return the error for what comes next."""
+        """Return the error for the next token."""
         near = " ".join(token.written for token in self.tokens[self.at : self.at + 6]) or "the end"
         return Refused(3706, f"{why + ', ' if why else ''}found {near!r}")
 
     def end(self) -> None:
-        """Refuse what is left over."""
+        """Refuse any remaining token."""
         self.accept(";")
         if self.peek() is not END:
             raise self.unexpected("expected the end of the request")
@@ -107,7 +107,7 @@ class Reader:
         return int(token.text)
 
     def string(self) -> str:
-        """Take a text between single quotes."""
+        """Take a string literal."""
         token = self.take()
         if token.kind != STRING:
             self.at -= 1

@@ -1,4 +1,4 @@
-"""What a request asks for, worked out."""
+"""A parsed request."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ __all__ = ["Request"]
 
 @dataclass
 class Request:
-    """One request, worked out: what SQLite is to do, and what Teradata would lock for it."""
+    """A parsed request: SQLite's statements, and the locks that Teradata would take."""
 
     kind: str
     steps: tuple[str, ...] = ()
-    """SQLite's statements, run one after the other for each set of parameters."""
+    """SQLite's statements, run in order for each set of parameters."""
     fields: tuple[tuple[str, str], ...] = ()
     parameters: int = 0
     access: bool = True
-    """Whether all that is read is read FOR ACCESS, or nothing is."""
+    """Whether everything read is read FOR ACCESS; True if nothing is read."""
     writes: tuple[str, ...] = ()
-    """The files that are written to."""
+    """The files to write to."""
     targets: tuple[str, ...] = ()
-    """The tables that are written to, in the catalog."""
+    """The catalog keys of the tables to write to."""
     locks: frozenset[str] = frozenset()
-    """The tables that LOCKING asks to lock for writing."""
+    """The tables that LOCKING locks for writing."""
     nowait: bool = False
     looked_up: frozenset[str] = frozenset()
     by_row: bool = False
-    """Whether it locks rows by their hash, one a set of parameters, and not the table."""
+    """Whether it locks one row hash for each set of parameters, rather than the table."""
     types: dict[int, Type] = field(default_factory=dict)
-    """Of the parameters that are nothing but the value of a column."""
+    """The types of parameters that are exactly a column's value."""
     change: Change | None = None
     setting: Callable[[Any], None] | None = None
-    """What it does to the session."""
+    """Sets something for the session."""

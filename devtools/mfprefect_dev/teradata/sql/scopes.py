@@ -1,4 +1,4 @@
-"""What expressions see: tables, columns, aliases; and what they become."""
+"""The names that expressions can use, and the values that they become."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ class Source(NamedTuple):
 
     alias: str
     table: str
-    """The name that qualifies a column where there is no alias; with its database."""
+    """The qualified name, for columns of a source without an alias."""
     fields: dict[str, Field]
-    """By name in capitals."""
+    """The columns by their names in capitals."""
 
 
 class Scope:
-    """What the expressions of one SELECT see, and what they have used."""
+    """The names that the expressions of one SELECT can use and have used."""
 
     def __init__(self, outer: Scope | None) -> None:
         self.outer = outer
         self.sources: list[Source] = []
         self.aliases: dict[str, Value] = {}
         self.free: list[str] = []
-        """Columns that were named outside an aggregate."""
+        """Columns named outside of aggregates."""
         self.within = 0
-        """How many aggregates are being read."""
+        """The depth of nested aggregates at this position."""
         self.aggregated = False
         self.windowed = False
 
 
 class Value(NamedTuple):
-    """An expression in SQLite's words."""
+    """An expression in SQLite's SQL."""
 
     sql: str
     type: str = ""
     cond: bool = False
     column: str | None = None
-    """The name of the column, where it is nothing else."""
+    """The column's name if the expression is only a column."""
     null: bool = False
 
     @property
@@ -70,7 +70,7 @@ def meant(source: Source, of: list[str], database: str) -> bool:
 
 
 def wider(left: str, right: str) -> str:
-    """Return the type of what is computed of two numbers."""
+    """Return the type of a calculation with two numbers."""
     if "FLOAT" in (left, right):
         return "FLOAT"
     return left or right

@@ -1,4 +1,4 @@
-"""One SELECT: its list, its conditions, groups and order."""
+"""The grammar of one SELECT: list, conditions, groups and order."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from mfprefect_dev.teradata.tokens import QUOTED, WORD
 __all__ = ["Selects"]
 
 Item = tuple[str, Value, list[str]]
-"""An item of a select list: its name, its value, and the columns it names outside aggregates."""
+"""An item of a select list: its name, its value, and the columns outside of aggregates."""
 
 
 class Selects(Tables):
     """The grammar of one SELECT."""
 
     def simple(self, *, last: bool = False) -> Query:
-        """Take one SELECT, or one between parentheses."""
+        """Take one SELECT, which may be in parentheses."""
         if self.accept("("):
             query = self.inner(self.scope.outer)
             self.expect(")")
@@ -132,7 +132,7 @@ class Selects(Tables):
             scope.aggregated = scope.windowed = False
             text += f" WHERE {self.condition().sql}"
             if scope.aggregated or scope.windowed:
-                raise Refused(3706, "an aggregate stands in WHERE")
+                raise Refused(3706, "WHERE takes no aggregate")
         grouped, group_text = self._group()
         text += group_text
         if self.accept("HAVING"):
@@ -151,7 +151,7 @@ class Selects(Tables):
             return [], ""
         grouped = []
         while True:
-            grouped.append(self.comparable("what rows are grouped by").sql)
+            grouped.append(self.comparable("a value to group by").sql)
             if not self.accept(","):
                 return grouped, f" GROUP BY {', '.join(grouped)}"
 
@@ -183,7 +183,7 @@ class Selects(Tables):
         return Query(sql, fields, reads, ordered, top is not None)
 
     def _qualified(self, items: list[Item], text: str, distinct: bool) -> tuple[str, str]:
-        """Filter by a window function from outside, as SQLite has no QUALIFY."""
+        """Filter by a window function in an outer SELECT: SQLite has no QUALIFY."""
         if distinct:
             raise Refused(3706, "DISTINCT with QUALIFY is not emulated")
         self.scope.windowed = False

@@ -1,4 +1,4 @@
-"""Requests that read and write rows, and those that set something up for the session."""
+"""Requests that read and write rows, and those that change the session."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BAND_LENGTH = 2_046
 
 
 class Statements(Merging):
-    """The grammar of what is no DDL."""
+    """The grammar of all requests but DDL."""
 
     def request(self) -> Request:
         """Take a whole request."""
@@ -50,7 +50,9 @@ class Statements(Merging):
         self.end()
         request.parameters = sum(token.kind == PARAM for token in self.tokens)
         if request.parameters > MOST_PARAMETERS:
-            raise Refused(3706, f"{request.parameters} parameters, {MOST_PARAMETERS} are the most")
+            raise Refused(
+                3706, f"{request.parameters} parameters, at most {MOST_PARAMETERS} are allowed"
+            )
         request.locks = frozenset(self.write_locks - {"nowait"})
         request.nowait = "nowait" in self.write_locks
         request.looked_up = frozenset(self.looked_up)
@@ -89,7 +91,7 @@ class Statements(Merging):
         return self._written("insert", table, sql, by_row=True, types=types)
 
     def _is_values(self) -> bool:
-        """Return whether the shorthand `INSERT INTO t (?, ?)` comes."""
+        """Return whether the short form `INSERT INTO t (?, ?)` comes next."""
         return self.peek(1).kind in (PARAM, "string", "number")
 
     def _insert_select(self, table: Table, names: list[str]) -> Request:
@@ -159,14 +161,16 @@ class Statements(Merging):
             return Request("set", setting=pass_through)
         if self.accept("COLLATION"):
             if (name := self.take().text) not in ("ASCII", "CHARSET_COLL", "HOST", "MULTINATIONAL"):
-                raise self.unexpected(f"{name} is no collation")
+                raise self.unexpected(f"unknown collation {name}")
             return Request("set", setting=lambda session: setattr(session, "collation", name))
-        raise self.unexpected("expected a setting that is emulated")
+        raise self.unexpected("expected an emulated setting")
 
     def _query_band(self) -> Request:
         band = "" if self.accept("NONE") else self.string()
         if not BAND.fullmatch(band) or len(band) > BAND_LENGTH:
-            raise Refused(3706, f"the query band {band[:60]!r} has another form than 'name=value;'")
+            raise Refused(
+                3706, f"the query band {band[:60]!r} does not have the form 'name=value;'"
+            )
         update = self.accept("UPDATE")
         self.expect("FOR")
         if self.accept("TRANSACTION"):
@@ -188,7 +192,7 @@ class Statements(Merging):
 
 
 def _by_key(table: Table, where: str) -> bool:
-    """Return whether a condition gives every column of the primary index one value."""
+    """Return whether a condition fixes every column of the primary index."""
     return all(
         re.search(rf'\."{re.escape(name)}" = \?', where, re.IGNORECASE)
         for name in table.primary.columns
@@ -199,7 +203,7 @@ _CACHE: dict[tuple[int, str, str], Request] = {}
 
 
 def read_request(text: str, catalog: Catalog) -> Request:
-    """Return what a request asks for.
+    """Parse a request.
 
     Raises:
         Refused: Teradata would refuse it, or the emulator does not know it.

@@ -23,7 +23,7 @@ Fields = tuple[tuple[str, str], ...]
 
 
 class Query(NamedTuple):
-    """A SELECT in SQLite's words, and its columns."""
+    """A SELECT in SQLite's SQL, and its columns."""
 
     sql: str
     fields: tuple[tuple[str, str], ...]
@@ -39,14 +39,14 @@ class Tables(Expressions):
 
     ctes: dict[str, Fields]
     touched: set[str]
-    """Keys of the tables that are read."""
+    """Keys of the tables to read."""
     looked_up: set[str]
-    """Dictionary views that are read."""
+    """Dictionary views to read."""
     access: bool
 
     @abstractmethod
     def start(self) -> None:
-        """Forget everything that an earlier request used."""
+        """Reset the state of the previous request."""
 
     @abstractmethod
     def query(self) -> Query:
@@ -122,7 +122,7 @@ class Tables(Expressions):
         return table.in_sqlite(), tuple((c.name, c.type.name) for c in table.columns)
 
     def _view(self, view: Table) -> tuple[str, Fields]:
-        """Put what a view selects in its place."""
+        """Expand a view to its SELECT."""
         reader = type(self)(tokens(view.text), self.catalog)
         reader.start()
         query = reader.query()
@@ -214,9 +214,9 @@ class Tables(Expressions):
 
 
 def renamed(fields: Fields, columns: list[str] | None) -> Fields:
-    """Return columns with the names that follow an alias."""
+    """Return the columns under the names of an alias's list."""
     if columns is None:
         return fields
     if len(columns) != len(fields):
-        raise Refused(3706, "there are more or fewer names than columns")
+        raise Refused(3706, "the numbers of names and columns differ")
     return tuple((name, kind) for name, (_, kind) in zip(columns, fields, strict=True))

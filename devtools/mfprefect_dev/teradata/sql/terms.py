@@ -1,4 +1,4 @@
-"""The smallest parts of expressions: literals, columns, CASE, CAST, subqueries."""
+"""The terms of expressions: literals, columns, CASE, CAST, subqueries."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["Terms"]
 
 
 class Terms(Calls):
-    """The grammar of terms; `Expressions` joins them, `Tables` adds what stands in FROM."""
+    """The grammar of terms; `Expressions` combines them, `Tables` adds FROM."""
 
     deciding = False
-    """Whether the condition of a CASE is being read."""
+    """Whether the position is in a condition of CASE."""
 
     def _literal(self, text: str) -> str:
         if len(text) > LONGEST_STRING:
@@ -57,13 +57,13 @@ class Terms(Calls):
         return Value(f"({value.sql})", value.type, value.cond, value.column, value.null)
 
     def _in_parentheses(self) -> str:
-        """Take the SELECT of EXISTS or IN, which no condition of a CASE may hold."""
+        """Take the SELECT of EXISTS or IN; a condition of CASE cannot contain one."""
         if self.deciding:
             raise Refused(3771)
         return self.subquery().sql
 
     def _keyword(self, word: str) -> Value | None:
-        """Take what begins with a word that is no column's name."""
+        """Take a term that begins with a keyword; None for a column."""
         if word == "NULL":
             self.take()
             return Value("NULL", null=True)

@@ -1,4 +1,4 @@
-"""Found in place of the real driver where this folder comes first on the path: emulated."""
+"""The emulated driver, imported instead of the real one if this folder is first on the path."""
 
 from __future__ import annotations
 

@@ -1,19 +1,19 @@
-# Everything that people and CI call. `make help` lists it.
+# All commands for people and CI; `make help` lists them.
 
 PYTHON ?= python3
 BIN := .venv/bin
-# One more than CI has cores: some tests wait. Each starts database servers of its own.
+# One more than CI's cores, because some tests wait. Each worker starts its own servers.
 WORKERS ?= 3
 
-# The tests start hundreds of processes; each would compile mfprefect anew.
+# Without bytecode, each of hundreds of test processes would compile mfprefect again.
 unexport PYTHONDONTWRITEBYTECODE
-# Injections of each kind on each database; more where it takes more to have each phase.
+# Injections of each kind on each database; more if the phases need more.
 FAULTS ?= 48
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test faults large bench picture lint format clean servers
 
-help: ## show what can be made
+help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 .venv/.base: pyproject.toml constraints.txt
@@ -35,19 +35,19 @@ servers: .venv/.dev
 test: servers ## run all tests, on private throwaway PostgreSQL and MariaDB servers
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
 
-# A run that failed or was interrupted is printed, and leaves the document as it was.
-faults: servers ## inject faults into real runs, in each phase, and record what came out (25 minutes)
+# A failed or interrupted run prints its record and leaves the document unchanged.
+faults: servers ## inject faults into real runs in each phase and record the outcomes (25 minutes)
 	@rm -f .faults.jsonl
 	@if MFPREFECT_TEST_FAULTS=$(FAULTS) MFPREFECT_TEST_RECORD=.faults.jsonl \
 		$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -rF tests/faults; \
 	then $(BIN)/python tests/faults/faultkit/record.py .faults.jsonl docs/reliability.md; \
 	else $(BIN)/python tests/faults/faultkit/record.py .faults.jsonl; exit 1; fi
 
-large: servers ## what takes long for its size: 5 million rows on Teradata's loader, a model of 500 MB
+large: servers ## run the large tests: 5 million rows through Teradata's loader, a model of 500 MB
 	MFPREFECT_TEST_ROWS=5000000 $(BIN)/pytest tests/contract/test_teradata_holds.py
 	MFPREFECT_TEST_MODEL_MB=500 $(BIN)/pytest -rP tests/unit/test_safe_models.py -k large_model
 
-bench: servers ## measure scores beside the databases' own loaders and pandas (hours; BENCH="--rows 1")
+bench: servers ## compare writing scores with the databases' loaders and pandas (hours; BENCH="--rows 1")
 	$(BIN)/python benchmarks/scores.py --output benchmarks/results/scores.md $(BENCH)
 
 picture: servers ## photograph a report of the demo for the README (docs/images/report.png)
@@ -59,9 +59,9 @@ lint: .venv/.dev ## check style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-format: .venv/.dev ## bring the code into shape
+format: .venv/.dev ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## remove what the other targets made
+clean: ## remove everything that the other targets created
 	rm -rf .venv .servers .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -91,7 +91,7 @@ class SchemaOutdated(MfprefectError):
         expected: the revision that this version of mfprefect works with.
     """
 
-    def __init__(self, message: str, *, found: str | None, expected: str) -> None:
+    def __init__(self, message: str, *, found: str | None, expected: str) -> None:  # public name
         super().__init__(message)
         self.found = found
         self.expected = expected
@@ -147,7 +147,7 @@ class InvalidScores(InvalidValue):
 class UnknownModel(MfprefectError, LookupError):
     """The model is not registered in this store."""
 
-    def __init__(self, model_id: str, known: Sequence[str] = ()) -> None:
+    def __init__(self, model_id: str, known: Sequence[str] = ()) -> None:  # public name
         names = ", ".join(known) if known else "none"
         super().__init__(
             f"unknown model {model_id!r}; registered models: {names}. "

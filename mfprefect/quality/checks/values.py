@@ -148,7 +148,7 @@ class NewCategories(ModelCheck):
     def __init__(
         self,
         *columns: str,
-        known: Iterable[str] | None = None,
+        known: Iterable[str] | None = None,  # public name
         share: float = 0.0,
         severity: str = "error",
     ) -> None:

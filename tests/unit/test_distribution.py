@@ -25,9 +25,11 @@ def test_the_wheel_holds_the_packages_and_no_development_tools(distributions: Pa
     (path,) = distributions.glob("*.whl")
     with zipfile.ZipFile(path) as wheel:
         names = wheel.namelist()
+        code = {name: wheel.read(name).decode() for name in names if name.endswith(".py")}
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"mfprefect", "mfprefect_backends"}
     assert "mfprefect/py.typed" in names
+    assert [name for name, text in code.items() if "mfprefect_dev" in text] == []
 
 
 def test_the_sdist_holds_the_development_tools(distributions: Path) -> None:

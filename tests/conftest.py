@@ -118,10 +118,10 @@ def _is_elsewhere(item: pytest.Item) -> bool:
 
 def _loud_line() -> str:
     names = ", ".join(sorted(_left_out()))
-    said = [f"MFPREFECT_TEST_WITHOUT: NOTHING IS TESTED ON {names}"] if names else []
+    notes = [f"MFPREFECT_TEST_WITHOUT: NOTHING IS TESTED ON {names}"] if names else []
     if REAL in os.environ:
-        said.append(f"{REAL}: TESTS OF THE EMULATED TERADATA DO NOT RUN")
-    return f"!!! {'; '.join(said)} !!!" if said else ""
+        notes.append(f"{REAL}: TESTS OF THE EMULATED TERADATA DO NOT RUN")
+    return f"!!! {'; '.join(notes)} !!!" if notes else ""
 
 
 def pytest_configure() -> None:

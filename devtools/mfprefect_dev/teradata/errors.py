@@ -153,9 +153,9 @@ class Refused(Exception):
 
 def message(code: int, session: int, *about: str) -> str:
     """Return an error's message in the driver's form."""
-    said = TEXTS.get(code, "error {0}").format(*about, *(["?"] * 4))
+    text = TEXTS.get(code, "error {0}").format(*about, *(["?"] * 4))
     who = "Teradata SQL Driver" if code in DRIVER_CODES else "Teradata Database"
-    return f"[Version {VERSION}] [Session {session}] [{who}] [Error {code}] {said}"
+    return f"[Version {VERSION}] [Session {session}] [{who}] [Error {code}] {text}"
 
 
 def raised(refused: Refused, session: int = 0) -> OperationalError:

@@ -134,7 +134,7 @@ class AddTable(Change):
         order = sorted(free or SIDES, key=used.count)
         return order[0]
 
-    def placed(self, file: str) -> None:
+    def set_file(self, file: str) -> None:
         """Set the file of the table."""
         self.table = replace(self.table, file=file)
 

@@ -70,7 +70,7 @@ class TeradataCursor:
         with connection.lock:
             connection.require_open()
             try:
-                self._result = self._carried_out(operation, rows)
+                self._result = self._execute(operation, rows)
             except Refused as refused:
                 error = raised(refused, connection.session.number)
                 codes = {ignore} if isinstance(ignore, int) else set(ignore or ())
@@ -96,13 +96,13 @@ class TeradataCursor:
             if len(row) == 0:
                 raise ValueError(f"seqOfParams[{number}] is zero length")
 
-    def _carried_out(self, operation: str, rows: Sequence[Sequence[Any]] | None) -> Result:
+    def _execute(self, operation: str, rows: Sequence[Sequence[Any]] | None) -> Result:
         connection = self.connection
         functions, text = escapes(operation)
         names = [name for name, _ in functions]
         if names[:1] == ["teradata_nativesql"]:
-            said = connection.native(functions[1:], text)
-            return Result((("nativesql", "VARCHAR"),), iter([[said]]), 1)
+            results = connection.native(functions[1:], text)
+            return Result((("nativesql", "VARCHAR"),), iter([[results]]), 1)
         for name in names:
             if name not in SCOPE:
                 raise Refused(3706, f"{{fn {name}}} is not emulated here")

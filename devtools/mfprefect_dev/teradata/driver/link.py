@@ -46,10 +46,10 @@ class Link:
 
     def native(self, functions: list[tuple[str, str]], text: str) -> str:
         """Execute the functions after `{fn teradata_nativesql}`; return results and the rest."""
-        said = ""
+        results = ""
         for name, _ in functions:
             if name == "teradata_autocommit":
-                said += "true" if self.session.autocommit else "false"
+                results += "true" if self.session.autocommit else "false"
             elif name == "teradata_autocommit_on":
                 if not self.session.autocommit:
                     self.session.commit()
@@ -61,11 +61,11 @@ class Link:
             elif name == "teradata_get_errors":
                 return self.load.errors if self.load and self.load.text == text else ""
             elif name == "teradata_session_number":
-                said += str(self.session.number)
+                results += str(self.session.number)
             elif name == "teradata_driver_version":
-                said += VERSION
+                results += VERSION
             elif name == "teradata_amp_count":
-                said += "1"
+                results += "1"
             elif name not in SCOPE:
                 raise Refused(3706, f"{{fn {name}}} is not emulated")
-        return said + text
+        return results + text

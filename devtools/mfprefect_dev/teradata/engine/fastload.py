@@ -82,9 +82,9 @@ class FastLoad:
     def batch(self, rows: Sequence[Sequence[Any]]) -> int:
         """Take a batch; set rows that do not fit aside, without an error."""
         self.warnings = self.errors = ""
-        self.session.alive()
-        self.session.tell("fastload", self.text, len(rows))
-        self.session.meet("request", [self.text])
+        self.session.require_link()
+        self.session.notify_watchers("fastload", self.text, len(rows))
+        self.session.raise_injected("request", [self.text])
         before = len(self.bad)
         values = [self._bound(number, row) for number, row in enumerate(rows)]
         self.sent += len(values)
@@ -135,10 +135,10 @@ class FastLoad:
         if not commit:
             self._drop()
             return
-        self.session.tell("commit", self.text)
-        self.session.meet("commit", [self.text])
+        self.session.notify_watchers("commit", self.text)
+        self.session.raise_injected("commit", [self.text])
         self._end()
-        self.session.meet("committed", [self.text])
+        self.session.raise_injected("committed", [self.text])
 
     def _end(self) -> None:
         """Finish the load: drop duplicates, leave error tables if rows were bad."""
@@ -161,7 +161,7 @@ class FastLoad:
                 f"{self.sent}, got a row count of {distinct}"
             )
         session.sqlite.execute("COMMIT")
-        session.forget()
+        session.reset()
         session.mark_loading(self.table.key, False)
         if self.bad:
             self._leave_errors()
@@ -174,7 +174,7 @@ class FastLoad:
         key = self.table.key + SUFFIXES[0].lower()
         index = Index(None, ("ErrorCode",), False, "P")
         table = Table(name, key=key, columns=_ERROR_COLUMNS, indexes=(index,), file=self.table.file)
-        session.changed(Request("ddl", change=changes.AddTable(key, table)))
+        session.execute_ddl(Request("ddl", change=changes.AddTable(key, table)))
         made = session.entries[key]
         if made is not None:
             into = f"INSERT INTO {made.in_sqlite()} VALUES (?, ?, ?)"

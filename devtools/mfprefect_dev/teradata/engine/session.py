@@ -11,7 +11,7 @@ from typing import Any
 from mfprefect_dev.teradata.catalog import Catalog, dictionary
 from mfprefect_dev.teradata.catalog.changes import SIDES, AddTable
 from mfprefect_dev.teradata.engine.functions import add_functions
-from mfprefect_dev.teradata.engine.system import LIMITS, System, enter
+from mfprefect_dev.teradata.engine.system import LIMITS, System, write_entries
 from mfprefect_dev.teradata.engine.transactions import Result, Transactions
 from mfprefect_dev.teradata.errors import ENDS_TRANSACTION, Refused
 from mfprefect_dev.teradata.sql.requests import Request
@@ -35,15 +35,15 @@ class Session(Transactions):
 
     def execute(self, text: str, rows: Sequence[Sequence[Any]] | None) -> Result:
         """Execute a request; undo it if it fails, and continue the transaction."""
-        self.alive()
-        self._settle()
-        self.tell("request", text, len(rows or [()]))
-        self.meet("request", [text])
+        self.require_link()
+        self._fetch_live()
+        self.notify_watchers("request", text, len(rows or [()]))
+        self.raise_injected("request", [text])
         if self.ddl_done:
             raise Refused(3722)
         request = read_request(text, self.catalog())
         try:
-            result = self._carried_out(request, text, rows)
+            result = self._execute(request, text, rows)
         except Refused as refused:
             if refused.code in ENDS_TRANSACTION or self.autocommit:
                 self.undo()
@@ -56,16 +56,14 @@ class Session(Transactions):
             self._live = result
         return result
 
-    def _carried_out(
-        self, request: Request, text: str, rows: Sequence[Sequence[Any]] | None
-    ) -> Result:
+    def _execute(self, request: Request, text: str, rows: Sequence[Sequence[Any]] | None) -> Result:
         if request.setting is not None:
             if request.kind == "band" and self.sqlite.in_transaction:
                 raise Refused(3722)
             request.setting(self)
             return Result()
         if request.change is not None:
-            return self.changed(request)
+            return self.execute_ddl(request)
         values = self._values(request, rows)
         for key in request.locks:
             self.table_locks.take(key, exclusive=True, nowait=request.nowait)
@@ -73,8 +71,8 @@ class Session(Transactions):
         for name in request.looked_up:
             dictionary.fill(self.sqlite, self.catalog(), name)
         if request.kind == "select":
-            return self._selected(request, values[0])
-        return self._wrote(request, values)
+            return self._select(request, values[0])
+        return self._write(request, values)
 
     def _values(
         self, request: Request, rows: Sequence[Sequence[Any]] | None
@@ -112,7 +110,7 @@ class Session(Transactions):
         if request.kind == "select" or not request.access:
             self.read_locked = True
 
-    def _selected(self, request: Request, values: tuple[Any, ...]) -> Result:
+    def _select(self, request: Request, values: tuple[Any, ...]) -> Result:
         cursor = self.run(request.steps[0], values)
         return Result(request.fields, self._fetched(cursor, request.fields), -1)
 
@@ -135,7 +133,7 @@ class Session(Transactions):
                         listed[place] = decimal.Decimal(listed[place])
                 yield listed
 
-    def _wrote(self, request: Request, values: list[tuple[Any, ...]]) -> Result:
+    def _write(self, request: Request, values: list[tuple[Any, ...]]) -> Result:
         for key in request.targets:
             self.table_locks.take(key, exclusive=False)
         locked = any(self.table_locks.held.get(key) for key in request.targets)
@@ -168,7 +166,7 @@ class Session(Transactions):
         except sqlite3.Error as exc:
             raise self.translated(exc, time.monotonic() - begin) from exc
 
-    def changed(self, request: Request) -> Result:
+    def execute_ddl(self, request: Request) -> Result:
         """Execute DDL: lock the table's file, then the catalog, until the commit."""
         change = request.change
         if change is None:
@@ -195,7 +193,7 @@ class Session(Transactions):
             self._catalogs.execute("ROLLBACK")
             raise (exc if isinstance(exc, Refused) else self.translated(exc)) from exc
         self.sqlite.execute("RELEASE request")
-        enter(self._catalogs, self.entries)
+        write_entries(self._catalogs, self.entries)
         self.ddl_done = True
         return Result()
 
@@ -204,7 +202,7 @@ class Session(Transactions):
         if not isinstance(change, AddTable):
             return change.file(catalog, [])  # type: ignore[no-any-return]
         file = change.file(catalog, [side for side in SIDES if self._free(side)])
-        change.placed(file or "main")
+        change.set_file(file or "main")
         return file
 
     def _free(self, file: str) -> bool:

@@ -131,7 +131,7 @@ def read_catalog(connection: sqlite3.Connection, system: System) -> Catalog:
     return catalog
 
 
-def enter(connection: sqlite3.Connection, entries: dict[str, Table | None]) -> None:
+def write_entries(connection: sqlite3.Connection, entries: dict[str, Table | None]) -> None:
     """Write definitions into the catalog, inside a transaction of the connection."""
     for key, table in entries.items():
         connection.execute("DELETE FROM tables WHERE name = ?", (key,))

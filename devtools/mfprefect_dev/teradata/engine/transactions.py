@@ -14,7 +14,13 @@ from typing import Any
 
 from mfprefect_dev.teradata.catalog import Catalog, Table
 from mfprefect_dev.teradata.engine import faults
-from mfprefect_dev.teradata.engine.system import LIMITS, System, TableLocks, enter, read_catalog
+from mfprefect_dev.teradata.engine.system import (
+    LIMITS,
+    System,
+    TableLocks,
+    read_catalog,
+    write_entries,
+)
 from mfprefect_dev.teradata.errors import ENDS_TRANSACTION, Refused
 
 __all__ = ["WATCHERS", "Result", "Seen", "Transactions"]
@@ -63,9 +69,9 @@ class Transactions:
         self.sqlite = system.data_connection()
         self.table_locks = TableLocks(system.folder)
         self._live: Result | None = None
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Reset the state after the end of a transaction."""
         self.texts: list[str] = []
         self.read_locked = False
@@ -74,7 +80,7 @@ class Transactions:
         self.ddl_done = False
         self.entries: dict[str, Table | None] = {}
 
-    def tell(self, kind: str, text: str = "", rows: int = 0) -> None:
+    def notify_watchers(self, kind: str, text: str = "", rows: int = 0) -> None:
         """Call the watchers."""
         for watcher in WATCHERS:
             watcher(Seen(self.number, kind, text, rows))
@@ -125,11 +131,11 @@ class Transactions:
 
     def commit(self) -> None:
         """Commit the transaction."""
-        self.alive()
-        self._settle()
-        self.tell("commit")
+        self.require_link()
+        self._fetch_live()
+        self.notify_watchers("commit")
         if self.texts:
-            self.meet("commit", self.texts)
+            self.raise_injected("commit", self.texts)
         texts = self.texts
         if self.sqlite.in_transaction:
             try:
@@ -140,15 +146,15 @@ class Transactions:
         if self._catalogs.in_transaction:
             self._catalogs.execute("COMMIT")
         self.table_locks.release()
-        self.forget()
+        self.reset()
         if texts:
-            self.meet("committed", texts)
+            self.raise_injected("committed", texts)
 
     def rollback(self) -> None:
         """Roll the transaction back."""
-        self.alive()
-        self._settle()
-        self.tell("rollback")
+        self.require_link()
+        self._fetch_live()
+        self.notify_watchers("rollback")
         self.undo()
 
     def undo(self) -> None:
@@ -157,30 +163,30 @@ class Transactions:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         self.table_locks.release()
-        self.forget()
+        self.reset()
 
-    def _settle(self) -> None:
+    def _fetch_live(self) -> None:
         if self._live is not None:
             live, self._live = self._live, None
             live.materialise()
 
-    def meet(self, moment: str, texts: list[str]) -> None:
+    def raise_injected(self, moment: str, texts: list[str]) -> None:
         """Raise an injected error if one is due."""
         code = faults.take(self.system.folder, moment, texts)
         if code is None:
             return
         if code == faults.LINK:
-            self._lose()
+            self._lose_link()
         elif code in ENDS_TRANSACTION:
             self.undo()
         raise Refused(code)
 
-    def _lose(self) -> None:
+    def _lose_link(self) -> None:
         with suppress(sqlite3.Error):
             self.undo()
         self.dead = True
 
-    def alive(self) -> None:
+    def require_link(self) -> None:
         """Raise if the session's link was lost."""
         if self.dead:
             raise Refused(faults.LINK)
@@ -190,13 +196,13 @@ class Transactions:
         self._catalogs.execute("BEGIN IMMEDIATE")
         table = Catalog.inside(self._catalogs, self.system.database).tables.get(key)
         if table is not None:
-            enter(self._catalogs, {key: replace(table, loading=loading)})
+            write_entries(self._catalogs, {key: replace(table, loading=loading)})
         self._catalogs.execute("COMMIT")
 
     def close(self) -> None:
         """Log off; undo an open transaction."""
         if not self.dead:
-            self._settle()
+            self._fetch_live()
             self.undo()
         self.dead = True
         self.table_locks.release()

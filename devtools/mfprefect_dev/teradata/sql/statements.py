@@ -177,11 +177,11 @@ class Statements(Merging):
             return Request("set")
         self.expect("SESSION")
 
-        def wear(session: Any) -> None:
+        def set_band(session: Any) -> None:
             pairs = dict(pair.split("=", 1) for pair in band.split(";") if pair)
             session.band = (session.band | pairs) if update else pairs
 
-        return Request("band", setting=wear)
+        return Request("band", setting=set_band)
 
     def _database(self) -> Request:
         self.expect("DATABASE")

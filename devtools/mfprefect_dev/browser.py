@@ -1,4 +1,4 @@
-"""The browser that looks at reports: on PATH, or unpacked by `tests/install_servers.py`."""
+"""The browser that opens reports: on PATH, or unpacked by `tests/install_servers.py`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ LIBRARIES = ("usr/lib/*-linux-*", "lib/*-linux-*", "usr/lib/*-linux-*/*")
 def chromium() -> tuple[str, Mapping[str, str]]:
     """Return the program and the environment variables that it needs.
 
-    The unpacked one needs its own libraries first, and not Debian's script, which would look for
-    the installed one.
+    The unpacked program needs its own libraries. Debian's script would start the installed one.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: Chromium is neither installed nor unpacked.
     """
     if (installed := shutil.which("chromium")) is not None:
         return installed, {}
     program = UNPACKED / "usr/lib/chromium/chromium"
     if not program.exists():
         raise FileNotFoundError(
-            "no chromium is on PATH or in .servers; `python tests/install_servers.py` gets it, and "
-            "MFPREFECT_TEST_WITHOUT=browser leaves out the tests that need it"
+            "chromium is not on PATH or in .servers; `python tests/install_servers.py` installs it, and "
+            "MFPREFECT_TEST_WITHOUT=browser skips the tests that need it"
         )
     folders = [str(x) for pattern in LIBRARIES for x in sorted(UNPACKED.glob(pattern))]
     return str(program), {"LD_LIBRARY_PATH": os.pathsep.join(folders)}

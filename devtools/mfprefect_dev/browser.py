@@ -26,8 +26,8 @@ def chromium() -> tuple[str, Mapping[str, str]]:
     program = UNPACKED / "usr/lib/chromium/chromium"
     if not program.exists():
         raise FileNotFoundError(
-            "chromium is not on PATH or in .servers; `python tests/install_servers.py` installs it, and "
-            "MFPREFECT_TEST_WITHOUT=browser skips the tests that need it"
+            "chromium is not on PATH or in .servers; get it by `python tests/install_servers.py`, or "
+            "skip its tests by MFPREFECT_TEST_WITHOUT=browser"
         )
     folders = [str(x) for pattern in LIBRARIES for x in sorted(UNPACKED.glob(pattern))]
     return str(program), {"LD_LIBRARY_PATH": os.pathsep.join(folders)}

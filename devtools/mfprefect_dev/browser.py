@@ -26,8 +26,8 @@ def chromium() -> tuple[str, Mapping[str, str]]:
     program = UNPACKED / "usr/lib/chromium/chromium"
     if not program.exists():
         raise FileNotFoundError(
-            "chromium is not on PATH or in .servers; get it by `python tests/install_servers.py`, or "
-            "skip its tests by MFPREFECT_TEST_WITHOUT=browser"
+            "chromium is not on PATH or in .servers: run `python tests/install_servers.py`, or "
+            "set MFPREFECT_TEST_WITHOUT=browser to skip its tests"
         )
     folders = [str(x) for pattern in LIBRARIES for x in sorted(UNPACKED.glob(pattern))]
     return str(program), {"LD_LIBRARY_PATH": os.pathsep.join(folders)}

@@ -50,14 +50,14 @@ class Old:
     @property
     def deletions(self) -> dict[str, list[str]]:
         """The sessions, models and scores that were being deleted."""
-        found: dict[str, list[str]] = self.expected["being_deleted"]
-        return found
+        subjects: dict[str, list[str]] = self.expected["being_deleted"]
+        return subjects
 
     @property
     def verified(self) -> dict[str, int]:
         """What `verify` counted."""
-        found: dict[str, int] = self.expected["answers"]["verified"]
-        return found
+        answer: dict[str, int] = self.expected["answers"]["verified"]
+        return answer
 
 
 @pytest.fixture(params=COMMITS)
@@ -144,9 +144,9 @@ def test_the_history_of_gates_begins_with_the_old_verdicts(store: Store, old: Ol
     names = ("gate", "kind", "verdict", "reason", "figure", "production_session_id", "difference")
     expected = [
         {"session_id": name, **{key: gate[key] for key in names}}
-        for name, found in old.expected["answers"]["of_sessions"].items()
+        for name, answers in old.expected["answers"]["of_sessions"].items()
         if of_session[name]["status"] in ("succeeded", "failed")
-        for gate in found.get("gates", ())
+        for gate in answers.get("gates", ())
     ]
     assert len(expected) > 10
     seen.sort(key=lambda row: (row["session_id"], row["gate_no"]))
@@ -217,9 +217,9 @@ def test_its_archive_is_restored(store: Store, old: Old) -> None:
         assert store.gates(train)["verdict"].tolist() == ["passed"]
         assert type(store.load_model(train)).__name__ == "LogisticRegression"
         assert store.show(score)["status"].tolist() == ["failed"]
-        found = counts(store, old)
-        assert found["sessions"] == old.verified["sessions"] + 2
-        assert found["tombstones"] == old.verified["tombstones"] - 2
+        answer = counts(store, old)
+        assert answer["sessions"] == old.verified["sessions"] + 2
+        assert answer["tombstones"] == old.verified["tombstones"] - 2
         if not again:
             store.delete_session(score)
             store.delete_session(train)
@@ -277,9 +277,9 @@ def test_new_sessions_follow_the_old_ones(store: Store, old: Old) -> None:
         row["session_id"] for row in old.expected["answers"]["sessions"]
     }
     store.rename_model("plain", "renamed")
-    found, head = counts(store, old), {r["model_id"]: r["seal_no"] for r in _heads(store)}
-    assert found["sessions"] == old.verified["sessions"] + 2
-    assert found["unsigned"] == old.verified["unsigned"]
+    answer, head = counts(store, old), {r["model_id"]: r["seal_no"] for r in _heads(store)}
+    assert answer["sessions"] == old.verified["sessions"] + 2
+    assert answer["unsigned"] == old.verified["unsigned"]
     assert head["plain"] == before["plain"] + 2
     store.rename_model("renamed", "plain")
     store.delete_session(scoring.session_id)

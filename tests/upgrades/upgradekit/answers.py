@@ -133,7 +133,7 @@ def _of_session(store: Store, name: str) -> dict[str, Answer]:
     few: dict[str, Answer] = {n: rows(read(store, name)) for n, read in FRAMES.items()}
     metadata = rows(store.metadata(name))
     return {
-        **{n: [_without(row, "session_id") for row in found] for n, found in few.items() if found},
+        **{n: [_without(row, "session_id") for row in rows] for n, rows in few.items() if rows},
         # Gates have a reader of their own, wherever they are stored.
         "metadata": [
             _without(row, "session_id") for row in metadata if row["meta_group"] != "gates"
@@ -229,12 +229,12 @@ def rows(frame: pd.DataFrame) -> list[dict[str, Answer]]:
     return [{str(k): plain(v) for k, v in row.items()} for row in frame.to_dict("records")]
 
 
-def summed(found: list[Any]) -> Answer:
+def summed(rows: list[Any]) -> Answer:
     """Return how many rows there are, their digest, and the columns that it is over."""
-    if not found:
+    if not rows:
         return None
-    text = json.dumps(found, sort_keys=True, ensure_ascii=False)
-    return {"rows": len(found), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    text = json.dumps(rows, sort_keys=True, ensure_ascii=False)
+    return {"rows": len(rows), "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def plain(value: Any) -> Answer:

@@ -144,9 +144,9 @@ def test_the_history_of_gates_begins_with_the_old_verdicts(store: Store, old: Ol
     names = ("gate", "kind", "verdict", "reason", "figure", "production_session_id", "difference")
     expected = [
         {"session_id": name, **{key: gate[key] for key in names}}
-        for name, answers in old.expected["answers"]["of_sessions"].items()
+        for name, given in old.expected["answers"]["of_sessions"].items()
         if of_session[name]["status"] in ("succeeded", "failed")
-        for gate in answers.get("gates", ())
+        for gate in given.get("gates", ())
     ]
     assert len(expected) > 10
     seen.sort(key=lambda row: (row["session_id"], row["gate_no"]))

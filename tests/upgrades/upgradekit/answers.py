@@ -133,7 +133,7 @@ def _of_session(store: Store, name: str) -> dict[str, Answer]:
     few: dict[str, Answer] = {n: rows(read(store, name)) for n, read in FRAMES.items()}
     metadata = rows(store.metadata(name))
     return {
-        **{n: [_without(row, "session_id") for row in rows] for n, rows in few.items() if rows},
+        **{n: [_without(row, "session_id") for row in part] for n, part in few.items() if part},
         # Gates have a reader of their own, wherever they are stored.
         "metadata": [
             _without(row, "session_id") for row in metadata if row["meta_group"] != "gates"

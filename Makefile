@@ -53,9 +53,10 @@ bench: servers ## compare writing scores with the databases' loaders and pandas 
 picture: servers ## photograph a report of the demo for the README (docs/images/report.png)
 	@$(BIN)/python -m mfprefect_dev.report_picture
 
-lint: .venv/.dev ## check style, types and the direction of imports
+lint: .venv/.dev ## check style, names, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m mfprefect_dev.lint_names
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 

@@ -128,7 +128,7 @@ def test_what_is_old_is_archived_and_goes_and_what_is_needed_stays(
     assert orphans(store) == {}
 
 
-TABLES = ["metrics", "session_metadata", "inputs", "input_summary", "check_results"]
+TABLES = ["metrics", "session_metadata", "gate_results", "inputs", "input_summary", "check_results"]
 TABLES += ["variable_importance", "test_curve", "backtests", "artifacts", "score_parts"]
 
 

@@ -107,7 +107,7 @@ def interrupted_deletion() -> Iterator[None]:
         patches.enter_context(suppress(_Interrupted))
         for module in (delete, delete_scores):
             patches.enter_context(mock.patch.object(module, "LARGE", 10))
-            cut = mock.patch.object(module, "clear_scores", side_effect=_Interrupted)
+            cut = mock.patch.object(module, "delete_in_batches", side_effect=_Interrupted)
             patches.enter_context(cut)
         yield
 

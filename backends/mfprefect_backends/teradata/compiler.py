@@ -18,15 +18,14 @@ __all__ = ["MAX_VARCHAR", "Compiler", "TypeCompiler", "refuse"]
 ONE_ROW = " FROM (SELECT 1 AS one_column) AS one_row"
 MAX_VARCHAR = 32_000
 """The maximum length of a UNICODE VARCHAR, in characters."""
-
-
-SHOWN = 4_000
-"""Characters that a view shows of a longer text inside JSON: JSON_TABLE returns no CLOB."""
+MAX_JSON_TEXT = 4_000
+"""Views show this many characters of a long text in JSON: JSON_TABLE returns no CLOB."""
 
 
 @compiles(JsonRows, "teradatasql")
 def _json_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
-    # https://docs.teradata.com: JSON Data Type, JSON_TABLE. Where ordinals begin is not said.
+    # https://docs.teradata.com: JSON Data Type, JSON_TABLE. The first ordinal is not documented,
+    # so ROW_NUMBER numbers the rows.
     fields = [{"ordinal": True}, *(_field(key, c.type) for key, c in element.fields.items())]
     names = ["session_no", "ordinal_no", *(column.name for column in element.fields.values())]
     shown = (
@@ -44,7 +43,7 @@ def _json_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
 
 
 def _field(key: str, kind: sa.types.TypeEngine[Any]) -> dict[str, str]:
-    length = SHOWN if isinstance(kind, LongText) else getattr(kind, "length", None)
+    length = MAX_JSON_TEXT if isinstance(kind, LongText) else getattr(kind, "length", None)
     text = f"VARCHAR({length}) CHARACTER SET UNICODE"
     return {"jsonpath": f"$.{key}", "type": "FLOAT" if isinstance(kind, Double) else text}
 

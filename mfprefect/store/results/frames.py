@@ -93,7 +93,7 @@ def sessions_frame(
         model_id: only sessions of this model.
         status: only sessions with this status.
         limit: at most this many; None for all.
-        session_ids: only these; unknown ids are ignored.
+        session_ids: only these, if any; unknown ids are ignored.
 
     Raises:
         InvalidValue: unknown status, or a limit that is no integer from 0 on.

@@ -37,7 +37,21 @@ class PublishedScoring:
 
 
 def published_scorings(db: Database, model_id: str, limit: int) -> list[PublishedScoring]:
-    """Return the last published scoring sessions of a model, oldest first."""
+    """Return the last published scoring sessions of a model, at most `limit`, oldest first."""
+    return [
+        PublishedScoring(
+            row.session_no,
+            row.session_id,
+            row.as_of or row.started_at.date(),
+            row.training_session_id,
+            row.first_session_id or row.session_id,
+        )
+        for row in reversed(db.fetch_all(_select_published(db, model_id).limit(limit)))
+    ]
+
+
+def _select_published(db: Database, model_id: str) -> sa.Select[Any]:
+    """Return the select of a model's published scoring sessions, newest first."""
     s, parent = db.schema.sessions, db.schema.sessions.alias("parent")
     other, first = db.schema.sessions.alias("other"), db.schema.sessions.alias("first_one")
     earliest = (
@@ -46,7 +60,7 @@ def published_scorings(db: Database, model_id: str, limit: int) -> list[Publishe
         .group_by(other.c.parent_session_no)
         .subquery("earliest")
     )
-    select = (
+    return (
         sa.select(
             s.c.session_no,
             s.c.session_id,
@@ -60,18 +74,7 @@ def published_scorings(db: Database, model_id: str, limit: int) -> list[Publishe
         .join(first, first.c.session_no == earliest.c.first_no, isouter=True)
         .where(*_published(s), s.c.model_id == model_id)
         .order_by(s.c.session_no.desc())
-        .limit(limit)
     )
-    return [
-        PublishedScoring(
-            row.session_no,
-            row.session_id,
-            row.as_of or row.started_at.date(),
-            row.training_session_id,
-            row.first_session_id or row.session_id,
-        )
-        for row in reversed(db.fetch_all(select))
-    ]
 
 
 def _published(sessions: Any) -> tuple[Any, ...]:

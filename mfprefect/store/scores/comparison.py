@@ -54,11 +54,16 @@ def compare_scores(db: Database, a: str, b: str) -> dict[str, Any]:
         thresholds = [_threshold(db, connection, side) for side in sides]
         figures = _figures(connection, joined, n, thresholds)
         sessions = {"a": a, "b": b, "rows_a": rows[0], "rows_b": rows[1], "rows": n}
-        in_force = {
+        decision_thresholds = {
             f"threshold_{side}": None if t is None else {"value": t.value, "kind": t.kind}
             for side, t in zip("ab", thresholds, strict=True)
         }
-        return {**sessions, **in_force, **figures, "metrics": _metrics(db, connection, sides)}
+        return {
+            **sessions,
+            **decision_thresholds,
+            **figures,
+            "metrics": _metrics(db, connection, sides),
+        }
 
     return db.read_transaction(work)
 
@@ -121,6 +126,7 @@ def _figures(
         *(_decisions(ranked, n, thresholds) if decided else ()),
     ]
     row = connection.execute(sa.select(*sums)).one()
+    # The products of places: a with a, a with b, b with b.
     aa, ab, bb, total, size, largest = (float(x) for x in row[:6])
     decisions: list[int | None] = [int(x) for x in row[6:]] or [None] * 4
     return {

@@ -170,8 +170,7 @@ def _totals(
             "convert them in a view."
         )
     if n_distinct != n:
-        twice = sa.select(ids).group_by(ids).having(sa.func.count() > 1).subquery("twice")
-        example = connection.execute(sa.select(sa.func.min(twice.c.entity_id))).scalar_one()
+        example = _repeated_entity(connection, ids)
         raise InvalidValue(
             f"{n - n_distinct} rows of {outcomes!r} repeat an entity, such as {example!r}; an "
             "entity has one outcome. Choose it in a view."
@@ -181,6 +180,12 @@ def _totals(
             f"all {n} outcomes are {0 if positives == 0 else 1}; lift needs rows of both classes."
         )
     return n, int(positives)
+
+
+def _repeated_entity(connection: sa.Connection, ids: sa.ColumnElement[str]) -> str:
+    twice = sa.select(ids).group_by(ids).having(sa.func.count() > 1).subquery("twice")
+    example: str = connection.execute(sa.select(sa.func.min(twice.c.entity_id))).scalar_one()
+    return example
 
 
 def _positive(happened: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:

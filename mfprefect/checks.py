@@ -2,7 +2,7 @@
 
     checks = [schema, RowCount(at_least=1_000), NullShare("income"), Unique("customer_id")]
 
-docs/checks.md tells what each compares with.
+docs/checks.md says what each one compares with.
 """
 
 from mfprefect.quality.checks.base import Fresh, ModelCheck, RowCount, Unique

@@ -1,7 +1,7 @@
 """Agreed-upon figures: checks, input summary, metrics, curves, drift, importance and gates.
 
-Everything here is pure: it takes frames and arrays and returns frames, rows or text. The names are
-loaded on first use, so that importing the package costs nothing.
+Everything here is pure: it takes frames and arrays and returns frames, rows or text. Names load on
+first use, so importing the package costs nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Labels and scores as numpy arrays, or a message that names what is wrong with them."""
+"""Convert labels and scores to numpy arrays; name the offending values where that fails."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mfprefect.errors import InvalidScores, InvalidValue
 
 __all__ = ["labels", "scores"]
 
-_SHOWN = 5
+_EXAMPLES = 5
 
 
 def labels(actual: ArrayLike) -> NDArray[np.bool_]:
     """Return which rows are positive, shape (n,).
 
     Raises:
-        InvalidValue: not one-dimensional, or a value that is NULL or not 0, 1, False or True.
+        InvalidValue: not one-dimensional, or a value other than 0, 1, False or True.
     """
     values = _column(actual, "actual")
     if values.dtype.kind == "b":
@@ -39,11 +39,11 @@ def labels(actual: ArrayLike) -> NDArray[np.bool_]:
 
 
 def scores(score: ArrayLike) -> NDArray[np.float64]:
-    """Return the scores as doubles, shape (n,); the array that was given, where it can be.
+    """Return the scores as doubles, shape (n,), without a copy where possible.
 
     Raises:
         InvalidValue: not one-dimensional.
-        InvalidScores: a score that is NULL, NaN, infinite or no number.
+        InvalidScores: a score that is NULL, NaN, infinite or not a number.
     """
     values = _column(score, "score")
     if values.dtype.kind in "biuf":
@@ -55,7 +55,7 @@ def scores(score: ArrayLike) -> NDArray[np.float64]:
         raise InvalidScores(
             f"{_count(wrong)} not finite numbers: {_examples(values, wrong)}; "
             "score these rows or leave them out, together with their actuals",
-            examples=values[wrong][:_SHOWN].tolist(),
+            examples=values[wrong][:_EXAMPLES].tolist(),
         )
     # -0.0 and 0.0 are one score; without this, row order would decide which one is kept.
     return doubles + 0.0 if (np.signbit(doubles) & (doubles == 0)).any() else doubles
@@ -65,7 +65,7 @@ def _column(values: ArrayLike, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(values)
         if array.dtype.kind not in "biuf":
-            # numpy makes text of a list with one text in it; the message is to show what was given.
+            # numpy turns a list with one text into all texts; messages quote the original values.
             array = np.array(values, dtype=object)
     except ValueError as exc:
         raise InvalidValue(f"{name} is not a column of values: {exc}") from exc
@@ -78,7 +78,7 @@ def _column(values: ArrayLike, name: str) -> NDArray[Any]:
 
 
 def _is_label(value: object) -> bool:
-    # pandas.NA is no Real, so that it is never compared.
+    # pandas.NA is not a Real, so it is never compared.
     return isinstance(value, Real | Decimal | np.bool_) and value in (0, 1)
 
 
@@ -96,12 +96,12 @@ def _count(wrong: NDArray[np.bool_]) -> str:
 
 
 def _examples(values: NDArray[Any], wrong: NDArray[np.bool_]) -> str:
-    where: Sequence[int] = np.flatnonzero(wrong)[:_SHOWN].tolist()
+    where: Sequence[int] = np.flatnonzero(wrong)[:_EXAMPLES].tolist()
     return ", ".join(f"{values[i : i + 1].tolist()[0]!r} at position {i}" for i in where)
 
 
 def _is_null(value: Any) -> bool:
-    # pandas.NA by its name: comparing it is neither true nor false.
+    # Recognise pandas.NA by name: comparing it gives neither true nor false.
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float | np.floating) and bool(np.isnan(value))

@@ -127,7 +127,7 @@ class InputsMixin(RecorderBase):
         rows = run_checks(
             frame,
             checks,
-            background=check_context(self._db, self.handle, checks, keys, part),
+            context=check_context(self._db, self.handle, checks, keys, part),
             masked=self._masked(masked),
             most_rows=most_rows,
         )

@@ -101,12 +101,12 @@ class TrainedModel:
         from mfprefect.quality.checks.result import failures
 
         keys = frozenset((self.kind.entity_id, self.kind.target))
-        background = CheckContext(as_of=self.as_of, keys=keys)
+        context = CheckContext(as_of=self.as_of, keys=keys)
         checks = self.kind.checks or []
         listed = checks if isinstance(checks, list | tuple) else [checks]
         # The registry of a store for tests is empty.
         used = [check for check in listed if "registry" not in getattr(check, "needs", ())]
-        return failures(run_checks(frame, used, background=background, masked=self.kind.masked))
+        return failures(run_checks(frame, used, context=context, masked=self.kind.masked))
 
 
 def assert_checks_accept(model: TrainedModel, frame: pd.DataFrame | None = None) -> None:

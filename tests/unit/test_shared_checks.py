@@ -60,7 +60,7 @@ NO_PAST = CheckContext(as_of=DAY)
 def results(
     frame: pd.DataFrame, check: Any, past: CheckContext = PAST, **options: Any
 ) -> list[dict[str, Any]]:
-    return run_checks(frame, check, background=past, **options)
+    return run_checks(frame, check, context=past, **options)
 
 
 def one(
@@ -110,7 +110,7 @@ def test_null_share_against_training_and_as_told() -> None:
     (row,) = results(frame, NullShare("paid", rise=0.2))
     assert (row["passed"], row["failing_rows"]) == (False, 2)
     assert cases(row) == [("w", None), ("z", None)]
-    assert "2 of 4 rows are NULL, 0.5, after 0.25 at training; at most 0.45" in row["message"]
+    assert "2 of 4 rows are NULL, 0.5; 0.25 at training; at most 0.45" in row["message"]
     assert not one(frame, NullShare("age", at_most=0.2), NO_PAST)["passed"]
     assert one(frame, NullShare("age", at_most=0.25), NO_PAST)["passed"]
     everything = results(frame, NullShare(at_most=0.3), NO_PAST)
@@ -131,7 +131,7 @@ def test_range_of_the_training_session() -> None:
     assert one(frame, Range("age", share=0.5))["passed"]
     assert not one(frame, Range("age", share=0.49))["passed"]
     (text,) = results(pd.DataFrame({"plan": ["a"]}), Range("plan"))
-    assert text["passed"] and "kept no numbers of it" in text["message"]
+    assert text["passed"] and "stored no range of it" in text["message"]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_new_categories_where_the_training_session_kept_only_the_frequent_ones()
     past = CheckContext(training=input_summary(many), training_session="m-1")
     assert results(many, NewCategories(), past) == []
     row = one(many, NewCategories("town"), past)
-    assert not row["passed"] and "name them by known=[..]" in row["message"]
+    assert not row["passed"] and "list them all in known=[..]" in row["message"]
 
 
 def test_unique() -> None:
@@ -315,12 +315,12 @@ def test_scoring_data_has_no_target() -> None:
         (lambda: NullShare("x", at_most=1.5), "at_most = 1.5"),
         (lambda: NullShare("x", rise=True), "rise = True"),
         (lambda: NullShare(5), "not 5"),  # type: ignore[arg-type]
-        (lambda: Range(at_least=0), "name them"),
+        (lambda: Range(at_least=0), "name the columns"),
         (lambda: Range("x", share=2), "share = 2"),
         (lambda: NewCategories(known=["a"]), "name the column"),
         (lambda: NewCategories("x", known="abc"), "a list"),
-        (lambda: Unique(), "together name a row"),
-        (lambda: Fresh("x", 3), "a timedelta"),  # type: ignore[arg-type]
+        (lambda: Unique(), "together identify a row"),
+        (lambda: Fresh("x", 3), "a datetime.timedelta"),  # type: ignore[arg-type]
         (lambda: Columns(missing="fatal"), "missing = 'fatal'"),
         (lambda: RegisteredColumns("t", trial="no"), "trial = 'no'"),
         (lambda: Unique("x", severity="fatal"), "severity 'fatal'"),

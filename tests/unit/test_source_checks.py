@@ -102,7 +102,7 @@ def found(checks: Any, sql: str = SQL, past: CheckContext = NO_PAST) -> list[dic
 def test_a_database_says_what_the_rows_say(source: list[str]) -> None:
     rows = found(CHECKS)
     read = FRAME[FRAME["seen_at"] <= "2026-01-15"]
-    expected = run_checks(read, CHECKS, background=NO_PAST)
+    expected = run_checks(read, CHECKS, context=NO_PAST)
     assert told(rows) == told(expected)
     assert {row["passed"] for row in rows} == {True, False}
     assert all(

@@ -1,10 +1,9 @@
-"""Input checks: what is to hold for the data before a model may use them.
+"""Input checks: what the data must satisfy before a model uses it.
 
-Declared checks are pandera schemas. Pandera is the one library of its kind that takes a schema as
-an ordinary Python class, checks any frame without a service, a project folder or a configuration of
-its own, and hands back every failure at once as data instead of stopping at the first one. What it
-leaves out, a record of the checks that passed, is added here; checks that compare with earlier
-sessions are in `mfprefect.checks`.
+Declared checks are pandera schemas. Pandera is the only library of its kind that takes a schema as
+an ordinary Python class, checks any frame without a service, project folder or configuration file,
+and returns all failures at once as data. It does not record the checks that passed; this package
+adds them. Checks that compare with earlier sessions are in `mfprefect.checks`.
 """
 
 from __future__ import annotations
@@ -32,43 +31,41 @@ def run_checks(
     checks: Any,
     *,
     sample: int = 5,
-    background: CheckContext | None = None,
+    context: CheckContext | None = None,
     masked: Collection[str] = (),
     most_rows: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Run checks on a frame and return one row a check, whether it passed or failed.
+    """Run checks on a frame and return one row per check, passed or failed.
 
-    Keys: `check_no` (from 1), `check`, `column` (None: the frame as a whole), `severity` (`error`
-    or `warning`), `passed`, `failing_rows`, `sample` (JSON text: a list of failing cases, each with
-    `index` and `value`; for a check of whole rows the value is null, as the columns that it looked
-    at are not known) and `message`.
+    Keys: `check_no` (from 1), `check`, `column` (None: the whole frame), `severity` (`error` or
+    `warning`), `passed`, `failing_rows`, `sample` (JSON text: a list of failing cases, each with
+    `index` and `value`; the value is null for a check of whole rows, because the columns it read
+    are unknown) and `message`.
 
-    A check that cannot be run has failed: one that raises, that returns something else than a bool
-    or a bool Series of the frame's length, or whose column is missing. `failing_rows` is 0 where no
-    single row is to blame, as for a missing column.
+    A check fails if it cannot run: it raises, returns something other than a bool or a bool Series
+    of the frame's length, or its column is missing. `failing_rows` is 0 where no single row is to
+    blame, as for a missing column.
 
     Args:
-        frame: any rows, also none; it is not changed.
+        frame: any number of rows, including none; not modified.
         checks: a pandera DataFrameSchema, DataFrameModel class or Check; a callable that takes the
-            frame and returns a bool or a bool Series (named after a column, it is reported with
-            that column); or a list of these. With `raise_warning=True` a pandera Check is of
-            severity `warning`; every other check is of severity `error`, but for those of
-            `mfprefect.checks`, which say so themselves.
-        sample: the most failing cases to keep a check.
-        background: what the checks of `mfprefect.checks` compare with.
+            frame and returns a bool or a bool Series (a Series named after a column is reported
+            under that column); or a list of these. A pandera Check with `raise_warning=True` has
+            severity `warning`, a check of `mfprefect.checks` its own, every other check `error`.
+        sample: the most failing cases to keep per check.
+        context: what the checks of `mfprefect.checks` compare with.
         masked: columns whose cells appear neither in `sample` nor in `message`.
-        most_rows: of more rows, schemas and callables see a random sample of so many, the same
-            each time, and `message` says so; None: all. `mfprefect.checks` see all rows.
+        most_rows: in larger frames, schemas and callables see a random sample of this many rows,
+            the same each time, and `message` says so; None: all rows. Checks of
+            `mfprefect.checks` always see all rows.
 
     Raises:
         ConfigurationError: `checks` holds something else.
-        InvalidValue: `sample` is negative, or `most_rows` below 1.
+        InvalidValue: `sample` is negative, or `most_rows` is below 1.
     """
     if isinstance(sample, bool) or not isinstance(sample, int) or sample < 0:
         raise InvalidValue(f"sample is {sample!r}; choose a whole number from 0")
-    data = _Data(
-        frame, most_rows, disclosure_for(frame, sample, masked), background or CheckContext()
-    )
+    data = _Data(frame, most_rows, disclosure_for(frame, sample, masked), context or CheckContext())
     rows: list[dict[str, Any]] = []
     for check in checks if isinstance(checks, list | tuple) else [checks]:
         rows.extend(_run(data, check))
@@ -76,10 +73,10 @@ def run_checks(
 
 
 def in_database(checks: Any) -> list[ModelCheck]:
-    """Return checks that a database can compute before a row is read.
+    """Return the checks as a list; refuse any that a database cannot compute before the read.
 
     Raises:
-        ConfigurationError: one of them needs the rows.
+        ConfigurationError: a check needs the rows.
     """
     from mfprefect.quality.checks.base import ModelCheck
 
@@ -88,37 +85,37 @@ def in_database(checks: Any) -> list[ModelCheck]:
         if not (isinstance(check, ModelCheck) and check.in_database):
             raise ConfigurationError(
                 f"{check!r} cannot be computed by the database; list it in the model's checks, "
-                "which see the rows that were read."
+                "which run on the rows after the read."
             )
     return listed
 
 
 class _Data:
-    """The rows to check: all of them, and those that are looked at one by one."""
+    """The rows to check: all of them, and the sample that schemas and callables see."""
 
     def __init__(
-        self, frame: pd.DataFrame, most: int | None, shown: Disclosure, background: CheckContext
+        self, frame: pd.DataFrame, most: int | None, disclosure: Disclosure, context: CheckContext
     ) -> None:
         if most is not None and (isinstance(most, bool) or most < 1):
             raise InvalidValue(f"most_rows is {most!r}; choose a whole number from 1, or None")
-        self.whole, self.shown, self.background = frame, shown, background
+        self.whole, self.disclosure, self.context = frame, disclosure, context
         self.frame, self.how = frame, ""
         if most is not None and len(frame) > most:
-            places = np.random.default_rng(0).choice(len(frame), most, replace=False)
-            self.frame = frame.iloc[np.sort(places)]
+            positions = np.random.default_rng(0).choice(len(frame), most, replace=False)
+            self.frame = frame.iloc[np.sort(positions)]
             self.how = f" (in a random sample of {most:,} of {len(frame):,} rows)"
 
 
 def without_column(checks: Any, column: str) -> Any:
-    """Return the checks for a frame that lacks a column, as scoring data lacks the target.
+    """Return the checks for a frame without a column; scoring data lacks the target.
 
-    Pandera schemas lose the column; functions of a frame are kept as they are.
+    Pandera schemas lose the column; callables stay unchanged.
     """
     if checks is None:
         return []
     if isinstance(checks, list | tuple):
-        left = [without_column(check, column) for check in checks]
-        return [check for check in left if check != []]
+        remaining = [without_column(check, column) for check in checks]
+        return [check for check in remaining if check != []]
     if hasattr(checks, "without"):
         return checks.without(column) or []
     schema = checks.to_schema() if hasattr(checks, "to_schema") else checks
@@ -133,10 +130,10 @@ def _run(data: _Data, check: Any) -> list[dict[str, Any]]:
     from mfprefect.quality.checks.pandera_schemas import as_schema, schema_rows
 
     if isinstance(check, ModelCheck):
-        return check.results(FrameData(data.whole), data.background, data.shown)
+        return check.results(FrameData(data.whole), data.context, data.disclosure)
     schema = as_schema(check)
     if schema is not None:
-        rows = schema_rows(data.frame, schema, data.shown)
+        rows = schema_rows(data.frame, schema, data.disclosure)
     elif not callable(check) or isinstance(check, type):
         raise ConfigurationError(
             f"checks holds {check!r}; it takes a pandera DataFrameSchema, DataFrameModel or Check, "
@@ -144,49 +141,51 @@ def _run(data: _Data, check: Any) -> list[dict[str, Any]]:
             "bool Series, or a list of these"
         )
     else:
-        rows = [_callable_row(data.frame, check, data.shown)]
+        rows = [_callable_row(data.frame, check, data.disclosure)]
     return [row | {"message": row["message"][: _TEXT_LENGTH - 80] + data.how} for row in rows]
 
 
 def _callable_row(
-    frame: pd.DataFrame, check: Callable[[pd.DataFrame], Any], shown: Disclosure
+    frame: pd.DataFrame, check: Callable[[pd.DataFrame], Any], disclosure: Disclosure
 ) -> dict[str, Any]:
     name = getattr(check, "__name__", type(check).__name__)
     try:
         verdict = check(frame.copy())
-    except Exception as exc:  # noqa: BLE001 - whatever it raises is the outcome of the check
-        return result_row(name, passed=False, message=f"it raised {shown.words(exc)}")
+    except Exception as exc:  # noqa: BLE001 - any exception is a failed check
+        return result_row(name, passed=False, message=f"it raised {disclosure.error_text(exc)}")
     if isinstance(verdict, bool | np.bool_):
         message = "returned True" if verdict else "returned False"
         return result_row(name, passed=bool(verdict), message=message)
-    return _series_row(frame, name, verdict, shown)
+    return _series_row(frame, name, verdict, disclosure)
 
 
-def _series_row(frame: pd.DataFrame, name: str, verdict: Any, shown: Disclosure) -> dict[str, Any]:
+def _series_row(
+    frame: pd.DataFrame, name: str, verdict: Any, disclosure: Disclosure
+) -> dict[str, Any]:
     import pandas as pd
 
     flags = verdict if isinstance(verdict, pd.Series | np.ndarray) else None
     if flags is None or flags.shape != (len(frame),) or not pd.api.types.is_bool_dtype(flags.dtype):
-        what = getattr(verdict, "dtype", None)
-        shape = f" of shape {verdict.shape} and dtype {what}" if what is not None else ""
+        dtype = getattr(verdict, "dtype", None)
+        shape = f" of shape {verdict.shape} and dtype {dtype}" if dtype is not None else ""
         return result_row(
             name,
             passed=False,
             message=f"it returned a {type(verdict).__name__}{shape}; a check returns a bool or a "
             f"bool Series with one value for each of the {len(frame)} rows",
         )
-    # NULL is no yes.
+    # NULL does not pass.
     failing = np.flatnonzero(~pd.Series(flags).fillna(False).to_numpy(dtype=np.bool_))
     label = getattr(verdict, "name", None)
     column = label if isinstance(label, str) and list(frame.columns).count(label) == 1 else None
     values = None if column is None else frame[column]
-    positions = failing[: shown.sample]
+    positions = failing[: disclosure.sample]
     cases = [(frame.index[i], None if values is None else values.iloc[i]) for i in positions]
     return result_row(
         name,
         column,
         passed=len(failing) == 0,
         failing_rows=len(failing),
-        cases=shown.cases([column], cases),
+        cases=disclosure.cases([column], cases),
         message=f"{len(failing)} of {len(frame)} rows fail",
     )

@@ -1,8 +1,8 @@
 """Checks that every model can use, public as `mfprefect.checks`.
 
-A model lists them in `checks`, beside a pandera schema or instead of one. What they compare with,
-such as the training session, is passed as a `CheckContext`. Without anything to compare with,
-as in a model's first session, a check passes and says so.
+A model lists them in `checks`, next to a pandera schema or instead of one. A `CheckContext` holds
+what they compare with, such as the training session. With nothing to compare with, as in a model's
+first session, a check passes and its message says so.
 """
 
 from __future__ import annotations
@@ -30,77 +30,80 @@ class ModelCheck(ABC):
     """A check that every model can use."""
 
     needs: frozenset[str] = frozenset()
-    """What of the background it asks for: `training`, `row_counts` or `registry`."""
+    """The parts of the context it reads: `training`, `row_counts` or `registry`."""
     in_database: ClassVar[bool] = False
-    """Whether a database can answer it without handing out its rows."""
+    """Whether a database can compute it without returning rows."""
     name: ClassVar[str]
 
     def __init__(self, columns: Iterable[str] = (), severity: str = "error") -> None:
         self.columns = tuple(columns)
         self.severity = severity
         if wrong := [column for column in self.columns if not isinstance(column, str)]:
-            raise self._wrong(f"takes names of columns, not {wrong[0]!r}")
+            raise self._invalid(f"takes column names, not {wrong[0]!r}")
         if severity not in SEVERITIES:
-            raise self._wrong(f"has severity {severity!r}; choose one of {', '.join(SEVERITIES)}")
+            choices = ", ".join(SEVERITIES)
+            raise self._invalid(f"has severity {severity!r}; choose one of {choices}")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self.columns))})"
 
-    def results(self, data: CheckData, background: CheckContext, shown: Disclosure) -> list[Row]:
-        """Return a row of results for each thing that it looked at, without numbers."""
+    def results(self, data: CheckData, context: CheckContext, disclosure: Disclosure) -> list[Row]:
+        """Run the check and return its result rows, without `check_no`."""
         missing = [column for column in self.columns if column not in data.columns]
         if missing:
             return [self._row(c, False, f"not run: column {c!r} is missing") for c in missing]
         try:
-            rows = list(self.judge(data, background, shown))
+            rows = list(self.judge(data, context, disclosure))
         except (TypeError, ValueError, ArithmeticError) as exc:
-            # Cells that cannot be compared, counted or read as a time.
-            words = shown.words(exc, *self.columns)
-            rows = [self._row(", ".join(self.columns) or None, False, f"not run: {words}")]
+            # A cell cannot be compared, counted or read as a time.
+            error = disclosure.error_text(exc, *self.columns)
+            rows = [self._row(", ".join(self.columns) or None, False, f"not run: {error}")]
         return [row | {"message": row["message"] + data.how} for row in rows]
 
-    def compared(self, background: CheckContext) -> Collection[str]:
-        """Return the columns whose extremes it asks for."""
+    def compared(self, context: CheckContext) -> Collection[str]:
+        """Return the columns whose minimum and maximum the check reads."""
         return ()
 
     @abstractmethod
-    def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
-        """Yield the results; columns that are named are there."""
+    def judge(
+        self, data: CheckData, context: CheckContext, disclosure: Disclosure
+    ) -> Iterator[Row]:
+        """Yield the result rows; `results` has checked that `self.columns` exist."""
 
     def without(self, column: str) -> ModelCheck | None:
-        """Return the check for data that lacks a column, None where nothing is left of it."""
+        """Return the check for data without a column, None if nothing remains to check."""
         if column not in self.columns:
             return self
-        left = tuple(name for name in self.columns if name != column)
-        if not left or isinstance(self, Unique):
+        remaining = tuple(name for name in self.columns if name != column)
+        if not remaining or isinstance(self, Unique):
             return None
-        twin = type(self).__new__(type(self))
-        twin.__dict__.update(self.__dict__ | {"columns": left})
-        return twin
+        copy = type(self).__new__(type(self))
+        copy.__dict__.update(self.__dict__ | {"columns": remaining})
+        return copy
 
     def _row(self, column: str | None, passed: bool, message: str, **more: Any) -> Row:
         more = {"severity": self.severity} | more
         return result_row(self.name, column, passed=passed, message=message, **more)
 
-    def _found(
-        self, column: str, passed: bool, message: str, failing: FailingRows, shown: Disclosure
+    def _row_with_cases(
+        self, column: str, passed: bool, message: str, failing: FailingRows, disclosure: Disclosure
     ) -> Row:
-        cases = shown.cases([column], failing.cases)
+        cases = disclosure.cases([column], failing.cases)
         return self._row(column, passed, message, failing_rows=failing.count, cases=cases)
 
-    def _wrong(self, what: str) -> ConfigurationError:
-        return ConfigurationError(f"the check {type(self).__name__} {what}.")
+    def _invalid(self, problem: str) -> ConfigurationError:
+        return ConfigurationError(f"the check {type(self).__name__} {problem}.")
 
-    def _share(self, name: str, value: float | None) -> None:
+    def _require_share(self, name: str, value: float | None) -> None:
         if value is not None and (isinstance(value, bool) or not 0 <= value <= 1):
-            raise self._wrong(f"has {name} = {value!r}; it is a share from 0 to 1")
+            raise self._invalid(f"has {name} = {value!r}; pass a share from 0 to 1")
 
-    def _first(self) -> Row:
-        return self._row(None, True, "not judged: there is no training session to compare with")
+    def _no_training(self) -> Row:
+        return self._row(None, True, "not compared: no training session to compare with")
 
 
 class RowCount(ModelCheck):
-    """There are about as many rows as in the model's recent sessions, or as many as told."""
+    """Require about as many rows as in the model's recent sessions, or a number within bounds."""
 
     name = "row_count"
     in_database = True
@@ -117,24 +120,26 @@ class RowCount(ModelCheck):
         """Choose bounds.
 
         Args:
-            at_least: the fewest rows, whatever there were before.
-            at_most: the most rows.
-            recent: with how many of the last sessions of the same purpose that succeeded their
-                median is taken, 0 to 50; a part of a scoring is compared with the same part.
-            within: the share of that median by which the rows may differ.
+            at_least: the fewest rows, regardless of earlier sessions.
+            at_most: the most rows, likewise.
+            recent: compare with the median of this many of the last successful sessions of the
+                same purpose, 0 to 50; a part of a scoring is compared with the same part.
+            within: how far the rows may differ from that median, as a share of it.
             severity: `error` or `warning`.
         """
         super().__init__(severity=severity)
         if isinstance(recent, bool) or not isinstance(recent, int) or not 0 <= recent <= 50:
-            raise self._wrong(f"has recent = {recent!r}; it is a whole number from 0 to 50")
+            raise self._invalid(f"has recent = {recent!r}; choose a whole number from 0 to 50")
         if not within >= 0:
-            raise self._wrong(f"has within = {within!r}; it is a share of the median, 0 or more")
+            raise self._invalid(f"has within = {within!r}; pass a share of the median, 0 or more")
         self.at_least, self.at_most, self.recent, self.within = at_least, at_most, recent, within
         self.needs = frozenset({"row_counts"} if recent else ())
 
-    def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
+    def judge(
+        self, data: CheckData, context: CheckContext, disclosure: Disclosure
+    ) -> Iterator[Row]:
         """Yield one result."""
-        counts = list(background.row_counts[: self.recent])
+        counts = list(context.row_counts[: self.recent])
         low: float | None = self.at_least
         high: float | None = self.at_most
         clauses = [f"{data.rows:,} rows"]
@@ -153,7 +158,7 @@ class RowCount(ModelCheck):
 
 
 class Unique(ModelCheck):
-    """No two rows have the same values in these columns; rows with a NULL in one are left out."""
+    """Require that no two rows share a key; rows with a NULL in a key column are ignored."""
 
     name = "unique"
     in_database = True
@@ -161,15 +166,15 @@ class Unique(ModelCheck):
     def __init__(self, *columns: str, severity: str = "error") -> None:
         super().__init__(columns, severity)
         if not columns:
-            raise self._wrong("needs the columns that together name a row")
+            raise self._invalid("needs columns; name those that together identify a row")
 
-    def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
+    def judge(
+        self, data: CheckData, context: CheckContext, disclosure: Disclosure
+    ) -> Iterator[Row]:
         """Yield one result."""
-        repeated = data.repeated(self.columns, shown.sample)
-        message = (
-            f"{repeated.count:,} of {data.rows:,} rows have a key that another row has as well"
-        )
-        cases = shown.cases(self.columns, repeated.cases)
+        repeated = data.repeated(self.columns, disclosure.sample)
+        message = f"{repeated.count:,} of {data.rows:,} rows share their key with another row"
+        cases = disclosure.cases(self.columns, repeated.cases)
         column = ", ".join(self.columns)
         yield self._row(
             column, not repeated.count, message, failing_rows=repeated.count, cases=cases
@@ -177,7 +182,7 @@ class Unique(ModelCheck):
 
 
 class Fresh(ModelCheck):
-    """The newest time in a column is not long before the date that the data is of."""
+    """Require that the newest time in a column is close to the session's `as_of` date."""
 
     name = "fresh"
     in_database = True
@@ -186,29 +191,31 @@ class Fresh(ModelCheck):
         """Choose a column of times or dates.
 
         Args:
-            column: times without a zone count as UTC.
-            at_most: how long before the beginning of the day `as_of`, in UTC, the newest may be.
+            column: times without a zone are UTC.
+            at_most: the most time between the newest value and the start of the day `as_of` (UTC).
             severity: `error` or `warning`.
         """
         super().__init__([column], severity)
         if not isinstance(at_most, dt.timedelta):
-            raise self._wrong(f"has at_most = {at_most!r}; it is a timedelta")
+            raise self._invalid(f"has at_most = {at_most!r}; pass a datetime.timedelta")
         self.at_most = at_most
 
-    def compared(self, background: CheckContext) -> Collection[str]:
+    def compared(self, context: CheckContext) -> Collection[str]:
         """Return the column of times."""
         return self.columns
 
-    def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
+    def judge(
+        self, data: CheckData, context: CheckContext, disclosure: Disclosure
+    ) -> Iterator[Row]:
         """Yield one result."""
         column, newest = self.columns[0], data.extremes(self.columns[0])[1]
         if newest is None:
-            yield self._row(column, False, "there is no time in it")
+            yield self._row(column, False, "the column holds no time")
             return
-        day = background.as_of or dt.datetime.now(dt.UTC).date()
+        day = context.as_of or dt.datetime.now(dt.UTC).date()
         age = instant(day) - instant(newest)
-        message = f"the newest is {_days(age)} before {day}" if age > NONE else "it is up to date"
-        if not shown.hides(column):
+        message = f"the newest is {_days(age)} before {day}" if age > NONE else "up to date"
+        if not disclosure.hides(column):
             message += f": {newest}"
         yield self._row(column, age <= self.at_most, f"{message}; at most {_days(self.at_most)}")
 
@@ -218,7 +225,7 @@ def _days(age: dt.timedelta) -> str:
 
 
 def span(low: Any, high: Any, form: str = "") -> str:
-    """Return bounds in words."""
+    """Return bounds as text: `at least 3`, `3 to 5`."""
     first = None if low is None else (f"{low:{form}}" if form else figure(low))
     last = None if high is None else (f"{high:{form}}" if form else figure(high))
     if first is None:
@@ -227,5 +234,5 @@ def span(low: Any, high: Any, form: str = "") -> str:
 
 
 def figure(value: Any) -> str:
-    """Return a value of a message."""
+    """Return a value as messages show it: floats with six digits."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Shared checks of columns: those of the training session, and those that are registered."""
+"""Checks of columns: against the training session, and against the registry of input columns."""
 
 from __future__ import annotations
 
@@ -13,45 +13,47 @@ __all__ = ["Columns", "RegisteredColumns"]
 
 
 class Columns(ModelCheck):
-    """The columns are those that the training session had; the entity id and the target apart."""
+    """Require the columns of the training session, apart from the entity id and the target."""
 
     name = "columns"
     in_database = True
     needs = frozenset({"training"})
 
     def __init__(self, *, missing: str | None = "error", added: str | None = "warning") -> None:
-        """Choose what it means.
+        """Choose severities.
 
         Args:
-            missing: the severity of columns that are gone, `error` or `warning`; None: ignored.
-            added: the severity of columns that are new.
+            missing: the severity of missing columns, `error` or `warning`; None ignores them.
+            added: the severity of new columns, likewise.
         """
         super().__init__()
         self.severities = {"missing": missing, "added": added}
         for name, severity in self.severities.items():
             if severity is not None and severity not in SEVERITIES:
-                raise self._wrong(f"has {name} = {severity!r}; choose error, warning or None")
+                raise self._invalid(f"has {name} = {severity!r}; choose error, warning or None")
 
-    def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
-        """Yield a result for columns that are gone, and one for those that are new."""
-        variables = background.variables
+    def judge(
+        self, data: CheckData, context: CheckContext, disclosure: Disclosure
+    ) -> Iterator[Row]:
+        """Yield a result for missing columns, and one for new columns."""
+        variables = context.variables
         if not variables:
-            yield self._first()
+            yield self._no_training()
             return
         differences = {
             "missing": [name for name in variables if name not in data.columns],
-            "added": [n for n in data.columns if n not in variables and n not in background.keys],
+            "added": [n for n in data.columns if n not in variables and n not in context.keys],
         }
-        for what, names in differences.items():
-            if severity := self.severities[what]:
-                message = f"{what}: {', '.join(names) or 'none'}"
-                message += f"; compared with training session {background.training_session}"
+        for difference, names in differences.items():
+            if severity := self.severities[difference]:
+                message = f"{difference}: {', '.join(names) or 'none'}"
+                message += f"; compared with training session {context.training_session}"
                 row = self._row(None, not names, message, severity=severity)
-                yield row | {"check": f"columns_{what}"}
+                yield row | {"check": f"columns_{difference}"}
 
 
 class RegisteredColumns(ModelCheck):
-    """Each column is registered for its table as one that models may use."""
+    """Require that every column is registered as valid for its table."""
 
     name = "registered_columns"
     in_database = True
@@ -66,25 +68,27 @@ class RegisteredColumns(ModelCheck):
         trial: str | None = "warning",
         severity: str = "error",
     ) -> None:
-        """Choose the table whose columns the data has.
+        """Choose the table that the columns come from.
 
         Args:
-            table: as it is registered, by `mfprefect columns` or `store.set_input_column`.
-            schema: as it is registered.
-            derived: columns that are no column of the table, but computed from some.
-            trial: the severity of a column that is on trial; None: it is good.
-            severity: of one that is not registered, or as not valid.
+            table: its name as registered with `mfprefect columns` or `store.set_input_column`.
+            schema: its schema as registered.
+            derived: columns that the model computes; they need no registration.
+            trial: the severity of a column on trial; None accepts it.
+            severity: of a column that is not registered, or registered as not valid.
         """
         super().__init__(severity=severity)
         if trial is not None and trial not in SEVERITIES:
-            raise self._wrong(f"has trial = {trial!r}; choose error, warning or None")
+            raise self._invalid(f"has trial = {trial!r}; choose error, warning or None")
         self.table = (schema, table)
         self.derived, self.trial = frozenset(derived), trial
 
-    def judge(self, data: CheckData, background: CheckContext, shown: Disclosure) -> Iterator[Row]:
-        """Yield a result for columns that may not be used, and one for those on trial."""
-        registered = background.registry.get(self.table, {})
-        place = ".".join(filter(None, self.table))
+    def judge(
+        self, data: CheckData, context: CheckContext, disclosure: Disclosure
+    ) -> Iterator[Row]:
+        """Yield a result for columns that must not be used, and one for columns on trial."""
+        registered = context.registry.get(self.table, {})
+        table = ".".join(filter(None, self.table))
         used = [name for name in data.columns if name not in self.derived]
         refused = {name: "not registered" for name in used if name not in registered}
         refused |= {
@@ -92,13 +96,12 @@ class RegisteredColumns(ModelCheck):
             for n in used
             if n in registered and not registered[n].valid
         }
-        message = ", ".join(f"{name} is {why}" for name, why in refused.items())
-        cure = (
-            "" if registered else "; nothing is: register it with `mfprefect columns --load FILE`"
-        )
-        yield self._row(None, not refused, f"{place}: {message or 'all may be used'}{cure}")
-        if self.trial and (tried := [n for n in used if n in registered and registered[n].test]):
-            message = f"{place}: on trial: {', '.join(tried)}"
-            yield self._row(None, False, message, severity=self.trial) | {
-                "check": "columns_on_trial"
-            }
+        message = ", ".join(f"{name} is {reason}" for name, reason in refused.items())
+        if not registered:
+            message += "; the table has no registered columns: run `mfprefect columns --load FILE`"
+        yield self._row(None, not refused, f"{table}: {message or 'all may be used'}")
+        on_trial = [n for n in used if n in registered and registered[n].test]
+        if self.trial and on_trial:
+            message = f"{table}: on trial: {', '.join(on_trial)}"
+            row = self._row(None, False, message, severity=self.trial)
+            yield row | {"check": "columns_on_trial"}

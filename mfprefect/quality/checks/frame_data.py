@@ -1,4 +1,4 @@
-"""What shared checks ask of the data: answered by a frame here, by a database in `source_data`."""
+"""The data that model checks query: a frame here, a database in `mfprefect.inputs.sql_data`."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["CheckData", "FailingRows", "FrameData", "instant"]
 
 @dataclass(frozen=True)
 class FailingRows:
-    """Rows that fail, and some of them."""
+    """The number of failing rows, and a sample of them."""
 
     count: int
     cases: list[tuple[Any, Any]]
-    """Label and value of at most as many as were asked for."""
+    """Label and value of each sampled row."""
 
 
 class CheckData(Protocol):
-    """Rows, wherever they are; NULL is in no range, no category and no key that repeats."""
+    """Rows in memory or in a database; a NULL is never out of range, new or repeated."""
 
     how: str
-    """What a message says of how they were looked at; empty: all of them, here."""
+    """Appended to messages: where the check ran; empty for a frame."""
     rows: int
     columns: list[str]
 
@@ -36,22 +36,22 @@ class CheckData(Protocol):
         """Return the rows whose cell is NULL."""
 
     def extremes(self, column: str) -> tuple[Any, Any]:
-        """Return the smallest and the largest cell, None where all are NULL."""
+        """Return the minimum and maximum of a column, None if all cells are NULL."""
 
     def outside(self, column: str, low: Any, high: Any, most: int) -> FailingRows:
-        """Return the rows below `low` or above `high`; None is no bound."""
+        """Return the rows below `low` or above `high`; None means no bound."""
 
     def repeated(self, columns: Sequence[str], most: int) -> FailingRows:
-        """Return the rows whose key another row has as well."""
+        """Return the rows that share their key with another row."""
 
     def levels(
         self, column: str, levels: Collection[str], most: int
     ) -> tuple[FailingRows, list[str]]:
-        """Return the rows of categories that are not known, and these, the most frequent first."""
+        """Return the rows of categories outside `levels`, and these categories by frequency."""
 
 
 class FrameData:
-    """A frame."""
+    """Answer model checks from a frame."""
 
     how = ""
 
@@ -66,12 +66,12 @@ class FrameData:
         return FailingRows(len(missing), [(self._frame.index[i], None) for i in missing[:most]])
 
     def extremes(self, column: str) -> tuple[Any, Any]:
-        """Return the smallest and the largest cell, None where all are NULL."""
+        """Return the minimum and maximum of a column, None if all cells are NULL."""
         present = self._frame[column].dropna()
         return (None, None) if present.empty else (present.min(), present.max())
 
     def outside(self, column: str, low: Any, high: Any, most: int) -> FailingRows:
-        """Return the rows below `low` or above `high`; None is no bound."""
+        """Return the rows below `low` or above `high`; None means no bound."""
         import pandas as pd
 
         values = self._frame[column].dropna()
@@ -83,18 +83,19 @@ class FrameData:
         return self._cases(values[wrong.to_numpy(dtype=bool)], most)
 
     def repeated(self, columns: Sequence[str], most: int) -> FailingRows:
-        """Return the rows whose key another row has as well."""
+        """Return the rows that share their key with another row."""
         keys = self._frame[list(columns)].dropna()
-        again = keys[keys.duplicated(keep=False)]
+        repeated = keys[keys.duplicated(keep=False)]
         if len(columns) == 1:
-            return self._cases(again[columns[0]], most)
-        head = again.head(most)
-        return FailingRows(len(again), list(zip(head.index, head.to_dict("records"), strict=True)))
+            return self._cases(repeated[columns[0]], most)
+        head = repeated.head(most)
+        cases = list(zip(head.index, head.to_dict("records"), strict=True))
+        return FailingRows(len(repeated), cases)
 
     def levels(
         self, column: str, levels: Collection[str], most: int
     ) -> tuple[FailingRows, list[str]]:
-        """Return the rows of categories that are not known, and these, the most frequent first."""
+        """Return the rows of categories outside `levels`, and these categories by frequency."""
         from mfprefect.quality.summary import LEVEL_LENGTH
 
         texts = self._frame[column].dropna().astype(object).map(str).str[:LEVEL_LENGTH]
@@ -108,18 +109,18 @@ class FrameData:
 
 
 def instant(value: Any) -> dt.datetime:
-    """Return a date, a time or ISO text as a UTC instant; what has no zone is UTC already.
+    """Return a date, a time or ISO text as a UTC datetime; values without a zone are UTC.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: the value is none of these.
     """
     import pandas as pd
 
     if isinstance(value, bool | int | float):
-        raise ValueError(f"{value!r} is no point in time")  # not nanoseconds since 1970
+        raise ValueError(f"{value!r} is not a point in time")  # not nanoseconds since 1970
     timestamp = pd.Timestamp(value)
     timestamp = (
         timestamp.tz_localize("UTC") if timestamp.tzinfo is None else timestamp.tz_convert("UTC")
     )
-    whole: dt.datetime = timestamp.to_pydatetime(warn=False)
-    return whole
+    moment: dt.datetime = timestamp.to_pydatetime(warn=False)
+    return moment

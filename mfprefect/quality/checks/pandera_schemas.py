@@ -1,4 +1,4 @@
-"""Pandera schemas: run one, and tell what passed as well as what failed."""
+"""Run pandera schemas, and report what passed as well as what failed."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ __all__ = ["as_schema", "schema_rows"]
 
 @dataclass(frozen=True)
 class _Declared:
-    """One thing that a schema demands."""
+    """One requirement of a schema."""
 
     label: str
     column: Any
     key: tuple[Any, ...]
-    """What a failure of it is recognised by: see `_key`."""
+    """Matches the `_key` of its failures."""
     severity: str = "error"
     absent: bool = False
-    """Whether its column is missing, so that it could not be run."""
+    """Whether its column is missing, so it cannot run."""
 
 
 def as_schema(check: Any) -> Any:
-    """Return the pandera schema that `check` is or describes, None where it is neither."""
+    """Return `check` as a pandera schema, None if it is not pandera's."""
     import pandera.pandas as pa
 
     if isinstance(check, pa.DataFrameSchema):
@@ -47,45 +47,45 @@ def as_schema(check: Any) -> Any:
     return None
 
 
-def schema_rows(frame: pd.DataFrame, schema: Any, shown: Disclosure) -> list[dict[str, Any]]:
-    """Validate a frame and return a row for every demand of the schema, without numbers."""
+def schema_rows(frame: pd.DataFrame, schema: Any, disclosure: Disclosure) -> list[dict[str, Any]]:
+    """Validate a frame and return a row per requirement of the schema, without `check_no`."""
     declared = list(_declared(frame, schema))
-    # Pandera cannot list the failing rows of a frame-wide check where index labels repeat.
+    # Pandera cannot list the failing rows of a frame-wide check if index labels repeat.
     renumbered = schema.index is None and not frame.index.is_unique
-    failure = partial(_failed, frame.index, renumbered, shown)
+    failure = partial(_failed, frame.index, renumbered, disclosure)
     if renumbered:
         frame = frame.reset_index(drop=True)
     try:
         errors = _errors(frame, _report_everything(schema))
     except Exception as exc:  # noqa: BLE001 - a parser of the schema may raise anything
-        stopped = f"the schema could not be run: {shown.words(exc)}"
-        rows = [result_row("schema", passed=False, message=stopped)]
-        return rows + [_not_run(demand, "the schema could not be run") for demand in declared]
+        message = f"the schema could not run: {disclosure.error_text(exc)}"
+        rows = [result_row("schema", passed=False, message=message)]
+        return rows + [_not_run(item, "the schema could not run") for item in declared]
     failed: dict[tuple[Any, ...], list[Any]] = {}
     for error in errors:
         failed.setdefault(_key(error), []).append(error)
     rows = []
-    for demand in declared:
-        errors_of_check = failed.pop(demand.key, [])
-        rows += [failure(error, demand) for error in errors_of_check]
-        if not errors_of_check and demand.absent:
-            rows.append(_not_run(demand, f"column {demand.column!r} is missing"))
-        elif not errors_of_check and not (demand.key[0] == "index" and _index_failed(errors)):
-            rows.append(_passed(frame, demand))
-    # What no demand is known for, such as a failed coercion.
+    for item in declared:
+        errors_of_check = failed.pop(item.key, [])
+        rows += [failure(error, item) for error in errors_of_check]
+        if not errors_of_check and item.absent:
+            rows.append(_not_run(item, f"column {item.column!r} is missing"))
+        elif not errors_of_check and not (item.key[0] == "index" and _index_failed(errors)):
+            rows.append(_passed(frame, item))
+    # Errors without a declared requirement, such as a failed coercion.
     rows += [failure(error) for errors_of_check in failed.values() for error in errors_of_check]
     return rows
 
 
 def _report_everything(schema: Any) -> Any:
-    """Return a copy that reports every failure: no warnings instead of errors, no dropped rows."""
-    twin = copy.deepcopy(schema)
-    twin.drop_invalid_rows = False
-    for part in (twin, *twin.columns.values(), *_levels(twin)):
+    """Return a copy that raises on every failure: it neither warns instead nor drops rows."""
+    strict = copy.deepcopy(schema)
+    strict.drop_invalid_rows = False
+    for part in (strict, *strict.columns.values(), *_levels(strict)):
         part.drop_invalid_rows = False
         for check in part.checks:
             check.raise_warning = False
-    return twin
+    return strict
 
 
 def _errors(frame: pd.DataFrame, schema: Any) -> list[Any]:
@@ -94,7 +94,7 @@ def _errors(frame: pd.DataFrame, schema: Any) -> list[Any]:
 
     with (
         warnings.catch_warnings(),
-        # An environment variable can switch pandera off; then everything would seem to pass.
+        # An environment variable can disable pandera; every check would then seem to pass.
         config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA),
     ):
         warnings.simplefilter("ignore", SchemaWarning)
@@ -112,8 +112,8 @@ def _declared(frame: pd.DataFrame, schema: Any) -> Iterator[_Declared]:
         "dataframe_column_labels_unique": (schema.unique_column_names, "DUPLICATE_COLUMN_LABELS"),
         "multiple_fields_uniqueness": (schema.unique, "DUPLICATES"),
     }
-    for label, (wanted, reason) in frame_wide.items():
-        if wanted:
+    for label, (required, reason) in frame_wide.items():
+        if required:
             yield _Declared(label, None, ("frame", None, reason))
     for name, column in schema.columns.items():
         yield from _column(frame, schema, name, column)
@@ -126,7 +126,7 @@ def _declared(frame: pd.DataFrame, schema: Any) -> Iterator[_Declared]:
 def _column(frame: pd.DataFrame, schema: Any, name: Any, column: Any) -> Iterator[_Declared]:
     dtype = schema.dtype or column.dtype
     if column.regex and isinstance(name, str):
-        # Matched as pandera does: from the start of the name.
+        # Pandera matches from the start of the name, too.
         for match in (x for x in frame.columns if re.match(name, str(x))):
             yield from _component("column", match, column, dtype, absent=False)
         return
@@ -145,13 +145,13 @@ def _column(frame: pd.DataFrame, schema: Any, name: Any, column: Any) -> Iterato
 def _component(
     place: str, name: Any, part: Any, dtype: Any, *, absent: bool
 ) -> Iterator[_Declared]:
-    demands = (
+    requirements = (
         (dtype is not None, f"dtype('{dtype}')", "WRONG_DATATYPE"),
         (not part.nullable, "not_nullable", "SERIES_CONTAINS_NULLS"),
         (part.unique, "field_uniqueness", "SERIES_CONTAINS_DUPLICATES"),
     )
-    for wanted, label, reason in demands:
-        if wanted:
+    for required, label, reason in requirements:
+        if required:
             yield _Declared(label, name, (place, name, reason), absent=absent)
     yield from _checks(place, name, part.checks, absent=absent)
 
@@ -173,7 +173,7 @@ def _label(check: Any) -> str:
     if isinstance(check, str):
         return check
     name, error = check.name, check.error
-    # Those that come with pandera show their bounds in the error: greater_than(0).
+    # Pandera's built-in checks show their bounds in the error: greater_than(0).
     if error and (not name or name.startswith("<") or str(error).startswith(name)):
         return str(error)
     return str(name or check)
@@ -196,13 +196,13 @@ def _place(error: Any) -> tuple[str, Any]:
         return "frame", None
     if isinstance(error.schema, pa.Index | pa.MultiIndex):
         return "index", error.schema.name or "index"
-    # The name in the schema is a pattern where the column was declared by one.
+    # A column declared by a pattern has the pattern as its name in the schema.
     name = getattr(error, "column_name", None)
     return "column", error.schema.name if name is None else name
 
 
 def _index_failed(errors: list[Any]) -> bool:
-    """Say whether a multi-index failed: pandera doesn't tell which of its levels."""
+    """Say whether a multi-index failed; pandera does not report which level."""
     import pandera.pandas as pa
 
     return any(isinstance(error.schema, pa.MultiIndex) for error in errors)
@@ -211,42 +211,42 @@ def _index_failed(errors: list[Any]) -> bool:
 def _failed(
     labels: pd.Index[Any],
     renumbered: bool,
-    shown: Disclosure,
+    disclosure: Disclosure,
     error: Any,
-    demand: _Declared | None = None,
+    declared: _Declared | None = None,
 ) -> dict[str, Any]:
     import pandas as pd
 
     place, name = _place(error)
-    column = demand.column if demand else name
+    column = declared.column if declared else name
     cases, failing = [], 0
     if isinstance(error.failure_cases, pd.DataFrame):
         failing = _failing_rows(error)
-        cases = _cases(error.failure_cases, shown.sample, whole_rows=place == "frame")
+        cases = _cases(error.failure_cases, disclosure.sample, whole_rows=place == "frame")
         if renumbered:
             # A parser of the schema may have added rows.
             cases = [(labels[i] if i < len(labels) else i, value) for i, value in cases]
-    first = (str(error).splitlines() or [""])[0].rstrip(":")
+    reason = (str(error).splitlines() or [""])[0].rstrip(":")
     if failing and error.reason_code.name == "DATAFRAME_CHECK":
         text = getattr(error.check, "error", None)
-        first = str(text or _label(error.check))
-    elif shown.hides(*([column] if place == "column" else [])):
-        # Pandera's own words may quote cells.
-        first = demand.label if demand else str(error.reason_code.value)
-    message = f"{failing} of {len(labels)} rows fail: {first}" if failing else first
+        reason = str(text or _label(error.check))
+    elif disclosure.hides(*([column] if place == "column" else [])):
+        # Pandera's texts may quote cells.
+        reason = declared.label if declared else str(error.reason_code.value)
+    message = f"{failing} of {len(labels)} rows fail: {reason}" if failing else reason
     return result_row(
-        demand.label if demand else _label(error.check or error.reason_code.value),
+        declared.label if declared else _label(error.check or error.reason_code.value),
         column,
-        severity=demand.severity if demand else "error",
+        severity=declared.severity if declared else "error",
         passed=False,
         failing_rows=failing,
-        cases=shown.cases([column, *(labels.names if place == "index" else ())], cases),
+        cases=disclosure.cases([column, *(labels.names if place == "index" else ())], cases),
         message=message,
     )
 
 
 def _failing_rows(error: Any) -> int:
-    """Count rows: the failure cases may be cut short, or list a row once a column."""
+    """Count rows; the failure cases may be cut short, or list a row once per column."""
     import pandas as pd
 
     output = error.check_output
@@ -268,21 +268,21 @@ def _cases(cases: pd.DataFrame, sample: int, *, whole_rows: bool) -> list[tuple[
     return list(zip(head["index"], values, strict=True))
 
 
-def _passed(frame: pd.DataFrame, demand: _Declared) -> dict[str, Any]:
+def _passed(frame: pd.DataFrame, declared: _Declared) -> dict[str, Any]:
     return result_row(
-        demand.label,
-        demand.column,
-        severity=demand.severity,
+        declared.label,
+        declared.column,
+        severity=declared.severity,
         passed=True,
         message=f"{len(frame)} rows checked",
     )
 
 
-def _not_run(demand: _Declared, why: str) -> dict[str, Any]:
+def _not_run(declared: _Declared, reason: str) -> dict[str, Any]:
     return result_row(
-        demand.label,
-        demand.column,
-        severity=demand.severity,
+        declared.label,
+        declared.column,
+        severity=declared.severity,
         passed=False,
-        message=f"not run: {why}",
+        message=f"not run: {reason}",
     )

@@ -17,7 +17,7 @@ _VALUE_LENGTH = 100
 
 
 def failures(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows of the error-level checks that failed; those stop a run."""
+    """Return the failed rows of severity `error`; they stop a run."""
     return [row for row in rows if row["severity"] == "error" and not row["passed"]]
 
 
@@ -31,7 +31,7 @@ def result_row(
     failing_rows: int = 0,
     cases: Iterable[tuple[Any, Any]] = (),
 ) -> dict[str, Any]:
-    """Return a row of `check_results` without its number, its texts cut to what the table holds."""
+    """Return a row of `check_results` without its number; texts are cut to the column widths."""
     return {
         "check": check[:_NAME_LENGTH],
         "column": None if column is None else str(column)[:_NAME_LENGTH],
@@ -44,13 +44,13 @@ def result_row(
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON can hold: numbers, booleans and null as such, all else as text."""
+    """Return a JSON value: numbers, booleans and null unchanged, anything else as text."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
-        # JSON has no infinities; NaN is pandas' NULL.
+        # JSON has no infinity; NaN is how pandas writes NULL.
         return value if math.isfinite(value) else None if math.isnan(value) else str(value)
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}

@@ -1,8 +1,8 @@
 """Variable importance: coefficients, impurity and permutation.
 
-The kinds differ in what they measure and must not be compared; store the kind next to the figures.
+The kinds measure different things and cannot be compared; store the kind next to the figures.
 Every function returns `variable`, `importance`, `std` and `coefficient`, most important first;
-what a kind does not have is None. `frame.attrs` holds the kind, and for a permutation the scorer,
+figures that a kind lacks are None. `frame.attrs` holds the kind, and for a permutation the scorer,
 the number of repeats, the seed and the number of rows; `log_variable_importance` records them.
 """
 
@@ -34,22 +34,22 @@ log = logging.getLogger(__name__)
 def coefficients(
     estimator: Any, names: Sequence[str], features: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Return the coefficients of a fitted linear model; the importance is their size.
+    """Return the coefficients of a fitted linear model; importance is the absolute value.
 
-    The size means something only where the variables are on one scale. With `features`, the kind
-    is `standardised_coefficient`: the importance is the size times the standard deviation of what
-    reaches the last step, hence the change that one deviation of the variable makes (Gelman 2008
-    compares scales). A model of several classes has a coefficient for each: the importance is then
-    the mean of their sizes, and `coefficient` is None.
+    Absolute values are comparable only if the variables share a scale. With `features`, the kind
+    is `standardised_coefficient`: each absolute value is multiplied by the standard deviation of
+    the variable as the last step sees it, the effect of one deviation (Gelman 2008 compares
+    scales). A multiclass model has a coefficient per class: the importance is the mean of the
+    absolute values, and `coefficient` is None.
 
     Args:
         estimator: has `coef_` of shape (p,) or (k, p), or is a Pipeline whose last step has.
-        names: the input variables; a Pipeline's earlier steps rename them to what they make. A
-            step that does not tell is taken to keep them, if their number is right.
-        features: rows, shape (n, p), n > 1, that the deviations are taken of.
+        names: the input variables; the earlier steps of a Pipeline rename them to their output
+            columns. A step that cannot name its output keeps the names if their number matches.
+        features: rows to compute the deviations from, shape (n, p), n > 1.
 
     Raises:
-        InvalidValue: no `coef_`, or other than one name a coefficient.
+        InvalidValue: no `coef_`, or the numbers of names and coefficients differ.
     """
     _, names, raw = _final(estimator, names, "coef_")
     values = np.asarray(raw.toarray() if hasattr(raw, "toarray") else raw, dtype=np.float64)
@@ -58,12 +58,12 @@ def coefficients(
     coefficient = values[0] if len(values) == 1 else None
     if features is None:
         return _frame("coefficient", names, size, coefficient=coefficient)
-    scale = _deviations(_reaching(estimator, features))
+    scale = _deviations(_last_step_input(estimator, features))
     return _frame("standardised_coefficient", names, size * scale, coefficient=coefficient)
 
 
-def _reaching(estimator: Any, features: Any) -> Any:
-    """Return the features as the last step gets them."""
+def _last_step_input(estimator: Any, features: Any) -> Any:
+    """Return the features as the last step of a pipeline sees them."""
     while hasattr(estimator, "best_estimator_") or hasattr(estimator, "steps"):
         if hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
@@ -79,7 +79,7 @@ def _deviations(features: Any) -> NDArray[np.float64]:
     n = features.shape[0]
     if n < 2:
         raise InvalidValue(
-            f"{n} rows have no standard deviation; pass two rows of features or more"
+            f"{n} rows have no standard deviation; pass at least two rows of features"
         )
     if not hasattr(features, "tocsc"):
         return np.asarray(np.std(np.asarray(features, dtype=np.float64), axis=0, ddof=1))
@@ -91,22 +91,21 @@ def _deviations(features: Any) -> NDArray[np.float64]:
 def impurity(estimator: Any, names: Sequence[str]) -> pd.DataFrame:
     """Return the mean decrease in impurity of a fitted tree model (`feature_importances_`).
 
-    It favours variables with many values and is measured on the training data. `std` is that over
-    the trees of a forest (Breiman 2001), and None for a single tree and for boosting, in which the
-    trees are no repetitions of each other.
+    It favours variables with many values and is measured on the training data. `std` is the
+    deviation over the trees of a forest (Breiman 2001). It is None for a single tree and for
+    boosting, whose trees are not repetitions of each other.
 
     Args:
         estimator: has `feature_importances_`, or is a Pipeline whose last step has.
-        names: the input variables; a Pipeline's earlier steps rename them to what they make. A
-            step that does not tell is taken to keep them, if their number is right.
+        names: the input variables, renamed as in `coefficients`.
 
     Raises:
-        InvalidValue: no `feature_importances_`, or other than one name a figure.
+        InvalidValue: no `feature_importances_`, or the numbers of names and figures differ.
     """
     final, names, values = _final(estimator, names, "feature_importances_")
     trees = getattr(final, "estimators_", None)
     std = None
-    # Boosters keep an array of trees, or weigh them.
+    # Boosters hold an array of trees, or weight them.
     if isinstance(trees, list) and not hasattr(final, "estimator_weights_"):
         std = np.std([tree.feature_importances_ for tree in trees], axis=0)
     return _frame("impurity", names, np.asarray(values), std=std)
@@ -123,36 +122,35 @@ def permutation(
 ) -> pd.DataFrame:
     """Return how much the score drops, on average, when a variable is shuffled (Breiman 2001).
 
-    Give held-out rows: on training data it measures what the model memorised. `std` is that over
-    the repeats. A negative importance means that shuffling helped.
+    Pass held-out rows: on training data it measures what the model memorised. `std` is the
+    deviation over the repeats. A negative importance means that shuffling helped.
 
     Args:
-        estimator: fitted, also a Pipeline; scikit-learn asks that it has a method `fit`.
+        estimator: fitted, also a Pipeline; scikit-learn requires a method `fit`.
         features: shape (n, p), with named columns.
         target: shape (n,).
-        scorer: a scikit-learn scorer's name, or a callable (estimator, features, target) -> float.
-        repeats: how often each variable is shuffled, at least 1.
+        scorer: the name of a scikit-learn scorer, or a callable (estimator, features, target) ->
+            float.
+        repeats: how often to shuffle each variable, at least 1.
         seed: makes the shuffling repeatable.
 
     Raises:
-        ConfigurationError: scikit-learn is not installed, or knows no such scorer.
-        InvalidValue: no rows, another number of targets than rows, no repeats, or a scorer that
-            gave no finite number, as of the AUC of rows of one class only.
+        ConfigurationError: scikit-learn is not installed, or has no such scorer.
+        InvalidValue: no rows, the numbers of rows and targets differ, `repeats` is below 1, or
+            the scorer returned no finite number, such as the AUC of rows of one class.
     """
     inspection, metrics = _sklearn()
     rows = len(np.asarray(target))
     if len(features) == 0 or rows != len(features):
         raise InvalidValue(
-            f"{len(features)} rows of features and {rows} targets; pass one target for every row, "
-            "and at least one row"
+            f"{len(features)} rows of features and {rows} targets; pass at least one row, and one "
+            "target per row"
         )
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
         raise InvalidValue(f"repeats is {repeats!r}; choose a whole number from 1")
     if isinstance(scorer, str) and scorer not in metrics.get_scorer_names():
         scorers = ", ".join(metrics.get_scorer_names())
-        raise ConfigurationError(
-            f"unknown scorer {scorer!r}; choose a callable or one of: {scorers}"
-        )
+        raise ConfigurationError(f"unknown scorer {scorer!r}; pass a callable or one of: {scorers}")
     result = inspection.permutation_importance(
         estimator, features, target, scoring=scorer, n_repeats=repeats, random_state=seed
     )
@@ -160,7 +158,8 @@ def permutation(
     label = scorer if isinstance(scorer, str) else getattr(scorer, "__name__", repr(scorer))
     if not np.isfinite(result.importances).all():
         raise InvalidValue(
-            f"the scorer {label!r} gave no finite number for {rows} rows; pass rows of every class"
+            f"the scorer {label!r} returned no finite number for {rows} rows; pass rows of every "
+            "class"
         )
     frame = _frame("permutation", names, result.importances_mean, std=result.importances_std)
     frame.attrs.update(scorer=label, repeats=repeats, seed=seed, rows=rows)
@@ -178,9 +177,9 @@ def _sklearn() -> tuple[Any, Any]:
 
 
 def _final(estimator: Any, names: Sequence[str], attribute: str) -> tuple[Any, list[str], Any]:
-    """Return the step that holds the figures, the names of what reaches it, and the figures.
+    """Return the step that has the attribute, the names of its input columns, and the values.
 
-    A forest computes its figures anew, and in parallel, whenever it is asked for them.
+    Read the attribute once: a forest recomputes it, in parallel, on every access.
     """
     feature_names = [str(name) for name in names]
     while True:
@@ -194,15 +193,14 @@ def _final(estimator: Any, names: Sequence[str], attribute: str) -> tuple[Any, l
     values = getattr(estimator, attribute, None)
     if values is None:
         raise InvalidValue(
-            f"{type(estimator).__name__} has no {attribute}: it is not fitted, or is another kind "
-            "of model. Fit it first, or use permutation(..), which takes any model"
+            f"{type(estimator).__name__} has no {attribute}: it is not fitted, or another kind of "
+            "model. Fit it first, or use permutation(..), which takes any model"
         )
     width = np.shape(values)[-1]
     if width != len(feature_names):
         raise InvalidValue(
-            f"{type(estimator).__name__} has {width} figures in {attribute} but there are "
-            f"{len(feature_names)} names: {feature_names[:5]}; pass the names of the columns it "
-            "was fitted on"
+            f"{type(estimator).__name__} has {width} figures in {attribute}, but there are "
+            f"{len(feature_names)} names: {feature_names[:5]}; pass the columns it was fitted on"
         )
     return estimator, feature_names, values
 
@@ -213,12 +211,10 @@ def _renamed(pipeline: Any, names: list[str]) -> list[str]:
     try:
         return [str(name) for name in pipeline[:-1].get_feature_names_out(names)]
     except (AttributeError, NotImplementedError):
-        # A step that doesn't tell; if it keeps the number of columns, the names still hold.
+        # The step cannot name its output; if the number of columns is the same, so are the names.
         return names
     except ValueError as exc:
-        raise InvalidValue(
-            f"the names {names[:5]} are not those that the pipeline was fitted on: {exc}"
-        ) from exc
+        raise InvalidValue(f"the pipeline was not fitted on columns {names[:5]}: {exc}") from exc
 
 
 def _frame(
@@ -249,14 +245,14 @@ def _frame(
 
 
 class _Published:
-    """What a model predicts, for scikit-learn, which asks for a method `fit`."""
+    """Published predictions as an estimator; scikit-learn requires the method `fit`."""
 
     def __init__(self, estimator: Any, predict: Callable[[Any, Any], Any]) -> None:
         self.predict = lambda features: predict(estimator, features)
         self.classes = getattr(estimator, "classes_", None)
 
     def fit(self) -> None:
-        raise AssertionError("it is fitted")
+        raise AssertionError("the model is fitted already")
 
 
 def _roc_auc(model: Any, features: Any, target: Any) -> float:
@@ -283,7 +279,7 @@ _SCORERS = {
     "regression": ("neg_root_mean_squared_error", _rmse),
     "time_series": ("neg_root_mean_squared_error", _rmse),
 }
-"""By type of model: scikit-learn's name, and the same by the agreed-upon definitions."""
+"""By model type: scikit-learn's name of a metric, and mfprefect's own definition of it."""
 
 
 def available(
@@ -293,21 +289,21 @@ def available(
     model_type: str = "binary",
     predict: Callable[[Any, Any], Any] | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Return the kinds of importance that an estimator has, by kind.
+    """Compute every kind of importance that an estimator supports; return frames by kind.
 
-    `coefficient`, `standardised_coefficient` and `impurity` where it has them; `permutation` of
-    what the model publishes, by AUC, accuracy or RMSE. What cannot be had is logged.
+    `coefficient`, `standardised_coefficient` and `impurity` where the estimator has them;
+    `permutation` of the published predictions, by AUC, accuracy or RMSE. Log the kinds that fail.
 
     Args:
         estimator: fitted.
         features: held-out rows.
-        target: what happened, one a row.
+        target: actual values, one per row.
         model_type: one of `MODEL_TYPES`.
-        predict: takes the estimator and features; returns what the model publishes. Without it,
+        predict: takes the estimator and features; returns the published predictions. Without it,
             no permutation.
     """
     names = [str(name) for name in features.columns]
-    ways: dict[str, Callable[[], pd.DataFrame]] = {
+    methods: dict[str, Callable[[], pd.DataFrame]] = {
         "coefficient": lambda: coefficients(estimator, names),
         "standardised_coefficient": lambda: coefficients(estimator, names, features),
         "impurity": lambda: impurity(estimator, names),
@@ -315,13 +311,13 @@ def available(
     if predict is not None:
         label, scorer = _SCORERS[model_type]
         model = _Published(estimator, predict)
-        ways["permutation"] = lambda: permutation(model, features, target, scorer=scorer)
+        methods["permutation"] = lambda: permutation(model, features, target, scorer=scorer)
     frames: dict[str, pd.DataFrame] = {}
-    for kind, compute in ways.items():
+    for kind, compute in methods.items():
         try:
             frames[kind] = compute()
         except InvalidValue as exc:
-            log.info("no importance of the kind %s: %s", kind, exc)
+            log.info("no %s importance: %s", kind, exc)
     if "permutation" in frames:
         frames["permutation"].attrs["scorer"] = label
     return frames

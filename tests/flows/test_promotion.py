@@ -71,7 +71,7 @@ def test_champion_and_challenger(store: Store) -> None:
     first = flows.train()
     verdicts = store.gates(first)
     assert verdicts["verdict"].tolist() == ["passed"] * 3
-    assert verdicts["reason"].str.contains("no model is in production").all()
+    assert verdicts["reason"].str.contains("no model in production").all()
     assert store.production("churn") is None
     flows.score()  # nothing is in production: the last training
     assert newest(store)["parent_session_id"] == first

@@ -134,7 +134,7 @@ def test_empty_input_is_refused(empty: Any) -> None:
 
 
 def test_what_is_refused() -> None:
-    with pytest.raises(InvalidValue, match="the current values hold 'x', which is no number"):
+    with pytest.raises(InvalidValue, match="the current values hold 'x', which is not a number"):
         psi([1], [1, "x"])
     with pytest.raises(InvalidValue, match="bins is 1"):
         psi([1], [1], bins=1)

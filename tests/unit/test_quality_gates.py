@@ -106,7 +106,7 @@ def test_chance_does_not_decide() -> None:
     few = challenge(gate, BAD[:60], GOOD[:60], ACTUAL[:60])
     assert (few.verdict, few.low < -0.01 < few.high) == ("undecided", True)
     assert not few.passed
-    assert "too few to tell" in few.reason
+    assert "too few test rows to tell" in few.reason
     lenient = Gate("auc", not_worse_than_production_by=0.01, undecided="pass")
     assert challenge(lenient, BAD[:60], GOOD[:60], ACTUAL[:60]).passed
     assert challenge(lenient, BAD, GOOD, ACTUAL).verdict == "failed"
@@ -175,8 +175,8 @@ def test_gates_on_drift_and_checks() -> None:
     [
         (lambda: Gate("auc", not_worse_than_production_by=-0.1), "a margin is 0 or more"),
         (lambda: Gate("auc", not_worse_than_production_by=math.nan), "finite number"),
-        (lambda: Gate("n", not_worse_than_production_by=1), "is better is not known"),
-        (lambda: Gate("profit", not_worse_than_production_by=1), "say better='higher'"),
+        (lambda: Gate("n", not_worse_than_production_by=1), "is better"),
+        (lambda: Gate("profit", not_worse_than_production_by=1), "pass better='higher'"),
         (lambda: Gate("profit", at_least=1, better="more"), "choose 'higher' or 'lower'"),
         (lambda: Gate("auc", at_least=0.5, undecided="maybe"), "choose 'fail' or 'pass'"),
         (lambda: Gate.drift(at_most="alarm"), "'ok' or 'warning'"),

@@ -171,7 +171,7 @@ def test_models_without_the_figures(cancer: tuple[pd.DataFrame, pd.Series[int]])
         coefficients(linear, names[:2])
     model = pipeline.make_pipeline(preprocessing.StandardScaler(), logistic())
     model.fit(features, target)
-    with pytest.raises(InvalidValue, match="not those that the pipeline was fitted on"):
+    with pytest.raises(InvalidValue, match="was not fitted on columns"):
         coefficients(model, names[::-1])
 
 

@@ -148,5 +148,5 @@ def test_scores_and_arguments_that_are_refused() -> None:
         quality.evaluate([0, 1], [[0.1, 0.9], [0.2, 0.8]])
     with pytest.raises(InvalidValue, match="'season' does not belong to a multiclass model"):
         quality.evaluate([0, 1, 2], np.eye(3), context={"season": 2})
-    with pytest.raises(InvalidValue, match="classes are of a multiclass model"):
+    with pytest.raises(InvalidValue, match="takes no classes"):
         quality.evaluate([0, 1], [0.1, 0.9], "binary", classes=[0, 1])

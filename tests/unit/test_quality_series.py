@@ -113,7 +113,7 @@ def test_segments_keep_what_each_row_is_held_against() -> None:
     ("context", "message"),
     [
         ({"season": 0}, "season is 0"),
-        ({"lower": [1, 1]}, "an interval has two ends"),
+        ({"lower": [1, 1]}, "intervals need both ends"),
         ({"lower": [1, 3], "upper": [2, 2]}, r"1 intervals end .* \[3.0, 2.0\] at position 1"),
         ({"lower": [0, 0], "upper": [2, 2], "level": 90}, "level is 90"),
         ({"lower": [0], "upper": [2]}, "2 actuals but 1 lower values"),

@@ -1,4 +1,4 @@
-"""Feature drift: how far each input variable has moved, from stored input summaries alone."""
+"""Feature drift: how far each input variable has moved, computed from stored input summaries."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ def feature_drift(
 ) -> pd.DataFrame:
     """Compare two input summaries; columns variable, measure, value, threshold, verdict.
 
-    Measures of each variable that both have, in the reference's order:
+    Measures of each variable in both summaries, in the order of the reference:
 
-    * `psi`: numeric and datetime variables in the reference's bins, infinite values and NULLs in
-      one each; others in a bin per level of the reference, one for all others, one for NULL.
-      `unknown` with value None where the current summary was counted in other bins (it was made
-      without `reference=`) or one of them has no rows.
-    * `ks`: of numeric and datetime variables, the largest difference of the two distributions at
-      the reference's 49 quantiles at 2 %, 4 %, .. and just below them, finite values only: the KS
-      drift of the rows, or at most 0.02 less. Left out where the summaries do not hold it, as of
+    * `psi`: numeric and datetime variables in the bins of the reference, with one bin each for
+      infinite values and NULLs; other variables in a bin per level of the reference, one for all
+      other levels, one for NULL. `unknown` with value None if the current summary was counted in
+      other bins (made without `reference=`) or a summary has no rows.
+    * `ks`, of numeric and datetime variables: the largest difference of the two distributions at
+      the 49 quantiles of the reference (2 %, 4 %, ..) and just below them, finite values only; at
+      most 0.02 below the KS drift of the rows. Left out if a summary lacks these counts, as for
       masked columns.
-    * `null_share`: the current share of NULLs less the reference's.
-    * `type`, only where a variable changed between numeric, datetime and levels: a `warning`.
+    * `null_share`: the current share of NULLs less that of the reference.
+    * `type`, only if a variable changed between numeric, datetime and levels: a `warning`.
 
-    A variable that is gone has the measure `missing` (`alarm`), a new one `new` (`warning`); their
-    values are None, as is the `type`'s.
+    A missing variable gets the measure `missing` (`alarm`), a new one `new` (`warning`); the value
+    of `missing`, `new` and `type` is None.
 
     Args:
         reference: from `input_summary` or `Store.input_summary`, of one session.
         current: the same, made with `reference=`.
-        threshold: what is an alarm, unless sampling explains as much; a number is that of PSI.
-        comparison: what the measures' names end in: `previous` makes `psi_previous` of `psi`.
+        threshold: alarm thresholds; a number is the threshold of PSI.
+        comparison: suffix of the measures: `previous` turns `psi` into `psi_previous`.
 
     Raises:
-        InvalidValue: one of them is no input summary of one session.
+        InvalidValue: an argument is not the input summary of one session.
     """
     import pandas as pd
 
@@ -64,13 +64,13 @@ def feature_drift(
     limits = Limits.of(threshold)
     for variable, row in before.items():
         if variable in now:
-            rows += _compared(variable, row, now[variable], limits)
+            rows += _compare(variable, row, now[variable], limits)
         else:
-            rows.append(_told(variable, "missing", ALARM))
-    rows += [_told(variable, "new", WARNING) for variable in now if variable not in before]
+            rows.append(_valueless_row(variable, "missing", ALARM))
+    rows += [_valueless_row(variable, "new", WARNING) for variable in now if variable not in before]
     if comparison:
         rows = [row | {"measure": f"{row['measure']}_{comparison}"} for row in rows]
-    # dtype=object keeps None as it is; pandas would make NaN of it.
+    # dtype=object keeps None; pandas would turn it into NaN.
     return pd.DataFrame(rows, columns=list(_COLUMNS), dtype=object)
 
 
@@ -84,11 +84,13 @@ def _by_variable(summary: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:
     rows = summary[list(_NEEDED)].to_dict("records")
     by_variable = {str(row["variable"]): {str(k): v for k, v in row.items()} for row in rows}
     if len(by_variable) != len(rows):
-        raise InvalidValue(f"the {name} summary has a variable twice; pass that of one session")
+        raise InvalidValue(
+            f"the {name} summary has a variable twice; pass the summary of one session"
+        )
     return by_variable
 
 
-def _told(variable: str, measure: str, verdict: str) -> dict[str, Any]:
+def _valueless_row(variable: str, measure: str, verdict: str) -> dict[str, Any]:
     return {
         "variable": variable,
         "measure": measure,
@@ -98,7 +100,7 @@ def _told(variable: str, measure: str, verdict: str) -> dict[str, Any]:
     }
 
 
-def _compared(
+def _compare(
     variable: str, before: dict[str, Any], now: dict[str, Any], limits: Limits
 ) -> list[dict[str, Any]]:
     both = _counts(before, now)
@@ -106,7 +108,7 @@ def _compared(
     if (grids := _grids(before, now)) is not None:
         rows.insert(1, _ks_row(variable, grids, limits.ks_limit))
     if both is None and _bins(before)["kind"] != _bins(now)["kind"]:
-        rows.append(_told(variable, "type", WARNING))
+        rows.append(_valueless_row(variable, "type", WARNING))
     return rows
 
 
@@ -119,13 +121,13 @@ def _psi_row(variable: str, both: _Counts | None, threshold: float) -> dict[str,
 def _ks_row(variable: str, grids: _Counts, limit: float) -> dict[str, Any]:
     n, m = sum(grids[0]), sum(grids[1])
     below, under = list(accumulate(grids[0])), list(accumulate(grids[1]))
-    # Counts of pairs stay whole numbers, hence exact.
+    # Counts of pairs are whole numbers, so the gap is exact.
     gap = max(abs(b * m - u * n) for b, u in zip(below, under, strict=True))
     return drift_row(variable, "ks", gap / (n * m), limit, ks_sampling_threshold(n, m))
 
 
 def _grids(before: dict[str, Any], now: dict[str, Any]) -> _Counts | None:
-    """Return the finite values of both by place in the same grid, None where there is none."""
+    """Return the grid counts of both, None if there are none or the grids differ."""
     if _edges(before, "grid") is None or _edges(before, "grid") != _edges(now, "grid"):
         return None
     counts = _bins(before)["grid_counts"], _bins(now)["grid_counts"]
@@ -144,9 +146,9 @@ def _null_row(
 
 
 def _counts(before: dict[str, Any], now: dict[str, Any]) -> _Counts | None:
-    """Return the rows of both in the same bins, None if they were counted in different ones."""
+    """Return the counts of both in the same bins, None if their bins differ."""
     nulls = int(before["n_na"]), int(now["n_na"])
-    if not before["n"]:  # whatever there is now is new
+    if not before["n"]:  # every current value is new
         return [0, nulls[0]], [int(now["n"]), nulls[1]]
     if _bins(before)["kind"] == "levels":
         expected = _levels(before)
@@ -154,10 +156,10 @@ def _counts(before: dict[str, Any], now: dict[str, Any]) -> _Counts | None:
         if actual is None or expected is None:
             return None
         levels = list(expected)
-        seen = [actual.get(level, 0) for level in levels]
+        rows = [actual.get(level, 0) for level in levels]
         return (
             [*expected.values(), int(before["n"]) - sum(expected.values()), nulls[0]],
-            [*seen, int(now["n"]) - sum(seen), nulls[1]],
+            [*rows, int(now["n"]) - sum(rows), nulls[1]],
         )
     counts = _in_bins(before)
     if not now["n"]:
@@ -184,5 +186,5 @@ def _edges(row: dict[str, Any], name: str = "edges") -> tuple[str, list[Any]] | 
 
 
 def _in_bins(row: dict[str, Any]) -> list[int]:
-    """Return the rows in each bin, the infinite values last."""
+    """Return the rows in each bin, infinite values last."""
     return [*_bins(row)["counts"], json.loads(row["quantiles"]).get("n_inf", 0)]

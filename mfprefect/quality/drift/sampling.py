@@ -1,4 +1,4 @@
-"""How far two samples of one distribution lie apart by chance: below that, nothing has drifted."""
+"""How far two samples of one distribution differ by chance; smaller differences are not drift."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 CONFIDENCE = 0.99
-"""What sampling alone exceeds once in a hundred times is not called drift."""
+"""Drift has to exceed what sampling alone exceeds once in 100 times."""
 Z_ONE_SIDED, Z_TWO_SIDED = 2.3263478740408408, 2.5758293035489004
 """The quantiles of the normal distribution at 0.99 and 0.995."""
 
@@ -26,12 +26,12 @@ Z_ONE_SIDED, Z_TWO_SIDED = 2.3263478740408408, 2.5758293035489004
 def sampling_threshold(expected: ArrayLike, actual: ArrayLike) -> float:
     """Return the PSI that two samples of one distribution exceed once in 100 times.
 
-    χ²(B - 1, 0.99)·(1/n + 1/m), B: the bins that hold a row of either (Yurdakul 2018, Statistical
-    properties of the population stability index). 0 for a single bin.
+    χ²(B - 1, 0.99)·(1/n + 1/m), B: the number of bins with a row in either sample (Yurdakul 2018,
+    Statistical properties of the population stability index). 0 for a single bin.
 
     Args:
-        expected: rows of the reference in each bin; n in all.
-        actual: rows of the current sample; m in all.
+        expected: rows of the reference in each bin, n in total.
+        actual: rows of the current sample in each bin, m in total.
     """
     e, a = np.asarray(expected, dtype=np.float64), np.asarray(actual, dtype=np.float64)
     used = int(np.count_nonzero(e + a))
@@ -40,10 +40,10 @@ def sampling_threshold(expected: ArrayLike, actual: ArrayLike) -> float:
 
 @lru_cache(maxsize=256)
 def chi2_quantile(degrees: int, probability: float = CONFIDENCE) -> float:
-    """Return the quantile of the chi-square distribution; within 1e-9 of it, relatively.
+    """Return the quantile of the chi-square distribution, to a relative 1e-9.
 
     The tail is a finite sum for a whole number of degrees (Abramowitz and Stegun, 26.4.4 and
-    26.4.5); the quantile is found by halving an interval.
+    26.4.5); bisection finds the quantile.
     """
     if degrees == 0:
         return 0.0
@@ -64,13 +64,13 @@ def _chi2_tail(x: float, degrees: int) -> float:
     half = x / 2
     odd = degrees % 2
     powers = (i + odd / 2 for i in range(degrees // 2))
-    # By logarithms: the terms' parts overflow long before the terms do.
+    # Logarithms, because the factors of a term overflow long before the term does.
     terms = (math.exp(p * math.log(half) - half - math.lgamma(p + 1)) for p in powers)
     return math.fsum(terms) + (math.erfc(math.sqrt(half)) if odd else 0.0)
 
 
 def ks_sampling_threshold(n: int, m: int) -> float:
-    """Return the KS drift that samples of one distribution exceed once in 100 times, at most.
+    """Return the KS drift that samples of one distribution exceed at most once in 100 times.
 
     √(-ln(0.01 / 2) / 2)·√(1/n + 1/m) (Smirnov 1948).
     """
@@ -78,13 +78,13 @@ def ks_sampling_threshold(n: int, m: int) -> float:
 
 
 def share_threshold(expected: tuple[int, int], actual: tuple[int, int]) -> float:
-    """Return the difference of two shares that one true share exceeds once in 100 times.
+    """Return the difference that two samples with one true share exceed once in 100 times.
 
     2.576·√(p·(1 - p)·(1/n + 1/m)), p: the share in both samples together.
 
     Args:
-        expected: the rows that count and all rows of the reference.
-        actual: the same of the current sample.
+        expected: matching rows and all rows of the reference.
+        actual: the same for the current sample.
     """
     n, m = expected[1], actual[1]
     p = (expected[0] + actual[0]) / (n + m)

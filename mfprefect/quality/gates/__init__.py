@@ -1,4 +1,4 @@
-"""Gates: what a model promises about its figures, its data, and the model it is to replace."""
+"""Gates: what a model promises about its metrics, its data, and the model in production."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["Gate", "failed_gates", "judge"]
 class Gate(BaseGate):
     """Bound a metric from below, from above, or relative to the model in production.
 
-    The bounds themselves pass. `Gate.drift` and `Gate.checks` are gates of other kinds.
+    A value on a bound passes. `Gate.drift` and `Gate.checks` make gates of other kinds.
 
     Raises:
         ConfigurationError: no bound, a bound that is not a finite number, bounds that cross, or a
@@ -39,50 +39,50 @@ class Gate(BaseGate):
     """
 
     metric: str
-    """The name of the metric, such as `auc`; a metric of the team's own will do."""
+    """The name of the metric, such as `auc`, or of a registered custom metric."""
     _: KW_ONLY
     at_least: float | None = None
     at_most: float | None = None
     segment: str | None = None
-    """The part of the test set that the promise is about; None is the whole of it."""
+    """The segment of the test set to measure; None: all test rows."""
     not_worse_than_production_by: float | None = None
     """How much worse than the model in production it may be on the same test rows, 0 or more.
 
-    Passed only where the test rows show that it is not worse by more: where the whole 95 %
-    interval of the difference lies within the margin. `docs/promotion.md` tells why.
+    The gate passes only if the test rows prove it: the whole 95 % interval of the difference lies
+    within the margin. `docs/promotion.md` explains why.
     """
     undecided: str = "fail"
-    """What the gate does where the interval reaches over the margin: `fail` or `pass`."""
+    """The outcome if the interval crosses the margin: `fail` or `pass`."""
     better: str | None = None
-    """Of a metric of the team's own, for a comparison: whether `higher` or `lower` is better."""
+    """Whether `higher` or `lower` is better; comparisons of a custom metric need it."""
 
     @staticmethod
     def drift(*, at_most: str = "warning", variable: str | None = None) -> DriftGate:
         """Promise that the training data has not drifted from that of the model in production.
 
         Args:
-            at_most: the worst verdict that passes: `ok` or `warning`. A training judges by the
-                model's `drift_threshold`, above what sampling explains.
-            variable: only of this variable; None: of all.
+            at_most: the worst verdict that passes: `ok` or `warning`. The thresholds are the
+                model's `drift_threshold`, raised where sampling explains more.
+            variable: the variable to look at; None: all variables.
         """
         return DriftGate(at_most, variable)
 
     @staticmethod
     def checks(*, at_most: int = 0, check: str | None = None) -> ChecksGate:
-        """Promise that at most so many input checks failed, those of severity warning included.
+        """Promise that at most `at_most` input checks failed, warnings included.
 
         Args:
-            at_most: how many may fail.
-            check: only checks of this name; None: all.
+            at_most: how many checks may fail.
+            check: count only checks of this name; None: all checks.
         """
         return ChecksGate(at_most, check)
 
     def __post_init__(self) -> None:
-        """Refuse a gate that nothing or everything would pass."""
+        """Refuse a gate that everything or nothing passes."""
         if not isinstance(self.metric, str) or not self.metric:
             raise ConfigurationError(
                 f"Gate takes the name of a metric, got {self.metric!r}; "
-                'write for instance Gate("auc", at_least=0.8)'
+                'write for example Gate("auc", at_least=0.8)'
             )
         bounds = {
             name: getattr(self, name)
@@ -122,22 +122,22 @@ class Gate(BaseGate):
             )
         if self._better() is None:
             raise ConfigurationError(
-                f"which of two values of {self.metric!r} is better is not known; for a metric of "
-                "the team's own, say better='higher' or better='lower'"
+                f"it is unknown whether a higher or a lower {self.metric!r} is better; pass "
+                "better='higher' or better='lower'"
             )
 
     def _better(self) -> str | None:
-        # Not at the module's top: whoever declares a model needs no numpy.
+        # Imported late, so that declaring a model does not load numpy.
         from mfprefect.quality.gates.paired import BETTER
 
         return self.better or BETTER.get(self.metric)
 
     def check(self, metrics: Mapping[str, float]) -> str | None:
-        """Return why the gate's own bounds fail, or None where they pass.
+        """Return why the value violates `at_least` or `at_most`, None if it passes.
 
         Args:
-            metrics: the figures of the gate's own segment, by name. A metric that is absent, None
-                or NaN fails the gate: what was not measured was not kept.
+            metrics: the metrics of the gate's segment, by name. An absent metric, None or NaN
+                fails the gate.
         """
         value = metrics.get(self.metric)
         if value is None:
@@ -146,21 +146,21 @@ class Gate(BaseGate):
         if math.isnan(value):
             return f"{self._label()} is not a number; the gate needs {self._bounds()}"
         if self.at_least is not None and value < self.at_least:
-            figure = _apart(value, self.at_least)
+            figure = _figure(value, self.at_least)
             return f"{self._label()} is {figure}, below the promised minimum of {self.at_least}"
         if self.at_most is not None and value > self.at_most:
-            figure = _apart(value, self.at_most)
+            figure = _figure(value, self.at_most)
             return f"{self._label()} is {figure}, above the promised maximum of {self.at_most}"
         return None
 
-    def judge(self, evidence: GateInputs) -> GateResult:
-        """Hold the stored metric against the bounds, then against the model in production."""
-        result = self._own(evidence.metrics)
+    def judge(self, inputs: GateInputs) -> GateResult:
+        """Check the stored metric against the bounds, then against the model in production."""
+        result = self._judge_bounds(inputs.metrics)
         if result.passed and self.not_worse_than_production_by is not None:
-            return self._against_production(result, evidence)
+            return self._judge_production(result, inputs)
         return result
 
-    def _own(self, metrics: Mapping[str, Mapping[str, float]]) -> GateResult:
+    def _judge_bounds(self, metrics: Mapping[str, Mapping[str, float]]) -> GateResult:
         segment = self.segment or ""
         if segment and segment not in metrics:
             available = ", ".join(sorted(name for name in metrics if name)) or "none"
@@ -171,56 +171,55 @@ class Gate(BaseGate):
         value, failure = figures.get(self.metric), self.check(figures)
         if value is None or math.isnan(value):
             return self._verdict(UNKNOWN, str(failure))
-        figure = _apart(value, *(x for x in (self.at_least, self.at_most) if x is not None))
+        figure = _figure(value, *(x for x in (self.at_least, self.at_most) if x is not None))
         reason = failure or f"{self._label()} is {figure}; promised: {self._bounds()}"
         return self._verdict(FAILED if failure else PASSED, reason, figure=float(value))
 
-    def _against_production(self, result: GateResult, evidence: GateInputs) -> GateResult:
-        if evidence.production is None:
+    def _judge_production(self, result: GateResult, inputs: GateInputs) -> GateResult:
+        if inputs.production is None:
             return self._verdict(PASSED, NO_PRODUCTION, figure=result.figure)
-        context: dict[str, Any] = {
+        figures: dict[str, Any] = {
             "figure": result.figure,
-            "production_session_id": evidence.production,
+            "production_session_id": inputs.production,
         }
-        champion = evidence.champion
+        champion = inputs.champion
         if champion is None or champion.problem is not None:
-            why = champion.problem if champion else "it was not scored on the test rows"
-            text = f"the model in production ({evidence.production}) cannot be compared: {why}"
-            return self._verdict(UNKNOWN, text, **context)
+            problem = champion.problem if champion else "it was not scored on the test rows"
+            text = f"the model in production ({inputs.production}) cannot be compared: {problem}"
+            return self._verdict(UNKNOWN, text, **figures)
         try:
             difference = champion.compare(self.metric, self.segment)
         except (InvalidValue, InvalidScores) as exc:
-            text = f"{self._label()} cannot be compared with production's: {exc}"
-            return self._verdict(UNKNOWN, text, **context)
-        context["production_session_id"] = champion.session_id
-        return self._compared(difference, context, champion.note)
+            text = f"{self._label()} cannot be compared with production: {exc}"
+            return self._verdict(UNKNOWN, text, **figures)
+        figures["production_session_id"] = champion.session_id
+        return self._judge_difference(difference, figures, champion.note)
 
-    def _compared(
-        self, difference: Difference, context: dict[str, Any], note: str | None
+    def _judge_difference(
+        self, difference: Difference, figures: dict[str, Any], note: str | None
     ) -> GateResult:
         margin = self.not_worse_than_production_by or 0.0
-        # How much better it is, at worst and at best.
+        # How much better the new model is, at worst and at best.
         worst, best = difference.low, difference.high
         if self._better() == "lower":
             worst, best = -difference.high, -difference.low
         verdict = PASSED if worst >= -margin else FAILED if best < -margin else UNDECIDED
-        saying = {
+        conclusion = {
             PASSED: f"the test rows show that it is not worse by more than {margin:g}",
             FAILED: f"the test rows show that it is worse by more than {margin:g}",
-            UNDECIDED: f"the test rows are too few to tell whether it is worse by more than "
-            f"{margin:g}",
+            UNDECIDED: f"too few test rows to tell whether it is worse by more than {margin:g}",
         }[verdict]
         if verdict == UNDECIDED and self.undecided == "pass":
-            verdict, saying = PASSED, f"{saying}, and the gate lets that pass"
+            verdict, conclusion = PASSED, f"{conclusion}; the gate lets this pass"
         reason = (
-            f"{self._label()} is {difference.first:.6g}, production's {difference.second:.6g}; "
+            f"{self._label()} is {difference.first:.6g}, in production {difference.second:.6g}; "
             f"difference {difference.value:+.6g}, 95 % interval {difference.low:+.6g} to "
-            f"{difference.high:+.6g}: {saying}" + (f" ({note})" if note else "")
+            f"{difference.high:+.6g}: {conclusion}" + (f" ({note})" if note else "")
         )
         return self._verdict(
             verdict,
             reason,
-            **context,
+            **figures,
             production_figure=difference.second,
             difference=difference.value,
             low=difference.low,
@@ -261,15 +260,15 @@ def _check_bound(metric: str, name: str, bound: object) -> None:
         )
 
 
-def _apart(value: float, *bounds: float) -> str:
-    """Return a figure with six digits, or all of them where it would seem to be at a bound."""
+def _figure(value: float, *bounds: float) -> str:
+    """Format a value with six digits, or with all digits if six make it look equal to a bound."""
     text = f"{value:.6g}"
     return text if all(float(text) != bound for bound in bounds) else str(float(value))
 
 
-def judge(gates: Iterable[BaseGate], evidence: GateInputs) -> list[GateResult]:
-    """Return one verdict a gate, in their order."""
-    return [gate.judge(evidence) for gate in gates]
+def judge(gates: Iterable[BaseGate], inputs: GateInputs) -> list[GateResult]:
+    """Return the result of each gate, in their order."""
+    return [gate.judge(inputs) for gate in gates]
 
 
 def failed_gates(
@@ -277,13 +276,12 @@ def failed_gates(
     metrics: Mapping[str, float],
     segments: Mapping[str, Mapping[str, float]] | None = None,
 ) -> list[str]:
-    """Return one sentence a gate that did not pass, in their order; empty where all pass.
+    """Return the reasons of the gates that did not pass, in their order; empty if all pass.
 
     Args:
-        gates: what the model promises.
-        metrics: the figures of the whole test set, by name.
-        segments: the figures of each segment, by the segment's name; a gate on a segment that is
-            not among them fails.
+        gates: the gates of the model.
+        metrics: the metrics of all test rows, by name.
+        segments: the metrics of each segment, by segment; a gate on any other segment fails.
     """
-    evidence = GateInputs({**(segments or {}), "": metrics})
-    return [verdict.reason for verdict in judge(gates, evidence) if not verdict.passed]
+    inputs = GateInputs({**(segments or {}), "": metrics})
+    return [result.reason for result in judge(gates, inputs) if not result.passed]

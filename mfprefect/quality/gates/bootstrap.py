@@ -1,4 +1,4 @@
-"""A metric of resampled rows: what a bootstrap computes again and again, prepared once."""
+"""Metrics of resampled rows, with everything that resamples share computed once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["same_length", "statistics"]
 
 _Numbers = NDArray[np.float64]
 _Statistic = Callable[[NDArray[np.int64]], float]
-"""Takes how often each row was drawn."""
+"""Computes a metric from how often each row was drawn."""
 _OF_TYPE: dict[str, MetricRegistry] = {
     "binary": METRICS,
     "multiclass": MULTICLASS_METRICS,
@@ -32,29 +32,29 @@ _OF_TYPE: dict[str, MetricRegistry] = {
 
 
 def statistics(
-    metric: str, model_type: str, actual: Any, said: Sequence[Any]
+    metric: str, model_type: str, actual: Any, predictions: Sequence[Any]
 ) -> tuple[list[NDArray[np.intp]], list[_Statistic]]:
-    """Return which rows are to be drawn by themselves, and the metric of each model.
+    """Return the strata to resample, as row positions, and the metric of each model.
 
     Raises:
-        InvalidValue: no such metric of this type of model, unequal lengths, or no rows.
+        InvalidValue: the model type has no such metric, unequal lengths, or no rows.
     """
-    wanted = _definition(metric, model_type)
+    definition = _definition(metric, model_type)
     if model_type == "multiclass":
-        class_scores_of = [class_scores(actual, score) for score in said]
-        return [np.arange(class_scores_of[0].n)], [_classes(wanted, x) for x in class_scores_of]
+        by_model = [class_scores(actual, score) for score in predictions]
+        return [np.arange(by_model[0].n)], [_classes(definition, x) for x in by_model]
     if model_type != "binary":
-        happened, numbers = finite(actual, "actual"), [finite(x, "score") for x in said]
-        same_length(happened, numbers)
-        return [np.arange(len(happened))], [_numbers(wanted, happened, x) for x in numbers]
-    positive, ranked = labels(actual), [scores(x) for x in said]
-    same_length(positive, ranked)
+        outcomes, numbers = finite(actual, "actual"), [finite(x, "score") for x in predictions]
+        same_length(outcomes, numbers)
+        return [np.arange(len(outcomes))], [_numbers(definition, outcomes, x) for x in numbers]
+    positive, by_row = labels(actual), [scores(x) for x in predictions]
+    same_length(positive, by_row)
     strata = [np.arange(len(positive))]
-    if metric in METRICS and not wanted.one_class:
+    if metric in METRICS and not definition.one_class:
         strata = [np.flatnonzero(positive), np.flatnonzero(~positive)]
         if not min(map(len, strata)):
             raise InvalidValue(f"{metric!r} needs rows of both classes")
-    return strata, [_ranked(wanted, positive, x) for x in ranked]
+    return strata, [_ranked(definition, positive, x) for x in by_row]
 
 
 def _definition(metric: str, model_type: str) -> Metric:
@@ -65,18 +65,18 @@ def _definition(metric: str, model_type: str) -> Metric:
     if custom is None or model_type not in custom.model_types:
         available = [*built_in, *(m.name for m in CUSTOM.values() if model_type in m.model_types)]
         raise InvalidValue(
-            f"{metric!r} of two {model_type} models cannot be computed from their rows; choose one "
-            f"of {', '.join(available) or 'none'}"
+            f"{metric!r} cannot be compared between two {model_type} models; choose one of "
+            f"{', '.join(available) or 'none'}"
         )
     return custom
 
 
-def same_length(actual: Sized, said: Sequence[Sized]) -> None:
-    """Refuse columns of different lengths, and none."""
-    if {len(actual)} != {len(x) for x in said}:
+def same_length(actual: Sized, predictions: Sequence[Sized]) -> None:
+    """Refuse columns of different lengths, and empty columns."""
+    if {len(actual)} != {len(x) for x in predictions}:
+        lengths = " and ".join(str(len(x)) for x in predictions)
         raise InvalidValue(
-            f"{len(actual)} actuals, but {' and '.join(str(len(x)) for x in said)} scores; pass "
-            "one of each for every row"
+            f"{len(actual)} actuals, but {lengths} scores; pass one of each for every row"
         )
     if not len(actual):
         raise InvalidValue("no rows to compare")
@@ -86,47 +86,47 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _classes(wanted: Metric, scored: ClassScores) -> _Statistic:
-    def statistic(drawn: NDArray[np.int64]) -> float:
-        rows: Any = np.repeat(np.arange(len(drawn)), drawn)
-        taken = scored.take(rows)
-        if wanted.name in MULTICLASS_METRICS:
-            return _number(wanted.compute(taken))
+def _classes(metric: Metric, scored: ClassScores) -> _Statistic:
+    def statistic(draws: NDArray[np.int64]) -> float:
+        rows: Any = np.repeat(np.arange(len(draws)), draws)
+        resample = scored.take(rows)
+        if metric.name in MULTICLASS_METRICS:
+            return _number(metric.compute(resample))
         import pandas as pd
 
-        names = list(taken.classes)
-        actual = np.array(names, dtype=object)[taken.actual]
-        return _number(wanted.compute(actual, pd.DataFrame(taken.score, columns=names)))
+        names = list(resample.classes)
+        actual = np.array(names, dtype=object)[resample.actual]
+        return _number(metric.compute(actual, pd.DataFrame(resample.score, columns=names)))
 
     return statistic
 
 
-def _numbers(wanted: Metric, actual: _Numbers, predicted: _Numbers) -> _Statistic:
-    def statistic(drawn: NDArray[np.int64]) -> float:
-        figure = _number(wanted.compute(np.repeat(actual, drawn), np.repeat(predicted, drawn)))
-        return abs(figure) if wanted.name == "bias" else figure
+def _numbers(metric: Metric, actual: _Numbers, predicted: _Numbers) -> _Statistic:
+    def statistic(draws: NDArray[np.int64]) -> float:
+        figure = _number(metric.compute(np.repeat(actual, draws), np.repeat(predicted, draws)))
+        return abs(figure) if metric.name == "bias" else figure
 
     return statistic
 
 
-def _ranked(wanted: Metric, positive: NDArray[np.bool_], score: _Numbers) -> _Statistic:
-    """Sort once: a resample is counts of the same distinct scores."""
+def _ranked(metric: Metric, positive: NDArray[np.bool_], score: _Numbers) -> _Statistic:
+    """Sort once; a resample only changes the counts of the same distinct scores."""
     distinct, group = np.unique(-score, return_inverse=True)
     group, hit_group = group.reshape(-1), group.reshape(-1)[positive]
-    if wanted.probabilities_only and not (score.min() >= 0 and score.max() <= 1):
-        raise InvalidValue(f"{wanted.name!r} needs scores from 0 to 1")
+    if metric.probabilities_only and not (score.min() >= 0 and score.max() <= 1):
+        raise InvalidValue(f"{metric.name!r} needs scores from 0 to 1")
 
-    def statistic(drawn: NDArray[np.int64]) -> float:
-        rows = np.bincount(group, weights=drawn, minlength=len(distinct))
-        hits = np.bincount(hit_group, weights=drawn[positive], minlength=len(distinct))
+    def statistic(draws: NDArray[np.int64]) -> float:
+        rows = np.bincount(group, weights=draws, minlength=len(distinct))
+        hits = np.bincount(hit_group, weights=draws[positive], minlength=len(distinct))
         present = rows > 0
         population = np.cumsum(rows[present]).astype(np.int64)
         target = np.cumsum(hits[present]).astype(np.int64)
         ranking = Ranking(
             -distinct[present], population, target, int(population[-1]), int(target[-1])
         )
-        if wanted.name in METRICS:
-            return _number(wanted.compute(ranking))
-        return _number(wanted.compute(*rows_of(ranking)))
+        if metric.name in METRICS:
+            return _number(metric.compute(ranking))
+        return _number(metric.compute(*rows_of(ranking)))
 
     return statistic

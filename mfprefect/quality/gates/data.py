@@ -1,4 +1,4 @@
-"""Gates on what the data was like: made by `Gate.drift` and `Gate.checks`."""
+"""Gates on drift and on input checks, made by `Gate.drift` and `Gate.checks`."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ __all__ = ["ChecksGate", "DriftGate"]
 
 @dataclass(frozen=True)
 class DriftGate(BaseGate):
-    """Made by `Gate.drift`."""
+    """Bound the verdicts of the training data's drift; made by `Gate.drift`."""
 
     at_most: str = "warning"
     variable: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a verdict that everything or nothing would pass."""
+        """Refuse a verdict that everything or nothing passes."""
         if self.at_most not in ("ok", "warning"):
             raise ConfigurationError(
                 f"at_most of Gate.drift is {self.at_most!r}; the worst verdict that passes is "
                 "'ok' or 'warning'"
             )
 
-    def judge(self, evidence: GateInputs) -> GateResult:
-        """Look at the stored drift."""
-        rows = [row for row in evidence.drift if self.variable in (None, row["variable"])]
+    def judge(self, inputs: GateInputs) -> GateResult:
+        """Judge the drift verdicts that the session stored."""
+        rows = [row for row in inputs.drift if self.variable in (None, row["variable"])]
         if not rows:
-            if evidence.production is None:
+            if inputs.production is None:
                 return self._verdict(PASSED, NO_PRODUCTION)
             return self._verdict(UNKNOWN, "no such drift was stored")
         bad = ("alarm",) if self.at_most == "warning" else ("alarm", "warning")
-        moved = [f"{row['variable']} ({row['measure']})" for row in rows if row["verdict"] in bad]
+        drifted = [f"{row['variable']} ({row['measure']})" for row in rows if row["verdict"] in bad]
         unknown = [row["variable"] for row in rows if row["verdict"] == "unknown"]
-        context = {"figure": float(len(moved)), "production_session_id": evidence.production}
-        if moved:
-            return self._verdict(FAILED, f"drifted: {_some(moved)}", **context)
+        figures = {"figure": float(len(drifted)), "production_session_id": inputs.production}
+        if drifted:
+            return self._verdict(FAILED, f"drifted: {_listed(drifted)}", **figures)
         if unknown:
-            text = f"the drift of {_some(unknown)} cannot be computed"
-            return self._verdict(UNKNOWN, text, **context)
-        return self._verdict(PASSED, f"none of {len(rows)} measures drifted", **context)
+            text = f"the drift of {_listed(unknown)} cannot be computed"
+            return self._verdict(UNKNOWN, text, **figures)
+        return self._verdict(PASSED, f"none of {len(rows)} measures drifted", **figures)
 
     def _verdict(self, verdict: str, reason: str, **figures: Any) -> GateResult:
         gate = f"drift of {self.variable or 'all variables'} at most {self.at_most}"
@@ -59,21 +59,21 @@ class DriftGate(BaseGate):
 
 @dataclass(frozen=True)
 class ChecksGate(BaseGate):
-    """Made by `Gate.checks`."""
+    """Bound how many input checks failed; made by `Gate.checks`."""
 
     at_most: int = 0
     check: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no number of checks."""
+        """Refuse a bound that is not a number of checks."""
         if isinstance(self.at_most, bool) or not isinstance(self.at_most, int) or self.at_most < 0:
             raise ConfigurationError(
-                f"at_most of Gate.checks is {self.at_most!r}; it is a whole number from 0"
+                f"at_most of Gate.checks is {self.at_most!r}; choose a whole number from 0"
             )
 
-    def judge(self, evidence: GateInputs) -> GateResult:
-        """Count the checks that failed."""
-        rows = [row for row in evidence.checks if self.check in (None, row["check"])]
+    def judge(self, inputs: GateInputs) -> GateResult:
+        """Count the failed checks."""
+        rows = [row for row in inputs.checks if self.check in (None, row["check"])]
         if not rows:
             return self._verdict(UNKNOWN, "no such check was run", None)
         failed = [
@@ -82,14 +82,14 @@ class ChecksGate(BaseGate):
             if not row["passed"]
         ]
         if len(failed) > self.at_most:
-            text = f"{len(failed)} of {len(rows)} checks failed: {_some(failed)}"
+            text = f"{len(failed)} of {len(rows)} checks failed: {_listed(failed)}"
             return self._verdict(FAILED, text, len(failed))
         return self._verdict(PASSED, f"{len(failed)} of {len(rows)} checks failed", len(failed))
 
     def _verdict(self, verdict: str, reason: str, figure: float | None) -> GateResult:
-        what = "input checks" if self.check is None else f"input checks {self.check!r}"
+        checks = "input checks" if self.check is None else f"input checks {self.check!r}"
         return GateResult(
-            f"{what} that failed at most {self.at_most}",
+            f"{checks} that failed at most {self.at_most}",
             "checks",
             verdict,
             reason,
@@ -98,6 +98,6 @@ class ChecksGate(BaseGate):
         )
 
 
-def _some(names: list[Any], most: int = 5) -> str:
-    shown = ", ".join(map(str, names[:most]))
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+def _listed(names: list[Any], most: int = 5) -> str:
+    text = ", ".join(map(str, names[:most]))
+    return text if len(names) <= most else f"{text} and {len(names) - most} more"

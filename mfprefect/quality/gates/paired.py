@@ -1,7 +1,7 @@
-"""Two models on the same rows: how far a metric differs, and how much of that may be chance.
+"""Compare a metric of two models on the same rows, with an interval of the difference.
 
-The rows are shared, so most of what chance does to one model it does to the other as well: an
-interval of the difference is much narrower than the two models' own intervals suggest.
+Both models see the same rows, so chance affects them alike: the interval of the difference is much
+narrower than the intervals of the two metrics suggest.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 CONFIDENCE = 0.95
-"""The interval's; each of its ends is passed by chance once in 40 times."""
+"""Of the interval: chance exceeds each of its ends once in 40 times."""
 REPEATS = 1_000
 """Resamples of a bootstrap."""
 MANY_ROWS, FEW_REPEATS = 20_000, 200
-"""Of more rows than that, so many resamples: the interval is narrow, and each costs time."""
+"""With more rows, fewer resamples: the interval is narrow, and each resample costs more."""
 SEED = 20_240_601
-"""What resamples are drawn with: the same rows give the same interval."""
+"""Fixed, so that the same rows give the same interval."""
 _INTERVAL = f"{100 * CONFIDENCE:g} % interval"
 _Z = 1.959963984540054
 _LOWER = {
@@ -48,7 +48,7 @@ _HIGHER = {
     *("accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "kappa", "mcc", "r2"),
 }
 BETTER = {**dict.fromkeys(_HIGHER, "higher"), **dict.fromkeys(_LOWER, "lower")}
-"""Which of two values of a metric is better; those that are not here cannot be compared."""
+"""Whether a higher or a lower value of a metric is better; others cannot be compared."""
 
 _Numbers = NDArray[np.float64]
 
@@ -58,7 +58,7 @@ class Difference:
     """A metric of two models on the same rows."""
 
     value: float
-    """That of the first less that of the second."""
+    """The first model's metric less the second's."""
     low: float
     """Lower end of the interval of the difference."""
     high: float
@@ -66,7 +66,7 @@ class Difference:
     first: float
     second: float
     method: str
-    """How the interval was computed, with all that it takes to do so again."""
+    """How the interval was computed, with everything needed to compute it again."""
 
 
 def metric_difference(
@@ -74,18 +74,18 @@ def metric_difference(
 ) -> Difference:
     """Compare a metric of two models: AUC and Gini by DeLong, others by a paired bootstrap.
 
-    The difference of `bias` is that of its absolute values.
+    `bias` is compared by absolute value.
 
     Args:
-        metric: one of the metrics of the type of model, or a registered one.
-        actual: what happened, one a row.
-        first: what the first model said, by position; of a multiclass model a DataFrame with a
-            column a class.
-        second: what the second one said.
+        metric: a metric of the model type, or a registered custom metric.
+        actual: actual values, one per row.
+        first: predictions of the first model, matched by position; for a multiclass model a
+            DataFrame with a column per class.
+        second: predictions of the second model.
         model_type: `binary`, `multiclass`, `regression` or `time_series`.
 
     Raises:
-        InvalidValue: not such a metric, unequal lengths, or too few rows for an interval.
+        InvalidValue: no such metric, unequal lengths, or too few rows for an interval.
     """
     if model_type == "binary" and metric == "auc":
         return auc_difference(actual, first, second)
@@ -102,10 +102,10 @@ def _doubled(auc: Difference) -> Difference:
 def auc_difference(actual: ArrayLike, first: ArrayLike, second: ArrayLike) -> Difference:
     """Compare the AUCs of two models on the same rows, with DeLong's interval.
 
-    Of each positive, the share of negatives below it (half of those level with it), of each
-    negative the share of positives above it; the variance of the difference of AUCs is the
-    variance of the differences of these shares, each over its count (DeLong, DeLong and
-    Clarke-Pearson 1988, Biometrics 44(3)). Costs a sort a model.
+    Take for each positive the share of negatives below it (ties count half), and for each negative
+    the share of positives above it. The variance of the difference of AUCs is the variance of the
+    differences of these shares, each divided by its count (DeLong, DeLong and Clarke-Pearson 1988,
+    Biometrics 44(3)). Costs one sort per model.
 
     Raises:
         InvalidValue: unequal lengths, or fewer than two rows of a class.
@@ -125,7 +125,7 @@ def auc_difference(actual: ArrayLike, first: ArrayLike, second: ArrayLike) -> Di
 
 
 def _placements(positive: NDArray[np.bool_], score: _Numbers) -> tuple[_Numbers, _Numbers]:
-    """Return of each positive the share of negatives below it, of each negative the reverse."""
+    """Return each positive's share of negatives below, and each negative's of positives above."""
     above, below = score[positive], score[~positive]
     return _share_below(above, below), 1 - _share_below(below, above)
 
@@ -148,22 +148,22 @@ def bootstrap_difference(
 ) -> Difference:
     """Compare a metric of two models on the same rows, with the interval of a paired bootstrap.
 
-    Rows are drawn with replacement, the same for both models, and the interval lies between the
-    quantiles of the differences (Efron and Tibshirani 1993, chapter 13). For metrics that need
-    both classes, positives and negatives are drawn by themselves.
+    Draw rows with replacement, the same for both models; the interval lies between the quantiles
+    of the differences (Efron and Tibshirani 1993, chapter 13). For metrics that need both classes,
+    positives and negatives are drawn separately.
 
     Args:
-        metric: as `metric_difference` takes it.
-        actual: what happened, one a row.
-        first: what the first model said.
-        second: what the second one said.
-        model_type: as `metric_difference` takes it.
-        repeats: how often; by default 1,000, of more than 20,000 rows 200.
-        seed: for the same interval again.
+        metric: as in `metric_difference`, like `actual`, `first`, `second` and `model_type`.
+        actual: actual values, one per row.
+        first: predictions of the first model.
+        second: predictions of the second model.
+        model_type: the type of both models.
+        repeats: the number of resamples; by default 1,000, or 200 above 20,000 rows.
+        seed: makes the interval repeatable.
 
     Raises:
-        InvalidValue: not comparable, unequal lengths, no rows, or a metric that is not defined
-            for the rows.
+        InvalidValue: not comparable, unequal lengths, no rows, or the metric is not defined for
+            these rows.
     """
     strata, models = statistics(metric, model_type, actual, (first, second))
     n = sum(map(len, strata))
@@ -173,8 +173,8 @@ def bootstrap_difference(
     random, differences = np.random.default_rng(seed), np.empty(repeats)
     with np.errstate(invalid="ignore", divide="ignore"):
         for repeat in range(repeats):
-            drawn = _draw(random, strata, n)
-            differences[repeat] = models[0](drawn) - models[1](drawn)
+            draws = _draw(random, strata, n)
+            differences[repeat] = models[0](draws) - models[1](draws)
     differences = differences[np.isfinite(differences)]
     if len(differences) < repeats / 2 or not np.isfinite(figures).all():
         raise InvalidValue(f"{metric!r} is not defined for these rows")

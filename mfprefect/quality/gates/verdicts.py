@@ -1,4 +1,4 @@
-"""What gates are judged by, and what they say."""
+"""The inputs and results of gates."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ __all__ = [
 PASSED = "passed"
 FAILED = "failed"
 UNDECIDED = "undecided"
-"""Chance explains the figure as well as its opposite: too few rows."""
+"""Too few rows to tell a real difference from chance."""
 UNKNOWN = "unknown"
-"""There is no figure."""
-NO_PRODUCTION = "no model is in production, which it could be compared with"
+"""The figure could not be computed."""
+NO_PRODUCTION = "no model in production to compare with"
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """What a gate says of a session, and by which figures; only `passed` lets it through."""
+    """The verdict of a gate on a session, with its figures; only `passed` lets it through."""
 
     gate: str
-    """The promise in words."""
+    """The promise as text."""
     kind: str
     """`metric`, `production`, `drift` or `checks`."""
     verdict: str
     """`passed`, `failed`, `undecided` or `unknown`."""
     reason: str
     figure: float | None = None
-    """The metric, the number of failed checks or of variables that drifted."""
+    """The metric, or the number of failed checks or of measures that drifted."""
     at_least: float | None = None
     at_most: float | None = None
     margin: float | None = None
-    """How much worse than production's the figure may be."""
+    """How much worse than in production the figure may be."""
     production_session_id: str | None = None
-    """Which training was compared with; None where nothing was in production."""
+    """The training session in production at the time; None if there was none."""
     production_figure: float | None = None
     """The metric of the model in production on the same rows."""
     difference: float | None = None
-    """The figure less production's."""
+    """The figure less that of the model in production."""
     low: float | None = None
     """Lower end of the interval of the difference."""
     high: float | None = None
@@ -71,33 +71,33 @@ class GateResult:
         return self.verdict == PASSED
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what JSON holds of it."""
+        """Return the fields as a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> GateResult:
-        """Return the verdict that was stored; what a later version added is left out."""
+        """Return a stored result; ignore fields that a later version added."""
         return cls(**{f.name: row[f.name] for f in fields(cls) if f.name in row})
 
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """The model in production, scored on the test rows of the one that is to replace it."""
+    """The model in production, scored on the test rows of a new model."""
 
     session_id: str
     """Its training session."""
     actual: Any = ()
-    """What happened, one a test row."""
+    """Actual values, one per test row."""
     score: Any = ()
-    """What the new model said, by position; of several classes a DataFrame with a column each."""
+    """Predictions of the new model, by position; for classes a DataFrame with a column each."""
     production_score: Any = ()
-    """What the model in production said."""
+    """Predictions of the model in production."""
     problem: str | None = None
-    """Why there are no scores of it."""
+    """Why it has no predictions."""
     note: str | None = None
-    """What whoever reads the comparison has to know."""
+    """A caveat for readers of the comparison."""
     rows: Mapping[str, ArrayLike] = field(default_factory=dict)
-    """Of each segment, which of the rows are in it (booleans)."""
+    """The test rows of each segment, as a boolean mask."""
     model_type: str = "binary"
 
     def compare(self, metric: str, segment: str | None = None) -> Difference:
@@ -114,19 +114,17 @@ class Champion:
         if segment is not None:
             if segment not in self.rows:
                 segments = ", ".join(sorted(self.rows)) or "none"
-                raise InvalidValue(f"which rows are in {segment!r} is not known; known: {segments}")
-            inside = np.asarray(self.rows[segment], dtype=np.bool_)
-            # A DataFrame keeps the names of its columns.
-            columns = [
-                x[inside] if hasattr(x, "columns") else np.asarray(x)[inside] for x in columns
-            ]
+                raise InvalidValue(f"no rows of segment {segment!r} are known; choose: {segments}")
+            mask = np.asarray(self.rows[segment], dtype=np.bool_)
+            # A DataFrame keeps its column names.
+            columns = [x[mask] if hasattr(x, "columns") else np.asarray(x)[mask] for x in columns]
         actual, score, production_score = columns
         return metric_difference(metric, actual, score, production_score, self.model_type)
 
 
 @dataclass(frozen=True, eq=False)
 class GateInputs:
-    """What is known of a session when its gates are judged."""
+    """The results of a session that its gates read."""
 
     metrics: Mapping[str, Mapping[str, float]]
     """Metrics by segment ('': all rows) and name."""
@@ -135,14 +133,14 @@ class GateInputs:
     drift: Sequence[Mapping[str, Any]] = ()
     """Rows of `drift`."""
     production: str | None = None
-    """The training session in production, None where there is none."""
+    """The training session in production, None if there is none."""
     champion: Champion | None = None
-    """The model in production on the same rows, where it was scored."""
+    """The model in production scored on the same rows, if it was."""
 
 
 class BaseGate(ABC):
-    """A promise that a training is held against."""
+    """A promise that a training session must keep."""
 
     @abstractmethod
-    def judge(self, evidence: GateInputs) -> GateResult:
-        """Return whether the promise is kept, and by which figures."""
+    def judge(self, inputs: GateInputs) -> GateResult:
+        """Return the verdict, with its figures and reason."""

@@ -1,7 +1,7 @@
 """The agreed-upon metrics of a binary model: one definition each, with a version and a source.
 
-Every figure is computed from one `Ranking`, that is from distinct scores and exact counts, block
-by block: millions of distinct scores take no memory beyond the ranking.
+Every metric is computed from a `Ranking` of distinct scores with exact counts, block by block:
+millions of distinct scores need no memory beyond the ranking.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ __all__ = [
 ]
 
 METRICS = MetricRegistry()
-"""All definitions by name, in the order in which they are reported."""
+"""Definitions by name, in report order."""
 BINS = 10
 CALIBRATION = {"scheme": "equal_width", "bins": BINS}
-"""The bins that `ece` is computed in, which a session records beside it."""
+"""The bins of `ece`; a session records them next to the metric."""
 _BLOCK = 1 << 16
 
 
 def binary_metrics(ranking: Ranking) -> dict[str, float]:
     """Compute every metric of a binary model, by name.
 
-    `brier`, `log_loss` and `ece` are left out unless all scores lie in [0, 1]. Of a ranking with
-    one class only, those that it has: these three and the counts.
+    Leave out `brier`, `log_loss` and `ece` unless all scores lie in [0, 1]. For rows of one class,
+    compute only these three and the counts.
 
     Args:
         ranking: from `rank`.
@@ -53,9 +53,9 @@ def binary_metrics(ranking: Ranking) -> dict[str, float]:
 
 
 def outcome_metrics(actual: ArrayLike, score: ArrayLike) -> dict[str, float]:
-    """Compute every binary metric that is defined, also where only one class has occurred.
+    """Compute every binary metric that is defined, also for rows of one class.
 
-    Takes and refuses what `rank` does, but for one class only.
+    Arguments and errors as in `rank`, except that one class is accepted.
     """
     return binary_metrics(collapse(actual, score))
 
@@ -94,7 +94,7 @@ def _auc(ranking: Ranking) -> float:
 
 
 def _area(ranking: Ranking) -> float:
-    # Counts of pairs stay whole numbers, hence exact.
+    # Counts of pairs are whole numbers, so the area is exact.
     twice = sum(int(np.sum(b.negatives * (2 * b.tp - b.positives))) for b in _blocks(ranking))
     return twice / (2 * ranking.n_positive * ranking.n_negative)
 
@@ -114,7 +114,7 @@ def _ks(ranking: Ranking) -> float:
 
 
 def _top(ranking: Ranking, percent: int) -> tuple[int, float]:
-    """Return the ⌈q·n⌉ of the top q and the positives among them, ties shared pro rata."""
+    """Return the ⌈q·n⌉ rows of the top share q and their positives; ties are shared pro rata."""
     rows = -(-percent * ranking.n // 100)
     last = int(np.searchsorted(ranking.population, rows))
     above = (int(ranking.population[last - 1]), int(ranking.target_population[last - 1]))
@@ -196,8 +196,8 @@ def calibration_gap(
     p: NDArray[np.float64], hits: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> list[float]:
     """Return Σ (hits - rows · p) in each of the bins of `CALIBRATION`."""
-    which = np.searchsorted(np.arange(1, BINS) / BINS, p, side="right")
-    gaps: list[float] = np.bincount(which, weights=hits - rows * p, minlength=BINS).tolist()
+    bin_no = np.searchsorted(np.arange(1, BINS) / BINS, p, side="right")
+    gaps: list[float] = np.bincount(bin_no, weights=hits - rows * p, minlength=BINS).tolist()
     return gaps
 
 

@@ -1,7 +1,7 @@
-"""The ranked test curve of a binary model, and what follows from it.
+"""The ranked test curve of a binary model, and the figures derived from it.
 
-Rows are collapsed to their distinct scores before anything is counted: no figure depends on the
-order of rows that share a score.
+Rows are collapsed to distinct scores before counting, so no figure depends on the order of rows
+that share a score.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 MAX_POINTS = 1001
-"""The most points that a stored curve has, however many rows were tested."""
+"""The most points of a stored curve, for any number of test rows."""
 
 _COUNTS = ("population", "target_population", "tp", "fp", "tn", "fn")
 
@@ -66,20 +66,20 @@ def rank(actual: ArrayLike, score: ArrayLike) -> Ranking:
     """Collapse labelled scores to their distinct scores.
 
     Args:
-        actual: shape (n,), each 0, 1, False or True; matched with `score` by position, an index is
-            not looked at.
-        score: shape (n,), finite; the higher, the likelier a positive.
+        actual: shape (n,), each 0, 1, False or True; matched with `score` by position, ignoring
+            any index.
+        score: shape (n,), finite; higher means more likely positive.
 
     Raises:
-        InvalidValue: no rows, unequal lengths, an actual that is NULL or not 0/1, or one class only
-            (no curve and no AUC exist then).
-        InvalidScores: a score that is NULL, NaN, infinite or no number.
+        InvalidValue: no rows, unequal lengths, an actual that is NULL or not 0/1, or rows of one
+            class (which have no curve and no AUC).
+        InvalidScores: a score that is NULL, NaN, infinite or not a number.
     """
     return both_classes(collapse(actual, score))
 
 
 def both_classes(ranking: Ranking) -> Ranking:
-    """Return a ranking as it is; refuse one with rows of one class only."""
+    """Return the ranking; refuse rows of one class."""
     if ranking.n_positive in (0, ranking.n):
         present, missing = ("1", "0 (negative)") if ranking.n_positive else ("0", "1 (positive)")
         raise InvalidValue(
@@ -90,7 +90,7 @@ def both_classes(ranking: Ranking) -> Ranking:
 
 
 def collapse(actual: ArrayLike, score: ArrayLike) -> Ranking:
-    """Return the distinct scores, as `rank` does, also of rows of one class only."""
+    """Collapse labelled scores as `rank` does, but accept rows of one class."""
     positive, value = labels(actual), scores(score)
     if len(positive) != len(value):
         raise InvalidValue(
@@ -99,7 +99,7 @@ def collapse(actual: ArrayLike, score: ArrayLike) -> Ranking:
     n = len(value)
     if n == 0:
         raise InvalidValue("no rows to rank; pass at least one positive and one negative row")
-    # Millions of rows: arrays of their length are let go as soon as they have served.
+    # There may be millions of rows: free full-length arrays early.
     order = np.argsort(value)
     value, positive = value[order], positive[order]
     del order
@@ -108,7 +108,7 @@ def collapse(actual: ArrayLike, score: ArrayLike) -> Ranking:
     del value
     n_positive = int(above[-1])
     np.subtract(n_positive, above, out=above)
-    above += positive  # positives in this place and above it
+    above += positive  # positives at this position and above
     return Ranking(distinct, n - first[::-1], above[first[::-1]], n, n_positive)
 
 
@@ -119,10 +119,10 @@ def test_curve(ranking: Ranking, points: int = MAX_POINTS) -> dict[str, list[Any
     with at least this score), `tp`, `fp`, `tn`, `fn` (a row is predicted positive if its score is
     at least this score). All counts are exact.
 
-    With more distinct scores than points, the first and last are kept and the others are chosen
-    evenly in TPR + FPR: with the smallest step for which the points suffice; only a single score
-    makes a larger one. A step of s can hide an area of s²/8, so that the area under the stored
-    points is within 1 / (points - 1) of the AUC of all rows, whatever the data.
+    With more distinct scores than points, keep the first and last and choose the others evenly in
+    TPR + FPR, with the smallest step that the points suffice for; only a single score can make a
+    larger step. A step of s hides at most an area of s²/8, so the area under the stored points is
+    within 1 / (points - 1) of the AUC of all rows, for any data.
 
     Args:
         ranking: from `rank`.
@@ -149,7 +149,7 @@ def test_curve(ranking: Ranking, points: int = MAX_POINTS) -> dict[str, list[Any
     return {name: column.tolist() for name, column in columns.items()}
 
 
-# pytest would otherwise collect the function in every module that imports it.
+# Otherwise pytest collects the function in every module that imports it.
 test_curve.__test__ = False  # type: ignore[attr-defined]
 
 
@@ -158,31 +158,31 @@ def _evenly(ranking: Ranking, points: int) -> NDArray[np.intp]:
         return np.arange(len(ranking.score))
     tp = ranking.target_population
     # TPR + FPR in whole numbers: times positives times negatives.
-    way = ranking.population - tp
-    way *= ranking.n_positive
-    way += tp * ranking.n_negative
-    short, long = 0, int(way[-1] - way[0])
-    points_taken = _walk(way, long, points)
+    path = ranking.population - tp
+    path *= ranking.n_positive
+    path += tp * ranking.n_negative
+    short, long = 0, int(path[-1] - path[0])
+    positions = _walk(path, long, points)
     while long - short > max(1, long // 256):
         step = (short + long) // 2
-        candidate = _walk(way, step, points)
+        candidate = _walk(path, step, points)
         if candidate is None:
             short = step
         else:
-            long, points_taken = step, candidate
-    assert points_taken is not None  # noqa: S101 - a step as long as the whole way needs two points
-    return np.array(points_taken, dtype=np.intp)
+            long, positions = step, candidate
+    assert positions is not None  # noqa: S101 - a step as long as the whole path needs two points
+    return np.array(positions, dtype=np.intp)
 
 
-def _walk(way: NDArray[np.int64], step: int, points: int) -> list[int] | None:
-    """Return the fewest points no further apart than the step, None if they exceed `points`."""
-    positions, last = [0], len(way) - 1
+def _walk(path: NDArray[np.int64], step: int, points: int) -> list[int] | None:
+    """Return the fewest points at most `step` apart, None if they exceed `points`."""
+    positions, last = [0], len(path) - 1
     while positions[-1] < last:
         if len(positions) == points:
             return None
-        here = positions[-1]
-        reach = int(np.searchsorted(way, way[here] + step, side="right")) - 1
-        positions.append(max(here + 1, reach))
+        current = positions[-1]
+        reach = int(np.searchsorted(path, path[current] + step, side="right")) - 1
+        positions.append(max(current + 1, reach))
     return positions
 
 
@@ -230,36 +230,38 @@ def confusion_matrix(curve: pd.DataFrame, value: float, kind: str) -> dict[str, 
     With kind `"probability"`, rows with a score of at least `value` are predicted positive; with
     kind `"population"` the top ⌈value·n⌉ rows, less those that would split a tie.
 
-    Where the curve holds fewer points than there were scores, the nearest stored point at or above
-    the asked threshold answers: no row below it is counted, nor more rows than the asked share.
-    `threshold` is that point's score. If there is none, no row is predicted positive, and
+    If the curve has fewer points than there were scores, use the nearest stored point at or above
+    the requested threshold, so that no lower row and no more than the requested share count.
+    `threshold` is the score of that point. Without such a point, no row is predicted positive, and
     `threshold` is `value` (kind `"probability"`) or infinity.
 
     Raises:
-        InvalidValue: an unknown kind, a value that is no finite number, or a share outside (0, 1].
+        InvalidValue: an unknown kind, a value that is not a finite number, or a share outside
+            (0, 1].
     """
-    wanted = _operating_value(value, kind)
+    operating_value = _operating_value(value, kind)
     points = _points(curve)
     n_positive = int(points["tp"][0] + points["fn"][0])
     n_negative = int(points["fp"][0] + points["tn"][0])
     if kind == "probability":
-        meets = points["score"] >= wanted
+        meets = points["score"] >= operating_value
     else:
-        # The decimal text of the share: in binary, 0.07 * 100 is a little above 7.
-        meets = points["population"] <= math.ceil(Decimal(repr(wanted)) * (n_positive + n_negative))
+        # Multiply the decimal text of the share: in binary, 0.07 * 100 is a little above 7.
+        share = Decimal(repr(operating_value))
+        meets = points["population"] <= math.ceil(share * (n_positive + n_negative))
     last = int(np.count_nonzero(meets)) - 1
     if last < 0:
-        none = wanted if kind == "probability" else math.inf
-        return {"tp": 0, "fp": 0, "tn": n_negative, "fn": n_positive, "threshold": none}
+        threshold = operating_value if kind == "probability" else math.inf
+        return {"tp": 0, "fp": 0, "tn": n_negative, "fn": n_positive, "threshold": threshold}
     matrix: dict[str, Any] = {name: int(points[name][last]) for name in ("tp", "fp", "tn", "fn")}
     matrix["threshold"] = float(points["score"][last])
     return matrix
 
 
 def accuracy(curve: pd.DataFrame, value: float, kind: str) -> float:
-    """Return the share of rows predicted rightly at an operating threshold.
+    """Return the share of correctly predicted rows at an operating threshold.
 
-    Takes and refuses what `confusion_matrix` does.
+    Arguments and errors as in `confusion_matrix`.
     """
     matrix = confusion_matrix(curve, value, kind)
     right = matrix["tp"] + matrix["tn"]
@@ -269,8 +271,8 @@ def accuracy(curve: pd.DataFrame, value: float, kind: str) -> float:
 def _operating_value(value: float, kind: str) -> float:
     if kind not in ("probability", "population"):
         raise InvalidValue(
-            f"unknown kind of threshold {kind!r}; choose 'probability' (the score) or "
-            "'population' (the top share of rows)"
+            f"unknown kind of threshold {kind!r}; choose 'probability' (a score) or 'population' "
+            "(the top share of rows)"
         )
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise InvalidValue(f"the threshold is {value!r}; it takes a finite number")
@@ -283,7 +285,7 @@ def _operating_value(value: float, kind: str) -> float:
 
 
 def _points(curve: pd.DataFrame) -> dict[str, NDArray[Any]]:
-    """Return the columns as arrays, highest score first, in whatever order they were read."""
+    """Return the columns as arrays, highest score first."""
     absent = [name for name in ("score", *_COUNTS) if name not in curve.columns]
     if absent or len(curve) == 0:
         problem = f"lacks the columns {absent}" if absent else "has no points"
@@ -297,7 +299,7 @@ def _points(curve: pd.DataFrame) -> dict[str, NDArray[Any]]:
 
 
 def rows_of(ranking: Ranking) -> tuple[Any, Any]:
-    """Return actual and score of each row, by score and then by actual: one order for all."""
+    """Return actual and score of each row, sorted by score and then by actual."""
     positives = np.diff(ranking.target_population, prepend=0)[::-1]
     negatives = np.diff(ranking.population, prepend=0)[::-1] - positives
     score = np.repeat(ranking.score[::-1], positives + negatives)

@@ -1,4 +1,4 @@
-"""What a metric is: a name, a version, a formula, a source and the function that computes it."""
+"""Metric definitions: a name, a version, a formula, a source and the function that computes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["MODEL_TYPES", "Metric", "MetricRegistry"]
 
 MODEL_TYPES = ("binary", "multiclass", "regression", "time_series")
-"""What a model can be."""
+"""The types of models."""
 Compute = Callable[..., float | None]
 
 
@@ -19,23 +19,23 @@ class Metric:
 
     name: str
     version: int
-    """Raised when the formula changes: figures of two versions are not to be compared."""
+    """Increases when the formula changes; figures of two versions cannot be compared."""
     formula: str
     source: str
     compute: Compute
-    """Returns None where the metric is not defined."""
+    """Returns None if the metric is not defined for the rows."""
     probabilities_only: bool = False
-    """Whether it means something only when every score lies in [0, 1]."""
+    """Whether it requires every score to lie in [0, 1]."""
     one_class: bool = False
-    """Whether it means something when all rows are positive, or all negative."""
+    """Whether it is defined if all rows are positive, or all negative."""
     model_types: tuple[str, ...] = ()
-    """Of a team's own metric: the types of model that it is of."""
+    """Custom metrics only: the model types it applies to."""
     home: str = ""
-    """Of a team's own metric: where it is defined."""
+    """Custom metrics only: the file and function that define it."""
 
 
 class MetricRegistry(dict[str, Metric]):
-    """Definitions by name, in the order in which they are reported."""
+    """Definitions by name, in report order."""
 
     def define(
         self, name: str, source: str, version: int = 1, **options: Any

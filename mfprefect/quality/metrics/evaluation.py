@@ -1,4 +1,4 @@
-"""Everything that test rows say of a model of any type: metrics, also by segment, and the curve."""
+"""Evaluate a model of any type on test rows: metrics, metrics by segment, and the test curve."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ if TYPE_CHECKING:
 __all__ = ["MAX_LEVELS", "Evaluation", "evaluate", "evaluate_outcomes"]
 
 MAX_LEVELS = 50
-"""The most levels of a column that are segments: the most frequent ones."""
+"""The most levels of a column to report as segments: the most frequent ones."""
 MAX_CLASSES = 50
-"""The most classes of which a confusion matrix is kept."""
+"""The most classes to store a confusion matrix of."""
 _POINTS = 200
 
 
 @dataclass(eq=False)
 class Evaluation:
-    """What test rows say of a model."""
+    """The results of a model on test rows."""
 
     model_type: str
     metrics: dict[str, dict[str, float]]
-    """By segment, `` for all rows, and by name."""
+    """By segment ('': all rows) and name."""
     curve: dict[str, list[Any]] | None = None
-    """The columns of the test curve, of a binary model."""
+    """The columns of the test curve; binary models only."""
     notes: dict[str, Any] = field(default_factory=dict)
-    """What belongs to the figures: bins of calibration, confusion matrix, level of intervals, .."""
+    """Details of the figures: calibration bins, confusion matrix, interval level, .."""
 
 
 class _Rows(Protocol):
-    """Checked rows of one type of model."""
+    """Validated rows of one model type."""
 
     def take(self, rows: NDArray[np.bool_]) -> Any: ...
     def metrics(self) -> dict[str, float]: ...
@@ -71,25 +71,26 @@ def evaluate(
     context: Context | None = None,
     curve: bool = True,
 ) -> Evaluation:
-    """Compute what a type of model is judged by.
+    """Compute the metrics, curve and details of a model type.
 
     Args:
-        actual: what happened, one a row: 0/1 of a binary model, a label of a multiclass one, else
-            a number.
-        score: what the model said, one a row; of a multiclass model a column a class.
-        model_type: one of `MODEL_TYPES`; by default `multiclass` for scores of three and more
-            columns, else `binary`.
-        classes: of a multiclass model whose scores are no DataFrame: the labels of the columns.
-        segments: columns of equal length; each of their levels is a segment, `column=level`, the
-            50 most frequent ones.
-        context: of a regression or time series: see `Context`.
-        curve: of a binary model; without it, rows of one class only have the metrics that exist.
+        actual: actual values, one per row: 0/1 for a binary model, a label for a multiclass model,
+            otherwise a number.
+        score: predictions, one per row; for a multiclass model a column per class.
+        model_type: one of `MODEL_TYPES`; by default `multiclass` for scores with three or more
+            columns, otherwise `binary`.
+        classes: multiclass only: the labels of the columns, unless the scores are a DataFrame.
+        segments: columns of equal length; each of the 50 most frequent levels of a column is a
+            segment, `column=level`.
+        context: regression and time series only: see `Context`.
+        curve: binary only: compute the curve; False accepts rows of one class and computes the
+            metrics that are defined for them.
 
     Raises:
-        InvalidValue: an unknown type, an argument of another type of model, unequal lengths, no
-            rows, or what the metrics of that type refuse.
+        InvalidValue: an unknown model type, an argument of another model type, unequal lengths, no
+            rows, or values that the metrics of this type refuse.
     """
-    kind = model_type or _guess(score, classes)
+    kind = model_type or _default_type(score, classes)
     _check_arguments(kind, classes, context or {})
     rows = _rows(kind, actual, score, classes, context)
     evaluation = Evaluation(kind, {}, notes={"model_type": kind})
@@ -107,9 +108,10 @@ def evaluate(
 
 
 def evaluate_outcomes(actual: Any, predicted: Any, model_type: str) -> dict[str, float]:
-    """Compute the metrics that published scores have, where their outcomes are known.
+    """Compute the metrics of published scores on rows with a known outcome.
 
-    As `evaluate`, but one class only will do, and of a multiclass model the predicted classes.
+    Like `evaluate`, but it accepts rows of one class, and takes predicted classes of a multiclass
+    model.
     """
     _check_arguments(model_type, None, {})
     if model_type == "multiclass":
@@ -117,7 +119,7 @@ def evaluate_outcomes(actual: Any, predicted: Any, model_type: str) -> dict[str,
     return _rows(model_type, actual, predicted, None, None).metrics()
 
 
-def _guess(score: Any, classes: Sequence[Any] | None) -> str:
+def _default_type(score: Any, classes: Sequence[Any] | None) -> str:
     shape = getattr(score, "shape", None) or np.shape(score)
     return "multiclass" if len(shape) == 2 and (shape[1] > 2 or classes is not None) else "binary"
 
@@ -126,15 +128,15 @@ def _check_arguments(kind: str, classes: Any, context: Context) -> None:
     if kind not in MODEL_TYPES:
         raise InvalidValue(f"the model type {kind!r} is not one of {', '.join(MODEL_TYPES)}.")
     if classes is not None and kind != "multiclass":
-        raise InvalidValue(f"classes are of a multiclass model, not of a {kind} one; leave them")
+        raise InvalidValue(f"a {kind} model takes no classes; leave them out")
     allowed: set[str] = set()
     if kind == "time_series":
         allowed = set(Context.__annotations__)
     elif kind == "regression":
         allowed = {"lower", "upper", "level"}
     if wrong := [name for name in context if name not in allowed]:
-        choices = f"it takes {', '.join(sorted(allowed))}" if allowed else "it takes none such"
-        raise InvalidValue(f"{wrong[0]!r} does not belong to a {kind} model: {choices}")
+        choices = f"choose {', '.join(sorted(allowed))}" if allowed else "pass no context"
+        raise InvalidValue(f"a {kind} model takes no {wrong[0]!r}; {choices}")
 
 
 def _rows(kind: str, actual: Any, score: Any, classes: Any, context: Context | None) -> _Rows:
@@ -205,7 +207,7 @@ class _Numbers:
 
 
 def _notes(rows: _Rows, context: Context) -> dict[str, Any]:
-    """Return what a session records beside the figures."""
+    """Return the details that a session records next to the metrics."""
     notes: dict[str, Any] = {}
     if isinstance(rows, _Binary):
         notes["ece_bins"] = CALIBRATION
@@ -233,20 +235,20 @@ def _segments(
 ) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     import pandas as pd
 
-    for column, given in columns.items():
-        codes, uniques = pd.factorize(pd.Series(given).reset_index(drop=True))
+    for column, values in columns.items():
+        codes, uniques = pd.factorize(pd.Series(values).reset_index(drop=True))
         if len(codes) != n:
             raise InvalidValue(
                 f"{n} rows but {len(codes)} values of the segment column {column!r}; pass one of "
                 "each for every row"
             )
-        # The last one is that of NULL, whose code is -1; two levels may have one text.
-        levels, of_code = np.unique([*map(str, uniques), "<NULL>"], return_inverse=True)
-        place = of_code[codes]
-        counts = np.bincount(place, minlength=len(levels))
+        # NULL has code -1, so its text comes last; two levels may share a text.
+        levels, level_of_code = np.unique([*map(str, uniques), "<NULL>"], return_inverse=True)
+        level_of_row = level_of_code[codes]
+        counts = np.bincount(level_of_row, minlength=len(levels))
         order = [k for k in np.argsort(-counts, kind="stable").tolist() if counts[k]]
         for level in order[:MAX_LEVELS]:
-            yield f"{column}={levels[level]}", place == level
+            yield f"{column}={levels[level]}", level_of_row == level
         if rest := order[MAX_LEVELS:]:
-            left = {"levels": len(rest), "rows": int(counts[rest].sum())}
-            notes.setdefault("segments_left_out", {})[str(column)] = left
+            omitted = {"levels": len(rest), "rows": int(counts[rest].sum())}
+            notes.setdefault("segments_left_out", {})[str(column)] = omitted

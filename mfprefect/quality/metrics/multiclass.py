@@ -1,6 +1,6 @@
-"""The agreed-upon metrics of a model of several classes, from its scores of each class.
+"""The agreed-upon metrics of a multiclass model, from its scores of each class.
 
-The class with the highest score is predicted; of equal scores, the first in the order of classes.
+The class with the highest score is the predicted one; of equal scores, the first in class order.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ __all__ = [
 ]
 
 MULTICLASS_METRICS = MetricRegistry()
-"""All definitions by name, in the order in which they are reported."""
+"""Definitions by name, in report order."""
 CLASS_METRICS = MetricRegistry()
-"""Those of a single class against all others, stored under the segment `class=<class>`."""
+"""Metrics of one class against all others, stored under the segment `class=<class>`."""
 _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class ClassScores:
-    """What happened and what was predicted, by place in `classes`."""
+    """Actual and predicted classes, as positions in `classes`."""
 
     classes: tuple[str, ...]
     actual: NDArray[np.intp]
     predicted: NDArray[np.intp]
     score: NDArray[np.float64] | None = None
-    """Scores, shape (n, classes); None where only the predicted class is known."""
+    """Scores, shape (n, classes); None if only the predicted class is known."""
 
     @property
     def n(self) -> int:
@@ -65,25 +65,25 @@ class ClassScores:
 
     @property
     def probabilities(self) -> NDArray[np.float64] | None:
-        """The scores, where they lie in [0, 1] and those of a row sum to 1."""
+        """The scores if they are probabilities: in [0, 1], and every row sums to 1."""
         if self.score is None or self.score.min() < 0 or self.score.max() > 1:
             return None
         return self.score if (abs(self.score.sum(axis=1) - 1) <= _ROUNDING).all() else None
 
 
 def class_scores(actual: Any, score: Any, classes: Sequence[Any] | None = None) -> ClassScores:
-    """Return labels and scores, checked.
+    """Validate labels and scores.
 
     Args:
-        actual: a label a row, shape (n,).
-        score: shape (n, k): a DataFrame with a column a class, or an array.
-        classes: the labels of the columns, such as `estimator.classes_`; by default those of the
-            DataFrame, or of an array the labels that occur, ascending, if there are k.
+        actual: a label per row, shape (n,).
+        score: shape (n, k): a DataFrame with a column per class, or an array.
+        classes: the labels of the columns, such as `estimator.classes_`; by default the columns of
+            the DataFrame, or for an array the labels that occur, ascending, if there are k.
 
     Raises:
-        InvalidValue: no rows, unequal lengths, one column only, a label that is NULL or of no
-            column, or it is unknown which column is which class.
-        InvalidScores: a score that is NULL, NaN, infinite or no number.
+        InvalidValue: no rows, unequal lengths, a single column, a label that is NULL or has no
+            column, or the classes of the columns are unknown.
+        InvalidScores: a score that is NULL, NaN, infinite or not a number.
     """
     values = _matrix(score)
     observed = _column(actual, "actual")
@@ -95,43 +95,44 @@ def class_scores(actual: Any, score: Any, classes: Sequence[Any] | None = None) 
     if len(observed) == 0:
         raise InvalidValue("no rows to compare; pass at least one label and its scores")
     if classes is None:
-        classes = list(score.columns) if hasattr(score, "columns") else _found(observed, values)
+        has_names = hasattr(score, "columns")
+        classes = list(score.columns) if has_names else _classes_of(observed, values)
     if len(classes) != values.shape[1] or len(set(map(str, classes))) != len(classes):
         raise InvalidValue(
             f"{values.shape[1]} columns of scores but the classes {list(classes)!r}; pass one "
-            "class for each column"
+            "distinct class per column"
         )
-    places = _places(observed, classes)
+    positions = _positions(observed, classes)
     names = tuple(str(x) for x in classes)
-    return ClassScores(names, places, np.argmax(values, axis=1), values)
+    return ClassScores(names, positions, np.argmax(values, axis=1), values)
 
 
 def top_class(score: Any, classes: Sequence[Any] | None = None) -> tuple[Any, list[str]]:
-    """Return the highest score of each row and its class, the first of equal ones, as text.
+    """Return the highest score of each row and its class as text; the first class wins a tie.
 
     Args:
-        score: shape (n, k): a DataFrame with a column a class, or an array.
-        classes: the labels of an array's columns.
+        score: shape (n, k): a DataFrame with a column per class, or an array.
+        classes: the labels of the columns of an array.
 
     Raises:
-        InvalidValue: one column only, or it is unknown which column is which class.
-        InvalidScores: a score that is NULL, NaN, infinite or no number.
+        InvalidValue: a single column, or the classes of the columns are unknown.
+        InvalidScores: a score that is NULL, NaN, infinite or not a number.
     """
     values = _matrix(score)
     names = list(score.columns) if hasattr(score, "columns") else classes
     if names is None or len(names) != values.shape[1]:
         raise InvalidValue(
-            f"which of {values.shape[1]} columns of scores is which class is unknown; have predict "
-            "return a DataFrame with a column a class"
+            f"the classes of {values.shape[1]} columns of scores are unknown; have predict return "
+            "a DataFrame with a column per class"
         )
-    return values.max(axis=1), [str(names[place]) for place in values.argmax(axis=1)]
+    return values.max(axis=1), [str(names[position]) for position in values.argmax(axis=1)]
 
 
 def _matrix(score: Any) -> NDArray[np.float64]:
     try:
         values = np.asarray(score, dtype=np.float64)
     except (TypeError, ValueError) as exc:
-        raise InvalidScores(f"the scores hold what is no number: {exc}", examples=[]) from exc
+        raise InvalidScores(f"a score is not a number: {exc}", examples=[]) from exc
     if values.ndim != 2 or values.shape[1] < 2:
         raise InvalidValue(
             f"score has shape {values.shape}; a multiclass model has a column of scores for each "
@@ -139,84 +140,82 @@ def _matrix(score: Any) -> NDArray[np.float64]:
         )
     wrong = np.argwhere(~np.isfinite(values))[:5]
     if len(wrong):
-        shown = ", ".join(
+        examples = ", ".join(
             f"{float(values[i, j])!r} in row {i}, column {j}" for i, j in wrong.tolist()
         )
         raise InvalidScores(
-            f"scores are not finite numbers: {shown}; score these rows or leave them out",
+            f"scores are not finite numbers: {examples}; score these rows or leave them out",
             examples=[float(values[i, j]) for i, j in wrong.tolist()],
         )
     return values
 
 
-def _found(observed: NDArray[Any], values: NDArray[np.float64]) -> list[Any]:
+def _classes_of(observed: NDArray[Any], values: NDArray[np.float64]) -> list[Any]:
     labels = {x for x in observed.tolist() if not _is_null(x)}
     if len(labels) != values.shape[1]:
         raise InvalidValue(
-            f"{len(labels)} classes occur but there are {values.shape[1]} columns of scores: which "
-            "is which is unknown; pass classes=estimator.classes_, or a DataFrame with a column "
-            "a class"
+            f"{len(labels)} classes occur, but there are {values.shape[1]} columns of scores: "
+            "their classes are unknown; pass classes=estimator.classes_, or a DataFrame with a "
+            "column per class"
         )
     return sorted(labels)
 
 
-def _places(observed: NDArray[Any], classes: Sequence[Any]) -> NDArray[np.intp]:
-    """Return the place of each label: an equal class, or else one of the same text."""
-    texts = {str(label): place for place, label in enumerate(classes)}
-    place_of = {label: place for place, label in enumerate(classes)}
+def _positions(observed: NDArray[Any], classes: Sequence[Any]) -> NDArray[np.intp]:
+    """Return the position of each label's class: an equal one, or else one of the same text."""
+    texts = {str(label): position for position, label in enumerate(classes)}
+    position_of = {label: position for position, label in enumerate(classes)}
     cache: dict[Any, int] = {}
     for label in set(observed.tolist()):
-        cache[label] = -1 if _is_null(label) else place_of.get(label, texts.get(str(label), -1))
-    places = np.array([cache[label] for label in observed.tolist()], dtype=np.intp)
-    wrong = places < 0
+        cache[label] = -1 if _is_null(label) else position_of.get(label, texts.get(str(label), -1))
+    positions = np.array([cache[label] for label in observed.tolist()], dtype=np.intp)
+    wrong = positions < 0
     if wrong.any():
         raise InvalidValue(
-            f"{np.count_nonzero(wrong)} of {len(places)} labels are none of the classes "
+            f"{np.count_nonzero(wrong)} of {len(positions)} labels are none of the classes "
             f"{', '.join(map(repr, list(classes)[:10]))}: {_examples(observed, wrong)}; drop the "
             "rows without a known outcome"
         )
-    return places
+    return positions
 
 
 def multiclass_metrics(scores: ClassScores) -> dict[str, float]:
     """Compute every metric that is defined, by name.
 
-    `log_loss`, `brier_multiclass` and `ece_top` are left out unless the scores are probabilities:
-    in [0, 1], and 1 in sum over each row; all that need scores where only classes are known.
+    Leave out `log_loss`, `brier_multiclass` and `ece_top` unless the scores are probabilities (in
+    [0, 1], with every row summing to 1), and all metrics of scores if only classes are known.
     """
     figures = {m.name: m.compute(scores) for m in MULTICLASS_METRICS.values()}
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 
 def class_metrics(scores: ClassScores) -> dict[str, dict[str, float]]:
-    """Compute the metrics of each class against all others, those defined, by class and name."""
+    """Compute the defined metrics of each class against all others, by class and name."""
     by_class = {}
-    for place, name in enumerate(scores.classes):
-        figures = {m.name: m.compute(scores, place) for m in CLASS_METRICS.values()}
+    for position, name in enumerate(scores.classes):
+        figures = {m.name: m.compute(scores, position) for m in CLASS_METRICS.values()}
         by_class[name] = {key: float(x) for key, x in figures.items() if x is not None}
     return by_class
 
 
 def label_metrics(actual: Any, predicted: Any) -> dict[str, float]:
-    """Compute the metrics of predicted classes alone, as published scores have them.
+    """Compute the metrics that need only predicted classes, for published scores.
 
     Raises:
         InvalidValue: no rows, unequal lengths, or a label that is NULL.
     """
-    observed, said = _column(actual, "actual"), _column(predicted, "predicted")
-    if len(observed) != len(said) or len(observed) == 0:
+    observed, predictions = _column(actual, "actual"), _column(predicted, "predicted")
+    if len(observed) != len(predictions) or len(observed) == 0:
         raise InvalidValue(
-            f"{len(observed)} actuals and {len(said)} predicted classes; pass one of each for "
-            "every row, and at least one row"
+            f"{len(observed)} actuals and {len(predictions)} predicted classes; pass at least one "
+            "row, and one of each per row"
         )
-    every = {x for values in (observed, said) for x in map(_text, values.tolist())}
-    classes = sorted(every)
-    scores = ClassScores(
-        tuple(classes),
-        _places(np.array([_text(x) for x in observed.tolist()], dtype=object), classes),
-        _places(np.array([_text(x) for x in said.tolist()], dtype=object), classes),
-    )
-    return multiclass_metrics(scores)
+    classes = sorted({_text(x) for values in (observed, predictions) for x in values.tolist()})
+    positions = [
+        _positions(np.array([_text(x) for x in values.tolist()], dtype=object), classes)
+        for values in (observed, predictions)
+    ]
+    return multiclass_metrics(ClassScores(tuple(classes), positions[0], positions[1]))
 
 
 def _text(label: Any) -> str:
@@ -232,7 +231,7 @@ def _accuracy(scores: ClassScores) -> float:
 
 
 def _counts(scores: ClassScores) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return right, actual and predicted rows of each class that occurs in either."""
+    """Count correct, actual and predicted rows of each class that occurs or is predicted."""
     table = scores.confusion()
     right, actual, predicted = np.diag(table), table.sum(axis=1), table.sum(axis=0)
     occurs = actual + predicted > 0
@@ -286,7 +285,7 @@ def _mcc(scores: ClassScores) -> float | None:
 @MULTICLASS_METRICS.define("auc_ovr", source="sklearn.metrics.roc_auc_score, multi_class='ovr'")
 def _auc_ovr(scores: ClassScores) -> float | None:
     """Mean AUC of each class that occurs against all others; needs two classes that occur."""
-    areas = [_class_auc(scores, place) for place in np.unique(scores.actual).tolist()]
+    areas = [_class_auc(scores, position) for position in np.unique(scores.actual).tolist()]
     defined = [area for area in areas if area is not None]
     return math.fsum(defined) / len(defined) if defined else None
 
@@ -332,17 +331,17 @@ def _n_classes(scores: ClassScores) -> float:
     return len(np.unique(scores.actual))
 
 
-def _of_class(scores: ClassScores, place: int) -> tuple[int, int, int]:
-    """Return how often a class was predicted rightly, occurred, and was predicted."""
-    actual, predicted = scores.actual == place, scores.predicted == place
+def _of_class(scores: ClassScores, position: int) -> tuple[int, int, int]:
+    """Count how often a class was predicted correctly, occurred, and was predicted."""
+    actual, predicted = scores.actual == position, scores.predicted == position
     return (int((actual & predicted).sum()), int(actual.sum()), int(predicted.sum()))
 
 
-def _class_auc(scores: ClassScores, place: int) -> float | None:
-    actual = scores.actual == place
+def _class_auc(scores: ClassScores, position: int) -> float | None:
+    actual = scores.actual == position
     if scores.score is None or not 0 < actual.sum() < len(actual):
         return None
-    return METRICS["auc"].compute(collapse(actual, scores.score[:, place]))
+    return METRICS["auc"].compute(collapse(actual, scores.score[:, position]))
 
 
 _class_auc.__doc__ = METRICS["auc"].formula
@@ -350,27 +349,27 @@ CLASS_METRICS.define("auc", source=METRICS["auc"].source)(_class_auc)
 
 
 @CLASS_METRICS.define("precision", source="sklearn.metrics.precision_score")
-def _precision(scores: ClassScores, place: int) -> float | None:
+def _precision(scores: ClassScores, position: int) -> float | None:
     """TP / (TP + FP); undefined if the class is never predicted."""
-    right, _, predicted = _of_class(scores, place)
+    right, _, predicted = _of_class(scores, position)
     return right / predicted if predicted else None
 
 
 @CLASS_METRICS.define("recall", source="sklearn.metrics.recall_score")
-def _recall(scores: ClassScores, place: int) -> float | None:
+def _recall(scores: ClassScores, position: int) -> float | None:
     """TP / (TP + FN); undefined if the class does not occur."""
-    right, occurred, _ = _of_class(scores, place)
+    right, occurred, _ = _of_class(scores, position)
     return right / occurred if occurred else None
 
 
 @CLASS_METRICS.define("f1", source="sklearn.metrics.f1_score")
-def _f1(scores: ClassScores, place: int) -> float | None:
+def _f1(scores: ClassScores, position: int) -> float | None:
     """2·TP / (2·TP + FP + FN); undefined if the class neither occurs nor is predicted."""
-    right, occurred, predicted = _of_class(scores, place)
+    right, occurred, predicted = _of_class(scores, position)
     return 2 * right / (occurred + predicted) if occurred + predicted else None
 
 
 @CLASS_METRICS.define("n_positive", source="count")
-def _n_positive(scores: ClassScores, place: int) -> float:
+def _n_positive(scores: ClassScores, position: int) -> float:
     """Number of rows of the class."""
-    return _of_class(scores, place)[1]
+    return _of_class(scores, position)[1]

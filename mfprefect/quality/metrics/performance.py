@@ -1,4 +1,4 @@
-"""Performance on real outcomes, and when it has dropped."""
+"""Performance on real outcomes, and its drop since training."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from mfprefect.quality.metrics.evaluation import evaluate_outcomes
 __all__ = ["DROPS", "MODEL_TYPES", "performance_drift", "performance_metrics"]
 
 DROPS = {"binary": 0.05, "multiclass": 0.05, "regression": 0.1, "time_series": 0.1}
-"""The drop that is an alarm: of AUC or accuracy, or of RMSE as a share of its value at training."""
+"""The drop that raises an alarm: in AUC or accuracy, or in RMSE relative to training."""
 _FIGURES = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse", "time_series": "rmse"}
 
 
 def performance_metrics(
     actual: ArrayLike, predicted: ArrayLike, model_type: str = "binary"
 ) -> dict[str, float]:
-    """Compute the metrics of a type of model that are defined for these rows.
+    """Compute the metrics of a model type that are defined for these rows.
 
     Raises:
-        InvalidValue: an unknown type, or what the metrics of that type refuse.
+        InvalidValue: an unknown model type, or values that its metrics refuse.
     """
     return evaluate_outcomes(actual, predicted, model_type)
 
@@ -39,16 +39,16 @@ def performance_drift(
 ) -> dict[str, Any]:
     """Return the drift row of a model's performance: `auc`, `accuracy` or `rmse`, measure `drop`.
 
-    Binary: AUC at training less AUC now; multiclass: the same of accuracy. Others: RMSE now / RMSE
-    at training - 1. What sampling explains once in 100 times is no drop: of AUC, 2.326 standard
-    errors of the difference (Hanley and McNeil 1982); of accuracy, those of two proportions; of
-    RMSE, 2.326·√(1/2n + 1/2m), for errors that are about normal.
+    Binary: AUC at training less AUC now; multiclass: the same for accuracy. Others: RMSE now /
+    RMSE at training - 1. A drop has to exceed what sampling alone exceeds once in 100 times: for
+    AUC, 2.326 standard errors of the difference (Hanley and McNeil 1982); for accuracy, those of
+    two proportions; for RMSE, 2.326·√(1/2n + 1/2m), assuming roughly normal errors.
 
     Args:
         trained: the metrics of the training session, by name.
         current: the metrics on real outcomes.
         model_type: one of `MODEL_TYPES`.
-        threshold: the drop that is an alarm; by default that of `DROPS`.
+        threshold: the drop that raises an alarm; by default that of `DROPS`.
     """
     limit = DROPS[model_type] if threshold is None else threshold
     name = _FIGURES[model_type]
@@ -70,7 +70,7 @@ def performance_drift(
 
 
 def _row(name: str, drop: float, limit: float, noise: float) -> dict[str, Any]:
-    # A performance that has risen is no drift; the drop is stored with its sign all the same.
+    # Better performance is not drift, but the stored drop keeps its sign.
     return drift_row(name, "drop", max(drop, 0.0), limit, noise) | {"value": drop}
 
 

@@ -1,9 +1,9 @@
-"""Every metric that has a name: the built-in ones, and those that a team registers.
+"""All metrics by name: built-in ones, and custom metrics that a team registers.
 
-A metric must be known to every process that computes it or looks its version up: flows, the
-workers of a cluster, the command line. The setting `metrics` names the modules that define them;
-each process imports these before it needs one. Registering in a flow's own file works in the
-processes that run this file, and only there.
+Every process that computes a custom metric or looks up its version needs the definition: flows,
+cluster workers, the command line. The setting `metrics` names the modules that define custom
+metrics; each process imports them before first use. A metric registered in a flow file exists only
+in processes that run that file.
 
 `python -m mfprefect.quality.metrics.registry` prints the tables of docs/metrics.md.
 """
@@ -44,14 +44,14 @@ BUILT_IN: Mapping[str, Mapping[str, Metric]] = {
     "time series": SERIES_METRICS,
     "prediction intervals": INTERVAL_METRICS,
 }
-"""The definitions by what they are of."""
+"""Definitions by kind of model."""
 CUSTOM = MetricRegistry()
-"""The metrics that were registered, by name."""
+"""Registered custom metrics, by name."""
 _loaded: set[str] = set()
 
 
 def table(kind: str) -> str:
-    """Return the Markdown table of one kind."""
+    """Return the Markdown table of a kind in `BUILT_IN`."""
     rows = [
         f"| `{m.name}` | {m.version} | {m.formula.replace('|', '&#124;')} | {m.source} |"
         for m in BUILT_IN[kind].values()
@@ -62,7 +62,7 @@ def table(kind: str) -> str:
 
 
 def definition_version(name: str) -> int | None:
-    """Return the version of a metric's definition, None for a name that nobody defined."""
+    """Return the version of a metric's definition, None for an unknown name."""
     definition = next(
         (table[name] for table in (*BUILT_IN.values(), CUSTOM) if name in table), None
     )
@@ -72,21 +72,21 @@ def definition_version(name: str) -> int | None:
 def metric(
     name: str, *, version: int = 1, model_type: str | Sequence[str] = "binary", source: str = ""
 ) -> Callable[[F], F]:
-    """Register a function as a metric of every model of a type; its docstring is the formula.
+    """Register a function as a metric for all models of a type; its docstring is the formula.
 
-    The function takes (actual, predicted) and returns a finite number, or None where the metric is
-    not defined for these rows. Of a binary model, the two are doubles of shape (n,), 0/1 and score,
-    in order of score and then of actual whatever the order of the rows; of a multiclass model,
-    the labels as texts and a DataFrame of scores with a column a class; else doubles of shape (n,).
+    The function takes (actual, predicted) and returns a finite number, or None if the metric is
+    not defined for these rows. Binary models pass doubles of shape (n,), 0/1 and score, sorted by
+    score and then by actual. Multiclass models pass the labels as text and a DataFrame of scores
+    with a column per class. Other models pass doubles of shape (n,).
 
     Args:
-        name: at most 128 characters; no built-in metric's.
-        version: raise it when the formula changes.
+        name: at most 128 characters, and not the name of a built-in metric.
+        version: increase it when the formula changes.
         model_type: one or several of `binary`, `multiclass`, `regression`, `time_series`.
-        source: who agreed upon it, or where it is written.
+        source: where the definition comes from: a paper, a document, a person.
 
     Raises:
-        ConfigurationError: the name is taken, or an argument or the docstring is not as above.
+        ConfigurationError: the name is taken, an argument is invalid, or the docstring is missing.
     """
     types = (model_type,) if isinstance(model_type, str) else tuple(model_type)
     _check(name, version, types)
@@ -95,8 +95,8 @@ def metric(
         text = formula(function)
         if not text:
             raise ConfigurationError(
-                f"the metric {name!r} has no docstring; say its formula in one: it is documented "
-                "by it."
+                f"the metric {name!r} has no docstring; write its formula in one: reports and "
+                "documentation show it."
             )
         _refuse_clash(name, function)
         CUSTOM[name] = Metric(
@@ -112,22 +112,22 @@ def _check(name: Any, version: Any, types: tuple[str, ...]) -> None:
 
     if not isinstance(name, str) or not 0 < len(name) <= NAME_LENGTH:
         raise ConfigurationError(
-            f"a metric has the name {name!r}; it is a text of 1 to {NAME_LENGTH} characters."
+            f"a metric has the name {name!r}; choose a text of 1 to {NAME_LENGTH} characters."
         )
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise ConfigurationError(
-            f"the metric {name!r} has version = {version!r}; it is an integer, 1 or more."
+            f"the metric {name!r} has version = {version!r}; choose an integer, 1 or more."
         )
     wrong = [kind for kind in types if kind not in MODEL_TYPES]
     if wrong or not types:
         raise ConfigurationError(
-            f"the metric {name!r} is of the model type {wrong[0] if wrong else types!r}; choose "
-            f"of {', '.join(MODEL_TYPES)}."
+            f"the metric {name!r} has model_type = {wrong[0] if wrong else types!r}; choose from "
+            f"{', '.join(MODEL_TYPES)}."
         )
 
 
 def _home(function: Callable[..., Any]) -> str:
-    # Prefect loads a flow's file under a name of its own, and a notebook's cells have none.
+    # Prefect loads a flow file under a generated name, and the cells of a notebook have no file.
     code = getattr(function, "__code__", None)
     file = "__main__" if function.__module__ == "__main__" or code is None else code.co_filename
     return f"{file}:{function.__qualname__}"
@@ -137,8 +137,8 @@ def _refuse_clash(name: str, function: Callable[..., Any]) -> None:
     kinds = [kind for kind, table in BUILT_IN.items() if name in table]
     if kinds:
         raise ConfigurationError(
-            f"{name!r} is a metric of mfprefect's own ({kinds[0]}); give yours another name, such "
-            f"as 'our_{name}'."
+            f"{name!r} is a built-in metric ({kinds[0]}); choose another name, such as "
+            f"'our_{name}'."
         )
     other = CUSTOM.get(name)
     if other is not None and other.home != _home(function):
@@ -151,7 +151,7 @@ def load_metrics(modules: Sequence[str]) -> None:
     """Import the modules that register metrics, each once: dotted names, or paths of .py files.
 
     Raises:
-        ConfigurationError: one of them cannot be imported.
+        ConfigurationError: a module cannot be imported.
     """
     for module in modules:
         if module in _loaded:
@@ -163,8 +163,8 @@ def load_metrics(modules: Sequence[str]) -> None:
         except Exception as exc:
             raise ConfigurationError(
                 f"the setting metrics names {module!r}, which cannot be imported: "
-                f"{type(exc).__name__}: {exc}; name a module that is installed, or the path of a "
-                ".py file from the folder of mfprefect.toml."
+                f"{type(exc).__name__}: {exc}; name an installed module, or a .py file relative to "
+                "the folder of mfprefect.toml."
             ) from exc
         _loaded.add(module)
 
@@ -173,32 +173,32 @@ def _run(path: Path) -> None:
     name = f"mfprefect_metrics_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
+        raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where dataclasses and pickle look for it
+    sys.modules[name] = module  # dataclasses and pickle look it up here
     spec.loader.exec_module(module)
 
 
 def custom_metrics(model_type: str, rows: Callable[[], tuple[Any, Any]]) -> dict[str, float]:
-    """Compute the registered metrics of a type of model that are defined.
+    """Compute the registered metrics of a model type that are defined for the rows.
 
     Args:
         model_type: one of `MODEL_TYPES`.
-        rows: returns actual and predicted; called only where there is a metric.
+        rows: returns actual and predicted; called only if the model type has a custom metric.
 
     Raises:
-        InvalidValue: a metric returned NaN, an infinite value, or no number.
+        InvalidValue: a metric returned NaN, an infinite value, or something other than a number.
     """
-    wanted = [m for m in CUSTOM.values() if model_type in m.model_types]
-    if not wanted:
+    metrics = [m for m in CUSTOM.values() if model_type in m.model_types]
+    if not metrics:
         return {}
     actual, predicted = rows()
-    figures = {m.name: _computed(m, actual, predicted) for m in wanted}
+    figures = {m.name: _compute(m, actual, predicted) for m in metrics}
     return {name: value for name, value in figures.items() if value is not None}
 
 
-def _computed(wanted: Metric, actual: Any, predicted: Any) -> float | None:
-    value = wanted.compute(actual, predicted)
+def _compute(metric: Metric, actual: Any, predicted: Any) -> float | None:
+    value = metric.compute(actual, predicted)
     if value is None:
         return None
     try:
@@ -207,8 +207,8 @@ def _computed(wanted: Metric, actual: Any, predicted: Any) -> float | None:
         number = math.nan
     if not math.isfinite(number) or isinstance(value, str):
         raise InvalidValue(
-            f"the metric {wanted.name!r}, version {wanted.version} ({wanted.home}), gave {value!r} "
-            f"for {len(actual)} rows; return a finite number, or None where it is not defined"
+            f"the metric {metric.name!r}, version {metric.version} ({metric.home}), returned "
+            f"{value!r} for {len(actual)} rows; return a finite number, or None if it is undefined"
         )
     return number
 

@@ -1,6 +1,6 @@
 """The agreed-upon metrics of a model that predicts numbers: one definition each, versioned.
 
-An error is predicted - actual: a positive bias means that the model predicts too much.
+An error is predicted - actual: with a positive bias, the model predicts too much.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ __all__ = ["REGRESSION_METRICS", "finite", "mean", "regression_metrics"]
 _Numbers = NDArray[np.float64]
 
 REGRESSION_METRICS = MetricRegistry()
-"""All definitions by name, in the order in which they are reported."""
+"""Definitions by name, in report order."""
 
 
 def regression_metrics(actual: Any, predicted: Any) -> dict[str, float]:
     """Compute every metric that is defined for these rows, by name.
 
-    `r2` is left out where all actuals are equal, `mape` where an actual is 0, and whatever exceeds
+    Leave out `r2` if all actuals are equal, `mape` if an actual is 0, and any metric that exceeds
     the range of a double.
 
     Args:
-        actual: what happened: finite numbers, shape (n,).
-        predicted: what the model said, by position.
+        actual: finite numbers, shape (n,).
+        predicted: finite numbers, matched by position.
 
     Raises:
-        InvalidValue: no rows, unequal lengths, or a value that is NULL, NaN, infinite or no number.
+        InvalidValue: no rows, unequal lengths, or a value that is NULL, NaN, infinite or not a
+            number.
     """
     y, p = finite(actual, "actual"), finite(predicted, "predicted")
     if len(y) != len(p):
@@ -49,7 +50,7 @@ def regression_metrics(actual: Any, predicted: Any) -> dict[str, float]:
 
 
 def finite(values: Any, name: str) -> _Numbers:
-    """Return a column as doubles, shape (n,); refuse what is NULL, infinite or no number."""
+    """Return a column as doubles, shape (n,); refuse NULL, infinity and non-numbers."""
     array = _column(values, name)
     numeric = array.dtype.kind in "biuf"
     doubles = (
@@ -57,19 +58,19 @@ def finite(values: Any, name: str) -> _Numbers:
     )
     wrong = np.flatnonzero(~np.isfinite(doubles))
     if len(wrong):
-        shown = ", ".join(f"{array[i : i + 1].tolist()[0]!r} at position {i}" for i in wrong[:5])
+        examples = ", ".join(f"{array[i : i + 1].tolist()[0]!r} at position {i}" for i in wrong[:5])
         raise InvalidValue(
-            f"{len(wrong)} of {len(array)} {name} values are not finite numbers: {shown}; "
+            f"{len(wrong)} of {len(array)} {name} values are not finite numbers: {examples}; "
             "leave these rows out of both columns"
         )
     return doubles
 
 
 def mean(values: Any) -> float:
-    """Return the exactly rounded mean: the same in whatever order the rows come."""
+    """Return the exactly rounded mean; it does not depend on the order of rows."""
     try:
         return math.fsum(values) / len(values)
-    except (OverflowError, ValueError):  # the sum, or errors of both infinite signs
+    except (OverflowError, ValueError):  # the sum overflows, or holds infinities of both signs
         return math.inf
 
 

@@ -1,7 +1,7 @@
-"""The agreed-upon metrics of forecasts, beside those of predicted numbers.
+"""The agreed-upon metrics of forecasts, in addition to those of predicted numbers.
 
-The rows of a series are in the order of time, as is its history: what was known when the forecasts
-were made. MASE and the seasonal naive forecast come from the history; intervals are optional.
+The rows of a series are in time order, as is its history: the values known at the time of the
+forecast. MASE and the seasonal naive forecast use the history; prediction intervals are optional.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ __all__ = [
 
 _Numbers = NDArray[np.float64]
 SERIES_METRICS = MetricRegistry()
-"""All definitions by name, in the order in which they are reported."""
+"""Definitions by name, in report order."""
 INTERVAL_METRICS = MetricRegistry()
-"""Those of prediction intervals, also of a regression."""
+"""Metrics of prediction intervals; regressions have them, too."""
 
 
 class Context(TypedDict, total=False):
-    """What is known of predicted numbers beside them; everything is optional."""
+    """Optional data on predicted numbers: history, season and prediction intervals."""
 
     series: Any
-    """Which series each row is of, shape (n,); by default all are one, `all`."""
+    """The series of each row, shape (n,); by default one series, `all`."""
     history: Any
-    """What happened before: numbers in order of time; of several series, a mapping of them."""
+    """Earlier actual values in time order; for several series, a mapping of series to values."""
     season: int
-    """After how many periods a season comes again, such as 12; 1, the default: none does."""
+    """Periods per season, such as 12; 1, the default, means no season."""
     naive: Any
-    """The forecast to hold the model against, shape (n,); by default the last season, repeated."""
+    """The baseline forecast, shape (n,); by default the last season of the history, repeated."""
     lower: Any
     """The lower end of each prediction interval, shape (n,)."""
     upper: Any
-    """The upper end."""
+    """The upper end of each prediction interval, shape (n,)."""
     level: float
-    """The share of actuals that the intervals promise to hold, such as 0.9."""
+    """The share of actuals that the intervals should contain, such as 0.9."""
 
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """Rows of actual and predicted, and what each is held against; NaN: not known."""
+    """Rows of actual and predicted values with the baselines to compare with; NaN: unknown."""
 
     actual: _Numbers
     predicted: _Numbers
@@ -70,33 +70,32 @@ class Forecast:
         """Return some of the rows."""
         names = ("actual", "predicted", "scale", "naive", "lower", "upper")
         columns = {name: getattr(self, name) for name in names}
-        some: Any = {k: None if v is None else v[rows] for k, v in columns.items()}
-        return replace(self, **some)
+        selected: Any = {k: None if v is None else v[rows] for k, v in columns.items()}
+        return replace(self, **selected)
 
 
 def forecast(actual: Any, predicted: Any, context: Context | None = None) -> Forecast:
-    """Return rows, checked, each with its scale and naive forecast.
+    """Validate rows and add the scale and naive forecast of each.
 
     Raises:
-        InvalidValue: no rows, unequal lengths, a value that is no finite number, one end of the
-            intervals only, an interval whose lower end is the upper one, or a season or level out
-            of range.
+        InvalidValue: no rows, unequal lengths, a value that is not a finite number, only one end
+            of the intervals, an interval with swapped ends, or a season or level out of range.
     """
-    given: Context = context or {}
-    if unknown := given.keys() - Context.__annotations__.keys():
+    context = context or {}
+    if unknown := context.keys() - Context.__annotations__.keys():
         names = ", ".join(Context.__annotations__)
-        raise InvalidValue(f"unknown argument {min(unknown)!r}; they are {names}")
+        raise InvalidValue(f"unknown argument {min(unknown)!r}; choose from {names}")
     y = finite(actual, "actual")
-    p = _like(y, predicted, "predicted")
+    p = _same_length(y, predicted, "predicted")
     if len(y) == 0:
         raise InvalidValue("no rows to compare; pass at least one actual and its prediction")
-    scale, naive = _from_history(len(y), given)
-    if given.get("naive") is not None:
-        naive = _like(y, given["naive"], "naive")
-    return Forecast(y, p, scale, naive, *_intervals(y, given))
+    scale, naive = _from_history(len(y), context)
+    if context.get("naive") is not None:
+        naive = _same_length(y, context["naive"], "naive")
+    return Forecast(y, p, scale, naive, *_intervals(y, context))
 
 
-def _like(actual: _Numbers, values: Any, name: str) -> _Numbers:
+def _same_length(actual: _Numbers, values: Any, name: str) -> _Numbers:
     numbers = finite(values, name)
     if len(numbers) != len(actual):
         raise InvalidValue(
@@ -106,24 +105,20 @@ def _like(actual: _Numbers, values: Any, name: str) -> _Numbers:
     return numbers
 
 
-def _from_history(n: int, given: Context) -> tuple[_Numbers, _Numbers]:
+def _from_history(n: int, context: Context) -> tuple[_Numbers, _Numbers]:
+    """Return the scale and the naive forecast of each row, NaN without enough history."""
     scale, naive = np.full(n, np.nan), np.full(n, np.nan)
-    season = given.get("season", 1)
+    season = context.get("season", 1)
     if isinstance(season, bool) or not isinstance(season, int) or season < 1:
-        raise InvalidValue(f"season is {season!r}; it is a whole number of periods, 1 or more")
-    history = given.get("history")
+        raise InvalidValue(f"season is {season!r}; choose a whole number of periods, 1 or more")
+    history = context.get("history")
     if history is None:
         return scale, naive
-    series = given.get("series")
+    series = context.get("series")
     names = np.full(n, "all", object) if series is None else np.asarray(series).astype(object)
     if len(names) != n:
         raise InvalidValue(f"{n} actuals but {len(names)} series; pass one of each for every row")
-    by_name = history if isinstance(history, Mapping) else {name: history for name in set(names)}
-    if not isinstance(history, Mapping) and len(by_name) > 1:
-        raise InvalidValue(
-            f"{len(by_name)} series but one history; pass a mapping of each series to its own"
-        )
-    for name, values in by_name.items():
+    for name, values in _by_series(history, names).items():
         rows = np.flatnonzero(names == name)
         past = finite(values, f"history of {name!r}")
         if len(past) > season:
@@ -133,23 +128,34 @@ def _from_history(n: int, given: Context) -> tuple[_Numbers, _Numbers]:
     return scale, naive
 
 
-def _intervals(y: _Numbers, given: Context) -> tuple[_Numbers | None, _Numbers | None, Any]:
-    ends = [given.get(name) for name in ("lower", "upper")]
-    level = given.get("level")
+def _by_series(history: Any, names: NDArray[Any]) -> Mapping[Any, Any]:
+    if isinstance(history, Mapping):
+        return history
+    distinct = set(names)
+    if len(distinct) > 1:
+        raise InvalidValue(
+            f"{len(distinct)} series but one history; pass a mapping of each series to its history"
+        )
+    return dict.fromkeys(distinct, history)
+
+
+def _intervals(y: _Numbers, context: Context) -> tuple[_Numbers | None, _Numbers | None, Any]:
+    ends = [context.get(name) for name in ("lower", "upper")]
+    level = context.get("level")
     if all(end is None for end in ends) and level is None:
         return None, None, None
     if any(end is None for end in ends):
-        raise InvalidValue("an interval has two ends and perhaps a level; pass lower and upper")
-    lower, upper = _like(y, ends[0], "lower"), _like(y, ends[1], "upper")
+        raise InvalidValue("intervals need both ends; pass lower and upper")
+    lower, upper = _same_length(y, ends[0], "lower"), _same_length(y, ends[1], "upper")
     wrong = np.flatnonzero(lower > upper)
     if len(wrong):
         at = wrong[0]
         raise InvalidValue(
             f"{len(wrong)} intervals end before they begin, such as [{lower[at]}, {upper[at]}] at "
-            f"position {at}; pass lower and upper the other way round"
+            f"position {at}; swap lower and upper"
         )
     if level is not None and not (isinstance(level, float) and 0 < level < 1):
-        raise InvalidValue(f"level is {level!r}; it is a share between 0 and 1, such as 0.9")
+        raise InvalidValue(f"level is {level!r}; choose a share between 0 and 1, such as 0.9")
     return lower, upper, level
 
 
@@ -158,7 +164,7 @@ def series_metrics(rows: Forecast, *, intervals_only: bool = False) -> dict[str,
 
     Args:
         rows: from `forecast`.
-        intervals_only: leave out those of a time series.
+        intervals_only: leave out the metrics of time series.
     """
     tables = (INTERVAL_METRICS,) if intervals_only else (SERIES_METRICS, INTERVAL_METRICS)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -1,4 +1,4 @@
-"""The input summary: what each variable looked like, with the bins that drift needs later."""
+"""The input summary: the distribution of each variable, with the bins that drift needs later."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["LEVEL_LENGTH", "MAX_LEVELS", "input_summary"]
 
 MAX_LEVELS = 50
-"""The most levels that are counted one by one; the rest is counted as `other`."""
+"""The most levels to count one by one; the others count as `other`."""
 
 LEVEL_LENGTH = 100
-"""Levels are told apart by so many first characters."""
+"""Levels are compared by their first characters, this many."""
 _DTYPE_LENGTH = 64
 _UTC = "+00:00"
 _DECILES = np.arange(11) / 10
 _GRID = np.arange(1, 50) / 50
-"""Of numbers and times: where the distribution is known, so that KS drift is within 0.02."""
+"""Quantiles of numbers and times to store, so that KS drift is exact to 0.02."""
 _NUMBERS = ("mean", "sd", "median", "min", "max")
 _COUNTS = ("n", "n_na", "n_distinct")
 _COLUMNS = ("variable", "dtype", *_NUMBERS, *_COUNTS, "quantiles", "bin_counts")
@@ -37,46 +37,46 @@ _COLUMNS = ("variable", "dtype", *_NUMBERS, *_COUNTS, "quantiles", "bin_counts")
 def input_summary(
     frame: pd.DataFrame, bins: int = 10, reference: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Summarise a frame, one row a variable, in the order of its columns.
+    """Summarise a frame, one row per variable, in column order.
 
     Columns: `variable`; `dtype` (text); `mean`, `sd` (n - 1 in the denominator), `median`, `min`
-    and `max` (doubles); `n` (rows that are not NULL), `n_na`, `n_distinct` (of those not NULL);
-    `quantiles` and `bin_counts` (JSON text, `kind` says which form). Nothing is NaN: what does not
-    exist is None.
+    and `max` (doubles); `n` (rows that are not NULL), `n_na`, `n_distinct` (without NULL);
+    `quantiles` and `bin_counts` (JSON text; `kind` names the form). Missing figures are None, never
+    NaN.
 
-    * `numeric`: numbers, also Decimal, and durations in seconds. The numbers are those of the
+    * `numeric`: numbers, also Decimal, and durations in seconds. `mean` to `max` describe the
       finite values. quantiles: `probabilities` (0, 0.1, .. 1), `values` (linear interpolation),
-      `edges`, `n_inf` (infinite values, which are in n). bin_counts: `counts`, one more than there
+      `edges`, `n_inf` (infinite values, included in n). bin_counts: `counts`, one more than there
       are edges: the finite values in (-inf, edge 0], (edge 0, edge 1], .., (last edge, +inf). The
       edges are the distinct inner quantiles at 1/bins, 2/bins, ..
-    * `datetime`: the same as ISO text, in UTC where the values have a zone, with `min` and `max`
-      in quantiles; each quantile is a value that occurs. `mean` to `max` are None.
-    * `levels`: booleans (with mean to max of 0 and 1), categories, texts and anything else by its
-      text. bin_counts: `levels` (text to rows) of the 50 most frequent levels, `other` (rows of
-      all others); levels are told apart by their first 100 characters. quantiles is None.
+    * `datetime`: the same as ISO text, in UTC if the values have a zone, with `min` and `max` in
+      quantiles; each quantile is a value that occurs. `mean` to `max` are None.
+    * `levels`: booleans (with `mean` to `max` of 0 and 1), categories, texts, and any other value
+      as text. bin_counts: `levels` (text to rows) of the 50 most frequent levels, `other` (rows of
+      all other levels); levels are compared by their first 100 characters. quantiles is None.
 
     Args:
-        frame: any rows, also none; it is not changed.
+        frame: any number of rows, including none; not modified.
         bins: bins of a numeric or datetime variable, 2 to 100.
-        reference: an earlier summary: what is numeric or datetime in both is counted in its
-            edges, which are stored in place of the frame's own, and its levels are counted one by
-            one beside the 50 most frequent others, so that drift from it is exact.
+        reference: an earlier summary, to make drift from it exact: variables that are numeric or
+            datetime in both are counted between its edges, which replace the frame's own; its
+            levels are counted one by one, in addition to the 50 most frequent others.
 
     Raises:
-        InvalidValue: a column name that is no text or occurs twice, `bins` out of range, or a
-            reference that is no input summary.
+        InvalidValue: a column name is not text or occurs twice, `bins` is out of range, or
+            `reference` is not an input summary.
     """
     import pandas as pd
 
     if isinstance(bins, bool) or not isinstance(bins, int) or not 2 <= bins <= 100:
         raise InvalidValue(f"bins is {bins!r}; choose a whole number from 2 to 100")
     _check_names(frame)
-    references = {} if reference is None else _known(reference)
+    references = {} if reference is None else _references(reference)
     rows = [
         _row(str(name), column, bins, references.get(str(name), {}))
         for name, column in frame.items()
     ]
-    # dtype=object keeps None as it is; pandas would make NaN of it.
+    # dtype=object keeps None; pandas would turn it into NaN.
     types = dict.fromkeys(_COLUMNS, object) | dict.fromkeys(_COUNTS, "int64")
     return pd.DataFrame(
         {key: pd.Series([row[key] for row in rows], dtype=types[key]) for key in _COLUMNS}
@@ -89,15 +89,17 @@ def _check_names(frame: pd.DataFrame) -> None:
     odd = [name for name in names if not isinstance(name, str)]
     if odd:
         raise InvalidValue(
-            f"column names must be text, got {odd[:5]!r}; rename them, for instance with "
+            f"column names must be text, got {odd[:5]!r}; rename them, for example with "
             "frame.columns = frame.columns.map(str)"
         )
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InvalidValue(f"column names occur more than once: {twice[:5]!r}; rename or drop them")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InvalidValue(
+            f"column names occur more than once: {repeated[:5]!r}; rename or drop them"
+        )
 
 
-def _known(reference: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def _references(reference: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Return the kind and the edges or levels of each variable of a summary."""
     try:
         variables, quantiles = reference["variable"], reference["quantiles"]
@@ -107,7 +109,7 @@ def _known(reference: pd.DataFrame) -> dict[str, dict[str, Any]]:
             f"the reference lacks the column {exc}; pass what input_summary(frame) or "
             "store.input_summary(session_id) returns"
         ) from exc
-    # From a database, a text that is missing can be NaN.
+    # A NULL text from a database can be NaN.
     return {
         str(name): {
             **json.loads(counted),
@@ -129,14 +131,14 @@ def _row(name: str, column: pd.Series[Any], bins: int, reference: dict[str, Any]
     present = column.dropna()
     row |= {"n": len(present), "n_na": len(column) - len(present)}
     kind = _kind(present)
-    same = _of_kind(reference, kind)
+    comparable = _of_kind(reference, kind)
     if kind in ("numeric", "datetime"):
-        # Counted as they are: doubles cannot tell large integers apart.
+        # Count before the conversion: doubles cannot distinguish large integers.
         row["n_distinct"] = int(present.nunique())
     if kind == "numeric":
-        return row | _numeric(np.sort(_doubles(present)), bins, same)
+        return row | _numeric(np.sort(_doubles(present)), bins, comparable)
     if kind == "datetime":
-        return row | _datetime(present, bins, same)
+        return row | _datetime(present, bins, comparable)
     numbers = _numbers(np.sort(_doubles(present))) if kind == "boolean" else {}
     return row | numbers | _levels(present, reference.get("levels", ()))
 
@@ -144,7 +146,7 @@ def _row(name: str, column: pd.Series[Any], bins: int, reference: dict[str, Any]
 def _of_doubles(
     column: NDArray[np.float64], bins: int, reference: dict[str, Any]
 ) -> dict[str, Any]:
-    """Summarise the commonest type of column past pandas, which takes longer than the figures."""
+    """Summarise a column of doubles without pandas, which takes longer than the figures."""
     values = np.sort(column[~np.isnan(column)])
     counts = {
         "n": len(values),
@@ -159,7 +161,7 @@ def _of_kind(reference: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _kind(present: pd.Series[Any]) -> str:
-    """Return numeric, datetime, boolean or levels; object columns are judged by their values."""
+    """Return numeric, datetime, boolean or levels; for object columns by their values."""
     import pandas as pd
 
     dtype = present.dtype
@@ -213,7 +215,7 @@ def _double(value: Any) -> float:
 
 
 def _numeric(ordered: NDArray[np.float64], bins: int, reference: dict[str, Any]) -> dict[str, Any]:
-    # Of sorted values sums do not depend on the order of the rows.
+    # The values are sorted, so sums do not depend on the order of the rows.
     finite = ordered[np.isfinite(ordered)]
     deciles = _quantiles(finite, _DECILES)
     edges = np.unique(_quantiles(finite, np.arange(1, bins) / bins))
@@ -241,7 +243,7 @@ def _numeric(ordered: NDArray[np.float64], bins: int, reference: dict[str, Any])
 def _numbers(ordered: NDArray[np.float64]) -> dict[str, float | None]:
     if len(ordered) == 0:
         return dict.fromkeys(_NUMBERS)
-    # Values near the end of the range overflow; what has no finite value has none here.
+    # Sums of values near the end of the range overflow; non-finite figures become None.
     with np.errstate(over="ignore", invalid="ignore"):
         mean = float(ordered.mean())
         median = float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
@@ -253,14 +255,14 @@ def _numbers(ordered: NDArray[np.float64]) -> dict[str, float | None]:
 def _quantiles(ordered: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
     if len(ordered) == 0:
         return np.empty(0)
-    # As np.quantile does, which takes ten times as long to find out that the values are sorted.
+    # Same result as np.quantile, which does not know that the values are sorted: ten times slower.
     last = len(ordered) - 1
-    place = at * last
-    below = place.astype(np.int64)
-    low, high, part = ordered[below], ordered[np.minimum(below + 1, last)], place - below
+    position = at * last
+    below = position.astype(np.int64)
+    low, high, share = ordered[below], ordered[np.minimum(below + 1, last)], position - below
     with np.errstate(over="ignore", invalid="ignore"):
         step = high - low
-        points = np.where(part < 0.5, low + step * part, high - step * (1 - part))
+        points = np.where(share < 0.5, low + step * share, high - step * (1 - share))
     return points if np.isfinite(points).all() else low
 
 
@@ -270,14 +272,14 @@ def _counts(ordered: NDArray[Any], edges: NDArray[Any]) -> list[int]:
 
 
 def _grid_counts(ordered: NDArray[Any], grid: NDArray[Any]) -> list[int]:
-    """Return rows below the first place, at it, between it and the next, at that, .., above."""
+    """Count rows below the first grid point, at it, between it and the second, .., above."""
     sides = [np.searchsorted(ordered, grid, side=side) for side in ("left", "right")]
-    places = np.stack(sides, axis=1).ravel()
-    return _gaps(places, len(ordered))
+    positions = np.stack(sides, axis=1).ravel()
+    return _gaps(positions, len(ordered))
 
 
-def _gaps(places: NDArray[np.intp], rows: int) -> list[int]:
-    counts: list[int] = np.diff(np.concatenate(([0], places, [rows]))).tolist()
+def _gaps(positions: NDArray[np.intp], rows: int) -> list[int]:
+    counts: list[int] = np.diff(np.concatenate(([0], positions, [rows]))).tolist()
     return counts
 
 
@@ -313,14 +315,14 @@ def _datetime(present: pd.Series[Any], bins: int, reference: dict[str, Any]) -> 
 
 
 def _instants(texts: list[str] | None, zoned: bool, edges: NDArray[Any]) -> NDArray[Any]:
-    """Return the reference's instants, or one's own where it has none of this kind."""
+    """Return the instants of the reference, or `edges` if it has none of the same kind."""
     if not texts or zoned != texts[0].endswith(_UTC):
         return edges
     return np.array([text.removesuffix(_UTC) for text in texts], dtype="datetime64[us]")
 
 
 def _times(present: pd.Series[Any], zoned: bool) -> NDArray[np.datetime64]:
-    """Return UTC or local times; in microseconds, as dates in the year 9999 are common."""
+    """Return UTC or local times in microseconds; nanoseconds cannot hold the year 9999."""
     import pandas as pd
 
     if pd.api.types.is_datetime64_any_dtype(present.dtype):
@@ -336,11 +338,11 @@ def _time(value: Any) -> Any:
 
 
 def _occurring(ordered: NDArray[Any], at: NDArray[np.float64]) -> NDArray[Any]:
-    """Return the inverse of the empirical distribution: the ⌈p·n⌉th value, the first for 0."""
+    """Invert the empirical distribution: return the ⌈p·n⌉th values, the first for p = 0."""
     if len(ordered) == 0:
         return ordered
-    place = np.ceil(np.round(at * len(ordered), 9)).astype(np.int64)
-    return ordered[np.maximum(place - 1, 0)]
+    position = np.ceil(np.round(at * len(ordered), 9)).astype(np.int64)
+    return ordered[np.maximum(position - 1, 0)]
 
 
 def _iso(values: NDArray[Any], zoned: bool) -> list[str]:
@@ -349,8 +351,8 @@ def _iso(values: NDArray[Any], zoned: bool) -> list[str]:
 
 def _levels(present: pd.Series[Any], reference_levels: Collection[str]) -> dict[str, Any]:
     texts = present.astype(object).map(str)
-    tally = texts.str[:LEVEL_LENGTH].value_counts() if len(texts) else texts.value_counts()
-    ordered = sorted(((str(k), int(v)) for k, v in tally.items()), key=lambda x: (-x[1], x[0]))
+    frequency = texts.str[:LEVEL_LENGTH].value_counts() if len(texts) else texts.value_counts()
+    ordered = sorted(((str(k), int(v)) for k, v in frequency.items()), key=lambda x: (-x[1], x[0]))
     others = [level for level, _ in ordered if level not in reference_levels]
     dropped = set(others[MAX_LEVELS:])
     counts = {

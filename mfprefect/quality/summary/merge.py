@@ -1,4 +1,4 @@
-"""One input summary of all parts of the data, from a summary of each part."""
+"""Merge the input summaries of the parts of a scoring into one."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ __all__ = ["SummaryMerger"]
 
 
 class SummaryMerger:
-    """Takes the summaries of parts, one after the other, in memory that does not grow with them.
+    """Add the summaries of parts one by one, in memory independent of their number.
 
-    Rows, NULLs, mean, sd, min, max, and the counts in bins that all parts were counted in (those
-    of one reference) are those of all rows, and so is whatever drift is computed from them.
-    Deciles and median are interpolated between the quantiles and counts of the parts.
-    `n_distinct` is the largest of a part's, at least, except of categories that are all counted.
-    Bins that differ from part to part are made anew, their counts interpolated, without the finer
-    grid. A variable of several kinds counts as categories that are not told apart.
+    Exact: rows, NULLs, mean, sd, min, max, and counts in bins shared by all parts (of one
+    reference), hence drift from that reference. Deciles and median are interpolated between the
+    quantiles and counts of the parts. `n_distinct` is a lower bound, the largest of any part,
+    unless all categories were counted. Bins that differ between parts are replaced by new ones
+    with interpolated counts and no finer grid. All values of a variable with several kinds count
+    as one category, `other`.
     """
 
     def __init__(self, reference: pd.DataFrame | None = None) -> None:
         self._variables: dict[str, _Variable] = {}
-        self._known: dict[str, Collection[str]] = {}
+        self._levels: dict[str, Collection[str]] = {}
         if reference is not None:
             rows = zip(reference["variable"], reference["bin_counts"], strict=True)
-            self._known = {str(name): json.loads(text).get("levels", ()) for name, text in rows}
+            self._levels = {str(name): json.loads(text).get("levels", ()) for name, text in rows}
 
     def add(self, summary: pd.DataFrame) -> None:
-        """Take a part's summary, made by `input_summary` with the same reference."""
+        """Add the summary of a part, made by `input_summary` with the same reference."""
         for row in summary.to_dict("records"):
             name = str(row["variable"])
             if name not in self._variables:
-                self._variables[name] = _Variable(self._known.get(name, ()))
+                self._variables[name] = _Variable(self._levels.get(name, ()))
             self._variables[name].add({str(key): _plain(value) for key, value in row.items()})
 
     def summary(self) -> pd.DataFrame:
-        """Return the summary of all parts; of one part, its own."""
+        """Return the summary of all parts; with a single part, its summary unchanged."""
         import pandas as pd
 
         rows = [variable.row() for variable in self._variables.values()]
-        # dtype=object keeps None as it is; pandas would make NaN of it.
+        # dtype=object keeps None; pandas would turn it into NaN.
         types = dict.fromkeys(_COLUMNS, object) | dict.fromkeys(_COUNTS, "int64")
         return pd.DataFrame(
             {key: pd.Series([row[key] for row in rows], dtype=types[key]) for key in _COLUMNS}
@@ -63,19 +63,19 @@ def _plain(value: Any) -> Any:
 
 
 class _Variable:
-    """What is known of a variable in the parts taken so far."""
+    """A variable in the parts added so far."""
 
     def __init__(self, reference_levels: Collection[str]) -> None:
-        self.known = reference_levels
+        self.reference_levels = reference_levels
         self.first: dict[str, Any] | None = None
-        """The only row so far that has values, or else the first one."""
+        """The first row with values, or the first row if none has values."""
         self.parts = 0
-        """How many parts had values."""
+        """The number of parts with values."""
         self.n = self.n_na = self.n_distinct = self.n_inf = 0
         self.dtypes: list[str] = []
         self.kinds: set[tuple[str, bool]] = set()
         self.moments: tuple[float, float, float] | None = (0.0, 0.0, 0.0)
-        """Finite values, their mean and the sum of squares about it; None: not known."""
+        """Count, mean and sum of squares of the finite values; None: unknown."""
         self.ends: tuple[float, float] | None = (math.inf, -math.inf)
         self.times: list[str] = []
         self.bins = _Bins("edges", "counts")
@@ -119,7 +119,7 @@ class _Variable:
             self.moments = None
         elif self.moments is not None:
             squares = 0.0 if sd is None else float(sd) ** 2 * (finite - 1)
-            self.moments = _together(self.moments, (float(finite), float(mean), squares))
+            self.moments = _combine(self.moments, (float(finite), float(mean), squares))
         if row["min"] is None or row["max"] is None:
             self.ends = None
         elif self.ends is not None:
@@ -127,8 +127,8 @@ class _Variable:
             self.ends = min(low, float(row["min"])), max(high, float(row["max"]))
 
     def _trim(self, most: int) -> None:
-        """Keep the reference's levels and the most frequent others; count the rest as `other`."""
-        others = [level for level in self.levels if level not in self.known]
+        """Keep reference levels and the `most` frequent others; count the rest as `other`."""
+        others = [level for level in self.levels if level not in self.reference_levels]
         if len(others) > most:
             others.sort(key=lambda level: (-self.levels[level], level))
             for level in others[most:]:
@@ -136,7 +136,7 @@ class _Variable:
 
     def row(self) -> dict[str, Any]:
         if self.first is None:
-            raise AssertionError("a variable is made with its first row")
+            raise AssertionError("a variable starts with its first row")
         if self.parts <= 1:
             return self.first | {"n": self.n, "n_na": self.n_na}
         row: dict[str, Any] = dict.fromkeys(_COLUMNS)
@@ -151,14 +151,14 @@ class _Variable:
             return row | {"bin_counts": _json({"kind": "levels", "levels": {}, "other": self.n})}
         (kind, zoned) = next(iter(self.kinds))
         if kind == "levels":
-            return row | self._of_levels()
-        part = self._of_order(kind, zoned)
-        return row | part if kind == "datetime" else row | part | self._figures()
+            return row | self._levels_columns()
+        columns = self._ordered_columns(kind, zoned)
+        return row | columns if kind == "datetime" else row | columns | self._figures()
 
     def _figures(self, median: float | None = None) -> dict[str, float | None]:
         count, mean, squares = self.moments or (0.0, None, None)
         low, high = self.ends or (None, None)
-        if median is None and self.mixture.known:
+        if median is None and self.mixture.has_values:
             median = float(self.mixture.quantiles(np.array([0.5]))[0])
         figures = {
             "mean": mean if count else None,
@@ -169,7 +169,7 @@ class _Variable:
         }
         return {k: v if v is not None and math.isfinite(v) else None for k, v in figures.items()}
 
-    def _of_levels(self) -> dict[str, Any]:
+    def _levels_columns(self) -> dict[str, Any]:
         if not self.other:
             self.n_distinct = max(self.n_distinct, len(self.levels))
         self._trim(MAX_LEVELS)
@@ -181,7 +181,7 @@ class _Variable:
         mean = self.moments[1]  # of booleans
         return columns | self._figures(0.5 if mean == 0.5 else float(mean > 0.5))
 
-    def _of_order(self, kind: str, zoned: bool) -> dict[str, Any]:
+    def _ordered_columns(self, kind: str, zoned: bool) -> dict[str, Any]:
         mixture = self.mixture
         values = _values(mixture, _DECILES, zoned)
         if self.ends is not None and kind == "numeric" and values:
@@ -205,28 +205,28 @@ class _Variable:
 
 
 class _Bins:
-    """The sum of counts in the same bins; None once a part has other ones, or none."""
+    """The sum of counts in shared bins; None once a part has other bins, or none."""
 
     def __init__(self, edges: str, counts: str) -> None:
         self._names = edges, counts
-        self._begun = False
+        self._started = False
         self.edges: list[Any] | None = None
         self.counts: list[int] | None = None
 
     def add(self, quantiles: dict[str, Any], counts: dict[str, Any]) -> None:
         edges, new = quantiles.get(self._names[0]), counts.get(self._names[1])
-        if not self._begun:
-            self._begun, self.edges, self.counts = True, edges, new
+        if not self._started:
+            self._started, self.edges, self.counts = True, edges, new
         elif self.counts is None or new is None or edges != self.edges:
             self.edges = self.counts = None
         else:
             self.counts = [a + b for a, b in zip(self.counts, new, strict=True)]
 
 
-def _together(
+def _combine(
     one: tuple[float, float, float], other: tuple[float, float, float]
 ) -> tuple[float, float, float]:
-    """Return count, mean and sum of squares of both (Chan, Golub and LeVeque 1983)."""
+    """Combine count, mean and sum of squares of two samples (Chan, Golub and LeVeque 1983)."""
     n, m = one[0], other[0]
     gap = other[1] - one[1]
     mean = one[1] + gap * m / (n + m)

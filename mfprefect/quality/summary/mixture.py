@@ -1,4 +1,4 @@
-"""The distribution of several parts together, from what the summary of each says of it."""
+"""The distribution of all parts of a scoring, estimated from the summary of each part."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _UTC = "+00:00"
 
 
 class Mixture:
-    """How many values are at most x, linear between points: the sum of the parts' functions.
+    """The cumulative count of values up to x, linear between points: the sum over the parts.
 
-    A point stands twice where values are heaped: rows below it, rows up to it. Times are
-    microseconds since 1970.
+    A point occurs twice if many rows share its value: with the rows below it, and the rows up to
+    it. Times are microseconds since 1970.
     """
 
     def __init__(self) -> None:
@@ -29,12 +29,12 @@ class Mixture:
         self._rows = np.empty(0)
 
     @property
-    def known(self) -> bool:
-        """Whether there are values."""
+    def has_values(self) -> bool:
+        """Whether any part had values."""
         return bool(len(self._x))
 
     def add(self, quantiles: dict[str, Any], counts: dict[str, Any], finite: int) -> None:
-        """Take the quantiles and counts of a part's finite values."""
+        """Add the quantiles and counts of the finite values of a part."""
         deciles = self._doubles(quantiles.get("values", ()))
         if not len(deciles) or not finite:
             return
@@ -46,7 +46,7 @@ class Mixture:
         at, below = np.concatenate(x), np.concatenate(rows)
         order = np.lexsort((below, at))
         # Interpolated deciles may contradict exact counts by a row.
-        self._take(at[order], np.maximum.accumulate(below[order]))
+        self._add_points(at[order], np.maximum.accumulate(below[order]))
 
     def _doubles(self, values: Sequence[Any]) -> NDArray[Any]:
         if values and isinstance(values[0], str):
@@ -55,17 +55,17 @@ class Mixture:
             return np.array(plain, dtype="datetime64[us]").astype(np.int64)
         return np.asarray(values, dtype=np.float64)
 
-    def _take(self, x: NDArray[Any], rows: NDArray[np.float64]) -> None:
-        if not self.known:
+    def _add_points(self, x: NDArray[Any], rows: NDArray[np.float64]) -> None:
+        if not self.has_values:
             self._x, self._rows = x, rows
             return
         at = np.union1d(self._x, x)
         sides = [np.add(*both) for both in zip(self._at(at), _limits(x, rows, at), strict=True)]
         self._x, self._rows = np.repeat(at, 2), np.stack(sides, axis=1).ravel()
         if len(self._x) > MOST_POINTS:
-            wanted = np.linspace(0, self._rows[-1], MOST_POINTS // 2)
-            positions = np.searchsorted(self._rows, wanted)
-            # With its neighbour, so that a heap stays one; the ends stay.
+            targets = np.linspace(0, self._rows[-1], MOST_POINTS // 2)
+            positions = np.searchsorted(self._rows, targets)
+            # Keep both points of a repeated value, and the ends.
             positions = np.unique(
                 [0, *positions, *np.minimum(positions + 1, len(self._x) - 1), len(self._x) - 1]
             )
@@ -75,38 +75,38 @@ class Mixture:
         return _limits(self._x, self._rows, at)
 
     def quantiles(self, at: NDArray[np.float64]) -> NDArray[Any]:
-        """Return the values that shares of rows are at most; of times one of the points."""
-        if not self.known:
+        """Return the quantiles at the shares `at`; a quantile of times is always a point."""
+        if not self.has_values:
             return np.empty(0)
-        wanted = at * self._rows[-1]
+        targets = at * self._rows[-1]
         if self.times:
-            return np.asarray(self._x[np.searchsorted(self._rows, wanted - 1e-9)])
-        values = np.interp(wanted, self._rows, self._x)
+            return np.asarray(self._x[np.searchsorted(self._rows, targets - 1e-9)])
+        values = np.interp(targets, self._rows, self._x)
         if np.isfinite(values).all():
             return np.asarray(values)
         # The slope between huge doubles overflows; a power of two takes no digit from them.
         x = self._x * DOWN
-        scaled = np.interp(wanted, self._rows, x).clip(x[0], x[-1])
+        scaled = np.interp(targets, self._rows, x).clip(x[0], x[-1])
         return np.asarray(np.where(np.isfinite(values), values, scaled / DOWN))
 
     def counts(self, edges: Sequence[Any]) -> list[int]:
-        """Return about how many rows lie up to each edge and above the one before; then above."""
+        """Estimate the rows in each bin: up to the first edge, between edges, above the last."""
         up_to = np.round(self._at(self._doubles(edges))[1]).astype(np.int64)
-        total = round(float(self._rows[-1])) if self.known else 0
+        total = round(float(self._rows[-1])) if self.has_values else 0
         return [int(x) for x in np.diff(np.r_[0, up_to, total])]
 
 
 def _limits(
     x: NDArray[Any], rows: NDArray[np.float64], at: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the rows below each place, and up to it."""
+    """Return the rows below each value of `at`, and the rows up to it."""
     between = np.interp(at, x, rows, left=0.0, right=float(rows[-1]))
     first = np.searchsorted(x, at, side="left")
     last = np.searchsorted(x, at, side="right") - 1
-    there = last >= first
+    is_point = last >= first
     left, right = rows[np.maximum(last, 0)], rows[np.minimum(first, len(x) - 1)]
     # The slope between two neighbouring doubles can overflow: stay between their rows.
     between = np.where((last >= 0) & (first < len(x)), np.clip(between, left, right), between)
-    low = np.where(there, right, between)
-    high = np.where(there, left, between)
+    low = np.where(is_point, right, between)
+    high = np.where(is_point, left, between)
     return low, high

@@ -1,7 +1,7 @@
 """The HTML report of a session or a model: one file that needs no network.
 
-Pure: it takes what the store gathers and returns text. Everything in it that people wrote is
-escaped. It needs the extra `report`: matplotlib draws, jinja2 writes.
+Pure: it takes the data that the store gathered and returns text. All text written by people is
+escaped. It needs the extra `report`: matplotlib for charts, jinja2 for the page.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ NEEDED = ("matplotlib", "jinja2")
 
 
 def file_name(name: str) -> str:
-    """Return what to call the file of a session's or a model's report, whatever its id holds."""
+    """Return a safe file name for the report of a session or model id."""
     return f"{re.sub(r'[^0-9A-Za-z._-]+', '-', name).strip('.-') or 'report'}.html"
 
 
 def missing() -> str | None:
-    """Return the package that reports lack, None where all are installed."""
+    """Return the first package that is not installed, None if reports have all they need."""
     return next((name for name in NEEDED if find_spec(name) is None), None)
 
 
 def require() -> None:
-    """Raise ConfigurationError, naming the extra, where a package is not installed."""
+    """Raise ConfigurationError if a package of the extra `report` is missing."""
     if (name := missing()) is not None:
         raise ConfigurationError(
-            f"reports need {' and '.join(NEEDED)}, and {name} is not installed; install it with "
+            f"reports need {' and '.join(NEEDED)}, but {name} is not installed; run "
             "pip install 'mfprefect[report]'."
         )
 
 
-def session_report(facts: SessionReport) -> str:
+def session_report(report: SessionReport) -> str:
     """Return the report of a session as one HTML document.
 
     Raises:
@@ -54,12 +54,12 @@ def session_report(facts: SessionReport) -> str:
     from mfprefect.report.sections.metrics import key_figures
 
     with drawing.drawing():
-        sections = [section for section in _session(facts) if section is not None]
-    head = page.session_heading(facts)
-    return page.render(Sheet(head, session_verdict(facts), key_figures(facts), sections))
+        sections = [section for section in _session(report) if section is not None]
+    head = page.session_heading(report)
+    return page.render(Sheet(head, session_verdict(report), key_figures(report), sections))
 
 
-def _session(facts: SessionReport) -> Iterator[Section | None]:
+def _session(report: SessionReport) -> Iterator[Section | None]:
     from mfprefect.report.sections import (
         changes,
         data,
@@ -70,24 +70,24 @@ def _session(facts: SessionReport) -> Iterator[Section | None]:
         provenance,
     )
 
-    yield changes.changes_section(facts)
-    yield gates.gates_section(facts.gates)
-    yield data.checks_section(facts.checks)
-    yield performance.performance_section(facts)
-    yield performance.confusion_section(facts)
-    yield predictions.classes_section(facts)
-    yield predictions.errors_section(facts)
-    yield performance.backtest_section(facts.backtests)
-    yield metrics.metrics_section(facts)
-    yield metrics.history_section(facts.history)
-    yield performance.importance_section(facts.importance)
-    yield data.scores_section(facts)
-    yield data.drift_section(facts.drift)
-    yield data.summary_section(facts)
-    yield provenance.origins_section(facts)
+    yield changes.changes_section(report)
+    yield gates.gates_section(report.gates)
+    yield data.checks_section(report.checks)
+    yield performance.performance_section(report)
+    yield performance.confusion_section(report)
+    yield predictions.classes_section(report)
+    yield predictions.errors_section(report)
+    yield performance.backtest_section(report.backtests)
+    yield metrics.metrics_section(report)
+    yield metrics.history_section(report.history)
+    yield performance.importance_section(report.importance)
+    yield data.scores_section(report)
+    yield data.drift_section(report.drift)
+    yield data.summary_section(report)
+    yield provenance.provenance_section(report)
 
 
-def model_report(facts: ModelReport) -> str:
+def model_report(report: ModelReport) -> str:
     """Return the report of a model as one HTML document.
 
     Raises:
@@ -101,7 +101,7 @@ def model_report(facts: ModelReport) -> str:
     from mfprefect.report.sections.metrics import key_figures
 
     with drawing.drawing():
-        sections = [section for section in model.sections(facts) if section is not None]
-    trained = facts.newest.get("train")
-    metrics = [] if trained is None else key_figures(trained)
-    return page.render(Sheet(model.heading(facts), model_verdict(facts), metrics, sections))
+        sections = [section for section in model.sections(report) if section is not None]
+    training = report.newest.get("train")
+    figures = [] if training is None else key_figures(training)
+    return page.render(Sheet(model.heading(report), model_verdict(report), figures, sections))

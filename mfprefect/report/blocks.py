@@ -1,4 +1,4 @@
-"""What a page is built of; the template knows these and nothing else."""
+"""The building blocks of a page, all that the templates know."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Badge:
 
 @dataclass(frozen=True)
 class Key:
-    """A name with something smaller below it."""
+    """A text with a smaller one below it."""
 
     text: str
     below: str = ""
     shade: float = 0.0
-    """How strongly the cell is tinted, 0 to 1: what a heat map shows."""
+    """How strongly to tint the cell of a heat map, 0 to 1."""
 
 
 Cell = str | Badge | Key | Picture
@@ -62,13 +62,13 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     caption: str
     folded: bool = False
-    """Whether it is shown only when asked for; its caption then says what is in it."""
+    """Whether the table starts collapsed, showing only its caption."""
     kind = "table"
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures side by side, where there is room."""
+    """Pictures side by side, if there is room."""
 
     pictures: Sequence[Picture]
     kind = "gallery"
@@ -76,7 +76,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Note:
-    """A paragraph of ours or of somebody else's."""
+    """A paragraph."""
 
     text: str
     kind = "note"
@@ -84,7 +84,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Code:
-    """Text whose lines and spaces count."""
+    """Text with its line breaks and spaces preserved."""
 
     text: str
     caption: str = ""
@@ -96,7 +96,7 @@ Block = Table | Gallery | Note | Code
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it."""
+    """A heading and the blocks below it."""
 
     title: str
     blocks: Sequence[Block]
@@ -104,26 +104,26 @@ class Section:
 
 @dataclass(frozen=True)
 class Headline:
-    """What a reader has to know first."""
+    """The overall result, at the top of the page."""
 
     level: str
     headline: str
     reasons: Sequence[str] = ()
     cause: str = ""
-    """The text of an error, its lines kept."""
+    """The text of an error, with its line breaks."""
 
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands above and below everything else."""
+    """The header and footer of a page."""
 
     title: str
     subtitle: str
     facts: Sequence[tuple[str, str]]
-    """What stands below the title: names and values."""
+    """Names and values to show below the title."""
     footer: str
     link: str | None = None
-    """Where Prefect shows the flow run."""
+    """The URL of the flow run in Prefect."""
 
 
 @dataclass(frozen=True)
@@ -133,5 +133,5 @@ class Sheet:
     heading: Heading
     verdict: Headline
     figures: Sequence[tuple[str, str, str]]
-    """Name, value and a word about it, of the figures that matter most."""
+    """Name, value and comment of the most important figures."""
     sections: Sequence[Section]

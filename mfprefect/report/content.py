@@ -1,4 +1,4 @@
-"""What a report is made of: rows and frames that the store gathers, as it keeps them."""
+"""The data of a report: rows and frames as the store gathers them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ComparedSession:
-    """A session that another one is compared with; what it has not stored is None or empty."""
+    """A session to compare with; results that it did not store are None or empty."""
 
     session: Row
     metrics: pd.DataFrame
@@ -27,29 +27,29 @@ class ComparedSession:
     summary: pd.DataFrame
     curve: pd.DataFrame | None = None
     tested: pd.DataFrame | None = None
-    """Of any type of model: `score` of the test rows, and the `population` with at least that."""
+    """For any model type: `score` of the test rows, and the `population` with at least it."""
     failed_checks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """Published scores of a session, counted between common edges."""
+    """Published scores of a session, counted between shared edges."""
 
     name: str
-    """What the session is in the comparison, such as `this session`."""
+    """The role of the session in the comparison, such as `this session`."""
     session_id: str
     counts: Sequence[int]
 
 
 @dataclass(frozen=True)
 class SessionReport:
-    """One session, with what it is compared with."""
+    """A session, and the sessions to compare it with."""
 
     session: Row
     """Its row, with `parent_session_id`."""
     model: Row
     environment: Row
-    """python, platform, packages."""
+    """`python`, `platform` and `packages`."""
     inputs: pd.DataFrame
     checks: pd.DataFrame
     metrics: pd.DataFrame
@@ -60,57 +60,57 @@ class SessionReport:
     backtests: pd.DataFrame
     artifacts: pd.DataFrame
     gates: pd.DataFrame
-    """What gates said: see `Store.gates`."""
+    """Gate results: see `Store.gates`."""
     history: pd.DataFrame
-    """session_id, started_at, metric_name, value: of the last sessions that ended well."""
+    """`session_id`, `started_at`, `metric_name` and `value` of the last successful sessions."""
     curve: pd.DataFrame | None = None
     parts: pd.DataFrame | None = None
     threshold: Row | None = None
-    """The model's operating threshold: value, kind, set_at, set_by."""
+    """The operating threshold of the model: `value`, `kind`, `set_at`, `set_by`."""
     previous: ComparedSession | None = None
-    """The last session of the same model and purpose before it that succeeded."""
+    """The last successful session of the same model and purpose before this one."""
     training: ComparedSession | None = None
     """The training session whose model it used."""
     score_edges: Sequence[float] = ()
     scores: Sequence[Distribution] = ()
     scores_note: str = ""
-    """Why there is no distribution of its scores, where there could be one."""
+    """Why the distribution of its scores is missing, if it should be there."""
     stages: Sequence[Row] = ()
-    """Its stages, newest first: see `Store.stages`; `until` is None of the one in force."""
+    """Its stages, newest first: see `Store.stages`; `until` of the current one is None."""
     run_url: str | None = None
 
     @property
     def purpose(self) -> str:
-        """What the session was for."""
+        """The purpose of the session."""
         return str(self.session["purpose"])
 
     def note(self, name: str) -> dict[str, Any]:
-        """Return what test results left beside the figures, empty where there is no such note."""
+        """Return a detail of the test results, empty if the session has none."""
         return test_note(self.metadata, name)
 
 
 def test_note(metadata: pd.DataFrame, name: str) -> dict[str, Any]:
-    """Return a note of test results that is a JSON object, empty where there is none."""
+    """Return a detail of the test results that is a JSON object, empty if there is none."""
     notes = metadata[(metadata["meta_group"] == "test") & (metadata["meta_name"] == name)]
     try:
         note = json.loads(str(notes["value"].iloc[0])) if len(notes) else {}
-    except ValueError:  # somebody's own text of the same name
+    except ValueError:  # a user may log another text under the same name
         return {}
     return note if isinstance(note, dict) else {}
 
 
 @dataclass(frozen=True)
 class ModelReport:
-    """A model, its last sessions, and what is known of the newest of each purpose."""
+    """A model, its last sessions, and the results of the newest session of each purpose."""
 
     model: Row
     sessions: pd.DataFrame
-    """The last ones, newest first."""
+    """The last sessions, newest first."""
     thresholds: pd.DataFrame
     stages: pd.DataFrame
     """See `Store.stages`; newest first."""
     freshness: Row | None = None
-    """Of a model that somebody waits for: last_scored_at, max_age_seconds, stale."""
+    """For a model with a maximum age: `last_scored_at`, `max_age_seconds`, `stale`."""
     newest: Mapping[str, SessionReport] = field(default_factory=dict)
-    """By purpose; of training the newest that succeeded, where there is one."""
+    """The newest session of each purpose; of training, the newest successful one if any."""
     generated_at: dt.datetime | None = None

@@ -1,4 +1,4 @@
-"""Values as people read them in a report."""
+"""Format values for readers of a report."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ __all__ = [
 MISSING = "\u2013"
 MOST_CHARACTERS = 2_000
 _HIDDEN = {"Cc", "Cs", "Zl", "Zp"}
-# These turn the direction of the text that follows them, also of text that is ours.
+# These reverse the direction of all text after them, including the report's own.
 _BIDIRECTIONAL = set("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def visible(value: str) -> str:
-    """Return text in which no character is hidden, but for line ends and tabs."""
+    """Replace hidden characters by U+FFFD, except line ends and tabs."""
     if value.isascii() and value.isprintable():
         return value
-    return "".join(_shown(character) for character in value)
+    return "".join(_visible_character(character) for character in value)
 
 
-def _shown(character: str) -> str:
+def _visible_character(character: str) -> str:
     if character in "\n\t":
         return character
     hidden = character in _BIDIRECTIONAL or unicodedata.category(character) in _HIDDEN
@@ -45,16 +45,16 @@ def _shown(character: str) -> str:
 
 
 def present(value: Any) -> bool:
-    """Return whether there is a value: neither None, NaN, NaT nor empty text."""
+    """Say whether a value is present: not None, NaN, NaT or an empty text."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return False
     return bool(value == value and value != "")
 
 
 def number(value: Any) -> str:
-    """Return a number for a column of figures: four decimals, fewer where it is large.
+    """Format a number for a table column: four decimals, fewer if it is large.
 
-    A whole number has all of its digits; of a small one, three significant ones are left.
+    Whole numbers keep all digits; small numbers get three significant digits.
     """
     if not present(value):
         return MISSING
@@ -73,7 +73,7 @@ def _decimals(value: float) -> int:
 
 
 def brief(value: Any) -> str:
-    """Return a number for a sentence: no more digits than it needs, at most four."""
+    """Format a number for a sentence: as few digits as possible, at most four."""
     if not present(value) or not math.isfinite(value) or float(value).is_integer():
         return number(value)
     plain = 1e-4 <= abs(value) < 1e15
@@ -92,9 +92,9 @@ def _minus(text: str) -> str:
 
 
 def change(before: Any, now: Any) -> str:
-    """Return the difference of two numbers with its sign, `0` where there is none.
+    """Format the difference of two numbers with its sign, or `0`.
 
-    It has as many decimals as the larger of both has, unless it is smaller than these show.
+    It has as many decimals as the larger number, or more if these would hide it.
     """
     if not present(before) or not present(now):
         return MISSING
@@ -105,15 +105,15 @@ def change(before: Any, now: Any) -> str:
         return MISSING
     decimals = _decimals(max(abs(float(before)), abs(float(now)), abs(difference)))
     if abs(difference) < 10**-decimals or abs(difference) < 1e-3:
-        shown = _minus(_tiny(difference, 2) if abs(difference) < 1e-3 else f"{difference:.2g}")
+        result = _minus(_tiny(difference, 2) if abs(difference) < 1e-3 else f"{difference:.2g}")
     else:
         whole = difference.is_integer()
-        shown = number(difference) if whole else _minus(f"{difference:,.{decimals}f}")
-    return ("+" if difference > 0 else "") + shown
+        result = number(difference) if whole else _minus(f"{difference:,.{decimals}f}")
+    return ("+" if difference > 0 else "") + result
 
 
 def percent(share: Any) -> str:
-    """Return a share as a percentage; what is little is never shown as nothing."""
+    """Format a share as a percentage; small shares never round to 0 %, nor large ones to 100 %."""
     if not present(share):
         return MISSING
     value = 100 * float(share)
@@ -125,17 +125,17 @@ def percent(share: Any) -> str:
 
 
 def moment(value: dt.datetime | None) -> str:
-    """Return an instant as `2026-11-24 08:19 UTC`."""
+    """Format an instant as `2026-11-24 08:19 UTC`."""
     return f"{value:%Y-%m-%d %H:%M} UTC" if present(value) and value else MISSING
 
 
 def day(value: dt.date | None) -> str:
-    """Return the day of a date or of an instant."""
+    """Format the day of a date or an instant."""
     return f"{value:%Y-%m-%d}" if present(value) and value else MISSING
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as `0.42 s`, `12 s`, `3m 12s` or `2h 05m`."""
+    """Format seconds as `0.42 s`, `12 s`, `3m 12s` or `2h 05m`."""
     if seconds < 10:
         return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
     whole = round(seconds)
@@ -147,7 +147,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Return bytes as `812 B`, `3.4 KiB`, .."""
+    """Format bytes as `812 B`, `3.4 KiB`, .."""
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -156,7 +156,7 @@ def size(count: float) -> str:
 
 
 def text(value: Any, most: int = MOST_CHARACTERS) -> str:
-    """Return anything that has a JSON form as text, cut where it is very long."""
+    """Format any JSON value as text; cut very long texts."""
     if value is None:
         return "null"
     full = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,4 +1,4 @@
-"""The page: what is known, set into the template."""
+"""Render a report with the HTML template."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mfprefect.report.blocks import Badge, Heading, Key, Sheet
 from mfprefect.report.drawing import Picture
 from mfprefect.report.drawing.palette import DARK, LIGHT
 from mfprefect.report.formats import day, moment, present, visible
-from mfprefect.report.sections.gates import in_force
-from mfprefect.report.sections.provenance import took
+from mfprefect.report.sections.gates import current_stage
+from mfprefect.report.sections.provenance import elapsed
 
 if TYPE_CHECKING:
     import jinja2
@@ -20,46 +20,46 @@ if TYPE_CHECKING:
 
 __all__ = ["render", "session_heading"]
 
-WORKS = {"train": "training", "score": "scoring", "monitor": "monitoring", "adhoc": "run"}
+ACTIVITIES = {"train": "training", "score": "scoring", "monitor": "monitoring", "adhoc": "run"}
 SYMBOLS = {"good": "\u2713", "warn": "!", "bad": "\u2715", "info": "i"}
 
 
-def session_heading(facts: SessionReport) -> Heading:
-    """Return what stands above and below the report of a session."""
-    row = facts.session
-    labelled = {
+def session_heading(report: SessionReport) -> Heading:
+    """Return the header and footer of a session's report."""
+    row = report.session
+    facts = {
         "started": moment(row["started_at"]),
-        "took": took(row),
+        "took": elapsed(row),
         "data as of": day(row["as_of"]) if present(row["as_of"]) else "",
         "attempt": str(row["attempt"]) if row["attempt"] > 1 else "",
-        "stage": in_force(facts.stages),
+        "stage": current_stage(report.stages),
         "run by": str(row["run_by"]),
-        "owner of the model": str(facts.model["owner"]),
+        "model owner": str(report.model["owner"]),
     }
     ended = row["ended_at"] if present(row["ended_at"]) else row["heartbeat_at"]
     return Heading(
-        title=f"{row['model_id']}: {WORKS.get(facts.purpose, facts.purpose)}",
-        subtitle=str(facts.model["description"] or ""),
-        facts=[(name, value) for name, value in labelled.items() if value],
+        title=f"{row['model_id']}: {ACTIVITIES.get(report.purpose, report.purpose)}",
+        subtitle=str(report.model["description"] or ""),
+        facts=[(name, value) for name, value in facts.items() if value],
         footer=f"Session {row['session_id']}, as of {moment(ended)}.",
-        link=facts.run_url,
+        link=report.run_url,
     )
 
 
 def render(sheet: Sheet) -> str:
-    """Return a sheet as HTML."""
+    """Render a sheet as HTML."""
     text: str = _environment().get_template("page.html").render(sheet=sheet, pictures=_Pictures())
     return text
 
 
 class _Pictures:
-    """Numbers the pictures of a page: what refers to a part of one must find its own."""
+    """Number the pictures of a page, so that the ids inside their SVGs stay distinct."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def number(self) -> str:
-        """Return the next picture's prefix."""
+        """Return the id prefix of the next picture."""
         self._count += 1
         return f"p{self._count}"
 
@@ -87,12 +87,12 @@ def _is(kind: type[Any]) -> Any:
 
 
 def _finalize(value: Any) -> Any:
-    """Make hidden characters seen in whatever the page says; our own markup has none."""
+    """Make hidden characters visible in all text; the report's own markup has none."""
     return visible(value) if type(value) is str else value
 
 
 def _inner(picture: Picture, prefix: str) -> Any:
-    """Return a picture's SVG, its ids made the page's own; what it holds is ours."""
+    """Return the SVG of a picture with prefixed ids."""
     import markupsafe
 
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", picture.svg)

@@ -17,7 +17,7 @@ from mfprefect.quality import input_summary, rank, test_curve
 from mfprefect.quality.metrics.calibration import calibration, wilson
 from mfprefect.report import formats
 from mfprefect.report.drawing import palette, sparklines
-from mfprefect.report.drawing.charts import above
+from mfprefect.report.drawing.charts import bin_counts
 from mfprefect.report.sections.metrics import ordered
 
 
@@ -63,9 +63,9 @@ def test_wilson_is_that_of_scipy(hits: int, n: int) -> None:
 def test_rows_between_edges_are_those_of_numpy() -> None:
     actual, score, curve = made(900)
     edges = np.linspace(0, 1, 21)
-    assert above(curve, "population", edges).tolist() == np.histogram(score, edges)[0].tolist()
+    assert bin_counts(curve, "population", edges).tolist() == np.histogram(score, edges)[0].tolist()
     positives = np.histogram(score[actual == 1], edges)[0]
-    assert above(curve, "tp", edges).tolist() == positives.tolist()
+    assert bin_counts(curve, "tp", edges).tolist() == positives.tolist()
 
 
 @pytest.mark.parametrize(

@@ -115,10 +115,10 @@ def test_a_training(examples: Any) -> None:
         "Calibration",
         "Scores of both classes",
         "Confusion matrix of the test rows",
-        "Positive: scores of 0.4 and more, as",
+        "Predicted positive: scores of at least 0.4, set by",
         "Metrics by region",
         "1 of 1 gates passed",
-        "its gate passed",
+        "the gate passed",
         "production since",
         "better at <last>",
         "By permutation",
@@ -132,7 +132,7 @@ def test_a_training(examples: Any) -> None:
     auc = metrics.set_index("metric_name")["value"]["auc"]
     assert f"auc {auc:.4f}" in parsed.text
     matrix = examples.store.confusion_matrix(examples["train"], 0.4, "probability")
-    assert f"really positive {matrix['tp']} " in parsed.text
+    assert f"actually positive {matrix['tp']} " in parsed.text
     assert not re.search(r"\bnan\b|\bNone\b|\bNaN\b", parsed.text)
 
 
@@ -167,7 +167,7 @@ def test_a_scoring(examples: Any) -> None:
     parsed = page(examples, "score")
     assert "Scoring succeeded, with drift" in parsed.text
     assert "600 scores are published" in parsed.text
-    for words in ("this session", "the session before", "test rows of the training"):
+    for words in ("this session", "previous session", "test rows of the training"):
         assert words in parsed.text
     assert "alarm" in parsed.text
     drift = examples.store.drift(examples["score"])
@@ -181,11 +181,11 @@ def test_a_scoring(examples: Any) -> None:
     ("name", "words"),
     [
         ("failed", "Training failed: RuntimeError no <b>such</b> column in line 2"),
-        ("checks", "Scoring failed: the input data did not pass its checks 1 of"),
+        ("checks", "Scoring failed: input checks failed 1 of"),
         ("gate", "Training failed: the model did not pass its gates auc is 0.61, below 0.75"),
         (
             "monitor",
-            "Monitoring succeeded, with drift 1 of 1 measures of drift are in alarm: score",
+            "Monitoring succeeded, with drift 1 of 1 drift measures raised an alarm: score",
         ),
         ("forecast", "Training succeeded"),
         ("nothing", "Run succeeded Run and provenance"),
@@ -215,13 +215,13 @@ def test_a_model(examples: Any) -> None:
         "the last train session failed",
         examples["score"],
         examples["gate"],
-        "Operating thresholds, the one in force first",
+        "Operating thresholds, current one first",
         "0.4000 probability",
-        "What was in production when",
+        "Stage history, newest first",
         f"in production {examples['train']}",
         f"Session {examples['train']}",
-        "Metrics of the trainings",
-        "Metrics on what really happened",
+        "Training metrics over time",
+        "Metrics on actual outcomes",
     ):
         assert words in parsed.text, words
 
@@ -268,7 +268,7 @@ def test_every_report_is_one_small_file_that_takes_nothing_from_elsewhere(
 def test_two_hundred_variables(examples: Any) -> None:
     parsed = page(examples, "large")
     assert "200 variables" in parsed.text
-    assert "100 of 200 measures are in alarm" in parsed.text
+    assert "100 of 200 measures raised an alarm" in parsed.text
     strips = [svg for svg in parsed.all("svg") if (svg.get("aria-label") or "")[:4] == "hist"]
     assert len(strips) == 200
 
@@ -433,7 +433,7 @@ def test_gathered_alike_everywhere(examples: Any, database_url: str) -> None:
             scored.write_scores(pd.DataFrame({"id": [1, 2], "score": [0.5, 0.5]}), "id")
         for text in (store.report(session.session_id), store.model_report("churn")):
             assert "auc" in Page(text).text
-        assert "2 scores are published" in Page(store.report(scored.session_id)).text
+        assert "2 scores published at" in Page(store.report(scored.session_id)).text
 
 
 # The command

@@ -152,7 +152,7 @@ def test_names_that_clash_are_refused() -> None:
     assert mfprefect.metric("margin", version=2)(margin) is margin
     assert quality.definition_version("margin") == 2
     for taken in ("auc", "rmse", "mase", "precision"):
-        with pytest.raises(ConfigurationError, match=f"'{taken}' is a metric of mfprefect's own"):
+        with pytest.raises(ConfigurationError, match=f"'{taken}' is a built-in metric"):
             mfprefect.metric(taken)(elsewhere)
 
 

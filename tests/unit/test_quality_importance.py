@@ -147,7 +147,7 @@ def test_permutation_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_what_permutation_refuses() -> None:
     frame = pd.DataFrame({"x": [1, 2]})
-    with pytest.raises(ConfigurationError, match=r"'auc'; choose a callable or one of: .*roc_auc"):
+    with pytest.raises(ConfigurationError, match=r"'auc'; pass a callable or one of: .*roc_auc"):
         permutation(None, frame, [0, 1], scorer="auc")
     with pytest.raises(InvalidValue, match="2 rows of features and 1 targets"):
         permutation(None, frame, [0])
@@ -167,7 +167,7 @@ def test_models_without_the_figures(cancer: tuple[pd.DataFrame, pd.Series[int]])
     linear = linear_model.LogisticRegression(max_iter=10_000).fit(features / 1000, target)
     with pytest.raises(InvalidValue, match="has no feature_importances_"):
         impurity(linear, names)
-    with pytest.raises(InvalidValue, match="30 figures in coef_ but there are 2 names"):
+    with pytest.raises(InvalidValue, match="30 figures in coef_, but there are 2 names"):
         coefficients(linear, names[:2])
     model = pipeline.make_pipeline(preprocessing.StandardScaler(), logistic())
     model.fit(features, target)
@@ -296,7 +296,7 @@ def test_one_class_only_has_no_permutation_by_auc() -> None:
     features = features[["shoe", "idle"]]
     model = logistic().fit(features, target)
     with (
-        pytest.raises(InvalidValue, match="'roc_auc' gave no finite number for 4 rows"),
+        pytest.raises(InvalidValue, match="'roc_auc' returned no finite number for 4 rows"),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")

@@ -116,7 +116,7 @@ def test_evaluation_knows_the_type_by_the_scores() -> None:
 def test_the_class_that_is_published() -> None:
     score, label = top_class(pd.DataFrame({"a": [0.4, 0.2], "b": [0.4, 0.8]}))
     assert (score.tolist(), label) == ([0.4, 0.8], ["a", "b"])
-    with pytest.raises(InvalidValue, match="which of 2 columns of scores is which class"):
+    with pytest.raises(InvalidValue, match="the classes of 2 columns of scores are unknown"):
         top_class(np.eye(2))
 
 
@@ -126,7 +126,7 @@ THREE = [[0.1, 0.2, 0.7]] * 3
 @pytest.mark.parametrize(
     ("actual", "score", "options", "message"),
     [
-        (["a", "b", "c"], [[0.5, 0.5]] * 3, {}, r"3 classes occur but there are 2 columns"),
+        (["a", "b", "c"], [[0.5, 0.5]] * 3, {}, r"3 classes occur, but there are 2 columns"),
         (["a", None, "c"], THREE, {"classes": "abc"}, "1 of 3 labels .* None at position 1"),
         (["a", "x", "c"], THREE, {"classes": "abc"}, "'a', 'b', 'c': 'x' at position 1"),
         (["a"], THREE, {"classes": "abc"}, "1 actuals but 3 rows"),
@@ -146,7 +146,7 @@ def test_scores_and_arguments_that_are_refused() -> None:
         quality.evaluate([0, 1, 2], [[1, 0, 0], [np.nan, 1, 0], [0, 0, 1]])
     with pytest.raises(InvalidValue, match=r"predict_proba\(features\)\[:, 1\]"):
         quality.evaluate([0, 1], [[0.1, 0.9], [0.2, 0.8]])
-    with pytest.raises(InvalidValue, match="'season' does not belong to a multiclass model"):
+    with pytest.raises(InvalidValue, match="a multiclass model takes no 'season'"):
         quality.evaluate([0, 1, 2], np.eye(3), context={"season": 2})
     with pytest.raises(InvalidValue, match="takes no classes"):
         quality.evaluate([0, 1], [0.1, 0.9], "binary", classes=[0, 1])

@@ -147,7 +147,11 @@ def test_numbers_and_the_absolute_bias() -> None:
         ("ks", ([1, 1], [0.1, 0.2], [0.1, 0.2]), "needs rows of both classes"),
         ("brier", ([0, 1], [0.1, 2.0], [0.1, 0.2]), "needs scores from 0 to 1"),
         ("r2", ([2, 2], [1, 2], [2, 1]), "not defined for these rows"),
-        ("profit", ([0, 1], [0.1, 0.2], [0.1, 0.2]), "'profit' of two binary .* choose one of auc"),
+        (
+            "profit",
+            ([0, 1], [0.1, 0.2], [0.1, 0.2]),
+            "'profit' cannot be compared between two binary .*; choose one of auc",
+        ),
     ],
 )
 def test_what_cannot_be_compared(metric: str, columns: Any, message: str) -> None:
@@ -193,7 +197,7 @@ def test_classes_and_metrics_of_a_teams_own() -> None:
             difference = metric_difference("paired_hits", happened, one, other, kind)
             assert difference.first == pytest.approx(np.mean(np.asarray(one) > 0.5))
             assert difference.low <= difference.value <= difference.high
-        with pytest.raises(InvalidValue, match="of two time_series models"):
+        with pytest.raises(InvalidValue, match="between two time_series models"):
             metric_difference("paired_hits", y, good["a"], bad["a"], "time_series")
     finally:
         CUSTOM.clear()

@@ -121,7 +121,7 @@ def test_segments_keep_what_each_row_is_held_against() -> None:
         ({"history": [1, None]}, "history of 'all' values are not finite"),
         ({"history": [1, 2], "series": ["a", "b"]}, "2 series but one history"),
         ({"history": {"a": [1]}, "series": ["a"]}, "2 actuals but 1 series"),
-        ({"horizon": 3}, "'horizon' does not belong to a time_series model: it takes"),
+        ({"horizon": 3}, "a time_series model takes no 'horizon'; choose"),
     ],
 )
 def test_what_is_refused(context: Any, message: str) -> None:

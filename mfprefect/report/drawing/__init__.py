@@ -1,4 +1,4 @@
-"""Pictures by matplotlib as small pieces of SVG that stand in a page and take its colours."""
+"""Draw charts with matplotlib as small inline SVGs that use the colours of the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Picture", "axes", "drawing", "inner_svg", "picture"]
 
 WIDTH, HEIGHT = 5.0, 3.5
-"""Inches of 72 units: what fills a phone, and half of a desktop's page, at a legible size."""
+"""Inches of 72 units: legible at the width of a phone and at half a desktop page."""
 FONT = 11
 _lock = threading.Lock()
 _DROPPED = re.compile(
@@ -33,10 +33,10 @@ _COLOUR = re.compile(r"#00fe([0-9a-f]{2})")
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with what stands in its place for those who do not see it."""
+    """A picture with its text alternative."""
 
     svg: str
-    """What is inside the `<svg>` element; ours, and safe."""
+    """The content of the `<svg>` element; safe, because matplotlib escapes its texts."""
     width: float
     height: float
     title: str
@@ -48,9 +48,9 @@ class Picture:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Give matplotlib its own defaults, whatever the process has set, and set that back.
+    """Use matplotlib with this page's settings, and restore those of the process afterwards.
 
-    One thread at a time: matplotlib's settings are the process's.
+    One thread at a time: matplotlib's settings are global to the process.
     """
     import matplotlib
 
@@ -66,12 +66,12 @@ def drawing() -> Iterator[None]:
                 "figure.facecolor": "none",
                 "font.size": FONT,
                 "grid.color": stand_in("line"),
-                "svg.fonttype": "none",  # text stays text: smaller, and the reader's own font
+                "svg.fonttype": "none",  # text instead of outlines: smaller, in the page's font
                 "svg.hashsalt": "mfprefect",
                 "text.parse_math": False,
                 "xtick.bottom": False,
                 "xtick.labelcolor": stand_in("soft"),
-                "xtick.major.pad": 7.0,  # or the labels of both axes touch in the corner
+                "xtick.major.pad": 7.0,  # keeps the labels of both axes apart in the corner
                 "ytick.labelcolor": stand_in("soft"),
                 "ytick.left": False,
             }
@@ -80,7 +80,7 @@ def drawing() -> Iterator[None]:
 
 
 def axes(height: float = HEIGHT, *, left: float = 0.8, bottom: float = 0.55) -> tuple[Figure, Axes]:
-    """Return a figure and its axes; `left` and `bottom` are the labels' room, all in inches."""
+    """Return a figure and its axes; `left` and `bottom` leave room for labels, all in inches."""
     from matplotlib.figure import Figure
 
     width = WIDTH
@@ -89,24 +89,24 @@ def axes(height: float = HEIGHT, *, left: float = 0.8, bottom: float = 0.55) -> 
     return figure, figure.add_axes(box)
 
 
-def picture(figure: Figure, **words: Any) -> Picture:
-    """Return a figure as a picture; see its fields."""
+def picture(figure: Figure, **texts: Any) -> Picture:
+    """Convert a figure to a picture with these texts; see the fields of `Picture`."""
     width, height = figure.get_size_inches() * 72
-    return Picture(inner_svg(figure), float(width), float(height), **words)
+    return Picture(inner_svg(figure), float(width), float(height), **texts)
 
 
 def inner_svg(figure: Figure) -> str:
-    """Return what matplotlib draws, without the envelope, in colours that the page defines."""
+    """Return the content of matplotlib's `<svg>` element, in colours that the page defines."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    drawn = _DROPPED.sub("", out.getvalue())
-    body = drawn[drawn.index(">", drawn.index("<svg")) + 1 : drawn.rindex("</svg>")]
-    body = re.sub("<[^>]*>", _shorter, body)
+    svg = _DROPPED.sub("", out.getvalue())
+    body = svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")]
+    body = re.sub("<[^>]*>", _compact, body)
     body = re.sub(r'<g id="(?!strip)[^"]*">', "<g>", body)
     return re.sub(r"\s*\n\s*", " ", body).strip()
 
 
-def _shorter(tag: re.Match[str]) -> str:
-    """Return a tag with coordinates of one decimal, in colours of the page."""
+def _compact(tag: re.Match[str]) -> str:
+    """Round the coordinates of a tag to one decimal and use the colours of the page."""
     text = _DECIMALS.sub(lambda match: f"{float(match[0]):.1f}".removesuffix(".0"), tag[0])
     return _COLOUR.sub(lambda match: f"var(--{ROLES[int(match[1], 16)]})", text)

@@ -1,4 +1,4 @@
-"""The charts of a report: how good a model is, how scores lie, how figures moved."""
+"""The charts of a report: performance, score distributions, metrics over time."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mfprefect.report.drawing import Picture
 
 __all__ = [
-    "above",
     "backtest_chart",
+    "bin_counts",
     "calibration_chart",
     "distribution_chart",
     "history_chart",
@@ -39,14 +39,14 @@ STYLES: Sequence[tuple[str, Any]] = (
     ("dotted", (0, (1, 1.5))),
 )
 FIRST_SHARE = 0.005
-"""The share of rows from which on lift is drawn: that of the first few is noise."""
+"""Lift starts at this share of rows: the lift of the first few rows is noise."""
 MOST_PERIODS = 400
-OWN = (("a", "solid", "this session"),)
-BOTH = (*OWN, ("c", "dashed", "the session before"))
+THIS_SESSION = (("a", "solid", "this session"),)
+BOTH_SESSIONS = (*THIS_SESSION, ("c", "dashed", "previous session"))
 
 
 def roc_chart(curve: pd.DataFrame, before: pd.DataFrame | None, auc: float | None) -> Picture:
-    """Draw the ROC curve, over that of the session before."""
+    """Draw the ROC curve, over that of the previous session."""
     figure, ax = drawing.axes()
     _diagonal(ax)
     if before is not None:
@@ -56,25 +56,25 @@ def roc_chart(curve: pd.DataFrame, before: pd.DataFrame | None, auc: float | Non
     _line(ax, points["fpr"], points["tpr"], "a")
     _shares(ax, "false positive rate", "true positive rate")
     sensitivity = float(np.interp(0.1, points["fpr"], points["tpr"]))
-    area = "" if auc is None else f"The area under it is {brief(auc)}. "
+    area = "" if auc is None else f"The area under the curve is {brief(auc)}. "
     return drawing.picture(
         figure,
         title="ROC curve",
-        description=f"{area}Where 10 % of the negatives are taken for positives, "
-        f"{percent(sensitivity)} of the positives are found.",
-        legend=OWN if before is None else BOTH,
+        description=f"{area}At a false positive rate of 10 %, {percent(sensitivity)} of the "
+        "positives are predicted positive.",
+        legend=THIS_SESSION if before is None else BOTH_SESSIONS,
     )
 
 
 def lift_chart(
     curve: pd.DataFrame, before: pd.DataFrame | None, lift_10: float | None = None
 ) -> Picture:
-    """Draw how much richer in positives the top of the ranking is.
+    """Draw the lift by share of rows.
 
     Args:
         curve: the test curve.
-        before: that of the session before.
-        lift_10: the metric, where it is known: the curve's may be interpolated.
+        before: the test curve of the previous session.
+        lift_10: the metric, which is exact; without it, the lift is interpolated from the curve.
     """
     figure, ax = drawing.axes()
     ax.axhline(1, color=stand_in("c"), linewidth=1)
@@ -82,29 +82,28 @@ def lift_chart(
     for frame, role in ((before, "c"), (curve, "a")):
         if frame is None:
             continue
-        points_b = lift(frame)
-        shown = points_b[
-            points_b["population_share"] >= min(FIRST_SHARE, points_b["population_share"].max())
-        ]
-        _line(ax, shown["population_share"], shown["lift"], role, dashed=role == "c")
-        top = max(top, float(shown["lift"].max()))
+        points = lift(frame)
+        share = points["population_share"]
+        visible = points[share >= min(FIRST_SHARE, share.max())]
+        _line(ax, visible["population_share"], visible["lift"], role, dashed=role == "c")
+        top = max(top, float(visible["lift"].max()))
     _frame(ax, "share of rows, highest scores first", "lift")
     _percents(ax.xaxis)
     ax.set_xlim(0, 1)
     ax.set_ylim(0, top * 1.08)
-    points_a = lift(curve)
-    tenth = lift_10 or float(np.interp(0.1, points_a["population_share"], points_a["lift"]))
+    points = lift(curve)
+    tenth = lift_10 or float(np.interp(0.1, points["population_share"], points["lift"]))
     return drawing.picture(
         figure,
         title="Lift",
         description=f"The 10 % of rows with the highest scores hold {brief(tenth)} times as many "
-        "positives as 10 % of rows taken at random.",
-        legend=OWN if before is None else BOTH,
+        "positives as a random 10 %.",
+        legend=THIS_SESSION if before is None else BOTH_SESSIONS,
     )
 
 
 def calibration_chart(curve: pd.DataFrame) -> Picture | None:
-    """Draw observed rates over predicted ones; None where the scores are no probabilities."""
+    """Draw observed over predicted rates; None if the scores are not probabilities."""
     bins = calibration(curve)
     if bins is None:
         return None
@@ -118,36 +117,36 @@ def calibration_chart(curve: pd.DataFrame) -> Picture | None:
     return drawing.picture(
         figure,
         title="Calibration",
-        description=f"Of the rows with a mean score of {percent(bins['predicted'].iloc[worst])}, "
-        f"{percent(bins['observed'].iloc[worst])} are positive: the widest gap of "
-        f"{len(bins)} groups of rows.",
-        caption="Groups of about as many rows each; bars are 95 % intervals (Wilson). On the "
-        "diagonal, scores are what happens.",
+        description=f"Widest gap of {len(bins)} groups: the mean score is "
+        f"{percent(bins['predicted'].iloc[worst])}, the share of positives "
+        f"{percent(bins['observed'].iloc[worst])}.",
+        caption="Groups have about equal size; bars are 95 % intervals (Wilson). On the diagonal, "
+        "scores equal observed rates.",
     )
 
 
 def distribution_chart(
     edges: Sequence[float], series: Sequence[tuple[str, str, Sequence[float]]], title: str
 ) -> Picture:
-    """Draw histograms over the same finite edges as shares; the first is filled.
+    """Draw histograms with shared finite edges as shares of rows; fill the first one.
 
     Args:
         edges: one more than there are bins.
-        series: role, name and rows by bin of each.
-        title: what is shown.
+        series: role, name and rows by bin of each histogram.
+        title: the title of the chart.
     """
     figure, ax = drawing.axes()
-    words, legend = [], []
-    for place, (role, name, counts) in enumerate(series):
+    summaries, legend = [], []
+    for number, (role, name, counts) in enumerate(series):
         total = float(np.sum(counts))
         share = np.asarray(counts, dtype=np.float64) / (total or 1)
-        if place == 0:
+        if number == 0:
             ax.stairs(share, edges, fill=True, color=stand_in(role), alpha=0.22, lw=0)
-        style, dashes = STYLES[min(place, 2)]
-        ax.stairs(share, edges, color=stand_in(role), lw=THIN if place else THICK, ls=dashes)
+        style, dashes = STYLES[min(number, 2)]
+        ax.stairs(share, edges, color=stand_in(role), lw=THIN if number else THICK, ls=dashes)
         legend.append((role, style, name))
-        what = name.partition(" (")[0]
-        words.append(f"{what}: {brief(total)} rows, half of them up to {_middle(edges, counts)}")
+        label = name.partition(" (")[0]
+        summaries.append(f"{label}: {brief(total)} rows, half up to {_median(edges, counts)}")
     _frame(ax, "score", "share of rows")
     _percents(ax.yaxis)
     ax.set_ylim(bottom=0)
@@ -155,31 +154,30 @@ def distribution_chart(
     return drawing.picture(
         figure,
         title=title,
-        description=f"{words[0][:1].upper()}{'; '.join(words)[1:]}.",
+        description=f"{summaries[0][:1].upper()}{'; '.join(summaries)[1:]}.",
         legend=tuple(legend),
     )
 
 
-def above(curve: pd.DataFrame, column: str, edges: Any) -> Any:
-    """Return what a column of a stored curve counts between each two edges, lowest first.
+def bin_counts(curve: pd.DataFrame, column: str, edges: Any) -> Any:
+    """Count a column of a stored curve between edges, lowest first.
 
-    The last bin takes all that is above. Where the curve lacks a point, the next one answers.
+    The last bin has no upper end. At an edge without a stored point, the next point above counts.
     """
     ordered = curve.sort_values("score")
     score = ordered["score"].to_numpy(dtype=np.float64)
-    least = ordered[column].to_numpy(dtype=np.float64)
-    # Rows with at least a score: those of the next stored score above it.
-    place = np.searchsorted(score, edges[:-1], side="left")
-    reached = np.r_[least, 0.0][place]
-    return reached - np.r_[reached[1:], 0.0]
+    at_least = ordered[column].to_numpy(dtype=np.float64)
+    position = np.searchsorted(score, edges[:-1], side="left")
+    cumulative = np.r_[at_least, 0.0][position]
+    return cumulative - np.r_[cumulative[1:], 0.0]
 
 
 def history_chart(name: str, days: Sequence[dt.datetime], values: Sequence[float]) -> Picture:
     """Draw a metric over the last sessions, oldest first; the last point is the newest."""
     figure, ax = drawing.axes(1.9, bottom=0.35)
-    places = np.arange(len(values))
-    _line(ax, places, values, "a", marker=True)
-    ax.plot(places[-1:], values[-1:], "o", color=stand_in("b"), markersize=7, clip_on=False)
+    x = np.arange(len(values))
+    _line(ax, x, values, "a", marker=True)
+    ax.plot(x[-1:], values[-1:], "o", color=stand_in("b"), markersize=7, clip_on=False)
     _frame(ax, "", "")
     form = "%H:%M" if day(days[0]) == day(days[-1]) else "%Y-%m-%d"
     _ends(ax, len(values), f"{days[0]:{form}}", f"{days[-1]:{form}}")
@@ -193,24 +191,24 @@ def history_chart(name: str, days: Sequence[dt.datetime], values: Sequence[float
 
 
 def backtest_chart(name: str, frame: pd.DataFrame) -> Picture:
-    """Draw predictions and what happened, by period, in the order of the periods."""
-    shown = frame.tail(MOST_PERIODS)
+    """Draw predicted and actual values by period."""
+    rows = frame.tail(MOST_PERIODS)
     figure, ax = drawing.axes(2.8, bottom=0.35)
-    places = np.arange(len(shown))
-    _line(ax, places, shown["actual"], "c", marker=len(shown) <= 40)
-    _line(ax, places, shown["predicted"], "a", dashed=True)
+    x = np.arange(len(rows))
+    _line(ax, x, rows["actual"], "c", marker=len(rows) <= 40)
+    _line(ax, x, rows["predicted"], "a", dashed=True)
     _frame(ax, "", "")
-    first, last = (str(shown["period"].iloc[place]) for place in (0, -1))
-    _ends(ax, len(shown), first, last)
-    both = shown.dropna(subset=["predicted", "actual"])
+    first, last = str(rows["period"].iloc[0]), str(rows["period"].iloc[-1])
+    _ends(ax, len(rows), first, last)
+    both = rows.dropna(subset=["predicted", "actual"])
     error = (both["predicted"] - both["actual"]).abs().mean()
     error_text = (
-        f"The mean absolute error is {brief(error)}." if len(both) else "No actual is known."
+        f"The mean absolute error is {brief(error)}." if len(both) else "No actual value is known."
     )
     return drawing.picture(
         figure,
         title=name,
-        description=f"Predicted and actual values of {len(shown)} periods, {first} to {last}. "
+        description=f"Predicted and actual values of {len(rows)} periods, {first} to {last}. "
         f"{error_text}",
         legend=(("a", "dashed", "predicted"), ("c", "solid", "actual")),
         caption=f"The last {MOST_PERIODS} periods." if len(frame) > MOST_PERIODS else "",
@@ -218,7 +216,7 @@ def backtest_chart(name: str, frame: pd.DataFrame) -> Picture:
 
 
 def _ends(ax: Axes, count: int, first: str, last: str) -> None:
-    """Name the first and the last place, where matplotlib's font has the characters."""
+    """Label the first and last point, if matplotlib's font has the characters."""
     ax.set_xticks([])
     if count < 2 or not all(
         x.isascii() and x.isprintable() and len(x) <= 20 for x in (first, last)
@@ -283,16 +281,16 @@ def _tick(value: float) -> str:
 
 
 def _room(ax: Axes, values: NDArray[np.float64]) -> None:
-    """Leave room above and below, also where nothing moves: noise must not look like a fall."""
+    """Leave room above and below: noise in a stable metric must not look like a fall."""
     low, high = float(values.min()), float(values.max())
     least = 0.02 * max(abs(low), abs(high)) or 1.0
     margin = max(0.15 * (high - low), (least - (high - low)) / 2)
     ax.set_ylim(low - margin, high + margin)
 
 
-def _middle(edges: Sequence[float], counts: Sequence[float]) -> str:
+def _median(edges: Sequence[float], counts: Sequence[float]) -> str:
     total = np.cumsum(counts)
     if not len(total) or total[-1] == 0:
         return "nothing"
-    place = int(np.searchsorted(total, total[-1] / 2))
-    return brief(float(f"{edges[place + 1]:.3g}"))
+    position = int(np.searchsorted(total, total[-1] / 2))
+    return brief(float(f"{edges[position + 1]:.3g}"))

@@ -1,7 +1,7 @@
-"""The colours of a report, on light and on dark paper.
+"""The colours of a report, in light and dark mode.
 
-Pictures are drawn once: matplotlib paints with a stand-in for each role, and the page's style
-sheet says what the role looks like.
+Pictures are drawn once: matplotlib uses a stand-in colour for each role, and the style sheet of
+the page defines the real one.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ DARK: Mapping[str, str] = {
     "info-paper": "#16293f",
 }
 LEVELS = ("good", "warn", "bad", "info")
-"""What a verdict can be; each has a colour and a paper of its own."""
+"""Levels of a verdict; each has a text colour and a background (`-paper`)."""
 TEXTS = (
     *(("ink", paper) for paper in ("paper", "shade", *(f"{x}-paper" for x in LEVELS))),
     *(("soft", paper) for paper in ("paper", "shade")),
@@ -55,16 +55,16 @@ TEXTS = (
     *((level, "paper") for level in LEVELS),
     ("a", "paper"),
 )
-"""Each colour that text is set in, with what it stands on."""
+"""Each text colour with its background."""
 GRAPHICS = tuple((role, paper) for role in ("a", "b", "c") for paper in ("paper", "shade"))
-"""The colours of lines and bars that mean something."""
+"""Each colour of a data series with its background."""
 
 ROLES = ("ink", "soft", "line", "a", "b", "c", "good", "warn", "bad", "info")
-"""What a picture can be painted in."""
+"""The roles that pictures use."""
 
 
 def stand_in(role: str) -> str:
-    """Return the colour that matplotlib paints a role in; no other picture has it."""
+    """Return the unique colour that matplotlib uses for a role."""
     return f"#00fe{ROLES.index(role):02x}"
 
 

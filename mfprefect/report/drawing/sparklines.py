@@ -1,4 +1,4 @@
-"""Pictures of a table's cells: small histograms and bars, hundreds of them by one drawing."""
+"""Small histograms and bars for table cells, hundreds of them in one matplotlib figure."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["Bars", "bar", "draw", "histogram"]
 
 WIDTH, HEIGHT = 120, 30
-"""Units of the SVG, which the page shows as pixels."""
+"""SVG units, shown as pixels."""
 MOST_LEVELS = 12
 THINNEST = 0.02
-"""What a bin's share of the width counts as, at least: a heap of equal values has none."""
+"""The smallest width of a bin: equal values would otherwise have no width."""
 
-HEAPED = 0.9
-"""The share of rows at few different numbers from which on these are shown one by one."""
+DISCRETE = 0.9
+"""Draw each number separately if at least this share of rows takes a few distinct numbers."""
 
 Box = tuple[float, float, float]
 
@@ -40,31 +40,31 @@ class Bars:
     outline: Sequence[Box] = ()
     whisker: tuple[float, float] | None = None
     apart: bool = False
-    """Whether the boxes of the outline are each by itself, as those of categories."""
+    """Whether to draw the outline as separate lines, as for categories."""
     floor: float = 0.0
-    """Where the boxes stand."""
+    """The height that boxes start at."""
 
 
 def draw(strips: Sequence[Bars]) -> list[Picture]:
-    """Return a picture of each, in their order."""
+    """Return a picture of each strip, in their order."""
     from matplotlib.figure import Figure
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
     figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))
-    for place, strip in enumerate(strips):
+    for number, strip in enumerate(strips):
         for part, corners, codes, style in _paths(strip):
             path = Path(corners, codes)
-            patch = PathPatch(path, transform=None, gid=f"strip{place}.{part}", **style)
+            patch = PathPatch(path, transform=None, gid=f"strip{number}.{part}", **style)
             figure.add_artist(patch)
-    drawn: dict[int, list[str]] = {}
-    for place, body in re.findall(
+    bodies: dict[int, list[str]] = {}
+    for number_text, body in re.findall(
         r'<g id="strip(\d+)\.\d"> (.*?) ?</g>', drawing.inner_svg(figure)
     ):
-        drawn.setdefault(int(place), []).append(body)
+        bodies.setdefault(int(number_text), []).append(body)
     return [
-        drawing.Picture("".join(drawn.get(place, [])), WIDTH, HEIGHT, strip.title, "")
-        for place, strip in enumerate(strips)
+        drawing.Picture("".join(bodies.get(number, [])), WIDTH, HEIGHT, strip.title, "")
+        for number, strip in enumerate(strips)
     ]
 
 
@@ -110,7 +110,7 @@ def _steps(boxes: Sequence[Box]) -> tuple[Any, Any]:
 
 
 def bar(title: str, value: float, most: float, spread: float | None = None) -> Bars:
-    """Return a horizontal bar of a value that is at most `most`, with its spread."""
+    """Return a horizontal bar of a value on a scale up to `most`, with its spread."""
     if not most > 0:
         return Bars(title)
     whisker = None
@@ -120,36 +120,35 @@ def bar(title: str, value: float, most: float, spread: float | None = None) -> B
 
 
 def histogram(title: str, row: dict[str, Any], other: dict[str, Any] | None = None) -> Bars:
-    """Return the histogram of a variable's summary, with another one's as the outline.
+    """Return the histogram of a variable, with that of another session as outline.
 
     Args:
         title: the text alternative.
-        row: of `input_summary`.
-        other: the same variable's of another session.
+        row: the variable's row of `input_summary`.
+        other: the same variable's row of another session.
     """
     levels = _levels(row)
     if levels is not None:
-        shown = list(levels)[:MOST_LEVELS]
+        names = list(levels)[:MOST_LEVELS]
         before = None if other is None else _levels(other)
-        beside = _columns(before, shown) if before else (None, None)
-        return replace(_drawn(title, *_columns(levels, shown), *beside), apart=True)
-    heaps, others = _heaps(row), None if other is None else _heaps(other)
-    if heaps is not None and (other is None or others is not None):
-        return _columns_of_heaps(title, heaps, others)
+        outline = _columns(before, names) if before else (None, None)
+        return replace(_bars(title, *_columns(levels, names), *outline), apart=True)
+    numbers, other_numbers = _discrete(row), None if other is None else _discrete(other)
+    if numbers is not None and (other is None or other_numbers is not None):
+        return _discrete_bars(title, numbers, other_numbers)
     bins = _bins(row)
     if bins is None:
         return Bars(title)
-    ends, counts = bins
     other_bins = None if other is None else _bins(other)
-    low, high = _range(row, ends)
-    if other_bins is not None:
-        theirs = _range(other or {}, other_bins[0])
-        low, high = min(low, theirs[0]), max(high, theirs[1])
-    density = _density(ends, counts, low, high)
-    return _drawn(title, *density, *(_density(*other_bins, low, high) if other_bins else ()))
+    low, high = _range(row, bins[0])
+    if other is not None and other_bins is not None:
+        other_low, other_high = _range(other, other_bins[0])
+        low, high = min(low, other_low), max(high, other_high)
+    outline = _density(*other_bins, low, high) if other_bins else (None, None)
+    return _bars(title, *_density(*bins, low, high), *outline)
 
 
-def _drawn(
+def _bars(
     title: str,
     boxes: NDArray[np.float64],
     heights: NDArray[np.float64],
@@ -160,76 +159,75 @@ def _drawn(
     if not most > 0:
         return Bars(title)
 
-    def shaped(places: NDArray[np.float64], values: NDArray[np.float64]) -> list[Any]:
+    def scaled(sides: NDArray[np.float64], values: NDArray[np.float64]) -> list[Any]:
         return [
-            (float(a), float(b), float(v / most)) for (a, b), v in zip(places, values, strict=True)
+            (float(a), float(b), float(v / most)) for (a, b), v in zip(sides, values, strict=True)
         ]
 
-    outline = [] if other is None or others is None else shaped(other, others)
-    return Bars(title, shaped(boxes, heights), outline)
+    outline = [] if other is None or others is None else scaled(other, others)
+    return Bars(title, scaled(boxes, heights), outline)
 
 
 def _levels(row: dict[str, Any]) -> dict[str, int] | None:
-    counted = json.loads(row["bin_counts"]) if isinstance(row.get("bin_counts"), str) else {}
-    levels = counted.get("levels")
+    document = json.loads(row["bin_counts"]) if isinstance(row.get("bin_counts"), str) else {}
+    levels = document.get("levels")
     return levels if isinstance(levels, dict) else None
 
 
 def _columns(
-    levels: dict[str, int], shown: list[str]
+    levels: dict[str, int], names: list[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     total = sum(levels.values()) or 1
-    count = max(len(shown), 3)
-    left = np.arange(len(shown)) / count
-    heights = np.array([levels.get(level, 0) / total for level in shown])
+    count = max(len(names), 3)
+    left = np.arange(len(names)) / count
+    heights = np.array([levels.get(name, 0) / total for name in names])
     return np.c_[left + 0.08 / count, left + 0.92 / count], heights
 
 
-def _heaps(row: dict[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Return the values and their shares of a variable that takes few different numbers."""
+def _discrete(row: dict[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return the values and shares of a variable with few distinct numbers, None for others."""
     if not isinstance(row.get("quantiles"), str) or not row.get("n"):
         return None
-    quantiles, counted = json.loads(row["quantiles"]), json.loads(row["bin_counts"])
+    quantiles, document = json.loads(row["quantiles"]), json.loads(row["bin_counts"])
     grid = quantiles.get("grid", ())
-    if quantiles["kind"] != "numeric" or len(grid) < 2 or "grid_counts" not in counted:
+    if quantiles["kind"] != "numeric" or len(grid) < 2 or "grid_counts" not in document:
         return None
-    counts = np.asarray(counted["grid_counts"], dtype=np.float64)
+    counts = np.asarray(document["grid_counts"], dtype=np.float64)
     share = counts[1::2] / (counts.sum() or 1)
-    there = share > 0  # quantiles between two values hold no row
-    if share.sum() < HEAPED or there.sum() < 2:
+    occurs = share > 0  # quantiles interpolated between two values hold no row
+    if share.sum() < DISCRETE or occurs.sum() < 2:
         return None
-    return np.asarray(grid, dtype=np.float64)[there], share[there]
+    return np.asarray(grid, dtype=np.float64)[occurs], share[occurs]
 
 
-def _columns_of_heaps(
+def _discrete_bars(
     title: str,
-    heaps: tuple[NDArray[np.float64], NDArray[np.float64]],
+    numbers: tuple[NDArray[np.float64], NDArray[np.float64]],
     other: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
 ) -> Bars:
-    places = [heap_places[0] for heap_places in (heaps, other) if heap_places is not None]
-    every = np.unique(np.concatenate(places))
-    low, span = float(every[0]), float(every[-1] - every[0])
-    width = float(np.clip(0.8 * np.diff(every).min() / span, THINNEST, 0.2))
+    distinct = np.unique(np.concatenate([x[0] for x in (numbers, other) if x is not None]))
+    low, span = float(distinct[0]), float(distinct[-1] - distinct[0])
+    width = float(np.clip(0.8 * np.diff(distinct).min() / span, THINNEST, 0.2))
 
     def columns(values: NDArray[np.float64]) -> NDArray[np.float64]:
         left = (values - low) / span * (1 - width)
         return np.asarray(np.c_[left, np.minimum(left + width, 1.0)])
 
-    beside = (None, None) if other is None else (columns(other[0]), other[1])
-    return replace(_drawn(title, columns(heaps[0]), heaps[1], *beside), apart=True)
+    outline = (None, None) if other is None else (columns(other[0]), other[1])
+    return replace(_bars(title, columns(numbers[0]), numbers[1], *outline), apart=True)
 
 
 def _bins(row: dict[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Return the ends and the rows of a numeric or datetime variable's bins."""
+    """Return edges and counts of the bins of a numeric or datetime variable."""
     if not isinstance(row.get("quantiles"), str) or not row.get("n"):
         return None
-    quantiles, counted = json.loads(row["quantiles"]), json.loads(row["bin_counts"])
+    quantiles, document = json.loads(row["quantiles"]), json.loads(row["bin_counts"])
     values = _doubles(quantiles.get("values", []))
     edges = _doubles(quantiles.get("edges", []))
     if not len(values):
         return None
     ends = np.r_[min(values[0], *edges[:1]), edges, max(values[-1], *edges[-1:])]
-    return ends, np.asarray(counted["counts"], dtype=np.float64)
+    return ends, np.asarray(document["counts"], dtype=np.float64)
 
 
 def _doubles(values: Sequence[Any]) -> NDArray[np.float64]:
@@ -240,7 +238,7 @@ def _doubles(values: Sequence[Any]) -> NDArray[np.float64]:
 
 
 def _range(row: dict[str, Any], ends: NDArray[np.float64]) -> tuple[float, float]:
-    """Return what is shown: far tails are cut, or the middle could not be seen."""
+    """Return the visible range, without far tails that would squeeze the middle."""
     deciles = _doubles(json.loads(row["quantiles"])["values"])
     inner = deciles[min(9, len(deciles) - 1)] - deciles[min(1, len(deciles) - 1)]
     low = max(float(ends[0]), float(deciles[min(1, len(deciles) - 1)] - 1.5 * inner))
@@ -252,10 +250,10 @@ def _density(
     ends: NDArray[np.float64], counts: NDArray[np.float64], low: float, high: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     span = (high - low) or 1.0
-    places = np.clip((ends - low) / span, 0, 1)
+    sides = np.clip((ends - low) / span, 0, 1)
     if high == low:
-        places = np.linspace(0.4, 0.6, len(ends))
-    boxes = np.c_[places[:-1], places[1:]]
+        sides = np.linspace(0.4, 0.6, len(ends))
+    boxes = np.c_[sides[:-1], sides[1:]]
     width = np.maximum(boxes[:, 1] - boxes[:, 0], THINNEST)
     thin = boxes[:, 1] - boxes[:, 0] < THINNEST
     centre = np.clip(boxes.mean(axis=1), THINNEST / 2, 1 - THINNEST / 2)

@@ -1,1 +1,1 @@
-"""The sections of a report, one module each, from the facts that the store gathered."""
+"""The sections of a report, built from the data that the store gathered."""

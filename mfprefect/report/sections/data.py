@@ -1,4 +1,4 @@
-"""What went into a model and what came out: checks, variables, drift and scores."""
+"""The data of a session: input checks, input variables, drift and scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.report.blocks import Badge, Block, Cell, Column, Gallery, Key, Note, Section, Table
 from mfprefect.report.drawing import sparklines
-from mfprefect.report.drawing.charts import above, distribution_chart
+from mfprefect.report.drawing.charts import bin_counts, distribution_chart
 from mfprefect.report.formats import MISSING, brief, number, percent, present, text
 from mfprefect.report.sections.headline import LEVEL_OF_VERDICT
 
@@ -22,16 +22,16 @@ __all__ = ["checks_section", "drift_section", "scores_section", "summary_section
 VERDICTS = ("alarm", "warning", "unknown", "ok")
 MOST_ROWS = 500
 MOST_MOVED = 20
-"""Measures of drift that are shown, where fewer are in alarm; the others are folded."""
+"""The most drift measures to show, unless more are in alarm; the others are collapsed."""
 MOST_VARIABLES = 40
-"""The variables that are seen; the others are folded."""
+"""The most variables to show; the others are collapsed."""
 MOST_LEVELS = 4
 MOST_SAMPLE = 300
 ROLES = ("a", "b", "c")
 
 
 def checks_section(checks: pd.DataFrame) -> Section | None:
-    """Return the checks that failed, and, folded, those that passed."""
+    """Return the failed checks, and collapsed the passed ones."""
     if checks.empty:
         return None
     rows = checks.to_dict("records")
@@ -47,7 +47,7 @@ def checks_section(checks: pd.DataFrame) -> Section | None:
             Column("message"),
         ]
         sampled = any(present(row["sample"]) for row in failed)
-        columns += [Column("such as", "code")] if sampled else []
+        columns += [Column("examples", "code")] if sampled else []
         cells = [_failed(row, sampled) for row in failed[:MOST_ROWS]]
         blocks.append(Table(columns, cells, f"{len(failed)} of {len(rows)} checks failed"))
     if passed:
@@ -71,47 +71,47 @@ def _failed(row: dict[Any, Any], sampled: bool) -> list[Any]:
 
 
 def _sample(sample: Any) -> str:
-    """Return failing cells a line each: the row's index and the value."""
+    """Return failing cells, one per line: the index of the row and the value."""
     if not present(sample):
         return ""
     try:
         cells = json.loads(str(sample))
         lines = [f"{text(x['index'])}: {text(x['value'])}" for x in cells]
-    except (ValueError, TypeError, KeyError):  # of another form: as it is
+    except (ValueError, TypeError, KeyError):  # another format: show it unchanged
         return text(sample, MOST_SAMPLE)
     return text("\n".join(lines), MOST_SAMPLE)
 
 
 def drift_section(drift: pd.DataFrame) -> Section | None:
-    """Return what moved, the worst first, and, folded, what did not."""
+    """Return drifted measures, worst first, and collapsed the others."""
     if drift.empty:
         return None
     rows = sorted(drift.to_dict("records"), key=_severity)
-    moved = [row for row in rows if row["verdict"] != "ok"]
-    still = [row for row in rows if row["verdict"] == "ok"]
+    drifted = [row for row in rows if row["verdict"] != "ok"]
+    stable = [row for row in rows if row["verdict"] == "ok"]
     blocks = []
-    if moved:
-        alarms = sum(row["verdict"] == "alarm" for row in moved)
-        first = moved[: max(MOST_MOVED, alarms)]
-        caption = f"{alarms} of {len(rows)} measures are in alarm"
+    if drifted:
+        alarms = sum(row["verdict"] == "alarm" for row in drifted)
+        first = drifted[: max(MOST_MOVED, alarms)]
+        caption = f"{alarms} of {len(rows)} measures raised an alarm"
         blocks.append(_drift_table(first, caption, folded=False))
-        if rest := moved[len(first) :]:
-            caption = f"{len(rest)} more measures give a warning or are not known"
+        if rest := drifted[len(first) :]:
+            caption = f"{len(rest)} more measures with a warning or an unknown value"
             blocks.append(_drift_table(rest, caption, folded=True))
-    if still:
-        blocks.append(_drift_table(still, f"{len(still)} measures are as expected", folded=True))
+    if stable:
+        blocks.append(_drift_table(stable, f"{len(stable)} measures without drift", folded=True))
     return Section("Drift", blocks)
 
 
 def _severity(row: dict[Any, Any]) -> tuple[int, float]:
     verdict = str(row["verdict"])
-    place = VERDICTS.index(verdict) if verdict in VERDICTS else 0
-    return place, -abs(row["value"]) if present(row["value"]) else 0.0
+    rank = VERDICTS.index(verdict) if verdict in VERDICTS else 0
+    return rank, -abs(row["value"]) if present(row["value"]) else 0.0
 
 
 def _drift_table(rows: list[dict[Any, Any]], caption: str, *, folded: bool) -> Table:
-    against = list(dict.fromkeys(row["reference_session_id"] for row in rows))
-    several = len(against) > 1
+    references = list(dict.fromkeys(row["reference_session_id"] for row in rows))
+    several = len(references) > 1
     columns = [
         Column("variable and measure"),
         Column("verdict", "short"),
@@ -129,82 +129,93 @@ def _drift_table(rows: list[dict[Any, Any]], caption: str, *, folded: bool) -> T
         ]
         for row in rows[:MOST_ROWS]
     ]
-    left = f", {MOST_ROWS} of them shown" if len(rows) > MOST_ROWS else ""
-    with_one = f", compared with {_id(against[0])}" if not several and present(against[0]) else ""
-    return Table(columns, cells, f"{caption}{with_one}{left}", folded)
+    if not several and present(references[0]):
+        caption += f", compared with {_id(references[0])}"
+    if len(rows) > MOST_ROWS:
+        caption += f", first {MOST_ROWS} shown"
+    return Table(columns, cells, caption, folded)
 
 
 def _id(value: Any) -> str:
     return str(value) if present(value) else MISSING
 
 
-def scores_section(facts: SessionReport) -> Section | None:
-    """Return the distribution of published scores, over those of earlier sessions."""
-    if not facts.scores:
-        note = facts.scores_note
+def scores_section(report: SessionReport) -> Section | None:
+    """Return the distribution of published scores, compared with earlier sessions."""
+    if not report.scores:
+        note = report.scores_note
         return Section("Scores", [Note(note)]) if note else None
     named: list[tuple[str, Any]] = [
-        (f"{scoring.name} ({scoring.session_id})", list(scoring.counts)) for scoring in facts.scores
+        (f"{scoring.name} ({scoring.session_id})", list(scoring.counts))
+        for scoring in report.scores
     ]
-    edges = list(facts.score_edges)
-    tested = facts.training.tested if facts.training else None
+    edges = list(report.score_edges)
+    tested = report.training.tested if report.training else None
     if tested is not None:
-        named.append(("test rows of the training", above(tested, "population", edges)))
+        named.append(("test rows of the training", bin_counts(tested, "population", edges)))
     series = [(role, *scoring) for role, scoring in zip(ROLES, named, strict=False)]
     chart = distribution_chart(edges, series, "Distribution of the scores")
-    notes = [Note(facts.scores_note)] if facts.scores_note else []
+    notes = [Note(report.scores_note)] if report.scores_note else []
     return Section("Scores", [Gallery([chart]), *notes])
 
 
-def summary_section(facts: SessionReport) -> Section | None:
-    """Return each input variable with a small histogram, over that of the reference."""
-    if facts.summary.empty:
+def summary_section(report: SessionReport) -> Section | None:
+    """Return each input variable with a small histogram, over that of the compared session."""
+    if report.summary.empty:
         return None
-    side = facts.training or facts.previous
-    compared = side is not None and not side.summary.empty
-    before = _by_name(side.summary) if side is not None and compared else {}
-    rows = facts.summary.to_dict("records")[:MOST_ROWS]
-    named = [{str(k): v for k, v in row.items()} for row in rows]
-    if many := len(named) > MOST_VARIABLES:  # what has moved is among those that are seen
-        worst = _worst(facts.drift)
-        named.sort(key=lambda row: worst.get(str(row["variable"]), len(VERDICTS)))
+    compared = report.training or report.previous
+    before = {} if compared is None else _by_name(compared.summary)
+    rows = report.summary.to_dict("records")[:MOST_ROWS]
+    variables = [{str(k): v for k, v in row.items()} for row in rows]
+    if len(variables) > MOST_VARIABLES:  # drifted variables must not be collapsed
+        worst = _worst(report.drift)
+        variables.sort(key=lambda row: worst.get(str(row["variable"]), len(VERDICTS)))
     pictures = sparklines.draw(
-        [sparklines.histogram(_words(row), row, before.get(str(row["variable"]))) for row in named]
+        [
+            sparklines.histogram(
+                f"histogram: {_values(row)}", row, before.get(str(row["variable"]))
+            )
+            for row in variables
+        ]
     )
+    cells = [_variable(row, picture) for row, picture in zip(variables, pictures, strict=True)]
+    explanation = EXPLANATION
+    if before:
+        line = "the training session" if report.training else "the previous session"
+        explanation += f" The line is {line}."
+    tables = _variable_tables(cells, len(report.summary))
+    return Section("Input variables", [Note(explanation), *tables])
+
+
+def _variable_tables(cells: list[list[Any]], count: int) -> list[Block]:
     columns = [Column("variable"), Column("distribution", "picture"), Column("values")]
     columns += [Column(x, "number") for x in ("mean", "sd", "missing", "distinct")]
-    cells = [_variable(row, picture) for row, picture in zip(named, pictures, strict=True)]
-    caption = f"{len(facts.summary)} variables"
-    if many:
-        caption += f", {MOST_VARIABLES} of them; those that drifted come first"
-    blocks: list[Block] = [Note(_explained(facts) if compared else EXPLAINED)]
-    blocks.append(Table(columns, cells[:MOST_VARIABLES], caption))
-    if rest := cells[MOST_VARIABLES:]:
-        left = f", {len(rest)} of them" if len(facts.summary) > MOST_ROWS else ""
-        rest_caption = f"{len(facts.summary) - MOST_VARIABLES} more variables{left}"
-        blocks.append(Table(columns, rest, rest_caption, folded=True))
-    return Section("Input variables", blocks)
+    rest = cells[MOST_VARIABLES:]
+    caption = f"{count} variables"
+    if rest:
+        caption += f", first {MOST_VARIABLES} shown; drifted ones come first"
+    tables: list[Block] = [Table(columns, cells[:MOST_VARIABLES], caption)]
+    if rest:
+        limit = f", first {len(rest)} shown" if count > MOST_ROWS else ""
+        caption = f"{count - MOST_VARIABLES} more variables{limit}"
+        tables.append(Table(columns, rest, caption, folded=True))
+    return tables
 
 
 def _worst(drift: pd.DataFrame) -> dict[str, int]:
-    """Return how bad the worst measure of each variable is: 0 is an alarm."""
+    """Return the rank of each variable's worst verdict in `VERDICTS`: 0 is an alarm."""
     worst: dict[str, int] = {}
     for row in drift.to_dict("records"):
-        place = _severity(row)[0]
+        rank = _severity(row)[0]
         name = str(row["variable"])
-        worst[name] = min(place, worst.get(name, place))
+        worst[name] = min(rank, worst.get(name, rank))
     return worst
 
 
-EXPLAINED = (
-    "Bars show how densely the values lie, of categories and of few different numbers how frequent "
-    "each is. Far tails are cut. Values are the smallest, the median and the largest."
+EXPLANATION = (
+    "Bars show the density of values, or the frequency of each category or number if there are "
+    "few. Far tails are cut off. Values are minimum, median and maximum."
 )
-
-
-def _explained(facts: SessionReport) -> str:
-    what = "the training session" if facts.training else "the session before"
-    return f"{EXPLAINED} The line is {what}."
 
 
 def _by_name(summary: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -226,28 +237,24 @@ def _variable(row: dict[str, Any], picture: Picture) -> list[Any]:
     ]
 
 
-def _words(row: dict[str, Any]) -> str:
-    return f"histogram: {_values(row)}"
-
-
 def _values(row: dict[str, Any]) -> str:
     """Return the most frequent levels, or the range of numbers and times."""
-    counted = json.loads(row["bin_counts"]) if present(row["bin_counts"]) else {}
-    levels = counted.get("levels")
+    counts = json.loads(row["bin_counts"]) if present(row["bin_counts"]) else {}
+    levels = counts.get("levels")
     if isinstance(levels, dict):
-        total = sum(levels.values()) + counted.get("other", 0)
-        shown = [
+        total = sum(levels.values()) + counts.get("other", 0)
+        listed = [
             f"{text(k, 40)} {percent(v / total)}" for k, v in list(levels.items())[:MOST_LEVELS]
         ]
-        more = int(row["n_distinct"]) - len(shown)
-        return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
+        more = int(row["n_distinct"]) - len(listed)
+        return ", ".join(listed) + (f" and {more:,} more" if more > 0 else "")
     if present(row["min"]) and present(row["median"]):
         return " \u00b7 ".join(brief(row[name]) for name in ("min", "median", "max"))
-    values_shown = json.loads(row["quantiles"]) if present(row["quantiles"]) else {}
-    ends = [_instant(str(values_shown[name])) for name in ("min", "max") if values_shown.get(name)]
+    quantiles = json.loads(row["quantiles"]) if present(row["quantiles"]) else {}
+    ends = [_instant(str(quantiles[name])) for name in ("min", "max") if quantiles.get(name)]
     return " \u2013 ".join(ends)
 
 
 def _instant(text: str) -> str:
-    """Return a day, with its time where that is not midnight."""
+    """Return the day, with the time unless it is midnight."""
     return text[:19].removesuffix("T00:00:00").replace("T", " ")

@@ -1,4 +1,4 @@
-"""What was promised: the gates of a session, and the stages it was given."""
+"""The gates of a session, and its stages."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from mfprefect.report.content import Row
 
-__all__ = ["gates_section", "in_force", "stages_table"]
+__all__ = ["current_stage", "gates_section", "stages_table"]
 
 LEVELS = {"passed": "good", "failed": "bad", "undecided": "warn", "unknown": "warn"}
 
 
 def gates_section(gates: pd.DataFrame) -> Section | None:
-    """Return what each gate says, what failed first."""
+    """Return the gate results, gates that did not pass first."""
     if gates.empty:
         return None
     rows = sorted(gates.to_dict("records"), key=lambda row: row["verdict"] == "passed")
@@ -27,7 +27,7 @@ def gates_section(gates: pd.DataFrame) -> Section | None:
     columns = [Column("gate"), Column("verdict"), Column("figure", "number")]
     if compared:
         columns += [Column("in production", "number"), Column("difference (95 %)", "short")]
-    columns.append(Column("why"))
+    columns.append(Column("reason"))
     cells = [_gate(row, compared) for row in rows]
     passed = sum(row["verdict"] == "passed" for row in rows)
     return Section("Gates", [Table(columns, cells, f"{passed} of {len(rows)} gates passed")])
@@ -52,24 +52,24 @@ def _difference(row: dict[Any, Any]) -> str:
     return brief(row["difference"]) + (f" ({' to '.join(ends)})" if len(ends) == 2 else "")
 
 
-def in_force(stages: Sequence[Row]) -> str:
-    """Return the stage that a session has now, an empty text where it has none."""
+def current_stage(stages: Sequence[Row]) -> str:
+    """Return the current stage of a session, or an empty text."""
     if not stages or present(stages[0]["until"]):
         return ""
     return f"{stages[0]['stage']} since {moment(stages[0]['set_at'])}"
 
 
 def stages_table(stages: Sequence[Row], caption: str, *, named: bool) -> Table:
-    """Return stages with who set them and why.
+    """Return a table of stages: who set them, when and why.
 
     Args:
         stages: newest first.
-        caption: what they are of.
-        named: whether to name the session of each.
+        caption: the caption of the table.
+        named: whether to show the session of each stage.
     """
     columns = [Column("set"), Column("stage", "short"), Column("until", "short")]
     columns += [Column("session")] if named else []
-    columns += [Column("by"), Column("why")]
+    columns += [Column("by"), Column("reason")]
     rows = [
         [
             moment(row["set_at"]),
@@ -77,17 +77,17 @@ def stages_table(stages: Sequence[Row], caption: str, *, named: bool) -> Table:
             moment(row["until"]) if present(row["until"]) else "",
             *([str(row["session_id"])] if named else []),
             str(row["set_by"]),
-            _why(row),
+            _reason(row),
         ]
         for row in stages
     ]
     return Table(columns, rows, caption)
 
 
-def _why(row: Row) -> str:
-    said = [str(row["reason"])] if present(row["reason"]) else []
+def _reason(row: Row) -> str:
+    reasons = [str(row["reason"])] if present(row["reason"]) else []
     if present(row["override"]):
-        said.append(f"without passed gates: {row['override']}")
+        reasons.append(f"gates overridden: {row['override']}")
     if present(row["rolled_back_from"]):
-        said.append(f"rolled back from {row['rolled_back_from']}")
-    return text("; ".join(said), 300)
+        reasons.append(f"rolled back from {row['rolled_back_from']}")
+    return text("; ".join(reasons), 300)

@@ -1,4 +1,4 @@
-"""What a reader has to know first: how a session ended, and what is not well."""
+"""The headline of a report: how the session ended, and its problems."""
 
 from __future__ import annotations
 
@@ -22,29 +22,31 @@ LEVEL_OF_STATUS = {
     "running": "info",
 }
 LEVEL_OF_VERDICT = {"ok": "good", "warning": "warn", "alarm": "bad", "unknown": "info"}
-WORKS = {"train": "Training", "score": "Scoring", "monitor": "Monitoring", "adhoc": "Run"}
-FAILURES = {
-    "ChecksFailed": "the input data did not pass its checks",
-    "GateFailed": "the model did not pass its gates",
-}
+ACTIVITIES = {"train": "Training", "score": "Scoring", "monitor": "Monitoring", "adhoc": "Run"}
+FAILURES = {"ChecksFailed": "input checks failed", "GateFailed": "the model did not pass its gates"}
 MOST_NAMED = 5
 
 
-def session_verdict(facts: SessionReport) -> Headline:
-    """Return how a session ended and what is not well with it."""
-    row, work = facts.session, WORKS.get(facts.purpose, facts.purpose)
+def session_verdict(report: SessionReport) -> Headline:
+    """Return how a session ended, and the problems it has."""
+    row, activity = report.session, ACTIVITIES.get(report.purpose, report.purpose)
     status = str(row["status"])
     kind = row["failure_kind"] if present(row["failure_kind"]) else ""
-    reasons = [*_gates(facts.gates), *_checks(facts.checks), *_drift(facts.drift), *_rows(facts)]
+    reasons = [
+        *_gates(report.gates),
+        *_checks(report.checks),
+        *_drift(report.drift),
+        *_rows(report),
+    ]
     if status != "succeeded":
-        why = FAILURES.get(kind)
-        headline = f"{work} {_ended(status)}: {why or kind}" if kind else f"{work} {_ended(status)}"
+        headline = f"{activity} {_ended(status)}"
+        headline += f": {FAILURES.get(kind, kind)}" if kind else ""
         cause = str(row["failure_text"]) if present(row["failure_text"]) else ""
         return Headline(LEVEL_OF_STATUS.get(status, "bad"), headline, reasons, cause)
-    drifted = bool((facts.drift["verdict"] == "alarm").any())
-    warned = not bool(facts.checks["passed"].astype(bool).all())
+    drifted = bool((report.drift["verdict"] == "alarm").any())
+    warned = not bool(report.checks["passed"].astype(bool).all())
     problems = [*(["drift"] if drifted else []), *(["failed checks"] if warned else [])]
-    headline = f"{work} succeeded" + (f", with {' and '.join(problems)}" if problems else "")
+    headline = f"{activity} succeeded" + (f", with {' and '.join(problems)}" if problems else "")
     return Headline("warn" if problems else "good", headline, reasons)
 
 
@@ -55,11 +57,11 @@ def _ended(status: str) -> str:
 def _gates(gates: pd.DataFrame) -> list[str]:
     if gates.empty:
         return []
-    held = gates[gates["verdict"] != "passed"]
-    if held.empty:
-        return [f"all {len(gates)} gates passed" if len(gates) > 1 else "its gate passed"]
-    named = [f"{row['gate']} ({row['verdict']})" for row in held.to_dict("records")]
-    return [f"{len(held)} of {len(gates)} gates not passed: {_some(named)}"]
+    blocking = gates[gates["verdict"] != "passed"]
+    if blocking.empty:
+        return [f"all {len(gates)} gates passed" if len(gates) > 1 else "the gate passed"]
+    names = [f"{row['gate']} ({row['verdict']})" for row in blocking.to_dict("records")]
+    return [f"{len(blocking)} of {len(gates)} gates did not pass: {_listed(names)}"]
 
 
 def _checks(checks: pd.DataFrame) -> list[str]:
@@ -67,71 +69,78 @@ def _checks(checks: pd.DataFrame) -> list[str]:
         return []
     failed = checks[~checks["passed"].astype(bool)]
     if failed.empty:
-        return [f"all {len(checks)} input checks passed" if len(checks) > 1 else "1 check passed"]
-    named = [
+        many = len(checks) > 1
+        return [f"all {len(checks)} input checks passed" if many else "the input check passed"]
+    names = [
         f"{row['column']}: {row['check']}" if present(row["column"]) else str(row["check"])
         for row in failed.to_dict("records")
     ]
-    return [f"{len(failed)} of {len(checks)} input checks failed: {_some(named)}"]
+    return [f"{len(failed)} of {len(checks)} input checks failed: {_listed(names)}"]
 
 
 def _drift(drift: pd.DataFrame) -> list[str]:
     if drift.empty:
         return []
     alarms = drift[drift["verdict"] == "alarm"]
-    warnings = int((drift["verdict"] == "warning").sum())
-    also = f"; {warnings} more give a warning" if warnings else ""
+    count = int((drift["verdict"] == "warning").sum())
+    warnings = f"; {count} {'warnings' if count > 1 else 'warning'}" if count else ""
     if alarms.empty:
-        return [f"none of {len(drift)} measures of drift is in alarm{also}"]
-    named = [
+        return [f"none of {len(drift)} drift measures raised an alarm{warnings}"]
+    names = [
         f"{row['variable']} ({row['measure']} {brief(row['value'])})"
         if present(row["value"])
         else f"{row['variable']} ({row['measure']})"
         for row in alarms.to_dict("records")
     ]
-    return [f"{len(alarms)} of {len(drift)} measures of drift are in alarm: {_some(named)}{also}"]
+    summary = f"{len(alarms)} of {len(drift)} drift measures raised an alarm"
+    return [f"{summary}: {_listed(names)}{warnings}"]
 
 
-def _rows(facts: SessionReport) -> list[str]:
-    if facts.parts is None or facts.parts.empty:
+def _rows(report: SessionReport) -> list[str]:
+    if report.parts is None or report.parts.empty:
         return []
-    rows = int(facts.parts["rows"].sum())
-    if present(facts.session["published_at"]):
-        return [f"{rows:,} scores are published since {moment(facts.session['published_at'])}"]
-    return [f"{rows:,} scores are written, and not published"]
+    rows = int(report.parts["rows"].sum())
+    if present(report.session["published_at"]):
+        return [f"{rows:,} scores published at {moment(report.session['published_at'])}"]
+    return [f"{rows:,} scores written but not published"]
 
 
-def _some(names: list[str]) -> str:
-    shown = ", ".join(text(name, 120) for name in names[:MOST_NAMED])
-    return shown + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+def _listed(names: list[str]) -> str:
+    listed = ", ".join(text(name, 120) for name in names[:MOST_NAMED])
+    return listed + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
 
 
-def model_verdict(facts: ModelReport) -> Headline:
-    """Return whether a model is well: the newest session of each purpose, and how fresh it is."""
-    if facts.sessions.empty:
+def model_verdict(report: ModelReport) -> Headline:
+    """Return the state of a model: its newest session of each purpose, and its freshness."""
+    if report.sessions.empty:
         return Headline("info", "No session has run yet")
-    findings: list[tuple[str, str]] = []
-    for purpose, group in facts.sessions.groupby("purpose", sort=False):
-        row = group.iloc[0]
-        level = LEVEL_OF_STATUS.get(str(row["status"]), "bad")
-        words = f"the last {purpose} session {_ended(str(row['status']))}"
-        findings.append((level, f"{words}, begun {moment(row['started_at'])}"))
-    last = set(facts.sessions.drop_duplicates("purpose")["session_id"])
-    for session in facts.newest.values():
-        verdict = session_verdict(session)
-        if verdict.level == "warn" and session.session["session_id"] in last:
-            findings.append(("warn", f"{verdict.headline[0].lower()}{verdict.headline[1:]}"))
-    findings += _stale(facts.freshness)
+    findings = [*_last_sessions(report), *_stale(report.freshness)]
     levels = [level for level, _ in findings]
     worst = next((x for x in ("bad", "warn", "info") if x in levels), "good")
     headline = {
         "bad": "This model needs attention",
         "warn": "This model works, with warnings",
         "info": "A session is running",
-        "good": "This model is well",
+        "good": "This model is healthy",
     }[worst]
-    reasons = [words for level, words in findings if level != "good"] or [w for _, w in findings]
-    return Headline(worst, headline, reasons)
+    problems = [finding for level, finding in findings if level != "good"]
+    return Headline(worst, headline, problems or [finding for _, finding in findings])
+
+
+def _last_sessions(report: ModelReport) -> list[tuple[str, str]]:
+    """Return level and text of the newest session of each purpose."""
+    findings: list[tuple[str, str]] = []
+    for purpose, group in report.sessions.groupby("purpose", sort=False):
+        row = group.iloc[0]
+        level = LEVEL_OF_STATUS.get(str(row["status"]), "bad")
+        ending = f"the last {purpose} session {_ended(str(row['status']))}"
+        findings.append((level, f"{ending} (started {moment(row['started_at'])})"))
+    last = set(report.sessions.drop_duplicates("purpose")["session_id"])
+    for session in report.newest.values():
+        verdict = session_verdict(session)
+        if verdict.level == "warn" and session.session["session_id"] in last:
+            findings.append(("warn", f"{verdict.headline[0].lower()}{verdict.headline[1:]}"))
+    return findings
 
 
 def _stale(freshness: Any) -> list[tuple[str, str]]:
@@ -139,5 +148,5 @@ def _stale(freshness: Any) -> list[tuple[str, str]]:
         return []
     last = freshness["last_scored_at"]
     since = f"since {moment(last)}" if present(last) else "so far"
-    allowed = duration(float(freshness["max_age_seconds"]))
-    return [("bad", f"no scores were published {since}; they are expected every {allowed}")]
+    max_age = duration(float(freshness["max_age_seconds"]))
+    return [("bad", f"no scores published {since}; expected every {max_age}")]

@@ -1,4 +1,4 @@
-"""Metrics: which matter most, how they moved, and how they are defined."""
+"""Metrics: the most important ones, their changes, and their definitions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mfprefect.report.content import SessionReport
     from mfprefect.report.drawing import Picture
 
-__all__ = ["history_section", "key_figures", "metrics_section", "ordered", "whole"]
+__all__ = ["history_section", "key_figures", "metrics_section", "ordered", "overall"]
 
 FIRST = (
     "auc",
@@ -43,7 +43,7 @@ FIRST = (
     "matched_share",
     "feature_psi_max",
 )
-"""The metrics that come first, where there are any of them."""
+"""The metrics to show first."""
 LAST = ("n", "n_classes", "n_positive", "base_rate")
 MOST_FIGURES = 5
 MOST_CHARTS = 6
@@ -53,48 +53,48 @@ MOST_COLUMNS = 8
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Return the names of metrics, what matters most first, counts last; `lift_5` before 10."""
+    """Sort metric names: important ones first, counts last, `lift_5` before `lift_10`."""
 
-    def place(name: str) -> tuple[int, int, list[tuple[int, str]]]:
+    def sort_key(name: str) -> tuple[int, int, list[tuple[int, str]]]:
         if name in FIRST:
             return 0, FIRST.index(name), []
-        parts = re.split(r"([0-9]{1,9})", name)  # every second one is a number
+        parts = re.split(r"([0-9]{1,9})", name)  # every second part is a number
         natural = [(int(x), "") if at % 2 else (-1, x) for at, x in enumerate(parts)]
         return (2 if name in LAST else 1), 0, natural
 
-    return sorted(dict.fromkeys(names), key=place)
+    return sorted(dict.fromkeys(names), key=sort_key)
 
 
-def whole(metrics: pd.DataFrame) -> dict[str, float]:
+def overall(metrics: pd.DataFrame) -> dict[str, float]:
     """Return the metrics of all rows by name."""
     rows = metrics[metrics["segment"] == ""]
     return {str(k): float(v) for k, v in zip(rows["metric_name"], rows["value"], strict=True)}
 
 
-def key_figures(facts: SessionReport) -> list[tuple[str, str, str]]:
-    """Return name, value and movement of the figures that matter most."""
-    now = whole(facts.metrics)
-    before = whole(facts.previous.metrics) if facts.previous else {}
+def key_figures(report: SessionReport) -> list[tuple[str, str, str]]:
+    """Return name, value and change of the most important metrics."""
+    now = overall(report.metrics)
+    before = overall(report.previous.metrics) if report.previous else {}
     names = ordered(now)[:MOST_FIGURES]
-    return [(name, brief(now[name]), _moved(name, now, before)) for name in names]
+    return [(name, brief(now[name]), _change(name, now, before)) for name in names]
 
 
-def _moved(name: str, now: dict[str, float], before: dict[str, float]) -> str:
+def _change(name: str, now: dict[str, float], before: dict[str, float]) -> str:
     if name not in before:
         return ""
     if number(before[name]) == number(now[name]):
-        return "as before"
-    return f"{change(before[name], now[name])} since the session before"
+        return "unchanged"
+    return f"{change(before[name], now[name])} since the previous session"
 
 
-def metrics_section(facts: SessionReport) -> Section | None:
-    """Return all metrics, beside those of the session before, and by segment."""
-    if facts.metrics.empty:
+def metrics_section(report: SessionReport) -> Section | None:
+    """Return all metrics with those of the previous session, and metrics by segment."""
+    if report.metrics.empty:
         return None
-    now = whole(facts.metrics)
-    before = whole(facts.previous.metrics) if facts.previous else {}
+    now = overall(report.metrics)
+    before = overall(report.previous.metrics) if report.previous else {}
     blocks = [_table(now, before)] if now else []
-    return Section("Metrics", [*blocks, *_segments(facts.metrics)])
+    return Section("Metrics", [*blocks, *_segments(report.metrics)])
 
 
 def _table(now: dict[str, float], before: dict[str, float]) -> Table:
@@ -111,30 +111,31 @@ def _table(now: dict[str, float], before: dict[str, float]) -> Table:
 
 
 def _formulas(names: Iterable[str]) -> dict[str, str]:
-    """Return definitions by name; a name that several types of model have is of the likeliest."""
+    """Return formulas by name; for a shared name, that of the model type with most names."""
     from mfprefect.quality.metrics.registry import BUILT_IN, CUSTOM
 
-    asked, formulas = set(names), {}
-    for table in (CUSTOM, *sorted(BUILT_IN.values(), key=lambda table: len(asked & set(table)))):
-        texts = {name: table[name].formula.replace("`", "") for name in table if name in asked}
+    requested, formulas = set(names), {}
+    by_overlap = sorted(BUILT_IN.values(), key=lambda table: len(requested & set(table)))
+    for table in (CUSTOM, *by_overlap):
+        texts = {name: table[name].formula.replace("`", "") for name in table if name in requested}
         formulas.update(texts)
     return formulas
 
 
 def _segments(metrics: pd.DataFrame) -> list[Table | Note]:
-    """Return a table a column that segments are levels of: they have metrics of their own."""
+    """Return a table for each segment column, because segments can have different metrics."""
     parts = metrics[metrics["segment"] != ""]
     blocks: list[Table | Note] = []
     column = parts["segment"].str.extract(r"^([^=]*)=", expand=False)
     groups = list(parts.groupby(column.fillna(""), sort=False))
     for name, rows in groups[:MOST_TABLES]:
-        blocks += _by(str(name), rows)
+        blocks += _by_segment(str(name), rows)
     if len(groups) > MOST_TABLES:
         blocks.append(Note(f"Not shown: segments by {len(groups) - MOST_TABLES} more columns."))
     return blocks
 
 
-def _by(column: str, parts: pd.DataFrame) -> list[Table | Note]:
+def _by_segment(column: str, parts: pd.DataFrame) -> list[Table | Note]:
     names = ordered(parts["metric_name"])
     values = parts.pivot(index="segment", columns="metric_name", values="value")
     values = values.reindex(parts["segment"].unique())
@@ -148,27 +149,25 @@ def _by(column: str, parts: pd.DataFrame) -> list[Table | Note]:
     first = column or "segment"
     columns = [Column(first), *(Column(name, "number") for name in names[:MOST_COLUMNS])]
     blocks: list[Table | Note] = [Table(columns, rows, f"Metrics by {first}")]
-    left = len(values) - MOST_SEGMENTS, len(names) - MOST_COLUMNS
-    if left[0] > 0 or left[1] > 0:
-        what = [
-            f"{max(x, 0)} {y}" for x, y in zip(left, ("segments", "metrics"), strict=True) if x > 0
-        ]
-        blocks.append(Note(f"Not shown: {' and '.join(what)} more; mfprefect show lists all."))
+    omitted = {"segments": len(values) - MOST_SEGMENTS, "metrics": len(names) - MOST_COLUMNS}
+    counts = [f"{count} {noun}" for noun, count in omitted.items() if count > 0]
+    if counts:
+        blocks.append(Note(f"Not shown: {' and '.join(counts)} more; mfprefect show lists all."))
     return blocks
 
 
 def history_section(history: pd.DataFrame, title: str = "Metrics over time") -> Section | None:
-    """Return a small chart of each metric that matters and that several sessions have."""
+    """Return small charts of the most important metrics that several sessions have."""
     pictures: list[Picture] = []
     for name in ordered(history["metric_name"]):
         rows = history[history["metric_name"] == name]
         if rows["value"].nunique() < 2 or name in LAST or len(pictures) == MOST_CHARTS:
-            continue  # one point, or a figure that never moves
+            continue  # a single point, or a constant metric
         pictures.append(
             history_chart(name, list(rows["started_at"]), [float(x) for x in rows["value"]])
         )
     if not pictures:
         return None
     count = history["session_id"].nunique()
-    note = f"The last {count} sessions, oldest first; of earlier ones those that succeeded."
+    note = f"The last {count} sessions, oldest first; of the earlier ones only successful ones."
     return Section(title, [Note(note), Gallery(pictures)])

@@ -1,4 +1,4 @@
-"""The report of a model: how it fares, its last sessions, and what is known of the newest."""
+"""The report of a model: its state, its last sessions, and the results of the newest."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from mfprefect.report.formats import duration, moment, number, present, text
 from mfprefect.report.sections import data, metrics, performance, predictions
 from mfprefect.report.sections.gates import gates_section, stages_table
 from mfprefect.report.sections.headline import LEVEL_OF_STATUS
-from mfprefect.report.sections.provenance import took
+from mfprefect.report.sections.provenance import elapsed
 
 if TYPE_CHECKING:
-    from mfprefect.report.content import ModelReport
+    from mfprefect.report.content import ModelReport, SessionReport
 
 __all__ = ["heading", "sections"]
 
 
-def heading(facts: ModelReport) -> Heading:
-    """Return what stands above and below the report of a model."""
-    row = facts.model
-    labelled = {
+def heading(report: ModelReport) -> Heading:
+    """Return the header and footer of a model's report."""
+    row = report.model
+    facts = {
         "owner": row["owner"],
         "scores": row["entity_type"],
         "registered": moment(row["created_at"]),
-        "in production": _production(facts),
-        "last scores": moment(facts.freshness["last_scored_at"]) if facts.freshness else "",
-        "expected every": _allowed(row),
+        "in production": _production(report),
+        "last scores": moment(report.freshness["last_scored_at"]) if report.freshness else "",
+        "expected every": _max_age(row),
     }
     return Heading(
         title=str(row["model_id"]),
         subtitle=str(row["description"] or ""),
-        facts=[(name, str(value)) for name, value in labelled.items() if present(value)],
-        footer=f"Model {row['model_id']}, as of {moment(facts.generated_at)}.",
+        facts=[(name, str(value)) for name, value in facts.items() if present(value)],
+        footer=f"Model {row['model_id']}, as of {moment(report.generated_at)}.",
     )
 
 
-def _allowed(row: Any) -> str:
+def _max_age(row: Any) -> str:
     seconds = row["max_age_seconds"]
     if not present(seconds):
         return ""
@@ -45,65 +45,73 @@ def _allowed(row: Any) -> str:
     return f"{days:g} days" if days >= 2 and days.is_integer() else duration(float(seconds))
 
 
-def _production(facts: ModelReport) -> str:
-    """Return the session in production; the newest stage decides."""
-    if facts.stages.empty:
+def _production(report: ModelReport) -> str:
+    """Return the session in production, according to the newest stage."""
+    if report.stages.empty:
         return ""
-    newest = facts.stages.iloc[0]
+    newest = report.stages.iloc[0]
     return str(newest["session_id"]) if newest["stage"] == "production" else "nothing"
 
 
-def sections(facts: ModelReport) -> Iterator[Section | None]:
-    """Yield the sections of a model, None where there is nothing to say."""
-    train, score, monitor = (facts.newest.get(x) for x in ("train", "score", "monitor"))
-    yield _sessions(facts)
-    yield _stages(facts)
-    yield _thresholds(facts)
+def sections(report: ModelReport) -> Iterator[Section | None]:
+    """Yield the sections of a model, None for an empty one."""
+    train, score, monitor = (report.newest.get(x) for x in ("train", "score", "monitor"))
+    yield _sessions(report)
+    yield _stages(report)
+    yield _thresholds(report)
     if train is not None:
-        name = str(train.session["session_id"])
-        yield _of(gates_section(train.gates), name)
-        yield _of(performance.performance_section(train), name)
-        yield _of(performance.confusion_section(train), name)
-        yield _of(predictions.classes_section(train), name)
-        yield _of(predictions.errors_section(train), name)
-        yield _of(performance.backtest_section(train.backtests), name)
-        yield metrics.history_section(train.history, "Metrics of the trainings")
-        yield _of(performance.importance_section(train.importance), name)
+        yield from _training(train)
     if monitor is not None:
-        name = str(monitor.session["session_id"])
-        yield _of(metrics.metrics_section(monitor), name, "Metrics on what really happened")
-        yield metrics.history_section(monitor.history, "Metrics of the monitoring")
-        yield _of(performance.backtest_section(monitor.backtests), name)
-        yield _of(data.drift_section(monitor.drift), name)
+        yield from _monitoring(monitor)
     if score is not None:
         name = str(score.session["session_id"])
-        yield _of(data.scores_section(score), name)
+        yield _with_session(data.scores_section(score), name)
         if monitor is None:
-            yield _of(data.drift_section(score.drift), name)
+            yield _with_session(data.drift_section(score.drift), name)
 
 
-def _of(section: Section | None, session_id: str, title: str = "") -> Section | None:
-    """Say which session a section is of."""
+def _training(train: SessionReport) -> Iterator[Section | None]:
+    name = str(train.session["session_id"])
+    yield _with_session(gates_section(train.gates), name)
+    yield _with_session(performance.performance_section(train), name)
+    yield _with_session(performance.confusion_section(train), name)
+    yield _with_session(predictions.classes_section(train), name)
+    yield _with_session(predictions.errors_section(train), name)
+    yield _with_session(performance.backtest_section(train.backtests), name)
+    yield metrics.history_section(train.history, "Training metrics over time")
+    yield _with_session(performance.importance_section(train.importance), name)
+
+
+def _monitoring(monitor: SessionReport) -> Iterator[Section | None]:
+    name = str(monitor.session["session_id"])
+    yield _with_session(metrics.metrics_section(monitor), name, "Metrics on actual outcomes")
+    yield metrics.history_section(monitor.history, "Monitoring metrics over time")
+    yield _with_session(performance.backtest_section(monitor.backtests), name)
+    yield _with_session(data.drift_section(monitor.drift), name)
+
+
+def _with_session(section: Section | None, session_id: str, title: str = "") -> Section | None:
+    """Add a note that names the session of a section."""
     if section is None:
         return None
     return Section(title or section.title, [Note(f"Session {session_id}"), *section.blocks])
 
 
-def _sessions(facts: ModelReport) -> Section | None:
-    if facts.sessions.empty:
+def _sessions(report: ModelReport) -> Section | None:
+    if report.sessions.empty:
         return None
     columns = [Column("session"), *(Column(x, "short") for x in ("purpose", "status", "started"))]
-    columns += [Column("took", "number"), Column("what went wrong")]
+    columns += [Column("took", "number"), Column("failure")]
     rows: list[list[Cell]] = [
         [
             str(row["session_id"]),
             str(row["purpose"]),
             Badge(str(row["status"]), LEVEL_OF_STATUS.get(str(row["status"]), "info")),
             moment(row["started_at"]),
-            took({str(k): v for k, v in row.items()}),
+            elapsed({str(k): v for k, v in row.items()}),
             _failure(row),
         ]
-        for row in facts.sessions.to_dict("records")
+        for row in report.sessions.to_dict("records")
     ]
     if not any(row[-1] for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
@@ -113,24 +121,24 @@ def _sessions(facts: ModelReport) -> Section | None:
 def _failure(row: dict[Any, Any]) -> str:
     if not present(row["failure_kind"]):
         return ""
-    words = str(row["failure_text"]) if present(row["failure_text"]) else ""
-    return text(f"{row['failure_kind']}: {' '.join(words.split())}", 160)
+    failure_text = str(row["failure_text"]) if present(row["failure_text"]) else ""
+    return text(f"{row['failure_kind']}: {' '.join(failure_text.split())}", 160)
 
 
-def _thresholds(facts: ModelReport) -> Section | None:
-    if facts.thresholds.empty:
+def _thresholds(report: ModelReport) -> Section | None:
+    if report.thresholds.empty:
         return None
-    columns = [Column("set"), Column("threshold", "number"), Column("of"), Column("by")]
+    columns = [Column("set"), Column("threshold", "number"), Column("kind"), Column("by")]
     rows = [
         [moment(row["set_at"]), number(row["value"]), str(row["kind"]), str(row["set_by"])]
-        for row in facts.thresholds.to_dict("records")
+        for row in report.thresholds.to_dict("records")
     ]
-    caption = "Operating thresholds, the one in force first"
+    caption = "Operating thresholds, current one first"
     return Section("Operating threshold", [Table(columns, rows, caption)])
 
 
-def _stages(facts: ModelReport) -> Section | None:
-    if facts.stages.empty:
+def _stages(report: ModelReport) -> Section | None:
+    if report.stages.empty:
         return None
-    rows = [{str(k): v for k, v in row.items()} for row in facts.stages.to_dict("records")]
-    return Section("Stages", [stages_table(rows, "What was in production when", named=True)])
+    rows = [{str(k): v for k, v in row.items()} for row in report.stages.to_dict("records")]
+    return Section("Stages", [stages_table(rows, "Stage history, newest first", named=True)])

@@ -1,4 +1,4 @@
-"""How good a model is on test rows, which variables matter to it, and its back-tests."""
+"""Performance on test rows, variable importance and back-tests."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from mfprefect.quality.metrics.curve import confusion_matrix
 from mfprefect.report.blocks import Cell, Column, Gallery, Key, Note, Section, Table
 from mfprefect.report.drawing import sparklines
 from mfprefect.report.drawing.charts import (
-    above,
     backtest_chart,
+    bin_counts,
     calibration_chart,
     distribution_chart,
     lift_chart,
     roc_chart,
 )
 from mfprefect.report.formats import brief, day, number, percent, present
-from mfprefect.report.sections.metrics import whole
+from mfprefect.report.sections.metrics import overall
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,15 +34,15 @@ BINS = 20
 NO_THRESHOLD = {"value": 0.5, "kind": "probability"}
 
 
-def performance_section(facts: SessionReport) -> Section | None:
-    """Return ROC, lift, calibration and the scores of both classes, from the test curve."""
-    curve = facts.curve
+def performance_section(report: SessionReport) -> Section | None:
+    """Return ROC, lift, calibration and score distributions, from the test curve."""
+    curve = report.curve
     if curve is None or curve.empty:
         return None
-    before = facts.previous.curve if facts.previous else None
+    before = report.previous.curve if report.previous else None
     if before is not None and before.empty:
         before = None
-    figures = whole(facts.metrics)
+    figures = overall(report.metrics)
     pictures = [
         roc_chart(curve, before, figures.get("auc")),
         lift_chart(curve, before, figures.get("lift_10")),
@@ -61,21 +61,21 @@ def _classes(curve: pd.DataFrame) -> Picture | None:
     if not low < high:
         return None
     edges = np.linspace(low, high, BINS + 1)
-    positives, rows = above(curve, "tp", edges), above(curve, "population", edges)
+    positives, rows = bin_counts(curve, "tp", edges), bin_counts(curve, "population", edges)
     series = (("b", "positives", positives), ("a", "negatives", rows - positives))
     return distribution_chart(
         edges.tolist(), [(x, y, z.tolist()) for x, y, z in series], "Scores of both classes"
     )
 
 
-def confusion_section(facts: SessionReport) -> Section | None:
-    """Return what becomes of the test rows at the operating threshold."""
-    curve = facts.curve
+def confusion_section(report: SessionReport) -> Section | None:
+    """Return the confusion matrix and rates at the operating threshold."""
+    curve = report.curve
     if curve is None or curve.empty:
         return None
-    threshold: Row = facts.threshold or NO_THRESHOLD
+    threshold: Row = report.threshold or NO_THRESHOLD
     value, kind = float(threshold["value"]), str(threshold["kind"])
-    if not facts.threshold and not curve["score"].between(0, 1).all():
+    if not report.threshold and not curve["score"].between(0, 1).all():
         return None
     if kind == "population" and value == 0:
         return None
@@ -87,48 +87,54 @@ def confusion_section(facts: SessionReport) -> Section | None:
         return Key(f"{count:,}", percent(count / total), count / total)
 
     rows: list[list[Cell]] = [
-        ["really positive", cell(tp), cell(fn), f"{tp + fn:,}"],
-        ["really negative", cell(fp), cell(tn), f"{fp + tn:,}"],
+        ["actually positive", cell(tp), cell(fn), f"{tp + fn:,}"],
+        ["actually negative", cell(fp), cell(tn), f"{fp + tn:,}"],
         ["all", f"{tp + fp:,}", f"{fn + tn:,}", f"{total:,}"],
     ]
-    columns = [
-        Column(""),
-        *(Column(x, "number") for x in ("taken for positive", "taken for negative", "all")),
-    ]
-    shares = [
-        ("accuracy", (tp + tn) / total, "of all rows are taken for what they are"),
-        ("precision", _share(tp, tp + fp), "of those taken for positive are positive"),
-        ("recall", _share(tp, tp + fn), "of the positives are found"),
-        ("specificity", _share(tn, tn + fp), "of the negatives are left alone"),
-    ]
-    rates = [[name, percent(share), words] for name, share, words in shares]
+    titles = ("predicted positive", "predicted negative", "all")
+    columns = [Column(""), *(Column(title, "number") for title in titles)]
     return Section(
         "At the operating threshold",
         [
-            Note(_told(facts.threshold, value, kind)),
+            Note(_threshold_note(report.threshold, value, kind)),
             Table(columns, rows, "Confusion matrix of the test rows"),
-            Table([Column("rate"), Column("value", "number"), Column("what")], rates, "Rates"),
+            _rates(tp, fp, tn, fn),
         ],
     )
 
 
-def _share(part: int, of: int) -> float | None:
-    return part / of if of else None
+def _rates(tp: int, fp: int, tn: int, fn: int) -> Table:
+    rates = [
+        ("accuracy", _share(tp + tn, tp + fp + tn + fn), "of all rows are predicted correctly"),
+        ("precision", _share(tp, tp + fp), "of rows predicted positive are positive"),
+        ("recall", _share(tp, tp + fn), "of positives are predicted positive"),
+        ("specificity", _share(tn, tn + fp), "of negatives are predicted negative"),
+    ]
+    columns = [Column("rate"), Column("value", "number"), Column("meaning")]
+    return Table(columns, [[name, percent(x), meaning] for name, x, meaning in rates], "Rates")
 
 
-def _told(threshold: Row | None, value: float, kind: str) -> str:
-    what = (
+def _share(part: int, total: int) -> float | None:
+    return part / total if total else None
+
+
+def _threshold_note(threshold: Row | None, value: float, kind: str) -> str:
+    rows = (
         f"the top {brief(100 * value)} % of rows"
         if kind == "population"
-        else f"scores of {brief(value)} and more"
+        else f"scores of at least {brief(value)}"
     )
     if threshold is None:
-        return f"Positive: {what}. No operating threshold is set; `mfprefect threshold` sets one."
-    return f"Positive: {what}, as {threshold['set_by']} set on {day(threshold['set_at'])}."
+        return (
+            f"Predicted positive: {rows}. No operating threshold is set; `mfprefect threshold` "
+            "sets one."
+        )
+    setting = f"set by {threshold['set_by']} on {day(threshold['set_at'])}"
+    return f"Predicted positive: {rows}, {setting}."
 
 
 def importance_section(importance: pd.DataFrame) -> Section | None:
-    """Return the most important variables of each kind of importance, with bars."""
+    """Return the most important variables by each kind of importance, with bars."""
     if importance.empty:
         return None
     tables = []
@@ -154,12 +160,12 @@ def _importances(kind: str, rows: pd.DataFrame, count: int) -> Table:
     extra = [name for name in ("std", "coefficient") if rows[name].notna().any()]
     columns = [Column("variable"), Column("importance", "number"), Column("", "picture")]
     columns += [Column({"std": "\u00b1 sd"}.get(name, name), "number") for name in extra]
-    rows_shown: list[list[Cell]] = [
+    cells: list[list[Cell]] = [
         [str(row["variable"]), number(row["importance"]), picture, *(number(row[x]) for x in extra)]
         for row, picture in zip(rows.to_dict("records"), bars, strict=True)
     ]
-    top = f": the top {len(rows)} of {count} variables" if count > len(rows) else ""
-    return Table(columns, rows_shown, f"By {kind}{top}")
+    limit = f": the top {len(rows)} of {count} variables" if count > len(rows) else ""
+    return Table(columns, cells, f"By {kind}{limit}")
 
 
 def backtest_section(backtests: pd.DataFrame) -> Section | None:
@@ -171,6 +177,6 @@ def backtest_section(backtests: pd.DataFrame) -> Section | None:
     for name, rows in groups[:MOST_SERIES]:
         title = "Predicted and actual" if str(name) == "all" else str(name)
         pictures.append(backtest_chart(title, rows))
-    left = len(groups) - MOST_SERIES
-    notes = [Note(f"{left} more series are not shown.")] if left > 0 else []
+    omitted = len(groups) - MOST_SERIES
+    notes = [Note(f"Not shown: {omitted} more series.")] if omitted > 0 else []
     return Section("Back-tests", [Gallery(pictures), *notes])

@@ -1,4 +1,4 @@
-"""How a model of numbers misses on test rows, and which classes one of several takes for others."""
+"""Prediction errors of a numeric model, and the confusion matrix of a multiclass model."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 __all__ = ["classes_section", "errors_section"]
 
 MOST_CLASSES = 12
-"""The most classes whose matrix a page has room for."""
+"""The most classes of a confusion matrix that fits the page."""
 MOST_MISTAKES = 20
 LEAST_GROUPS = 3
 MOST_NAME = 60
 MOST_HEADING = 18
-"""Characters of a class above its column."""
+"""The most characters of a class name above its column."""
 
 
-def errors_section(facts: SessionReport) -> Section | None:
-    """Return actual values by predicted ones and the errors, of a model that predicts numbers."""
-    note = facts.note("prediction_errors")
+def errors_section(report: SessionReport) -> Section | None:
+    """Return actual by predicted values, and the error distribution, of a numeric model."""
+    note = report.note("prediction_errors")
     if not {"groups", "errors"} <= note.keys():
         return None
     pictures = [_predicted(note["groups"]), _errors(note["errors"])]
-    shown = [picture for picture in pictures if picture is not None]
-    return Section("Performance on the test rows", [Gallery(shown)]) if shown else None
+    drawn = [picture for picture in pictures if picture is not None]
+    return Section("Performance on the test rows", [Gallery(drawn)]) if drawn else None
 
 
 def _predicted(groups: dict[str, Any]) -> Picture | None:
@@ -52,14 +52,14 @@ def _predicted(groups: dict[str, Any]) -> Picture | None:
     _frame(ax, "mean prediction", "actual value")
     ax.set_ylim(ends[0] - 0.05 * (ends[1] - ends[0]), ends[1] + 0.05 * (ends[1] - ends[0]))
     worst = int(np.abs(actual - predicted).argmax())
-    said, happened = _short([predicted[worst], actual[worst]])
+    prediction, outcome = _short([predicted[worst], actual[worst]])
     return drawing.picture(
         figure,
         title="Actual values by prediction",
-        description=f"Where {said} is predicted, {happened} is the mean of what happened: the "
-        f"widest gap of {len(rows)} groups of rows.",
-        caption="Groups of about as many rows each; on the grey line, what is predicted is what "
-        "happens. Four of five actual values of a group lie along its bar.",
+        description=f"Widest gap of {len(rows)} groups: the mean prediction is {prediction}, the "
+        f"mean actual value {outcome}.",
+        caption="Groups have about equal size; on the grey line, predictions equal actual values. "
+        "Bars span 80 % of the actual values of a group.",
     )
 
 
@@ -83,29 +83,29 @@ def _errors(errors: dict[str, Any]) -> Picture | None:
         title="Errors",
         description=f"Half of the errors lie between {at[0.25]} and {at[0.75]}, nine of ten "
         f"between {at[0.05]} and {at[0.95]}; the median is {at[0.5]}.",
-        caption="Above 0, too much was predicted. The largest and smallest hundredth are cut.",
+        caption="Above 0, the prediction is too high. The outer 1 % on each side is cut off.",
     )
 
 
 def _short(values: Sequence[float]) -> list[str]:
-    """Return values with the digits that a sentence needs: three of the largest."""
+    """Format values for a sentence, rounded to three digits of the largest one."""
     most = max(map(abs, values))
     digits = 2 - math.floor(math.log10(most)) if most > 0 else 0
     return [brief(round(float(value), digits) + 0.0) for value in values]
 
 
-def classes_section(facts: SessionReport) -> Section | None:
-    """Return which classes were taken for which, of a model of several classes."""
-    note = facts.note("confusion_matrix")
+def classes_section(report: SessionReport) -> Section | None:
+    """Return the confusion matrix and the most frequent mistakes of a multiclass model."""
+    note = report.note("confusion_matrix")
     if not {"classes", "actual_by_predicted"} <= note.keys():
         return None
     names = [text(name, MOST_NAME) for name in note["classes"]]
     counts = np.asarray(note["actual_by_predicted"], dtype=np.int64)
     if counts.shape != (len(names), len(names)) or not counts.sum():
         return None
-    right = int(np.trace(counts))
-    summary = f"{percent(right / counts.sum())} of {counts.sum():,} test rows are taken for what"
-    blocks: list[Block] = [Note(f"{summary} they are.")]
+    correct, total = int(np.trace(counts)), int(counts.sum())
+    summary = f"{percent(correct / total)} of {total:,} test rows are predicted correctly."
+    blocks: list[Block] = [Note(summary)]
     if len(names) <= MOST_CLASSES:
         blocks.append(_matrix(names, counts))
     blocks += _mistakes(names, counts)
@@ -122,19 +122,19 @@ def _matrix(names: list[str], counts: Any) -> Table:
         ]
         rows.append([name, *cells, f"{total:,}"])
     rows.append(["all", *(f"{x:,}" for x in counts.sum(axis=0).tolist()), f"{counts.sum():,}"])
-    columns = [Column("really"), *(Column(_heading(name), "number") for name in names)]
-    caption = "Confusion matrix: a row for each class, by what its test rows were taken for"
+    columns = [Column("actual"), *(Column(_heading(name), "number") for name in names)]
+    caption = "Confusion matrix: actual classes in rows, predicted classes in columns"
     return Table([*columns, Column("all", "number")], rows, caption)
 
 
 def _heading(name: str) -> str:
-    """Return both ends of a long name: classes often differ in the last characters."""
+    """Shorten a long name in the middle, because classes often differ in the last characters."""
     half = MOST_HEADING // 2
     return name if len(name) <= MOST_HEADING else f"{name[:half]}\u2026{name[-half:]}"
 
 
 def _mistakes(names: list[str], counts: Any) -> list[Block]:
-    """Return the mistakes that are made most, unless the matrix is small enough to see them."""
+    """Return the most frequent mistakes, unless the matrix is small enough to see them."""
     wrong = [
         (int(counts[i, j]), i, j)
         for i in range(len(names))
@@ -149,7 +149,7 @@ def _mistakes(names: list[str], counts: Any) -> list[Block]:
         [names[i], names[j], f"{count:,}", percent(count / totals[i])]
         for count, i, j in wrong[:MOST_MISTAKES]
     ]
-    columns = [Column("really"), Column("taken for"), Column("rows", "number")]
-    columns.append(Column("of that class", "number"))
-    left = f", {MOST_MISTAKES} of {len(wrong)}" if len(wrong) > MOST_MISTAKES else ""
-    return [Table(columns, rows, f"Mistakes, the most frequent first{left}", folded=True)]
+    columns = [Column("actual"), Column("predicted"), Column("rows", "number")]
+    columns.append(Column("share of actual", "number"))
+    limit = f", {MOST_MISTAKES} of {len(wrong)}" if len(wrong) > MOST_MISTAKES else ""
+    return [Table(columns, rows, f"Mistakes, most frequent first{limit}", folded=True)]

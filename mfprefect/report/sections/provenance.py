@@ -1,4 +1,4 @@
-"""Where a session comes from: the run, its code, its inputs, its environment."""
+"""The provenance of a session: its run, code, inputs and environment."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
     from mfprefect.report.content import SessionReport
 
-__all__ = ["origins_section", "took"]
+__all__ = ["elapsed", "provenance_section"]
 
 PAIRS = (Column("what"), Column("value"))
 MOST_INPUTS = 100
 DRAWN = ("confusion_matrix", "prediction_errors", "score_distribution")
-"""Notes of test results that are shown as pictures and tables."""
+"""Details of the test results that other sections show."""
 
 
-def origins_section(facts: SessionReport) -> Section:
+def provenance_section(report: SessionReport) -> Section:
     """Return run, provenance, parameters, inputs, metadata, artifacts and environment."""
-    blocks: list[Block] = [Table(PAIRS, _pairs(_run(facts)), "The run")]
-    if facts.session["params"]:
-        given = {str(k): text(v) for k, v in dict(facts.session["params"]).items()}
-        blocks.append(Table(PAIRS, _pairs(given), "Parameters"))
-    if facts.stages:
-        blocks.append(stages_table(facts.stages, "Its stages, the newest first", named=False))
-    blocks += _inputs(facts.inputs)
-    blocks += _metadata(facts.metadata)
-    blocks += _artifacts(facts.artifacts)
-    blocks.append(_environment(facts.environment))
+    blocks: list[Block] = [Table(PAIRS, _pairs(_run(report)), "The run")]
+    if report.session["params"]:
+        params = {str(k): text(v) for k, v in dict(report.session["params"]).items()}
+        blocks.append(Table(PAIRS, _pairs(params), "Parameters"))
+    if report.stages:
+        blocks.append(stages_table(report.stages, "Stages, newest first", named=False))
+    blocks += _inputs(report.inputs)
+    blocks += _metadata(report.metadata)
+    blocks += _artifacts(report.artifacts)
+    blocks.append(_environment(report.environment))
     return Section("Run and provenance", blocks)
 
 
@@ -41,16 +41,16 @@ def _pairs(values: Mapping[str, Any]) -> list[list[str]]:
     return [[name, str(value)] for name, value in values.items() if present(value)]
 
 
-def took(row: Mapping[str, Any]) -> str:
-    """Return how long a session took, or an empty text while it runs."""
+def elapsed(row: Mapping[str, Any]) -> str:
+    """Return the duration of a session, or an empty text while it runs."""
     if not present(row["ended_at"]):
         return ""
     return duration((row["ended_at"] - row["started_at"]).total_seconds())
 
 
-def _run(facts: SessionReport) -> dict[str, Any]:
-    row = facts.session
-    dirty = {True: "with changes that are not committed", False: "clean"}
+def _run(report: SessionReport) -> dict[str, Any]:
+    row = report.session
+    dirty = {True: "uncommitted changes", False: "clean"}
     return {
         "session": row["session_id"],
         "model": row["model_id"],
@@ -59,7 +59,7 @@ def _run(facts: SessionReport) -> dict[str, Any]:
         "attempt": row["attempt"],
         "started": moment(row["started_at"]),
         "ended": moment(row["ended_at"]) if present(row["ended_at"]) else None,
-        "took": took(row),
+        "took": elapsed(row),
         "data as of": row["as_of"],
         "training session": row["parent_session_id"],
         "run by": f"{row['run_by']} on {row['host']}",
@@ -94,16 +94,16 @@ def _inputs(inputs: pd.DataFrame) -> list[Block]:
         ]
         for row in rows
     ]
-    left = f", {MOST_INPUTS} of {len(inputs)}" if len(inputs) > MOST_INPUTS else ""
+    limit = f", first {MOST_INPUTS} of {len(inputs)}" if len(inputs) > MOST_INPUTS else ""
     queries = list(dict.fromkeys(str(row["query"]) for row in rows if present(row["query"])))
     return [
-        Table(columns, cells, f"Inputs{left}"),
-        *(Code(text(query), "Query of an input") for query in queries[:10]),
+        Table(columns, cells, f"Inputs{limit}"),
+        *(Code(text(query), "Input query") for query in queries[:10]),
     ]
 
 
 def _metadata(metadata: pd.DataFrame) -> list[Block]:
-    # Gates and pictures of the test rows have sections of their own.
+    # Other sections show the gates, and the details of test results in `DRAWN`.
     drawn = (metadata["meta_group"] == "test") & metadata["meta_name"].isin(DRAWN)
     metadata = metadata[(metadata["meta_group"] != "gates") & ~drawn]
     if metadata.empty:

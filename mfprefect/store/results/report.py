@@ -246,7 +246,7 @@ def _scores(
     sides = [(name, scored_id)]
     rows_before = None if before is None else _published_rows(db, before)
     if rows_before is not None and (max_scores is None or rows_before <= max_scores):
-        sides.append(("the session before", str(before)))
+        sides.append(("previous session", str(before)))
     try:
         return *_distributions(db, sides, tested), ""
     except MfprefectError:  # scores are being deleted, or all of them are equal

@@ -1,4 +1,4 @@
-"""Keeping secrets out of whatever is shown, logged or stored: `***` stands in their place."""
+"""Replace secrets by `***` in everything that is displayed, logged or stored."""
 
 from __future__ import annotations
 
@@ -16,76 +16,76 @@ if TYPE_CHECKING:
 __all__ = ["Redactor", "redact_urls", "secrets", "url_secrets"]
 
 SHORTEST = 6
-"""A password shorter than this is not looked for on its own: it may be any word."""
-_TELLING = re.compile(r"pass|pwd|secret|token|signature|credential|access_?key", re.IGNORECASE)
-# Up to the last @ before a blank or quote: a password may hold a raw slash or @. Digits are a port.
+"""A shorter password is not replaced on its own: it may be any word."""
+_SECRET_KEY = re.compile(r"pass|pwd|secret|token|signature|credential|access_?key", re.IGNORECASE)
+# Up to the last @ before a blank or quote: a password may hold a raw / or @. Digits are a port.
 _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"<>@/]*:(?!\d{1,5}/)[^\s'\"<>]*@(?=[\w.\[])")
 
 
 def secrets(settings: Settings) -> Iterator[str]:
-    """Yield what must not appear anywhere: URLs that hold credentials, passwords, keys."""
-    for secret in _all_of(settings):
+    """Yield the texts that must never appear: URLs with credentials, passwords, keys."""
+    for secret in _secret_values(settings):
         if "://" in secret:
-            yield from _of_url(secret)
+            yield from _credentials(secret)
         else:
             yield secret
     for target in settings.notify.values():
-        yield target.url.get_secret_value()  # apprise's tokens stand anywhere in it
+        yield target.url.get_secret_value()  # apprise puts tokens anywhere in a URL
 
 
-def _all_of(value: Any) -> Iterator[str]:
-    """Yield every secret of the settings, whatever they are called."""
+def _secret_values(value: Any) -> Iterator[str]:
+    """Yield every SecretStr of the settings, at any depth."""
     if isinstance(value, SecretStr):
         yield value.get_secret_value()
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from _all_of(getattr(value, name))
+            yield from _secret_values(getattr(value, name))
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from _all_of(item)
+            yield from _secret_values(item)
 
 
-def _of_url(text: str) -> Iterator[str]:
+def _credentials(text: str) -> Iterator[str]:
     try:
         url = sa.make_url(text)
     except (sa.exc.ArgumentError, ValueError):
         url = None
     if url is not None and (url.password is not None or url.query):
         yield from (text, url.render_as_string(hide_password=False))
-    written = re.search(r"://([^/]*)@", text)
-    found = [url.password if url else None, written and written[1].partition(":")[2]]
+    as_written = re.search(r"://([^/]*)@", text)
+    passwords = [url.password if url else None, as_written and as_written[1].partition(":")[2]]
     query = url.query.items() if url else ()
-    found += [str(value) for key, value in query if _TELLING.search(key)]
-    for password in found:
+    passwords += [str(value) for key, value in query if _SECRET_KEY.search(key)]
+    for password in passwords:
         if password and len(str(password)) >= SHORTEST:
             yield str(password)
 
 
 def url_secrets(text: str) -> Iterator[str]:
-    """Yield what of a file's URL must not be shown: what is before the host and after the path."""
+    """Yield the secrets in the URL of a file: user, password and the parts of the query."""
     main, _, query = text.partition("://")[2].partition("?")
     values = [*main.rpartition("@")[0].split(":"), *re.split("[&=]", query)]
     yield from (value for value in values if len(value) >= SHORTEST)
 
 
 def redact_urls(text: str) -> str:
-    """Return a text in which no URL shows a user and password."""
+    """Replace user and password in all URLs of a text."""
     return _CREDENTIALS.sub("***@", text)
 
 
 class Redactor:
-    """Puts `***` in the place of secrets."""
+    """Replace secrets by `***`."""
 
     def __init__(self, values: Iterable[str]) -> None:
-        known = {value for value in values if value}
-        known |= {json.dumps(value)[1:-1] for value in known}
-        ordered = sorted(known, key=len, reverse=True)
+        texts = {value for value in values if value}
+        texts |= {json.dumps(value)[1:-1] for value in texts}
+        ordered = sorted(texts, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, ordered))) if ordered else None
         self.longest = max(map(len, ordered), default=0)
-        """How many characters must be seen at once."""
+        """The length of the longest secret; callers must not split texts within it."""
 
     def __call__(self, text: str, length: int | None = None) -> str:
-        """Return the first `length` characters of a text without its secrets."""
+        """Return the first `length` characters of a text, with secrets replaced."""
         end = len(text) if length is None else min(length, len(text))
         if self._secrets is None:
             return text[:end]

@@ -1,7 +1,7 @@
 """Models as bytes: safe formats, digests, chunks.
 
-An artifact is verified (size, SHA-256, and the signature where the team has a key) before a byte of
-it is parsed. Which types may be rebuilt is decided here and in settings, never by the file.
+An artifact is verified (size, SHA-256, and the signature if the team has a key) before any byte is
+parsed. This module and the settings decide which types may be rebuilt, never the file.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ CHUNK_BYTES = 4 * 1024 * 1024
 
 FORMATS = {
     "skops": "scikit-learn estimators, rebuilt from an allow-list of types",
-    "xgboost": "XGBoost's own format (UBJSON); also of XGBClassifier and its like",
-    "lightgbm": "LightGBM's own format (text); also of LGBMClassifier and its like",
+    "xgboost": "XGBoost's native format (UBJSON), for XGBClassifier and the like, too",
+    "lightgbm": "LightGBM's native format (text), for LGBMClassifier and the like, too",
     "onnx": "the content of an ONNX file, returned as bytes",
-    "bytes": "the content of bytes or of a file, for instance a model of R, returned as bytes",
-    "pickle": "any Python object; loading it runs code, so only with trusted=True or a signature",
+    "bytes": "bytes or the content of a file, such as an R model, returned as bytes",
+    "pickle": "any Python object; loading runs code, so it needs trusted=True or a signature",
 }
 _VERBATIM = ("bytes", "onnx")
-"""Formats that are not parsed here."""
+"""Formats that are stored and returned without parsing."""
 
 _LIBRARIES = {
     "skops": ("numpy", "scipy", "scikit-learn", "skops"),
@@ -53,7 +53,7 @@ _LIBRARIES = {
 
 @dataclass(frozen=True)
 class Artifact:
-    """What the store records of a model's bytes."""
+    """The record of a stored model."""
 
     format: str
     """A key of FORMATS."""
@@ -62,9 +62,9 @@ class Artifact:
     sha256: str
     """Hex."""
     library_versions: str
-    """JSON text: version by name, as installed when the model was stored."""
+    """JSON text: versions by name, as installed when the model was stored."""
     signature: str | None = None
-    """See `sign`; None where the team has no signing key."""
+    """See `sign`; None if the team has no signing key."""
 
 
 def dump(
@@ -75,26 +75,26 @@ def dump(
     trusted_types: Collection[str] = (),
     signing_key: str | None = None,
 ) -> Artifact:
-    """Write a model to a file and return what to record of it.
+    """Write a model to a file and return its record.
 
     Args:
-        estimator: an estimator of scikit-learn, XGBoost or LightGBM, bytes, the path of a file, or
-            with format="pickle" any object.
-        file: where to; readable and seekable, such as `tempfile.TemporaryFile()`. What it held is
-            overwritten, and it is empty after an error.
-        format: one of FORMATS; by default "xgboost" and "lightgbm" for what these made, "skops" for
-            other scikit-learn estimators, "onnx" for paths that end so, "bytes" for bytes and other
-            paths.
-        trusted_types: type names that may be rebuilt besides SKLEARN_TYPES.
-        signing_key: the team's key, where it has one.
+        estimator: a scikit-learn, XGBoost or LightGBM estimator, bytes, the path of a file, or any
+            object with format="pickle".
+        file: the target, readable and seekable, such as `tempfile.TemporaryFile()`. Existing
+            content is overwritten; the file is empty after an error.
+        format: one of FORMATS; by default "xgboost" or "lightgbm" for models of these libraries,
+            "skops" for other scikit-learn estimators, "onnx" for paths ending in .onnx, and
+            "bytes" for bytes and other paths.
+        trusted_types: type names that may be rebuilt in addition to SKLEARN_TYPES.
+        signing_key: the team's key, if it has one.
 
     Raises:
         ArtifactUntrusted: the model holds types that `load` would refuse.
-        ConfigurationError: an unknown format, a missing library, an object that the format cannot
-            hold.
+        ConfigurationError: an unknown format, a missing library, or an object that the format
+            cannot hold.
     """
     kind = format or _default_format(estimator)
-    _known(kind)
+    _require_format(kind)
     file.seek(0)
     file.truncate()
     try:
@@ -112,11 +112,9 @@ def dump(
         file.truncate()
         raise
     artifact = Artifact(kind, size, sha256, json.dumps(_versions(kind, estimator), sort_keys=True))
-    return (
-        replace(artifact, signature=sign(artifact, signing_key))
-        if signing_key is not None
-        else artifact
-    )
+    if signing_key is None:
+        return artifact
+    return replace(artifact, signature=sign(artifact, signing_key))
 
 
 def chunks(file: BinaryIO) -> Iterator[bytes]:
@@ -137,32 +135,32 @@ def load(
 ) -> Any:
     """Verify a file against its record and return the model, or the bytes of "bytes" and "onnx".
 
-    Differences between the recorded and the installed libraries are logged as a warning.
+    Log a warning if library versions differ from the recorded ones.
 
     Args:
-        file: readable and seekable; closing it is the caller's.
-        artifact: what `dump` returned.
-        trusted: load it whatever it holds and whoever signed it: it may run any code.
-        trusted_types: as for `dump`.
-        signing_key: the team's key, where it has one; then only what it signed is loaded, and a
-            signed pickle needs no `trusted`.
-        older_keys: keys of before, whose signatures hold as well.
+        file: readable and seekable; the caller closes it.
+        artifact: the record that `dump` returned.
+        trusted: skip the checks of types and signature: loading may run any code.
+        trusted_types: as in `dump`.
+        signing_key: the team's key, if it has one. Then only artifacts that it signed are loaded,
+            and a signed pickle does not need `trusted`.
+        older_keys: earlier keys whose signatures are accepted, too.
 
     Raises:
-        ArtifactCorrupt: the size or digest is not the recorded one.
+        ArtifactCorrupt: the size or digest differs from the recorded one.
         ArtifactUntrusted: a pickle, a type that is not allowed, or a missing or wrong signature.
-        ConfigurationError: the installed libraries cannot rebuild it.
+        ConfigurationError: the installed libraries cannot rebuild the model.
     """
     size, sha256 = _measure(file)
     if (size, sha256) != (artifact.size, artifact.sha256):
         raise ArtifactCorrupt(
-            f"the artifact has {size} bytes with SHA-256 {sha256}; recorded are {artifact.size} "
-            f"bytes with SHA-256 {artifact.sha256}. It was damaged or exchanged: restore it from a "
-            "backup, or train again."
+            f"the artifact has {size} bytes with SHA-256 {sha256}, but {artifact.size} bytes with "
+            f"SHA-256 {artifact.sha256} were recorded. It was damaged or replaced: restore it from "
+            "a backup, or train again."
         )
-    _known(artifact.format)
+    _require_format(artifact.format)
     if not trusted:
-        _check_vouched(artifact, signing_key, older_keys)
+        _check_signature(artifact, signing_key, older_keys)
     file.seek(0)
     if artifact.format in _VERBATIM:
         return file.read()
@@ -175,26 +173,27 @@ def sign(artifact: Artifact, signing_key: str) -> str:
     """Return the HMAC-SHA-256 (hex) of an artifact's format, size and digest."""
     if not signing_key:
         raise ConfigurationError(
-            "the signing key is empty, so that anyone could sign; set MFPREFECT_SIGNING_KEY to a "
-            "secret, or leave it out."
+            "the signing key is empty, so anyone could sign; set MFPREFECT_SIGNING_KEY to a "
+            "secret, or unset it."
         )
-    return hmac.new(signing_key.encode(), _signed(artifact), hashlib.sha256).hexdigest()
+    return hmac.new(signing_key.encode(), _signed_content(artifact), hashlib.sha256).hexdigest()
 
 
 def is_signed(artifact: Artifact, signing_key: str, older_keys: Collection[Key] = ()) -> bool:
-    """Return whether the team's key signed an artifact, or a secret that was its key before."""
-    found = artifact.signature or ""
-    if hmac.compare_digest(found.encode(), sign(artifact, signing_key).encode()):
+    """Say whether the team's key or an earlier secret key signed an artifact."""
+    text = artifact.signature or ""
+    if hmac.compare_digest(text.encode(), sign(artifact, signing_key).encode()):
         return True
     try:
-        signature = bytes.fromhex(found)
+        signature = bytes.fromhex(text)
     except ValueError:
         return False
-    # Of a public key everybody could make an HMAC: it vouches for nothing here.
-    return any(key.secret and key.verifies(_signed(artifact), signature) for key in older_keys)
+    # Only secret keys: anyone could make an HMAC with a public key.
+    content = _signed_content(artifact)
+    return any(key.secret and key.verifies(content, signature) for key in older_keys)
 
 
-def _signed(artifact: Artifact) -> bytes:
+def _signed_content(artifact: Artifact) -> bytes:
     text = f"mfprefect artifact 1\n{artifact.format}\n{artifact.size}\n{artifact.sha256}"
     return text.encode()
 
@@ -214,19 +213,19 @@ def _default_format(estimator: Any) -> str:
         return "onnx" if estimator.suffix == ".onnx" else "bytes"
     if (boosted := boosted_format(estimator)) is not None:
         return boosted
-    base = sys.modules.get("sklearn.base")  # of an estimator, scikit-learn is already imported
+    base = sys.modules.get("sklearn.base")  # if it is an estimator, scikit-learn is imported
     if base is not None and isinstance(estimator, base.BaseEstimator):
         return "skops"
     name = type_name(estimator)
     raise ArtifactUntrusted(
-        f"a {name} has no safe format. Choices: pass the model as bytes, or as the pathlib.Path of "
-        'a file that its own library wrote; or format="pickle", which can be loaded only with '
-        "trusted=True or a signature (MFPREFECT_SIGNING_KEY).",
+        f"a {name} has no safe format. Choices: pass the model as bytes, or the pathlib.Path of a "
+        'file that its library wrote; or format="pickle", which loads only with trusted=True or a '
+        "signature (MFPREFECT_SIGNING_KEY).",
         types=[name],
     )
 
 
-def _known(format: str) -> None:
+def _require_format(format: str) -> None:
     if format not in FORMATS:
         choices = "; ".join(f"{name!r}: {text}" for name, text in FORMATS.items())
         raise ConfigurationError(f"unknown artifact format {format!r}; choices: {choices}.")
@@ -240,7 +239,7 @@ def _names(trusted_types: Collection[str]) -> frozenset[str]:
     return SKLEARN_TYPES | frozenset(trusted_types)
 
 
-def _check_vouched(
+def _check_signature(
     artifact: Artifact, signing_key: str | None, older_keys: Collection[Key]
 ) -> None:
     if signing_key is not None:
@@ -248,14 +247,14 @@ def _check_vouched(
             state = "is not signed" if artifact.signature is None else "was signed with another key"
             raise ArtifactUntrusted(
                 f"the artifact (SHA-256 {artifact.sha256}) {state}, and MFPREFECT_SIGNING_KEY is "
-                "set. Add the key of before to verify_keys, store the model again with this key, "
-                "or pass trusted=True if you know where it comes from."
+                "set. Add the earlier key to verify_keys, store the model again with the current "
+                "key, or pass trusted=True if you know where it comes from."
             )
     elif artifact.format == "pickle":
         raise ArtifactUntrusted(
             "loading a pickle can run any code, with your rights on this database. Choices: pass "
             'trusted=True if you know where it comes from; store the model with format="skops"; '
-            "or sign what is stored (MFPREFECT_SIGNING_KEY)."
+            "or sign stored models (MFPREFECT_SIGNING_KEY)."
         )
 
 
@@ -272,8 +271,8 @@ def _dump_bytes(source: Any, file: BinaryIO, kind: str) -> None:
 
 
 def _rebuild(file: BinaryIO, artifact: Artifact, allowed: frozenset[str] | None) -> Any:
-    # Versions were logged above; scikit-learn's own warning of them would be an error in some
-    # teams' settings.
+    # `_warn_of_versions` has logged version differences; scikit-learn's warning about them would
+    # be an error where warnings are errors.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Trying to unpickle estimator", UserWarning)
         try:
@@ -288,23 +287,23 @@ def _rebuild(file: BinaryIO, artifact: Artifact, allowed: frozenset[str] | None)
             raise ConfigurationError(
                 f"the installed libraries cannot rebuild the model ({type(exc).__name__}: {exc}). "
                 f"It was stored with {artifact.library_versions}; install those versions, and the "
-                "modules that the model's code is in."
+                "modules with the model's code."
             ) from exc
 
 
 def _versions(kind: str, estimator: Any) -> dict[str, str]:
     if kind in _VERBATIM:
         return {}
-    own = type(estimator).__module__.partition(".")[0]  # lightgbm, xgboost, the team's package
-    found = {name: _version(name) for name in ("python", *_LIBRARIES[kind], own)}
-    return {name: version for name, version in found.items() if version}
+    package = type(estimator).__module__.partition(".")[0]  # lightgbm, xgboost, the team's package
+    versions = {name: _version(name) for name in ("python", *_LIBRARIES[kind], package)}
+    return {name: version for name, version in versions.items() if version}
 
 
 _ALSO = {"xgboost": ("xgboost-cpu",)}
-"""Other distributions of the same library."""
+"""Alternative distributions of a library."""
 
 
-# Once per process: what is imported does not change when a package is installed anew.
+# Once per process: installing another version does not change an imported library.
 @functools.cache
 def _version(name: str) -> str | None:
     if name == "python":
@@ -320,13 +319,13 @@ def _warn_of_versions(artifact: Artifact) -> None:
         versions: dict[str, str] = json.loads(artifact.library_versions)
     except ValueError as exc:
         raise ArtifactCorrupt(
-            f"the artifact's library versions are no JSON: {artifact.library_versions!r}"
+            f"the artifact's library versions are not JSON: {artifact.library_versions!r}"
         ) from exc
     for name, stored in sorted(versions.items()):
         installed = _version(name)
         if installed != stored:
             _log.warning(
-                "the model was stored with %s %s; installed is %s: its predictions may differ",
+                "the model was stored with %s %s, installed is %s: predictions may differ",
                 name,
                 stored,
                 installed or "none",

@@ -1,8 +1,8 @@
-"""XGBoost and LightGBM models in these libraries' own formats, which hold data and no code.
+"""XGBoost and LightGBM models in their native formats, which hold data and no code.
 
-What a wrapper such as `LGBMClassifier` knows beside its trees (its class, its parameters, the
-classes of the target) is written into the same file, where the library itself passes over it: so
-the file is one that XGBoost or LightGBM can read from any language.
+The state of a wrapper such as `LGBMClassifier` (its class, parameters and target classes) is a note
+in the same file, in a place that the library ignores. XGBoost and LightGBM can therefore read the
+file from any language.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ WRAPPERS = {
     "xgboost": ("XGBClassifier", "XGBRegressor", "XGBRanker", "XGBRFClassifier", "XGBRFRegressor"),
     "lightgbm": ("LGBMClassifier", "LGBMRegressor", "LGBMRanker"),
 }
-"""The classes that a file may name; there is no other way to choose what is made of it."""
+"""The only classes that a file may name to be rebuilt."""
 
 BOOSTERS = frozenset({"xgboost.core.Booster", "lightgbm.basic.Booster"})
-"""What holds the trees; as part of a skops file their state is a text or bytes of their format."""
+"""The classes that hold the trees; a skops file holds their state in the native format."""
 
 BOOSTED_TYPES = BOOSTERS | {
     f"{library}.sklearn.{name}" for library, names in WRAPPERS.items() for name in names
@@ -39,23 +39,23 @@ BOOSTED_TYPES = BOOSTERS | {
 _NOTE = "mfprefect"
 _CATEGORIES = "pandas_categorical:"
 _REBUILT = ("_Booster", "_le", "_classes", "_class_map")
-"""What a wrapper of LightGBM holds that is no plain value, and that `_load_lightgbm` makes anew."""
+"""Attributes of a LightGBM wrapper that are not plain values; `_load_lightgbm` rebuilds them."""
 
 
 def boosted_format(estimator: Any) -> str | None:
-    """Return the format of a model that one of the libraries made, None for any other."""
+    """Return the format of an XGBoost or LightGBM model, None for any other."""
     kind = type(estimator)
     library = kind.__module__.partition(".")[0]
-    own = kind.__name__ in ("Booster", *WRAPPERS.get(library, ()))
-    return library if own and library in WRAPPERS else None
+    supported = kind.__name__ in ("Booster", *WRAPPERS.get(library, ()))
+    return library if supported and library in WRAPPERS else None
 
 
 def dump_boosted(kind: str, estimator: Any, file: BinaryIO) -> None:
     """Write a model to an empty file.
 
     Raises:
-        ConfigurationError: it is not one of the library's own classes, was not fitted, or holds
-            what no file of this format can hold.
+        ConfigurationError: the class is not one of the library's, the model is not fitted, or the
+            format cannot hold it.
     """
     library = _library(kind)
     if boosted_format(estimator) != kind:
@@ -66,10 +66,9 @@ def dump_boosted(kind: str, estimator: Any, file: BinaryIO) -> None:
     wrapped = not isinstance(estimator, library.Booster)
     if wrapped and callable(getattr(estimator, "objective", None)):
         raise ConfigurationError(
-            f"this {type(estimator).__name__} has an objective that is a function, and a {kind} "
-            "file holds no code. Choices: store its booster, and apply the objective's inverse "
-            'yourself; or format="pickle", which can be loaded only with trusted=True or a '
-            "signature."
+            f"the objective of this {type(estimator).__name__} is a function, and a {kind} file "
+            "holds no code. Choices: store its booster, and apply the objective's inverse "
+            'yourself; or format="pickle", which loads only with trusted=True or a signature.'
         )
     try:
         _DUMP[kind](estimator, file, wrapped)
@@ -84,9 +83,9 @@ def load_boosted(kind: str, file: BinaryIO) -> Any:
     """Return the booster or the wrapper that `dump_boosted` wrote.
 
     Raises:
-        ArtifactCorrupt: what is noted beside the trees is not what `dump_boosted` writes.
+        ArtifactCorrupt: the note in the file is not one that `dump_boosted` writes.
         ConfigurationError: the library is not installed.
-        Exception: what the library itself raises.
+        Exception: any error of the library.
     """
     _library(kind)
     return _LOAD[kind](file)
@@ -130,10 +129,10 @@ def _load_xgboost(file: BinaryIO) -> Any:
     booster = library.Booster(model_file=content)
     if (note := booster.attr(_NOTE)) is None:
         return booster
-    name, params, _ = _understood("xgboost", note)
+    name, params, _ = _wrapper("xgboost", note)
     model = getattr(library, name)(**params)
     model.load_model(content)
-    vars(model).update(params)  # it has put what it read of the trees in their place
+    vars(model).update(params)  # load_model has overwritten some with values from the trees
     model.get_booster().set_attr(**{_NOTE: None})
     return model
 
@@ -149,8 +148,8 @@ def _dump_lightgbm(estimator: Any, file: BinaryIO, wrapped: bool) -> None:
             "state": _plain(state),
         }
         if (classes := getattr(estimator, "_classes", None)) is not None:
-            note |= {"classes": _listed(classes), "classes_type": classes.dtype.str}
-    # Up to the best iteration, where training stopped early: what predicts, in any language.
+            note |= {"classes": _class_list(classes), "classes_type": classes.dtype.str}
+    # After early stopping, only the trees up to the best iteration, which are used to predict.
     trees, _, categories = booster.model_to_string().rpartition(_CATEGORIES)
     file.write(trees.encode())
     file.write(f"{_NOTE}:{json.dumps(note)}\n\n{_CATEGORIES}{categories}".encode())
@@ -159,24 +158,24 @@ def _dump_lightgbm(estimator: Any, file: BinaryIO, wrapped: bool) -> None:
 def _load_lightgbm(file: BinaryIO) -> Any:
     library, text = _library("lightgbm"), file.read().decode()
     booster = library.Booster(model_str=text)
-    _, found, rest = text.rpartition(f"\n{_NOTE}:")
-    if not found:
+    _, separator, rest = text.rpartition(f"\n{_NOTE}:")
+    if not separator:
         return booster
     note = _parsed(rest.partition("\n")[0])
     booster.best_iteration = note.get("best_iteration", -1)
     if "class" not in note:
         return booster
-    name, params, state = _understood("lightgbm", note)
+    name, params, state = _wrapper("lightgbm", note)
     model = getattr(library, name)(**params)
     vars(model).update({k: v for k, v in state.items() if k not in _REBUILT})
     model._Booster = booster
     if "classes" in note:
-        _give_classes(model, note)
+        _set_classes(model, note)
     return model
 
 
-def _give_classes(model: Any, note: Mapping[str, Any]) -> None:
-    """Do what `LGBMClassifier.fit` does with the classes of its target."""
+def _set_classes(model: Any, note: Mapping[str, Any]) -> None:
+    """Set the target classes as `LGBMClassifier.fit` does."""
     import numpy as np
     from sklearn.preprocessing import LabelEncoder
 
@@ -186,44 +185,44 @@ def _give_classes(model: Any, note: Mapping[str, Any]) -> None:
     model._class_map = dict(zip(model._classes, range(len(classes)), strict=True))
 
 
-def _listed(classes: Any) -> list[Any]:
+def _class_list(classes: Any) -> list[Any]:
     values = classes.tolist()
     if not all(isinstance(value, bool | int | float | str) for value in values):
-        raise ValueError(f"classes of type {classes.dtype} have no place in this format")
+        raise ValueError(f"the format cannot hold classes of type {classes.dtype}")
     return list(values)
 
 
-def _understood(
+def _wrapper(
     kind: str, note: str | Mapping[str, Any]
 ) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """Return class, parameters and state of a wrapper; only the library's own classes are made."""
-    found = _parsed(note) if isinstance(note, str) else note
-    name, params, state = found.get("class"), found.get("params"), found.get("state", {})
+    """Return class name, parameters and state of a wrapper; refuse classes of other modules."""
+    document = _parsed(note) if isinstance(note, str) else note
+    name, params, state = document.get("class"), document.get("params"), document.get("state", {})
     if name not in WRAPPERS[kind] or not isinstance(params, dict) or not isinstance(state, dict):
         raise ArtifactCorrupt(
-            f"the {kind} file names the class {name!r}; it is one of {', '.join(WRAPPERS[kind])}."
+            f"the {kind} file names the class {name!r}, not one of {', '.join(WRAPPERS[kind])}."
         )
     return name, params, state
 
 
 def _parsed(note: str) -> dict[str, Any]:
     try:
-        found = json.loads(note)
+        document = json.loads(note)
     except ValueError as exc:
-        raise ArtifactCorrupt(f"what is noted in the model's file is no JSON: {exc}") from exc
-    if not isinstance(found, dict):
-        raise ArtifactCorrupt("what is noted in the model's file is no JSON object.")
-    return found
+        raise ArtifactCorrupt(f"the note in the model file is not JSON: {exc}") from exc
+    if not isinstance(document, dict):
+        raise ArtifactCorrupt("the note in the model file is not a JSON object.")
+    return document
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that come back from JSON as they are; callbacks and the like do not."""
-    found = {}
+    """Return the values that JSON can restore exactly; drop callbacks and the like."""
+    plain = {}
     for name, value in values.items():
         value = value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
         if _is_plain(value):
-            found[name] = value
-    return found
+            plain[name] = value
+    return plain
 
 
 def _is_plain(value: Any) -> bool:

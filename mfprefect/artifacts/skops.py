@@ -1,7 +1,7 @@
-"""scikit-learn models in the format of skops, which rebuilds only types from an allow-list.
+"""scikit-learn models in the skops format, which rebuilds only types on an allow-list.
 
-Two files of the same model are the same, byte for byte: arrays and objects are numbered in their
-order, where skops itself names them by their addresses in memory.
+Files of the same model are identical byte for byte: arrays and objects are numbered in order,
+whereas skops names them by their memory addresses.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mfprefect.errors import ArtifactUntrusted, ConfigurationError
 __all__ = ["SKLEARN_TYPES", "dump_skops", "load_skops", "type_name"]
 
 _PROTOCOL = 2
-"""The version of skops' format whose making and reading `_inner` knows."""
+"""The version of the skops format that `_internals` supports."""
 
 _METRICS = {
     "_classification": "accuracy_score balanced_accuracy_score brier_score_loss f1_score log_loss",
@@ -35,18 +35,18 @@ _KERNELS = (
     "PairwiseKernel Product RBF RationalQuadratic Sum WhiteKernel"
 )
 
-# skops itself trusts the public estimators, numpy arrays and ufuncs. Added here is what the common
-# estimators hold besides (tried with scikit-learn 1.9.1 and skops 0.16.0). A file can have a listed
-# class made with any state and a listed function called with any arguments: no function is listed
-# that does more than compute on its arguments, and no class whose making runs code of the file.
+# skops itself trusts the public estimators, numpy arrays and ufuncs. This list adds what the common
+# estimators hold besides (tested with scikit-learn 1.9.1 and skops 0.16.0). A file can create a
+# listed class with any state and call a listed function with any arguments. So list only functions
+# that just compute on their arguments, and classes whose creation runs no code from the file.
 SKLEARN_TYPES = frozenset({
-    # Compiled code over stored arrays. A forged array could read outside of its memory, not run
-    # code; the digest (and signature) shows that the arrays are those that the team stored.
+    # Compiled code over stored arrays. A forged array could read outside its memory, but not run
+    # code; the digest (and signature) proves that the team stored these arrays.
     "sklearn.tree._tree.Tree",  # every tree, forest and GradientBoosting
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",  # HistGradientBoosting
     "sklearn.neighbors._kd_tree.KDTree",  # nearest neighbours
     "sklearn.neighbors._ball_tree.BallTree",  # nearest neighbours with algorithm="ball_tree"
-    "scipy.sparse._csr.csr_matrix",  # SVM and nearest neighbours that were fitted on sparse data
+    "scipy.sparse._csr.csr_matrix",  # SVM and nearest neighbours fitted on sparse data
     # Distances of those neighbours: numbers only. PyFuncDistance64 calls a function: not listed.
     *(f"sklearn.metrics._dist_metrics.{name}Distance64"
       for name in ("Chebyshev", "Euclidean", "Haversine", "Manhattan", "Minkowski")),
@@ -71,10 +71,10 @@ SKLEARN_TYPES = frozenset({
     # Gaussian processes: kernels, which hold numbers and other kernels.
     *(f"sklearn.gaussian_process.kernels.{name}" for name in _KERNELS.split()),
     "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
-    # What single estimators hold: nodes of numbers, and functions that compute on arrays.
+    # Parts of single estimators: nodes of numbers, and functions that compute on arrays.
     "sklearn.cluster._bisect_k_means._BisectingTree",
     "sklearn.cluster._kmeans._kmeans_single_lloyd",  # BisectingKMeans as well
-    "sklearn.multiclass._ConstantPredictor",  # OneVsRest, OutputCode: a class that is always there
+    "sklearn.multiclass._ConstantPredictor",  # OneVsRest, OutputCode: a constant class
     "scipy.interpolate._bsplines.BSpline",  # SplineTransformer
     "scipy._lib.array_api_compat.numpy._aliases.asarray",  # its splines
     "numpy.mean",  # FeatureAgglomeration
@@ -113,37 +113,37 @@ def dump_skops(estimator: Any, file: BinaryIO, allowed: Collection[str]) -> None
     """Write an estimator to an empty file.
 
     Raises:
-        ArtifactUntrusted: it holds types that are not in `allowed`, so that it could not be loaded.
+        ArtifactUntrusted: the estimator holds types outside `allowed`, which `load_skops` refuses.
         ConfigurationError: skops is not installed, or cannot hold this estimator.
     """
     skops = _skops()
     try:
-        if (inner := _inner()) is None:
+        if (internals := _internals()) is None:
             skops.dump(estimator, file)
-            schema, found = None, skops.get_untrusted_types(file=file)
+            schema, types = None, skops.get_untrusted_types(file=file)
         else:
-            schema = _dump(inner, estimator, file)
-            found = _untrusted(inner, schema)
+            schema = _dump(internals, estimator, file)
+            types = _untrusted(internals, schema)
     except (TypeError, ValueError, AttributeError, RecursionError) as exc:
         raise ConfigurationError(
             f"skops cannot hold this {type_name(estimator)} ({type(exc).__name__}: {exc}). "
             'Choices: store a part that it can hold, such as best_estimator_; format="pickle", '
-            "which can be loaded only with trusted=True or a signature; or bytes."
+            "which loads only with trusted=True or a signature; or bytes."
         ) from exc
-    _check_types(found, allowed)
-    check_file(file, schema)  # what could not be loaded is not stored
+    _check_types(types, allowed)
+    check_file(file, schema)  # never store a model that cannot be loaded
 
 
-def _dump(inner: Any, estimator: Any, file: BinaryIO) -> dict[str, Any]:
-    """Write what `skops.dump` writes, numbered and without indenting it; return its schema.
+def _dump(internals: Any, estimator: Any, file: BinaryIO) -> dict[str, Any]:
+    """Write the same as `skops.dump`, but numbered and without indentation; return the schema.
 
-    Indentation takes it half of its time, and is 40 % of the bytes of a forest. It takes as much
-    memory as the largest array; skops would keep the whole file.
+    Indentation takes half of the time, and 40 % of the bytes of a forest. This needs as much memory
+    as the largest array; skops keeps the whole file in memory.
     """
     with ZipFile(file, "w") as archive:
         members = _Members(archive)
-        saving = inner.SaveContext(zip_file=members)
-        state: dict[str, Any] = inner.get_state(estimator, saving)
+        saving = internals.SaveContext(zip_file=members)
+        state: dict[str, Any] = internals.get_state(estimator, saving)
         saving.clear_memo()
         _number(state, members.names)
         version = importlib.import_module("skops").__version__
@@ -153,12 +153,12 @@ def _dump(inner: Any, estimator: Any, file: BinaryIO) -> dict[str, Any]:
 
 
 class _Members:
-    """The part of a ZipFile that skops uses; members are named in their order, without a date."""
+    """The part of ZipFile that skops writes to; number the members and omit their dates."""
 
     def __init__(self, archive: ZipFile) -> None:
         self._archive = archive
         self.names: dict[str, str] = {}
-        """The names in the file by those that skops gave."""
+        """The names in the file, by skops' names."""
 
     def namelist(self) -> Collection[str]:
         return self.names.keys()
@@ -169,11 +169,11 @@ class _Members:
 
 
 def _number(state: Any, names: dict[str, str]) -> None:
-    """Replace the addresses and names of objects by numbers in the order of the tree."""
+    """Replace the addresses and names of objects by numbers in tree order."""
     numbers: dict[int, int] = {}
     for node in nodes(state):
         if node.get("__loader__") == "JsonNode":
-            # Whether equal texts and numbers are one object is for the interpreter to say.
+            # Whether equal texts or numbers are one object depends on the interpreter.
             node.pop("__id__", None)
         if isinstance(address := node.get("__id__"), int):
             node["__id__"] = numbers.setdefault(address, len(numbers) + 1)
@@ -181,8 +181,8 @@ def _number(state: Any, names: dict[str, str]) -> None:
             node["file"] = names[name]
 
 
-def _check_types(found: Collection[str], allowed: Collection[str]) -> None:
-    refused = sorted(set(found).difference(allowed))
+def _check_types(types: Collection[str], allowed: Collection[str]) -> None:
+    refused = sorted(set(types).difference(allowed))
     if refused:
         raise ArtifactUntrusted(
             f"the model holds types that are not on the allow-list: {', '.join(refused)}. If you "
@@ -196,37 +196,37 @@ def load_skops(file: BinaryIO, allowed: Collection[str] | None) -> Any:
     """Rebuild the estimator in a file; `allowed` None allows every type.
 
     Raises:
-        ArtifactCorrupt: it is no skops file, or would unpack to far more than its size.
-        ArtifactUntrusted: it holds types that are not in `allowed`.
-        Exception: what skops or the types themselves raise.
+        ArtifactCorrupt: it is not a skops file, or would unpack to far more than its size.
+        ArtifactUntrusted: it holds types outside `allowed`.
+        Exception: any error of skops or of the types.
     """
     skops = _skops()
     check_file(file)
-    if (inner := _inner()) is None:
-        found = skops.get_untrusted_types(file=file)
+    if (internals := _internals()) is None:
+        types = skops.get_untrusted_types(file=file)
         if allowed is not None:
-            _check_types(found, allowed)
-        return skops.load(file, trusted=found)
+            _check_types(types, allowed)
+        return skops.load(file, trusted=types)
     with ZipFile(file) as archive:
-        # As `skops.load` does it, but for the arrays, which it would hold twice and more.
-        schema, loading = inner.read_schema(_Reader(archive))
-        found = _untrusted(inner, schema)
+        # Same as `skops.load`, except that it would hold each array at least twice.
+        schema, loading = internals.read_schema(_Reader(archive))
+        types = _untrusted(internals, schema)
         if allowed is not None:
-            _check_types(found, allowed)
+            _check_types(types, allowed)
         uses = Counter(node.get("__id__") for node in nodes(schema))
-        tree = inner.get_tree(schema, loading, trusted=found)
-        inner.audit_tree(tree, trusted=found)
+        tree = internals.get_tree(schema, loading, trusted=types)
+        internals.audit_tree(tree, trusted=types)
         for number, node in loading.memo.items():
-            if isinstance(node, inner.NdArrayNode) and node.type == "numpy":
+            if isinstance(node, internals.NdArrayNode) and node.type == "numpy":
                 node.buffer = archive.open(node.buffer.read().decode())
-            # What only one other object asks for need not be kept until all is made.
-            if uses[number] == 1 and isinstance(node, inner.NdArrayNode | inner.DictNode):
+            # Do not keep an object that is used only once.
+            if uses[number] == 1 and isinstance(node, internals.NdArrayNode | internals.DictNode):
                 node.construct = node._construct
         return tree.construct()
 
 
 class _Reader:
-    """The part of a ZipFile that skops reads from; of an array it gives the member's name."""
+    """The part of ZipFile that skops reads from; for an array it returns the member's name."""
 
     def __init__(self, archive: ZipFile | None) -> None:
         self._archive = archive
@@ -237,26 +237,26 @@ class _Reader:
         return self._archive.read(name)
 
 
-def _untrusted(inner: Any, schema: dict[str, Any]) -> list[str]:
-    """Return the types in a schema that skops does not trust by itself."""
-    loading = inner.LoadContext(src=_Reader(None), protocol=schema["protocol"])
-    return sorted(inner.get_tree(schema, loading, trusted=None).get_unsafe_set())
+def _untrusted(internals: Any, schema: dict[str, Any]) -> list[str]:
+    """Return the types in a schema that skops does not trust by default."""
+    loading = internals.LoadContext(src=_Reader(None), protocol=schema["protocol"])
+    return sorted(internals.get_tree(schema, loading, trusted=None).get_unsafe_set())
 
 
-def _inner() -> SimpleNamespace | None:
-    """Return what `skops.dump` and `skops.load` are made of; None of versions made otherwise."""
-    places = {
+def _internals() -> SimpleNamespace | None:
+    """Return the internals of `skops.dump` and `skops.load`, None in an unsupported version."""
+    names_by_module = {
         "_audit": "audit_tree get_tree",
         "_general": "DictNode",
         "_numpy": "NdArrayNode",
         "_utils": "PROTOCOL LoadContext SaveContext get_state read_schema",
     }
     try:
-        found = {
+        internals = {
             name: getattr(importlib.import_module(f"skops.io.{module}"), name)
-            for module, names in places.items()
+            for module, names in names_by_module.items()
             for name in names.split()
         }
     except (ImportError, AttributeError):
         return None
-    return SimpleNamespace(**found) if found["PROTOCOL"] == _PROTOCOL else None
+    return SimpleNamespace(**internals) if internals["PROTOCOL"] == _PROTOCOL else None

@@ -175,7 +175,7 @@ def test_what_the_formats_cannot_hold_is_refused_when_it_is_stored() -> None:
         lightgbm.LGBMRegressor(**LGBM, objective=own_objective),
         xgboost.XGBRegressor(**XGB, objective=own_objective),
     ):
-        with pytest.raises(ConfigurationError, match="objective that is a function"):
+        with pytest.raises(ConfigurationError, match="objective of this .* is a function"):
             stored(model.fit(X, Y))
     with pytest.raises(ConfigurationError, match="Is it fitted"):
         stored(xgboost.XGBClassifier())
@@ -398,7 +398,7 @@ def test_members_that_overlap_or_are_read_many_times_are_refused() -> None:
     many = skops_file(
         several(*(numbered("a.npy", 1 + n) for n in range(100))), {"a.npy": array(9_999)}
     )
-    with pytest.raises(ArtifactCorrupt, match="again and again, 80"):
+    with pytest.raises(ArtifactCorrupt, match="repeatedly, 80"):
         load(*made_up(many), trusted=True)
     # The directory at the end says that the member is longer than the file.
     stretched = bytearray(one)
@@ -540,5 +540,5 @@ def test_a_copy_that_is_not_the_one_stored_leaves_no_file(tmp_path: Path) -> Non
 
 def test_a_record_of_another_artifact_is_no_record_of_this_one() -> None:
     content, artifact = stored(lightgbm.LGBMClassifier(**LGBM).fit(X, Y))
-    with pytest.raises(ArtifactCorrupt, match="damaged or exchanged"):
+    with pytest.raises(ArtifactCorrupt, match="damaged or replaced"):
         load(io.BytesIO(content), dataclasses.replace(artifact, size=artifact.size + 1))

@@ -1,30 +1,30 @@
-"""Everything that mfprefect raises on purpose.
+"""All errors that mfprefect raises on purpose.
 
     MfprefectError
     ├── ConfigurationError          a setting, a file or an argument is wrong
     │   └── BackendNotFound         no backend for this URL, or its driver is missing
-    ├── SchemaOutdated              the database holds no schema, an older or a newer one
+    ├── SchemaOutdated              the database has no schema, or one of another version
     ├── DatabaseError               terminal: the same statement would fail again
-    │   ├── DatabaseUnavailable     transient: the server is away
-    │   │   └── SpoolUnusable       and what the run made does not fit into the spool either
+    │   ├── DatabaseUnavailable     transient: the server cannot be reached
+    │   │   └── SpoolUnusable       the spool is full or not writable, too
     │   ├── DatabaseConflict        transient: deadlock, serialization, lock timeout
     │   ├── IntegrityError          a constraint of the schema was violated
-    │   └── PermissionDenied        the database's user lacks a right
+    │   └── PermissionDenied        the database user lacks a privilege
     ├── InvalidValue                refused before anything was written
-    │   └── InvalidScores           refused scores: duplicate or NULL ids, NaN, over-long ids
+    │   └── InvalidScores           refused scores: duplicate or NULL ids, NaN, too long ids
     ├── UnknownModel
     ├── UnknownSession
-    ├── SessionClosed               a closed session takes no more writes
+    ├── SessionClosed               a closed session accepts no writes
     ├── ChecksFailed                an error-level input check failed
-    ├── GateFailed                  a figure is outside what the model promises
-    ├── NotReproducible             a session cannot be run again, for reasons that are named
-    ├── CommandFailed               a model's command ended with another exit code than 0
-    ├── ArtifactUntrusted           loading it could run code that nobody vouched for
-    ├── ArtifactCorrupt             its size or digest is not the recorded one
-    ├── SpoolRefused                an entry of the spool is corrupt, or cannot be delivered
+    ├── GateFailed                  a trained model did not pass a gate
+    ├── NotReproducible             a session cannot be run again
+    ├── CommandFailed               a model's command ended with an exit code other than 0
+    ├── ArtifactUntrusted           loading it could run untrusted code
+    ├── ArtifactCorrupt             its size or digest differs from the recorded one
+    ├── SpoolRefused                a spool entry is corrupt, or cannot be delivered
     └── SealBroken                  a sealed session was altered
 
-A message names the value, the choices and the fix; what a program needs is kept as attributes.
+A message names the value, the choices and the fix; attributes hold the data that programs need.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ __all__ = [
 
 
 class MfprefectError(Exception):
-    """The root of all errors that mfprefect raises on purpose."""
+    """The base class of all errors that mfprefect raises on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Errors travel between processes (Dask workers, process pools); the default way would
-        # call __init__ with the message alone.
+        # Errors travel between processes (Dask workers, process pools); the default would call
+        # __init__ with the message alone.
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
@@ -84,11 +84,11 @@ class BackendNotFound(ConfigurationError):
 
 
 class SchemaOutdated(MfprefectError):
-    """The database holds no mfprefect schema, or one of another version.
+    """The database has no mfprefect schema, or one of another version.
 
     Attributes:
-        found: the revision in the database, None where there is none.
-        expected: the revision that this version of mfprefect works with.
+        found: the revision in the database, None without a schema.
+        expected: the revision that this version of mfprefect needs.
     """
 
     def __init__(self, message: str, *, found: str | None, expected: str) -> None:  # public name
@@ -98,10 +98,10 @@ class SchemaOutdated(MfprefectError):
 
 
 class DatabaseError(MfprefectError):
-    """The database refused; the same request would be refused again."""
+    """The database refused a request, and would refuse it again."""
 
     transient: ClassVar[bool] = False
-    """Whether the same request may succeed later: only such errors are retried."""
+    """Whether the request may succeed later; only transient errors are retried."""
 
 
 class DatabaseUnavailable(DatabaseError):
@@ -111,11 +111,11 @@ class DatabaseUnavailable(DatabaseError):
 
 
 class SpoolUnusable(DatabaseUnavailable):
-    """The database is away, and the spool is full or cannot be written: the run's work is lost."""
+    """The database is unreachable, and the spool is full or not writable: the results are lost."""
 
 
 class DatabaseConflict(DatabaseError):
-    """The database gave way to another transaction: deadlock, serialization, lock timeout."""
+    """The database aborted this transaction for another: deadlock, serialization, lock timeout."""
 
     transient = True
 
@@ -125,7 +125,7 @@ class IntegrityError(DatabaseError):
 
 
 class PermissionDenied(DatabaseError):
-    """The user of the database lacks a right: see `mfprefect grants`."""
+    """The database user lacks a privilege: see `mfprefect grants`."""
 
 
 class InvalidValue(MfprefectError, ValueError):
@@ -151,7 +151,7 @@ class UnknownModel(MfprefectError, LookupError):
         names = ", ".join(known) if known else "none"
         super().__init__(
             f"unknown model {model_id!r}; registered models: {names}. "
-            f"Register it with store.add_model({model_id!r}), or with "
+            f"Register it with store.add_model({model_id!r}) or "
             "`mfprefect session open --register`."
         )
         self.model_id = model_id
@@ -163,14 +163,14 @@ class UnknownSession(MfprefectError, LookupError):
 
     def __init__(self, session_id: str) -> None:
         super().__init__(
-            f"unknown session {session_id!r}; list the known ones with `mfprefect sessions` "
-            "or store.sessions()."
+            f"unknown session {session_id!r}; list sessions with `mfprefect sessions` or "
+            "store.sessions()."
         )
         self.session_id = session_id
 
 
 class SessionClosed(MfprefectError):
-    """The session is closed, or a later attempt took it over: it takes no more writes."""
+    """The session accepts no writes: it is closed, or a later attempt took it over."""
 
     def __init__(self, session_id: str, reason: str) -> None:
         super().__init__(f"session {session_id!r} takes no more writes: {reason}")
@@ -191,10 +191,10 @@ class ChecksFailed(MfprefectError):
 
 
 class GateFailed(MfprefectError):
-    """A figure of the trained model is outside what the model promises.
+    """A trained model did not pass a gate.
 
     Attributes:
-        failures: one sentence a failed gate.
+        failures: one sentence per gate that did not pass.
     """
 
     def __init__(self, message: str, *, failures: Sequence[str] = ()) -> None:
@@ -203,11 +203,11 @@ class GateFailed(MfprefectError):
 
 
 class NotReproducible(MfprefectError):
-    """A session cannot be run again as it was run.
+    """A session cannot be run again with its recorded code and parameters.
 
     Attributes:
         session_id: the session.
-        reasons: one sentence each.
+        reasons: one sentence per reason.
     """
 
     def __init__(self, session_id: str, reasons: Sequence[str]) -> None:
@@ -217,13 +217,13 @@ class NotReproducible(MfprefectError):
 
 
 class CommandFailed(MfprefectError):
-    """A command that a model runs ended with another exit code than 0, or was killed.
+    """A command of a model ended with an exit code other than 0, or was killed.
 
     Attributes:
         command: the program and its arguments.
-        exit_code: from 1 to 255; negative: the number of the signal that killed it.
-        tail: the last lines that it printed.
-        transient: whether it said by its exit code that it may succeed later.
+        exit_code: 1 to 255, or the negative number of the signal that killed it.
+        tail: the last lines of its output.
+        transient: whether its exit code means that it may succeed later.
     """
 
     def __init__(
@@ -243,7 +243,7 @@ class CommandFailed(MfprefectError):
 
 
 class ArtifactUntrusted(MfprefectError):
-    """Loading this artifact could run code that nobody vouched for.
+    """Loading this artifact could run untrusted code.
 
     Attributes:
         types: the type names that are not on the allow-list.
@@ -255,19 +255,19 @@ class ArtifactUntrusted(MfprefectError):
 
 
 class ArtifactCorrupt(MfprefectError):
-    """An artifact's size or digest is not the recorded one."""
+    """The size or digest of an artifact differs from the recorded one."""
 
 
 class SpoolRefused(MfprefectError):
-    """An entry of the spool is corrupt, of another version, or not wanted; it stays where it is."""
+    """A spool entry is corrupt, of another version, or refused by the database; it stays there."""
 
 
 class SealBroken(MfprefectError):
-    """What is in the database is not what was sealed.
+    """The database content differs from what was sealed.
 
     Attributes:
-        problems: what was changed, added or removed, one `mfprefect.audit.Problem` each.
-        report: how much was verified: `mfprefect.store.audit.verification.Report`.
+        problems: a `mfprefect.audit.Problem` for each change, addition and removal.
+        report: the extent of the verification: `mfprefect.store.audit.verification.Report`.
     """
 
     def __init__(self, message: str, *, problems: Sequence[Any] = (), report: Any = None) -> None:

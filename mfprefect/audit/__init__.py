@@ -1,8 +1,8 @@
-"""What is sealed, and how: canonical content, manifests, differences; and the chained audit trail.
+"""Seals and the audit trail: canonical content, manifests, differences, chained events.
 
-A session's content becomes a manifest: JSON text that holds the number of rows and the SHA-256 of
-each table, what the session is, its place in the model's chain and the seal before it. The seal is
-the SHA-256 of that text. Pure: takes rows, returns digests; opens no connection.
+The content of a session becomes a manifest: JSON text with the row count and SHA-256 of each table,
+the identity of the session, its number in the model's chain and the previous seal. The seal is the
+SHA-256 of that text. Pure: takes rows, returns digests; opens no connection.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ __all__ = [
 ]
 
 SEAL_VERSION = 1
-"""What `summary` and the manifest say; old seals are verified as they were made."""
+"""The version of `summary` and the manifest; old seals are verified by their own version."""
 NOTICE = "notice"
-"""The action of the events that tell what the rows of `notifications` hold."""
+"""The action of the events that record rows of `notifications`."""
 MANIFEST = {
     *("model_id", "session_id", "session_no", "attempt", "seal_no", "sealed_at"),
     *("previous_seal", "audit_event", "audit_digest", "tables"),
 }
 MOST_INDEXED = 1_100
-"""Rows of a table up to which the manifest tells them apart; a test curve has 1,001."""
+"""The most rows of a table that the manifest indexes one by one; a test curve has 1,001."""
 SHORT = 8
 
 _SEALED = ("event_no", "at", "actor", "action", "subject", "detail", "previous_digest")
 
 
 def event_digest(event: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of an event's canonical JSON, its predecessor's digest included."""
+    """Return the SHA-256 of an event's canonical JSON, including the previous digest."""
     return _sha256(json_text({name: event[name] for name in _SEALED}, "the audit event"))
 
 
 def environment_digest(python: str, platform: str, packages: str) -> str | None:
-    """Return the key of an environment, None where its packages are not the JSON they were."""
+    """Return the digest of an environment, None if its packages are not canonical JSON."""
     try:
         content = {"packages": json.loads(packages), "platform": platform, "python": python}
     except ValueError:
@@ -72,24 +72,24 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def plain_row(table: sa.Table, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as it is sealed: what is not NULL, by its column's name in the database.
+def plain_row(table: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row in the form that seals cover: values that are not NULL, by column name.
 
     Args:
-        table: the row's table.
-        given: values by the columns' keys, as they are written or as they were read.
+        table: the table of the row.
+        values: values by column key, as written or as read.
     """
-    found = {}
+    row = {}
     for column in table.c:
-        value = given.get(column.key)
+        value = values.get(column.key)
         if value is not None:
-            found[column.name] = _plain(column.type, value)
-    return found
+            row[column.name] = _plain(column.type, value)
+    return row
 
 
 def _plain(kind: sa.types.TypeEngine[Any], value: Any) -> Any:
     if isinstance(kind, Double):
-        return float(value) + 0.0  # makes -0.0 the 0.0 that MySQL stores in its place
+        return float(value) + 0.0  # turns -0.0 into 0.0, as MySQL does
     if isinstance(kind, Instant):
         return value.astimezone(dt.UTC).isoformat(timespec="microseconds")
     if isinstance(kind, sa.Date):
@@ -102,22 +102,22 @@ def _plain(kind: sa.types.TypeEngine[Any], value: Any) -> Any:
 def summary(
     name: str, key: Sequence[str], rows: Iterable[Mapping[str, Any]], *, index: bool = True
 ) -> dict[str, Any]:
-    """Return what a manifest says of a table's rows.
+    """Return the manifest's entry for the rows of a table.
 
-    `sha256` is over the table's name and each row's JSON, a line each, ordered by key. The rest
-    only tells where a difference is: the first digits of the SHA-256 of each column's values, and
-    of each row, with its key.
+    `sha256` covers the name of the table and the JSON of each row, one per line, ordered by key.
+    The rest only locates differences: the first digits of the SHA-256 of each column, and of each
+    row with its key.
 
     Args:
-        name: the table.
+        name: the name of the table.
         key: the columns that identify a row inside the session.
-        rows: what `plain_row` returned, without `session_no`.
-        index: whether single rows are to be told apart.
+        rows: from `plain_row`, without `session_no`.
+        index: whether to index single rows.
     """
     ordered = sorted(rows, key=lambda row: [row[name] for name in key])
     lines = [_encode(row) for row in ordered]
     columns = {column: None for row in ordered for column in row}
-    found: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "rows": len(lines),
         "sha256": _sha256("\n".join([f"mfprefect {name} {SEAL_VERSION}", *lines])),
         "columns": {
@@ -125,14 +125,14 @@ def summary(
         },
     }
     if index and len(lines) <= MOST_INDEXED:
-        found["index"] = [
+        entry["index"] = [
             [*(row[name] for name in key), _short(line)]
             for row, line in zip(ordered, lines, strict=True)
         ]
-    return found
+    return entry
 
 
-# As `values.json_text` writes it, at a fraction of the time: these values are plain already.
+# The same text as `values.json_text` in a fraction of the time: these values are plain already.
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False).encode
 
 
@@ -141,61 +141,62 @@ def _short(text: str) -> str:
 
 
 def column_matches(summary: Mapping[str, Any], column: str, value: Any) -> bool:
-    """Return whether a table of one row held a plain value in a column, by what `summary` says."""
+    """Say whether the summary of a one-row table was computed with this value in the column."""
     return bool(summary["columns"].get(column) == _short(_encode([value])))
 
 
 def seal_of(manifest: Mapping[str, Any]) -> tuple[str, str]:
-    """Return a manifest's text and its SHA-256, which is the seal."""
+    """Return the text of a manifest and its SHA-256, the seal."""
     text = json_text(manifest, "the manifest")
     return text, _sha256(text)
 
 
 def read_manifest(text: str, seal: str) -> dict[str, Any] | None:
-    """Return a manifest, None where its text is not the one that was sealed."""
+    """Parse a manifest, None if the seal does not match its text."""
     if _sha256(text) != seal:
         return None
     try:
-        found: dict[str, Any] = json.loads(text)
-        return found if found["version"] == SEAL_VERSION and found.keys() >= MANIFEST else None
-    except (ValueError, TypeError, KeyError):
+        document: dict[str, Any] = json.loads(text)
+        complete = document["version"] == SEAL_VERSION and document.keys() >= MANIFEST
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
+    return document if complete else None
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is not as it was sealed."""
+    """One difference from the sealed content."""
 
     what: str
     """`changed`, `added`, `removed`, `unsealed`, `chain`, `signature` or `audit`."""
     text: str
-    """What a person is told."""
+    """The message for people."""
     model_id: str | None = None
     session_id: str | None = None
     table: str | None = None
     key: tuple[Any, ...] = ()
-    """Of the row: the values of its key without `session_no`; the part of scores."""
+    """The key of the row without `session_no`; for scores, the part."""
     columns: tuple[str, ...] = ()
-    """Which columns differ, where that can be known."""
+    """The columns that differ, if they can be identified."""
 
     def __str__(self) -> str:
-        place = self.session_id or self.model_id
-        return f"{place}: {self.text}" if place else self.text
+        subject = self.session_id or self.model_id
+        return f"{subject}: {self.text}" if subject else self.text
 
 
 def differences(
-    name: str, sealed: Mapping[str, Any] | None, found: Mapping[str, Any] | None
+    name: str, sealed: Mapping[str, Any] | None, present: Mapping[str, Any] | None
 ) -> list[Problem]:
-    """Return how the rows of a table differ from the sealed ones: which, and in what columns."""
-    none: Mapping[str, Any] = {"rows": 0, "sha256": None, "columns": {}, "index": []}
-    before, now = sealed or none, found or none
+    """Compare the sealed and present summary of a table; locate rows and columns that differ."""
+    empty: Mapping[str, Any] = {"rows": 0, "sha256": None, "columns": {}, "index": []}
+    before, now = sealed or empty, present or empty
     if before["sha256"] == now["sha256"]:
         return []
     problems = _rows_differing(name, before, now)
     if problems:
         return problems
     columns = _columns_differing(before, now) if before["rows"] == now["rows"] else ()
-    text = f"{name}: {now['rows']} rows, {before['rows']} were sealed, and they differ"
+    text = f"{name}: {now['rows']} rows differ from the {before['rows']} sealed ones"
     return [_problem("changed", text, name, (), columns)]
 
 
@@ -206,7 +207,7 @@ def _rows_differing(name: str, before: Mapping[str, Any], now: Mapping[str, Any]
     columns = _columns_differing(before, now) if old.keys() == new.keys() else ()
     problems = []
     for key in sorted({*old, *new}):
-        row = f"{name}: the row {_shown(key)}"
+        row = f"{name}: the row ({', '.join(map(repr, key))})"
         if key not in new:
             problems.append(_problem("removed", f"{row} is gone", name, key))
         elif key not in old:
@@ -228,7 +229,3 @@ def _problem(
     if columns:
         text += f", in {', '.join(columns)}"
     return Problem(what, text, table=table, key=key, columns=columns)
-
-
-def _shown(key: tuple[Any, ...]) -> str:
-    return "(" + ", ".join(map(repr, key)) + ")"

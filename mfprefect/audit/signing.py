@@ -1,9 +1,9 @@
-"""Keys that sign seals and audit events, and keys that verify them.
+"""Keys that sign and verify seals and audit events.
 
-A key is a secret text (HMAC-SHA-256: who can verify can also sign), or an Ed25519 key in PEM: the
-private one signs, the public one can only verify. Each has an id that is derived from it, and that
-is stored beside what it signed: several keys can be in use, one after the other. Pure: takes texts;
-opens no connection.
+A key is a secret text (HMAC-SHA-256: anyone who can verify can also sign), or an Ed25519 key in
+PEM: the private key signs, the public key only verifies. Each key has an id derived from it. The id
+is stored with each signature, so keys can be replaced over time. Pure: takes texts; opens no
+connection.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ ID_LENGTH = 12
 
 
 class Signature(NamedTuple):
-    """What is stored of a signature."""
+    """A signature as it is stored."""
 
     key_id: str | None
-    """Which key signed; None: nobody did."""
+    """The key that signed; None: unsigned."""
     signature: str | None
     """Hex: 64 digits of HMAC-SHA-256, 128 of Ed25519."""
 
@@ -39,66 +39,66 @@ UNSIGNED = Signature(None, None)
 
 @dataclass(frozen=True)
 class Key:
-    """One key; it hides what it is made of."""
+    """A key whose material stays inside closures, out of reprs and logs."""
 
     id: str
     sign: Callable[[bytes], bytes] | None = field(repr=False)
-    """None: a public key, which only verifies."""
+    """None for a public key, which only verifies."""
     verifies: Callable[[bytes, bytes], bool] = field(repr=False)
     secret: bool = False
-    """Whether who can verify can also sign: a key of HMAC."""
+    """Whether it is an HMAC key, which signs and verifies alike."""
 
 
 @dataclass(frozen=True)
 class Keyring:
-    """The key that signs, if there is one, and all that verify, by their ids."""
+    """The key that signs, if any, and all keys that verify, by id."""
 
     signer: Key | None
     keys: Mapping[str, Key]
 
     @property
     def secrets(self) -> tuple[Key, ...]:
-        """The keys of HMAC, which model blobs are signed with."""
+        """The HMAC keys; model blobs are signed with these."""
         return tuple(key for key in self.keys.values() if key.secret)
 
     def sign(self, kind: Kind, digest: str) -> Signature:
-        """Return the signature of a digest, or that there is none."""
+        """Sign a digest; return UNSIGNED without a signing key."""
         if self.signer is None or self.signer.sign is None:
             return UNSIGNED
-        return Signature(self.signer.id, self.signer.sign(_signed(kind, digest)).hex())
+        return Signature(self.signer.id, self.signer.sign(_content(kind, digest)).hex())
 
-    def problem(self, kind: Kind, digest: str, found: Signature, *, expected: bool) -> str | None:
-        """Return what is wrong with a signature, None if nothing is, or no key is at hand.
+    def problem(self, kind: Kind, digest: str, stored: Signature, *, expected: bool) -> str | None:
+        """Return what is wrong with a stored signature, None if it is valid or no key is known.
 
         Args:
-            kind: what was signed.
+            kind: the kind of record that was signed.
             digest: its digest.
-            found: the signature that is stored.
-            expected: whether something older is signed: from then on, everything has to be.
+            stored: its signature.
+            expected: whether an earlier record is signed; then every later one must be.
         """
-        if (found.key_id is None) != (found.signature is None):
+        if (stored.key_id is None) != (stored.signature is None):
             return "half of its signature is missing"
-        if found.key_id is None or found.signature is None:
-            return "it is not signed, and what came before it is" if expected else None
+        if stored.key_id is None or stored.signature is None:
+            return "it is not signed, although earlier ones are" if expected else None
         if not self.keys:
             return None
-        key = self.keys.get(found.key_id)
+        key = self.keys.get(stored.key_id)
         if key is None:
             return (
-                f"it is signed with the key {found.key_id}, which is none of those in the "
+                f"it is signed with the key {stored.key_id}, which is not one of the keys in the "
                 f"settings: {', '.join(self.keys)}"
             )
         try:
-            signature = bytes.fromhex(found.signature)
+            signature = bytes.fromhex(stored.signature)
         except ValueError:
             signature = b""
-        if not key.verifies(_signed(kind, digest), signature):
-            return f"its signature is not that of the key {key.id}"
+        if not key.verifies(_content(kind, digest), signature):
+            return f"its signature does not match the key {key.id}"
         return None
 
 
-def _signed(kind: Kind, digest: str) -> bytes:
-    # The kind is part of it: the signature of one thing must not do for another.
+def _content(kind: Kind, digest: str) -> bytes:
+    # Includes the kind, so that the signature of a seal cannot pass for that of an event.
     return f"mfprefect {kind} 1\n{digest}".encode()
 
 
@@ -106,36 +106,36 @@ def _signed(kind: Kind, digest: str) -> bytes:
 def keyring(
     signing_key: str | None, seal_key: str | None, verify_keys: tuple[str, ...] = ()
 ) -> Keyring:
-    """Return the keys of the settings; `seal_key` signs where it is given.
+    """Return the keys of the settings; `seal_key` signs if set, otherwise `signing_key`.
 
     Raises:
-        ConfigurationError: a key cannot be used; no part of it is shown.
+        ConfigurationError: a key cannot be used; the message shows no part of it.
     """
-    ours = [] if seal_key is None else [read_key(seal_key, "seal_key")]
+    signing_keys = [] if seal_key is None else [read_key(seal_key, "seal_key")]
     if signing_key is not None:
-        # As model blobs take it: a secret, whatever it looks like.
-        ours.append(_secret(_not_empty(signing_key, "signing_key").encode()))
-    signer = ours[0] if ours else None
+        # Always a secret text, even if it looks like PEM: model blobs use it the same way.
+        signing_keys.append(_secret(_not_empty(signing_key, "signing_key").encode()))
+    signer = signing_keys[0] if signing_keys else None
     if signer is not None and signer.sign is None:
         raise ConfigurationError(
-            "seal_key is a public key, which signs nothing; give the private one, or move it to "
+            "seal_key is a public key, which cannot sign; set the private key, or move it to "
             "verify_keys."
         )
-    known = [*ours, *(read_key(text, "verify_keys") for text in verify_keys)]
-    return Keyring(signer, {key.id: key for key in known})
+    keys = [*signing_keys, *(read_key(text, "verify_keys") for text in verify_keys)]
+    return Keyring(signer, {key.id: key for key in keys})
 
 
 def read_key(text: str, name: str) -> Key:
-    """Return the key that a setting holds: PEM, `file:` and the path of one, or a secret text.
+    """Return the key of a setting: PEM, `file:` and the path of a PEM file, or a secret text.
 
     Raises:
-        ConfigurationError: it cannot be used.
+        ConfigurationError: the key cannot be used.
     """
     if text.startswith(FILE):
         try:
             text = Path(text.removeprefix(FILE)).expanduser().read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as exc:
-            reason = getattr(exc, "strerror", None) or "it is no text"
+            reason = getattr(exc, "strerror", None) or "it is not text"
             raise ConfigurationError(f"the file of {name} cannot be read: {reason}.") from None
     text = _not_empty(text, name)
     return _pem(text, name) if text.lstrip().startswith("-----BEGIN ") else _secret(text.encode())
@@ -144,7 +144,7 @@ def read_key(text: str, name: str) -> Key:
 def _not_empty(text: str, name: str) -> str:
     if not text:
         raise ConfigurationError(
-            f"{name} is empty, so that anyone could sign; set it to a secret, or leave it out."
+            f"{name} is empty, so anyone could sign; set it to a secret, or unset it."
         )
     return text
 
@@ -166,24 +166,24 @@ def _pem(text: str, name: str) -> Key:
         from cryptography.hazmat.primitives.asymmetric import ed25519
     except ImportError:
         raise ConfigurationError(
-            f"{name} is a PEM key, for which the package cryptography is needed; "
+            f"{name} is a PEM key, which needs the package cryptography; run "
             "pip install 'mfprefect[signing]'."
         ) from None
-    found: Any
+    pem: Any
     try:
         if "PRIVATE KEY" in text:
-            found = serialization.load_pem_private_key(text.encode(), None)
+            pem = serialization.load_pem_private_key(text.encode(), None)
         else:
-            found = serialization.load_pem_public_key(text.encode())
+            pem = serialization.load_pem_public_key(text.encode())
     except (ValueError, TypeError):
-        found = None
-    private = isinstance(found, ed25519.Ed25519PrivateKey)
-    if not private and not isinstance(found, ed25519.Ed25519PublicKey):
+        pem = None
+    private = isinstance(pem, ed25519.Ed25519PrivateKey)
+    if not private and not isinstance(pem, ed25519.Ed25519PublicKey):
         raise ConfigurationError(
-            f"{name} is no Ed25519 key without a password in PEM; `openssl genpkey -algorithm "
-            "ed25519` makes one, and `openssl pkey -pubout` its public half."
+            f"{name} is not an Ed25519 key in PEM without a password; create one with `openssl "
+            "genpkey -algorithm ed25519`, and its public key with `openssl pkey -pubout`."
         )
-    public = found.public_key() if private else found
+    public = pem.public_key() if private else pem
     raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
     def verifies(content: bytes, signature: bytes) -> bool:
@@ -193,5 +193,5 @@ def _pem(text: str, name: str) -> Key:
             return False
         return True
 
-    sign = found.sign if private else None
+    sign = pem.sign if private else None
     return Key(hashlib.sha256(raw).hexdigest()[:ID_LENGTH], sign, verifies)

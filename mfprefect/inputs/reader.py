@@ -1,4 +1,4 @@
-"""Reading inputs: SQL, files, frames; each read is described for the session's lineage."""
+"""Read inputs from SQL, files and frames, and describe each read for the session's lineage."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Read", "Reader", "frame_digest"]
 
 QuerySource = Callable[["Collection[str]"], "CheckData"]
-"""Returns what a source says, told the columns whose extremes are needed."""
+"""Queries a source; takes the columns whose minimum and maximum are needed."""
 READERS: Mapping[str, str] = {
     ".parquet": "read_parquet",
     ".csv": "read_csv",
@@ -46,7 +46,7 @@ READERS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Read:
-    """What one read asked for and got."""
+    """One read: its source and query, and the rows it returned."""
 
     source: str
     query: str | None
@@ -57,7 +57,7 @@ class Read:
 
 
 class Reader:
-    """Reads frames and tells whoever listens, such as a session, what was read."""
+    """Read frames and report each read to a callback, such as a session's."""
 
     def __init__(
         self,
@@ -67,9 +67,9 @@ class Reader:
     ) -> None:
         self._settings = settings
         self._on_read = on_read
-        self._judge = judge or _judge_alone
+        self._judge = judge or _judge_without_session
         self._last: pd.DataFrame | None = None
-        """What `read` returned last: `take` is handed it by a model that reads its data itself."""
+        """The last frame that `read` returned; a model may return it, which `load` recognises."""
 
     def read(
         self, what: Any, source: str | None = None, *, checks: Any = None, **params: Any
@@ -77,29 +77,28 @@ class Reader:
         """Return a frame from SQL text, a path or URL, a frame, or an iterable of batches.
 
         Raises:
-            ChecksFailed: an error-level check of the SQL's rows failed; none of them was read.
+            ChecksFailed: an error-level check of the query failed; no row was read.
         """
         if checks is not None:
             self._check(what, source, in_database(checks), params)
-        return self._recorded(time.perf_counter(), what, source, "frame", params)
+        return self._read_and_record(time.perf_counter(), what, source, "frame", params)
 
     def load(self, produce: Callable[[], Any], name: str) -> pd.DataFrame:
-        """Return what a model's function hands over, read if it is no frame yet.
+        """Return the data that a model's function produces, reading it if it is not a frame.
 
-        A frame that `read` returned a moment ago is on record already; any other is recorded
-        under `name`.
+        A frame that `read` has just returned is recorded already; any other is recorded as `name`.
         """
-        began = time.perf_counter()
+        started = time.perf_counter()
         what = produce()
         if (last := self._last) is not None and what is last:
             return last
-        return self._recorded(began, what, None, name, {})
+        return self._read_and_record(started, what, None, name, {})
 
-    def _recorded(
-        self, began: float, what: Any, source: str | None, name: str, params: dict[str, Any]
+    def _read_and_record(
+        self, started: float, what: Any, source: str | None, name: str, params: dict[str, Any]
     ) -> pd.DataFrame:
         frame, origin, query = self._load(what, source, name, params)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started
         if self._on_read is not None:
             types = {str(column): str(dtype) for column, dtype in frame.dtypes.items()}
             digest = frame_digest(frame)
@@ -120,13 +119,13 @@ class Reader:
         if isinstance(what, Path) or (isinstance(what, str) and _is_path(what)):
             return _read_file(str(what)), _without_credentials(str(what))[:255], None
         if isinstance(what, str):
-            where = self._source_name(source)
-            return self._read_sql(what, where, params), where, what
+            source = self._source_name(source)
+            return self._read_sql(what, source, params), source, what
         if isinstance(what, Iterable) and not isinstance(what, (Mapping, bytes)):
             pieces = [self._load(_piece(piece), source, name, params)[0] for piece in what]
             return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(), name, None
         raise InvalidValue(
-            f"cannot read a {type(what).__name__}; give SQL text, a path, a frame, "
+            f"cannot read a {type(what).__name__}; pass SQL text, a path, a frame, "
             "or an iterable of frames or Arrow batches."
         )
 
@@ -136,10 +135,11 @@ class Reader:
         self._settings = self._settings or load_settings()
         name = source or self._settings.default_source
         if name is None or name not in self._settings.sources:
-            known = ", ".join(self._settings.sources) or "none"
+            sources = ", ".join(self._settings.sources) or "none"
+            missing = "no default_source is set" if name is None else f"there is no source {name!r}"
             raise ConfigurationError(
-                f"SQL text is read from a named source, and {name!r} is none; the sources: "
-                f'{known}. Add to mfprefect.toml: [sources.{name or "warehouse"}] url = "..".'
+                f"SQL text needs a named source, but {missing}; the sources: {sources}. "
+                f'Add to mfprefect.toml: [sources.{name or "warehouse"}] url = "..".'
             )
         return name
 
@@ -150,14 +150,14 @@ class Reader:
 
         if not isinstance(what, str) or _is_path(what):
             raise InvalidValue(
-                "checks of a read are computed by a database: give SQL text, or list them in the "
+                "checks of a read are computed by a database: pass SQL text, or list them in the "
                 "model's checks."
             )
-        where = self._source_name(source)
-        with self._connected(where) as connection:
+        source_name = self._source_name(source)
+        with self._connected(source_name) as connection:
 
             def ask(compared: Collection[str]) -> CheckData:
-                return SourceData(connection, what, params, compared=compared, source=where)
+                return SourceData(connection, what, params, compared=compared, source=source_name)
 
             self._judge(ask, checks)
 
@@ -177,45 +177,45 @@ class Reader:
             with engine.connect() as connection:
                 yield connection
         except (sa.exc.SQLAlchemyError, pd.errors.DatabaseError) as exc:
-            # pandas wraps what fails while a statement is executed.
+            # pandas wraps errors that occur while a statement runs.
             cause = exc.__cause__ if isinstance(exc, pd.errors.DatabaseError) else exc
-            words = str(getattr(cause, "orig", None) or cause).strip()
+            text = str(getattr(cause, "orig", None) or cause).strip()
             if self._settings is not None:
-                words = Redactor(secrets(self._settings))(words)
-            raise _classify(backend, cause)(f"source {source!r} says: {words}") from exc
+                text = Redactor(secrets(self._settings))(text)
+            raise _classify(backend, cause)(f"source {source!r} says: {text}") from exc
         finally:
             engine.dispose()
 
     def _engine(self, source: str) -> tuple[sa.Engine, Backend | None]:
         if self._settings is None:
-            raise AssertionError("the source's name was looked up in the settings")
+            raise AssertionError("_source_name has loaded the settings")
         secret = self._settings.sources[source].url
         url, backend = parse_url(secret.get_secret_value()), None
         with suppress(BackendNotFound):  # any database can be a source
             backend = backend_for(self._settings.model_copy(update={"url": secret}))
         if backend is not None and "+" not in url.drivername:
-            url = backend.url  # with the driver that our extra installs, whatever the default is
+            url = backend.url  # names the driver that the extra installs, not SQLAlchemy's default
         try:
             return sa.create_engine(url, hide_parameters=True), backend
         except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as exc:
             raise BackendNotFound(
                 f"source {source!r} cannot be read: {exc}. Install the SQLAlchemy dialect and the "
-                f"driver of {url.drivername!r} URLs."
+                f"driver for {url.drivername!r} URLs."
             ) from exc
 
 
-def _judge_alone(ask: QuerySource, checks: Sequence[ModelCheck]) -> None:
-    """Judge without a session: there is no past, and nothing is stored."""
+def _judge_without_session(ask: QuerySource, checks: Sequence[ModelCheck]) -> None:
+    """Run checks without earlier sessions to compare with, and without storing results."""
     from mfprefect.quality.checks.context import CheckContext
     from mfprefect.quality.checks.masking import Disclosure
 
-    past, shown = CheckContext(), Disclosure(5)
-    data = ask({name for check in checks for name in check.compared(past)})
-    rows = [row for check in checks for row in check.results(data, past, shown)]
+    context, disclosure = CheckContext(), Disclosure(5)
+    data = ask({name for check in checks for name in check.compared(context)})
+    rows = [row for check in checks for row in check.results(data, context, disclosure)]
     if failed := failures(rows):
-        told = "; ".join(str(row["message"]) for row in failed[:5])
+        messages = "; ".join(str(row["message"]) for row in failed[:5])
         raise ChecksFailed(
-            f"{len(failed)} of {len(rows)} input checks failed: {told}", failures=failed
+            f"{len(failed)} of {len(rows)} input checks failed: {messages}", failures=failed
         )
 
 
@@ -224,14 +224,14 @@ def _classify(backend: Backend | None, error: BaseException | None) -> type[Data
         return DatabaseError  # a missing parameter, or a statement that returns no rows
     if backend is not None:
         return backend.classify(error)
-    # A database that we keep no sessions in: only a broken connection is surely transient.
+    # Without a backend to classify the error, only a broken connection is surely transient.
     return DatabaseUnavailable if error.connection_invalidated else DatabaseError
 
 
 def _piece(piece: Any) -> Any:
     if isinstance(piece, str):
         raise InvalidValue(
-            f"a batch cannot be the text {piece[:60]!r}; an iterable holds frames or Arrow batches."
+            f"a batch cannot be the text {piece[:60]!r}; pass frames or Arrow batches."
         )
     return piece
 
@@ -245,27 +245,27 @@ def _read_file(path: str) -> pd.DataFrame:
 
     for ending, function in READERS.items():
         if path.lower().endswith(ending):
-            with _shown_without_credentials(path):
+            with _redacted_errors(path):
                 frame: pd.DataFrame = getattr(pd, function)(path)
             return frame
     raise InvalidValue(
-        f"cannot tell how to read {path!r}; the endings known are {', '.join(READERS)}. "
-        "Read it yourself and hand over the frame."
+        f"cannot tell how to read {path!r}; supported endings are {', '.join(READERS)}. "
+        "Read it yourself and pass the frame."
     )
 
 
 @contextmanager
-def _shown_without_credentials(path: str) -> Iterator[None]:
-    """Keep the credentials of a URL out of the errors of whatever reads it, and their causes."""
+def _redacted_errors(path: str) -> Iterator[None]:
+    """Remove the credentials of a URL from errors, and from their causes."""
     try:
         yield
     except Exception as exc:
         text = str(exc)
-        told = Redactor(url_secrets(path))(text) if "://" in path else text
-        if told == text:
+        redacted = Redactor(url_secrets(path))(text) if "://" in path else text
+        if redacted == text:
             raise
         kind = OSError if isinstance(exc, OSError) else InvalidValue
-        raise kind(f"{_without_credentials(path)} cannot be read: {told}") from None
+        raise kind(f"{_without_credentials(path)} cannot be read: {redacted}") from None
 
 
 def _without_credentials(path: str) -> str:
@@ -275,7 +275,7 @@ def _without_credentials(path: str) -> str:
 
 
 def frame_digest(frame: pd.DataFrame) -> str:
-    """Return the SHA-256 of a frame's column names, types and values, whatever its index."""
+    """Return the SHA-256 of a frame's column names, types and values, ignoring its index."""
     import pandas as pd
 
     sha = hashlib.sha256()
@@ -283,7 +283,7 @@ def frame_digest(frame: pd.DataFrame) -> str:
         sha.update(f"{name}\0{dtype}\0".encode())
     try:
         hashes = pd.util.hash_pandas_object(frame, index=False)
-    except TypeError:  # cells such as lists, which have no hash
+    except TypeError:  # unhashable cells, such as lists
         hashes = pd.util.hash_pandas_object(frame.astype(str), index=False)
     sha.update(hashes.to_numpy().tobytes())
     return sha.hexdigest()

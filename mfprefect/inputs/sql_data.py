@@ -1,7 +1,7 @@
-"""What shared checks ask of a source, computed by its database before a row is read.
+"""Answer model checks from the database of a source, before any row is read.
 
-One aggregate query counts rows and NULLs and takes the extremes of the columns that are compared;
-only where something fails, or a key has to be unique, does a further query follow.
+One aggregate query counts rows and NULLs and computes the minimum and maximum of compared columns.
+Further queries run only for failing rows and unique keys.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["SourceData"]
 
 
 class SourceData:
-    """The rows of a query; nothing but figures and failing cases leaves the database."""
+    """The rows of a query; only figures and failing cases leave the database."""
 
     def __init__(
         self,
@@ -29,52 +29,52 @@ class SourceData:
         compared: Collection[str],
         source: str,
     ) -> None:
-        """Ask for what every check needs.
+        """Run the aggregate query that every check needs.
 
         Args:
             connection: to the source.
             query: a select; `:name` stands for a parameter.
             params: the values of the parameters.
-            compared: columns whose extremes are needed.
-            source: the source's name.
+            compared: columns whose minimum and maximum are needed.
+            source: the name of the source.
         """
         self.how = f" (of all rows, by the database of source {source!r})"
         self._connection, self._params = connection, dict(params)
-        # On a line of its own: the query may end in a comment.
+        # The query may end in a comment: start a new line.
         text = sa.text(query.strip().rstrip(";") + "\n")
-        whole = text.columns().subquery("source_rows")
-        nothing: sa.Select[Any] = sa.select(sa.text("*")).select_from(whole).where(sa.false())
-        self.columns = list(map(str, connection.execute(nothing, self._params).keys()))
+        subquery = text.columns().subquery("source_rows")
+        no_rows: sa.Select[Any] = sa.select(sa.text("*")).select_from(subquery).where(sa.false())
+        self.columns = list(map(str, connection.execute(no_rows, self._params).keys()))
         self._rows = text.columns(*map(sa.column, self.columns)).subquery("source_rows")
         self._count([name for name in self.columns if name in compared])
 
     def _count(self, compared: Sequence[str]) -> None:
         c = self._rows.c
-        # Labels of our own: a column's name may be too long, or not a name at all.
+        # Generated labels, because a column name may be too long or invalid as a label.
         figures = [sa.func.count().label("n")]
         figures += [sa.func.count(c[x]).label(f"n_{i}") for i, x in enumerate(self.columns)]
         for i, name in enumerate(compared):
             figures += [sa.func.min(c[name]).label(f"low_{i}")]
             figures += [sa.func.max(c[name]).label(f"high_{i}")]
-        found = self._all(sa.select(*figures).select_from(self._rows))[0]
-        self.rows = int(found[0])
-        self._present = {x: int(found[i]) for i, x in enumerate(self.columns, start=1)}
-        ends = list(found[len(self.columns) + 1 :])
+        row = self._all(sa.select(*figures).select_from(self._rows))[0]
+        self.rows = int(row[0])
+        self._present = {x: int(row[i]) for i, x in enumerate(self.columns, start=1)}
+        ends = list(row[len(self.columns) + 1 :])
         self._extremes = {x: (ends[2 * i], ends[2 * i + 1]) for i, x in enumerate(compared)}
 
     def _all(self, select: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         return self._connection.execute(select, self._params).all()
 
     def nulls(self, column: str, most: int) -> FailingRows:
-        """Return how many rows have NULL there; they have no labels to name them by."""
+        """Return the number of NULLs, without cases: rows in a database have no labels."""
         return FailingRows(self.rows - self._present[column], [])
 
     def extremes(self, column: str) -> tuple[Any, Any]:
-        """Return the smallest and the largest cell, None where all are NULL."""
+        """Return the minimum and maximum of a column, None if all cells are NULL."""
         return self._extremes[column]
 
     def outside(self, column: str, low: Any, high: Any, most: int) -> FailingRows:
-        """Return the rows below `low` or above `high`; None is no bound."""
+        """Return the rows below `low` or above `high`; None means no bound."""
         smallest, largest = self._extremes[column]
         below = low is not None and smallest is not None and not smallest >= low
         above = high is not None and largest is not None and not largest <= high
@@ -84,11 +84,12 @@ class SourceData:
         ends = [] if low is None else [cell < low]
         ends += [] if high is None else [cell > high]
         count = sa.select(sa.func.count()).select_from(self._rows).where(sa.or_(*ends))
-        some = sa.select(cell).where(sa.or_(*ends)).limit(most)
-        return FailingRows(int(self._all(count)[0][0]), [(None, row[0]) for row in self._all(some)])
+        sample = sa.select(cell).where(sa.or_(*ends)).limit(most)
+        cases = [(None, row[0]) for row in self._all(sample)]
+        return FailingRows(int(self._all(count)[0][0]), cases)
 
     def repeated(self, columns: Sequence[str], most: int) -> FailingRows:
-        """Return the rows whose key another row has as well; the cases are keys."""
+        """Return the rows that share their key with another row; the cases are keys."""
         cells = [self._rows.c[name] for name in columns]
         times = sa.func.count().label("times")
         groups = (
@@ -99,14 +100,17 @@ class SourceData:
         )
         total = sa.select(sa.func.sum(groups.subquery("keys_that_repeat").c.times))
         count = int(self._all(total)[0][0] or 0)
-        found = self._all(groups.limit(most)) if count else ()
+        sample = self._all(groups.limit(most)) if count else ()
         keys = [
-            row[0] if len(columns) == 1 else dict(zip(columns, row, strict=False)) for row in found
+            row[0] if len(columns) == 1 else dict(zip(columns, row, strict=False)) for row in sample
         ]
         return FailingRows(count, [(None, key) for key in keys])
 
     def levels(
-        self, column: str, known: Collection[str], most: int
+        self, column: str, levels: Collection[str], most: int
     ) -> tuple[FailingRows, list[str]]:
-        """Refuse: databases write values out as text in ways of their own."""
-        raise ConfigurationError(f"categories of {column!r} are told apart in rows that were read.")
+        """Refuse: databases differ in how they convert values to text."""
+        raise ConfigurationError(
+            f"categories of {column!r} cannot be compared in a database; list the check in the "
+            "model's checks, which run on the rows after the read."
+        )

@@ -1,4 +1,4 @@
-"""Which code, on which machine, with which packages: what a session records about its run."""
+"""The provenance that a session records: code, user, machine and packages."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ __all__ = ["Environment", "Provenance", "capture", "environment", "strip_credent
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a run came from; a field is None where it could not be found out."""
+    """The origin of a run; unknown fields are None."""
 
     vcs: str | None
     """"git" or "hg"."""
     commit: str | None
-    """The full hash of the commit that is checked out."""
+    """The full hash of the checked-out commit."""
     branch: str | None
     """None on a detached HEAD; for Mercurial the named branch."""
     remote: str | None
-    """The URL that the branch comes from, without credentials."""
+    """The URL of the branch's remote, without credentials."""
     dirty: bool | None
     """Whether a tracked file differs from the commit, or a file is neither tracked nor ignored."""
     diff_digest: str | None
-    """SHA-256 (hex) of those differences; None when there are none."""
+    """SHA-256 (hex) of these changes; None without changes."""
     run_by: str
-    """The operating system's name of the user; "uid:1234" where it has none."""
+    """The user's name in the operating system; "uid:1234" for a user without one."""
     host: str
     process_id: int
 
@@ -51,32 +51,31 @@ class Environment:
     python: str
     platform: str
     packages_json: str
-    """JSON text: version by normalised package name, sorted."""
+    """JSON text: versions by normalised package name, sorted."""
 
 
 def capture(folder: Path | None = None) -> Provenance:
-    """Describe the checkout that holds a folder, the user and the machine.
+    """Describe the checkout around a folder, the user and the machine.
 
-    Never raises: what cannot be found out is None. Where there is no readable checkout (a container
-    without `.git`), the variables `MFPREFECT_GIT_COMMIT`, `MFPREFECT_GIT_BRANCH` and
-    `MFPREFECT_GIT_REMOTE` are believed.
+    Never raise; unknown values are None. Without a readable checkout (a container without `.git`),
+    use the variables `MFPREFECT_GIT_COMMIT`, `MFPREFECT_GIT_BRANCH` and `MFPREFECT_GIT_REMOTE`.
 
     Args:
-        folder: where to look; by default the folder of the running script, else the current one.
+        folder: by default the folder of the running script, otherwise the current folder.
     """
     folder = folder or _default_folder()
     vcs, root = find_checkout(folder) if folder else (None, None)
-    found = read_checkout(vcs, root) if vcs and root else None
-    if found is None:
-        found = _from_variables()
-        vcs = "git" if any(found) else vcs
+    checkout = read_checkout(vcs, root) if vcs and root else None
+    if checkout is None:
+        checkout = _from_variables()
+        vcs = "git" if any(checkout) else vcs
     return Provenance(
         vcs=vcs,
-        commit=found.commit,
-        branch=found.branch,
-        remote=strip_credentials(found.remote) if found.remote else None,
-        dirty=found.dirty,
-        diff_digest=found.diff_digest,
+        commit=checkout.commit,
+        branch=checkout.branch,
+        remote=strip_credentials(checkout.remote) if checkout.remote else None,
+        dirty=checkout.dirty,
+        diff_digest=checkout.diff_digest,
         run_by=_user(),
         host=platform.node(),
         process_id=os.getpid(),
@@ -84,22 +83,22 @@ def capture(folder: Path | None = None) -> Provenance:
 
 
 def strip_credentials(url: str) -> str:
-    """Remove users, passwords, tokens, queries and fragments from a remote's URL.
+    """Remove users, passwords, tokens, queries and fragments from the URL of a remote.
 
-    The user names `git` and `hg` stay, as in `git@host:org/repo`: everybody has them. A path on
-    this machine is returned unchanged.
+    Keep the users `git` and `hg`, as in `git@host:org/repo`: they are not secret. Local paths stay
+    unchanged.
     """
     url = url.strip()
     prefix, scheme, rest = url.rpartition("://")
     if not scheme:
         return url if url.startswith(("/", ".", "~")) else _strip_user(url.split("?")[0])
-    # Of a URL inside a URL (a proxy's) only the inner one can be told from its credentials.
+    # Of a URL inside a URL (a proxy's), keep the inner one: the outer one may be credentials.
     prefix = re.split(r"[^A-Za-z0-9+.:-]", prefix)[-1]
     head = re.split(r"[?#]", rest, maxsplit=1)[0]
     host = head.split("/")[0]
     if "@" not in head and re.search(r":(?!\d*$)[^]]*$", host):
-        head = rest  # no port, so a password with a raw "?" or "#", which hides the real host
-    if "@" in host or ":" in host:  # a raw "/" in a password: only the last "@" is sure
+        head = rest  # not a port, so a password with a raw "?" or "#" before the real host
+    if "@" in host or ":" in host:  # a password may hold a raw "/": only the last "@" is certain
         head = _strip_user(head)
     return f"{prefix}://" + re.split(r"[?#]", head, maxsplit=1)[0]
 
@@ -110,10 +109,10 @@ def environment() -> Environment:
     packages: dict[str, str] = {}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]
-        if name:  # a half-removed package has none; of two copies the first is the imported one
+        if name:  # a half-removed package has none; Python imports the first of two copies
             packages.setdefault(re.sub(r"[-_.]+", "-", name).lower(), distribution.version)
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    # Not the kernel: it would make a new environment of every security update of the host.
+    # Without the kernel version: every security update of the host would be a new environment.
     system = " ".join([sysconfig.get_platform(), *filter(None, platform.libc_ver())])
     content = {"packages": packages, "platform": system, "python": python}
     digest = hashlib.sha256(_canonical(content).encode()).hexdigest()
@@ -130,7 +129,7 @@ def _strip_user(text: str) -> str:
 
 
 def _user() -> str:
-    # Not getpass: it believes the variables LOGNAME and USER, which anyone can set.
+    # Not getpass, which trusts the variables LOGNAME and USER that anyone can set.
     uid = os.getuid()
     try:
         return pwd.getpwuid(uid).pw_name
@@ -142,7 +141,7 @@ def _default_folder() -> Path | None:
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     if script is not None:
         path = Path(os.path.abspath(script))
-        # `prefect`, `pytest` or `mfprefect` itself: a tool of the environment, not the team's code.
+        # Scripts such as `prefect`, `pytest` or `mfprefect` are not the team's code.
         tool = {"site-packages", "dist-packages"} & set(path.parts)
         if not tool and path.parent != Path(sys.executable).parent:
             return path.parent

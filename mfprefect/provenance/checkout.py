@@ -19,16 +19,16 @@ __all__ = ["Checkout", "find_checkout", "read_checkout", "run"]
 _log = logging.getLogger(__name__)
 
 _TIMEOUT = 30.0
-"""Seconds for one command of git or hg; a network file system can be slow."""
+"""Seconds per git or hg command; a network file system can be slow."""
 
 _FILE_BYTES = 1_000_000
 _TOTAL_BYTES = 64_000_000
-"""Up to these sizes (one file, all files) an untracked file's content counts, else its size."""
+"""Limits (one file, all files) for digesting the content of untracked files; beyond, the size."""
 
 _GIT_DIFF = (
-    # What a user's configuration can change is pinned, so that the same change has the same digest
-    # on another machine. --full-index names the content of binary files by their hash; --binary
-    # would print them compressed, which differs between versions of zlib.
+    # Override user configuration, so that the same change has the same digest on every machine.
+    # --full-index identifies binary files by hash; --binary would print them compressed, which
+    # differs between zlib versions.
     *("-c", "diff.suppressBlankEmpty=false", "-c", "core.quotePath=true"),
     *("diff", "HEAD", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv"),
     *("--no-renames", "--no-relative", "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short"),
@@ -37,13 +37,13 @@ _GIT_DIFF = (
 )
 
 _GIT_STATUS = (
-    *("-c", "core.fsmonitor=false"),  # a daemon or a script of the repository
+    *("-c", "core.fsmonitor=false"),  # would run a daemon or a script of the repository
     *("status", "--porcelain=v2", "--branch", "-z", "--no-renames"),
     *("--untracked-files=all", "--ignore-submodules=none"),
 )
 
 _HIDDEN_VARIABLES = {
-    # Set inside a hook of git; they would point every command at that other repository.
+    # Set inside a git hook; they would point every command at the hook's repository.
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"),
     *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE"),
     *("GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS", "GIT_TRACE", "HGPLAINEXCEPT"),
@@ -57,18 +57,18 @@ _FIXED_VARIABLES = {
 
 
 class Checkout(NamedTuple):
-    """What is checked out; a field is None where it could not be found out."""
+    """The state of a checkout; unknown fields are None."""
 
     commit: str | None = None
     branch: str | None = None
     remote: str | None = None
-    """As configured: it can hold credentials."""
+    """As configured; it may hold credentials."""
     dirty: bool | None = None
     diff_digest: str | None = None
 
 
 def find_checkout(folder: Path) -> tuple[str | None, Path | None]:
-    """Return ("git" or "hg", its root) of the nearest checkout around a folder, or two None."""
+    """Return "git" or "hg", and the root, of the nearest checkout around a folder, or two None."""
     try:
         start = folder.resolve()
         for root in (start, *start.parents):
@@ -81,10 +81,11 @@ def find_checkout(folder: Path) -> tuple[str | None, Path | None]:
 
 
 def read_checkout(vcs: str, root: Path) -> Checkout | None:
-    """Read a checkout with the program `vcs`, "git" or "hg"; None, and a warning, if it cannot.
+    """Read a checkout with the program `vcs`, "git" or "hg".
 
-    Never raises. The digest of the changes covers the differences from the commit, and the
-    names and contents of the files that are neither tracked nor ignored.
+    Never raise: log a failure as a warning and return None. The digest of the changes covers the
+    differences from the commit, and the names and contents of files that are neither tracked nor
+    ignored.
     """
     try:
         return _read_git(root) if vcs == "git" else _read_hg(root)
@@ -94,7 +95,7 @@ def read_checkout(vcs: str, root: Path) -> Checkout | None:
         reason = str(exc)
     if "dubious ownership" in reason:
         reason = (
-            "it belongs to another user, so git does not read it. If you trust it: "
+            "it belongs to another user, so git refuses to read it. If you trust it, run "
             f"git config --global --add safe.directory {root}"
         )
     _log.warning("the commit of the %s checkout %s is not recorded: %s", vcs, root, reason)
@@ -104,23 +105,23 @@ def read_checkout(vcs: str, root: Path) -> Checkout | None:
 def run(
     root: Path, program: str, *arguments: str, timeout: float | None = None
 ) -> io.BufferedRandom:
-    """Run git or hg and return its output as an open file: a diff can be larger than the memory.
+    """Run git or hg and return its output as an open file, because a diff can exceed memory.
 
     Raises:
         FileNotFoundError: the program is not installed.
         subprocess.SubprocessError: it failed, or took too long.
     """
-    found = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
-    if found is None:
+    path = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
+    if path is None:
         raise FileNotFoundError(f"{program} is not installed")
-    kept = {name: value for name, value in os.environ.items() if name not in _HIDDEN_VARIABLES}
+    environ = {name: value for name, value in os.environ.items() if name not in _HIDDEN_VARIABLES}
     output = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
         subprocess.run(  # noqa: S603 - a fixed list of arguments, no shell
-            [found, *arguments],
+            [path, *arguments],
             cwd=root,
-            # The ceiling: inside a broken checkout git would go on to the one around it.
-            env={**kept, **_FIXED_VARIABLES, "GIT_CEILING_DIRECTORIES": str(root.parent)},
+            # The ceiling stops git from reading an outer checkout if this one is broken.
+            env={**environ, **_FIXED_VARIABLES, "GIT_CEILING_DIRECTORIES": str(root.parent)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.PIPE,
@@ -142,7 +143,7 @@ def _read(root: Path, program: str, *arguments: str) -> str:
 def _optional(root: Path, program: str, *arguments: str) -> str:
     try:
         return _read(root, program, *arguments)
-    except subprocess.CalledProcessError:  # how git and hg say "there is none"
+    except subprocess.CalledProcessError:  # git and hg fail if the setting does not exist
         return ""
 
 
@@ -151,19 +152,19 @@ def _read_git(root: Path) -> Checkout:
     heads = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
     commit = heads.get("branch.oid")
     branch = heads.get("branch.head")
-    born = commit != "(initial)"
+    has_commit = commit != "(initial)"
     tracked = [line.split(" ", 8)[-1] for line in lines if line[:2] in ("1 ", "2 ", "u ")]
-    others = [line[2:] for line in lines if line.startswith("? ")]
+    untracked = [line[2:] for line in lines if line.startswith("? ")]
     digest = None
-    if tracked or others:
-        # Before the first commit there is nothing to compare with: every file counts as new.
-        diff = _GIT_DIFF if born and tracked else None
-        digest = _digest(root, diff, others if born else tracked + others)
+    if tracked or untracked:
+        # Before the first commit, every file counts as new.
+        diff = _GIT_DIFF if has_commit and tracked else None
+        digest = _digest(root, diff, untracked if has_commit else tracked + untracked)
     return Checkout(
-        commit if born else None,
+        commit if has_commit else None,
         None if branch == "(detached)" else branch,
         _git_remote(root, branch),
-        bool(tracked or others),
+        bool(tracked or untracked),
         digest,
     )
 
@@ -174,24 +175,24 @@ def _git_remote(root: Path, branch: str | None) -> str | None:
     settings: dict[str, str] = {}
     for entry in text.split("\0"):
         key, _, value = entry.partition("\n")
-        settings.setdefault(key, value)  # of several URLs of one remote git fetches from the first
+        settings.setdefault(key, value)  # git fetches from the first of several URLs
     name = settings.get(f"branch.{branch}.remote", "origin")
     url = settings.get(f"remote.{name}.url") or settings.get("remote.origin.url")
     return url or None
 
 
 def _read_hg(root: Path) -> Checkout:
-    here = ("hg", "-R", ".")
-    node, branch = _read(root, *here, "log", "-r", ".", "-T", "{node}\n{branch}").split("\n", 1)
-    remote = _optional(root, *here, "paths", "default").strip()
+    hg = ("hg", "-R", ".")
+    node, branch = _read(root, *hg, "log", "-r", ".", "-T", "{node}\n{branch}").split("\n", 1)
+    remote = _optional(root, *hg, "paths", "default").strip()
     status = ("status", "--print0", "--modified", "--added", "--removed", "--deleted", "--unknown")
-    changes = [line for line in _read(root, *here, *status).split("\0") if line]
+    changes = [line for line in _read(root, *hg, *status).split("\0") if line]
     digest = None
     if changes:
-        # "!" is a tracked file that was deleted without telling hg: its diff does not show it.
-        others = [line[2:] for line in changes if line[0] in "?!"]
-        diff = ("-R", ".", "diff", "--git") if len(others) < len(changes) else None
-        digest = _digest(root, diff, others, program="hg")
+        # "!" is a tracked file deleted without `hg remove`, which the diff does not show.
+        untracked = [line[2:] for line in changes if line[0] in "?!"]
+        diff = ("-R", ".", "diff", "--git") if len(untracked) < len(changes) else None
+        digest = _digest(root, diff, untracked, program="hg")
     return Checkout(
         node if node.strip("0") else None,  # all zeros: no commit yet
         branch or None,
@@ -202,7 +203,7 @@ def _read_hg(root: Path) -> Checkout:
 
 
 def _digest(
-    root: Path, diff: tuple[str, ...] | None, others: list[str], *, program: str = "git"
+    root: Path, diff: tuple[str, ...] | None, untracked: list[str], *, program: str = "git"
 ) -> str | None:
     digest = hashlib.sha256()
     if diff is not None:
@@ -212,24 +213,24 @@ def _digest(
         except (OSError, subprocess.SubprocessError) as exc:
             _log.warning("the changes in %s are not digested: %s", root, exc)
             return None
-    left = _TOTAL_BYTES
-    for name in sorted(os.fsencode(name) for name in others):
-        content = _content(root / os.fsdecode(name), left)
-        left -= len(content)
-        # The lengths keep one file's end and the next one's name apart.
+    remaining = _TOTAL_BYTES
+    for name in sorted(os.fsencode(name) for name in untracked):
+        content = _content(root / os.fsdecode(name), remaining)
+        remaining -= len(content)
+        # The lengths separate the end of a file from the next name.
         digest.update(b"%d:%s%d:%s" % (len(name), name, len(content), content))
     return digest.hexdigest()
 
 
-def _content(path: Path, left: int) -> bytes:
+def _content(path: Path, remaining: int) -> bytes:
     try:
-        found = path.lstat()
-        if stat.S_ISLNK(found.st_mode):
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode):
             return b"-> " + os.fsencode(os.readlink(path))
-        if not stat.S_ISREG(found.st_mode):  # a nested repository, or a pipe, which would block
+        if not stat.S_ISREG(status.st_mode):  # a nested repository, or a pipe, which would block
             return b""
-        if found.st_size > min(_FILE_BYTES, left):
-            return b"%d bytes" % found.st_size
+        if status.st_size > min(_FILE_BYTES, remaining):
+            return b"%d bytes" % status.st_size
         return path.read_bytes()
-    except OSError:  # deleted, or not ours to read
+    except OSError:  # deleted, or not readable
         return b""

@@ -1,4 +1,4 @@
-"""Where a model's class is written: recorded by each run, and found again in a checkout."""
+"""The entry point of a model: its class and file, relative to the checkout, as runs record it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mfprefect.provenance.checkout import find_checkout
 __all__ = ["CODE", "entrypoint"]
 
 CODE = ("code", "entrypoint")
-"""Group and name of the metadata that tells it."""
+"""Group and name of the metadata that holds it."""
 
 
 def entrypoint(kind: type) -> str | None:
-    """Return a class's place in its checkout, such as `flows/churn.py:Churn`.
+    """Return the file and name of a class in its checkout, such as `flows/churn.py:Churn`.
 
-    None where no checkout holds its file, or where it is made inside of a function.
+    None if its file is in no checkout, or the class is defined inside a function.
     """
     try:
         file = Path(inspect.getfile(kind)).resolve()

@@ -1,7 +1,4 @@
-"""Which Prefect flow run this is, asked of a Prefect that the caller has already imported.
-
-And, where sessions lost their process, what Prefect knows of their flow runs.
-"""
+"""Ask Prefect, if the caller has imported it, for the current flow run and the states of others."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 PAGE = 200
-"""The most rows that Prefect's API returns at once."""
+"""The most rows per response of Prefect's API."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +32,18 @@ class FlowRun:
 
     flow_run_id: str
     run_count: str
-    """Tells two tries of one run apart: the flow's count, then the task's where there is one."""
+    """Distinguishes attempts of one run: the flow's count, and the task's inside a task."""
     deployment: str | None
     tags: tuple[str, ...] = ()
-    """The flow run's tags: its deployment's and its own."""
+    """The tags of the flow run, including those of its deployment."""
     final: bool = True
-    """Whether no automatic retry follows if this try fails."""
+    """Whether no automatic retry follows if this attempt fails."""
     began: dt.datetime | None = None
-    """When this try of the flow began; None inside a task, which may run long after that."""
+    """When this attempt of the flow began; None inside a task, which may start much later."""
 
 
 def current_flow_run() -> FlowRun | None:
-    """Return the running flow run, None outside one or where Prefect was never imported."""
+    """Return the current flow run, None outside one or if Prefect was never imported."""
     if "prefect" not in sys.modules:
         return None
     from prefect.context import FlowRunContext, TaskRunContext
@@ -66,7 +63,7 @@ def current_flow_run() -> FlowRun | None:
     return FlowRun(str(run.id), count, deployment, tuple(sorted(run.tags)), final, began)
 
 
-# Asked of the server; one process seldom runs more than one deployment.
+# Cached, because it asks the server; a process seldom runs more than one deployment.
 @functools.lru_cache(maxsize=8)
 def _deployment(_: UUID) -> str | None:
     from prefect.runtime import deployment, flow_run
@@ -76,34 +73,34 @@ def _deployment(_: UUID) -> str | None:
 
 
 def variable(name: str) -> dict[str, Any]:
-    """Return a Prefect variable that holds an object; {} outside a flow run or where there is none.
+    """Return the object in a Prefect variable; {} outside a flow run or without such a variable.
 
-    Settings are read through it, so it costs an API call only inside a flow run.
+    Every loading of settings calls it, so it makes an API call only inside a flow run.
     """
     if current_flow_run() is None:
         return {}
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        found = client.read_variable_by_name(name)
-    return found.value if found is not None and isinstance(found.value, dict) else {}
+        entry = client.read_variable_by_name(name)
+    return entry.value if entry is not None and isinstance(entry.value, dict) else {}
 
 
 def flow_run_states(flow_run_ids: Collection[str]) -> dict[str, str] | None:
-    """Return the state types that Prefect knows of flow runs: `RUNNING`, `CRASHED`, ..
+    """Return Prefect's state types of flow runs: `RUNNING`, `CRASHED`, ..
 
     Returns:
-        {} where no server is configured, None where it cannot be reached now.
+        {} if no server is configured, None if the server cannot be reached.
     """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.settings import PREFECT_API_URL
 
-    # Without either, a client would start a temporary server, which knows nothing.
+    # Without either, a client would start a temporary, empty server.
     if PREFECT_API_URL.value() is None and current_flow_run() is None:
         return {}
     ids = sorted(flow_run_ids)
-    found: dict[str, str] = {}
+    states: dict[str, str] = {}
     try:
         with get_client(sync_client=True) as client:
             for start in range(0, len(ids), PAGE):
@@ -111,17 +108,17 @@ def flow_run_states(flow_run_ids: Collection[str]) -> dict[str, str] | None:
                 only = FlowRunFilter(id=FlowRunFilterId(any_=page))
                 for run in client.read_flow_runs(flow_run_filter=only, limit=PAGE):
                     if run.state is not None:
-                        found[str(run.id)] = run.state.type.value
-    except Exception as exc:  # noqa: BLE001 - whatever is wrong there, sessions go on without it
-        log.warning("Prefect cannot be asked for the states of flow runs: %s", exc)
+                        states[str(run.id)] = run.state.type.value
+    except Exception as exc:  # noqa: BLE001 - a failure in Prefect must not fail sessions
+        log.warning("cannot read the states of flow runs from Prefect: %s", exc)
         return None
-    return found
+    return states
 
 
 def run_url(flow_run_id: str | None) -> str | None:
-    """Return where Prefect's pages show a flow run.
+    """Return the URL of a flow run in Prefect's UI.
 
-    None where Prefect was never imported, or where it runs without a server that lasts.
+    None if Prefect was never imported, or runs without a permanent server.
     """
     if flow_run_id is None or "prefect" not in sys.modules:
         return None
@@ -130,15 +127,15 @@ def run_url(flow_run_id: str | None) -> str | None:
     from mfprefect.provenance import strip_credentials
 
     try:
-        found = url_for("flow-run", flow_run_id)
-    except Exception as exc:  # noqa: BLE001 - a notice goes out without a link, too
+        url = url_for("flow-run", flow_run_id)
+    except Exception as exc:  # noqa: BLE001 - a notice can do without a link
         log.debug("no link to flow run %s: %s", flow_run_id, exc)
         return None
-    return strip_credentials(found) if found else None
+    return strip_credentials(url) if url else None
 
 
 TERMINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 States = Callable[[Collection[str]], Mapping[str, str] | None]
-"""Returns the states of flow runs that Prefect knows; None where it cannot be reached."""
+"""Returns the states of flow runs by id; None if Prefect cannot be reached."""

@@ -1,7 +1,7 @@
-"""Running a session again from what it recorded, and telling whether it comes out the same.
+"""Run a session again from its record, and compare the results.
 
-The commit is checked out into a temporary worktree and run there by a process of its own, with the
-recorded parameters, as an adhoc session that nobody is told of and nobody builds upon.
+A separate process runs the recorded commit in a temporary worktree with the recorded parameters. It
+opens an adhoc session, which sends no notifications and never becomes a reference for others.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mfprefect.reproduce.comparison import (
 from mfprefect.reproduce.preconditions import (
     interpreter,
     no_commit,
-    not_again,
+    not_reproducible,
     other_packages,
     params_of,
 )
@@ -46,14 +46,14 @@ if TYPE_CHECKING:
 __all__ = ["reproduce"]
 
 GRACE_SECONDS = 30.0
-"""How long a run that was interrupted may take to end its session."""
+"""Time for an interrupted run to end its session."""
 TAIL = 20
-"""How many of the last lines are told of a run that did not even open a session."""
+"""Lines of output to quote if a run did not open a session."""
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What it takes to run a session again."""
+    """Everything needed to run a session again."""
 
     session: dict[str, Any]
     environment: dict[str, Any]
@@ -73,25 +73,28 @@ def reproduce(
     without: Collection[str] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> Reproduction:
-    """Run a train or score session again, and compare what comes out with what is on record.
+    """Run a train or score session again, and compare the results with the recorded ones.
 
     Args:
-        store: where the session is, and where the one that runs it again is kept.
-        session_id: the session.
-        repository: a folder in the git repository; by default the setting, else the current one.
+        store: holds the session, and stores the reproduction.
+        session_id: the session to reproduce.
+        repository: a folder in the git repository; by default the setting, otherwise the current
+            folder.
         entrypoint: the model's class, such as `flows/churn.py:Churn`; by default the recorded one.
-        tolerance: how far a metric may be off, as a share of its size.
-        install: make an environment with the recorded packages, instead of taking this one.
-        without: packages that such an environment goes without.
-        say: is told what is going on.
+        tolerance: how far a metric may differ, as a share of its value.
+        install: run in a new environment with the recorded packages, instead of this one.
+        without: packages to leave out of the new environment.
+        say: called with progress messages.
 
     Raises:
         UnknownSession: there is no such session.
-        NotReproducible: it cannot be run again, or the run failed.
+        NotReproducible: the session cannot be run again, or the run failed.
         InvalidValue: the tolerance is negative.
     """
     if not tolerance >= 0:
-        raise InvalidValue(f"the tolerance {tolerance!r} is not 0 or more; 1e-6 is a millionth.")
+        raise InvalidValue(
+            f"the tolerance is {tolerance!r}; choose a share of 0 or more, such as 1e-6."
+        )
     plan = _plan(store, session_id, repository, entrypoint, install)
     commit = plan.session["git_commit"]
     try:
@@ -107,11 +110,11 @@ def reproduce(
                     folder / "env", packages, python=python, checkout=root, without=without
                 )
             say(f"running {plan.entrypoint}, {plan.session['purpose']}")
-            again = _run(store, plan, root, python)
+            reproduction_id = _run(store, plan, root, python)
     except ConfigurationError as exc:
         hint = [] if install else other_packages(plan.environment)
         raise NotReproducible(session_id, [str(exc).rstrip("."), *hint]) from exc
-    return _compared(store, plan, again, tolerance)
+    return _compare(store, plan, reproduction_id, tolerance)
 
 
 def _plan(
@@ -119,14 +122,15 @@ def _plan(
 ) -> _Plan:
     row = records(store.show(session_id))[0]
     environment = store.environment(session_id)
-    place = repository or store.database.settings.repository or Path.cwd()
+    folder = repository or store.database.settings.repository or Path.cwd()
     entrypoint = entrypoint or _recorded_entrypoint(store, session_id)
-    vcs, root = find_checkout(place)
-    reasons = [*not_again(row), *no_commit(row, place, root if vcs == "git" else None)]
+    vcs, root = find_checkout(folder)
+    git_root = root if vcs == "git" else None
+    reasons = [*not_reproducible(row), *no_commit(row, folder, git_root)]
     if entrypoint is None:
         reasons.append(
-            "it did not record where its model's class is; if a flow of a model ran it, name the "
-            "class by --entrypoint flows/churn.py:Churn"
+            "it did not record the class of its model; if a model's flow ran it, name the class "
+            "with --entrypoint flows/churn.py:Churn"
         )
     python, reason = interpreter(environment["python"], install)
     reasons += [reason] if reason else []
@@ -143,7 +147,7 @@ def _recorded_entrypoint(store: Store, session_id: str) -> str | None:
 
 
 def _run(store: Store, plan: _Plan, root: Path, python: str) -> str:
-    """Run the session again in a process of its own; return the session that it was run as."""
+    """Run the session again in a separate process; return the id of the new session."""
     row = plan.session
     with tempfile.TemporaryDirectory(prefix="mfprefect-") as folder:
         request, answer, log = (Path(folder) / name for name in ("request", "answer", "log"))
@@ -160,28 +164,34 @@ def _run(store: Store, plan: _Plan, root: Path, python: str) -> str:
                 }
             )
         )
-        # -P: the checkout may hold another mfprefect.
+        # -P: do not import an mfprefect in the checkout.
         command = [python, "-P", "-m", "mfprefect.reproduce.worker", str(request), str(answer)]
         code = _call(command, root, _variables(store, root), log)
-        said = json.loads(answer.read_text()) if answer.is_file() else {}
-        session_id = said.get("session_id")
+        outcome = json.loads(answer.read_text()) if answer.is_file() else {}
+        session_id = outcome.get("session_id")
         if session_id is None:
-            hidden = Redactor(secrets(store.database.settings))
-            reason = said.get("reason") or hidden(_tail(log)) or f"its process ended with {code}"
+            redact = Redactor(secrets(store.database.settings))
+            reason = (
+                outcome.get("reason") or redact(_tail(log)) or f"its process exited with {code}"
+            )
             raise ConfigurationError(reason)
-    try:
-        again = records(store.show(session_id))[0]
-    except UnknownSession as exc:  # the database was away when it ended
-        raise ConfigurationError(
-            f"the run, session {session_id}, waits in the spool of this machine: `mfprefect spool "
-            "push` delivers it, and `mfprefect compare` sets the two side by side"
-        ) from exc
-    if again["status"] != Status.SUCCEEDED:
-        raise ConfigurationError(
-            f"the run, session {session_id}, {again['status']}: {again['failure_kind']}: "
-            f"{again['failure_text']}; are its data still there?"
-        )
+    _require_success(store, str(session_id))
     return str(session_id)
+
+
+def _require_success(store: Store, session_id: str) -> None:
+    try:
+        row = records(store.show(session_id))[0]
+    except UnknownSession as exc:  # the database was unreachable when it ended
+        raise ConfigurationError(
+            f"the run, session {session_id}, is in the spool of this machine: deliver it with "
+            "`mfprefect spool push`, and compare the two with `mfprefect compare`"
+        ) from exc
+    if row["status"] != Status.SUCCEEDED:
+        raise ConfigurationError(
+            f"the run, session {session_id}, {row['status']}: {row['failure_kind']}: "
+            f"{row['failure_text']}; does its input data still exist?"
+        )
 
 
 def _call(command: list[str], folder: Path, variables: dict[str, str], log: Path) -> int:
@@ -203,8 +213,8 @@ def _call(command: list[str], folder: Path, variables: dict[str, str], log: Path
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """See to it that the run ends before its checkout goes; its session ends as cancelled."""
-    # A terminal has interrupted it, too; a supervisor may have told this process alone.
+    """End the run before its checkout is deleted; its session ends as cancelled."""
+    # A terminal interrupts the run, too; a supervisor may signal only this process.
     for step in (None, process.terminate, process.kill):
         if step is not None:
             step()
@@ -219,23 +229,23 @@ def _tail(log: Path) -> str:
 
 
 def _variables(store: Store, root: Path) -> dict[str, str]:
-    """Return the variables of the run: this store's settings, the checkout's commit."""
-    found = {k: v for k, v in without_settings(os.environ).items() if k != "PYTHONPATH"}
+    """Return the environment variables of the run: the settings of this store, and the checkout."""
+    variables = {k: v for k, v in without_settings(os.environ).items() if k != "PYTHONPATH"}
     for name, value in {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
         "PREFECT_LOGGING_LEVEL": "WARNING",
     }.items():
-        found.setdefault(name, value)
-    ours = {f"{PREFIX}REPOSITORY": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
-    return found | settings_variables(store) | ours
+        variables.setdefault(name, value)
+    checkout = {f"{PREFIX}REPOSITORY": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    return variables | settings_variables(store) | checkout
 
 
-def _compared(store: Store, plan: _Plan, again: str, tolerance: float) -> Reproduction:
+def _compare(store: Store, plan: _Plan, reproduction_id: str, tolerance: float) -> Reproduction:
     session_id = plan.session["session_id"]
 
     def both(read: Callable[[str], Any]) -> list[list[dict[str, Any]]]:
-        return [records(read(name)) for name in (session_id, again)]
+        return [records(read(name)) for name in (session_id, reproduction_id)]
 
     def digests(read: Callable[[str], Any], name: str, digest: str) -> list[dict[str, Any]]:
         sides = both(read)
@@ -244,10 +254,10 @@ def _compared(store: Store, plan: _Plan, again: str, tolerance: float) -> Reprod
     metrics = both(store.metrics)
     return Reproduction(
         session_id=session_id,
-        reproduction_id=again,
+        reproduction_id=reproduction_id,
         commit=plan.session["git_commit"],
         tolerance=tolerance,
-        environment=compare_environments(plan.environment, store.environment(again)),
+        environment=compare_environments(plan.environment, store.environment(reproduction_id)),
         packages=len(plan.environment["packages"]),
         metrics=compare_metrics(metrics[0], metrics[1], tolerance),
         inputs=digests(store.inputs, "source", "digest"),

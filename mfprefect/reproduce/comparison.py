@@ -1,4 +1,4 @@
-"""Whether a session that was run again came out the same: figure by figure, digest by digest."""
+"""Compare a session with its reproduction, metric by metric and digest by digest."""
 
 from __future__ import annotations
 
@@ -14,70 +14,77 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A session, the one that ran it again, and what they have in common."""
+    """The comparison of a session with its reproduction."""
 
     session_id: str
     reproduction_id: str
-    """The adhoc session; its parameter `reproduces` names the other one."""
+    """The adhoc session; its parameter `reproduces` names the original."""
     commit: str
     tolerance: float
     environment: Rows
-    """What differs: name, recorded, present; a version that is None was not installed."""
+    """Differences: name, recorded, present; None if a package was not installed."""
     packages: int
-    """How many packages were recorded."""
+    """The number of recorded packages."""
     metrics: Rows
     """metric_name, segment, recorded, reproduced, difference, same, note."""
     inputs: Rows
     """name, recorded, reproduced (digests), same."""
     models: Rows
-    """The same of artifacts."""
+    """The same columns for artifacts."""
     scores: Rows
-    """The same of parts of scores."""
+    """The same columns for parts of scores."""
 
     @property
     def same(self) -> bool:
-        """Whether every metric and every part of the scores came out the same.
+        """Whether every metric and every part of the scores is the same.
 
-        A run that recorded neither is judged by its model. That inputs, models or packages differ
-        explains a difference, and is none: a library may write the same model in another way.
+        Without metrics and scores, the model decides. Different inputs, models or packages may
+        explain a difference but do not count as one: a library may write an equal model
+        differently.
         """
-        judged = [*self.metrics, *self.scores] or self.models
-        return bool(judged) and all(row["same"] for row in judged)
+        results = [*self.metrics, *self.scores] or self.models
+        return bool(results) and all(row["same"] for row in results)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as values of JSON."""
+        """Return all fields as a JSON object."""
         return {"same": self.same, **asdict(self)}
 
 
 def compare_metrics(
-    recorded: Iterable[Mapping[str, Any]], again: Iterable[Mapping[str, Any]], tolerance: float
+    recorded: Iterable[Mapping[str, Any]], reproduced: Iterable[Mapping[str, Any]], tolerance: float
 ) -> Rows:
-    """Set metrics side by side.
+    """Compare metrics by name and segment.
 
     Args:
         recorded: rows with metric_name, segment, value, definition_version.
-        again: those of the run that followed.
-        tolerance: how far apart two may be and count as the same, as a share of the larger one.
+        reproduced: the same rows of the reproduction.
+        tolerance: the largest difference that counts as the same, as a share of the larger value.
     """
-    one, other = ({(r["metric_name"], r["segment"]): r for r in rows} for rows in (recorded, again))
-    found = []
-    for key in dict.fromkeys([*one, *other]):
-        a, b = one.get(key), other.get(key)
-        row: dict[str, Any] = {"metric_name": key[0], "segment": key[1]}
-        if a is None or b is None:
-            kept = {"recorded": a and a["value"], "reproduced": b and b["value"]}
-            gone = "was not computed this time" if b is None else "was not recorded"
-            found.append(row | kept | {"difference": None, "same": False, "note": gone})
-            continue
-        x, y = a["value"], b["value"]
-        redefined = a["definition_version"] != b["definition_version"]
-        note = "another version of its definition" if redefined else None
-        found.append(
-            row
-            | {"recorded": x, "reproduced": y, "difference": None if redefined else y - x}
-            | {"same": not redefined and _close(x, y, tolerance), "note": note}
-        )
-    return found
+    one, other = (
+        {(r["metric_name"], r["segment"]): r for r in rows} for rows in (recorded, reproduced)
+    )
+    return [
+        {"metric_name": key[0], "segment": key[1]}
+        | _compare_metric(one.get(key), other.get(key), tolerance)
+        for key in dict.fromkeys([*one, *other])
+    ]
+
+
+def _compare_metric(
+    a: Mapping[str, Any] | None, b: Mapping[str, Any] | None, tolerance: float
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"recorded": a and a["value"], "reproduced": b and b["value"]}
+    if a is None or b is None:
+        note = "was not computed this time" if b is None else "was not recorded"
+        return row | {"difference": None, "same": False, "note": note}
+    if a["definition_version"] != b["definition_version"]:
+        return row | {
+            "difference": None,
+            "same": False,
+            "note": "another version of its definition",
+        }
+    x, y = a["value"], b["value"]
+    return row | {"difference": y - x, "same": _close(x, y, tolerance), "note": None}
 
 
 def _close(x: float, y: float, tolerance: float) -> bool:
@@ -86,9 +93,11 @@ def _close(x: float, y: float, tolerance: float) -> bool:
     return abs(x - y) <= tolerance * max(abs(x), abs(y))
 
 
-def compare_digests(recorded: Sequence[tuple[str, Any]], again: Sequence[tuple[str, Any]]) -> Rows:
-    """Set digests side by side, by name and, where several have the same name, in their order."""
-    one, other = _numbered(recorded), _numbered(again)
+def compare_digests(
+    recorded: Sequence[tuple[str, Any]], reproduced: Sequence[tuple[str, Any]]
+) -> Rows:
+    """Compare digests by name; digests with the same name are matched in their order."""
+    one, other = _numbered(recorded), _numbered(reproduced)
     return [
         {
             "name": key[0],
@@ -101,14 +110,14 @@ def compare_digests(recorded: Sequence[tuple[str, Any]], again: Sequence[tuple[s
 
 
 def _numbered(pairs: Sequence[tuple[str, Any]]) -> dict[tuple[str, int], Any]:
-    found: dict[tuple[str, int], Any] = {}
+    numbered: dict[tuple[str, int], Any] = {}
     for name, digest in pairs:
-        found[name, sum(key[0] == name for key in found)] = digest
-    return found
+        numbered[name, sum(key[0] == name for key in numbered)] = digest
+    return numbered
 
 
 def compare_environments(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> Rows:
-    """Return what differs between two environments: python, platform, packages by name."""
+    """Return the differences of two environments: python, platform, packages by name."""
     rows = [
         {"name": name, "recorded": recorded[name], "present": present[name]}
         for name in ("python", "platform")

@@ -1,4 +1,4 @@
-"""Why a session cannot be run again, as far as that is known before anything is done."""
+"""Reasons why a session cannot be run again, checked before anything else."""
 
 from __future__ import annotations
 
@@ -15,88 +15,97 @@ from mfprefect.reproduce.virtualenv import find_python
 from mfprefect.reproduce.worktree import has_commit, is_commit
 from mfprefect.store.states import REPRODUCES, Purpose, Status
 
-__all__ = ["interpreter", "no_commit", "not_again", "other_packages", "params_of"]
+__all__ = ["interpreter", "no_commit", "not_reproducible", "other_packages", "params_of"]
 
 PURPOSES = (Purpose.TRAIN, Purpose.SCORE)
 
 
-def not_again(row: dict[str, Any]) -> list[str]:
-    """Return why a session is none that can be run again."""
+def not_reproducible(row: dict[str, Any]) -> list[str]:
+    """Return why this kind of session cannot be run again, an empty list if it can."""
     reasons = []
     if row["purpose"] not in PURPOSES:
-        of = f"; it is a reproduction of {params_of(row)[REPRODUCES]}" if _repeats(row) else ""
+        original = params_of(row).get(REPRODUCES)
+        hint = f"; it is a reproduction of {original}" if original else ""
         reasons.append(
-            f"it is a {row['purpose']} session, and only train and score sessions are run again{of}"
+            f"it is a {row['purpose']} session; only train and score sessions can be run "
+            f"again{hint}"
         )
-    by_gates = row["failure_kind"] == GateFailed.__name__  # all that it computed is on record
+    by_gates = row["failure_kind"] == GateFailed.__name__  # its results are complete
     if row["status"] != Status.SUCCEEDED and not by_gates:
-        reasons.append(f"it is {row['status']}: there is nothing whole to compare with")
+        reasons.append(f"it is {row['status']}: its results are incomplete")
     if row["as_of"] is None:
-        reasons.append("it did not record the date that its data is of")
+        reasons.append("it did not record the date of its data")
     return reasons
 
 
 def params_of(row: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters that a session recorded."""
-    found = json.loads(row["params"])
-    return found if isinstance(found, dict) else {}
+    params = json.loads(row["params"])
+    return params if isinstance(params, dict) else {}
 
 
-def _repeats(row: dict[str, Any]) -> bool:
-    return REPRODUCES in params_of(row)
+def no_commit(row: dict[str, Any], folder: Path, root: Path | None) -> list[str]:
+    """Return why the recorded code is not available, an empty list if it is.
 
-
-def no_commit(row: dict[str, Any], place: Path, root: Path | None) -> list[str]:
-    """Return why the recorded code cannot be had."""
+    Args:
+        row: the session.
+        folder: where to look for a checkout.
+        root: the root of the git checkout around it, None if there is none.
+    """
     commit, remote = row["git_commit"], row["git_remote"]
     if row["vcs"] == "hg":
-        return ["it ran from a Mercurial checkout, and only git's are checked out again"]
+        return ["it ran from a Mercurial checkout; only git checkouts can be restored"]
     if not is_commit(commit):
         return ["it recorded no commit: it did not run from a git checkout"]
     reasons = []
     if row["git_dirty"]:
         digest = (row["git_diff_digest"] or "unknown")[:12]
         reasons.append(
-            f"it ran with changes that were not committed; on record is their digest ({digest}), "
-            "not what they were"
+            f"it ran with uncommitted changes; only their digest ({digest}) is recorded, not "
+            "their content"
         )
     if root is None:
-        where = f", a clone of {remote}" if remote else ""
-        return [*reasons, f"{place} is in no git checkout; name one by --repository{where}"]
+        clone = f", a clone of {remote}" if remote else ""
+        return [*reasons, f"{folder} is not in a git checkout; pass one with --repository{clone}"]
     try:
-        known = has_commit(root, commit)
+        available = has_commit(root, commit)
     except ConfigurationError as exc:
         return [*reasons, str(exc)]
-    if not known:
+    if not available:
         fetch = f"git -C {root} fetch {remote or 'origin'} {row['git_branch'] or commit}"
         reasons.append(
-            f"the commit {commit[:12]} is not in {root}; fetch it (`{fetch}`), or name another "
-            "clone by --repository"
+            f"the commit {commit[:12]} is not in {root}; fetch it (`{fetch}`), or pass another "
+            "clone with --repository"
         )
     return reasons
 
 
 def interpreter(recorded: str, install: bool) -> tuple[str, str | None]:
-    """Return the interpreter to run with, and why there is none."""
+    """Return the interpreter to run with, or an empty text and the reason why there is none."""
     present = provenance.environment().python
-    wanted = re.match(r"(\S+) (\d+\.\d+)", recorded)
-    ours = re.match(r"(\S+) (\d+\.\d+)", present)
-    if wanted is None or ours is None or wanted.groups() == ours.groups():
+    old = re.match(r"(\S+) (\d+\.\d+)", recorded)
+    new = re.match(r"(\S+) (\d+\.\d+)", present)
+    if old is None or new is None or old.groups() == new.groups():
         return sys.executable, None
-    if not install or wanted[1] != ours[1]:
-        hint = "" if install else "; with --install another installed one is taken"
-        return "", f"it ran with {recorded}, and this is {present}{hint}"
-    if (found := find_python(wanted[2])) is None:
-        return "", f"it ran with {recorded}, and there is no python{wanted[2]} here"
-    return found, None
+    if not install or old[1] != new[1]:
+        hint = "" if install else "; --install uses another installed version"
+        return "", f"it ran with {recorded}, but this is {present}{hint}"
+    if (path := find_python(old[2])) is None:
+        return "", f"it ran with {recorded}, but python{old[2]} is not installed"
+    return path, None
 
 
 def other_packages(recorded: dict[str, Any]) -> list[str]:
-    """Return what may explain that a run failed here: packages that are not those recorded."""
-    here = provenance.environment()
-    packages = json.loads(here.packages_json)
-    present = {"python": here.python, "platform": here.platform, "packages": packages}
+    """Return a hint why a run may have failed: packages that differ from the recorded ones."""
+    environment = provenance.environment()
+    present = {
+        "python": environment.python,
+        "platform": environment.platform,
+        "packages": json.loads(environment.packages_json),
+    }
     changed = [row for row in compare_environments(recorded, present) if row["recorded"]]
-    told = [f"{r['name']} {r['present'] or 'none'}, not {r['recorded']}" for r in changed[:5]]
+    if not changed:
+        return []
+    names = [f"{r['name']} {r['present'] or 'none'}, not {r['recorded']}" for r in changed[:5]]
     more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
-    return [f"the environment is another: {', '.join(told)}{more} (see --install)"] if told else []
+    return [f"the environment differs: {', '.join(names)}{more} (see --install)"]

@@ -1,7 +1,7 @@
 """The process that runs a session again: `python -m mfprefect.reproduce.worker REQUEST ANSWER`.
 
-A process of its own, in the checkout of the commit and perhaps with packages of its own. Both files
-hold JSON: what to run, and the session that it was run as, or why it was not.
+It runs in the checkout of the commit, perhaps in a separate environment. Both files hold JSON:
+REQUEST describes the run; ANSWER names the new session, or the reason why it could not run.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ __all__ = ["load_class", "main"]
 
 
 def main(request_file: Path, answer_file: Path) -> int:
-    """Run what is asked for; the exit code is 0 where it ended well."""
+    """Run the requested session; return the exit code, 0 on success."""
     request: dict[str, Any] = json.loads(request_file.read_text())
 
-    def answer(**found: Any) -> None:
-        answer_file.write_text(json.dumps(found))
+    def answer(**fields: Any) -> None:
+        answer_file.write_text(json.dumps(fields))
 
     try:
         kind = load_class(Path(request["root"]), request["entrypoint"])
@@ -53,32 +53,32 @@ def main(request_file: Path, answer_file: Path) -> int:
     return 0
 
 
-def load_class(root: Path, place: str) -> type[Model]:
-    """Import a class from a checkout, which comes before anything that is installed.
+def load_class(root: Path, entrypoint: str) -> type[Model]:
+    """Import a model class from a checkout, which takes precedence over installed packages.
 
     Raises:
-        ConfigurationError: the file or the class is not there, or cannot be imported.
+        ConfigurationError: the file or the class does not exist, or cannot be imported.
     """
     from mfprefect.model import Model
 
-    name, _, path = place.rpartition(":")
+    name, _, path = entrypoint.rpartition(":")
     file = (root / name).resolve()
     if not (file.is_file() and file.suffix == ".py" and file.is_relative_to(root.resolve())):
         raise ConfigurationError(f"the checkout has no file {name!r}")
     try:
-        found: Any = _imported(root.resolve(), file)
+        member: Any = _import(root.resolve(), file)
     except Exception as exc:
         raise ConfigurationError(
             f"{name} cannot be imported ({type(exc).__name__}: {exc})"
         ) from exc
     for part in path.split("."):
-        found = getattr(found, part, None)
-    if not (isinstance(found, type) and issubclass(found, Model)):
+        member = getattr(member, part, None)
+    if not (isinstance(member, type) and issubclass(member, Model)):
         raise ConfigurationError(f"{name} has no model class {path!r}")
-    return found
+    return member
 
 
-def _imported(root: Path, file: Path) -> ModuleType:
+def _import(root: Path, file: Path) -> ModuleType:
     top = file.parent
     while (top / "__init__.py").is_file() and top != root:
         top = top.parent
@@ -90,13 +90,13 @@ def _imported(root: Path, file: Path) -> ModuleType:
         if Path(str(module.__file__)).resolve() != file:
             raise ImportError(f"{name} is imported from {module.__file__}")
         return module
-    if name in sys.modules:  # a script may have the name of any library
+    if name in sys.modules:  # a script may share its name with a library
         name = f"{name}_of_the_checkout"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise ImportError("it is no Python file")
+        raise ImportError("it is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # classes are looked up by their module's name
+    sys.modules[name] = module  # pickle looks up classes by the name of their module
     spec.loader.exec_module(module)
     return module
 

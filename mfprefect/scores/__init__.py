@@ -1,4 +1,4 @@
-"""Scores as one Arrow table: checked before anything is written, and digested.
+"""Scores as Arrow tables: validated before any write, sorted, and digested.
 
 Pure: takes frames and batches, returns Arrow tables; opens no connection.
 """
@@ -40,19 +40,19 @@ SCHEMA = pa.schema(
 )
 EXAMPLES = 5
 MOST_BYTES = 4 * ENTITY_ID_LENGTH
-"""Of an id, in UTF-8."""
+"""The most bytes of an id in UTF-8."""
 PIECE_ROWS = 100_000
-"""How many rows are in memory at once, more or less: databases gain nothing by more."""
+"""Roughly the rows in memory at once; larger pieces do not load faster."""
 
 
 def batches(data: Any, columns: Collection[str] = ()) -> Iterator[pd.DataFrame | pa.Table]:
-    """Yield what the caller gave as frames and Arrow tables.
+    """Yield scores as frames and Arrow tables.
 
-    Takes a frame, an Arrow table, the path of a Parquet file, which is read 100,000 rows at a time,
-    or an iterable of frames, tables or record batches. Of a file, no other columns are read.
+    Accept a frame, an Arrow table, the path of a Parquet file (read 100,000 rows at a time, and
+    only `columns`), or an iterable of frames, tables or record batches.
 
     Raises:
-        InvalidScores: it is none of these, or the file is missing or no Parquet.
+        InvalidScores: the type is none of these, or the file is missing or not Parquet.
     """
     if isinstance(data, (str, Path)):
         yield from _parquet(data, columns)
@@ -63,7 +63,7 @@ def batches(data: Any, columns: Collection[str] = ()) -> Iterator[pd.DataFrame |
     elif isinstance(data, Iterable):
         for item in data:
             yield from batches(item, columns)
-            del item  # before the next one is made: two would be in memory
+            del item  # frees it before the next one is created
     else:
         raise InvalidScores(
             f"scores cannot be a {type(data).__name__}; pass a DataFrame, an Arrow table, "
@@ -87,9 +87,9 @@ def _tables(path: str | Path, columns: Collection[str]) -> Iterator[pa.Table]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        found = file.schema_arrow
-        if not set(columns) <= set(found.names):
-            yield found.empty_table()  # which tells its columns, and has none of the rows
+        schema = file.schema_arrow
+        if not set(columns) <= set(schema.names):
+            yield schema.empty_table()  # the caller reports the missing column
             return
         for name, longest, _ in longest_texts(path, columns):
             if longest > MOST_BYTES:
@@ -97,30 +97,29 @@ def _tables(path: str | Path, columns: Collection[str]) -> Iterator[pa.Table]:
                     f"column {name!r} holds a text of {longest} bytes; at most {ENTITY_ID_LENGTH} "
                     "characters fit. Nothing was read."
                 )
-        wanted = list(columns) or None
-        for batch in file.iter_batches(PIECE_ROWS, columns=wanted):
+        for batch in file.iter_batches(PIECE_ROWS, columns=list(columns) or None):
             yield pa.Table.from_batches([batch])
 
 
 def normalise(
     data: pd.DataFrame | pa.Table, entity_id: str, score: str, score_class: str | None
 ) -> pa.Table:
-    """Return entity_id (text), score (float64), score_class (text), sorted by entity_id's bytes.
+    """Return entity_id (text), score (float64), score_class (text), sorted by the bytes of ids.
 
-    Integer ids become their decimal digits. Databases load sorted rows twice as fast.
+    Integer ids become decimal digits. Databases load sorted rows twice as fast.
 
     Raises:
-        InvalidScores: a column is missing; ids are NULL, empty, duplicate, over-long, of mixed
-            types or not text or integers; scores are NULL, NaN, infinite or no numbers.
+        InvalidScores: a column is missing; ids are NULL, empty, duplicate, too long, of mixed
+            types, or neither text nor integers; scores are NULL, NaN, infinite or not numbers.
     """
-    return _sorted(_checked(data, entity_id, score, score_class), entity_id)
+    return _sorted(_validated(data, entity_id, score, score_class), entity_id)
 
 
 def pieces(
     data: pd.DataFrame | pa.Table, entity_id: str, score: str, score_class: str | None
 ) -> Iterator[pa.Table]:
-    """Yield what `normalise` returns in pieces of 100,000 rows; all is checked before the first."""
-    table = _checked(data, entity_id, score, score_class)
+    """Yield the table of `normalise` in pieces of 100,000 rows; validate all rows first."""
+    table = _validated(data, entity_id, score, score_class)
     order = _order(table, entity_id)
     for start in range(0, max(len(order), 1), PIECE_ROWS):
         yield table.take(order[start : start + PIECE_ROWS])
@@ -129,18 +128,18 @@ def pieces(
 def all_pieces(
     data: Any, entity_id: str, score: str, score_class: str | None
 ) -> Iterator[pa.Table]:
-    """Yield the pieces of all frames that the caller gave, joined where they are small."""
+    """Yield the pieces of all frames or batches in `data`, joining small ones."""
     names = [entity_id, score, *([score_class] if score_class else [])]
 
-    def each() -> Iterator[pa.Table]:
+    def tables() -> Iterator[pa.Table]:
         for frame in batches(data, names):
             yield from pieces(frame, entity_id, score, score_class)
             del frame
 
-    return gathered(each(), entity_id)
+    return gathered(tables(), entity_id)
 
 
-def _checked(
+def _validated(
     data: pd.DataFrame | pa.Table, entity_id: str, score: str, score_class: str | None
 ) -> pa.Table:
     names = [entity_id, score, *([score_class] if score_class else [])]
@@ -159,7 +158,7 @@ def _checked(
 
 
 def _order(table: pa.Table, entity_id: str) -> pa.Array:
-    """Return the places of the rows in the order of their ids, each of which is there once."""
+    """Return the positions of the rows in the order of their ids; refuse duplicate ids."""
     ids = table["entity_id"].combine_chunks()
     order = pa.array(byte_order(ids))
     _check_unique(ids.take(order), entity_id)
@@ -171,41 +170,41 @@ def _sorted(table: pa.Table, entity_id: str) -> pa.Table:
 
 
 def joined(tables: Iterable[pa.Table], entity_id: str) -> pa.Table:
-    """Return normalised tables as one, sorted, an entity in it once."""
-    several = list(tables)
-    if len(several) == 1:
-        return several[0]
-    return _sorted(pa.concat_tables([SCHEMA.empty_table(), *several]), entity_id)
+    """Join normalised tables into one, sorted; refuse an entity in several of them."""
+    parts = list(tables)
+    if len(parts) == 1:
+        return parts[0]
+    return _sorted(pa.concat_tables([SCHEMA.empty_table(), *parts]), entity_id)
 
 
 def gathered(tables: Iterable[pa.Table], entity_id: str) -> Iterator[pa.Table]:
-    """Yield normalised tables joined to pieces that are worth a transaction: few and large."""
-    waiting: list[pa.Table] = []
-    rows, some = 0, False
+    """Join small normalised tables into few pieces of about PIECE_ROWS rows, one a transaction."""
+    pending: list[pa.Table] = []
+    rows, first = 0, True
     for table in tables:
-        if some and not table.num_rows:
+        if not first and not table.num_rows:
             continue
-        some = True
-        if waiting and rows + table.num_rows > PIECE_ROWS:
-            yield joined(waiting, entity_id)
-            waiting, rows = [], 0
-        waiting.append(table)
+        first = False
+        if pending and rows + table.num_rows > PIECE_ROWS:
+            yield joined(pending, entity_id)
+            pending, rows = [], 0
+        pending.append(table)
         rows += table.num_rows
-        if rows >= PIECE_ROWS:  # at once: it would be one more in memory
-            yield joined(waiting, entity_id)
-            waiting, rows = [], 0
-    if waiting:
-        yield joined(waiting, entity_id)
+        if rows >= PIECE_ROWS:  # yield before the next table is in memory
+            yield joined(pending, entity_id)
+            pending, rows = [], 0
+    if pending:
+        yield joined(pending, entity_id)
 
 
-def _check_columns(columns: list[Any], wanted: list[str]) -> None:
-    missing = [name for name in wanted if name not in columns]
+def _check_columns(columns: list[Any], names: list[str]) -> None:
+    missing = [name for name in names if name not in columns]
     if missing:
         raise InvalidScores(
             f"the scores have no column {missing[0]!r}; their columns: "
             f"{', '.join(map(str, columns))}. Name them with entity_id=, score= and score_class=."
         )
-    for name in wanted:
+    for name in names:
         if columns.count(name) > 1:
             raise InvalidScores(
                 f"the scores have several columns named {name!r}; rename or drop all but one."
@@ -215,13 +214,13 @@ def _check_columns(columns: list[Any], wanted: list[str]) -> None:
 def _column(data: pd.DataFrame | pa.Table, name: str) -> pa.Array:
     column = data[name]
     if not isinstance(column, pa.ChunkedArray):
-        column = _converted(column, name)
+        column = _to_arrow(column, name)
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
-def _converted(column: Any, name: str) -> pa.Array | pa.ChunkedArray:
+def _to_arrow(column: Any, name: str) -> pa.Array | pa.ChunkedArray:
     try:
         return pa.array(column, from_pandas=True)
     except UnicodeEncodeError as exc:
@@ -229,7 +228,7 @@ def _converted(column: Any, name: str) -> pa.Array | pa.ChunkedArray:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as exc:
         kinds = sorted({type(value).__name__ for value in column})
         raise InvalidScores(
-            f"column {name!r} mixes types ({', '.join(kinds)}); convert it to one."
+            f"column {name!r} mixes types ({', '.join(kinds)}); convert it to one type."
         ) from exc
     except OverflowError as exc:
         raise InvalidScores(
@@ -247,12 +246,12 @@ def _text(array: pa.Array, name: str, length: int, *, nullable: bool) -> pa.Arra
         or pa.types.is_string_view(array.type)
         or pa.types.is_integer(array.type)
     ):
-        how = f"frame[{name!r}].astype(str)"
+        fix = f"frame[{name!r}].astype(str)"
         if pa.types.is_floating(array.type):  # as text they would end in .0
-            how = f"frame[{name!r}].astype('Int64'); pandas makes floats of integers with gaps"
+            fix = f"frame[{name!r}].astype('Int64'); pandas turns integers with gaps into floats"
         raise InvalidScores(
             f"column {name!r} is of type {array.type}; it must be text or integers. Convert it, "
-            f"for example with {how}."
+            f"for example with {fix}."
         )
     text = array.cast(pa.large_string())
     if not nullable and text.null_count:
@@ -260,7 +259,7 @@ def _text(array: pa.Array, name: str, length: int, *, nullable: bool) -> pa.Arra
     _refuse_where(
         text, pc.greater(pc.utf8_length(text), length), f"are longer than {length} characters"
     )
-    # PostgreSQL stores no NUL; the others would, and disagree.
+    # PostgreSQL cannot store NUL, and the others store it differently.
     _refuse_where(text, pc.match_substring(text, "\0"), "hold a NUL character")
     if not nullable:
         _refuse_where(text, pc.equal(text, ""), "are empty")
@@ -277,7 +276,9 @@ def _numbers(array: pa.Array, name: str, ids: pa.Array) -> pa.Array:
     try:
         values = array.cast(pa.float64())
     except pa.ArrowInvalid as exc:
-        raise InvalidScores(f"column {name!r} holds what is no double exactly: {exc}.") from exc
+        raise InvalidScores(
+            f"column {name!r} holds a number that a double cannot represent exactly: {exc}."
+        ) from exc
     bad = pc.invert(pc.fill_null(pc.is_finite(values), False))
     count = pc.sum(bad).as_py() or 0
     if count:
@@ -289,20 +290,20 @@ def _numbers(array: pa.Array, name: str, ids: pa.Array) -> pa.Array:
 def _check_unique(column: pa.Array, name: str) -> None:
     if len(column) < 2:
         return
-    again = pa.concat_arrays([pa.array([False]), pc.equal(column[1:], column[:-1])])
-    _refuse_where(column, again, f"in {name!r} are duplicates; an entity has one score")
+    repeated = pa.concat_arrays([pa.array([False]), pc.equal(column[1:], column[:-1])])
+    _refuse_where(column, repeated, f"in {name!r} are duplicates; an entity has one score")
 
 
-def _refuse_where(text: pa.Array, bad: pa.Array, what: str) -> None:
+def _refuse_where(text: pa.Array, bad: pa.Array, problem: str) -> None:
     bad = pc.fill_null(bad, False)
     count = pc.sum(bad).as_py() or 0
     if count:
-        _refuse(f"{count} of {len(text)} values {what}", text.filter(bad)[:EXAMPLES].to_pylist())
+        _refuse(f"{count} of {len(text)} values {problem}", text.filter(bad)[:EXAMPLES].to_pylist())
 
 
-def _refuse(what: str, examples: Iterable[Any]) -> None:
-    shown = ", ".join(repr(str(value)[:60]) for value in examples)
+def _refuse(problem: str, examples: Iterable[Any]) -> None:
+    listed = ", ".join(repr(str(value)[:60]) for value in examples)
     raise InvalidScores(
-        f"{what}{': ' + shown if shown else ''}. Nothing of this part was written.",
+        f"{problem}{': ' + listed if listed else ''}. Nothing of this part was written.",
         examples=tuple(examples),
     )

@@ -1,4 +1,4 @@
-"""The order of texts by their bytes, several times as fast as a comparison of texts finds it."""
+"""Sort texts by their bytes, several times as fast as by comparing texts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["byte_order"]
 
 WORD = 8
 BLOCK = 65_536
-"""How many texts are looked at together, so that what that takes in memory is little."""
+"""The texts to process at once, to limit memory."""
 
 
 def byte_order(texts: pa.LargeStringArray) -> NDArray[np.int64]:
-    """Return the places of the texts in ascending order of their UTF-8 bytes; shape (n,).
+    """Return the positions of the texts in ascending order of their UTF-8 bytes; shape (n,).
 
-    Eight bytes behind what all texts begin with are sorted as one number. Texts that share these,
-    too, are few where ids are ids, and Arrow sorts them. No text is NULL or holds a NUL character.
+    Sort the eight bytes after the prefix that all texts share, as one number. Few ids tie in these;
+    Arrow sorts them. No text may be NULL or hold a NUL character.
     """
     if len(texts) < 2:
         return np.arange(len(texts))
@@ -31,9 +31,9 @@ def byte_order(texts: pa.LargeStringArray) -> NDArray[np.int64]:
     same = word[1:] == word[:-1]
     tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
     if len(tied):
-        # They keep the places that they hold together: words in ascending order stay so.
-        those = order[tied]
-        order[tied] = those[pc.sort_indices(texts.take(pa.array(those))).to_numpy()]
+        # Each group of ties keeps its positions, so sorting all ties together keeps word order.
+        positions = order[tied]
+        order[tied] = positions[pc.sort_indices(texts.take(pa.array(positions))).to_numpy()]
     return order
 
 
@@ -44,7 +44,7 @@ def _common_bytes(texts: pa.LargeStringArray) -> int:
 
 
 def _words(texts: pa.LargeStringArray, skip: int) -> NDArray[np.uint64]:
-    """Return the eight bytes of each text from byte `skip` on as a number, filled up with zeros."""
+    """Return the eight bytes of each text from byte `skip` on as a number, padded with zeros."""
     _, offsets, data = texts.buffers()
     ends = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
     raw = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
@@ -52,8 +52,8 @@ def _words(texts: pa.LargeStringArray, skip: int) -> NDArray[np.uint64]:
     at_each_byte = np.ndarray(len(raw) + 1, ">u8", padded, strides=(1,))
     start = np.minimum(ends[:-1] - ends[0] + skip, len(raw))
     word = at_each_byte[start].astype(np.uint64)
-    # What lies behind the end of a text is the next one's.
+    # Bytes behind the end of a text belong to the next one: clear them.
     foreign = WORD - np.clip(np.diff(ends) - skip, 0, WORD)
     bits = np.minimum(foreign * 8, 63).astype(np.uint64)
-    kept: NDArray[np.uint64] = np.where(foreign == WORD, np.uint64(0), word >> bits << bits)
-    return kept
+    cleared: NDArray[np.uint64] = np.where(foreign == WORD, np.uint64(0), word >> bits << bits)
+    return cleared

@@ -182,7 +182,7 @@ def test_data_that_are_gone_are_a_reason(place: Place) -> None:
             reproduce(place.store, place.scored, repository=place.repository)
     finally:
         fill(place.warehouse)
-    assert "are its data still there" in caught.value.reasons[0]
+    assert "does its input data still exist" in caught.value.reasons[0]
     last = place.store.sessions(limit=1).iloc[0]
     assert (last["purpose"], last["status"]) == ("adhoc", "failed")
     assert last["session_id"] in str(caught.value)
@@ -197,8 +197,8 @@ CHANGES: dict[str, tuple[dict[str, Any], str]] = {
     "mercurial": ({"vcs": "hg"}, "Mercurial"),
     "adhoc": ({"purpose": "adhoc"}, "only train and score sessions"),
     "monitor": ({"purpose": "monitor"}, "only train and score sessions"),
-    "failed": ({"status": "failed", "failure_kind": "TypeError"}, "nothing whole to compare"),
-    "no date": ({"as_of": None}, "date that its data is of"),
+    "failed": ({"status": "failed", "failure_kind": "TypeError"}, "its results are incomplete"),
+    "no date": ({"as_of": None}, "date of its data"),
 }
 
 
@@ -236,7 +236,7 @@ def test_all_reasons_are_told_at_once(place: Place, tmp_path: Path) -> None:
     with altered(place.store, place.trained, changes), pytest.raises(NotReproducible) as caught:
         reproduce(place.store, place.trained, repository=tmp_path)
     assert len(caught.value.reasons) == 3
-    assert "in no git checkout" in caught.value.reasons[-1]
+    assert "not in a git checkout" in caught.value.reasons[-1]
     command = ["reproduce", place.trained, "--repository", str(tmp_path), "--json"]
     done = CliRunner().invoke(cli, command)
     assert done.exit_code == 1

@@ -86,7 +86,7 @@ def test_the_settings_in_force_are_used(warehouse: str, monkeypatch: pytest.Monk
 
 
 def test_an_unknown_source_names_the_sources_and_the_fix(reader: Reader) -> None:
-    with pytest.raises(ConfigurationError, match="'dhw' is none; the sources: dwh, crm") as caught:
+    with pytest.raises(ConfigurationError, match="there is no source 'dhw'; the sources: dwh, crm") as caught:
         reader.read("SELECT 1", "dhw")
     assert '[sources.dhw] url = ".."' in str(caught.value)
 
@@ -170,7 +170,7 @@ def test_a_missing_file_is_named(reader: Reader) -> None:
 
 
 def test_a_path_of_another_ending_names_the_endings(reader: Reader, tmp_path: Path) -> None:
-    with pytest.raises(InvalidValue, match=r"x.xlsx'; the endings known are .parquet, .csv"):
+    with pytest.raises(InvalidValue, match=r"x.xlsx'; supported endings are .parquet, .csv"):
         reader.read(tmp_path / "x.xlsx")
 
 
@@ -201,7 +201,7 @@ def test_batches_become_one_frame(reader: Reader, reads: list[Read]) -> None:
 
 @pytest.mark.parametrize("what", [3, None, 1.5, [3]])
 def test_other_things_cannot_be_read(reader: Reader, reads: list[Read], what: Any) -> None:
-    with pytest.raises(InvalidValue, match=r"cannot read a .*; give SQL text, a path, a frame"):
+    with pytest.raises(InvalidValue, match=r"cannot read a .*; pass SQL text, a path, a frame"):
         reader.read(what)
     assert reads == []
 

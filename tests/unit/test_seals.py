@@ -611,18 +611,18 @@ def test_who_has_no_key_cannot_forge_and_keys_can_be_changed(tmp_path: Path) -> 
         forge(store)
         assert store.verify().sessions == 1  # without a key, nobody can tell
     with mfprefect.connect(url, verify_keys=keys) as auditor:
-        assert "not that of the key" in str(problems(auditor)[0])
+        assert "does not match the key" in str(problems(auditor)[0])
         change(auditor, seals.update().values(key_id=None, signature=None))
-        assert "not signed, and what came before it is" in str(problems(auditor)[0])
+        assert "not signed, although earlier ones are" in str(problems(auditor)[0])
     with mfprefect.connect(url, verify_keys={"foreign": foreign}) as auditor:
-        assert "none of those in the settings" in str(problems(auditor)[0])
+        assert "not one of the keys in the settings" in str(problems(auditor)[0])
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"seal_key": "file:/nowhere/key.pem"}, "seal_key cannot be read"),
-        ({"seal_key": "-----BEGIN PRIVATE KEY-----\nTOPSECRET\n"}, "seal_key is no Ed25519 key"),
+        ({"seal_key": "-----BEGIN PRIVATE KEY-----\nTOPSECRET\n"}, "seal_key is not an Ed25519 key"),
         ({"seal_key": "public"}, "seal_key is a public key"),
         ({"signing_key": ""}, "signing_key is empty"),
         ({"verify_keys": {"a": ""}}, "verify_keys is empty"),

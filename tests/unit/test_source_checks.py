@@ -175,7 +175,7 @@ def test_what_a_database_cannot_compute_is_refused(source: list[str]) -> None:
     for check in (NewCategories("age", known=["1"]), lambda frame: True, "age > 0"):
         with pytest.raises(ConfigurationError, match="cannot be computed by the database"):
             reader.read(SQL, "warehouse", checks=[check], **day)
-    with pytest.raises(InvalidValue, match="give SQL text"):
+    with pytest.raises(InvalidValue, match="pass SQL text"):
         reader.read(FRAME, checks=[Unique("age")])
     with pytest.raises(DatabaseError, match="source 'warehouse' says"):
         reader.read("select nothing from customer", "warehouse", checks=Unique("age"))

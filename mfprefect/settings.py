@@ -1,7 +1,8 @@
-"""Where configuration comes from.
+"""Load the configuration.
 
-Highest first: arguments, environment variables `MFPREFECT_*`, `mfprefect.toml` (the named profile,
-then its top level), the Prefect variable `mfprefect` inside a flow run, defaults.
+Sources, highest precedence first: arguments, environment variables `MFPREFECT_*`, `mfprefect.toml`
+(the selected profile, then the top level), the Prefect variable `mfprefect` inside a flow run,
+defaults.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ __all__ = [
 T = TypeVar("T", "Source", "Target", "Export")
 CONFIG_FILE = "mfprefect.toml"
 PREFIX = "MFPREFECT_"
-# The values that a message may show: no secret stands in them.
-_SHOWN = (
+# Settings whose values messages may show, because they hold no secrets.
+_PUBLIC = (
     "connect_timeout",
     "detached_timeout",
     "heartbeat_seconds",
@@ -77,7 +78,7 @@ Event = Literal[
     "spooled",
 ]
 EVENTS: tuple[str, ...] = get_args(Event)
-"""What can be told."""
+"""All events that can send a notification."""
 ALARMS: tuple[Event, ...] = (
     "failed",
     "crashed",
@@ -92,49 +93,49 @@ ALARMS: tuple[Event, ...] = (
 
 
 class Target(BaseModel, extra="forbid", frozen=True, hide_input_in_errors=True):
-    """Somebody who is told what happens to sessions."""
+    """A recipient of notifications."""
 
     url: SecretStr
     """An apprise URL: `mailto://..`, `slack://..`, `json://..` and some 130 others."""
     events: tuple[Event, ...] = ALARMS
-    """What to tell; by default what needs a person, and that it is well again."""
+    """The events to send; by default problems that need a person, and recoveries."""
     models: tuple[str, ...] = ()
-    """Of which models; by default of all."""
+    """Only these models; by default all."""
     tags: tuple[str, ...] = ()
-    """Only of sessions that carry one of these tags; by default of all."""
+    """Only sessions with one of these tags; by default all."""
 
 
 class Export(BaseModel, extra="forbid", frozen=True, hide_input_in_errors=True):
     """A table that scores are published to."""
 
     table: str = Field(pattern=r"^([^.]+\.)?[^.]+$")
-    """Its name, or `schema.name`; it is made where it is missing."""
+    """Its name, or `schema.name`; created if missing."""
     url: SecretStr | None = None
-    """The SQLAlchemy URL of its database; by default the one that keeps the sessions."""
+    """The SQLAlchemy URL of its database; by default the database of the sessions."""
 
 
 class Thresholds(BaseModel, extra="forbid", frozen=True):
-    """What is an alarm; what is not set is taken from where less is said, at last the default."""
+    """Alarm thresholds; unset values fall back to the less specific level, then the default."""
 
     psi: float | None = Field(default=None, gt=0)
-    """The PSI of a variable or of scores: 0.25."""
+    """The PSI of a variable or of scores; default 0.25."""
     ks: float | None = Field(default=None, gt=0)
-    """Their KS drift: that of the PSI for two normal distributions, 0.197."""
+    """Their KS drift; default the equivalent of the PSI for two normal distributions, 0.197."""
     null_share: float | None = Field(default=None, gt=0)
-    """The difference of the shares of NULL: 0.1."""
+    """The difference of NULL shares; default 0.1."""
     performance: float | None = Field(default=None, gt=0)
-    """The drop on real outcomes: 0.05 of AUC or accuracy, 0.1 of RMSE."""
+    """The drop on real outcomes; default 0.05 of AUC or accuracy, 0.1 of RMSE."""
 
 
 class Drift(Thresholds, frozen=True):
-    """Thresholds of all models, and of some."""
+    """Thresholds for all models, and for single models."""
 
     models: dict[str, Thresholds] = {}
     """By model: `[drift.models.churn] psi = 0.3`."""
 
 
 class Settings(BaseSettings):
-    """Everything that can be configured; each field is also `MFPREFECT_<FIELD>`."""
+    """All settings; each field can also be set as `MFPREFECT_<FIELD>`."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -145,54 +146,54 @@ class Settings(BaseSettings):
     )
 
     url: SecretStr = SecretStr("sqlite:///mfprefect.db")
-    """SQLAlchemy URL of the database that keeps the sessions; changing it changes the database."""
+    """SQLAlchemy URL of the database that stores the sessions."""
     schema_name: str | None = None
-    """Database schema of the tables; the backend's own default where unset."""
+    """Database schema of the tables; by default that of the backend."""
     prefix: str = Field(default="", pattern=r"^[a-z][a-z0-9_]{0,15}$|^$")
-    """What table names start with, where no schema or database of its own can be had."""
+    """Prefix of table names, for databases without a separate schema for mfprefect."""
     connect_timeout: float = Field(default=10, gt=0)
     """Seconds to wait for a connection."""
     retry_seconds: float = Field(default=60, ge=0)
-    """Seconds during which transient database errors are retried."""
+    """Seconds to retry transient database errors."""
     spool: Literal["off"] | Path | None = None
-    """Where runs leave what they cannot write while the database is away; `off`: they fail."""
+    """Folder for results that runs cannot write while the database is unreachable; `off`: fail."""
     spool_max_bytes: int = Field(default=10 * 1024**3, gt=0)
-    """How many bytes may wait there; what is more fails a run."""
+    """Size limit of the spool; a run that exceeds it fails."""
     heartbeat_seconds: float = Field(default=30, gt=0)
-    """Seconds between two signs of life of a running session."""
+    """Seconds between two heartbeats of a running session."""
     heartbeat_timeout: float | None = Field(default=None, gt=0)
-    """Seconds without one after which a run counts as dead; by default four times that."""
+    """Seconds without a heartbeat after which a run is dead; by default four intervals."""
     detached_timeout: float = Field(default=86_400, gt=0)
-    """The same for sessions that `mfprefect session open` left to a script, without a heart."""
+    """Timeout for sessions opened by `mfprefect session open`, which send no heartbeat."""
     repository: Path | None = None
-    """The checkout whose commit a session records; by default the running script's."""
+    """The checkout whose commit a session records; by default that of the running script."""
     trusted_types: tuple[str, ...] = ()
-    """Type names that a model blob may hold, beside scikit-learn's own."""
+    """Type names that a model blob may hold, in addition to those of scikit-learn."""
     signing_key: SecretStr | None = None
-    """Signs model blobs, seals and audit events; with it, only blobs signed with it are loaded."""
+    """Signs model blobs, seals and audit events; if set, only blobs signed with it are loaded."""
     seal_key: SecretStr | None = None
     """An Ed25519 private key (PEM, or `file:` and its path) that signs seals and audit events."""
     verify_keys: dict[str, SecretStr] = {}
-    """Keys that seals and blobs were signed with before, and public keys, each under a name."""
+    """Earlier signing keys, and public keys, by name."""
     sources: dict[str, Source] = {}
     """Named databases to read inputs from: `[sources.warehouse] url = ".."`."""
     default_source: str | None = None
-    """The source that SQL text is read from when a model names none."""
+    """The source for SQL text if a model names none."""
     masked_columns: tuple[str, ...] = ()
-    """Columns with personal data: no cell of them is shown or stored, by any model's checks."""
+    """Columns with personal data, whose cells no check may show or store."""
     notify: dict[str, Target] = {}
-    """Who is told what: `[notify.ops] url = "mailto://.."`."""
+    """Recipients of notifications: `[notify.ops] url = "mailto://.."`."""
     exports: dict[str, Export] = {}
     """Tables that scores are published to: `[exports.crm] table = "churn_scores"`."""
     drift: Drift = Drift()
-    """What is an alarm, of all models and of some: `[drift] psi = 0.25`."""
+    """Alarm thresholds for all models and single models: `[drift] psi = 0.25`."""
     metrics: tuple[str, ...] = ()
-    """Modules that define a team's own metrics: dotted names, or paths of .py files."""
+    """Modules that define custom metrics: dotted names, or paths of .py files."""
     retention: Retention = Retention()
-    """How long sessions are kept: `[retention] keep_days = 730`."""
+    """How long to keep sessions: `[retention] keep_days = 730`."""
 
     @model_validator(mode="after")
-    def _beats_in_time(self) -> Settings:
+    def _check_heartbeat(self) -> Settings:
         if self.heartbeat_timeout is not None and (
             self.heartbeat_timeout < 2 * self.heartbeat_seconds
         ):
@@ -204,14 +205,14 @@ class Settings(BaseSettings):
 
     @property
     def spool_folder(self) -> Path | None:
-        """The folder of the spool, None where there is none."""
+        """The folder of the spool, None if it is off."""
         if self.spool == "off":
             return None
         return default_folder() if self.spool is None else Path(self.spool)
 
     @property
     def dead_after(self) -> float:
-        """Seconds without a sign of life after which a run counts as dead."""
+        """Seconds without a heartbeat after which a run counts as dead."""
         return self.heartbeat_timeout or 4 * self.heartbeat_seconds
 
     @classmethod
@@ -223,19 +224,19 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the file below the environment."""
+        """Order the sources by precedence."""
         return init_settings, env_settings, _FileSource(settings_cls), _PrefectSource(settings_cls)
 
 
 class _DictSource(PydanticBaseSettingsSource):
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        raise AssertionError("values come as one dictionary")  # required by the base class
+        raise AssertionError("all values come as one dictionary")  # abstract in the base class
 
     def values(self) -> dict[str, Any]:
         raise AssertionError
 
     def __call__(self) -> dict[str, Any]:
-        return _known_fields(self.values(), type(self).__doc__ or "")
+        return _require_known(self.values(), type(self).__doc__ or "")
 
 
 class _FileSource(_DictSource):
@@ -245,8 +246,8 @@ class _FileSource(_DictSource):
         path, profile = find_config(), os.environ.get(f"{PREFIX}PROFILE")
         if path is None and profile:
             raise ConfigurationError(
-                f"{PREFIX}PROFILE names {profile!r}, and there is no {CONFIG_FILE} here or in a "
-                f"folder above; set {PREFIX}CONFIG to its path, or unset {PREFIX}PROFILE."
+                f"{PREFIX}PROFILE names {profile!r}, but there is no {CONFIG_FILE} in this folder "
+                f"or above it; set {PREFIX}CONFIG to its path, or unset {PREFIX}PROFILE."
             )
         return read_config(path, profile) if path else {}
 
@@ -260,32 +261,32 @@ class _PrefectSource(_DictSource):
         return variable("mfprefect")
 
 
-def _known_fields(values: dict[str, Any], where: str) -> dict[str, Any]:
+def _require_known(values: dict[str, Any], source: str) -> dict[str, Any]:
     unknown = sorted(set(values) - set(Settings.model_fields))
     if unknown:
         raise ConfigurationError(
-            f"unknown setting {unknown[0]!r} in {where}; "
+            f"unknown setting {unknown[0]!r} in {source}; "
             f"the settings are: {', '.join(Settings.model_fields)}."
         )
     return values
 
 
 def find_config() -> Path | None:
-    """Return `MFPREFECT_CONFIG`, else the nearest mfprefect.toml from here upwards, else None."""
-    named = os.environ.get(f"{PREFIX}CONFIG")
-    if named:
-        path = Path(named)
+    """Return `MFPREFECT_CONFIG`, or the nearest mfprefect.toml in this folder or above, or None."""
+    configured = os.environ.get(f"{PREFIX}CONFIG")
+    if configured:
+        path = Path(configured)
         if not path.is_file():
-            raise ConfigurationError(f"{PREFIX}CONFIG names {named!r}, which is not a file.")
+            raise ConfigurationError(f"{PREFIX}CONFIG names {configured!r}, which is not a file.")
         return path
-    here = Path.cwd()
+    folder = Path.cwd()
     return next(
-        (f / CONFIG_FILE for f in (here, *here.parents) if (f / CONFIG_FILE).is_file()), None
+        (f / CONFIG_FILE for f in (folder, *folder.parents) if (f / CONFIG_FILE).is_file()), None
     )
 
 
 def read_config(path: Path, profile: str | None) -> dict[str, Any]:
-    """Return the settings of a file: its profile's over its top level's."""
+    """Return the settings of a file; the profile overrides the top level."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
@@ -301,34 +302,39 @@ def read_config(path: Path, profile: str | None) -> dict[str, Any]:
             f"unknown profile {profile!r} in {path}; its profiles: {names}. "
             f"Set {PREFIX}PROFILE to one of them, or unset it."
         )
-    chosen = dict(profiles.get(profile, {}))
+    return _merge(values, profiles.get(profile, {}))
+
+
+def _merge(top_level: dict[str, Any], profile: dict[str, Any]) -> dict[str, Any]:
+    """Override the top level by a profile, table by table."""
+    merged = dict(profile)
     for table in ("sources", "notify", "exports", "retention", "verify_keys"):
-        if isinstance(values.get(table), dict) and isinstance(chosen.get(table), dict):
-            chosen[table] = {**values[table], **chosen[table]}
-    if isinstance(values.get("drift"), dict) and isinstance(chosen.get("drift"), dict):
-        models = [x.get("models", {}) for x in (values["drift"], chosen["drift"])]
-        chosen["drift"] = {**values["drift"], **chosen["drift"]}
+        if isinstance(top_level.get(table), dict) and isinstance(merged.get(table), dict):
+            merged[table] = {**top_level[table], **merged[table]}
+    if isinstance(top_level.get("drift"), dict) and isinstance(merged.get("drift"), dict):
+        models = [x.get("models", {}) for x in (top_level["drift"], merged["drift"])]
+        merged["drift"] = {**top_level["drift"], **merged["drift"]}
         if all(isinstance(x, dict) for x in models) and any(models):
-            chosen["drift"]["models"] = {**models[0], **models[1]}
-    return {**values, **chosen}
+            merged["drift"]["models"] = {**models[0], **models[1]}
+    return {**top_level, **merged}
 
 
 def load_settings(**arguments: Any) -> Settings:
-    """Return the settings in force; arguments that are None count as not given.
+    """Load the settings; arguments that are None are ignored.
 
     Raises:
-        ConfigurationError: a setting is unknown or has a wrong value; secrets are not shown.
+        ConfigurationError: a setting is unknown or has a wrong value; the message shows no secret.
     """
-    given = {name: value for name, value in arguments.items() if value is not None}
-    _known_fields(given, "the arguments")
+    overrides = {name: value for name, value in arguments.items() if value is not None}
+    _require_known(overrides, "the arguments")
     try:
-        settings = Settings(**given)
+        settings = Settings(**overrides)
     except ValidationError as exc:
         problems = "; ".join(_problem(error) for error in exc.errors())
         raise ConfigurationError(f"wrong setting: {problems}.") from exc
     except SettingsError as exc:
         raise ConfigurationError(
-            f"wrong setting: {exc}; lists and tables in the environment are JSON text."
+            f"wrong setting: {exc}; write lists and tables in the environment as JSON."
         ) from exc
     return settings.model_copy(
         update={
@@ -336,40 +342,40 @@ def load_settings(**arguments: Any) -> Settings:
             "signing_key": settings.signing_key and _resolve(settings.signing_key),
             "seal_key": settings.seal_key and _resolve(settings.seal_key),
             "verify_keys": {name: _resolve(key) for name, key in settings.verify_keys.items()},
-            "sources": _resolved(settings.sources),
-            "notify": _resolved(settings.notify),
-            "exports": _resolved(settings.exports),
-            "metrics": tuple(map(_absolute, settings.metrics)),
+            "sources": _resolve_urls(settings.sources),
+            "notify": _resolve_urls(settings.notify),
+            "exports": _resolve_urls(settings.exports),
+            "metrics": tuple(map(_absolute_module, settings.metrics)),
             "spool": _absolute_folder(settings.spool),
         }
     )
 
 
 def _absolute_folder(folder: str | Path | None) -> str | Path | None:
-    """Return a folder from that of mfprefect.toml: a worker elsewhere must find the same one."""
+    """Resolve a folder relative to mfprefect.toml, so that workers elsewhere use the same one."""
     if not isinstance(folder, Path):
         return folder
     config = find_config()
     return (config.parent if config else Path.cwd()).absolute() / folder.expanduser()
 
 
-def _absolute(module: str) -> str:
-    """Return a path from the folder of mfprefect.toml, so that a worker elsewhere finds it too."""
+def _absolute_module(module: str) -> str:
+    """Resolve a .py file relative to mfprefect.toml, so that workers elsewhere find it."""
     if not module.endswith(".py"):
         return module
     config = find_config()
     return str((config.parent if config else Path.cwd()) / module)
 
 
-def _resolved(named: Mapping[str, T]) -> dict[str, T]:
-    return {n: x.model_copy(update={"url": x.url and _resolve(x.url)}) for n, x in named.items()}
+def _resolve_urls(entries: Mapping[str, T]) -> dict[str, T]:
+    return {n: x.model_copy(update={"url": x.url and _resolve(x.url)}) for n, x in entries.items()}
 
 
 def _problem(error: ErrorDetails) -> str:
-    place, value = ".".join(map(str, error["loc"])) or "settings", ""
-    if place in _SHOWN or place.startswith("drift."):
+    name, value = ".".join(map(str, error["loc"])) or "settings", ""
+    if name in _PUBLIC or name.startswith("drift."):
         value = f" = {error['input']!r}"
-    return f"{place}{value}: {error['msg']}"
+    return f"{name}{value}: {error['msg']}"
 
 
 def _resolve(secret: SecretStr) -> SecretStr:
@@ -385,6 +391,6 @@ def _resolve(secret: SecretStr) -> SecretStr:
 
 
 def default_folder() -> Path:
-    """Return `$XDG_STATE_HOME/mfprefect/spool`, by default below `~/.local/state`."""
+    """Return `$XDG_STATE_HOME/mfprefect/spool`; `XDG_STATE_HOME` defaults to `~/.local/state`."""
     state = os.environ.get("XDG_STATE_HOME")
     return (Path(state) if state else Path.home() / ".local" / "state") / "mfprefect" / "spool"

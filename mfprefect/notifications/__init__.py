@@ -1,1 +1,1 @@
-"""What people are sent: the text of a notice, and its delivery through apprise."""
+"""Notifications: the text of a notice, and its delivery through apprise."""

@@ -1,7 +1,7 @@
-"""What a notification says: the same facts as a title, as Markdown and as HTML.
+"""The text of a notification, as a title, as Markdown and as HTML.
 
-Names and messages come from people and from errors. In HTML they are escaped; in Markdown they
-stand in code, which nothing in them can leave; in the title no character means anything.
+Names and messages come from people and from errors. HTML escapes them; Markdown puts them into
+code, which they cannot end; the title has no markup.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ MAX_NAME = 130
 MAX_MESSAGE = 300
 MAX_CAUSE = 2_000
 MAX_ROWS = 10
-# The services' dialects of Markdown agree on no escape; these look the same and mean nothing.
+# Markdown dialects share no escape sequence; these lookalikes have no meaning in any of them.
 _INERT = {ord(c): chr(ord(c) + 0xFEE0) for c in "<>`*[]|~\\@"}
 _BACKTICK = "\u02cb"
-# Slack takes `<!channel>` for a call to everybody, inside code as well.
+# Slack notifies everybody on `<!channel>`, even inside code.
 _CALLS = ("<!", "<@", "<#")
 _BIDIRECTIONAL = set("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _TITLES = {
@@ -30,23 +30,23 @@ _TITLES = {
     "crashed": "{model}: {purpose} crashed",
     "cancelled": "{model}: {purpose} was cancelled",
     "checks_failed": "{model}: {purpose} failed its input checks",
-    "warnings": "{model}: {purpose} succeeded with warnings of its input checks",
+    "warnings": "{model}: {purpose} succeeded with input check warnings",
     "gate_failed": "{model}: {purpose} did not pass its gates",
     "drift": "{model}: drift found by {purpose}",
     "stale": "{model}: scores are out of date",
-    "recovered": "{model}: {purpose} is well again",
+    "recovered": "{model}: {purpose} recovered",
     "promoted": "{model}: promoted to production",
     "rolled_back": "{model}: rolled back in production",
     "succeeded": "{model}: {purpose} succeeded",
-    "digest": "mfprefect: digest of {count}",
-    "spooled": "{model}: {purpose} is spooled, its database is away",
+    "digest": "mfprefect: summary of {count}",
+    "spooled": "{model}: {purpose} is spooled, the database is unavailable",
     "test": "mfprefect: a test notice",
 }
 Row = tuple[str, str]
 
 
 class MetricChange(NamedTuple):
-    """A figure of the session and of the one before."""
+    """A metric in this session and in the previous one."""
 
     name: str
     old: float
@@ -54,12 +54,12 @@ class MetricChange(NamedTuple):
 
     @property
     def change(self) -> float:
-        """The change as a share of the old value; infinite where that is 0."""
+        """The change as a share of the old value; infinite if that is 0."""
         return (self.new - self.old) / abs(self.old) if self.old else float("inf")
 
 
 class Check(NamedTuple):
-    """An input check that failed."""
+    """A failed input check."""
 
     name: str
     severity: str
@@ -68,7 +68,7 @@ class Check(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """A variable that moved further than it may."""
+    """A variable whose drift exceeds its threshold."""
 
     variable: str
     measure: str
@@ -78,7 +78,7 @@ class Drift(NamedTuple):
 
 @dataclass(frozen=True)
 class Notice:
-    """One fact about a session, for one target."""
+    """A message about an event, for one target."""
 
     event: str
     """One of `settings.EVENTS`, or `test`."""
@@ -99,17 +99,17 @@ class Notice:
     checks: tuple[Check, ...] = ()
     drift: tuple[Drift, ...] = ()
     counts: tuple[Row, ...] = ()
-    """Of a digest: model and purpose, and how many sessions ended how."""
+    """In a summary: model and purpose, and the number of sessions by status."""
     failures: tuple[Row, ...] = ()
-    """Of a digest: the sessions that did not end well, and why."""
+    """In a summary: the sessions with problems, and the reasons."""
     count: int = 0
-    """Of a digest: how many sessions it covers."""
+    """In a summary: the number of sessions."""
     run_url: str | None = None
-    """Where Prefect shows the flow run."""
+    """The URL of the flow run in Prefect."""
 
     @property
     def warns(self) -> bool:
-        """Whether all that is wrong is a warning."""
+        """Whether only checks of severity warning failed."""
         return self.event == "checks_failed" and self.status == "succeeded"
 
     @property
@@ -123,7 +123,7 @@ class Notice:
 
     @property
     def markdown(self) -> str:
-        """The body for services that know Markdown, or plain text only."""
+        """The body for services that support Markdown or only plain text."""
         lines = [f"- {label}: {_code(value)}" for label, value in self._facts()]
         if self.cause_text:
             lines += ["", "```", _block(self.cause_text).replace("`", _BACKTICK), "```"]
@@ -150,11 +150,11 @@ class Notice:
             show = _escaped(f"mfprefect show {self.session_id}", MAX_NAME)
             parts.append(f"<p>More: <code>{show}</code></p>")
         if self.run_url:
-            parts.append(f'<p><a href="{html.escape(self.run_url)}">The run in Prefect</a></p>')
+            parts.append(f'<p><a href="{html.escape(self.run_url)}">Flow run in Prefect</a></p>')
         return "\n".join(parts)
 
     def _facts(self) -> Iterator[Row]:
-        who = " on ".join(filter(None, [self.run_by, self.host]))
+        user = " on ".join(filter(None, [self.run_by, self.host]))
         facts = {
             "model": self.model_id,
             "session": self.session_id,
@@ -163,7 +163,7 @@ class Notice:
             "data as of": str(self.as_of or ""),
             "started": _time(self.started_at),
             "ended": _time(self.ended_at),
-            "run by": who,
+            "run by": user,
             "deployment": self.deployment or "",
             "cause": self.cause_kind,
         }
@@ -174,25 +174,25 @@ class Notice:
             (c.name, f"{c.severity}, {c.failing_rows} rows: {c.message}") for c in self.checks
         ]
         drift = [(d.variable, f"{d.measure} {_number(d.value)}{_limit(d)}") for d in self.drift]
-        moved = [(m.name, _movement(m)) for m in self.moved]
+        changes = [(m.name, _change(m)) for m in self.moved]
         for heading, rows in (
-            ("Checks that failed", checks),
+            ("Failed checks", checks),
             ("Drift", drift),
-            ("Figures that moved", moved),
+            ("Changed metrics", changes),
             ("Sessions", list(self.counts)),
-            ("Not well", list(self.failures)),
+            ("Problems", list(self.failures)),
         ):
             if rows:
                 yield heading, rows[:MAX_ROWS], len(rows[MAX_ROWS:])
 
 
-def _movement(moved: MetricChange) -> str:
-    change = f" ({moved.change:+.1%})" if moved.old else ""
-    return f"{_number(moved.old)} -> {_number(moved.new)}{change}"
+def _change(metric: MetricChange) -> str:
+    change = f" ({metric.change:+.1%})" if metric.old else ""
+    return f"{_number(metric.old)} -> {_number(metric.new)}{change}"
 
 
 def _limit(drift: Drift) -> str:
-    return "" if drift.threshold is None else f", at most {_number(drift.threshold)} expected"
+    return "" if drift.threshold is None else f", alarm above {_number(drift.threshold)}"
 
 
 def _number(value: float | None) -> str:
@@ -214,22 +214,22 @@ def _escaped(text: str, most: int) -> str:
 
 
 def _code(text: str) -> str:
-    return f"`{_disarmed(flat(text, MAX_MESSAGE)).replace('`', _BACKTICK)}`"
+    return f"`{_without_calls(flat(text, MAX_MESSAGE)).replace('`', _BACKTICK)}`"
 
 
 def _block(text: str) -> str:
     lines = [_visible(line.expandtabs(4).rstrip()) for line in text.strip().splitlines()]
-    return _cut(_disarmed("\n".join(lines)), MAX_CAUSE)
+    return _cut(_without_calls("\n".join(lines)), MAX_CAUSE)
 
 
-def _disarmed(text: str) -> str:
+def _without_calls(text: str) -> str:
     for call in _CALLS:
         text = text.replace(call, f"<\u200b{call[1]}")
     return text
 
 
 def flat(text: str, most: int) -> str:
-    """Return text on one line, without characters that cannot be seen."""
+    """Return a text on one line, at most `most` characters, with hidden characters replaced."""
     return _cut(_visible(" ".join(text.split())), most)
 
 

@@ -311,7 +311,7 @@ def test_other_versions_are_logged_and_not_raised(
     assert again.predict_proba(SMALL).tobytes() == model.predict_proba(SMALL).tobytes()
     assert f"scikit-learn 1.0.2, installed is {sklearn.__version__}" in caplog.text
     assert "gone 7, installed is none" in caplog.text
-    with pytest.raises(ArtifactCorrupt, match="no JSON"):
+    with pytest.raises(ArtifactCorrupt, match="not JSON"):
         load(file, dataclasses.replace(artifact, library_versions="{"))
 
 

@@ -163,7 +163,7 @@ def test_metric_changes_and_failed_checks(open_store: Opener, hooks: Any) -> Non
         "- `gini`: `0.6 -> 0.54 (-10.0%)`",
         "- `n`: `100 -> 101 (+1.0%)`",
     ]
-    assert "tenure" in body.partition("Checks that failed")[2]
+    assert "tenure" in body.partition("Failed checks")[2]
     assert "error, 2 rows" in body
 
 
@@ -198,7 +198,7 @@ def test_recovery_is_sent_once_to_targets_that_got_the_problem(
     assert notices(store, running) == []
     again = run(store, purpose="train")
     assert notices(store, again) == [("recovered", "ops", True)]
-    assert hooks.titles[-1] == "churn: train is well again"
+    assert hooks.titles[-1] == "churn: train recovered"
     assert "last problem: failed in churn-" in hooks.posts[-1]["message"]
     assert notices(store, run(store, purpose="train")) == []
     notify(store.database, again.session_no, "stale")
@@ -220,7 +220,7 @@ def test_warnings_of_checks(open_store: Opener, hooks: Any) -> None:
         session.log_checks(frame, WARNING)
     assert session.status == "succeeded"
     assert notices(store, session) == [("checks_failed", "ops", True)]
-    assert hooks.titles[-1] == "churn: adhoc succeeded with warnings of its input checks"
+    assert hooks.titles[-1] == "churn: adhoc succeeded with input check warnings"
     assert hooks.posts[-1]["type"] == "warning"
     assert notices(store, run(store)) == [("recovered", "ops", True)]
 
@@ -449,7 +449,7 @@ def test_summary(open_store: Opener, hooks: Any) -> None:
     hooks.clear()
     for _ in range(2):
         send_summary(store.database)
-    assert hooks.titles == ["mfprefect: digest of 3 sessions"]
+    assert hooks.titles == ["mfprefect: summary of 3 sessions"]
     body = hooks.posts[0]["message"]
     assert "- `churn, train`: `2 succeeded`" in body
     assert "- `churn, score`: `1 failed`" in body
@@ -460,10 +460,10 @@ def test_summary(open_store: Opener, hooks: Any) -> None:
     run(store)
     hooks.status = 200
     assert retry_undelivered(store.database) == (2, 0)
-    assert hooks.titles[1:] == ["mfprefect: digest of 1 session"] * 2
+    assert hooks.titles[1:] == ["mfprefect: summary of 1 session"] * 2
     assert [x[:2] for x in notices(store, theirs)] == [("digest", "ops"), ("digest", "fraud")]
     send_summary(store.database)
-    assert hooks.titles[3:] == ["mfprefect: digest of 1 session"]
+    assert hooks.titles[3:] == ["mfprefect: summary of 1 session"]
 
 
 def test_no_secret_is_stored_or_logged(

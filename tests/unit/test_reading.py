@@ -86,7 +86,9 @@ def test_the_settings_in_force_are_used(warehouse: str, monkeypatch: pytest.Monk
 
 
 def test_an_unknown_source_names_the_sources_and_the_fix(reader: Reader) -> None:
-    with pytest.raises(ConfigurationError, match="there is no source 'dhw'; the sources: dwh, crm") as caught:
+    with pytest.raises(
+        ConfigurationError, match="no source 'dhw'; the sources: dwh, crm"
+    ) as caught:
         reader.read("SELECT 1", "dhw")
     assert '[sources.dhw] url = ".."' in str(caught.value)
 

@@ -175,7 +175,7 @@ def test_what_the_formats_cannot_hold_is_refused_when_it_is_stored() -> None:
         lightgbm.LGBMRegressor(**LGBM, objective=own_objective),
         xgboost.XGBRegressor(**XGB, objective=own_objective),
     ):
-        with pytest.raises(ConfigurationError, match="objective of this .* is a function"):
+        with pytest.raises(ConfigurationError, match=r"objective of this .* is a function"):
             stored(model.fit(X, Y))
     with pytest.raises(ConfigurationError, match="Is it fitted"):
         stored(xgboost.XGBClassifier())

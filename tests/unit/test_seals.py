@@ -622,7 +622,7 @@ def test_who_has_no_key_cannot_forge_and_keys_can_be_changed(tmp_path: Path) -> 
     ("given", "message"),
     [
         ({"seal_key": "file:/nowhere/key.pem"}, "seal_key cannot be read"),
-        ({"seal_key": "-----BEGIN PRIVATE KEY-----\nTOPSECRET\n"}, "seal_key is not an Ed25519 key"),
+        ({"seal_key": "-----BEGIN PRIVATE KEY-----\nTOPSECRET\n"}, "is not an Ed25519 key"),
         ({"seal_key": "public"}, "seal_key is a public key"),
         ({"signing_key": ""}, "signing_key is empty"),
         ({"verify_keys": {"a": ""}}, "verify_keys is empty"),

@@ -155,7 +155,7 @@ def test_a_profile_of_a_file_without_any_is_refused(monkeypatch: pytest.MonkeyPa
 
 def test_a_profile_without_a_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MFPREFECT_PROFILE", "production")
-    refused("MFPREFECT_PROFILE names 'production', and there is no mfprefect.toml")
+    refused("MFPREFECT_PROFILE names 'production', but there is no mfprefect.toml")
 
 
 @pytest.mark.parametrize("text", ["profiles = 3", "[profiles]\nnight = 3", 'profile = ["a"]'])

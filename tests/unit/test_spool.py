@@ -210,7 +210,7 @@ def test_it_is_told_without_the_database_and_its_end_once_it_is_delivered(
         store.create_schema()
         store.add_model("churn")
         (session,) = spooled(store, url)
-        assert hooks.titles == ["churn: score is spooled, its database is away"]
+        assert hooks.titles == ["churn: score is spooled, the database is unavailable"]
         assert session.spool_place in hooks.posts[0]["message"]
         store.push_spool()
         store.push_spool()

@@ -263,7 +263,7 @@ class SpoolRefused(MfprefectError):
 
 
 class SealBroken(MfprefectError):
-    """The database content differs from what was sealed.
+    """The database differs from the sealed content.
 
     Attributes:
         problems: a `mfprefect.audit.Problem` for each change, addition and removal.

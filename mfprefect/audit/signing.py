@@ -169,14 +169,7 @@ def _pem(text: str, name: str) -> Key:
             f"{name} is a PEM key, which needs the package cryptography; run "
             "pip install 'mfprefect[signing]'."
         ) from None
-    pem: Any
-    try:
-        if "PRIVATE KEY" in text:
-            pem = serialization.load_pem_private_key(text.encode(), None)
-        else:
-            pem = serialization.load_pem_public_key(text.encode())
-    except (ValueError, TypeError):
-        pem = None
+    pem = _load_pem(text)
     private = isinstance(pem, ed25519.Ed25519PrivateKey)
     if not private and not isinstance(pem, ed25519.Ed25519PublicKey):
         raise ConfigurationError(
@@ -195,3 +188,15 @@ def _pem(text: str, name: str) -> Key:
 
     sign = pem.sign if private else None
     return Key(hashlib.sha256(raw).hexdigest()[:ID_LENGTH], sign, verifies)
+
+
+def _load_pem(text: str) -> Any:
+    """Return the key object of `cryptography`, None if the text is not a PEM key."""
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        if "PRIVATE KEY" in text:
+            return serialization.load_pem_private_key(text.encode(), None)
+        return serialization.load_pem_public_key(text.encode())
+    except (ValueError, TypeError):
+        return None

@@ -190,7 +190,7 @@ def test_data_that_are_gone_are_a_reason(place: Place) -> None:
 
 
 CHANGES: dict[str, tuple[dict[str, Any], str]] = {
-    "dirty": ({"git_dirty": True, "git_diff_digest": "ab" * 32}, "not committed.*abababab"),
+    "dirty": ({"git_dirty": True, "git_diff_digest": "ab" * 32}, "uncommitted changes.*abababab"),
     "no commit": ({"git_commit": None, "vcs": None}, "recorded no commit"),
     "other commit": ({"git_commit": "0" * 40}, "000000000000 is not in .*git -C .* fetch"),
     "an option": ({"git_commit": "--upload-pack=x"}, "recorded no commit"),
@@ -254,7 +254,7 @@ def test_another_python_is_another_environment(place: Place) -> None:
     with altered(store, place.trained, {"environment_digest": "f" * 64}):
         with pytest.raises(NotReproducible, match=r"ran with CPython 3\.99\.1.*--install"):
             reproduce(store, place.trained, repository=place.repository)
-        with pytest.raises(NotReproducible, match=r"no python3\.99 here"):
+        with pytest.raises(NotReproducible, match=r"python3\.99 is not installed"):
             reproduce(store, place.trained, repository=place.repository, install=True)
 
 

@@ -104,7 +104,7 @@ class Champion:
         """Return the new model's metric less that of production, with an interval.
 
         Raises:
-            InvalidValue: there is no such segment, or what `metric_difference` refuses.
+            InvalidValue: an unknown segment, or `metric_difference` refuses the rows.
         """
         import numpy as np
 

@@ -79,8 +79,19 @@ def confusion_section(report: SessionReport) -> Section | None:
         return None
     if kind == "population" and value == 0:
         return None
-    cells = confusion_matrix(curve, value, kind)
-    tp, fp, tn, fn = (int(cells[name]) for name in ("tp", "fp", "tn", "fn"))
+    matrix = confusion_matrix(curve, value, kind)
+    tp, fp, tn, fn = (int(matrix[name]) for name in ("tp", "fp", "tn", "fn"))
+    return Section(
+        "At the operating threshold",
+        [
+            Note(_threshold_note(report.threshold, value, kind)),
+            _matrix(tp, fp, tn, fn),
+            _rates(tp, fp, tn, fn),
+        ],
+    )
+
+
+def _matrix(tp: int, fp: int, tn: int, fn: int) -> Table:
     total = tp + fp + tn + fn
 
     def cell(count: int) -> Key:
@@ -93,14 +104,7 @@ def confusion_section(report: SessionReport) -> Section | None:
     ]
     titles = ("predicted positive", "predicted negative", "all")
     columns = [Column(""), *(Column(title, "number") for title in titles)]
-    return Section(
-        "At the operating threshold",
-        [
-            Note(_threshold_note(report.threshold, value, kind)),
-            Table(columns, rows, "Confusion matrix of the test rows"),
-            _rates(tp, fp, tn, fn),
-        ],
-    )
+    return Table(columns, rows, "Confusion matrix of the test rows")
 
 
 def _rates(tp: int, fp: int, tn: int, fn: int) -> Table:

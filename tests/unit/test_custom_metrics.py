@@ -163,8 +163,8 @@ def test_names_that_clash_are_refused() -> None:
         ({"name": "x" * 200}, "1 to 128 characters"),
         ({"name": "x", "version": 0}, "version = 0"),
         ({"name": "x", "version": True}, "version = True"),
-        ({"name": "x", "model_type": "forest"}, "'forest'; choose of binary, multiclass"),
-        ({"name": "x", "model_type": []}, "choose of binary"),
+        ({"name": "x", "model_type": "forest"}, "'forest'; choose from binary, multiclass"),
+        ({"name": "x", "model_type": []}, "choose from binary"),
         ({"name": "x"}, "no docstring"),
     ],
 )
@@ -181,7 +181,7 @@ def test_a_value_that_is_no_finite_number_is_refused(store: mfprefect.Store, val
 
     mfprefect.metric("odd", version=3)(odd)
     with (
-        pytest.raises(InvalidValue, match=r"metric 'odd', version 3 \(.*odd\), gave .*None where"),
+        pytest.raises(InvalidValue, match=r"metric 'odd', version 3 \(.*odd\), returned .*None if"),
         store.session("churn") as session,
     ):
         session.log_test_results([0, 1], [0.1, 0.9])

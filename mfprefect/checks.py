@@ -12,11 +12,14 @@ from mfprefect.quality.checks.values import NewCategories, NullShare, Range
 __all__ = [
     "Columns",
     "Fresh",
-    "ModelCheck",
     "NewCategories",
     "NullShare",
     "Range",
     "RegisteredColumns",
     "RowCount",
+    "SharedCheck",
     "Unique",
 ]
+
+SharedCheck = ModelCheck
+"""The base of these checks: subclass it to write another one."""

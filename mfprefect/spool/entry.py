@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from mfprefect.errors import SpoolRefused, SpoolUnusable
 from mfprefect.spool.documents import (
@@ -34,9 +34,6 @@ from mfprefect.spool.files import (
 from mfprefect.spool.locks import hold, is_held, lock_in_folder
 from mfprefect.util.files import atomic_file, sync_folder
 
-if TYPE_CHECKING:
-    from mfprefect.spool import Spool
-
 __all__ = ["REMOVED", "Entry"]
 
 HEAD, END, LOCK, OWNER, DETACHED = "head.json", "end.json", ".lock", ".owner", ".detached"
@@ -46,10 +43,19 @@ RESERVED = 256 * 1024
 """Bytes of the limit that only the ending of a run may use: it is small, and must get through."""
 
 
+class SpoolFolder(Protocol):
+    """The part of a `Spool` that its entries use."""
+
+    folder: Path
+
+    def require(self, size: int) -> None:
+        """Raise SpoolUnusable unless that many bytes may be added."""
+
+
 class Entry:
     """One attempt of a session: what it wrote, and how it ended."""
 
-    def __init__(self, spool: Spool, folder: Path) -> None:
+    def __init__(self, spool: SpoolFolder, folder: Path) -> None:
         self.spool, self.folder = spool, folder
         self._owner: int | None = None
 

@@ -170,7 +170,7 @@ def test_an_older_schema_names_its_cure(database_url: str, monkeypatch: pytest.M
         ) as old,
     ):
         store.sessions()
-    assert (old.value.found, old.value.expected) == ("0003", "9999")
+    assert (old.value.found, old.value.expected) == ("0004", "9999")
 
 
 @pytest.mark.parametrize("url", ["sqlite://file.db", "sqlite://user@/x"])

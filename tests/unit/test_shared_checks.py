@@ -18,12 +18,12 @@ import mfprefect
 from mfprefect.checks import (
     Columns,
     Fresh,
-    ModelCheck,
     NewCategories,
     NullShare,
     Range,
     RegisteredColumns,
     RowCount,
+    SharedCheck,
     Unique,
 )
 from mfprefect.errors import ConfigurationError, InvalidValue
@@ -161,7 +161,7 @@ def test_range_as_told(column: Any, check: Range, wrong: list[Any] | None) -> No
         NullShare("x", "nowhere", at_most=1),
     ],
 )
-def test_what_cannot_be_run_has_failed(check: ModelCheck) -> None:
+def test_what_cannot_be_run_has_failed(check: SharedCheck) -> None:
     frame = pd.DataFrame({"x": ["text", "more"]})
     failed = failures(results(frame, check, NO_PAST))
     assert len(failed) == 1
@@ -282,7 +282,7 @@ def test_registered_columns() -> None:
 @pytest.mark.parametrize(
     "check", [RowCount(), NullShare(), Range(), NewCategories(), Columns(), Range("age")]
 )
-def test_a_first_session_passes_and_says_why(check: ModelCheck) -> None:
+def test_a_first_session_passes_and_says_why(check: SharedCheck) -> None:
     row = one(TRAINED, check, NO_PAST)
     assert row["passed"]
     assert "to compare with" in row["message"]

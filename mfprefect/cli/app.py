@@ -1,4 +1,4 @@
-"""What is common to all commands: lazy loading, shared options, errors and exit codes."""
+"""Shared by all commands: lazy loading, common options, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,16 @@ from mfprefect.errors import MfprefectError
 
 __all__ = ["LazyGroup", "common"]
 
+COMMANDS_PACKAGE = "mfprefect.cli.commands"
 INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
-    """A group whose commands' modules are imported when they are invoked."""
+    """A group that imports a command's module when the command is invoked.
+
+    Args:
+        commands_table: module in `mfprefect.cli.commands` and help line, by command name.
+    """
 
     def __init__(
         self, *args: Any, commands_table: Mapping[str, tuple[str, str]], **options: Any
@@ -42,13 +47,13 @@ class LazyGroup(click.Group):
         if cmd_name not in self.commands_table:
             return None
         module, _ = self.commands_table[cmd_name]
-        command: click.Command = getattr(import_module(module), cmd_name)
+        command: click.Command = getattr(import_module(f"{COMMANDS_PACKAGE}.{module}"), cmd_name)
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name what an unknown command was probably meant to be."""
+        """Suggest a similar command for an unknown one."""
         if args and not args[0].startswith("-") and args[0] not in self.commands_table:
             near = get_close_matches(args[0], self.commands_table, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "see `mfprefect --help`."
@@ -61,12 +66,12 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in self.commands_table.items()])
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> NoReturn:
-        """Run a command, tell errors in one line, and exit."""
-        given = list(sys.argv[1:] if args is None else args)
+        """Run a command, print an error in one line, and exit."""
+        arguments = list(sys.argv[1:] if args is None else args)
         for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):  # text must come out whatever the locale is
+            if hasattr(stream, "reconfigure"):  # print any text in any locale
                 stream.reconfigure(errors="backslashreplace")
-        sys.exit(self._run(given, rest, options))
+        sys.exit(self._run(arguments, rest, options))
 
     def _run(self, args: list[str], rest: tuple[Any, ...], options: dict[str, Any]) -> int:
         try:
@@ -74,39 +79,40 @@ class LazyGroup(click.Group):
             code = super().main(args, *rest, **(options | {"standalone_mode": False}))
             sys.stdout.flush()
         except click.Abort:
-            _tell("Interrupted", "interrupted", "--json" in args)
+            _print_error("Interrupted", "interrupted", "--json" in args)
             return INTERRUPTED
         except click.ClickException as exc:
-            return _usage(exc, "--json" in args)
+            return _usage_error(exc, "--json" in args)
         except BrokenPipeError:
-            _silence()
+            _discard_stdout()
             return 1
-        except Exception as exc:  # noqa: BLE001 - whatever it is, people get one line
+        except Exception as exc:  # noqa: BLE001 - any error becomes one line
             return _failure(exc, "--json" in args)
         return code if isinstance(code, int) else 0
 
 
-def _usage(exc: click.ClickException, as_json: bool) -> int:
+def _usage_error(exc: click.ClickException, as_json: bool) -> int:
     if as_json:
-        _tell("UsageError", exc.format_message(), as_json=True)
+        _print_error("UsageError", exc.format_message(), as_json=True)
         return exc.exit_code
     if isinstance(exc, click.UsageError) and exc.ctx is not None:
         click.echo(exc.ctx.get_usage(), err=True)
         click.echo(f"Try '{exc.ctx.command_path} --help' for help.\n", err=True)
-    # Not by click, which would send what somebody typed to the terminal as it is.
+    # Not printed by click: it would send the arguments to the terminal unescaped.
     click.echo(f"Error: {escape_lines(exc.format_message())}", err=True)
     return exc.exit_code
 
 
 def _require_text(args: Sequence[str]) -> None:
-    """Refuse what can be neither a name nor a path."""
-    for place, text in enumerate(args, start=1):
+    """Refuse arguments that can be neither a name nor a path."""
+    for position, text in enumerate(args, start=1):
         try:
             os.fsencode(text)
         except UnicodeEncodeError as exc:
-            raise click.UsageError(f"argument {place} is not valid Unicode: {exc.reason}") from exc
+            message = f"argument {position} is not valid Unicode: {exc.reason}"
+            raise click.UsageError(message) from exc
         if "\0" in text:
-            raise click.UsageError(f"argument {place} holds a NUL character")
+            raise click.UsageError(f"argument {position} contains a NUL character")
 
 
 def _failure(exc: Exception, as_json: bool) -> int:
@@ -115,20 +121,20 @@ def _failure(exc: Exception, as_json: bool) -> int:
     expected = isinstance(exc, (MfprefectError, OSError, UnicodeError))
     text = str(exc)
     if not expected:
-        text = f"unexpected {type(exc).__name__}: {text} (MFPREFECT_DEBUG=1 shows where)"
-    _tell(type(exc).__name__, text, as_json)
+        text = f"unexpected {type(exc).__name__}: {text} (MFPREFECT_DEBUG=1 shows the traceback)"
+    _print_error(type(exc).__name__, text, as_json)
     return 1
 
 
-def _tell(kind: str, text: str, as_json: bool) -> None:
+def _print_error(kind: str, text: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"error": kind, "message": text}), err=True)
     else:
         click.echo(f"error: {escape_lines(text)}", err=True)
 
 
-def _silence() -> None:
-    # The interpreter flushes at exit, and would complain of the same broken pipe again.
+def _discard_stdout() -> None:
+    # The interpreter flushes at exit and would report the same broken pipe again.
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError) as exc:
@@ -137,7 +143,7 @@ def _silence() -> None:
 
 
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--url` and `--json`; it is called with `out` and `url` by name."""
+    """Add `--url` and `--json` to a command; it gets them as `url` and `out`."""
 
     @click.option(
         "--url", metavar="URL", help="SQLAlchemy URL of the database; overrides MFPREFECT_URL."

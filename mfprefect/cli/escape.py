@@ -1,4 +1,4 @@
-"""Showing what people stored: no character of it reaches the terminal as a command."""
+"""Escaping of stored text, so that none of it controls the terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 __all__ = ["escape", "escape_lines", "width"]
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-# Control, format (they turn the direction of text round), surrogate, line and paragraph separators.
+# Control, format (may reverse the direction of text), surrogate, line and paragraph separator.
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
@@ -28,12 +28,12 @@ def _escaped(character: str) -> str:
 
 
 def escape_lines(text: str) -> str:
-    """Escape a message, but keep its lines; later ones are indented, so that none poses as ours."""
+    """Escape a message and keep its lines; indent later ones, so that none looks like ours."""
     return "\n  ".join(escape(line.replace("\t", " ").rstrip()) for line in text.split("\n"))
 
 
 def width(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+    """Return the number of terminal columns that a text takes."""
     if text.isascii():
         return len(text)
     return sum(_columns(character) for character in text)

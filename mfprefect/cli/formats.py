@@ -1,4 +1,4 @@
-"""Values as people read them, and as JSON."""
+"""Values as text for people, and as JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _JSON_TEXT = {"bin_counts", "columns", "gates", "library_versions", "params", "q
 
 
 def plain(value: Any) -> Any:
-    """Return a value of JSON: NaN and infinities are None, instants ISO 8601 in UTC."""
+    """Return a JSON value: NaN and infinities become None, instants ISO 8601 in UTC."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if type(value).__name__ in ("NAType", "NaTType"):
@@ -43,7 +43,7 @@ def plain(value: Any) -> Any:
 
 
 def records(frame: pd.DataFrame, *drop: str) -> list[dict[str, Any]]:
-    """Return a frame's rows as JSON objects; columns that hold JSON text are parsed."""
+    """Return a frame's rows as JSON objects, with columns of JSON text parsed."""
     names = [name for name in frame.columns if name not in drop]
     rows = frame[names].astype(object).to_dict("records")
     return [{str(name): _field(str(name), item) for name, item in row.items()} for row in rows]
@@ -52,7 +52,7 @@ def records(frame: pd.DataFrame, *drop: str) -> list[dict[str, Any]]:
 def _field(name: str, value: Any) -> Any:
     value = plain(value)
     if name in _WHOLE and isinstance(value, float):
-        return int(value)  # pandas has no missing integer: the whole column became floats
+        return int(value)  # pandas has no missing integer, so the column holds floats
     if name in _JSON_TEXT and isinstance(value, str):
         try:
             return plain(json.loads(value))
@@ -62,7 +62,7 @@ def _field(name: str, value: Any) -> Any:
 
 
 def number(value: float) -> str:
-    """Return a number with six significant digits; a whole one with all of its digits."""
+    """Return a number with six significant digits, a whole number with all digits."""
     if isinstance(value, int):
         return str(value)
     if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
@@ -71,7 +71,7 @@ def number(value: float) -> str:
 
 
 def show(value: Any, kind: str = "text") -> str:
-    """Return a JSON value as text on one line; `kind` is a key of the formats below."""
+    """Return a JSON value as text on one line; `kind` is a key of `_FORMATS`."""
     if value is None or value == "":
         return MISSING
     return _FORMATS[kind](value)
@@ -94,7 +94,7 @@ def _time(value: str) -> str:
 
 
 def seconds_between(start: str | None, end: str | None) -> float | None:
-    """Return the seconds between two ISO 8601 instants, None where one is missing."""
+    """Return the seconds between two ISO 8601 instants, None if one is missing."""
     if start is None or end is None:
         return None
     return (dt.datetime.fromisoformat(end) - dt.datetime.fromisoformat(start)).total_seconds()

@@ -1,4 +1,4 @@
-"""Files that other programs hand over."""
+"""CSV and Parquet files written by other programs."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 __all__ = ["column", "read_frame", "score_batches"]
 
 ENDINGS = (".csv", ".parquet")
-MOST_CELLS = 500_000_000
-MOST_TEXT = 8_000_000_000
-"""Bytes of a column that are read at once, if each row held its longest text."""
+MAX_CELLS = 500_000_000
+MAX_TEXT_BYTES = 8_000_000_000
+"""Limit for one column, as if each row held the longest text."""
 BLOCK_BYTES = 32 * 1024 * 1024
 
 
 def read_frame(path: Path, text: Collection[str] = ()) -> pd.DataFrame:
-    """Return a CSV or Parquet file, by its ending, as a frame.
+    """Return a CSV or Parquet file as a frame; the ending decides how it is read.
 
     Args:
         path: the file.
-        text: columns of a CSV file that are text whatever they look like: `NA` stays `NA`.
+        text: columns of a CSV file to read as text, whatever they hold: `NA` stays `NA`.
 
     Raises:
-        InvalidValue: another ending, no such file, or not a file of that kind.
+        InvalidValue: the ending is another one, the file does not exist or cannot be parsed.
     """
     import pyarrow as pa
 
     from mfprefect.util.parquet import UNREADABLE
 
-    _check(path)
+    _require_file(path)
     try:
         frame: pd.DataFrame = _table(path, text).to_pandas()
     except InvalidValue:
@@ -46,29 +46,12 @@ def read_frame(path: Path, text: Collection[str] = ()) -> pd.DataFrame:
 
 
 def _table(path: Path, text: Collection[str]) -> pa.Table:
-    import pyarrow as pa
-
     if path.suffix == ".parquet":
         from pyarrow import parquet
 
-        from mfprefect.util.parquet import longest_texts
-
-        with parquet.ParquetFile(path) as file:
-            metadata, names = file.metadata, file.schema_arrow.names
-        # A file of a few kilobytes may stand for a billion rows.
-        if metadata.num_rows * metadata.num_columns > MOST_CELLS:
-            raise InvalidValue(
-                f"{path} holds {metadata.num_rows} rows of {metadata.num_columns} columns, more "
-                f"than the {MOST_CELLS:,} cells that can be read at once; pass a sample of them."
-            )
-        for name, longest, rows in longest_texts(path, names):
-            if longest * rows > MOST_TEXT:
-                raise InvalidValue(
-                    f"{path} holds {rows} rows of column {name!r}, whose texts have up to "
-                    f"{longest} bytes, more than the {MOST_TEXT:,} bytes that are read at once; "
-                    "pass a sample of them."
-                )
+        _require_size(path)
         return parquet.read_table(path)
+    import pyarrow as pa
     from pyarrow import csv
 
     types = {name: pa.string() for name in text}
@@ -79,17 +62,39 @@ def _table(path: Path, text: Collection[str]) -> pa.Table:
     )
 
 
+def _require_size(path: Path) -> None:
+    """Refuse a Parquet file too large for memory: a few kilobytes may expand to a billion rows."""
+    from pyarrow import parquet
+
+    from mfprefect.util.parquet import longest_texts
+
+    with parquet.ParquetFile(path) as file:
+        metadata, names = file.metadata, file.schema_arrow.names
+    if metadata.num_rows * metadata.num_columns > MAX_CELLS:
+        raise InvalidValue(
+            f"{path} holds {metadata.num_rows} rows of {metadata.num_columns} columns; at most "
+            f"{MAX_CELLS:,} cells can be read at once. Pass a sample of the rows."
+        )
+    for name, longest, rows in longest_texts(path, names):
+        if longest * rows > MAX_TEXT_BYTES:
+            raise InvalidValue(
+                f"{path} holds {rows} rows of column {name!r} with texts of up to {longest} "
+                f"bytes; at most {MAX_TEXT_BYTES:,} bytes can be read at once. Pass a sample of "
+                "the rows."
+            )
+
+
 def score_batches(
     path: Path, entity_id: str, score: str, score_class: str | None
 ) -> Iterator[pa.RecordBatch] | str:
-    """Return a file of scores for `Session.write_scores`, never holding all of it.
+    """Return a file of scores for `Session.write_scores`, without loading the whole file.
 
     Ids are text: `007` stays `007`. In CSV, an empty field is NULL, and "" is empty text.
 
     Raises:
-        InvalidValue: another ending, no such file, or not a file of that kind.
+        InvalidValue: the ending is another one, the file does not exist or cannot be parsed.
     """
-    _check(path)
+    _require_file(path)
     return str(path) if path.suffix == ".parquet" else _csv(path, entity_id, score, score_class)
 
 
@@ -121,24 +126,24 @@ def _csv(
 
 
 def column(frame: pd.DataFrame, name: str, option: str) -> pd.Series[Any]:
-    """Return a column that an option named.
+    """Return the column that an option named.
 
     Raises:
-        InvalidValue: there is none; the message names those that are there.
+        InvalidValue: the file has no such column; the message lists its columns.
     """
     if name not in frame.columns:
         raise InvalidValue(
-            f"{option} {name!r}: the file has no such column; its columns: "
+            f"{option} {name!r}: the file has no such column; it has: "
             f"{', '.join(map(str, frame.columns))}."
         )
     return frame[name]
 
 
-def _check(path: Path) -> None:
+def _require_file(path: Path) -> None:
     if path.suffix not in ENDINGS:
         raise InvalidValue(f"the file {str(path)!r} must end in {' or '.join(ENDINGS)}.")
     if not path.is_file():
-        raise InvalidValue(f"there is no file {str(path)!r}.")
+        raise InvalidValue(f"the file {str(path)!r} does not exist.")
 
 
 def _unreadable(path: Path, exc: Exception) -> InvalidValue:

@@ -1,4 +1,4 @@
-"""Which session a person means."""
+"""Find the session that a command names."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["ENVIRONMENT", "require_known_model", "resolve_session"]
 
 ENVIRONMENT = "MFPREFECT_SESSION_ID"
 LATEST = "latest"
-LOOKED_AT = 1_000
+MAX_SEARCHED = 1_000
 NEWEST = 20
-"""Sessions that are looked at first: there are few reproductions."""
+"""How many sessions to read first: among them is nearly always one that is no reproduction."""
 
 
 def resolve_session(store: Store, name: str) -> dict[str, Any]:
     """Return the row of a session named by its id, `latest` or `latest:MODEL`.
 
-    The latest is one that does not run another one again, unless there is no such session.
+    The latest session is the newest that is no reproduction, if there is one.
 
     Raises:
-        UnknownSession: there is none; the message names those with similar ids.
+        UnknownSession: no session has that id; the message suggests similar ids.
         UnknownModel: the model of `latest:MODEL` is not registered.
     """
     from mfprefect.cli.formats import records
@@ -35,7 +35,7 @@ def resolve_session(store: Store, name: str) -> dict[str, Any]:
         try:
             return records(store.show(name))[0]
         except UnknownSession as exc:
-            newest = store.sessions(limit=LOOKED_AT)["session_id"].tolist()
+            newest = store.sessions(limit=MAX_SEARCHED)["session_id"].tolist()
             raise _with_hint(exc, get_close_matches(name, newest, n=3, cutoff=0.7)) from None
     row = _latest(store, model_id or None)
     if row is None:
@@ -51,7 +51,7 @@ def _latest(store: Store, model_id: str | None) -> dict[str, Any] | None:
 
     frame = store.sessions(model_id, limit=NEWEST)
     if frame["params"].map(is_reproduction).all() and len(frame) == NEWEST:
-        frame = store.sessions(model_id, limit=LOOKED_AT)
+        frame = store.sessions(model_id, limit=MAX_SEARCHED)
     if frame.empty:
         return None
     originals = frame[~frame["params"].map(is_reproduction).astype(bool)]
@@ -65,7 +65,7 @@ def _with_hint(exc: UnknownSession, near: list[str]) -> UnknownSession:
 
 
 def require_known_model(store: Store, model_id: str) -> None:
-    """Raise UnknownModel, naming the known ones, unless the model is registered."""
+    """Raise UnknownModel, with the registered models, unless the model is registered."""
     model_ids = store.models()["model_id"].tolist()
     if model_id not in model_ids:
         raise UnknownModel(model_id, model_ids)

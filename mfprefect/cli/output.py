@@ -1,4 +1,4 @@
-"""Where commands write: tables on a terminal, aligned text in a pipe, or one JSON document.
+"""Output of commands: tables on a terminal, aligned text in a pipe, or one JSON document.
 
 Data goes to stdout, messages and progress to stderr.
 """
@@ -30,8 +30,8 @@ STYLES = {
     "running": "cyan",
 }
 GAP = "  "
-NARROWEST = 12
-# People copy ids: they stay on one line.
+MIN_WIDTH = 12
+# People copy ids, so ids stay on one line.
 UNBROKEN = {"session_id", "entity_id", "production"}
 
 
@@ -39,16 +39,16 @@ class Column(NamedTuple):
     """One column of a table."""
 
     key: str
-    """Which item of a row."""
+    """The key of the cell in a row."""
     header: str
     kind: str = "text"
-    """How to show it: see `mfprefect.cli.formats.show`."""
+    """The format: see `mfprefect.cli.formats.show`."""
     drop: int = 0
-    """On a narrow terminal, columns are left out in this order; 0 is never left out."""
+    """Order in which a narrow terminal leaves columns out; 0 is never left out."""
 
 
 class Output:
-    """What a command writes to."""
+    """Writes a command's data and messages."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
@@ -58,7 +58,7 @@ class Output:
     def document(self, value: Any) -> None:
         """Write the JSON document; without `--json`, nothing."""
         if self.as_json:
-            # ASCII only: an escape sequence in somebody's data stays text.
+            # ASCII only, so that an escape sequence in the data stays text.
             click.echo(json.dumps(plain(value), indent=2, allow_nan=False))
 
     def note(self, text: str) -> None:
@@ -73,7 +73,7 @@ class Output:
             click.echo(escape(text))
 
     def heading(self, text: str) -> None:
-        """Write a section's heading, after an empty line where it is not the first."""
+        """Write a section's heading, after an empty line unless it is the first."""
         if self.as_json:
             return
         if not self._first:
@@ -97,16 +97,16 @@ class Output:
         self._first = False
         cells = [[show(row.get(c.key), c.kind) for c in columns] for row in rows]
         if not self.fancy:
-            _aligned(cells, columns)
+            _print_aligned(cells, columns)
             return
         room = _console().width
-        cells, columns_shown = _fitting(cells, columns, room)
-        _fancy(cells, columns_shown, room)
+        cells, columns_shown = _drop_columns(cells, columns, room)
+        _print_table(cells, columns_shown, room)
         if left_out := [c.header for c in columns if c not in columns_shown]:
-            self.note(f"(no room for {', '.join(left_out)}; --json has everything)")
+            self.note(f"(no room for {', '.join(left_out)}; --json has all columns)")
 
     def pairs(self, values: Mapping[str, Any], title: str = "") -> None:
-        """Write names and what they are, leaving out what is missing."""
+        """Write names with their values, leaving out missing values."""
         if self.as_json:
             return
         if title:
@@ -133,11 +133,11 @@ class Output:
 
     @contextmanager
     def working(self, text: str, *, keep: bool = True) -> Iterator[None]:
-        """Say on stderr what is going on while the block runs.
+        """Show a message with a spinner on stderr while the block runs.
 
         Args:
-            text: what is going on.
-            keep: whether the text stays afterwards; without it only a terminal shows it.
+            text: the message.
+            keep: whether the message stays afterwards; if not, only a terminal shows it.
         """
         if self.as_json or not _terminal(sys.stderr):
             if keep:
@@ -153,7 +153,7 @@ class Output:
 
     @contextmanager
     def progress(self, text: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Show a bar on stderr, if that is a terminal; yields what to call with each step."""
+        """Show a bar on stderr if that is a terminal; yield a function that takes each step."""
         if self.as_json or not _terminal(sys.stderr):
             yield lambda step: None
             return
@@ -165,7 +165,7 @@ class Output:
 
     @contextmanager
     def progress_of(self, text: str) -> Iterator[Callable[[int, int], None]]:
-        """Show a bar of what is done, and of how much: known only once the work has begun."""
+        """Show a bar for work of unknown size; yield a function that takes done and total."""
         if self.as_json or not _terminal(sys.stderr):
             yield lambda done, total: None
             return
@@ -183,18 +183,18 @@ def _terminal(stream: Any) -> bool:
 def _console(stream: Any = None, width: int | None = None) -> Console:
     from rich.console import Console
 
-    # People's data is never markup; emoji names such as :bug: are data as well.
+    # Stored text is never markup, and emoji names such as :bug: stay as they are.
     return Console(
         file=stream or sys.stdout, highlight=False, markup=False, emoji=False, width=width
     )
 
 
-def _fancy(cells: list[list[str]], columns: Sequence[Column], room: int) -> None:
+def _print_table(cells: list[list[str]], columns: Sequence[Column], room: int) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    widths = _folded(_widths(cells, columns), columns, room)
+    widths = _narrow(_widths(cells, columns), columns, room)
     table = Table(
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -202,50 +202,51 @@ def _fancy(cells: list[list[str]], columns: Sequence[Column], room: int) -> None
         padding=(0, 1, 0, 0),
         header_style="bold",
     )
-    for column, most in zip(columns, widths, strict=True):
+    for column, column_width in zip(columns, widths, strict=True):
         side: Literal["left", "right"] = "right" if column.kind in RIGHT else "left"
-        table.add_column(Text(column.header), justify=side, overflow="fold", width=most)
+        table.add_column(Text(column.header), justify=side, overflow="fold", width=column_width)
     for row in cells:
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
-    # Wider than the terminal where it must be: nothing is ever cut off.
+    # Wider than the terminal if it must be: nothing is cut off.
     _console(width=max(room, _total(widths) + len(GAP))).print(table)
 
 
 def _widths(cells: list[list[str]], columns: Sequence[Column]) -> list[int]:
     lines = [[column.header for column in columns], *cells]
-    return [max(width(line[place]) for line in lines) for place in range(len(columns))]
+    return [max(width(line[position]) for line in lines) for position in range(len(columns))]
 
 
 def _total(widths: Sequence[int]) -> int:
     return sum(widths) + len(GAP) * (len(widths) - 1)
 
 
-def _fitting(
+def _drop_columns(
     cells: list[list[str]], columns: Sequence[Column], room: int
 ) -> tuple[list[list[str]], list[Column]]:
-    """Leave out the columns that can be spared until the rest fits into the terminal."""
+    """Leave out optional columns until the rest fits into the terminal."""
     positions = list(range(len(columns)))
     widths = _widths(cells, columns)
-    for place in sorted((p for p in positions if columns[p].drop), key=lambda p: columns[p].drop):
+    optional = sorted((p for p in positions if columns[p].drop), key=lambda p: columns[p].drop)
+    for position in optional:
         if _total([widths[p] for p in positions]) <= room:
             break
-        positions.remove(place)
+        positions.remove(position)
     return [[row[p] for p in positions] for row in cells], [columns[p] for p in positions]
 
 
-def _folded(widths: list[int], columns: Sequence[Column], room: int) -> list[int]:
-    """Narrow the widest columns of text, whose cells then take several lines."""
+def _narrow(widths: list[int], columns: Sequence[Column], room: int) -> list[int]:
+    """Narrow the widest text columns; their cells then take several lines."""
     widths = list(widths)
     texts = [p for p, c in enumerate(columns) if c.kind == "text" and c.key not in UNBROKEN]
     while _total(widths) > room and texts:
-        widest = max(texts, key=lambda place: widths[place])
-        if widths[widest] <= NARROWEST:
+        widest = max(texts, key=lambda position: widths[position])
+        if widths[widest] <= MIN_WIDTH:
             break
         widths[widest] -= 1
     return widths
 
 
-def _aligned(cells: list[list[str]], columns: Sequence[Column]) -> None:
+def _print_aligned(cells: list[list[str]], columns: Sequence[Column]) -> None:
     widths = _widths(cells, columns)
     lines = []
     for line in [[column.header for column in columns], *cells]:

@@ -53,13 +53,19 @@ def _metadata(store: Store, session_id: str) -> dict[tuple[str, str], str]:
 
 
 def log_drift(
-    store: Store, kind: type[Model], session: Session, production: str, features: pd.DataFrame
+    store: Store,
+    model_class: type[Model],
+    session: Session,
+    production: str,
+    features: pd.DataFrame,
 ) -> None:
     """Store the drift of the training data from what production's model was trained on."""
     reference = store.input_summary(production)
     if not reference.empty:
         current = input_summary(features, reference=reference)
-        drift = feature_drift(reference, current, thresholds_for(kind, store.database.settings))
+        drift = feature_drift(
+            reference, current, thresholds_for(model_class, store.database.settings)
+        )
         session.log_drift(drift, reference=production)
 
 

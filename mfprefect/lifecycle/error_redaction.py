@@ -27,7 +27,7 @@ def redacted_errors() -> Iterator[None]:
     try:
         yield
     except Exception as exc:
-        clean = _cleaner()
+        clean = _redactor()
         for error in list(_with_causes(exc)):
             _clean(error, clean)
         if clean(str(exc)) != str(exc):
@@ -35,7 +35,7 @@ def redacted_errors() -> Iterator[None]:
         raise
 
 
-def _cleaner() -> Callable[[str], str]:
+def _redactor() -> Callable[[str], str]:
     redact: Callable[[str], str] = str
     with suppress(MfprefectError):  # unreadable settings have given nobody a secret
         redact = Redactor(secrets(load_settings()))
@@ -43,27 +43,22 @@ def _cleaner() -> Callable[[str], str]:
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    waiting, seen = [error], set()
-    while waiting:
-        if id(error_seen := waiting.pop()) in seen:
+    stack, seen = [error], set()
+    while stack:
+        current = stack.pop()
+        if id(current) in seen:
             continue
-        seen.add(id(error_seen))
-        yield error_seen
-        beside = (
-            error_seen.__cause__,
-            error_seen.__context__,
-            *getattr(error_seen, "exceptions", ()),
-        )
-        waiting += [
-            e for e in (*beside, *vars(error_seen).values()) if isinstance(e, BaseException)
-        ]
+        seen.add(id(current))
+        yield current
+        linked = (current.__cause__, current.__context__, *getattr(current, "exceptions", ()))
+        stack += [e for e in (*linked, *vars(current).values()) if isinstance(e, BaseException)]
 
 
 def _clean(error: BaseException, clean: Callable[[str], str]) -> None:
-    def cleaned(value: Any) -> Any:
+    def clean_text(value: Any) -> Any:
         return clean(value) if isinstance(value, str) else value
 
-    error.args = tuple(map(cleaned, error.args))
+    error.args = tuple(map(clean_text, error.args))
     names = [*vars(error), *(("filename", "strerror") if isinstance(error, OSError) else ())]
     for name in names:
         value = getattr(error, name)
@@ -77,4 +72,4 @@ def _clean(error: BaseException, clean: Callable[[str], str]) -> None:
             if clean(str(cause)) != str(cause):
                 setattr(error, name, None)
     if hasattr(error, "__notes__"):
-        error.__notes__ = [cleaned(note) for note in error.__notes__]
+        error.__notes__ = [clean_text(note) for note in error.__notes__]

@@ -41,17 +41,17 @@ class Flows(NamedTuple):
     monitor: Flow[..., str]
 
 
-def make_flows(kind: type[Model]) -> Flows:
+def make_flows(model_class: type[Model]) -> Flows:
     """Return the flows of a model class: ordinary Prefect flows that return the session's id."""
-    scoring.pickle_by_value(kind)
+    scoring.pickle_by_value(model_class)
 
-    @flow(**_options(kind, "train"))
+    @flow(**_options(model_class, "train"))
     def train(as_of: dt.date | None = None) -> Any:
         """Train the model, test it, store it and check its gates."""
         with redacted_errors(), connect() as store:
-            return _train(store, kind, as_of)
+            return _train(store, model_class, as_of)
 
-    @flow(task_runner=_runner(kind), **_options(kind, "score"))
+    @flow(task_runner=_runner(model_class), **_options(model_class, "score"))
     def score(
         as_of: dt.date | None = None,
         training_session_id: str | None = None,
@@ -62,13 +62,15 @@ def make_flows(kind: type[Model]) -> Flows:
         With `shadow` (a training session or `latest`) a challenger scores as well, unpublished.
         """
         with redacted_errors(), connect() as store:
-            return _score(store, kind, as_of, training_session_id, shadow or kind.shadow)
+            return _score(
+                store, model_class, as_of, training_session_id, shadow or model_class.shadow
+            )
 
-    @flow(**_options(kind, "monitor"))
+    @flow(**_options(model_class, "monitor"))
     def monitor(as_of: dt.date | None = None) -> Any:
         """Compare published scores with real outcomes and with earlier scores."""
         with redacted_errors(), connect() as store:
-            return _monitor(store, kind, as_of)
+            return _monitor(store, model_class, as_of)
 
     return Flows(train, score, monitor)
 
@@ -77,26 +79,26 @@ def _result(session: Session) -> Any:
     """Return the session's id; if the session waits in the spool, in a state that says so."""
     if session.status != SPOOLED:
         return session.session_id
-    text = f"session {session.session_id} waits in the spool: its database is away"
+    text = f"session {session.session_id} waits in the spool: its database is unavailable"
     return Completed(name="Spooled", message=text, data=session.session_id)
 
 
-def _options(kind: type[Model], work: str) -> dict[str, Any]:
+def _options(model_class: type[Model], work: str) -> dict[str, Any]:
     return {
         # Prefect's names hold no `/ % & < >`.
-        "name": re.sub(r"[/%&<>]", "-", f"{kind.model_id}-{work}"),
-        "description": kind.description or None,
+        "name": re.sub(r"[/%&<>]", "-", f"{model_class.model_id}-{work}"),
+        "description": model_class.description or None,
         "on_crashed": [end_sessions],
         "on_cancellation": [end_sessions],
     }
 
 
-def _runner(kind: type[Model]) -> Any:
-    return kind.task_runner or ThreadPoolTaskRunner(max_workers=THREADS)
+def _runner(model_class: type[Model]) -> Any:
+    return model_class.task_runner or ThreadPoolTaskRunner(max_workers=THREADS)
 
 
 def rerun(
-    kind: type[Model],
+    model_class: type[Model],
     purpose: str,
     *,
     as_of: dt.date,
@@ -109,103 +111,105 @@ def rerun(
     It checks no gates, is not published and is never promoted.
 
     Args:
-        kind: the model.
+        model_class: the model.
         purpose: `train` or `score`.
         as_of: the date of the data.
         params: the parameters that the session records.
         parent: the training session whose model scores; for a training, the session to repeat.
         opened: called with the session's id once it is open.
     """
-    scoring.pickle_by_value(kind)
+    scoring.pickle_by_value(model_class)
 
-    @flow(task_runner=_runner(kind), **_options(kind, "reproduce"))
+    @flow(task_runner=_runner(model_class), **_options(model_class, "reproduce"))
     def reproduce() -> None:
         """Run a session again to see whether the results are the same."""
         with redacted_errors(), connect() as store:
-            recorded = running(store, kind, "adhoc", as_of=as_of, params=params, parent=parent)
+            recorded = running(
+                store, model_class, "adhoc", as_of=as_of, params=params, parent=parent
+            )
             with recorded as session:
                 opened(session.session_id)
-                _work(store, kind, session, purpose)
+                _work(store, model_class, session, purpose)
                 session.close(publish=False)
 
     reproduce()
 
 
-def _work(store: Store, kind: type[Model], session: Session, purpose: str) -> None:
-    if issubclass(kind, CommandModel):
+def _work(store: Store, model_class: type[Model], session: Session, purpose: str) -> None:
+    if issubclass(model_class, CommandModel):
         if purpose == "train":
-            commands.train_command(store, kind, session, apply_gates=False)
+            commands.train_command(store, model_class, session, apply_gates=False)
         else:
-            commands.score_command(store, kind, session)
+            commands.score_command(store, model_class, session)
     elif purpose == "train":
-        training.train_model(store, kind, session, apply_gates=False)
+        training.train_model(store, model_class, session, apply_gates=False)
     else:
-        scoring.score_model(store, kind, session)
+        scoring.score_model(store, model_class, session)
 
 
-def _train(store: Store, kind: type[Model], as_of: dt.date | None) -> Any:
-    register(store, kind)
-    with running(store, kind, "train", as_of=as_of, params={}) as session:
-        if issubclass(kind, CommandModel):
-            commands.train_command(store, kind, session)
+def _train(store: Store, model_class: type[Model], as_of: dt.date | None) -> Any:
+    register(store, model_class)
+    with running(store, model_class, "train", as_of=as_of, params={}) as session:
+        if issubclass(model_class, CommandModel):
+            commands.train_command(store, model_class, session)
         else:
-            training.train_model(store, kind, session)
-    if kind.auto_promote and session.status == SPOOLED:
+            training.train_model(store, model_class, session)
+    if model_class.auto_promote and session.status == SPOOLED:
         tasks.log().warning("not promoted: %s waits in the spool", session.session_id)
-    elif kind.auto_promote:
+    elif model_class.auto_promote:
         reason = "automatic: it has passed its gates"
-        store.promote(kind.model_id, session.session_id, reason=reason)
+        store.promote(model_class.model_id, session.session_id, reason=reason)
         tasks.log().info("session %s is in production", session.session_id)
     return _result(session)
 
 
 def _score(
     store: Store,
-    kind: type[Model],
+    model_class: type[Model],
     as_of: dt.date | None,
     training_session_id: str | None,
     challenger: str | None,
 ) -> Any:
-    register(store, kind)
-    parent = training_session_id or _model_in_use(store, kind)
+    register(store, model_class)
+    parent = training_session_id or _model_in_use(store, model_class)
     if parent is not None:
-        scoring.require_trained(store, kind, parent)
-    elif not issubclass(kind, CommandModel) or kind.train_command is not None:
+        scoring.require_trained(store, model_class, parent)
+    elif not issubclass(model_class, CommandModel) or model_class.train_command is not None:
         raise InvalidValue(
-            f"model {kind.model_id!r} has no training session that succeeded; run its train "
+            f"model {model_class.model_id!r} has no training session that succeeded; run its train "
             "flow first, or name one by training_session_id."
         )
-    params = {"training_session_id": training_session_id, "parts": kind.parts}
+    params = {"training_session_id": training_session_id, "parts": model_class.parts}
     # A resumed session keeps the model that it started with.
-    with running(store, kind, "score", as_of=as_of, params=params, parent=parent) as session:
-        if issubclass(kind, CommandModel):
-            commands.score_command(store, kind, session)
+    with running(store, model_class, "score", as_of=as_of, params=params, parent=parent) as session:
+        if issubclass(model_class, CommandModel):
+            commands.score_command(store, model_class, session)
         else:
-            scoring.score_model(store, kind, session)
+            scoring.score_model(store, model_class, session)
     if challenger is not None and session.status != SPOOLED:
-        score_shadow(store, kind, session, challenger)
+        score_shadow(store, model_class, session, challenger)
     return _result(session)
 
 
-def _model_in_use(store: Store, kind: type[Model]) -> str | None:
+def _model_in_use(store: Store, model_class: type[Model]) -> str | None:
     """Return the training session in production, or the last successful one.
 
     Raises:
         InvalidValue: the model is retired.
     """
-    stage, session_id = stage_now(store.database, kind.model_id) or (None, None)
+    stage, session_id = stage_now(store.database, model_class.model_id) or (None, None)
     if stage == PRODUCTION:
         return session_id
     if stage == RETIRED:
         raise InvalidValue(
-            f"model {kind.model_id!r} was retired; promote a training session, roll back, or name "
-            "one by training_session_id."
+            f"model {model_class.model_id!r} was retired; promote a training session, roll back, "
+            "or name one by training_session_id."
         )
-    return store.latest_training(kind.model_id)
+    return store.latest_training(model_class.model_id)
 
 
-def _monitor(store: Store, kind: type[Model], as_of: dt.date | None) -> Any:
-    register(store, kind)
-    with running(store, kind, "monitor", as_of=as_of, params={}) as session:
-        monitoring.monitor_model(store, kind, session)
+def _monitor(store: Store, model_class: type[Model], as_of: dt.date | None) -> Any:
+    register(store, model_class)
+    with running(store, model_class, "monitor", as_of=as_of, params={}) as session:
+        monitoring.monitor_model(store, model_class, session)
     return _result(session)

@@ -69,11 +69,11 @@ def prune(store: Store) -> str:
     if not store.database.settings.retention.active:
         return f"{len(finish(store.database))} interrupted deletions finished"
     decisions = store.prune()
-    gone = decisions[decisions["verdict"] != KEEP]
-    for row in gone.itertuples():
+    deleted = decisions[decisions["verdict"] != KEEP]
+    for row in deleted.itertuples():
         log().info("session %s: %s, %s", row.session_id, row.verdict, row.reason)
-    sessions = int((gone["verdict"] == DELETE).sum())
-    return f"{sessions} sessions deleted, the scores alone of {len(gone) - sessions}"
+    sessions = int((deleted["verdict"] == DELETE).sum())
+    return f"{sessions} sessions deleted, only the scores of {len(deleted) - sessions}"
 
 
 @task(name="notices", cache_policy=NO_CACHE, persist_result=False)
@@ -83,7 +83,7 @@ def send_notices(store: Store, digest: bool) -> str:
     delivered, failed = send.retry_undelivered(store.database)
     if digest:
         send.send_summary(store.database)
-    return f"{delivered} notices sent again, {failed} of them in vain"
+    return f"{delivered} notices delivered on retry, {failed} failed again"
 
 
 # Retried as a whole: every step is harmless when repeated.

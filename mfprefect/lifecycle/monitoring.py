@@ -40,7 +40,7 @@ def segment_of(session_id: str) -> str:
     return f"session={session_id}"
 
 
-def monitor_model(store: Store, kind: type[Model], session: Session) -> None:
+def monitor_model(store: Store, model_class: type[Model], session: Session) -> None:
     """Compare the model's last published scoring sessions with outcomes and earlier scores.
 
     Each session's performance is stored under its own segment; that of the newest session with
@@ -53,16 +53,16 @@ def monitor_model(store: Store, kind: type[Model], session: Session) -> None:
     def record(read: Read) -> None:
         session.log_input(**vars(read))
 
-    wanted = kind.monitored_sessions
+    count = model_class.monitored_sessions
     # At least two: a single session needs one to be compared with.
-    newest_first = published_scorings(store.database, kind.model_id, max(wanted, 2))
-    scorings, earlier = newest_first[-wanted:], newest_first[:-wanted]
+    published = published_scorings(store.database, model_class.model_id, max(count, 2))
+    scorings, earlier = published[-count:], published[:-count]
     if not scorings:
-        tasks.log().info("model %s has no published scores yet", kind.model_id)
+        tasks.log().info("model %s has no published scores yet", model_class.model_id)
         session.log_metadata({"result": "no published scores yet"}, GROUP)
         return
     session.log_metadata({"sessions": [s.session_id for s in scorings]}, GROUP)
-    monitor = _Monitor(store, kind(Reader(store.database.settings, record)), session)
+    monitor = _Monitor(store, model_class(Reader(store.database.settings, record)), session)
     for scoring in earlier:
         monitor.set_previous(scoring)
     for scoring in scorings:
@@ -89,7 +89,7 @@ class _Monitor:
 
     def add(self, scoring: PublishedScoring) -> None:
         """Store one session's performance and drift under its segment."""
-        actual = self.run(read_known, self.model, scoring.as_of)
+        actual = self.run(read_actual, self.model, scoring.as_of)
         predicted_by = "score_class" if self.model.model_type == "multiclass" else "score"
         compared = self.run(read_scores, self.store, scoring.session_id, actual, predicted_by)
         self._performance(scoring, actual, compared)
@@ -105,18 +105,20 @@ class _Monitor:
         if compared.scored:
             figures["matched_share"] = len(rows) / compared.scored
         self.session.log_metrics(figures, segment)
-        self._tell(scoring, f"{len(rows)} of {compared.scored} scores have a known outcome")
+        self._note_outcomes(
+            scoring, f"{len(rows)} of {compared.scored} scores have a known outcome"
+        )
         if rows.empty:
             return
-        kind = self.model.model_type
+        model_type = self.model.model_type
         metrics = self.session.log_performance(
-            rows["actual"].to_numpy(), rows["predicted"].to_numpy(), segment, model_type=kind
+            rows["actual"].to_numpy(), rows["predicted"].to_numpy(), segment, model_type=model_type
         )
-        if kind == "time_series":
+        if model_type == "time_series":
             self.session.log_backtest(rows)
-        if kind == "binary" and "auc" not in metrics:
+        if model_type == "binary" and "auc" not in metrics:
             only = int(rows["actual"].iloc[0])
-            self._tell(
+            self._note_outcomes(
                 scoring,
                 f"{len(rows)} of {compared.scored} scores have a known outcome, and each of these "
                 f"is {only}: the metrics that need both classes are left out",
@@ -124,7 +126,7 @@ class _Monitor:
         elif len(rows) >= self.model.min_outcomes:
             self.best = scoring, metrics
 
-    def _tell(self, scoring: PublishedScoring, text: str) -> None:
+    def _note_outcomes(self, scoring: PublishedScoring, text: str) -> None:
         self.session.log_metadata({scoring.session_id: text}, "outcomes")
 
     def _drift(self, scoring: PublishedScoring, tally: ScoreCounts) -> None:
@@ -135,19 +137,19 @@ class _Monitor:
         else:
             rows = score_drift(self._first(first), tally, "first", self.limits)
             self.rows.append((rows, first))
-        if (trained_by := scoring.training_session_id) is not None:
-            if (tested := trained_scores(self.store, trained_by)) is not None:
-                rows = score_drift(tested, tally, "training", self.limits)
-                self.rows.append((rows, trained_by))
-            self._add_features(trained_by, scoring, "")
+        if (training := scoring.training_session_id) is not None:
+            if (test_scores := trained_scores(self.store, training)) is not None:
+                rows = score_drift(test_scores, tally, "training", self.limits)
+                self.rows.append((rows, training))
+            self._compare_features(training, scoring, "")
         if self.previous is not None:
             before, reference = self.previous
             rows = score_drift(reference, tally, PREVIOUS, self.limits)
             self.rows.append((rows, before.session_id))
             if before.training_session_id == scoring.training_session_id:
-                self._add_features(before.session_id, scoring, PREVIOUS)
+                self._compare_features(before.session_id, scoring, PREVIOUS)
             else:
-                self._take_features(scoring)
+                self._copy_features(scoring)
         self._log_figures(scoring)
 
     def _log_figures(self, scoring: PublishedScoring) -> None:
@@ -166,7 +168,9 @@ class _Monitor:
             self.firsts[session_id] = self.run(read_scores, self.store, session_id, None).tally
         return self.firsts[session_id]
 
-    def _add_features(self, reference_id: str, scoring: PublishedScoring, comparison: str) -> None:
+    def _compare_features(
+        self, reference_id: str, scoring: PublishedScoring, comparison: str
+    ) -> None:
         """Compare what was scored with an earlier session's summary."""
         reference = self.store.input_summary(reference_id)
         current = self.store.input_summary(scoring.session_id)
@@ -174,7 +178,7 @@ class _Monitor:
             drift = feature_drift(reference, current, self.limits, comparison)
             self.rows.append((records(with_suffix(drift)), reference_id))
 
-    def _take_features(self, scoring: PublishedScoring) -> None:
+    def _copy_features(self, scoring: PublishedScoring) -> None:
         """Use the scoring session's own comparison, in the bins of the session before it."""
         drift = self.store.drift(scoring.session_id)
         drift = drift[drift["measure"].str.endswith(f"_{PREVIOUS}")]
@@ -190,17 +194,17 @@ class _Monitor:
             scoring, metrics = self.best
             references["performance_of"] = scoring.session_id
             self.session.log_metrics(metrics)
-            if (trained_by := scoring.training_session_id) is not None:
+            if (training := scoring.training_session_id) is not None:
                 row = performance_drift(
-                    self._trained(trained_by),
+                    self._training_metrics(training),
                     metrics,
                     self.model.model_type,
                     self.limits.performance,
                 )
-                self.session.log_drift([row], trained_by)
+                self.session.log_drift([row], training)
         self.session.log_metadata(references, GROUP)
 
-    def _trained(self, session_id: str) -> dict[str, float]:
+    def _training_metrics(self, session_id: str) -> dict[str, float]:
         metrics = self.store.metrics(session_id)
         whole = metrics[metrics["segment"] == ""]
         return dict(zip(whole["metric_name"], whole["value"], strict=True))
@@ -227,7 +231,7 @@ def trained_scores(store: Store, session_id: str) -> ScoreCounts | None:
 
 
 @task(name="read outcomes", cache_policy=NO_CACHE, persist_result=False)
-def read_known(model: Model, as_of: dt.date) -> Outcomes | None:
+def read_actual(model: Model, as_of: dt.date) -> Outcomes | None:
     """Return the known outcomes of the entities scored as of a date."""
     with redacted_errors():
         return outcomes.read_outcomes(model, as_of)

@@ -70,51 +70,51 @@ def read_outcomes(model: Model, as_of: dt.date) -> Outcomes | None:
     except _NothingYet:
         return None
     try:
-        return _checked(model, frame)
+        return _outcomes(model, frame)
     except (InvalidScores, InvalidValue) as exc:
         raise InvalidValue(
             f"outcomes({as_of}) of model {model.model_id!r} cannot be used: {exc}"
         ) from exc
 
 
-def _checked(model: Model, frame: pd.DataFrame) -> Outcomes:
+def _outcomes(model: Model, frame: pd.DataFrame) -> Outcomes:
     import pandas as pd
 
     entity = model.entity_id if model.entity_id in frame.columns else "entity_id"
     periodic = model.model_type == "time_series"
-    wanted = [entity, "actual", *(["period"] if periodic else [])]
-    missing = [name for name in wanted if name not in frame.columns]
+    required = [entity, "actual", *(["period"] if periodic else [])]
+    missing = [name for name in required if name not in frame.columns]
     if missing:
         raise InvalidValue(
             f"the column {missing[0]!r} is missing; the columns are "
-            f"{', '.join(map(str, frame.columns))}; required: {', '.join(wanted)}"
+            f"{', '.join(map(str, frame.columns))}; required: {', '.join(required)}"
         )
     frame = frame[frame["actual"].notna()]
-    twice = frame[entity][frame[entity].duplicated()]
-    if len(twice):
+    repeated = frame[entity][frame[entity].duplicated()]
+    if len(repeated):
         raise InvalidValue(
-            f"{len(twice)} rows repeat an entity, such as {twice.iloc[0]!r}; an entity that was "
-            "scored has one outcome"
+            f"{len(repeated)} rows repeat an entity, such as {repeated.iloc[0]!r}; an entity that "
+            "was scored has one outcome"
         )
     rows = pd.DataFrame({"actual": _actual(frame["actual"], model.model_type)})
     if periodic:
         rows["period"] = frame["period"].map(str).to_numpy()
         rows["series"] = frame["series"].map(str).to_numpy() if "series" in frame.columns else "all"
         _check_periods(rows)
-    # The position stands in for the score: sorted with the ids, it gives each id's place.
-    place = pd.DataFrame({entity: frame[entity].to_numpy(), "place": np.arange(len(frame))})
-    table = scores.normalise(place, entity, "place", None)
+    # The position stands in for the score: sorted with the ids, it gives each id's position.
+    positions = pd.DataFrame({entity: frame[entity].to_numpy(), "position": np.arange(len(frame))})
+    table = scores.normalise(positions, entity, "position", None)
     order = table["score"].to_numpy().astype(np.int64)
     ids = np.array(table["entity_id"].to_pylist(), dtype=object)
     return Outcomes(ids, rows.iloc[order].reset_index(drop=True))
 
 
 def _check_periods(rows: pd.DataFrame) -> None:
-    again = rows[rows.duplicated(["series", "period"])]
-    if len(again):
-        period, series = again["period"].iloc[0], again["series"].iloc[0]
+    repeated = rows[rows.duplicated(["series", "period"])]
+    if len(repeated):
+        period, series = repeated["period"].iloc[0], repeated["series"].iloc[0]
         raise InvalidValue(
-            f"{len(again)} rows repeat a period of a series, such as {period!r} of {series!r}; "
+            f"{len(repeated)} rows repeat a period of a series, such as {period!r} of {series!r}; "
             "a period has one actual"
         )
 
@@ -144,19 +144,20 @@ def compare(
     import pandas as pd
 
     index = pd.Index([] if outcomes is None else outcomes.entity_id, dtype=object)
-    compared = JoinedScores(pd.DataFrame({"actual": [], "predicted": []}))
-    places: list[NDArray[Any]] = [np.empty(0, np.int64)]
+    joined = JoinedScores(pd.DataFrame({"actual": [], "predicted": []}))
+    positions: list[NDArray[Any]] = [np.empty(0, np.int64)]
     predicted: list[NDArray[Any]] = [np.empty(0, object if predicted_by != "score" else float)]
     for batch in batches:
         score = batch.column("score").to_numpy()
-        compared.scored += len(score)
-        compared.tally.add(score)
+        joined.scored += len(score)
+        joined.tally.add(score)
         if len(index):
-            place = index.get_indexer(pd.Index(batch.column("entity_id").to_pylist(), dtype=object))
-            places.append(place[place >= 0])
-            said = batch.column(predicted_by).to_numpy(zero_copy_only=False)
-            predicted.append(said[place >= 0])
+            ids = pd.Index(batch.column("entity_id").to_pylist(), dtype=object)
+            position = index.get_indexer(ids)
+            positions.append(position[position >= 0])
+            prediction = batch.column(predicted_by).to_numpy(zero_copy_only=False)
+            predicted.append(prediction[position >= 0])
     if outcomes is not None:
-        rows = outcomes.rows.iloc[np.concatenate(places)].reset_index(drop=True)
-        compared.rows = rows.assign(predicted=np.concatenate(predicted))
-    return compared
+        rows = outcomes.rows.iloc[np.concatenate(positions)].reset_index(drop=True)
+        joined.rows = rows.assign(predicted=np.concatenate(predicted))
+    return joined

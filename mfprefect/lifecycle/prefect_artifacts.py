@@ -39,7 +39,7 @@ MAX_TEXT = 2_000
 
 def _quietly(function: Callable[P, R]) -> Callable[P, R | None]:
     @functools.wraps(function)
-    def tried(*args: P.args, **kwargs: P.kwargs) -> R | None:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R | None:
         if FlowRunContext.get() is None:
             return None
         try:
@@ -48,7 +48,7 @@ def _quietly(function: Callable[P, R]) -> Callable[P, R | None]:
             log().warning("the Prefect artifact could not be written: %s", exc)
             return None
 
-    return tried
+    return wrapper
 
 
 @_quietly

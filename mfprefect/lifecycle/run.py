@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 __all__ = ["as_of_date", "register", "running"]
 
 
-def register(store: Store, kind: type[Model]) -> None:
+def register(store: Store, model_class: type[Model]) -> None:
     """Register the model in the store with its class's current description."""
     store.register(
-        kind.model_id,
-        kind.description,
-        entity_type=kind.entity_type or kind.entity_id,
-        owner=kind.owner,
-        max_age=kind.max_age or dt.timedelta(0),
+        model_class.model_id,
+        model_class.description,
+        entity_type=model_class.entity_type or model_class.entity_id,
+        owner=model_class.owner,
+        max_age=model_class.max_age or dt.timedelta(0),
     )
 
 
 @contextmanager
 def running(
     store: Store,
-    kind: type[Model],
+    model_class: type[Model],
     purpose: str,
     *,
     as_of: dt.date | None,
@@ -44,28 +44,28 @@ def running(
 ) -> Iterator[Session]:
     """Open the run's session; on leaving the block, end it and write its Prefect artifacts."""
     session = store.session(
-        kind.model_id,
+        model_class.model_id,
         purpose=purpose,
         params={"as_of": as_of, **params},
         as_of=as_of or values.utc_now().date(),
         parent=parent,
-        source=_source(kind),
-        tags=kind.tags,
+        source=_source(model_class),
+        tags=model_class.tags,
     )
     tasks.log().info("session %s, attempt %d", session.session_id, session.attempt)
     prefect_artifacts.tag_run(session)
     try:
         with session:
-            if (place := entrypoint(kind)) is not None:
+            if (place := entrypoint(model_class)) is not None:
                 session.log_metadata({CODE[1]: place}, group=CODE[0])
             yield session
     finally:
         prefect_artifacts.show_session(store, session)
 
 
-def _source(kind: type[Model]) -> Path | None:
+def _source(model_class: type[Model]) -> Path | None:
     try:
-        return Path(inspect.getfile(kind))
+        return Path(inspect.getfile(model_class))
     except (TypeError, OSError):  # defined in a notebook or a console
         return None
 

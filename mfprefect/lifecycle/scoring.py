@@ -48,34 +48,34 @@ if TYPE_CHECKING:
 __all__ = ["ScoringJob", "pickle_by_value", "require_trained", "score_model"]
 
 
-def score_model(store: Store, kind: type[Model], session: Session) -> None:
+def score_model(store: Store, model_class: type[Model], session: Session) -> None:
     """Score part by part with the session's training session; skip parts already complete.
 
     Raises:
         ChecksFailed: a part's data failed the checks; the other parts are kept for the next
             attempt.
     """
-    used = session.parent_session_id
-    if used is None:
+    training = session.parent_session_id
+    if training is None:
         raise AssertionError("a scoring session has a training session")
-    run = tasks.Runner(kind)
-    estimator = run(tasks.load, store, used)
+    run = tasks.Runner(model_class)
+    estimator = run(tasks.load, store, training)
     complete = {}
-    for part in range(1, kind.parts + 1):
+    for part in range(1, model_class.parts + 1):
         if (rows := session.keep_part(part)) is not None:
-            tasks.log().info("part %d of %d was complete", part, kind.parts)
+            tasks.log().info("part %d of %d was complete", part, model_class.parts)
             complete[part] = rows
-    evidence = ScoringInputs(store, kind, session, used)
-    evidence.take_over(complete)
-    features = features_of(store, used)
-    scoring = ScoringJob(kind, store, session, used, features, estimator, evidence)
-    missing = [part for part in range(1, kind.parts + 1) if part not in complete]
+    inputs = ScoringInputs(store, model_class, session, training)
+    inputs.take_over(complete)
+    features = features_of(store, training)
+    scoring = ScoringJob(model_class, store, session, training, features, estimator, inputs)
+    missing = [part for part in range(1, model_class.parts + 1) if part not in complete]
     try:
         written = _score_parts(run, scoring, session, missing)
     except Exception:
-        evidence.log_some()
+        inputs.log_some()
         raise
-    evidence.log()
+    inputs.log()
     session.log_metrics({"rows_scored": sum(complete.values()) + written})
 
 
@@ -83,8 +83,8 @@ def _score_parts(
     run: tasks.Runner, scoring: ScoringJob, session: Session, missing: Sequence[int]
 ) -> int:
     """Score the missing parts; return the number of their rows."""
-    kind = scoring.kind
-    progress = Progress(session, kind.parts, kind.parts - len(missing))
+    model_class = scoring.model_class
+    progress = Progress(session, model_class.parts, model_class.parts - len(missing))
     futures = [run.submit(score_part, scoring, part) for part in missing]
     for future in as_completed(futures):
         # Ask the future itself: Prefect's server learns of a finished task a little later.
@@ -97,7 +97,7 @@ def _score_parts(
     return sum(part.rows for part in done)
 
 
-def require_trained(store: Store, kind: type[Model], session_id: str) -> None:
+def require_trained(store: Store, model_class: type[Model], session_id: str) -> None:
     """Refuse anything but a training session of the model that succeeded or was promoted.
 
     Raises:
@@ -105,16 +105,16 @@ def require_trained(store: Store, kind: type[Model], session_id: str) -> None:
         InvalidValue: it belongs to another model, has another purpose, or did not succeed.
     """
     row = store.show(session_id).iloc[0]
-    wanted = (kind.model_id, Purpose.TRAIN)
+    is_training = (row["model_id"], row["purpose"]) == (model_class.model_id, Purpose.TRAIN)
     usable = row["status"] == Status.SUCCEEDED or session_id in set(
         # A person promoted it by an override, which is on record.
-        store.stages(kind.model_id)["session_id"]
+        store.stages(model_class.model_id)["session_id"]
     )
-    if (row["model_id"], row["purpose"]) != wanted or not usable:
+    if not (is_training and usable):
         raise InvalidValue(
             f"session {session_id!r} cannot be used for scoring: it is a {row['status']} "
             f"{row['purpose']} session of {row['model_id']!r}; name a successful training session "
-            f"of {kind.model_id!r}, or none to use the last one."
+            f"of {model_class.model_id!r}, or none to use the last one."
         )
 
 
@@ -123,41 +123,43 @@ class ScoringJob:
 
     def __init__(
         self,
-        kind: type[Model],
+        model_class: type[Model],
         store: Store,
         session: Session,
         training_session_id: str,
         features: list[str],
         estimator: Any,
-        evidence: ScoringInputs,
+        inputs: ScoringInputs,
     ) -> None:
         self.training_session_id = training_session_id
         self.features = features
-        self._compared: PreviousScoring = evidence.compared
-        self._references: dict[str, pd.DataFrame] | None = evidence.references
+        self._compared: PreviousScoring = inputs.compared
+        self._references: dict[str, pd.DataFrame] | None = inputs.references
         self.as_of: dt.date = as_of_date(session)
         self._settings: Settings = store.database.settings
         self._handle: SessionHandle = session.handle
-        self._kind: type[Model] | bytes = kind
-        self._here: tuple[Store, Any] | None = (store, estimator)
+        self._model_class: type[Model] | bytes = model_class
+        self._local: tuple[Store, Any] | None = (store, estimator)
 
     def __getstate__(self) -> dict[str, Any]:
         # Connections cannot be pickled; the model is in the store and need not be.
-        kind = self._kind if isinstance(self._kind, bytes) else cloudpickle.dumps(self._kind)
-        return self.__dict__ | {"_kind": kind, "_here": None, "_references": None}
+        model_class = self._model_class
+        if not isinstance(model_class, bytes):
+            model_class = cloudpickle.dumps(model_class)
+        return self.__dict__ | {"_model_class": model_class, "_local": None, "_references": None}
 
     def _resources(self) -> tuple[Store, Any]:
-        if self._here is None:
-            self._here = _opened(self)
-        return self._here
+        if self._local is None:
+            self._local = _process_resources(self)
+        return self._local
 
     @property
-    def kind(self) -> type[Model]:
+    def model_class(self) -> type[Model]:
         """The model's class."""
         # Lazily: an error while unpickling the job would be the cluster's, not the task's.
-        if isinstance(self._kind, bytes):
-            self._kind = cloudpickle.loads(self._kind)
-        return self._kind  # type: ignore[return-value]  # by now
+        if isinstance(self._model_class, bytes):
+            self._model_class = cloudpickle.loads(self._model_class)
+        return self._model_class  # type: ignore[return-value]  # by now
 
     @property
     def estimator(self) -> Any:
@@ -174,36 +176,36 @@ class ScoringJob:
         store, _ = self._resources()
         if self._references is None:
             self._references = references_of(store, self.training_session_id, self._compared)
-        recorder.keep(features, self._references, self._compared, self.kind.masked)
+        recorder.keep(features, self._references, self._compared, self.model_class.masked)
 
     def model(self, recorder: PartRecorder, part: int) -> Model:
         """Return the model, recording what it reads."""
-        return self.kind(tasks.reader(self._settings, recorder, self.kind, part))
+        return self.model_class(tasks.reader(self._settings, recorder, self.model_class, part))
 
 
 _lock = threading.Lock()
-_held: dict[str, tuple[Store, Any]] = {}
+_cache: dict[str, tuple[Store, Any]] = {}
 
 
-def _opened(scoring: ScoringJob) -> tuple[Store, Any]:
+def _process_resources(scoring: ScoringJob) -> tuple[Store, Any]:
     """Return this process's store and estimator; both are reused for its next part."""
     key = scoring.training_session_id
     with _lock:
-        if key not in _held:
-            for store, _ in _held.values():
+        if key not in _cache:
+            for store, _ in _cache.values():
                 store.close()
-            _held.clear()
+            _cache.clear()
             store = Store(Database(scoring._settings))
-            _held[key] = (store, store.load_model(key))
-        return _held[key]
+            _cache[key] = (store, store.load_model(key))
+        return _cache[key]
 
 
-def pickle_by_value(kind: type[Model]) -> None:
+def pickle_by_value(model_class: type[Model]) -> None:
     """Pickle a script's classes with their code, since other processes cannot import a script.
 
     Classes of installed packages are imported there; a package may rely on being loaded once.
     """
-    name = kind.__module__
+    name = model_class.__module__
     module = sys.modules.get(name)
     file = Path(getattr(module, "__file__", None) or "")
     installed = (Path(sysconfig.get_path(place)) for place in ("purelib", "platlib", "stdlib"))

@@ -96,10 +96,12 @@ class PartRecorder(Recorder):
 class ScoringInputs:
     """The input of a scoring session, merged from all parts, including those kept from before."""
 
-    def __init__(self, store: Store, kind: type[Model], session: Session, training: str) -> None:
-        self._store, self._kind, self._session = store, kind, session
+    def __init__(
+        self, store: Store, model_class: type[Model], session: Session, training: str
+    ) -> None:
+        self._store, self._model_class, self._session = store, model_class, session
         self._training = training
-        published = published_scorings(store.database, kind.model_id, 1)
+        published = published_scorings(store.database, model_class.model_id, 1)
         self.compared = PreviousScoring()
         if published:
             other = published[0].training_session_id != training
@@ -129,12 +131,12 @@ class ScoringInputs:
         parts = self._merge(merged)
         if not parts:
             return
-        if len(parts) < self._kind.parts:
-            counts = {"summarised": parts, "of": self._kind.parts}
+        if len(parts) < self._model_class.parts:
+            counts = {"summarised": parts, "of": self._model_class.parts}
             self._session.log_metadata(counts, "parts")
         summary = merged[SUMMARY].summary()
         self._session.log_summary(summary)
-        limits = thresholds_for(self._kind, self._store.database.settings)
+        limits = thresholds_for(self._model_class, self._store.database.settings)
         drift = feature_drift(references[SUMMARY], summary, limits)
         self._session.log_drift(drift, reference=self._training)
         earlier = self.compared.session_id
@@ -170,7 +172,7 @@ class ScoringInputs:
 
         parts = []
         for part, document in self._session.part_documents():
-            if part > self._kind.parts:
+            if part > self._model_class.parts:
                 continue  # from an attempt that had more parts
             parts.append(part)
             for name, merger in merged.items():

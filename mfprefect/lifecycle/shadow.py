@@ -21,33 +21,39 @@ __all__ = ["score_shadow"]
 LATEST = "latest"
 
 
-def score_shadow(store: Store, kind: type[Model], champion: Session, wanted: str) -> str | None:
+def score_shadow(
+    store: Store, model_class: type[Model], champion: Session, wanted: str
+) -> str | None:
     """Score with a challenger as a second session of the run; return it, None if there is none.
 
     It is never published. Any failure is only logged: the champion's scores stand.
 
     Args:
         store: the store.
-        kind: the model.
+        model_class: the model.
         champion: the successful scoring session.
         wanted: a training session, or `latest`.
     """
     try:
-        challenger = _challenger(store, kind, champion, wanted)
+        challenger = _challenger(store, model_class, champion, wanted)
         if challenger is None:
             return None
-        return _score(store, kind, champion, challenger)
+        return _score(store, model_class, champion, challenger)
     except Exception as exc:  # noqa: BLE001 - a challenger must not harm the champion's run
         tasks.log().warning("the challenger did not score: %s: %s", type(exc).__name__, exc)
         return None
 
 
-def _challenger(store: Store, kind: type[Model], champion: Session, wanted: str) -> str | None:
-    challenger = candidate(store.database, kind.model_id, None if wanted == LATEST else wanted)
+def _challenger(
+    store: Store, model_class: type[Model], champion: Session, wanted: str
+) -> str | None:
+    challenger = candidate(
+        store.database, model_class.model_id, None if wanted == LATEST else wanted
+    )
     if challenger is None and wanted != LATEST:
         raise InvalidValue(
-            f"session {wanted!r} is not a training session of {kind.model_id!r} that succeeded or "
-            "failed only its gates."
+            f"session {wanted!r} is not a training session of {model_class.model_id!r} that "
+            "succeeded or failed only its gates."
         )
     if challenger is None or challenger == champion.parent_session_id:
         tasks.log().info("no challenger: there is no other training than the one in use")
@@ -55,13 +61,15 @@ def _challenger(store: Store, kind: type[Model], champion: Session, wanted: str)
     return challenger
 
 
-def _score(store: Store, kind: type[Model], champion: Session, challenger: str) -> str:
-    params = {SHADOW_OF: champion.session_id, "parts": kind.parts}
+def _score(store: Store, model_class: type[Model], champion: Session, challenger: str) -> str:
+    params = {SHADOW_OF: champion.session_id, "parts": model_class.parts}
     as_of = champion.as_of
-    with running(store, kind, "score", as_of=as_of, params=params, parent=challenger) as session:
-        if issubclass(kind, CommandModel):
-            commands.score_command(store, kind, session)
+    with running(
+        store, model_class, "score", as_of=as_of, params=params, parent=challenger
+    ) as session:
+        if issubclass(model_class, CommandModel):
+            commands.score_command(store, model_class, session)
         else:
-            scoring.score_model(store, kind, session)
+            scoring.score_model(store, model_class, session)
         session.close(publish=False)
     return session.session_id

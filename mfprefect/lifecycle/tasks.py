@@ -83,15 +83,15 @@ class Runner:
 
     def __call__(self, step: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a task in the current flow and return its result."""
-        result: R = self._retried(step)(*args, **kwargs)
+        result: R = self._with_retries(step)(*args, **kwargs)
         return result
 
     def submit(self, step: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> PrefectFuture[R]:
         """Submit a task to the flow's task runner."""
-        future: PrefectFuture[R] = self._retried(step).submit(*args, **kwargs)
+        future: PrefectFuture[R] = self._with_retries(step).submit(*args, **kwargs)
         return future
 
-    def _retried(self, step: Task[P, R]) -> Any:
+    def _with_retries(self, step: Task[P, R]) -> Any:
         return step.with_options(
             retries=self._model.retries,
             retry_delay_seconds=self._model.retry_delay_seconds,
@@ -110,7 +110,7 @@ def read_training_data(model: Model, as_of: dt.date) -> pd.DataFrame:
 
 
 def reader(
-    settings: Settings, recorder: Recorder, kind: type[Model], part: int | None = None
+    settings: Settings, recorder: Recorder, model_class: type[Model], part: int | None = None
 ) -> Reader:
     """Return a model's reader, which records each read and each check of a source."""
 
@@ -119,8 +119,8 @@ def reader(
 
     def judge(ask: Any, checks: Any) -> None:
         # A CommandModel has no target.
-        keys = {kind.entity_id, getattr(kind, "target", kind.entity_id)}
-        recorder.log_source_checks(ask, checks, keys=keys, masked=kind.masked, part=part)
+        keys = {model_class.entity_id, getattr(model_class, "target", model_class.entity_id)}
+        recorder.log_source_checks(ask, checks, keys=keys, masked=model_class.masked, part=part)
 
     return Reader(settings, record, judge)
 
@@ -175,10 +175,10 @@ def test(
         learned: the rows it was fitted on; for a time series, the history.
     """
     with redacted_errors():
-        return _tested(model, session, estimator, features, actual, learned)
+        return _store_test_results(model, session, estimator, features, actual, learned)
 
 
-def _tested(
+def _store_test_results(
     model: Model,
     session: Session,
     estimator: Any,

@@ -21,19 +21,19 @@ _ATTRIBUTES = {
 }
 
 
-def thresholds_for(kind: type[Model] | Model, settings: Settings) -> Limits:
+def thresholds_for(model_class: type[Model] | Model, settings: Settings) -> Limits:
     """Return the thresholds in force.
 
     `[drift.models.<model>]` comes first, so that operators can change a threshold without touching
     the model's code. Then come the class, `[drift]` and the default.
     """
-    of_model = settings.drift.models.get(kind.model_id)
-    chosen = {}
+    of_model = settings.drift.models.get(model_class.model_id)
+    limits = {}
     for name in (field.name for field in fields(Limits)):
-        said = (
+        candidates = (
             getattr(of_model, name, None),
-            getattr(kind, _ATTRIBUTES[name]),
+            getattr(model_class, _ATTRIBUTES[name]),
             getattr(settings.drift, name),
         )
-        chosen[name] = next((value for value in said if value is not None), None)
-    return Limits(**{name: value for name, value in chosen.items() if value is not None})
+        limits[name] = next((value for value in candidates if value is not None), None)
+    return Limits(**{name: value for name, value in limits.items() if value is not None})

@@ -23,7 +23,7 @@ __all__ = ["train_model"]
 
 
 def train_model(
-    store: Store, kind: type[Model], session: Session, *, apply_gates: bool = True
+    store: Store, model_class: type[Model], session: Session, *, apply_gates: bool = True
 ) -> None:
     """Train the model, test it, store it and, unless told otherwise, apply its gates.
 
@@ -31,21 +31,24 @@ def train_model(
         ChecksFailed: the data failed the checks.
         GateFailed: a gate failed; model, figures and verdicts are kept.
     """
-    model = kind(tasks.reader(store.database.settings, session, kind))
-    run = tasks.Runner(kind)
+    model = model_class(tasks.reader(store.database.settings, session, model_class))
+    run = tasks.Runner(model_class)
     frame = run(tasks.read_training_data, model, as_of_date(session))
-    tasks.check(session, model, frame, kind.checks or [])
-    features = [name for name in frame.columns if name not in (kind.entity_id, kind.target)]
-    session.log_input_summary(frame[features], masked=kind.masked)
+    tasks.check(session, model, frame, model_class.checks or [])
+    features = [
+        name for name in frame.columns if name not in (model_class.entity_id, model_class.target)
+    ]
+    session.log_input_summary(frame[features], masked=model_class.masked)
     learn, test = tasks.split_rows(model, frame)
-    estimator = run(tasks.fit, model, learn[features], learn[kind.target])
-    run(tasks.test, model, session, estimator, test[features], test[kind.target], learn)
-    session.log_metadata({FEATURES[1]: features, "target": kind.target}, group=FEATURES[0])
+    estimator = run(tasks.fit, model, learn[features], learn[model_class.target])
+    run(tasks.test, model, session, estimator, test[features], test[model_class.target], learn)
+    session.log_metadata({FEATURES[1]: features, "target": model_class.target}, group=FEATURES[0])
     session.log_metadata(
-        {"rows": len(learn), "test_rows": len(test), "test_share": kind.test_share}, group="split"
+        {"rows": len(learn), "test_rows": len(test), "test_share": model_class.test_share},
+        group="split",
     )
     run(tasks.save, session, estimator)
-    if kind.gates and apply_gates:
+    if model_class.gates and apply_gates:
         _apply_gates(store, model, session, estimator, frame[features], test)
 
 

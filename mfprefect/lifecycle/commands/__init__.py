@@ -24,7 +24,7 @@ __all__ = ["score_command", "train_command"]
 
 
 def train_command(
-    store: Store, kind: type[CommandModel], session: Session, *, apply_gates: bool = True
+    store: Store, model_class: type[CommandModel], session: Session, *, apply_gates: bool = True
 ) -> None:
     """Run the training command and, with `apply_gates`, apply the gates to what it stored.
 
@@ -34,20 +34,20 @@ def train_command(
         InvalidValue: it reported no metric, no test results and no model.
         GateFailed: a gate failed; model and figures are kept.
     """
-    command = _command(store, kind, session, "train_command")
-    tasks.Runner(kind)(run_training, command)
+    command = _command(store, model_class, session, "train_command")
+    tasks.Runner(model_class)(run_training, command)
     if not session.has_results():
         raise InvalidValue(
-            f"the command `{command}` ended well and reported nothing under session "
+            f"the command `{command}` succeeded but reported nothing under session "
             f"{session.session_id!r}: no metric, no test results, no model. Have it call "
             "`mfprefect session log`, for instance "
             "`mfprefect session log --metric auc=0.83 --model model.rds`."
         )
-    if kind.gates and apply_gates:
-        session.log_gates(kind.gates)
+    if model_class.gates and apply_gates:
+        session.log_gates(model_class.gates)
 
 
-def score_command(store: Store, kind: type[CommandModel], session: Session) -> None:
+def score_command(store: Store, model_class: type[CommandModel], session: Session) -> None:
     """Run the scoring command for each part, skipping parts an earlier attempt completed.
 
     Raises:
@@ -55,19 +55,20 @@ def score_command(store: Store, kind: type[CommandModel], session: Session) -> N
         CommandFailed: it exited with a code other than 0, or was killed.
         InvalidValue: it wrote no scores, or not those of its part.
     """
-    _command(store, kind, session, "score_command")  # checked before anything is done
-    missing = [part for part in range(1, kind.parts + 1) if not _kept(kind, session, part)]
-    progress = Progress(session, kind.parts, kind.parts - len(missing))
-    run = tasks.Runner(kind)
+    _command(store, model_class, session, "score_command")  # checked before anything is done
+    parts = model_class.parts
+    missing = [part for part in range(1, parts + 1) if not _keep_part(model_class, session, part)]
+    progress = Progress(session, parts, parts - len(missing))
+    run = tasks.Runner(model_class)
     for part in missing:
-        command = _command(store, kind, session, "score_command", part)
-        named = f"score command, part {part} of {kind.parts}" if kind.parts > 1 else None
-        run(run_scoring.with_options(task_run_name=named), store, session, command, kind.parts)
-        _require_scores(kind, session, part)
+        command = _command(store, model_class, session, "score_command", part)
+        name = f"score command, part {part} of {parts}" if parts > 1 else None
+        run(run_scoring.with_options(task_run_name=name), store, session, command, parts)
+        _require_scores(model_class, session, part)
         progress.step()
     written, certain = session.parts()
     if not certain:  # better no figure than a wrong one
-        tasks.log().warning("rows_scored is not stored: the database is away")
+        tasks.log().warning("rows_scored is not stored: the database is unavailable")
         return
     # The command may have stored this metric itself.
     recorder = Recorder(store.database, session.handle, attached=True)
@@ -76,46 +77,49 @@ def score_command(store: Store, kind: type[CommandModel], session: Session) -> N
 
 
 def _command(
-    store: Store, kind: type[CommandModel], session: Session, name: str, part: int = 1
+    store: Store, model_class: type[CommandModel], session: Session, name: str, part: int = 1
 ) -> Command:
-    arguments = getattr(kind, name)
+    arguments = getattr(model_class, name)
     if arguments is None:
         raise ConfigurationError(
-            f'{kind.__name__} has no {name}; set it in the class: {name} = ["bash", "step.sh"].'
+            f"{model_class.__name__} has no {name}; set it in the class: "
+            f'{name} = ["bash", "step.sh"].'
         )
+    purpose = name.partition("_")[0]
     return Command(
         arguments=tuple(arguments),
-        folder=kind.working_folder(),
-        environment=environment.environment(store, kind, session, part, name.partition("_")[0]),
-        grace_seconds=kind.grace_seconds,
-        transient_exit_codes=kind.transient_exit_codes,
+        folder=model_class.working_folder(),
+        environment=environment.environment(store, model_class, session, part, purpose),
+        grace_seconds=model_class.grace_seconds,
+        transient_exit_codes=model_class.transient_exit_codes,
         hidden=Redactor(secrets(store.database.settings)),
     )
 
 
-def _kept(kind: type[CommandModel], session: Session, part: int) -> bool:
-    if kind.parts == 1:
+def _keep_part(model_class: type[CommandModel], session: Session, part: int) -> bool:
+    if model_class.parts == 1:
         # The command may write scores in any number of pieces, so it is unknown whether the
         # earlier attempt wrote the last one.
         return False
     if (rows := session.keep_part(part)) is None:
         return False
-    tasks.log().info("part %d of %d was complete: %d rows", part, kind.parts, rows)
+    tasks.log().info("part %d of %d was complete: %d rows", part, model_class.parts, rows)
     return True
 
 
-def _require_scores(kind: type[CommandModel], session: Session, part: int) -> None:
+def _require_scores(model_class: type[CommandModel], session: Session, part: int) -> None:
     written, _ = session.parts()
-    if kind.parts == 1 and not written:
+    model_id, parts = model_class.model_id, model_class.parts
+    if parts == 1 and not written:
         raise InvalidValue(
-            f"the score command of {kind.model_id!r} ended well and wrote no scores under session "
+            f"the score command of {model_id!r} succeeded but wrote no scores under session "
             f"{session.session_id!r}. Have it call `mfprefect session log --scores FILE.csv "
             "--entity-id COLUMN --score COLUMN`."
         )
-    if kind.parts > 1 and part not in written:
+    if parts > 1 and part not in written:
         raise InvalidValue(
-            f"the score command of {kind.model_id!r} ended well and did not write part {part} of "
-            f"{kind.parts}; have it call `mfprefect session log --scores FILE.csv .. --part "
+            f"the score command of {model_id!r} succeeded but did not write part {part} of "
+            f"{parts}. Have it call `mfprefect session log --scores FILE.csv .. --part "
             "$MFPREFECT_PART`."
         )
 

@@ -20,19 +20,23 @@ __all__ = ["environment"]
 
 
 def environment(
-    store: Store, kind: type[CommandModel], session: Session, part: int, purpose: str | None = None
+    store: Store,
+    model_class: type[CommandModel],
+    session: Session,
+    part: int,
+    purpose: str | None = None,
 ) -> dict[str, str]:
     """Return a command's environment: our variables over the model's over this process's.
 
     Args:
         store: the store.
-        kind: the model.
+        model_class: the model.
         session: the run's session.
         part: the part of a scoring, from 1.
         purpose: `train` or `score`; by default the session's own, which is `adhoc` for a
             reproduction.
     """
-    variables = without_settings(os.environ) | dict(kind.environment)
+    variables = without_settings(os.environ) | dict(model_class.environment)
     # A Python program would otherwise buffer its output until it ends.
     variables.setdefault("PYTHONUNBUFFERED", "1")
     programs = [
@@ -43,11 +47,13 @@ def environment(
     return (
         variables
         | settings_variables(store)
-        | _session(kind, session, part, purpose or session.purpose)
+        | _session(model_class, session, part, purpose or session.purpose)
     )
 
 
-def _session(kind: type[CommandModel], session: Session, part: int, purpose: str) -> dict[str, str]:
+def _session(
+    model_class: type[CommandModel], session: Session, part: int, purpose: str
+) -> dict[str, str]:
     facts = {
         "SESSION_ID": session.session_id,
         "MODEL_ID": session.model_id,
@@ -55,7 +61,7 @@ def _session(kind: type[CommandModel], session: Session, part: int, purpose: str
         "ATTEMPT": str(session.attempt),
         "AS_OF": as_of_date(session).isoformat(),
         "PART": str(part),
-        "PARTS": str(kind.parts if purpose == "score" else 1),
+        "PARTS": str(model_class.parts if purpose == "score" else 1),
     }
     if purpose == "score" and session.parent_session_id is not None:
         facts["TRAINING_SESSION_ID"] = session.parent_session_id

@@ -63,12 +63,12 @@ def run_command(command: Command) -> None:
     running = _Running(command, tail)
     try:
         code = running.follow()
-        left = running.signal(0)
+        left_behind = running.signal(0)
     finally:
         running.end_group()
     if code:
         raise _failure(command, code, list(tail))
-    if left:
+    if left_behind:
         tasks.log().warning("`%s` left processes behind; they were ended", command)
 
 
@@ -77,7 +77,7 @@ def _failure(command: Command, code: int, tail: list[str]) -> CommandFailed:
     if code == -signal.SIGKILL:
         how += " (as the system does when memory runs out)"
     printed = "\n".join(tail)[-MAX_TAIL:]
-    end = f"The last that it printed:\n{printed}" if tail else "It printed nothing."
+    end = f"Its last output:\n{printed}" if tail else "It printed nothing."
     return CommandFailed(
         f"the command `{command}` {how}. {end}",
         command=[command.hidden(part) for part in command.arguments],
@@ -97,8 +97,8 @@ def _signal_name(number: int) -> str:
 def _start(command: Command) -> subprocess.Popen[bytes]:
     if not command.folder.is_dir():
         raise ConfigurationError(
-            f"the command `{command}` cannot run in {str(command.folder)!r}, which is no folder; "
-            "set `folder` in the model's class."
+            f"the command `{command}` cannot run in {str(command.folder)!r}, which is not a "
+            "folder; set `folder` in the model's class."
         )
     try:
         return subprocess.Popen(  # noqa: S603 - the model's own command, no shell
@@ -138,22 +138,23 @@ class _Running:
         self._grace = command.grace_seconds
         log = tasks.log()
         self._process = _start(command)
-        self._waiting = selectors.DefaultSelector()
+        self._selector = selectors.DefaultSelector()
         self._lines: list[_Lines] = []
-        for pipe, tell in ((self._process.stdout, log.info), (self._process.stderr, log.warning)):
+        outputs = ((self._process.stdout, log.info), (self._process.stderr, log.warning))
+        for pipe, log_line in outputs:
             if pipe is not None:
-                lines = _Lines(command.hidden, tell, tail)
+                lines = _Lines(command.hidden, log_line, tail)
                 self._lines.append(lines)
-                self._waiting.register(pipe, selectors.EVENT_READ, lines)
+                self._selector.register(pipe, selectors.EVENT_READ, lines)
 
     def follow(self) -> int:
         """Read its output until it ends; return its exit code."""
-        left = LEFT_IN_PIPES
-        while self._waiting.get_map() and left > 0:
+        remaining = LEFT_IN_PIPES
+        while self._selector.get_map() and remaining > 0:
             ended = self._process.poll() is not None
             read = self._read()
-            if ended:  # the pipes are held open by another process
-                left = left - read if read else 0
+            if ended:  # another process holds the pipes open
+                remaining = remaining - read if read else 0
         code = self._process.wait()
         for lines in self._lines:
             lines.end()
@@ -161,12 +162,12 @@ class _Running:
 
     def _read(self) -> int:
         read = 0
-        for key, _ in self._waiting.select(PAUSE):
+        for key, _ in self._selector.select(PAUSE):
             data = os.read(key.fd, BLOCK)
             key.data.feed(data)
             read += len(data)
             if not data:
-                self._waiting.unregister(key.fileobj)
+                self._selector.unregister(key.fileobj)
         return read
 
     def signal(self, number: int) -> bool:
@@ -184,22 +185,22 @@ class _Running:
         try:
             if self.signal(signal.SIGTERM):
                 deadline = time.monotonic() + self._grace
-                while self._is_left() and time.monotonic() < deadline:
+                while self._is_alive() and time.monotonic() < deadline:
                     if not self._read():
                         time.sleep(PAUSE / 4)
         finally:
             # Even if a second interrupt cut the wait short.
-            if self._is_left():
+            if self._is_alive():
                 self.signal(signal.SIGKILL)
             self._process.wait()
             self._close()
 
-    def _is_left(self) -> bool:
+    def _is_alive(self) -> bool:
         self._process.poll()  # a zombie would count as a remaining process
         return self.signal(0)
 
     def _close(self) -> None:
-        self._waiting.close()
+        self._selector.close()
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
@@ -208,8 +209,8 @@ class _Running:
 class _Lines:
     """Turns arbitrary bytes into lines of any length."""
 
-    def __init__(self, hidden: Redactor, tell: Callable[..., None], tail: deque[str]) -> None:
-        self._hidden, self._tell, self._tail = hidden, tell, tail
+    def __init__(self, hidden: Redactor, log_line: Callable[..., None], tail: deque[str]) -> None:
+        self._hidden, self._log_line, self._tail = hidden, log_line, tail
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest, self._dropped = "", 0
 
@@ -217,24 +218,24 @@ class _Lines:
         """Log the complete lines."""
         *lines, rest = (self._rest + self._decoder.decode(data)).split("\n")
         for line in lines:
-            self._say(line)
-        keep = MAX_LINE + self._hidden.longest
-        self._dropped += max(0, len(rest) - keep)
-        self._rest = rest[:keep]
+            self._log(line)
+        limit = MAX_LINE + self._hidden.longest
+        self._dropped += max(0, len(rest) - limit)
+        self._rest = rest[:limit]
 
     def end(self) -> None:
         """Log a last line that has no line end."""
         rest = self._rest + self._decoder.decode(b"", final=True)
         if rest:
-            self._say(rest)
+            self._log(rest)
 
-    def _say(self, line: str) -> None:
+    def _log(self, line: str) -> None:
         # Drop what a carriage return overwrites on a screen, such as progress bars.
-        shown = _ESCAPES.sub("", line.rstrip("\r").rpartition("\r")[2])
-        more = self._dropped + max(0, len(shown) - MAX_LINE)
-        text = _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", self._hidden(shown, MAX_LINE))
+        visible = _ESCAPES.sub("", line.rstrip("\r").rpartition("\r")[2])
+        more = self._dropped + max(0, len(visible) - MAX_LINE)
+        text = _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", self._hidden(visible, MAX_LINE))
         if more:
             text += f" .. ({more} more characters)"
         self._rest, self._dropped = "", 0
         self._tail.append(text)
-        self._tell("%s", text)
+        self._log_line("%s", text)

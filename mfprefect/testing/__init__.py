@@ -1,6 +1,6 @@
-"""What other projects and the tests of mfprefect reuse; nothing here imports pytest by itself.
+"""Test helpers for teams and for mfprefect itself; this module does not import pytest.
 
-The names are loaded on first use. The fixtures are in `mfprefect.testing.plugin`.
+Names are loaded on first use. The fixtures are in `mfprefect.testing.plugin`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
     "assert_rows_independent",
 ]
 
-_ELSEWHERE = {
+_MODULES = {
     "ModelTests": "model_tests",
     "assert_decreasing": "directions",
     "assert_increasing": "directions",
@@ -48,7 +48,7 @@ _ELSEWHERE = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_ELSEWHERE.get(name, 'models')}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'models')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""What a model's scores may depend on, and in which direction: an assertion each."""
+"""Assertions on how a model's scores depend on a column."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 
 __all__ = ["assert_decreasing", "assert_increasing", "assert_invariant"]
 
-MOST_VALUES = 20
+MAX_VALUES = 20
 
 
 def assert_invariant(
     model: TrainedModel, column: str, values: Iterable[Any] | None = None, at_most: float = ABSOLUTE
 ) -> None:
-    """Assert that a score stays what it is when a column takes another value.
+    """Assert that a score does not change when a column takes another value.
 
     Args:
         model: the model.
         column: a feature, such as `gender`.
-        values: what it takes; by default the values of the training data, or 20 of them from the
-            smallest to the largest.
-        at_most: by how much a score may move.
+        values: the values to try; by default those of the training data, at most 20, evenly spaced
+            from the smallest to the largest.
+        at_most: how much a score may change.
     """
     __tracebackhide__ = True
     rows = _rows(model, column)
     before = model.score(rows)
-    tried = _values(model.data[column]) if values is None else list(values)
-    if len(tried) < 2 and values is None:
-        raise AssertionError(f"{column!r} has one value in the training data; give others: values=")
-    for value in tried:
+    candidates = _values(model.data[column]) if values is None else list(values)
+    if len(candidates) < 2 and values is None:
+        raise AssertionError(f"{column!r} has one value in the training data; pass others: values=")
+    for value in candidates:
         other = rows.copy()
         other[column] = other[column].__class__([value] * len(rows), rows.index)
         if value is not None:
@@ -50,7 +50,7 @@ def assert_increasing(model: TrainedModel, column: str, by: float | None = None)
     Args:
         model: the model.
         column: a feature that is a number, such as `debt`.
-        by: how much larger; by default the standard deviation, at least 1 for integers.
+        by: the increase; by default the standard deviation, at least 1 for integers.
     """
     __tracebackhide__ = True
     _assert_direction(model, column, by, 1)
@@ -72,34 +72,36 @@ def _assert_direction(model: TrainedModel, column: str, by: float | None, sign: 
     step = float(rows[column].std()) if by is None else by
     step = max(1, round(step)) if whole and by is None else step
     if not step > 0:
-        raise AssertionError(f"{column!r} is always the same in the rows held out; give by=")
+        raise AssertionError(f"{column!r} is constant in the held-out rows; pass by=")
     other = rows.copy()
     other[column] = other[column] + (int(step) if whole and step == int(step) else step)
     before, after = model.score(rows), model.score(other)
     if before.ndim > 1:
-        raise AssertionError("a model with several scores a row has no one direction")
-    moved = sign * (after - before)
-    wrong, words = moved < -ABSOLUTE, ("falls", "rises") if sign > 0 else ("rises", "falls")
+        raise AssertionError("a model with several scores per row has no direction")
+    change = sign * (after - before)
+    wrong, (against, along) = change < -ABSOLUTE, ("falls", "rises")[::sign]
     if wrong.any():
-        place = int(np.argmin(moved))
+        worst = int(np.argmin(change))
         raise AssertionError(
-            f"with {column!r} larger by {step:g} the score {words[0]} in {int(wrong.sum())} of "
-            f"{len(rows)} rows, row {place} most: {before[place]:.10g}, then {after[place]:.10g}"
+            f"with {column!r} larger by {step:g} the score {against} in {int(wrong.sum())} of "
+            f"{len(rows)} rows, most in row {worst}: {before[worst]:.10g}, then "
+            f"{after[worst]:.10g}"
         )
-    if not (moved > ABSOLUTE).any():
-        raise AssertionError(f"with {column!r} larger by {step:g} the score {words[1]} in no row")
+    if not (change > ABSOLUTE).any():
+        raise AssertionError(f"with {column!r} larger by {step:g} the score {along} in no row")
 
 
 def _rows(model: TrainedModel, column: str) -> pd.DataFrame:
     if column not in model.features:
-        raise AssertionError(f"{column!r} is no feature; there are: {', '.join(model.features)}")
+        features = ", ".join(model.features)
+        raise AssertionError(f"{column!r} is not a feature; the features are: {features}")
     return model.rows
 
 
 def _values(column: pd.Series[Any]) -> list[Any]:
     try:
         distinct = sorted(column.dropna().unique())
-    except TypeError:  # values of kinds that have no order among them
+    except TypeError:  # values of types that cannot be compared
         distinct = list(column.dropna().unique())
-    places = np.unique(np.linspace(0, len(distinct) - 1, MOST_VALUES).round().astype(int))
-    return [distinct[place] for place in places] if distinct else []
+    positions = np.unique(np.linspace(0, len(distinct) - 1, MAX_VALUES).round().astype(int))
+    return [distinct[position] for position in positions] if distinct else []

@@ -16,7 +16,7 @@ __all__ = ["ModelTests"]
 
 
 class ModelTests:
-    """What must hold for any model. Subclass it, and pytest runs its tests on yours.
+    """Tests that any model must pass. Subclass it, and pytest runs them on your model.
 
     class TestChurn(ModelTests):
         model = churn.Churn
@@ -28,9 +28,9 @@ class ModelTests:
     model: ClassVar[type[Model]]
     """The model's class."""
     as_of: ClassVar[dt.date | None] = None
-    """The date that data is asked for; None: today."""
+    """The date of the data; None: today."""
     broken: ClassVar[Mapping[str, Any]] = {}
-    """A wrong value by column, which the model's checks must refuse."""
+    """A wrong value by column; the model's checks must refuse each."""
 
     def test_the_checks_accept_the_training_data(self, mf_model: models.TrainedModel) -> None:
         """No error-level check fails."""
@@ -41,7 +41,7 @@ class ModelTests:
         models.assert_checks_refuse(mf_model, self.broken)
 
     def test_training_is_reproducible(self, mf_model: models.TrainedModel) -> None:
-        """Two trainings have the same figures and scores."""
+        """Two trainings give the same metrics and scores."""
         models.assert_reproducible(mf_model)
 
     def test_a_score_depends_on_its_own_row_alone(self, mf_model: models.TrainedModel) -> None:
@@ -55,7 +55,7 @@ class ModelTests:
     def test_the_stored_model_gives_the_same_scores(
         self, mf_model: models.TrainedModel, mf_store: Store
     ) -> None:
-        """What is loaded is what was saved."""
+        """A stored and loaded model gives the same scores."""
         models.assert_round_trip(mf_model, mf_store)
 
     def test_it_trains_scores_and_is_monitored(

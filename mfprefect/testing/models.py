@@ -1,7 +1,7 @@
-"""What must hold for a model before it may go to production, an assertion each.
+"""Assertions that a model should pass before it goes to production.
 
-Each takes a `TrainedModel`, which is what the fixture `mf_model` hands out, and raises
-AssertionError with the rows or columns that show it.
+Each takes a `TrainedModel`, as the fixture `mf_model` returns it, and raises AssertionError naming
+the rows or columns at fault.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ __all__ = [
     "first_difference",
 ]
 
-MOST_ROWS = 1_000
+MAX_ROWS = 1_000
 BATCH = 7
 SINGLE_ROWS = 10
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
-"""What sums over rows in another order may differ by."""
+"""Tolerances: sums over rows in another order differ by rounding."""
 
 
 class TrainedModel:
-    """A model that was trained as the train flow trains it, without a session."""
+    """A model trained like in the train flow, but without a session."""
 
     def __init__(self, kind: type[Model], as_of: dt.date | None = None) -> None:
         kind._require()
@@ -58,7 +58,7 @@ class TrainedModel:
 
     @cached_property
     def features(self) -> list[str]:
-        """The columns that the model learns from."""
+        """The columns that the model is fitted on."""
         return [n for n in self.data.columns if n not in (self.kind.entity_id, self.kind.target)]
 
     @cached_property
@@ -67,35 +67,35 @@ class TrainedModel:
 
     @cached_property
     def estimator(self) -> Any:
-        """What the model's `fit` returned."""
+        """The result of the model's `fit`."""
         learn, _ = self._parts
         return self.model.fit(learn[self.features].copy(), learn[self.kind.target].copy())
 
     @property
     def rows(self) -> pd.DataFrame:
-        """A copy of the features of rows that were held out, at most 1,000."""
-        return self._parts[1][self.features].head(MOST_ROWS).copy()
+        """A copy of the features of the held-out rows, at most 1,000."""
+        return self._parts[1][self.features].head(MAX_ROWS).copy()
 
     def score(self, features: pd.DataFrame, estimator: Any = None) -> NDArray[np.float64]:
-        """Return the score of each row; of a multiclass model, a row of scores."""
-        used = self.estimator if estimator is None else estimator
-        scores = np.asarray(self.model.predict(used, features), dtype=np.float64)
+        """Return one score per row; for a multiclass model, one row of scores per row."""
+        fitted = self.estimator if estimator is None else estimator
+        scores = np.asarray(self.model.predict(fitted, features), dtype=np.float64)
         if scores.shape[:1] != (len(features),):
             raise AssertionError(f"{len(features)} rows got scores of shape {scores.shape}")
         return scores
 
     def metrics(self) -> dict[str, float]:
-        """Return the agreed-upon figures of the rows that were held out."""
+        """Return the standard metrics of the model's type on the held-out rows."""
         from mfprefect.quality.metrics.evaluation import evaluate
 
-        test, kind = self._parts[1], self.kind.model_type
+        test, model_type = self._parts[1], self.kind.model_type
         predicted = self.model.predict(self.estimator, test[self.features].copy())
-        named = kind != "multiclass" or hasattr(predicted, "columns")
-        classes = None if named else getattr(self.estimator, "classes_", None)
-        return evaluate(test[self.kind.target], predicted, kind, classes=classes).metrics[""]
+        needs_classes = model_type == "multiclass" and not hasattr(predicted, "columns")
+        classes = getattr(self.estimator, "classes_", None) if needs_classes else None
+        return evaluate(test[self.kind.target], predicted, model_type, classes=classes).metrics[""]
 
     def failed_checks(self, frame: pd.DataFrame) -> list[dict[str, Any]]:
-        """Return the results of the error-level checks that fail, as if there were no past."""
+        """Return the results of the failed error-level checks, without any earlier session."""
         from mfprefect.quality.checks import run_checks
         from mfprefect.quality.checks.context import CheckContext
         from mfprefect.quality.checks.result import failures
@@ -113,11 +113,11 @@ def assert_checks_accept(model: TrainedModel, frame: pd.DataFrame | None = None)
     """Assert that no error-level check fails on the training data, or on a frame."""
     __tracebackhide__ = True
     if failed := model.failed_checks(model.data if frame is None else frame):
-        raise AssertionError(f"{len(failed)} checks refuse the data: {_told(failed)}")
+        raise AssertionError(f"{len(failed)} checks refuse the data: {_messages(failed)}")
 
 
 def assert_checks_refuse(model: TrainedModel, broken: Mapping[str, Any]) -> None:
-    """Assert that the checks refuse the training data with a wrong cell, for each column.
+    """Assert that the checks refuse the training data with one wrong cell, for each column.
 
     Args:
         model: the model.
@@ -125,7 +125,7 @@ def assert_checks_refuse(model: TrainedModel, broken: Mapping[str, Any]) -> None
     """
     __tracebackhide__ = True
     if not broken:
-        raise AssertionError('say what broken data looks like: broken = {"age": -1}')
+        raise AssertionError('give wrong values by column: broken = {"age": -1}')
     failing_before = _keys(model.failed_checks(model.data))
     for column, value in broken.items():
         if column not in model.data.columns:
@@ -133,51 +133,51 @@ def assert_checks_refuse(model: TrainedModel, broken: Mapping[str, Any]) -> None
         frame = model.data.copy()
         cells = frame[column].astype(object).to_list()
         cells[len(cells) // 2] = value
-        # With the type that a source would hand it out as.
+        # With the dtype that a source would return.
         frame[column] = frame[column].__class__(cells, index=frame.index).infer_objects()
         if not _keys(model.failed_checks(frame)) - failing_before:
             raise AssertionError(f"no check refuses {column} = {value!r}")
 
 
 def assert_reproducible(model: TrainedModel) -> None:
-    """Assert that a second training has the same figures, and gives the same scores."""
+    """Assert that a second training gives the same metrics and scores."""
     __tracebackhide__ = True
-    again = type(model)(model.kind, model.as_of)
-    before, after = model.metrics(), again.metrics()
-    moved = {
+    second = type(model)(model.kind, model.as_of)
+    before, after = model.metrics(), second.metrics()
+    changed = {
         name: (before[name], after.get(name))
         for name in before
         if not np.isclose(before[name], after.get(name, np.nan), rtol=RELATIVE, atol=ABSOLUTE)
     }
-    if moved or before.keys() != after.keys():
-        name, (old, new) = next(iter(moved.items()), ("the set of metrics", (None, None)))
+    if changed or before.keys() != after.keys():
+        name, (old, new) = next(iter(changed.items()), ("the set of metrics", (None, None)))
         raise AssertionError(
-            f"two trainings differ: {name} is {old}, then {new}. Fix the seed of everything that "
-            "draws: random_state=0."
+            f"two trainings differ: {name} is {old}, then {new}. Set the seed of everything "
+            "random: random_state=0."
         )
-    if difference := first_difference(model.score(model.rows), again.score(model.rows)):
-        raise AssertionError(f"two trainings score differently: {difference}. Fix the seeds.")
+    if difference := first_difference(model.score(model.rows), second.score(model.rows)):
+        raise AssertionError(f"two trainings score differently: {difference}. Set the seeds.")
 
 
 def assert_rows_independent(model: TrainedModel) -> None:
-    """Assert that a score depends on its own row: on no order, and on no other row."""
+    """Assert that a score depends only on its own row, not on the order or on other rows."""
     __tracebackhide__ = True
     rows = model.rows
-    whole = model.score(rows)
+    scores = model.score(rows)
     order = np.random.default_rng(0).permutation(len(rows))
-    mixed = np.empty_like(whole)
-    mixed[order] = model.score(rows.iloc[order])
-    if difference := first_difference(whole, mixed):
+    shuffled = np.empty_like(scores)
+    shuffled[order] = model.score(rows.iloc[order])
+    if difference := first_difference(scores, shuffled):
         raise AssertionError(f"scores depend on the order of rows: {difference}")
-    for size, most in ((BATCH, len(rows)), (1, SINGLE_ROWS)):
-        parts = [model.score(rows.iloc[i : i + size]) for i in range(0, min(most, len(rows)), size)]
-        pieces = np.concatenate(parts)
-        if difference := first_difference(whole[: len(pieces)], pieces):
+    for size, limit in ((BATCH, len(rows)), (1, SINGLE_ROWS)):
+        starts = range(0, min(limit, len(rows)), size)
+        batched = np.concatenate([model.score(rows.iloc[i : i + size]) for i in starts])
+        if difference := first_difference(scores[: len(batched)], batched):
             raise AssertionError(f"scores depend on how many rows are scored at once: {difference}")
 
 
 def assert_missing_column_fails(model: TrainedModel) -> None:
-    """Assert that no feature can be missing unnoticed: a check or the model refuses its absence."""
+    """Assert that a check or the model raises an error if a feature is missing."""
     __tracebackhide__ = True
     rows = model.rows
     model.score(rows)
@@ -188,13 +188,13 @@ def assert_missing_column_fails(model: TrainedModel) -> None:
             model.score(rows.drop(columns=column))
         except AssertionError:
             raise
-        except Exception:  # noqa: BLE001, S112 - failing loudly is what is asked for
+        except Exception:  # noqa: BLE001, S112 - any error will do
             continue
-        raise AssertionError(f"without the column {column!r} the model scores as if nothing were")
+        raise AssertionError(f"without the column {column!r} the model still scores")
 
 
 def assert_round_trip(model: TrainedModel, store: Store) -> None:
-    """Assert that the model gives the same scores after it was stored and loaded."""
+    """Assert that the model gives the same scores after storing and loading."""
     __tracebackhide__ = True
     store.add_model(model.kind.model_id, model.kind.description)
     with store.session(model.kind.model_id, purpose="adhoc") as session:
@@ -205,34 +205,34 @@ def assert_round_trip(model: TrainedModel, store: Store) -> None:
 
 
 def assert_flows_run(model: TrainedModel, store: Store) -> tuple[str, str, str]:
-    """Assert that the model trains, scores each row once and is monitored; return the sessions."""
+    """Assert that train, score and monitor succeed and score each row once; return their ids."""
     __tracebackhide__ = True
     train, score, monitor = model.kind.flows()
     ids = train(as_of=model.as_of), score(as_of=model.as_of), monitor(as_of=model.as_of)
     sessions = store.show(*ids).set_index("session_id")
-    if wrong := [i for i in ids if sessions.loc[i, "status"] != "succeeded"]:
-        raise AssertionError(f"sessions that did not succeed: {', '.join(wrong)}")
-    read = [model.model.scoring_data(model.as_of, p) for p in range(1, model.kind.parts + 1)]
-    rows = sum(len(model.model.read(part)) for part in read)
-    written = int(store.score_parts(ids[1])["rows"].sum())
-    if not rows or written != rows:
-        raise AssertionError(f"{written} scores were written of {rows} rows")
+    if failed := [i for i in ids if sessions.loc[i, "status"] != "succeeded"]:
+        raise AssertionError(f"sessions that did not succeed: {', '.join(failed)}")
+    parts = [model.model.scoring_data(model.as_of, p) for p in range(1, model.kind.parts + 1)]
+    rows = sum(len(model.model.read(part)) for part in parts)
+    scores = int(store.score_parts(ids[1])["rows"].sum())
+    if not rows or scores != rows:
+        raise AssertionError(f"{scores} scores were written for {rows} rows")
     return ids
 
 
 def first_difference(
-    before: NDArray[np.float64], after: NDArray[np.float64], most: float = ABSOLUTE
+    before: NDArray[np.float64], after: NDArray[np.float64], tolerance: float = ABSOLUTE
 ) -> str:
-    """Return in words where scores differ most, nothing where they do not."""
-    same = np.isclose(before, after, rtol=RELATIVE, atol=most, equal_nan=True)
+    """Describe where scores differ most; return an empty text if they are equal."""
+    same = np.isclose(before, after, rtol=RELATIVE, atol=tolerance, equal_nan=True)
     if same.all():
         return ""
-    moved = np.where(same, -1.0, np.nan_to_num(np.abs(before - after), nan=np.inf))
-    place = np.unravel_index(int(np.argmax(moved)), moved.shape)
+    change = np.where(same, -1.0, np.nan_to_num(np.abs(before - after), nan=np.inf))
+    worst = np.unravel_index(int(np.argmax(change)), change.shape)
     rows = int((~same).reshape(len(same), -1).any(axis=1).sum())
     return (
-        f"{rows} of {len(same)} rows, row {place[0]} most: "
-        f"{before[place]:.10g}, then {after[place]:.10g}"
+        f"{rows} of {len(same)} rows, most in row {worst[0]}: "
+        f"{before[worst]:.10g}, then {after[worst]:.10g}"
     )
 
 
@@ -240,7 +240,7 @@ def _keys(failed: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
     return {(row["check"], row["column"], row["failing_rows"]) for row in failed}
 
 
-def _told(failed: list[dict[str, Any]]) -> str:
+def _messages(failed: list[dict[str, Any]]) -> str:
     return "; ".join(
         f"{row['column'] or 'all'} ({row['check']}): {row['message']}" for row in failed[:5]
     )

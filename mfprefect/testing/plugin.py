@@ -1,8 +1,8 @@
 """A pytest plugin for tests of models: `addopts = -p mfprefect.testing.plugin` loads it.
 
-It is no entry point: installing mfprefect must not change how other tests of a project run. Once
-loaded, it forgets settings of Prefect and mfprefect in the environment, so that no test reaches the
-team's server or database; sources and trusted types stay, as models read from them.
+It is not an entry point: installing mfprefect must not change how other tests of a project run.
+Once loaded, it removes settings of Prefect and mfprefect from the environment, so that no test
+reaches the team's server or database. Sources and trusted types stay, because models use them.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 
 __all__ = ["mf_model", "mf_server", "mf_store"]
 
-KEPT = ("MFPREFECT_SOURCES", "MFPREFECT_DEFAULT_SOURCE", "MFPREFECT_TRUSTED_TYPES")
-TESTS = "MFPREFECT_TEST_"
-_trained: dict[object, TrainedModel] = {}
+MODEL_SETTINGS = ("MFPREFECT_SOURCES", "MFPREFECT_DEFAULT_SOURCE", "MFPREFECT_TRUSTED_TYPES")
+TEST_SETTINGS = "MFPREFECT_TEST_"
+_models: dict[object, TrainedModel] = {}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
-    """Isolate before the first conftest.py imports a flow, and with it Prefect."""
+    """Isolate the tests before the first conftest.py imports a flow, and with it Prefect."""
     for name in list(os.environ):
-        if name.startswith(("PREFECT_", "MFPREFECT_")) and not name.startswith((*KEPT, TESTS)):
+        keep = name.startswith((*MODEL_SETTINGS, TEST_SETTINGS))
+        if name.startswith(("PREFECT_", "MFPREFECT_")) and not keep:
             del os.environ[name]
     home = tempfile.mkdtemp(prefix="mfp-prefect-")
     atexit.register(shutil.rmtree, home, ignore_errors=True)
@@ -54,7 +55,7 @@ def mf_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[mfpref
 
 @pytest.fixture(scope="session")
 def mf_server() -> Iterator[str]:
-    """A Prefect server for the tests alone; the URL of its API. It takes some seconds to start."""
+    """The API URL of a Prefect server for the tests; it takes some seconds to start."""
     from mfprefect.testing.prefect_server import temporary_server
 
     with temporary_server() as url:
@@ -69,13 +70,13 @@ def mf_model(request: pytest.FixtureRequest) -> TrainedModel:
     """
     from mfprefect.testing.models import TrainedModel
 
-    kind = getattr(request.cls, "model", None) or getattr(request.module, "MODEL", None)
-    if kind is None:
+    model_class = getattr(request.cls, "model", None) or getattr(request.module, "MODEL", None)
+    if model_class is None:
         raise pytest.UsageError(
-            f"mf_model knows no model in {request.node.nodeid}: set `model = YourModel` in the "
+            f"mf_model has no model for {request.node.nodeid}: set `model = YourModel` in the "
             "test class, or `MODEL = YourModel` in the module."
         )
     as_of = getattr(request.cls, "as_of", None) or getattr(request.module, "AS_OF", None)
-    if (kind, as_of) not in _trained:
-        _trained[kind, as_of] = TrainedModel(kind, as_of)
-    return _trained[kind, as_of]
+    if (model_class, as_of) not in _models:
+        _models[model_class, as_of] = TrainedModel(model_class, as_of)
+    return _models[model_class, as_of]

@@ -1,4 +1,4 @@
-"""A Prefect server for tests alone."""
+"""A temporary Prefect server for tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["temporary_server"]
 
 @contextmanager
 def temporary_server() -> Iterator[str]:
-    """Start a Prefect server of our own, real and temporary; yield the URL of its API."""
+    """Start a real, temporary Prefect server; yield the URL of its API."""
     from prefect.settings import (
         PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -20,7 +20,7 @@ def temporary_server() -> Iterator[str]:
 
     with (
         prefect_test_harness(server_startup_timeout=180),
-        # Joining its thread would make every flow run of the tests a second longer.
+        # Without the heartbeat thread, whose join would add a second to every flow run.
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
     ):
         yield str(PREFECT_API_URL.value())

@@ -1,6 +1,6 @@
-"""The contract that every backend keeps, as a pytest suite.
+"""The contract of every backend, as a pytest suite.
 
-A third party runs it on a backend of its own with a test module of two parts:
+To run it on your own backend, write a test module of two parts:
 
     from mfprefect.testing.contract import *
 

@@ -1,4 +1,4 @@
-"""Input checks: what they compare with, and the registry of input columns."""
+"""Input checks: the sessions that they compare with, and the registry of input columns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def train(store: Store, frame: pd.DataFrame) -> str:
 
 
 def failing(session: mfprefect.Session, frame: pd.DataFrame, *checks: Any, **options: Any) -> Any:
-    """Return check, column and failing rows of what failed."""
+    """Return check, column and failing rows of each failed check."""
     try:
         results = session.log_checks(frame, list(checks), **options)
     except mfprefect.ChecksFailed as exc:
@@ -40,13 +40,13 @@ def test_data_are_checked_against_the_training_session(store: Store) -> None:
     keys = ["customer_id"]
     with store.session("churn", purpose="score", parent=first) as session:
         assert failing(session, CUSTOMERS, Range(), NullShare(), Columns(), keys=keys) == []
-    with store.session("churn", purpose="train") as session:  # with the last one
+    with store.session("churn", purpose="train") as session:  # compared with the last training
         assert failing(session, CUSTOMERS, Range()) == [("range", "age", 10)]
         assert failing(session, CUSTOMERS.assign(income=None), NullShare(rise=0.4)) == [
             ("null_share", "income", 10)
         ]
-        gone = CUSTOMERS.drop(columns="income").assign(new=1)
-        assert failing(session, gone, Columns(added="error"), keys=keys) == [
+        changed = CUSTOMERS.drop(columns="income").assign(new=1)
+        assert failing(session, changed, Columns(added="error"), keys=keys) == [
             ("columns_missing", None, 0),
             ("columns_added", None, 0),
         ]
@@ -59,7 +59,7 @@ def test_row_counts_are_compared_with_sessions_of_the_same_purpose(store: Store)
         train(store, CUSTOMERS)
     with pytest.raises(ValueError, match="x"), store.session("churn", purpose="train") as session:
         session.log_input_summary(pd.concat([CUSTOMERS] * 50))
-        raise ValueError("x")  # one that failed is no example
+        raise ValueError("x")  # a failed session is no reference
     with store.session("churn", purpose="train") as session:
         assert failing(session, CUSTOMERS.head(9), RowCount(within=0.1)) == []
         assert failing(session, CUSTOMERS.head(8), RowCount(within=0.1)) == [("row_count", None, 0)]
@@ -95,7 +95,7 @@ def test_input_columns_are_registered_and_checked(store: Store) -> None:
             ]
         )
         == 3
-    )  # one was so already
+    )  # one of the four did not change
     columns = store.input_columns("customer", "crm").set_index("column_name")
     assert sorted(columns.index) == ["Age", "age", "income"]
     assert (bool(columns.loc["age", "valid"]), columns.loc["Age", "note"]) == (False, "in years")

@@ -55,7 +55,7 @@ def test_text_survives_exactly(store: Store, text: str) -> None:
 
 
 def _require_refused(store: Store, text: str) -> None:
-    """What cannot be kept exactly is refused before anything is written."""
+    """Assert that every method refuses the text before it writes anything."""
     with store.session("churn") as session:
         before = rows(store)
         scores = pd.DataFrame({"id": [text], "label": ["x"], "score": [1.0]})
@@ -103,7 +103,7 @@ def test_negative_zero_survives_where_the_database_has_one(store: Store) -> None
 
 
 SOME_TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=40)
-# + 0.0: negative zero has a test of its own.
+# + 0.0: negative zero has its own test.
 SOME_NUMBER = st.floats(allow_nan=False, allow_infinity=False).map(lambda value: value + 0.0)
 
 

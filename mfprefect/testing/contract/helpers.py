@@ -1,4 +1,4 @@
-"""What the contract tests share; `store` is their fixture."""
+"""The fixture `store` and helpers of the contract tests."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ def store(database_url: str) -> Iterator[Store]:
         opened.create_schema()
         opened.add_model("churn", "who leaves", entity_type="customer", owner="team")
         yield opened
-        # Whatever a test did through our own doors is as it was sealed.
-        opened.verify()
+        opened.verify()  # everything written through the public API matches its seal
 
 
 def rows(store: Store) -> dict[str, int]:
@@ -43,13 +42,13 @@ def rows(store: Store) -> dict[str, int]:
 
 
 def orphans(store: Store) -> dict[str, int]:
-    """Count the rows that belong to no session, and the environments that none ran in."""
+    """Count the rows that belong to no session, and the environments that no session ran in."""
     schema = store.database.schema
     s = schema.sessions.c
     counts = {}
     for table in [*schema.session_tables(), schema.model_stages]:
-        alone = ~sa.exists().where(s.session_no == table.c.session_no)
-        select = sa.select(sa.func.count()).select_from(table).where(alone)
+        orphaned = ~sa.exists().where(s.session_no == table.c.session_no)
+        select = sa.select(sa.func.count()).select_from(table).where(orphaned)
         counts[table.name] = store.database.fetch_all(select)[0][0]
     e = schema.environments
     unused = ~sa.exists().where(s.environment_digest == e.c.environment_digest)
@@ -59,18 +58,18 @@ def orphans(store: Store) -> dict[str, int]:
 
 
 def unfit(store: Store, *names: str | None) -> bool:
-    """Return whether the database refuses one of these names, as it would not keep it exactly."""
+    """Return whether the database refuses one of these names, as it cannot store it exactly."""
     column, backend = store.database.schema.metrics.c.metric_name, store.database.backend
     return any(name is not None and backend.why_not_storable(column, name) for name in names)
 
 
 def fit(store: Store, names: list[str]) -> list[str]:
-    """Return names, with others in place of those that the database refuses."""
+    """Return the names, replacing those that the database refuses."""
     return [f"fit {n}" if unfit(store, name) else name for n, name in enumerate(names)]
 
 
 def fill(session: mfprefect.Session) -> None:
-    """Write something into every table that a session writes to."""
+    """Write a row into every table that a session writes to."""
     frame = pd.DataFrame({"age": [30.0, 41.0, None], "city": ["Bonn", "Köln", None]})
     session.log_metrics({"own": 0.5})
     session.log_metadata({"sources": "crm.customer"})
@@ -88,8 +87,8 @@ def fill(session: mfprefect.Session) -> None:
 
 
 def processes(count: int) -> concurrent.futures.ProcessPoolExecutor:
-    """Return a pool of fresh processes, as other machines would be."""
-    # Forked off a server that has imported what they need and nothing of the test's.
+    """Return a pool of fresh processes that share no state with the test, like other machines."""
+    # Forked from a server that imported the libraries, but nothing of the test.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     return concurrent.futures.ProcessPoolExecutor(count, mp_context=context)

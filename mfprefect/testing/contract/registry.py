@@ -44,7 +44,7 @@ def test_models_are_registered_renamed_and_deleted(store: Store) -> None:
     store.delete_model("other")
     counts = rows(store)
     assert counts.pop("audit_events") > 0
-    assert counts.pop("seals") == 3  # they tell that there were sessions
+    assert counts.pop("seals") == 3  # the seals of deleted sessions remain
     assert set(counts.values()) == {0}
 
 
@@ -64,17 +64,17 @@ def test_the_audit_trail_is_a_chain(store: Store) -> None:
     store.set_threshold("second", 0.5, "probability")
     store.delete_model("second")
     events = store.database.schema.audit_events
-    trail = store.database.fetch_all(sa.select(*events.c).order_by(events.c.event_no))
-    named = [dict(zip(events.c.keys(), row, strict=True)) for row in trail]
-    assert [event["action"] for event in named] == [
+    rows = store.database.fetch_all(sa.select(*events.c).order_by(events.c.event_no))
+    trail = [dict(zip(events.c.keys(), row, strict=True)) for row in rows]
+    assert [event["action"] for event in trail] == [
         "add_model",
         "add_model",
         "change_model",
         "set_threshold",
         "delete_model",
     ]
-    before = None
-    for event in named:
-        assert event["previous_digest"] == before
+    previous = None
+    for event in trail:
+        assert event["previous_digest"] == previous
         assert event_digest(event) == event["digest"]
-        before = event["digest"]
+        previous = event["digest"]

@@ -1,4 +1,4 @@
-"""The schema: created, upgraded, shared, refused."""
+"""The schema: created, upgraded, shared with another prefix, refused."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def test_the_schema_is_created_once_and_again(database_url: str) -> None:
             store.sessions()
         assert refused.value.found is None
         store.create_schema()
-        store.add_model("kept")
+        store.add_model("churn")
         store.create_schema()
-        assert list(store.models()["model_id"]) == ["kept"]
+        assert list(store.models()["model_id"]) == ["churn"]
 
 
 def test_the_database_has_what_schema_py_says(store: Store) -> None:
@@ -50,8 +50,7 @@ def test_the_database_has_what_schema_py_says(store: Store) -> None:
 def test_a_schema_of_the_first_version_is_upgraded_with_what_it_holds(store: Store) -> None:
     from alembic import command
 
-    store.add_model("kept")
-    with store.session("kept") as session:
+    with store.session("churn") as session:
         session.log_metrics({"auc": 0.5})
     db = store.database
     config = migrate.config()
@@ -64,9 +63,9 @@ def test_a_schema_of_the_first_version_is_upgraded_with_what_it_holds(store: Sto
         later.sessions()
     later.create_schema()
     assert list(later.metrics(session.session_id)["value"]) == [0.5]
-    with later.session("kept") as again:
-        again.log_metrics({"auc": 0.75})
-    assert list(later.sessions("kept")["status"]) == ["succeeded", "succeeded"]
+    with later.session("churn") as second:
+        second.log_metrics({"auc": 0.75})
+    assert list(later.sessions("churn")["status"]) == ["succeeded", "succeeded"]
 
 
 def _create_schema(url: str) -> str:
@@ -83,29 +82,30 @@ def test_the_schema_is_created_by_several_processes_at_once(database_url: str) -
 
 
 def test_an_interrupted_migration_can_be_run_again(database_url: str) -> None:
-    """Cut off before every statement that creates something, in turn; then let it pass."""
+    """Interrupt it before every third CREATE or ALTER in turn, then let it finish."""
     with mfprefect.connect(database_url, retry_seconds=0) as store:
         db = store.database
-        left = {"n": 0}
+        remaining = 0
 
-        def cut(_: Any, __: Any, statement: str, *___: Any) -> None:
+        def interrupt(_: Any, __: Any, statement: str, *___: Any) -> None:
+            nonlocal remaining
             if statement.lstrip().upper().startswith(("CREATE", "ALTER")):
-                left["n"] -= 1
-                if left["n"] < 0:
+                remaining -= 1
+                if remaining < 0:
                     raise KeyboardInterrupt
 
-        sa.event.listen(db.engine, "before_cursor_execute", cut)
-        for survived in range(0, 200, 3):
-            left["n"] = survived
+        sa.event.listen(db.engine, "before_cursor_execute", interrupt)
+        for statements in range(0, 200, 3):
+            remaining = statements
             try:
                 store.create_schema()
             except KeyboardInterrupt:
                 continue
             break
         else:
-            pytest.fail("the migration never came to its end")
-        sa.event.remove(db.engine, "before_cursor_execute", cut)
-        assert survived > 0
+            pytest.fail("the migration never finished")
+        sa.event.remove(db.engine, "before_cursor_execute", interrupt)
+        assert statements > 0
         test_the_database_has_what_schema_py_says(store)
         store.add_model("churn")
         with store.session("churn") as session:
@@ -148,9 +148,8 @@ def test_a_table_of_somebody_else_is_not_taken_for_ours(database_url: str) -> No
 
 
 def test_two_installations_share_a_database_by_prefix(store: Store, database_url: str) -> None:
-    prefix = (
-        f"{store.database.settings.prefix or ''}mf2_"  # of ours, so that who drops ours finds it
-    )
+    # It starts with this test's prefix, so that dropping by prefix drops these tables too.
+    prefix = f"{store.database.settings.prefix or ''}mf2_"
     with mfprefect.connect(database_url, prefix=prefix) as second:
         second.create_schema()
         second.add_model("other")

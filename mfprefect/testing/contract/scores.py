@@ -1,4 +1,4 @@
-"""Scores and models: checked, seen when published, read back."""
+"""Scores and models: validated, visible once published, read back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _visible(store: Store, view: str) -> int:
     return int(store.database.fetch_all(sa.select(sa.func.count()).select_from(table))[0][0])
 
 
-def test_scores_are_seen_when_the_session_has_ended_well(store: Store) -> None:
+def test_scores_are_visible_once_the_session_succeeded(store: Store) -> None:
     frame = pd.DataFrame({"id": [1, 2, 3], "p": [0.1, 0.2, 0.3], "k": ["x", None, ""]})
     with store.session("churn", purpose="score") as session:
         assert session.write_scores(frame, entity_id="id", score="p", score_class="k") == 3
@@ -62,7 +62,7 @@ def test_many_rows_in_any_order_become_parts(store: Store, monkeypatch: pytest.M
     order = np.random.default_rng(1).permutation(4_500)
     frame = pd.DataFrame({"id": order, "score": order / 7})
     with store.session("churn", purpose="score") as session:
-        session.write_scores(frame.head(100), entity_id="id")  # a small part before large ones
+        session.write_scores(frame.head(100), entity_id="id")  # a small part before the large ones
         assert session.write_scores(frame.iloc[100:], entity_id="id") == 4_400
         assert _visible(store, "published_scores") == 0
     parts = store.score_parts(session.session_id)
@@ -142,7 +142,7 @@ def test_bad_scores_are_refused_before_anything_is_written(store: Store, case: s
         assert rows(store) == before
 
 
-def test_a_part_without_a_number_takes_the_place_of_none(store: Store) -> None:
+def test_a_part_without_a_number_replaces_no_other(store: Store) -> None:
     def frame(name: str) -> pd.DataFrame:
         return pd.DataFrame({"id": [name], "score": [0.5]})
 

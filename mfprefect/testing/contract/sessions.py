@@ -1,4 +1,4 @@
-"""Sessions: what they keep, how they end, what they refuse."""
+"""Sessions: what they store, how they end, what they refuse."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mfprefect import Store
 from mfprefect.testing.contract.helpers import fill, orphans, rows
 
 
-def test_a_session_keeps_what_it_was_given(store: Store) -> None:
+def test_a_session_stores_its_results(store: Store) -> None:
     before = dt.datetime.now(dt.UTC)
     params = {"n": 3, "country": "DE", "when": dt.date(2026, 1, 31), "np": np.float64(0.5)}
     with store.session("churn", purpose="train", params=params, as_of="2026-01-31") as session:
@@ -32,8 +32,8 @@ def test_a_session_keeps_what_it_was_given(store: Store) -> None:
     assert before <= row["started_at"] <= row["ended_at"] == row["published_at"] <= after
     assert row["started_at"].tzinfo is not None
     assert session.session_id.startswith("churn-" + f"{row['started_at']:%Y%m%d-%H%M}")
-    ran = store.environment(session.session_id)
-    assert ran["packages"]["sqlalchemy"] == sa.__version__
+    environment = store.environment(session.session_id)
+    assert environment["packages"]["sqlalchemy"] == sa.__version__
     metrics = store.metrics(session.session_id).set_index("metric_name")["value"]
     assert metrics["own"] == 0.5
     assert metrics["auc"] == pytest.approx(1 - 0.5 / 6)
@@ -79,7 +79,7 @@ def test_a_run_costs_few_statements_and_commits(store: Store) -> None:
     """10 parameters, 20 metrics and 5 metadata values: at most 8 statements and 3 commits."""
     statements: list[str] = []
     commits: list[int] = []
-    store.sessions()  # the schema's version is checked once a store
+    store.sessions()  # a store checks the schema's version once, here
     engine = store.database.engine
 
     def count(_: Any, __: Any, statement: str, *___: Any) -> None:
@@ -97,7 +97,7 @@ def test_a_run_costs_few_statements_and_commits(store: Store) -> None:
     assert len(store.metadata(session.session_id)) == 5
 
 
-def test_a_failure_is_recorded_and_passes_through(store: Store) -> None:
+def test_an_exception_is_recorded_and_raised(store: Store) -> None:
     with pytest.raises(ZeroDivisionError), store.session("churn") as session:
         session.log_metrics({"before": 1})
         session.write_scores(pd.DataFrame({"id": ["a"], "score": [1]}), entity_id="id")

@@ -1,4 +1,4 @@
-"""What is in production: its history, and who comes first."""
+"""The session in production: its history, and concurrent promotions."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def events(store: Store, action: str) -> list[dict[str, Any]]:
         sa.select(e.detail).where(e.action == action).order_by(e.event_no)
     )
     details = [json.loads(row.detail) for row in rows]
-    # What verifies the row that the event wrote is not looked at here.
+    # Without `row`, the digest of the row that the event wrote.
     return [{name: value for name, value in x.items() if name != "row"} for x in details]
 
 
-def test_promoting_and_going_back(store: Store) -> None:
+def test_promote_and_roll_back(store: Store) -> None:
     assert store.production("churn") is None
     a, b, c = (trained(store) for _ in range(3))
     before = values.utc_now()
@@ -45,7 +45,7 @@ def test_promoting_and_going_back(store: Store) -> None:
     assert store.production("churn") == c
     assert store.production("churn", at=between) == b
     assert store.production("churn", at=before) is None
-    # Each step goes further back; never to what was rolled back from.
+    # Each rollback goes further back, never to a session that was rolled back.
     assert store.rollback("churn", reason="complaints") == b
     assert store.rollback("churn") == a
     with pytest.raises(InvalidValue, match=f"{a}' is the first that model 'churn' had in prod"):
@@ -68,7 +68,7 @@ def test_promoting_and_going_back(store: Store) -> None:
     assert frame["until"][0] is None
     (verdict,) = json.loads(frame["gates"].iloc[-1])
     assert (verdict["gate"], verdict["verdict"]) == ("auc at least 0.8", "passed")
-    # Nothing was overwritten, and the trail has it all.
+    # Nothing was overwritten, and the audit trail has every step.
     assert store.production("churn", at=between) == b
     assert [event["session"] for event in events(store, "promote")] == [a, b, c, c]
     assert events(store, "promote")[2] == {
@@ -88,7 +88,7 @@ def test_promoting_and_going_back(store: Store) -> None:
         store.production("leavers")
 
 
-def test_two_at_once(store: Store, database_url: str) -> None:
+def test_concurrent_promotions(store: Store, database_url: str) -> None:
     sessions = [trained(store) for _ in range(6)]
 
     def promote(session_id: str) -> None:
@@ -101,6 +101,6 @@ def test_two_at_once(store: Store, database_url: str) -> None:
     assert sorted(frame["session_id"]) == sorted(sessions)
     assert frame["set_at"].is_unique
     replaced = [event["instead_of"] for event in events(store, "promote")]
-    # One after the other: each took the place of the one before.
+    # One after the other: each replaced the one before.
     assert replaced == [None, *frame["session_id"].tolist()[:0:-1]]
     assert store.production("churn") == frame["session_id"][0]

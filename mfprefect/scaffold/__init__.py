@@ -1,7 +1,7 @@
-"""A team's own repository: what `mfprefect new MODEL` puts into a folder.
+"""The files that `mfprefect new MODEL` writes into a team's repository.
 
-The files lie beside this module as templates. They are ordinary files about the model `my_model`
-and its class `MyModel`; the two names are all that is replaced.
+The templates are beside this module: ordinary files about the model `my_model` and its class
+`MyModel`. Only these two names are replaced.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Plan", "class_name", "plan", "render", "require_name", "write"]
 DEPLOYMENTS = "prefect.yaml"
 DATABASE = "sqlite:///mfprefect.db"
 MODEL_FILES = {"flows/{}.py": "model.py", "tests/test_{}.py": "test_model.py"}
-"""What each model has, by template."""
+"""Template of each file that every model has."""
 SHARED_FILES = {
     "flows/maintenance.py": "maintenance.py",
     "pytest.ini": "pytest.ini",
@@ -35,32 +35,33 @@ SHARED_FILES = {
     "requirements.txt": "requirements.txt",
     ".gitignore": "gitignore",
 }
-"""What the models of a repository have in common."""
-_OTHERS = ("conftest", "maintenance")
+"""Template of each file that the models of a repository share."""
+_RESERVED = ("conftest", "maintenance")
 _RULE = "a name is a letter, then letters, digits and _, all lower case, at most 64 characters"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be written; nothing is yet."""
+    """What `write` will write."""
 
     files: dict[str, str]
-    """New files: their text by their path in the folder."""
+    """Text of the new files by their path in the folder."""
     deployments: str = ""
-    """What is appended to the prefect.yaml that is there already."""
+    """Text to append to an existing prefect.yaml."""
 
 
 def plan(folder: Path, model: str, url: str | None = None) -> Plan:
-    """Return what a model needs in a folder: everything, or its own files beside other models.
+    """Plan the files of a model: all files, or the model's own if the folder has other models.
 
     Args:
-        folder: empty, nearly so, or scaffolded for another model; it need not exist.
+        folder: empty, without files of these names, or scaffolded for another model; it need not
+            exist.
         model: the new model's name.
         url: the database in a new mfprefect.toml; by default an SQLite file in the folder.
 
     Raises:
-        InvalidValue: the name cannot be a model's, or the URL holds a password.
-        ConfigurationError: a file is there already, or prefect.yaml has another structure.
+        InvalidValue: the name is not valid for a model, or the URL contains a password.
+        ConfigurationError: a file exists already, or prefect.yaml has another structure.
     """
     require_name(model)
     model_files = {
@@ -70,7 +71,7 @@ def plan(folder: Path, model: str, url: str | None = None) -> Plan:
     if text is not None:
         if url is not None:
             raise InvalidValue(
-                f"{folder / 'mfprefect.toml'} is there already; set url there, or leave --url out."
+                f"{folder / 'mfprefect.toml'} exists already; set url there and omit --url."
             )
         _require_free(folder, model_files)
         return Plan(model_files, _deployments(text, folder / DEPLOYMENTS, model))
@@ -83,10 +84,10 @@ def plan(folder: Path, model: str, url: str | None = None) -> Plan:
 
 
 def write(plan: Plan, folder: Path) -> None:
-    """Write the files; one that has appeared in the meantime is not overwritten.
+    """Write the files without overwriting any.
 
     Raises:
-        FileExistsError: such a file is there; those before it are written.
+        FileExistsError: a file has appeared since `plan`; the files before it were written.
     """
     for path, text in plan.files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -109,10 +110,10 @@ def class_name(model: str) -> str:
 
 
 def require_name(model: str) -> None:
-    """Refuse what cannot name a model, a module, a class and a tag in YAML alike.
+    """Require a name that works for a model, a module, a class and a YAML tag.
 
     Raises:
-        InvalidValue: it cannot.
+        InvalidValue: the name does not.
     """
     if problem := _problem(model):
         raise InvalidValue(f"{model!r} cannot be a model's name: {problem}.")
@@ -125,31 +126,31 @@ def _problem(model: str) -> str | None:
         return _RULE
     name = class_name(model)
     if keyword.iskeyword(model) or keyword.iskeyword(name):
-        return f"Python has a word {model if keyword.iskeyword(model) else name} of its own"
+        return f"{model if keyword.iskeyword(model) else name} is a Python keyword"
     if yaml.safe_load(model) != model:
         return f"YAML reads it as {yaml.safe_load(model)}"
-    if model in _OTHERS:
-        return f"mfprefect writes a {model}.py of its own"
+    if model in _RESERVED:
+        return f"mfprefect writes its own {model}.py"
     spec = PathFinder.find_spec(model)
     if model in sys.stdlib_module_names or (spec is not None and spec.origin is not None):
-        return f"flows/{model}.py would be imported in place of the Python package {model}"
+        return f"flows/{model}.py would shadow the Python package {model}"
     return None
 
 
 def _scaffolded(folder: Path) -> str | None:
-    """Return the text of a prefect.yaml that was scaffolded, None where there is none."""
+    """Return the text of a scaffolded prefect.yaml, None if the folder has none."""
     path = folder / DEPLOYMENTS
     if not path.is_file() or not (folder / "flows" / "maintenance.py").is_file():
         return None
     text = path.read_text(encoding="utf-8")
-    parsed = _parsed(text)
-    if not parsed:
-        raise ConfigurationError(f"{path} is no valid YAML mapping; mend it first.")
-    entrypoints = {item.get("entrypoint") for item in _items(parsed)}
+    document = _load_mapping(text)
+    if not document:
+        raise ConfigurationError(f"{path} is not a valid YAML mapping; correct it first.")
+    entrypoints = {item.get("entrypoint") for item in _deployment_items(document)}
     return text if "flows/maintenance.py:maintain" in entrypoints else None
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _load_mapping(text: str) -> dict[str, Any]:
     import yaml
 
     try:
@@ -159,48 +160,49 @@ def _parsed(text: str) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _items(parsed: dict[str, Any]) -> list[dict[str, Any]]:
-    items = parsed.get("deployments")
+def _deployment_items(document: dict[str, Any]) -> list[dict[str, Any]]:
+    items = document.get("deployments")
     return items if isinstance(items, list) and all(isinstance(i, dict) for i in items) else []
 
 
 def _deployments(text: str, path: Path, model: str) -> str:
-    """Return what to append for a model; nothing where it is deployed already."""
-    before = _parsed(text)
+    """Return the deployments to append for a model, empty if it is deployed already."""
+    before = _load_mapping(text)
+    items_before = _deployment_items(before)
     script = f"flows/{model}.py:"
-    if any(str(item.get("entrypoint")).startswith(script) for item in _items(before)):
+    if any(str(item.get("entrypoint")).startswith(script) for item in items_before):
         return ""
     addition = ("" if text.endswith("\n") else "\n") + render("prefect-model.yaml", model)
-    after = _parsed(text + addition)
-    count_before = len(_items(before))
-    added = [(item.get("entrypoint"), item.get("name")) for item in _items(after)[count_before:]]
-    wanted = [
+    after = _load_mapping(text + addition)
+    items_after = _deployment_items(after)
+    added = items_after[len(items_before) :]
+    expected = [
         (script + flow, variant)
         for flow in ("train", "score", "monitor")
         for variant in ("local", "development", "production")
     ]
-    # Nothing but new deployments at the end may come of it.
-    if added != wanted or after | {"deployments": _items(after)[:count_before]} != before:
+    only_added = after | {"deployments": items_after[: len(items_before)]} == before
+    if not only_added or [(item.get("entrypoint"), item.get("name")) for item in added] != expected:
         raise ConfigurationError(
-            f"{path} has another structure than `mfprefect new` gave it, so {model!r} cannot be "
-            f"appended. Add its deployments by hand, such as these, and repeat the command:\n"
+            f"{path} no longer has the structure that `mfprefect new` gave it, so the deployments "
+            f"of {model!r} cannot be appended. Add them by hand and repeat the command:\n"
             f"{addition}"
         )
     return addition
 
 
 def _require_free(folder: Path, paths: dict[str, str]) -> None:
-    taken = [path for path in paths if os.path.lexists(folder / path)]
+    existing = [path for path in paths if os.path.lexists(folder / path)]
     blocked = {
         str(parent)
         for path in paths
         for parent in Path(path).parents
         if os.path.lexists(folder / parent) and not (folder / parent).is_dir()
     }
-    if existing := [*taken, *sorted(blocked - set(taken))]:
+    if obstacles := [*existing, *sorted(blocked - set(existing))]:
         raise ConfigurationError(
-            f"nothing was written: {folder} has {', '.join(existing)} already, and files are never "
-            "overwritten; move them away, or name another folder by --into."
+            f"nothing was written: {folder} has {', '.join(obstacles)} already, and files are "
+            "never overwritten. Move them away, or choose another folder with --into."
         )
 
 
@@ -210,7 +212,7 @@ def _with_url(text: str, url: str) -> str:
     password = parse_url(url).password
     if password and not re.search(r"\$\{\w+\}", str(password)):
         raise InvalidValue(
-            "--url holds a password, which does not belong in a file; name a variable in its "
-            "place: postgresql://user:${FACTORY_PASSWORD}@host/database."
+            "--url contains a password, which does not belong in a file; use a variable: "
+            "postgresql://user:${FACTORY_PASSWORD}@host/database."
         )
     return text.replace(json.dumps(DATABASE), json.dumps(url, ensure_ascii=False))

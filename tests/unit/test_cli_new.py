@@ -95,13 +95,13 @@ def test_our_own_files_are_the_templates() -> None:
         ("churn\n", "a letter, then"),
         ("", "a letter, then"),
         ("c" * 65, "at most 64 characters"),
-        ("class", "a word class of its own"),
-        ("none", "a word None of its own"),
+        ("class", "class is a Python keyword"),
+        ("none", "None is a Python keyword"),
         ("yes", "YAML reads it as True"),
         ("null", "YAML reads it as None"),
-        ("maintenance", "a maintenance.py of its own"),
-        ("pandas", "in place of the Python package pandas"),
-        ("statistics", "in place of the Python package statistics"),
+        ("maintenance", "mfprefect writes its own maintenance.py"),
+        ("pandas", "would shadow the Python package pandas"),
+        ("statistics", "would shadow the Python package statistics"),
     ],
 )
 def test_names_that_cannot_work_are_refused(folder: Path, name: str, reason: str) -> None:
@@ -171,7 +171,7 @@ def test_a_restructured_prefect_yaml(folder: Path, how: str) -> None:
     path.write_text(restructured(path.read_text(), how))
     before = written(folder)
     error = new("fraud", code=1).stderr
-    assert "another structure" in error
+    assert "no longer has the structure" in error
     assert "entrypoint: flows/fraud.py:monitor" in error
     assert written(folder) == before
     # Added by hand, as told, the command goes on.
@@ -185,19 +185,19 @@ def test_a_restructured_prefect_yaml(folder: Path, how: str) -> None:
 def test_a_broken_prefect_yaml(folder: Path) -> None:
     new("churn")
     (folder / "prefect.yaml").write_text("deployments: [")
-    assert "prefect.yaml is no valid YAML" in new("fraud", code=1).stderr
+    assert "prefect.yaml is not a valid YAML" in new("fraud", code=1).stderr
 
 
 def test_the_database_of_a_new_repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = "postgresql://factory:${DB_PASSWORD}@db.example.com/factory"
     assert (
-        "holds a password"
+        "contains a password"
         in new("churn", "--url", url.replace("${DB_PASSWORD}", "x"), code=1).stderr
     )
     assert not written(folder)
     new("churn", "--url", url)
     assert tomllib.loads((folder / "mfprefect.toml").read_text())["url"] == url
-    assert "is there already" in new("fraud", "--url", url, code=1).stderr
+    assert "exists already" in new("fraud", "--url", url, code=1).stderr
     monkeypatch.setenv("FACTORY_PRODUCTION_URL", "sqlite:///live.db")
     monkeypatch.setenv("MFPREFECT_PROFILE", "production")
     assert load_settings().url.get_secret_value() == "sqlite:///live.db"

@@ -1,4 +1,4 @@
-"""CommandModel: a model whose training and scoring are commands, in whatever language."""
+"""CommandModel: a model that is trained and scored by commands in any language."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ __all__ = ["CommandModel"]
 class CommandModel(Model):
     """A model that is trained and scored by commands: Rscript, spark-submit, psql, a shell script.
 
-    Subclass it, set `model_id`, `entity_id`, `train_command` and `score_command`, and take the
-    flows as of any model. A command is told its session and the store by environment variables
-    and reports with `mfprefect session log`; docs/commands.md lists the variables. `target`,
-    `training_data`, `fit` and `scoring_data` are not used; `outcomes` is, by `monitor`.
+    Subclass it, set `model_id`, `entity_id`, `train_command` and `score_command`, and get the
+    flows like those of any model. Environment variables name the session and the store, and the
+    command reports with `mfprefect session log`; docs/commands.md lists the variables. `target`,
+    `training_data`, `fit` and `scoring_data` are not used; `monitor` uses `outcomes`.
     """
 
     train_command: ClassVar[Sequence[str] | None] = None
-    """Program and arguments, such as `["Rscript", "train.R"]`; no shell reads them."""
+    """Program and arguments, such as `["Rscript", "train.R"]`; run without a shell."""
     score_command: ClassVar[Sequence[str] | None] = None
-    """The same for scoring; run once a part, one part after another."""
+    """The same for scoring; run once per part, one part after another."""
     folder: ClassVar[Path | str | None] = None
-    """Where commands run; by default the checkout's root, or else the model file's folder."""
+    """The folder where commands run; by default the checkout's root, else the model file's."""
     environment: ClassVar[Mapping[str, str]] = {}
-    """Further variables for the commands."""
+    """Additional environment variables for the commands."""
     grace_seconds: ClassVar[float] = 10
-    """How long a command that is told to end may take, before it is killed."""
+    """How long a command may take to end after SIGTERM before it is killed."""
     transient_exit_codes: ClassVar[tuple[int, ...]] = (75,)
-    """Exit codes after which it is run again, up to `retries` times; 75: EX_TEMPFAIL."""
+    """Exit codes after which to retry the command, up to `retries` times; 75 is EX_TEMPFAIL."""
 
     _needed: ClassVar[tuple[str, ...]] = ("model_id", "entity_id")
 
     @classmethod
     def working_folder(cls) -> Path:
-        """Return the folder that commands run in; a relative `folder` begins at the default."""
+        """Return the folder where commands run; a relative `folder` starts at the default."""
         try:
             here = Path(inspect.getfile(cls)).parent
-        except (TypeError, OSError):  # a notebook or console, or a file loaded without a trace
+        except (TypeError, OSError):  # defined in a notebook or a console
             here = Path.cwd()
         _, root = find_checkout(here)
         return (root or here.absolute()) / (cls.folder or "")
@@ -60,40 +60,44 @@ class CommandModel(Model):
             if getattr(cls, name) is not None:
                 raise cls._wrong(
                     name,
-                    "it has no effect on commands, which read their own data and run one after "
-                    "another; remove it",
+                    "commands read their own data and run one after another, so it has no effect; "
+                    "remove it",
                 )
         for gate in cls.gates:
             if getattr(gate, "not_worse_than_production_by", None) is not None:
-                raise cls._wrong("gates", "a command's test rows are not seen here: compare there")
+                raise cls._wrong(
+                    "gates",
+                    "a command's test rows are unknown to mfprefect; compare with production in "
+                    "the command",
+                )
         cls._check_options()
 
     @classmethod
     def _check_command(cls, name: str, command: Any) -> None:
         if isinstance(command, str):
-            raise cls._wrong(name, f"no shell reads it; write a list: {_listed(command)}")
+            raise cls._wrong(name, f"it runs without a shell; use a list: {_as_list(command)}")
         if command is not None and not (
             isinstance(command, Sequence) and command and all(map(_is_text, command))
         ):
-            raise cls._wrong(name, 'it is a list of texts, such as ["bash", "train.sh"]')
+            raise cls._wrong(name, 'use a list of texts, such as ["bash", "train.sh"]')
 
     @classmethod
     def _check_options(cls) -> None:
         if not (cls.folder is None or isinstance(cls.folder, (str, Path))):
-            raise cls._wrong("folder", "it is a path, or None")
+            raise cls._wrong("folder", "use a path or None")
         if not isinstance(cls.environment, Mapping) or not all(
             _is_text(key) and key and "=" not in key and _is_text(value)
             for key, value in cls.environment.items()
         ):
-            # Not shown: it may hold a secret.
+            # Without the value, which may contain a secret.
             raise ConfigurationError(
-                f"{cls.__name__} has a wrong environment: it maps names to texts."
+                f"{cls.__name__} has a wrong environment; it must map names to texts."
             )
         seconds: Any = cls.grace_seconds
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
-            raise cls._wrong("grace_seconds", "it is a number, 0 or more")
+            raise cls._wrong("grace_seconds", "use a number, 0 or more")
         if not all(isinstance(code, int) and 1 <= code <= 255 for code in cls.transient_exit_codes):
-            raise cls._wrong("transient_exit_codes", "they are integers from 1 to 255")
+            raise cls._wrong("transient_exit_codes", "use integers from 1 to 255")
 
     @classmethod
     def _wrong(cls, name: str, fix: str) -> ConfigurationError:
@@ -104,7 +108,7 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and "\0" not in value
 
 
-def _listed(command: str) -> str:
+def _as_list(command: str) -> str:
     try:
         return str(shlex.split(command))
     except ValueError:  # an unclosed quotation mark

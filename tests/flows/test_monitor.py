@@ -439,7 +439,7 @@ def test_outcomes_are_read_again_after_a_transient_error_only(store: Store) -> N
 def test_what_the_class_says_is_checked() -> None:
     for name, value, message in (
         ("model_type", "forest", "choose one of binary, multiclass, regression, time_series"),
-        ("segments", "region", r"it is a list of columns: \['region'\]"),
+        ("segments", "region", r"use a list of columns: \['region'\]"),
         ("monitored_sessions", 0, "1 or more"),
         ("min_outcomes", True, "1 or more"),
         ("drift_threshold", -1, "a number above 0"),

@@ -181,7 +181,7 @@ def test_what_a_class_must_not_say() -> None:
     for kind, text in (
         (Ungated, "auto_promote = True and no gates"),
         (Wrong, "has the gate 'auc'"),
-        (Command, "test rows are not seen here"),
+        (Command, "test rows are unknown to mfprefect"),
     ):
         with pytest.raises(ConfigurationError, match=text):
             kind.flows()

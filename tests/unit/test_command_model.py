@@ -61,13 +61,13 @@ def test_its_flows_are_those_of_any_model() -> None:
         ({"entity_id": None}, "has no entity_id"),
         ({"parts": 0}, "parts = 0"),
         ({"train_command": None, "score_command": None}, r'set it in the class: \["Rscript"'),
-        ({"train_command": "Rscript train.R"}, r"write a list: \['Rscript', 'train.R'\]"),
-        ({"train_command": "bash 'x"}, r"write a list: \['bash', '-c', \"bash 'x\"\]"),
-        ({"score_command": []}, r"score_command = \[\]; it is a list of texts"),
-        ({"score_command": ["Rscript", 7]}, "it is a list of texts"),
-        ({"score_command": ["a\0b"]}, "it is a list of texts"),
-        ({"checks": [len]}, "checks = .*no effect on commands"),
-        ({"task_runner": "dask"}, "task_runner = 'dask'; it has no effect on commands"),
+        ({"train_command": "Rscript train.R"}, r"use a list: \['Rscript', 'train.R'\]"),
+        ({"train_command": "bash 'x"}, r"use a list: \['bash', '-c', \"bash 'x\"\]"),
+        ({"score_command": []}, r"score_command = \[\]; use a list of texts"),
+        ({"score_command": ["Rscript", 7]}, "use a list of texts"),
+        ({"score_command": ["a\0b"]}, "use a list of texts"),
+        ({"checks": [len]}, "checks = .*it has no effect"),
+        ({"task_runner": "dask"}, "task_runner = 'dask'; .*it has no effect"),
         ({"folder": 7}, "folder = 7"),
         ({"grace_seconds": "10"}, "grace_seconds = '10'"),
         ({"grace_seconds": -1}, "grace_seconds = -1"),
@@ -81,7 +81,7 @@ def test_what_cannot_run_is_refused(changes: dict[str, Any], message: str) -> No
 
 @pytest.mark.parametrize("wrong", [{"A=B": "x"}, {"KEY": 7}, {"": "x"}, {"KEY": "a\0"}, "KEY=x"])
 def test_a_wrong_environment_is_refused_without_being_shown(wrong: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"^Variant has a wrong environment: it maps"):
+    with pytest.raises(ConfigurationError, match=r"^Variant has a wrong environment; it must map"):
         variant(environment=wrong).flows()
 
 
@@ -329,7 +329,7 @@ def test_a_command_that_fails_says_what_it_printed_last(tmp_path: Path) -> None:
     error = raised.value
     assert (error.exit_code, error.command[:2], error.transient) == (3, ("bash", "-c"), False)
     assert error.tail == tuple(f"line {number}" for number in range(31, 81))
-    assert "ended with exit code 3. The last that it printed:\nline 31\n" in str(error)
+    assert "ended with exit code 3. Its last output:\nline 31\n" in str(error)
     assert not is_transient(error)
     with pytest.raises(CommandFailed, match=r"exit code 1\. It printed nothing\.$"):
         run(["false"], tmp_path)
@@ -488,7 +488,7 @@ def test_a_stored_model_becomes_a_file_again(store: Store, cli_run: Any, here: P
     cli_run("model", "--to", "own.rds", MFPREFECT_SESSION_ID=trained.session_id)
     assert Path("own.rds").read_bytes() == content
     assert "SESSION" in cli_run("model", "--to", "n.rds", code=2).stderr
-    assert "no folder" in cli_run("model", "x", "--to", "no/n.rds", code=1).stderr
+    assert "not a folder" in cli_run("model", "x", "--to", "no/n.rds", code=1).stderr
     assert not list(here.glob("process/.*.part")) and not Path("n.rds").exists()
 
 
@@ -533,7 +533,7 @@ def test_a_command_writes_its_own_part(store: Store, cli_run: Any) -> None:
         }  # fmt: skip
         for wrong in ((), ("--part", "1")):
             done = cli_run(*args, *wrong, code=2, **env)
-            assert "this command is of part 2: give --part $MFPREFECT_PART" in done.stderr
+            assert "this command scores part 2: pass --part $MFPREFECT_PART" in done.stderr
         cli_run(*args, "--part", "2", **env)
         assert store.score_parts(session.session_id)["part_no"].tolist() == [2]
 
@@ -541,7 +541,7 @@ def test_a_command_writes_its_own_part(store: Store, cli_run: Any) -> None:
 def test_a_command_does_not_end_the_runs_session(store: Store, cli_run: Any) -> None:
     with store.session("churn") as session:
         env = {"MFPREFECT_SESSION_ID": session.session_id, "MFPREFECT_ATTEMPT": "1"}
-        assert "ended by the run" in cli_run("close", code=2, **env).stderr
+        assert "the run that started this command ends" in cli_run("close", code=2, **env).stderr
     assert session.status == "succeeded"
     # The sessions that a script opens itself are its own to close.
     session_id = cli_run("open", "churn", **env).stdout.strip()

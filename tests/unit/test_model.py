@@ -70,7 +70,7 @@ def test_what_the_flows_need_is_asked_for(name: str) -> None:
 def test_parts_and_share_are_checked(changes: dict[str, Any]) -> None:
     ((name, value),) = changes.items()
     with pytest.raises(
-        ConfigurationError, match=f"{name} = {value}.*parts is an integer, 1 or more"
+        ConfigurationError, match=f"{name} = {value}.*parts must be an integer, 1 or more"
     ):
         variant(**changes).flows()
 

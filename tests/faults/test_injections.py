@@ -576,7 +576,7 @@ def test_the_disk_of_the_spool_is_full(lab: Lab, tmp_path: Path) -> None:
             inject(lab, cases)
             settings = {"MFPREFECT_SPOOL": str(disk / "spool"), "MFPREFECT_URL": lab.url}
             verified = CliRunner().invoke(cli, ["spool", "verify"], env=settings)
-        assert (verified.exit_code, "nothing waits" in verified.output) == (0, True)
+        assert (verified.exit_code, "no sessions wait" in verified.output) == (0, True)
 
 
 @servers

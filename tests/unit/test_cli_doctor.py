@@ -110,14 +110,14 @@ def test_a_misspelt_variable(url: str, tmp_path: Path) -> None:
     env["MFPREFECT_SOURCES__WAREHOUSE__URL"] = url
     result = doctor(tmp_path, code=0, **env)["settings"]
     assert result["status"] == "warning"
-    assert "MFPREFECT_RETRY_SECOND is no setting" in result["detail"]
+    assert "MFPREFECT_RETRY_SECOND is not a setting" in result["detail"]
     assert result["cure"] == "did you mean MFPREFECT_RETRY_SECONDS?"
 
 
 def test_no_file_yet_and_none_is_made(tmp_path: Path) -> None:
     results = doctor(tmp_path, code=1)
     assert "default" in results["url"]["detail"]
-    assert "no file" in results["database"]["detail"]
+    assert "does not exist" in results["database"]["detail"]
     assert results["database"]["cure"] == "mfprefect init"
     assert list(tmp_path.iterdir()) == []
 
@@ -257,7 +257,7 @@ def test_the_checkout(url: str, tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text("")
     dirty = doctor(tmp_path, "--url", url, code=0, secret="s3cret")["git"]
     assert dirty["status"] == "warning"
-    assert "not committed" in dirty["detail"]
+    assert "uncommitted" in dirty["detail"]
 
 
 def test_servers(database_server: Server, tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def test_some_scores(run: Any, scored: str, tmp_path: Path) -> None:
     assert [row["score"] for row in rows] == [0.1, 1 / 3, 0.5]
     done = run("scores", scored, *ends, "--limit", "2")
     assert len(done.stdout.splitlines()) == 3
-    assert "2 of the chosen scores" in done.stderr
+    assert "2 of the matching scores" in done.stderr
     for name in ("s.parquet", "s.csv"):
         done = run("scores", scored, *ends, "--entity", "007", "--to", str(tmp_path / name))
         assert "1 scores" in done.stderr

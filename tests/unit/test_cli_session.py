@@ -163,7 +163,7 @@ def test_log_refuses_before_it_writes(
     assert "duplicates" in wrong.stderr
     assert "have no column 'c'" in run("log", opened, *scores, "c", code=1).stderr
     tested = ("--test-results", str(file), "--score", "b", "--actual")
-    assert "its columns: a, b" in run("log", opened, *tested, "c", code=1).stderr
+    assert "it has: a, b" in run("log", opened, *tested, "c", code=1).stderr
     (tmp_path / "f.txt").write_text("a")
     assert (
         ".csv or .parquet" in run("log", opened, "--backtest", f"{tmp_path}/f.txt", code=1).stderr
@@ -230,7 +230,7 @@ def test_test_results_of_several_classes_and_of_a_regression(
     assert metrics["recall", "class=cat"] == 0
     assert (metrics["mae", ""], metrics["mae", "shop=a"], metrics["mae", "shop=b"]) == (0.5, 1, 0)
     for wrong, message in (
-        (("--test-results", str(tested), "--actual", "y"), "needs --score as well"),
+        (("--test-results", str(tested), "--actual", "y"), "requires --score or --class"),
         (("--metric", "a=1", "--segment-by", "shop"), "--segment-by belongs to --test-results"),
     ):
         assert message in run("log", opened, *wrong, code=2).output

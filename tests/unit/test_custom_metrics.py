@@ -126,7 +126,7 @@ def test_versions_are_not_compared(store: mfprefect.Store) -> None:
             session.log_test_results([0, 1], [0.1, 0.9])
         ids.append(session.session_id)
     result = CliRunner().invoke(cli, ["compare", *ids])
-    assert "profit: the two sessions follow different versions" in result.stderr
+    assert "profit: the sessions used different versions" in result.stderr
     done = CliRunner().invoke(cli, ["compare", *ids, "--json"])
     assert done.exit_code == 0, done.output
     rows = {row["metric_name"]: row for row in json.loads(done.stdout)["metrics"]}

@@ -354,7 +354,7 @@ def test_notify_test(hooks: Any, tmp_path: Path) -> None:
     lines = cli(tmp_path, "notify", "test", code=1, **env).stdout
     assert "not delivered: A Connection error" in lines
     error = cli(tmp_path, "notify", "test", "nobody", code=1, **env).stderr
-    assert "the targets are: ops, dead, bad" in error
+    assert "choose one of: ops, dead, bad" in error
     results = {
         x["detail"].partition(":")[0]: x
         for x in json.loads(cli(tmp_path, "doctor", "--json", code=1, **env).stdout)
@@ -373,4 +373,4 @@ def test_nobody_to_tell_and_targets_of_the_environment(hooks: Any, tmp_path: Pat
     results = json.loads(cli(tmp_path, "doctor", "--json", code=1, **env).stdout)
     details = [x["detail"] for x in results if x["check"] == "notify"]
     assert details[0].endswith("of drift")
-    assert not [x for x in results if "is no setting" in x["detail"]]
+    assert not [x for x in results if "is not a setting" in x["detail"]]

@@ -285,7 +285,7 @@ def test_the_command_shows_asks_and_deletes(
     staying = [{"reason": "among the newest of purpose score", "sessions": 1, "scores": 2}]
     assert document["staying"] == staying
     assert store.sessions()["session_id"].tolist() == [new]
-    assert "nothing goes" in prune("--yes").output
+    assert "nothing to delete" in prune("--yes").output
     options = ["restore", str(tmp_path / "churn" / old), "--json", "--url", database_url]
     assert json.loads(CliRunner().invoke(cli, options).stdout)["session_id"] == old
     assert len(store.scores(old)) == 2

@@ -658,7 +658,7 @@ def test_the_commands(tmp_path: Path) -> None:
         with_notice(store, session.session_no)
         scored(store)
         code, shown, note = run(url, "audit", "verify")
-        assert (code, "2 sealed" in shown, "all is as it was sealed" in note) == (0, True, True)
+        assert (code, "2 sealed" in shown, "everything matches its seal" in note) == (0, True, True)
         head_file.write_text(run(url, "audit", "head", "--json")[1])
         assert (
             run(url, "audit", "verify", "--head", str(head_file), "--since", "2026-01-01")[0] == 0
@@ -691,6 +691,6 @@ def test_the_commands(tmp_path: Path) -> None:
             "artifact_chunks",
         )
     head_file.write_text("{}")
-    assert "is not what" in run(url, "audit", "verify", "--head", str(head_file))[2]
+    assert "is not the output of" in run(url, "audit", "verify", "--head", str(head_file))[2]
     assert "unknown session" in run(url, "audit", "verify", "--session", "x")[2]
     assert "unknown model" in run(url, "audit", "verify", "--model", "x")[2]

@@ -30,41 +30,41 @@ EVENTS = (
     Column("actor", "who"),
     Column("action", "did"),
     Column("subject", "to"),
-    Column("told", "what is told"),
+    Column("detail", "detail"),
 )
 HEADS = (
     Column("model_id", "model"),
     Column("seal_no", "seals", "number"),
     Column("seal", "last seal"),
 )
-MOST = 500
+MAX_PROBLEMS = 500
 SINCE = click.DateTime(["%Y-%m-%d"])
 
 
 @click.group()
 def audit() -> None:
-    """Verify what was sealed, and show who did what when."""
+    """Verify sealed sessions, and list who did what when."""
 
 
 @audit.command()
 @click.option("--model", metavar="MODEL", help="Only the chain of this model.")
 @click.option("--session", metavar="SESSION", help="Only this session.")
-@click.option("--since", type=SINCE, metavar="DATE", help="Only what was sealed from then on.")
+@click.option("--since", type=SINCE, metavar="DATE", help="Only sessions sealed since then.")
 @click.option(
     "--head",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What `audit head --json` wrote earlier: shows whether ends were cut off since.",
+    help="Output of an earlier `audit head --json`: detects chains cut off since then.",
 )
 @common
 def verify(out: Output, url: str | None, head: Path | None, **scope: Any) -> None:
-    """Recompute all seals from the database; the exit code is 1 if anything is not as it was.
+    """Recompute all seals from the database; exit with 1 if anything differs.
 
-    Names each row that was changed, added or removed, broken links of the chains, and what is wrong
-    with the audit trail. Nothing is written: the right to read is enough.
+    Lists each row that was changed, added or removed, each broken link of a chain, and each
+    problem of the audit trail. Writes nothing, so read access is enough.
     """
     import mfprefect
 
-    earlier_head = _kept(head)
+    earlier_head = _read_head(head)
     with mfprefect.connect(url) as store, out.progress_of("verifying seals") as progress:
         try:
             report = store.verify(
@@ -82,7 +82,7 @@ def verify(out: Output, url: str | None, head: Path | None, **scope: Any) -> Non
         click.get_current_context().exit(1)
 
 
-def _kept(head: Path | None) -> dict[str, Any] | None:
+def _read_head(head: Path | None) -> dict[str, Any] | None:
     from mfprefect.errors import InvalidValue
 
     if head is None:
@@ -92,7 +92,7 @@ def _kept(head: Path | None) -> dict[str, Any] | None:
         if not isinstance(document["seals"], list):
             raise TypeError
     except (ValueError, TypeError, KeyError):
-        raise InvalidValue(f"{head} is not what `mfprefect audit head --json` writes.") from None
+        raise InvalidValue(f"{head} is not the output of `mfprefect audit head --json`.") from None
     earlier_head: dict[str, Any] = document
     return earlier_head
 
@@ -104,7 +104,7 @@ def _show(out: Output, report: Report) -> None:
         "sessions": f"{report.sessions} sealed",
         "deleted": f"{report.tombstones} seals of deleted sessions",
         "attempts": f"{report.superseded} seals of earlier attempts" if report.superseded else None,
-        "unsealed": f"{report.unsealed} sessions: older than seals, or crashed"
+        "unsealed": f"{report.unsealed} sessions: crashed, or older than seals"
         if report.unsealed
         else None,
         "audit trail": f"{report.events} events",
@@ -112,35 +112,37 @@ def _show(out: Output, report: Report) -> None:
     }
     out.pairs(counts, "Verified")
     if problems:
-        out.table(problems[:MOST], PROBLEMS, f"Not as it was sealed: {len(problems)}")
-        if len(problems) > MOST:
-            out.note(f"the first {MOST} are shown; --json lists all.")
+        out.table(problems[:MAX_PROBLEMS], PROBLEMS, f"Differs from the seals: {len(problems)}")
+        if len(problems) > MAX_PROBLEMS:
+            out.note(f"the first {MAX_PROBLEMS}; --json lists all.")
     else:
-        out.note("all is as it was sealed.")
+        out.note("everything matches its seal.")
     out.document({"ok": not problems, **summary, "problems": problems})
 
 
 def _signatures(report: Report) -> str:
-    clauses = [f"{report.unsigned} seals and events are not signed"] if report.unsigned else []
+    clauses = [f"{report.unsigned} seals and events are unsigned"] if report.unsigned else []
     if report.unchecked:
         clauses.append(
             f"{report.unchecked} signatures could not be checked: no key in the settings"
         )
-    return "; ".join(clauses) or "all are good"
+    return "; ".join(clauses) or "all valid"
 
 
 @audit.command()
-@click.option("--model", metavar="MODEL", help="Only what concerns this model.")
-@click.option("--session", metavar="SESSION", help="Only what concerns this session.")
-@click.option("--actor", metavar="NAME", help="Only what this person did.")
-@click.option("--action", metavar="ACTION", help="Only this, such as promote or delete_session.")
-@click.option("--since", type=SINCE, metavar="DATE", help="Only from then on.")
+@click.option("--model", metavar="MODEL", help="Only events about this model.")
+@click.option("--session", metavar="SESSION", help="Only events about this session.")
+@click.option("--actor", metavar="NAME", help="Only events by this person.")
+@click.option(
+    "--action", metavar="ACTION", help="Only this action, such as promote or delete_session."
+)
+@click.option("--since", type=SINCE, metavar="DATE", help="Only events since then.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
 @common
 def log(out: Output, url: str | None, limit: int, **only: Any) -> None:
-    """Show who did what when, the newest first: promotions, thresholds, deletions, exports, ..
+    """List who did what when, newest first: promotions, thresholds, deletions, exports, ..
 
-    Notices are shown with --action notice alone.
+    Notices are listed only with --action notice.
     """
     import mfprefect
     from mfprefect.cli.formats import records
@@ -156,13 +158,13 @@ def log(out: Output, url: str | None, limit: int, **only: Any) -> None:
         )
     rows = records(events)
     if rows:
-        out.table([{**row, "told": _told(row["detail"])} for row in rows], EVENTS)
+        out.table([{**row, "detail": _detail_text(row["detail"])} for row in rows], EVENTS)
     else:
-        out.note("no such event.")
+        out.note("no such events.")
     out.document(rows)
 
 
-def _told(detail: dict[str, Any]) -> str:
+def _detail_text(detail: dict[str, Any]) -> str:
     details = (
         (name, value)
         for name, value in detail.items()
@@ -179,9 +181,9 @@ def _short(value: Any) -> str:
 @audit.command()
 @common
 def head(out: Output, url: str | None) -> None:
-    """Print the ends of all chains, to keep where nobody of this database can write.
+    """Print the last links of all chains; store them where no user of this database can write.
 
-    `audit verify --head FILE` holds the database against what `--json` wrote.
+    `audit verify --head FILE` compares the database with the output of `--json`.
     """
     import mfprefect
 

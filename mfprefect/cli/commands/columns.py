@@ -28,16 +28,16 @@ COLUMNS = (
 @click.option(
     "--load",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Register or change the columns of a CSV or Parquet file: table, column, valid (true or "
-    "false), and where they apply schema, test and note.",
+    help="CSV or Parquet file of columns to register or change. It needs the columns table, "
+    "column and valid (true or false), and may have schema, test and note.",
 )
 @common
 def columns(
     out: Output, url: str | None, table: str | None, schema: str | None, load: Path | None
 ) -> None:
-    """List which columns of source tables models may use, of TABLE or of all.
+    """List which columns of source tables models may use, for TABLE or for all tables.
 
-    A model's data is held against it by `mfprefect.checks.RegisteredColumns`.
+    The check `mfprefect.checks.RegisteredColumns` compares a model's data with this registry.
     """
     import mfprefect
     from mfprefect.cli.formats import records
@@ -65,19 +65,19 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
     frame = read_frame(path, text=["schema", "table", "column", "note"])
     needed = [column(frame, name, "the column") for name in ("table", "column", "valid")]
-    given = {name: frame[name] for name in ("schema", "test", "note") if name in frame}
-    for place, (table, name, valid) in enumerate(zip(*needed, strict=True)):
-        more = {key: values.iloc[place] for key, values in given.items()}
+    optional = {name: frame[name] for name in ("schema", "test", "note") if name in frame}
+    for position, (table, name, valid) in enumerate(zip(*needed, strict=True)):
+        options = {key: values.iloc[position] for key, values in optional.items()}
         yield {
             "table": table,
             "column": name,
             "valid": _flag(valid),
-            "schema": more.get("schema") or "",
-            "test": _flag(more.get("test", False)),
-            "note": more.get("note") or None,
+            "schema": options.get("schema") or "",
+            "test": _flag(options.get("test", False)),
+            "note": options.get("note") or None,
         }
 
 
 def _flag(value: Any) -> Any:
-    """Return a truth value of a file as True or False; what is none is refused later."""
+    """Return a flag of the file as True or False; the store refuses anything else."""
     return bool(value) if str(value) in ("True", "False", "0", "1") else value

@@ -33,24 +33,26 @@ FIGURES = (
     "--outcomes",
     type=click.Path(exists=True, dir_okay=False),
     metavar="FILE",
-    help="CSV or Parquet file of what really happened: compare both sessions' scores with it.",
+    help="CSV or Parquet file of real outcomes: compare both sessions' scores with it.",
 )
-@click.option("--entity-id", default="entity_id", show_default=True, help="Its column of entities.")
-@click.option("--actual", default="actual", show_default=True, help="Its column of outcomes.")
+@click.option(
+    "--entity-id", default="entity_id", show_default=True, help="Column of entities in FILE."
+)
+@click.option("--actual", default="actual", show_default=True, help="Column of outcomes in FILE.")
 @common
 def compare(
     out: Output, url: str | None, a: str, b: str, outcomes: str | None, entity_id: str, actual: str
 ) -> None:
     """Compare sessions A and B: metrics, parameters, variable importance and scores.
 
-    Each is named by its id, `latest` or `latest:MODEL`.
+    Name each by its id, `latest` or `latest:MODEL`.
     """
     import mfprefect
     from mfprefect.cli.lookup import resolve_session
 
     with mfprefect.connect(url) as store:
         rows = [resolve_session(store, name) for name in (a, b)]
-        facts = {
+        document = {
             "a": rows[0]["session_id"],
             "b": rows[1]["session_id"],
             "metrics": _metrics(store, rows),
@@ -61,18 +63,18 @@ def compare(
             "scores": _scores(store, rows, outcomes, entity_id, actual),
         }
     if rows[0]["model_id"] != rows[1]["model_id"]:
-        out.note("the two sessions are of different models.")
-    if other := sorted({row["metric_name"] for row in facts["metrics"] if row["redefined"]}):
+        out.note("the sessions belong to different models.")
+    if names := sorted({row["metric_name"] for row in document["metrics"] if row["redefined"]}):
         out.note(
-            f"{', '.join(other)}: the two sessions follow different versions of the definition; "
-            "their figures are not comparable."
+            f"{', '.join(names)}: the sessions used different versions of the definition; their "
+            "figures are not comparable."
         )
-    _write(out, facts)
-    out.document(facts)
+    _write(out, document)
+    out.document(document)
 
 
 def _metrics(store: Store, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return metrics side by side; those of two versions of a definition have no difference."""
+    """Return metrics side by side, without a difference if the definitions differ."""
     key = ("metric_name", "segment")
     figures = _figures(store, rows, "metrics", key, "value")
     versions = _figures(store, rows, "metrics", key, "definition_version")
@@ -110,7 +112,7 @@ def _scores(
         return store.compare_scores(a, b, frame, entity_id=entity_id, actual=actual)
     try:
         return store.compare_scores(a, b)
-    except InvalidValue:  # one of them has none, or they are of other entities
+    except InvalidValue:  # one session has no scores, or they have no entity in common
         return None
 
 
@@ -133,7 +135,7 @@ def _only(sides: Sequence[Mapping[Any, Any]], name: Any) -> str | None:
 
 
 def _texts(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a parameter as text on the sides that have it: null is a value, too."""
+    """Return a parameter as text on the sides that have it; null is a value too."""
     from mfprefect.cli.commands.show import text_of
 
     return {side: text_of(row[side]) for side in "ab" if row["only_in"] in (None, side)}
@@ -153,29 +155,33 @@ def _params(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _write(out: Output, facts: dict[str, Any]) -> None:
-    out.pairs({"A": facts["a"], "B": facts["b"]})
-    metrics, importance = facts["metrics"], facts["importance"]
-    segment = [Column("segment", "segment")] if any(row["segment"] for row in metrics) else []
-    names = [Column("metric_name", "metric"), *segment]
+def _write(out: Output, document: dict[str, Any]) -> None:
+    out.pairs({"A": document["a"], "B": document["b"]})
+    metrics, params = document["metrics"], document["params"]
+    importance, scores = document["importance"], document["scores"]
     if metrics:
-        out.table(_noted(metrics), [*names, *_kept(metrics)], "Metrics")
-    if facts["params"]:
+        segment = [Column("segment", "segment")] if any(row["segment"] for row in metrics) else []
+        columns = [Column("metric_name", "metric"), *segment, *_figure_columns(metrics)]
+        out.table(_with_notes(metrics), columns, "Metrics")
+    if params:
         columns = [Column("name", "name"), Column("a", "A"), Column("b", "B"), Column("note", "")]
-        params = [row | _texts(row) for row in facts["params"]]
-        out.table(_noted(params), columns, "Parameters")
+        out.table(_with_notes([row | _texts(row) for row in params]), columns, "Parameters")
     if importance:
-        columns = [Column("kind", "kind"), Column("variable", "variable"), *_kept(importance)]
-        out.table(_noted(importance), columns, "Variable importance")
-    if facts["scores"]:
-        _write_scores(out, facts["scores"])
-    if not (metrics or facts["params"] or importance or facts["scores"]):
+        names = (Column("kind", "kind"), Column("variable", "variable"))
+        columns = [*names, *_figure_columns(importance)]
+        out.table(_with_notes(importance), columns, "Variable importance")
+    if scores:
+        _write_scores(out, scores)
+    if not (metrics or params or importance or scores):
         out.note("neither session has metrics, parameters or importances.")
 
 
 def _write_scores(out: Output, scores: dict[str, Any]) -> None:
-    thresholds = [scores["threshold_a"], scores["threshold_b"]]
-    shown = [f"{t['kind']} {t['value']:g}" for t in thresholds if t is not None]
+    thresholds = [
+        f"{threshold['kind']} {threshold['value']:g}"
+        for threshold in (scores["threshold_a"], scores["threshold_b"])
+        if threshold is not None
+    ]
     out.pairs(
         {
             "entities in both": f"{scores['rows']} of {scores['rows_a']} and {scores['rows_b']}",
@@ -183,35 +189,34 @@ def _write_scores(out: Output, scores: dict[str, Any]) -> None:
             "mean difference": scores["mean_difference"],
             "mean absolute difference": scores["mean_abs_difference"],
             "largest absolute difference": scores["max_abs_difference"],
-            "operating threshold": " and ".join(dict.fromkeys(shown))
-            or "none was set; `mfprefect threshold` sets it",
+            "operating threshold": " and ".join(dict.fromkeys(thresholds))
+            or "not set; `mfprefect threshold` sets it",
             "equal decisions": scores["agreement"],
             "only A acts on": scores["only_a"],
             "only B acts on": scores["only_b"],
         },
         "Scores (B - A)",
     )
+    columns = [Column("metric_name", "metric"), *FIGURES[:3]]
     if scores["metrics"]:
-        columns = [Column("metric_name", "metric"), *FIGURES[:3]]
         out.table(scores["metrics"], columns, "Metrics of the two models, on their test rows")
     if "outcomes" in scores:
         interval = (Column("low", "from", "signed"), Column("high", "to", "signed"))
-        columns = [Column("metric_name", "metric"), *FIGURES[:3], *interval]
         title = f"Metrics of the scores, on {scores['outcomes']['rows']} known outcomes"
-        out.table(scores["outcomes"]["metrics"], columns, title)
+        out.table(scores["outcomes"]["metrics"], [*columns, *interval], title)
 
 
-def _kept(rows: list[dict[str, Any]]) -> list[Column]:
-    noted = any(row["only_in"] for row in rows)
-    return [column for column in FIGURES if noted or column.key != "note"]
+def _figure_columns(rows: list[dict[str, Any]]) -> list[Column]:
+    has_notes = any(row["only_in"] for row in rows)
+    return [column for column in FIGURES if has_notes or column.key != "note"]
 
 
-def _noted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_notes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row | {"note": _note(row)} for row in rows]
 
 
 def _note(row: dict[str, Any]) -> str:
     if row["only_in"]:
         return f"only in {row['only_in'].upper()}"
-    # A space, for a cell that is empty: a dash would claim that something is missing.
+    # A space for an empty cell: a dash would mean that something is missing.
     return "changed" if row.get("changed") else " "

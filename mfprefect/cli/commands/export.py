@@ -12,13 +12,13 @@ __all__ = ["export"]
 
 @click.command()
 @click.argument("session")
-@click.option("--to", required=True, metavar="NAME", help="Which [exports.NAME] of the settings.")
+@click.option("--to", required=True, metavar="NAME", help="The [exports.NAME] of the settings.")
 @common
 def export(out: Output, url: str | None, session: str, to: str) -> None:
     """Publish the scores of SESSION to a table of another application.
 
-    Its readers see all of the session or nothing of it; doing it again replaces it. SESSION is an
-    id, `latest` or `latest:MODEL`.
+    Readers of the table see all of the session or none of it; exporting it again replaces it.
+    SESSION is an id, `latest` or `latest:MODEL`.
     """
     import mfprefect
     from mfprefect.cli.lookup import resolve_session

@@ -17,14 +17,15 @@ ROLES = ("writer", "reader", "auditor", "admin")
     "--role",
     required=True,
     type=click.Choice(ROLES),
-    help="writer: the runs; reader: the views; auditor: reads everything; admin: owns the tables.",
+    help="writer: runs models; reader: reads the views; auditor: reads everything; admin: owns the "
+    "tables.",
 )
-@click.option("--user", metavar="NAME", help="Whose rights; by default mfprefect_<role>.")
+@click.option("--user", metavar="NAME", help="The database user; by default mfprefect_<role>.")
 @common
 def grants(out: Output, url: str | None, role: str, user: str | None) -> None:
-    """Print the SQL that gives a database user the rights of a role; connects to nothing.
+    """Print the SQL that grants a database user the rights of a role, without connecting.
 
-    It is for the DBA to read and run, after `mfprefect init`, the role admin first.
+    The DBA reads and runs it after `mfprefect init`, for the role admin first.
     """
     import mfprefect
     from mfprefect.cli.escape import escape
@@ -33,7 +34,7 @@ def grants(out: Output, url: str | None, role: str, user: str | None) -> None:
 
     name = values.name(user or f"mfprefect_{role}", "the user's name", 64)
     if escape(name) != name:
-        raise InvalidValue(f"the user's name {name!r} holds control or invisible characters.")
+        raise InvalidValue(f"the user's name {name!r} contains control or invisible characters.")
     with mfprefect.connect(url) as store:
         place, script = store.database.place, store.database.backend.grants(role, name)
     out.note(f"database: {place} (not connected)")

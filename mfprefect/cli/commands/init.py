@@ -12,11 +12,11 @@ __all__ = ["init"]
 
 @click.command()
 @click.option(
-    "--sql", "as_sql", is_flag=True, help="Print the DDL for a DBA to run; connect to nothing."
+    "--sql", "as_sql", is_flag=True, help="Print the DDL for a DBA to run, without connecting."
 )
 @common
 def init(out: Output, url: str | None, as_sql: bool) -> None:
-    """Create the schema in the database, or upgrade it; harmless when repeated."""
+    """Create or upgrade the schema in the database; safe to repeat."""
     import mfprefect
     from mfprefect.store.database import migrate
 

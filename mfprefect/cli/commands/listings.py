@@ -55,13 +55,17 @@ def models(out: Output, url: str | None) -> None:
     "--status", type=click.Choice([*map(str, Status)]), help="Only sessions of this status."
 )
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many."
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="How many sessions to list.",
 )
 @common
 def sessions(
     out: Output, url: str | None, model: str | None, status: str | None, limit: int
 ) -> None:
-    """List sessions, newest first, of all models or of MODEL."""
+    """List sessions of all models or of MODEL, newest first."""
     import mfprefect
     from mfprefect.cli.formats import records
     from mfprefect.cli.lookup import require_known_model
@@ -70,18 +74,18 @@ def sessions(
         rows = records(store.sessions(model, status, limit + 1))
         if model is not None and not rows:
             require_known_model(store, model)
-    shown = rows[:limit]
-    if shown:
-        out.table(session_rows(shown), SESSION_COLUMNS)
+    newest = rows[:limit]
+    if newest:
+        out.table(session_rows(newest), SESSION_COLUMNS)
     else:
         out.note("no such sessions." if model or status else "no sessions yet.")
     if len(rows) > limit:
         out.note(f"the newest {limit}; --limit shows more.")
-    out.document(shown)
+    out.document(newest)
 
 
 def session_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return sessions with the duration and the short commit that the table shows."""
+    """Return sessions with their duration and short commit."""
     from mfprefect.cli.formats import seconds_between
 
     return [
@@ -95,6 +99,6 @@ def session_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def short_commit(row: dict[str, Any]) -> str | None:
-    """Return eight digits of the commit, and `*` where the checkout differed from it."""
+    """Return eight digits of the commit, with `*` if the checkout differed from it."""
     commit = row["git_commit"]
     return None if commit is None else commit[:8] + ("*" if row["git_dirty"] else "")

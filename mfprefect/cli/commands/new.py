@@ -30,43 +30,41 @@ __all__ = ["new"]
 def new(out: Output, url: str | None, model: str, into: Path) -> None:
     """Write the files of a new MODEL into a repository: flows, tests, deployments, settings, CI.
 
-    Beside models that are there, only its flows, its tests and its deployments are added. --url is
-    for the mfprefect.toml of a new repository.
+    A repository that has models already gets only the flows, tests and deployments of the new
+    one. --url goes into the mfprefect.toml of a new repository.
     """
     from mfprefect import scaffold
 
-    todo = scaffold.plan(into, model, url)
-    scaffold.write(todo, into)
-    appended = [scaffold.DEPLOYMENTS] if todo.deployments else []
-    following = _next(into, model, todo)
-    for path in todo.files:
+    plan = scaffold.plan(into, model, url)
+    scaffold.write(plan, into)
+    appended = [scaffold.DEPLOYMENTS] if plan.deployments else []
+    next_commands = _next_commands(into, model, plan)
+    for path in plan.files:
         out.line(f"wrote {into / path}")
     for path in appended:
         out.line(f"appended to {into / path}")
     out.heading("Next")
-    for command in following:
+    for command in next_commands:
         out.line(f"  {command}")
     out.document(
         {
             "model": model,
             "folder": str(into.resolve()),
-            "written": list(todo.files),
+            "written": list(plan.files),
             "appended": appended,
-            "next": following,
+            "next": next_commands,
         }
     )
 
 
-def _next(into: Path, model: str, todo: Plan) -> list[str]:
-    there = [] if into == Path() else [f"cd {shlex.quote(str(into))}"]
-    first = "README.md" in todo.files
-    install = ["pip install -r requirements.txt"] if first else []
-    tables = ["mfprefect init"] if first else []
+def _next_commands(into: Path, model: str, plan: Plan) -> list[str]:
+    change_folder = [] if into == Path() else [f"cd {shlex.quote(str(into))}"]
+    new_repository = "README.md" in plan.files
     return [
-        *there,
-        *install,
+        *change_folder,
+        *(["pip install -r requirements.txt"] if new_repository else []),
         f"pytest tests/test_{model}.py",
-        *tables,
+        *(["mfprefect init"] if new_repository else []),
         f"python flows/{model}.py",
         "prefect --no-prompt deploy --name local",
     ]

@@ -30,9 +30,9 @@ LATEST = "latest"
 @click.command()
 @click.argument("model")
 @click.argument("session")
-@click.option("--reason", help="Why; stays on record.")
+@click.option("--reason", help="The reason; it is recorded.")
 @click.option(
-    "--override", metavar="REASON", help="Promote without passed gates; the reason is recorded."
+    "--override", metavar="REASON", help="Promote although gates failed; the reason is recorded."
 )
 @common
 def promote(
@@ -40,7 +40,7 @@ def promote(
 ) -> None:
     """Put a training SESSION of MODEL into production.
 
-    SESSION is an id, or `latest`: the last training that succeeded. It must have passed its gates.
+    SESSION is an id, or `latest` for the last successful training. It must have passed its gates.
     """
     import mfprefect
 
@@ -52,10 +52,10 @@ def promote(
 
 @click.command()
 @click.argument("model")
-@click.option("--reason", help="Why; stays on record.")
+@click.option("--reason", help="The reason; it is recorded.")
 @common
 def rollback(out: Output, url: str | None, model: str, reason: str | None) -> None:
-    """Put back what MODEL had in production before; each rollback goes one step further back."""
+    """Put the previous session of MODEL back into production; each rollback goes one further."""
     import mfprefect
 
     with mfprefect.connect(url) as store:
@@ -67,6 +67,6 @@ def _write(out: Output, store: Store, model: str) -> None:
     from mfprefect.cli.formats import records
 
     rows = records(store.stages(model))
-    shown = [c for c in COLUMNS if any(row[c.key] is not None for row in rows)]
-    out.table(rows, shown)
+    columns = [c for c in COLUMNS if any(row[c.key] is not None for row in rows)]
+    out.table(rows, columns)
     out.document(rows)

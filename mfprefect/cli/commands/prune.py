@@ -14,16 +14,16 @@ from mfprefect.cli.output import Column, Output
 
 __all__ = ["prune"]
 
-GOING = (
+DELETED = (
     Column("session_id", "session"),
     Column("purpose", "purpose", drop=1),
     Column("ended_at", "ended (UTC)", "time", drop=3),
     Column("rows", "scores", "number", drop=2),
-    Column("verdict", "what"),
-    Column("reason", "why"),
+    Column("verdict", "decision"),
+    Column("reason", "reason"),
 )
-STAYING = (
-    Column("reason", "why"),
+KEPT = (
+    Column("reason", "reason"),
     Column("sessions", "sessions", "number"),
     Column("scores", "scores", "number"),
 )
@@ -32,28 +32,52 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 
 @click.command()
 @click.option("--model", metavar="MODEL", help="Only sessions of this model.")
-@click.option("--keep-days", type=POSITIVE, help="Sessions that ended longer ago go.")
+@click.option(
+    "--keep-days",
+    type=POSITIVE,
+    metavar="N",
+    help="Delete sessions that ended more than N days ago.",
+)
 @click.option(
     "--keep-sessions",
     type=click.IntRange(min=1),
-    help="The newest so many that succeeded of each purpose stay; alone, no others do.",
+    metavar="N",
+    help="Keep the newest N successful sessions of each purpose; without --keep-days, delete the "
+    "other successful ones.",
 )
-@click.option("--failed-days", type=POSITIVE, help="Failed, crashed and cancelled go after.")
-@click.option("--scores-days", type=POSITIVE, help="Scores go after; sessions and figures stay.")
-@click.option("--retired-days", type=POSITIVE, help="Sessions that left production go after.")
 @click.option(
-    "--archive-to", type=click.Path(path_type=Path), help="Write all that goes into this folder."
+    "--failed-days",
+    type=POSITIVE,
+    metavar="N",
+    help="Delete failed, crashed and cancelled sessions after N days.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would go, and what stays; change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--scores-days",
+    type=POSITIVE,
+    metavar="N",
+    help="Delete scores after N days; sessions and figures stay.",
+)
+@click.option(
+    "--retired-days",
+    type=POSITIVE,
+    metavar="N",
+    help="Treat sessions that left production N days ago like all others.",
+)
+@click.option(
+    "--archive-to",
+    type=click.Path(path_type=Path),
+    help="Archive everything in this folder before deleting it.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted; change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @common
 def prune(
     out: Output, url: str | None, model: str | None, dry_run: bool, yes: bool, **limits: Any
 ) -> None:
-    """Archive and delete the sessions that need not be kept.
+    """Archive and delete sessions by the rules of [retention] in the settings.
 
-    The rules are those of the settings' [retention]; options take their place. What is in
-    production stays, with what it needs; so do running sessions and the newest ones.
+    Options override single rules. Sessions in production, running and newest sessions are kept,
+    with the sessions that they need.
     """
     import mfprefect
     from mfprefect.cli.formats import records
@@ -63,41 +87,45 @@ def prune(
         if model is not None:
             require_known_model(store, model)
         rows = records(store.prune(model, dry_run=True, **limits))
-        going = [row for row in rows if row["verdict"] != "keep"]
-        _show(out, going, rows)
-        if going and not dry_run:
-            _ask(out, yes, len(going))
+        _write_plan(out, rows)
         if not dry_run:
-            # Only what was shown: more may have come of age while somebody read it.
-            shown = [row["session_id"] for row in going]
-            rows = records(store.prune(model, only=shown, **limits))
-            out.note(
-                f"{_count(rows, 'delete')} sessions deleted, the scores alone of "
-                f"{_count(rows, 'delete scores')}"
-            )
-            for row in rows:
-                if row["session_id"] in shown and row["verdict"] == "keep":
-                    out.note(f"{row['session_id']} is kept: {row['reason']}")
-            for folder in sorted(
-                {str(Path(row["archived"]).parent) for row in rows if row["archived"]}
-            ):
-                out.note(f"archived in {folder}")
-    going = [row for row in rows if row["verdict"] != "keep"]
-    out.document({"dry_run": dry_run, "going": going, "staying": _staying(rows)})
+            session_ids = [row["session_id"] for row in _to_delete(rows)]
+            if session_ids and not yes:
+                _confirm(out, len(session_ids))
+            # Only the sessions listed: others may have come due since.
+            rows = records(store.prune(model, only=session_ids, **limits))
+            _write_result(out, rows, session_ids)
+    out.document({"dry_run": dry_run, "going": _to_delete(rows), "staying": _kept_by_reason(rows)})
 
 
-def _show(out: Output, going: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> None:
-    if going:
-        out.table(going, GOING, "What goes")
+def _to_delete(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row["verdict"] != "keep"]
+
+
+def _write_plan(out: Output, rows: Sequence[dict[str, Any]]) -> None:
+    if to_delete := _to_delete(rows):
+        out.table(to_delete, DELETED, "To delete")
     else:
-        out.note("nothing goes: see docs/retention.md for the settings, --help for the options.")
-    if staying := _staying(rows):
-        out.table(staying, STAYING, "What stays")
+        out.note("nothing to delete; docs/retention.md lists the settings, --help the options.")
+    if to_keep := _kept_by_reason(rows):
+        out.table(to_keep, KEPT, "To keep")
 
 
-def _staying(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Count what stays by its reason."""
-    counted: dict[str, dict[str, Any]] = {}
+def _write_result(out: Output, rows: Sequence[dict[str, Any]], session_ids: Sequence[str]) -> None:
+    sessions, scores = (
+        sum(row["verdict"] == verdict for row in rows) for verdict in ("delete", "delete scores")
+    )
+    out.note(f"deleted {sessions} sessions, and only the scores of {scores}")
+    for row in rows:
+        if row["session_id"] in session_ids and row["verdict"] == "keep":
+            out.note(f"kept {row['session_id']}: {row['reason']}")
+    for folder in sorted({str(Path(row["archived"]).parent) for row in rows if row["archived"]}):
+        out.note(f"archived in {folder}")
+
+
+def _kept_by_reason(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Count the sessions and scores that are kept, by reason."""
+    totals: dict[str, dict[str, Any]] = {}
     for row in rows:
         if row["verdict"] == "delete":
             continue
@@ -106,19 +134,13 @@ def _staying(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             reason = "only its scores go"
         elif reason.startswith("needed by "):
             reason = "needed by one that stays"
-        total = counted.setdefault(reason, {"reason": reason, "sessions": 0, "scores": 0})
+        total = totals.setdefault(reason, {"reason": reason, "sessions": 0, "scores": 0})
         total["sessions"] += 1
         total["scores"] += row["rows"] * (row["verdict"] == "keep")
-    return list(counted.values())
+    return list(totals.values())
 
 
-def _count(rows: Sequence[dict[str, Any]], verdict: str) -> int:
-    return sum(row["verdict"] == verdict for row in rows)
-
-
-def _ask(out: Output, yes: bool, count: int) -> None:
-    if yes:
-        return
+def _confirm(out: Output, count: int) -> None:
     if out.as_json or not sys.stdin.isatty():
-        raise click.UsageError("nobody can be asked here: pass --yes, or --dry-run to look first.")
-    click.confirm(f"Delete what the table says of {count} sessions?", abort=True, err=True)
+        raise click.UsageError("cannot ask for confirmation here: pass --yes or --dry-run.")
+    click.confirm(f"Delete as listed from {count} sessions?", abort=True, err=True)

@@ -21,11 +21,11 @@ COLUMNS = (
     "--wait/--no-wait",
     default=True,
     show_default=True,
-    help="Watch those that may be dead until that is certain.",
+    help="Wait until it is certain whether a silent process is gone.",
 )
 @common
 def reconcile(out: Output, url: str | None, wait: bool) -> None:
-    """End the sessions whose process is gone; leave living ones alone."""
+    """End the sessions whose process is gone; leave running ones alone."""
     import mfprefect
     from mfprefect.cli.formats import records
 
@@ -34,5 +34,5 @@ def reconcile(out: Output, url: str | None, wait: bool) -> None:
     if rows:
         out.table(rows, COLUMNS)
     else:
-        out.note("none: every running session has shown signs of life.")
+        out.note("none: every running session has a recent heartbeat.")
     out.document(rows)

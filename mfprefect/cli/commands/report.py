@@ -27,21 +27,21 @@ STDOUT = Path("-")
     "--output",
     "to",
     type=click.Path(path_type=Path),
-    help="The file; by default the id with .html, here. - is stdout.",
+    help="The file, - for stdout; by default ID.html in the current folder.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @common
 def report(out: Output, url: str | None, name: str, to: Path | None, force: bool) -> None:
     """Write the report of a session or a model as one HTML file that needs no network.
 
-    A session is named by its id, `latest` or `latest:MODEL`; anything else is a model.
+    Name a session by its id, `latest` or `latest:MODEL`; any other name is a model.
     """
     import mfprefect
     from mfprefect.report import file_name, require
 
     require()
     with mfprefect.connect(url) as store:
-        kind, subject = _found(store, name)
+        kind, subject = _resolve(store, name)
         to = to or Path(file_name(subject))
         if to != STDOUT:
             check_target(to, force)
@@ -57,11 +57,11 @@ def report(out: Output, url: str | None, name: str, to: Path | None, force: bool
     out.document({"kind": kind, "id": subject, "file": str(to), "bytes": len(data)})
 
 
-def _found(store: Store, name: str) -> tuple[str, str]:
+def _resolve(store: Store, name: str) -> tuple[str, str]:
     """Return `session` or `model`, and its id.
 
     Raises:
-        UnknownSession: it is neither; the message names similar sessions.
+        UnknownSession: it is neither; the message suggests similar sessions.
     """
     from mfprefect.cli.lookup import resolve_session
     from mfprefect.errors import UnknownSession
@@ -71,5 +71,5 @@ def _found(store: Store, name: str) -> tuple[str, str]:
     except UnknownSession as exc:
         if name in store.models()["model_id"].tolist():
             return "model", name
-        exc.args = (f"{exc.args[0]} Nor is there a model {name!r}: see `mfprefect models`.",)
+        exc.args = (f"{exc.args[0]} No model is called {name!r} either: see `mfprefect models`.",)
         raise

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["reproduce"]
 
 DIFFERENT = 3
-"""The exit code where it ran and came out otherwise; 1 is that of all errors, 2 of wrong usage."""
+"""The exit code if the results differ; 1 is any error, 2 wrong usage."""
 
 SIDES = (Column("recorded", "recorded"), Column("reproduced", "now"), Column("verdict", "result"))
 METRICS = (
@@ -32,41 +32,41 @@ METRICS = (
 @click.option(
     "--repository",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A clone that holds the commit; by default the one around the current folder.",
+    help="A clone that contains the commit; by default the one of the current folder.",
 )
 @click.option(
     "--entrypoint",
     metavar="FILE:CLASS",
-    help="The model's class in that commit, where none was recorded.",
+    help="The model's class in that commit, if the session did not record it.",
 )
 @click.option(
     "--tolerance",
     type=float,
     default=0.0,
     show_default=True,
-    help="How far a metric may be off, as a share of its size.",
+    help="How much a metric may differ, relative to its value.",
 )
 @click.option(
-    "--install", is_flag=True, help="With the recorded packages, in an environment made by pip."
+    "--install",
+    is_flag=True,
+    help="Install the recorded packages with pip into a temporary environment.",
 )
-@click.option(
-    "--without", multiple=True, metavar="PACKAGE", help="Leave a package out of that environment."
-)
+@click.option("--without", multiple=True, metavar="PACKAGE", help="Do not install this package.")
 @common
 def reproduce(out: Output, url: str | None, session: str, **options: Any) -> None:
-    """Run a train or score SESSION again, and tell whether it comes out the same.
+    """Run a train or score SESSION again and compare the results.
 
-    Its commit is checked out into a temporary worktree and run with the recorded parameters and
-    date, as an adhoc session: it is not published, not promoted, and nobody is told. The exit code
-    is 0 if all metrics and scores are the same, 3 if not, 1 if it cannot be run again.
+    Checks its commit out into a temporary worktree and runs it with the recorded parameters and
+    date, as an adhoc session that is never published or promoted and sends no notices. Exits with
+    0 if all metrics and scores are the same, 3 if not, 1 if the session cannot be run again.
     """
     import mfprefect
     from mfprefect.cli.lookup import resolve_session
-    from mfprefect.reproduce import reproduce as run_again
+    from mfprefect.reproduce import reproduce as rerun
 
     with mfprefect.connect(url) as store:
         name = resolve_session(store, session)["session_id"]
-        reproduction = run_again(store, name, say=out.note, **options)
+        reproduction = rerun(store, name, say=out.note, **options)
     _write(out, reproduction)
     out.document(reproduction.as_dict())
     if not reproduction.same:
@@ -86,7 +86,7 @@ def _write(out: Output, reproduction: Reproduction) -> None:
     )
     if reproduction.environment:
         columns = [Column("name", "name"), Column("recorded", "recorded"), Column("present", "now")]
-        out.table(reproduction.environment, columns, "Environment: what differs")
+        out.table(reproduction.environment, columns, "Environment: differences")
     if reproduction.metrics:
         segment = (
             [Column("segment", "segment")]
@@ -94,14 +94,14 @@ def _write(out: Output, reproduction: Reproduction) -> None:
             else []
         )
         columns = [Column("metric_name", "metric"), *segment, *METRICS]
-        out.table(_judged(reproduction.metrics), columns, "Metrics")
+        out.table(_with_verdicts(reproduction.metrics), columns, "Metrics")
     for title, name, rows in (
         ("Inputs", "source", reproduction.inputs),
         ("Model", "artifact", reproduction.models),
         ("Scores", "part", reproduction.scores),
     ):
         if rows:
-            out.table(_short(rows), [Column("name", name), *SIDES], f"{title}: digests")
+            out.table(_short_digests(rows), [Column("name", name), *SIDES], f"{title}: digests")
 
 
 def _packages(reproduction: Reproduction) -> str:
@@ -112,20 +112,20 @@ def _packages(reproduction: Reproduction) -> str:
 def _verdict(reproduction: Reproduction) -> str:
     if reproduction.same:
         return "the same"
-    off = sum(not row["same"] for row in reproduction.metrics)
+    metrics = sum(not row["same"] for row in reproduction.metrics)
     parts = sum(not row["same"] for row in reproduction.scores)
-    differences = [f"{off} of {len(reproduction.metrics)} metrics"] if off else []
+    differences = [f"{metrics} of {len(reproduction.metrics)} metrics"] if metrics else []
     differences += [f"{parts} of {len(reproduction.scores)} parts of the scores"] if parts else []
     if differences:
         return f"different: {' and '.join(differences)}"
     return "different: the model" if reproduction.models else "it recorded nothing to compare"
 
 
-def _judged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_verdicts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row | {"verdict": row.get("note") or _same(row)} for row in rows]
 
 
-def _short(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _short_digests(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     sides = ("recorded", "reproduced")
     return [
         row | {side: (row[side] or "")[:12] for side in sides} | {"verdict": _same(row)}

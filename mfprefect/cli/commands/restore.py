@@ -16,10 +16,10 @@ __all__ = ["restore"]
 @click.argument("folder", type=click.Path(path_type=Path))
 @common
 def restore(out: Output, url: str | None, folder: Path) -> None:
-    """Write the session that `mfprefect prune` archived in FOLDER back as it was."""
+    """Restore the session that `mfprefect prune` archived in FOLDER."""
     import mfprefect
 
     with mfprefect.connect(url) as store, out.working(f"restoring {folder}"):
         name = store.restore(folder)
-    out.note(f"{name} is restored")
+    out.note(f"restored {name}")
     out.document({"session_id": name, "archive": str(folder)})

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCORE_COLUMNS", "first_scores", "scores"]
 
-SHOWN = 20
+DEFAULT_LIMIT = 20
 ENDINGS = (".csv", ".parquet")
 SCORE_COLUMNS = (
     Column("entity_id", "entity"),
@@ -35,11 +35,14 @@ SCORE_COLUMNS = (
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
-    help=f"The first so many, by entity id; by default {SHOWN}, or all with --to.",
+    metavar="N",
+    help=f"Only the first N by entity id; by default {DEFAULT_LIMIT}, or all with --to.",
 )
-@click.option("--entity", "entities", multiple=True, metavar="ID", help="Only this one; repeat it.")
-@click.option("--at-least", type=float, help="Only scores from here on.")
-@click.option("--at-most", type=float, help="Only scores up to here.")
+@click.option(
+    "--entity", "entities", multiple=True, metavar="ID", help="Only this entity; may be repeated."
+)
+@click.option("--at-least", type=float, help="Only scores of at least this value.")
+@click.option("--at-most", type=float, help="Only scores of at most this value.")
 @click.option("--to", type=click.Path(path_type=Path), help="Write a .csv or .parquet file.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @common
@@ -57,28 +60,28 @@ def scores(
     """Print the scores of SESSION, or write them to a file.
 
     SESSION is an id, `latest` or `latest:MODEL`. In CSV, an empty field is a missing class, and ""
-    an empty one.
+    is an empty class.
     """
     import mfprefect
     from mfprefect.cli.lookup import resolve_session
 
     if to is not None:
         _check_target(to, force)
-    asked = {"entity_ids": entities or None, "at_least": at_least, "at_most": at_most}
-    filters = {key: value for key, value in asked.items() if value is not None}
+    options = {"entity_ids": entities or None, "at_least": at_least, "at_most": at_most}
+    filters = {key: value for key, value in options.items() if value is not None}
     with mfprefect.connect(url) as store:
         row = resolve_session(store, session)
         name, total = row["session_id"], _published_rows(store, row)
         if to is None:
-            most = limit or SHOWN
-            rows = first_scores(store, name, most + 1, filters)
-            _print(out, rows, most, "the chosen" if filters else str(total))
+            limit = limit or DEFAULT_LIMIT
+            rows = first_scores(store, name, limit + 1, filters)
+            _print(out, rows, limit, "the matching" if filters else str(total))
         else:
-            most = min(limit or total, total)
-            chosen = _batches(store, name, most, filters)
-            written = _write(out, chosen, to, force, most)
-            out.note(f"{written} scores of {name} written to {to}")
-            out.document({"session_id": name, "rows": written, "file": str(to)})
+            limit = min(limit or total, total)
+            batches = _batches(store, name, limit, filters)
+            count = _write(out, batches, to, force, limit)
+            out.note(f"{count} scores of {name} written to {to}")
+            out.document({"session_id": name, "rows": count, "file": str(to)})
 
 
 def _check_target(to: Path, force: bool) -> None:
@@ -93,14 +96,14 @@ def _published_rows(store: Store, row: dict[str, Any]) -> int:
     name = row["session_id"]
     parts = records(store.score_parts(name))
     if not parts:
-        raise InvalidValue(f"session {name!r} wrote no scores; it is a {row['purpose']} session.")
+        raise InvalidValue(f"the {row['purpose']} session {name!r} wrote no scores.")
     metadata = store.metadata(name)
     for note in metadata["value"][metadata["meta_group"] == "retention"]:
         raise InvalidValue(f"the scores of session {name!r} were deleted: {note}.")
     if row["published_at"] is None:
         raise InvalidValue(
             f"the scores of session {name!r} are not published: it is {row['status']}. Scores "
-            "appear when their session succeeds."
+            "are published when their session succeeds."
         )
     return sum(part["rows"] for part in parts)
 
@@ -116,30 +119,32 @@ def first_scores(
 def _batches(
     store: Store, session_id: str, limit: int, filters: Mapping[str, Any]
 ) -> Generator[pa.RecordBatch]:
-    left = limit
+    remaining = limit
     for batch in store.iter_scores(session_id, **filters):
-        yield batch[:left]
-        left -= min(left, batch.num_rows)
-        if not left:
+        yield batch[:remaining]
+        remaining -= min(remaining, batch.num_rows)
+        if not remaining:
             return
 
 
-def _print(out: Output, rows: list[dict[str, Any]], most: int, of: str) -> None:
-    shown = rows[:most]
-    # The difference between an empty class and none is kept in files and in JSON.
-    out.table(shown, SCORE_COLUMNS)
-    if len(rows) > most:
-        out.note(f"{most} of {of} scores; --limit shows more, --to FILE.csv writes all.")
-    out.document(shown)
+def _print(out: Output, rows: list[dict[str, Any]], limit: int, total: str) -> None:
+    first = rows[:limit]
+    # Only files and JSON distinguish an empty class from a missing one.
+    out.table(first, SCORE_COLUMNS)
+    if len(rows) > limit:
+        out.note(f"{limit} of {total} scores; --limit shows more, --to FILE.csv writes all.")
+    out.document(first)
 
 
-def _write(out: Output, chosen: Generator[pa.RecordBatch], to: Path, force: bool, most: int) -> int:
+def _write(
+    out: Output, batches: Generator[pa.RecordBatch], to: Path, force: bool, total: int
+) -> int:
     rows = 0
     with (
         atomic_file(to, force) as file,
         _writer(file, to.suffix) as write,
-        out.progress("scores", most) as step,
-        closing(chosen) as batches,
+        out.progress("scores", total) as step,
+        closing(batches),
     ):
         for batch in batches:
             write(batch)

@@ -18,7 +18,7 @@ __all__ = ["METRIC_COLUMNS", "importance_columns", "parameters", "show", "text_o
 TOP = 10
 VERDICTS = ("alarm", "warning", "unknown", "ok")
 GATES = ("gates", "verdicts")
-"""Group and name of the metadata that is shown as a table of its own."""
+"""Group and name of metadata that has a table of its own."""
 METRIC_COLUMNS = (
     Column("metric_name", "metric"),
     Column("segment", "segment"),
@@ -80,7 +80,7 @@ TABLES = {
         "Notifications",
         (
             Column("event", "event"),
-            Column("channel", "told"),
+            Column("channel", "target"),
             Column("sent_at", "at (UTC)", "time"),
             Column("delivered", "delivered"),
             Column("failure", "failure"),
@@ -98,15 +98,15 @@ def show(out: Output, url: str | None, session: str) -> None:
     from mfprefect.cli.lookup import resolve_session
 
     with mfprefect.connect(url) as store:
-        facts = gather(store, resolve_session(store, session))
+        document = gather(store, resolve_session(store, session))
     if out.as_json:
-        out.document(facts)
+        out.document(document)
     else:
-        write(out, facts)
+        write(out, document)
 
 
 def gather(store: Store, row: dict[str, Any]) -> dict[str, Any]:
-    """Return all that the store keeps of a session, but for curves and single scores."""
+    """Return everything stored about a session except curves and single scores."""
     from mfprefect.cli.formats import records
 
     name = row["session_id"]
@@ -139,9 +139,9 @@ def gather(store: Store, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write(out: Output, facts: dict[str, Any]) -> None:
+def write(out: Output, document: dict[str, Any]) -> None:
     """Write the sections that have content."""
-    row, environment = facts["session"], facts["environment"]
+    row, environment = document["session"], document["environment"]
     out.pairs(_run(row), f"Session {row['session_id']}")
     out.pairs(_provenance(row), "Provenance")
     out.pairs(
@@ -152,28 +152,28 @@ def write(out: Output, facts: dict[str, Any]) -> None:
         },
         "Environment",
     )
-    if given := parameters(row):
-        out.pairs(given, "Parameters")
+    if params := parameters(row):
+        out.pairs(params, "Parameters")
     for key, (title, columns) in TABLES.items():
-        if rows := facts[key]:
+        if rows := document[key]:
             _section(out, key, title, rows, columns or importance_columns(rows))
-    if facts["scores"]["parts"]:
-        out.pairs(_scores(facts["scores"]), "Scores")
+    if document["scores"]["parts"]:
+        out.pairs(_scores(document["scores"]), "Scores")
 
 
 def _run(row: dict[str, Any]) -> dict[str, Any]:
     from mfprefect.cli.formats import duration, seconds_between
-    from mfprefect.cli.formats import show as shown
+    from mfprefect.cli.formats import show as format_value
 
     took = seconds_between(row["started_at"], row["ended_at"])
-    ended = row["ended_at"] and f"{shown(row['ended_at'], 'time')} UTC"
+    ended = row["ended_at"] and f"{format_value(row['ended_at'], 'time')} UTC"
     return {
         "model": row["model_id"],
         "purpose": row["purpose"],
         "status": row["status"],
         "failure": _failure(row),
         "attempt": row["attempt"],
-        "started": f"{shown(row['started_at'], 'time')} UTC",
+        "started": f"{format_value(row['started_at'], 'time')} UTC",
         "ended": ended,
         "took": None if took is None else duration(took),
         "data as of": row["as_of"],
@@ -195,28 +195,28 @@ def _failure(row: dict[str, Any]) -> str | None:
 def _provenance(row: dict[str, Any]) -> dict[str, Any]:
     if row["vcs"] is None and row["git_commit"] is None:
         return {"commit": "unknown: not run from a git or Mercurial checkout"}
-    changed = "with changes that are not committed" if row["git_dirty"] else None
+    working_copy = {True: "with uncommitted changes", False: "clean"}
     return {
         "repository": row["git_remote"],
         "branch": row["git_branch"],
         "commit": row["git_commit"],
-        "working copy": changed or ("clean" if row["git_dirty"] is False else None),
+        "working copy": working_copy.get(row["git_dirty"]),
     }
 
 
 def parameters(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a session's parameters as texts by name; None is written as `null`."""
-    given = row["params"] if isinstance(row["params"], dict) else {}
-    return {name: text_of(value) for name, value in given.items()}
+    """Return a session's parameters as texts by name, with None as `null`."""
+    params = row["params"] if isinstance(row["params"], dict) else {}
+    return {name: text_of(value) for name, value in params.items()}
 
 
 def text_of(value: Any) -> str:
-    """Return a parameter as text; None is written as `null`."""
+    """Return a parameter as text, with None as `null`."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def importance_columns(rows: list[dict[str, Any]]) -> list[Column]:
-    """Return the columns of importances that hold anything."""
+    """Return the columns of a table of importances, without empty ones."""
     figures = [
         Column(key, key, "number")
         for key in ("importance", "std", "coefficient")
@@ -237,23 +237,36 @@ def _section(out: Output, key: str, title: str, rows: list[dict[str, Any]], colu
         title = f"{title}: {len(rows) - failed} passed, {failed} not"
         rows = [row | {"verdict": _verdict(row)} for row in rows]
     elif key == "drift":
-        drifted = sum(row["verdict"] == "alarm" for row in rows)
-        title = f"{title}: {drifted} of {len(rows)} measures in alarm"
-        notable = [row for row in rows if row["verdict"] != "ok"]
-        if len(rows) - len(notable) > TOP:  # hundreds of variables are mostly well
-            title += f", {len(rows) - len(notable)} as expected (--json lists them)"
-            rows = notable
+        title, rows = _drift(title, rows)
     elif key == "metrics" and not any(row["segment"] for row in rows):
         columns = [c for c in columns if c.key != "segment"]
     elif key == "importance":
-        kinds = dict.fromkeys(row["kind"] for row in rows)
-        if any(sum(row["kind"] == kind for row in rows) > TOP for kind in kinds):
-            title += f": the top {TOP}"
-        rows = [r for kind in kinds for r in [row for row in rows if row["kind"] == kind][:TOP]]
+        title, rows = _importance(title, rows)
     if rows:
         out.table(rows, columns, title)
     else:
         out.heading(title)
+
+
+def _drift(title: str, rows: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
+    """Count alarms in the title; leave out measures that are ok if there are many."""
+    alarms = sum(row["verdict"] == "alarm" for row in rows)
+    title = f"{title}: {alarms} of {len(rows)} measures in alarm"
+    notable = [row for row in rows if row["verdict"] != "ok"]
+    ok = len(rows) - len(notable)
+    if ok <= TOP:
+        return title, rows
+    return f"{title}, {ok} as expected (--json lists them)", notable
+
+
+def _importance(title: str, rows: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
+    """Leave out all but the top variables of each kind."""
+    by_kind: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_kind.setdefault(row["kind"], []).append(row)
+    if any(len(of_kind) > TOP for of_kind in by_kind.values()):
+        title += f": the top {TOP}"
+    return title, [row for of_kind in by_kind.values() for row in of_kind[:TOP]]
 
 
 def _verdict(check: dict[str, Any]) -> str:
@@ -266,5 +279,7 @@ def _scores(scores: dict[str, Any]) -> dict[str, Any]:
     return {
         "rows": scores["rows"],
         "parts": scores["parts"],
-        "published": "yes" if scores["published"] else "no: only a session that succeeded has",
+        "published": "yes"
+        if scores["published"]
+        else "no: only successful sessions publish scores",
     }

@@ -1,4 +1,4 @@
-"""`mfprefect spool`: sessions that ended while their database was away."""
+"""`mfprefect spool`: sessions that ended while their database was unavailable."""
 
 from __future__ import annotations
 
@@ -22,20 +22,24 @@ PUSHED = (
     Column("session_id", "session"),
     Column("verdict", "verdict"),
     Column("status", "ended as"),
-    Column("reason", "why"),
+    Column("reason", "reason"),
 )
-VERIFIED = (Column("session_id", "session"), Column("verdict", "verdict"), Column("problem", "why"))
+VERIFIED = (
+    Column("session_id", "session"),
+    Column("verdict", "verdict"),
+    Column("problem", "problem"),
+)
 
 
 @click.group()
 def spool() -> None:
-    """Show, deliver and verify what ran while the database was away."""
+    """List, deliver and verify sessions that ended while their database was unavailable."""
 
 
 @spool.command("list")
 @common
 def list_(out: Output, url: str | None) -> None:
-    """List what waits in the spool, for this database and for others."""
+    """List the sessions that wait in the spool, for this database and for others."""
     import mfprefect
     from mfprefect.store.spool.listing import require_spool, waiting
 
@@ -45,7 +49,7 @@ def list_(out: Output, url: str | None) -> None:
     if rows:
         out.table([row | {"where": _where(row)} for row in rows], WAITING)
     else:
-        out.note(f"nothing waits in {folder}")
+        out.note(f"no sessions wait in {folder}")
     out.document(rows)
 
 
@@ -57,13 +61,13 @@ def _where(row: dict[str, object]) -> str:
 @click.option(
     "--moved-from",
     metavar="FINGERPRINT",
-    help="Deliver what was meant for that database, which this one is under another address.",
+    help="Also deliver sessions for this fingerprint: an earlier address of this database.",
 )
 @common
 def push(out: Output, url: str | None, moved_from: str | None) -> None:
-    """Deliver what waits to the database; each session once, however often this is begun.
+    """Deliver the waiting sessions to the database; safe to repeat.
 
-    The exit code is 1 if something stays that needs a person, or if the database is away.
+    Exits with 1 if a session is refused and needs a person, or if the database is unavailable.
     """
     import mfprefect
     from mfprefect.cli.formats import records
@@ -76,7 +80,7 @@ def push(out: Output, url: str | None, moved_from: str | None) -> None:
     if rows:
         out.table(rows, PUSHED)
     else:
-        out.note("nothing waits for this database")
+        out.note("no sessions wait for this database")
     out.document(rows)
     if any(row["verdict"] in (EntryState.REFUSED, EntryState.WAITING) for row in rows):
         click.get_current_context().exit(1)
@@ -85,9 +89,9 @@ def push(out: Output, url: str | None, moved_from: str | None) -> None:
 @spool.command()
 @common
 def verify(out: Output, url: str | None) -> None:
-    """Read every byte of what waits, and hold it against its digests; change nothing.
+    """Read the waiting sessions and check their digests; change nothing.
 
-    The exit code is 1 if something cannot be delivered.
+    Exits with 1 if a session cannot be delivered.
     """
     import mfprefect
     from mfprefect.store.spool.listing import problem, waiting
@@ -102,7 +106,7 @@ def verify(out: Output, url: str | None) -> None:
     if rows:
         out.table(rows, VERIFIED)
     else:
-        out.note("nothing waits in the spool")
+        out.note("no sessions wait in the spool")
     out.document(rows)
     if any(row["problem"] for row in rows):
         click.get_current_context().exit(1)

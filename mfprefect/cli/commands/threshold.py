@@ -25,11 +25,11 @@ COLUMNS = (
     type=click.Choice(["probability", "population"]),
     default="probability",
     show_default=True,
-    help="A score from which on to act, or the share of the population to act on.",
+    help="The lowest score to act on, or the share of the population to act on.",
 )
 @common
 def threshold(out: Output, url: str | None, model: str, value: float, kind: str) -> None:
-    """Set the operating threshold of MODEL to VALUE, from 0 to 1; earlier ones stay on record."""
+    """Set the operating threshold of MODEL to VALUE, from 0 to 1; earlier ones are kept."""
     import mfprefect
     from mfprefect.cli.formats import records
 

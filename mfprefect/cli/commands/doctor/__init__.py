@@ -1,4 +1,4 @@
-"""`mfprefect doctor`: what works, what does not, and the cure."""
+"""`mfprefect doctor`: what works, what does not, and how to fix it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["doctor"]
 @click.command()
 @common
 def doctor(out: Output, url: str | None) -> None:
-    """Check settings, database, Prefect and git, and name the cure of what is not well.
+    """Check settings, database, Prefect and git, and suggest a fix for each problem.
 
-    The exit code is 0 when nothing failed; warnings are no failure.
+    Exits with 0 if nothing failed; warnings do not count as failures.
     """
     from mfprefect.cli.commands.doctor import checks, database
     from mfprefect.cli.commands.doctor.finding import CheckResult
 
-    findings: list[CheckResult] = []
+    results: list[CheckResult] = []
     steps: tuple[Callable[[str | None], Iterator[CheckResult]], ...] = (
         checks.versions,
         checks.settings,
@@ -38,38 +38,38 @@ def doctor(out: Output, url: str | None) -> None:
         checks.notifications,
     )
     for step in steps:
-        for finding in _safely(step, url):
-            findings.append(finding)
-            _write(out, finding)
-    out.document([finding._asdict() for finding in findings])
-    if any(finding.status == "failed" for finding in findings):
+        for result in _catch_errors(step, url):
+            results.append(result)
+            _write(out, result)
+    out.document([result._asdict() for result in results])
+    if any(result.status == "failed" for result in results):
         sys.stdout.flush()
         click.get_current_context().exit(1)
 
 
-def _safely(step: Callable[[str | None], Iterator[Any]], url: str | None) -> Iterator[Any]:
-    """Turn whatever a check raises into a finding: the doctor must outlive every illness."""
+def _catch_errors(step: Callable[[str | None], Iterator[Any]], url: str | None) -> Iterator[Any]:
+    """Turn any error of a check into a result, so that the other checks still run."""
     from mfprefect.cli.commands.doctor.finding import CheckResult
 
     try:
         yield from step(url)
-    except Exception as exc:  # noqa: BLE001 - a doctor that falls ill itself says so
-        # The text is not shown: nobody knows what an unforeseen error says of a password.
+    except Exception as exc:  # noqa: BLE001 - no check may end the doctor
+        # Not the text: an unexpected error may contain a password.
         yield CheckResult(
             step.__name__,
             "failed",
             f"the check itself failed: {type(exc).__name__}",
-            "report it, with what MFPREFECT_DEBUG=1 mfprefect sessions says",
+            "report it with the output of `MFPREFECT_DEBUG=1 mfprefect sessions`",
         )
 
 
-def _write(out: Output, finding: Any) -> None:
+def _write(out: Output, result: Any) -> None:
     if out.as_json:
         return
-    detail = escape_lines(finding.detail).replace("\n  ", "\n" + " " * 22)
-    click.echo(f"{_status(finding.status, out.fancy)}  {finding.check:<11}  {detail}")
-    if finding.cure:
-        click.echo(" " * 22 + f"-> {escape_lines(finding.cure)}")
+    detail = escape_lines(result.detail).replace("\n  ", "\n" + " " * 22)
+    click.echo(f"{_status(result.status, out.fancy)}  {result.check:<11}  {detail}")
+    if result.cure:
+        click.echo(" " * 22 + f"-> {escape_lines(result.cure)}")
 
 
 def _status(status: str, fancy: bool) -> str:

@@ -1,4 +1,4 @@
-"""The doctor's checks of everything but the database."""
+"""The doctor's checks except those of the database."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ OTHER_VARIABLES = [
 
 
 def versions(_: str | None) -> Iterator[CheckResult]:
-    """Name mfprefect and Python."""
+    """Report the versions of mfprefect and Python."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     yield CheckResult("mfprefect", "ok", f"{__version__} on {python}, {platform.system()}")
 
 
 def settings(url: str | None) -> Iterator[CheckResult]:
-    """Tell which settings are in force, and where the URL comes from."""
+    """Report which settings are in force, and where the URL comes from."""
     from mfprefect.settings import find_config, load_settings, read_config
 
     try:
@@ -55,22 +55,22 @@ def settings(url: str | None) -> Iterator[CheckResult]:
     except MfprefectError as exc:
         yield CheckResult("settings", "failed", str(exc), "correct the file or the variable")
         return
-    chosen, origin = _profile(path) if path else (None, "")
-    named = f", profile {chosen} (from {origin})" if chosen else ""
+    profile, origin = _profile(path) if path else (None, "")
+    suffix = f", profile {profile} (from {origin})" if profile else ""
     yield CheckResult(
-        "settings", "ok", f"{path}{named}" if path else "no mfprefect.toml; not needed"
+        "settings", "ok", f"{path}{suffix}" if path else "no mfprefect.toml; not needed"
     )
-    yield from _misspelt()
+    yield from _unknown_variables()
     try:
-        shown = masked(load_settings(url=url).url.get_secret_value())
+        database_url = masked(load_settings(url=url).url.get_secret_value())
     except MfprefectError as exc:
         yield CheckResult("url", "failed", str(exc), _cure_of_url(url))
         return
-    yield CheckResult("url", "ok", f"{shown} (from {_origin(url, values, path, chosen)})")
+    yield CheckResult("url", "ok", f"{database_url} (from {_origin(url, values, path, profile)})")
 
 
-def _misspelt() -> Iterator[CheckResult]:
-    """Name variables that look like settings and are none: they are ignored in silence."""
+def _unknown_variables() -> Iterator[CheckResult]:
+    """Warn of variables that look like settings: mfprefect ignores them silently."""
     from mfprefect.settings import PREFIX, Settings
 
     variables = [PREFIX + name.upper() for name in Settings.model_fields] + OTHER_VARIABLES
@@ -80,16 +80,16 @@ def _misspelt() -> Iterator[CheckResult]:
         if upper.startswith(PREFIX) and upper not in variables and not nested:
             near = get_close_matches(upper, variables, n=1)
             cure = f"did you mean {near[0]}?" if near else "unset it; docs/settings.md lists them"
-            yield CheckResult("settings", "warning", f"{name} is no setting, and is ignored", cure)
+            text = f"{name} is not a setting and is ignored"
+            yield CheckResult("settings", "warning", text, cure)
 
 
 def _profile(path: Any) -> tuple[str | None, str]:
     import tomllib
 
-    if named := os.environ.get(PROFILE_VARIABLE):
-        return named, PROFILE_VARIABLE
-    chosen = tomllib.loads(path.read_text(encoding="utf-8")).get("profile")
-    return chosen, "the file"
+    if profile := os.environ.get(PROFILE_VARIABLE):
+        return profile, PROFILE_VARIABLE
+    return tomllib.loads(path.read_text(encoding="utf-8")).get("profile"), "the file"
 
 
 def _origin(url: str | None, values: dict[str, Any], path: Any, profile: str | None) -> str:
@@ -107,7 +107,7 @@ def _cure_of_url(url: str | None) -> str:
 
 
 def backends(_: str | None) -> Iterator[CheckResult]:
-    """Tell which databases can be used, by backend."""
+    """Report which databases can be used, by backend."""
     from mfprefect.backend import ENTRY_POINT_GROUP
 
     points = metadata.entry_points(group=ENTRY_POINT_GROUP)
@@ -118,51 +118,55 @@ def backends(_: str | None) -> Iterator[CheckResult]:
 
 def _backend(point: metadata.EntryPoint, schemes: str) -> CheckResult:
     try:
-        kind = point.load()
-        missing = importlib.util.find_spec(kind.driver) is None
+        backend_class = point.load()
+        missing = importlib.util.find_spec(backend_class.driver) is None
     except Exception as exc:  # noqa: BLE001 - a third party's module may raise anything
-        library = (getattr(exc, "name", None) or "").partition(".")[0]
-        package = point.module.partition(".")[0]
-        if isinstance(exc, ModuleNotFoundError) and library not in ("", package):
-            cure = f"needed for such URLs only: pip install {_package(point, library)}"
-            text = f"{schemes} needs {library}, which is not installed"
-            return CheckResult("backend", "warning", text, cure)
-        text = f"{schemes}: {point.value} cannot be loaded: {type(exc).__name__}: {exc}"
-        return CheckResult("backend", "warning", text, "reinstall the package that brings it")
+        return _not_loaded(point, schemes, exc)
     if missing:
-        cure = f"needed for such URLs only: pip install 'mfprefect[{kind.name}]'"
-        text = f"{schemes} needs the driver {kind.driver}, which is not installed"
+        cure = f"only if you use such URLs: pip install 'mfprefect[{backend_class.name}]'"
+        text = f"{schemes} needs the driver {backend_class.driver}, which is not installed"
         return CheckResult("backend", "warning", text, cure)
-    return CheckResult("backend", "ok", f"{schemes} by {kind.driver}")
+    return CheckResult("backend", "ok", f"{schemes} by {backend_class.driver}")
+
+
+def _not_loaded(point: metadata.EntryPoint, schemes: str, exc: Exception) -> CheckResult:
+    library = (getattr(exc, "name", None) or "").partition(".")[0]
+    package = point.module.partition(".")[0]
+    if isinstance(exc, ModuleNotFoundError) and library not in ("", package):
+        cure = f"only if you use such URLs: pip install {_package(point, library)}"
+        text = f"{schemes} needs {library}, which is not installed"
+        return CheckResult("backend", "warning", text, cure)
+    text = f"{schemes}: {point.value} cannot be loaded: {type(exc).__name__}: {exc}"
+    return CheckResult("backend", "warning", text, f"reinstall the package {package}")
 
 
 def _package(point: metadata.EntryPoint, module: str) -> str:
-    """Return what to install for a module: of ours, the extra of the backend's name."""
+    """Return what to install for a module: for our backends, the extra of that name."""
     if point.module.startswith("mfprefect_backends."):
         return f"'mfprefect[{point.module.partition('.')[2]}]'"
     return module
 
 
 def prefect(_: str | None) -> Iterator[CheckResult]:
-    """Tell which Prefect there is, and whether its API answers."""
-    # A check-up reports to nobody; Prefect would, and say so in the middle of the list.
+    """Report the version of Prefect, and whether its API answers."""
+    # Otherwise Prefect sends analytics, and prints so in the middle of the list.
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     try:
-        with redirect_stderr(StringIO()):  # Prefect tells its own troubles there, values included
+        with redirect_stderr(StringIO()):  # Prefect prints wrong settings there, with values
             from mfprefect.lifecycle.prefect_api import version_and_api_url
 
             version, api_url = version_and_api_url()
-    except Exception as exc:  # noqa: BLE001 - wrong settings of Prefect's, or half an installation
+    except Exception as exc:  # noqa: BLE001 - wrong settings or a broken installation of Prefect
         text = f"Prefect cannot be imported: {type(exc).__name__}"
-        yield CheckResult("prefect", "failed", text, "see what `prefect version` says")
+        yield CheckResult("prefect", "failed", text, "see the output of `prefect version`")
         return
     yield CheckResult("prefect", "ok", f"Prefect {version}")
     if api_url is None:
         yield CheckResult(
             "prefect api",
             "ok",
-            "PREFECT_API_URL is not set: each run starts a temporary server, which is fine for "
-            "trying out",
+            "PREFECT_API_URL is not set: each run starts a temporary server, which is fine for a "
+            "trial",
         )
         return
     yield _api(api_url)
@@ -172,10 +176,10 @@ def _api(url: str) -> CheckResult:
     from mfprefect.lifecycle.prefect_api import api_error
     from mfprefect.provenance import strip_credentials
 
-    shown = strip_credentials(url)
+    api_url = strip_credentials(url)
     failure = api_error()
     if failure is None:
-        return CheckResult("prefect api", "ok", f"{shown} answers")
+        return CheckResult("prefect api", "ok", f"{api_url} answers")
     response = getattr(failure, "response", None)
     code = getattr(response, "status_code", None)
     reason = f"status {code}" if code else type(failure).__name__
@@ -184,25 +188,25 @@ def _api(url: str) -> CheckResult:
     else:
         cure = "start it (`prefect server start`), or correct or unset PREFECT_API_URL"
     return CheckResult(
-        "prefect api", "failed", f"{shown} does not answer as it should: {reason}", cure
+        "prefect api", "failed", f"{api_url} does not answer correctly: {reason}", cure
     )
 
 
 def checkout(url: str | None) -> Iterator[CheckResult]:
-    """Tell which commit a session would record."""
+    """Report which commit a session would record."""
     from mfprefect.provenance import capture
     from mfprefect.settings import load_settings
 
     try:
         folder = load_settings(url=url).repository
     except MfprefectError:
-        folder = None  # told by another check
+        folder = None  # another check reports it
     provenance = capture(folder)
     if provenance.commit is None:
         yield CheckResult(
             "git",
             "warning",
-            "no commit found: sessions started here will not tell which code ran",
+            "no commit found: sessions started here will not record which code ran",
             "start them in a git or Mercurial checkout, or set MFPREFECT_REPOSITORY or "
             "MFPREFECT_GIT_COMMIT",
         )
@@ -213,22 +217,20 @@ def checkout(url: str | None) -> Iterator[CheckResult]:
     repository = where or "a repository without a remote"
     text = f"{provenance.vcs} commit {provenance.commit[:8]} of {repository}"
     if provenance.dirty:
-        cure = "commit before a run that counts"
-        yield CheckResult("git", "warning", f"{text}, with changes that are not committed", cure)
+        cure = "commit before a run in production"
+        yield CheckResult("git", "warning", f"{text}, with uncommitted changes", cure)
     else:
         yield CheckResult("git", "ok", text)
 
 
 def sources(url: str | None) -> Iterator[CheckResult]:
-    """Tell which named databases models can read from."""
+    """Report which named databases models can read from."""
     from mfprefect.settings import load_settings
 
     try:
         configured = load_settings(url=url).sources
     except MfprefectError:
-        yield CheckResult(
-            "sources", "failed", "cannot be told: the settings are wrong", "see above"
-        )
+        yield CheckResult("sources", "failed", "not checked: the settings are wrong", "see above")
         return
     if not configured:
         yield CheckResult("sources", "ok", "none configured")
@@ -241,13 +243,13 @@ def sources(url: str | None) -> Iterator[CheckResult]:
 
 
 def notifications(url: str | None) -> Iterator[CheckResult]:
-    """Tell who is notified."""
+    """Report the notification targets."""
     from mfprefect.settings import load_settings
 
     try:
         targets = load_settings(url=url).notify
     except MfprefectError:
-        yield CheckResult("notify", "failed", "cannot be told: the settings are wrong", "see above")
+        yield CheckResult("notify", "failed", "not checked: the settings are wrong", "see above")
         return
     if not targets:
         yield CheckResult("notify", "ok", "none configured")
@@ -256,7 +258,7 @@ def notifications(url: str | None) -> Iterator[CheckResult]:
 
     for name, target in targets.items():
         try:
-            text = f"{name}: {masked_url(name, target)} of {', '.join(target.events)}"
+            text = f"{name}: {masked_url(name, target)} for {', '.join(target.events)}"
             yield CheckResult("notify", "ok", text)
         except MfprefectError:
             text = f"{name}: the URL is malformed (not shown: it may hold a secret)"

@@ -15,6 +15,7 @@ from mfprefect.errors import (
 )
 
 if TYPE_CHECKING:
+    from mfprefect.spool import Spool
     from mfprefect.store.database import Database
 
 __all__ = ["database", "spool"]
@@ -23,20 +24,20 @@ NEARLY_FULL = 0.9
 
 
 def database(url: str | None) -> Iterator[CheckResult]:
-    """Tell whether the database answers, holds the right schema, and may be written to."""
+    """Check that the database answers, has the right schema and can be written to."""
     from mfprefect.store.database import Database
 
     try:
         settings = settings_for(url)
         masked(settings.url.get_secret_value())
     except ConfigurationError:
-        yield CheckResult("database", "failed", "not tried: the settings are wrong", "see above")
+        yield CheckResult("database", "failed", "not checked: the settings are wrong", "see above")
         return
     try:
         db = Database(settings)
     except BackendNotFound as exc:
         yield CheckResult(
-            "database", "failed", str(exc), "install what is named, or correct the URL"
+            "database", "failed", str(exc), "install the missing package, or correct the URL"
         )
         return
     except ConfigurationError as exc:
@@ -49,13 +50,13 @@ def database(url: str | None) -> Iterator[CheckResult]:
 
 
 def spool(url: str | None) -> Iterator[CheckResult]:
-    """Tell what waits in the spool, and whether it takes more."""
+    """Check which sessions wait in the spool, and whether it has room for more."""
     from mfprefect.store.database import Database
 
     try:
         db = Database(settings_for(url))
     except ConfigurationError:
-        yield CheckResult("spool", "failed", "not tried: the settings are wrong", "see above")
+        yield CheckResult("spool", "failed", "not checked: the settings are wrong", "see above")
         return
     try:
         yield from _spool(db)
@@ -69,22 +70,10 @@ def _spool(db: Database) -> Iterator[CheckResult]:
 
     spool = spool_of(db.settings)
     if spool is None:
-        text = "off: a run whose database is away at its end fails, and its work is lost"
-        yield CheckResult("spool", "warning", text, "unset MFPREFECT_SPOOL, or name a folder in it")
+        text = "off: a run whose database is unavailable at its end fails and loses its results"
+        yield CheckResult("spool", "warning", text, "unset MFPREFECT_SPOOL, or set it to a folder")
         return
-    used, most = spool.used(), spool.most_bytes
-    text = f"{spool.folder}: {used:,} of {most:,} bytes used"
-    if (reason := spool.unusable()) is not None:
-        cure = "give the right to write there, or name another folder in MFPREFECT_SPOOL"
-        yield CheckResult("spool", "failed", f"{spool.folder} cannot be written: {reason}", cure)
-    elif spool.exposed:
-        cure = f"chmod 700 {spool.folder}, unless a group shares it on purpose"
-        yield CheckResult("spool", "warning", f"others can read or write {spool.folder}", cure)
-    elif used > most * NEARLY_FULL:
-        cure = "mfprefect spool push, or raise MFPREFECT_SPOOL_MAX_BYTES"
-        yield CheckResult("spool", "warning", text, cure)
-    else:
-        yield CheckResult("spool", "ok", text)
+    yield _spool_folder(spool)
     entries = waiting(db)
     if entries:
         text = f"{len(entries)} sessions wait, {sum(w.here for _, w in entries)} for this database"
@@ -94,10 +83,25 @@ def _spool(db: Database) -> Iterator[CheckResult]:
             yield CheckResult("spool", "failed", f"{info.session_id}: {why}", "see docs/spool.md")
 
 
+def _spool_folder(spool: Spool) -> CheckResult:
+    used, most = spool.used(), spool.most_bytes
+    text = f"{spool.folder}: {used:,} of {most:,} bytes used"
+    if (reason := spool.unusable()) is not None:
+        cure = "make it writable, or set MFPREFECT_SPOOL to another folder"
+        return CheckResult("spool", "failed", f"{spool.folder} cannot be written: {reason}", cure)
+    if spool.exposed:
+        cure = f"chmod 700 {spool.folder}, unless a group shares it on purpose"
+        return CheckResult("spool", "warning", f"others can read or write {spool.folder}", cure)
+    if used > most * NEARLY_FULL:
+        cure = "mfprefect spool push, or raise MFPREFECT_SPOOL_MAX_BYTES"
+        return CheckResult("spool", "warning", text, cure)
+    return CheckResult("spool", "ok", text)
+
+
 def _connected(db: Database) -> Iterator[CheckResult]:
     if not db.backend.exists():
         yield CheckResult(
-            "database", "failed", f"there is no file for {db.place}", "mfprefect init"
+            "database", "failed", f"the file of {db.place} does not exist", "mfprefect init"
         )
         return
     try:
@@ -113,7 +117,7 @@ def _connected(db: Database) -> Iterator[CheckResult]:
 def _cure(exc: MfprefectError) -> str:
     if isinstance(exc, DatabaseUnavailable):
         return "start the server, or correct host and port of the URL"
-    return "correct user, password or database of the URL, or ask for the rights"
+    return "correct user, password or database of the URL, or ask the DBA for the rights"
 
 
 def _schema(db: Database) -> Iterator[CheckResult]:
@@ -129,7 +133,7 @@ def _schema(db: Database) -> Iterator[CheckResult]:
             return
         check_schema(db)
     except MfprefectError as exc:
-        cure = "give the rights that `mfprefect grants` prints"
+        cure = "grant the rights that `mfprefect grants` prints"
         yield CheckResult("schema", "failed", str(exc), cure)
         return
     yield CheckResult("schema", "ok", f"revision {revision}, as expected")
@@ -154,11 +158,11 @@ def _rights(db: Database) -> CheckResult:
 
     def attempt(connection: sa.Connection) -> None:
         connection.execute(models.insert(), row)
-        connection.rollback()  # nothing stays
+        connection.rollback()  # the check writes nothing
 
     try:
         db.read_transaction(attempt)
     except DatabaseError as exc:
-        cure = "give the rights that `mfprefect grants` prints; free disk space if it is full"
+        cure = "grant the rights that `mfprefect grants` prints; free disk space if it is full"
         return CheckResult("rights", "failed", str(exc), cure)
     return CheckResult("rights", "ok", "rows can be written (tried, and rolled back)")

@@ -1,4 +1,4 @@
-"""What the doctor finds."""
+"""Results of the doctor's checks, and the settings that they use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CheckResult(NamedTuple):
 
 
 def settings_for(url: str | None) -> Settings:
-    """Return the settings in force, in a hurry: a doctor does not wait for a server to return."""
+    """Return the settings in force, without retries and with a short connect timeout."""
     from mfprefect.settings import load_settings
 
     quick: dict[str, Any] = {"retry_seconds": 0}
@@ -33,10 +33,10 @@ def settings_for(url: str | None) -> Settings:
 
 
 def masked(url: str) -> str:
-    """Return a URL without its password and query, where drivers take passwords as well.
+    """Return a URL without its password and query; drivers take passwords in the query too.
 
     Raises:
-        ConfigurationError: it is malformed.
+        ConfigurationError: the URL is malformed.
     """
     from mfprefect.backend import parse_url
 

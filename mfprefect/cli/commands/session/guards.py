@@ -1,4 +1,4 @@
-"""Rules for a command that a run started: whose session it is, and which part is its own."""
+"""Rules for a command that a run started: what it may write to the run's session."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ATTEMPT, PART, PARTS = "MFPREFECT_ATTEMPT", "MFPREFECT_PART", "MFPREFECT_PARTS"
 
 
 def _attempt(session_id: str) -> int | None:
-    """Return the attempt that this command is part of, None where no run started it."""
+    """Return the attempt that started this command, None if no run did."""
     text = os.environ.get(ATTEMPT, "")
     same_session = os.environ.get(ENVIRONMENT) == session_id
     return int(text) if same_session and text.isdecimal() else None
 
 
 def refuse_superseded(attached: Session) -> None:
-    """Refuse to write for an attempt whose process died while its command lived on.
+    """Refuse writes from a command that outlived the process of its attempt.
 
     Raises:
         SessionClosed: a later attempt took the session over.
@@ -41,17 +41,17 @@ def refuse_superseded(attached: Session) -> None:
 
 
 def check_part(session_id: str, part: int | None) -> None:
-    """Refuse to write another part than the command's own.
+    """Refuse to write any part but the command's own.
 
-    A retry keeps the parts that are there, so each must be written by the command that it is of.
+    A retry keeps complete parts, so each part must come from its own command.
     """
-    own_part, parts = os.environ.get(PART, ""), os.environ.get(PARTS, "")
+    command_part, parts = os.environ.get(PART, ""), os.environ.get(PARTS, "")
     if _attempt(session_id) is None or not parts.isdecimal() or int(parts) == 1:
         return
-    if str(part) != own_part:
+    if str(part) != command_part:
         raise click.UsageError(
-            f"the model is scored in {parts} parts, and this command is of part {own_part}: "
-            f"give --part ${PART}."
+            f"the model is scored in {parts} parts, and this command scores part {command_part}: "
+            f"pass --part ${PART}."
         )
 
 
@@ -59,6 +59,6 @@ def refuse_closing(session_id: str) -> None:
     """Refuse to end a session that the run ends itself."""
     if _attempt(session_id) is not None:
         raise click.UsageError(
-            f"session {session_id} is ended by the run that started this command. Leave "
-            "`mfprefect session close` out; a run fails with a command's exit code."
+            f"the run that started this command ends session {session_id}. Remove `mfprefect "
+            "session close`; to fail the run, exit with a code other than 0."
         )

@@ -23,15 +23,15 @@ TRAINING = "MFPREFECT_TRAINING_SESSION_ID"
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @common
 def model(out: Output, url: str | None, session_id: str, to: Path, name: str, force: bool) -> None:
-    """Write the model that SESSION stored to a file, as it was stored.
+    """Write the model stored under SESSION to a file, unchanged.
 
     SESSION is by default $MFPREFECT_TRAINING_SESSION_ID, else $MFPREFECT_SESSION_ID.
     """
     import mfprefect
 
-    check_target(to, force)  # before a database is asked
+    check_target(to, force)  # fail before connecting
     with mfprefect.connect(url) as store:
         resolved_id = str(resolve_session(store, session_id)["session_id"])
-        written = store.copy_model(resolved_id, to, name, force=force)
-    out.note(f"{name} of {resolved_id}: {written['bytes']} bytes written to {to}")
-    out.document({"session_id": resolved_id, "name": name, **written, "file": str(to)})
+        artifact = store.copy_model(resolved_id, to, name, force=force)
+    out.note(f"{name} of {resolved_id}: {artifact['bytes']} bytes written to {to}")
+    out.document({"session_id": resolved_id, "name": name, **artifact, "file": str(to)})

@@ -488,7 +488,7 @@ def test_a_stored_model_becomes_a_file_again(store: Store, cli_run: Any, here: P
     cli_run("model", "--to", "own.rds", MFPREFECT_SESSION_ID=trained.session_id)
     assert Path("own.rds").read_bytes() == content
     assert "SESSION" in cli_run("model", "--to", "n.rds", code=2).stderr
-    assert "not a folder" in cli_run("model", "x", "--to", "no/n.rds", code=1).stderr
+    assert "no folder" in cli_run("model", "x", "--to", "no/n.rds", code=1).stderr
     assert not list(here.glob("process/.*.part")) and not Path("n.rds").exists()
 
 

@@ -248,7 +248,10 @@ def bumpy(self: Good, estimator: Any, features: pd.DataFrame) -> Any:
         (lambda: assert_increasing(bad(predict=bumpy), "debt"), "the score falls in"),
         (lambda: assert_increasing(bad(predict=constant), "debt"), "the score rises in no row"),
         (lambda: assert_decreasing(bad(predict=constant), "debt"), "the score falls in no row"),
-        (lambda: assert_increasing(GOOD, "age"), "'age' is not a feature; the features are: debt, income"),
+        (
+            lambda: assert_increasing(GOOD, "age"),
+            "'age' is not a feature; the features are: debt, income",
+        ),
         (lambda: assert_increasing(GOOD, "debt", by=0), "pass by="),
     ],
 )

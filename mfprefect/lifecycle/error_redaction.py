@@ -37,7 +37,7 @@ def redacted_errors() -> Iterator[None]:
 
 def _redactor() -> Callable[[str], str]:
     redact: Callable[[str], str] = str
-    with suppress(MfprefectError):  # unreadable settings have given nobody a secret
+    with suppress(MfprefectError):  # unreadable settings leak no secret
         redact = Redactor(secrets(load_settings()))
     return lambda text: redact_urls(redact(text))
 

@@ -179,7 +179,7 @@ def log(out: Output, url: str | None, session_id: str, **options: Any) -> None:
 
 
 _REQUIRED = {"test_results": ("actual",), "importance": ("kind",), "scores": ("entity_id", "score")}
-"""Options that an option requires."""
+"""An option on the left needs every option on the right."""
 _BELONGS_TO = {
     "segment": ("metrics", "test_results"),
     "actual": ("test_results",),
@@ -192,7 +192,7 @@ _BELONGS_TO = {
     "score_class": ("scores",),
     "part": ("scores",),
 }
-"""Options of which an option requires at least one."""
+"""An option on the left needs one of the options on the right."""
 _RESULTS = ("metrics", "metadata", *_REQUIRED, "backtest", "input_summary", "model")
 
 

@@ -372,5 +372,5 @@ def test_nobody_to_tell_and_targets_of_the_environment(hooks: Any, tmp_path: Pat
     assert hooks.titles == ["mfprefect: a test notice"]
     results = json.loads(cli(tmp_path, "doctor", "--json", code=1, **env).stdout)
     details = [x["detail"] for x in results if x["check"] == "notify"]
-    assert details[0].endswith("of drift")
+    assert details[0].endswith("for drift")
     assert not [x for x in results if "is not a setting" in x["detail"]]

@@ -368,7 +368,9 @@ def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "script.sh").chmod(0o755)
     with pytest.raises(ConfigurationError, match=r"Exec format error\. A script needs its first"):
         run(["./script.sh"], tmp_path)
-    with pytest.raises(ConfigurationError, match=r"'/.*/none', which is not a folder; set `folder`"):
+    with pytest.raises(
+        ConfigurationError, match=r"'/.*/none', which is not a folder; set `folder`"
+    ):
         run(["true"], tmp_path / "none")
 
 

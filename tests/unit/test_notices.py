@@ -233,7 +233,7 @@ def test_drift(open_store: Opener, hooks: Any) -> None:
     with store.session("churn", "monitor") as session:
         drifted(session, store)
     assert notices(store, session) == [("drift", "ops", True)]
-    assert "- `tenure`: `psi 0.4, at most 0.2 expected`" in hooks.posts[-1]["message"]
+    assert "- `tenure`: `psi 0.4, alarm above 0.2`" in hooks.posts[-1]["message"]
 
 
 def test_an_attempt_that_prefect_retries_sends_nothing(open_store: Opener, hooks: Any) -> None:

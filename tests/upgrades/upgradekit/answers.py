@@ -42,8 +42,9 @@ VIEWS = (
     "production_models",
 )
 BINS = 5
-PREFECT = "The run in Prefect"
+PREFECT = "Flow run in Prefect"
 """The text of a link, which is there where Prefect can be asked for it."""
+_SESSION_ID = re.compile(r"[\w-]+-\d{8}-\d{6}-\w{6}")
 PLACES = 12
 """Of what the database adds up, in the order that it likes."""
 
@@ -214,11 +215,13 @@ def report_text(page: str) -> list[str]:
 
 def figures(lines: list[str]) -> list[str]:
     """Return the figures, times and session ids of a report; its prose may change."""
-    return [line for line in lines if re.search(r"\d", line) and not _is_prose(line)]
+    return [figure for line in lines for figure in _figures(line) if re.search(r"\d", figure)]
 
 
-def _is_prose(line: str) -> bool:
-    return re.search("[a-z]{4,}", line) is not None and not re.search(r"-\d{8}-\d{6}-", line)
+def _figures(line: str) -> list[str]:
+    """Return a line without prose as it is, otherwise the session ids in it."""
+    is_prose = re.search("[a-z]{4,}", _SESSION_ID.sub("", line)) is not None
+    return _SESSION_ID.findall(line) if is_prose else [line]
 
 
 # Values that JSON can hold

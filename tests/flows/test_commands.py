@@ -164,7 +164,7 @@ def test_a_command_that_fails_fails_the_run(
     assert said in row["failure_text"]
     assert said in state.message
     if kind == "CommandFailed":
-        assert row["failure_text"].endswith("printed:\nthe cause")
+        assert row["failure_text"].endswith("Its last output:\nthe cause")
     assert (tmp_path / "ran").read_text() == "ran\n"  # once: it would only fail again
 
 

@@ -110,7 +110,7 @@ def test_a_masked_column_is_no_segment(
     with mfprefect.connect() as store, store.session("churn") as session:
         with pytest.raises(InvalidValue, match="'city' is one of the settings' masked_columns"):
             session.log_test_results([0, 1], [0.1, 0.9], segments={"city": ["A", "B"]})
-        with pytest.raises(InvalidValue, match="one segment, or of several"):
+        with pytest.raises(InvalidValue, match="pass either `segment` or `segments`"):
             session.log_test_results([0, 1], [0.1, 0.9], "a=b", segments={"a": ["b", "c"]})
 
 

@@ -166,7 +166,7 @@ def test_a_model_of_several_classes(examples: Any) -> None:
 def test_a_scoring(examples: Any) -> None:
     parsed = page(examples, "score")
     assert "Scoring succeeded, with drift" in parsed.text
-    assert "600 scores are published" in parsed.text
+    assert "600 scores published at" in parsed.text
     for words in ("this session", "previous session", "test rows of the training"):
         assert words in parsed.text
     assert "alarm" in parsed.text
@@ -464,7 +464,7 @@ def test_the_command(examples: Any, run: Any, tmp_path: Path) -> None:
     assert "no folder" in run("churn", "-o", "x/y.html", code=1).stderr
     error = run("chrun", code=1).stderr
     assert "unknown session 'chrun'" in error
-    assert "Nor is there a model 'chrun'" in error
+    assert "No model is called 'chrun' either" in error
 
 
 def test_a_model_whose_name_is_no_file_name(

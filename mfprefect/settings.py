@@ -7,10 +7,12 @@ defaults.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -38,6 +40,7 @@ __all__ = [
     "load_settings",
 ]
 
+log = logging.getLogger(__name__)
 T = TypeVar("T", "Source", "Target", "Export")
 CONFIG_FILE = "mfprefect.toml"
 PREFIX = "MFPREFECT_"
@@ -205,7 +208,7 @@ class Settings(BaseSettings):
 
     @property
     def spool_folder(self) -> Path | None:
-        """The folder of the spool, None if it is off."""
+        """The folder of the spool, None if it is off or this user has no home for it."""
         if self.spool == "off":
             return None
         return default_folder() if self.spool is None else Path(self.spool)
@@ -356,7 +359,14 @@ def _absolute_folder(folder: str | Path | None) -> str | Path | None:
     if not isinstance(folder, Path):
         return folder
     config = find_config()
-    return (config.parent if config else Path.cwd()).absolute() / folder.expanduser()
+    try:
+        folder = folder.expanduser()
+    except RuntimeError as exc:
+        raise ConfigurationError(
+            f"spool is {str(folder)!r}, but this user has no home folder; set MFPREFECT_SPOOL to a "
+            "whole path."
+        ) from exc
+    return (config.parent if config else Path.cwd()).absolute() / folder
 
 
 def _absolute_module(module: str) -> str:
@@ -390,7 +400,27 @@ def _resolve(secret: SecretStr) -> SecretStr:
     return SecretStr(_REFERENCE.sub(value, secret.get_secret_value()))
 
 
-def default_folder() -> Path:
-    """Return `$XDG_STATE_HOME/mfprefect/spool`; `XDG_STATE_HOME` defaults to `~/.local/state`."""
+def default_folder() -> Path | None:
+    """Return `$XDG_STATE_HOME/mfprefect/spool`; `XDG_STATE_HOME` defaults to `~/.local/state`.
+
+    None, with a warning, for a user without a home, such as the random uid of a container.
+    """
     state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "mfprefect" / "spool"
+    base = Path(state) if state else _home_state()
+    return base and base / "mfprefect" / "spool"
+
+
+@cache
+def _home_state() -> Path | None:
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path()
+    if home.is_absolute():
+        return home / ".local" / "state"
+    log.warning(
+        "uid %s has no home folder, so there is no spool: a run fails if the database is away. Set "
+        "MFPREFECT_SPOOL to a folder that outlives the process, or to off.",
+        os.getuid(),
+    )
+    return None

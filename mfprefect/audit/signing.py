@@ -134,6 +134,9 @@ def read_key(text: str, name: str) -> Key:
     if text.startswith(FILE):
         try:
             text = Path(text.removeprefix(FILE)).expanduser().read_text(encoding="utf-8").strip()
+        except RuntimeError:  # of `expanduser`
+            reason = "this user has no home folder for ~; write the whole path"
+            raise ConfigurationError(f"the file of {name} cannot be read: {reason}.") from None
         except (OSError, UnicodeDecodeError) as exc:
             reason = getattr(exc, "strerror", None) or "it is not text"
             raise ConfigurationError(f"the file of {name} cannot be read: {reason}.") from None

@@ -174,14 +174,17 @@ class Model:
         """Read a frame and record its origin in the session.
 
         Args:
-            what: SQL text for a named source; the path or URL of a Parquet or CSV file; a frame;
-                or an iterable of frames or Arrow batches.
+            what: SQL text for a named source; the path or URL of a file (docs/models.md lists the
+                endings), a folder of Parquet files or a glob; a frame of pandas, polars, pyarrow
+                or duckdb; or an iterable of frames or Arrow batches.
             source: the name of a source in the settings (`[sources.warehouse] url = ".."`).
             checks: for SQL text: checks of `mfprefect.checks` that the source's database computes
                 before any row is read; their results are stored like those of the model's checks.
-            params: values for the SQL's `:name` parameters.
+            params: values for the SQL's `:name` parameters, a list for `in :name`; for a file,
+                keywords of the function of pandas that reads it, such as `dtype=` or `sep=`.
 
         Raises:
+            InvalidValue: it cannot be read, or takes no such keyword or parameter.
             ChecksFailed: an error-level check in `checks` failed; no row was read.
         """
         return self.reader.read(what, source, checks=checks, **params)
@@ -213,6 +216,7 @@ class Model:
                 "parts must be an integer, 1 or more, and test_share between 0 and 1."
             )
         cls._check_checks()
+        cls._check_tags()
         cls._check_gates()
         cls._check_monitoring()
 
@@ -226,6 +230,13 @@ class Model:
         if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 1):
             raise ConfigurationError(
                 f"{cls.__name__} has checked_rows = {rows!r}; use an integer, 1 or more, or None."
+            )
+
+    @classmethod
+    def _check_tags(cls) -> None:
+        if isinstance(cls.tags, str):
+            raise ConfigurationError(
+                f"{cls.__name__} has tags = {cls.tags!r}; use a list: [{cls.tags!r}]."
             )
 
     @classmethod

@@ -5,7 +5,7 @@ Pure: takes frames and batches, returns Arrow tables; opens no connection.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from mfprefect.errors import InvalidScores
 from mfprefect.schema import ENTITY_ID_LENGTH, NAME_LENGTH
 from mfprefect.scores.byte_order import byte_order
+from mfprefect.util.frames import arrow_stream
 from mfprefect.util.parquet import UNREADABLE, longest_texts
 
 if TYPE_CHECKING:
@@ -45,30 +46,57 @@ PIECE_ROWS = 100_000
 """Roughly the rows in memory at once; larger pieces do not load faster."""
 
 
-def batches(data: Any, columns: Collection[str] = ()) -> Iterator[pd.DataFrame | pa.Table]:
+def batches(
+    data: Any, columns: Sequence[str] = (), inside: str = ""
+) -> Iterator[pd.DataFrame | pa.Table]:
     """Yield scores as frames and Arrow tables.
 
-    Accept a frame, an Arrow table, the path of a Parquet file (read 100,000 rows at a time, and
-    only `columns`), or an iterable of frames, tables or record batches.
+    Accept a frame of any library (pandas, polars, pyarrow, duckdb, ..), a dict of columns, the path
+    of a Parquet file (read 100,000 rows at a time, and only `columns`), or an iterable of these.
 
     Raises:
         InvalidScores: the type is none of these, or the file is missing or not Parquet.
     """
+    import pandas as pd
+
     if isinstance(data, (str, Path)):
         yield from _parquet(data, columns)
-    elif isinstance(data, pa.RecordBatch):
-        yield pa.Table.from_batches([data])
-    elif isinstance(data, pa.Table) or hasattr(data, "columns"):
+    elif isinstance(data, (pd.DataFrame, pa.Table)):
         yield data
-    elif isinstance(data, Iterable):
+    elif isinstance(data, Mapping):
+        yield _columns(data)
+    elif (stream := arrow_stream(data, columns)) is not None:
+        for batch in stream:
+            yield pa.Table.from_batches([batch])
+    elif _is_iterable(data) and (not inside or isinstance(data, Iterator)):
         for item in data:
-            yield from batches(item, columns)
+            yield from batches(item, columns, f"a {type(data).__name__} of ")
             del item  # frees it before the next one is created
     else:
+        kind = type(data).__name__
         raise InvalidScores(
-            f"scores cannot be a {type(data).__name__}; pass a DataFrame, an Arrow table, "
-            "an iterable of either, or the path of a Parquet file."
+            f"scores cannot be {inside or 'a '}{kind}; pass a frame (pandas, polars, pyarrow, "
+            "duckdb), a dict of columns, the path of a Parquet file, or an iterable of these. Make "
+            'a frame of anything else: pandas.DataFrame({"id": ids, "score": scores}).'
         )
+
+
+def _is_iterable(data: Any) -> bool:
+    """Return whether it may yield frames, unlike a column, an array, bytes or a set."""
+    column = hasattr(data, "dtype") or hasattr(data, "to_pylist")
+    return isinstance(data, Iterable) and not column and not isinstance(data, (bytes, Set))
+
+
+def _columns(data: Mapping[Any, Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.DataFrame(dict(data))
+    except (ValueError, TypeError) as exc:
+        raise InvalidScores(
+            f"the dict of scores cannot be read as columns: {exc}. Pass a dict of columns of one "
+            "length, or a DataFrame."
+        ) from exc
 
 
 def _parquet(path: str | Path, columns: Collection[str]) -> Iterator[pa.Table]:
@@ -217,10 +245,21 @@ def _column(data: pd.DataFrame | pa.Table, name: str) -> pa.Array:
         column = _to_arrow(column, name)
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    return _decoded(column) if pa.types.is_dictionary(column.type) else column
+
+
+def _decoded(column: pa.DictionaryArray) -> pa.Array:
+    if pa.types.is_string_view(column.type.value_type):  # polars' categories; Arrow decodes none
+        levels = column.dictionary.cast(pa.large_string())
+        column = pa.DictionaryArray.from_arrays(column.indices, levels)
+    return column.dictionary_decode()
 
 
 def _to_arrow(column: Any, name: str) -> pa.Array | pa.ChunkedArray:
+    import pandas as pd
+
+    if isinstance(getattr(column, "dtype", None), pd.SparseDtype):
+        column = column.sparse.to_dense()
     try:
         return pa.array(column, from_pandas=True)
     except UnicodeEncodeError as exc:

@@ -47,7 +47,7 @@ class BulkMixin(RecorderBase):
             values.name(name, "the artifact's name"),
             estimator,
             format,
-            {*trusted_types, *self._db.settings.trusted_types},
+            {*values.names(trusted_types, "trusted_types"), *self._db.settings.trusted_types},
         )
 
     def write_scores(
@@ -64,8 +64,8 @@ class BulkMixin(RecorderBase):
         Nobody can read them until the session succeeds.
 
         Args:
-            data: a DataFrame, an Arrow table, the path of a Parquet file, or an iterable of
-                frames, tables or record batches; split into parts of 100,000 rows.
+            data: a frame (pandas, polars, pyarrow, duckdb), a dict of columns, the path of a
+                Parquet file, or an iterable of these; split into parts of 100,000 rows.
             entity_id: the column of ids: text or integers, unique in the session.
             score: the column of scores: finite numbers.
             score_class: the column of classes, if any.

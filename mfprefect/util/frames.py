@@ -9,8 +9,9 @@ from mfprefect.errors import InvalidValue
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
-__all__ = ["framed", "records", "require_frame"]
+__all__ = ["arrow_stream", "framed", "records", "require_frame"]
 
 
 def framed(rows: pd.DataFrame | Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Any:
@@ -21,6 +22,42 @@ def framed(rows: pd.DataFrame | Iterable[Mapping[str, Any]], columns: Sequence[s
         return rows
     items = list(rows)
     return pd.DataFrame(items) if items else pd.DataFrame(columns=list(columns))
+
+
+def arrow_stream(data: Any, columns: Sequence[str] = ()) -> pa.RecordBatchReader | None:
+    """Return the batches of a table of another library; None if it is no table.
+
+    Taken are pyarrow's tables, readers and datasets, and what has Arrow's interface
+    (`__arrow_c_stream__`) or `to_pandas`: polars (lazy frames are collected), duckdb, modin, cudf.
+
+    Args:
+        data: the table.
+        columns: of a dataset, read only these, if it has them all.
+    """
+    import pyarrow as pa
+
+    if isinstance(data, pa.RecordBatch):
+        return pa.RecordBatchReader.from_batches(data.schema, [data])
+    if isinstance(data, pa.RecordBatchReader):
+        return data
+    if hasattr(data, "scanner") and hasattr(data, "to_batches"):  # a dataset of pyarrow
+        names = list(columns) if set(columns) <= set(data.schema.names) else []
+        return data.scanner(columns=names or None).to_reader()
+    if hasattr(data, "collect") and hasattr(data, "collect_schema") and hasattr(data, "lazy"):
+        data = data.collect()  # polars
+    if not _is_table(data):
+        return None
+    if hasattr(data, "__arrow_c_stream__"):
+        return pa.RecordBatchReader.from_stream(data)
+    return pa.Table.from_pandas(data.to_pandas(), preserve_index=False).to_reader()
+
+
+def _is_table(data: Any) -> bool:
+    """Return whether it has several columns, unlike a series or an Arrow array."""
+    interface = hasattr(data, "__arrow_c_stream__") or hasattr(data, "to_pandas")
+    series = hasattr(data, "to_frame") and not hasattr(data, "columns")
+    array = hasattr(data, "to_pylist") and not hasattr(data, "schema")
+    return interface and not series and not array and not isinstance(data, type)
 
 
 def require_frame(frame: Any) -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "json_text",
     "json_value",
     "name",
+    "names",
     "optional_figure",
     "text",
     "utc_now",
@@ -135,14 +136,81 @@ def as_date(value: Any, what: str) -> dt.date | None:
 
 
 def json_text(value: Any, what: str) -> str:
-    """Return canonical JSON: sorted names, dates as ISO text, numpy numbers as numbers."""
+    """Return canonical JSON: sorted names, dates as ISO text, numpy numbers as numbers.
+
+    Numbers and dates as names are written as text, as `json` does with Python's own.
+
+    Raises:
+        InvalidValue: a value has no JSON form; the message names its place, `params['missing']`.
+    """
     try:
-        written = json.dumps(
-            value, default=json_value, sort_keys=True, ensure_ascii=False, allow_nan=False
-        )
+        written = _canonical_json(value)
     except (TypeError, ValueError) as exc:
-        raise InvalidValue(f"{what} cannot be written as JSON: {exc}.") from exc
+        try:
+            written = _canonical_json(_plain(value, what, ()))
+        except InvalidValue as problem:
+            raise InvalidValue(f"{what} cannot be written as JSON: {problem}") from exc
+        except (TypeError, ValueError) as again:
+            raise InvalidValue(f"{what} cannot be written as JSON: {again}.") from again
     return text(written, what)
+
+
+def _canonical_json(value: Any) -> str:
+    return json.dumps(
+        value, default=json_value, sort_keys=True, ensure_ascii=False, allow_nan=False
+    )
+
+
+def _plain(value: Any, place: str, parents: tuple[int, ...]) -> Any:
+    """Return a value in terms that `json` knows; name the place of one that has no JSON form."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidValue(
+                f"{place} is {float(value)}, which JSON does not have; pass None, leave it out, or "
+                f"pass it as text: {str(float(value))!r}."
+            )
+        return value
+    if id(value) in parents:
+        raise InvalidValue(f"Circular reference: {place} holds itself.")
+    inside = (*parents, id(value))
+    if isinstance(value, Mapping):
+        return _plain_mapping(value, place, inside)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, f"{place}[{i}]", inside) for i, item in enumerate(value)]
+    try:
+        converted = json_value(value)
+    except (TypeError, ValueError) as exc:
+        raise InvalidValue(f"{place}: {exc}.") from exc
+    return _plain(converted, place, inside)
+
+
+def _plain_mapping(value: Mapping[Any, Any], place: str, inside: tuple[int, ...]) -> dict[Any, Any]:
+    plain: dict[Any, Any] = {}
+    for key, item in value.items():
+        name = _plain_key(key, place)
+        if name in plain:
+            raise InvalidValue(f"{place} has the name {name!r} twice; rename one.")
+        plain[name] = _plain(item, f"{place}[{name!r}]", inside)
+    if len({isinstance(name, str) for name in plain}) > 1:
+        raise InvalidValue(f"{place} has names of text and of numbers: {[*plain]}; use text only.")
+    return plain
+
+
+def _plain_key(key: Any, place: str) -> Any:
+    """Return the name of a mapping's item as `json` takes it."""
+    if isinstance(key, tuple) or (isinstance(key, float) and not math.isfinite(key)):
+        raise InvalidValue(f"{place} has the name {key!r}; names are text, numbers or dates.")
+    if key is None or isinstance(key, (str, bool, int, float)):
+        return key
+    try:
+        name = json_value(key)
+    except (TypeError, ValueError) as exc:
+        raise InvalidValue(f"the name {key!r} in {place}: {exc}.") from exc
+    if not isinstance(name, (str, bool, int, float)) or name != name:
+        raise InvalidValue(f"{place} has the name {key!r}; names are text, numbers or dates.")
+    return name
 
 
 def json_value(value: Any) -> Any:
@@ -157,7 +225,30 @@ def json_value(value: Any) -> Any:
         return dict(value)
     if isinstance(value, PurePath):
         return str(value)
+    if getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M") and hasattr(
+        value, "astype"
+    ):
+        return value.astype(str).tolist()  # of nanoseconds, `tolist` makes bare integers
     for method in ("tolist", "item", "model_dump"):  # numpy and pandas, numbers, pydantic
         if hasattr(value, method):
             return getattr(value, method)()
-    raise TypeError(f"a {type(value).__name__} has no JSON form; pass text or a number")
+    if hasattr(value, "get_params"):
+        raise TypeError(
+            f"{_article(value)} is an estimator, which has no JSON form; pass what get_params() "
+            "returns of it, or its name"
+        )
+    raise TypeError(f"{_article(value)} has no JSON form; pass text or a number")
+
+
+def _article(value: Any) -> str:
+    kind = type(value).__name__
+    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
+
+
+def names(given: Any, what: str) -> list[str]:
+    """Return a collection of texts; refuse a single text, which would be taken letter by letter."""
+    if isinstance(given, (str, bytes)):
+        raise InvalidValue(f"{what} are a list, not {given!r}; pass [{given!r}].")
+    if not isinstance(given, Iterable):
+        raise InvalidValue(f"{what} are a list of texts, not {given!r}; pass [{str(given)!r}].")
+    return [text(item, f"one of {what}") for item in given]

@@ -460,7 +460,7 @@ def test_a_path_without_parquet_is_refused_by_its_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [3, None, pd.Series([0.5]), np.array([0.5])])
 def test_other_things_are_no_scores(data: Any) -> None:
-    with pytest.raises(InvalidScores, match="pass a DataFrame, an Arrow table, an iterable"):
+    with pytest.raises(InvalidScores, match=rf"cannot be a {type(data).__name__}; pass a frame"):
         list(batches(data))
 
 

@@ -10,6 +10,7 @@ from mfprefect import retention
 from mfprefect.store.api.base import Base
 from mfprefect.store.retention import delete
 from mfprefect.store.retention import delete_scores as score_removal
+from mfprefect.util import values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +98,7 @@ class RetentionApi(Base):
         }
         given = limits | {"archive_to": archive_to}
         policy = retention.overridden(self.database.settings.retention, model_id, **given)
-        chosen = None if only is None else set(only)
+        chosen = None if only is None else set(values.names(only, "the sessions of only"))
         decisions = prune.prune(self._db, policy, model_id=model_id, only=chosen, dry_run=dry_run)
         columns = ["session_id", "model_id", "purpose", "status", "ended_at", "rows"]
         rows = [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfprefect import provenance
-from mfprefect.errors import DatabaseError, MfprefectError
+from mfprefect.errors import DatabaseError, InvalidValue, MfprefectError
 from mfprefect.provenance.flow_run import FlowRun, current_flow_run
 from mfprefect.spool.state import EntryState
 from mfprefect.store import handle, lookup, reconcile
@@ -54,12 +54,13 @@ class SessionsApi(Base):
         Args:
             model_id: a registered model.
             purpose: `train`, `score`, `monitor` or `adhoc`.
-            params: the run's parameters; must be JSON-serialisable.
+            params: the run's parameters: text, numbers, dates, None, and lists and dicts of
+                these, from Python, numpy or pandas; NaN and estimators are refused by name.
             as_of: the date of the run's data.
             parent: the id of the training session whose model this one uses.
             source: a file or folder in the checkout whose commit to record; by default the running
                 script.
-            tags: tags that notification targets can select, besides the flow run's own.
+            tags: a list of tags that notification targets can select, besides the flow run's own.
 
         Raises:
             UnknownModel: the model is not registered.
@@ -75,7 +76,7 @@ class SessionsApi(Base):
         request = opening.SessionRequest(
             model_id=values.name(model_id, "the model id"),
             purpose=values.choice(purpose, "the purpose", tuple(Purpose)),
-            params=values.json_text(dict(params or {}), "params"),
+            params=values.json_text(_mapping(params), "params"),
             as_of=values.as_date(as_of, "as_of"),
             parent_session_id=parent,
             provenance=provenance.capture(repository),
@@ -201,6 +202,16 @@ class SessionsApi(Base):
             log.warning("crashed sessions could not be ended: %s", exc)
 
 
+def _mapping(params: Mapping[str, Any] | None) -> dict[str, Any]:
+    if params is not None and not isinstance(params, Mapping):
+        raise InvalidValue(
+            f"params is a {type(params).__name__}; pass a dict of the run's parameters by name, "
+            "for an estimator what its get_params() returns."
+        )
+    return dict(params or {})
+
+
 def _tags(tags: Iterable[str], run: FlowRun | None) -> str | None:
-    names = {values.name(tag, "the tag") for tag in tags} | set(run.tags if run else ())
+    names = {values.name(tag, "the tag") for tag in values.names(tags, "tags")}
+    names |= set(run.tags if run else ())
     return values.json_text(sorted(names), "the tags") if names else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,12 @@ from mfprefect.errors import (
     DatabaseUnavailable,
     InvalidValue,
 )
+from mfprefect.inputs.files import is_path, read_file, without_credentials
+from mfprefect.inputs.parameters import bind, hint
 from mfprefect.quality.checks import in_database
 from mfprefect.quality.checks.result import failures
-from mfprefect.redaction import Redactor, secrets, url_secrets
+from mfprefect.redaction import Redactor, secrets
+from mfprefect.util.frames import arrow_stream
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,12 +39,10 @@ __all__ = ["Read", "Reader", "frame_digest"]
 
 QuerySource = Callable[["Collection[str]"], "CheckData"]
 """Queries a source; takes the columns whose minimum and maximum are needed."""
-READERS: Mapping[str, str] = {
-    ".parquet": "read_parquet",
-    ".csv": "read_csv",
-    ".csv.gz": "read_csv",
-    ".feather": "read_feather",
-}
+TAKEN = (
+    "SQL text, a path, a frame (pandas, polars, pyarrow, duckdb, or another with "
+    "__arrow_c_stream__ or to_pandas), or an iterable of frames or Arrow batches"
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,14 @@ class Reader:
     ) -> pd.DataFrame:
         """Return a frame from SQL text, a path or URL, a frame, or an iterable of batches.
 
+        Args:
+            what: SQL text, a path or URL, a frame of any library, or an iterable of batches.
+            source: for SQL text: the source.
+            checks: for SQL text: checks that the database computes before any row is read.
+            params: the parameters of SQL text, or keywords for the reader of a file.
+
         Raises:
+            InvalidValue: it cannot be read, or takes no such parameter.
             ChecksFailed: an error-level check of the query failed; no row was read.
         """
         if checks is not None:
@@ -110,24 +118,27 @@ class Reader:
         self, what: Any, source: str | None, name: str, params: dict[str, Any]
     ) -> tuple[pd.DataFrame, str, str | None]:
         import pandas as pd
-        import pyarrow as pa
 
-        if isinstance(what, pd.DataFrame):
-            return what, name, None
-        if isinstance(what, (pa.Table, pa.RecordBatch)):
-            return what.to_pandas(), name, None
-        if isinstance(what, Path) or (isinstance(what, str) and _is_path(what)):
-            return _read_file(str(what)), _without_credentials(str(what))[:255], None
+        if isinstance(what, Path) or (isinstance(what, str) and is_path(what)):
+            _require_no_source(source, f"the file {without_credentials(str(what))}")
+            return read_file(str(what), params), without_credentials(str(what))[:255], None
         if isinstance(what, str):
             source = self._source_name(source)
             return self._read_sql(what, source, params), source, what
-        if isinstance(what, Iterable) and not isinstance(what, (Mapping, bytes)):
+        if (frame := _frame(what)) is not None:
+            kind = f"a {type(what).__name__}"
+            _require_no_source(source, kind)
+            if params:
+                raise InvalidValue(
+                    f"{kind} takes no keywords, but {', '.join(params)} was passed; they are for "
+                    "files and for parameters of SQL text."
+                )
+            return frame, name, None
+        if _is_batches(what):
             pieces = [self._load(_piece(piece), source, name, params)[0] for piece in what]
             return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(), name, None
-        raise InvalidValue(
-            f"cannot read a {type(what).__name__}; pass SQL text, a path, a frame, "
-            "or an iterable of frames or Arrow batches."
-        )
+        cure = " Make a frame of it: pandas.DataFrame(..)." if hasattr(what, "__len__") else ""
+        raise InvalidValue(f"cannot read a {type(what).__name__}; pass {TAKEN}.{cure}")
 
     def _source_name(self, source: str | None) -> str:
         from mfprefect.settings import load_settings
@@ -148,24 +159,30 @@ class Reader:
     ) -> None:
         from mfprefect.inputs.sql_data import SourceData
 
-        if not isinstance(what, str) or _is_path(what):
+        if not isinstance(what, str) or is_path(what):
             raise InvalidValue(
                 "checks of a read are computed by a database: pass SQL text, or list them in the "
                 "model's checks."
             )
         source_name = self._source_name(source)
         with self._connected(source_name) as connection:
+            native = connection.dialect.supports_native_decimal
+            text, values = bind(_subquery_text(what), params, native_decimal=native)
 
             def ask(compared: Collection[str]) -> CheckData:
-                return SourceData(connection, what, params, compared=compared, source=source_name)
+                return SourceData(connection, text, values, compared=compared, source=source_name)
 
-            self._judge(ask, checks)
+            with _named_parameters(values):
+                self._judge(ask, checks)
 
     def _read_sql(self, text: str, source: str, params: dict[str, Any]) -> pd.DataFrame:
         import pandas as pd
 
         with self._connected(source) as connection:
-            frame: pd.DataFrame = pd.read_sql(sa.text(text), connection, params=params)
+            native = connection.dialect.supports_native_decimal
+            statement, values = bind(text, params, native_decimal=native)
+            with _named_parameters(values):
+                frame: pd.DataFrame = pd.read_sql(statement, connection, params=values)
             return frame
 
     @contextmanager
@@ -180,6 +197,7 @@ class Reader:
             # pandas wraps errors that occur while a statement runs.
             cause = exc.__cause__ if isinstance(exc, pd.errors.DatabaseError) else exc
             text = str(getattr(cause, "orig", None) or cause).strip()
+            text = " ".join([text, *getattr(exc, "__notes__", ())])
             if self._settings is not None:
                 text = Redactor(secrets(self._settings))(text)
             raise _classify(backend, cause)(f"source {source!r} says: {text}") from exc
@@ -202,6 +220,48 @@ class Reader:
                 f"source {source!r} cannot be read: {exc}. Install the SQLAlchemy dialect and the "
                 f"driver for {url.drivername!r} URLs."
             ) from exc
+
+
+def _subquery_text(query: str) -> str:
+    return query.strip().rstrip(";") + "\n"  # it may end in a comment: start a new line
+
+
+@contextmanager
+def _named_parameters(values: Mapping[str, Any]) -> Iterator[None]:
+    """Say in the error of a statement which parameters a driver may not take."""
+    import pandas as pd
+
+    try:
+        yield
+    except OverflowError as exc:  # SQLite's, which SQLAlchemy does not wrap
+        names = ", ".join(name for name, value in values.items() if not isinstance(value, str))
+        raise InvalidValue(f"a parameter of the SQL ({names}) is out of range: {exc}.") from exc
+    except (sa.exc.SQLAlchemyError, pd.errors.DatabaseError) as exc:
+        if advice := hint(values):
+            exc.add_note(advice.strip())
+        raise
+
+
+def _frame(what: Any) -> pd.DataFrame | None:
+    """Return a frame of any library as one of pandas; None if it is no frame."""
+    import pandas as pd
+
+    if isinstance(what, pd.DataFrame):
+        return what
+    stream = arrow_stream(what)
+    return None if stream is None else stream.read_all().to_pandas()
+
+
+def _is_batches(what: Any) -> bool:
+    column = hasattr(what, "dtype") or hasattr(what, "to_pylist")
+    return isinstance(what, Iterable) and not column and not isinstance(what, (Mapping, bytes, Set))
+
+
+def _require_no_source(source: str | None, what: str) -> None:
+    if source is not None:
+        raise InvalidValue(
+            f"source {source!r} is for SQL text, and {what} has no source; leave source= out."
+        )
 
 
 def _judge_without_session(ask: QuerySource, checks: Sequence[ModelCheck]) -> None:
@@ -234,44 +294,6 @@ def _piece(piece: Any) -> Any:
             f"a batch cannot be the text {piece[:60]!r}; pass frames or Arrow batches."
         )
     return piece
-
-
-def _is_path(text: str) -> bool:
-    return "\n" not in text and text.lower().endswith(tuple(READERS))
-
-
-def _read_file(path: str) -> pd.DataFrame:
-    import pandas as pd
-
-    for ending, function in READERS.items():
-        if path.lower().endswith(ending):
-            with _redacted_errors(path):
-                frame: pd.DataFrame = getattr(pd, function)(path)
-            return frame
-    raise InvalidValue(
-        f"cannot tell how to read {path!r}; supported endings are {', '.join(READERS)}. "
-        "Read it yourself and pass the frame."
-    )
-
-
-@contextmanager
-def _redacted_errors(path: str) -> Iterator[None]:
-    """Remove the credentials of a URL from errors, and from their causes."""
-    try:
-        yield
-    except Exception as exc:
-        text = str(exc)
-        redacted = Redactor(url_secrets(path))(text) if "://" in path else text
-        if redacted == text:
-            raise
-        kind = OSError if isinstance(exc, OSError) else InvalidValue
-        raise kind(f"{_without_credentials(path)} cannot be read: {redacted}") from None
-
-
-def _without_credentials(path: str) -> str:
-    from mfprefect.provenance import strip_credentials
-
-    return strip_credentials(path) if "://" in path else path
 
 
 def frame_digest(frame: pd.DataFrame) -> str:

@@ -23,7 +23,7 @@ class SourceData:
     def __init__(
         self,
         connection: sa.Connection,
-        query: str,
+        query: sa.TextClause,
         params: Mapping[str, Any],
         *,
         compared: Collection[str],
@@ -33,19 +33,17 @@ class SourceData:
 
         Args:
             connection: to the source.
-            query: a select; `:name` stands for a parameter.
+            query: a select with its parameters, as `mfprefect.inputs.parameters.bind` returns it.
             params: the values of the parameters.
             compared: columns whose minimum and maximum are needed.
             source: the name of the source.
         """
         self.how = f" (of all rows, by the database of source {source!r})"
         self._connection, self._params = connection, dict(params)
-        # The query may end in a comment: start a new line.
-        text = sa.text(query.strip().rstrip(";") + "\n")
-        subquery = text.columns().subquery("source_rows")
+        subquery = query.columns().subquery("source_rows")
         no_rows: sa.Select[Any] = sa.select(sa.text("*")).select_from(subquery).where(sa.false())
         self.columns = list(map(str, connection.execute(no_rows, self._params).keys()))
-        self._rows = text.columns(*map(sa.column, self.columns)).subquery("source_rows")
+        self._rows = query.columns(*map(sa.column, self.columns)).subquery("source_rows")
         self._count([name for name in self.columns if name in compared])
 
     def _count(self, compared: Sequence[str]) -> None:

@@ -7,12 +7,10 @@ defaults.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import tomllib
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -27,6 +25,7 @@ from pydantic_settings import (
 
 from mfprefect.errors import ConfigurationError
 from mfprefect.retention import Retention
+from mfprefect.util.home import default_folder
 
 __all__ = [
     "CONFIG_FILE",
@@ -40,7 +39,6 @@ __all__ = [
     "load_settings",
 ]
 
-log = logging.getLogger(__name__)
 T = TypeVar("T", "Source", "Target", "Export")
 CONFIG_FILE = "mfprefect.toml"
 PREFIX = "MFPREFECT_"
@@ -398,29 +396,3 @@ def _resolve(secret: SecretStr) -> SecretStr:
         return os.environ[name]
 
     return SecretStr(_REFERENCE.sub(value, secret.get_secret_value()))
-
-
-def default_folder() -> Path | None:
-    """Return `$XDG_STATE_HOME/mfprefect/spool`; `XDG_STATE_HOME` defaults to `~/.local/state`.
-
-    None, with a warning, for a user without a home, such as the random uid of a container.
-    """
-    state = os.environ.get("XDG_STATE_HOME")
-    base = Path(state) if state else _home_state()
-    return base and base / "mfprefect" / "spool"
-
-
-@cache
-def _home_state() -> Path | None:
-    try:
-        home = Path.home()
-    except RuntimeError:
-        home = Path()
-    if home.is_absolute():
-        return home / ".local" / "state"
-    log.warning(
-        "uid %s has no home folder, so there is no spool: a run fails if the database is away. Set "
-        "MFPREFECT_SPOOL to a folder that outlives the process, or to off.",
-        os.getuid(),
-    )
-    return None

@@ -16,9 +16,9 @@ import pytest
 import sklearn.linear_model
 
 import mfprefect
-from mfprefect import settings as settings_module
 from mfprefect.errors import ConfigurationError, InvalidScores, InvalidValue
 from mfprefect.settings import Settings, load_settings
+from mfprefect.util import home
 
 SCORES = {"id": ["a", "b"], "score": [0.1, 0.2]}
 
@@ -187,7 +187,7 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", no_home)
     monkeypatch.setattr(Path, "expanduser", no_home)
-    settings_module._home_state.cache_clear()
+    home._home_state.cache_clear()
 
 
 @pytest.mark.usefixtures("homeless")
@@ -195,14 +195,14 @@ def test_without_a_home_the_store_works(tmp_path: Path, caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         assert Settings().spool_folder is None
         assert Settings().spool_folder is None
-    settings_module._home_state.cache_clear()
+    home._home_state.cache_clear()
     assert len(caplog.records) == 1
     assert "no home folder" in caplog.text and "MFPREFECT_SPOOL" in caplog.text
     store = mfprefect.connect(f"sqlite:///{tmp_path / 'mf.db'}")
     store.create_schema()
     store.add_model("m", "a model")
     store.session("m").close()
-    settings_module._home_state.cache_clear()
+    home._home_state.cache_clear()
 
 
 @pytest.mark.usefixtures("homeless")

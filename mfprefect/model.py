@@ -51,6 +51,8 @@ class Model:
     """A challenger that scores beside the model in use: a training session, or `latest`."""
     parts: ClassVar[int] = 1
     """The number of parts to score in; a retry skips complete parts."""
+    min_rows: ClassVar[int] = 0
+    """The fewest rows of a scoring, over all parts; fewer fail the run. 0: none is a warning."""
     test_share: ClassVar[float] = 0.3
     """The share of entities held out for testing, chosen by a digest of their ids."""
     model_type: ClassVar[str] = "binary"
@@ -133,16 +135,13 @@ class Model:
     def predict(self, estimator: Any, features: pd.DataFrame) -> Any:
         """Return one score per row; for a multiclass model a DataFrame with one column per class.
 
-        Override it for an estimator that has neither `predict_proba` nor `predict`.
+        The default takes probabilities. For a binary estimator without `predict_proba` it takes
+        the `decision_function`; it never takes labels for scores. A Series or DataFrame with the
+        index of `features` may be in any order. Override it for any other estimator.
         """
-        if not hasattr(estimator, "predict_proba"):
-            return estimator.predict(features)
-        scores = estimator.predict_proba(features)
-        if self.model_type != "multiclass":
-            return scores[:, 1]
-        import pandas as pd
+        from mfprefect.quality.predictions import default_scores
 
-        return pd.DataFrame(scores, features.index, columns=estimator.classes_)
+        return default_scores(self.model_type, estimator, features)
 
     def score_class(self, score: Any) -> Any | None:
         """Return one class per score, such as `high`. Override it to store classes beside scores.
@@ -160,11 +159,15 @@ class Model:
         seed. Override it to compute others, or to return {} if that takes too long.
         """
         from mfprefect.quality.importance import available
+        from mfprefect.quality.predictions import predictions, with_classes_of
+
+        def predict(fitted: Any, rows: pd.DataFrame) -> Any:
+            return with_classes_of(predictions(self, fitted, rows), target)
 
         if len(features) > 2_000:
             features = features.sample(2_000, random_state=0)
             target = target.loc[features.index] if target.index.is_unique else target
-        return available(estimator, features, target, self.model_type, self.predict)
+        return available(estimator, features, target, self.model_type, predict)
 
     # Methods that you call
 
@@ -270,6 +273,11 @@ class Model:
             raise ConfigurationError(
                 f"{cls.__name__} has {min(both)!r} in segments and in masked; the names of "
                 "segments would show masked values."
+            )
+        rows = cls.min_rows
+        if isinstance(rows, bool) or not isinstance(rows, int) or rows < 0:
+            raise ConfigurationError(
+                f"{cls.__name__} has min_rows = {rows!r}; use an integer, 0 or more."
             )
         cls._check_numbers()
 

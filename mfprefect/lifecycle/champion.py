@@ -16,6 +16,7 @@ from mfprefect.quality._arrays import _is_null
 from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.gates import Gate
 from mfprefect.quality.gates.verdicts import Champion
+from mfprefect.quality.predictions import predictions, with_classes_of
 from mfprefect.quality.summary import input_summary
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def score_champion(
             features = features_of(store, production)
             tasks.require_columns(test, features, "the test data")
             estimator = store.load_model(production)
-            production_score = predicted(model, estimator, test[features])
+            production_score = predicted(model, estimator, test[features], test[model.target])
     except Exception as exc:
         if tasks.is_transient(exc):
             raise
@@ -106,14 +107,9 @@ def score_champion(
     )
 
 
-def predicted(model: Model, estimator: Any, features: pd.DataFrame) -> Any:
-    """Return a model's predictions; a multiclass model's as a frame with named classes."""
-    prediction = model.predict(estimator, features)
-    if model.model_type != "multiclass" or hasattr(prediction, "columns"):
-        return prediction
-    import pandas as pd
-
-    return pd.DataFrame(prediction, columns=estimator.classes_)
+def predicted(model: Model, estimator: Any, features: pd.DataFrame, actual: pd.Series[Any]) -> Any:
+    """Return a model's predictions; a multiclass model's with a column for each actual class."""
+    return with_classes_of(predictions(model, estimator, features), actual)
 
 
 def _note(store: Store, model: Model, production: str) -> str | None:

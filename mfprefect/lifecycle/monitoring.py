@@ -14,13 +14,16 @@ from prefect.cache_policies import NO_CACHE
 from mfprefect.inputs.reader import Read, Reader
 from mfprefect.lifecycle import outcomes, tasks
 from mfprefect.lifecycle.error_redaction import redacted_errors
+from mfprefect.lifecycle.estimator import score_source_of
 from mfprefect.lifecycle.outcomes import JoinedScores, Outcomes
 from mfprefect.lifecycle.scoring_inputs import PREVIOUS, with_suffix
 from mfprefect.lifecycle.thresholds import thresholds_for
-from mfprefect.quality.drift import score_drift
+from mfprefect.quality.checks.masking import MASK
+from mfprefect.quality.drift import drift_row, score_drift
 from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.drift.score_counts import ScoreCounts
 from mfprefect.quality.metrics.performance import performance_drift
+from mfprefect.quality.predictions import DECISION
 from mfprefect.session.results import TEST
 from mfprefect.store.results.monitoring import PublishedScoring, published_scorings
 from mfprefect.util.frames import records
@@ -33,6 +36,10 @@ if TYPE_CHECKING:
 __all__ = ["monitor_model", "segment_of"]
 
 GROUP = "monitor"
+OUTCOMES = "outcomes"
+"""The drift table's variable for outcomes none of which belongs to a score."""
+UNMATCHED = 0.99
+"""The share of outcomes without a score that raises an alarm: all of them."""
 
 
 def segment_of(session_id: str) -> str:
@@ -80,6 +87,10 @@ class _Monitor:
         self.firsts: dict[str, ScoreCounts] = {}
         self.previous: tuple[PublishedScoring, ScoreCounts] | None = None
         self.best: tuple[PublishedScoring, dict[str, float]] | None = None
+        self.unmatched: PublishedScoring | None = None
+        """The newest session with scores and outcomes of which none match."""
+        self.sources: dict[str | None, str] = {None: ""}
+        """Which method gives the scores, by training session."""
         self.rows: list[tuple[Sequence[dict[str, Any]], str]] = []
         """Drift rows of the last session added, and the session it was compared with."""
 
@@ -109,10 +120,16 @@ class _Monitor:
             scoring, f"{len(rows)} of {compared.scored} scores have a known outcome"
         )
         if rows.empty:
+            if actual is not None and n_outcomes and compared.scored:
+                self._alarm(scoring, actual, compared)
             return
         model_type = self.model.model_type
         metrics = self.session.log_performance(
-            rows["actual"].to_numpy(), rows["predicted"].to_numpy(), segment, model_type=model_type
+            rows["actual"].to_numpy(),
+            rows["predicted"].to_numpy(),
+            segment,
+            model_type=model_type,
+            probabilities=self._score_source(scoring.training_session_id) != DECISION,
         )
         if model_type == "time_series":
             self.session.log_backtest(rows)
@@ -125,6 +142,29 @@ class _Monitor:
             )
         elif len(rows) >= self.model.min_outcomes:
             self.best = scoring, metrics
+
+    def _score_source(self, training: str | None) -> str:
+        if training is not None and training not in self.sources:
+            self.sources[training] = score_source_of(self.store, training)
+        return self.sources[training]
+
+    def _alarm(self, scoring: PublishedScoring, actual: Outcomes, compared: JoinedScores) -> None:
+        """Say that no outcome belongs to a score, with an id of each side unless it is masked."""
+        self.unmatched = scoring
+        masked = {*self.model.masked, *self.store.database.settings.masked_columns}
+        hidden = bool(masked & {self.model.entity_id, actual.entity_column})
+        score_id, outcome_id = (
+            MASK if hidden else repr(example)
+            for example in (compared.example, str(actual.entity_id[0]))
+        )
+        text = (
+            f"none of {len(actual)} outcomes belongs to one of {compared.scored} scores: an id of "
+            f"the scores is {score_id}, one of the outcomes {outcome_id} (column "
+            f"{actual.entity_column!r}). Ids are compared as text; let outcomes({scoring.as_of}) "
+            "return the ids that scoring_data returned."
+        )
+        tasks.log().warning("session %s: %s", scoring.session_id, text)
+        self._note_outcomes(scoring, text)
 
     def _note_outcomes(self, scoring: PublishedScoring, text: str) -> None:
         self.session.log_metadata({scoring.session_id: text}, "outcomes")
@@ -189,6 +229,9 @@ class _Monitor:
         """Store the drift of the last session added, and the change in performance."""
         for rows, reference in self.rows:
             self.session.log_drift(rows, reference)
+        if (scoring := self.unmatched) is not None:
+            row = drift_row(OUTCOMES, "unmatched_share", 1.0, UNMATCHED)
+            self.session.log_drift([row], scoring.session_id)
         references = {"drift_of": newest.session_id}
         if self.best is not None:
             scoring, metrics = self.best

@@ -29,6 +29,8 @@ class Outcomes:
 
     entity_id: NDArray[Any]
     """Ids as text, the form in which scores store them."""
+    entity_column: str
+    """The column that they come from."""
     rows: pd.DataFrame
     """`actual` (for a time series also `series` and `period`), in the order of `entity_id`."""
 
@@ -45,6 +47,8 @@ class JoinedScores:
     scored: int = 0
     """All scores of the session."""
     tally: ScoreCounts = field(default_factory=ScoreCounts)
+    example: str = ""
+    """The id of a scored entity."""
 
 
 class _NothingYet(Exception):
@@ -82,7 +86,9 @@ def _outcomes(model: Model, frame: pd.DataFrame) -> Outcomes:
 
     entity = model.entity_id if model.entity_id in frame.columns else "entity_id"
     periodic = model.model_type == "time_series"
-    required = [entity, "actual", *(["period"] if periodic else [])]
+    # Where the period is the entity, one column holds both.
+    period = entity if model.period == entity and "period" not in frame.columns else "period"
+    required = [entity, "actual", *([period] if periodic else [])]
     missing = [name for name in required if name not in frame.columns]
     if missing:
         raise InvalidValue(
@@ -96,9 +102,10 @@ def _outcomes(model: Model, frame: pd.DataFrame) -> Outcomes:
             f"{len(repeated)} rows repeat an entity, such as {repeated.iloc[0]!r}; an entity that "
             "was scored has one outcome"
         )
+    scores.entity_ids(frame[entity], entity)
     rows = pd.DataFrame({"actual": _actual(frame["actual"], model.model_type)})
     if periodic:
-        rows["period"] = frame["period"].map(str).to_numpy()
+        rows["period"] = frame[period].map(str).to_numpy()
         rows["series"] = frame["series"].map(str).to_numpy() if "series" in frame.columns else "all"
         _check_periods(rows)
     # The position stands in for the score: sorted with the ids, it gives each id's position.
@@ -106,7 +113,7 @@ def _outcomes(model: Model, frame: pd.DataFrame) -> Outcomes:
     table = scores.normalise(positions, entity, "position", None)
     order = table["score"].to_numpy().astype(np.int64)
     ids = np.array(table["entity_id"].to_pylist(), dtype=object)
-    return Outcomes(ids, rows.iloc[order].reset_index(drop=True))
+    return Outcomes(ids, entity, rows.iloc[order].reset_index(drop=True))
 
 
 def _check_periods(rows: pd.DataFrame) -> None:
@@ -151,6 +158,8 @@ def compare(
         score = batch.column("score").to_numpy()
         joined.scored += len(score)
         joined.tally.add(score)
+        if not joined.example and len(score):
+            joined.example = str(batch.column("entity_id")[0])
         if len(index):
             ids = pd.Index(batch.column("entity_id").to_pylist(), dtype=object)
             position = index.get_indexer(ids)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cloudpickle
+import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
@@ -23,6 +24,7 @@ from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import features_of
 from mfprefect.lifecycle.error_redaction import redacted_errors
+from mfprefect.lifecycle.estimator import SCORES, score_source_of
 from mfprefect.lifecycle.prefect_artifacts import Progress
 from mfprefect.lifecycle.run import as_of_date
 from mfprefect.lifecycle.scoring_inputs import (
@@ -32,7 +34,9 @@ from mfprefect.lifecycle.scoring_inputs import (
     references_of,
 )
 from mfprefect.quality.checks import without_column
+from mfprefect.quality.checks.base import RowCount
 from mfprefect.quality.metrics.multiclass import top_class
+from mfprefect.quality.predictions import predictions
 from mfprefect.store import Store
 from mfprefect.store.database import Database
 from mfprefect.store.states import Purpose, Status
@@ -44,6 +48,9 @@ if TYPE_CHECKING:
     from mfprefect.session import Session
     from mfprefect.settings import Settings
     from mfprefect.store.handle import SessionHandle
+
+SCORE, SCORE_CLASS = "the score", "its class"
+"""Columns of a part's scores, beside the model's own column of ids."""
 
 __all__ = ["ScoringJob", "pickle_by_value", "require_trained", "score_model"]
 
@@ -76,7 +83,29 @@ def score_model(store: Store, model_class: type[Model], session: Session) -> Non
         inputs.log_some()
         raise
     inputs.log()
-    session.log_metrics({"rows_scored": sum(complete.values()) + written})
+    rows = sum(complete.values()) + written
+    session.log_metrics({"rows_scored": rows})
+    _require_rows(model_class, session, rows)
+    if (source := score_source_of(store, training)) != "":
+        session.log_metadata({SCORES[1]: source}, group=SCORES[0])
+
+
+def _require_rows(model_class: type[Model], session: Session, rows: int) -> None:
+    """Refuse a scoring of fewer rows than `min_rows`; warn of one without rows."""
+    if rows < model_class.min_rows:
+        # A retry must read the data again, which may have arrived by then.
+        session.drop_parts()
+        raise InvalidValue(
+            f"scoring_data returned {rows} rows in {model_class.parts} parts; "
+            f"{model_class.__name__} has min_rows = {model_class.min_rows}. No score is published."
+        )
+    if not rows:
+        tasks.log().warning(
+            "scoring_data returned no rows, so no entity was scored; set min_rows in %s to let "
+            "such a run fail",
+            model_class.__name__,
+        )
+        session.log_metadata({"empty": "scoring_data returned no rows"}, group="scoring")
 
 
 def _score_parts(
@@ -171,8 +200,8 @@ class ScoringJob:
         store, _ = self._resources()
         return PartRecorder(store.database, self._handle, part)
 
-    def keep(self, recorder: PartRecorder, features: pd.DataFrame) -> None:
-        """Store what a part's input looks like, in the bins of the training."""
+    def keep(self, recorder: PartRecorder, features: pd.DataFrame | None) -> None:
+        """Store what a part's input looks like, in the bins of the training; None: no rows."""
         store, _ = self._resources()
         if self._references is None:
             self._references = references_of(store, self.training_session_id, self._compared)
@@ -242,22 +271,46 @@ def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> int:
     frame = model.reader.load(
         lambda: model.scoring_data(scoring.as_of, part), f"scoring_data part {part}"
     )
-    tasks.check(recorder, model, frame, without_column(model.checks, model.target), part)
+    checks = without_column(model.checks, model.target)
+    if len(frame) == 0:
+        return _score_nothing(scoring, recorder, model, frame, checks, part)
+    tasks.check(recorder, model, frame, checks, part)
     tasks.require_columns(frame, [model.entity_id, *scoring.features], "scoring_data")
     features = frame[scoring.features]
     scoring.keep(recorder, features)
-    score = model.predict(scoring.estimator, features)
+    score = predictions(model, scoring.estimator, features)
     classes: Any = None
     if model.model_type == "multiclass":
-        score, classes = top_class(score, getattr(scoring.estimator, "classes_", None))
+        score, classes = top_class(score)
     else:
         classes = model.score_class(score)
-    scored = pd.DataFrame({"entity_id": frame[model.entity_id].to_numpy(), "score": score})
+    scored = pd.DataFrame({model.entity_id: frame[model.entity_id].to_numpy(), SCORE: score})
     if classes is not None:
-        scored["score_class"] = classes
+        scored[SCORE_CLASS] = np.asarray(classes)
     return recorder.write_scores(
         scored,
-        entity_id="entity_id",
-        score_class=None if classes is None else "score_class",
+        entity_id=model.entity_id,
+        score=SCORE,
+        score_class=None if classes is None else SCORE_CLASS,
         part=part,
     )
+
+
+def _score_nothing(
+    scoring: ScoringJob,
+    recorder: PartRecorder,
+    model: Model,
+    frame: pd.DataFrame,
+    checks: Any,
+    part: int,
+) -> int:
+    """Write a part without rows; only checks of the number of rows can judge it."""
+    import pandas as pd
+
+    listed = checks if isinstance(checks, (list, tuple)) else [checks]
+    counts = [check for check in listed if isinstance(check, RowCount)]
+    tasks.check(recorder, model, frame, counts, part)
+    tasks.log().info("part %d of %d has no rows", part, model.parts)
+    scoring.keep(recorder, None)
+    nothing = pd.DataFrame({model.entity_id: [], SCORE: []})
+    return recorder.write_scores(nothing, entity_id=model.entity_id, score=SCORE, part=part)

@@ -68,7 +68,7 @@ class PartRecorder(Recorder):
 
     def keep(
         self,
-        features: pd.DataFrame,
+        features: pd.DataFrame | None,
         references: Mapping[str, pd.DataFrame],
         compared: PreviousScoring,
         masked: Collection[str],
@@ -76,15 +76,17 @@ class PartRecorder(Recorder):
         """Write the part's input document before its scores, because a retry may keep the scores.
 
         Args:
-            features: the rows about to be scored.
+            features: the rows about to be scored; None if the part has no rows.
             references: the input summaries whose bins are used: `summary` of the training and, if
                 there is one, `previous`.
             compared: the earlier scoring session to compare with.
             masked: columns whose cells are never stored.
         """
         hidden = self._masked(masked)
-        summaries = {
-            name: records(without_cells(input_summary(features, reference=reference), hidden))
+        summaries: dict[str, list[Any]] = {
+            name: []
+            if features is None
+            else records(without_cells(input_summary(features, reference=reference), hidden))
             for name, reference in references.items()
         }
         document = {**self._seen, **summaries, COMPARED: compared}
@@ -129,7 +131,7 @@ class ScoringInputs:
         references = self.references
         merged = {name: SummaryMerger(reference) for name, reference in references.items()}
         parts = self._merge(merged)
-        if not parts:
+        if not parts or not merged[SUMMARY].has_rows:
             return
         if len(parts) < self._model_class.parts:
             counts = {"summarised": parts, "of": self._model_class.parts}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from mfprefect.model import Model
 
-__all__ = ["is_test", "split", "split_by_time", "split_rows"]
+__all__ = ["is_test", "split", "split_by_time", "split_rows", "split_rule"]
 
 
 def split_rows(
@@ -26,6 +26,13 @@ def split_rows(
     if model.model_type == "time_series" and model.period is not None:
         return split_by_time(frame, model.period, model.test_share)
     return split(frame, model.entity_id, model.test_share)
+
+
+def split_rule(model_class: type[Model]) -> str:
+    """Return in words how `split_rows` chooses the test rows of a model."""
+    if model_class.model_type == "time_series" and model_class.period is not None:
+        return f"the last periods by {model_class.period}"
+    return f"SHA-256 of {model_class.entity_id}, its first 8 bytes as a fraction below test_share"
 
 
 def is_test(entity_id: Any, share: float) -> bool:

@@ -13,10 +13,14 @@ from prefect.exceptions import MissingContextError
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 
-from mfprefect.errors import CommandFailed, DatabaseError, InvalidValue
+from mfprefect.errors import CommandFailed, DatabaseError, InvalidScores, InvalidValue
 from mfprefect.inputs.reader import Read, Reader
 from mfprefect.lifecycle.error_redaction import redacted_errors
+from mfprefect.lifecycle.estimator import SCORES, source_of_scores
 from mfprefect.lifecycle.split import split_rows
+from mfprefect.quality._arrays import labels
+from mfprefect.quality.predictions import DECISION, predictions, with_classes_of
+from mfprefect.session.results import TEST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +41,8 @@ __all__ = [
     "read_training_data",
     "reader",
     "require_columns",
+    "require_ids",
+    "require_target",
     "save",
     "split_rows",
     "test",
@@ -106,6 +112,7 @@ def read_training_data(model: Model, as_of: dt.date) -> pd.DataFrame:
     with redacted_errors():
         frame = model.reader.load(lambda: model.training_data(as_of), "training_data")
         require_columns(frame, [model.entity_id, model.target], "training_data")
+        require_ids(frame, model.entity_id, "training_data")
     return frame
 
 
@@ -148,11 +155,56 @@ def require_columns(frame: pd.DataFrame, names: list[str], what: str) -> None:
         )
 
 
+def require_ids(frame: pd.DataFrame, entity_id: str, what: str) -> None:
+    """Raise InvalidScores if the ids of a frame are none that scores may have."""
+    from mfprefect import scores
+
+    try:
+        scores.entity_ids(frame[entity_id], entity_id)
+    except InvalidScores as exc:
+        raise InvalidScores(f"{what}: {exc}", examples=exc.examples) from exc
+
+
+def require_target(model: Model, learn: pd.DataFrame, test: pd.DataFrame) -> None:
+    """Refuse a target that no classifier can learn or be tested on, before `fit` takes its time.
+
+    Raises:
+        InvalidValue: the rows to learn from, or the test rows of a binary model, have one class; a
+            test row of a binary model is neither 0 nor 1.
+    """
+    if model.model_type not in ("binary", "multiclass"):
+        return
+    _require_classes(model, learn, "rows to learn from", "learn from")
+    if model.model_type == "binary":
+        try:
+            labels(test[model.target])
+        except InvalidValue as exc:
+            raise InvalidValue(f"the column {model.target!r} of training_data: {exc}.") from exc
+        _require_classes(model, test, "rows to test on", "test on")
+
+
+def _require_classes(model: Model, rows: pd.DataFrame, name: str, use: str) -> None:
+    classes = rows[model.target].dropna().unique().tolist()
+    if len(classes) < 2:
+        only = f"{model.target} = {classes[0]!r}" if classes else f"no {model.target}"
+        raise InvalidValue(
+            f"each of the {len(rows)} {name} has {only}; a {model.model_type} model needs rows "
+            f"of two classes to {use}. Return more rows from training_data, or check its column "
+            f"{model.target!r}."
+        )
+
+
 @task(name="fit", cache_policy=NO_CACHE, persist_result=False)
 def fit(model: Model, features: pd.DataFrame, target: pd.Series[Any]) -> Any:
     """Return the fitted estimator."""
     with redacted_errors():
-        return model.fit(features, target)
+        estimator = model.fit(features, target)
+    if estimator is None:
+        raise InvalidValue(
+            f"{type(model).__name__}.fit returned None; end it with `return` and the fitted "
+            "estimator."
+        )
+    return estimator
 
 
 @task(name="test", cache_policy=NO_CACHE, persist_result=False)
@@ -163,6 +215,7 @@ def test(
     features: pd.DataFrame,
     actual: pd.Series[Any],
     learned: pd.DataFrame | None = None,
+    columns: pd.DataFrame | None = None,
 ) -> dict[str, float]:
     """Store metrics, curve and importances on the held-out rows; return the metrics.
 
@@ -170,12 +223,15 @@ def test(
         model: the model.
         session: the session that stores them.
         estimator: the fitted estimator.
-        features: the held-out rows; the model's `segments` are among their columns.
+        features: the held-out rows.
         actual: their target.
         learned: the rows it was fitted on; for a time series, the history.
+        columns: the held-out rows with all columns: `segments`, `period` and `series` are among
+            them. None: the features.
     """
+    rows = features if columns is None else columns
     with redacted_errors():
-        return _store_test_results(model, session, estimator, features, actual, learned)
+        return _store_test_results(model, session, estimator, features, actual, learned, rows)
 
 
 def _store_test_results(
@@ -185,40 +241,46 @@ def _store_test_results(
     features: pd.DataFrame,
     actual: pd.Series[Any],
     learned: pd.DataFrame | None,
+    columns: pd.DataFrame,
 ) -> dict[str, float]:
-    predicted = model.predict(estimator, features)
+    prediction = predictions(model, estimator, features)
+    predicted = with_classes_of(prediction, actual)
+    source = source_of_scores(model, estimator, predicted)
     metrics = session.log_test_results(
-        actual, predicted, **test_options(model, estimator, features, predicted, learned)
+        actual, predicted, probabilities=source != DECISION, **test_options(model, columns, learned)
     )
+    session.log_metadata({SCORES[1]: source}, group=SCORES[0])
+    if model.model_type == "multiclass":
+        _note_new_classes(session, prediction, predicted)
     if model.model_type == "time_series" and model.period is not None:
-        rows = features[[model.period]].rename(columns={model.period: "period"})
+        rows = columns[[model.period]].rename(columns={model.period: "period"})
         rows = rows.assign(predicted=predicted, actual=actual)
         if model.series is not None:
-            rows["series"] = features[model.series]
+            rows["series"] = columns[model.series]
         session.log_backtest(rows)
     for kind, frame in model.importance(estimator, features, actual).items():
         session.log_variable_importance(frame, kind)
     return metrics
 
 
+def _note_new_classes(session: Session, prediction: Any, tested: Any) -> None:
+    if new := list(map(str, tested.columns[len(prediction.columns) :])):
+        log().warning("no row to learn from is of class %s; never predicted", ", ".join(new))
+        session.log_metadata({"classes_never_predicted": new}, TEST)
+
+
 def test_options(
-    model: Model,
-    estimator: Any,
-    features: pd.DataFrame,
-    predicted: Any,
-    learned: pd.DataFrame | None,
+    model: Model, columns: pd.DataFrame, learned: pd.DataFrame | None
 ) -> dict[str, Any]:
     """Return the arguments of `log_test_results` beside actual and predicted values."""
     options: dict[str, Any] = {"model_type": model.model_type}
-    if model.model_type == "multiclass" and not hasattr(predicted, "columns"):
-        options["classes"] = getattr(estimator, "classes_", None)
     if model.segments:
-        require_columns(features, list(model.segments), "training_data")
-        options["segments"] = features[list(model.segments)]
+        require_columns(columns, list(model.segments), "training_data")
+        options["segments"] = columns[list(model.segments)]
     if model.model_type == "time_series" and model.period is not None and learned is not None:
         options |= {"season": model.season, "history": learned[model.target].to_numpy()}
         if model.series is not None:
-            options["series"] = features[model.series].to_numpy()
+            options["series"] = columns[model.series].to_numpy()
             by_series = learned.groupby(model.series, observed=True)[model.target]
             options["history"] = {name: rows.to_numpy() for name, rows in by_series}
     return options

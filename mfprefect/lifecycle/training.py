@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from mfprefect.errors import DatabaseError
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import FEATURES, is_relative, log_drift, predicted, score_champion
+from mfprefect.lifecycle.estimator import ESTIMATOR, described
 from mfprefect.lifecycle.run import as_of_date
+from mfprefect.lifecycle.split import split_rule
 from mfprefect.quality.gates.data import DriftGate
 from mfprefect.quality.gates.verdicts import Champion
 from mfprefect.store.states import UNKNOWN
@@ -40,13 +42,22 @@ def train_model(
     ]
     session.log_input_summary(frame[features], masked=model_class.masked)
     learn, test = tasks.split_rows(model, frame)
+    tasks.require_target(model, learn, test)
     estimator = run(tasks.fit, model, learn[features], learn[model_class.target])
-    run(tasks.test, model, session, estimator, test[features], test[model_class.target], learn)
+    run(
+        tasks.test, model, session, estimator, test[features], test[model_class.target], learn, test
+    )
     session.log_metadata({FEATURES[1]: features, "target": model_class.target}, group=FEATURES[0])
     session.log_metadata(
-        {"rows": len(learn), "test_rows": len(test), "test_share": model_class.test_share},
+        {
+            "rows": len(learn),
+            "test_rows": len(test),
+            "test_share": model_class.test_share,
+            "rule": split_rule(model_class),
+        },
         group="split",
     )
+    session.log_metadata(described(estimator), group=ESTIMATOR)
     run(tasks.save, session, estimator)
     if model_class.gates and apply_gates:
         _apply_gates(store, model, session, estimator, frame[features], test)
@@ -90,6 +101,6 @@ def _compare(
         log_drift(store, type(model), session, production, features)
     if not any(map(is_relative, model.gates)):
         return None
-    score = predicted(model, estimator, test[list(features.columns)])
+    score = predicted(model, estimator, test[list(features.columns)], test[model.target])
     run = tasks.Runner(model)
     return run(score_champion, store, model, production, test, score)

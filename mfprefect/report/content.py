@@ -88,6 +88,13 @@ class SessionReport:
         """Return a detail of the test results, empty if the session has none."""
         return test_note(self.metadata, name)
 
+    @property
+    def score_source(self) -> str:
+        """Which method gives the scores, such as `predict_proba`; empty if that is unknown."""
+        names = (self.metadata["meta_group"] == "model") & (self.metadata["meta_name"] == "scores")
+        rows = self.metadata[names]
+        return str(rows["value"].iloc[0]) if len(rows) else ""
+
 
 def test_note(metadata: pd.DataFrame, name: str) -> dict[str, Any]:
     """Return a detail of the test results that is a JSON object, empty if there is none."""

@@ -26,6 +26,7 @@ __all__ = [
     "SCHEMA",
     "all_pieces",
     "batches",
+    "entity_ids",
     "gathered",
     "joined",
     "normalise",
@@ -40,6 +41,7 @@ SCHEMA = pa.schema(
     ]
 )
 EXAMPLES = 5
+_NOTHING_WRITTEN = " Nothing of this part was written."
 MOST_BYTES = 4 * ENTITY_ID_LENGTH
 """The most bytes of an id in UTF-8."""
 PIECE_ROWS = 100_000
@@ -167,6 +169,24 @@ def all_pieces(
     return gathered(tables(), entity_id)
 
 
+def entity_ids(column: Any, name: str) -> list[str]:
+    """Return the ids of a column as they are stored, in their order; refuse what scores refuse.
+
+    Raises:
+        InvalidScores: ids are NULL, empty, duplicate, too long, or neither text nor integers.
+    """
+    if len(column) == 0:
+        return []
+    try:
+        ids = _text(_column({name: column}, name), name, ENTITY_ID_LENGTH, nullable=False)
+        _check_unique(ids.take(pa.array(byte_order(ids))), name, "an entity has one row")
+    except InvalidScores as exc:
+        text = str(exc).removesuffix(_NOTHING_WRITTEN)
+        raise InvalidScores(text, examples=exc.examples) from exc
+    texts: list[str] = ids.to_pylist()
+    return texts
+
+
 def _validated(
     data: pd.DataFrame | pa.Table, entity_id: str, score: str, score_class: str | None
 ) -> pa.Table:
@@ -189,7 +209,7 @@ def _order(table: pa.Table, entity_id: str) -> pa.Array:
     """Return the positions of the rows in the order of their ids; refuse duplicate ids."""
     ids = table["entity_id"].combine_chunks()
     order = pa.array(byte_order(ids))
-    _check_unique(ids.take(order), entity_id)
+    _check_unique(ids.take(order), entity_id, "an entity has one score")
     return order
 
 
@@ -239,7 +259,7 @@ def _check_columns(columns: list[Any], names: list[str]) -> None:
             )
 
 
-def _column(data: pd.DataFrame | pa.Table, name: str) -> pa.Array:
+def _column(data: Any, name: str) -> pa.Array:
     column = data[name]
     if not isinstance(column, pa.ChunkedArray):
         column = _to_arrow(column, name)
@@ -296,12 +316,14 @@ def _text(array: pa.Array, name: str, length: int, *, nullable: bool) -> pa.Arra
     if not nullable and text.null_count:
         _refuse(f"{text.null_count} of {len(text)} values in {name!r} are NULL", ())
     _refuse_where(
-        text, pc.greater(pc.utf8_length(text), length), f"are longer than {length} characters"
+        text,
+        pc.greater(pc.utf8_length(text), length),
+        f"in {name!r} are longer than {length} characters",
     )
     # PostgreSQL cannot store NUL, and the others store it differently.
-    _refuse_where(text, pc.match_substring(text, "\0"), "hold a NUL character")
+    _refuse_where(text, pc.match_substring(text, "\0"), f"in {name!r} hold a NUL character")
     if not nullable:
-        _refuse_where(text, pc.equal(text, ""), "are empty")
+        _refuse_where(text, pc.equal(text, ""), f"in {name!r} are empty")
     return text
 
 
@@ -326,11 +348,11 @@ def _numbers(array: pa.Array, name: str, ids: pa.Array) -> pa.Array:
     return values
 
 
-def _check_unique(column: pa.Array, name: str) -> None:
+def _check_unique(column: pa.Array, name: str, rule: str) -> None:
     if len(column) < 2:
         return
     repeated = pa.concat_arrays([pa.array([False]), pc.equal(column[1:], column[:-1])])
-    _refuse_where(column, repeated, f"in {name!r} are duplicates; an entity has one score")
+    _refuse_where(column, repeated, f"in {name!r} are duplicates; {rule}")
 
 
 def _refuse_where(text: pa.Array, bad: pa.Array, problem: str) -> None:
@@ -343,6 +365,5 @@ def _refuse_where(text: pa.Array, bad: pa.Array, problem: str) -> None:
 def _refuse(problem: str, examples: Iterable[Any]) -> None:
     listed = ", ".join(repr(str(value)[:60]) for value in examples)
     raise InvalidScores(
-        f"{problem}{': ' + listed if listed else ''}. Nothing of this part was written.",
-        examples=tuple(examples),
+        f"{problem}{': ' + listed if listed else ''}.{_NOTHING_WRITTEN}", examples=tuple(examples)
     )

@@ -71,6 +71,7 @@ class ResultsMixin(RecorderBase):
         model_type: str | None = None,
         classes: Sequence[Any] | None = None,
         segments: pd.DataFrame | Mapping[str, Any] | None = None,
+        probabilities: bool = True,
         **context: Unpack[Context],
     ) -> dict[str, float]:
         """Evaluate test rows; store metrics, notes and test curve; return the metrics.
@@ -89,6 +90,8 @@ class ResultsMixin(RecorderBase):
                 of a multiclass model are not a DataFrame.
             segments: columns of the test rows; metrics are also stored for each of their levels,
                 as `region=north`, for the 50 most frequent levels of a column.
+            probabilities: of a binary model: False leaves out `brier`, `log_loss` and `ece`, as for
+                the scores of a `decision_function`.
             context: series, history, season and naive of a time series; lower, upper and level of
                 prediction intervals: see `mfprefect.quality.metrics.time_series.Context`.
 
@@ -117,6 +120,7 @@ class ResultsMixin(RecorderBase):
             segments=segments,
             context=context,
             curve=segment is None,
+            probabilities=probabilities,
         )
         if segment is None:
             if (columns := evaluation.curve) is not None:
@@ -131,7 +135,13 @@ class ResultsMixin(RecorderBase):
         return evaluation.metrics[""]
 
     def log_performance(
-        self, actual: Any, predicted: Any, segment: str | None = None, *, model_type: str = "binary"
+        self,
+        actual: Any,
+        predicted: Any,
+        segment: str | None = None,
+        *,
+        model_type: str = "binary",
+        probabilities: bool = True,
     ) -> dict[str, float]:
         """Store and return the metrics of predictions whose outcomes are known, without a curve.
 
@@ -141,12 +151,13 @@ class ResultsMixin(RecorderBase):
             predicted: the prediction for each row; for a multiclass model the predicted class.
             segment: the segment of rows that they describe; None: all rows.
             model_type: `binary`, `multiclass`, `regression` or `time_series`.
+            probabilities: as in `log_test_results`.
         """
         from mfprefect.quality.metrics.performance import performance_metrics
         from mfprefect.quality.metrics.registry import load_metrics
 
         load_metrics(self._db.settings.metrics)
-        metrics = performance_metrics(actual, predicted, model_type)
+        metrics = performance_metrics(actual, predicted, model_type, probabilities=probabilities)
         self.log_metrics(metrics, segment)
         return metrics
 

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfprefect.inputs.reader import Reader
+from mfprefect.lifecycle.estimator import source_of_scores
 from mfprefect.lifecycle.split import split_rows
+from mfprefect.quality.predictions import DECISION, predictions, with_classes_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +56,13 @@ class TrainedModel:
     @cached_property
     def data(self) -> pd.DataFrame:
         """The training data; do not change it."""
-        return self.model.reader.load(lambda: self.model.training_data(self.as_of), "training_data")
+        from mfprefect.lifecycle.tasks import require_columns, require_ids
+
+        load = self.model.reader.load
+        frame = load(lambda: self.model.training_data(self.as_of), "training_data")
+        require_columns(frame, [self.kind.entity_id, self.kind.target], "training_data")
+        require_ids(frame, self.kind.entity_id, "training_data")
+        return frame
 
     @cached_property
     def features(self) -> list[str]:
@@ -79,20 +87,18 @@ class TrainedModel:
     def score(self, features: pd.DataFrame, estimator: Any = None) -> NDArray[np.float64]:
         """Return one score per row; for a multiclass model, one row of scores per row."""
         fitted = self.estimator if estimator is None else estimator
-        scores = np.asarray(self.model.predict(fitted, features), dtype=np.float64)
-        if scores.shape[:1] != (len(features),):
-            raise AssertionError(f"{len(features)} rows got scores of shape {scores.shape}")
-        return scores
+        return np.asarray(predictions(self.model, fitted, features), dtype=np.float64)
 
     def metrics(self) -> dict[str, float]:
         """Return the standard metrics of the model's type on the held-out rows."""
         from mfprefect.quality.metrics.evaluation import evaluate
 
         test, model_type = self._parts[1], self.kind.model_type
-        predicted = self.model.predict(self.estimator, test[self.features].copy())
-        needs_classes = model_type == "multiclass" and not hasattr(predicted, "columns")
-        classes = getattr(self.estimator, "classes_", None) if needs_classes else None
-        return evaluate(test[self.kind.target], predicted, model_type, classes=classes).metrics[""]
+        actual = test[self.kind.target]
+        prediction = predictions(self.model, self.estimator, test[self.features].copy())
+        predicted = with_classes_of(prediction, actual)
+        source = source_of_scores(self.model, self.estimator, predicted)
+        return evaluate(actual, predicted, model_type, probabilities=source != DECISION).metrics[""]
 
     def failed_checks(self, frame: pd.DataFrame) -> list[dict[str, Any]]:
         """Return the results of the failed error-level checks, without any earlier session."""

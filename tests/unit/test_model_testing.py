@@ -152,7 +152,7 @@ def test_data_that_are_not_the_same_twice() -> None:
 
 
 def ranked(self: Good, estimator: Any, features: pd.DataFrame) -> Any:
-    return pd.Series(estimator.predict_proba(features[USED])[:, 1]).rank(pct=True)
+    return pd.Series(estimator.predict_proba(features[USED])[:, 1], features.index).rank(pct=True)
 
 
 def numbered(self: Good, estimator: Any, features: pd.DataFrame) -> Any:
@@ -170,12 +170,18 @@ def in_pairs(self: Good, estimator: Any, features: pd.DataFrame) -> Any:
         (ranked, "how many rows are scored at once"),
         (numbered, "the order of rows"),
         (in_pairs, "how many rows are scored at once"),
-        (lambda self, estimator, features: [0.5], r"scores of shape \(1,\)"),
     ],
 )
 def test_scores_that_depend_on_other_rows(predict: Any, message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         assert_rows_independent(bad(predict=predict))
+
+
+def test_a_score_for_some_rows_only() -> None:
+    with pytest.raises(
+        mfprefect.InvalidValue, match=r"Bad.predict returned 1 scores of shape \(1,"
+    ):
+        assert_rows_independent(bad(predict=lambda self, estimator, features: [0.5]))
 
 
 def forgiving(self: Good, estimator: Any, features: pd.DataFrame) -> Any:

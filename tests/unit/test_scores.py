@@ -282,7 +282,7 @@ def test_ids_are_measured_in_characters() -> None:
     for character in ("x", "é", "\U0001f600"):
         assert plain(frame([character * 255], [0.5])).num_rows == 1
         error = refused(
-            frame([character * 256, "a"]), "1 of 2 values are longer than 255 characters"
+            frame([character * 256, "a"]), "1 of 2 values in 'id' are longer than 255 characters"
         )
         assert error.examples == (character * 256,)
         assert len(str(error)) < 200
@@ -336,7 +336,7 @@ def test_an_integer_and_its_text_are_one_entity() -> None:
 
 
 def test_empty_ids_and_nul_are_refused() -> None:
-    refused(frame(["", "a"]), "1 of 2 values are empty")
+    refused(frame(["", "a"]), "1 of 2 values in 'id' are empty")
     assert refused(frame(["a\0", "b"]), "hold a NUL character").examples == ("a\0",)
 
 

@@ -26,6 +26,10 @@ FIGURES = (
 )
 
 
+ESTIMATOR_GROUPS = ("estimator", "split")
+"""The metadata groups that describe how a model was trained."""
+
+
 @click.command()
 @click.argument("a")
 @click.argument("b")
@@ -43,7 +47,7 @@ FIGURES = (
 def compare(
     out: Output, url: str | None, a: str, b: str, outcomes: str | None, entity_id: str, actual: str
 ) -> None:
-    """Compare sessions A and B: metrics, parameters, variable importance and scores.
+    """Compare sessions A and B: metrics, parameters, estimator, importances and scores.
 
     Name each by its id, `latest` or `latest:MODEL`.
     """
@@ -57,6 +61,7 @@ def compare(
             "b": rows[1]["session_id"],
             "metrics": _metrics(store, rows),
             "params": _params(rows),
+            "estimator": _estimators(store, rows),
             "importance": _figures(
                 store, rows, "variable_importance", ("kind", "variable"), "importance"
             ),
@@ -142,7 +147,25 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _params(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    sides = [row["params"] if isinstance(row["params"], dict) else {} for row in rows]
+    return _changes([row["params"] if isinstance(row["params"], dict) else {} for row in rows])
+
+
+def _estimators(store: Store, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what trainings record of estimator and split, such as `estimator.C`, side by side."""
+    from mfprefect.cli.formats import records
+
+    sides = [
+        {
+            f"{row['meta_group']}.{row['meta_name']}": row["value"]
+            for row in records(store.metadata(session["session_id"]))
+            if row["meta_group"] in ESTIMATOR_GROUPS
+        }
+        for session in rows
+    ]
+    return _changes(sides)
+
+
+def _changes(sides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
@@ -166,6 +189,10 @@ def _write(out: Output, document: dict[str, Any]) -> None:
     if params:
         columns = [Column("name", "name"), Column("a", "A"), Column("b", "B"), Column("note", "")]
         out.table(_with_notes([row | _texts(row) for row in params]), columns, "Parameters")
+    if changes := [row for row in document["estimator"] if row["changed"]]:
+        columns = [Column("name", "name"), Column("a", "A"), Column("b", "B"), Column("note", "")]
+        rows = _with_notes([row | _texts(row) for row in changes])
+        out.table(rows, columns, "Estimator and split, where they differ")
     if importance:
         names = (Column("kind", "kind"), Column("variable", "variable"))
         columns = [*names, *_figure_columns(importance)]

@@ -33,7 +33,7 @@ CALIBRATION = {"scheme": "equal_width", "bins": BINS}
 _BLOCK = 1 << 16
 
 
-def binary_metrics(ranking: Ranking) -> dict[str, float]:
+def binary_metrics(ranking: Ranking, *, probabilities: bool = True) -> dict[str, float]:
     """Compute every metric of a binary model, by name.
 
     Leave out `brier`, `log_loss` and `ece` unless all scores lie in [0, 1]. For rows of one class,
@@ -41,9 +41,10 @@ def binary_metrics(ranking: Ranking) -> dict[str, float]:
 
     Args:
         ranking: from `rank`.
+        probabilities: False if scores are none, even if all lie in [0, 1].
     """
     both = 0 < ranking.n_positive < ranking.n
-    probabilities = ranking.score[-1] >= 0 and ranking.score[0] <= 1
+    probabilities = probabilities and ranking.score[-1] >= 0 and ranking.score[0] <= 1
     figures = {
         metric.name: metric.compute(ranking)
         for metric in METRICS.values()

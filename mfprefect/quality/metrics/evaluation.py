@@ -70,6 +70,7 @@ def evaluate(
     segments: pd.DataFrame | Mapping[str, Any] | None = None,
     context: Context | None = None,
     curve: bool = True,
+    probabilities: bool = True,
 ) -> Evaluation:
     """Compute the metrics, curve and details of a model type.
 
@@ -85,6 +86,8 @@ def evaluate(
         context: regression and time series only: see `Context`.
         curve: binary only: compute the curve; False accepts rows of one class and computes the
             metrics that are defined for them.
+        probabilities: binary only: False leaves out the metrics of probabilities, even if all
+            scores lie in [0, 1].
 
     Raises:
         InvalidValue: an unknown model type, an argument of another model type, unequal lengths, no
@@ -92,7 +95,7 @@ def evaluate(
     """
     kind = model_type or _default_type(score, classes)
     _check_arguments(kind, classes, context or {})
-    rows = _rows(kind, actual, score, classes, context)
+    rows = _rows(kind, actual, score, classes, context, probabilities)
     evaluation = Evaluation(kind, {}, notes={"model_type": kind})
     if isinstance(rows, _Binary) and curve:
         evaluation.curve = test_curve(both_classes(rows.ranking))
@@ -107,7 +110,9 @@ def evaluate(
     return evaluation
 
 
-def evaluate_outcomes(actual: Any, predicted: Any, model_type: str) -> dict[str, float]:
+def evaluate_outcomes(
+    actual: Any, predicted: Any, model_type: str, *, probabilities: bool = True
+) -> dict[str, float]:
     """Compute the metrics of published scores on rows with a known outcome.
 
     Like `evaluate`, but it accepts rows of one class, and takes predicted classes of a multiclass
@@ -116,7 +121,7 @@ def evaluate_outcomes(actual: Any, predicted: Any, model_type: str) -> dict[str,
     _check_arguments(model_type, None, {})
     if model_type == "multiclass":
         return label_metrics(actual, predicted)
-    return _rows(model_type, actual, predicted, None, None).metrics()
+    return _rows(model_type, actual, predicted, None, None, probabilities).metrics()
 
 
 def _default_type(score: Any, classes: Sequence[Any] | None) -> str:
@@ -139,30 +144,34 @@ def _check_arguments(kind: str, classes: Any, context: Context) -> None:
         raise InvalidValue(f"a {kind} model takes no {wrong[0]!r}; {choices}")
 
 
-def _rows(kind: str, actual: Any, score: Any, classes: Any, context: Context | None) -> _Rows:
+def _rows(
+    kind: str, actual: Any, score: Any, classes: Any, context: Context | None, probabilities: bool
+) -> _Rows:
     if kind == "binary":
-        return _Binary(labels(actual), scores(score))
+        return _Binary(labels(actual), scores(score), probabilities)
     if kind == "multiclass":
         return _Classes(class_scores(actual, score, classes))
     return _Numbers(forecast(actual, score, context), kind)
 
 
 class _Binary:
-    def __init__(self, actual: NDArray[np.bool_], score: NDArray[np.float64]) -> None:
-        self.actual, self.score = actual, score
+    def __init__(
+        self, actual: NDArray[np.bool_], score: NDArray[np.float64], probabilities: bool
+    ) -> None:
+        self.actual, self.score, self.probabilities = actual, score, probabilities
 
     def __len__(self) -> int:
         return len(self.actual)
 
     def take(self, rows: NDArray[np.bool_]) -> _Binary:
-        return _Binary(self.actual[rows], self.score[rows])
+        return _Binary(self.actual[rows], self.score[rows], self.probabilities)
 
     @cached_property
     def ranking(self) -> Ranking:
         return collapse(self.actual, self.score)
 
     def metrics(self) -> dict[str, float]:
-        figures = binary_metrics(self.ranking)
+        figures = binary_metrics(self.ranking, probabilities=self.probabilities)
         return figures | custom_metrics("binary", lambda: rows_of(self.ranking))
 
 
@@ -210,7 +219,8 @@ def _notes(rows: _Rows, context: Context) -> dict[str, Any]:
     """Return the details that a session records next to the metrics."""
     notes: dict[str, Any] = {}
     if isinstance(rows, _Binary):
-        notes["ece_bins"] = CALIBRATION
+        if rows.probabilities:
+            notes["ece_bins"] = CALIBRATION
     elif isinstance(rows, _Classes):
         notes["ece_bins"] = CALIBRATION
         scored = rows.scores

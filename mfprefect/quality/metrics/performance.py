@@ -21,14 +21,18 @@ _FIGURES = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse", "ti
 
 
 def performance_metrics(
-    actual: ArrayLike, predicted: ArrayLike, model_type: str = "binary"
+    actual: ArrayLike,
+    predicted: ArrayLike,
+    model_type: str = "binary",
+    *,
+    probabilities: bool = True,
 ) -> dict[str, float]:
     """Compute the metrics of a model type that are defined for these rows.
 
     Raises:
         InvalidValue: an unknown model type, or values that its metrics refuse.
     """
-    return evaluate_outcomes(actual, predicted, model_type)
+    return evaluate_outcomes(actual, predicted, model_type, probabilities=probabilities)
 
 
 def performance_drift(

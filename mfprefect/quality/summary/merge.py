@@ -46,6 +46,11 @@ class SummaryMerger:
                 self._variables[name] = _Variable(self._levels.get(name, ()))
             self._variables[name].add({str(key): _plain(value) for key, value in row.items()})
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether the summary of any part with rows was added."""
+        return bool(self._variables)
+
     def summary(self) -> pd.DataFrame:
         """Return the summary of all parts; with a single part, its summary unchanged."""
         import pandas as pd

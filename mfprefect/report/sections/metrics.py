@@ -94,7 +94,22 @@ def metrics_section(report: SessionReport) -> Section | None:
     now = overall(report.metrics)
     before = overall(report.previous.metrics) if report.previous else {}
     blocks = [_table(now, before)] if now else []
-    return Section("Metrics", [*blocks, *_segments(report.metrics)])
+    return Section("Metrics", [*_source_note(report), *blocks, *_segments(report.metrics)])
+
+
+def _source_note(report: SessionReport) -> list[Note]:
+    """Warn of scores that are no probabilities, or may be labels."""
+    source = report.score_source
+    if source == "decision_function":
+        return [
+            Note(
+                "The scores are the estimator's decision_function, not probabilities: brier, "
+                "log_loss, ece and the calibration are left out."
+            )
+        ]
+    if source.endswith("0 and 1 only"):
+        return [Note(f"Every score of the test rows is 0 or 1 ({source}): they may be labels.")]
+    return []
 
 
 def _table(now: dict[str, float], before: dict[str, float]) -> Table:

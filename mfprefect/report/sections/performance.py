@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfprefect.quality.metrics.curve import confusion_matrix
+from mfprefect.quality.predictions import DECISION
 from mfprefect.report.blocks import Cell, Column, Gallery, Key, Note, Section, Table
 from mfprefect.report.drawing import sparklines
 from mfprefect.report.drawing.charts import (
@@ -46,7 +47,7 @@ def performance_section(report: SessionReport) -> Section | None:
     pictures = [
         roc_chart(curve, before, figures.get("auc")),
         lift_chart(curve, before, figures.get("lift_10")),
-        calibration_chart(curve),
+        None if report.score_source == DECISION else calibration_chart(curve),
         _classes(curve),
     ]
     return Section(
@@ -75,7 +76,8 @@ def confusion_section(report: SessionReport) -> Section | None:
         return None
     threshold: Row = report.threshold or NO_THRESHOLD
     value, kind = float(threshold["value"]), str(threshold["kind"])
-    if not report.threshold and not curve["score"].between(0, 1).all():
+    probabilities = report.score_source != DECISION and curve["score"].between(0, 1).all()
+    if not report.threshold and not probabilities:
         return None
     if kind == "population" and value == 0:
         return None

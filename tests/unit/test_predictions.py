@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from typing import Any
 
@@ -19,6 +20,7 @@ from mfprefect import InvalidScores, InvalidValue, Model, scores
 from mfprefect.errors import ConfigurationError
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.estimator import described, source_of_scores
+from mfprefect.lifecycle.outcomes import read_outcomes
 from mfprefect.quality.metrics.evaluation import evaluate
 from mfprefect.quality.predictions import predictions, with_classes_of
 
@@ -240,3 +242,24 @@ def test_parameters_that_are_no_plain_values() -> None:
 def test_what_a_search_has_chosen() -> None:
     search = GridSearchCV(LogisticRegression(), {"C": [0.1]}, cv=2).fit(FEATURES, TARGET)
     assert described(search)["best_params_.C"] == 0.1
+
+
+def outcomes(ids: list[Any], **members: Any) -> Any:
+    column = members.get("entity_id", "customer_id")
+    frame = pd.DataFrame({column: ids, "actual": [0, 1]})
+    model = variant(outcomes=lambda self, as_of: frame, **members)()
+    return read_outcomes(model, dt.date(2026, 1, 31))
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"), [([1.0, 2.0], "of type double"), (["c0", None], "'customer_id' are NULL")]
+)
+def test_outcomes_have_ids_as_scores_have(ids: list[Any], message: str) -> None:
+    with pytest.raises(InvalidValue, match=rf"outcomes\(2026-01-31\) of model 'churn'.*{message}"):
+        outcomes(ids)
+
+
+def test_outcomes_of_a_series_whose_period_is_its_entity() -> None:
+    days = ["2026-01-01", "2026-01-02"]
+    series = outcomes(days, model_type="time_series", entity_id="day", period="day")
+    assert series.rows["period"].tolist() == days

@@ -102,6 +102,12 @@ class Backend(ABC):
         A connection that will write has the execution option `WRITE_OPTION`.
         """
 
+    def read_exactly(self, engine: sa.Engine) -> None:  # noqa: B027 - optional
+        """Make an engine exchange values bit for bit, whatever the server's defaults.
+
+        Also called for the sources of this database that models read from.
+        """
+
     def table_options(self, table: str) -> Mapping[str, Any]:
         """Return the dialect options of a table. Override for engines, charsets, partitions."""
         return {}
@@ -113,6 +119,14 @@ class Backend(ABC):
     def error_text(self, error: DBAPIError) -> str:
         """Return the driver's message. Override to shorten what the driver adds to it."""
         return str(error.orig).strip()
+
+    def hint(self, error: DBAPIError) -> str | None:
+        """Return what to change, as a sentence, if the error tells more than its class does."""
+        return None
+
+    def server_problems(self, connection: sa.Connection) -> list[tuple[str, str]]:
+        """Return the server's settings that make writes fail, each with its cure, for `doctor`."""
+        return []
 
     def why_not_storable(self, column: sa.Column[Any], text: str) -> str | None:
         """Return why a column cannot store a text exactly, as the end of a sentence, or None.
@@ -263,8 +277,9 @@ class Backend(ABC):
         try:
             # Parameters are people's data, which must not appear in error messages.
             engine = sa.create_engine(self.url, hide_parameters=True, **self.engine_options())
-        except ArgumentError as exc:  # the dialect refuses the URL
+        except (ArgumentError, ValueError, TypeError) as exc:  # the dialect refuses the URL
             raise ConfigurationError(f"the database URL is wrong: {exc}") from exc
+        self.read_exactly(engine)
         self.configure(engine)
         return engine
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from pydantic import BaseModel, SecretStr
 
+from mfprefect.util.references import as_written
+
 if TYPE_CHECKING:
     from mfprefect.settings import Settings
 
@@ -30,13 +32,13 @@ def secrets(settings: Settings) -> Iterator[str]:
         else:
             yield secret
     for target in settings.notify.values():
-        yield target.url.get_secret_value()  # apprise puts tokens anywhere in a URL
+        yield as_written(target.url)  # apprise puts tokens anywhere in a URL
 
 
 def _secret_values(value: Any) -> Iterator[str]:
     """Yield every SecretStr of the settings, at any depth."""
     if isinstance(value, SecretStr):
-        yield value.get_secret_value()
+        yield as_written(value)
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from _secret_values(getattr(value, name))

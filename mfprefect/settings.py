@@ -8,7 +8,6 @@ defaults.
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +25,8 @@ from pydantic_settings import (
 from mfprefect.errors import ConfigurationError
 from mfprefect.retention import Retention
 from mfprefect.util.home import default_folder
+from mfprefect.util.references import resolve
+from mfprefect.util.zones import Zone
 
 __all__ = [
     "CONFIG_FILE",
@@ -37,9 +38,11 @@ __all__ = [
     "default_folder",
     "find_config",
     "load_settings",
+    "read_settings",
 ]
 
 T = TypeVar("T", "Source", "Target", "Export")
+NEEDED = ("url", "signing_key", "seal_key")  # by every run
 CONFIG_FILE = "mfprefect.toml"
 PREFIX = "MFPREFECT_"
 # Settings whose values messages may show, because they hold no secrets.
@@ -52,8 +55,8 @@ _PUBLIC = (
     "retry_seconds",
     "schema_name",
     "spool_max_bytes",
+    "time_zone",
 )
-_REFERENCE = re.compile(r"\$\{(\w+)\}")
 
 
 class Source(BaseModel, extra="forbid", hide_input_in_errors=True):
@@ -168,6 +171,8 @@ class Settings(BaseSettings):
     """Timeout for sessions opened by `mfprefect session open`, which send no heartbeat."""
     repository: Path | None = None
     """The checkout whose commit a session records; by default that of the running script."""
+    time_zone: Zone | None = None
+    """The zone whose day is a run's `as_of` by default: `Europe/Berlin`."""
     trusted_types: tuple[str, ...] = ()
     """Type names that a model blob may hold, in addition to those of scikit-learn."""
     signing_key: SecretStr | None = None
@@ -323,9 +328,20 @@ def _merge(top_level: dict[str, Any], profile: dict[str, Any]) -> dict[str, Any]
 def load_settings(**arguments: Any) -> Settings:
     """Load the settings; arguments that are None are ignored.
 
+    A `${NAME}` of a source, an export or a notification target that is not set fails on use.
+
     Raises:
-        ConfigurationError: a setting is unknown or has a wrong value; the message shows no secret.
+        ConfigurationError: a setting is unknown or has a wrong value, or a variable that every
+            run needs is not set; the message shows no secret.
     """
+    settings = read_settings(**arguments)
+    for secret in (settings.url, settings.signing_key, settings.seal_key):
+        _ = secret and secret.get_secret_value()
+    return settings
+
+
+def read_settings(**arguments: Any) -> Settings:
+    """Load the settings as `load_settings` does, even if a variable they need is not set."""
     overrides = {name: value for name, value in arguments.items() if value is not None}
     _require_known(overrides, "the arguments")
     try:
@@ -337,15 +353,12 @@ def load_settings(**arguments: Any) -> Settings:
         raise ConfigurationError(
             f"wrong setting: {exc}; write lists and tables in the environment as JSON."
         ) from exc
+    keys = settings.verify_keys.items()
     return settings.model_copy(
         update={
-            "url": _resolve(settings.url),
-            "signing_key": settings.signing_key and _resolve(settings.signing_key),
-            "seal_key": settings.seal_key and _resolve(settings.seal_key),
-            "verify_keys": {name: _resolve(key) for name, key in settings.verify_keys.items()},
-            "sources": _resolve_urls(settings.sources),
-            "notify": _resolve_urls(settings.notify),
-            "exports": _resolve_urls(settings.exports),
+            **{n: resolve(s, n) for n in NEEDED if (s := getattr(settings, n)) is not None},
+            "verify_keys": {name: resolve(key, f"verify_keys.{name}") for name, key in keys},
+            **{t: _resolve_urls(getattr(settings, t), t) for t in ("sources", "notify", "exports")},
             "metrics": tuple(map(_absolute_module, settings.metrics)),
             "spool": _absolute_folder(settings.spool),
         }
@@ -375,8 +388,9 @@ def _absolute_module(module: str) -> str:
     return str((config.parent if config else Path.cwd()) / module)
 
 
-def _resolve_urls(entries: Mapping[str, T]) -> dict[str, T]:
-    return {n: x.model_copy(update={"url": x.url and _resolve(x.url)}) for n, x in entries.items()}
+def _resolve_urls(entries: Mapping[str, T], table: str) -> dict[str, T]:
+    urls = {n: x.url and resolve(x.url, f"{table}.{n}.url") for n, x in entries.items()}
+    return {n: x.model_copy(update={"url": urls[n]}) for n, x in entries.items()}
 
 
 def _problem(error: ErrorDetails) -> str:
@@ -384,15 +398,3 @@ def _problem(error: ErrorDetails) -> str:
     if name in _PUBLIC or name.startswith("drift."):
         value = f" = {error['input']!r}"
     return f"{name}{value}: {error['msg']}"
-
-
-def _resolve(secret: SecretStr) -> SecretStr:
-    def value(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name not in os.environ:
-            raise ConfigurationError(
-                f"a setting refers to ${{{name}}}, which is not set; export {name}."
-            )
-        return os.environ[name]
-
-    return SecretStr(_REFERENCE.sub(value, secret.get_secret_value()))

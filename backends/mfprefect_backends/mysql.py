@@ -25,7 +25,7 @@ from mfprefect.errors import (
 )
 from mfprefect.schema import Blob, Double, Id, JsonRows, LongText, Timestamp
 from mfprefect.settings import Settings
-from mfprefect_backends import _mysql_grants
+from mfprefect_backends import _mysql_grants, _mysql_limits
 from mfprefect_backends._csv import Pipe, encoded
 
 __all__ = ["MysqlBackend"]
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 DUPLICATE = 1062
 NO_CONNECTION = 2003
 PREVENTED = 1290
+_OPTION_ERRORS = (TypeError, ValueError, LookupError, AttributeError, NotImplementedError)
 
 # https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
 _CODES: dict[int, type[DatabaseError]] = {
@@ -100,7 +101,7 @@ def _allow_local_infile(connection: Any, allowed: bool) -> None:
 def _connect(dialect: Any, _: Any, arguments: Any, options: dict[str, Any]) -> Any:
     try:
         return dialect.connect(*arguments, **options)
-    except (TypeError, ValueError, OSError) as exc:  # before the server is reached
+    except (*_OPTION_ERRORS, OSError) as exc:  # before the server is reached
         other = {"host", "user", "password", "port", "database", "client_flag", "init_command"}
         raise ConfigurationError(
             f"an option after the ? of the database URL is wrong: {exc}. It is one of "
@@ -181,9 +182,19 @@ class MysqlBackend(Backend):
     def configure(self, engine: sa.Engine) -> None:
         """Keep servers from reading local files; name wrong options of the URL."""
         event.listen(engine, "do_connect", _connect)
+        event.listen(engine, "handle_error", _mysql_limits.explain_lost_packet)
         event.listen(
             engine, "connect", lambda connection, _: _allow_local_infile(connection, False)
         )
+
+    def hint(self, error: DBAPIError) -> str | None:
+        """Say which variable of the server is in the way."""
+        arguments = getattr(error.orig, "args", ())
+        return _mysql_limits.HINTS.get(arguments[0]) if arguments else None
+
+    def server_problems(self, connection: sa.Connection) -> list[tuple[str, str]]:
+        """Return variables with which the server refuses what sessions write."""
+        return _mysql_limits.problems(connection)
 
     def table_options(self, table: str) -> Mapping[str, Any]:
         """Choose InnoDB, and a collation that distinguishes `a` and `A`."""

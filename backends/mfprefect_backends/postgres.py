@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import pyarrow as pa
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
 from mfprefect.backend import Backend
 from mfprefect.errors import (
+    ConfigurationError,
     DatabaseConflict,
     DatabaseError,
     DatabaseUnavailable,
@@ -23,6 +26,7 @@ from mfprefect.errors import (
 )
 from mfprefect.schema import Double, Id, JsonRows
 from mfprefect_backends import _postgres_grants
+from mfprefect_backends import _postgres_transactions as _transactions
 from mfprefect_backends._csv import Encoded, Unloading, decoded
 
 __all__ = ["PostgresBackend"]
@@ -44,6 +48,14 @@ _CLASSES: dict[str, type[DatabaseError]] = {
 _DENIED = (
     *("authentication failed", "no password supplied", "pg_hba.conf", "does not exist"),
     *("certificate", "does not support SSL"),
+)
+# libpq's own messages about what it is given, before it reaches a server.
+_WRONG_OPTION = re.compile(
+    r"invalid (?:[\w\" ]+ value:|connection option|dsn|port number|integer value|sslmode)"
+    r"|value \"[^\"]*\" (?:is )?(?:invalid|not supported) when|may not be used with sslrootcert"
+    r"|invalid (?:URI|percent-encoded)|could not match \d+ (?:port|host)|definition of service"
+    r"|service file|unrecognized configuration parameter|invalid command-line argument"
+    r"|unsupported startup parameter"
 )
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('mfprefect'), hashtext(:name))"
 
@@ -107,9 +119,33 @@ class PostgresBackend(Backend):
         return {"pool_pre_ping": True, "connect_args": defaults}
 
     def configure(self, engine: sa.Engine) -> None:
-        """Store doubles bit for bit."""
+        """Store doubles bit for bit; name wrong options of the URL."""
         dialect: Any = engine.dialect
         dialect.colspecs = {**dialect.colspecs, Double: _Double}
+
+        def connect(dialect: Any, _: Any, arguments: Any, options: dict[str, Any]) -> Any:
+            try:
+                return dialect.connect(*arguments, **options)
+            except dialect.loaded_dbapi.Error as exc:
+                if _WRONG_OPTION.search(text := str(exc)) is None:
+                    raise
+                for secret in self.secrets():
+                    text = text.replace(secret, "***")
+            # Outside the except block: the cause could show the password in the traceback.
+            raise ConfigurationError(
+                f"an option of the database URL is wrong: {text.strip()}. Correct MFPREFECT_URL or "
+                "mfprefect.toml; the options after the ? are libpq's, such as sslmode=verify-full."
+            )
+
+        event.listen(engine, "do_connect", connect)
+
+    def read_exactly(self, engine: sa.Engine) -> None:
+        """Begin each transaction with the settings that exactness needs.
+
+        Not at the start of the connection: a pooler in transaction mode refuses start-up options,
+        and forgets what a session sets.
+        """
+        _transactions.exact(engine)
 
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
         """Load by COPY, in the connection's transaction."""
@@ -129,6 +165,8 @@ class PostgresBackend(Backend):
         text = select.compile(connection, compile_kwargs={"literal_binds": True})
         # Quoted, to distinguish an empty text from NULL.
         copy = f"COPY ({text}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)".replace("%%", "%")
+        if not connection.in_transaction():  # the driver alone would begin none
+            connection.begin()
         driver: Any = connection.connection.dbapi_connection
 
         def unload(file: Any) -> None:

@@ -214,12 +214,15 @@ class Reader:
         if backend is not None and "+" not in url.drivername:
             url = backend.url  # names the driver that the extra installs, not SQLAlchemy's default
         try:
-            return sa.create_engine(url, hide_parameters=True), backend
+            engine = sa.create_engine(url, hide_parameters=True)
         except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as exc:
             raise BackendNotFound(
                 f"source {source!r} cannot be read: {exc}. Install the SQLAlchemy dialect and the "
                 f"driver for {url.drivername!r} URLs."
             ) from exc
+        if backend is not None and backend.url.drivername == url.drivername:
+            backend.read_exactly(engine)
+        return engine, backend
 
 
 def _subquery_text(query: str) -> str:

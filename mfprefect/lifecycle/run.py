@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.lifecycle import prefect_artifacts, tasks
+from mfprefect.provenance import flow_run
 from mfprefect.provenance.entrypoint import CODE, entrypoint
 from mfprefect.util import values
+from mfprefect.util.zones import local_day, zone_of
 
 if TYPE_CHECKING:
     from mfprefect.model import Model
     from mfprefect.session import Session
+    from mfprefect.settings import Settings
     from mfprefect.store import Store
 
-__all__ = ["as_of_date", "register", "running"]
+__all__ = ["as_of_date", "register", "running", "today"]
 
 
 def register(store: Store, model_class: type[Model]) -> None:
@@ -47,7 +50,7 @@ def running(
         model_class.model_id,
         purpose=purpose,
         params={"as_of": as_of, **params},
-        as_of=as_of or values.utc_now().date(),
+        as_of=as_of or today(store.database.settings),
         parent=parent,
         source=_source(model_class),
         tags=model_class.tags,
@@ -73,3 +76,14 @@ def _source(model_class: type[Model]) -> Path | None:
 def as_of_date(session: Session) -> dt.date:
     """Return the date of the run's data; a retry after midnight keeps the first attempt's date."""
     return session.as_of or values.utc_now().date()
+
+
+def today(settings: Settings) -> dt.date:
+    """Return the day it is in the first of these zones that is known.
+
+    The setting `time_zone`, the zone of the deployment's schedule, `TZ`, UTC.
+    """
+    now = values.utc_now()
+    if name := settings.time_zone or flow_run.schedule_zone():
+        return now.astimezone(zone_of(name)).date()
+    return local_day(now)

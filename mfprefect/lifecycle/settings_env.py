@@ -17,6 +17,7 @@ from pydantic import BaseModel, SecretStr
 from mfprefect.backend import Backend, parse_url
 from mfprefect.redaction import Redactor, secrets
 from mfprefect.settings import PREFIX, Settings, find_config
+from mfprefect.util.references import UnsetReference
 
 if TYPE_CHECKING:
     from mfprefect.store import Store
@@ -40,6 +41,8 @@ def settings_variables(store: Store) -> dict[str, str]:
     references: dict[str, str] = {}
 
     def plain(value: Any) -> Any:
+        if isinstance(value, UnsetReference):
+            return value.text  # fails there only if it is used there
         if isinstance(value, SecretStr):
             return _verbatim(value.get_secret_value(), references)
         if isinstance(value, BaseModel):

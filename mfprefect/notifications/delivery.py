@@ -19,6 +19,7 @@ from urllib.parse import quote, quote_plus, unquote
 
 from mfprefect.errors import ConfigurationError
 from mfprefect.notifications.notice import Notice, flat
+from mfprefect.util.references import as_written
 
 if TYPE_CHECKING:
     from mfprefect.settings import Target
@@ -69,7 +70,10 @@ def deliver(target: Target, notice: Notice, attach: Path | str | None = None) ->
     Returns:
         None if the service accepted it, otherwise the reason, without secrets of the target's URL.
     """
-    url = target.url.get_secret_value()
+    try:
+        url = target.url.get_secret_value()
+    except ConfigurationError as exc:  # it refers to a variable that is not set
+        return str(exc)
     messages: list[str] = []
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_capture)  # logging ignores a repeated filter
@@ -90,7 +94,7 @@ def deliver(target: Target, notice: Notice, attach: Path | str | None = None) ->
 
 def is_mail(target: Target) -> bool:
     """Say whether a target is a mailbox, which can receive a report."""
-    return target.url.get_secret_value().partition("://")[0].lower() in MAIL
+    return as_written(target.url).partition("://")[0].lower() in MAIL
 
 
 def masked_url(name: str, target: Target) -> str:
@@ -101,13 +105,15 @@ def masked_url(name: str, target: Target) -> str:
         target: the target.
 
     Raises:
-        ConfigurationError: the URL is malformed; the message names the target, not the URL.
+        ConfigurationError: the URL is malformed, or refers to a variable that is not set; the
+            message names the target, not the URL.
     """
+    url = target.url.get_secret_value()
     token = _messages.set([])
     try:
         for logger in LOGGERS:
             logging.getLogger(logger).addFilter(_capture)
-        service = _service(target.url.get_secret_value())
+        service = _service(url)
         private_url = service.url(privacy=True) if service else None
     except Exception:  # noqa: BLE001 - its text would quote the URL
         private_url = None

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from mfprefect.util.zones import zone_of
+
 __all__ = [
     "TERMINAL",
     "FlowRun",
@@ -18,6 +20,7 @@ __all__ = [
     "current_flow_run",
     "flow_run_states",
     "run_url",
+    "schedule_zone",
     "variable",
 ]
 
@@ -70,6 +73,37 @@ def _deployment(_: UUID) -> str | None:
 
     name = deployment.name
     return f"{flow_run.flow_name}/{name}" if name else None
+
+
+def schedule_zone() -> str | None:
+    """Return the time zone of the current deployment's schedule.
+
+    None outside a deployment's run, if its active schedules name no zone or several, or if Prefect
+    cannot be reached.
+    """
+    if "prefect" not in sys.modules:
+        return None
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    run = context.flow_run if context is not None else None
+    if run is None or run.deployment_id is None:
+        return None
+    try:
+        zones = _schedule_zones(run.deployment_id)
+    except Exception as exc:  # noqa: BLE001 - TZ or UTC must do then
+        log.warning("cannot read the deployment's schedule from Prefect: %s", type(exc).__name__)
+        return None
+    return next(iter(zones)) if len(zones) == 1 else None
+
+
+def _schedule_zones(deployment_id: UUID) -> set[str]:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        schedules = client.read_deployment(deployment_id).schedules
+    zones = {getattr(s.schedule, "timezone", None) for s in schedules if s.active}
+    return {zone for zone in zones if zone and zone_of(zone) is not None}
 
 
 def variable(name: str) -> dict[str, Any]:

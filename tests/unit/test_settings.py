@@ -198,6 +198,7 @@ def test_text_that_is_no_toml_names_the_file_and_the_place() -> None:
         ("retry_seconds", -0.5, "greater than or equal to 0"),
         ("prefix", "MF-", r"match pattern '\^\[a-z\]"),
         ("prefix", "a" * 17, "match pattern"),
+        ("time_zone", "Mars/Olympus", "no such time zone; use a name such as Europe/Berlin"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_would_do(name: str, value: Any, says: str) -> None:
@@ -237,7 +238,8 @@ def test_references_are_looked_up_in_the_environment(monkeypatch: pytest.MonkeyP
         '[sources.crm]\nurl = "mysql://${DB_USER}@host/crm"'
     )
     loaded = load_settings()
-    assert loaded.url.get_secret_value() == "postgresql://ann:${NOT_LOOKED_UP}@host/db"
+    assert loaded.url.get_secret_value() == "postgresql://ann:%24%7BNOT_LOOKED_UP%7D@host/db"
+    assert backend_for(loaded).url.password == "${NOT_LOOKED_UP}"
     assert loaded.sources["crm"].url.get_secret_value() == "mysql://ann@host/crm"
     assert loaded.signing_key is not None
     assert loaded.signing_key.get_secret_value() == "key of ann"
@@ -245,11 +247,7 @@ def test_references_are_looked_up_in_the_environment(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(
     "text",
-    [
-        'url = "sqlite:///${NOT_SET}"',
-        'signing_key = "${NOT_SET}"',
-        '[sources.crm]\nurl = "sqlite:///${NOT_SET}"',
-    ],
+    ['url = "sqlite:///${NOT_SET}"', 'signing_key = "${NOT_SET}"', 'seal_key = "${NOT_SET}"'],
 )
 def test_a_reference_to_nothing_names_the_variable(text: str) -> None:
     write(text)
@@ -365,6 +363,7 @@ def test_every_field_is_an_environment_variable() -> None:
         "spool_max_bytes": "7",
         "heartbeat_seconds": "7",
         "repository": os.curdir,
+        "time_zone": "Pacific/Auckland",
         "trusted_types": '["a.B"]',
         "signing_key": "k",
         "seal_key": "file:/etc/seal.pem",

@@ -89,6 +89,7 @@ class Verifier:
     """One run of the verification."""
 
     def __init__(self, db: Database, progress: Progress | None) -> None:
+        db.require_verify_keys()
         self.db, self.report = db, Report()
         self.progress = progress or (lambda done, total: None)
         self.audit_log = log.AuditLog()

@@ -27,6 +27,7 @@ from mfprefect.errors import (
 from mfprefect.redaction import Redactor, redact_urls, secrets
 from mfprefect.schema import Schema
 from mfprefect.store.database import engine_cache
+from mfprefect.util.references import unset_references
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,6 +209,7 @@ class Database:
             DatabaseError: "Check user, password, database and certificates; `mfprefect doctor` "
             "shows more.",
         }.get(kind, "Another transaction holds a lock or changed the same rows.")
+        hint = self.backend.hint(exc) or hint
         stop = "" if cause.endswith((".", "?", "!")) else "."
         return kind(f"{self.place} says: {cause}{stop} {hint}")
 
@@ -217,8 +219,22 @@ class Database:
         keys = (self.settings.signing_key, self.settings.seal_key)
         return signing.keyring(
             *(None if key is None else key.get_secret_value() for key in keys),
-            tuple(key.get_secret_value() for key in self.settings.verify_keys.values()),
+            # A run needs none of them; `require_verify_keys` is for those who verify.
+            tuple(
+                key.get_secret_value()
+                for key in self.settings.verify_keys.values()
+                if not any(unset_references(key))
+            ),
         )
+
+    def require_verify_keys(self) -> None:
+        """Refuse to verify while a key refers to a variable that is not set.
+
+        Raises:
+            ConfigurationError: names the key and the variable.
+        """
+        for key in self.settings.verify_keys.values():
+            key.get_secret_value()
 
     @property
     def place(self) -> str:

@@ -61,12 +61,30 @@ def settings(url: str | None) -> Iterator[CheckResult]:
         "settings", "ok", f"{path}{suffix}" if path else "no mfprefect.toml; not needed"
     )
     yield from _unknown_variables()
+    yield from _unset_variables(url)
     try:
         database_url = masked(load_settings(url=url).url.get_secret_value())
     except MfprefectError as exc:
         yield CheckResult("url", "failed", str(exc), _cure_of_url(url))
         return
     yield CheckResult("url", "ok", f"{database_url} (from {_origin(url, values, path, profile)})")
+
+
+def _unset_variables(url: str | None) -> Iterator[CheckResult]:
+    """Name every `${NAME}` of the settings whose variable is not set."""
+    from mfprefect.settings import NEEDED, read_settings
+    from mfprefect.util.references import unset_references
+
+    try:
+        loaded = read_settings(url=url)
+    except MfprefectError:
+        return  # the check of the URL reports it
+    for secret in unset_references(loaded):
+        for name in secret.names:
+            needed = secret.where in NEEDED
+            text = f"{secret.where} refers to ${{{name}}}, which is not set"
+            text += ": no run can start" if needed else "; only what uses it fails"
+            yield CheckResult("variables", "failed", text, f"export {name}")
 
 
 def _unknown_variables() -> Iterator[CheckResult]:
@@ -226,6 +244,7 @@ def checkout(url: str | None) -> Iterator[CheckResult]:
 def sources(url: str | None) -> Iterator[CheckResult]:
     """Report which named databases models can read from."""
     from mfprefect.settings import load_settings
+    from mfprefect.util.references import unset_references
 
     try:
         configured = load_settings(url=url).sources
@@ -237,7 +256,10 @@ def sources(url: str | None) -> Iterator[CheckResult]:
     for name, source in configured.items():
         try:
             yield CheckResult("sources", "ok", f"{name}: {masked(source.url.get_secret_value())}")
-        except MfprefectError:
+        except MfprefectError as exc:
+            if any(unset_references(source)):
+                yield CheckResult("sources", "failed", f"{name}: {exc}", "export it")
+                continue
             text = f"{name}: the URL is malformed (not shown: it may hold a password)"
             yield CheckResult("sources", "failed", text, f"correct [sources.{name}]")
 
@@ -255,11 +277,15 @@ def notifications(url: str | None) -> Iterator[CheckResult]:
         yield CheckResult("notify", "ok", "none configured")
         return
     from mfprefect.notifications.delivery import masked_url
+    from mfprefect.util.references import unset_references
 
     for name, target in targets.items():
         try:
             text = f"{name}: {masked_url(name, target)} for {', '.join(target.events)}"
             yield CheckResult("notify", "ok", text)
-        except MfprefectError:
+        except MfprefectError as exc:
+            if any(unset_references(target)):
+                yield CheckResult("notify", "failed", f"{name}: {exc}", "export it")
+                continue
             text = f"{name}: the URL is malformed (not shown: it may hold a secret)"
             yield CheckResult("notify", "failed", text, f"correct [notify.{name}]")

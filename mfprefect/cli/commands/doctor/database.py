@@ -111,7 +111,18 @@ def _connected(db: Database) -> Iterator[CheckResult]:
         return
     number = ".".join(map(str, version or ()))
     yield CheckResult("database", "ok", f"{db.place} answers: {db.engine.dialect.name} {number}")
+    yield from _server(db)
     yield from _schema(db)
+
+
+def _server(db: Database) -> Iterator[CheckResult]:
+    try:
+        problems = db.read_transaction(db.backend.server_problems)
+    except MfprefectError as exc:
+        yield CheckResult("server", "warning", f"its variables cannot be read: {exc}")
+        return
+    for text, cure in problems:
+        yield CheckResult("server", "failed", text, cure)
 
 
 def _cure(exc: MfprefectError) -> str:

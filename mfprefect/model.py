@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
+from mfprefect.artifacts import FORMATS
+from mfprefect.artifacts.by_class import ByClass
 from mfprefect.errors import ConfigurationError
 from mfprefect.inputs.reader import Reader
 from mfprefect.quality.gates.verdicts import BaseGate
@@ -83,6 +85,8 @@ class Model:
     """The drop on real outcomes that raises an alarm: of AUC or accuracy, or of RMSE as a share."""
     max_age: ClassVar[dt.timedelta | None] = None
     """The age of the last scores that raises an alarm; None: no alarm."""
+    format: ClassVar[str | None] = None
+    """The format to store the model in, such as `pickle`; by default the safe one that fits."""
     task_runner: ClassVar[Any] = None
     """The Prefect task runner that scores parts; by default up to 4 threads."""
     tags: ClassVar[Sequence[str]] = ()
@@ -169,7 +173,27 @@ class Model:
             target = target.loc[features.index] if target.index.is_unique else target
         return available(estimator, features, target, self.model_type, predict)
 
+    def save_model(self, estimator: Any, file: BinaryIO) -> None:
+        """Write a fitted model that has no safe format to a binary file; leave the file open.
+
+        Override it together with `load_model`. What it writes is stored with its digest, and the
+        flows load it with `load_model` of the class.
+        """
+        raise self._missing("save_model")
+
+    def load_model(self, file: BinaryIO) -> Any:
+        """Return the model that `save_model` wrote to a file, whose digest was verified.
+
+        Reading runs your code: without a signing key, whoever can write to the database chooses
+        what it reads. So do not unpickle here.
+        """
+        raise self._missing("load_model")
+
     # Methods that you call
+
+    def storable(self, estimator: Any) -> Any:
+        """Return what `Session.save_model` stores for a fitted model of this class."""
+        return ByClass(self, estimator) if self._has_hooks() else estimator
 
     def read(
         self, what: Any, source: str | None = None, *, checks: Any = None, **params: Any
@@ -218,10 +242,34 @@ class Model:
                 f"{cls.__name__} has parts = {cls.parts} and test_share = {cls.test_share}; "
                 "parts must be an integer, 1 or more, and test_share between 0 and 1."
             )
+        cls._check_format()
         cls._check_checks()
         cls._check_tags()
         cls._check_gates()
         cls._check_monitoring()
+
+    @classmethod
+    def _has_hooks(cls) -> bool:
+        return cls.save_model is not Model.save_model and cls.load_model is not Model.load_model
+
+    @classmethod
+    def _check_format(cls) -> None:
+        if cls.format is not None and cls.format not in FORMATS:
+            raise ConfigurationError(
+                f"{cls.__name__} has format = {cls.format!r}; "
+                f"choose one of {', '.join(FORMATS)}, or None."
+            )
+        hooks = ("save_model", "load_model")
+        defined = [name for name in hooks if getattr(cls, name) is not getattr(Model, name)]
+        if len(defined) == 1:
+            raise ConfigurationError(
+                f"{cls.__name__} defines {defined[0]} only; define both "
+                "save_model(self, estimator, file) and load_model(self, file)."
+            )
+        if defined and cls.format is not None:
+            raise ConfigurationError(
+                f"{cls.__name__} has format = {cls.format!r} and its own save_model; remove one."
+            )
 
     @classmethod
     def _check_checks(cls) -> None:

@@ -23,6 +23,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mfprefect.artifacts.boosters import WRAPPERS, boosted_format, dump_boosted, load_boosted
+from mfprefect.artifacts.by_class import BY_CLASS, CLASS_KEY, ByClass, ModelHooks, class_name
+from mfprefect.artifacts.by_class import read as read_by_class
+from mfprefect.artifacts.by_class import write as write_by_class
 from mfprefect.artifacts.skops import SKLEARN_TYPES, dump_skops, load_skops, type_name
 from mfprefect.audit.signing import Key
 from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, ConfigurationError, MfprefectError
@@ -56,7 +59,7 @@ class Artifact:
     """The record of a stored model."""
 
     format: str
-    """A key of FORMATS."""
+    """A key of FORMATS, or BY_CLASS."""
     size: int
     """In bytes."""
     sha256: str
@@ -78,8 +81,8 @@ def dump(
     """Write a model to a file and return its record.
 
     Args:
-        estimator: a scikit-learn, XGBoost or LightGBM estimator, bytes, the path of a file, or any
-            object with format="pickle".
+        estimator: a scikit-learn, XGBoost or LightGBM estimator, bytes, the path of a file, any
+            object with format="pickle", or a `ByClass`, which its model writes.
         file: the target, readable and seekable, such as `tempfile.TemporaryFile()`. Existing
             content is overwritten; the file is empty after an error.
         format: one of FORMATS; by default "xgboost" or "lightgbm" for models of these libraries,
@@ -93,23 +96,27 @@ def dump(
         ConfigurationError: an unknown format, a missing library, or an object that the format
             cannot hold.
     """
-    kind = format or _default_format(estimator)
-    _require_format(kind)
+    kind = BY_CLASS if isinstance(estimator, ByClass) else format or _default_format(estimator)
+    if kind != BY_CLASS:
+        _require_format(kind)
     file.seek(0)
     file.truncate()
     try:
-        if kind in _VERBATIM:
+        if isinstance(estimator, ByClass):
+            write_by_class(estimator, file)
+        elif kind in _VERBATIM:
             _dump_bytes(estimator, file, kind)
         elif kind == "pickle":
-            importlib.import_module("cloudpickle").dump(estimator, file)
+            _dump_pickle(estimator, file)
         elif kind in WRAPPERS:
             dump_boosted(kind, estimator, file)
         else:
             dump_skops(estimator, file, _names(trusted_types))
         size, sha256 = _measure(file)
     except BaseException:
-        file.seek(0)
-        file.truncate()
+        if not file.closed:
+            file.seek(0)
+            file.truncate()
         raise
     artifact = Artifact(kind, size, sha256, json.dumps(_versions(kind, estimator), sort_keys=True))
     if signing_key is None:
@@ -132,6 +139,7 @@ def load(
     trusted_types: Collection[str] = (),
     signing_key: str | None = None,
     older_keys: Collection[Key] = (),
+    model: ModelHooks | None = None,
 ) -> Any:
     """Verify a file against its record and return the model, or the bytes of "bytes" and "onnx".
 
@@ -145,11 +153,12 @@ def load(
         signing_key: the team's key, if it has one. Then only artifacts that it signed are loaded,
             and a signed pickle does not need `trusted`.
         older_keys: earlier keys whose signatures are accepted, too.
+        model: reads a model that its class wrote.
 
     Raises:
         ArtifactCorrupt: the size or digest differs from the recorded one.
         ArtifactUntrusted: a pickle, a type that is not allowed, or a missing or wrong signature.
-        ConfigurationError: the installed libraries cannot rebuild the model.
+        ConfigurationError: the installed libraries or the model's class cannot rebuild the model.
     """
     size, sha256 = _measure(file)
     if (size, sha256) != (artifact.size, artifact.sha256):
@@ -158,15 +167,30 @@ def load(
             f"SHA-256 {artifact.sha256} were recorded. It was damaged or replaced: restore it from "
             "a backup, or train again."
         )
-    _require_format(artifact.format)
+    if artifact.format != BY_CLASS:
+        _require_format(artifact.format)
     if not trusted:
         _check_signature(artifact, signing_key, older_keys)
     file.seek(0)
     if artifact.format in _VERBATIM:
         return file.read()
     _warn_of_versions(artifact)
+    if artifact.format == BY_CLASS:
+        return read_by_class(_require_class(artifact, model), file)
     allowed = None if trusted else _names(trusted_types)
     return _rebuild(file, artifact, allowed)
+
+
+def _require_class(artifact: Artifact, model: ModelHooks | None) -> ModelHooks:
+    if model is not None:
+        return model
+    name = json.loads(artifact.library_versions).get(CLASS_KEY, "its class")
+    short = name.rpartition(".")[2]
+    raise ConfigurationError(
+        f"this model was written by save_model of the class {name}, and only load_model of that "
+        f"class can read it: pass the class, store.load_model(session_id, model={short}). Its "
+        "score flow does so."
+    )
 
 
 def sign(artifact: Artifact, signing_key: str) -> str:
@@ -218,9 +242,10 @@ def _default_format(estimator: Any) -> str:
         return "skops"
     name = type_name(estimator)
     raise ArtifactUntrusted(
-        f"a {name} has no safe format. Choices: pass the model as bytes, or the pathlib.Path of a "
-        'file that its library wrote; or format="pickle", which loads only with trusted=True or a '
-        "signature (MFPREFECT_SIGNING_KEY).",
+        f"a {name} has no safe format. Choices: write save_model and load_model in the model's "
+        "class; pass the model as bytes, or the pathlib.Path of a file that its library wrote; or "
+        'format="pickle" (also in the class), which loads only with trusted=True or a signature '
+        "(MFPREFECT_SIGNING_KEY).",
         types=[name],
     )
 
@@ -270,6 +295,17 @@ def _dump_bytes(source: Any, file: BinaryIO, kind: str) -> None:
         )
 
 
+def _dump_pickle(estimator: Any, file: BinaryIO) -> None:
+    try:
+        importlib.import_module("cloudpickle").dump(estimator, file)
+    except Exception as exc:
+        raise ConfigurationError(
+            f"pickle cannot hold this {type_name(estimator)} ({type(exc).__name__}: {exc}). Leave "
+            "out what belongs to this process, such as locks, connections and open files; or "
+            "write save_model and load_model in the model's class."
+        ) from exc
+
+
 def _rebuild(file: BinaryIO, artifact: Artifact, allowed: frozenset[str] | None) -> Any:
     # `_warn_of_versions` has logged version differences; scikit-learn's warning about them would
     # be an error where warnings are errors.
@@ -294,8 +330,11 @@ def _rebuild(file: BinaryIO, artifact: Artifact, allowed: frozenset[str] | None)
 def _versions(kind: str, estimator: Any) -> dict[str, str]:
     if kind in _VERBATIM:
         return {}
-    package = type(estimator).__module__.partition(".")[0]  # lightgbm, xgboost, the team's package
-    versions = {name: _version(name) for name in ("python", *_LIBRARIES[kind], package)}
+    fitted = estimator.estimator if isinstance(estimator, ByClass) else estimator
+    package = type(fitted).__module__.partition(".")[0]  # lightgbm, xgboost, the team's package
+    versions = {name: _version(name) for name in ("python", *_LIBRARIES.get(kind, ()), package)}
+    if isinstance(estimator, ByClass):
+        versions[CLASS_KEY] = class_name(estimator.model)
     return {name: version for name, version in versions.items() if version}
 
 
@@ -322,6 +361,8 @@ def _warn_of_versions(artifact: Artifact) -> None:
             f"the artifact's library versions are not JSON: {artifact.library_versions!r}"
         ) from exc
     for name, stored in sorted(versions.items()):
+        if name == CLASS_KEY and artifact.format == BY_CLASS:
+            continue
         installed = _version(name)
         if installed != stored:
             _log.warning(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from collections import Counter
 from collections.abc import Collection
 from pathlib import PurePosixPath
@@ -25,14 +26,35 @@ _PROTOCOL = 2
 """The version of the skops format that `_internals` supports."""
 
 _METRICS = {
-    "_classification": "accuracy_score balanced_accuracy_score brier_score_loss f1_score log_loss",
-    "_ranking": "average_precision_score roc_auc_score",
-    "_regression": "mean_absolute_error mean_squared_error r2_score root_mean_squared_error",
+    "_classification": (
+        "accuracy_score balanced_accuracy_score brier_score_loss d2_brier_score d2_log_loss_score "
+        "f1_score jaccard_score log_loss matthews_corrcoef precision_score recall_score"
+    ),
+    "_ranking": "average_precision_score roc_auc_score top_k_accuracy_score",
+    "_regression": (
+        "d2_absolute_error_score explained_variance_score max_error mean_absolute_error "
+        "mean_absolute_percentage_error mean_gamma_deviance mean_poisson_deviance "
+        "mean_squared_error mean_squared_log_error median_absolute_error r2_score "
+        "root_mean_squared_error root_mean_squared_log_error"
+    ),
+    "_scorer": "negative_likelihood_ratio positive_likelihood_ratio",
+    "cluster._supervised": (
+        "adjusted_mutual_info_score adjusted_rand_score completeness_score fowlkes_mallows_score "
+        "homogeneity_score mutual_info_score normalized_mutual_info_score rand_score "
+        "v_measure_score"
+    ),
 }
+"""The functions that scikit-learn's named scorers compute."""
 
 _KERNELS = (
     "CompoundKernel ConstantKernel DotProduct ExpSineSquared Exponentiation Hyperparameter Matern "
     "PairwiseKernel Product RBF RationalQuadratic Sum WhiteKernel"
+)
+
+_SPLITTERS = (
+    "GroupKFold GroupShuffleSplit KFold LeaveOneGroupOut LeaveOneOut LeavePGroupsOut LeavePOut "
+    "PredefinedSplit RepeatedKFold RepeatedStratifiedKFold ShuffleSplit StratifiedGroupKFold "
+    "StratifiedKFold StratifiedShuffleSplit TimeSeriesSplit"
 )
 
 # skops itself trusts the public estimators, numpy arrays and ufuncs. This list adds what the common
@@ -65,9 +87,17 @@ SKLEARN_TYPES = frozenset({
     # HistGradientBoosting with categorical features: partial(check_array, ..) of a listed function.
     "functools.partial",
     "sklearn.utils.validation.check_array",  # converts and checks an array
+    # IterativeImputer: a named tuple of two arrays of column numbers and an estimator.
+    "sklearn.impute._iterative._ImputerTriplet",
+    # Experimental estimators, which skops trusts only where `enable_..` ran before its import.
+    "sklearn.impute._iterative.IterativeImputer",
+    *(f"sklearn.model_selection._search_successive_halving.{name}"
+      for name in ("HalvingGridSearchCV", "HalvingRandomSearchCV", "_SubsampleMetaSplitter")),
     # Feature selection: scores of columns, computed from arrays.
     *(f"sklearn.feature_selection._univariate_selection.{name}"
-      for name in ("chi2", "f_classif", "f_regression")),
+      for name in ("chi2", "f_classif", "f_oneway", "f_regression", "r_regression")),
+    *(f"sklearn.feature_selection._mutual_info.mutual_info_{kind}"
+      for kind in ("classif", "regression")),
     # Gaussian processes: kernels, which hold numbers and other kernels.
     *(f"sklearn.gaussian_process.kernels.{name}" for name in _KERNELS.split()),
     "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
@@ -80,7 +110,7 @@ SKLEARN_TYPES = frozenset({
     "numpy.mean",  # FeatureAgglomeration
     # Searches over parameters and tuned thresholds: their folds, scorers and figures.
     *(f"sklearn.model_selection._split.{name}"
-      for name in ("KFold", "StratifiedKFold", "TimeSeriesSplit")),
+      for name in _SPLITTERS.split()),
     *(f"sklearn.metrics._scorer.{name}"
       for name in ("_CurveScorer", "_PassthroughScorer", "_Scorer")),
     *(f"sklearn.metrics.{module}.{name}"
@@ -113,7 +143,8 @@ def dump_skops(estimator: Any, file: BinaryIO, allowed: Collection[str]) -> None
     """Write an estimator to an empty file.
 
     Raises:
-        ArtifactUntrusted: the estimator holds types outside `allowed`, which `load_skops` refuses.
+        ArtifactUntrusted: the estimator holds types outside `allowed`, or types that no other
+            program finds by their name; `load_skops` would refuse or miss them.
         ConfigurationError: skops is not installed, or cannot hold this estimator.
     """
     skops = _skops()
@@ -130,6 +161,7 @@ def dump_skops(estimator: Any, file: BinaryIO, allowed: Collection[str]) -> None
             'Choices: store a part that it can hold, such as best_estimator_; format="pickle", '
             "which loads only with trusted=True or a signature; or bytes."
         ) from exc
+    _require_importable(set(types) - SKLEARN_TYPES, type_name(estimator))
     _check_types(types, allowed)
     check_file(file, schema)  # never store a model that cannot be loaded
 
@@ -190,6 +222,37 @@ def _check_types(types: Collection[str], allowed: Collection[str]) -> None:
             f"trusted_types={refused!r}.",
             types=refused,
         )
+
+
+def _require_importable(types: Collection[str], estimator: str) -> None:
+    """Refuse types that another program cannot import by name, whatever the settings trust."""
+    lost = sorted(name for name in types if not _is_importable(name))
+    if lost:
+        raise ArtifactUntrusted(
+            f"the {estimator} holds {', '.join(map(_description, lost))}, which no other program "
+            "can load: a stored model holds only the names of functions and classes. Move each to "
+            "the top level of a module, as a def or a class, import it from there, and train "
+            "again.",
+            types=lost,
+        )
+
+
+def _is_importable(name: str) -> bool:
+    module_name, _, attribute = name.rpartition(".")
+    # `__main__`, and the names that Prefect gives to flow files that it loads by path.
+    if module_name.startswith("__"):
+        return False
+    # A type in use has its module imported, unless its name is wrong, as of a nested class.
+    return hasattr(sys.modules.get(module_name), attribute)
+
+
+def _description(name: str) -> str:
+    module_name, _, attribute = name.rpartition(".")
+    if attribute == "<lambda>":
+        return f"a lambda of {module_name}" if module_name != "__main__" else "a lambda"
+    if module_name.startswith("__"):
+        return f"{attribute!r} of a script"
+    return f"{attribute!r}, which is not at the top level of {module_name}"
 
 
 def load_skops(file: BinaryIO, allowed: Collection[str] | None) -> Any:

@@ -87,7 +87,7 @@ def score_champion(
         with redacted_errors():
             features = features_of(store, production)
             tasks.require_columns(test, features, "the test data")
-            estimator = store.load_model(production)
+            estimator = store.load_model(production, model=model)
             production_score = predicted(model, estimator, test[features], test[model.target])
     except Exception as exc:
         if tasks.is_transient(exc):

@@ -66,7 +66,7 @@ def score_model(store: Store, model_class: type[Model], session: Session) -> Non
     if training is None:
         raise AssertionError("a scoring session has a training session")
     run = tasks.Runner(model_class)
-    estimator = run(tasks.load, store, training)
+    estimator = run(tasks.load, store, model_class(), training)
     complete = {}
     for part in range(1, model_class.parts + 1):
         if (rows := session.keep_part(part)) is not None:
@@ -225,7 +225,7 @@ def _process_resources(scoring: ScoringJob) -> tuple[Store, Any]:
                 store.close()
             _cache.clear()
             store = Store(Database(scoring._settings))
-            _cache[key] = (store, store.load_model(key))
+            _cache[key] = (store, store.load_model(key, model=scoring.model_class))
         return _cache[key]
 
 
@@ -274,7 +274,7 @@ def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> int:
     checks = without_column(model.checks, model.target)
     if len(frame) == 0:
         return _score_nothing(scoring, recorder, model, frame, checks, part)
-    tasks.check(recorder, model, frame, checks, part)
+    frame = tasks.check(recorder, model, frame, checks, part)
     tasks.require_columns(frame, [model.entity_id, *scoring.features], "scoring_data")
     features = frame[scoring.features]
     scoring.keep(recorder, features)

@@ -134,9 +134,9 @@ def reader(
 
 def check(
     recorder: Recorder, model: Model, frame: pd.DataFrame, checks: Any, part: int | None = None
-) -> None:
-    """Run the model's checks on data before the model sees it."""
-    recorder.log_checks(
+) -> pd.DataFrame:
+    """Run the model's checks on data; return what the model gets: the rows as schemas make them."""
+    changed: pd.DataFrame = recorder.checked_frame(
         frame,
         checks,
         keys=(model.entity_id, model.target),
@@ -144,6 +144,7 @@ def check(
         most_rows=model.checked_rows,
         part=part,
     )
+    return changed
 
 
 def require_columns(frame: pd.DataFrame, names: list[str], what: str) -> None:
@@ -287,14 +288,14 @@ def test_options(
 
 
 @task(name="save model", cache_policy=NO_CACHE, persist_result=False)
-def save(session: Session, estimator: Any) -> None:
-    """Store the model under the session."""
+def save(session: Session, model: Model, estimator: Any) -> None:
+    """Store the model under the session, in the format of its class."""
     with redacted_errors():
-        session.save_model(estimator)
+        session.save_model(model.storable(estimator), format=model.format)
 
 
 @task(name="load model", cache_policy=NO_CACHE, persist_result=False)
-def load(store: Store, session_id: str) -> Any:
+def load(store: Store, model: Model, session_id: str) -> Any:
     """Return a training session's model after verifying it."""
     with redacted_errors():
-        return store.load_model(session_id)
+        return store.load_model(session_id, model=model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.errors import DatabaseError
+from mfprefect.errors import ConfigurationError, DatabaseError
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import FEATURES, is_relative, log_drift, predicted, score_champion
 from mfprefect.lifecycle.estimator import ESTIMATOR, described
@@ -30,13 +30,18 @@ def train_model(
     """Train the model, test it, store it and, unless told otherwise, apply its gates.
 
     Raises:
+        ConfigurationError: the model could be stored and not loaded again.
         ChecksFailed: the data failed the checks.
         GateFailed: a gate failed; model, figures and verdicts are kept.
     """
+    _require_loadable(store, model_class)
     model = model_class(tasks.reader(store.database.settings, session, model_class))
     run = tasks.Runner(model_class)
     frame = run(tasks.read_training_data, model, as_of_date(session))
-    tasks.check(session, model, frame, model_class.checks or [])
+    frame = tasks.check(session, model, frame, model_class.checks or [])
+    tasks.require_columns(
+        frame, [model_class.entity_id, model_class.target], "training_data after the checks"
+    )
     features = [
         name for name in frame.columns if name not in (model_class.entity_id, model_class.target)
     ]
@@ -58,9 +63,19 @@ def train_model(
         group="split",
     )
     session.log_metadata(described(estimator), group=ESTIMATOR)
-    run(tasks.save, session, estimator)
+    run(tasks.save, session, model, estimator)
     if model_class.gates and apply_gates:
         _apply_gates(store, model, session, estimator, frame[features], test)
+
+
+def _require_loadable(store: Store, model_class: type[Model]) -> None:
+    """Refuse a pickle that no score flow would load, before anything is read or fitted."""
+    if model_class.format == "pickle" and store.database.settings.signing_key is None:
+        raise ConfigurationError(
+            f'{model_class.__name__} has format = "pickle", and no signing key is set: its score '
+            "flow could not load the model. Set MFPREFECT_SIGNING_KEY to a secret of the team, or "
+            "write save_model and load_model in the class."
+        )
 
 
 def _apply_gates(

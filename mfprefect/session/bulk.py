@@ -34,7 +34,7 @@ class BulkMixin(RecorderBase):
 
         Args:
             estimator: a scikit-learn estimator (stored as skops), or bytes or the path of a file
-                that holds a model of another language.
+                that holds a model of another language; or `Model.storable(estimator)`.
             name: the name to load it by.
             format: `pickle` for anything else; loading that needs `trusted=True`.
             trusted_types: type names allowed in the model, besides those of the settings.

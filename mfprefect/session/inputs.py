@@ -121,17 +121,48 @@ class InputsMixin(RecorderBase):
         Raises:
             ChecksFailed: an error-level check failed; the results are stored anyway.
         """
-        from mfprefect.quality.checks import run_checks
+        rows, _ = self._checked(frame, checks, keys, masked, most_rows, part)
+        return self.log_check_results(rows)
+
+    def checked_frame(
+        self,
+        frame: pd.DataFrame,
+        checks: Any,
+        *,
+        keys: Collection[str] = (),
+        masked: Collection[str] = (),
+        most_rows: int | None = None,
+        part: int | None = None,
+    ) -> pd.DataFrame:
+        """Run input checks as `log_checks` does; return the frame as the schemas make it.
+
+        Schemas that coerce, fill or parse change the frame that the model gets. `strict="filter"`
+        removes no column in `keys`.
+        """
+        rows, changed = self._checked(frame, checks, keys, masked, most_rows, part)
+        self.log_check_results(rows)
+        return changed
+
+    def _checked(
+        self,
+        frame: pd.DataFrame,
+        checks: Any,
+        keys: Collection[str],
+        masked: Collection[str],
+        most_rows: int | None,
+        part: int | None,
+    ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
+        from mfprefect.quality.checks import checked
         from mfprefect.store.results.check_context import check_context
 
-        rows = run_checks(
+        return checked(
             frame,
             checks,
             context=check_context(self._db, self.handle, checks, keys, part),
             masked=self._masked(masked),
             most_rows=most_rows,
+            keys=keys,
         )
-        return self.log_check_results(rows)
 
     def log_source_checks(
         self,

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from mfprefect import artifacts
 from mfprefect.artifacts import Artifact
+from mfprefect.artifacts.by_class import ModelHooks
 from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, InvalidValue
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, begin_write, require_running
@@ -72,7 +73,13 @@ def save_artifact(
 
 
 def load_artifact(
-    db: Database, session_id: str, name: str, *, trusted: bool, trusted_types: Collection[str]
+    db: Database,
+    session_id: str,
+    name: str,
+    *,
+    trusted: bool,
+    trusted_types: Collection[str],
+    model: ModelHooks | None = None,
 ) -> Any:
     """Load an artifact; check its size and digest before parsing it.
 
@@ -81,6 +88,7 @@ def load_artifact(
         InvalidValue: the session has no artifact of that name.
         ArtifactCorrupt: the blob is not the one that was stored.
         ArtifactUntrusted: loading it could run code of unknown origin.
+        ConfigurationError: its class wrote it, and no model is given; or it cannot be rebuilt.
     """
     handle = find_session(db, session_id)
     artifact = _head(db, handle, name)
@@ -95,6 +103,7 @@ def load_artifact(
             trusted_types=trusted_types,
             signing_key=_signing_key(db),
             older_keys=db.keyring.secrets,
+            model=model,
         )
 
 

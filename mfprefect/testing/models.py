@@ -54,8 +54,8 @@ class TrainedModel:
         self.model = kind(Reader())
 
     @cached_property
-    def data(self) -> pd.DataFrame:
-        """The training data; do not change it."""
+    def read_data(self) -> pd.DataFrame:
+        """The training data as they are read; do not change them."""
         from mfprefect.lifecycle.tasks import require_columns, require_ids
 
         load = self.model.reader.load
@@ -63,6 +63,11 @@ class TrainedModel:
         require_columns(frame, [self.kind.entity_id, self.kind.target], "training_data")
         require_ids(frame, self.kind.entity_id, "training_data")
         return frame
+
+    @cached_property
+    def data(self) -> pd.DataFrame:
+        """The training data as the schemas among the checks make them; do not change them."""
+        return self._checked(self.read_data)[1]
 
     @cached_property
     def features(self) -> list[str]:
@@ -102,9 +107,13 @@ class TrainedModel:
 
     def failed_checks(self, frame: pd.DataFrame) -> list[dict[str, Any]]:
         """Return the results of the failed error-level checks, without any earlier session."""
-        from mfprefect.quality.checks import run_checks
-        from mfprefect.quality.checks.context import CheckContext
         from mfprefect.quality.checks.result import failures
+
+        return failures(self._checked(frame)[0])
+
+    def _checked(self, frame: pd.DataFrame) -> tuple[list[dict[str, Any]], pd.DataFrame]:
+        from mfprefect.quality.checks import checked
+        from mfprefect.quality.checks.context import CheckContext
 
         keys = frozenset((self.kind.entity_id, self.kind.target))
         context = CheckContext(as_of=self.as_of, keys=keys)
@@ -112,13 +121,13 @@ class TrainedModel:
         checks = checks if isinstance(checks, list | tuple) else [checks]
         # Skip checks that need the registry of columns, which is empty in tests.
         checks = [check for check in checks if "registry" not in getattr(check, "needs", ())]
-        return failures(run_checks(frame, checks, context=context, masked=self.kind.masked))
+        return checked(frame, checks, context=context, masked=self.kind.masked, keys=keys)
 
 
 def assert_checks_accept(model: TrainedModel, frame: pd.DataFrame | None = None) -> None:
     """Assert that no error-level check fails on the training data, or on a frame."""
     __tracebackhide__ = True
-    if failed := model.failed_checks(model.data if frame is None else frame):
+    if failed := model.failed_checks(model.read_data if frame is None else frame):
         raise AssertionError(f"{len(failed)} checks refuse the data: {_messages(failed)}")
 
 
@@ -132,11 +141,11 @@ def assert_checks_refuse(model: TrainedModel, broken: Mapping[str, Any]) -> None
     __tracebackhide__ = True
     if not broken:
         raise AssertionError('give wrong values by column: broken = {"age": -1}')
-    failing_before = _keys(model.failed_checks(model.data))
+    failing_before = _keys(model.failed_checks(model.read_data))
     for column, value in broken.items():
-        if column not in model.data.columns:
+        if column not in model.read_data.columns:
             raise AssertionError(f"the training data has no column {column!r} to break")
-        frame = model.data.copy()
+        frame = model.read_data.copy()
         cells = frame[column].astype(object).to_list()
         cells[len(cells) // 2] = value
         # With the dtype that a source would return.
@@ -188,7 +197,7 @@ def assert_missing_column_fails(model: TrainedModel) -> None:
     rows = model.rows
     model.score(rows)
     for column in model.features:
-        if model.failed_checks(model.data.drop(columns=column)):
+        if model.failed_checks(_without(model.read_data, column)):
             continue
         try:
             model.score(rows.drop(columns=column))
@@ -204,8 +213,10 @@ def assert_round_trip(model: TrainedModel, store: Store) -> None:
     __tracebackhide__ = True
     store.add_model(model.kind.model_id, model.kind.description)
     with store.session(model.kind.model_id, purpose="adhoc") as session:
-        session.save_model(model.estimator)
-    loaded = store.load_model(session.session_id)
+        session.save_model(model.model.storable(model.estimator), format=model.kind.format)
+    # A pickle that this function has just written; the flows need a signature.
+    trusted = model.kind.format == "pickle"
+    loaded = store.load_model(session.session_id, trusted=trusted, model=model.model)
     if difference := first_difference(model.score(model.rows), model.score(model.rows, loaded)):
         raise AssertionError(f"the stored model scores differently: {difference}")
 
@@ -240,6 +251,11 @@ def first_difference(
         f"{rows} of {len(same)} rows, most in row {worst[0]}: "
         f"{before[worst]:.10g}, then {after[worst]:.10g}"
     )
+
+
+def _without(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    # A schema may have added the column.
+    return frame.drop(columns=column, errors="ignore")
 
 
 def _keys(failed: list[dict[str, Any]]) -> set[tuple[Any, ...]]:

@@ -6,6 +6,9 @@ from __future__ import annotations
 import functools
 import importlib
 import io
+import json
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -34,6 +37,8 @@ from sklearn import (
     tree,
 )
 from sklearn.datasets import load_breast_cancer
+from sklearn.experimental import enable_halving_search_cv, enable_iterative_imputer  # noqa: F401
+from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils import all_estimators
 
 from mfprefect.artifacts import SKLEARN_TYPES, dump, load
@@ -233,6 +238,15 @@ CASES: dict[str, tuple[Any, Any, Any]] = {
     "tuned threshold": (
         model_selection.TunedThresholdClassifierCV(LOGIT, cv=3, scoring="f1"), SMALL, Y
     ),
+    "halving search": (
+        model_selection.HalvingGridSearchCV(LOGIT, cv=2, param_grid={"C": [1, 2]}), SMALL, Y
+    ),
+    "halving random search": (
+        model_selection.HalvingRandomSearchCV(
+            LOGIT, {"C": [1, 2]}, cv=2, n_candidates=2, min_resources=200, random_state=0
+        ), SMALL, Y,
+    ),
+    "imputed by models": (piped(impute.IterativeImputer(max_iter=2)), MIXED.iloc[:, :4], Y),
     "fixed threshold": (
         model_selection.FixedThresholdClassifier(LOGIT, threshold=0.3), SMALL, Y
     ),
@@ -276,12 +290,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "QuadraticDiscriminantAnalysis": {"reg_param": 0.1},
     "SelfTrainingClassifier": {"estimator": LOGIT},
     "SparseRandomProjection": {"n_components": 2},
+    "TSNE": {"max_iter": 250, "perplexity": 5},
     "TunedThresholdClassifierCV": {"estimator": LOGIT, "cv": 2},
 }
 TWO_TARGETS = ("Chain", "MultiOutput", "MultiTask")
 # Tried above with what they hold, or not for tables of numbers.
 ELSEWHERE = {
     *("ColumnTransformer", "Pipeline", "GridSearchCV", "RandomizedSearchCV", "FeatureUnion"),
+    *("HalvingGridSearchCV", "HalvingRandomSearchCV"),
     *("StackingClassifier", "StackingRegressor", "VotingClassifier", "VotingRegressor"),
     *("CountVectorizer", "DictVectorizer", "FeatureHasher", "HashingVectorizer"),
     *("TfidfVectorizer", "PatchExtractor", "IsotonicRegression", "LabelBinarizer"),
@@ -333,11 +349,78 @@ def test_every_estimator_of_scikit_learn_works_out_of_the_box() -> None:
     assert done > 165
 
 
+FOLDS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("GroupKFold", "GroupShuffleSplit", "KFold", "LeaveOneGroupOut"), ()),
+    **dict.fromkeys(("LeaveOneOut", "RepeatedKFold", "RepeatedStratifiedKFold"), ()),
+    **dict.fromkeys(("ShuffleSplit", "StratifiedGroupKFold", "StratifiedKFold"), ()),
+    **dict.fromkeys(("StratifiedShuffleSplit", "TimeSeriesSplit"), ()),
+    **dict.fromkeys(("LeavePGroupsOut", "LeavePOut"), (2,)),
+    "PredefinedSplit": ([0, 1],),
+}
+COLUMN_SCORES = "chi2 f_classif f_oneway f_regression mutual_info_classif mutual_info_regression"
+
+
+@functools.cache
+def holders() -> dict[str, Any]:
+    """Return unfitted estimators with each splitter, scorer and score of columns."""
+    search = functools.partial(model_selection.GridSearchCV, LOGIT, {"C": [1]})
+    folds = {n: search(cv=getattr(model_selection, n)(*given)) for n, given in FOLDS.items()}
+    scorers = {name: search(scoring=get_scorer(name)) for name in get_scorer_names()}
+    names = [*COLUMN_SCORES.split(), "r_regression"]
+    best = {n: feature_selection.SelectKBest(getattr(feature_selection, n)) for n in names}
+    return folds | scorers | best
+
+
+def test_every_splitter_scorer_and_score_of_columns_works() -> None:
+    shipped = {
+        name
+        for name, value in vars(model_selection).items()
+        if isinstance(value, type) and hasattr(value, "split") and not name.startswith("Base")
+    }
+    assert shipped == set(FOLDS)
+    for name, estimator in holders().items():
+        assert type(round_trip(estimator)) is type(estimator), name
+
+
+FRESH = """
+import io, json, sys
+from mfprefect.artifacts import Artifact, load
+document = json.load(sys.stdin)
+for content, record in document:
+    print(type(load(io.BytesIO(bytes.fromhex(content)), Artifact(**record))).__name__)
+"""
+
+
+@pytest.mark.xdist_group("estimators")
+def test_experimental_estimators_load_where_nobody_enabled_them() -> None:
+    stored = []
+    for case in ("halving search", "halving random search", "imputed by models"):
+        file = io.BytesIO()
+        artifact = dump(fitted(case), file)
+        stored.append((file.getvalue().hex(), vars(artifact)))
+    fresh = subprocess.run(
+        [sys.executable, "-c", FRESH],
+        input=json.dumps(stored), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert fresh.stdout.split() == ["HalvingGridSearchCV", "HalvingRandomSearchCV", "Pipeline"]
+
+
+# skops trusts them itself where `enable_..` ran before it was imported.
+EXPERIMENTAL = {
+    "sklearn.impute._iterative.IterativeImputer",
+    *(
+        f"sklearn.model_selection._search_successive_halving.{name}"
+        for name in ("HalvingGridSearchCV", "HalvingRandomSearchCV")
+    ),
+}
+
+
 @pytest.mark.xdist_group("estimators")
 def test_every_listed_type_is_needed() -> None:
     listed = SKLEARN_TYPES - BOOSTED_TYPES - {"collections.OrderedDict"}  # of LightGBM
-    needed = set().union(*(needs(fitted(case)) for case in CASES))
+    needed = set().union(*(needs(fitted(case)) for case in CASES)) | EXPERIMENTAL
     needed |= set().union(*(needs(m) for n, m in all_fitted().items() if n != "Birch"))
+    needed |= set().union(*map(needs, holders().values()))
     assert needed - listed == set()
     assert {name for name in listed - needed if ".kernels." not in name} == set()
 

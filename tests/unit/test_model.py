@@ -115,3 +115,20 @@ def test_a_model_reads_through_its_reader() -> None:
     assert model.read(FEATURES) is FEATURES
     assert [read.rows for read in reads] == [10]
     assert Churn().read(FEATURES) is FEATURES
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "pickel"}, "has format = 'pickel'; choose one of skops, .* pickle, or None"),
+        ({"save_model": lambda *_: None}, "defines save_model only; define both"),
+        ({"load_model": lambda *_: None}, "defines load_model only; define both"),
+        (
+            {"format": "bytes", "save_model": lambda *_: 1, "load_model": lambda *_: 1},
+            "has format = 'bytes' and its own save_model; remove one",
+        ),
+    ],
+)
+def test_how_a_model_is_stored_is_checked(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        variant(**changes).flows()

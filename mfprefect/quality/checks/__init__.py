@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mfprefect.quality.checks.base import ModelCheck
 
-__all__ = ["in_database", "run_checks", "without_column"]
+__all__ = ["checked", "in_database", "run_checks", "without_column"]
 
 
 def run_checks(
@@ -57,19 +57,87 @@ def run_checks(
         masked: columns whose cells appear neither in `sample` nor in `message`.
         most_rows: in larger frames, schemas and callables see a random sample of this many rows,
             the same each time, and `message` says so; None: all rows. Checks of
-            `mfprefect.checks` always see all rows.
+            `mfprefect.checks` always see all rows, and schemas coerce all rows.
 
     Raises:
         ConfigurationError: `checks` holds something else.
         InvalidValue: `sample` is negative, or `most_rows` is below 1.
     """
+    rows, _ = checked(
+        frame, checks, sample=sample, context=context, masked=masked, most_rows=most_rows
+    )
+    return rows
+
+
+def checked(
+    frame: pd.DataFrame,
+    checks: Any,
+    *,
+    sample: int = 5,
+    context: CheckContext | None = None,
+    masked: Collection[str] = (),
+    most_rows: int | None = None,
+    keys: Collection[str] = (),
+) -> tuple[list[dict[str, Any]], pd.DataFrame]:
+    """Run checks; return their rows, as `run_checks` does, and the frame as the schemas make it.
+
+    Schemas that coerce, fill, filter or parse are applied to all rows first, in their order. All
+    checks look at the result, even where they look at a sample.
+
+    Args:
+        frame: as in `run_checks`; not modified.
+        checks: as in `run_checks`.
+        sample: as in `run_checks`.
+        context: as in `run_checks`.
+        masked: as in `run_checks`.
+        most_rows: as in `run_checks`.
+        keys: columns that stay in the frame although `strict="filter"` would remove them.
+
+    Raises:
+        ConfigurationError: `checks` holds something else.
+        InvalidValue: an argument is out of range, or a schema removed rows and a key.
+    """
     if isinstance(sample, bool) or not isinstance(sample, int) or sample < 0:
         raise InvalidValue(f"sample is {sample!r}; choose a whole number from 0")
-    data = _Data(frame, most_rows, disclosure_for(frame, sample, masked), context or CheckContext())
+    listed = list(checks) if isinstance(checks, list | tuple) else [checks]
+    whole, applied = _apply_schemas(frame, listed, keys)
+    disclosure = disclosure_for(whole, sample, masked)
+    data = _Data(whole, most_rows, disclosure, context or CheckContext())
     rows: list[dict[str, Any]] = []
-    for check in checks if isinstance(checks, list | tuple) else [checks]:
+    for check in applied:
         rows.extend(_run(data, check))
-    return [{"check_no": number} | row for number, row in enumerate(rows, start=1)]
+    return [{"check_no": number} | row for number, row in enumerate(rows, start=1)], whole
+
+
+def _apply_schemas(
+    frame: pd.DataFrame, checks: list[Any], keys: Collection[str]
+) -> tuple[pd.DataFrame, list[Any]]:
+    """Return the frame as the schemas make it, and each check as it is to run on that frame."""
+    from mfprefect.quality.checks.base import ModelCheck
+    from mfprefect.quality.checks.pandera_schemas import apply_schema, as_schema
+
+    applied: list[Any] = []
+    for check in checks:
+        schema = None if isinstance(check, ModelCheck) else as_schema(check)
+        if schema is None:
+            applied.append(check)
+            continue
+        result = apply_schema(frame, schema)
+        frame = _with_keys(result.frame, frame, keys)
+        applied.append(result)
+    return frame, applied
+
+
+def _with_keys(changed: pd.DataFrame, before: pd.DataFrame, keys: Collection[str]) -> pd.DataFrame:
+    lost = [key for key in keys if key in before.columns and key not in changed.columns]
+    if not lost:
+        return changed
+    if len(changed) != len(before):
+        raise InvalidValue(
+            f"a schema of the checks removes the column {lost[0]!r} and changes the number of rows "
+            f"from {len(before)} to {len(changed)}; declare {lost[0]!r} in the schema."
+        )
+    return changed.assign(**{key: before[key].array for key in lost})
 
 
 def in_database(checks: Any) -> list[ModelCheck]:
@@ -127,13 +195,14 @@ def without_column(checks: Any, column: str) -> Any:
 def _run(data: _Data, check: Any) -> list[dict[str, Any]]:
     from mfprefect.quality.checks.base import ModelCheck
     from mfprefect.quality.checks.frame_data import FrameData
-    from mfprefect.quality.checks.pandera_schemas import as_schema, schema_rows
+    from mfprefect.quality.checks.pandera_schemas import Applied, schema_rows
 
     if isinstance(check, ModelCheck):
         return check.results(FrameData(data.whole), data.context, data.disclosure)
-    schema = as_schema(check)
-    if schema is not None:
-        rows = schema_rows(data.frame, schema, data.disclosure)
+    if isinstance(check, Applied):
+        if check.failed:  # perhaps in rows outside the sample
+            return schema_rows(data.whole, check.schema, data.disclosure)
+        rows = schema_rows(data.frame, check.schema, data.disclosure)
     elif not callable(check) or isinstance(check, type):
         raise ConfigurationError(
             f"checks holds {check!r}; it takes a pandera DataFrameSchema, DataFrameModel or Check, "

@@ -18,7 +18,7 @@ from mfprefect.quality.checks.result import result_row
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["as_schema", "schema_rows"]
+__all__ = ["Applied", "apply_schema", "as_schema", "schema_rows"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,65 @@ def schema_rows(frame: pd.DataFrame, schema: Any, disclosure: Disclosure) -> lis
     return rows
 
 
+@dataclass(frozen=True)
+class Applied:
+    """What a schema makes of a frame."""
+
+    frame: Any
+    """The coerced, filled and parsed rows; the given frame where that failed."""
+    schema: Any
+    """The schema to check these rows with."""
+    failed: bool = False
+    """Whether rows cannot be coerced or parsed; `schema` reports which."""
+
+
+def apply_schema(frame: pd.DataFrame, schema: Any) -> Applied:
+    """Coerce, fill, filter and parse all rows of a frame as a schema says; check nothing."""
+    if not _changes_rows(schema):
+        return Applied(frame, schema)
+    try:
+        changed = _validated(frame, _without_checks(schema, frame))
+    except Exception:  # noqa: BLE001 - of pandera or of a parser
+        try:
+            changed = _validated(frame, _report_everything(schema))
+        except Exception:  # noqa: BLE001 - `schema_rows` reports it
+            return Applied(frame, schema, failed=True)
+    checking = copy.deepcopy(schema)
+    for part in _parts(checking):
+        part.parsers = []  # a parser need not give the same when it runs twice
+    return Applied(changed, checking)
+
+
+def _parts(schema: Any) -> list[Any]:
+    return [schema, *schema.columns.values(), *_levels(schema)]
+
+
+def _changes_rows(schema: Any) -> bool:
+    if schema.strict == "filter" or schema.add_missing_columns:
+        return True
+    return any(
+        part.coerce or part.parsers or getattr(part, "default", None) is not None
+        for part in _parts(schema)
+    )
+
+
+def _without_checks(schema: Any, frame: pd.DataFrame) -> Any:
+    """Return a copy that changes rows and requires nothing of them."""
+    changing = copy.deepcopy(schema)
+    changing.drop_invalid_rows = changing.ordered = changing.unique_column_names = False
+    changing.strict = schema.strict if schema.strict == "filter" else False
+    changing.unique = None
+    for part in _parts(changing):
+        part.checks = []
+    for part in (*changing.columns.values(), *_levels(changing)):
+        part.drop_invalid_rows = part.unique = False
+        part.nullable = True
+        added = schema.add_missing_columns and part.name not in frame.columns
+        if not (part.coerce or schema.coerce or added):
+            part.dtype = None
+    return changing
+
+
 def _report_everything(schema: Any) -> Any:
     """Return a copy that raises on every failure: it neither warns instead nor drops rows."""
     strict = copy.deepcopy(schema)
@@ -89,8 +148,18 @@ def _report_everything(schema: Any) -> Any:
 
 
 def _errors(frame: pd.DataFrame, schema: Any) -> list[Any]:
+    from pandera.errors import SchemaErrors
+
+    try:
+        _validated(frame, schema)
+    except SchemaErrors as exc:
+        return list(exc.schema_errors)
+    return []
+
+
+def _validated(frame: pd.DataFrame, schema: Any) -> pd.DataFrame:
     from pandera.config import ValidationDepth, config_context
-    from pandera.errors import SchemaErrors, SchemaWarning
+    from pandera.errors import SchemaWarning
 
     with (
         warnings.catch_warnings(),
@@ -98,11 +167,8 @@ def _errors(frame: pd.DataFrame, schema: Any) -> list[Any]:
         config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA),
     ):
         warnings.simplefilter("ignore", SchemaWarning)
-        try:
-            schema.validate(frame, lazy=True)
-        except SchemaErrors as exc:
-            return list(exc.schema_errors)
-    return []
+        validated: pd.DataFrame = schema.validate(frame, lazy=True)
+    return validated
 
 
 def _declared(frame: pd.DataFrame, schema: Any) -> Iterator[_Declared]:

@@ -220,21 +220,31 @@ class ResultsApi(Base):
     def _one_curve(self, session_id: str) -> pd.DataFrame:
         return frames.one_curve(self._db, session_id)
 
-    def load_model(self, session_id: str, name: str = MODEL, *, trusted: bool = False) -> Any:
+    def load_model(
+        self, session_id: str, name: str = MODEL, *, trusted: bool = False, model: Any = None
+    ) -> Any:
         """Load a model that a session saved, after verifying its digest.
 
         Args:
             session_id: the training session.
             name: the artifact's name.
             trusted: also load a pickle-like format, which can run any code.
+            model: the model's class, or an instance of it, for a model that the class wrote by
+                its `save_model`.
 
         Raises:
             ArtifactCorrupt: the blob differs from the one that was stored.
             ArtifactUntrusted: loading could run code that no team key signed.
+            ConfigurationError: the model cannot be rebuilt, or only by its class, which the
+                message names.
         """
-        allowed = self.database.settings.trusted_types
         return artifacts.load_artifact(
-            self._db, session_id, name, trusted=trusted, trusted_types=allowed
+            self._db,
+            session_id,
+            name,
+            trusted=trusted,
+            trusted_types=self.database.settings.trusted_types,
+            model=model() if isinstance(model, type) else model,
         )
 
     def copy_model(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -53,7 +53,7 @@ class Base(mfprefect.Model):
 
 
 class Written(Base):
-    gates: Any = [mfprefect.Gate("auc", not_worse_than_production_by=0.5)]
+    gates: ClassVar[Any] = [mfprefect.Gate("auc", not_worse_than_production_by=0.5)]
 
     def save_model(self, estimator: Any, file: BinaryIO) -> None:
         file.write(json.dumps(estimator).encode())
@@ -144,7 +144,7 @@ def test_model_tests_use_the_hooks(flow_store: Store) -> None:
 class Text(Written):
     """Its source gives numbers as text."""
 
-    gates: Any = ()
+    gates: ClassVar[Any] = ()
 
     data = customers().assign(x=lambda frame: frame["x"].astype(str), extra="not declared")
     checks = [

@@ -92,7 +92,7 @@ SKLEARN_TYPES = frozenset({
     # Experimental estimators, which skops trusts only where `enable_..` ran before its import.
     "sklearn.impute._iterative.IterativeImputer",
     *(f"sklearn.model_selection._search_successive_halving.{name}"
-      for name in ("HalvingGridSearchCV", "HalvingRandomSearchCV", "_SubsampleMetaSplitter")),
+      for name in ("HalvingGridSearchCV", "HalvingRandomSearchCV")),
     # Feature selection: scores of columns, computed from arrays.
     *(f"sklearn.feature_selection._univariate_selection.{name}"
       for name in ("chi2", "f_classif", "f_oneway", "f_regression", "r_regression")),

@@ -36,7 +36,7 @@ def test_a_server_without_load_data_is_served_by_inserts(
             store.add_model("churn")
             with store.session("churn") as session:
                 session.write_scores(FRAME, entity_id="id")
-                with pytest.raises(mfprefect.InvalidScores, match="has already"):
+                with pytest.raises(mfprefect.InvalidScores, match="another part of session"):
                     session.write_scores(FRAME.head(1), entity_id="id")
             frames.append(store.scores(session.session_id))
         warned = "local_infile = ON" in caplog.text

@@ -79,7 +79,7 @@ def test_promote_and_roll_back(store: Store) -> None:
     view = store.database.schema.views()["production_models"]
     assert [row.session_id for row in store.database.fetch_all(view)] == [a]
     assert store.models()["production"].tolist() == [a]
-    with pytest.raises(InvalidValue, match="on record as a stage"):
+    with pytest.raises(InvalidValue, match="was promoted to a stage"):
         store.delete_session(b)
     store.rename_model("churn", "leavers")
     assert store.production("leavers") == a

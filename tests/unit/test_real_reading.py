@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
 import re
 import uuid
 from collections.abc import Callable
@@ -139,11 +138,15 @@ def test_a_missing_library_is_named(
         reader.read(name)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("openpyxl") is None, reason="needs openpyxl")
 def test_a_workbook(reader: Reader, tmp_path: Path) -> None:
     ROWS.to_excel(tmp_path / "x.xlsx", index=False)
     frame = reader.read(tmp_path / "x.xlsx", dtype={"id": str})
     assert frame["id"].tolist() == ["007", "008"]
+
+
+def test_a_file_compressed_by_zstandard(reader: Reader, tmp_path: Path) -> None:
+    ROWS.to_csv(tmp_path / "x.csv.zst", index=False)
+    assert reader.read(tmp_path / "x.csv.zst", dtype={"id": str})["id"].tolist() == ["007", "008"]
 
 
 def test_a_folder_of_parquet(reader: Reader, tmp_path: Path) -> None:

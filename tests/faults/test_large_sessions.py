@@ -50,18 +50,18 @@ with store.session("churn", purpose="score") as session:
     session.write_scores(frames(int(sys.argv[2]), int(sys.argv[2]) // 10), entity_id="id")
 """
 DELETE = """
-from mfprefect.store import clearing
-clearing.BATCH_ROWS = 2_000
+from mfprefect.store.retention import batches
+batches.BATCH_ROWS = 2_000
 getattr(store, sys.argv[2])(sys.argv[3])
 """
 RESUME = """
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.provenance import capture, environment
-from mfprefect.store.sessions.opening import Opening, open_session
+from mfprefect.store.sessions.opening import SessionRequest, open_session
 
 run = FlowRun("run-1", sys.argv[2], None)
-opening = Opening("churn", "score", "{}", None, None, capture(), environment(), run)
-session = mfprefect.Session(store.database, open_session(store.database, opening))
+request = SessionRequest("churn", "score", "{}", None, None, capture(), environment(), run)
+session = mfprefect.Session(store.database, open_session(store.database, request))
 for part, frame in enumerate(frames(10_000, 1_000), 1):
     if part == int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -77,23 +77,23 @@ url = store.database.settings.exports["crm"].url
 backend = type(backend_for(store.database.settings.model_copy(update={"url": url})))
 append = backend.append
 
-def told(self, connection, table, rows):
+def append_slowly(self, connection, table, rows):
     for start in range(0, rows.num_rows, 500):
         append(self, connection, table, rows.slice(start, 500))
         print("sent", flush=True)
 
-backend.append = told
+backend.append = append_slowly
 store.export(sys.argv[2], "crm")
 """
 RESTORE = """
-from mfprefect.store import scores
-write = scores.write_part
+from mfprefect.store.scores import write
+write_part = write.write_part
 
-def told(*arguments):
-    write(*arguments)
+def report(*arguments):
+    write_part(*arguments)
     print("written", flush=True)
 
-scores.write_part = told
+write.write_part = report
 store.restore(sys.argv[2])
 """
 

@@ -84,5 +84,5 @@ def test_columns_types_and_index_are_kept() -> None:
 
 @pytest.mark.parametrize("rows", [0, 1])
 def test_too_few_rows_are_refused(rows: int) -> None:
-    with pytest.raises(InvalidValue, match=f"^{rows} rows give .* test_share = 0.3; more rows"):
+    with pytest.raises(InvalidValue, match=f"^{rows} rows give .* test_share = 0.3; use more rows"):
         split(pd.DataFrame({"id": list(range(rows))}), "id", 0.3)

@@ -11,6 +11,7 @@ import pytest
 
 import mfprefect
 from mfprefect.backend import installed_backends
+from mfprefect.provenance import environment
 from mfprefect.testing.contract import *  # noqa: F403
 
 MODULE = """
@@ -70,6 +71,7 @@ def toy_package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     yield
     sys.path.remove(str(folder))
     sys.modules.pop("toy_backend", None)
+    environment.cache_clear()  # later sessions of this process must not record the toy
 
 
 @pytest.fixture

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import os
-import shutil
 import stat
 import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Checkout", "find_checkout", "read_checkout", "run"]
+from mfprefect.provenance.vcs_commands import Vcs
+
+__all__ = ["Checkout", "find_checkout", "read_checkout"]
 
 _log = logging.getLogger(__name__)
-
-_TIMEOUT = 30.0
-"""Seconds per git or hg command; a network file system can be slow."""
 
 _FILE_BYTES = 1_000_000
 _TOTAL_BYTES = 64_000_000
@@ -37,23 +32,12 @@ _GIT_DIFF = (
 )
 
 _GIT_STATUS = (
-    *("-c", "core.fsmonitor=false"),  # would run a daemon or a script of the repository
     *("status", "--porcelain=v2", "--branch", "-z", "--no-renames"),
     *("--untracked-files=all", "--ignore-submodules=none"),
 )
 
-_HIDDEN_VARIABLES = {
-    # Set inside a git hook; they would point every command at the hook's repository.
-    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"),
-    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE"),
-    *("GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS", "GIT_TRACE", "HGPLAINEXCEPT"),
-}
-
-
-_FIXED_VARIABLES = {
-    **{"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
-    **{"HGPLAIN": "1", "HGENCODING": "utf-8"},
-}
+_HERE = ("-R", ".")
+"""Options of hg: the repository is the current folder."""
 
 
 class Checkout(NamedTuple):
@@ -88,7 +72,8 @@ def read_checkout(vcs: str, root: Path) -> Checkout | None:
     ignored.
     """
     try:
-        return _read_git(root) if vcs == "git" else _read_hg(root)
+        checkout = Vcs(vcs, root)
+        return _read_git(checkout) if vcs == "git" else _read_hg(checkout)
     except subprocess.CalledProcessError as exc:
         reason = os.fsdecode(exc.stderr).strip()
     except (OSError, ValueError, subprocess.SubprocessError) as exc:
@@ -102,53 +87,8 @@ def read_checkout(vcs: str, root: Path) -> Checkout | None:
     return None
 
 
-def run(
-    root: Path, program: str, *arguments: str, timeout: float | None = None
-) -> io.BufferedRandom:
-    """Run git or hg and return its output as an open file, because a diff can exceed memory.
-
-    Raises:
-        FileNotFoundError: the program is not installed.
-        subprocess.SubprocessError: it failed, or took too long.
-    """
-    path = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
-    if path is None:
-        raise FileNotFoundError(f"{program} is not installed")
-    environ = {name: value for name, value in os.environ.items() if name not in _HIDDEN_VARIABLES}
-    output = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    try:
-        subprocess.run(  # noqa: S603 - a fixed list of arguments, no shell
-            [path, *arguments],
-            cwd=root,
-            # The ceiling stops git from reading an outer checkout if this one is broken.
-            env={**environ, **_FIXED_VARIABLES, "GIT_CEILING_DIRECTORIES": str(root.parent)},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.PIPE,
-            timeout=timeout or _TIMEOUT,
-            check=True,
-        )
-    except BaseException:
-        output.close()
-        raise
-    output.seek(0)
-    return output
-
-
-def _read(root: Path, program: str, *arguments: str) -> str:
-    with run(root, program, *arguments) as output:
-        return os.fsdecode(output.read())
-
-
-def _optional(root: Path, program: str, *arguments: str) -> str:
-    try:
-        return _read(root, program, *arguments)
-    except subprocess.CalledProcessError:  # git and hg fail if the setting does not exist
-        return ""
-
-
-def _read_git(root: Path) -> Checkout:
-    lines = _read(root, "git", *_GIT_STATUS).split("\0")
+def _read_git(git: Vcs) -> Checkout:
+    lines = git.output(*_GIT_STATUS).split("\0")
     heads = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
     commit = heads.get("branch.oid")
     branch = heads.get("branch.head")
@@ -159,19 +99,19 @@ def _read_git(root: Path) -> Checkout:
     if tracked or untracked:
         # Before the first commit, every file counts as new.
         diff = _GIT_DIFF if has_commit and tracked else None
-        digest = _digest(root, diff, untracked if has_commit else tracked + untracked)
+        digest = _digest(git, diff, untracked if has_commit else tracked + untracked)
     return Checkout(
         commit if has_commit else None,
         None if branch == "(detached)" else branch,
-        _git_remote(root, branch),
+        _git_remote(git, branch),
         bool(tracked or untracked),
         digest,
     )
 
 
-def _git_remote(root: Path, branch: str | None) -> str | None:
+def _git_remote(git: Vcs, branch: str | None) -> str | None:
     pattern = r"^(remote\..*\.url|branch\..*\.remote)$"
-    text = _optional(root, "git", "config", "-z", "--get-regexp", pattern)
+    text = git.optional_output("config", "-z", "--get-regexp", pattern)
     settings: dict[str, str] = {}
     for entry in text.split("\0"):
         key, _, value = entry.partition("\n")
@@ -181,18 +121,17 @@ def _git_remote(root: Path, branch: str | None) -> str | None:
     return url or None
 
 
-def _read_hg(root: Path) -> Checkout:
-    hg = ("hg", "-R", ".")
-    node, branch = _read(root, *hg, "log", "-r", ".", "-T", "{node}\n{branch}").split("\n", 1)
-    remote = _optional(root, *hg, "paths", "default").strip()
+def _read_hg(hg: Vcs) -> Checkout:
+    node, branch = hg.output(*_HERE, "log", "-r", ".", "-T", "{node}\n{branch}").split("\n", 1)
+    remote = _hg_remote(hg.root) or hg.optional_output(*_HERE, "paths", "default").strip()
     status = ("status", "--print0", "--modified", "--added", "--removed", "--deleted", "--unknown")
-    changes = [line for line in _read(root, *hg, *status).split("\0") if line]
+    changes = [line for line in hg.output(*_HERE, *status).split("\0") if line]
     digest = None
     if changes:
         # "!" is a tracked file deleted without `hg remove`, which the diff does not show.
         untracked = [line[2:] for line in changes if line[0] in "?!"]
-        diff = ("-R", ".", "diff", "--git") if len(untracked) < len(changes) else None
-        digest = _digest(root, diff, untracked, program="hg")
+        diff = (*_HERE, "diff", "--git") if len(untracked) < len(changes) else None
+        digest = _digest(hg, diff, untracked)
     return Checkout(
         node if node.strip("0") else None,  # all zeros: no commit yet
         branch or None,
@@ -202,20 +141,34 @@ def _read_hg(root: Path) -> Checkout:
     )
 
 
-def _digest(
-    root: Path, diff: tuple[str, ...] | None, untracked: list[str], *, program: str = "git"
-) -> str | None:
+def _hg_remote(root: Path) -> str | None:
+    """Read the default path of a repository's hgrc, which hg is not allowed to read."""
+    try:
+        text = (root / ".hg" / "hgrc").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    section = ""
+    for line in text.splitlines():
+        if line.startswith("["):
+            section = line.strip("[] \t")
+        key, equals, value = line.partition("=")
+        if section == "paths" and equals and key.strip() == "default":
+            return value.strip()
+    return None
+
+
+def _digest(vcs: Vcs, diff: tuple[str, ...] | None, untracked: list[str]) -> str | None:
     digest = hashlib.sha256()
     if diff is not None:
         try:
-            with run(root, program, *diff) as output:
-                digest.update(hashlib.file_digest(output, "sha256").digest())
+            with vcs.run(*diff) as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
         except (OSError, subprocess.SubprocessError) as exc:
-            _log.warning("the changes in %s are not digested: %s", root, exc)
+            _log.warning("the changes in %s are not digested: %s", vcs.root, exc)
             return None
     remaining = _TOTAL_BYTES
     for name in sorted(os.fsencode(name) for name in untracked):
-        content = _content(root / os.fsdecode(name), remaining)
+        content = _content(vcs.root / os.fsdecode(name), remaining)
         remaining -= len(content)
         # The lengths separate the end of a file from the next name.
         digest.update(b"%d:%s%d:%s" % (len(name), name, len(content), content))

@@ -12,15 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mfprefect.errors import ConfigurationError
-from mfprefect.provenance.checkout import run
+from mfprefect.provenance.vcs_commands import Vcs
 
 __all__ = ["has_commit", "is_commit", "worktree"]
 
 _TIMEOUT = 600.0
 """Seconds for a checkout."""
-
-_NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
-"""Disable hooks: what they do was not recorded."""
 
 
 def is_commit(text: str | None) -> bool:
@@ -35,7 +32,7 @@ def has_commit(repository: Path, commit: str) -> bool:
         ConfigurationError: git is not installed, or cannot read the repository.
     """
     try:
-        run(repository, "git", "cat-file", "-e", f"{commit}^{{commit}}").close()
+        Vcs("git", repository).run("cat-file", "-e", f"{commit}^{{commit}}").close()
     except subprocess.CalledProcessError as exc:
         if exc.returncode not in (1, 128) or b"ownership" in exc.stderr:
             raise _git_error(exc) from exc
@@ -54,10 +51,11 @@ def worktree(repository: Path, commit: str) -> Iterator[Path]:
     """
     folder = Path(tempfile.mkdtemp(prefix="mfprefect-")).resolve()
     root = folder / repository.name
+    git = Vcs("git", repository)
     add = ("worktree", "add", "--quiet", "--detach", str(root), commit)
     try:
         try:
-            run(repository, "git", *_NO_HOOKS, *add, timeout=_TIMEOUT).close()
+            git.run(*add, timeout=_TIMEOUT).close()
         except (OSError, subprocess.SubprocessError) as exc:
             raise _git_error(exc) from exc
         yield root
@@ -66,7 +64,7 @@ def worktree(repository: Path, commit: str) -> Iterator[Path]:
         # git locks a worktree while adding it; the lock remains if git was killed.
         for command in (("unlock", str(root)), ("prune",)):
             with suppress(OSError, subprocess.SubprocessError):
-                run(repository, "git", "worktree", *command).close()
+                git.run("worktree", *command).close()
 
 
 def _git_error(exc: Exception) -> ConfigurationError:

@@ -17,7 +17,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mfprefect.provenance import Provenance, capture, checkout, environment, strip_credentials
+from mfprefect.provenance import (
+    Provenance,
+    capture,
+    checkout,
+    environment,
+    strip_credentials,
+    vcs_commands,
+)
 
 Run = Callable[..., str]
 ME = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
@@ -295,7 +302,7 @@ def test_a_command_that_hangs_is_given_up(
     hanging.write_text("#!/bin/sh\nexec sleep 60\n")
     hanging.chmod(0o755)
     monkeypatch.setenv("PATH", str(hanging.parent), prepend=os.pathsep)
-    monkeypatch.setattr(checkout, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(vcs_commands, "_TIMEOUT", 0.2)
     assert code(capture(repo)) == ("git", *UNKNOWN[1:])
 
 
@@ -464,3 +471,90 @@ def test_no_planted_secret_survives(template: str, scheme: str, secret: str) -> 
     assert "host.example" in stripped
     assert "org/repo.git" in stripped
     assert strip_credentials(stripped) == stripped
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    """A program that says when it runs: the file beside it appears."""
+    program = tmp_path / "planted.sh"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/RAN\ncat\n")
+    program.chmod(0o755)
+    return program
+
+
+PROGRAMS = (
+    *("core.fsmonitor", "core.pager", "pager.diff", "core.sshCommand", "core.editor"),
+    *("diff.external", "diff.x.command", "diff.x.textconv", "gpg.program", "credential.helper"),
+)
+
+
+@pytest.mark.parametrize("filters", [("clean", "smudge"), ("process",)], ids=str)
+@pytest.mark.parametrize("place", ["repository", "submodule", "worktree"])
+def test_programs_of_a_checkout_are_not_run(
+    tmp_path: Path, repo: Path, committed: Run, planted: Path, filters: tuple[str], place: str
+) -> None:
+    folder = repo
+    if place == "submodule":
+        folder = repo / "inner"
+        run_in(repo, "git", "clone", "-q", ".", "inner")
+        committed("add", "inner")
+    if place == "worktree":
+        folder = tmp_path / "tree"
+        committed("worktree", "add", "-q", "-b", "side", str(folder))
+    for key in (*PROGRAMS, *(f"filter.x.{name}" for name in filters)):
+        run_in(folder, "git", "config", key, str(planted))
+    (folder / ".gitattributes").write_text("* filter=x diff=x\n")
+    (folder / "model.py").write_text("x = 2\n")
+    for hook in ("post-index-change", "fsmonitor-watchman", "reference-transaction"):
+        shutil.copy(planted, repo / ".git" / "hooks" / hook)
+    assert capture(folder if place == "worktree" else repo).dirty is True
+    assert not (tmp_path / "RAN").exists()
+
+
+def test_filters_of_the_user_stay(
+    tmp_path: Path, repo: Path, committed: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Git LFS: the repository holds a pointer in place of the file's content."""
+    (tmp_path / "gitconfig").write_text('[filter "up"]\n\tclean = tr a-z A-Z\n\trequired = true\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    (repo / ".gitattributes").write_text("*.txt filter=up\n")
+    (repo / "data.txt").write_text("text")
+    committed("add", ".")
+    committed("commit", "-qm", "pointer")
+    assert committed("show", "HEAD:data.txt") == "TEXT"
+    os.utime(repo / "data.txt", (0, 0))  # git compares contents again
+    # `git lfs install --local` repeats the user's commands in the repository.
+    committed("config", "filter.up.clean", "false")
+    assert capture(repo).dirty is False
+
+
+def test_a_partial_clone_fetches_nothing(
+    tmp_path: Path, repo: Path, committed: Run, planted: Path
+) -> None:
+    clone = tmp_path / "clone"
+    committed("config", "uploadpack.allowFilter", "true")
+    source = repo.as_uri()
+    run_in(tmp_path, "git", "clone", "-q", "--filter=blob:none", "--no-checkout", source, "clone")
+    run_in(clone, "git", "reset", "-q")  # the index names objects that are not there
+    run_in(clone, "git", "config", "remote.origin.url", f"ext::{planted}")
+    run_in(clone, "git", "config", "protocol.ext.allow", "always")
+    (clone / "model.py").write_text("x = 2\n")
+    assert capture(clone).dirty is True
+    assert not (tmp_path / "RAN").exists()
+
+
+def test_programs_of_a_mercurial_repository_are_not_run(
+    tmp_path: Path, repo: Path, hg: Run, planted: Path
+) -> None:
+    (repo / "model.py").write_text("x = 1\n")
+    hg("add", "model.py")
+    hg("commit", "-m", "first")
+    (tmp_path / "extension.py").write_text(f"open({str(tmp_path / 'RAN')!r}, 'w').close()\n")
+    (repo / ".hg" / "hgrc").write_text(
+        f"[extensions]\nx = {tmp_path}/extension.py\n[hooks]\npre-status = {planted}\n"
+        f"[extdiff]\ncmd.diff = {planted}\n[paths]\ndefault = https://example.org/r\n"
+    )
+    (repo / "model.py").write_text("x = 2\n")
+    provenance = capture(repo)
+    assert (provenance.dirty, provenance.remote) == (True, "https://example.org/r")
+    assert not (tmp_path / "RAN").exists()

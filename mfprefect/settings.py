@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -25,6 +26,7 @@ from pydantic_settings import (
 from mfprefect.errors import ConfigurationError
 from mfprefect.retention import Retention
 from mfprefect.util.home import default_folder
+from mfprefect.util.ownership import other_writers
 from mfprefect.util.references import resolve
 from mfprefect.util.zones import Zone
 
@@ -278,17 +280,42 @@ def _require_known(values: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def find_config() -> Path | None:
-    """Return `MFPREFECT_CONFIG`, or the nearest mfprefect.toml in this folder or above, or None."""
+    """Return the file of the settings, or None.
+
+    `MFPREFECT_CONFIG`, or the nearest mfprefect.toml from this folder up to the repository's root;
+    outside a repository, up to a folder that another user can write.
+
+    Raises:
+        ConfigurationError: `MFPREFECT_CONFIG` names no file, or somebody else could have written
+            the file that was found.
+    """
     configured = os.environ.get(f"{PREFIX}CONFIG")
     if configured:
         path = Path(configured)
         if not path.is_file():
             raise ConfigurationError(f"{PREFIX}CONFIG names {configured!r}, which is not a file.")
         return path
+    path = next((f / CONFIG_FILE for f in _folders() if (f / CONFIG_FILE).is_file()), None)
+    if path is not None and (reason := other_writers(path)):
+        raise ConfigurationError(
+            f"{path} is not read, because it {reason}: it could send your passwords to another "
+            f"server. If you trust it, set {PREFIX}CONFIG to its path; otherwise make it yours "
+            "(chown, chmod go-w), or work in another folder."
+        )
+    return path
+
+
+def _folders() -> list[Path]:
+    """Return this folder and those above it, up to the root of the repository around it.
+
+    Outside a repository, up to the first that another user can write, such as /tmp.
+    """
     folder = Path.cwd()
-    return next(
-        (f / CONFIG_FILE for f in (folder, *folder.parents) if (f / CONFIG_FILE).is_file()), None
-    )
+    folders = [folder, *folder.parents]
+    for number, folder in enumerate(folders):
+        if (folder / ".git").exists() or (folder / ".hg").exists():
+            return folders[: number + 1]
+    return [folders[0], *takewhile(lambda folder: other_writers(folder) is None, folders[1:])]
 
 
 def read_config(path: Path, profile: str | None) -> dict[str, Any]:

@@ -29,8 +29,8 @@ NOT_HANDED_OVER = {"notify"}
 
 
 def without_settings(variables: Mapping[str, str]) -> dict[str, str]:
-    """Drop variables that could contradict the store's settings, and an outer command's session."""
-    names = "|".join(name.upper() for name in Settings.model_fields if name not in NOT_HANDED_OVER)
+    """Drop the variables of all settings, and of an outer command's session."""
+    names = "|".join(name.upper() for name in Settings.model_fields)
     outer = "SESSION_ID|TRAINING_SESSION_ID"
     ours = re.compile(rf"{PREFIX}((?:{names})(?:__.*)?|{outer})", re.IGNORECASE)
     return {name: value for name, value in variables.items() if not ours.fullmatch(name)}

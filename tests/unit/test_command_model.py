@@ -22,6 +22,7 @@ from mfprefect import CommandFailed, CommandModel, ConfigurationError, Store
 from mfprefect.cli import cli
 from mfprefect.lifecycle import settings_env
 from mfprefect.lifecycle.commands import environment
+from mfprefect.lifecycle.settings_env import without_settings
 from mfprefect.lifecycle.commands.process import Command, run_command
 from mfprefect.lifecycle.tasks import is_transient
 from mfprefect.util.processes import find_process
@@ -77,6 +78,12 @@ def test_its_flows_are_those_of_any_model() -> None:
 def test_what_cannot_run_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         variant(**changes).flows()
+
+
+def test_no_setting_of_this_process_is_handed_over() -> None:
+    """Neither what the run overrides, nor targets of notifications, whose URLs hold passwords."""
+    variables = {"MFPREFECT_NOTIFY__OPS__URL": "x", "mfprefect_notify": "x", "MFPREFECT_URL": "x"}
+    assert without_settings({**variables, "MFPREFECTED": "y"}) == {"MFPREFECTED": "y"}
 
 
 @pytest.mark.parametrize("wrong", [{"A=B": "x"}, {"KEY": 7}, {"": "x"}, {"KEY": "a\0"}, "KEY=x"])

@@ -219,6 +219,20 @@ def test_modules_that_cannot_be_imported(tmp_path: Path) -> None:
             load_metrics([module])
 
 
+@pytest.mark.parametrize("way", ["file", "folder", "name"])
+def test_modules_that_another_user_can_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    module = tmp_path / "loose_metrics.py"
+    module.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    (module if way == "file" else tmp_path).chmod(0o777)
+    monkeypatch.syspath_prepend(tmp_path)
+    name = "loose_metrics" if way == "name" else str(module)
+    with pytest.raises(ConfigurationError, match="not imported, because .* written by everybody"):
+        load_metrics([name])
+    assert not (tmp_path / "ran").exists()
+
+
 def test_segments_of_many_levels_null_and_one_class() -> None:
     level = [f"L{k // 2:02d}" for k in range(120)]
     level[100:] = [None] * 20  # type: ignore[list-item]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import ast
+import grp
 import inspect
 import os
+import pwd
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,11 +90,63 @@ def test_an_argument_of_none_counts_as_not_given(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_file_is_looked_for_upwards(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as the root of the repository, or a folder that is anybody's."""
     path = write('prefix = "mf_"')
     inner = folder / "flows" / "deep"
     inner.mkdir(parents=True)
     monkeypatch.chdir(inner)
     assert find_config() == folder / path
+    assert load_settings().prefix == "mf_"
+    folder.chmod(0o1777)  # as /tmp
+    assert find_config() is None
+    (folder / ".git").mkdir()
+    assert find_config() == folder / path
+    (folder / "flows" / ".hg").mkdir()
+    assert find_config() is None
+
+
+def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+
+
+@pytest.mark.parametrize("way", ["another user", "everybody", "a group", "a link"])
+def test_a_file_that_another_user_can_write_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setenv("SECRET", "cloud-secret")
+    path = folder / write('url = "postgresql://u:${SECRET}@strangers/x"')
+    if way == "another user":
+        give_away(path, monkeypatch)
+    if way == "everybody":
+        path.chmod(0o646)
+    if way == "a group":
+        monkeypatch.setattr(grp, "getgrgid", lambda _: grp.struct_group(("team", "x", 7, ["ann"])))
+        os.chown(path, -1, 7) if os.geteuid() == 0 else None
+        path.chmod(0o664)
+    if way == "a link":
+        other = path.rename(folder / "other.toml")
+        path.symlink_to(other)
+        give_away(other, monkeypatch)
+    with pytest.raises(
+        ConfigurationError, match=r"is not read, because it .*MFPREFECT_CONFIG"
+    ) as e:
+        load_settings()
+    assert "cloud-secret" not in str(e.value)
+    monkeypatch.setenv("MFPREFECT_CONFIG", str(path))
+    assert "cloud-secret" in load_settings().url.get_secret_value()
+
+
+def test_a_file_of_a_private_group_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the umask 002 of many distributions writes it."""
+    path = folder / write('prefix = "mf_"')
+    path.chmod(0o664)
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    group = grp.struct_group((user, "x", path.stat().st_gid, [user]))
+    monkeypatch.setattr(grp, "getgrgid", lambda _: group)
+    monkeypatch.setattr(pwd, "getpwall", lambda: [pwd.getpwuid(os.geteuid())])
     assert load_settings().prefix == "mf_"
 
 

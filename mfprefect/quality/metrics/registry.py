@@ -24,6 +24,7 @@ from mfprefect.quality.metrics.definitions import MODEL_TYPES, Metric, MetricReg
 from mfprefect.quality.metrics.multiclass import CLASS_METRICS, MULTICLASS_METRICS
 from mfprefect.quality.metrics.regression import REGRESSION_METRICS
 from mfprefect.quality.metrics.time_series import INTERVAL_METRICS, SERIES_METRICS
+from mfprefect.util.ownership import other_writers
 
 __all__ = [
     "BUILT_IN",
@@ -157,6 +158,7 @@ def load_metrics(modules: Sequence[str]) -> None:
         if module in _loaded:
             continue
         try:
+            _check_writers(module)
             _run(Path(module)) if module.endswith(".py") else import_module(module)
         except ConfigurationError:
             raise
@@ -167,6 +169,23 @@ def load_metrics(modules: Sequence[str]) -> None:
                 "the folder of mfprefect.toml."
             ) from exc
         _loaded.add(module)
+
+
+def _check_writers(module: str) -> None:
+    """Refuse code that another user could have put there."""
+    if module.endswith(".py"):
+        file = Path(module)
+    else:
+        spec = importlib.util.find_spec(module.partition(".")[0])
+        if spec is None or spec.origin is None or not spec.has_location:
+            return
+        file = Path(spec.origin)
+    for path in (file, file.absolute().parent):
+        if path.exists() and (reason := other_writers(path)):
+            raise ConfigurationError(
+                f"the setting metrics names {module!r}, which is not imported, because {path} "
+                f"{reason}; move it to a folder that only you can write, or chmod go-w {path}."
+            )
 
 
 def _run(path: Path) -> None:

@@ -58,7 +58,7 @@ class Vcs:
 
         Raises:
             FileNotFoundError: the program is not installed.
-            subprocess.SubprocessError: it failed, or took longer than `timeout` seconds (by default 30).
+            subprocess.SubprocessError: it failed, or took longer than `timeout` seconds.
         """
         options = self._filter_options if self.program == "git" else ()
         return _run(self.root, self.program, *options, *arguments, timeout=timeout)

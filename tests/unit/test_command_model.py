@@ -22,8 +22,8 @@ from mfprefect import CommandFailed, CommandModel, ConfigurationError, Store
 from mfprefect.cli import cli
 from mfprefect.lifecycle import settings_env
 from mfprefect.lifecycle.commands import environment
-from mfprefect.lifecycle.settings_env import without_settings
 from mfprefect.lifecycle.commands.process import Command, run_command
+from mfprefect.lifecycle.settings_env import without_settings
 from mfprefect.lifecycle.tasks import is_transient
 from mfprefect.util.processes import find_process
 from mfprefect.util.values import utc_now

@@ -228,7 +228,7 @@ def test_modules_that_another_user_can_write(
     (module if way == "file" else tmp_path).chmod(0o777)
     monkeypatch.syspath_prepend(tmp_path)
     name = "loose_metrics" if way == "name" else str(module)
-    with pytest.raises(ConfigurationError, match="not imported, because .* written by everybody"):
+    with pytest.raises(ConfigurationError, match=r"not imported, because .* written by everybody"):
         load_metrics([name])
     assert not (tmp_path / "ran").exists()
 

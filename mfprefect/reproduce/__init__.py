@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import tempfile
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
@@ -39,6 +38,7 @@ from mfprefect.reproduce.worktree import worktree
 from mfprefect.settings import PREFIX
 from mfprefect.store.states import REPRODUCES, Status
 from mfprefect.util.frames import records
+from mfprefect.util.removal import temporary_folder
 
 if TYPE_CHECKING:
     from mfprefect.store import Store
@@ -103,7 +103,7 @@ def reproduce(
             root = stack.enter_context(worktree(plan.repository, commit))
             python = plan.python
             if install:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mfprefect-")))
+                folder = stack.enter_context(temporary_folder())
                 packages = plan.environment["packages"]
                 say(f"installing the {len(packages)} recorded packages")
                 python = build_environment(
@@ -149,8 +149,8 @@ def _recorded_entrypoint(store: Store, session_id: str) -> str | None:
 def _run(store: Store, plan: _Plan, root: Path, python: str) -> str:
     """Run the session again in a separate process; return the id of the new session."""
     row = plan.session
-    with tempfile.TemporaryDirectory(prefix="mfprefect-") as folder:
-        request, answer, log = (Path(folder) / name for name in ("request", "answer", "log"))
+    with temporary_folder() as folder:
+        request, answer, log = (folder / name for name in ("request", "answer", "log"))
         request.write_text(
             json.dumps(
                 {

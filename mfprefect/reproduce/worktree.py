@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mfprefect.errors import ConfigurationError
 from mfprefect.provenance.vcs_commands import Vcs
+from mfprefect.util.removal import temporary_folder
 
 __all__ = ["has_commit", "is_commit", "worktree"]
 
@@ -49,18 +48,18 @@ def worktree(repository: Path, commit: str) -> Iterator[Path]:
     Raises:
         ConfigurationError: git cannot check out the commit.
     """
-    folder = Path(tempfile.mkdtemp(prefix="mfprefect-")).resolve()
-    root = folder / repository.name
     git = Vcs("git", repository)
-    add = ("worktree", "add", "--quiet", "--detach", str(root), commit)
+    root = Path()
     try:
-        try:
-            git.run(*add, timeout=_TIMEOUT).close()
-        except (OSError, subprocess.SubprocessError) as exc:
-            raise _git_error(exc) from exc
-        yield root
+        with temporary_folder() as folder:
+            root = folder / repository.name
+            add = ("worktree", "add", "--quiet", "--detach", str(root), commit)
+            try:
+                git.run(*add, timeout=_TIMEOUT).close()
+            except (OSError, subprocess.SubprocessError) as exc:
+                raise _git_error(exc) from exc
+            yield root
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
         # git locks a worktree while adding it; the lock remains if git was killed.
         for command in (("unlock", str(root)), ("prune",)):
             with suppress(OSError, subprocess.SubprocessError):

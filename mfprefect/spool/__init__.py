@@ -14,13 +14,16 @@ A file gets its name when its content is on the disk, and never changes. Pure: o
 from __future__ import annotations
 
 import os
-import shutil
+import re
+import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mfprefect.errors import SpoolUnusable
-from mfprefect.spool.entry import REMOVED, Entry
+from mfprefect.spool.entry import HEAD, REMOVED, Entry, is_entry_file
 from mfprefect.spool.files import entry_name, file_names, quote_session_id, total_size
+from mfprefect.util.removal import remove_folder
 
 __all__ = ["Place", "Spool"]
 
@@ -33,6 +36,20 @@ class Place:
     """A digest of backend, host, database, schema and prefix."""
     shown: str
     """The database's address for people, without user and password."""
+
+
+def _is_folder(path: Path) -> bool:
+    with suppress(OSError):
+        return stat.S_ISDIR(path.lstat().st_mode)
+    return False
+
+
+def _is_entry(path: Path) -> bool:
+    """Say whether a path is an entry, or claims to be one, which is refused on delivery."""
+    named = re.fullmatch(r"[^.].*\.[0-9]+", path.name) is not None
+    if path.is_symlink():
+        return named
+    return _is_folder(path) and (named or (path / HEAD).exists())
 
 
 class Spool:
@@ -56,7 +73,14 @@ class Spool:
 
     def _of(self, fingerprint: str) -> list[Entry]:
         folder = self.folder / fingerprint
-        return [Entry(self, folder / n) for n in file_names(folder) if not n.startswith(".")]
+        return [Entry(self, folder / n) for n in file_names(folder) if _is_entry(folder / n)]
+
+    def foreign(self) -> list[Path]:
+        """Return what is in the spool and was not written by mfprefect; it is passed over."""
+        folders = [self.folder / name for name in file_names(self.folder)]
+        inner = [f / n for f in folders if _is_folder(f) for n in file_names(f)]
+        odd = [path for path in inner if not (_is_entry(path) or path.name.startswith(REMOVED))]
+        return sorted([*odd, *(folder for folder in folders if not _is_folder(folder))])
 
     def attempts(self, place: Place, session_id: str) -> list[Entry]:
         """Return the entries of a session, first attempt first."""
@@ -67,13 +91,15 @@ class Spool:
 
     def clean(self, place: Place) -> None:
         """Remove empty entries, and what remains of entries that were delivered."""
-        for entry in self._of(place.fingerprint):
-            if entry.empty:
-                entry.discard_empty()
         folder = self.folder / place.fingerprint
+        if not _is_folder(folder):  # of a link, nothing is ours
+            return
+        for entry in self._of(place.fingerprint):
+            if _is_folder(entry.folder) and entry.empty:
+                entry.discard_empty()
         for name in file_names(folder):
             if name.startswith(REMOVED):
-                shutil.rmtree(folder / name, ignore_errors=True)
+                remove_folder(folder / name, self.folder, is_entry_file)
 
     def used(self) -> int:
         """Return the bytes of all files."""

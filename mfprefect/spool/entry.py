@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
-import shutil
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,12 +33,17 @@ from mfprefect.spool.files import (
 )
 from mfprefect.spool.locks import hold, is_held, lock_in_folder
 from mfprefect.util.files import atomic_file, sync_folder
+from mfprefect.util.removal import remove_folder, rename_below
 
-__all__ = ["REMOVED", "Entry"]
+__all__ = ["HEAD", "REMOVED", "Entry", "is_entry_file"]
 
 HEAD, END, LOCK, OWNER, DETACHED = "head.json", "end.json", ".lock", ".owner", ".detached"
 REMOVED = ".delivered"
 """How the names of entries begin whose files are being removed."""
+_ENTRY_FILE = re.compile(
+    r"head\.json|end\.json|[0-9]{6,}\.(json|blob)|\.lock|\.owner|\.detached|\.seen\.[0-9a-f]+"
+    r"|\.[0-9a-f]+\.part"
+)
 RESERVED = 256 * 1024
 """Bytes of the limit that only the ending of a run may use: it is small, and must get through."""
 
@@ -328,10 +333,14 @@ class Entry:
 
     def discard(self) -> None:
         """Remove the entry, which was delivered; its name disappears at once."""
-        removed = self.folder.with_name(f"{REMOVED}.{secrets.token_hex(8)}")
-        self.folder.rename(removed)
-        sync_folder(self.folder.parent)
-        shutil.rmtree(removed, ignore_errors=True)
+        name = f"{REMOVED}.{secrets.token_hex(8)}"
+        base = self.spool.folder
+        remove_folder(rename_below(self.folder, name, base), base, is_entry_file)
+
+
+def is_entry_file(name: str) -> bool:
+    """Say whether a run writes a file of that name into an entry."""
+    return _ENTRY_FILE.fullmatch(name) is not None
 
 
 _owners: weakref.WeakSet[Entry] = weakref.WeakSet()

@@ -51,7 +51,7 @@ def total_size(folder: Path) -> int:
     for parent, _, files in os.walk(folder):
         for name in files:
             with suppress(OSError):  # it has just been delivered
-                total += os.stat(os.path.join(parent, name)).st_size
+                total += os.lstat(os.path.join(parent, name)).st_size
     return total
 
 

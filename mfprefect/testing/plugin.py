@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import atexit
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from mfprefect.util.removal import remove_folder
 
 if TYPE_CHECKING:
     import mfprefect
@@ -35,9 +36,9 @@ def pytest_load_initial_conftests() -> None:
         keep = name.startswith((*MODEL_SETTINGS, TEST_SETTINGS))
         if name.startswith(("PREFECT_", "MFPREFECT_")) and not keep:
             del os.environ[name]
-    home = tempfile.mkdtemp(prefix="mfp-prefect-")
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    os.environ["PREFECT_HOME"] = home
+    home = Path(tempfile.mkdtemp(prefix="mfp-prefect-"))
+    atexit.register(remove_folder, home, home.parent)
+    os.environ["PREFECT_HOME"] = str(home)
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 

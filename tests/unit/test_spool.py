@@ -258,7 +258,7 @@ module, name, after = {
     "written": (entry_import, "apply", True),
     "closing": (entry_import, "record", True),
     "closed": (spool_entry.Entry, "discard", False),
-    "removing": (spool_entry.shutil, "rmtree", False),
+    "removing": (spool_entry, "remove_folder", False),
 }[where]
 dying(module, name, after)
 with mfprefect.connect(url) as store:
@@ -883,3 +883,22 @@ def test_waiting_in_vain_is_done_once(folder: Path, caplog: pytest.LogCaptureFix
         head = entries(store)[0].head()
         assert head.model is not None
         assert head.model["description"] == "who leaves"
+
+
+def test_stray_files_do_not_keep_entries_from_delivery_and_are_named(
+    store: Store, url: str, folder: Path
+) -> None:
+    [session] = spooled(store, url)
+    database = entries(store)[0].folder.parent
+    for name in ("README.txt", "Thumbs.db", "churn.7"):
+        (database / name).write_text("do not delete")
+    (database / "lost+found").mkdir()
+    (folder / "README").write_text("do not delete")
+    listed = CliRunner(env={"COLUMNS": "500"}).invoke(cli, ["spool", "list", "--url", url])
+    for path in (folder / "README", database / "Thumbs.db", database / "lost+found"):
+        assert f"passed over {path}: mfprefect did not write it" in listed.output
+    pushed = CliRunner().invoke(cli, ["spool", "push", "--url", url])
+    assert pushed.exit_code == 0, pushed.output
+    assert store.sessions(session.model_id)["status"].tolist() == ["succeeded"]
+    names = sorted(path.name for path in database.iterdir())
+    assert names == ["README.txt", "Thumbs.db", "churn.7", "lost+found"]

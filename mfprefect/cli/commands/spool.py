@@ -44,12 +44,14 @@ def list_(out: Output, url: str | None) -> None:
     from mfprefect.store.spool.listing import require_spool, waiting
 
     with mfprefect.connect(url) as store:
-        folder = require_spool(store.database).folder
+        spool = require_spool(store.database)
         rows = [dict(vars(info)) for _, info in waiting(store.database)]
     if rows:
         out.table([row | {"where": _where(row)} for row in rows], WAITING)
     else:
-        out.note(f"no sessions wait in {folder}")
+        out.note(f"no sessions wait in {spool.folder}")
+    for path in spool.foreign():
+        out.note(f"passed over {path}: mfprefect did not write it")
     out.document(rows)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from mfprefect import report
 from mfprefect.store.database import Database
 from mfprefect.store.results import report as reports
+from mfprefect.util.removal import temporary_folder
 
 __all__ = ["Attachments"]
 
@@ -34,8 +34,8 @@ class Attachments:
         if text is None:
             yield None
             return
-        with tempfile.TemporaryDirectory(prefix="mfprefect-") as folder:
-            path = Path(folder) / report.file_name(session_id)
+        with temporary_folder() as folder:
+            path = folder / report.file_name(session_id)
             path.write_text(text, encoding="utf-8")
             yield path
 

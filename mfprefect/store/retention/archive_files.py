@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 import secrets
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +19,7 @@ from mfprefect.errors import ArtifactCorrupt
 from mfprefect.util import values
 from mfprefect.util.files import file_digest, sync_folder, synced_file
 from mfprefect.util.parquet import longest_texts, require_plausible
+from mfprefect.util.removal import remove_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,8 +78,12 @@ def write_archive(folder: Path, head: Mapping[str, Any], tables: Iterable[Conten
         temporary.rename(folder)
         sync_folder(folder.parent)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_folder(temporary, folder.parents[1], _is_archive_file)
     return file_digest(folder / HEAD)
+
+
+def _is_archive_file(name: str) -> bool:
+    return name == HEAD or re.fullmatch(r"[a-z_]+\.parquet", name) is not None
 
 
 def _write(folder: Path, table: Content) -> dict[str, Any]:

@@ -46,8 +46,11 @@ _UPDATED = {
     "sessions": (
         *("status", "attempt", "ended_at", "heartbeat_at", "suspected_at", "host", "process_id"),
         *("failure_kind", "failure_text", "published_at", "seal", "previous_seal", EXPORTED),
+        # The next attempt overwrites the origin of the one before.
+        *("attempt_started_at", "run_by", "vcs", "git_commit", "git_branch", "git_remote"),
+        *("git_dirty", "git_diff_digest", "environment_digest"),
     ),
-    "score_parts": ("attempt",),
+    "score_parts": ("kept_by",),
     "notifications": ("sent_at", "delivered", "failure"),
 }
 

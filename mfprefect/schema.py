@@ -239,10 +239,34 @@ class Schema:
             Column("suspected_at", Instant),
             # While it is being deleted: `session`, or `model` where it goes with its model.
             _name("deletion", 16),
+            # When the attempt began that this row describes; earlier versions left it NULL.
+            Column("attempt_started_at", Instant),
             # A flow run has one session with attempts; a flow that opens more numbers them.
             sa.UniqueConstraint("flow_run_id", "flow_run_seq", name=f"uq_{name}_flow_run"),
             Index(f"ix_{name}_model", "model_id", "session_no"),
             Index(f"ix_{name}_status", "status", "heartbeat_at"),
+        )
+        # A copy of the attempt's columns of `sessions`, made when it ends.
+        self.session_attempts = self._table(
+            "session_attempts",
+            _session_no(),
+            _number("attempt"),
+            _name("status", 16, nullable=False),
+            # NULL, like its code and environment: an earlier version did not record them.
+            Column("started_at", Instant),
+            Column("ended_at", Instant),
+            _name("failure_kind", 255),
+            Column("failure_text", LongText),
+            _name("run_by"),
+            _name("host", 255, nullable=False),
+            Column("process_id", Integer, nullable=False),
+            _name("vcs", 8),
+            _name("git_commit", DIGEST_LENGTH),
+            _name("git_branch", 255),
+            Column("git_remote", LongText),
+            Column("git_dirty", Boolean),
+            _name("git_diff_digest", DIGEST_LENGTH),
+            _name("environment_digest", DIGEST_LENGTH),
         )
         self.model_stages = self._table(
             "model_stages",
@@ -399,9 +423,11 @@ class Schema:
             _number("part_no"),
             Column("row_count", sa.BigInteger, nullable=False, key="rows"),
             _name("digest", DIGEST_LENGTH, nullable=False),
-            # Closing deletes parts that the last attempt neither wrote nor kept.
+            # The attempt that wrote it.
             Column("attempt", Integer, nullable=False),
             Column("written_at", Instant, nullable=False),
+            # The last attempt that kept it. Closing deletes parts that it neither wrote nor kept.
+            Column("kept_by", Integer),
         )
 
         # For a retry, which keeps complete parts: gone when the session has succeeded.

@@ -17,7 +17,14 @@ from pathlib import Path
 
 from mfprefect.provenance.checkout import Checkout, find_checkout, read_checkout
 
-__all__ = ["Environment", "Provenance", "capture", "environment", "strip_credentials"]
+__all__ = [
+    "Environment",
+    "Provenance",
+    "capture",
+    "capture_once",
+    "environment",
+    "strip_credentials",
+]
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,22 @@ def capture(folder: Path | None = None) -> Provenance:
         host=platform.node(),
         process_id=os.getpid(),
     )
+
+
+def capture_once(folder: Path | None, flow_run_id: str | None) -> Provenance:
+    """Describe the same, once for each flow run that this process executes.
+
+    A retry in the same process runs the code that was imported at first, even if another commit
+    has been checked out since.
+    """
+    if flow_run_id is None:
+        return capture(folder)
+    return _captured(folder, flow_run_id, os.getpid())
+
+
+@functools.lru_cache(maxsize=64)
+def _captured(folder: Path | None, *_: object) -> Provenance:
+    return capture(folder)
 
 
 def strip_credentials(url: str) -> str:

@@ -75,6 +75,8 @@ class SessionReport:
     scores: Sequence[Distribution] = ()
     scores_note: str = ""
     """Why the distribution of its scores is missing, if it should be there."""
+    attempts: Sequence[Row] = ()
+    """Its attempts, the first one first: see `Store.attempts`."""
     stages: Sequence[Row] = ()
     """Its stages, newest first: see `Store.stages`; `until` of the current one is None."""
     run_url: str | None = None

@@ -30,6 +30,7 @@ from mfprefect.reproduce.preconditions import (
     interpreter,
     no_commit,
     not_reproducible,
+    other_code,
     other_packages,
     params_of,
 )
@@ -60,6 +61,7 @@ class _Plan:
     repository: Path
     entrypoint: str
     python: str
+    notes: list[str]
 
 
 def reproduce(
@@ -97,6 +99,8 @@ def reproduce(
         )
     plan = _plan(store, session_id, repository, entrypoint, install)
     commit = plan.session["git_commit"]
+    for note in plan.notes:
+        say(f"note: {note}")
     try:
         with ExitStack() as stack:
             say(f"checking out commit {commit[:12]} of {plan.repository}")
@@ -136,7 +140,8 @@ def _plan(
     reasons += [reason] if reason else []
     if reasons or root is None or entrypoint is None:
         raise NotReproducible(session_id, reasons)
-    return _Plan(row, environment, root, entrypoint, python)
+    notes = other_code(records(store.attempts(session_id)), records(store.score_parts(session_id)))
+    return _Plan(row, environment, root, entrypoint, python, notes)
 
 
 def _recorded_entrypoint(store: Store, session_id: str) -> str | None:
@@ -263,4 +268,5 @@ def _compare(store: Store, plan: _Plan, reproduction_id: str, tolerance: float) 
         inputs=digests(store.inputs, "source", "digest"),
         models=digests(store.artifacts, "artifact_name", "sha256"),
         scores=digests(store.score_parts, "part_no", "digest"),
+        notes=plan.notes,
     )

@@ -33,6 +33,8 @@ class Reproduction:
     """The same columns for artifacts."""
     scores: Rows
     """The same columns for parts of scores."""
+    notes: Sequence[str] = ()
+    """What else may explain a difference: parts that another commit wrote."""
 
     @property
     def same(self) -> bool:

@@ -15,7 +15,14 @@ from mfprefect.reproduce.virtualenv import find_python
 from mfprefect.reproduce.worktree import has_commit, is_commit
 from mfprefect.store.states import REPRODUCES, Purpose, Status
 
-__all__ = ["interpreter", "no_commit", "not_reproducible", "other_packages", "params_of"]
+__all__ = [
+    "interpreter",
+    "no_commit",
+    "not_reproducible",
+    "other_code",
+    "other_packages",
+    "params_of",
+]
 
 PURPOSES = (Purpose.TRAIN, Purpose.SCORE)
 
@@ -78,6 +85,34 @@ def no_commit(row: dict[str, Any], folder: Path, root: Path | None) -> list[str]
             "clone with --repository"
         )
     return reasons
+
+
+def other_code(attempts: list[dict[str, Any]], parts: list[dict[str, Any]]) -> list[str]:
+    """Return which results the commit of the last attempt did not make, an empty list if none.
+
+    Args:
+        attempts: the session's attempts, the first one first.
+        parts: the parts of its scores, each with the attempt that wrote it.
+    """
+    last = attempts[-1]
+    if last["started_at"] is None:
+        return [
+            f"an earlier version ran attempt {last['attempt']} and recorded the commit and "
+            "environment of attempt 1 only"
+        ]
+    notes = []
+    for row in attempts[:-1]:
+        numbers = [str(part["part_no"]) for part in parts if part["attempt"] == row["attempt"]]
+        same = all(row[name] == last[name] for name in ("git_commit", "environment_digest"))
+        if numbers and not same:
+            some = f"part {numbers[0]}" if len(numbers) == 1 else f"parts {', '.join(numbers)}"
+            code = f"{(row['git_commit'] or 'unknown')[:12]}, environment "
+            code += (row["environment_digest"] or "unknown")[:8]
+            notes.append(
+                f"attempt {row['attempt']} wrote {some} of the scores (commit {code}); they are "
+                f"run again as attempt {last['attempt']} would have written them"
+            )
+    return notes
 
 
 def interpreter(recorded: str, install: bool) -> tuple[str, str | None]:

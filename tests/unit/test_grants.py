@@ -162,6 +162,7 @@ def test_a_writer_runs_fails_resumes_and_reconciles(team: Team) -> None:
         fill(again)  # replaces what the first attempt wrote
         again.close()
         assert len(store.scores(again.session_id)) == 2
+        assert store.attempts(again.session_id)["status"].tolist() == ["failed", "succeeded"]
         lost = store.session("churn")
         lost.detach_process()
         store.end_flow_run("none", "CRASHED")
@@ -190,6 +191,12 @@ FORBIDDEN = (
     "UPDATE {scores} SET score = 1 WHERE session_no = {no}",
     "DELETE FROM {score_parts} WHERE session_no = {no}",
     "UPDATE {score_parts} SET attempt = 7 WHERE session_no = {no}",
+    "UPDATE {score_parts} SET kept_by = 7 WHERE session_no = {no}",
+    "UPDATE {sessions} SET git_commit = 'x' WHERE session_no = {no}",
+    "DELETE FROM {session_attempts} WHERE session_no = {no}",
+    "UPDATE {session_attempts} SET git_commit = 'x' WHERE session_no = {no}",
+    "INSERT INTO {session_attempts} (session_no, attempt, status, host, process_id) "
+    "VALUES ({no}, 9, 'failed', 'x', 1)",
     "DELETE FROM {artifacts} WHERE session_no = {no}",
     "DELETE FROM {artifact_chunks} WHERE session_no = {no}",
     "INSERT INTO {session_metadata} VALUES ({no}, 'a', 'b', 'c')",

@@ -45,6 +45,7 @@ SESSION_TABLES = {
     "part_inputs",
     "score_parts",
     "scores",
+    "session_attempts",
     "session_metadata",
     "test_curve",
     "variable_importance",

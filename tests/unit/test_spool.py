@@ -105,7 +105,7 @@ def contents(store: Store, session_id: str) -> dict[str, list[dict[str, Any]]]:
     db, tables = store.database, {}
     s = db.schema.sessions.c
     number = db.fetch_all(sa.select(s.session_no).where(s.session_id == session_id))[0][0]
-    varying = {"session_no", "written_at", "seconds"}
+    varying = {"session_no", "written_at", "seconds", "started_at", "ended_at"}
     for name, table in db.schema.tables.items():
         if table in db.schema.session_tables():
             columns = [c for c in table.c if c.key not in varying]

@@ -135,6 +135,21 @@ def test_it_says_what_it_said(store: Store, old: Old) -> None:
     assert list(answers.problems(expected, answer))[:20] == []
 
 
+def test_attempts_of_before_are_those_of_their_sessions(store: Store, old: Old) -> None:
+    names = ("attempt", "status", "ended_at", "failure_kind", "host", "process_id")
+    origin = ("git_commit", "git_branch", "git_dirty", "run_by", "environment_digest")
+    retried = 0
+    for session in old.expected["answers"]["sessions"]:
+        (attempt,) = answers.rows(store.attempts(session["session_id"]))
+        assert [attempt[name] for name in names] == [session[name] for name in names]
+        # Of a retried one, only the code of the first attempt was recorded.
+        recorded = session["attempt"] == 1
+        retried += not recorded
+        expected = [session[name] if recorded else None for name in origin]
+        assert [attempt[name] for name in origin] == expected
+    assert retried
+
+
 def test_the_history_of_gates_begins_with_the_old_verdicts(store: Store, old: Old) -> None:
     with store.session("plain", "train") as session:
         session.log_metrics({"auc": 0.9})
@@ -201,6 +216,13 @@ def test_the_retry_of_a_run_that_failed_before_keeps_its_part(store: Store, old:
     expected, parts = old.expected["parts"], inside.parts_of_failed(store)
     assert expected
     assert list(answers.problems(expected, answers.plain(parts))) == []
+    # From now on both attempts are on record, and sealed.
+    commits = {x["session_id"]: x["git_commit"] for x in old.expected["answers"]["sessions"]}
+    for name in parts:
+        attempts = store.attempts(name)
+        assert attempts["status"].tolist() == ["failed", "cancelled"]
+        assert attempts["git_commit"][0] == commits[name]
+    assert counts(store, old)["sessions"] == old.verified["sessions"]
 
 
 def test_its_archive_is_restored(store: Store, old: Old) -> None:

@@ -80,6 +80,7 @@ def _write(out: Output, reproduction: Reproduction) -> None:
             "run again as": reproduction.reproduction_id,
             "commit": reproduction.commit,
             "packages": _packages(reproduction),
+            "note": "; ".join(reproduction.notes) or None,
             "result": _verdict(reproduction),
         },
         "Reproduction",

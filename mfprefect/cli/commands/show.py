@@ -24,6 +24,17 @@ METRIC_COLUMNS = (
     Column("segment", "segment"),
     Column("value", "value", "number"),
 )
+ATTEMPTS = (
+    Column("attempt", "attempt", "number"),
+    Column("status", "status"),
+    Column("commit", "commit"),
+    Column("environment", "environment", drop=2),
+    Column("by", "run by", drop=1),
+    Column("started_at", "started (UTC)", "time"),
+    Column("ended_at", "ended (UTC)", "time", drop=3),
+    Column("parts", "parts written", "number"),
+    Column("failure", "failure"),
+)
 TABLES = {
     "inputs": (
         "Inputs",
@@ -116,6 +127,7 @@ def gather(store: Store, row: dict[str, Any]) -> dict[str, Any]:
     return {
         "session": row,
         "environment": store.environment(name),
+        "attempts": _attempts(store, name, parts),
         "inputs": records(store.inputs(name), *keys),
         "checks": sorted(checks, key=lambda check: (check["passed"], check["severity"] != "error")),
         "metrics": records(store.metrics(name), *keys),
@@ -139,11 +151,23 @@ def gather(store: Store, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _attempts(store: Store, name: str, parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a session's attempts, each with the number of score parts that it wrote."""
+    from mfprefect.cli.formats import records
+
+    writers = [part["attempt"] for part in parts]
+    rows = records(store.attempts(name), "session_id")
+    return [row | {"parts": writers.count(row["attempt"])} for row in rows]
+
+
 def write(out: Output, document: dict[str, Any]) -> None:
     """Write the sections that have content."""
     row, environment = document["session"], document["environment"]
     out.pairs(_run(row), f"Session {row['session_id']}")
-    out.pairs(_provenance(row), "Provenance")
+    attempts = document["attempts"]
+    out.pairs(_provenance(row, attempts[-1]), "Provenance")
+    if len(attempts) > 1:
+        out.table([_attempt(attempt) for attempt in attempts], ATTEMPTS, "Attempts")
     out.pairs(
         {
             "python": environment["python"],
@@ -192,7 +216,17 @@ def _failure(row: dict[str, Any]) -> str | None:
     return f"{kind}: {text or ''}"
 
 
-def _provenance(row: dict[str, Any]) -> dict[str, Any]:
+def _attempt(row: dict[str, Any]) -> dict[str, Any]:
+    commit = (row["git_commit"] or "")[:8] + ("*" if row["git_dirty"] else "")
+    return row | {
+        "commit": commit or None,
+        "environment": (row["environment_digest"] or "")[:8] or None,
+        "by": f"{row['run_by'] or 'unknown'} on {row['host']}",
+        "failure": _failure(row),
+    }
+
+
+def _provenance(row: dict[str, Any], last: dict[str, Any]) -> dict[str, Any]:
     if row["vcs"] is None and row["git_commit"] is None:
         return {"commit": "unknown: not run from a git or Mercurial checkout"}
     working_copy = {True: "with uncommitted changes", False: "clean"}
@@ -201,6 +235,8 @@ def _provenance(row: dict[str, Any]) -> dict[str, Any]:
         "branch": row["git_branch"],
         "commit": row["git_commit"],
         "working copy": working_copy.get(row["git_dirty"]),
+        # An earlier version ran the session.
+        "of": None if last["started_at"] else "the first attempt; of later ones it is unknown",
     }
 
 

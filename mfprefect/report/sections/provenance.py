@@ -25,6 +25,8 @@ DRAWN = ("confusion_matrix", "prediction_errors", "score_distribution")
 def provenance_section(report: SessionReport) -> Section:
     """Return run, provenance, parameters, inputs, metadata, artifacts and environment."""
     blocks: list[Block] = [Table(PAIRS, _pairs(_run(report)), "The run")]
+    if len(report.attempts) > 1:
+        blocks.append(_attempts(report))
     if report.session["params"]:
         params = {str(k): text(v) for k, v in dict(report.session["params"]).items()}
         blocks.append(Table(PAIRS, _pairs(params), "Parameters"))
@@ -71,6 +73,31 @@ def _run(report: SessionReport) -> dict[str, Any]:
         "working copy": dirty[bool(row["git_dirty"])] if present(row["git_dirty"]) else None,
         "seal": row["seal"],
     }
+
+
+def _attempts(report: SessionReport) -> Table:
+    columns = [
+        *(Column("attempt"), Column("status"), Column("commit", "code"), Column("branch")),
+        *(Column("environment", "code"), Column("run by"), Column("started"), Column("ended")),
+        *(Column("parts written", "number"), Column("failure")),
+    ]
+    writers = [] if report.parts is None else list(report.parts["attempt"])
+    rows = [
+        [
+            str(row["attempt"]),
+            row["status"],
+            (row["git_commit"] or MISSING)[:12] + (" changed" if row["git_dirty"] else ""),
+            row["git_branch"] or MISSING,
+            (row["environment_digest"] or MISSING)[:12],
+            f"{row['run_by'] or 'unknown'} on {row['host']}",
+            moment(row["started_at"]),
+            moment(row["ended_at"]),
+            number(writers.count(row["attempt"])),
+            text(row["failure_text"]) if row["failure_text"] else "",
+        ]
+        for row in report.attempts
+    ]
+    return Table(columns, rows, "Attempts: each with its own code, environment and machine")
 
 
 def _inputs(inputs: pd.DataFrame) -> list[Block]:

@@ -14,6 +14,7 @@ from mfprefect.store.lookup import require_all
 from mfprefect.store.models import gate_verdicts, input_columns, stages
 from mfprefect.store.results import frames, monitoring
 from mfprefect.store.results import report as reports
+from mfprefect.store.sessions import attempts
 from mfprefect.util.files import atomic_file, check_target
 
 if TYPE_CHECKING:
@@ -94,6 +95,23 @@ class ResultsApi(Base):
     def show(self, *session_ids: str) -> pd.DataFrame:
         """Return the named sessions: an alias of `get_sessions`."""
         return self.get_sessions(*session_ids)
+
+    def attempts(self, session_id: str) -> pd.DataFrame:
+        """Return the attempts of a session, the first one first.
+
+        Each has its own code, environment and machine. `Store.score_parts` says which attempt wrote
+        a part of the scores; all other results are those of the last attempt.
+
+        Columns: session_id; attempt; status, how it ended, `running` while it runs; started_at,
+        ended_at; failure_kind, failure_text; run_by, host, process_id; vcs, git_commit, git_branch,
+        git_remote, git_dirty, git_diff_digest; environment_digest. A session of an earlier version
+        has its last attempt alone: of a retried one, started_at, run_by, code and environment were
+        not recorded, and are None.
+
+        Raises:
+            UnknownSession: the session does not exist.
+        """
+        return attempts.attempts_frame(self._db, session_id)
 
     def metrics(self, *session_ids: str) -> pd.DataFrame:
         """Return metrics: session_id, metric_name, segment ('' is all rows), value."""

@@ -58,7 +58,12 @@ class ScoresApi(Base):
         return read.latest_frame(self._db, model_id, entity_ids)
 
     def score_parts(self, *session_ids: str) -> pd.DataFrame:
-        """Return the written parts of scores: part_no, rows, digest, written_at."""
+        """Return the written parts of scores.
+
+        Columns: session_id, part_no, rows, digest; attempt, which wrote it, and written_at;
+        kept_by, the last attempt that kept it as it was, None without one. In a session that an
+        earlier version ended, attempt is the one that wrote or kept it.
+        """
         return frames.of_sessions(self._db, "score_parts", session_ids)
 
     def iter_scores(

@@ -79,7 +79,7 @@ class SessionsApi(Base):
             params=values.json_text(_mapping(params), "params"),
             as_of=values.as_date(as_of, "as_of"),
             parent_session_id=parent,
-            provenance=provenance.capture(repository),
+            provenance=provenance.capture_once(repository, run.flow_run_id if run else None),
             environment=provenance.environment(),
             flow_run=run,
             tags=_tags(tags, run),

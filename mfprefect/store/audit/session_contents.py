@@ -60,7 +60,8 @@ class SessionVerifier:
             yield from audit.differences(name, then.get(name), now.get(name))
         yield from self._notices()
         yield from self._artifacts()
-        yield from self._environment(environments)
+        for key in self._environment_digests():
+            yield from self._environment(key, environments)
 
     def parts(self) -> list[dict[str, Any]] | None:
         """Return the parts whose scores to recompute; None for no check."""
@@ -161,9 +162,15 @@ class SessionVerifier:
         same = sha.hexdigest() == artifact["sha256"]
         return None if same else "its bytes are not those that were stored: the SHA-256 differs"
 
-    def _environment(self, verified: dict[str, bool]) -> Iterator[Problem]:
-        """Recompute the environment's digest, which is its key."""
-        e, key = self.db.schema.environments.c, self.row["environment_digest"]
+    def _environment_digests(self) -> list[str]:
+        """Return the keys of the environments of the session and of its attempts."""
+        rows = [self.row, *self.content.get("session_attempts", ())]
+        keys = (row.get("environment_digest") for row in rows)
+        return [key for key in dict.fromkeys(keys) if key is not None]
+
+    def _environment(self, key: str, verified: dict[str, bool]) -> Iterator[Problem]:
+        """Recompute an environment's digest, which is its key."""
+        e = self.db.schema.environments.c
         if key not in verified:
             select = sa.select(e.python_version, e.platform_name, e.packages)
             environment = self.connection.execute(select.where(e.environment_digest == key)).first()

@@ -22,6 +22,7 @@ from mfprefect.store.models import gate_verdicts
 from mfprefect.store.models.stages import stages_frame
 from mfprefect.store.results import frames, monitoring
 from mfprefect.store.scores import aggregates
+from mfprefect.store.sessions.attempts import attempts_frame
 from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
 from mfprefect.util.frames import records
@@ -81,6 +82,7 @@ def load_session_report(
         score_edges=edges,
         scores=scores,
         scores_note=note,
+        attempts=records(attempts_frame(db, session_id)),
         stages=_stages(db, row),
         run_url=run_url(row["flow_run_id"]),
         **tables,

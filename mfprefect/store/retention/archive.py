@@ -48,7 +48,12 @@ def archive_session(db: Database, session_id: str, root: Path) -> tuple[Path, st
 def _head(db: Database, number: int) -> dict[str, Any]:
     s, e, stages = db.schema.sessions, db.schema.environments, db.schema.model_stages
     session = dict(db.fetch_all(sa.select(s).where(s.c.session_no == number))[0]._mapping)
-    ran = sa.select(e).where(e.c.environment_digest == session["environment_digest"])
+    a, digest = db.schema.session_attempts, session["environment_digest"]
+    ran = sa.select(e).where(e.c.environment_digest == digest)
+    attempts = sa.select(a.c.environment_digest).where(a.c.session_no == number)
+    others = sa.select(e).where(
+        e.c.environment_digest != digest, e.c.environment_digest.in_(attempts)
+    )
     staged = sa.select(stages).where(stages.c.session_no == number).order_by(stages.c.set_at)
     drift = db.schema.drift.c
     references = sa.select(drift.reference_session_no).where(drift.session_no == number)
@@ -58,6 +63,10 @@ def _head(db: Database, number: int) -> dict[str, Any]:
         "archived_at": values.utc_now(),
         "session": session,
         "environment": dict(db.fetch_all(ran)[0]._mapping),
+        # Those of earlier attempts.
+        "environments": [
+            dict(row._mapping) for row in db.fetch_all(others.order_by(e.c.environment_digest))
+        ],
         "stages": [dict(row._mapping) for row in db.fetch_all(staged)],
         # The sessions whose numbers are in `session` and in the table `drift`.
         "session_ids": {str(no): name for no, name in db.fetch_all(names)} if needed else {},

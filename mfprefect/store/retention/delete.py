@@ -22,6 +22,7 @@ from mfprefect.store.handle import SessionHandle, find, null_flow_run_seq
 from mfprefect.store.lookup import model_ids, require_model, require_session
 from mfprefect.store.models.stages import in_production
 from mfprefect.store.retention.batches import LARGE, delete_in_batches, lock_session, score_rows
+from mfprefect.store.sessions.environments import delete_unused
 from mfprefect.store.states import DELETING_MODEL, DELETING_SESSION, Status, being_deleted
 
 __all__ = ["delete_model", "delete_session", "finish_deletions"]
@@ -228,12 +229,10 @@ def _refuse_used(db: Database, connection: sa.Connection, numbers: Sequence[int]
 
 def _remove_sessions(db: Database, connection: sa.Connection, numbers: Sequence[int]) -> None:
     """Delete sessions with all they produced, and environments that no session uses any more."""
-    s, environments = db.schema.sessions, db.schema.environments
     for chunk in _chunks(numbers):
-        for table in (*db.schema.session_tables(), s):
+        for table in (*db.schema.session_tables(), db.schema.sessions):
             connection.execute(table.delete().where(table.c.session_no.in_(chunk)))
-    unused = ~sa.exists().where(s.c.environment_digest == environments.c.environment_digest)
-    connection.execute(environments.delete().where(unused))
+    delete_unused(db, connection)
 
 
 def _chunks(numbers: Sequence[int]) -> Iterator[list[int]]:

@@ -23,6 +23,7 @@ from mfprefect.store.handle import SessionHandle, null_flow_run_seq
 from mfprefect.store.lookup import require_model
 from mfprefect.store.retention.archive_files import check_archive, parts_of
 from mfprefect.store.scores import write
+from mfprefect.store.sessions.environments import add_environment
 from mfprefect.store.sessions.writing import Outcome, close_session, flush, write_rows
 from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
@@ -71,7 +72,7 @@ def restore_session(db: Database, folder: Path) -> str:
 def _open(
     db: Database, connection: sa.Connection, row: Mapping[str, Any], head: Mapping[str, Any]
 ) -> SessionHandle:
-    s, e = db.schema.sessions, db.schema.environments
+    s = db.schema.sessions
     require_model(db, connection, row["model_id"])
     same = (s.c.session_id == row["session_id"], s.c.session_no == row["session_no"])
     if taken := connection.scalar(sa.select(s.c.session_id).where(sa.or_(*same))):
@@ -79,10 +80,8 @@ def _open(
             f"session {row['session_id']!r} with the number {row['session_no']} cannot be "
             f"restored: {taken!r} exists. Restore it into another database."
         )
-    digest = row["environment_digest"]
-    ran = sa.select(e.c.environment_digest).where(e.c.environment_digest == digest)
-    if connection.scalar(ran) is None:
-        connection.execute(e.insert(), dict(head["environment"]))
+    for environment in _environments(head):
+        add_environment(db, connection, environment)
     number = row["parent_session_no"]
     parent = sa.select(s.c.session_no).where(
         s.c.session_no == number, s.c.session_id == head["session_ids"].get(str(number))
@@ -178,10 +177,16 @@ def _check(db: Database, row: Mapping[str, Any], head: Mapping[str, Any]) -> Non
     names = {t for t, table in db.schema.tables.items() if table in db.schema.session_tables()}
     if unknown := sorted(set(head["tables"]) - names):
         raise InvalidValue(f"{unknown[0]!r} is not a table of a session")
-    check_lengths(db.schema.environments, head["environment"])
+    for environment in _environments(head):
+        check_lengths(db.schema.environments, environment)
     if head["environment"]["environment_digest"] != row["environment_digest"]:
         raise InvalidValue("the environment is another one")
     dict(head["session_ids"])
+
+
+def _environments(head: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the environments of an archive; earlier versions wrote only the session's own."""
+    return [head["environment"], *head.get("environments", ())]
 
 
 def _rows(folder: Path, name: str) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ def keep_part(db: Database, handle: SessionHandle, part_no: int) -> int | None:
 
     def work(connection: sa.Connection, _: bool) -> int | None:
         begin_write(db, connection, handle)
-        connection.execute(parts.update().where(*same_part), {"attempt": handle.attempt})
+        connection.execute(parts.update().where(*same_part), {"kept_by": handle.attempt})
         return connection.scalar(sa.select(parts.c.rows).where(*same_part))
 
     return db.write_transaction(work)
@@ -48,7 +48,8 @@ def part_rows(db: Database, handle: SessionHandle) -> dict[int, int]:
 def drop_stale_parts(db: Database, connection: sa.Connection, handle: SessionHandle) -> None:
     """Delete the parts of earlier attempts that this attempt neither wrote nor kept."""
     parts = db.schema.score_parts
-    stale = (parts.c.session_no == handle.session_no, parts.c.attempt < handle.attempt)
+    last_user = sa.func.coalesce(parts.c.kept_by, parts.c.attempt)
+    stale = (parts.c.session_no == handle.session_no, last_user < handle.attempt)
     for number in list(connection.scalars(sa.select(parts.c.part_no).where(*stale))):
         _delete_rows(db, connection, handle, number)
     connection.execute(parts.delete().where(*stale))
@@ -158,17 +159,15 @@ def _replace_part(
     same_part = _same_part(db, handle, part_no)
     require_running(db, connection, handle)
     earlier = connection.scalar(sa.select(parts.c.digest).where(*same_part))
-    if earlier == part_digest:
-        begin_write(db, connection, handle)
-        connection.execute(parts.update().where(*same_part), {"attempt": handle.attempt})
-        return
-    if earlier is not None:
-        _delete_rows(db, connection, handle, part_no)
-        connection.execute(parts.delete().where(*same_part))
-    scores = db.backend.scores_of(connection, handle.session_no)
-    db.backend.append(connection, scores, _rows(table, handle.session_no, part_no))
+    if earlier != part_digest:
+        if earlier is not None:
+            _delete_rows(db, connection, handle, part_no)
+        scores = db.backend.scores_of(connection, handle.session_no)
+        db.backend.append(connection, scores, _rows(table, handle.session_no, part_no))
     # Lock last: other parts and heartbeats need the session's row.
     begin_write(db, connection, handle)
+    if earlier is not None:
+        connection.execute(parts.delete().where(*same_part))
     row = {
         "session_no": handle.session_no,
         "part_no": part_no,

@@ -25,6 +25,8 @@ from mfprefect.store.handle import (
     status_without_index,
 )
 from mfprefect.store.lookup import require_model
+from mfprefect.store.sessions import attempts
+from mfprefect.store.sessions.environments import add_environment
 from mfprefect.store.states import LEGACY_PART_INPUTS, Status, being_deleted, is_shadow
 from mfprefect.util import values
 
@@ -204,6 +206,7 @@ def _session_row(opening: SessionRequest) -> dict[str, Any]:
         "status": Status.RUNNING,
         "attempt": 1,
         "started_at": now,
+        "attempt_started_at": now,
         "heartbeat_at": now,
         "run_by": seen.run_by,
         "host": seen.host,
@@ -300,6 +303,7 @@ def clear_attempt(db: Database, connection: sa.Connection, session_no: int) -> N
     """Delete what the last attempt wrote, except complete score parts and what they read."""
     schema = db.schema
     keep = {schema.scores, schema.score_parts, schema.part_inputs, schema.notifications}
+    keep.add(schema.session_attempts)
     for table in schema.session_tables():
         of_session = table.c.session_no == session_no
         if table is schema.session_metadata:
@@ -312,8 +316,10 @@ def _resume(
     db: Database, connection: sa.Connection, earlier: SessionHandle, opening: SessionRequest
 ) -> SessionHandle:
     """Begin the next attempt: delete the rows of the last one, keep complete score parts."""
-    sessions = db.schema.sessions
-    now = values.utc_now()
+    sessions, run = db.schema.sessions, _session_row(opening)
+    # If it ends meanwhile, the insert below finds its row there, and this transaction starts over.
+    last = attempts.unrecorded(db, connection, earlier.session_no)
+    add_environment(db, connection, _environment_row(opening.environment))
     taken = connection.execute(
         sessions.update().where(
             sessions.c.session_no == earlier.session_no,
@@ -324,10 +330,9 @@ def _resume(
         {
             "status": Status.RUNNING,
             "attempt": earlier.attempt + 1,
-            "heartbeat_at": now,
+            **attempts.begun(run),
+            "heartbeat_at": run["heartbeat_at"],
             "suspected_at": None,
-            "host": opening.provenance.host,
-            "process_id": opening.provenance.process_id,
             "ended_at": None,
             "failure_kind": None,
             "failure_text": None,
@@ -338,6 +343,9 @@ def _resume(
     )
     if taken.rowcount != 1:
         raise SessionClosed(earlier.session_id, OVERTAKEN)
+    if last is not None:
+        ended = attempts.taken_over(last, run["started_at"])
+        attempts.record(db, connection, earlier.session_no, ended)
     clear_attempt(db, connection, earlier.session_no)
     return SessionHandle(
         **(earlier.__dict__ | {"attempt": earlier.attempt + 1, "status": Status.RUNNING})

@@ -18,7 +18,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, begin_write, closed_reason, touch_if_running
 from mfprefect.store.models import gate_verdicts
 from mfprefect.store.scores.write import attach, drop_stale_parts
-from mfprefect.store.sessions import part_inputs
+from mfprefect.store.sessions import attempts, part_inputs
 from mfprefect.store.states import DETACHED, Purpose, Status
 from mfprefect.util import values
 
@@ -191,9 +191,8 @@ class _CloseTransaction:
         if state.counts["score_parts"] and not self.attached:
             raise _AttachFirst
         without = {part_inputs.TABLE} if self.scored else set()
-        content = seals.read_content(
-            db, connection, state, self.pending, self._is_dropped, without=without
-        )
+        rows = self._rows(state)
+        content = seals.read_content(db, connection, state, rows, self._is_dropped, without=without)
         changes = self._changes("score_parts" in content)
         seal = None
         if self.ending.sealed:
@@ -212,7 +211,7 @@ class _CloseTransaction:
             part_inputs.drop(db, connection, handle)
         if self.legacy_part_inputs:
             part_inputs.drop_legacy(db, connection, handle)
-        write_rows(db, connection, handle, self.pending, self.replace or self.again)
+        write_rows(db, connection, handle, rows, self.replace or self.again)
         if seal is not None:
             self._link(connection, seal)
         # Last: triggers refuse writes to an ended session.
@@ -223,7 +222,7 @@ class _CloseTransaction:
     def _is_dropped(self, table: str, row: Mapping[str, Any]) -> bool:
         """Return whether this transaction deletes a stored row, which is then not sealed."""
         if table == "score_parts":  # written by an earlier attempt only
-            return self.handle.attempt > 1 and row["attempt"] < self.handle.attempt
+            return self.handle.attempt > (row["kept_by"] or row["attempt"])
         if table == gate_verdicts.TABLE and (rows := self.pending.get(table)):
             replaced = self.replace or self.again
             return bool(replaced and row["gate_no"] > _last_gate(rows))
@@ -237,15 +236,24 @@ class _CloseTransaction:
         if not touch_if_running(self.db, connection, self.handle, changes, unchanged):
             raise _ConcurrentChange("another process wrote to it")
 
-    def _changes(self, has_scores: bool) -> dict[str, Any]:
-        changes: dict[str, Any] = {
+    def _rows(self, state: seals.State) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Return what this transaction inserts: the buffered rows, and that of its attempt."""
+        if not self.ending.sealed:  # a restored session has the rows that its seal covers
+            return self.pending
+        attempt = attempts.of_session({**state.row, **self._outcome()})
+        return {**self.pending, attempts.TABLE: [attempt]}
+
+    def _outcome(self) -> dict[str, Any]:
+        return {
             "status": self.ending.status,
             "ended_at": self.ended,
-            "heartbeat_at": self.ended,
             "failure_kind": self.ending.failure_kind,
             "failure_text": self.ending.failure_text,
             **self.ending.row,
         }
+
+    def _changes(self, has_scores: bool) -> dict[str, Any]:
+        changes = {"heartbeat_at": self.ended, **self._outcome()}
         if self.ending.status == Status.SUCCEEDED and self.ending.publish:
             published = self.ending.published_at or self.ended
             changes["published_at"] = published if has_scores else None

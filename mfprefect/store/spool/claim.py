@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +24,8 @@ from mfprefect.store.handle import (
     status_without_index,
 )
 from mfprefect.store.lookup import model_ids, require_model
+from mfprefect.store.sessions import attempts
+from mfprefect.store.sessions.environments import add_environment
 from mfprefect.store.sessions.opening import clear_attempt
 from mfprefect.store.sessions.writing import Outcome
 from mfprefect.store.spool.document import EntryDocument
@@ -94,18 +98,19 @@ class Claim:
 
     def _insert(self, connection: sa.Connection) -> SessionHandle:
         head, s = self._head, self._db.schema.sessions
-        if head.session is None:
+        if head.session is None or head.environment is None:
             raise SpoolRefused(
                 f"session {head.session_id!r} was deleted from {self._db.place}, or is in another "
                 f"database; remove {self._entry.folder} if nobody needs it."
             )
         self._add_model(connection)
-        self._add_environment(connection)
+        add_environment(self._db, connection, head.environment)
         last = connection.scalar(sa.select(sa.func.max(s.c.session_no)))
         number = (last or 0) + 1
         row = typed(s, head.session)
         row |= self._running_here() | {
             "session_no": number,
+            "attempt_started_at": row["started_at"],
             "deletion": None,
             "parent_session_no": self._parent(connection),
             "flow_run_seq": self._flow_run_seq(connection, row["flow_run_id"], number),
@@ -121,14 +126,6 @@ class Claim:
             detail = {**model, **row_digest(self._db.schema, "models", row)}
             record(self._db, connection, "add_model", model["model_id"], **detail)
         require_model(self._db, connection, self._head.model_id)
-
-    def _add_environment(self, connection: sa.Connection) -> None:
-        e, row = self._db.schema.environments, self._head.environment
-        if row is None:  # only where there is no row of the session either
-            return
-        same = e.c.environment_digest == row["environment_digest"]
-        if connection.scalar(sa.select(e.c.environment_digest).where(same)) is None:
-            connection.execute(e.insert(), dict(row))
 
     def _parent(self, connection: sa.Connection) -> int | None:
         name, s = self._head.parent_session_id, self._db.schema.sessions.c
@@ -155,9 +152,18 @@ class Claim:
         """Drop what the earlier attempt wrote, but for complete parts of scores."""
         if earlier.status == Status.SUCCEEDED:
             raise session_closed_error(earlier)
-        self._update(connection, earlier)
-        clear_attempt(self._db, connection, earlier.session_no)
-        return self._handle(earlier.session_no)
+        number, head = earlier.session_no, self._head
+        last = attempts.unrecorded(self._db, connection, number)
+        origin: dict[str, Any] = {"attempt_started_at": None}  # not recorded
+        if head.session is not None and head.environment is not None:
+            add_environment(self._db, connection, head.environment)
+            origin = attempts.begun(typed(self._db.schema.sessions, head.session))
+        self._update(connection, earlier, origin)
+        if last is not None:
+            ended = attempts.taken_over(last, dt.datetime.fromisoformat(head.began_at))
+            attempts.record(self._db, connection, number, ended)
+        clear_attempt(self._db, connection, number)
+        return self._handle(number)
 
     def _take_over(self, connection: sa.Connection, session: SessionHandle) -> SessionHandle | None:
         """Continue this very attempt, which is running in the database or was given up there."""
@@ -171,10 +177,13 @@ class Claim:
             raise StillRunning
         if row.status != Status.RUNNING and (row.status, row.failure_kind) not in _GIVEN_UP:
             raise session_closed_error(session)
-        self._update(connection, session)
+        self._update(connection, session, {})
+        attempts.forget(self._db, connection, session.session_no, session.attempt)
         return self._handle(session.session_no)
 
-    def _update(self, connection: sa.Connection, session: SessionHandle) -> None:
+    def _update(
+        self, connection: sa.Connection, session: SessionHandle, changes: Mapping[str, Any]
+    ) -> None:
         s = self._db.schema.sessions
         unchanged = (
             s.c.session_no == session.session_no,
@@ -183,7 +192,7 @@ class Claim:
             status_without_index(s) == session.status,
         )
         update = s.update().where(*unchanged)
-        if connection.execute(update, self._running_here()).rowcount != 1:
+        if connection.execute(update, {**changes, **self._running_here()}).rowcount != 1:
             raise DatabaseConflict(f"session {session.session_id!r} changed meanwhile; push again.")
 
     def _running_here(self) -> dict[str, Any]:

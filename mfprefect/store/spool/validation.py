@@ -24,7 +24,10 @@ from mfprefect.util import values
 
 __all__ = ["EntryCheck"]
 
-NOT_ROWS = ("scores", "score_parts", "artifacts", "artifact_chunks", "notifications")
+NOT_ROWS = (
+    *("scores", "score_parts", "artifacts", "artifact_chunks"),
+    *("notifications", "session_attempts"),
+)
 """Tables of a session that are not filled by rows of the spool."""
 _SESSION = ("session_id", "model_id", "purpose", "attempt")
 _RUN = ("host", "process_id", "run_by", "flow_run_id")

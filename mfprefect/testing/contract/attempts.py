@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -10,10 +13,11 @@ import pytest
 
 import mfprefect
 from mfprefect import Store
-from mfprefect.provenance import capture, environment
+from mfprefect.audit import environment_digest
+from mfprefect.provenance import Environment, capture, environment
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.store.sessions.opening import SessionRequest, _resume, open_session
-from mfprefect.testing.contract.helpers import fill
+from mfprefect.testing.contract.helpers import fill, orphans
 
 
 def _request(run: FlowRun, **changes: Any) -> SessionRequest:
@@ -124,3 +128,108 @@ def test_a_succeeded_session_is_not_resumed_by_a_worker_that_thought_it_dead(sto
     later = FlowRun("run-1", "2", None, began=dt.datetime.now(dt.UTC))
     mfprefect.Session(store.database, open_session(store.database, _request(later))).close()
     assert len(store.sessions()) == 2
+
+
+def _on(commit: str, **changes: Any) -> dict[str, Any]:
+    """Return what an attempt on another commit, machine and environment opens its session with."""
+    origin = {"vcs": "git", "commit": commit * 40, "branch": f"fix-{commit}", "dirty": False}
+    machine = {"host": f"host-{commit}", "run_by": f"user-{commit}"}
+    here = environment()
+    return {
+        "provenance": replace(capture(), **origin, **machine, **changes),
+        "environment": replace(here, digest=_digest(here, commit), python=f"CPython {commit}"),
+    }
+
+
+def _digest(here: Environment, python: str) -> str:
+    digest = environment_digest(f"CPython {python}", here.platform, here.packages_json)
+    assert digest is not None
+    return digest
+
+
+def _frame(part: int) -> pd.DataFrame:
+    return pd.DataFrame({"id": [f"e{part}"], "score": [part / 10]})
+
+
+def test_each_attempt_has_its_own_code_environment_and_machine(store: Store) -> None:
+    request = _request(FlowRun("run-1", "1", None), purpose="score", **_on("a", dirty=True))
+    first = mfprefect.Session(store.database, open_session(store.database, request))
+    for part in (1, 2):
+        first.write_scores(_frame(part), entity_id="id", part=part)
+    assert store.attempts(first.session_id)["status"].tolist() == ["running"]
+    first.fail(OSError("link down"))
+    began = store.show(first.session_id)["started_at"][0]
+    request = _request(FlowRun("run-1", "2", None), purpose="score", **_on("b"))
+    second = mfprefect.Session(store.database, open_session(store.database, request))
+    assert store.attempts(first.session_id)["status"].tolist() == ["failed", "running"]
+    assert second.keep_part(1) == 1
+    for part in (2, 3):  # what it wrote is its own, even if it came out the same
+        second.write_scores(_frame(part), entity_id="id", part=part)
+    second.close()
+
+    attempts = store.attempts(first.session_id)
+    assert attempts["attempt"].tolist() == [1, 2]
+    assert attempts["status"].tolist() == ["failed", "succeeded"]
+    assert attempts["failure_kind"].tolist() == ["OSError", None]
+    assert attempts["git_commit"].tolist() == ["a" * 40, "b" * 40]
+    assert attempts["git_branch"].tolist() == ["fix-a", "fix-b"]
+    assert attempts["git_dirty"].tolist() == [True, False]
+    assert attempts["host"].tolist() == ["host-a", "host-b"]
+    assert attempts["run_by"].tolist() == ["user-a", "user-b"]
+    assert attempts["started_at"][0] == began
+    assert attempts["ended_at"][0] <= attempts["started_at"][1] <= attempts["ended_at"][1]
+    # The session shows the attempt that finished.
+    row = store.show(first.session_id).iloc[0]
+    names = ["attempt", "status", "ended_at", "host", "run_by", "process_id", "git_commit"]
+    names += ["git_branch", "git_dirty", "git_remote", "git_diff_digest", "environment_digest"]
+    assert row[names].tolist() == attempts[names].iloc[1].tolist()
+    assert (row["started_at"], row["attempt_started_at"]) == (began, attempts["started_at"][1])
+    assert store.environment(first.session_id)["python"] == "CPython b"
+    parts = store.score_parts(first.session_id)
+    assert parts["attempt"].tolist() == [1, 2, 2]
+    assert parts["kept_by"].fillna(0).tolist() == [2, 0, 0]
+    store.verify(session_id=first.session_id)
+
+    _refuses_tampering(store, first.session_no)
+    store.delete_session(first.session_id)
+    assert orphans(store) == {}
+    with pytest.raises(mfprefect.UnknownSession):
+        store.attempts(first.session_id)
+
+
+def _refuses_tampering(store: Store, number: int) -> None:
+    """An attempt, and the attempt of a part, cannot be changed unnoticed."""
+    a, p = store.database.schema.session_attempts, store.database.schema.score_parts
+    of_first = (a.c.session_no == number, a.c.attempt == 1)
+    of_part = (p.c.session_no == number, p.c.part_no == 1)
+    for table, where, change, back, text in (
+        (a, of_first, {"git_commit": "b" * 40}, {"git_commit": "a" * 40}, r"\(1\) was changed"),
+        (p, of_part, {"attempt": 2}, {"attempt": 1}, r"score_parts.*changed"),
+    ):
+        update = table.update().where(*where)
+        store.database.write_transaction(lambda c, _, u=update, v=change: c.execute(u, v))
+        with pytest.raises(mfprefect.SealBroken, match=text):
+            store.verify()
+        store.database.write_transaction(lambda c, _, u=update, v=back: c.execute(u, v))
+    store.verify()
+
+
+def test_an_attempt_that_died_is_ended_by_whoever_notices(store: Store) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:  # its number is free afterwards
+        process.wait()
+    died = _on("a", process_id=process.pid)
+    died["provenance"] = replace(died["provenance"], host=capture().host)
+    first = open_session(store.database, _request(FlowRun("run-1", "1", None), **died))
+    store.end_flow_run("run-1", "CRASHED")
+    assert store.attempts(first.session_id)["status"].tolist() == ["crashed"]
+    second = open_session(store.database, _request(FlowRun("run-1", "2", None), **_on("b")))
+    # Nobody noticed this one: the next attempt ends it.
+    third = open_session(store.database, _request(FlowRun("run-1", "3", None), **_on("c")))
+    assert [second.attempt, third.attempt] == [2, 3]
+    mfprefect.Session(store.database, third).close()
+    attempts = store.attempts(first.session_id)
+    assert attempts["status"].tolist() == ["crashed", "crashed", "succeeded"]
+    assert attempts["failure_kind"].tolist() == ["Crashed", "TakenOver", None]
+    assert attempts["git_commit"].str[0].tolist() == ["a", "b", "c"]
+    assert attempts["ended_at"][1] == attempts["started_at"][2]
+    assert "attempt 3" in attempts["failure_text"][1]

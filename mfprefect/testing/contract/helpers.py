@@ -50,9 +50,9 @@ def orphans(store: Store) -> dict[str, int]:
         orphaned = ~sa.exists().where(s.session_no == table.c.session_no)
         select = sa.select(sa.func.count()).select_from(table).where(orphaned)
         counts[table.name] = store.database.fetch_all(select)[0][0]
-    e = schema.environments
-    unused = ~sa.exists().where(s.environment_digest == e.c.environment_digest)
-    select = sa.select(sa.func.count()).select_from(e).where(unused)
+    e, users = schema.environments, (schema.sessions, schema.session_attempts)
+    used = (sa.exists().where(t.c.environment_digest == e.c.environment_digest) for t in users)
+    select = sa.select(sa.func.count()).select_from(e).where(*(~condition for condition in used))
     counts[e.name] = store.database.fetch_all(select)[0][0]
     return {name: count for name, count in counts.items() if count}
 

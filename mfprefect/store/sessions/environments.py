@@ -1,0 +1,28 @@
+"""The environments that sessions and their attempts ran in, each stored once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from mfprefect.store.database import Database
+
+__all__ = ["add_environment", "delete_unused"]
+
+
+def add_environment(db: Database, connection: sa.Connection, row: Mapping[str, Any]) -> None:
+    """Insert an environment, unless it is stored already."""
+    e = db.schema.environments
+    same = e.c.environment_digest == row["environment_digest"]
+    if connection.scalar(sa.select(e.c.environment_digest).where(same)) is None:
+        connection.execute(e.insert(), dict(row))
+
+
+def delete_unused(db: Database, connection: sa.Connection) -> None:
+    """Delete the environments that no session and no attempt ran in."""
+    e = db.schema.environments
+    users = (db.schema.sessions, db.schema.session_attempts)
+    used = (sa.exists().where(t.c.environment_digest == e.c.environment_digest) for t in users)
+    connection.execute(e.delete().where(*(~condition for condition in used)))

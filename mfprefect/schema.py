@@ -246,7 +246,7 @@ class Schema:
             Index(f"ix_{name}_model", "model_id", "session_no"),
             Index(f"ix_{name}_status", "status", "heartbeat_at"),
         )
-        # A copy of the attempt's columns of `sessions`, made when it ends.
+        # Of sessions that were retried: copies of what `sessions` said of each attempt.
         self.session_attempts = self._table(
             "session_attempts",
             _session_no(),

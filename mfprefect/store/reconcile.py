@@ -25,7 +25,6 @@ from mfprefect.provenance.flow_run import TERMINAL, States
 from mfprefect.store.database import Database
 from mfprefect.store.handle import missed_heartbeat, status_without_index
 from mfprefect.store.notifications import send
-from mfprefect.store.sessions import attempts
 from mfprefect.store.sessions.writing import Outcome
 from mfprefect.store.states import DETACHED, Status
 from mfprefect.util import processes, values
@@ -222,29 +221,19 @@ def _write(db: Database, session: _Suspect, outcome: Outcome) -> bool:
         status_without_index(s) == Status.RUNNING,
         s.c.heartbeat_at == session.heartbeat_at,
     )
-    ending = {
-        "status": outcome.status,
-        "ended_at": now,
-        "failure_kind": outcome.failure_kind,
-        "failure_text": outcome.failure_text,
-    }
-
-    def watch(connection: sa.Connection, _: bool) -> bool:
-        return connection.execute(s.update().where(*unchanged), {"suspected_at": now}).rowcount == 1
-
-    def end(connection: sa.Connection, _: bool) -> bool:
-        # Only locks it: the row of its attempt is written before the session ends.
-        lock = {"heartbeat_at": session.heartbeat_at}
-        if connection.execute(s.update().where(*unchanged), lock).rowcount != 1:
-            return False
-        last = attempts.unrecorded(db, connection, session.session_no)
-        if last is not None:
-            attempts.record(db, connection, session.session_no, {**last, **ending})
-        connection.execute(s.update().where(*unchanged), ending)
+    if outcome.status != Status.RUNNING:
+        changes = {
+            "status": outcome.status,
+            "ended_at": now,
+            "failure_kind": outcome.failure_kind,
+            "failure_text": outcome.failure_text,
+        }
+    elif session.suspected_at is None or session.suspected_at > now:
+        changes = {"suspected_at": now}
+    else:
         return True
 
-    if outcome.status != Status.RUNNING:
-        return db.write_transaction(end)
-    if session.suspected_at is None or session.suspected_at > now:
-        return db.write_transaction(watch)
-    return True
+    def work(connection: sa.Connection, _: bool) -> bool:
+        return connection.execute(s.update().where(*unchanged), changes).rowcount == 1
+
+    return db.write_transaction(work)

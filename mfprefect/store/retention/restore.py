@@ -178,7 +178,9 @@ def _check(db: Database, row: Mapping[str, Any], head: Mapping[str, Any]) -> Non
     if unknown := sorted(set(head["tables"]) - names):
         raise InvalidValue(f"{unknown[0]!r} is not a table of a session")
     for environment in _environments(head):
-        check_lengths(db.schema.environments, environment)
+        if missing := set(db.schema.environments.c.keys()) - set(environment):
+            raise InvalidValue(f"an environment has no {min(missing)}")
+        check_row(db.schema.environments, environment)
     if head["environment"]["environment_digest"] != row["environment_digest"]:
         raise InvalidValue("the environment is another one")
     dict(head["session_ids"])

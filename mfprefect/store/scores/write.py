@@ -158,14 +158,17 @@ def _replace_part(
     parts = db.schema.score_parts
     same_part = _same_part(db, handle, part_no)
     require_running(db, connection, handle)
-    earlier = connection.scalar(sa.select(parts.c.digest).where(*same_part))
-    if earlier != part_digest:
+    columns = (parts.c.digest, parts.c.attempt)
+    earlier = connection.execute(sa.select(*columns).where(*same_part)).first()
+    if earlier is None or earlier.digest != part_digest:
         if earlier is not None:
             _delete_rows(db, connection, handle, part_no)
         scores = db.backend.scores_of(connection, handle.session_no)
         db.backend.append(connection, scores, _rows(table, handle.session_no, part_no))
     # Lock last: other parts and heartbeats need the session's row.
     begin_write(db, connection, handle)
+    if earlier is not None and tuple(earlier) == (part_digest, handle.attempt):
+        return
     if earlier is not None:
         connection.execute(parts.delete().where(*same_part))
     row = {

@@ -1,7 +1,8 @@
 """The attempts of a session: what ran each of them, and how it ended.
 
-A session's row describes the attempt that is running or ran last. The transaction that ends an
-attempt copies it to `session_attempts`, so that the next attempt can overwrite it.
+A session's row describes the attempt that is running or ran last. The next attempt copies it to
+`session_attempts` before it overwrites it. A session that was retried copies its last attempt, too,
+when it ends; one that was not is its own only attempt, and costs no statement more.
 """
 
 from __future__ import annotations
@@ -19,16 +20,7 @@ from mfprefect.store.states import Status
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "TABLE",
-    "attempts_frame",
-    "begun",
-    "forget",
-    "of_session",
-    "record",
-    "taken_over",
-    "unrecorded",
-]
+__all__ = ["TABLE", "attempts_frame", "before_next", "begun", "of_session", "unrecorded"]
 
 TABLE = "session_attempts"
 _CODE = ("vcs", "git_commit", "git_branch", "git_remote", "git_dirty", "git_diff_digest")
@@ -71,32 +63,28 @@ def unrecorded(db: Database, connection: sa.Connection, session_no: int) -> dict
     return None if session is None else of_session(session)
 
 
-def taken_over(row: Mapping[str, Any], at: dt.datetime) -> dict[str, Any]:
-    """Return the row of an attempt before the next one, which ends it if it still runs."""
-    if row["status"] != Status.RUNNING:
-        return dict(row)
-    return {
-        **row,
-        "status": Status.CRASHED,
-        "ended_at": at,
-        "failure_kind": "TakenOver",
-        "failure_text": f"attempt {row['attempt'] + 1} of its flow run took the session over",
-    }
+def before_next(
+    db: Database, connection: sa.Connection, session_no: int, began: dt.datetime
+) -> list[dict[str, Any]]:
+    """Return the row to insert when the next attempt begins; none if it is stored already.
 
-
-def record(
-    db: Database, connection: sa.Connection, session_no: int, row: Mapping[str, Any]
-) -> None:
-    """Insert the row of an attempt that has ended, while its session runs."""
-    table = db.schema.session_attempts
-    connection.execute(table.insert(), {"session_no": session_no, **row})
-
-
-def forget(db: Database, connection: sa.Connection, session_no: int, attempt: int) -> None:
-    """Delete the row of an attempt that runs again."""
-    a = db.schema.session_attempts
-    same = (a.c.session_no == session_no, a.c.attempt == attempt)
-    connection.execute(a.delete().where(*same))
+    Args:
+        db: the database.
+        connection: in a transaction that holds the session's lock.
+        session_no: the session.
+        began: when the next attempt began, which ends one that still runs.
+    """
+    row = unrecorded(db, connection, session_no)
+    if row is None:
+        return []
+    if row["status"] == Status.RUNNING:
+        row |= {
+            "status": Status.CRASHED,
+            "ended_at": began,
+            "failure_kind": "TakenOver",
+            "failure_text": f"attempt {row['attempt'] + 1} of its flow run took the session over",
+        }
+    return [{"session_no": session_no, **row}]
 
 
 def attempts_frame(db: Database, session_id: str) -> pd.DataFrame:

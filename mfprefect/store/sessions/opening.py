@@ -317,36 +317,34 @@ def _resume(
 ) -> SessionHandle:
     """Begin the next attempt: delete the rows of the last one, keep complete score parts."""
     sessions, run = db.schema.sessions, _session_row(opening)
-    # If it ends meanwhile, the insert below finds its row there, and this transaction starts over.
-    last = attempts.unrecorded(db, connection, earlier.session_no)
-    add_environment(db, connection, _environment_row(opening.environment))
-    taken = connection.execute(
-        sessions.update().where(
-            sessions.c.session_no == earlier.session_no,
-            sessions.c.attempt == earlier.attempt,
-            # It may have succeeded meanwhile: its worker seemed dead, and was alive.
-            status_without_index(sessions) != Status.SUCCEEDED,
-        ),
-        {
-            "status": Status.RUNNING,
-            "attempt": earlier.attempt + 1,
-            **attempts.begun(run),
-            "heartbeat_at": run["heartbeat_at"],
-            "suspected_at": None,
-            "ended_at": None,
-            "failure_kind": None,
-            "failure_text": None,
-            # The chain keeps the seal of the failed attempt.
-            "seal": None,
-            "previous_seal": None,
-        },
+    number, attempt = earlier.session_no, earlier.attempt + 1
+    same = (
+        sessions.c.session_no == number,
+        sessions.c.attempt == earlier.attempt,
+        # It may have succeeded meanwhile: its worker seemed dead, and was alive.
+        status_without_index(sessions) != Status.SUCCEEDED,
     )
-    if taken.rowcount != 1:
+    # Lock it: what its last attempt was must not change any more.
+    lock = sessions.update().where(*same).values(heartbeat_at=sessions.c.heartbeat_at)
+    if connection.execute(lock).rowcount != 1:
         raise SessionClosed(earlier.session_id, OVERTAKEN)
-    if last is not None:
-        ended = attempts.taken_over(last, run["started_at"])
-        attempts.record(db, connection, earlier.session_no, ended)
-    clear_attempt(db, connection, earlier.session_no)
-    return SessionHandle(
-        **(earlier.__dict__ | {"attempt": earlier.attempt + 1, "status": Status.RUNNING})
-    )
+    last = attempts.before_next(db, connection, number, run["started_at"])
+    add_environment(db, connection, _environment_row(opening.environment))
+    changes = {
+        "status": Status.RUNNING,
+        "attempt": attempt,
+        **attempts.begun(run),
+        "heartbeat_at": run["heartbeat_at"],
+        "suspected_at": None,
+        "ended_at": None,
+        "failure_kind": None,
+        "failure_text": None,
+        # The chain keeps the seal of the failed attempt.
+        "seal": None,
+        "previous_seal": None,
+    }
+    connection.execute(sessions.update().where(*same), changes)
+    if last:
+        connection.execute(db.schema.session_attempts.insert(), last)
+    clear_attempt(db, connection, number)
+    return SessionHandle(**(earlier.__dict__ | {"attempt": attempt, "status": Status.RUNNING}))

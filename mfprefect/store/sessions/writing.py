@@ -237,8 +237,9 @@ class _CloseTransaction:
             raise _ConcurrentChange("another process wrote to it")
 
     def _rows(self, state: seals.State) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        """Return what this transaction inserts: the buffered rows, and that of its attempt."""
-        if not self.ending.sealed:  # a restored session has the rows that its seal covers
+        """Return what this transaction inserts: the buffered rows, and that of a retry."""
+        # A restored session has the rows that its seal covers.
+        if self.handle.attempt == 1 or not self.ending.sealed:
             return self.pending
         attempt = attempts.of_session({**state.row, **self._outcome()})
         return {**self.pending, attempts.TABLE: [attempt]}

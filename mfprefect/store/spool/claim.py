@@ -153,15 +153,15 @@ class Claim:
         if earlier.status == Status.SUCCEEDED:
             raise session_closed_error(earlier)
         number, head = earlier.session_no, self._head
-        last = attempts.unrecorded(self._db, connection, number)
+        began = dt.datetime.fromisoformat(head.began_at)
+        last = attempts.before_next(self._db, connection, number, began)
         origin: dict[str, Any] = {"attempt_started_at": None}  # not recorded
         if head.session is not None and head.environment is not None:
             add_environment(self._db, connection, head.environment)
             origin = attempts.begun(typed(self._db.schema.sessions, head.session))
         self._update(connection, earlier, origin)
-        if last is not None:
-            ended = attempts.taken_over(last, dt.datetime.fromisoformat(head.began_at))
-            attempts.record(self._db, connection, number, ended)
+        if last:
+            connection.execute(self._db.schema.session_attempts.insert(), last)
         clear_attempt(self._db, connection, number)
         return self._handle(number)
 
@@ -178,7 +178,6 @@ class Claim:
         if row.status != Status.RUNNING and (row.status, row.failure_kind) not in _GIVEN_UP:
             raise session_closed_error(session)
         self._update(connection, session, {})
-        attempts.forget(self._db, connection, session.session_no, session.attempt)
         return self._handle(session.session_no)
 
     def _update(

@@ -136,7 +136,7 @@ def _on(commit: str, **changes: Any) -> dict[str, Any]:
     machine = {"host": f"host-{commit}", "run_by": f"user-{commit}"}
     here = environment()
     return {
-        "provenance": replace(capture(), **origin, **machine, **changes),
+        "provenance": replace(capture(), **(origin | machine | changes)),
         "environment": replace(here, digest=_digest(here, commit), python=f"CPython {commit}"),
     }
 
@@ -170,7 +170,7 @@ def test_each_attempt_has_its_own_code_environment_and_machine(store: Store) -> 
     attempts = store.attempts(first.session_id)
     assert attempts["attempt"].tolist() == [1, 2]
     assert attempts["status"].tolist() == ["failed", "succeeded"]
-    assert attempts["failure_kind"].tolist() == ["OSError", None]
+    assert attempts["failure_kind"].fillna("").tolist() == ["OSError", ""]
     assert attempts["git_commit"].tolist() == ["a" * 40, "b" * 40]
     assert attempts["git_branch"].tolist() == ["fix-a", "fix-b"]
     assert attempts["git_dirty"].tolist() == [True, False]
@@ -217,8 +217,7 @@ def _refuses_tampering(store: Store, number: int) -> None:
 def test_an_attempt_that_died_is_ended_by_whoever_notices(store: Store) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:  # its number is free afterwards
         process.wait()
-    died = _on("a", process_id=process.pid)
-    died["provenance"] = replace(died["provenance"], host=capture().host)
+    died = _on("a", process_id=process.pid, host=capture().host)
     first = open_session(store.database, _request(FlowRun("run-1", "1", None), **died))
     store.end_flow_run("run-1", "CRASHED")
     assert store.attempts(first.session_id)["status"].tolist() == ["crashed"]
@@ -229,7 +228,7 @@ def test_an_attempt_that_died_is_ended_by_whoever_notices(store: Store) -> None:
     mfprefect.Session(store.database, third).close()
     attempts = store.attempts(first.session_id)
     assert attempts["status"].tolist() == ["crashed", "crashed", "succeeded"]
-    assert attempts["failure_kind"].tolist() == ["Crashed", "TakenOver", None]
+    assert attempts["failure_kind"].fillna("").tolist() == ["Crashed", "TakenOver", ""]
     assert attempts["git_commit"].str[0].tolist() == ["a", "b", "c"]
     assert attempts["ended_at"][1] == attempts["started_at"][2]
     assert "attempt 3" in attempts["failure_text"][1]

@@ -115,7 +115,7 @@ def test_each_attempt_has_its_own_commit_and_environment(retried: Retried) -> No
     attempts = store.attempts(retried.session_id)
     assert attempts["attempt"].tolist() == [1, 2]
     assert attempts["status"].tolist() == ["failed", "succeeded"]
-    assert attempts["failure_text"].tolist() == ["no data for part 3", None]
+    assert attempts["failure_text"].fillna("").tolist() == ["no data for part 3", ""]
     assert attempts["git_commit"].tolist() == [retried.first, retried.fix]
     assert attempts["git_branch"].tolist() == ["main", "fix"]
     assert attempts["git_dirty"].tolist() == [False, False]

@@ -65,6 +65,9 @@ def full_session(store: Store, **options: Any) -> str:
             [{**drift, "verdict": "ok", "reference_session_no": 1}],
             ("variable", "measure"),
         )
+        # As a session that was retried has.
+        attempt = {"attempt": 1, "status": "failed", "host": "h", "process_id": 1, "vcs": "git"}
+        session._add("session_attempts", [attempt], ("attempt",))
         # As a scoring session that failed has.
         session._add("part_inputs", [{"part_no": 1, "document": "{}"}], ("part_no",))
     with_notice(store, session.session_no)

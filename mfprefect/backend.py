@@ -223,6 +223,30 @@ class Backend(ABC):
                 statement, None, exc, error, connection_invalidated=lost
             ) from exc
 
+    def replace_view(self, connection: sa.Connection, name: str, create: str) -> None:
+        """Give a view of an earlier version its present SELECT, which has the same columns.
+
+        Override if the database replaces a view in one step, so that its readers never miss it and
+        keep their rights. If DDL commits by itself, the base leaves a moment without the view.
+
+        Args:
+            connection: in the transaction of the upgrade.
+            name: the view, without its schema.
+            create: its CREATE VIEW statement.
+        """
+        view = sa.table(name, schema=self.schema.layout.schema)
+        quoted = connection.dialect.identifier_preparer.format_table(view)
+        connection.exec_driver_sql(f"DROP VIEW {quoted}")
+        connection.exec_driver_sql(create)
+
+    def begin_snapshot(self, connection: sa.Connection) -> None:
+        """Begin a transaction that only reads, and whose statements all see the same moment.
+
+        Override if the default isolation of the database shows each statement what was committed
+        before it. Nothing has been sent on the connection yet.
+        """
+        connection.begin()
+
     # A backend with `per_session_tables` overrides the next four; each runs inside a transaction.
 
     def create_session_table(self, connection: sa.Connection, session_no: int) -> None:  # noqa: B027

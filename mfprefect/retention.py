@@ -104,7 +104,10 @@ class SessionFacts:
     status: str
     ended_at: dt.datetime
     """When it began, if it has not ended."""
-    published: bool = False
+    day: dt.date
+    """The day of its data: `as_of`, or the day on which it began."""
+    published_at: dt.datetime | None = None
+    """When its scores were published, if they were."""
     rows: int = 0
     """Number of scores."""
     needs: frozenset[int] = frozenset()
@@ -113,6 +116,11 @@ class SessionFacts:
     """Why it must stay whatever the limits: it is in production, or was before."""
     left_stage_at: dt.datetime | None = None
     """When it left its last stage, if it ever had one."""
+
+    @property
+    def newness(self) -> tuple[dt.date, dt.datetime, int]:
+        """The place of its scores in the order of `mfprefect.schema.newest_first`."""
+        return self.day, self.published_at or self.ended_at, self.session_no
 
 
 @dataclass(frozen=True)
@@ -155,17 +163,18 @@ def judge(
 def _newest(ordered: Sequence[SessionFacts], limits_of: Callable[[str], Limits]) -> set[int]:
     """Return the newest sessions of each model and purpose, one if no limit says how many.
 
-    Sessions with published scores are counted once more by themselves: the latest scores stay.
+    Sessions with published scores are counted once more by themselves, in the order of their
+    scores: the scores that readers see as the latest stay, also after a backfill.
     """
+    scored = [session for session in ordered if session.published_at is not None]
+    counted = [(s, s.purpose) for s in ordered if s.status == Status.SUCCEEDED]
+    counted += [(s, "scores") for s in sorted(scored, key=lambda s: s.newness, reverse=True)]
     seen: Counter[tuple[str, str]] = Counter()
     newest = set()
-    for session in ordered:
-        keys = [session.purpose] * (session.status == Status.SUCCEEDED)
-        keys += ["scores"] * session.published
-        for key in keys:
-            seen[session.model_id, key] += 1
-            if seen[session.model_id, key] <= (limits_of(session.model_id).keep_sessions or 1):
-                newest.add(session.session_no)
+    for session, key in counted:
+        seen[session.model_id, key] += 1
+        if seen[session.model_id, key] <= (limits_of(session.model_id).keep_sessions or 1):
+            newest.add(session.session_no)
     return newest
 
 

@@ -35,6 +35,9 @@ __all__ = [
     "Layout",
     "LongText",
     "Schema",
+    "UtcDay",
+    "data_day",
+    "newest_first",
 ]
 
 MODEL_ID_LENGTH = 64
@@ -49,6 +52,7 @@ GATE_LENGTH = 1024
 VIEWS = (
     "published_scores",
     "latest_scores",
+    "current_scores",
     "session_overview",
     "metric_history",
     "production_models",
@@ -534,6 +538,41 @@ class JsonRows(sa.TextClause):
         return self.columns(*numbers, *fields).subquery(name)
 
 
+class UtcDay(sa.FunctionElement[dt.date]):
+    """The day of a stored instant, which is in UTC."""
+
+    name = "utc_day"
+    type = Date()
+    inherit_cache = True
+
+
+@compiles(UtcDay)
+def _utc_day(element: UtcDay, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(sa.cast(next(iter(element.clauses)), Date()), **options))
+
+
+def data_day(sessions: Any) -> sa.ColumnElement[dt.date]:
+    """Return the day of a session's data: its `as_of`, or the UTC day on which it started.
+
+    Args:
+        sessions: the columns of `sessions`, or of an alias of it.
+    """
+    return sa.func.coalesce(sessions.as_of, UtcDay(sessions.started_at), type_=Date())
+
+
+def newest_first(sessions: Any) -> tuple[sa.UnaryExpression[Any], ...]:
+    """Return the order of published sessions, newest first: THE definition of "latest" scores.
+
+    By the day of the data, so that a backfill of an older day does not replace newer scores; of
+    one day, what was published last; `session_no` decides between equal times.
+
+    Args:
+        sessions: the columns of `sessions`, or of an alias of it.
+    """
+    order = (data_day(sessions), sessions.published_at, sessions.session_no)
+    return tuple(key.desc() for key in order)
+
+
 @compiles(JsonRows)
 def _no_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
     nulls = (sa.cast(None, column.type).label(column.name) for column in element.fields.values())
@@ -544,21 +583,7 @@ def _no_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
 
 
 def _views(schema: Schema) -> tuple[Select[Any], ...]:
-    s, c, m, stage = schema.sessions.c, schema.scores.c, schema.metrics.c, schema.model_stages
-    published = (
-        sa.select(
-            s.model_id, s.session_id, c.entity_id, c.score, c.score_class, s.as_of, s.published_at
-        )
-        .join_from(schema.sessions, schema.scores, s.session_no == c.session_no)
-        .where(s.published_at.is_not(None))
-    )
-    newest = (
-        sa.func.row_number()
-        .over(partition_by=(s.model_id, c.entity_id), order_by=s.session_no.desc())
-        .label("recency")
-    )
-    ranked = published.add_columns(newest).subquery("ranked")
-    latest = sa.select(*(x for x in ranked.c if x.key != "recency")).where(ranked.c.recency == 1)
+    s, m, stage = schema.sessions.c, schema.metrics.c, schema.model_stages
     ended = sa.select(s.model_id, s.session_id, s.as_of, s.started_at)
     history = (
         ended.add_columns(m.metric_name, m.segment, m.value, m.definition_version)
@@ -581,7 +606,50 @@ def _views(schema: Schema) -> tuple[Select[Any], ...]:
             ),
         )
     )
-    return (published, latest, overview, history, production, _gate_history(schema))
+    scores = (_published_scores(schema), _latest_scores(schema), _current_scores(schema))
+    return (*scores, overview, history, production, _gate_history(schema))
+
+
+def _published_scores(schema: Schema) -> Select[Any]:
+    s, c = schema.sessions.c, schema.scores.c
+    return (
+        sa.select(
+            s.model_id, s.session_id, c.entity_id, c.score, c.score_class, s.as_of, s.published_at
+        )
+        .join_from(schema.sessions, schema.scores, s.session_no == c.session_no)
+        .where(s.published_at.is_not(None))
+    )
+
+
+def _latest_scores(schema: Schema) -> Select[Any]:
+    """Return the newest score of each entity, from whichever session of its model has it."""
+    s, c = schema.sessions.c, schema.scores.c
+    newest = sa.func.row_number().over(
+        partition_by=(s.model_id, c.entity_id), order_by=newest_first(s)
+    )
+    ranked = _published_scores(schema).add_columns(newest.label("recency")).subquery("ranked")
+    return sa.select(*(x for x in ranked.c if x.key != "recency")).where(ranked.c.recency == 1)
+
+
+def _current_scores(schema: Schema) -> Select[Any]:
+    """Return the scores of the newest published session of each model, and of no other."""
+    s, c = schema.sessions.c, schema.scores.c
+    newest = sa.func.row_number().over(partition_by=s.model_id, order_by=newest_first(s))
+    of_session = (s.model_id, s.session_id, s.as_of, s.published_at, s.session_no)
+    # Sessions are ranked before their scores are joined: the scores of all others stay unread.
+    ranked = (
+        sa.select(*of_session, newest.label("recency"))
+        .where(s.published_at.is_not(None))
+        .subquery("ranked")
+    )
+    r = ranked.c
+    return (
+        sa.select(
+            r.model_id, r.session_id, c.entity_id, c.score, c.score_class, r.as_of, r.published_at
+        )
+        .join_from(ranked, schema.scores, r.session_no == c.session_no)
+        .where(r.recency == 1)
+    )
 
 
 def _gate_history(schema: Schema) -> Select[Any]:

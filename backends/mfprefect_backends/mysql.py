@@ -39,6 +39,7 @@ _OPTION_ERRORS = (TypeError, ValueError, LookupError, AttributeError, NotImpleme
 # https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
 _CODES: dict[int, type[DatabaseError]] = {
     **dict.fromkeys((1205, 1213, 1020, 3572), DatabaseConflict),  # lock wait, deadlock, NOWAIT
+    1412: DatabaseConflict,  # a table was altered after the snapshot
     **dict.fromkeys((1040, 1053, 1077, 1079, 1080, 1152, 1158, 1160, 1203), DatabaseUnavailable),
     # Out of disk or memory; read-only, as during a failover.
     **dict.fromkeys((1021, 1037, 1038, 1041, 1836), DatabaseUnavailable),
@@ -243,6 +244,17 @@ class MysqlBackend(Backend):
         """Compare in our collation, so that the primary key's index can be used."""
         text = super().as_entity_id(connection, expression)
         return sa.collate(text, _nopad(connection.dialect))
+
+    def replace_view(self, connection: sa.Connection, name: str, create: str) -> None:
+        """Replace the view in one step: DDL commits by itself, and readers would miss it."""
+        connection.exec_driver_sql(create.replace("CREATE", "CREATE OR REPLACE", 1))
+
+    def begin_snapshot(self, connection: sa.Connection) -> None:
+        """Begin at REPEATABLE READ with a snapshot of now."""
+        connection.begin()
+        # For the next transaction only; at READ COMMITTED the snapshot would be ignored.
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        connection.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
     def grants(self, role: str, user: str) -> str:
         """Grant rights; for the admin, add triggers that protect ended sessions from others."""

@@ -246,6 +246,15 @@ class PostgresBackend(Backend):
         """Compare in our collation, whatever collation the other column has."""
         return sa.collate(super().as_entity_id(connection, expression), "C")
 
+    def replace_view(self, connection: sa.Connection, name: str, create: str) -> None:
+        """Replace the view in place: it keeps its rights, and views that others built on it."""
+        connection.exec_driver_sql(create.replace("CREATE", "CREATE OR REPLACE", 1))
+
+    def begin_snapshot(self, connection: sa.Connection) -> None:
+        """Begin at REPEATABLE READ: the first statement's snapshot serves all others."""
+        connection.begin()
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
     def grants(self, role: str, user: str) -> str:
         """Grant rights; for the admin, also ownership, and protection of ended sessions."""
         return _postgres_grants.script(self.url, self.schema, role, user)

@@ -23,7 +23,7 @@ from mfprefect.errors import (
     IntegrityError,
     PermissionDenied,
 )
-from mfprefect.schema import Double, JsonRows
+from mfprefect.schema import Double, JsonRows, UtcDay
 from mfprefect.settings import Settings
 
 __all__ = ["SqliteBackend"]
@@ -36,6 +36,11 @@ ROWS_A_STATEMENT = 100
 def _double(element: Double, compiler: Any, **options: Any) -> str:
     # A REAL column turns -0.0 into 0.0; a type name with BLOB in it keeps all eight bytes.
     return "DOUBLE_BLOB"
+
+
+@compiles(UtcDay, "sqlite")
+def _utc_day(element: UtcDay, compiler: Any, **options: Any) -> str:
+    return f"date({compiler.process(element.clauses, **options)})"  # CAST would give the year
 
 
 @compiles(JsonRows, "sqlite")

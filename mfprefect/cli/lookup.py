@@ -10,7 +10,7 @@ from mfprefect.errors import UnknownModel, UnknownSession
 if TYPE_CHECKING:
     from mfprefect.store import Store
 
-__all__ = ["ENVIRONMENT", "require_known_model", "resolve_session"]
+__all__ = ["ENVIRONMENT", "require_known_model", "resolve_scoring", "resolve_session"]
 
 ENVIRONMENT = "MFPREFECT_SESSION_ID"
 LATEST = "latest"
@@ -43,6 +43,19 @@ def resolve_session(store: Store, name: str) -> dict[str, Any]:
             require_known_model(store, model_id)
         raise UnknownSession(name)
     return row
+
+
+def resolve_scoring(store: Store, name: str) -> dict[str, Any]:
+    """Return the row of a session to read scores of; as `resolve_session`, but for `latest:MODEL`.
+
+    That is the session whose scores are current, if the model has any: not a backfill that ran
+    after it, and no training.
+    """
+    word, _, model_id = name.partition(":")
+    if word == LATEST and model_id:
+        require_known_model(store, model_id)
+        name = store.current_session(model_id) or name
+    return resolve_session(store, name)
 
 
 def _latest(store: Store, model_id: str | None) -> dict[str, Any] | None:

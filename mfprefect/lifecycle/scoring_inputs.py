@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mfprefect.errors import DatabaseError, MfprefectError
 from mfprefect.lifecycle import tasks
+from mfprefect.lifecycle.run import as_of_date
 from mfprefect.lifecycle.thresholds import thresholds_for
 from mfprefect.quality.checks.masking import without_cells
 from mfprefect.quality.drift.features import feature_drift
@@ -43,7 +44,7 @@ SUMMARY, PREVIOUS, COMPARED = "summary", "previous", "compared"
 
 
 class PreviousScoring(NamedTuple):
-    """The published scoring session before this one, None if there is none."""
+    """The newest published scoring session with data no newer than this one's, None if none."""
 
     session_id: str | None = None
     other_bins: bool = False
@@ -103,7 +104,8 @@ class ScoringInputs:
     ) -> None:
         self._store, self._model_class, self._session = store, model_class, session
         self._training = training
-        published = published_scorings(store.database, model_class.model_id, 1)
+        day = as_of_date(session)
+        published = published_scorings(store.database, model_class.model_id, 1, until=day)
         self.compared = PreviousScoring()
         if published:
             other = published[0].training_session_id != training

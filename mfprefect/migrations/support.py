@@ -92,13 +92,17 @@ def add_index(table: str, name: str, columns: Sequence[str], *, unique: bool) ->
         op.create_index(name, table_name, list(columns), unique=unique, schema=here.schema)
 
 
-def drop_views() -> None:
-    """Drop the views. They are created again after all migrations have run."""
+def drop_views(*names: str) -> None:
+    """Drop views, by default all; they are created again after all migrations have run.
+
+    Their readers miss them until then, and on some databases lose their rights: only for a view
+    whose columns change. All others are replaced in place.
+    """
     here = layout()
     preparer = op.get_bind().dialect.identifier_preparer
     inspector = _inspector()
     present = set(inspector.get_view_names(schema=here.schema)) if inspector else set()
     for view in reversed(VIEWS):
-        if here.prefix + view in present:
+        if here.prefix + view in present and view in (names or VIEWS):
             name = preparer.format_table(sa.table(here.prefix + view, schema=here.schema))
             op.execute(f"DROP VIEW {name}")

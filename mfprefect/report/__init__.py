@@ -98,10 +98,9 @@ def model_report(report: ModelReport) -> str:
     from mfprefect.report.blocks import Sheet
     from mfprefect.report.sections import model
     from mfprefect.report.sections.headline import model_verdict
-    from mfprefect.report.sections.metrics import key_figures
+    from mfprefect.report.sections.production import model_figures
 
     with drawing.drawing():
         sections = [section for section in model.sections(report) if section is not None]
-    training = report.newest.get("train")
-    figures = [] if training is None else key_figures(training)
+    figures = model_figures(report)
     return page.render(Sheet(model.heading(report), model_verdict(report), figures, sections))

@@ -5,13 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ComparedSession", "Distribution", "ModelReport", "SessionReport", "test_note"]
+__all__ = [
+    "ComparedSession",
+    "Distribution",
+    "InProduction",
+    "ModelReport",
+    "OutcomeFigures",
+    "SessionReport",
+    "overall",
+    "test_note",
+]
 
 Row = Mapping[str, Any]
 
@@ -108,18 +117,55 @@ def test_note(metadata: pd.DataFrame, name: str) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
+def overall(metrics: pd.DataFrame) -> dict[str, float]:
+    """Return the metrics of all rows by name."""
+    rows = metrics[metrics["segment"] == ""]
+    return {str(k): float(v) for k, v in zip(rows["metric_name"], rows["value"], strict=True)}
+
+
+@dataclass(frozen=True)
+class OutcomeFigures:
+    """How good published scores turned out to be."""
+
+    session_id: str
+    """The monitoring session that compared them with outcomes."""
+    measured_at: dt.datetime
+    scoring_session_id: str
+    day: dt.date
+    """The day of the data that was scored."""
+    figures: Mapping[str, float]
+    known: str = ""
+    """How many scores have an outcome, in words."""
+
+
+@dataclass(frozen=True)
+class InProduction:
+    """The training whose model is in production."""
+
+    training: SessionReport
+    stage: Row
+    """Its current stage: see `Store.stages`."""
+    outcomes: OutcomeFigures | None = None
+    """On the scores of its model; None before outcomes are known."""
+
+
 @dataclass(frozen=True)
 class ModelReport:
-    """A model, its last sessions, and the results of the newest session of each purpose."""
+    """A model: what is in production, what could replace it, and its last sessions."""
 
     model: Row
     sessions: pd.DataFrame
-    """The last sessions, newest first."""
+    """The last sessions, as they ran, the last one first."""
     thresholds: pd.DataFrame
     stages: pd.DataFrame
     """See `Store.stages`; newest first."""
     freshness: Row | None = None
     """For a model with a maximum age: `last_scored_at`, `max_age_seconds`, `stale`."""
-    newest: Mapping[str, SessionReport] = field(default_factory=dict)
-    """The newest session of each purpose; of training, the newest successful one if any."""
+    production: InProduction | None = None
+    candidate: SessionReport | None = None
+    """The newest training that could be promoted, if it is newer than that in production."""
+    scoring: SessionReport | None = None
+    """The session whose scores are current, else the last scoring session."""
+    monitoring: SessionReport | None = None
+    """The last successful monitoring session."""
     generated_at: dt.datetime | None = None

@@ -31,7 +31,13 @@ def facts(number: int, days: float, **changes: object) -> SessionFacts:
         "status": "succeeded",
         "ended_at": NOW - dt.timedelta(days=days),
     }
-    return SessionFacts(**(row | changes))  # type: ignore[arg-type]
+    row |= changes
+    ended_at = row["ended_at"]
+    assert isinstance(ended_at, dt.datetime)
+    row.setdefault("day", ended_at.date())
+    if row.pop("published", False):
+        row["published_at"] = ended_at
+    return SessionFacts(**row)  # type: ignore[arg-type]
 
 
 @st.composite
@@ -127,6 +133,19 @@ def test_scores_go_from_sessions_that_stay_but_not_the_latest() -> None:
     history += [facts(5, 1), facts(6, 70, status="failed", rows=9)]
     decisions = verdicts(history, scores_days=50, keep_days=85)
     assert [decisions[f"s{n}"] for n in range(1, 7)] == [DELETE, *[DELETE_SCORES] * 2, *[KEEP] * 3]
+
+
+def test_scores_that_readers_see_as_the_latest_stay_after_a_backfill() -> None:
+    day = dt.date(2026, 11, 1)
+    history = [facts(1, 90, published=True, rows=9, day=day)]
+    # The backfill of an older day ran last, and is what goes.
+    history += [facts(n, 80, published=True, rows=9, day=dt.date(2026, 9, n)) for n in (2, 3)]
+    history.append(facts(4, 70, purpose="score"))
+    decisions = verdicts(history, keep_days=30)
+    assert decisions == {"s4": KEEP, "s3": DELETE, "s2": DELETE, "s1": KEEP}
+    # Of one day, the one published last counts.
+    again = [*history[:1], facts(5, 60, published=True, rows=9, day=day)]
+    assert verdicts(again, keep_days=30) == {"s5": KEEP, "s1": DELETE}
 
 
 def test_a_models_own_limits_go_before_the_general_ones() -> None:

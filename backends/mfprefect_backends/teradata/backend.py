@@ -122,6 +122,10 @@ class TeradataBackend(Backend):
         """Drop staging tables that are older than a day; return their names."""
         return drop_stale(connection, self.schema.scores)
 
+    def replace_view(self, connection: sa.Connection, name: str, create: str) -> None:
+        """Replace the view in one step, which keeps the rights on it."""
+        connection.exec_driver_sql(create.replace("CREATE", "REPLACE", 1))
+
     def upsert(
         self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
     ) -> None:

@@ -18,13 +18,14 @@ def export(out: Output, url: str | None, session: str, to: str) -> None:
     """Publish the scores of SESSION to a table of another application.
 
     Readers of the table see all of the session or none of it; exporting it again replaces it.
-    SESSION is an id, `latest` or `latest:MODEL`.
+    SESSION is an id, `latest` (the newest session), or `latest:MODEL`: the session whose scores are
+    current.
     """
     import mfprefect
-    from mfprefect.cli.lookup import resolve_session
+    from mfprefect.cli.lookup import resolve_scoring
 
     with mfprefect.connect(url) as store:
-        name = resolve_session(store, session)["session_id"]
+        name = resolve_scoring(store, session)["session_id"]
         with out.working(f"exporting the scores of {name}"):
             rows = store.export(name, to)
         table = store.database.settings.exports[to].table

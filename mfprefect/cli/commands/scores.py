@@ -59,18 +59,18 @@ def scores(
 ) -> None:
     """Print the scores of SESSION, or write them to a file.
 
-    SESSION is an id, `latest` or `latest:MODEL`. In CSV, an empty field is a missing class, and ""
-    is an empty class.
+    SESSION is an id, `latest` (the newest session), or `latest:MODEL`: the session whose scores are
+    current. In CSV, an empty field is a missing class, and "" is an empty class.
     """
     import mfprefect
-    from mfprefect.cli.lookup import resolve_session
+    from mfprefect.cli.lookup import resolve_scoring
 
     if to is not None:
         _check_target(to, force)
     options = {"entity_ids": entities or None, "at_least": at_least, "at_most": at_most}
     filters = {key: value for key, value in options.items() if value is not None}
     with mfprefect.connect(url) as store:
-        row = resolve_session(store, session)
+        row = resolve_scoring(store, session)
         name, total = row["session_id"], _published_rows(store, row)
         if to is None:
             limit = limit or DEFAULT_LIMIT

@@ -109,7 +109,7 @@ def show(out: Output, url: str | None, session: str) -> None:
     from mfprefect.cli.lookup import resolve_session
 
     with mfprefect.connect(url) as store:
-        document = gather(store, resolve_session(store, session))
+        document = store.snapshot(lambda moment: gather(moment, resolve_session(moment, session)))
     if out.as_json:
         out.document(document)
     else:

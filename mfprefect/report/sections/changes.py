@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.report.blocks import Column, Key, Note, Section, Table
+from mfprefect.report.content import overall
 from mfprefect.report.formats import MISSING, change, moment, number, present, text
 from mfprefect.report.sections.data import _check
-from mfprefect.report.sections.metrics import ordered, overall
+from mfprefect.report.sections.metrics import ordered
 
 if TYPE_CHECKING:
     import pandas as pd

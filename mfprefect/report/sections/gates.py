@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from mfprefect.report.content import Row
 
-__all__ = ["current_stage", "gates_section", "stages_table"]
+__all__ = ["current_stage", "gates_section", "stage_reason", "stages_table"]
 
 LEVELS = {"passed": "good", "failed": "bad", "undecided": "warn", "unknown": "warn"}
 
@@ -77,14 +77,15 @@ def stages_table(stages: Sequence[Row], caption: str, *, named: bool) -> Table:
             moment(row["until"]) if present(row["until"]) else "",
             *([str(row["session_id"])] if named else []),
             str(row["set_by"]),
-            _reason(row),
+            stage_reason(row),
         ]
         for row in stages
     ]
     return Table(columns, rows, caption)
 
 
-def _reason(row: Row) -> str:
+def stage_reason(row: Row) -> str:
+    """Return why a stage was set: the reason given, an override, a rollback."""
     reasons = [str(row["reason"])] if present(row["reason"]) else []
     if present(row["override"]):
         reasons.append(f"gates overridden: {row['override']}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.report.blocks import Headline
 from mfprefect.report.formats import brief, duration, moment, present, text
+from mfprefect.report.sections.production import no_production, promotion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +112,7 @@ def _listed(names: list[str]) -> str:
 
 
 def model_verdict(report: ModelReport) -> Headline:
-    """Return the state of a model: its newest session of each purpose, and its freshness."""
+    """Return the state of a model: what is in production, its last sessions, its freshness."""
     if report.sessions.empty:
         return Headline("info", "No session has run yet")
     findings = [*_last_sessions(report), *_stale(report.freshness)]
@@ -123,8 +124,13 @@ def model_verdict(report: ModelReport) -> Headline:
         "info": "A session is running",
         "good": "This model is healthy",
     }[worst]
+    if report.production is None:
+        first, headline = no_production(report), "Nothing is in production"
+        worst = worst if worst == "bad" else "warn"
+    else:
+        first = promotion(report.production)
     problems = [finding for level, finding in findings if level != "good"]
-    return Headline(worst, headline, problems or [finding for _, finding in findings])
+    return Headline(worst, headline, [first, *(problems or [finding for _, finding in findings])])
 
 
 def _last_sessions(report: ModelReport) -> list[tuple[str, str]]:
@@ -136,9 +142,12 @@ def _last_sessions(report: ModelReport) -> list[tuple[str, str]]:
         ending = f"the last {purpose} session {_ended(str(row['status']))}"
         findings.append((level, f"{ending} (started {moment(row['started_at'])})"))
     last = set(report.sessions.drop_duplicates("purpose")["session_id"])
-    for session in report.newest.values():
+    trained = report.candidate or (report.production.training if report.production else None)
+    for session in (trained, report.scoring, report.monitoring):
+        if session is None or session.session["session_id"] not in last:
+            continue
         verdict = session_verdict(session)
-        if verdict.level == "warn" and session.session["session_id"] in last:
+        if verdict.level == "warn":
             findings.append(("warn", f"{verdict.headline[0].lower()}{verdict.headline[1:]}"))
     return findings
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mfprefect.report.blocks import Cell, Column, Gallery, Key, Note, Section, Table
+from mfprefect.report.content import overall
 from mfprefect.report.drawing.charts import history_chart
 from mfprefect.report.formats import brief, change, number
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from mfprefect.report.content import SessionReport
     from mfprefect.report.drawing import Picture
 
-__all__ = ["history_section", "key_figures", "metrics_section", "ordered", "overall"]
+__all__ = ["formulas", "history_section", "key_figures", "metrics_section", "ordered"]
 
 FIRST = (
     "auc",
@@ -65,12 +66,6 @@ def ordered(names: Iterable[str]) -> list[str]:
     return sorted(dict.fromkeys(names), key=sort_key)
 
 
-def overall(metrics: pd.DataFrame) -> dict[str, float]:
-    """Return the metrics of all rows by name."""
-    rows = metrics[metrics["segment"] == ""]
-    return {str(k): float(v) for k, v in zip(rows["metric_name"], rows["value"], strict=True)}
-
-
 def key_figures(report: SessionReport) -> list[tuple[str, str, str]]:
     """Return name, value and change of the most important metrics."""
     now = overall(report.metrics)
@@ -116,25 +111,25 @@ def _table(now: dict[str, float], before: dict[str, float]) -> Table:
     columns = [Column("metric"), Column("value", "number")]
     if before:
         columns += [Column("before", "number"), Column("change", "number")]
-    rows, formulas = [], _formulas(now)
+    rows, meanings = [], formulas(now)
     for name in ordered(now):
-        cells: list[Cell] = [Key(name, formulas.get(name, "")), number(now[name])]
+        cells: list[Cell] = [Key(name, meanings.get(name, "")), number(now[name])]
         if before:
             cells += [number(before.get(name)), change(before.get(name), now[name])]
         rows.append(cells)
     return Table(columns, rows, "Metrics of all rows")
 
 
-def _formulas(names: Iterable[str]) -> dict[str, str]:
+def formulas(names: Iterable[str]) -> dict[str, str]:
     """Return formulas by name; for a shared name, that of the model type with most names."""
     from mfprefect.quality.metrics.registry import BUILT_IN, CUSTOM
 
-    requested, formulas = set(names), {}
+    requested, by_name = set(names), dict[str, str]()
     by_overlap = sorted(BUILT_IN.values(), key=lambda table: len(requested & set(table)))
     for table in (CUSTOM, *by_overlap):
         texts = {name: table[name].formula.replace("`", "") for name in table if name in requested}
-        formulas.update(texts)
-    return formulas
+        by_name.update(texts)
+    return by_name
 
 
 def _segments(metrics: pd.DataFrame) -> list[Table | Note]:

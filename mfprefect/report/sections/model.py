@@ -1,4 +1,4 @@
-"""The report of a model: its state, its last sessions, and the results of the newest."""
+"""The report of a model: what is in production, what could be, and its last sessions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mfprefect.report.formats import duration, moment, number, present, text
 from mfprefect.report.sections import data, metrics, performance, predictions
 from mfprefect.report.sections.gates import gates_section, stages_table
 from mfprefect.report.sections.headline import LEVEL_OF_STATUS
+from mfprefect.report.sections.production import candidate_section, production_section
 from mfprefect.report.sections.provenance import elapsed
 
 if TYPE_CHECKING:
@@ -46,40 +47,58 @@ def _max_age(row: Any) -> str:
 
 
 def _production(report: ModelReport) -> str:
-    """Return the session in production, according to the newest stage."""
-    if report.stages.empty:
-        return ""
-    newest = report.stages.iloc[0]
-    return str(newest["session_id"]) if newest["stage"] == "production" else "nothing"
+    if report.production is None:
+        return "nothing"
+    return str(report.production.training.session["session_id"])
 
 
 def sections(report: ModelReport) -> Iterator[Section | None]:
-    """Yield the sections of a model, None for an empty one."""
-    train, score, monitor = (report.newest.get(x) for x in ("train", "score", "monitor"))
-    yield _sessions(report)
+    """Yield the sections of a model, None for an empty one: production first, history last."""
+    yield production_section(report)
+    yield candidate_section(report)
+    if report.production is not None:
+        yield from _training(report.production.training, "in production")
+    if report.monitoring is not None:
+        yield from _monitoring(report.monitoring)
+    yield from _scoring(report)
+    if report.candidate is not None:
+        yield from _training(report.candidate, "candidate")
+    yield _training_history(report)
     yield _stages(report)
     yield _thresholds(report)
-    if train is not None:
-        yield from _training(train)
-    if monitor is not None:
-        yield from _monitoring(monitor)
+    yield _sessions(report)
+
+
+def _training(train: SessionReport, role: str) -> Iterator[Section | None]:
+    """Yield the results of a training, each named by its role: production or candidate."""
+    name = f"{train.session['session_id']} ({role})"
+    for section in (
+        gates_section(train.gates),
+        performance.performance_section(train),
+        performance.confusion_section(train),
+        predictions.classes_section(train),
+        predictions.errors_section(train),
+        performance.backtest_section(train.backtests),
+        performance.importance_section(train.importance),
+    ):
+        if section is not None:
+            yield _with_session(section, name, f"{section.title}: {role}")
+
+
+def _training_history(report: ModelReport) -> Section | None:
+    newest = report.candidate or (report.production.training if report.production else None)
+    if newest is None:
+        return None
+    return metrics.history_section(newest.history, "Training metrics over time")
+
+
+def _scoring(report: ModelReport) -> Iterator[Section | None]:
+    score = report.scoring
     if score is not None:
         name = str(score.session["session_id"])
         yield _with_session(data.scores_section(score), name)
-        if monitor is None:
+        if report.monitoring is None:
             yield _with_session(data.drift_section(score.drift), name)
-
-
-def _training(train: SessionReport) -> Iterator[Section | None]:
-    name = str(train.session["session_id"])
-    yield _with_session(gates_section(train.gates), name)
-    yield _with_session(performance.performance_section(train), name)
-    yield _with_session(performance.confusion_section(train), name)
-    yield _with_session(predictions.classes_section(train), name)
-    yield _with_session(predictions.errors_section(train), name)
-    yield _with_session(performance.backtest_section(train.backtests), name)
-    yield metrics.history_section(train.history, "Training metrics over time")
-    yield _with_session(performance.importance_section(train.importance), name)
 
 
 def _monitoring(monitor: SessionReport) -> Iterator[Section | None]:
@@ -115,7 +134,9 @@ def _sessions(report: ModelReport) -> Section | None:
     ]
     if not any(row[-1] for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
-    return Section("Sessions", [Table(columns, rows, "The last sessions, newest first")])
+    return Section(
+        "Sessions", [Table(columns, rows, "The last sessions, as they ran, the last one first")]
+    )
 
 
 def _failure(row: dict[Any, Any]) -> str:

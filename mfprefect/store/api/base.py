@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+import copy
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 from mfprefect.store.database import Database, migrate
 
 __all__ = ["Base"]
+
+T = TypeVar("T")
 
 
 class Base:
@@ -38,6 +42,19 @@ class Base:
             SchemaOutdated: the schema is newer than this version.
         """
         migrate.create_schema(self.database)
+
+    def snapshot(self, work: Callable[[Self], T]) -> T:
+        """Run `work(store)`, which must only read: all that it reads is of one moment.
+
+        Not on Teradata, which has no snapshots.
+        """
+
+        def within(moment: Database) -> T:
+            store = copy.copy(self)
+            store.database = moment
+            return work(store)
+
+        return self._db.snapshot(within)
 
     @property
     def _db(self) -> Database:

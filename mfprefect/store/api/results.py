@@ -14,6 +14,7 @@ from mfprefect.store.lookup import require_all
 from mfprefect.store.models import gate_verdicts, input_columns, stages
 from mfprefect.store.results import frames, monitoring
 from mfprefect.store.results import report as reports
+from mfprefect.store.results.model_report import load_model_report
 from mfprefect.store.sessions import attempts
 from mfprefect.util.files import atomic_file, check_target
 
@@ -309,7 +310,7 @@ class ResultsApi(Base):
         return report.session_report(reports.load_session_report(self._db, session_id))
 
     def model_report(self, model_id: str) -> str:
-        """Return the report of a model, as HTML: sessions, quality, drift, stages.
+        """Return the report of a model, as HTML: what is in production, the newest candidate, more.
 
         Raises:
             UnknownModel: the model does not exist.
@@ -318,4 +319,4 @@ class ResultsApi(Base):
         from mfprefect import report
 
         report.require()
-        return report.model_report(reports.load_model_report(self._db, model_id))
+        return report.model_report(load_model_report(self._db, model_id))

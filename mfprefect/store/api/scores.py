@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.store.api.base import Base
+from mfprefect.store.database import Database
 from mfprefect.store.results import frames
 from mfprefect.store.scores import aggregates, comparison, lift, read
 from mfprefect.store.scores import outcomes as known_outcomes
@@ -45,7 +46,11 @@ class ScoresApi(Base):
         )
 
     def latest_scores(self, model_id: str, *entity_ids: str | int) -> pd.DataFrame:
-        """Return each entity's score in the newest published session of a model that scored it.
+        """Return each entity's newest published score, from whichever session of the model has it.
+
+        The newest is that of the newest day of data (`as_of`, or the UTC day of the session's
+        start), and of that day the one published last: a backfill of an older day replaces no newer
+        score. All rows show the same moment. Same as the view `latest_scores`.
 
         Columns: entity_id, score, score_class, session_id, as_of, published_at; a row for each
         entity that was ever scored, by entity id. The number of sessions does not matter, as long
@@ -56,6 +61,45 @@ class ScoresApi(Base):
             UnknownModel: the model does not exist.
         """
         return read.latest_frame(self._db, model_id, entity_ids)
+
+    def current_session(self, model_id: str) -> str | None:
+        """Return the id of the session whose scores are current; None without published scores.
+
+        That is the newest with published scores, in the order of `latest_scores`.
+
+        Raises:
+            UnknownModel: the model does not exist.
+        """
+        return read.current_session(self._db, model_id)
+
+    def current_scores(
+        self,
+        model_id: str,
+        *,
+        entity_ids: Iterable[str | int] | None = None,
+        at_least: float | None = None,
+        at_most: float | None = None,
+    ) -> pd.DataFrame:
+        """Return the scores of the model's current session, and of no other.
+
+        An entity that this session did not score is left out, unlike in `latest_scores`. Same as
+        the view `current_scores`.
+
+        Columns: those of `latest_scores`, by entity id. No rows if nothing is published.
+
+        Args:
+            model_id: the model.
+            entity_ids: only these, any number.
+            at_least: only scores from here on.
+            at_most: only scores up to here.
+
+        Raises:
+            InvalidValue: an id is neither text nor an integer, or a bound is NaN.
+            UnknownModel: the model does not exist.
+        """
+        return read.current_frame(
+            self._db, model_id, entity_ids=entity_ids, at_least=at_least, at_most=at_most
+        )
 
     def score_parts(self, *session_ids: str) -> pd.DataFrame:
         """Return the written parts of scores.
@@ -203,9 +247,13 @@ class ScoresApi(Base):
             InvalidValue: one did not succeed or has no scores, they share no entity, or the
                 outcomes are not as above.
         """
-        result = comparison.compare_scores(self._db, a, b)
-        if outcomes is not None:
-            result["outcomes"] = known_outcomes.on_outcomes(
-                self._db, a, b, outcomes, entity_id, actual
-            )
-        return result
+
+        def compare(moment: Database) -> dict[str, Any]:
+            result = comparison.compare_scores(moment, a, b)
+            if outcomes is not None:
+                result["outcomes"] = known_outcomes.on_outcomes(
+                    moment, a, b, outcomes, entity_id, actual
+                )
+            return result
+
+        return self._db.snapshot(compare)

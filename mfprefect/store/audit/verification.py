@@ -263,7 +263,7 @@ class Verifier:
             parts = check.parts()
             return ("sessions", problems, None if parts is None else (state, parts, history))
 
-        verdict, problems, scored = self.db.read_transaction(work)
+        verdict, problems, scored = self.db.read_snapshot(work)
         if scored is not None:
             problems += session_contents.score_problems(self.db, *scored)
         return verdict, problems

@@ -56,6 +56,7 @@ class Database:
         self._owns_engine = True
         # After one wait in vain, the next statement does not wait again.
         self._gave_up_waiting = False
+        self._snapshot: sa.Connection | None = None
 
     def for_session(self, **names: str) -> Database:
         """Return the same database with connections that carry the names of their session.
@@ -79,13 +80,43 @@ class Database:
         return self.read_transaction(lambda connection: list(connection.execute(statement)))
 
     def read_transaction(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run `work(connection)`, which must only read, in one transaction."""
+        """Run `work(connection)`, which must only read, in one transaction.
+
+        Outside a snapshot, each of its statements may see what was committed before it.
+        """
+        if self._snapshot is not None:
+            return work(self._snapshot)
 
         def step(_: bool) -> T:
             with self._translated(), self.engine.connect() as connection:
                 return work(connection)
 
         return self._retry(step)
+
+    def snapshot(self, work: Callable[[Database], T]) -> T:
+        """Run `work(database)`, which must only read: all its statements see the same moment.
+
+        So does what `work` calls with the database that it gets. Teradata has no snapshots: there,
+        each statement sees what it finds.
+        """
+        if self._snapshot is not None:
+            return work(self)
+
+        def step(_: bool) -> T:
+            with self._translated(), self.engine.connect() as connection:
+                self.backend.begin_snapshot(connection)
+                return work(self._within(connection))
+
+        return self._retry(step)
+
+    def _within(self, connection: sa.Connection) -> Database:
+        other = copy.copy(self)
+        other._snapshot, other._owns_engine = connection, False
+        return other
+
+    def read_snapshot(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work(connection)`, which must only read, in a snapshot: see `snapshot`."""
+        return self.snapshot(lambda moment: moment.read_transaction(work))
 
     def frame(self, statement: sa.Select[Any]) -> pd.DataFrame:
         """Return a select as a DataFrame whose columns are named by the schema's keys."""
@@ -108,6 +139,9 @@ class Database:
 
     def stream(self, select: sa.Select[Any], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a select as Arrow batches; errors are not retried."""
+        if self._snapshot is not None:
+            yield from self.backend.stream(self._snapshot, select, schema)
+            return
         with self._translated(), self.engine.connect() as connection:
             yield from self.backend.stream(connection, select, schema)
 
@@ -157,6 +191,10 @@ class Database:
             transaction.rollback()
         except DBAPIError:  # the connection is lost, and its transaction with it
             log.debug("rollback on a lost connection", exc_info=True)
+
+    def retry(self, step: Callable[[], T]) -> T:
+        """Run `step()`, which reads in several transactions, again after transient errors."""
+        return self._retry(lambda _: step())
 
     def _retry(self, step: Callable[[bool], T], also_retry: type[DatabaseError] | None = None) -> T:
         began = time.monotonic()

@@ -134,10 +134,17 @@ def _upgrade(db: Database, connection: sa.Connection) -> None:
 
 
 def _create_views(db: Database, connection: sa.Connection) -> None:
+    """Create the views that are missing. If any is, the others are of an older version."""
     present = set(sa.inspect(connection).get_view_names(schema=db.schema.layout.schema))
-    for view, statement in view_statements(db.backend, connection.dialect).items():
-        if db.schema.name(view) not in present:
-            connection.exec_driver_sql(statement)
+    statements = view_statements(db.backend, connection.dialect)
+    missing = [view for view in statements if db.schema.name(view) not in present]
+    if missing:
+        for view in statements:
+            if view not in missing:
+                db.backend.replace_view(connection, db.schema.name(view), statements[view])
+    # Last: as long as one is missing, an interrupted upgrade begins again with the others.
+    for view in missing:
+        connection.exec_driver_sql(statements[view])
 
 
 def view_statements(backend: Backend, dialect: sa.Dialect) -> dict[str, str]:

@@ -61,7 +61,7 @@ def gate_inputs(
         production = in_production(db, connection, handle.model_id)
         return merge_gate_inputs(stored, pending, production, champion)
 
-    return db.read_transaction(work)
+    return db.read_snapshot(work)
 
 
 def merge_gate_inputs(
@@ -142,5 +142,5 @@ def gates_frame(db: Database, session_ids: Sequence[str]) -> pd.DataFrame:
         return [[names[number], *result.as_dict().values()] for number, result in results]
 
     columns = ["session_id", *_FIELDS]
-    frame = pd.DataFrame(db.read_transaction(work), columns=columns)
+    frame = pd.DataFrame(db.read_snapshot(work), columns=columns)
     return frame.astype(dict.fromkeys(_FIGURES, "float64"))

@@ -131,7 +131,7 @@ def production(db: Database, model_id: str, at: dt.datetime | None = None) -> st
         require_model(db, connection, model_id)
         return in_production(db, connection, model_id, at)
 
-    return db.read_transaction(work)
+    return db.read_snapshot(work)
 
 
 def stage_now(db: Database, model_id: str) -> tuple[str, str] | None:
@@ -224,7 +224,7 @@ def stages_frame(db: Database, model_id: str) -> pd.DataFrame:
         require_model(db, connection, model_id)
         return history(db, connection, model_id)
 
-    stages = db.read_transaction(work)
+    stages = db.read_snapshot(work)
     ends: list[dt.datetime | None] = [*(stage.set_at for stage in stages), None][1:]
     columns = (
         "session_id", "stage", "set_at", "until", "set_by", "reason", "override",

@@ -14,6 +14,8 @@ from mfprefect.provenance.flow_run import run_url
 from mfprefect.settings import Target
 from mfprefect.store.database import Database
 from mfprefect.store.models.stages import PRODUCTION, ROLLED_BACK, Stage, history
+from mfprefect.store.order import newest_by_model, previous_success
+from mfprefect.store.results.monitoring import published
 from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
 
@@ -219,14 +221,16 @@ def still_news(db: Database, waiting: Row, since: dt.datetime) -> bool:
 
 
 def _last_scored(db: Database, model_id: str) -> tuple[dt.datetime | None, int | None]:
-    """Return when a model's scores were last published, and its max_age in seconds."""
-    s, models = db.schema.sessions.c, db.schema.models.c
-    last = sa.select(sa.func.max(s.published_at)).where(
-        s.model_id == model_id, s.purpose == Purpose.SCORE, s.status == Status.SUCCEEDED
+    """Return when a model's newest scores were published, and its max_age in seconds."""
+    sessions, models = db.schema.sessions, db.schema.models
+    scored = newest_by_model(sessions, *published(sessions), sessions.c.model_id == model_id)
+    select = (
+        sa.select(scored.c.published_at, models.c.max_age_seconds)
+        .join_from(models, scored, scored.c.model_id == models.c.model_id, isouter=True)
+        .where(models.c.model_id == model_id)
     )
-    select = sa.select(models.max_age_seconds, last.scalar_subquery().label("last_at"))
-    rows = db.fetch_all(select.where(models.model_id == model_id))
-    return (rows[0].last_at, rows[0].max_age_seconds) if rows else (None, None)
+    rows = db.fetch_all(select)
+    return (rows[0].published_at, rows[0].max_age_seconds) if rows else (None, None)
 
 
 def _staleness(db: Database, row: Row) -> str:
@@ -269,10 +273,10 @@ def _drift(db: Database, row: Row) -> tuple[Drift, ...]:
 
 def _metric_changes(db: Database, row: Row) -> tuple[MetricChange, ...]:
     """Return the metrics that changed most since the previous success, the largest change first."""
-    previous = _previous_success(db, row)
-    if previous is None:
+    success = previous_success(db, row)
+    if success is None:
         return ()
-    m = db.schema.metrics.c
+    m, previous = db.schema.metrics.c, success.session_no
     select = sa.select(m.session_no, m.metric_name, m.value).where(
         m.session_no.in_([previous, row.session_no]), m.segment == ""
     )
@@ -283,16 +287,3 @@ def _metric_changes(db: Database, row: Row) -> tuple[MetricChange, ...]:
     changes = [MetricChange(name, old[name], new[name]) for name in new if name in old]
     changes = [change for change in changes if change.old != change.new]
     return tuple(sorted(changes, key=lambda change: -abs(change.change))[:MAX_CHANGES])
-
-
-def _previous_success(db: Database, row: Row) -> int | None:
-    s = db.schema.sessions
-    number: int | None = db.fetch_all(
-        sa.select(sa.func.max(s.c.session_no)).where(
-            s.c.model_id == row.model_id,
-            s.c.purpose == row.purpose,
-            s.c.status == Status.SUCCEEDED,
-            s.c.session_no < row.session_no,
-        )
-    )[0][0]
-    return number

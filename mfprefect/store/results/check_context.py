@@ -14,8 +14,10 @@ from mfprefect.quality.checks.context import CheckContext
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.models import input_columns
+from mfprefect.store.order import Place
 from mfprefect.store.results import frames
-from mfprefect.store.states import NOT_IN_DATABASE, Status
+from mfprefect.store.states import Status
+from mfprefect.util import values
 
 __all__ = ["check_context"]
 
@@ -69,31 +71,40 @@ def _row_counts(db: Database, handle: SessionHandle, part: int | None) -> list[i
     return _summary_row_counts(db, handle) if part is None else _part_row_counts(db, handle, part)
 
 
+def _place(handle: SessionHandle) -> Place:
+    day = handle.as_of or values.utc_now().date()
+    # A session opened in the spool has no number yet: NOT_IN_DATABASE, which is 0.
+    return Place(handle.purpose, handle.session_no, day)
+
+
 def _earlier_sessions(db: Database, handle: SessionHandle) -> tuple[Any, ...]:
     s = db.schema.sessions.c
-    same = (
+    return (
         s.model_id == handle.model_id,
         s.purpose == handle.purpose,
         s.status == Status.SUCCEEDED,
+        _place(handle).before(s),
     )
-    # A session opened in the spool has no number yet: all others are earlier.
-    before = [] if handle.session_no == NOT_IN_DATABASE else [s.session_no < handle.session_no]
-    return (*same, *before)
 
 
 def _summary_row_counts(db: Database, handle: SessionHandle) -> list[int]:
     """Return the row counts of earlier sessions, from their input summaries, newest first."""
     s, summary = db.schema.sessions, db.schema.input_summary
-    rows = sa.func.max(summary.c.n + summary.c.n_na)
+    counts = (
+        sa.select(
+            summary.c.session_no, sa.func.max(summary.c.n + summary.c.n_na).label("row_total")
+        )
+        .group_by(summary.c.session_no)
+        .subquery("counted")
+    )
     select = (
-        sa.select(s.c.session_no, rows)
-        .join_from(s, summary, summary.c.session_no == s.c.session_no)
+        sa.select(counts.c.row_total)
+        .join_from(s, counts, counts.c.session_no == s.c.session_no)
         .where(*_earlier_sessions(db, handle))
-        .group_by(s.c.session_no)
-        .order_by(s.c.session_no.desc())
+        .order_by(*_place(handle).newest_first(s.c))
         .limit(MAX_SESSIONS)
     )
-    return [int(count) for _, count in db.fetch_all(select)]
+    return [int(count) for (count,) in db.fetch_all(select)]
 
 
 def _part_row_counts(db: Database, handle: SessionHandle, part: int) -> list[int]:
@@ -104,7 +115,7 @@ def _part_row_counts(db: Database, handle: SessionHandle, part: int) -> list[int
         sa.select(s.c.params, parts.c.rows)
         .join_from(s, parts, parts.c.session_no == s.c.session_no)
         .where(*_earlier_sessions(db, handle), parts.c.part_no == part)
-        .order_by(s.c.session_no.desc())
+        .order_by(*_place(handle).newest_first(s.c))
         .limit(MAX_SESSIONS)
     )
     parts_here = [_part_count(row.params) for row in this_session]

@@ -22,6 +22,7 @@ __all__ = [
     "environment",
     "latest_training",
     "models_frame",
+    "of_existing",
     "of_sessions",
     "one_curve",
     "outcome",
@@ -132,7 +133,6 @@ def of_sessions(db: Database, table_name: str, session_ids: Sequence[str]) -> pd
         InvalidValue: no session id.
         UnknownSession: one of the sessions does not exist.
     """
-    require_sessions(db, session_ids)
     s, table = db.schema.sessions, db.schema.tables[table_name]
     columns: list[Any] = [c for c in table.c if c.key != "session_no"]
     select = (
@@ -143,7 +143,17 @@ def of_sessions(db: Database, table_name: str, session_ids: Sequence[str]) -> pd
     )
     if table is db.schema.session_metadata:
         select = select.where(table.c.meta_group != LEGACY_PART_INPUTS)
-    return db.frame(select)
+    return of_existing(db, session_ids, select)
+
+
+def of_existing(db: Database, session_ids: Sequence[str], select: sa.Select[Any]) -> pd.DataFrame:
+    """Return what a select finds of sessions; errors as in `require_sessions`."""
+    if not session_ids:
+        raise InvalidValue("name at least one session id.")
+    frame = db.frame(select)
+    # Afterwards: of a session that is deleted in between, there would be no rows and no error.
+    require_sessions(db, session_ids)
+    return frame
 
 
 def require_sessions(db: Database, session_ids: Sequence[str]) -> None:
@@ -172,7 +182,7 @@ class SessionSummary(NamedTuple):
 
 
 def outcome(db: Database, session_no: int) -> SessionSummary:
-    """Return a session's summary, read in one transaction."""
+    """Return a session's summary, as of one moment."""
     s, m, k = db.schema.sessions, db.schema.metrics, db.schema.check_results
     parent = s.alias("parent")
     row = (
@@ -199,7 +209,7 @@ def outcome(db: Database, session_no: int) -> SessionSummary:
             [dict(check._mapping) for check in connection.execute(failed)],
         )
 
-    return db.read_transaction(work)
+    return db.read_snapshot(work)
 
 
 def one_curve(db: Database, session_id: str) -> pd.DataFrame:
@@ -241,7 +251,10 @@ def environment(db: Database, session_id: str) -> dict[str, Any]:
 
 
 def latest_training(db: Database, model_id: str) -> str | None:
-    """Return the id of the last successful training session with a saved model, or None."""
+    """Return the id of the last successful training session with a saved model, or None.
+
+    The last to run, whatever day its data is of: see `mfprefect.store.order`.
+    """
     s, artifacts = db.schema.sessions, db.schema.artifacts
     select = (
         sa.select(s.c.session_id)

@@ -9,15 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from mfprefect.schema import data_day, newest_first
 from mfprefect.store.database import Database
-from mfprefect.store.results.frames import require_sessions
+from mfprefect.store.order import day_of, newest_by_model
+from mfprefect.store.results.frames import of_existing
 from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PublishedScoring", "drift_frame", "freshness", "published_scorings", "stale"]
+__all__ = [
+    "PublishedScoring",
+    "drift_frame",
+    "freshness",
+    "published",
+    "published_scorings",
+    "stale",
+]
 
 UNWATCHED = ("experimental", "retired")
 """Models in these stages never count as stale."""
@@ -33,20 +42,35 @@ class PublishedScoring:
     """The date of its data, or of its start if it has none."""
     training_session_id: str | None
     first_session_id: str
-    """The first published scoring session with the same training session, perhaps itself."""
+    """The first session that published scores of the same training, perhaps itself.
+
+    The first to run, whatever day its data is of: a backfill does not change a fixed reference.
+    """
 
 
-def published_scorings(db: Database, model_id: str, limit: int) -> list[PublishedScoring]:
-    """Return the last published scoring sessions of a model, at most `limit`, oldest first."""
+def published_scorings(
+    db: Database, model_id: str, limit: int, until: dt.date | None = None
+) -> list[PublishedScoring]:
+    """Return the newest published scoring sessions of a model, oldest first.
+
+    Args:
+        db: the database.
+        model_id: the model.
+        limit: at most this many.
+        until: only sessions with data of this day or an earlier one.
+    """
+    select = _select_published(db, model_id).limit(limit)
+    if until is not None:
+        select = select.where(data_day(db.schema.sessions.c) <= until)
     return [
         PublishedScoring(
             row.session_no,
             row.session_id,
-            row.as_of or row.started_at.date(),
+            day_of(row),
             row.training_session_id,
             row.first_session_id or row.session_id,
         )
-        for row in reversed(db.fetch_all(_select_published(db, model_id).limit(limit)))
+        for row in reversed(db.fetch_all(select))
     ]
 
 
@@ -56,7 +80,7 @@ def _select_published(db: Database, model_id: str) -> sa.Select[Any]:
     other, first = db.schema.sessions.alias("other"), db.schema.sessions.alias("first_one")
     earliest = (
         sa.select(other.c.parent_session_no, sa.func.min(other.c.session_no).label("first_no"))
-        .where(*_published(other), other.c.model_id == model_id)
+        .where(*published(other), other.c.model_id == model_id)
         .group_by(other.c.parent_session_no)
         .subquery("earliest")
     )
@@ -72,12 +96,13 @@ def _select_published(db: Database, model_id: str) -> sa.Select[Any]:
         .join_from(s, parent, parent.c.session_no == s.c.parent_session_no, isouter=True)
         .join(earliest, earliest.c.parent_session_no == s.c.parent_session_no, isouter=True)
         .join(first, first.c.session_no == earliest.c.first_no, isouter=True)
-        .where(*_published(s), s.c.model_id == model_id)
-        .order_by(s.c.session_no.desc())
+        .where(*published(s), s.c.model_id == model_id)
+        .order_by(*newest_first(s.c))
     )
 
 
-def _published(sessions: Any) -> tuple[Any, ...]:
+def published(sessions: Any) -> tuple[Any, ...]:
+    """Return the conditions that a session is a scoring session whose scores are published."""
     return (
         sessions.c.purpose == Purpose.SCORE,
         sessions.c.status == Status.SUCCEEDED,
@@ -92,7 +117,6 @@ def drift_frame(db: Database, session_ids: Sequence[str]) -> pd.DataFrame:
         InvalidValue: no session id.
         UnknownSession: one of the sessions does not exist.
     """
-    require_sessions(db, session_ids)
     s, drift, reference = db.schema.sessions, db.schema.drift, db.schema.sessions.alias("reference")
     columns = ("variable", "measure", "value", "threshold", "verdict")
     select = (
@@ -106,7 +130,7 @@ def drift_frame(db: Database, session_ids: Sequence[str]) -> pd.DataFrame:
         .where(s.c.session_id.in_(session_ids))
         .order_by(drift.c.session_no, drift.c.variable, drift.c.measure)
     )
-    return db.frame(select)
+    return of_existing(db, session_ids, select)
 
 
 @dataclass(frozen=True)
@@ -132,7 +156,7 @@ def freshness(db: Database) -> pd.DataFrame:
 def stale(db: Database) -> list[tuple[str, int]]:
     """Return models with stale scores, each with the number of the session to report it for.
 
-    That is the last published scoring session, or else the model's newest session.
+    That is the newest published scoring session, or else the model's last session.
     """
     return [
         (age.model_id, age.session_no)
@@ -153,12 +177,7 @@ def _select_ages(db: Database) -> sa.Select[Any]:
         .group_by(s.c.model_id)
         .subquery("newest")
     )
-    scored = (
-        sa.select(s.c.model_id, sa.func.max(s.c.session_no).label("session_no"))
-        .where(*_published(s))
-        .group_by(s.c.model_id)
-        .subquery("scored")
-    )
+    scored = newest_by_model(s, *published(s))
     shown = s.alias("told")
     return (
         sa.select(

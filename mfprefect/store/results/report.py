@@ -1,4 +1,4 @@
-"""The content of reports: a session with its previous and training sessions, or a model."""
+"""The content of a session's report: the session, its previous and its training session."""
 
 from __future__ import annotations
 
@@ -10,36 +10,26 @@ import sqlalchemy as sa
 
 from mfprefect.errors import MfprefectError, UnknownModel, UnknownSession
 from mfprefect.provenance.flow_run import run_url
-from mfprefect.report.content import (
-    ComparedSession,
-    Distribution,
-    ModelReport,
-    SessionReport,
-    test_note,
-)
+from mfprefect.report.content import ComparedSession, Distribution, SessionReport, test_note
 from mfprefect.store.database import Database
 from mfprefect.store.models import gate_verdicts
 from mfprefect.store.models.stages import stages_frame
+from mfprefect.store.order import previous_success
 from mfprefect.store.results import frames, monitoring
 from mfprefect.store.scores import aggregates
 from mfprefect.store.sessions.attempts import attempts_frame
 from mfprefect.store.states import Purpose, Status
-from mfprefect.util import values
 from mfprefect.util.frames import records
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["load_model_report", "load_session_report"]
+__all__ = ["load_session_report", "model_row"]
 
 HISTORY = 20
 """How many sessions the history of a metric covers."""
-SESSIONS = 20
-"""How many sessions the report of a model lists."""
 BINS = 20
 """The bins of a distribution of scores."""
-REPORTED = (Purpose.TRAIN, Purpose.SCORE, Purpose.MONITOR)
-"""Purposes whose newest session the report of a model shows."""
 Row = dict[str, Any]
 
 
@@ -57,6 +47,10 @@ def load_session_report(
     Raises:
         UnknownSession: the session does not exist.
     """
+    return db.snapshot(lambda moment: _load(moment, session_id, max_scores))
+
+
+def _load(db: Database, session_id: str, max_scores: int | None) -> SessionReport:
     row = _session(db, session_id)
     tables = _tables(db, session_id)
     previous_id = _previous_id(db, row)
@@ -71,7 +65,7 @@ def load_session_report(
     thresholds = frames.thresholds_frame(db, row["model_id"])
     return SessionReport(
         session=row,
-        model=_model(db, row["model_id"]),
+        model=model_row(db, row["model_id"]),
         environment=frames.environment(db, session_id),
         drift=monitoring.drift_frame(db, [session_id]),
         gates=gate_verdicts.gates_frame(db, [session_id]),
@@ -119,7 +113,12 @@ def _session(db: Database, session_id: str) -> Row:
     return rows[0] | {"params": json.loads(rows[0]["params"])}
 
 
-def _model(db: Database, model_id: str) -> Row:
+def model_row(db: Database, model_id: str) -> Row:
+    """Return the row of a model.
+
+    Raises:
+        UnknownModel: the model does not exist.
+    """
     m = db.schema.models
     rows = db.fetch_all(sa.select(*m.c).where(m.c.model_id == model_id))
     if not rows:
@@ -136,20 +135,10 @@ def _parse_columns(inputs: pd.DataFrame) -> pd.DataFrame:
 
 def _previous_id(db: Database, row: Row) -> str | None:
     """Return the id of the previous successful session of the same model and purpose."""
-    s = db.schema.sessions.c
-    select = (
-        sa.select(s.session_id)
-        .where(
-            s.model_id == row["model_id"],
-            s.purpose == row["purpose"],
-            s.status == Status.SUCCEEDED,
-            s.session_no < row["session_no"],
-        )
-        .order_by(s.session_no.desc())
-        .limit(1)
-    )
-    rows = db.fetch_all(select)
-    return rows[0][0] if rows else None
+    s = db.schema.sessions
+    session = db.fetch_all(sa.select(*s.c).where(s.c.session_no == row["session_no"]))[0]
+    previous = previous_success(db, session)
+    return None if previous is None else str(previous.session_id)
 
 
 def _compared_session(db: Database, session_id: str | None) -> ComparedSession | None:
@@ -189,7 +178,7 @@ def _test_scores(curve: pd.DataFrame, metadata: pd.DataFrame) -> pd.DataFrame | 
 
 
 def _history(db: Database, row: Row) -> pd.DataFrame:
-    """Return the overall metrics of the last HISTORY sessions up to this one, oldest first."""
+    """Return the overall metrics of the last HISTORY sessions up to this one, as they ran."""
     s, m = db.schema.sessions, db.schema.metrics
     last = (
         sa.select(s.c.session_no)
@@ -283,39 +272,6 @@ def _distributions(
         frame = aggregates.histogram(db, session_id, edges[1:-1], BINS)
         scores.append(Distribution(name, session_id, [int(x) for x in frame["count"]]))
     return edges, scores
-
-
-def load_model_report(db: Database, model_id: str) -> ModelReport:
-    """Return the content of a model's report.
-
-    Raises:
-        UnknownModel: the model does not exist.
-    """
-    model = _model(db, model_id)
-    newest = {}
-    for purpose in map(str, REPORTED):
-        if (session_id := _newest_id(db, model_id, purpose)) is not None:
-            newest[purpose] = load_session_report(db, session_id)
-    fresh = monitoring.freshness(db)
-    rows = records(fresh[fresh["model_id"] == model_id])
-    return ModelReport(
-        model=model,
-        sessions=frames.sessions_frame(db, model_id, limit=SESSIONS),
-        thresholds=frames.thresholds_frame(db, model_id),
-        stages=stages_frame(db, model_id),
-        freshness=rows[0] if rows else None,
-        newest=newest,
-        generated_at=values.utc_now(),
-    )
-
-
-def _newest_id(db: Database, model_id: str, purpose: str) -> str | None:
-    """Return the id of the newest successful session of a purpose."""
-    s = db.schema.sessions.c
-    conditions = (s.model_id == model_id, s.purpose == purpose, s.status == Status.SUCCEEDED)
-    select = sa.select(s.session_id).where(*conditions).order_by(s.session_no.desc()).limit(1)
-    rows = db.fetch_all(select)
-    return rows[0][0] if rows else None
 
 
 def _stages(db: Database, row: Row) -> list[Row]:

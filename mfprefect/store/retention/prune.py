@@ -14,6 +14,7 @@ from mfprefect.errors import ConfigurationError, InvalidValue, UnknownSession
 from mfprefect.retention import DELETE, KEEP, Retention, RetentionDecision, SessionFacts, judge
 from mfprefect.store.database import Database
 from mfprefect.store.models.stages import PRODUCTION, histories, one_step
+from mfprefect.store.order import day_of
 from mfprefect.store.retention.delete import delete_session, finish_deletions
 from mfprefect.store.retention.delete_scores import (
     delete_scores,
@@ -57,7 +58,8 @@ def prune(
     if not dry_run:
         _require_folder(policy)
         finish(db)
-    decisions = judge(_facts(db), policy.of, values.utc_now())
+    facts = db.snapshot(lambda moment: list(_facts(moment)))
+    decisions = judge(facts, policy.of, values.utc_now())
     decisions = [d for d in decisions if model_id in (None, d.session.model_id)]
     if dry_run:
         return decisions
@@ -111,6 +113,8 @@ def _facts(db: Database) -> Iterator[SessionFacts]:
         *(s[name] for name in names),
         sa.func.coalesce(s.ended_at, s.started_at).label("last_at"),
         s.published_at,
+        s.as_of,
+        s.started_at,
         s.parent_session_no,
         rows.c.row_total,
     ).join_from(db.schema.sessions, rows, rows.c.session_no == s.session_no, isouter=True)
@@ -122,7 +126,8 @@ def _facts(db: Database) -> Iterator[SessionFacts]:
         yield SessionFacts(
             **{name: row._mapping[name] for name in names},
             ended_at=row.last_at,
-            published=row.published_at is not None,
+            published_at=row.published_at,
+            day=day_of(row),
             rows=0 if row.session_no in emptied else int(row.row_total or 0),
             needs=frozenset(parent | references.get(row.session_no, set())),
             protected=protected,

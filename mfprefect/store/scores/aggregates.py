@@ -138,7 +138,7 @@ def summary(db: Database, session_id: str, distinct: bool) -> dict[str, Any]:
             row["distinct"] = int(connection.execute(sa.select(count)).scalar_one())
         return row
 
-    return db.read_transaction(work)
+    return db.read_snapshot(work)
 
 
 def _moments(connection: sa.Connection, published: Published) -> tuple[float, float | None]:
@@ -208,7 +208,7 @@ def histogram(
         published.require(int(counts.sum()), published.n)
         return pd.DataFrame({"lower": ends[:-1], "upper": ends[1:], "count": counts})
 
-    return db.read_transaction(work)
+    return db.read_snapshot(work)
 
 
 def _check_edges(edges: Sequence[float]) -> list[float]:
@@ -250,7 +250,7 @@ def quantiles(db: Database, session_id: str, probabilities: Sequence[float]) -> 
         values = np.array([value[place] for place in places], dtype=np.float64)
         return pd.DataFrame({"probability": np.array(levels, dtype=np.float64), "value": values})
 
-    return db.read_transaction(work)
+    return db.read_snapshot(work)
 
 
 def _probability(p: Any) -> float:
@@ -316,4 +316,4 @@ def psi(db: Database, reference_id: str, session_id: str, bins: int) -> dict[str
             "actual": counts[1].tolist(),
         }
 
-    return db.read_transaction(work)
+    return db.read_snapshot(work)

@@ -65,7 +65,7 @@ def compare_scores(db: Database, a: str, b: str) -> dict[str, Any]:
             "metrics": _metrics(db, connection, sides),
         }
 
-    return db.read_transaction(work)
+    return db.read_snapshot(work)
 
 
 def _side(db: Database, connection: sa.Connection, session_id: str) -> SessionHandle:

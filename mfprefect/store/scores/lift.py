@@ -58,7 +58,7 @@ def lift(
             }
         )
 
-    return db.read_transaction(work)
+    return db.read_snapshot(work)
 
 
 def _share(q: Any) -> float:

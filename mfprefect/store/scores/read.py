@@ -1,15 +1,20 @@
-"""Read scores: as Arrow batches, by entity or range, or the latest of an entity."""
+"""Read scores: of a session, by entity or range; the latest of an entity; a model's current ones.
+
+Statements need no common snapshot here: the scores of a published session never change. A reader
+notes first which sessions are published, and verifies at its end that those it read still are.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import sqlalchemy as sa
 
-from mfprefect.errors import InvalidValue
+from mfprefect.errors import DatabaseConflict, InvalidValue, UnknownSession
+from mfprefect.schema import newest_first
 from mfprefect.scores import SCHEMA
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
@@ -19,10 +24,16 @@ from mfprefect.util import values
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["iter_scores", "latest_frame", "scores_frame"]
+__all__ = ["current_frame", "current_session", "iter_scores", "latest_frame", "scores_frame"]
 
 IDS_PER_STATEMENT = 500
 """Databases limit the parameters of a statement; the lowest limit is about 1,000."""
+KEYS_PER_STATEMENT = 2_000
+"""Pairs of session and entity to look up at once: MySQL scans the table where there are too many."""
+SESSIONS_PER_STATEMENT = 100
+"""PostgreSQL leaves out the tables of other sessions for lists of at most 100."""
+NEWEST = 20
+"""How many sessions to list first: they nearly always have every entity."""
 
 
 def iter_scores(
@@ -92,6 +103,11 @@ def _of_entities(
         yield from db.stream(select.where(db.schema.scores.c.entity_id.in_(chunk)), SCHEMA)
     if len(ids) > IDS_PER_STATEMENT:
         find_session(db, handle.session_id)  # raises if a deletion cut the scores short
+        if not unpublished and not db.fetch_all(published):
+            raise InvalidValue(
+                f"the scores of session {handle.session_id!r} were deleted while they were read; "
+                "store.metadata() says when and why."
+            )
 
 
 def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -133,7 +149,9 @@ def scores_frame(db: Database, session_id: str, **options: Any) -> pd.DataFrame:
 
 
 def latest_frame(db: Database, model_id: str, entity_ids: Iterable[str | int]) -> pd.DataFrame:
-    """Return each entity's score in the newest published session of a model that scored it.
+    """Return each entity's newest score, by the order of `newest_first`.
+
+    All rows show the model's scores at one moment, on every database.
 
     Columns: entity_id, score, score_class, session_id, as_of, published_at.
 
@@ -145,25 +163,154 @@ def latest_frame(db: Database, model_id: str, entity_ids: Iterable[str | int]) -
     if not entity_ids:
         raise InvalidValue("name at least one entity; the view latest_scores shows all of them.")
     ids = _storable_ids(db, entity_ids)
-    newest = _newest(db, model_id)
-    entity_id = db.schema.scores.c.entity_id
+    shown = sa.select(*_columns(db))
 
-    def work(connection: sa.Connection) -> list[sa.Row[Any]]:
+    def work(connection: sa.Connection) -> list[tuple[Any, ...]]:
         require_model(db, connection, model_id)
-        rows = (connection.execute(newest.where(entity_id == id_)).first() for id_ in ids)
-        return [row for row in rows if row is not None]
+        return _latest(db, connection, model_id, ids)
 
-    return db.framed(newest, db.read_transaction(work))
+    return db.framed(shown, db.read_transaction(work))
 
 
-def _newest(db: Database, model_id: str) -> sa.Select[Any]:
-    # One statement for each entity: it tries sessions from the newest by the key of scores, and
-    # stops at the first that has the entity. One for many entities would read every session.
-    s, c = db.schema.sessions.c, db.schema.scores.c
-    return (
-        sa.select(c.entity_id, c.score, c.score_class, s.session_id, s.as_of, s.published_at)
-        .join_from(db.schema.sessions, db.schema.scores, s.session_no == c.session_no)
-        .where(s.model_id == model_id, s.published_at.is_not(None))
-        .order_by(s.session_no.desc())
-        .limit(1)
+def _columns(db: Database) -> list[sa.Column[Any]]:
+    c, s = db.schema.scores.c, db.schema.sessions.c
+    return [c.entity_id, c.score, c.score_class, s.session_id, s.as_of, s.published_at]
+
+
+def _latest(
+    db: Database, connection: sa.Connection, model_id: str, ids: Sequence[str]
+) -> list[tuple[Any, ...]]:
+    """Return the newest rows in the order of ids, without those that were never scored."""
+    select = _published_sessions(db, model_id)
+    sessions = connection.execute(select.limit(NEWEST)).all()
+    scores, tried = _newest_scores(db, connection, sessions, ids)
+    if len(scores) < len(ids) and len(sessions) == NEWEST:
+        everything = connection.execute(select).all()
+        if everything[:NEWEST] != sessions:
+            raise _changed(model_id)
+        remaining = [id_ for id_ in ids if id_ not in scores]
+        older, tried_too = _newest_scores(db, connection, everything[NEWEST:], remaining)
+        scores, tried = scores | older, tried + tried_too
+    if not _still_published(db, connection, tried):
+        raise _changed(model_id)
+    return [scores[id_] for id_ in ids if id_ in scores]
+
+
+def _changed(model_id: str) -> DatabaseConflict:
+    return DatabaseConflict(
+        f"scores of model {model_id!r} were published or deleted while they were read; try again."
     )
+
+
+def _published_sessions(db: Database, model_id: str) -> sa.Select[Any]:
+    """Return the select of a model's published sessions, newest first."""
+    s = db.schema.sessions.c
+    return (
+        sa.select(s.session_no, s.session_id, s.as_of, s.published_at)
+        .where(s.model_id == model_id, s.published_at.is_not(None))
+        .order_by(*newest_first(s))
+    )
+
+
+def _newest_scores(
+    db: Database, connection: sa.Connection, sessions: Sequence[sa.Row[Any]], ids: Collection[str]
+) -> tuple[dict[str, tuple[Any, ...]], list[sa.Row[Any]]]:
+    """Return the newest row of each id that has one, and the sessions tried, newest first.
+
+    Looks entities up by the key of `scores`, and in no older session than it must.
+    """
+    scores: dict[str, tuple[Any, ...]] = {}
+    remaining, tried = list(ids), 0
+    while remaining and tried < len(sessions):
+        step = min(SESSIONS_PER_STATEMENT, max(1, KEYS_PER_STATEMENT // len(remaining)))
+        some = sessions[tried : tried + step]
+        for entity_id, score, score_class, session in _scores_in(db, connection, some, remaining):
+            origin = (session.session_id, session.as_of, session.published_at)
+            scores.setdefault(entity_id, (entity_id, score, score_class, *origin))
+        remaining = [id_ for id_ in remaining if id_ not in scores]
+        tried += len(some)
+    return scores, list(sessions[:tried])
+
+
+def _scores_in(
+    db: Database, connection: sa.Connection, sessions: Sequence[sa.Row[Any]], ids: Sequence[str]
+) -> list[tuple[Any, ...]]:
+    """Return entity_id, score, score_class and session of ids, in the order of sessions."""
+    c = db.schema.scores.c
+    places = {row.session_no: place for place, row in enumerate(sessions)}
+    select = sa.select(c.session_no, c.entity_id, c.score, c.score_class)
+    select = select.where(c.session_no.in_(list(places)))
+    rows = [
+        (places[number], *row)
+        for chunk in _chunks(ids)
+        for number, *row in connection.execute(select.where(c.entity_id.in_(chunk)))
+    ]
+    return [(*row, sessions[place]) for place, *row in sorted(rows, key=lambda row: row[0])]
+
+
+def _still_published(
+    db: Database, connection: sa.Connection, sessions: Sequence[sa.Row[Any]]
+) -> bool:
+    """Return whether sessions are as they were listed, so that their scores were all there."""
+    s = db.schema.sessions.c
+    columns = sa.select(s.session_no, s.session_id, s.published_at)
+    now = {
+        tuple(row)
+        for chunk in _chunks([row.session_no for row in sessions])
+        for row in connection.execute(columns.where(s.session_no.in_(chunk)))
+    }
+    return all((row.session_no, row.session_id, row.published_at) in now for row in sessions)
+
+
+def current_session(db: Database, model_id: str) -> str | None:
+    """Return the model's newest session with published scores, None if it has none.
+
+    Raises:
+        UnknownModel: the model does not exist.
+    """
+    session = _newest_session(db, model_id)
+    return None if session is None else str(session.session_id)
+
+
+def _newest_session(db: Database, model_id: str) -> sa.Row[Any] | None:
+    def work(connection: sa.Connection) -> sa.Row[Any] | None:
+        row = connection.execute(_published_sessions(db, model_id).limit(1)).first()
+        if row is None:
+            require_model(db, connection, model_id)
+        return row
+
+    return db.read_transaction(work)
+
+
+def current_frame(db: Database, model_id: str, **options: Any) -> pd.DataFrame:
+    """Return the scores of the model's newest published session; options as in `iter_scores`.
+
+    Columns: those of `latest_frame`.
+
+    Raises:
+        InvalidValue: an option is wrong.
+        UnknownModel: the model does not exist.
+    """
+    if options.get("entity_ids") is not None:
+        options["entity_ids"] = values.entity_ids(options["entity_ids"])
+    return db.retry(lambda: _current_frame(db, model_id, options))
+
+
+def _current_frame(db: Database, model_id: str, options: Mapping[str, Any]) -> pd.DataFrame:
+    session = _newest_session(db, model_id)
+    if session is None:
+        return db.framed(sa.select(*_columns(db)), [])
+
+    def there() -> bool:
+        return db.read_transaction(lambda c: _still_published(db, c, [session]))
+
+    try:
+        frame = scores_frame(db, session.session_id, **options)
+    except (InvalidValue, UnknownSession) as exc:
+        if there():
+            raise
+        raise _changed(model_id) from exc
+    if not there():
+        raise _changed(model_id)
+    shown = ("session_id", "as_of", "published_at")
+    return frame.assign(**{name: session._mapping[name] for name in shown})

@@ -249,11 +249,13 @@ def _fill(store: Store) -> dict[str, str]:
     store.set_threshold("churn", 0.4)
     store.promote("churn", second.session_id, reason="better at <last>")
     scored = [score(store, second, 3), score(store, second, 4, shift=1.0)]
+    candidate = train(store, 9, depth=5)
     negative = customers(10, 5).assign(tenure=-1.0)
     ids = {
         "first": first.session_id,
         "train": second.session_id,
         "score": scored[1].session_id,
+        "candidate": candidate.session_id,
         "failed": fails(store, "train", RuntimeError("no <b>such</b> column\n  in line 2")),
         "checks": fails(store, "score", None, negative),
         "gate": fails(store, "train", mfprefect.GateFailed("auc is 0.61, below 0.75")),

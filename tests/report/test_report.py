@@ -24,6 +24,7 @@ from mfprefect.cli import cli
 from mfprefect.report import session_report
 from mfprefect.report.content import SessionReport
 from mfprefect.report.formats import percent, visible
+from mfprefect.store.results.model_report import load_model_report
 from mfprefect.store.results.report import load_session_report
 
 pytestmark = pytest.mark.xdist_group("report")  # the sessions are made once
@@ -56,6 +57,7 @@ class Page(html.parser.HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
         self.texts: list[str] = []
+        self.source = text
         self.feed(text)
         self.close()
         assert self.open == []
@@ -224,6 +226,33 @@ def test_a_model(examples: Any) -> None:
         "Metrics on actual outcomes",
     ):
         assert words in parsed.text, words
+
+
+def heads(parsed: Page) -> list[str]:
+    """Return the headings in their order."""
+    return re.findall(r"<h2>(?:<span[^>]*>[^<]*</span>)?([^<]+)", parsed.source)
+
+
+def test_what_is_in_production_comes_first_and_the_candidate_second(examples: Any) -> None:
+    parsed = page(examples, "model")
+    production, candidate = examples["train"], examples["candidate"]
+    assert heads(parsed)[:3] == ["This model needs attention", "In production", "Newest candidate"]
+    first, second = (
+        parsed.text.index(x) for x in ("In production Since when", "Newest candidate The newest")
+    )
+    assert parsed.text.index(f"{production} has been in production since") < first < second
+    about, other = parsed.text[first:second], parsed.text[second:]
+    assert production in about
+    assert candidate not in about
+    assert "better at <last>" in about
+    # The test and real outcomes, in one row each: examples give both their own.
+    assert re.search(r" auc 0\.\d{4} 0\.7000 ", about)
+    assert f"on the scores of {examples['score']}" in about
+    assert candidate in other[:300]
+    assert "candidate: not in production" in other[:300]
+    # Each section of a training says which one it is.
+    assert "Performance: in production" in heads(parsed)
+    assert "Performance: candidate" in heads(parsed)
 
 
 def test_a_model_without_sessions(examples: Any) -> None:
@@ -507,3 +536,92 @@ def test_the_pure_half_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# On each database: which model a report is about
+
+
+def _trained(store: mfprefect.Store, auc: float) -> str:
+    with store.session("churn", "train", as_of="2026-01-31") as session:
+        session.log_metrics({"auc": auc})
+        session.save_model(b"a model of another language")
+        session.log_gates([mfprefect.Gate("auc", at_least=0.5)])
+    return str(session.session_id)
+
+
+def _scored(store: mfprefect.Store, parent: str, as_of: str) -> str:
+    with store.session("churn", "score", parent=parent, as_of=as_of) as session:
+        session.write_scores(pd.DataFrame({"id": [1, 2], "score": [0.25, 0.75]}), "id")
+    return str(session.session_id)
+
+
+def _monitored(store: mfprefect.Store, scored: str, auc: float) -> str:
+    with store.session("churn", "monitor") as session:
+        session.log_metrics({"auc": auc, "n": 40.0})
+        session.log_metadata({"drift_of": scored, "performance_of": scored}, "monitor")
+        session.log_metadata({scored: "40 of 60 scores have a known outcome"}, "outcomes")
+    return str(session.session_id)
+
+
+def test_the_report_is_about_the_model_in_production(database_url: str) -> None:
+    with mfprefect.connect(database_url) as store:
+        store.create_schema()
+        store.add_model("churn", "who leaves")
+        old = _trained(store, 0.81)
+        before = load_model_report(store.database, "churn")
+        assert before.production is None
+        assert before.candidate is not None
+        text = Page(store.model_report("churn")).text
+        assert text.index("Nothing is in production") < text.index(old)
+        assert "no session was ever promoted" in text
+
+        store.promote("churn", old, reason="the first one")
+        assert load_model_report(store.database, "churn").candidate is None
+        scored = _scored(store, old, "2026-02-28")
+        monitored = _monitored(store, scored, 0.77)
+        newer = _trained(store, 0.93)
+        # Neither the newer model's scores and outcomes nor a backfill are those of production.
+        with store.session("churn", "score", parent=newer, as_of="2026-03-31") as shadow:
+            shadow.write_scores(pd.DataFrame({"id": [1], "score": [0.5]}), "id")
+            shadow.close(publish=False)
+        _monitored(store, shadow.session_id, 0.99)
+        _scored(store, old, "2026-01-31")
+
+        report = load_model_report(store.database, "churn")
+        production, candidate = report.production, report.candidate
+        assert production is not None
+        assert production.training.session["session_id"] == old
+        assert (production.stage["stage"], production.stage["reason"]) == (
+            "production",
+            "the first one",
+        )
+        assert production.outcomes is not None
+        assert production.outcomes.session_id == monitored
+        assert production.outcomes.scoring_session_id == scored
+        assert production.outcomes.figures == {"auc": 0.77, "n": 40.0}
+        assert str(production.outcomes.day) == "2026-02-28"
+        assert candidate is not None
+        assert candidate.session["session_id"] == newer
+        assert report.scoring is not None
+        assert report.scoring.session["session_id"] == scored
+
+        page = Page(store.model_report("churn"))
+        harmless(page)
+        assert heads(page)[1:3] == ["In production", "Newest candidate"]
+        assert page.text.index(old) < page.text.index(newer)
+        assert "0.8100 0.7700" in page.text
+        assert "40 of 60 scores have a known outcome" in page.text
+
+        store.promote("churn", newer)
+        store.rollback("churn", reason="worse than it looked")
+        text = Page(store.model_report("churn")).text
+        assert f"{old} has been in production since" in text
+        assert "worse than it looked" in text
+        assert re.search(r"was production from \S+ \S+ UTC until", text)
+
+        store.retire("churn", reason="no longer sold")
+        retired = load_model_report(store.database, "churn")
+        assert retired.production is None
+        text = Page(store.model_report("churn")).text
+        assert text.index("Nothing is in production") < text.index(f"{old} has been retired since")
+        assert "no longer sold" in text

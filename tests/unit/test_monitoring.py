@@ -16,7 +16,10 @@ import mfprefect
 from mfprefect import InvalidValue, Store, UnknownSession
 from mfprefect.cli import cli
 from mfprefect.cli.commands.show import gather
+from mfprefect.store.notifications import content
+from mfprefect.store.order import previous_success
 from mfprefect.store.results.monitoring import published_scorings, stale
+from mfprefect.store.results.report import load_session_report
 from mfprefect.util import values
 
 DAY = dt.timedelta(days=1)
@@ -106,6 +109,45 @@ def test_only_published_scores_keep_a_model_fresh(store: Store) -> None:
     assert (row["stale"], row["session_id"]) == (True, scored)
 
 
+def test_a_backfill_does_not_refresh_the_scores_that_readers_see(store: Store) -> None:
+    store.add_model("churn", max_age=DAY)
+    scored = run(store, "churn", "score", as_of="2026-02-28")
+    move(store, "sessions", "published_at", -2 * DAY, session_id=scored)
+    backfill = run(store, "churn", "score", as_of="2026-01-31")
+    row = fresh(store)["churn"]
+    assert (row["stale"], row["session_id"]) == (True, scored)
+    assert row["last_scored_at"] == store.get_sessions(scored)["published_at"][0]
+    waiting = content.session_row(store.database, int(store.show(backfill)["session_no"][0]))
+    assert waiting is not None
+    said = content.build_notice(store.database, waiting, "stale", "team").cause_text
+    assert f"since {row['last_scored_at']:%Y-%m-%d %H:%M} UTC" in said
+    again = run(store, "churn", "score", as_of="2026-02-28")
+    assert (fresh(store)["churn"]["stale"], fresh(store)["churn"]["session_id"]) == (False, again)
+
+
+def test_the_session_before_a_scoring_is_that_of_the_day_before(store: Store) -> None:
+    store.add_model("churn")
+    days = ("2026-01-31", "2026-03-31", "2026-02-28", "2026-03-31")
+    scored = [run(store, "churn", "score", as_of=day) for day in days]
+    trained = [run(store, "churn", "train", as_of=day) for day in days]
+
+    def before(session_id: str) -> str | None:
+        number = int(store.show(session_id)["session_no"][0])
+        previous = previous_success(store.database, content.session_row(store.database, number))
+        return None if previous is None else str(previous.session_id)
+
+    january, march, february, again = scored
+    assert [before(x) for x in scored] == [None, february, january, march]
+    # A training follows the one that ran before it, whatever their days.
+    assert [before(x) for x in trained] == [None, *trained[:-1]]
+    report = load_session_report(store.database, february)
+    assert report.previous is not None
+    assert report.previous.session["session_id"] == january
+    with store.session("churn", "score", as_of="2026-03-01") as running:
+        assert before(running.session_id) == february
+    assert again == scored[-1]
+
+
 def test_a_model_that_was_never_scored_ages_from_its_registration(store: Store) -> None:
     store.add_model("new", max_age=DAY)
     move(store, "models", "created_at", -3 * DAY, model_id="new")
@@ -158,6 +200,13 @@ def test_published_scorings_oldest_first(store: Store) -> None:
     assert scorings[2].as_of == store.get_sessions(third)["started_at"][0].date()
     last = published_scorings(store.database, "churn", 2)
     assert [x.session_id for x in last] == [third, loose]
+    # A backfill takes the place of its day, and is nobody's first.
+    backfill = run(store, "churn", "score", parent=trained, as_of="2025-12-31")
+    scorings = published_scorings(store.database, "churn", 10)
+    assert [x.session_id for x in scorings] == [backfill, first, second, third, loose]
+    assert scorings[0].first_session_id == scorings[1].first_session_id == first
+    until = published_scorings(store.database, "churn", 1, until=dt.date(2026, 2, 27))
+    assert [x.session_id for x in until] == [first]
 
 
 ROWS: list[dict[str, Any]] = [

@@ -24,6 +24,7 @@ IDS = [
     "7", "007", "a", "A", "a ", "it's", 'say "x"', "back\\slash", "\\'", "100%", "%%", "%s",
     "%(x)s", ":name", "?", "a,b", "new\nline", "tab\t", "é", "漢", "😀", "$1", "{}", "--",
 ]  # fmt: skip
+TODAY = dt.datetime.now(dt.UTC).date()
 NUMBERS = [0.0, -0.0, 5e-324, -5e-324, 1e300, -1e300, 1 / 3, 0.1, 0.1 + 2**-56, 0.5, 1.0, -2.5]
 
 
@@ -151,11 +152,11 @@ def test_a_session_removed_while_it_is_read_is_missed(store: Store) -> None:
         list(batches)
 
 
-def latest_view(store: Store) -> Any:
+def latest_view(store: Store, view: str = "latest_scores") -> Any:
     names = ("model_id", "session_id", "entity_id", "score", "score_class")
     schema = store.database.schema
     columns = [sa.column(name, sa.String if name != "score" else sa.Double) for name in names]
-    return sa.table(schema.name("latest_scores"), *columns, schema=schema.layout.schema)
+    return sa.table(schema.name(view), *columns, schema=schema.layout.schema)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -168,7 +169,8 @@ def test_the_latest_score_is_that_of_the_newest_published_session(store: Store, 
         end = chance.choice(["succeeded", "succeeded", "succeeded", "failed", "open"])
         ids = chance.sample(people, chance.randrange(1, len(people)))
         frame = frame_of(ids, [place + chance.random() for _ in ids])
-        session = store.session(model, "score")
+        day = chance.choice([None, *(TODAY + dt.timedelta(days=days) for days in (-2, -1, 1))])
+        session = store.session(model, "score", as_of=day)
         session.write_scores(frame, entity_id="entity_id", score_class="score_class")
         if end == "open":
             session.leave_open()
@@ -177,8 +179,11 @@ def test_the_latest_score_is_that_of_the_newest_published_session(store: Store, 
             if end == "failed":
                 raise ZeroDivisionError
         if end == "succeeded":
-            oracle.append(frame.assign(model_id=model, session_id=session.session_id))
-    newest = pd.concat(oracle).drop_duplicates(["model_id", "entity_id"], keep="last")
+            # One published after the other: of one day, the last in this list is the newest.
+            named = frame.assign(model_id=model, session_id=session.session_id)
+            oracle.append(named.assign(day=day or TODAY))
+    scores = pd.concat(oracle).sort_values("day", kind="stable")
+    newest = scores.drop_duplicates(["model_id", "entity_id"], keep="last")
     wanted = {
         (row.model_id, row.entity_id, row.score, row.score_class or None, row.session_id)
         for row in newest.astype(object).where(newest.notna(), None).itertuples()
@@ -199,6 +204,10 @@ def test_the_latest_score_is_that_of_the_newest_published_session(store: Store, 
             "published_at"
         ]
         assert list(frame["published_at"]) == list(shown[frame["session_id"]])
+        of_model = scores[scores["model_id"] == model]
+        current = of_model[of_model["session_id"] == of_model["session_id"].iloc[-1]]
+        assert rows(store.current_scores(model)) == rows(current.sort_values("entity_id"))
+        assert store.current_session(model) == current["session_id"].iloc[0]
 
 
 def test_what_latest_scores_wants_to_know(store: Store) -> None:
@@ -247,8 +256,14 @@ def fill(store: Store) -> None:
     db.write_transaction(work)
 
 
-def full_scans(connection: sa.Connection, statement: str, parameters: Any = None) -> list[str]:
-    """Return the steps of a plan that read `scores` otherwise than by its whole key."""
+def full_scans(
+    connection: sa.Connection, statement: str, parameters: Any = None, whole_key: bool = True
+) -> list[str]:
+    """Return the steps of a plan that read `scores` otherwise than by its key.
+
+    That is the whole key, or with whole_key=False only the session.
+    """
+    key = ("session_no", "entity_id")[: 2 if whole_key else 1]
     kind = connection.dialect.name
     explain = "EXPLAIN QUERY PLAN" if kind == "sqlite" else "EXPLAIN"
     plan = connection.exec_driver_sql(f"{explain} {statement}", parameters).mappings().all()
@@ -257,7 +272,8 @@ def full_scans(connection: sa.Connection, statement: str, parameters: Any = None
             row["detail"] for row in plan if re.match(r"(SCAN|SEARCH) scores\b", row["detail"])
         ]
         assert steps
-        return [step for step in steps if "(session_no=? AND entity_id=?)" not in step]
+        wanted = " AND ".join(f"{column}=?" for column in key)
+        return [step for step in steps if f"({wanted})" not in step]
     if kind == "postgresql":
         lines = [str(next(iter(row.values()))).strip() for row in plan]
         # What follows a scan by the index is the condition; a part of the key reads all of it.
@@ -266,10 +282,16 @@ def full_scans(connection: sa.Connection, statement: str, parameters: Any = None
             for line, after in zip(lines, [*lines[1:], ""], strict=True)
             if "Scan" in line
             and " scores" in line
-            and not ("Index Cond" in after and "session_no =" in after and "entity_id" in after)
+            and not ("Index Cond" in after and "session_no =" in after and key[-1] in after)
         ]
     assert any(row["table"] == "scores" for row in plan)
-    return [str(row) for row in plan if row["table"] == "scores" and row["type"] != "eq_ref"]
+    steps = [row for row in plan if row["table"] == "scores"]
+    if not whole_key:
+        return [str(row) for row in steps if (row["type"], row["key"]) != ("ref", "PRIMARY")]
+    # By the whole key: one row for each session before it, or for each pair of two lists.
+    by_key = [row for row in steps if row["type"] in ("eq_ref", "const")]
+    by_key += [row for row in steps if row["type"] == "range" and int(row["key_len"]) > 255]
+    return [str(row) for row in steps if row not in by_key]
 
 
 # How Teradata's optimizer goes about it, an emulated one cannot know.
@@ -294,9 +316,14 @@ def test_one_entity_is_answered_by_the_key_of_scores(store: Store) -> None:
     assert store.latest_scores("churn", "e77")["session_id"].tolist() == [f"s{SESSIONS}"]
     asked = [(text, values) for text, values in ran if "scores" in text and "entity_id" in text]
     assert len(asked) == 2
+    current = latest_view(store, "current_scores")
+    ran.clear()
+    assert len(db.fetch_all(sa.select(current).where(current.c.model_id == "churn"))) == ENTITIES
+    (asked_current,) = list(ran)
     with db.engine.connect() as connection:
         for text, values in asked:
             assert full_scans(connection, text, values) == []
+        assert full_scans(connection, *asked_current, whole_key=False) == []
         # The same eyes see one where there is one.
         name = preparer.format_table(db.schema.scores)
         assert full_scans(connection, f"SELECT sum(score) FROM {name} AS scores")  # noqa: S608

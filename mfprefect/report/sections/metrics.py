@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mfprefect.report.content import SessionReport
     from mfprefect.report.drawing import Picture
 
-__all__ = ["formulas", "history_section", "key_figures", "metrics_section", "ordered"]
+__all__ = ["history_section", "key_figures", "metrics_section", "ordered"]
 
 FIRST = (
     "auc",
@@ -111,25 +111,25 @@ def _table(now: dict[str, float], before: dict[str, float]) -> Table:
     columns = [Column("metric"), Column("value", "number")]
     if before:
         columns += [Column("before", "number"), Column("change", "number")]
-    rows, meanings = [], formulas(now)
+    rows, formulas = [], _formulas(now)
     for name in ordered(now):
-        cells: list[Cell] = [Key(name, meanings.get(name, "")), number(now[name])]
+        cells: list[Cell] = [Key(name, formulas.get(name, "")), number(now[name])]
         if before:
             cells += [number(before.get(name)), change(before.get(name), now[name])]
         rows.append(cells)
     return Table(columns, rows, "Metrics of all rows")
 
 
-def formulas(names: Iterable[str]) -> dict[str, str]:
+def _formulas(names: Iterable[str]) -> dict[str, str]:
     """Return formulas by name; for a shared name, that of the model type with most names."""
     from mfprefect.quality.metrics.registry import BUILT_IN, CUSTOM
 
-    requested, by_name = set(names), dict[str, str]()
+    requested, formulas = set(names), {}
     by_overlap = sorted(BUILT_IN.values(), key=lambda table: len(requested & set(table)))
     for table in (CUSTOM, *by_overlap):
         texts = {name: table[name].formula.replace("`", "") for name in table if name in requested}
-        by_name.update(texts)
-    return by_name
+        formulas.update(texts)
+    return formulas
 
 
 def _segments(metrics: pd.DataFrame) -> list[Table | Note]:

@@ -134,9 +134,7 @@ def _sessions(report: ModelReport) -> Section | None:
     ]
     if not any(row[-1] for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
-    return Section(
-        "Sessions", [Table(columns, rows, "The last sessions, as they ran, the last one first")]
-    )
+    return Section("Sessions", [Table(columns, rows, "The last sessions, the last one first")])
 
 
 def _failure(row: dict[Any, Any]) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.report.blocks import Badge, Block, Cell, Column, Key, Note, Section, Table
+from mfprefect.report.blocks import Badge, Block, Cell, Column, Note, Section, Table
 from mfprefect.report.content import overall
 from mfprefect.report.formats import brief, change, day, moment, number, present
 from mfprefect.report.sections.gates import stage_reason
-from mfprefect.report.sections.metrics import formulas, ordered
+from mfprefect.report.sections.metrics import ordered
 
 if TYPE_CHECKING:
     from mfprefect.report.content import InProduction, ModelReport, OutcomeFigures, SessionReport
@@ -27,7 +27,7 @@ def promotion(production: InProduction) -> str:
     stage = production.stage
     name, since = production.training.session["session_id"], moment(stage["set_at"])
     why = f": {reason}" if (reason := stage_reason(stage)) else ""
-    return f"{name} is in production since {since}, by {stage['set_by']}{why}"
+    return f"{name} has been in production since {since}, by {stage['set_by']}{why}"
 
 
 def no_production(report: ModelReport) -> str:
@@ -37,7 +37,7 @@ def no_production(report: ModelReport) -> str:
     stage = {str(k): v for k, v in report.stages.iloc[0].items()}
     why = f": {reason}" if (reason := stage_reason(stage)) else ""
     return (
-        f"{stage['session_id']} is {stage['stage']} since {moment(stage['set_at'])}, by "
+        f"{stage['session_id']} has been {stage['stage']} since {moment(stage['set_at'])}, by "
         f"{stage['set_by']}{why}"
     )
 
@@ -51,14 +51,14 @@ def production_section(report: ModelReport) -> Section:
     production = report.production
     training, stage = production.training, production.stage
     facts: dict[str, Cell] = {
-        "session": Key(str(training.session["session_id"]), "in production"),
+        "session": str(training.session["session_id"]),
         "since": moment(stage["set_at"]),
         "by": str(stage["set_by"]),
         "why": stage_reason(stage) or "no reason was given",
         **_origin(training),
         "current scores": _current_scores(report, training),
     }
-    blocks = [_facts(facts, "The model in production"), *_compared(production)]
+    blocks = [_facts(facts, "Since when, by whom and why"), *_compared(production)]
     return Section("In production", blocks)
 
 
@@ -121,7 +121,6 @@ def _figures(
     if not figures and not others:
         return []
     names = ordered(figures or others)[:MOST_METRICS]
-    meanings = formulas(names)
     columns = [Column("metric"), Column(titles[0], "number")]
     if others:
         columns += [Column(titles[1], "number"), Column("difference", "number")]
@@ -129,7 +128,7 @@ def _figures(
     for name in names:
         a, b = figures.get(name), others.get(name)
         numbers = [number(a), number(b), change(a, b)] if others else [number(a)]
-        rows.append([Key(name, meanings.get(name, "")), *numbers])
+        rows.append([name, *numbers])
     return [Table(columns, rows, caption)]
 
 

@@ -29,7 +29,7 @@ __all__ = ["current_frame", "current_session", "iter_scores", "latest_frame", "s
 IDS_PER_STATEMENT = 500
 """Databases limit the parameters of a statement; the lowest limit is about 1,000."""
 KEYS_PER_STATEMENT = 2_000
-"""Pairs of session and entity to look up at once: MySQL scans the table where there are too many."""
+"""Pairs of session and entity to look up at once: of too many, MySQL would scan the table."""
 SESSIONS_PER_STATEMENT = 100
 """PostgreSQL leaves out the tables of other sessions for lists of at most 100."""
 NEWEST = 20

@@ -1,0 +1,152 @@
+"""Readers of the views during an upgrade, and reads of one moment, on each database."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+import mfprefect
+from mfprefect import Store
+
+# The views of the version before `current_scores`.
+BEFORE = """SELECT model_id, session_id, entity_id, score, score_class, as_of, published_at FROM
+(SELECT p.*, row_number() OVER (PARTITION BY p.model_id, p.entity_id ORDER BY s.session_no DESC) AS
+recency FROM {published} AS p JOIN {sessions} AS s ON s.session_id = p.session_id) AS ranked
+WHERE recency = 1"""
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    with mfprefect.connect(database_url, heartbeat_seconds=600, retry_seconds=30) as opened:
+        opened.create_schema()
+        opened.add_model("churn")
+        for as_of in ("2026-11-30", "2026-10-31"):
+            with opened.session("churn", "score", as_of=as_of) as session:
+                session.write_scores(pd.DataFrame({"id": ["a"], "score": [0.5]}), "id")
+        yield opened
+
+
+def named(store: Store, name: str) -> str:
+    db = store.database
+    table = sa.table(db.schema.name(name), schema=db.schema.layout.schema)
+    preparer: Any = db.engine.dialect.identifier_preparer
+    return str(preparer.format_table(table))
+
+
+def downgrade(store: Store) -> None:
+    """Make the views and the revision those of the version before."""
+    names = {name: named(store, name) for name in ("published_scores", "sessions", "latest_scores")}
+    select = BEFORE.format(published=names["published_scores"], sessions=names["sessions"])
+    statements = (
+        f"DROP VIEW {named(store, 'current_scores')}",
+        f"DROP VIEW {names['latest_scores']}",
+        f"CREATE VIEW {names['latest_scores']} AS {select}",
+        f"UPDATE {named(store, 'mfprefect_version')} SET version_num = '0004'",  # noqa: S608
+    )
+    for statement in statements:
+        store.database.write_transaction(lambda c, _, s=statement: c.exec_driver_sql(s))
+
+
+def shown(connection: sa.Connection, name: str) -> list[str]:
+    rows = connection.exec_driver_sql(f"SELECT as_of FROM {name}").all()  # noqa: S608
+    return [str(row[0]) for row in rows]
+
+
+def test_an_upgrade_disturbs_no_reader_of_the_views(store: Store, database_url: str) -> None:
+    downgrade(store)
+    name, stop, errors, seen = named(store, "latest_scores"), threading.Event(), [], []
+    reading = threading.Event()
+
+    def read() -> None:
+        engine = store.database.backend.create_engine()
+        try:
+            while not stop.is_set():
+                with engine.connect() as connection:
+                    seen.append(tuple(shown(connection, name)))
+                reading.set()
+        except Exception as exc:  # noqa: BLE001 - whatever a reader would have met
+            errors.append(exc)
+            reading.set()
+        engine.dispose()
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    assert reading.wait(60)
+    with mfprefect.connect(database_url) as later:
+        later.create_schema()
+        assert later.current_session("churn") == later.sessions("churn")["session_id"][1]
+    stop.wait(0.2)
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert errors == []
+    assert (seen[0], seen[-1]) == (("2026-10-31",), ("2026-11-30",))
+    assert set(seen) == {seen[0], seen[-1]}
+
+
+def test_an_interrupted_upgrade_of_views_is_finished(store: Store, database_url: str) -> None:
+    downgrade(store)
+
+    def interrupt(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if statement.startswith("CREATE VIEW") and "current_scores" in statement:
+            raise KeyboardInterrupt
+
+    with mfprefect.connect(database_url) as later:
+        sa.event.listen(later.database.engine, "before_cursor_execute", interrupt)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                later.create_schema()
+        finally:
+            sa.event.remove(later.database.engine, "before_cursor_execute", interrupt)
+        later.create_schema()
+        with later.database.engine.connect() as connection:
+            for view in ("latest_scores", "current_scores"):
+                assert shown(connection, named(later, view)) == ["2026-11-30"]
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_rights_on_a_view_survive_its_upgrade(store: Store, database_url: str) -> None:
+    downgrade(store)
+    role = f"reader_{store.database.backend.url.database}"
+    with store.database.engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role}")
+        connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA model_factory TO {role}")
+        connection.exec_driver_sql(f"GRANT SELECT ON model_factory.latest_scores TO {role}")
+        # Somebody's own view on ours is no obstacle.
+        connection.exec_driver_sql("CREATE VIEW mine AS SELECT * FROM model_factory.latest_scores")
+    try:
+        with mfprefect.connect(database_url) as later:
+            later.create_schema()
+        with store.database.engine.connect() as connection:
+            connection.exec_driver_sql(f"SET LOCAL ROLE {role}")
+            assert shown(connection, "model_factory.latest_scores") == ["2026-11-30"]
+    finally:
+        with store.database.engine.begin() as connection:
+            connection.exec_driver_sql(f"DROP OWNED BY {role}")
+            connection.exec_driver_sql(f"DROP ROLE {role}")
+
+
+# Teradata has no snapshots.
+@pytest.mark.parametrize("database_url", ["sqlite", "postgres", "mysql"], indirect=True)
+def test_a_snapshot_is_of_one_moment(store: Store, database_url: str) -> None:
+    def count(moment: Store) -> int:
+        return len(moment.sessions())
+
+    def twice(moment: Store) -> tuple[int, int]:
+        before = count(moment)
+        with store.session("churn", "score") as session:
+            session.write_scores(pd.DataFrame({"id": ["b"], "score": [0.5]}), "id")
+        assert moment.snapshot(count) == before
+        assert session.session_id not in set(moment.latest_scores("churn", "b")["session_id"])
+        return before, count(moment)
+
+    assert store.snapshot(twice) == (2, 2)
+    assert count(store) == 3
+    assert len(store.latest_scores("churn", "b")) == 1
+    assert store.snapshot(twice)[0] == 3  # the connection is as it was before

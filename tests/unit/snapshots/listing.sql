@@ -57,18 +57,6 @@ WHERE sessions.model_id = ? AND sessions.status = ? ORDER BY sessions.session_no
 
 -- 3 of 6
 
--- sqlite, postgres, mysql
-SELECT sessions.session_id
-FROM sessions
-WHERE sessions.session_id IN (?);
-
--- teradata
-LOCKING ROW FOR ACCESS SELECT sessions.session_id
-FROM sessions
-WHERE sessions.session_id IN (?);
-
--- 4 of 6
-
 -- sqlite, postgres
 SELECT sessions.session_id, metrics.metric_name, metrics.segment, metrics.metric_value, metrics.definition_version
 FROM sessions JOIN metrics ON sessions.session_no = metrics.session_no
@@ -83,6 +71,18 @@ WHERE sessions.session_id IN (?) ORDER BY metrics.session_no, metrics.metric_nam
 LOCKING ROW FOR ACCESS SELECT sessions.session_id, metrics.metric_name, metrics.segment, metrics.metric_value, metrics.definition_version
 FROM sessions JOIN metrics ON sessions.session_no = metrics.session_no
 WHERE sessions.session_id IN (?) ORDER BY metrics.session_no, metrics.metric_name, metrics.segment;
+
+-- 4 of 6
+
+-- sqlite, postgres, mysql
+SELECT sessions.session_id
+FROM sessions
+WHERE sessions.session_id IN (?);
+
+-- teradata
+LOCKING ROW FOR ACCESS SELECT sessions.session_id
+FROM sessions
+WHERE sessions.session_id IN (?);
 
 -- 5 of 6
 

@@ -1,4 +1,4 @@
--- 1 of 8
+-- 1 of 10
 
 -- sqlite, postgres, mysql
 SELECT sessions.session_no, sessions.session_id, sessions.model_id, sessions.purpose, sessions.attempt, sessions.status, sessions.as_of, parent.session_id AS parent_session_id
@@ -10,7 +10,7 @@ LOCKING ROW FOR ACCESS SELECT sessions.session_no, sessions.session_id, sessions
 FROM sessions LEFT OUTER JOIN sessions AS parent ON parent.session_no = sessions.parent_session_no
 WHERE sessions.session_id = ? ORDER BY sessions.session_no;
 
--- 2 of 8
+-- 2 of 10
 
 -- sqlite, postgres, mysql
 SELECT scores.entity_id AS entity_id, scores.score AS score, scores.score_class AS score_class
@@ -26,7 +26,7 @@ WHERE scores.session_no = ? AND (EXISTS (SELECT *
 FROM sessions
 WHERE sessions.session_no = ? AND sessions.published_at IS NOT NULL)) ORDER BY scores.entity_id;
 
--- 3 of 8
+-- 3 of 10
 
 -- sqlite, postgres, mysql
 SELECT sessions.session_no
@@ -38,7 +38,7 @@ LOCKING ROW FOR ACCESS SELECT sessions.session_no
 FROM sessions
 WHERE sessions.session_no = ? AND sessions.published_at IS NOT NULL;
 
--- 4 of 8
+-- 4 of 10
 
 -- sqlite, postgres, mysql
 SELECT scores.entity_id AS entity_id, scores.score AS score, scores.score_class AS score_class
@@ -54,7 +54,7 @@ WHERE scores.session_no = ? AND scores.score >= ? AND (EXISTS (SELECT *
 FROM sessions
 WHERE sessions.session_no = ? AND sessions.published_at IS NOT NULL)) AND scores.entity_id IN (?) ORDER BY scores.entity_id;
 
--- 5 of 8
+-- 5 of 10
 
 -- sqlite, postgres, mysql
 SELECT models.model_id
@@ -64,32 +64,50 @@ FROM models ORDER BY models.model_id;
 LOCKING ROW FOR ACCESS SELECT models.model_id
 FROM models ORDER BY models.model_id;
 
--- 6 of 8
+-- 6 of 10
 
 -- sqlite
-SELECT scores.entity_id, scores.score, scores.score_class, sessions.session_id, sessions.as_of, sessions.published_at
-FROM sessions JOIN scores ON sessions.session_no = scores.session_no
-WHERE sessions.model_id = ? AND sessions.published_at IS NOT NULL AND scores.entity_id = ? ORDER BY sessions.session_no DESC
+SELECT sessions.session_no, sessions.session_id, sessions.as_of, sessions.published_at
+FROM sessions
+WHERE sessions.model_id = ? AND sessions.published_at IS NOT NULL ORDER BY coalesce(sessions.as_of, date(sessions.started_at)) DESC, sessions.published_at DESC, sessions.session_no DESC
  LIMIT ? OFFSET ?;
 
--- postgres
-SELECT scores.entity_id, scores.score, scores.score_class, sessions.session_id, sessions.as_of, sessions.published_at
-FROM sessions JOIN scores ON sessions.session_no = scores.session_no
-WHERE sessions.model_id = ? AND sessions.published_at IS NOT NULL AND scores.entity_id = ? ORDER BY sessions.session_no DESC
- LIMIT ?;
-
--- mysql
-SELECT scores.entity_id, scores.score, scores.score_class, sessions.session_id, sessions.as_of, sessions.published_at
-FROM sessions INNER JOIN scores ON sessions.session_no = scores.session_no
-WHERE sessions.model_id = ? AND sessions.published_at IS NOT NULL AND scores.entity_id = ? ORDER BY sessions.session_no DESC
+-- postgres, mysql
+SELECT sessions.session_no, sessions.session_id, sessions.as_of, sessions.published_at
+FROM sessions
+WHERE sessions.model_id = ? AND sessions.published_at IS NOT NULL ORDER BY coalesce(sessions.as_of, CAST(sessions.started_at AS DATE)) DESC, sessions.published_at DESC, sessions.session_no DESC
  LIMIT ?;
 
 -- teradata
-LOCKING ROW FOR ACCESS SELECT TOP 1 scores.entity_id, scores.score, scores.score_class, sessions.session_id, sessions.as_of, sessions.published_at
-FROM sessions JOIN scores ON sessions.session_no = scores.session_no
-WHERE sessions.model_id = ? AND sessions.published_at IS NOT NULL AND scores.entity_id = ? ORDER BY sessions.session_no DESC;
+LOCKING ROW FOR ACCESS SELECT TOP 20 sessions.session_no, sessions.session_id, sessions.as_of, sessions.published_at
+FROM sessions
+WHERE sessions.model_id = ? AND sessions.published_at IS NOT NULL ORDER BY coalesce(sessions.as_of, CAST(sessions.started_at AS DATE)) DESC, sessions.published_at DESC, sessions.session_no DESC;
 
--- 7 of 8
+-- 7 of 10
+
+-- sqlite, postgres, mysql
+SELECT scores.session_no, scores.entity_id, scores.score, scores.score_class
+FROM scores
+WHERE scores.session_no IN (?) AND scores.entity_id IN (?);
+
+-- teradata
+LOCKING ROW FOR ACCESS SELECT scores.session_no, scores.entity_id, scores.score, scores.score_class
+FROM scores
+WHERE scores.session_no IN (?) AND scores.entity_id IN (?);
+
+-- 8 of 10
+
+-- sqlite, postgres, mysql
+SELECT sessions.session_no, sessions.session_id, sessions.published_at
+FROM sessions
+WHERE sessions.session_no IN (?);
+
+-- teradata
+LOCKING ROW FOR ACCESS SELECT sessions.session_no, sessions.session_id, sessions.published_at
+FROM sessions
+WHERE sessions.session_no IN (?);
+
+-- 9 of 10
 
 -- sqlite, postgres, mysql
 SELECT count(*) AS row_total, min(published.score) AS lowest, max(published.score) AS highest
@@ -107,7 +125,7 @@ WHERE scores.session_no = ? AND (EXISTS (SELECT *
 FROM sessions
 WHERE sessions.session_no = ? AND sessions.published_at IS NOT NULL))) AS published;
 
--- 8 of 8
+-- 10 of 10
 
 -- sqlite, postgres, mysql
 SELECT numbered.bin_no, count(*) AS row_total

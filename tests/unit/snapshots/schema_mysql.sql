@@ -350,9 +350,39 @@ ALTER TABLE sessions ADD COLUMN deletion VARCHAR(16) CHARACTER SET utf8mb4 COLLA
 
 UPDATE mfprefect_version SET version_num='0004' WHERE mfprefect_version.version_num = '0003';
 
--- Running upgrade 0004 -> 0006
+-- Running upgrade 0004 -> 0005
 
-UPDATE mfprefect_version SET version_num='0006' WHERE mfprefect_version.version_num = '0004';
+CREATE TABLE session_attempts (
+    session_no INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    status VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
+    started_at DATETIME(6),
+    ended_at DATETIME(6),
+    failure_kind VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
+    failure_text LONGTEXT,
+    run_by VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
+    host VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
+    process_id INTEGER NOT NULL,
+    vcs VARCHAR(8) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
+    git_commit VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
+    git_branch VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
+    git_remote LONGTEXT,
+    git_dirty BOOL,
+    git_diff_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
+    environment_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
+    PRIMARY KEY (session_no, attempt),
+    FOREIGN KEY(session_no) REFERENCES sessions (session_no)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+ALTER TABLE sessions ADD COLUMN attempt_started_at DATETIME(6);
+
+ALTER TABLE score_parts ADD COLUMN kept_by INTEGER;
+
+UPDATE mfprefect_version SET version_num='0005' WHERE mfprefect_version.version_num = '0004';
+
+-- Running upgrade 0005 -> 0006
+
+UPDATE mfprefect_version SET version_num='0006' WHERE mfprefect_version.version_num = '0005';
 
 CREATE VIEW published_scores AS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at
 FROM sessions INNER JOIN scores ON sessions.session_no = scores.session_no
@@ -370,7 +400,7 @@ FROM sessions
 WHERE sessions.published_at IS NOT NULL) AS ranked INNER JOIN scores ON ranked.session_no = scores.session_no
 WHERE ranked.recency = 1;
 
-CREATE VIEW session_overview AS SELECT sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.deletion, parent.session_id AS parent_session_id
+CREATE VIEW session_overview AS SELECT sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.deletion, sessions.attempt_started_at, parent.session_id AS parent_session_id
 FROM sessions LEFT OUTER JOIN sessions AS parent ON parent.session_no = sessions.parent_session_no;
 
 CREATE VIEW metric_history AS SELECT sessions.model_id, sessions.session_id, sessions.as_of, sessions.started_at, metrics.metric_name, metrics.segment, metrics.metric_value, metrics.definition_version
@@ -414,7 +444,25 @@ CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`sessions_closed_
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
   AND NOT (OLD.status = 'running'
     OR (OLD.status IN ('failed', 'crashed', 'cancelled') AND NEW.status = 'running' AND (OLD.flow_run_id IS NOT NULL AND NEW.attempt = OLD.attempt + 1 OR OLD.failure_kind IN ('Crashed', 'Cancelled') AND NEW.attempt = OLD.attempt))
-    OR (OLD.status <=> NEW.status AND OLD.attempt <=> NEW.attempt AND OLD.ended_at <=> NEW.ended_at AND OLD.heartbeat_at <=> NEW.heartbeat_at AND OLD.suspected_at <=> NEW.suspected_at AND OLD.host <=> NEW.host AND OLD.process_id <=> NEW.process_id AND OLD.failure_kind <=> NEW.failure_kind AND OLD.failure_text <=> NEW.failure_text AND OLD.published_at <=> NEW.published_at AND OLD.seal <=> NEW.seal AND OLD.previous_seal <=> NEW.previous_seal)) THEN
+    OR (OLD.status <=> NEW.status AND OLD.attempt <=> NEW.attempt AND OLD.ended_at <=> NEW.ended_at AND OLD.heartbeat_at <=> NEW.heartbeat_at AND OLD.suspected_at <=> NEW.suspected_at AND OLD.host <=> NEW.host AND OLD.process_id <=> NEW.process_id AND OLD.failure_kind <=> NEW.failure_kind AND OLD.failure_text <=> NEW.failure_text AND OLD.published_at <=> NEW.published_at AND OLD.seal <=> NEW.seal AND OLD.previous_seal <=> NEW.previous_seal AND OLD.attempt_started_at <=> NEW.attempt_started_at AND OLD.run_by <=> NEW.run_by AND OLD.vcs <=> NEW.vcs AND OLD.git_commit <=> NEW.git_commit AND OLD.git_branch <=> NEW.git_branch AND OLD.git_remote <=> NEW.git_remote AND OLD.git_dirty <=> NEW.git_dirty AND OLD.git_diff_digest <=> NEW.git_diff_digest AND OLD.environment_digest <=> NEW.environment_digest)) THEN
+  SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
+    'the session has ended and takes no changes but by the admin';
+END IF //
+DELIMITER ;
+DROP TRIGGER IF EXISTS `model_factory`.`session_attempts_closed_insert`;
+DELIMITER //
+CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`session_attempts_closed_insert` BEFORE INSERT ON `model_factory`.`session_attempts` FOR EACH ROW
+IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
+  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
+    'the session has ended and takes no changes but by the admin';
+END IF //
+DELIMITER ;
+DROP TRIGGER IF EXISTS `model_factory`.`session_attempts_closed_delete`;
+DELIMITER //
+CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`session_attempts_closed_delete` BEFORE DELETE ON `model_factory`.`session_attempts` FOR EACH ROW
+IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
+  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -697,7 +745,8 @@ DELIMITER ;
 GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON `model_factory`.`models` TO `mfprefect_writer`@`%`;
 GRANT SELECT ON `model_factory`.`model_thresholds` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT ON `model_factory`.`environments` TO `mfprefect_writer`@`%`;
-GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at) ON `model_factory`.`sessions` TO `mfprefect_writer`@`%`;
+GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest) ON `model_factory`.`sessions` TO `mfprefect_writer`@`%`;
+GRANT SELECT, INSERT, DELETE ON `model_factory`.`session_attempts` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT ON `model_factory`.`model_stages` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`inputs` TO `mfprefect_writer`@`%`;
 GRANT SELECT ON `model_factory`.`input_columns` TO `mfprefect_writer`@`%`;
@@ -711,7 +760,7 @@ GRANT SELECT, INSERT, DELETE ON `model_factory`.`backtests` TO `mfprefect_writer
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`gate_results` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`drift` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`scores` TO `mfprefect_writer`@`%`;
-GRANT SELECT, INSERT, UPDATE (attempt), DELETE ON `model_factory`.`score_parts` TO `mfprefect_writer`@`%`;
+GRANT SELECT, INSERT, UPDATE (kept_by), DELETE ON `model_factory`.`score_parts` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`part_inputs` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`artifacts` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`artifact_chunks` TO `mfprefect_writer`@`%`;
@@ -745,6 +794,7 @@ GRANT SELECT ON `model_factory`.`models` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`model_thresholds` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`environments` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`sessions` TO `mfprefect_auditor`@`%`;
+GRANT SELECT ON `model_factory`.`session_attempts` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`model_stages` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`inputs` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`input_columns` TO `mfprefect_auditor`@`%`;

@@ -352,9 +352,39 @@ ALTER TABLE model_factory.sessions ADD COLUMN deletion VARCHAR(16) COLLATE "C";
 
 UPDATE model_factory.mfprefect_version SET version_num='0004' WHERE model_factory.mfprefect_version.version_num = '0003';
 
--- Running upgrade 0004 -> 0006
+-- Running upgrade 0004 -> 0005
 
-UPDATE model_factory.mfprefect_version SET version_num='0006' WHERE model_factory.mfprefect_version.version_num = '0004';
+CREATE TABLE model_factory.session_attempts (
+    session_no INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    status VARCHAR(16) COLLATE "C" NOT NULL,
+    started_at TIMESTAMP WITHOUT TIME ZONE,
+    ended_at TIMESTAMP WITHOUT TIME ZONE,
+    failure_kind VARCHAR(255) COLLATE "C",
+    failure_text TEXT,
+    run_by VARCHAR(128) COLLATE "C",
+    host VARCHAR(255) COLLATE "C" NOT NULL,
+    process_id INTEGER NOT NULL,
+    vcs VARCHAR(8) COLLATE "C",
+    git_commit VARCHAR(64) COLLATE "C",
+    git_branch VARCHAR(255) COLLATE "C",
+    git_remote TEXT,
+    git_dirty BOOLEAN,
+    git_diff_digest VARCHAR(64) COLLATE "C",
+    environment_digest VARCHAR(64) COLLATE "C",
+    PRIMARY KEY (session_no, attempt),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+ALTER TABLE model_factory.sessions ADD COLUMN attempt_started_at TIMESTAMP WITHOUT TIME ZONE;
+
+ALTER TABLE model_factory.score_parts ADD COLUMN kept_by INTEGER;
+
+UPDATE model_factory.mfprefect_version SET version_num='0005' WHERE model_factory.mfprefect_version.version_num = '0004';
+
+-- Running upgrade 0005 -> 0006
+
+UPDATE model_factory.mfprefect_version SET version_num='0006' WHERE model_factory.mfprefect_version.version_num = '0005';
 
 COMMIT;
 
@@ -374,7 +404,7 @@ FROM model_factory.sessions
 WHERE model_factory.sessions.published_at IS NOT NULL) AS ranked JOIN model_factory.scores ON ranked.session_no = model_factory.scores.session_no
 WHERE ranked.recency = 1;
 
-CREATE VIEW model_factory.session_overview AS SELECT model_factory.sessions.session_id, model_factory.sessions.model_id, model_factory.sessions.purpose, model_factory.sessions.status, model_factory.sessions.attempt, model_factory.sessions.started_at, model_factory.sessions.ended_at, model_factory.sessions.heartbeat_at, model_factory.sessions.run_by, model_factory.sessions.host, model_factory.sessions.vcs, model_factory.sessions.git_commit, model_factory.sessions.git_branch, model_factory.sessions.git_remote, model_factory.sessions.git_dirty, model_factory.sessions.git_diff_digest, model_factory.sessions.as_of, model_factory.sessions.params, model_factory.sessions.flow_run_id, model_factory.sessions.flow_run_seq, model_factory.sessions.deployment, model_factory.sessions.failure_kind, model_factory.sessions.failure_text, model_factory.sessions.published_at, model_factory.sessions.last_exported_at, model_factory.sessions.seal, model_factory.sessions.previous_seal, model_factory.sessions.tags, model_factory.sessions.deletion, parent.session_id AS parent_session_id
+CREATE VIEW model_factory.session_overview AS SELECT model_factory.sessions.session_id, model_factory.sessions.model_id, model_factory.sessions.purpose, model_factory.sessions.status, model_factory.sessions.attempt, model_factory.sessions.started_at, model_factory.sessions.ended_at, model_factory.sessions.heartbeat_at, model_factory.sessions.run_by, model_factory.sessions.host, model_factory.sessions.vcs, model_factory.sessions.git_commit, model_factory.sessions.git_branch, model_factory.sessions.git_remote, model_factory.sessions.git_dirty, model_factory.sessions.git_diff_digest, model_factory.sessions.as_of, model_factory.sessions.params, model_factory.sessions.flow_run_id, model_factory.sessions.flow_run_seq, model_factory.sessions.deployment, model_factory.sessions.failure_kind, model_factory.sessions.failure_text, model_factory.sessions.published_at, model_factory.sessions.last_exported_at, model_factory.sessions.seal, model_factory.sessions.previous_seal, model_factory.sessions.tags, model_factory.sessions.deletion, model_factory.sessions.attempt_started_at, parent.session_id AS parent_session_id
 FROM model_factory.sessions LEFT OUTER JOIN model_factory.sessions AS parent ON parent.session_no = model_factory.sessions.parent_session_no;
 
 CREATE VIEW model_factory.metric_history AS SELECT model_factory.sessions.model_id, model_factory.sessions.session_id, model_factory.sessions.as_of, model_factory.sessions.started_at, model_factory.metrics.metric_name, model_factory.metrics.segment, model_factory.metrics.metric_value, model_factory.metrics.definition_version
@@ -411,7 +441,7 @@ BEGIN
   FOR found IN
     SELECT c.oid::regclass AS name FROM pg_class c
     WHERE c.relkind IN ('r', 'v') AND pg_get_userbyid(c.relowner) <> 'mfprefect_admin'
-    AND (c.relnamespace = 'model_factory'::regnamespace AND c.relname IN ('models', 'model_thresholds', 'environments', 'sessions', 'model_stages', 'inputs', 'input_columns', 'input_summary', 'check_results', 'session_metadata', 'metrics', 'variable_importance', 'test_curve', 'backtests', 'gate_results', 'drift', 'scores', 'score_parts', 'part_inputs', 'artifacts', 'artifact_chunks', 'notifications', 'audit_events', 'seals', 'mfprefect_version', 'published_scores', 'latest_scores', 'current_scores', 'session_overview', 'metric_history', 'production_models', 'gate_history')
+    AND (c.relnamespace = 'model_factory'::regnamespace AND c.relname IN ('models', 'model_thresholds', 'environments', 'sessions', 'session_attempts', 'model_stages', 'inputs', 'input_columns', 'input_summary', 'check_results', 'session_metadata', 'metrics', 'variable_importance', 'test_curve', 'backtests', 'gate_results', 'drift', 'scores', 'score_parts', 'part_inputs', 'artifacts', 'artifact_chunks', 'notifications', 'audit_events', 'seals', 'mfprefect_version', 'published_scores', 'latest_scores', 'current_scores', 'session_overview', 'metric_history', 'production_models', 'gate_history')
       OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'model_factory.scores'::regclass))
   LOOP
     EXECUTE format('ALTER TABLE %s OWNER TO %I', found.name, 'mfprefect_admin');
@@ -431,8 +461,8 @@ BEGIN
     RAISE EXCEPTION 'session % has ended and takes no changes', NEW.session_no USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
   ELSIF TG_OP = 'UPDATE' AND (OLD.status = 'running'
     OR (OLD.status IN ('failed', 'crashed', 'cancelled') AND NEW.status = 'running' AND (OLD.flow_run_id IS NOT NULL AND NEW.attempt = OLD.attempt + 1 OR OLD.failure_kind IN ('Crashed', 'Cancelled') AND NEW.attempt = OLD.attempt))
-    OR (OLD.status, OLD.attempt, OLD.ended_at, OLD.heartbeat_at, OLD.suspected_at, OLD.host, OLD.process_id, OLD.failure_kind, OLD.failure_text, OLD.published_at, OLD.seal, OLD.previous_seal)
-    IS NOT DISTINCT FROM (NEW.status, NEW.attempt, NEW.ended_at, NEW.heartbeat_at, NEW.suspected_at, NEW.host, NEW.process_id, NEW.failure_kind, NEW.failure_text, NEW.published_at, NEW.seal, NEW.previous_seal)) THEN
+    OR (OLD.status, OLD.attempt, OLD.ended_at, OLD.heartbeat_at, OLD.suspected_at, OLD.host, OLD.process_id, OLD.failure_kind, OLD.failure_text, OLD.published_at, OLD.seal, OLD.previous_seal, OLD.attempt_started_at, OLD.run_by, OLD.vcs, OLD.git_commit, OLD.git_branch, OLD.git_remote, OLD.git_dirty, OLD.git_diff_digest, OLD.environment_digest)
+    IS NOT DISTINCT FROM (NEW.status, NEW.attempt, NEW.ended_at, NEW.heartbeat_at, NEW.suspected_at, NEW.host, NEW.process_id, NEW.failure_kind, NEW.failure_text, NEW.published_at, NEW.seal, NEW.previous_seal, NEW.attempt_started_at, NEW.run_by, NEW.vcs, NEW.git_commit, NEW.git_branch, NEW.git_remote, NEW.git_dirty, NEW.git_diff_digest, NEW.environment_digest)) THEN
     RETURN NEW;
   END IF;
   RAISE EXCEPTION 'session % has ended and takes no changes', OLD.session_no USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
@@ -465,6 +495,8 @@ BEGIN
 END $$;
 DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.sessions;
 CREATE TRIGGER mfprefect_closed BEFORE INSERT OR UPDATE OR DELETE ON model_factory.sessions FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_session();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.session_attempts;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.session_attempts FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
 DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.inputs;
 CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.inputs FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
 DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.input_summary;
@@ -505,11 +537,12 @@ COMMIT;
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_writer;
 GRANT USAGE ON SCHEMA model_factory TO mfprefect_writer;
-REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.current_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_writer;
+REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.session_attempts, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.current_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_writer;
 GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON model_factory.models TO mfprefect_writer;
 GRANT SELECT ON model_factory.model_thresholds TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.environments TO mfprefect_writer;
-GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at) ON model_factory.sessions TO mfprefect_writer;
+GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest) ON model_factory.sessions TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.session_attempts TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.model_stages TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.inputs TO mfprefect_writer;
 GRANT SELECT ON model_factory.input_columns TO mfprefect_writer;
@@ -523,7 +556,7 @@ GRANT SELECT, INSERT, DELETE ON model_factory.backtests TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.gate_results TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.drift TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.scores TO mfprefect_writer;
-GRANT SELECT, INSERT, UPDATE (attempt), DELETE ON model_factory.score_parts TO mfprefect_writer;
+GRANT SELECT, INSERT, UPDATE (kept_by), DELETE ON model_factory.score_parts TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.part_inputs TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.artifacts TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.artifact_chunks TO mfprefect_writer;
@@ -547,7 +580,7 @@ COMMIT;
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_reader;
 GRANT USAGE ON SCHEMA model_factory TO mfprefect_reader;
-REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.current_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_reader;
+REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.session_attempts, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.current_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_reader;
 GRANT SELECT ON model_factory.published_scores TO mfprefect_reader;
 GRANT SELECT ON model_factory.latest_scores TO mfprefect_reader;
 GRANT SELECT ON model_factory.current_scores TO mfprefect_reader;
@@ -564,11 +597,12 @@ COMMIT;
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_auditor;
 GRANT USAGE ON SCHEMA model_factory TO mfprefect_auditor;
-REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.current_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_auditor;
+REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.session_attempts, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.current_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_auditor;
 GRANT SELECT ON model_factory.models TO mfprefect_auditor;
 GRANT SELECT ON model_factory.model_thresholds TO mfprefect_auditor;
 GRANT SELECT ON model_factory.environments TO mfprefect_auditor;
 GRANT SELECT ON model_factory.sessions TO mfprefect_auditor;
+GRANT SELECT ON model_factory.session_attempts TO mfprefect_auditor;
 GRANT SELECT ON model_factory.model_stages TO mfprefect_auditor;
 GRANT SELECT ON model_factory.inputs TO mfprefect_auditor;
 GRANT SELECT ON model_factory.input_columns TO mfprefect_auditor;

@@ -351,9 +351,39 @@ ALTER TABLE sessions ADD COLUMN deletion VARCHAR(16);
 
 UPDATE mfprefect_version SET version_num='0004' WHERE mfprefect_version.version_num = '0003';
 
--- Running upgrade 0004 -> 0006
+-- Running upgrade 0004 -> 0005
 
-UPDATE mfprefect_version SET version_num='0006' WHERE mfprefect_version.version_num = '0004';
+CREATE TABLE session_attempts (
+    session_no INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    status VARCHAR(16) NOT NULL,
+    started_at DATETIME,
+    ended_at DATETIME,
+    failure_kind VARCHAR(255),
+    failure_text TEXT,
+    run_by VARCHAR(128),
+    host VARCHAR(255) NOT NULL,
+    process_id INTEGER NOT NULL,
+    vcs VARCHAR(8),
+    git_commit VARCHAR(64),
+    git_branch VARCHAR(255),
+    git_remote TEXT,
+    git_dirty BOOLEAN,
+    git_diff_digest VARCHAR(64),
+    environment_digest VARCHAR(64),
+    PRIMARY KEY (session_no, attempt),
+    FOREIGN KEY(session_no) REFERENCES sessions (session_no)
+);
+
+ALTER TABLE sessions ADD COLUMN attempt_started_at DATETIME;
+
+ALTER TABLE score_parts ADD COLUMN kept_by INTEGER;
+
+UPDATE mfprefect_version SET version_num='0005' WHERE mfprefect_version.version_num = '0004';
+
+-- Running upgrade 0005 -> 0006
+
+UPDATE mfprefect_version SET version_num='0006' WHERE mfprefect_version.version_num = '0005';
 
 COMMIT;
 
@@ -373,7 +403,7 @@ FROM sessions
 WHERE sessions.published_at IS NOT NULL) AS ranked JOIN scores ON ranked.session_no = scores.session_no
 WHERE ranked.recency = 1;
 
-CREATE VIEW session_overview AS SELECT sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.deletion, parent.session_id AS parent_session_id
+CREATE VIEW session_overview AS SELECT sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.deletion, sessions.attempt_started_at, parent.session_id AS parent_session_id
 FROM sessions LEFT OUTER JOIN sessions AS parent ON parent.session_no = sessions.parent_session_no;
 
 CREATE VIEW metric_history AS SELECT sessions.model_id, sessions.session_id, sessions.as_of, sessions.started_at, metrics.metric_name, metrics.segment, metrics.metric_value, metrics.definition_version

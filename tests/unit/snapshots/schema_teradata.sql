@@ -356,9 +356,39 @@ ALTER TABLE sessions ADD deletion VARCHAR(16) CHARACTER SET UNICODE CASESPECIFIC
 
 UPDATE mfprefect_version SET version_num='0004' WHERE mfprefect_version.version_num = '0003';
 
--- Running upgrade 0004 -> 0006
+-- Running upgrade 0004 -> 0005
 
-UPDATE mfprefect_version SET version_num='0006' WHERE mfprefect_version.version_num = '0004';
+CREATE MULTISET TABLE session_attempts (
+    session_no INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    status VARCHAR(16) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    started_at TIMESTAMP(6),
+    ended_at TIMESTAMP(6),
+    failure_kind VARCHAR(255) CHARACTER SET UNICODE CASESPECIFIC,
+    failure_text CLOB CHARACTER SET UNICODE,
+    run_by VARCHAR(128) CHARACTER SET UNICODE CASESPECIFIC,
+    host VARCHAR(255) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    process_id INTEGER NOT NULL,
+    vcs VARCHAR(8) CHARACTER SET UNICODE CASESPECIFIC,
+    git_commit VARCHAR(64) CHARACTER SET UNICODE CASESPECIFIC,
+    git_branch VARCHAR(255) CHARACTER SET UNICODE CASESPECIFIC,
+    git_remote CLOB CHARACTER SET UNICODE,
+    git_dirty BYTEINT,
+    git_diff_digest VARCHAR(64) CHARACTER SET UNICODE CASESPECIFIC,
+    environment_digest VARCHAR(64) CHARACTER SET UNICODE CASESPECIFIC,
+    FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
+)
+UNIQUE PRIMARY INDEX (session_no, attempt);
+
+ALTER TABLE sessions ADD attempt_started_at TIMESTAMP(6);
+
+ALTER TABLE score_parts ADD kept_by INTEGER;
+
+UPDATE mfprefect_version SET version_num='0005' WHERE mfprefect_version.version_num = '0004';
+
+-- Running upgrade 0005 -> 0006
+
+UPDATE mfprefect_version SET version_num='0006' WHERE mfprefect_version.version_num = '0005';
 
 CREATE VIEW published_scores AS LOCKING ROW FOR ACCESS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at
 FROM sessions JOIN scores ON sessions.session_no = scores.session_no
@@ -376,7 +406,7 @@ FROM sessions
 WHERE sessions.published_at IS NOT NULL) AS ranked JOIN scores ON ranked.session_no = scores.session_no
 WHERE ranked.recency = 1;
 
-CREATE VIEW session_overview AS LOCKING ROW FOR ACCESS SELECT sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.deletion, parent.session_id AS parent_session_id
+CREATE VIEW session_overview AS LOCKING ROW FOR ACCESS SELECT sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.deletion, sessions.attempt_started_at, parent.session_id AS parent_session_id
 FROM sessions LEFT OUTER JOIN sessions AS parent ON parent.session_no = sessions.parent_session_no;
 
 CREATE VIEW metric_history AS LOCKING ROW FOR ACCESS SELECT sessions.model_id, sessions.session_id, sessions.as_of, sessions.started_at, metrics.metric_name, metrics.segment, metrics.metric_value, metrics.definition_version
@@ -411,6 +441,7 @@ GRANT ALL ON model_factory.models TO mfprefect_admin;
 GRANT ALL ON model_factory.model_thresholds TO mfprefect_admin;
 GRANT ALL ON model_factory.environments TO mfprefect_admin;
 GRANT ALL ON model_factory.sessions TO mfprefect_admin;
+GRANT ALL ON model_factory.session_attempts TO mfprefect_admin;
 GRANT ALL ON model_factory.model_stages TO mfprefect_admin;
 GRANT ALL ON model_factory.inputs TO mfprefect_admin;
 GRANT ALL ON model_factory.input_columns TO mfprefect_admin;
@@ -449,7 +480,8 @@ GRANT CREATE TABLE, DROP TABLE, CREATE VIEW, DROP VIEW ON model_factory TO mfpre
 GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON model_factory.models TO mfprefect_writer;
 GRANT SELECT ON model_factory.model_thresholds TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.environments TO mfprefect_writer;
-GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at) ON model_factory.sessions TO mfprefect_writer;
+GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest) ON model_factory.sessions TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.session_attempts TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.model_stages TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.inputs TO mfprefect_writer;
 GRANT SELECT ON model_factory.input_columns TO mfprefect_writer;
@@ -463,7 +495,7 @@ GRANT SELECT, INSERT, DELETE ON model_factory.backtests TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.gate_results TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.drift TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.scores TO mfprefect_writer;
-GRANT SELECT, INSERT, UPDATE (attempt), DELETE ON model_factory.score_parts TO mfprefect_writer;
+GRANT SELECT, INSERT, UPDATE (kept_by), DELETE ON model_factory.score_parts TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.part_inputs TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.artifacts TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.artifact_chunks TO mfprefect_writer;
@@ -501,6 +533,7 @@ GRANT SELECT ON model_factory.models TO mfprefect_auditor;
 GRANT SELECT ON model_factory.model_thresholds TO mfprefect_auditor;
 GRANT SELECT ON model_factory.environments TO mfprefect_auditor;
 GRANT SELECT ON model_factory.sessions TO mfprefect_auditor;
+GRANT SELECT ON model_factory.session_attempts TO mfprefect_auditor;
 GRANT SELECT ON model_factory.model_stages TO mfprefect_auditor;
 GRANT SELECT ON model_factory.inputs TO mfprefect_auditor;
 GRANT SELECT ON model_factory.input_columns TO mfprefect_auditor;

@@ -77,6 +77,7 @@ Event = Literal[
     "drift",
     "stale",
     "recovered",
+    "waiting_for_promotion",
     "promoted",
     "rolled_back",
     "succeeded",
@@ -94,6 +95,7 @@ ALARMS: tuple[Event, ...] = (
     "stale",
     "rolled_back",
     "recovered",
+    "waiting_for_promotion",
     "spooled",
 )
 
@@ -153,6 +155,8 @@ class Settings(BaseSettings):
 
     url: SecretStr = SecretStr("sqlite:///mfprefect.db")
     """SQLAlchemy URL of the database that stores the sessions."""
+    environment: str | None = None
+    """What notices call this environment: `production`; by default the profile's name."""
     schema_name: str | None = None
     """Database schema of the tables; by default that of the backend."""
     prefix: str = Field(default="", pattern=r"^[a-z][a-z0-9_]{0,15}$|^$")
@@ -335,7 +339,8 @@ def read_config(path: Path, profile: str | None) -> dict[str, Any]:
             f"unknown profile {profile!r} in {path}; its profiles: {names}. "
             f"Set {PREFIX}PROFILE to one of them, or unset it."
         )
-    return _merge(values, profiles.get(profile, {}))
+    merged = _merge(values, profiles.get(profile, {}))
+    return merged if profile is None else {"environment": profile, **merged}
 
 
 def _merge(top_level: dict[str, Any], profile: dict[str, Any]) -> dict[str, Any]:

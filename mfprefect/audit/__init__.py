@@ -20,6 +20,7 @@ from mfprefect.schema import Double, Instant
 from mfprefect.util.values import json_text
 
 __all__ = [
+    "ADD_TARGET",
     "NOTICE",
     "SEAL_VERSION",
     "Problem",
@@ -37,6 +38,8 @@ SEAL_VERSION = 1
 """The version of `summary` and the manifest; old seals are verified by their own version."""
 NOTICE = "notice"
 """The action of the events that record rows of `notifications`."""
+ADD_TARGET = "add_target"
+"""The action of the events that record since when a notification target hears of sessions."""
 MANIFEST = {
     *("model_id", "session_id", "session_no", "attempt", "seal_no", "sealed_at"),
     *("previous_seal", "audit_event", "audit_digest", "tables"),

@@ -150,6 +150,7 @@ def _work(store: Store, model_class: type[Model], session: Session, purpose: str
 def _train(store: Store, model_class: type[Model], as_of: dt.date | None) -> Any:
     register(store, model_class)
     with running(store, model_class, "train", as_of=as_of, params={}) as session:
+        session.promoting = model_class.auto_promote
         if issubclass(model_class, CommandModel):
             commands.train_command(store, model_class, session)
         else:

@@ -2,7 +2,7 @@
 
 When a delivery fails, apprise returns a false value, and only its log has the reason. Deliveries
 therefore intercept these log records, and those of the HTTP library, whose debug messages contain
-whole URLs: no log may contain a token.
+whole URLs: no log may contain a token. `forms` chooses what a service gets.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote
 
 from mfprefect.errors import ConfigurationError
-from mfprefect.notifications.notice import Notice, flat
-from mfprefect.util.references import as_written
+from mfprefect.notifications import forms
+from mfprefect.notifications.forms import is_mail
+from mfprefect.notifications.notice import Notice
+from mfprefect.notifications.text import flat
 
 if TYPE_CHECKING:
     from mfprefect.settings import Target
@@ -34,11 +36,6 @@ MAX_REASON = 1_000
 SHORTEST_SECRET = 3
 SHORTEST_TOKEN = 8
 LOGGERS = ("apprise", "urllib3.connectionpool")
-MAIL = {"mailto", "mailtos", "mailgun", "o365", "azure", "resend", "sendgrid", "ses", "smtp2go"}
-"""The schemes of apprise's mail services that accept attachments."""
-_FAILURES = {"failed", "crashed", "checks_failed", "gate_failed"}
-_WARNINGS = {"cancelled", "drift", "stale", "rolled_back", "spooled"}
-_SUCCESSES = {"succeeded", "recovered", "promoted"}
 _loading = threading.Lock()
 # A context variable, because apprise 2 may send in a thread, with a copy of the context.
 _messages: ContextVar[list[str] | None] = ContextVar("mfprefect_messages", default=None)
@@ -92,11 +89,6 @@ def deliver(target: Target, notice: Notice, attach: Path | str | None = None) ->
     return flat(_mask(_secrets(url, service), failure), MAX_REASON)
 
 
-def is_mail(target: Target) -> bool:
-    """Say whether a target is a mailbox, which can receive a report."""
-    return as_written(target.url).partition("://")[0].lower() in MAIL
-
-
 def masked_url(name: str, target: Target) -> str:
     """Return the service and host of a target's URL, without anything that may be secret.
 
@@ -145,6 +137,7 @@ def _load() -> Any:
         import apprise
 
         apprise.Apprise.instantiate("json://localhost")
+        forms.use_plain_text()
     return apprise
 
 
@@ -152,29 +145,21 @@ def _send(service: Any, notice: Notice, attach: Path | str | None) -> bool:
     apprise = _load()
     formats = service.notify_format  # a tuple in apprise 2, the preferred format first
     preferred = formats[0] if isinstance(formats, tuple) else formats
-    as_html = preferred == apprise.NotifyFormat.HTML
+    form = forms.form_for(notice, service, str(preferred.value))
     sender = apprise.Apprise()
-    sender.add(service)
-    result = sender.notify(
-        title=notice.title,
-        body=notice.html if as_html else notice.markdown,
-        # The service's preferred format, so that apprise converts nothing.
-        body_format=preferred,
-        notify_type=_kind(notice),
-        attach=str(attach) if attach is not None and service.attachment_support else None,
-        interpret_escapes=False,
-    )
+    sender.add(forms.prepared(service, notice))
+    with forms.plain_text(notice.plain):
+        result = sender.notify(
+            title=form.title,
+            body=form.body,
+            # The service's preferred format, so that apprise converts nothing.
+            body_format=preferred,
+            notify_type=apprise.NotifyType(notice.tone),
+            attach=str(attach) if attach is not None and service.attachment_support else None,
+            interpret_escapes=False,
+        )
     # True, False or None in apprise 1, an object in apprise 2.
     return bool(result)
-
-
-def _kind(notice: Notice) -> Any:
-    kinds = _load().NotifyType
-    if notice.warns or notice.event in _WARNINGS:
-        return kinds.WARNING
-    if notice.event in _FAILURES:
-        return kinds.FAILURE
-    return kinds.SUCCESS if notice.event in _SUCCESSES else kinds.INFO
 
 
 def _secrets(url: str, service: Any) -> list[str]:

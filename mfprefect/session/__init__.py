@@ -64,6 +64,8 @@ class Session(Recorder):
         self._stop = threading.Event()
         self._process_id = os.getpid()
         self._final = flow_run is None or flow_run.final
+        self.promoting = False
+        """Whether the run promotes its model after this session: then nobody needs to be asked."""
         if flow_run is not None:
             attempt = (flow_run.flow_run_id, flow_run.run_count)
             _opened.setdefault(attempt, set()).add(handle.session_id)
@@ -168,7 +170,9 @@ class Session(Recorder):
         if status == SPOOLED:
             send.notify_spooled(self._db, *self._destination.spooled_notice(ending))
         else:
-            send.session_ended(self._db, self.session_no, final=self._final)
+            send.session_ended(
+                self._db, self.session_no, final=self._final, promoting=self.promoting
+            )
 
     def leave_open(self) -> None:
         """Write the buffered rows and leave the session running after this process.

@@ -62,9 +62,10 @@ def test_a_flow_that_prefect_retries(
         return
     assert notices["event"].tolist() == ["failed"]
     (post,) = posts
-    assert post["title"] == "churn: adhoc failed"
+    assert post["title"] == "churn: session failed, ValueError"
     assert "try 2" in post["message"]
     assert "- attempt: `2`" in post["message"]
+    assert post["attempt"] == 2
     run_id = flow_store.show(tries[0].session_id)["flow_run_id"][0]
     root = prefect_api.removesuffix("/api")
-    assert f"Prefect: {root}/runs/flow-run/{run_id}" in post["message"]
+    assert f"Flow run in Prefect: {root}/runs/flow-run/{run_id}" in post["message"]

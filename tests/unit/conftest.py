@@ -9,6 +9,7 @@ import http.server
 import json
 import socket
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,10 +59,17 @@ class Hooks:
                 word = self.path.rpartition("/")[2]
                 status = int(word) if self.path.startswith("/status/") else hooks.status
                 if status == 200:
-                    hooks.posts.append({"path": self.path, **json.loads(body)})
+                    hooks.posts.append({"path": self.path, **self.fields(body)})
                 self.send_response(status)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", "2")
                 self.end_headers()
+                self.wfile.write(b"ok")  # what Slack answers
+
+            def fields(self, body: bytes) -> dict[str, Any]:
+                if "form" in self.headers["Content-Type"]:
+                    return dict(urllib.parse.parse_qsl(body.decode()))
+                document: dict[str, Any] = json.loads(body)
+                return document
 
             def log_message(self, *_: Any) -> None:
                 pass

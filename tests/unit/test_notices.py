@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -21,6 +22,8 @@ import mfprefect
 from mfprefect import Session, Store
 from mfprefect.errors import ChecksFailed, GateFailed, InvalidValue
 from mfprefect.provenance.flow_run import FlowRun
+from mfprefect.quality.drift import drift_row
+from mfprefect.quality.drift.features import feature_drift
 from mfprefect.settings import EVENTS
 from mfprefect.store.notifications import send
 from mfprefect.store.notifications.catch_up import send_missed
@@ -121,16 +124,18 @@ def test_each_ending_has_its_event(open_store: Opener, hooks: Any) -> None:
         assert notices(store, session) == [(event, "ops", True)]
         assert session.session_id in hooks.posts[-1]["message"]
         assert str(error or "") in hooks.posts[-1]["message"]
+        assert hooks.posts[-1]["event"] == event
+        assert hooks.posts[-1]["session_id"] == session.session_id
     cancelled = store.session("fraud")
     cancelled.cancel("by hand")
     assert notices(store, cancelled) == [("cancelled", "ops", True)]
     assert "by hand" in hooks.posts[-1]["message"]
     assert hooks.titles == [
-        "churn: train succeeded",
-        "churn: score failed",
-        "churn: monitor did not pass its gates",
-        "churn: adhoc failed its input checks",
-        "fraud: adhoc was cancelled",
+        "churn: training succeeded",
+        "churn: scoring failed, ValueError",
+        "churn: monitoring failed, it did not pass its gates",
+        "churn: session failed, its input checks failed",
+        "fraud: session was cancelled",
     ]
     left = store.session("churn")
     left.leave_open()
@@ -155,16 +160,19 @@ def test_metric_changes_and_failed_checks(open_store: Opener, hooks: Any) -> Non
     with pytest.raises(ChecksFailed), last:
         last.log_checks(frame, POSITIVE)
     body = hooks.posts[-1]["message"]
-    moved = [line for line in body.splitlines() if "->" in line]
+    moved = [line for line in body.partition("Changed metrics")[2].splitlines() if " to " in line]
     assert moved == [
-        "- `zero`: `0 -> 1`",
-        "- `auc`: `0.8 -> 0.4 (-50.0%)`",
-        "- `ks`: `0.5 -> 0.75 (+50.0%)`",
-        "- `gini`: `0.6 -> 0.54 (-10.0%)`",
-        "- `n`: `100 -> 101 (+1.0%)`",
+        "- `zero`: `0 to 1`",
+        "- `auc`: `0.8 to 0.4 (-50.0%)`",
+        "- `ks`: `0.5 to 0.75 (+50.0%)`",
+        "- `gini`: `0.6 to 0.54 (-10.0%)`",
+        "- `n`: `100 to 101 (+1.0%)`",
     ]
-    assert "tenure" in body.partition("Failed checks")[2]
-    assert "error, 2 rows" in body
+    checks = body.partition("Checks: 1 of ")[2].splitlines()
+    assert checks[2].startswith("- `tenure: ")
+    assert ": `failed, 2: " in checks[2]
+    assert all(line.endswith(": `passed, 0`") for line in checks[3 : checks.index("", 3)])
+    assert hooks.posts[-1]["checks"][0]["failing_rows"] == 2
 
 
 def test_targets_get_what_they_want(open_store: Opener, hooks: Any) -> None:
@@ -198,7 +206,7 @@ def test_recovery_is_sent_once_to_targets_that_got_the_problem(
     assert notices(store, running) == []
     again = run(store, purpose="train")
     assert notices(store, again) == [("recovered", "ops", True)]
-    assert hooks.titles[-1] == "churn: train recovered"
+    assert hooks.titles[-1] == "churn: training recovered"
     assert "last problem: failed in churn-" in hooks.posts[-1]["message"]
     assert notices(store, run(store, purpose="train")) == []
     notify(store.database, again.session_no, "stale")
@@ -220,7 +228,7 @@ def test_warnings_of_checks(open_store: Opener, hooks: Any) -> None:
         session.log_checks(frame, WARNING)
     assert session.status == "succeeded"
     assert notices(store, session) == [("checks_failed", "ops", True)]
-    assert hooks.titles[-1] == "churn: adhoc succeeded with input check warnings"
+    assert re.fullmatch("churn: session succeeded, 1 of . checks? warned", hooks.titles[-1])
     assert hooks.posts[-1]["type"] == "warning"
     assert notices(store, run(store)) == [("recovered", "ops", True)]
 
@@ -233,7 +241,8 @@ def test_drift(open_store: Opener, hooks: Any) -> None:
     with store.session("churn", "monitor") as session:
         drifted(session, store)
     assert notices(store, session) == [("drift", "ops", True)]
-    assert "- `tenure`: `psi 0.4, alarm above 0.2`" in hooks.posts[-1]["message"]
+    assert "- `tenure`: `PSI 0.4, allowed 0.2`" in hooks.posts[-1]["message"]
+    assert hooks.titles[-1] == "churn: 1 variable drifted"
 
 
 def test_an_attempt_that_prefect_retries_sends_nothing(open_store: Opener, hooks: Any) -> None:
@@ -388,6 +397,171 @@ def test_missed_notices_of_dead_processes_are_sent(
     assert {x[0] for x in notices(store, later)} == {"recovered", "succeeded"}
 
 
+def test_a_new_target_hears_nothing_old(
+    open_store: Opener, hooks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, now = open_store(ops={}), dt.datetime.now(dt.UTC)
+    with monkeypatch.context() as past:
+        past.setattr("mfprefect.util.values.utc_now", lambda: now - dt.timedelta(minutes=30))
+        send_missed(store.database)
+    with monkeypatch.context() as dying:
+        dying.setattr(send, "session_ended", lambda *_, **__: None)
+        missed = run(store, ValueError("nobody was told"))
+    key = {"session_no": missed.session_no}
+    change(store, "sessions", key, ended_at=now - dt.timedelta(minutes=10))
+    both = open_store(ops={}, late={})
+    for _ in range(2):
+        send_missed(both.database)
+    assert notices(store, missed) == [("failed", "ops", True)]
+    assert [post["path"] for post in hooks.posts] == ["/ops"]
+    fresh = run(both, ValueError("now"), purpose="monitor")
+    assert [channel for _, channel, _ in notices(store, fresh)] == ["ops", "late"]
+    assert store.audit_log(action="add_target")["subject"].tolist() == ["late", "ops"]
+
+
+def trained(store: Store, *, gates: tuple[mfprefect.Gate, ...] = (), **options: Any) -> Session:
+    with store.session("churn", "train", **options) as session:
+        session.log_metrics({"auc": 0.8})
+        session.save_model(b"a model")
+        if gates:
+            session.log_gates(gates)
+    return session
+
+
+def test_a_trained_model_that_waits(open_store: Opener, hooks: Any) -> None:
+    store = open_store(ops={})
+    assert notices(store, run(store, purpose="train")) == []  # it stored no model
+    good = trained(store, gates=(mfprefect.Gate("auc", at_least=0.7),))
+    assert notices(store, good) == [("waiting_for_promotion", "ops", True)]
+    assert hooks.titles == ["churn: trained, waits for promotion"]
+    command = f"mfprefect promote churn {good.session_id}"
+    assert hooks.posts[0]["command"] == command
+    assert f"`{command}`" in hooks.posts[0]["message"]
+    assert "- `auc at least 0.7`: `passed, 0.8`" in hooks.posts[0]["message"]
+    bare = trained(store)
+    assert hooks.posts[-1]["command"].startswith(f"mfprefect promote churn {bare.session_id} --o")
+    # Once it is promoted, nobody has to be asked any more.
+    hooks.status = 500
+    last = trained(store, gates=(mfprefect.Gate("auc", at_least=0.7),))
+    store.promote("churn", last.session_id)
+    hooks.status = 200
+    assert retry_undelivered(store.database) == (0, 0)
+    promoting = store.session("churn", "train")
+    promoting.promoting = True
+    promoting.save_model(b"a model")
+    promoting.close()
+    assert notices(store, promoting) == []
+
+
+def test_what_readers_see(open_store: Opener, hooks: Any) -> None:
+    store = open_store(ops={"events": ["failed", "succeeded", "digest"]})
+
+    def scored(as_of: str | None, publish: bool = True) -> Session:
+        day = dt.date.fromisoformat(as_of) if as_of else None
+        session = store.session("churn", "score", as_of=day)
+        session.write_scores({"customer": ["a"], "score": [0.5]}, entity_id="customer")
+        session.close(publish=publish)
+        return session
+
+    def first_line() -> str:
+        return str(hooks.posts[-1]["message"].splitlines()[0])
+
+    run(store, ValueError("x"))
+    assert first_line() == "Readers see no scores of this model yet."
+    newest = scored("2026-03-02")
+    today = dt.datetime.now(dt.UTC).date()
+    seen = f"see the scores of {today} (as of 2026-03-02)."
+    assert first_line() == f"Readers now {seen}"
+    scored("2026-03-01")  # a backfill
+    assert first_line() == f"Readers still {seen}"
+    scored("2026-03-03", publish=False)
+    assert first_line() == f"Readers still {seen}"
+    assert hooks.posts[-1]["readers"]["session_id"] == newest.session_id
+    run(store, ValueError("x"), purpose="score", as_of=dt.date(2026, 3, 4))
+    assert first_line() == f"Readers still {seen}"
+    send_summary(store.database)
+    assert f"- `churn`: `the scores of {today} (as of 2026-03-02)`" in hooks.posts[-1]["message"]
+    scored(None)  # as of the day of its start
+    assert first_line() == f"Readers now see the scores of {today} (as of {today})."
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_gates_failed_first(open_store: Opener, hooks: Any) -> None:
+    store = open_store(ops={})
+    gates = (
+        mfprefect.Gate("auc", at_least=0.7),
+        mfprefect.Gate("auc", at_least=0.9),
+        mfprefect.Gate("ks", at_least=0.3),
+    )
+    with pytest.raises(GateFailed):
+        trained(store, gates=gates)
+    assert hooks.titles == ["churn: training failed, 2 of 3 gates missed"]
+    lines = hooks.posts[0]["message"].splitlines()
+    assert lines[0] == "Readers see no scores of this model yet."
+    assert lines[2].startswith("Look at the 2 gates below, then retrain, or promote it")
+    table = lines[lines.index("Gates: 2 of 3 missed:") + 2 :]
+    assert table[:3] == [
+        "- `auc at least 0.9`: `failed, 0.8`",
+        "- `ks at least 0.3`: `unknown: ks was not computed; available metrics: auc`",
+        "- `auc at least 0.7`: `passed, 0.8`",
+    ]
+
+
+def test_drift_in_words(open_store: Opener, hooks: Any) -> None:
+    store = open_store(ops={})
+    before = {"price": [15.0, 15.2, 15.4] * 40, "region": ["north", "south", "east"] * 40}
+    with store.session("churn", "train") as training:
+        training.log_input_summary(pd.DataFrame(before))
+    prices = pd.DataFrame({"price": [24.0, 24.1, 24.2] * 40, "region": ["east"] * 120})
+    reference = store.input_summary(training.session_id)
+    with store.session("churn", "score", parent=training.session_id) as scoring:
+        summary = scoring.log_input_summary(prices, reference=reference)
+        scoring.log_drift(feature_drift(reference, summary), training.session_id)
+    text = hooks.posts[-1]["message"]
+    assert re.search(r"`mean price 15.2 to 24.1, PSI [\d.]+, allowed [\d.]+; KS 1, allowed", text)
+    assert "`share of rows with region = 'east' 33% to 100%, PSI" in text
+    assert hooks.titles[-1] == "churn: scoring succeeded, 2 variables drifted"
+    # A monitoring session describes the scoring session, not its own input.
+    with store.session("churn", "monitor") as monitor:
+        monitor.log_metadata({"drift_of": scoring.session_id}, "monitor")
+        monitor.log_metrics({"auc": 0.71})
+        monitor.log_drift(feature_drift(reference, summary), training.session_id)
+    assert "mean price 15.2 to 24.1" in hooks.posts[-1]["message"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_outcomes_and_performance_in_words(open_store: Opener, hooks: Any) -> None:
+    store = open_store(ops={})
+    with store.session("churn", "train") as training:
+        training.log_metrics({"auc": 0.83})
+    with store.session("churn", "score", parent=training.session_id) as scoring:
+        pass
+    with store.session("churn", "monitor") as monitor:
+        monitor.log_metadata({scoring.session_id: "none of 9 belongs to one of 5"}, "outcomes")
+        monitor.log_metrics({"auc": 0.7})
+        row = drift_row("outcomes", "unmatched_share", 1.0, 0.99)
+        monitor.log_drift([row], scoring.session_id)
+        monitor.log_drift([drift_row("auc", "drop", 0.13, 0.05)], training.session_id)
+    assert hooks.titles == ["churn: no outcome belongs to a score, performance fell"]
+    text = hooks.posts[0]["message"]
+    assert "- `auc`: `auc 0.83 to 0.7, fell by 0.13, allowed 0.05`" in text
+    assert "```\nnone of 9 belongs to one of 5\n```" in text
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_environment_is_named(open_store: Opener, hooks: Any, database_url: str) -> None:
+    open_store(ops={})
+    target = {"ops": {"url": hooks.url(), "events": ["failed", "digest"]}}
+    with mfprefect.connect(database_url, notify=target, environment="production") as store:
+        run(store, ValueError("x"))
+        send_summary(store.database)
+    assert hooks.titles == [
+        "churn (production): session failed, ValueError",
+        "mfprefect (production): summary of 1 session, 1 with problems",
+    ]
+    assert {post["environment"] for post in hooks.posts} == {"production"}
+
+
 def test_events_after_the_end_of_a_session(open_store: Opener, hooks: Any) -> None:
     store = open_store(ops={"events": ["stale", "promoted"]})
     store.add_model("churn", max_age=dt.timedelta(days=1))
@@ -449,7 +623,7 @@ def test_summary(open_store: Opener, hooks: Any) -> None:
     hooks.clear()
     for _ in range(2):
         send_summary(store.database)
-    assert hooks.titles == ["mfprefect: summary of 3 sessions"]
+    assert hooks.titles == ["mfprefect: summary of 3 sessions, 1 with problems"]
     body = hooks.posts[0]["message"]
     assert "- `churn, train`: `2 succeeded`" in body
     assert "- `churn, score`: `1 failed`" in body

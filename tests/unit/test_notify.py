@@ -22,7 +22,8 @@ from markdown_it import MarkdownIt
 
 from mfprefect.errors import ConfigurationError
 from mfprefect.notifications.delivery import Notice, deliver, masked_url
-from mfprefect.notifications.notice import Check, Drift, MetricChange
+from mfprefect.notifications.notice import Check, Drift, MetricChange, Readers
+from mfprefect.quality.gates.verdicts import GateResult
 from mfprefect.settings import EVENTS, Target
 
 SCRIPT = Path(sys.executable).parent / "mfprefect"
@@ -51,31 +52,39 @@ def hostile(text: str = HOSTILE, **changes: Any) -> Notice:
             "as_of": BORN.date(),
             "cause_text": text,
             "moved": (MetricChange(text, 0.83, 0.79),),
-            "checks": (Check(text, "error", 3, text),),
-            "drift": (Drift(text, text, 0.4, 0.2),),
+            "checks": (Check(text, "error", 3, text), Check(text, "error", 0, text, True)),
+            "gates": (GateResult(text, "production", "failed", text, 0.4),),
+            "drift": (Drift(text, text, 0.4, 0.2, text),),
+            "readers": Readers(text, BORN.date(), BORN),
             "counts": ((text, text),),
+            "scores": ((text, text),),
             "failures": ((text, text),),
+            "environment": text,
         }
         | changes
     )
 
 
 class Tags(html.parser.HTMLParser):
-    """Collects the tags and the text of a page."""
+    """Collects the tags with their attributes, and the text, of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.tags: set[str] = set()
+        self.elements: list[tuple[str, dict[str, str]]] = []
         self.text = ""
         self.feed(page)
         self.close()
 
+    @property
+    def tags(self) -> set[str]:
+        return {tag for tag, _ in self.elements}
+
     def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self.tags.add(tag)
-        assert not attrs or tag == "a"
+        self.elements.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self.elements[-1:] and self.elements[-1][0] != "style":
+            self.text += data
 
 
 def markdown_tokens(text: str) -> tuple[set[str], str]:
@@ -101,12 +110,17 @@ OURS = {"bullet_list_open", "bullet_list_close", "list_item_open", "list_item_cl
 }
 
 
-@given(st.one_of(st.text(), st.text("<>`*_[]()#!&|~\\ \n\r\t-+=1.@:/a")))
+@given(st.one_of(st.text(), st.text("<>`*_[]()#!&|~\\ \n\r\t-+=1.@:/a\"'")))
 def test_no_text_of_anybodys_is_markup(text: str) -> None:
-    notice = hostile(text)
+    notice, harmless = hostile(text), hostile("x" if text.strip() else text)
     kinds, _ = markdown_tokens(notice.markdown)
     assert kinds <= OURS
     assert Tags(notice.html).tags <= {"ul", "li", "b", "p", "pre", "code"}
+    page = [element for element in Tags(notice.mail).elements if element[0] != "br"]
+    assert page == Tags(harmless.mail).elements
+    assert not re.search(r"<|>|&(?!(amp|lt|gt);)", notice.slack)
+    assert all(c.isprintable() or c in "\n\u200d" or not c.isascii() for c in notice.plain)
+    assert json.loads(json.dumps(notice.fields))["session_id"] == (text or None)
     assert notice.title.isprintable() or "\u200d" in text or not text.isprintable()
     assert not re.search(r"[<>`*\[\]|~\\@\n\r]", notice.title)
 
@@ -115,18 +129,16 @@ def test_what_it_says() -> None:
     notice = hostile(
         "churn", session_id="churn-1", cause_kind="ValueError", cause_text="first\n  second `x`"
     )
-    for body in (notice.markdown, Tags(notice.html).text):
-        for fact in (
-            "churn-1",
-            "ValueError",
-            "2026-11-24 06:00:00 UTC",
-            "first\n  second",
-            "-4.8%",
-        ):
+    pages = (Tags(page).text for page in (notice.html, notice.mail))
+    bodies = (notice.markdown, notice.slack, notice.plain, *pages)
+    for body in bodies:
+        for fact in ("churn-1", "ValueError", "2026-11-24 06:00:00 UTC", "second", "-4.8%"):
             assert fact in body
-        assert "0.83 -> 0.79" in body
+        assert "0.83 to 0.79" in body
         assert "mfprefect show churn-1" in body
-    assert notice.title == "churn: churn failed"
+    assert "first\n  second" in notice.markdown
+    assert "  first\n    second" in notice.plain
+    assert notice.title == "churn (churn): churn failed, ValueError"
     _, code = markdown_tokens(notice.markdown)
     assert "first\n  second \u02cbx\u02cb" in code
 
@@ -134,8 +146,8 @@ def test_what_it_says() -> None:
 def test_long_texts_and_lists_are_cut() -> None:
     rows = tuple((f"session-{i}", "x" * 5_000) for i in range(25))
     notice = hostile("y" * 9_000, failures=rows)
-    for body in (notice.markdown, notice.html):
-        assert len(body) < 16_000
+    for body in (notice.markdown, notice.slack, notice.plain, notice.html, notice.mail):
+        assert len(body) < 40_000  # Gmail cuts a mail at 102 kB
         assert "\u2026" in body
         assert "and 15 more" in body
     assert len(notice.title) < 300
@@ -146,6 +158,8 @@ def test_every_event_has_a_title_and_a_body(event: str) -> None:
     notice = Notice(event=event, model_id="churn", purpose="train", count=3)
     assert notice.title
     assert notice.markdown
+    assert notice.markdown.splitlines()[0] == notice.plain.splitlines()[0]
+    assert Tags(notice.mail).text.strip("\n\xa0").startswith(notice.plain.splitlines()[0])
     warning = Notice(event=event, model_id="churn", purpose="train", status="succeeded")
     assert ("warnings" in warning.title) == (event == "checks_failed")
 
@@ -156,12 +170,13 @@ def test_mail_has_plain_and_html_parts_in_which_nothing_is_alive(mail: Any) -> N
     assert "\n" not in message["Subject"]
     assert "script" in message["Subject"]
     page = message.get_body(("html",)).get_content()
-    assert Tags(page).tags <= {"ul", "li", "b", "p", "pre", "code"}
+    assert not Tags(page).tags & {"script", "a", "img", "link"}
     assert "<script>alert(1)</script>" in Tags(page).text
     plain = message.get_body(("plain",))
     assert plain.get_content_type() == "text/plain"
-    assert "<script>" in plain.get_content()
-    assert "\x1b" not in page + plain.get_content()
+    text = plain.get_content().replace("\r\n", "\n")
+    assert text.strip() == hostile().plain
+    assert "\x1b" not in page + text
 
 
 def test_attachments_arrive(mail: Any, hooks: Any, tmp_path: Path) -> None:
@@ -191,6 +206,61 @@ def test_a_chat_gets_markdown_and_plain_mail_too(mail: Any, hooks: Any) -> None:
     assert "<!channel>" not in text
     assert deliver(target(mail.url + "&format=text"), notice) is None
     assert not mail.messages[0].is_multipart()
+    assert mail.messages[0].get_content().replace("\r\n", "\n").strip() == notice.plain
+
+
+SLACK = (
+    "<http://evil.example|Report> http://evil.example|Report> <!channel> !channel> @U024BE7LH> & co"
+)
+
+
+@pytest.mark.parametrize("options", ["", "?format=text", "?blocks=yes"])
+def test_nobody_puts_links_or_mentions_into_slack(
+    hooks: Any, monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    assert deliver(target(hooks.url()), Notice(event="test")) is None  # imports the services
+    plugin = sys.modules["apprise.plugins.slack"].NotifySlack
+    monkeypatch.setattr(plugin, "webhook_url", hooks.url("/slack", "http"))
+    tokens = "T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/"
+    for url in (f"slack://{tokens}", f"https://hooks.slack.com/services/{tokens}"):
+        assert deliver(target(url + options), hostile(SLACK, run_url="http://p.example/1")) is None
+        said = json.dumps(hooks.posts[-1], ensure_ascii=False)
+        ours = re.sub(r'"(icon|footer_icon|image|thumb)_url": "[^"]*"', "", said)
+        assert not re.search(r"<|>|&(?!(amp|lt|gt);)", ours)
+        assert "&lt;http://evil.example|Report&gt;" in ours
+        assert "&amp; co" in ours
+        assert "&amp;lt;" not in ours
+        assert "Flow run in Prefect: http://p.example/1" in ours
+
+
+def test_hooks_carry_fields(hooks: Any) -> None:
+    notice = hostile("churn", event="gate_failed", purpose="train", environment="production")
+    for scheme in ("json", "form"):
+        assert deliver(target(hooks.url(scheme=scheme)), notice) is None
+    sent, form = hooks.posts
+    assert sent["message"] == notice.markdown
+    assert sent["model"] == sent["session_id"] == "churn"
+    assert sent["environment"] == "production"
+    assert (sent["event"], sent["purpose"], sent["status"]) == ("gate_failed", "train", "failed")
+    assert sent["verdict"] == "training failed, 1 of 1 gate missed"
+    assert sent["gates"][0]["verdict"] == "failed"
+    assert [check["passed"] for check in sent["checks"]] == [False, True]
+    assert sent["drift"] == [
+        {"variable": "churn", "measure": "churn", "value": 0.4, "threshold": 0.2, "change": "churn"}
+    ]
+    assert sent["readers"]["as_of"] == "2026-11-24"
+    assert sent["urls"] == {"flow_run": None}
+    assert form["model"] == "churn"
+    assert json.loads(form["gates"]) == sent["gates"]
+
+
+def test_what_a_person_maps_in_the_url_stays(hooks: Any) -> None:
+    url = hooks.url("/x?:message=text&:attachments=&:model=demand", "json")
+    assert deliver(target(url), hostile("churn")) is None
+    (sent,) = hooks.posts
+    assert sent["text"]
+    assert not {"message", "attachments"} & sent.keys()
+    assert sent["model"] == "demand"
 
 
 def test_how_bad_it_is(hooks: Any) -> None:
@@ -205,7 +275,7 @@ def test_how_bad_it_is(hooks: Any) -> None:
         **dict.fromkeys(("cancelled", "drift", "stale", "rolled_back", "spooled"), "warning"),
         "warnings": "warning",
         **dict.fromkeys(("recovered", "promoted", "succeeded"), "success"),
-        **dict.fromkeys(("digest", "test"), "info"),
+        **dict.fromkeys(("waiting_for_promotion", "digest", "test"), "info"),
     }
 
 

@@ -36,10 +36,12 @@ def test(out: Output, url: str | None, targets: tuple[str, ...]) -> None:
 
     Exits with 0 if all were delivered. Needs no database.
     """
-    rows = []
+    from mfprefect.settings import load_settings
+
+    rows, environment = [], load_settings(url=url).environment or ""
     for name, target in _targets(url, targets).items():
         with out.working(f"sending to {name}"):
-            rows.append(_send_test(name, target))
+            rows.append(_send_test(name, target, environment))
     out.table(rows, COLUMNS)
     out.document([{k: v for k, v in row.items() if k != "result"} for row in rows])
     if not all(row["delivered"] for row in rows):
@@ -61,7 +63,7 @@ def _targets(url: str | None, names: tuple[str, ...]) -> dict[str, Target]:
     return {name: targets[name] for name in names or targets}
 
 
-def _send_test(name: str, target: Target) -> dict[str, Any]:
+def _send_test(name: str, target: Target, environment: str) -> dict[str, Any]:
     import platform
 
     from mfprefect.errors import ConfigurationError
@@ -69,7 +71,8 @@ def _send_test(name: str, target: Target) -> dict[str, Any]:
 
     try:
         target_url: str | None = masked_url(name, target)
-        failure = deliver(target, Notice(event="test", host=platform.node()))
+        notice = Notice(event="test", host=platform.node(), environment=environment)
+        failure = deliver(target, notice)
     except ConfigurationError as exc:
         target_url, failure = None, str(exc)
     result = "delivered" if failure is None else f"not delivered: {failure}"

@@ -9,18 +9,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect.notifications.notice import Check, Drift, MetricChange, Notice
+from mfprefect.notifications.notice import Check, MetricChange, Notice
 from mfprefect.provenance.flow_run import run_url
 from mfprefect.settings import Target
 from mfprefect.store.database import Database
+from mfprefect.store.models.gate_verdicts import stored_results
 from mfprefect.store.models.stages import PRODUCTION, ROLLED_BACK, Stage, history
+from mfprefect.store.notifications.drift_rows import drift_rows, in_alarm, unmatched_text
+from mfprefect.store.notifications.readers import readers_of
+from mfprefect.store.notifications.waiting import WAITING, waits_for_promotion
 from mfprefect.store.order import newest_by_model, previous_success
 from mfprefect.store.results.monitoring import published
 from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
 
 __all__ = [
-    "ALARM",
     "LATE",
     "build_notice",
     "last_problem",
@@ -33,8 +36,6 @@ __all__ = [
     "still_news",
 ]
 
-ALARM = "alarm"
-"""The verdict on a variable that drifted beyond its threshold."""
 PROBLEMS = ("failed", "crashed", "cancelled", "checks_failed", "gate_failed", "drift", "stale")
 FAILURES = {"ChecksFailed": "checks_failed", "GateFailed": "gate_failed"}
 STAGES = ("promoted", "rolled_back")
@@ -83,9 +84,9 @@ def problem_events(db: Database, row: Row) -> list[str]:
         events.append(FAILURES.get(row.failure_kind, "failed"))
     elif row.status != Status.SUCCEEDED:
         events.append(row.status)
-    elif _checks(db, row):
+    elif _failed_checks(db, row):
         events.append("checks_failed")
-    return [*events, "drift"] if _drift(db, row) else events
+    return [*events, "drift"] if in_alarm(db, row.session_no) else events
 
 
 def last_problem(db: Database, row: Row, channel: str) -> Row | None:
@@ -142,6 +143,7 @@ def recovered_later(db: Database, row: Row, channel: str) -> bool:
 def build_notice(db: Database, row: Row, event: str, channel: str) -> Notice:
     """Return the notice about a session's event, which may be numbered as by `recorded_event`."""
     kind, text = _cause(db, row, event, channel)
+    number = row.session_no
     return Notice(
         event=event.partition(" ")[0],
         **{name: getattr(row, name) for name in _SESSION_FIELDS},
@@ -149,8 +151,11 @@ def build_notice(db: Database, row: Row, event: str, channel: str) -> Notice:
         cause_text=text,
         moved=_metric_changes(db, row),
         checks=_checks(db, row),
-        drift=_drift(db, row),
+        gates=tuple(db.read_transaction(lambda connection: stored_results(db, connection, number))),
+        drift=drift_rows(db, row),
+        readers=readers_of(db, row.model_id),
         run_url=run_url(row.flow_run_id),
+        environment=db.settings.environment or "",
     )
 
 
@@ -162,7 +167,8 @@ def _cause(db: Database, row: Row, event: str, channel: str) -> tuple[str, str]:
         return "Stale", _staleness(db, row)
     if event.startswith(STAGES):
         return _stage_cause(db, row, event)
-    return row.failure_kind or "", row.failure_text or ""
+    text = row.failure_text or (unmatched_text(db, row) if event == "drift" else "")
+    return row.failure_kind or "", text
 
 
 def _stage_cause(db: Database, row: Row, event: str) -> tuple[str, str]:
@@ -214,6 +220,9 @@ def still_news(db: Database, waiting: Row, since: dt.datetime) -> bool:
         last, max_age = _last_scored(db, waiting.model_id)
         age = dt.timedelta(seconds=max_age) if max_age else values.utc_now() - since
         return last is None or last + age < values.utc_now()
+    if waiting.event == WAITING:
+        row = session_row(db, waiting.session_no)
+        return row is not None and waits_for_promotion(db, row)
     if waiting.event.startswith(STAGES):
         stage = _stage(db, waiting.model_id, waiting.session_id, waiting.event)
         return stage is not None and stage.set_at >= since
@@ -241,34 +250,37 @@ def _staleness(db: Database, row: Row) -> str:
 
 
 def _checks(db: Database, row: Row) -> tuple[Check, ...]:
+    """Return the checks of all parts, the failed ones first, then those of severity error."""
+    failed = _failed_checks(db, row)
+    c = db.schema.check_results.c
+    passed = (
+        sa.select(c.check, c.column, c.severity)
+        .where(c.session_no == row.session_no, c.passed == sa.literal(True))
+        .group_by(c.check, c.column, c.severity)
+        .order_by(sa.func.min(c.check_no))
+    )
+    others = [Check(_label(x), x.severity, 0, "", passed=True) for x in db.fetch_all(passed)]
+    names = {(check.name, check.severity) for check in failed}
+    return *failed, *(x for x in others if (x.name, x.severity) not in names)
+
+
+def _failed_checks(db: Database, row: Row) -> list[Check]:
     c = db.schema.check_results.c
     select = (
         sa.select(c.check, c.column, c.severity, c.failing_rows, c.message)
         .where(c.session_no == row.session_no, c.passed == sa.literal(False))
         .order_by(c.check_no)
     )
-    rows = sorted(db.fetch_all(select), key=lambda row: row.severity != "error")
-    return tuple(
-        Check(
-            f"{row.column}: {row.check}" if row.column else row.check,
-            row.severity,
-            row.failing_rows,
-            row.message,
-        )
-        for row in rows
-    )
+    checks: dict[tuple[str, str], Check] = {}
+    for x in db.fetch_all(select):
+        first = checks.get(key := (_label(x), x.severity))
+        rows = x.failing_rows + (first.failing_rows if first else 0)
+        checks[key] = Check(*key, rows, first.message if first else x.message)
+    return sorted(checks.values(), key=lambda check: check.severity != "error")
 
 
-def _drift(db: Database, row: Row) -> tuple[Drift, ...]:
-    c = db.schema.drift.c
-    select = sa.select(c.variable, c.measure, c.value, c.threshold).where(
-        c.session_no == row.session_no, c.verdict == ALARM
-    )
-    measures = [
-        Drift(drift.variable, drift.measure, drift.value, drift.threshold)
-        for drift in db.fetch_all(select.order_by(c.variable, c.measure))
-    ]
-    return tuple(sorted(measures, key=lambda drift: -abs(drift.value or 0)))
+def _label(row: Row) -> str:
+    return f"{row.column}: {row.check}" if row.column else str(row.check)
 
 
 def _metric_changes(db: Database, row: Row) -> tuple[MetricChange, ...]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +25,7 @@ from mfprefect.store.audit.events import record
 from mfprefect.store.database import Database
 from mfprefect.store.notifications import content, summary
 from mfprefect.store.notifications.attachments import Attachments
+from mfprefect.store.notifications.waiting import WAITING, waits_for_promotion
 from mfprefect.store.states import Status, is_reproduction
 from mfprefect.util import values
 from mfprefect.util.values import choice
@@ -53,13 +54,22 @@ class _Claim:
     claimed_at: dt.datetime
 
 
-def session_ended(db: Database, session_no: int, *, final: bool = True) -> None:
+def session_ended(
+    db: Database,
+    session_no: int,
+    *,
+    final: bool = True,
+    promoting: bool = False,
+    since: Mapping[str, dt.datetime] | None = None,
+) -> None:
     """Send the notices about a session's end; safe to repeat.
 
     Args:
         db: the database.
         session_no: the session; sends nothing while it runs.
         final: False if an automatic retry follows: sends nothing about a failure.
+        promoting: whether its run promotes it next, so that it does not wait for a person.
+        since: by target, the instant from which on it hears of sessions; by default all.
     """
     if not db.settings.notify:
         return
@@ -74,8 +84,14 @@ def session_ended(db: Database, session_no: int, *, final: bool = True) -> None:
         if is_reproduction(row.params):
             return  # its caller gets the result; it is no event for anybody else
         problems, attachments = content.problem_events(db, row), Attachments(db)
+        waits = not promoting and waits_for_promotion(db, row)
         for channel, target in _targets(db, row):
-            for event in _wanted_events(db, row, problems, channel, target):
+            if since is not None and row.ended_at < since[channel]:
+                continue
+            events = _wanted_events(db, row, problems, channel, target)
+            if waits and WAITING in target.events:
+                events.append(WAITING)
+            for event in events:
                 _claim_and_send(db, row, event, channel, target, attachments)
 
 
@@ -115,6 +131,7 @@ def notify_spooled(db: Database, notice: Notice, tags: Collection[str]) -> None:
     """Send the notice about a spooled session. It is not recorded: the database is unavailable."""
     from mfprefect.notifications.delivery import deliver
 
+    notice = replace(notice, environment=db.settings.environment or "")
     with _log_errors(f"session {notice.session_id}"):
         for channel, target in db.settings.notify.items():
             wanted = notice.event in target.events
@@ -267,7 +284,8 @@ def _send(
     if row is None:
         return False
     if claim.event == "digest":
-        notice = summary.build_summary(summary.summary_rows(db, claim.channel, target, newest=row))
+        rows = summary.summary_rows(db, claim.channel, target, newest=row)
+        notice = summary.build_summary(db, rows)
     else:
         notice = content.build_notice(db, row, claim.event, claim.channel)
     if attachments is not None and is_mail(target):

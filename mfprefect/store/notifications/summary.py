@@ -9,15 +9,19 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from mfprefect.notifications.notice import Notice
+from mfprefect.notifications.wording import scores_of
 from mfprefect.settings import Target
 from mfprefect.store.database import Database
 from mfprefect.store.notifications import content
+from mfprefect.store.notifications.readers import readers_of
 from mfprefect.store.states import Status
 
 __all__ = ["FIRST_PERIOD", "build_summary", "summary_rows"]
 
 FIRST_PERIOD = dt.timedelta(days=1)
 """The period that the first summary covers."""
+MAX_MODELS = 10
+"""Of how many models the summary says which scores readers see."""
 
 
 def _last_summary(db: Database, channel: str, before: int | None = None) -> int | None:
@@ -71,13 +75,13 @@ def summary_rows(
     return [row for row in rows if content.matches(target, row)]
 
 
-def build_summary(rows: Sequence[content.Row]) -> Notice:
+def build_summary(db: Database, rows: Sequence[content.Row]) -> Notice:
     """Return the notice with counts by model, purpose and status, and the sessions that failed."""
     counts: dict[str, Counter[str]] = {}
     for row in rows:
         counts.setdefault(f"{row.model_id}, {row.purpose}", Counter())[row.status] += 1
     failures = [
-        (row.session_id, f"{row.status}: {row.failure_kind or ''}: {row.failure_text or ''}")
+        (row.session_id, ": ".join(filter(None, [row.status, row.failure_kind, row.failure_text])))
         for row in rows
         if row.status not in (Status.SUCCEEDED, Status.RUNNING)
     ]
@@ -85,10 +89,13 @@ def build_summary(rows: Sequence[content.Row]) -> Notice:
         name: ", ".join(f"{count} {status}" for status, count in sorted(by_status.items()))
         for name, by_status in sorted(counts.items())
     }
+    models = sorted({row.model_id for row in rows})
     return Notice(
         event="digest",
+        environment=db.settings.environment or "",
         count=len(rows),
         started_at=rows[0].started_at if rows else None,
         counts=tuple(labelled.items()),
+        scores=tuple((name, scores_of(readers_of(db, name))) for name in models[:MAX_MODELS]),
         failures=tuple(failures),
     )

@@ -50,8 +50,9 @@ large: servers ## run the large tests: 5 million rows through Teradata's loader,
 bench: servers ## compare writing scores with the databases' loaders and pandas (hours; BENCH="--rows 1")
 	$(BIN)/python benchmarks/scores.py --output benchmarks/results/scores.md $(BENCH)
 
-picture: servers ## photograph a report of the demo for the README (docs/images/report.png)
+picture: servers ## photograph a report of the demo, and a mail, for the docs (docs/images)
 	@$(BIN)/python -m mfprefect_dev.report_picture
+	@$(BIN)/python -m mfprefect_dev.mail_picture
 
 lint: .venv/.dev ## check style, names, types and the direction of imports
 	$(BIN)/ruff check .

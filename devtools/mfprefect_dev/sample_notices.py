@@ -29,7 +29,7 @@ __all__ = ["sample_notices", "sample_store"]
 MODEL = "churn"
 TODAY = dt.date(2026, 11, 30)
 GATES = (
-    Gate("auc", at_least=0.75),
+    Gate("auc", at_least=0.7),
     Gate("brier", at_most=0.2),
     Gate("auc", not_worse_than_production_by=0.01),
 )
@@ -59,7 +59,7 @@ def sample_notices(store: Store) -> Iterator[tuple[str, Notice]]:
     yield "waiting_for_promotion", _notice(store, champion, "waiting_for_promotion")
     store.promote(MODEL, champion.session_id, reason="agreed with marketing")
     before = _scoring(store, champion, TODAY - dt.timedelta(days=1), price=15)
-    yield "gate_failed", _notice(store, _training(store, quality=0.2), "gate_failed")
+    yield "gate_failed", _notice(store, _training(store, quality=0.6), "gate_failed")
     yield "checks_failed", _notice(store, _checked(store), "checks_failed")
     yield "crashed", _crashed(store)
     drifted = _scoring(store, champion, TODAY, price=24)

@@ -43,7 +43,7 @@ LIGHT = Palette(
     text="#1d2530",
     muted="#55606d",
     link="#0a5cad",
-    tones={FAILURE: "#c62f2a", WARNING: "#8a5a00", SUCCESS: "#1b7a3d", INFO: "#0a5cad"},
+    tones={FAILURE: "#b3261e", WARNING: "#8a5a00", SUCCESS: "#1b7a3d", INFO: "#0a5cad"},
 )
 DARK = Palette(
     page="#14181d",

@@ -118,7 +118,14 @@ def test_champion_and_challenger(store: Store) -> None:
         flows.score()
 
 
-def test_a_training_that_passed_goes_to_production_by_itself(store: Store) -> None:
+def test_a_training_that_passed_goes_to_production_by_itself(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody listens there; the table says what would have been sent.
+    monkeypatch.setenv("MFPREFECT_NOTIFY__OPS__URL", "json://127.0.0.1:1")
+    events = '["waiting_for_promotion", "gate_failed"]'
+    monkeypatch.setenv("MFPREFECT_NOTIFY__OPS__EVENTS", events)
+
     class Automatic(Churn):
         auto_promote = True
 
@@ -139,6 +146,9 @@ def test_a_training_that_passed_goes_to_production_by_itself(store: Store) -> No
     assert store.production("churn") == second
     reasons = store.stages("churn")["reason"].tolist()
     assert reasons == ["automatic: it has passed its gates"] * 2
+    third = Churn.flows().train()
+    assert store.notifications(first, second)["event"].empty
+    assert store.notifications(third)["event"].tolist() == ["waiting_for_promotion"]
 
 
 def test_what_was_compared_with_another_is_not_promoted(store: Store) -> None:

@@ -73,7 +73,8 @@ def _median(row: Mapping[str, Any]) -> str:
     if quantiles.get("kind") != "datetime" or not quantiles.get("values"):
         return ""
     values = quantiles["values"]
-    return str(values[len(values) // 2]).removesuffix("T00:00:00")
+    day, _, clock = str(values[len(values) // 2]).partition("T")
+    return f"{day} {clock[:5]}" if clock.strip("0:.+Z") else day
 
 
 def _levels(row: Mapping[str, Any]) -> dict[str, float]:

@@ -32,6 +32,7 @@ _SLACK_RULES = (
     "_re_user_id_support",
     "_re_url_support",
 )
+_CONVERT = "convert_between"
 _plain: ContextVar[str | None] = ContextVar("mfprefect_plain", default=None)
 
 
@@ -116,7 +117,7 @@ def use_plain_text() -> None:
     """
     from apprise.plugins.email import base
 
-    convert: Callable[..., str] | None = getattr(base, "convert_between", None)
+    convert: Callable[..., str] | None = getattr(base, _CONVERT, None)
     if convert is None or getattr(convert, "mfprefect", False):
         return
 
@@ -128,4 +129,4 @@ def use_plain_text() -> None:
         return convert(from_format, to_format, content)
 
     ours.mfprefect = True  # type: ignore[attr-defined]
-    base.convert_between = ours
+    setattr(base, _CONVERT, ours)

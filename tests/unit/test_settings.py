@@ -195,6 +195,16 @@ def test_the_environment_names_another_profile(monkeypatch: pytest.MonkeyPatch) 
     assert (loaded.prefix, loaded.connect_timeout) == ("all_", 60)
 
 
+def test_notices_call_an_environment_by_its_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().environment is None
+    write(PROFILES)
+    assert load_settings().environment == "test"
+    monkeypatch.setenv("MFPREFECT_PROFILE", "production")
+    assert load_settings().environment == "production"
+    monkeypatch.setenv("MFPREFECT_ENVIRONMENT", "live, EU")
+    assert load_settings().environment == "live, EU"
+
+
 def test_an_unknown_profile_names_the_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
     write(PROFILES)
     monkeypatch.setenv("MFPREFECT_PROFILE", "prodution")
@@ -409,6 +419,7 @@ def test_every_field_is_explained_under_it() -> None:
 def test_every_field_is_an_environment_variable() -> None:
     examples = {
         "url": "sqlite:///e.db",
+        "environment": "staging",
         "schema_name": "mf",
         "prefix": "e_",
         "connect_timeout": "7",

@@ -94,7 +94,7 @@ def _changes(db: Database, row: Row, alarms: Collection[Row]) -> dict[tuple[str,
         name = alarm.variable.removesuffix(INPUT)
         before, now = rows.get((alarm.reference_session_no, name)), rows.get((current, name))
         if before is not None and now is not None and _is_input(alarm):
-            changes[key] = change_of(name, before._mapping, now._mapping)
+            changes[key] = change_of(name, before._asdict(), now._asdict())
     return changes
 
 

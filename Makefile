@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 FAULTS ?= 48
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults large bench picture lint format clean servers
+.PHONY: help demo test faults large bench picture reference lint format clean servers
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ bench: servers ## compare writing scores with the databases' loaders and pandas 
 picture: servers ## photograph a report of the demo, and a mail, for the docs (docs/images)
 	@$(BIN)/python -m mfprefect_dev.report_picture
 	@$(BIN)/python -m mfprefect_dev.mail_picture
+
+reference: .venv/.dev ## write docs/reference.md from the code
+	@$(BIN)/python -m mfprefect_dev.reference
 
 lint: .venv/.dev ## check style, names, types and the direction of imports
 	$(BIN)/ruff check .

@@ -27,6 +27,8 @@ class Model:
     `scoring_data`, and get the flows: `train, score, monitor = MyModel.flows()`.
     """
 
+    # What it is
+
     model_id: ClassVar[str]
     """The name of the model in the store, at most 64 characters."""
     description: ClassVar[str] = ""
@@ -39,18 +41,27 @@ class Model:
     """The kind of entity, such as `customer`; by default the name of `entity_id`."""
     owner: ClassVar[str | None] = None
     """The person or team responsible for the model; by default the user who ran it first."""
+
+    # Its data
+
     checks: ClassVar[Any] = None
     """Input checks: a pandera schema, functions of a frame, `mfprefect.checks`; or a list."""
     masked: ClassVar[Collection[str]] = ()
     """Columns with personal data; checks and summaries never show or store their cells."""
     checked_rows: ClassVar[int | None] = None
     """Schemas and functions check a random sample of this many rows; None: all rows."""
+
+    # Training and promotion
+
     gates: ClassVar[Sequence[BaseGate]] = ()
     """Conditions of a training; if one fails, the training fails and cannot be promoted."""
     auto_promote: ClassVar[bool] = False
     """Whether to promote a training automatically when it passes its gates."""
     shadow: ClassVar[str | None] = None
     """A challenger that scores beside the model in use: a training session, or `latest`."""
+
+    # Scoring
+
     parts: ClassVar[int] = 1
     """The number of parts to score in; a retry skips complete parts."""
     min_rows: ClassVar[int] = 0
@@ -67,6 +78,9 @@ class Model:
     """For a time series: the column that names the series, if there are several."""
     season: ClassVar[int] = 1
     """For a time series: the number of periods in a season, such as 12."""
+
+    # Monitoring
+
     monitored_sessions: ClassVar[int] = 12
     """How many of the last published scoring sessions `monitor` compares with outcomes."""
     min_outcomes: ClassVar[int] = 30
@@ -85,6 +99,9 @@ class Model:
     """The drop on real outcomes that raises an alarm: of AUC or accuracy, or of RMSE as a share."""
     max_age: ClassVar[dt.timedelta | None] = None
     """The age of the last scores that raises an alarm; None: no alarm."""
+
+    # Storing and running
+
     format: ClassVar[str | None] = None
     """The format to store the model in, such as `pickle`; by default the safe one that fits."""
     task_runner: ClassVar[Any] = None
@@ -96,8 +113,11 @@ class Model:
     retry_delay_seconds: ClassVar[float] = 10
     """The pause before a retry."""
 
+    # Reading
+
     def __init__(self, reader: Reader | None = None) -> None:
         self.reader = reader or Reader()
+        """Reads what `read` is asked for, and records it in the session."""
 
     # Methods that you write
 

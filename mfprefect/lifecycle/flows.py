@@ -17,6 +17,7 @@ from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import commands, monitoring, scoring, tasks, training
 from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.hooks import end_sessions
+from mfprefect.lifecycle.prefect_artifacts import show_session
 from mfprefect.lifecycle.run import register, running
 from mfprefect.lifecycle.shadow import score_shadow
 from mfprefect.store import Store, connect
@@ -47,7 +48,12 @@ def make_flows(model_class: type[Model]) -> Flows:
 
     @flow(**_options(model_class, "train"))
     def train(as_of: dt.date | None = None) -> Any:
-        """Train the model, test it, store it and check its gates."""
+        """Train the model, test it, store it and check its gates.
+
+        Args:
+            as_of: the date of the data, such as 2026-10-31; by default today, in the time zone of
+                the settings or of the schedule.
+        """
         with redacted_errors(), connect() as store:
             return _train(store, model_class, as_of)
 
@@ -59,7 +65,13 @@ def make_flows(model_class: type[Model]) -> Flows:
     ) -> Any:
         """Score with the model in production, or with the last successful training.
 
-        With `shadow` (a training session or `latest`) a challenger scores as well, unpublished.
+        Args:
+            as_of: the date of the data, such as 2026-10-31; by default today, in the time zone of
+                the settings or of the schedule.
+            training_session_id: the training session whose model scores; by default the one in
+                production, else the last successful one.
+            shadow: a challenger that scores as well, unpublished: a training session's id, or
+                `latest`; by default what the model's class says.
         """
         with redacted_errors(), connect() as store:
             return _score(
@@ -68,7 +80,12 @@ def make_flows(model_class: type[Model]) -> Flows:
 
     @flow(**_options(model_class, "monitor"))
     def monitor(as_of: dt.date | None = None) -> Any:
-        """Compare published scores with real outcomes and with earlier scores."""
+        """Compare published scores with real outcomes and with earlier scores.
+
+        Args:
+            as_of: the date that this run is recorded under, such as 2026-10-31; by default today,
+                in the time zone of the settings or of the schedule. It does not choose the scores.
+        """
         with redacted_errors(), connect() as store:
             return _monitor(store, model_class, as_of)
 
@@ -160,6 +177,7 @@ def _train(store: Store, model_class: type[Model], as_of: dt.date | None) -> Any
     elif model_class.auto_promote:
         reason = "automatic: it has passed its gates"
         store.promote(model_class.model_id, session.session_id, reason=reason)
+        show_session(store, session)  # with its new stage
         tasks.log().info("session %s is in production", session.session_id)
     return _result(session)
 

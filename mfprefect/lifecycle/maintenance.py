@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from mfprefect.errors import SpoolRefused
 from mfprefect.lifecycle.error_redaction import redacted_errors
+from mfprefect.lifecycle.prefect_artifacts import show_maintenance
 from mfprefect.lifecycle.tasks import log
 from mfprefect.retention import DELETE, KEEP
 from mfprefect.spool.state import EntryState
@@ -94,7 +94,8 @@ def maintain(digest: bool = False) -> str:
     If a step fails, the others still run, and then the run fails.
 
     Args:
-        digest: send the summary of the sessions since the last summary.
+        digest: also send the summary of the sessions since the last summary, to the targets that
+            want the event `digest`.
     """
     with redacted_errors(), connect() as store:
         steps: list[Any] = [
@@ -106,9 +107,9 @@ def maintain(digest: bool = False) -> str:
             prune(store, return_state=True),
         ]
         lines = [str(step.result(raise_on_failure=False)) for step in steps]
+        show_maintenance(store, lines)
     for line in lines:
         log().info(line)
-    create_markdown_artifact("\n".join(f"- {line}" for line in lines), key="maintain")
     for step in steps:
         step.result()
     return "; ".join(lines)

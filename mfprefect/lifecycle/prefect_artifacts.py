@@ -1,4 +1,4 @@
-"""A session on Prefect's pages: tags, figures, failed checks, progress.
+"""A session on Prefect's pages: tags, stage, gates, figures, failed checks, progress.
 
 The store is the record; failing to write a page is logged and never fails a run.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 import functools
 import html
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from urllib.parse import quote
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -22,14 +23,14 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
 from mfprefect.lifecycle.tasks import log
-from mfprefect.store.results.frames import outcome
-from mfprefect.store.states import SPOOLED, is_shadow
+from mfprefect.store.results.frames import SessionSummary, outcome
+from mfprefect.store.states import SPOOLED, Purpose, Status, is_shadow
 
 if TYPE_CHECKING:
     from mfprefect.session import Session
     from mfprefect.store import Store
 
-__all__ = ["Progress", "show_session", "tag_run"]
+__all__ = ["Progress", "show_maintenance", "show_session", "tag_run"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,23 +65,25 @@ def tag_run(session: Session) -> None:
 
 @_quietly
 def show_session(store: Store, session: Session) -> None:
-    """Write the session's figures as a Markdown artifact and its failed checks as a table."""
+    """Write the session's page, and its failed checks as a table.
+
+    Each environment has pages of its own: a run in development leaves production's as they are.
+    """
+    environment = store.database.settings.environment
     if session.status == SPOOLED:
         text = f"{_cell(session.session_id)} waits in {_cell(session.spool_place)}."
+        title = _title(session.model_id, session.purpose, SPOOLED, environment)
         create_markdown_artifact(
-            f"# {_cell(session.model_id)} {session.purpose}: {SPOOLED}\n\n{text}\n",
-            key=_key(session.model_id, session.purpose),
-            description=f"{session.model_id} {session.purpose}: {SPOOLED}",
+            f"# {_cell(title)}\n\n{text}\n",
+            key=_key(session.model_id, session.purpose, environment),
+            description=title,
         )
         return
     ended = outcome(store.database, session.session_no)
-    shadow = ["shadow"] if is_shadow(ended.session["params"]) else []
-    key = _key(session.model_id, session.purpose, *shadow)
-    create_markdown_artifact(
-        _markdown(ended.session, ended.figures, store.database.place),
-        key=key,
-        description=f"{session.model_id} {session.purpose}: {ended.session['status']}",
-    )
+    shadow = "shadow" if is_shadow(ended.session["params"]) else None
+    key = _key(session.model_id, session.purpose, shadow, environment)
+    title = _title(session.model_id, session.purpose, ended.session["status"], environment)
+    create_markdown_artifact(_markdown(store, ended, title), key=key, description=title)
     if ended.failed_checks:
         create_table_artifact(
             [dict(check) for check in ended.failed_checks[:MAX_CHECKS]],
@@ -89,30 +92,89 @@ def show_session(store: Store, session: Session) -> None:
         )
 
 
-def _key(*names: str) -> str:
+@_quietly
+def show_maintenance(store: Store, lines: Iterable[str]) -> None:
+    """Write what the maintenance flow did."""
+    environment = store.database.settings.environment
+    text = "\n".join(f"- {line}" for line in lines)
+    create_markdown_artifact(text, key=_key("maintain", environment), description=environment)
+
+
+def _title(model_id: str, purpose: str, status: str, environment: str | None) -> str:
+    return f"{model_id} {purpose}: {status}" + (f" ({environment})" if environment else "")
+
+
+def _key(*names: str | None) -> str:
     """Return an artifact's key: Prefect allows lower case, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", "-".join(names).lower()).strip("-") or "model"
+    text = "-".join(filter(None, names)).lower()
+    return re.sub(r"[^a-z0-9]+", "-", text).strip("-") or "model"
 
 
-def _markdown(row: Mapping[str, Any], figures: Mapping[str, float], place: str) -> str:
+def _markdown(store: Store, ended: SessionSummary, title: str) -> str:
+    row = ended.session
     facts = {
         "session": row["session_id"],
+        "environment": store.database.settings.environment,
         "model": row["model_id"],
         "purpose": row["purpose"],
         "status": row["status"],
         "attempt": row["attempt"],
         "as of": row["as_of"],
         "training session": row["parent_session_id"],
+        **_stage(store, row),
         "commit": row["git_commit"],
-        "store": place,
+        "store": store.database.place,
     }
-    lines = [f"# {_cell(row['model_id'])} {row['purpose']}: {row['status']}", ""]
+    lines = [f"# {_cell(title)}", ""]
     lines += _table("", "", {k: v for k, v in facts.items() if v is not None})
+    lines.append(f"| report | {_report(store, row)} |")
     if row["failure_kind"]:
         lines += ["", f"**{_cell(row['failure_kind'])}**: {_cell(row['failure_text'])}"]
-    if figures:
-        lines += ["", *_table("metric", "value", {k: f"{v:.6g}" for k, v in figures.items()})]
+    lines += _gates(store, str(row["session_id"]))
+    if ended.figures:
+        figures = {name: f"{value:.6g}" for name, value in ended.figures.items()}
+        lines += ["", *_table("metric", "value", figures)]
     return "\n".join(lines) + "\n"
+
+
+def _stage(store: Store, row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the stage of a training, or of the model that scored, as it is now."""
+    if row["purpose"] == Purpose.TRAIN:
+        label, training = "stage", row["session_id"]
+    else:
+        label, training = "its stage", row["parent_session_id"]
+    if training is None:
+        return {}
+    stages = store.stages(str(row["model_id"]))
+    newest = stages.iloc[0] if len(stages) else None
+    if newest is not None and newest["session_id"] == training:
+        since = f"{newest['set_at']:%Y-%m-%d %H:%M} UTC"
+        return {label: f"{newest['stage']} since {since}, by {newest['set_by']}"}
+    if row["purpose"] == Purpose.TRAIN and row["status"] != Status.SUCCEEDED:
+        return {}
+    production = store.production(str(row["model_id"])) or "nothing"
+    return {label: f"candidate; in production: {production}"}
+
+
+def _report(store: Store, row: Mapping[str, Any]) -> str:
+    """Return a link to the session's report, or the command that writes it."""
+    session_id = str(row["session_id"])
+    if (place := store.database.settings.report_url) is None:
+        command = f"mfprefect report {session_id}".replace("`", "").replace("|", "")
+        return f"`{html.escape(command, quote=False)}`"
+    url = place.replace("{model_id}", quote(str(row["model_id"]), safe=""))
+    return f"[{_cell(session_id)}]({url.replace('{session_id}', quote(session_id, safe=''))})"
+
+
+def _gates(store: Store, session_id: str) -> list[str]:
+    gates = store.gates(session_id)
+    if gates.empty:
+        return []
+    rows = [
+        f"| {_cell(gate.gate)} | {_cell(gate.verdict)} | {_cell(gate.reason)} |"
+        for gate in gates.itertuples()
+    ]
+    return ["", "| gate | verdict | reason |", "| --- | --- | --- |", *rows]
 
 
 def _table(left: str, right: str, rows: Mapping[str, Any]) -> list[str]:
@@ -151,9 +213,10 @@ class Progress:
 
     @_quietly
     def _create(self, session: Session) -> UUID:
+        environment = session.settings.environment
         artifact: Any = create_progress_artifact(  # typed as if it might be awaited
             self.percent,
-            key=f"{_key(session.model_id, session.purpose)}-progress",
+            key=f"{_key(session.model_id, session.purpose, environment)}-progress",
             description=f"Scored parts of {session.session_id}",
         )
         return UUID(str(artifact))

@@ -11,6 +11,7 @@ import keyword
 import os
 import re
 import sys
+import textwrap
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from importlib.resources import files
@@ -18,21 +19,27 @@ from pathlib import Path
 from typing import Any
 
 from mfprefect.errors import ConfigurationError, InvalidValue
+from mfprefect.scaffold.requirement import Requirement, driver_extra, installed_requirement
 
 __all__ = ["Plan", "class_name", "plan", "render", "require_name", "write"]
 
 DEPLOYMENTS = "prefect.yaml"
 DATABASE = "sqlite:///mfprefect.db"
+REQUIREMENTS = "requirements.txt"
+EXTRAS = ("report", "sklearn")
+DRIVER = "postgres"
+"""The extra of the database that the new README puts into production, if none was chosen."""
 MODEL_FILES = {"flows/{}.py": "model.py", "tests/test_{}.py": "test_model.py"}
 """Template of each file that every model has."""
 SHARED_FILES = {
     "flows/maintenance.py": "maintenance.py",
+    "tests/sample/warehouse/customer_history.csv": "customer_history.csv",
     "pytest.ini": "pytest.ini",
     "mfprefect.toml": "mfprefect.toml",
     DEPLOYMENTS: DEPLOYMENTS,
     ".github/workflows/test.yml": "workflow.yml",
     "README.md": "README.md",
-    "requirements.txt": "requirements.txt",
+    REQUIREMENTS: REQUIREMENTS,
     ".gitignore": "gitignore",
 }
 """Template of each file that the models of a repository share."""
@@ -48,6 +55,8 @@ class Plan:
     """Text of the new files by their path in the folder."""
     deployments: str = ""
     """Text to append to an existing prefect.yaml."""
+    requirement: Requirement | None = None
+    """How a new requirements.txt installs mfprefect."""
 
 
 def plan(folder: Path, model: str, url: str | None = None) -> Plan:
@@ -79,8 +88,10 @@ def plan(folder: Path, model: str, url: str | None = None) -> Plan:
     shared[DEPLOYMENTS] += render("prefect-model.yaml", model)
     if url is not None:
         shared["mfprefect.toml"] = _with_url(shared["mfprefect.toml"], url)
+    requirement = installed_requirement(_extras(url))
+    shared[REQUIREMENTS] = _with_requirement(shared[REQUIREMENTS], requirement)
     _require_free(folder, model_files | shared)
-    return Plan(model_files | shared)
+    return Plan(model_files | shared, requirement=requirement)
 
 
 def write(plan: Plan, folder: Path) -> None:
@@ -216,3 +227,15 @@ def _with_url(text: str, url: str) -> str:
             "postgresql://user:${FACTORY_PASSWORD}@host/database."
         )
     return text.replace(json.dumps(DATABASE), json.dumps(url, ensure_ascii=False))
+
+
+def _extras(url: str | None) -> list[str]:
+    driver = DRIVER if url is None else driver_extra(url)
+    return [*EXTRAS, *([driver] if driver else [])]
+
+
+def _with_requirement(text: str, requirement: Requirement) -> str:
+    note = f"Note: {requirement.note}" if requirement.note else ""
+    lines = textwrap.wrap(note, 98, break_long_words=False, break_on_hyphens=False)
+    comment = "".join(f"# {line}\n" for line in [*lines, ""] if lines).replace("# \n", "#\n")
+    return text.replace("# NOTE\n", comment).replace("MFPREFECT\n", f"{requirement.line}\n")

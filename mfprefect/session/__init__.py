@@ -73,6 +73,8 @@ class Session(Recorder):
             exit_handlers.register(self)
             threading.Thread(target=self._beat, name="mfprefect-heartbeat", daemon=True).start()
 
+    # What it is
+
     @property
     def as_of(self) -> dt.date | None:
         """The date of the run's data; a resumed session keeps its first one."""
@@ -109,6 +111,8 @@ class Session(Recorder):
             except MfprefectError:
                 # Raise the error that ended the run, not this one.
                 log.exception("session %s could not be closed", self.session_id)
+
+    # Ending it
 
     def close(self, *, publish: bool = True) -> None:
         """End as `succeeded`, and publish the scores in the same transaction.

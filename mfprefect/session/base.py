@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import SessionClosed
 from mfprefect.session.buffer import RowBuffer
@@ -11,6 +11,9 @@ from mfprefect.session.destination import Destination
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.states import Status
+
+if TYPE_CHECKING:
+    from mfprefect.settings import Settings
 
 __all__ = ["RecorderBase"]
 
@@ -38,9 +41,13 @@ class RecorderBase:
             destination: where rows go; by default the database, or the spool while it is away.
         """
         self.session_id: str = handle.session_id
+        """Its id, for people: model, start in UTC, six random characters."""
         self.session_no: int = handle.session_no
+        """Its number, the key of its rows; a spooled session gets it on delivery."""
         self.model_id: str = handle.model_id
+        """The model that it is a run of."""
         self.purpose: str = handle.purpose
+        """`train`, `score`, `monitor` or `adhoc`."""
         self.attempt: int = handle.attempt
         """1, and one more with each retry of the flow run."""
         self.status: str = Status.RUNNING.value
@@ -60,9 +67,16 @@ class RecorderBase:
         return self._destination.handle
 
     @property
+    def settings(self) -> Settings:
+        """The settings that it was opened with."""
+        return self._db.settings
+
+    @property
     def spooled(self) -> bool:
         """Whether writes go to the spool, because the database is away."""
         return self._destination.spooled
+
+    # Writing
 
     def flush(self, *, retry: bool = True) -> None:
         """Write the buffered rows, and mark the session alive.

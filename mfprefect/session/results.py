@@ -235,7 +235,7 @@ class ResultsMixin(RecorderBase):
         return self._destination.has_results()
 
     def log_variable_importance(self, frame: pd.DataFrame, kind: str) -> None:
-        """Store variable importances.
+        """Store one importance a variable, replacing those of the same kind and variable.
 
         Args:
             frame: columns variable and importance, and optionally std and coefficient. Its
@@ -260,7 +260,7 @@ class ResultsMixin(RecorderBase):
             self.log_metadata({kind: details}, group="importance")
 
     def log_backtest(self, frame: pd.DataFrame) -> None:
-        """Store a back-test of a time series.
+        """Store predicted and actual values by period of a time series.
 
         Args:
             frame: columns period, predicted and actual, and series if there are several.

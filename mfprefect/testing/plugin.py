@@ -2,7 +2,8 @@
 
 It is not an entry point: installing mfprefect must not change how other tests of a project run.
 Once loaded, it removes settings of Prefect and mfprefect from the environment, so that no test
-reaches the team's server or database. Sources and trusted types stay, because models use them.
+reaches the team's server or database. Sources and trusted types stay, because models use them. What
+`mf_sample` in pytest.ini names replaces sources of mfprefect.toml.
 """
 
 from __future__ import annotations
@@ -41,6 +42,28 @@ def pytest_load_initial_conftests() -> None:
     os.environ["PREFECT_HOME"] = str(home)
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of pytest.ini for the sources of tests."""
+    text = "folders with a folder for each source, with a file for each of its tables"
+    parser.addini("mf_sample", text, type="paths", default=[])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let models read the sample instead of sources that only production reaches."""
+    folders = [folder for folder in config.getini("mf_sample") if folder.is_dir()]
+    if not folders:
+        return
+    from mfprefect.testing import sample
+
+    place = Path(tempfile.mkdtemp(prefix="mfp-sample-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    urls: dict[str, str] = {}
+    for number, folder in enumerate(folders):
+        (place / str(number)).mkdir()
+        urls |= sample.sample_urls(folder, place / str(number))
+    os.environ[sample.VARIABLE] = sample.sources_variable(urls)
 
 
 @pytest.fixture

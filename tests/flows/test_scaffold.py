@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
@@ -23,6 +24,7 @@ import mfprefect
 from mfprefect import Store
 
 BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[2]
 POOLS = ("local-process", "development", "production")
 LONGEST = 180
 
@@ -160,6 +162,61 @@ def test_going_to_production_is_a_merge(team: Team) -> None:
     assert statuses == {"succeeded"}
 
 
-def test_its_own_tests_pass(folder: Path) -> None:
-    output = shell([BIN / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
-    assert "10 passed" in output
+def test_prefect_explains_the_parameters_of_every_deployment(team: Team) -> None:
+    with get_client(sync_client=True) as client:
+        deployments = client.read_deployments()
+    parameters: dict[str, set[str]] = {}
+    for item in deployments:
+        fields = (item.parameter_openapi_schema or {}).get("properties", {})
+        parameters[f"{item.entrypoint}"] = set(fields)
+        short = [name for name, field in fields.items() if len(field.get("description", "")) < 30]
+        assert not short, f"{item.entrypoint} does not explain {short}"
+    flows = ["flows/maintenance.py:maintain"]
+    flows += [f"flows/churn.py:{name}" for name in ("train", "score", "monitor")]
+    assert all(parameters[name] for name in flows)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment with mfprefect from a wheel; all else is as installed here."""
+    folder = tmp_path_factory.mktemp("wheel")
+    shell([BIN / "python", "-m", "hatchling", "build", "-t", "wheel", "-d", folder], ROOT)
+    shell([BIN / "python", "-m", "venv", folder / "venv"], folder)
+    programs = folder / "venv" / "bin"
+    (packages,) = (folder / "venv").glob("lib/*/site-packages")
+    installed = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "installed.pth").write_text("\n".join(installed))
+    (programs / "pytest").write_text('#!/bin/sh\nexec python -m pytest "$@"\n')
+    (programs / "pytest").chmod(0o755)
+    (wheel,) = folder.glob("*.whl")
+    shell([programs / "pip", "install", "--no-index", "--no-deps", wheel], folder)
+    return programs
+
+
+def test_the_steps_of_its_ci_pass(environment: Path, tmp_path: Path) -> None:
+    """As written, offline, with the model reading SQL: the tests read the sample."""
+    shell([environment / "mfprefect", "new", "churn"], tmp_path)
+    shell([environment / "pip", "uninstall", "--yes", "mfprefect"], tmp_path)
+    read_sql(tmp_path / "flows" / "churn.py")
+    document = yaml.safe_load((tmp_path / ".github" / "workflows" / "test.yml").read_text())
+    steps = [step["run"] for step in document["jobs"]["test"]["steps"] if "run" in step]
+    assert steps == ["pip install -r requirements.txt", "pytest"]
+    env = {"PATH": f"{environment}:{os.environ['PATH']}", "PIP_NO_INDEX": "1", "CI": "true"}
+    outputs = [shell(["bash", "-ec", step], tmp_path, **env) for step in steps]
+    assert "Successfully installed mfprefect-" in outputs[0]
+    assert "10 passed" in outputs[1]
+
+
+def read_sql(path: Path) -> None:
+    """Let the model read a table of the warehouse, as its file proposes."""
+    text = path.read_text()
+    rows = 'self.read("select {} from customer_history where day <= :day", "warehouse", day=as_of)'
+    features = "customer_id, tenure, complaints, spend"
+    for old, columns in (
+        ("self.read(made_up_customers())", f"{features}, gone"),
+        ('self.read(made_up_customers().drop(columns="gone"))', features),
+        ('self.read(actual[["customer_id", "actual"]])', "customer_id, gone as actual"),
+    ):
+        assert text.count(old) == 1
+        text = text.replace(old, rows.format(columns))
+    path.write_text(text)

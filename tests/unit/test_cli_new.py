@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ FILES = {
     "flows/churn.py",
     "flows/maintenance.py",
     "tests/test_churn.py",
+    "tests/sample/warehouse/customer_history.csv",
     "pytest.ini",
     "mfprefect.toml",
     "prefect.yaml",
@@ -201,6 +204,126 @@ def test_the_database_of_a_new_repository(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("FACTORY_PRODUCTION_URL", "sqlite:///live.db")
     monkeypatch.setenv("MFPREFECT_PROFILE", "production")
     assert load_settings().url.get_secret_value() == "sqlite:///live.db"
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+DIGEST = "ab" * 32
+VCS = {"vcs": "git", "requested_revision": "main", "commit_id": COMMIT}
+
+
+@pytest.fixture
+def origin(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[object], None]:
+    """Make this installation come from where a `direct_url.json` says."""
+
+    entry_points = metadata.distribution("mfprefect").read_text("entry_points.txt") or ""
+
+    def install(direct_url: object) -> None:
+        info = tmp_path_factory.mktemp("site") / "mfprefect-0.1.0.dist-info"
+        info.mkdir()
+        extras = "".join(f"Provides-Extra: {name}\n" for name in ("mysql", "postgres", "teradata"))
+        (info / "METADATA").write_text(f"Name: mfprefect\nVersion: 0.1.0\n{extras}")
+        (info / "entry_points.txt").write_text(entry_points)
+        if direct_url is not None:
+            text = direct_url if isinstance(direct_url, str) else json.dumps(direct_url)
+            (info / "direct_url.json").write_text(text)
+        monkeypatch.syspath_prepend(info.parent)
+
+    return install
+
+
+def required(folder: Path) -> list[str]:
+    lines = (folder / "requirements.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def comments(folder: Path) -> str:
+    """Return what requirements.txt says, on one line."""
+    return (folder / "requirements.txt").read_text().replace("\n# ", " ")
+
+
+@pytest.mark.parametrize(
+    ("direct_url", "url"),
+    [
+        (
+            {"url": "https://git.example.com/ds/mfprefect.git", "vcs_info": VCS},
+            f"git+https://git.example.com/ds/mfprefect.git@{COMMIT}",
+        ),
+        (
+            {"url": "ssh://git@git.example.com/mfprefect.git", "vcs_info": VCS},
+            f"git+ssh://git@git.example.com/mfprefect.git@{COMMIT}",
+        ),
+        (
+            {"url": "https://ann:s3cret@git.example.com/m.git", "vcs_info": VCS},
+            f"git+https://git.example.com/m.git@{COMMIT}",
+        ),
+        (
+            {"url": "https://h.example.com/r.git", "vcs_info": VCS, "subdirectory": "python"},
+            f"git+https://h.example.com/r.git@{COMMIT}#subdirectory=python",
+        ),
+        (
+            {
+                "url": "https://files.example.com/mfprefect-0.1.0-py3-none-any.whl",
+                "archive_info": {"hashes": {"sha256": DIGEST}},
+            },
+            f"https://files.example.com/mfprefect-0.1.0-py3-none-any.whl#sha256={DIGEST}",
+        ),
+    ],
+)
+def test_requirements_name_where_this_mfprefect_came_from(
+    folder: Path, origin: Callable[[object], None], direct_url: object, url: str
+) -> None:
+    origin(direct_url)
+    done = new("churn")
+    assert required(folder) == [f"mfprefect[postgres,report,sklearn] @ {url}", "pytest"]
+    assert "requirements.txt:" not in done.stdout
+    assert "s3cret" not in "".join(written(folder).values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"), [("archive_info", "this file"), ("dir_info", "this folder")]
+)
+def test_a_path_serves_this_machine_and_both_say_so(
+    folder: Path, origin: Callable[[object], None], kind: str, what: str
+) -> None:
+    place = folder / "built here" / "mfprefect-0.1.0-py3-none-any.whl"
+    place.mkdir(parents=True)
+    origin({"url": place.as_uri(), kind: {}})
+    output = " ".join(new("churn", "--into", "team").stdout.split())
+    assert required(folder / "team")[0].endswith(f" @ {place.as_uri()}")
+    assert f"CI and workers do not have {what}" in output
+    assert f"CI and workers do not have {what}" in comments(folder / "team")
+
+
+@pytest.mark.parametrize("direct_url", [None, "no JSON", "[]", {"url": "file:///gone/m.whl"}])
+def test_an_unknown_origin_is_to_be_filled_in(
+    folder: Path, origin: Callable[[object], None], direct_url: object
+) -> None:
+    origin(direct_url)
+    facts = json.loads(new("churn", "--json").stdout)
+    assert required(folder)[0].endswith("@ git+https://fill-in.invalid/mfprefect.git@COMMIT")
+    assert not facts["requirement"]["complete"]
+    assert "replace git+https://fill-in.invalid" in facts["requirement"]["note"]
+    assert "replace git+https://fill-in.invalid" in comments(folder)
+
+
+@pytest.mark.parametrize(
+    ("url", "extras"),
+    [
+        ("postgresql://h/d", "postgres,report,sklearn"),
+        ("mariadb://h/d", "mysql,report,sklearn"),
+        ("teradatasql://h/?database=d", "report,sklearn,teradata"),
+        ("sqlite:///f.db", "report,sklearn"),
+        ("oracle://h/d", "report,sklearn"),
+    ],
+)
+def test_the_driver_of_the_chosen_database(
+    folder: Path, origin: Callable[[object], None], url: str, extras: str
+) -> None:
+    origin({"url": "https://git.example.com/m.git", "vcs_info": VCS})
+    new("churn", "--url", url)
+    assert required(folder)[0].startswith(f"mfprefect[{extras}] @ git+https://")
 
 
 @pytest.mark.parametrize("model", ["churn", "logistic_regression", "m" * 25])

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import pytest
+import sqlalchemy as sa
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -21,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import mfprefect
+from mfprefect import ConfigurationError
 from mfprefect.checks import RegisteredColumns, RowCount, Unique
 from mfprefect.testing import (
     TrainedModel,
@@ -34,6 +36,7 @@ from mfprefect.testing import (
     assert_round_trip,
     assert_rows_independent,
 )
+from mfprefect.testing.sample import sample_urls
 
 ROWS = 600
 USED = ["debt", "income"]
@@ -350,24 +353,21 @@ def test_the_plugin_in_a_teams_repository(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("MFPREFECT_PROFILE", "production")
     monkeypatch.setenv("MFPREFECT_SOURCES__CRM__URL", "sqlite:///crm.db")
     monkeypatch.setenv("PREFECT_HOME", "/the/teams")
+    output = run_pytest(tmp_path)
+    assert "no check refuses income = -1" in output
+    assert "1 failed, 14 passed" in output, output
+
+
+def run_pytest(folder: Path) -> str:
+    plugins = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:hypothesispytest",
-        ],
-        cwd=tmp_path,
+        [sys.executable, "-m", "pytest", "-q", *plugins],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "no check refuses income = -1" in done.stdout
-    assert "1 failed, 14 passed" in done.stdout, done.stdout
+    return done.stdout + done.stderr
 
 
 def test_importing_it_loads_no_pytest(tmp_path: Path) -> None:
@@ -376,3 +376,47 @@ def test_importing_it_loads_no_pytest(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
+
+
+WAREHOUSE = """
+import mfprefect
+from mfprefect.inputs.reader import Reader
+from mfprefect.settings import load_settings
+
+def read(sql, source):
+    return Reader(load_settings()).read(sql, source=source, day="2026-01-31")
+
+def test_sources():
+    rows = read("select id, day from sales where day <= :day order by id", "warehouse")
+    assert rows.values.tolist() == [["a", "2026-01-01"], ["b", "2026-01-31"]]
+    assert read("select id from people where :day is not null", "Crm")["id"].tolist() == ["007"]
+    assert read("select x from real where :day is not null", "live")["x"].tolist() == [1]
+"""
+
+
+def test_sources_are_files_of_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for source in ("warehouse", "Crm", "live", "empty"):
+        (tmp_path / "sample" / source).mkdir(parents=True)
+    sales = "id,day\na,2026-01-01\nb,2026-01-31\nc,2026-02-01\n"
+    (tmp_path / "sample/warehouse/sales.csv").write_text(sales)
+    (tmp_path / "sample/warehouse/.hidden").write_text("no table")
+    pd.DataFrame({"id": ["007"]}).to_parquet(tmp_path / "sample/Crm/people.parquet")
+    (tmp_path / "sample/live/real.csv").write_text("x\n2\n")
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'real.db'}")
+    pd.DataFrame({"x": [1]}).to_sql("real", engine, index=False)
+    engine.dispose()
+    monkeypatch.setenv("MFPREFECT_SOURCES__LIVE__URL", f"sqlite:///{tmp_path / 'real.db'}")
+    ini = "[pytest]\naddopts = -p mfprefect.testing.plugin\nmf_sample = sample missing\n"
+    (tmp_path / "pytest.ini").write_text(ini)
+    (tmp_path / "mfprefect.toml").write_text('[sources.warehouse]\nurl = "${WAREHOUSE}"\n')
+    (tmp_path / "test_team.py").write_text(WAREHOUSE)
+    assert "1 passed" in run_pytest(tmp_path)
+
+
+def test_a_file_that_is_no_table(tmp_path: Path) -> None:
+    (tmp_path / "warehouse").mkdir()
+    (tmp_path / "warehouse" / "sales.parquet").write_text("no parquet")
+    with pytest.raises(ConfigurationError, match=r"sales\.parquet is no table for tests"):
+        sample_urls(tmp_path, tmp_path)

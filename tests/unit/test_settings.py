@@ -481,3 +481,21 @@ def test_thresholds_of_drift_by_model_and_profile(
     monkeypatch.setenv("MFPREFECT_DRIFT__PSI", "-1")
     with pytest.raises(ConfigurationError, match=r"drift.psi = '-1': .* greater than 0"):
         load_settings()
+
+
+def test_the_environment_is_the_profile_unless_it_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings().environment is None
+    config = '[profiles.live]\nprefix = "x"\n[profiles.test]\nenvironment = "trial"\n'
+    (tmp_path / "mfprefect.toml").write_text(config)
+    assert load_settings().environment is None
+    monkeypatch.setenv("MFPREFECT_PROFILE", "live")
+    assert load_settings().environment == "live"
+    monkeypatch.setenv("MFPREFECT_ENVIRONMENT", "here")
+    assert load_settings().environment == "here"
+    monkeypatch.delenv("MFPREFECT_ENVIRONMENT")
+    monkeypatch.delenv("MFPREFECT_PROFILE")
+    (tmp_path / "mfprefect.toml").write_text(f'profile = "test"\n{config}')
+    assert load_settings().environment == "trial"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,8 @@ def new(out: Output, url: str | None, model: str, into: Path) -> None:
     """Write the files of a new MODEL into a repository: flows, tests, deployments, settings, CI.
 
     A repository that has models already gets only the flows, tests and deployments of the new
-    one. --url goes into the mfprefect.toml of a new repository.
+    one. --url goes into the mfprefect.toml of a new repository, and its driver into the
+    requirements.txt, which installs mfprefect from where this installation came.
     """
     from mfprefect import scaffold
 
@@ -43,6 +45,8 @@ def new(out: Output, url: str | None, model: str, into: Path) -> None:
         out.line(f"wrote {into / path}")
     for path in appended:
         out.line(f"appended to {into / path}")
+    if plan.requirement is not None and plan.requirement.note:
+        out.line(f"requirements.txt: {plan.requirement.note}")
     out.heading("Next")
     for command in next_commands:
         out.line(f"  {command}")
@@ -52,6 +56,7 @@ def new(out: Output, url: str | None, model: str, into: Path) -> None:
             "folder": str(into.resolve()),
             "written": list(plan.files),
             "appended": appended,
+            "requirement": plan.requirement and asdict(plan.requirement),
             "next": next_commands,
         }
     )

@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 
 class ModelCheck(ABC):
-    """A check that every model can use."""
+    """The base of the checks of `mfprefect.checks`: subclass it to write another one."""
 
     needs: frozenset[str] = frozenset()
     """The parts of the context it reads: `training`, `row_counts` or `registry`."""

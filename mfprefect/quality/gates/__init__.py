@@ -42,7 +42,9 @@ class Gate(BaseGate):
     """The name of the metric, such as `auc`, or of a registered custom metric."""
     _: KW_ONLY
     at_least: float | None = None
+    """The smallest value that passes."""
     at_most: float | None = None
+    """The largest value that passes."""
     segment: str | None = None
     """The segment of the test set to measure; None: all test rows."""
     not_worse_than_production_by: float | None = None

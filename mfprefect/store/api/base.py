@@ -18,6 +18,7 @@ class Base:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        """Its connections, settings and place; for programs that extend mfprefect."""
         self._checked = False
         # Models not registered yet, because the database is away: arguments of `add_model`, by id.
         self._unregistered: dict[str, tuple[Any, ...]] = {}

@@ -158,7 +158,10 @@ class ResultsApi(Base):
         return gate_verdicts.gates_frame(self._db, session_ids)
 
     def variable_importance(self, *session_ids: str) -> pd.DataFrame:
-        """Return variable importances by session and kind, the most important first."""
+        """Return variable importances by session and kind, the most important first.
+
+        Columns: session_id, kind, variable, importance, std, coefficient.
+        """
         frame = frames.of_sessions(self._db, "variable_importance", session_ids)
         return frame.sort_values(
             ["session_id", "kind", "importance"], ascending=[True, True, False], kind="stable"
@@ -205,13 +208,18 @@ class ResultsApi(Base):
     def roc(self, session_id: str) -> pd.DataFrame:
         """Return the ROC curve of a session's test results.
 
+        Columns: threshold, fpr and tpr, from (0, 0) to (1, 1).
+
         Raises:
             InvalidValue: the session has no test results.
         """
         return curves.roc(self._one_curve(session_id))
 
     def lift(self, session_id: str) -> pd.DataFrame:
-        """Return lift and capture by share of the population, from a session's test results.
+        """Return the lift chart of a session's test results, highest scores first.
+
+        Columns: threshold; population_share, of rows with at least that score; lift, their positive
+        rate divided by that of all rows; capture, their share of all positives.
 
         Raises:
             InvalidValue: the session has no test results.

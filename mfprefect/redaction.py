@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from pydantic import BaseModel, SecretStr
 
-from mfprefect.util.references import as_written
+from mfprefect.util.references import as_written, is_reference
 
 if TYPE_CHECKING:
     from mfprefect.settings import Settings
@@ -25,7 +25,14 @@ _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"<>@/]*:(?!\d{1,5}/)[^\s'\"<>]*@(?=[\w
 
 
 def secrets(settings: Settings) -> Iterator[str]:
-    """Yield the texts that must never appear: URLs with credentials, passwords, keys."""
+    """Yield the texts that must never appear: URLs with credentials, passwords, keys.
+
+    A reference to a variable that is not set is none of them: errors name it.
+    """
+    yield from (text for text in _secret_texts(settings) if not is_reference(text))
+
+
+def _secret_texts(settings: Settings) -> Iterator[str]:
     for secret in _secret_values(settings):
         if "://" in secret:
             yield from _credentials(secret)

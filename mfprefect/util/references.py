@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretStr
 
 from mfprefect.errors import ConfigurationError
 
-__all__ = ["UnsetReference", "as_written", "resolve", "unset_references"]
+__all__ = ["UnsetReference", "as_written", "is_reference", "resolve", "unset_references"]
 
 _REFERENCE = re.compile(r"\$\{(\w+)\}")
 # User and password as SQLAlchemy divides a URL: the password may hold a raw slash.
@@ -71,6 +71,11 @@ def resolve(secret: SecretStr, where: str) -> SecretStr:
 def as_written(secret: SecretStr) -> str:
     """Return the value of a secret, or the text of one that refers to nothing."""
     return secret.text if isinstance(secret, UnsetReference) else secret.get_secret_value()
+
+
+def is_reference(text: str) -> bool:
+    """Return whether a text is only a reference, with nothing around it."""
+    return _REFERENCE.fullmatch(text) is not None
 
 
 def unset_references(value: Any) -> Iterator[UnsetReference]:

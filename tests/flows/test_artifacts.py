@@ -120,7 +120,7 @@ def test_the_stage_of_what_a_run_trained_or_scored_with(
     assert Paged.flows().train(return_state=True).is_failed()
     failed = page("paged-model-train-live-well")
     assert "| auc at least 1.5 | failed | auc is " in failed
-    assert "stage" not in failed
+    assert "| stage |" not in failed
 
 
 def test_without_a_place_for_reports_the_page_names_the_command(

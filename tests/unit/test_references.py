@@ -123,6 +123,12 @@ def test_nothing_of_an_unresolved_url_is_shown() -> None:
     assert again.sources["crm"].url.where == "sources.crm.url"
 
 
+def test_an_error_keeps_the_name_of_the_variable() -> None:
+    """The password of a URL is hidden, but not where it is only the name of a variable."""
+    hide = Redactor(secrets(read_settings()))
+    assert hide("${MAIL_PASSWORD} and planted-word") == "${MAIL_PASSWORD} and ***"
+
+
 def test_another_process_gets_the_reference(store: Store) -> None:
     variables = settings_variables(store)
     sources = json.loads(variables["MFPREFECT_SOURCES"])

@@ -11,7 +11,8 @@
     │   ├── IntegrityError          a constraint of the schema was violated
     │   └── PermissionDenied        the database user lacks a privilege
     ├── InvalidValue                refused before anything was written
-    │   └── InvalidScores           refused scores: duplicate or NULL ids, NaN, too long ids
+    │   ├── InvalidScores           refused scores: duplicate or NULL ids, NaN, too long ids
+    │   └── AlreadyPromoted         the session is in that stage already
     ├── UnknownModel
     ├── UnknownSession
     ├── SessionClosed               a closed session accepts no writes
@@ -29,10 +30,12 @@ A message names the value, the choices and the fix; attributes hold the data tha
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 __all__ = [
+    "AlreadyPromoted",
     "ArtifactCorrupt",
     "ArtifactUntrusted",
     "BackendNotFound",
@@ -142,6 +145,22 @@ class InvalidScores(InvalidValue):
     def __init__(self, message: str, *, examples: Sequence[Any] = ()) -> None:
         super().__init__(message)
         self.examples = tuple(examples)
+
+
+class AlreadyPromoted(InvalidValue):
+    """The session is in that stage already; nothing was changed.
+
+    Attributes:
+        session_id: the session.
+        since: when it was promoted.
+        by: by whom.
+    """
+
+    def __init__(self, message: str, *, session_id: str, since: dt.datetime, by: str) -> None:
+        super().__init__(message)
+        self.session_id = session_id
+        self.since = since
+        self.by = by
 
 
 class UnknownModel(MfprefectError, LookupError):

@@ -1,7 +1,7 @@
 """The rights of each role on each table.
 
 * `writer`: for runs. Adds sessions and fills running ones; cannot change ended ones.
-* `reader`: for people and tools that read the views and nothing else.
+* `reader`: for people and tools that read the views and nothing else but the schema's revision.
 * `auditor`: reads every table, and so everything that `store` and the command line show.
 * `admin`: owns the tables: migrations, `prune`, deletions, thresholds, renaming.
 
@@ -31,6 +31,7 @@ __all__ = [
     "tables",
     "updatable",
     "views",
+    "weakest_role",
 ]
 
 ROLES = ("writer", "reader", "auditor", "admin")
@@ -84,14 +85,32 @@ def updatable(table: str) -> tuple[str, ...]:
 def rights(schema: Schema, role: str) -> list[Right]:
     """Return the rights of a role: each table and view at most once."""
     shown = [Right(name, ("SELECT",)) for name in views(schema)]
+    version = Right(schema.name(VERSION_TABLE), ("SELECT",))
     if role == "reader":
-        return shown
+        return [version, *shown]
     if role == "auditor":
         return [*(Right(name, ("SELECT",)) for name in tables(schema)), *shown]
     if role == "admin":
         return [*(Right(name, ("ALL",)) for name in tables(schema)), *shown]
-    version = Right(schema.name(VERSION_TABLE), ("SELECT",))
     return [*(_writers(schema, name) for name in schema.tables), version, *shown]
+
+
+def weakest_role(schema: Schema, action: str, table: str, columns: Iterable[str] = ()) -> str:
+    """Return the role with the fewest rights that may do something.
+
+    Args:
+        schema: the schema.
+        action: `SELECT`, `INSERT`, `UPDATE` or `DELETE`; any other one takes the admin.
+        table: the name of a table or view, without schema.
+        columns: the columns that an UPDATE sets.
+    """
+
+    def allows(right: Right) -> bool:
+        some = action != "UPDATE" or set(columns) <= set(right.columns)
+        return right.table == table and action in right.actions and some
+
+    roles = ("reader", "auditor", "writer")
+    return next((role for role in roles if any(map(allows, rights(schema, role)))), "admin")
 
 
 def _writers(schema: Schema, name: str) -> Right:

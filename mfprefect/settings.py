@@ -156,8 +156,6 @@ class Settings(BaseSettings):
 
     url: SecretStr = SecretStr("sqlite:///mfprefect.db")
     """SQLAlchemy URL of the database that stores the sessions."""
-    environment: str | None = None
-    """What notices call this environment: `production`; by default the profile's name."""
     schema_name: str | None = None
     """Database schema of the tables; by default that of the backend."""
     prefix: str = Field(default="", pattern=r"^[a-z][a-z0-9_]{0,15}$|^$")
@@ -180,8 +178,8 @@ class Settings(BaseSettings):
     """The checkout whose commit a session records; by default that of the running script."""
     time_zone: Zone | None = None
     """The zone whose day is a run's `as_of` by default: `Europe/Berlin`."""
-    environment: str | None = Field(default=None, max_length=40)
-    """The environment that messages and Prefect's pages name; by default the profile."""
+    environment: str | None = None
+    """The environment that notices and Prefect's pages name; by default the profile."""
     report_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s@<>()\[\]|\"'`\\]*\{session_id\}[^\s@<>()\[\]|\"'`\\]*$",
@@ -399,19 +397,10 @@ def read_settings(**arguments: Any) -> Settings:
             **{n: resolve(s, n) for n in NEEDED if (s := getattr(settings, n)) is not None},
             "verify_keys": {name: resolve(key, f"verify_keys.{name}") for name, key in keys},
             **{t: _resolve_urls(getattr(settings, t), t) for t in ("sources", "notify", "exports")},
-            "environment": settings.environment or _profile(),
             "metrics": tuple(map(_absolute_module, settings.metrics)),
             "spool": _absolute_folder(settings.spool),
         }
     )
-
-
-def _profile() -> str | None:
-    """Return the profile in force; `_FileSource` has checked that it exists."""
-    if profile := os.environ.get(f"{PREFIX}PROFILE"):
-        return profile
-    path = find_config()
-    return tomllib.loads(path.read_text(encoding="utf-8")).get("profile") if path else None
 
 
 def _absolute_folder(folder: str | Path | None) -> str | Path | None:

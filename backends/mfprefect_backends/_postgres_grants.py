@@ -54,22 +54,25 @@ _SCORES = """  IF NOT {owner} AND EXISTS (
     {refuse_all}
   END IF;
   RETURN NULL;"""
+# The owner before keeps its rights on rows: it may be the user of running models.
 _OWNERSHIP = """DO $$
 DECLARE found record;
 BEGIN
   FOR found IN
-    SELECT c.oid::regclass AS name FROM pg_class c
+    SELECT c.oid::regclass AS name, pg_get_userbyid(c.relowner) AS owner FROM pg_class c
     WHERE c.relkind IN ('r', 'v') AND pg_get_userbyid(c.relowner) <> {user}
     AND (c.relnamespace = {namespace}::regnamespace AND c.relname IN ({names})
       OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = {scores}::regclass))
   LOOP
     EXECUTE format('ALTER TABLE %s OWNER TO %I', found.name, {user});
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I', found.name, found.owner);
   END LOOP;
 END $$"""
 _NOTES = {
     "admin": (
-        "Run it as a superuser. This user becomes the owner of tables and views, and triggers",
-        "protect ended sessions from everybody else who may write.",
+        "Run it as a superuser. This user becomes the owner of tables and views; the owner before",
+        "and everybody else keep their rights on rows. Triggers protect ended sessions from",
+        "everybody else who may write.",
     ),
     "writer": (
         "Run it as the owner of the tables, after the script of the role admin, which protects",

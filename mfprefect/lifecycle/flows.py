@@ -13,7 +13,7 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from mfprefect.command_model import CommandModel
-from mfprefect.errors import InvalidValue
+from mfprefect.errors import AlreadyPromoted, InvalidValue
 from mfprefect.lifecycle import commands, monitoring, scoring, tasks, training
 from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.hooks import end_sessions
@@ -175,11 +175,19 @@ def _train(store: Store, model_class: type[Model], as_of: dt.date | None) -> Any
     if model_class.auto_promote and session.status == SPOOLED:
         tasks.log().warning("not promoted: %s waits in the spool", session.session_id)
     elif model_class.auto_promote:
-        reason = "automatic: it has passed its gates"
-        store.promote(model_class.model_id, session.session_id, reason=reason)
-        show_session(store, session)  # with its new stage
-        tasks.log().info("session %s is in production", session.session_id)
+        _promote(store, model_class, session)
     return _result(session)
+
+
+def _promote(store: Store, model_class: type[Model], session: Session) -> None:
+    reason = "automatic: it has passed its gates"
+    try:
+        store.promote(model_class.model_id, session.session_id, reason=reason)
+    except AlreadyPromoted as exc:  # somebody was faster, or an attempt that was lost after it
+        tasks.log().info("%s", exc)
+    else:
+        tasks.log().info("session %s is in production", session.session_id)
+    show_session(store, session)  # with its new stage
 
 
 def _score(

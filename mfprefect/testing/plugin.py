@@ -58,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from mfprefect.testing import sample
 
     place = Path(tempfile.mkdtemp(prefix="mfp-sample-"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    atexit.register(remove_folder, place, place.parent)
     urls: dict[str, str] = {}
     for number, folder in enumerate(folders):
         (place / str(number)).mkdir()

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import math
 import numbers
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
@@ -23,9 +24,13 @@ __all__ = [
     "name",
     "names",
     "optional_figure",
+    "since",
     "text",
     "utc_now",
 ]
+
+
+_SPAN = re.compile(r"(\d{1,5})([dh])")
 
 
 def utc_now() -> dt.datetime:
@@ -133,6 +138,29 @@ def as_date(value: Any, what: str) -> dt.date | None:
     if isinstance(value, dt.date):
         return value
     raise InvalidValue(f"{what} must be a date, not {value!r} ({type(value).__name__}).")
+
+
+def since(value: Any) -> dt.datetime | None:
+    """Return the instant that `since` names: an aware datetime, a UTC date, or a span before now.
+
+    A span is a number with `d` (days) or `h` (hours): `7d`, `12h`.
+    """
+    if isinstance(value, dt.datetime):
+        if value.tzinfo is None:
+            raise InvalidValue(
+                f"since={value!r} has no time zone; pass an aware datetime, or a date."
+            )
+        return value
+    if isinstance(value, str) and (span := _SPAN.fullmatch(value)):
+        unit = {"d": dt.timedelta(days=1), "h": dt.timedelta(hours=1)}[span[2]]
+        return utc_now() - int(span[1]) * unit
+    try:
+        day = as_date(value, "since")
+    except InvalidValue as exc:
+        raise InvalidValue(
+            f"since={value!r} is no date such as 2026-11-23, nor a span such as 7d or 12h."
+        ) from exc
+    return None if day is None else dt.datetime.combine(day, dt.time(), dt.UTC)
 
 
 def json_text(value: Any, what: str) -> str:

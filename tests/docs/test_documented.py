@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from importlib.metadata import requires
+from itertools import pairwise
 from pathlib import Path
 
 import click
 
 from mfprefect import checks
 from mfprefect.backend import backend_for, installed_backends
-from mfprefect.cli import cli
+from mfprefect.cli import COMMANDS, cli
 from mfprefect.quality.metrics.registry import BUILT_IN, definition_version, table
 from mfprefect.retention import Retention
 from mfprefect.schema import VIEWS
@@ -30,6 +32,37 @@ def test_every_command_is_documented() -> None:
     context = click.Context(cli)
     commands = set(cli.list_commands(context))
     assert commands == set(re.findall(r"^\| `mfprefect (\w+)", CLI, re.MULTILINE))
+
+
+def test_the_page_of_commands_says_what_help_says() -> None:
+    rows = re.findall(r"^\| `mfprefect (\w+).*?\| (.*) \|$", CLI, re.MULTILINE)
+    documented = {name: re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text) for name, text in rows}
+    for name, (_, text) in COMMANDS.items():
+        assert documented[name].startswith(text), name
+
+
+def test_the_page_of_settings_says_what_the_code_says() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| .*? \| (.*) \|$", page, re.MULTILINE)
+    documented = {name: re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text) for name, text in rows}
+    for name, text in docstrings(Settings).items():
+        first = re.split(r"[;:.,](?:\s|$)", text)[0]
+        assert documented[name].lower().startswith(first.lower()), (name, first)
+
+
+def docstrings(model: type) -> dict[str, str]:
+    """Return the texts under the fields of a class, by field."""
+    body = ast.parse(inspect.getsource(model)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    return {
+        field.target.id: text.value.value
+        for field, text in pairwise(body.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
 
 
 def test_every_setting_is_documented_with_its_default() -> None:

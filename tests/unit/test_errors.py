@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import pickle
 import re
 from typing import Any
@@ -11,6 +12,10 @@ from mfprefect import errors
 
 EXAMPLES: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "SchemaOutdated": (("old",), {"found": None, "expected": "0002"}),
+    "AlreadyPromoted": (
+        ("it is there",),
+        {"session_id": "a", "since": dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "by": "me"},
+    ),
     "InvalidScores": (("refused",), {"examples": ["a", "\ud800", 3]}),
     "UnknownModel": (("churn", ["crm", "risk"]), {}),
     "UnknownSession": (("churn-1",), {}),

@@ -9,6 +9,7 @@ import pytest
 import mfprefect
 
 NAMES = [
+    "AlreadyPromoted",
     "ArtifactCorrupt",
     "ArtifactUntrusted",
     "BackendNotFound",

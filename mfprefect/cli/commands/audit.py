@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfprefect.cli.app import common
+from mfprefect.cli.options import since_option
 from mfprefect.cli.output import Column, Output
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ HEADS = (
     Column("seal", "last seal"),
 )
 MAX_PROBLEMS = 500
-SINCE = click.DateTime(["%Y-%m-%d"])
 
 
 @click.group()
@@ -49,7 +49,7 @@ def audit() -> None:
 @audit.command()
 @click.option("--model", metavar="MODEL", help="Only the chain of this model.")
 @click.option("--session", metavar="SESSION", help="Only this session.")
-@click.option("--since", type=SINCE, metavar="DATE", help="Only sessions sealed since then.")
+@since_option("sessions sealed")
 @click.option(
     "--head",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -63,14 +63,15 @@ def verify(out: Output, url: str | None, head: Path | None, **scope: Any) -> Non
     problem of the audit trail. Writes nothing, so read access is enough.
     """
     import mfprefect
+    from mfprefect.cli.lookup import resolve_id
 
     earlier_head = _read_head(head)
     with mfprefect.connect(url) as store, out.progress_of("verifying seals") as progress:
         try:
             report = store.verify(
                 model_id=scope["model"],
-                session_id=scope["session"],
-                since=scope["since"] and scope["since"].date(),
+                session_id=resolve_id(store, scope["session"]),
+                since=scope["since"],
                 head=earlier_head,
                 progress=progress,
             )
@@ -136,7 +137,7 @@ def _signatures(report: Report) -> str:
 @click.option(
     "--action", metavar="ACTION", help="Only this action, such as promote or delete_session."
 )
-@click.option("--since", type=SINCE, metavar="DATE", help="Only events since then.")
+@since_option("events")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
 @common
 def log(out: Output, url: str | None, limit: int, **only: Any) -> None:
@@ -146,14 +147,15 @@ def log(out: Output, url: str | None, limit: int, **only: Any) -> None:
     """
     import mfprefect
     from mfprefect.cli.formats import records
+    from mfprefect.cli.lookup import resolve_id
 
     with mfprefect.connect(url) as store:
         events = store.audit_log(
             model_id=only["model"],
-            session_id=only["session"],
+            session_id=resolve_id(store, only["session"]),
             actor=only["actor"],
             action=only["action"],
-            since=only["since"] and only["since"].date(),
+            since=only["since"],
             limit=limit,
         )
     rows = records(events)

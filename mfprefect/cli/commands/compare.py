@@ -10,11 +10,10 @@ import click
 
 from mfprefect.cli.app import common
 from mfprefect.cli.output import Column, Output
+from mfprefect.cli.readable import Readable
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from mfprefect.store import Store
 
 __all__ = ["compare"]
 
@@ -49,23 +48,25 @@ def compare(
 ) -> None:
     """Compare sessions A and B: metrics, parameters, estimator, importances and scores.
 
-    Name each by its id, `latest` or `latest:MODEL`.
+    Name each by its id, `latest`, `latest:MODEL` or `production:MODEL`.
     """
     import mfprefect
     from mfprefect.cli.lookup import resolve_session
 
     with mfprefect.connect(url) as store:
         rows = [resolve_session(store, name) for name in (a, b)]
+        sides = [Readable(store, row["session_id"]) for row in rows]
         document = {
             "a": rows[0]["session_id"],
             "b": rows[1]["session_id"],
-            "metrics": _metrics(store, rows),
+            "metrics": _metrics(sides),
             "params": _params(rows),
-            "estimator": _estimators(store, rows),
+            "estimator": _estimators(sides),
             "importance": _figures(
-                store, rows, "variable_importance", ("kind", "variable"), "importance"
+                sides, "variable_importance", ("kind", "variable"), "importance"
             ),
-            "scores": _scores(store, rows, outcomes, entity_id, actual),
+            "scores": _scores(sides, outcomes, entity_id, actual),
+            "hidden": list(dict.fromkeys(sides[0].hidden + sides[1].hidden)),
         }
     if rows[0]["model_id"] != rows[1]["model_id"]:
         out.note("the sessions belong to different models.")
@@ -75,14 +76,17 @@ def compare(
             "figures are not comparable."
         )
     _write(out, document)
+    if document["hidden"]:
+        hidden = ", ".join(document["hidden"]).replace("_", " ")
+        out.note(f"not compared for the role reader, but for auditors: {hidden}.")
     out.document(document)
 
 
-def _metrics(store: Store, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _metrics(sides: Sequence[Readable]) -> list[dict[str, Any]]:
     """Return metrics side by side, without a difference if the definitions differ."""
     key = ("metric_name", "segment")
-    figures = _figures(store, rows, "metrics", key, "value")
-    versions = _figures(store, rows, "metrics", key, "definition_version")
+    figures = _figures(sides, "metrics", key, "value")
+    versions = _figures(sides, "metrics", key, "definition_version")
     compared = []
     for figure, version in zip(figures, versions, strict=True):
         redefined = bool(version["difference"])
@@ -92,31 +96,29 @@ def _metrics(store: Store, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any
 
 
 def _figures(
-    store: Store, rows: Sequence[dict[str, Any]], method: str, key: tuple[str, str], figure: str
+    sides: Sequence[Readable], method: str, key: tuple[str, str], figure: str
 ) -> list[dict[str, Any]]:
-    from mfprefect.cli.formats import records
-
-    sides: list[dict[Any, Any]] = []
-    for row in rows:
-        items = records(getattr(store, method)(row["session_id"]))
-        sides.append({(item[key[0]], item[key[1]]): item[figure] for item in items})
+    figures: list[dict[Any, Any]] = [
+        {(row[key[0]], row[key[1]]): row[figure] for row in side.rows(method)} for side in sides
+    ]
     return [
-        {key[0]: names[0], key[1]: names[1], **_side_by_side(sides, names)}
-        for names in dict.fromkeys([*sides[0], *sides[1]])
+        {key[0]: names[0], key[1]: names[1], **_side_by_side(figures, names)}
+        for names in dict.fromkeys([*figures[0], *figures[1]])
     ]
 
 
 def _scores(
-    store: Store, rows: Sequence[dict[str, Any]], outcomes: str | None, entity_id: str, actual: str
+    sides: Sequence[Readable], outcomes: str | None, entity_id: str, actual: str
 ) -> dict[str, Any] | None:
     from mfprefect.errors import InvalidValue
 
-    a, b = (row["session_id"] for row in rows)
+    a, b = (side.session_id for side in sides)
     if outcomes is not None:
         frame = _frame(outcomes, entity_id)
-        return store.compare_scores(a, b, frame, entity_id=entity_id, actual=actual)
+        return sides[0].store.compare_scores(a, b, frame, entity_id=entity_id, actual=actual)
     try:
-        return store.compare_scores(a, b)
+        scores: dict[str, Any] | None = sides[0]("compare_scores", None, a, b)
+        return scores
     except InvalidValue:  # one session has no scores, or they have no entity in common
         return None
 
@@ -150,19 +152,18 @@ def _params(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return _changes([row["params"] if isinstance(row["params"], dict) else {} for row in rows])
 
 
-def _estimators(store: Store, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _estimators(sides: Sequence[Readable]) -> list[dict[str, Any]]:
     """Return what trainings record of estimator and split, such as `estimator.C`, side by side."""
-    from mfprefect.cli.formats import records
-
-    sides = [
-        {
-            f"{row['meta_group']}.{row['meta_name']}": row["value"]
-            for row in records(store.metadata(session["session_id"]))
-            if row["meta_group"] in ESTIMATOR_GROUPS
-        }
-        for session in rows
-    ]
-    return _changes(sides)
+    return _changes(
+        [
+            {
+                f"{row['meta_group']}.{row['meta_name']}": row["value"]
+                for row in side.rows("metadata")
+                if row["meta_group"] in ESTIMATOR_GROUPS
+            }
+            for side in sides
+        ]
+    )
 
 
 def _changes(sides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mfprefect.cli.app import common
+from mfprefect.cli.options import output_option
 from mfprefect.cli.output import Output
 
 __all__ = ["export"]
@@ -12,13 +13,13 @@ __all__ = ["export"]
 
 @click.command()
 @click.argument("session")
-@click.option("--to", required=True, metavar="NAME", help="The [exports.NAME] of the settings.")
+@output_option(required=True, metavar="NAME", help="The [exports.NAME] of the settings.")
 @common
 def export(out: Output, url: str | None, session: str, to: str) -> None:
     """Publish the scores of SESSION to a table of another application.
 
     Readers of the table see all of the session or none of it; exporting it again replaces it.
-    SESSION is an id, `latest` (the newest session), or `latest:MODEL`: the session whose scores are
+    SESSION is an id, `latest`, `production:MODEL` or `latest:MODEL`: the session whose scores are
     current.
     """
     import mfprefect

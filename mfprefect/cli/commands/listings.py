@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from mfprefect.cli.app import common
+from mfprefect.cli.options import since_option
 from mfprefect.cli.output import Column, Output
-from mfprefect.vocabulary import Status
+from mfprefect.vocabulary import Purpose, Status
 
 __all__ = ["SESSION_COLUMNS", "models", "session_rows", "sessions"]
 
@@ -55,6 +56,17 @@ def models(out: Output, url: str | None) -> None:
     "--status", type=click.Choice([*map(str, Status)]), help="Only sessions of this status."
 )
 @click.option(
+    "--purpose", type=click.Choice([*map(str, Purpose)]), help="Only sessions of this purpose."
+)
+@since_option("sessions started")
+@click.option(
+    "--sort",
+    type=click.Choice(["started", "ended"]),
+    default="started",
+    show_default=True,
+    help="The last one started first, or running ones and then the last one ended.",
+)
+@click.option(
     "--limit",
     type=click.IntRange(min=1),
     default=20,
@@ -63,7 +75,7 @@ def models(out: Output, url: str | None) -> None:
 )
 @common
 def sessions(
-    out: Output, url: str | None, model: str | None, status: str | None, limit: int
+    out: Output, url: str | None, model: str | None, status: str | None, limit: int, **options: Any
 ) -> None:
     """List sessions of all models or of MODEL, newest first."""
     import mfprefect
@@ -71,16 +83,17 @@ def sessions(
     from mfprefect.cli.lookup import require_known_model
 
     with mfprefect.connect(url) as store:
-        rows = records(store.sessions(model, status, limit + 1))
+        rows = records(store.sessions(model, status, limit + 1, **options))
         if model is not None and not rows:
             require_known_model(store, model)
     newest = rows[:limit]
     if newest:
         out.table(session_rows(newest), SESSION_COLUMNS)
     else:
-        out.note("no such sessions." if model or status else "no sessions yet.")
+        narrowed = model or status or options["purpose"] or options["since"]
+        out.note("no such sessions." if narrowed else "no sessions yet.")
     if len(rows) > limit:
-        out.note(f"the newest {limit}; --limit shows more.")
+        out.note(f"the first {limit}; --limit shows more.")
     out.document(newest)
 
 

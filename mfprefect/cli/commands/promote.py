@@ -1,8 +1,8 @@
-"""`mfprefect promote` and `mfprefect rollback`."""
+"""`mfprefect promote`, `rollback`, `retire` and `stages`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,7 @@ from mfprefect.cli.output import Column, Output
 if TYPE_CHECKING:
     from mfprefect.store import Store
 
-__all__ = ["promote", "rollback"]
+__all__ = ["promote", "retire", "rollback", "stages"]
 
 COLUMNS = (
     Column("set_at", "since (UTC)", "time"),
@@ -21,10 +21,10 @@ COLUMNS = (
     Column("session_id", "session"),
     Column("set_by", "by", drop=1),
     Column("reason", "reason"),
+    Column("passed", "gates", drop=3),
     Column("override", "override"),
     Column("rolled_back_from", "rolled back from"),
 )
-LATEST = "latest"
 
 
 @click.command()
@@ -40,12 +40,14 @@ def promote(
 ) -> None:
     """Put a training SESSION of MODEL into production.
 
-    SESSION is an id, or `latest` for the last successful training. It must have passed its gates.
+    SESSION is an id, or `latest` (or `latest:MODEL`) for the last successful training. It must have
+    passed its gates, and not be in production already.
     """
     import mfprefect
+    from mfprefect.cli.lookup import resolve_training
 
     with mfprefect.connect(url) as store:
-        name = (store.latest_training(model) or session) if session == LATEST else session
+        name = resolve_training(store, session, model)
         store.promote(model, name, reason=reason, override=override)
         _write(out, store, model)
 
@@ -55,7 +57,10 @@ def promote(
 @click.option("--reason", help="The reason; it is recorded.")
 @common
 def rollback(out: Output, url: str | None, model: str, reason: str | None) -> None:
-    """Put the previous session of MODEL back into production; each rollback goes one further."""
+    """Put back what MODEL had in production before; each rollback goes one step further.
+
+    For a retired model, that is what was last in production.
+    """
     import mfprefect
 
     with mfprefect.connect(url) as store:
@@ -63,10 +68,47 @@ def rollback(out: Output, url: str | None, model: str, reason: str | None) -> No
         _write(out, store, model)
 
 
+@click.command()
+@click.argument("model")
+@click.option("--reason", help="The reason; it is recorded.")
+@common
+def retire(out: Output, url: str | None, model: str, reason: str | None) -> None:
+    """Take MODEL out of production, with nothing in its place: it scores no more.
+
+    `mfprefect rollback` puts it back.
+    """
+    import mfprefect
+
+    with mfprefect.connect(url) as store:
+        store.retire(model, reason=reason)
+        _write(out, store, model)
+
+
+@click.command()
+@click.argument("model")
+@common
+def stages(out: Output, url: str | None, model: str) -> None:
+    """List what MODEL had in production: since when, by whom, why, with which gates."""
+    import mfprefect
+
+    with mfprefect.connect(url) as store:
+        _write(out, store, model)
+
+
 def _write(out: Output, store: Store, model: str) -> None:
     from mfprefect.cli.formats import records
 
     rows = records(store.stages(model))
-    columns = [c for c in COLUMNS if any(row[c.key] is not None for row in rows)]
-    out.table(rows, columns)
+    if rows:
+        shown = [row | {"passed": _passed(row["gates"])} for row in rows]
+        out.table(shown, [c for c in COLUMNS if any(row[c.key] is not None for row in shown)])
+    else:
+        out.note(f"model {model} was never in production; `mfprefect promote` puts it there.")
     out.document(rows)
+
+
+def _passed(gates: list[dict[str, Any]]) -> str | None:
+    if not gates:
+        return None
+    passed = sum(gate["verdict"] == "passed" for gate in gates)
+    return f"{passed} of {len(gates)} passed"

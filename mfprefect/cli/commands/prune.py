@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,42 +27,28 @@ KEPT = (
     Column("sessions", "sessions", "number"),
     Column("scores", "scores", "number"),
 )
-POSITIVE = click.FloatRange(min=0, min_open=True)
+LIMITS = {
+    "--keep-days": "Delete sessions that ended more than N days ago.",
+    "--keep-sessions": "Keep the newest N successful sessions of each purpose; without "
+    "--keep-days, delete the other successful ones.",
+    "--failed-days": "Delete failed, crashed and cancelled sessions after N days.",
+    "--scores-days": "Delete scores after N days; sessions and figures stay.",
+    "--retired-days": "Treat sessions that left production N days ago like all others.",
+}
+
+
+def _limits(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for each limit of the settings."""
+    days, sessions = click.FloatRange(min=0, min_open=True), click.IntRange(min=1)
+    for name, text in reversed(LIMITS.items()):
+        kind = sessions if name == "--keep-sessions" else days
+        command = click.option(name, type=kind, metavar="N", help=text)(command)
+    return command
 
 
 @click.command()
 @click.option("--model", metavar="MODEL", help="Only sessions of this model.")
-@click.option(
-    "--keep-days",
-    type=POSITIVE,
-    metavar="N",
-    help="Delete sessions that ended more than N days ago.",
-)
-@click.option(
-    "--keep-sessions",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Keep the newest N successful sessions of each purpose; without --keep-days, delete the "
-    "other successful ones.",
-)
-@click.option(
-    "--failed-days",
-    type=POSITIVE,
-    metavar="N",
-    help="Delete failed, crashed and cancelled sessions after N days.",
-)
-@click.option(
-    "--scores-days",
-    type=POSITIVE,
-    metavar="N",
-    help="Delete scores after N days; sessions and figures stay.",
-)
-@click.option(
-    "--retired-days",
-    type=POSITIVE,
-    metavar="N",
-    help="Treat sessions that left production N days ago like all others.",
-)
+@_limits
 @click.option(
     "--archive-to",
     type=click.Path(path_type=Path),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mfprefect.cli.app import common
+from mfprefect.cli.options import output_option
 from mfprefect.cli.output import Output
 from mfprefect.util.files import atomic_file, check_target
 
@@ -22,10 +23,7 @@ STDOUT = Path("-")
 
 @click.command()
 @click.argument("name", metavar="SESSION|MODEL")
-@click.option(
-    "-o",
-    "--output",
-    "to",
+@output_option(
     type=click.Path(path_type=Path),
     help="The file, - for stdout; by default ID.html in the current folder.",
 )
@@ -34,7 +32,8 @@ STDOUT = Path("-")
 def report(out: Output, url: str | None, name: str, to: Path | None, force: bool) -> None:
     """Write the report of a session or a model as one HTML file that needs no network.
 
-    Name a session by its id, `latest` or `latest:MODEL`; any other name is a model.
+    Name a session by its id, `latest`, `latest:MODEL` or `production:MODEL`; any other name is a
+    model.
     """
     import mfprefect
     from mfprefect.report import file_name, require

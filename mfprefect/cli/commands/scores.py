@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from mfprefect.cli.app import common
+from mfprefect.cli.options import output_option
 from mfprefect.cli.output import Column, Output
 from mfprefect.errors import InvalidValue
 from mfprefect.util.files import atomic_file, check_target
@@ -36,14 +38,14 @@ SCORE_COLUMNS = (
     "--limit",
     type=click.IntRange(min=1),
     metavar="N",
-    help=f"Only the first N by entity id; by default {DEFAULT_LIMIT}, or all with --to.",
+    help=f"Only the first N by entity id; by default {DEFAULT_LIMIT}, or all with -o.",
 )
 @click.option(
     "--entity", "entities", multiple=True, metavar="ID", help="Only this entity; may be repeated."
 )
 @click.option("--at-least", type=float, help="Only scores of at least this value.")
 @click.option("--at-most", type=float, help="Only scores of at most this value.")
-@click.option("--to", type=click.Path(path_type=Path), help="Write a .csv or .parquet file.")
+@output_option(type=click.Path(path_type=Path), help="Write a .csv or .parquet file.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @common
 def scores(
@@ -59,7 +61,7 @@ def scores(
 ) -> None:
     """Print the scores of SESSION, or write them to a file.
 
-    SESSION is an id, `latest` (the newest session), or `latest:MODEL`: the session whose scores are
+    SESSION is an id, `latest`, `production:MODEL` or `latest:MODEL`: the session whose scores are
     current. In CSV, an empty field is a missing class, and "" is an empty class.
     """
     import mfprefect
@@ -75,9 +77,9 @@ def scores(
         if to is None:
             limit = limit or DEFAULT_LIMIT
             rows = first_scores(store, name, limit + 1, filters)
-            _print(out, rows, limit, "the matching" if filters else str(total))
+            _print(out, rows, limit, "the matching" if filters or total is None else str(total))
         else:
-            limit = min(limit or total, total)
+            limit = min(limit or sys.maxsize, sys.maxsize if total is None else total)
             batches = _batches(store, name, limit, filters)
             count = _write(out, batches, to, force, limit)
             out.note(f"{count} scores of {name} written to {to}")
@@ -86,11 +88,28 @@ def scores(
 
 def _check_target(to: Path, force: bool) -> None:
     if to.suffix not in ENDINGS:
-        raise click.UsageError(f"--to {str(to)!r} must end in {' or '.join(ENDINGS)}.")
+        raise click.UsageError(f"--output {str(to)!r} must end in {' or '.join(ENDINGS)}.")
     check_target(to, force)
 
 
-def _published_rows(store: Store, row: dict[str, Any]) -> int:
+def _published_rows(store: Store, row: dict[str, Any]) -> int | None:
+    """Return how many scores a session published; None for users who read the views alone.
+
+    Raises:
+        InvalidValue: it has none that can be read; the message says why.
+    """
+    name, parts = row["session_id"], None
+    if not store.database.views_only:
+        parts = _parts(store, row)
+    if row["published_at"] is None:
+        raise InvalidValue(
+            f"the scores of session {name!r} are not published: it is {row['status']}. Scores "
+            "are published when their session succeeds."
+        )
+    return parts
+
+
+def _parts(store: Store, row: dict[str, Any]) -> int:
     from mfprefect.cli.formats import records
 
     name = row["session_id"]
@@ -100,11 +119,6 @@ def _published_rows(store: Store, row: dict[str, Any]) -> int:
     metadata = store.metadata(name)
     for note in metadata["value"][metadata["meta_group"] == "retention"]:
         raise InvalidValue(f"the scores of session {name!r} were deleted: {note}.")
-    if row["published_at"] is None:
-        raise InvalidValue(
-            f"the scores of session {name!r} are not published: it is {row['status']}. Scores "
-            "are published when their session succeeds."
-        )
     return sum(part["rows"] for part in parts)
 
 
@@ -132,7 +146,7 @@ def _print(out: Output, rows: list[dict[str, Any]], limit: int, total: str) -> N
     # Only files and JSON distinguish an empty class from a missing one.
     out.table(first, SCORE_COLUMNS)
     if len(rows) > limit:
-        out.note(f"{limit} of {total} scores; --limit shows more, --to FILE.csv writes all.")
+        out.note(f"{limit} of {total} scores; --limit shows more, -o FILE.csv writes all.")
     out.document(first)
 
 

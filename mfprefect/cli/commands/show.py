@@ -9,6 +9,8 @@ import click
 
 from mfprefect.cli.app import common
 from mfprefect.cli.output import Column, Output
+from mfprefect.cli.readable import Readable
+from mfprefect.vocabulary import Purpose
 
 if TYPE_CHECKING:
     from mfprefect.store import Store
@@ -19,6 +21,7 @@ TOP = 10
 VERDICTS = ("alarm", "warning", "unknown", "ok")
 GATES = ("gates", "verdicts")
 """Group and name of metadata that has a table of its own."""
+_UNKNOWN = "the first attempt; of later ones it is unknown"
 METRIC_COLUMNS = (
     Column("metric_name", "metric"),
     Column("segment", "segment"),
@@ -34,6 +37,15 @@ ATTEMPTS = (
     Column("ended_at", "ended (UTC)", "time", drop=3),
     Column("parts", "parts written", "number"),
     Column("failure", "failure"),
+)
+SEGMENT_COLUMNS = (
+    Column("group", "by"),
+    Column("count", "segments", "number"),
+    Column("metric_name", "metric"),
+    Column("low", "lowest", "number"),
+    Column("low_segment", "in"),
+    Column("high", "highest", "number"),
+    Column("high_segment", "in"),
 )
 TABLES = {
     "inputs": (
@@ -102,9 +114,13 @@ TABLES = {
 
 @click.command()
 @click.argument("session")
+@click.option("--segments", is_flag=True, help="Show the metrics of every segment.")
 @common
-def show(out: Output, url: str | None, session: str) -> None:
-    """Show everything about one session: its id, `latest`, or `latest:MODEL`."""
+def show(out: Output, url: str | None, session: str, segments: bool) -> None:
+    """Show everything about one session: first what happened, whether it can be used, what to do.
+
+    SESSION is an id, `latest`, `latest:MODEL` or `production:MODEL`.
+    """
     import mfprefect
     from mfprefect.cli.lookup import resolve_session
 
@@ -113,83 +129,119 @@ def show(out: Output, url: str | None, session: str) -> None:
     if out.as_json:
         out.document(document)
     else:
-        write(out, document)
+        write(out, document, segments=segments)
 
 
 def gather(store: Store, row: dict[str, Any]) -> dict[str, Any]:
-    """Return everything stored about a session except curves and single scores."""
-    from mfprefect.cli.formats import records
+    """Return everything stored about a session except curves and single scores.
 
-    name = row["session_id"]
-    keys = ("session_id", "session_no")
-    checks = records(store.checks(name), *keys)
-    parts = records(store.score_parts(name))
-    return {
+    What this user may not read is empty, and named in `hidden`.
+    """
+    from mfprefect.cli.verdict import verdict
+
+    readable = Readable(store, row["session_id"])
+    checks = readable.rows("checks")
+    document: dict[str, Any] = {
         "session": row,
-        "environment": store.environment(name),
-        "attempts": _attempts(store, name, parts),
-        "inputs": records(store.inputs(name), *keys),
+        "environment": readable("environment", None),
+        "attempts": _attempts(readable),
+        "inputs": readable.rows("inputs"),
         "checks": sorted(checks, key=lambda check: (check["passed"], check["severity"] != "error")),
-        "metrics": records(store.metrics(name), *keys),
-        "drift": sorted(
-            records(store.drift(name), *keys), key=lambda row: VERDICTS.index(row["verdict"])
-        ),
-        "gates": records(store.gates(name), *keys),
+        "metrics": readable.rows("metrics"),
+        "drift": sorted(readable.rows("drift"), key=lambda row: VERDICTS.index(row["verdict"])),
+        "gates": readable.rows("gates"),
         "metadata": [
             row
-            for row in records(store.metadata(name), *keys)
+            for row in readable.rows("metadata")
             if (row["meta_group"], row["meta_name"]) != GATES
         ],
-        "importance": records(store.variable_importance(name), *keys),
-        "artifacts": records(store.artifacts(name), *keys),
-        "notifications": records(store.notifications(name), *keys),
-        "scores": {
-            "rows": sum(part["rows"] for part in parts),
-            "parts": len(parts),
-            "published": row["published_at"] is not None,
-        },
+        "importance": readable.rows("variable_importance"),
+        "artifacts": readable.rows("artifacts"),
+        "notifications": readable.rows("notifications"),
+        "scores": _scores(readable, row),
+        "stage": _stage(readable, store, row),
+        "hidden": readable.hidden,
+    }
+    return document | {"verdict": verdict(document, _seconds(row))._asdict()}
+
+
+def _scores(readable: Readable, row: dict[str, Any]) -> dict[str, Any]:
+    parts = readable.rows("score_parts")
+    closed = "score_parts" in readable.hidden
+    return {
+        "rows": None if closed else sum(part["rows"] for part in parts),
+        "parts": None if closed else len(parts),
+        "published": row["published_at"] is not None,
     }
 
 
-def _attempts(store: Store, name: str, parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _attempts(readable: Readable) -> list[dict[str, Any]]:
     """Return a session's attempts, each with the number of score parts that it wrote."""
-    from mfprefect.cli.formats import records
-
-    writers = [part["attempt"] for part in parts]
-    rows = records(store.attempts(name), "session_id")
-    return [row | {"parts": writers.count(row["attempt"])} for row in rows]
+    writers = [part["attempt"] for part in readable.rows("score_parts")]
+    return [row | {"parts": writers.count(row["attempt"])} for row in readable.rows("attempts")]
 
 
-def write(out: Output, document: dict[str, Any]) -> None:
-    """Write the sections that have content."""
+def _stage(readable: Readable, store: Store, row: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the last stage of the session itself; of production where nothing else is readable."""
+    if row["purpose"] != Purpose.TRAIN:
+        return None
+    stages = readable.rows("stages", row["model_id"], drop=())
+    if "stages" in readable.hidden and store.production(row["model_id"]) == row["session_id"]:
+        return {"stage": "production", "until": None, "set_at": None, "set_by": None}
+    return next((stage for stage in stages if stage["session_id"] == row["session_id"]), None)
+
+
+def write(out: Output, document: dict[str, Any], *, segments: bool = False) -> None:
+    """Write the verdict, then the sections that have content."""
     row, environment = document["session"], document["environment"]
-    out.pairs(_run(row), f"Session {row['session_id']}")
-    attempts = document["attempts"]
-    out.pairs(_provenance(row, attempts[-1]), "Provenance")
-    if len(attempts) > 1:
-        out.table([_attempt(attempt) for attempt in attempts], ATTEMPTS, "Attempts")
+    judged = document["verdict"]
     out.pairs(
         {
-            "python": environment["python"],
-            "platform": environment["platform"],
-            "packages": f"{len(environment['packages'])} (--json lists them)",
+            "what happened": judged["happened"],
+            "can it be used": judged["usable"],
+            "what to do": judged["next"],
         },
-        "Environment",
+        f"Session {row['session_id']}",
     )
+    out.pairs(_run(row), "Run")
+    attempts = document["attempts"]
+    out.pairs(_provenance(row, attempts), "Provenance")
+    if len(attempts) > 1:
+        out.table([_attempt(attempt) for attempt in attempts], ATTEMPTS, "Attempts")
+    if environment:
+        packages = f"{len(environment['packages'])} (--json lists them)"
+        out.pairs({**environment, "packages": packages}, "Environment")
     if params := parameters(row):
         out.pairs(params, "Parameters")
     for key, (title, columns) in TABLES.items():
         if rows := document[key]:
-            _section(out, key, title, rows, columns or importance_columns(rows))
+            if key == "metrics" and not segments:
+                _folded_metrics(out, rows)
+            else:
+                _section(out, key, title, rows, columns or importance_columns(rows))
     if document["scores"]["parts"]:
-        out.pairs(_scores(document["scores"]), "Scores")
+        out.pairs(_published(document["scores"]), "Scores")
+    if document["hidden"]:
+        hidden = ", ".join(document["hidden"]).replace("_", " ")
+        out.note(f"not shown to the role reader, but to auditors: {hidden}.")
+
+
+def _folded_metrics(out: Output, rows: list[dict[str, Any]]) -> None:
+    """Write the metrics of all rows, and a line for each group of segments."""
+    from mfprefect.cli.segments import folded
+
+    overall = [row for row in rows if not row["segment"]]
+    if overall:
+        out.table(overall, [c for c in METRIC_COLUMNS if c.key != "segment"], "Metrics")
+    if groups := folded(rows):
+        out.table(groups, SEGMENT_COLUMNS, "Segments (--segments shows all of their metrics)")
 
 
 def _run(row: dict[str, Any]) -> dict[str, Any]:
-    from mfprefect.cli.formats import duration, seconds_between
+    from mfprefect.cli.formats import duration
     from mfprefect.cli.formats import show as format_value
 
-    took = seconds_between(row["started_at"], row["ended_at"])
+    took = _seconds(row)
     ended = row["ended_at"] and f"{format_value(row['ended_at'], 'time')} UTC"
     return {
         "model": row["model_id"],
@@ -209,6 +261,12 @@ def _run(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _seconds(row: dict[str, Any]) -> float | None:
+    from mfprefect.cli.formats import seconds_between
+
+    return seconds_between(row["started_at"], row["ended_at"])
+
+
 def _failure(row: dict[str, Any]) -> str | None:
     kind, text = row["failure_kind"], row["failure_text"]
     if kind is None:  # a session that is being deleted has a text alone
@@ -226,7 +284,7 @@ def _attempt(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _provenance(row: dict[str, Any], last: dict[str, Any]) -> dict[str, Any]:
+def _provenance(row: dict[str, Any], attempts: list[dict[str, Any]]) -> dict[str, Any]:
     if row["vcs"] is None and row["git_commit"] is None:
         return {"commit": "unknown: not run from a git or Mercurial checkout"}
     working_copy = {True: "with uncommitted changes", False: "clean"}
@@ -236,7 +294,7 @@ def _provenance(row: dict[str, Any], last: dict[str, Any]) -> dict[str, Any]:
         "commit": row["git_commit"],
         "working copy": working_copy.get(row["git_dirty"]),
         # An earlier version ran the session.
-        "of": None if last["started_at"] else "the first attempt; of later ones it is unknown",
+        "of": _UNKNOWN if attempts and not attempts[-1]["started_at"] else None,
     }
 
 
@@ -262,9 +320,15 @@ def importance_columns(rows: list[dict[str, Any]]) -> list[Column]:
 
 
 def _section(out: Output, key: str, title: str, rows: list[dict[str, Any]], columns: Any) -> None:
+    queries = [(row.get("source"), row.get("query")) for row in rows]
     if key == "inputs":
         rows = [
-            row | {"column_count": len(row["columns"] or ()), "digest8": (row["digest"] or "")[:8]}
+            row
+            | {
+                "column_count": len(row["columns"] or ()),
+                "digest8": (row["digest"] or "")[:8],
+                "query": _short_query(row["query"]),
+            }
             for row in rows
         ]
         columns = [c for c in columns if any(row[c.key] not in (None, "", 0) for row in rows)]
@@ -282,6 +346,30 @@ def _section(out: Output, key: str, title: str, rows: list[dict[str, Any]], colu
         out.table(rows, columns, title)
     else:
         out.heading(title)
+    if key == "inputs":
+        _queries(out, queries)
+
+
+def _short_query(query: str | None) -> str | None:
+    """Return a file or table; SQL has its place below the table."""
+    from mfprefect.cli.sql_text import is_sql
+
+    return None if query is None or is_sql(query) else query
+
+
+def _queries(out: Output, queries: list[tuple[str | None, str | None]]) -> None:
+    """Write each statement once, with its sources."""
+    from mfprefect.cli.sql_text import is_sql, sql_lines
+
+    sources: dict[str, list[str]] = {}
+    for source, query in queries:
+        if query is not None and is_sql(query):
+            sources.setdefault(query, []).append(source or "the database")
+    for query, names in sources.items():
+        out.line()
+        out.line(f"  SQL of {', '.join(dict.fromkeys(names))}")
+        for line in sql_lines(query):
+            out.line(f"    {line}")
 
 
 def _drift(title: str, rows: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
@@ -311,7 +399,7 @@ def _verdict(check: dict[str, Any]) -> str:
     return "failed" if check["severity"] == "error" else "warning"
 
 
-def _scores(scores: dict[str, Any]) -> dict[str, Any]:
+def _published(scores: dict[str, Any]) -> dict[str, Any]:
     return {
         "rows": scores["rows"],
         "parts": scores["parts"],

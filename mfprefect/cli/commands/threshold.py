@@ -19,7 +19,7 @@ COLUMNS = (
 
 @click.command()
 @click.argument("model")
-@click.argument("value", type=float)
+@click.argument("value", type=float, required=False)
 @click.option(
     "--kind",
     type=click.Choice(["probability", "population"]),
@@ -28,13 +28,23 @@ COLUMNS = (
     help="The lowest score to act on, or the share of the population to act on.",
 )
 @common
-def threshold(out: Output, url: str | None, model: str, value: float, kind: str) -> None:
-    """Set the operating threshold of MODEL to VALUE, from 0 to 1; earlier ones are kept."""
+def threshold(out: Output, url: str | None, model: str, value: float | None, kind: str) -> None:
+    """Set the operating threshold of MODEL to VALUE, from 0 to 1; without VALUE, list them.
+
+    Earlier ones stay on record.
+    """
     import mfprefect
     from mfprefect.cli.formats import records
+    from mfprefect.cli.lookup import require_known_model
 
     with mfprefect.connect(url) as store:
-        store.set_threshold(model, value, kind)
+        if value is not None:
+            store.set_threshold(model, value, kind)
         rows = records(store.thresholds(model))
-    out.table(rows, COLUMNS)
+        if not rows:
+            require_known_model(store, model)
+    if rows:
+        out.table(rows, COLUMNS)
+    else:
+        out.note(f"model {model} has no operating threshold yet.")
     out.document(rows)

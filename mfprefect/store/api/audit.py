@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.errors import InvalidValue, SealBroken
+from mfprefect.errors import SealBroken
 from mfprefect.store.api.base import Base
 from mfprefect.store.audit import log
 from mfprefect.util import values
@@ -41,7 +41,7 @@ class AuditApi(Base):
         Args:
             model_id: only the chain of this model; a renamed model has one chain for each name.
             session_id: only this session.
-            since: only seals from then on: an aware datetime, or a date in UTC.
+            since: only seals from then on: an aware datetime, a date in UTC, or `7d`, `12h` ago.
             head: an earlier result of `audit_head`, stored elsewhere: also detect whether the ends
                 of the chains were cut off since.
             progress: called with the number of seals done, and of all.
@@ -57,7 +57,7 @@ class AuditApi(Base):
             self._db,
             model_id=model_id,
             session_id=session_id,
-            since=_instant(since),
+            since=values.since(since),
             head=head,
             progress=progress,
         )
@@ -93,7 +93,7 @@ class AuditApi(Base):
                 `change_model`, `rename_model`, `delete_model`, `delete_session`, `delete_scores`,
                 `restore_session`, `deliver_spool`, `export_scores`, `set_input_column`, or
                 `notice`, which is left out by default.
-            since: only events from then on: an aware datetime, or a date in UTC.
+            since: only events from then on: an aware datetime, a date in UTC, or `7d`, `12h` ago.
             limit: at most this many; None for all.
         """
         return log.log_frame(
@@ -102,7 +102,7 @@ class AuditApi(Base):
             session_id=session_id,
             actor=actor,
             action=action,
-            since=_instant(since),
+            since=values.since(since),
             limit=limit,
         )
 
@@ -113,14 +113,3 @@ class AuditApi(Base):
         `verify(head=..)` later detects whether the ends were cut off.
         """
         return log.head(self._db)
-
-
-def _instant(since: dt.datetime | dt.date | str | None) -> dt.datetime | None:
-    if isinstance(since, dt.datetime):
-        if since.tzinfo is None:
-            raise InvalidValue(
-                f"since={since!r} has no time zone; pass an aware datetime, or a date."
-            )
-        return since
-    day = values.as_date(since, "since")
-    return None if day is None else dt.datetime.combine(day, dt.time(), dt.UTC)

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
-from mfprefect.store.database import Database, migrate
+from mfprefect.errors import PermissionDenied
+from mfprefect.store.database import Database, denied, migrate
+from mfprefect.store.results import views
 
-__all__ = ["Base"]
+__all__ = ["Base", "right_of"]
 
 T = TypeVar("T")
+
+
+@contextmanager
+def right_of(role: str, what: str) -> Iterator[None]:
+    """Say that `what` belongs to a role if the user lacks a right for any statement of it.
+
+    The statement alone may need less: many methods begin with a SELECT, or an UPDATE that locks.
+    """
+    try:
+        yield
+    except PermissionDenied as exc:
+        said = exc.__dict__.get("said")
+        if said is None or denied.ENDED in said:
+            raise
+        raise PermissionDenied(f"{said} {denied.belongs_to(role, what)}") from exc
 
 
 class Base:
@@ -63,3 +81,16 @@ class Base:
             migrate.check_schema(self.database)
             self._checked = True
         return self.database
+
+    def _visible(self, read: Callable[[Database], T]) -> T:
+        """Return `read(database)`, which reads the views if the user may not read the tables.
+
+        Trying the tables first costs other users nothing.
+        """
+        try:
+            return read(self._db)
+        except PermissionDenied:
+            if self._db.views_only or not views.tables_are_closed(self._db):
+                raise
+        self._db.views_only = True
+        return read(self._db)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mfprefect.errors import DatabaseError
-from mfprefect.store.api.base import Base
+from mfprefect.store.api.base import Base, right_of
 from mfprefect.store.models import input_columns, promotion, registry
 from mfprefect.store.notifications import send
 from mfprefect.store.retention import delete
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 class ModelsApi(Base):
     """The methods of a store that change models."""
 
+    @right_of("writer", "register a model")
     def add_model(
         self,
         model_id: str,
@@ -61,10 +62,12 @@ class ModelsApi(Base):
             log.warning("model %s is registered with its next session: %s", model_id, exc)
             self._unregistered[model_id] = arguments
 
+    @right_of("admin", "rename a model")
     def rename_model(self, old: str, new: str) -> None:
         """Change a model's id. Its sessions keep their ids."""
         registry.rename_model(self._db, old, new)
 
+    @right_of("admin", "delete a model")
     def delete_model(self, model_id: str) -> None:
         """Delete a model, its sessions and everything they produced.
 
@@ -76,6 +79,7 @@ class ModelsApi(Base):
         """
         delete.delete_model(self._db, model_id)
 
+    @right_of("admin", "set a threshold")
     def set_threshold(self, model_id: str, value: float, kind: str = "probability") -> None:
         """Set the operating threshold, a `probability` or a share of the `population`.
 
@@ -111,6 +115,7 @@ class ModelsApi(Base):
         row = {"table": table, "column": column, "schema": schema, "valid": valid, "test": test}
         self.set_input_columns([row | {"note": note}])
 
+    @right_of("admin", "register input columns")
     def set_input_columns(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Register columns in one transaction; return how many were new or changed.
 
@@ -125,6 +130,7 @@ class ModelsApi(Base):
 
     # Stages
 
+    @right_of("writer", "promote a session")
     def promote(
         self,
         model_id: str,
@@ -149,6 +155,7 @@ class ModelsApi(Base):
             UnknownModel: the model does not exist.
             UnknownSession: the session does not exist.
             InvalidValue: it is not a successful training session of the model.
+            AlreadyPromoted: it is in that stage already; an InvalidValue that says since when.
             GateFailed: it had no gates, did not pass one, or was compared with a model that is no
                 longer in production.
         """
@@ -158,6 +165,7 @@ class ModelsApi(Base):
         if stage == "production":
             send.notify(self._db, number, "promoted")
 
+    @right_of("writer", "roll back a model")
     def rollback(self, model_id: str, *, reason: str | None = None) -> str:
         """Put the previous model back into production and return its session.
 
@@ -172,6 +180,7 @@ class ModelsApi(Base):
         send.notify(self._db, was.session_no, "rolled_back")
         return now.session_id
 
+    @right_of("writer", "retire a model")
     def retire(self, model_id: str, *, reason: str | None = None) -> None:
         """Take the model out of production, with no replacement.
 

@@ -34,7 +34,7 @@ class ResultsApi(Base):
         their number; last_started_at; production, the id of the training session in production, or
         NULL.
         """
-        return frames.models_frame(self._db)
+        return self._visible(frames.models_frame)
 
     def thresholds(self, model_id: str) -> pd.DataFrame:
         """Return a model's operating thresholds, newest first: value, kind, set_at, set_by."""
@@ -51,7 +51,7 @@ class ResultsApi(Base):
             UnknownModel: the model does not exist.
             InvalidValue: `at` has no time zone.
         """
-        return stages.production(self._db, model_id, at)
+        return self._visible(lambda db: stages.production(db, model_id, at))
 
     def stages(self, model_id: str) -> pd.DataFrame:
         """Return the history of a model's stages, the newest first.
@@ -67,7 +67,14 @@ class ResultsApi(Base):
         return stages.stages_frame(self._db, model_id)
 
     def sessions(
-        self, model_id: str | None = None, status: str | None = None, limit: int | None = 100
+        self,
+        model_id: str | None = None,
+        status: str | None = None,
+        limit: int | None = 100,
+        *,
+        purpose: str | None = None,
+        since: dt.datetime | dt.date | str | None = None,
+        sort: str = "started",
     ) -> pd.DataFrame:
         """Return sessions, newest first.
 
@@ -77,11 +84,19 @@ class ResultsApi(Base):
             model_id: only sessions of this model.
             status: only `running`, `succeeded`, `failed`, `crashed` or `cancelled` ones.
             limit: at most this many; None for all.
+            purpose: only `train`, `score`, `monitor` or `adhoc` ones.
+            since: only those that started then or later: an aware datetime, a date in UTC, or a
+                span before now such as `7d` or `12h`.
+            sort: `started`: the last one started first; `ended`: running ones, then the last one
+                ended.
 
         Raises:
-            InvalidValue: unknown status, or a negative limit.
+            InvalidValue: an unknown status, purpose or order, or a negative limit.
         """
-        return frames.sessions_frame(self._db, model_id, status, limit)
+        options = {"purpose": purpose, "since": since, "sort": sort}
+        return self._visible(
+            lambda db: frames.sessions_frame(db, model_id, status, limit, **options)
+        )
 
     def get_sessions(self, *session_ids: str) -> pd.DataFrame:
         """Return the named sessions, newest first, with the columns of `sessions`.
@@ -89,7 +104,9 @@ class ResultsApi(Base):
         Raises:
             UnknownSession: one of the sessions does not exist.
         """
-        frame = frames.sessions_frame(self._db, limit=None, session_ids=session_ids)
+        frame = self._visible(
+            lambda db: frames.sessions_frame(db, limit=None, session_ids=session_ids)
+        )
         require_all(session_ids, frame["session_id"])
         return frame
 
@@ -116,7 +133,7 @@ class ResultsApi(Base):
 
     def metrics(self, *session_ids: str) -> pd.DataFrame:
         """Return metrics: session_id, metric_name, segment ('' is all rows), value."""
-        return frames.of_sessions(self._db, "metrics", session_ids)
+        return self._visible(lambda db: frames.of_sessions(db, "metrics", session_ids))
 
     def metadata(self, *session_ids: str) -> pd.DataFrame:
         """Return metadata: session_id, meta_group, meta_name, value (text)."""
@@ -155,7 +172,7 @@ class ResultsApi(Base):
         Raises:
             UnknownSession: one of the sessions does not exist.
         """
-        return gate_verdicts.gates_frame(self._db, session_ids)
+        return self._visible(lambda db: gate_verdicts.gates_frame(db, session_ids))
 
     def variable_importance(self, *session_ids: str) -> pd.DataFrame:
         """Return variable importances by session and kind, the most important first.

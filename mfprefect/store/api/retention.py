@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfprefect import retention
-from mfprefect.store.api.base import Base
+from mfprefect.store.api.base import Base, right_of
 from mfprefect.store.retention import delete
 from mfprefect.store.retention import delete_scores as score_removal
 from mfprefect.util import values
@@ -22,6 +23,7 @@ __all__ = ["RetentionApi"]
 class RetentionApi(Base):
     """Deleting, pruning, restoring and exporting what sessions hold."""
 
+    @right_of("admin", "delete a session")
     def delete_session(self, session_id: str) -> None:
         """Delete a session and everything it produced; the audit trail keeps that it existed.
 
@@ -34,6 +36,7 @@ class RetentionApi(Base):
         """
         delete.delete_session(self._db, session_id)
 
+    @right_of("admin", "delete scores")
     def delete_scores(self, session_id: str) -> None:
         """Delete a session's scores; its figures and the digests of its parts stay.
 
@@ -89,17 +92,21 @@ class RetentionApi(Base):
 
         from mfprefect.store.retention import prune
 
-        limits = {
-            "keep_days": keep_days,
-            "keep_sessions": keep_sessions,
-            "failed_days": failed_days,
-            "scores_days": scores_days,
-            "retired_days": retired_days,
-        }
-        given = limits | {"archive_to": archive_to}
-        policy = retention.overridden(self.database.settings.retention, model_id, **given)
+        policy = retention.overridden(
+            self.database.settings.retention,
+            model_id,
+            keep_days=keep_days,
+            keep_sessions=keep_sessions,
+            failed_days=failed_days,
+            scores_days=scores_days,
+            retired_days=retired_days,
+            archive_to=archive_to,
+        )
         chosen = None if only is None else set(values.names(only, "the sessions of only"))
-        decisions = prune.prune(self._db, policy, model_id=model_id, only=chosen, dry_run=dry_run)
+        with nullcontext() if dry_run else right_of("admin", "prune"):
+            decisions = prune.prune(
+                self._db, policy, model_id=model_id, only=chosen, dry_run=dry_run
+            )
         columns = ["session_id", "model_id", "purpose", "status", "ended_at", "rows"]
         rows = [
             [*(getattr(d.session, c) for c in columns), d.verdict, d.reason, d.archived]
@@ -107,6 +114,7 @@ class RetentionApi(Base):
         ]
         return pd.DataFrame(rows, columns=[*columns, "verdict", "reason", "archived"])
 
+    @right_of("admin", "restore a session")
     def restore(self, folder: Path | str) -> str:
         """Restore an archived session under its original number; return its id.
 
@@ -124,6 +132,7 @@ class RetentionApi(Base):
 
         return restoring.restore_session(self._db, Path(folder))
 
+    @right_of("writer", "export scores")
     def export(self, session_id: str, to: str) -> int:
         """Publish a session's scores to the table of the setting `exports`; return how many.
 

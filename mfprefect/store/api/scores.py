@@ -10,6 +10,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.results import frames
 from mfprefect.store.scores import aggregates, comparison, lift, read
 from mfprefect.store.scores import outcomes as known_outcomes
+from mfprefect.util import values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,9 +42,8 @@ class ScoresApi(Base):
             InvalidValue: an id is neither text nor an integer, or a bound is NaN.
             UnknownSession: the session does not exist.
         """
-        return read.scores_frame(
-            self._db, session_id, entity_ids=entity_ids, at_least=at_least, at_most=at_most
-        )
+        options = {"entity_ids": _ids(entity_ids), "at_least": at_least, "at_most": at_most}
+        return self._visible(lambda db: read.scores_frame(db, session_id, **options))
 
     def latest_scores(self, model_id: str, *entity_ids: str | int) -> pd.DataFrame:
         """Return each entity's newest published score, from whichever session of the model has it.
@@ -60,7 +60,8 @@ class ScoresApi(Base):
             InvalidValue: no entity, or an id is neither text nor an integer.
             UnknownModel: the model does not exist.
         """
-        return read.latest_frame(self._db, model_id, entity_ids)
+        ids = _ids(entity_ids)
+        return self._visible(lambda db: read.latest_frame(db, model_id, ids))
 
     def current_session(self, model_id: str) -> str | None:
         """Return the id of the session whose scores are current; None without published scores.
@@ -70,7 +71,7 @@ class ScoresApi(Base):
         Raises:
             UnknownModel: the model does not exist.
         """
-        return read.current_session(self._db, model_id)
+        return self._visible(lambda db: read.current_session(db, model_id))
 
     def current_scores(
         self,
@@ -97,9 +98,8 @@ class ScoresApi(Base):
             InvalidValue: an id is neither text nor an integer, or a bound is NaN.
             UnknownModel: the model does not exist.
         """
-        return read.current_frame(
-            self._db, model_id, entity_ids=entity_ids, at_least=at_least, at_most=at_most
-        )
+        options = {"entity_ids": _ids(entity_ids), "at_least": at_least, "at_most": at_most}
+        return self._visible(lambda db: read.current_frame(db, model_id, **options))
 
     def score_parts(self, *session_ids: str) -> pd.DataFrame:
         """Return the written parts of scores.
@@ -119,9 +119,8 @@ class ScoresApi(Base):
         at_most: float | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Yield scores as Arrow batches, by entity id; arguments and errors as in `scores`."""
-        return read.iter_scores(
-            self._db, session_id, entity_ids=entity_ids, at_least=at_least, at_most=at_most
-        )
+        options = {"entity_ids": _ids(entity_ids), "at_least": at_least, "at_most": at_most}
+        return self._visible(lambda db: read.iter_scores(db, session_id, **options))
 
     def score_summary(self, session_id: str, *, distinct: bool = False) -> dict[str, Any]:
         """Return n, mean, sd (n - 1 in the denominator), min and max of a session's scores.
@@ -133,7 +132,7 @@ class ScoresApi(Base):
             UnknownSession: the session does not exist.
             InvalidValue: it has no published scores.
         """
-        return aggregates.summary(self._db, session_id, distinct)
+        return self._visible(lambda db: aggregates.summary(db, session_id, distinct))
 
     def score_histogram(
         self, session_id: str, edges: Sequence[float] | None = None, bins: int = 20
@@ -151,7 +150,7 @@ class ScoresApi(Base):
             UnknownSession: the session does not exist.
             InvalidValue: it has no published scores, or edges or bins are not as above.
         """
-        return aggregates.histogram(self._db, session_id, edges, bins)
+        return self._visible(lambda db: aggregates.histogram(db, session_id, edges, bins))
 
     def score_quantiles(self, session_id: str, probabilities: Sequence[float]) -> pd.DataFrame:
         """Return quantiles: probability and value, the ⌈p·n⌉th smallest score (the smallest for 0).
@@ -162,7 +161,7 @@ class ScoresApi(Base):
             UnknownSession: the session does not exist.
             InvalidValue: it has no published scores, or a probability is outside 0 to 1.
         """
-        return aggregates.quantiles(self._db, session_id, probabilities)
+        return self._visible(lambda db: aggregates.quantiles(db, session_id, probabilities))
 
     def score_psi(
         self, reference_session_id: str, session_id: str, bins: int = 10
@@ -176,7 +175,7 @@ class ScoresApi(Base):
             UnknownSession: the session does not exist.
             InvalidValue: a session has no published scores, or `bins` is outside 2 to 100.
         """
-        return aggregates.psi(self._db, reference_session_id, session_id, bins)
+        return self._visible(lambda db: aggregates.psi(db, reference_session_id, session_id, bins))
 
     def score_lift(
         self,
@@ -204,7 +203,7 @@ class ScoresApi(Base):
             InvalidValue: it has no published scores; the table or a column does not exist; or the
                 outcomes are not as above, have one class only or belong to other entities.
         """
-        return lift.lift(self._db, session_id, outcomes, at, entity_id, actual)
+        return self._visible(lambda db: lift.lift(db, session_id, outcomes, at, entity_id, actual))
 
     def compare_scores(
         self,
@@ -257,3 +256,8 @@ class ScoresApi(Base):
             return result
 
         return self._db.snapshot(compare)
+
+
+def _ids(entity_ids: Iterable[str | int] | None) -> Any:
+    """Return entity ids as a list, which can be read twice."""
+    return None if entity_ids is None else values.entity_ids(entity_ids)

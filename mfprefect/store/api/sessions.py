@@ -13,7 +13,7 @@ from mfprefect.errors import DatabaseError, InvalidValue, MfprefectError
 from mfprefect.provenance.flow_run import FlowRun, current_flow_run
 from mfprefect.spool.state import EntryState
 from mfprefect.store import handle, lookup, reconcile
-from mfprefect.store.api.base import Base
+from mfprefect.store.api.base import Base, right_of
 from mfprefect.store.models import registry
 from mfprefect.store.sessions import opening
 from mfprefect.store.spool import delivery
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 class SessionsApi(Base):
     """Opens sessions, delivers the spool, and ends sessions whose process is gone."""
 
+    @right_of("writer", "open a session")
     def session(
         self,
         model_id: str,
@@ -107,6 +108,7 @@ class SessionsApi(Base):
             self.database, opened, flow_run=run, opening=request, model=model
         )
 
+    @right_of("writer", "write to a session")
     def attach(self, session_id: str) -> Session:
         """Return a running session that another process opened; its `with` block does not end it.
 
@@ -127,6 +129,7 @@ class SessionsApi(Base):
             raise handle.session_closed_error(opened)
         return session_module.Session(self.database, opened, attached=True)
 
+    @right_of("writer", "end sessions")
     def reconcile(self, *, wait: bool = False) -> pd.DataFrame:
         """End running sessions whose process is gone, as `crashed` or `cancelled`.
 
@@ -149,6 +152,7 @@ class SessionsApi(Base):
             [[getattr(result, name) for name in columns] for result in results], columns=columns
         )
 
+    @right_of("writer", "end sessions")
     def end_flow_run(self, flow_run_id: str, state: str) -> None:
         """End the sessions that a flow run left open.
 

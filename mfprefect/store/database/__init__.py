@@ -26,7 +26,7 @@ from mfprefect.errors import (
 )
 from mfprefect.redaction import Redactor, redact_urls, secrets
 from mfprefect.schema import Schema
-from mfprefect.store.database import engine_cache
+from mfprefect.store.database import denied, engine_cache
 from mfprefect.util.references import unset_references
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ class Database:
         self.settings = settings
         self.backend, self.engine = engine_cache.acquire(settings)
         self.schema: Schema = self.backend.schema
+        self.views_only = False
+        """Whether this user may read the views alone, as the role `reader`; found out by the first
+        statement that the database refuses: see `Base._visible`."""
         self._owns_engine = True
         # After one wait in vain, the next statement does not wait again.
         self._gave_up_waiting = False
@@ -241,15 +244,16 @@ class Database:
             DatabaseUnavailable: "Check that the server runs and is reachable, and the host and "
             "port of MFPREFECT_URL.",
             IntegrityError: "A constraint of the schema was violated.",
-            PermissionDenied: f"The user lacks the right for {_first_words(exc.statement)}. Ask "
-            "the owner of the tables: `mfprefect grants --role writer` prints the statements; "
-            "migrations, prune and deletions need the role admin.",
+            PermissionDenied: denied.explanation(self.schema, exc.statement, cause),
             DatabaseError: "Check user, password, database and certificates; `mfprefect doctor` "
             "shows more.",
         }.get(kind, "Another transaction holds a lock or changed the same rows.")
         hint = self.backend.hint(exc) or hint
         stop = "" if cause.endswith((".", "?", "!")) else "."
-        return kind(f"{self.place} says: {cause}{stop} {hint}")
+        said = f"{self.place} says: {cause}{stop}"
+        error = kind(f"{said} {hint}")
+        error.__dict__["said"] = said
+        return error
 
     @property
     def keyring(self) -> signing.Keyring:
@@ -287,9 +291,3 @@ class Database:
     def without_secrets(self, text: str) -> str:
         """Return a text without the settings' secrets and without credentials in URLs."""
         return redact_urls(self._redactor(text))
-
-
-def _first_words(statement: str | None) -> str:
-    """Return the first words of a statement, which contain no values."""
-    words = (statement or "this").split()[:3]
-    return " ".join(words[: 1 if words[0].upper() in ("SELECT", "UPDATE", "COPY") else 3])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from mfprefect.backend import Backend
-from mfprefect.errors import SchemaOutdated
+from mfprefect.errors import PermissionDenied, SchemaOutdated
 from mfprefect.migrations import REVISIONS, VERSION_TABLE
 from mfprefect.store.database import Database
 
@@ -52,7 +52,12 @@ def check_schema(db: Database) -> None:
     Raises:
         SchemaOutdated: it has no schema, or another one; the message names the command to run.
     """
-    revision, expected = found_revision(db), expected_revision()
+    expected = expected_revision()
+    try:
+        revision = found_revision(db)
+    except PermissionDenied:
+        # A reader by statements of an earlier version: what it may read says what is wrong.
+        return
     if revision == expected:
         return
     if revision is None:

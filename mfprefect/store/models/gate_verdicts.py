@@ -19,6 +19,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import require_all
 from mfprefect.store.models.stages import in_production
+from mfprefect.store.results import views
 from mfprefect.store.states import GATES_GROUP, GATES_NAME
 from mfprefect.util import values
 
@@ -130,6 +131,8 @@ def gates_frame(db: Database, session_ids: Sequence[str]) -> pd.DataFrame:
     """
     import pandas as pd
 
+    if db.views_only:
+        return views.gates_frame(db, session_ids, _FIELDS)
     if not session_ids:
         raise InvalidValue("name at least one session id.")
     s = db.schema.sessions.c

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect.errors import GateFailed, IntegrityError, InvalidValue
+from mfprefect.errors import AlreadyPromoted, GateFailed, IntegrityError, InvalidValue
 from mfprefect.quality.gates.verdicts import GateResult
 from mfprefect.store.audit.events import record, row_digest
 from mfprefect.store.database import Database
@@ -72,6 +72,7 @@ def promote(
         UnknownModel: the model does not exist.
         UnknownSession: the session does not exist.
         InvalidValue: it is not a successful training session of the model.
+        AlreadyPromoted: it is in that stage already.
         GateFailed: it did not pass its gates, and `override` gives no reason.
     """
     stage = values.choice(stage, "the stage", (PRODUCTION, EXPERIMENTAL))
@@ -84,6 +85,7 @@ def promote(
         number, verdicts, failed = _training(db, connection, model_id, session_id)
         if again and done and happened(db, connection, model_id, done[-1]):
             return number
+        _require_other(history(db, connection, model_id), model_id, session_id, stage)
         now = in_production(db, connection, model_id)
         if stage == PRODUCTION:
             problems = _problems(verdicts, now, session_id)
@@ -111,6 +113,22 @@ def promote(
         return number
 
     return db.write_transaction(work, also_retry=IntegrityError)
+
+
+def _require_other(stages: Sequence[Stage], model_id: str, session_id: str, stage: str) -> None:
+    """Raise AlreadyPromoted if the newest stage says what a promotion would say again."""
+    if not stages or (stages[-1].stage, stages[-1].session_id) != (stage, session_id):
+        return
+    now = stages[-1]
+    where = "in production" if stage == PRODUCTION else stage
+    raise AlreadyPromoted(
+        f"session {session_id!r} is already {where} for model {model_id!r}, since "
+        f"{now.set_at:%Y-%m-%d %H:%M:%S} UTC, set by {now.set_by}; nothing was changed. "
+        f"`mfprefect stages {model_id}` shows the history.",
+        session_id=session_id,
+        since=now.set_at,
+        by=now.set_by,
+    )
 
 
 def _training(
@@ -176,7 +194,7 @@ def retire(db: Database, model_id: str, reason: str | None) -> str:
             return done[-1][1]
         stages = history(db, connection, model_id)
         if not stages or stages[-1].stage != PRODUCTION:
-            raise InvalidValue(f"model {model_id!r} has nothing in production.")
+            raise InvalidValue(_nothing_to_retire(model_id, stages))
         now = stages[-1]
         row = {"session_no": now.session_no, "stage": RETIRED, "reason": reason}
         new = add_stage(db, connection, model_id, row)
@@ -193,6 +211,17 @@ def retire(db: Database, model_id: str, reason: str | None) -> str:
         return now.session_id
 
     return db.write_transaction(work, also_retry=IntegrityError)
+
+
+def _nothing_to_retire(model_id: str, stages: Sequence[Stage]) -> str:
+    text = f"model {model_id!r} has nothing in production"
+    if not stages:
+        return f"{text}: it was never promoted."
+    last = stages[-1]
+    return (
+        f"{text}: its session {last.session_id!r} is {last.stage} since "
+        f"{last.set_at:%Y-%m-%d %H:%M:%S} UTC, set by {last.set_by}."
+    )
 
 
 def rollback(db: Database, model_id: str, reason: str | None) -> tuple[Stage, Stage]:

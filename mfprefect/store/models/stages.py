@@ -19,6 +19,7 @@ from mfprefect.errors import InvalidValue
 from mfprefect.store.audit.events import actor
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import require_model
+from mfprefect.store.results import views
 from mfprefect.util import values
 
 if TYPE_CHECKING:
@@ -126,6 +127,9 @@ def production(db: Database, model_id: str, at: dt.datetime | None = None) -> st
             f"at = {at!r} is no instant; pass an aware datetime such as "
             "datetime(2026, 3, 1, 12, tzinfo=timezone.utc)."
         )
+
+    if db.views_only and at is None:
+        return views.production(db, model_id)
 
     def work(connection: sa.Connection) -> str | None:
         require_model(db, connection, model_id)

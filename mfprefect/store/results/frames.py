@@ -11,13 +11,16 @@ import sqlalchemy as sa
 from mfprefect.errors import InvalidValue, UnknownSession
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import require_all
+from mfprefect.store.results import views
 from mfprefect.store.states import LEGACY_PART_INPUTS, Purpose, Status
+from mfprefect.util import values
 from mfprefect.util.values import choice
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "SORTS",
     "SessionSummary",
     "environment",
     "latest_training",
@@ -31,6 +34,9 @@ __all__ = [
     "thresholds_frame",
 ]
 
+STARTED, ENDED = SORTS = ("started", "ended")
+"""Orders of sessions, the newest first; running sessions are the last to end."""
+
 
 def models_frame(db: Database) -> pd.DataFrame:
     """Return the registered models, one row each.
@@ -38,6 +44,8 @@ def models_frame(db: Database) -> pd.DataFrame:
     Columns: those of the table `models`; sessions, their number; last_started_at; production, the
     id of the training session in production.
     """
+    if db.views_only:
+        return views.models_frame(db)
     models, s = db.schema.models, db.schema.sessions
     count = sa.select(sa.func.count()).where(s.c.model_id == models.c.model_id).scalar_subquery()
     last = (
@@ -84,6 +92,7 @@ def sessions_frame(
     status: str | None = None,
     limit: int | None = 100,
     session_ids: Sequence[str] = (),
+    **choices: Any,
 ) -> pd.DataFrame:
     """Return sessions, newest first.
 
@@ -95,35 +104,59 @@ def sessions_frame(
         status: only sessions with this status.
         limit: at most this many; None for all.
         session_ids: only these, if any; unknown ids are ignored.
+        choices: `purpose`, `since` and `sort`, as in `Store.sessions`.
 
     Raises:
-        InvalidValue: unknown status, or a limit that is no integer from 0 on.
+        InvalidValue: an unknown status, purpose or order, or a limit that is no integer from 0 on.
     """
+    source = views.sessions(db) if db.views_only else _sessions(db)
+    if session_ids:
+        condition = source.c.session_id.in_(list(session_ids))
+        source = source._replace(select=source.select.where(condition))
+    return db.frame(_selected(source, model_id, status, limit, **choices))
+
+
+def _sessions(db: Database) -> views.Sessions:
     s, parent = db.schema.sessions, db.schema.sessions.alias("parent")
     columns = [c for c in s.c if c.key not in ("session_no", "parent_session_no")]
-    select = (
-        sa.select(
-            s.c.session_id,
-            s.c.session_no,
-            *columns[1:],
-            parent.c.session_id.label("parent_session_id"),
-        )
-        .join_from(s, parent, parent.c.session_no == s.c.parent_session_no, isouter=True)
-        .order_by(s.c.session_no.desc())
-    )
+    select = sa.select(
+        s.c.session_id, s.c.session_no, *columns[1:], parent.c.session_id.label("parent_session_id")
+    ).join_from(s, parent, parent.c.session_no == s.c.parent_session_no, isouter=True)
+    return views.Sessions(select, s.c, (s.c.session_no,))
+
+
+def _selected(
+    source: views.Sessions,
+    model_id: str | None,
+    status: str | None,
+    limit: int | None,
+    *,
+    purpose: str | None = None,
+    since: Any = None,
+    sort: str = STARTED,
+) -> sa.Select[Any]:
+    """Return a select of some sessions in an order; arguments and errors as in `Store.sessions`."""
+    select, sessions = source.select, source.c
     if model_id is not None:
-        select = select.where(s.c.model_id == model_id)
+        select = select.where(sessions.model_id == model_id)
     if status is not None:
-        select = select.where(s.c.status == choice(status, "the status", tuple(Status)))
-    if session_ids:
-        select = select.where(s.c.session_id.in_(list(session_ids)))
-    if limit is not None:
-        if not isinstance(limit, int) or limit < 0:
-            raise InvalidValue(
-                f"limit is {limit!r}; pass an integer from 0 on, or None for all sessions."
-            )
-        select = select.limit(limit)
-    return db.frame(select)
+        select = select.where(sessions.status == choice(status, "the status", tuple(Status)))
+    if purpose is not None:
+        select = select.where(sessions.purpose == choice(purpose, "the purpose", tuple(Purpose)))
+    if (instant := values.since(since)) is not None:
+        select = select.where(sessions.started_at >= instant)
+    if choice(sort, "the order", SORTS) == ENDED:
+        # Databases do not agree where NULL comes; running sessions come first here.
+        running = sa.case((sessions.ended_at.is_(None), 0), else_=1)
+        select = select.order_by(running, sessions.ended_at.desc())
+    select = select.order_by(*(column.desc() for column in source.newest))
+    if limit is None:
+        return select
+    if not isinstance(limit, int) or limit < 0:
+        raise InvalidValue(
+            f"limit is {limit!r}; pass an integer from 0 on, or None for all sessions."
+        )
+    return select.limit(limit)
 
 
 def of_sessions(db: Database, table_name: str, session_ids: Sequence[str]) -> pd.DataFrame:
@@ -133,6 +166,8 @@ def of_sessions(db: Database, table_name: str, session_ids: Sequence[str]) -> pd
         InvalidValue: no session id.
         UnknownSession: one of the sessions does not exist.
     """
+    if db.views_only and table_name == "metrics":
+        return views.metrics_frame(db, session_ids)
     s, table = db.schema.sessions, db.schema.tables[table_name]
     columns: list[Any] = [c for c in table.c if c.key != "session_no"]
     select = (

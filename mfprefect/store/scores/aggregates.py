@@ -20,6 +20,7 @@ from mfprefect.errors import InvalidValue
 from mfprefect.quality.drift import psi_edges, psi_of_counts, psi_ranks
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import require_session
+from mfprefect.store.results import views
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,8 +60,7 @@ class Published:
             UnknownSession: the session does not exist.
             InvalidValue: it has no published scores.
         """
-        number = require_session(db, connection, session_id).session_no
-        rows = _published_rows(db, number).subquery("published")
+        rows = _published_rows(db, connection, session_id).subquery("published")
         score = rows.c.score
         counted = sa.select(
             sa.func.count().label("row_total"),
@@ -85,8 +85,13 @@ class Published:
             )
 
 
-def _published_rows(db: Database, session_no: int) -> sa.Select[Any]:
+def _published_rows(db: Database, connection: sa.Connection, session_id: str) -> sa.Select[Any]:
     """Return the select of a session's entity ids and scores; it is empty before publication."""
+    if db.views_only:
+        views.require_sessions(db, [session_id])
+        c = views.published_scores(db).c
+        return sa.select(c.entity_id, c.score).where(c.session_id == session_id)
+    session_no = require_session(db, connection, session_id).session_no
     scores, s = db.schema.scores, db.schema.sessions
     # Check publication in the same statement: a reader sees all of a session or nothing.
     published = sa.exists().where(s.c.session_no == session_no, s.c.published_at.is_not(None))

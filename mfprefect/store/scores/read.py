@@ -19,6 +19,7 @@ from mfprefect.scores import SCHEMA
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import find_session, require_model
+from mfprefect.store.results import views
 from mfprefect.util import values
 
 if TYPE_CHECKING:
@@ -64,10 +65,12 @@ def iter_scores(
         InvalidValue: an id is neither text nor an integer, or a bound is no number.
         UnknownSession: the session does not exist, or was deleted between two statements.
     """
-    bounds = _bounds(db, at_least, at_most)
+    scores = views.published_scores(db) if db.views_only else db.schema.scores
+    bounds = _bounds(scores.c.score, at_least, at_most)
     ids = None if entity_ids is None else _storable_ids(db, entity_ids)
+    if db.views_only:
+        return _of_view(db, session_id, scores, bounds, ids)
     handle = find_session(db, session_id)
-    scores = db.schema.scores
     select = (
         sa.select(*(scores.c[name] for name in SCHEMA.names))
         .where(scores.c.session_no == handle.session_no, *bounds)
@@ -79,6 +82,29 @@ def iter_scores(
     if ids is None:
         return db.stream(select, SCHEMA)
     return _of_entities(db, handle, select, ids, unpublished)
+
+
+def _of_view(
+    db: Database, session_id: str, scores: sa.Table, bounds: Sequence[Any], ids: list[str] | None
+) -> Iterator[pa.RecordBatch]:
+    views.require_sessions(db, [session_id])
+    select = (
+        sa.select(*(scores.c[name] for name in SCHEMA.names))
+        .where(scores.c.session_id == session_id, *bounds)
+        .order_by(scores.c.entity_id)
+    )
+    if ids is None:
+        return db.stream(select, SCHEMA)
+    return _of_view_entities(db, session_id, select, scores.c.entity_id, ids)
+
+
+def _of_view_entities(
+    db: Database, session_id: str, select: sa.Select[Any], entity_id: Any, ids: list[str]
+) -> Iterator[pa.RecordBatch]:
+    for chunk in _chunks(ids):
+        yield from db.stream(select.where(entity_id.in_(chunk)), SCHEMA)
+    if len(ids) > IDS_PER_STATEMENT:
+        views.require_sessions(db, [session_id])  # raises if a deletion cut the scores short
 
 
 def _storable_ids(db: Database, entity_ids: Iterable[str | int]) -> list[str]:
@@ -116,9 +142,8 @@ def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _bounds(
-    db: Database, at_least: float | None, at_most: float | None
+    score: sa.ColumnElement[float], at_least: float | None, at_most: float | None
 ) -> list[sa.ColumnElement[bool]]:
-    score = db.schema.scores.c.score
     low, high = _bound(at_least, "at_least"), _bound(at_most, "at_most")
     if low == math.inf or high == -math.inf:
         return [sa.false()]  # scores are finite; not every database knows infinity
@@ -164,6 +189,8 @@ def latest_frame(db: Database, model_id: str, entity_ids: Iterable[str | int]) -
         raise InvalidValue("name at least one entity; the view latest_scores shows all of them.")
     ids = _storable_ids(db, entity_ids)
     shown = sa.select(*_columns(db))
+    if db.views_only:
+        return views.latest_scores(db, model_id, ids, [c.key for c in shown.selected_columns])
 
     def work(connection: sa.Connection) -> list[tuple[Any, ...]]:
         require_model(db, connection, model_id)
@@ -273,6 +300,9 @@ def current_session(db: Database, model_id: str) -> str | None:
 
 
 def _newest_session(db: Database, model_id: str) -> sa.Row[Any] | None:
+    if db.views_only:
+        return views.newest_published(db, model_id)
+
     def work(connection: sa.Connection) -> sa.Row[Any] | None:
         row = connection.execute(_published_sessions(db, model_id).limit(1)).first()
         if row is None:
@@ -302,6 +332,8 @@ def _current_frame(db: Database, model_id: str, options: Mapping[str, Any]) -> p
         return db.framed(sa.select(*_columns(db)), [])
 
     def there() -> bool:
+        if db.views_only:
+            return views.newest_published(db, model_id) == session
         return db.read_transaction(lambda c: _still_published(db, c, [session]))
 
     try:

@@ -145,7 +145,7 @@ def _next(store: Store, url: str, run: Run, folder: Path) -> list[str]:
         *(f"compare {earlier} {run.trained}" for earlier in trainings[:1]),
         f"scores latest:{model} --limit 10",
         # Not beside the code: the checkout would have changes that are not committed.
-        f"scores latest:{model} --to {shlex.quote(str(folder / 'scores.csv'))} --force",
+        f"scores latest:{model} -o {shlex.quote(str(folder / 'scores.csv'))} --force",
         "doctor",
     ]
     return [export(store, url), *(f"{program()} {command}" for command in commands)]

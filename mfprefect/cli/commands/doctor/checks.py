@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from difflib import get_close_matches
 from importlib import metadata
@@ -243,49 +243,44 @@ def checkout(url: str | None) -> Iterator[CheckResult]:
 
 def sources(url: str | None) -> Iterator[CheckResult]:
     """Report which named databases models can read from."""
-    from mfprefect.settings import load_settings
-    from mfprefect.util.references import unset_references
-
-    try:
-        configured = load_settings(url=url).sources
-    except MfprefectError:
-        yield CheckResult("sources", "failed", "not checked: the settings are wrong", "see above")
-        return
-    if not configured:
-        yield CheckResult("sources", "ok", "none configured")
-    for name, source in configured.items():
-        try:
-            yield CheckResult("sources", "ok", f"{name}: {masked(source.url.get_secret_value())}")
-        except MfprefectError as exc:
-            if any(unset_references(source)):
-                yield CheckResult("sources", "failed", f"{name}: {exc}", "export it")
-                continue
-            text = f"{name}: the URL is malformed (not shown: it may hold a password)"
-            yield CheckResult("sources", "failed", text, f"correct [sources.{name}]")
+    yield from _each("sources", url, lambda _, source: masked(source.url.get_secret_value()))
 
 
 def notifications(url: str | None) -> Iterator[CheckResult]:
     """Report the notification targets."""
+
+    def describe(name: str, target: Any) -> str:
+        from mfprefect.notifications.delivery import masked_url
+
+        return f"{masked_url(name, target)} for {', '.join(target.events)}"
+
+    yield from _each("notify", url, describe)
+
+
+def _each(
+    setting: str, url: str | None, describe: Callable[[str, Any], str]
+) -> Iterator[CheckResult]:
+    """Report each entry of a table of the settings, by what `describe` says of it."""
     from mfprefect.settings import load_settings
 
     try:
-        targets = load_settings(url=url).notify
+        entries = getattr(load_settings(url=url), setting)
     except MfprefectError:
-        yield CheckResult("notify", "failed", "not checked: the settings are wrong", "see above")
+        yield CheckResult(setting, "failed", "not checked: the settings are wrong", "see above")
         return
-    if not targets:
-        yield CheckResult("notify", "ok", "none configured")
-        return
-    from mfprefect.notifications.delivery import masked_url
+    if not entries:
+        yield CheckResult(setting, "ok", "none configured")
+    for name, entry in entries.items():
+        yield _entry(setting, name, entry, describe)
+
+
+def _entry(setting: str, name: str, entry: Any, describe: Callable[[str, Any], str]) -> CheckResult:
     from mfprefect.util.references import unset_references
 
-    for name, target in targets.items():
-        try:
-            text = f"{name}: {masked_url(name, target)} for {', '.join(target.events)}"
-            yield CheckResult("notify", "ok", text)
-        except MfprefectError as exc:
-            if any(unset_references(target)):
-                yield CheckResult("notify", "failed", f"{name}: {exc}", "export it")
-                continue
-            text = f"{name}: the URL is malformed (not shown: it may hold a secret)"
-            yield CheckResult("notify", "failed", text, f"correct [notify.{name}]")
+    try:
+        return CheckResult(setting, "ok", f"{name}: {describe(name, entry)}")
+    except MfprefectError as exc:
+        if any(unset_references(entry)):
+            return CheckResult(setting, "failed", f"{name}: {exc}", "export it")
+    text = f"{name}: the URL is malformed (not shown: it may hold a password)"
+    return CheckResult(setting, "failed", text, f"correct [{setting}.{name}]")

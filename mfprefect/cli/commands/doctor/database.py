@@ -12,6 +12,7 @@ from mfprefect.errors import (
     DatabaseError,
     DatabaseUnavailable,
     MfprefectError,
+    PermissionDenied,
 )
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["database", "spool"]
 
 NEARLY_FULL = 0.9
+GRANTS = "grant the rights that `mfprefect grants` prints for the user's role"
 
 
 def database(url: str | None) -> Iterator[CheckResult]:
@@ -143,9 +145,13 @@ def _schema(db: Database) -> Iterator[CheckResult]:
             yield CheckResult("schema", "failed", detail, cure)
             return
         check_schema(db)
+    except PermissionDenied:
+        text = "its revision is closed to this user"
+        yield CheckResult("schema", "warning", text, GRANTS)
+        yield _rights(db)
+        return
     except MfprefectError as exc:
-        cure = "grant the rights that `mfprefect grants` prints"
-        yield CheckResult("schema", "failed", str(exc), cure)
+        yield CheckResult("schema", "failed", str(exc), GRANTS)
         return
     yield CheckResult("schema", "ok", f"revision {revision}, as expected")
     yield _rights(db)
@@ -173,7 +179,23 @@ def _rights(db: Database) -> CheckResult:
 
     try:
         db.read_transaction(attempt)
+    except PermissionDenied as exc:
+        return _reader(db) or CheckResult("rights", "failed", str(exc), GRANTS)
     except DatabaseError as exc:
-        cure = "grant the rights that `mfprefect grants` prints; free disk space if it is full"
+        cure = f"{GRANTS}; free disk space if it is full"
         return CheckResult("rights", "failed", str(exc), cure)
     return CheckResult("rights", "ok", "rows can be written (tried, and rolled back)")
+
+
+def _reader(db: Database) -> CheckResult | None:
+    """Return what a user may do who only reads; None if it may not even do that."""
+    from mfprefect.store.results import views
+
+    cure = "nothing for reading; runs need a user of the role writer"
+    if views.tables_are_closed(db):
+        text = "this user reads the views (role reader) and starts no runs"
+    elif views.readable(db, db.schema.sessions):
+        text = "this user reads everything (role auditor) and starts no runs"
+    else:
+        return None
+    return CheckResult("rights", "warning", text, cure)

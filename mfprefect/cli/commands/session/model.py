@@ -8,6 +8,7 @@ import click
 
 from mfprefect.cli.app import common
 from mfprefect.cli.lookup import ENVIRONMENT, resolve_session
+from mfprefect.cli.options import output_option
 from mfprefect.cli.output import Output
 from mfprefect.util.files import check_target
 
@@ -18,7 +19,9 @@ TRAINING = "MFPREFECT_TRAINING_SESSION_ID"
 
 @click.command()
 @click.argument("session_id", metavar="[SESSION]", required=True, envvar=[TRAINING, ENVIRONMENT])
-@click.option("--to", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@output_option(
+    type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write."
+)
 @click.option("--name", default="model", show_default=True, help="The artifact's name.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @common

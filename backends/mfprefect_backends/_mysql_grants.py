@@ -29,7 +29,7 @@ END IF"""
 _NOTES = {
     "admin": (
         "Run it as root, or as a user who may SET USER. It creates the triggers that protect",
-        "ended sessions from all users but this one, by name. Nobody loses a right.",
+        "ended sessions from all users but this one, by name. It revokes nothing.",
     ),
     "writer": (
         "Run it after the script of the role admin, which protects ended sessions from writers.",

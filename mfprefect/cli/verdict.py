@@ -39,10 +39,11 @@ def verdict(document: Document, took: float | None) -> Verdict:
         todo = "wait; `mfprefect reconcile` ends it if its process is gone"
         return Verdict(since, "not yet", todo)
     if row["status"] != Status.SUCCEEDED:
-        return Verdict(_failed(document, took), *_unusable(document))
+        return Verdict(_failed(document, took), *(_standing(document) or _unusable(document)))
     judge = {Purpose.TRAIN: _trained, Purpose.SCORE: _scored, Purpose.MONITOR: _monitored}
     happened = "; ".join([_ended(document, took, "succeeded"), *_findings(document)])
-    return Verdict(happened, *judge.get(row["purpose"], _other)(document))
+    usable = _standing(document) or judge.get(row["purpose"], _other)(document)
+    return Verdict(happened, *usable)
 
 
 def _activity(document: Document) -> str:
@@ -105,22 +106,34 @@ def _findings(document: Document) -> list[str]:
     return [text for text, any_of_it in findings.items() if any_of_it]
 
 
-def _trained(document: Document) -> tuple[str, str]:
+def _standing(document: Document) -> tuple[str, str] | None:
+    """Return what the stage in force says of a training; None if it is in none."""
     row, stage = document["session"], document["stage"]
-    if stage is not None and stage["until"] is None and stage["stage"] == "production":
-        when = f" since {_time(stage['set_at'])} UTC, set by {stage['set_by']}"
-        return f"yes: it is in production{when if stage['set_at'] else ''}", NOTHING
-    open_gates = [gate["gate"] for gate in document["gates"] if gate["verdict"] != "passed"]
-    if open_gates:
-        usable = f"no: it did not pass {', '.join(open_gates)}"
-    elif not document["gates"]:
+    if stage is None or stage["until"] is not None:
+        return None
+    since = f" since {_time(stage['set_at'])} UTC, set by {stage['set_by']}"
+    since = since if stage["set_at"] else ""
+    if stage["stage"] == "production":
+        return f"yes: it is in production{since}", NOTHING
+    if stage["stage"] == "retired":
+        back = f"`mfprefect rollback {row['model_id']}` puts it back into production"
+        return f"no: its model is retired{since}", back
+    return f"as an experiment{since}", f"to put it into production: {_promote(row)}"
+
+
+def _trained(document: Document) -> tuple[str, str]:
+    row, stage, gates = document["session"], document["stage"], document["gates"]
+    missed = [gate["gate"] for gate in gates if gate["verdict"] != "passed"]
+    if missed:
+        usable = f"no: it did not pass {', '.join(missed)}"
+    elif not gates:
         usable = "if somebody answers for it: no gate judged it"
-    elif stage is not None:
-        usable = f"yes: it was in stage {stage['stage']} since {_time(stage['set_at'])} UTC"
     else:
         usable = "yes: it passed its gates"
-    blocked = bool(open_gates) or not document["gates"]
-    return usable, f"to put it into production: {_promote(row, override=blocked)}"
+    if stage is not None:
+        usable += f"; it was in stage {stage['stage']} until {_time(stage['until'])} UTC"
+    promote = _promote(row, override=bool(missed) or not gates)
+    return usable, f"to put it into production: {promote}"
 
 
 def _scored(document: Document) -> tuple[str, str]:

@@ -254,6 +254,15 @@ def test_show_starts_with_the_verdict_on_a_training(run: Any, store: mfprefect.S
     assert "Training failed on 20" in said["what happened"]
     assert "GateFailed" in said["what happened"]
     assert said["can it be used"] == "no: it did not pass its gates"
+    store.promote("churn", failed.session_id, override="the board")
+    said = first_section(run("show", failed.session_id).stdout)
+    assert said["can it be used"].startswith("yes: it is in production since 20")
+    said = first_section(run("show", name).stdout)
+    assert said["can it be used"].startswith("yes: it passed its gates; it was in stage production")
+    store.retire("churn")
+    said = first_section(run("show", failed.session_id).stdout)
+    assert said["can it be used"].startswith("no: its model is retired since 20")
+    assert said["what to do"].startswith("`mfprefect rollback churn`")
 
 
 def test_show_starts_with_the_verdict_on_other_runs(run: Any, store: mfprefect.Store) -> None:

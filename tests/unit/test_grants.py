@@ -509,7 +509,9 @@ def test_every_command_works_for_whom_it_is(team: Team, tmp_path: Path) -> None:
             if owner == "auditor":
                 assert not re.search("role (writer|admin)", done.stderr), command
     shown = run_as("reader", "show {trained}")
-    assert "not shown to the role reader, but to auditors: checks, environment, inputs" in shown.stderr
+    assert (
+        "not shown to the role reader, but to auditors: checks, environment, inputs" in shown.stderr
+    )
 
 
 def test_the_doctor_finds_readers_healthy(team: Team) -> None:

@@ -16,6 +16,7 @@ import mfprefect
 from mfprefect import InvalidValue, Store, UnknownSession
 from mfprefect.cli import cli
 from mfprefect.cli.commands.show import gather
+from mfprefect.cli.formats import records
 from mfprefect.store.notifications import content
 from mfprefect.store.order import previous_success
 from mfprefect.store.results.monitoring import published_scorings, stale
@@ -240,7 +241,7 @@ def test_drift_is_stored_and_replaced(store: Store) -> None:
         store.drift("nobody")
     with pytest.raises(InvalidValue, match="at least one"):
         store.drift()
-    row = {str(k): v for k, v in store.get_sessions(session.session_id).iloc[0].items()}
+    (row,) = records(store.get_sessions(session.session_id))
     shown = gather(store, row)
     assert [row["verdict"] for row in shown["drift"]] == ["alarm", "unknown", "ok"]
 

@@ -253,7 +253,7 @@ def test_the_command_line(file_store: Store) -> None:
     assert facts["gates"][0]["reason"] == "auc is 0.9; promised: at least 0.8"
     assert facts["metadata"] == []
     run("rollback", "churn", code=1)
-    assert "unknown session 'latest'" in run("promote", "churn", "latest", code=1)
+    assert "no successful training session" in run("promote", "churn", "latest", code=1)
     with store.session("churn", purpose="train") as session:
         session.save_model(b"model")
     shown = json.loads(run("promote", "churn", "latest", "--override", "new", "--json"))

@@ -16,12 +16,12 @@ __all__ = ["promote", "retire", "rollback", "stages"]
 
 COLUMNS = (
     Column("set_at", "since (UTC)", "time"),
-    Column("until", "until (UTC)", "time", 2),
+    Column("until", "until (UTC)", "time", 1),
     Column("stage", "stage"),
     Column("session_id", "session"),
-    Column("set_by", "by", drop=1),
+    Column("set_by", "by"),
     Column("reason", "reason"),
-    Column("passed", "gates", drop=3),
+    Column("passed", "gates", drop=2),
     Column("override", "override"),
     Column("rolled_back_from", "rolled back from"),
 )

@@ -23,7 +23,6 @@ from mfprefect.store.models.stages import (
     add_stage,
     happened,
     history,
-    in_production,
     lock_model,
     one_step,
 )
@@ -85,8 +84,9 @@ def promote(
         number, verdicts, failed = _training(db, connection, model_id, session_id)
         if again and done and happened(db, connection, model_id, done[-1]):
             return number
-        _require_other(history(db, connection, model_id), model_id, session_id, stage)
-        now = in_production(db, connection, model_id)
+        stages = history(db, connection, model_id)
+        _require_other(stages, model_id, session_id, stage)
+        now = stages[-1].session_id if stages and stages[-1].stage == PRODUCTION else None
         if stage == PRODUCTION:
             problems = _problems(verdicts, now, session_id)
             _require_passed(session_id, problems, override)

@@ -44,28 +44,15 @@ WHERE session_metadata.session_no IN (?) AND session_metadata.meta_group = ? AND
 
 -- 7 of 11
 
--- sqlite
-SELECT model_stages.stage, sessions.session_id, model_stages.set_at
+-- sqlite, postgres, teradata
+SELECT model_stages.model_id, model_stages.set_at, model_stages.session_no, model_stages.stage, model_stages.set_by, model_stages.reason, model_stages.gates, sessions.session_id
 FROM model_stages JOIN sessions ON sessions.session_no = model_stages.session_no
-WHERE model_stages.model_id = ? ORDER BY model_stages.set_at DESC
- LIMIT ? OFFSET ?;
-
--- postgres
-SELECT model_stages.stage, sessions.session_id, model_stages.set_at
-FROM model_stages JOIN sessions ON sessions.session_no = model_stages.session_no
-WHERE model_stages.model_id = ? ORDER BY model_stages.set_at DESC
- LIMIT ?;
+WHERE model_stages.model_id = ? ORDER BY model_stages.set_at;
 
 -- mysql
-SELECT model_stages.stage, sessions.session_id, model_stages.set_at
+SELECT model_stages.model_id, model_stages.set_at, model_stages.session_no, model_stages.stage, model_stages.set_by, model_stages.reason, model_stages.gates, sessions.session_id
 FROM model_stages INNER JOIN sessions ON sessions.session_no = model_stages.session_no
-WHERE model_stages.model_id = ? ORDER BY model_stages.set_at DESC
- LIMIT ?;
-
--- teradata
-SELECT TOP 1 model_stages.stage, sessions.session_id, model_stages.set_at
-FROM model_stages JOIN sessions ON sessions.session_no = model_stages.session_no
-WHERE model_stages.model_id = ? ORDER BY model_stages.set_at DESC;
+WHERE model_stages.model_id = ? ORDER BY model_stages.set_at;
 
 -- 8 of 11
 

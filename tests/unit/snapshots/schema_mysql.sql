@@ -427,7 +427,7 @@ WHERE sessions.status IN ('succeeded', 'failed');
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
 -- Create the user first: CREATE USER `mfprefect_admin`@`%` IDENTIFIED BY '..';
 -- Run it as root, or as a user who may SET USER. It creates the triggers that protect
--- ended sessions from all users but this one, by name.
+-- ended sessions from all users but this one, by name. It revokes nothing.
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, CREATE VIEW, SHOW VIEW, TRIGGER ON `model\_factory`.* TO `mfprefect_admin`@`%`;
 DROP TRIGGER IF EXISTS `model_factory`.`sessions_closed_insert`;
 DELIMITER //
@@ -779,6 +779,7 @@ GRANT SELECT ON `model_factory`.`gate_history` TO `mfprefect_writer`@`%`;
 -- mfprefect: the rights of the role reader, for `mfprefect_reader`@`%`. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
 -- Create the user first: CREATE USER `mfprefect_reader`@`%` IDENTIFIED BY '..';
+GRANT SELECT ON `model_factory`.`mfprefect_version` TO `mfprefect_reader`@`%`;
 GRANT SELECT ON `model_factory`.`published_scores` TO `mfprefect_reader`@`%`;
 GRANT SELECT ON `model_factory`.`latest_scores` TO `mfprefect_reader`@`%`;
 GRANT SELECT ON `model_factory`.`current_scores` TO `mfprefect_reader`@`%`;

@@ -517,6 +517,7 @@ GRANT STATISTICS ON model_factory.scores TO mfprefect_writer;
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
 -- Create the user first: CREATE USER mfprefect_reader FROM .. AS PERM = 0, PASSWORD = ..;
 -- What has ended is not closed to writers here; their rights alone limit them.
+GRANT SELECT ON model_factory.mfprefect_version TO mfprefect_reader;
 GRANT SELECT ON model_factory.published_scores TO mfprefect_reader;
 GRANT SELECT ON model_factory.latest_scores TO mfprefect_reader;
 GRANT SELECT ON model_factory.current_scores TO mfprefect_reader;

@@ -47,5 +47,5 @@ def _folded(group: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _level(row: dict[str, Any]) -> str:
     """Return the part after the `=`."""
-    group, _, level = row["segment"].partition("=")
-    return level or group
+    segment: str = row["segment"]
+    return segment.partition("=")[2] or segment

@@ -47,7 +47,7 @@ def verdict(document: Document, took: float | None) -> Verdict:
 
 
 def _activity(document: Document) -> str:
-    purpose = document["session"]["purpose"]
+    purpose: str = document["session"]["purpose"]
     return ACTIVITIES.get(purpose, purpose).capitalize()
 
 

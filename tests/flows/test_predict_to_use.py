@@ -12,6 +12,7 @@ from sklearn.svm import LinearSVC
 
 from mfprefect import InvalidValue, Model, Store
 from mfprefect.cli.commands.compare import _estimators
+from mfprefect.cli.readable import Readable
 
 DAY = dt.date(2026, 1, 31)
 RNG = np.random.default_rng(0)
@@ -86,8 +87,8 @@ def test_from_predict_to_monitor(flow_store: Store) -> None:
     assert "auc" in metrics
     assert not metrics & {"brier", "log_loss", "ece"}
     assert "not probabilities" in store.report(again)
-    rows = [{"session_id": trained}, {"session_id": again}]
-    changed = {row["name"]: row for row in _estimators(store, rows) if row["changed"]}
+    sides = [Readable(store, name) for name in (trained, again)]
+    changed = {row["name"]: row for row in _estimators(sides) if row["changed"]}
     assert changed.keys() == {"estimator.C"}
     with pytest.raises(InvalidValue, match=r"returned 0 rows in 3 parts; Plain has min_rows = 1"):
         score(DAY)

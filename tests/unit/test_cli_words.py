@@ -206,7 +206,11 @@ def test_sessions_are_selected_and_sorted(run: Any, store: mfprefect.Store) -> N
 def test_one_option_says_where_to_write(run: Any, store: mfprefect.Store, tmp_path: Path) -> None:
     training = with_model(store)
     name = scored(store)
-    calls = (("scores", name), ("report", name), ("session", "model", training))
+    calls: list[tuple[str, ...]] = [
+        ("scores", name),
+        ("report", name),
+        ("session", "model", training),
+    ]
     for command in calls:
         written = []
         for option in ("-o", "--output", "--to"):
@@ -326,8 +330,8 @@ def test_sql_is_written_in_lines(run: Any, store: mfprefect.Store) -> None:
         "group by c.id",
         "order by c.id",
     ]
-    own = "\n    select a,\n           b  -- both\n    from t\n"
-    assert sql_lines(own) == ["select a,", "       b  -- both", "from t"]
+    broken = "\n    select a,\n           b  -- both\n    from t\n"
+    assert sql_lines(broken) == ["select a,", "       b  -- both", "from t"]
     assert is_sql(QUERY)
     assert not is_sql("warehouse/customers.parquet")
     assert not is_sql("selections.csv")

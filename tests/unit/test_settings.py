@@ -429,7 +429,6 @@ def test_every_field_is_an_environment_variable() -> None:
         "heartbeat_seconds": "7",
         "repository": os.curdir,
         "time_zone": "Pacific/Auckland",
-        "environment": "production",
         "report_url": "https://reports.example.com/{session_id}",
         "trusted_types": '["a.B"]',
         "signing_key": "k",

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 from mfprefect.errors import PermissionDenied
+from mfprefect.store import views
 from mfprefect.store.database import Database, denied, migrate
-from mfprefect.store.results import views
 
 __all__ = ["Base", "right_of"]
 

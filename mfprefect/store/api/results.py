@@ -93,7 +93,7 @@ class ResultsApi(Base):
         Raises:
             InvalidValue: an unknown status, purpose or order, or a negative limit.
         """
-        options = {"purpose": purpose, "since": since, "sort": sort}
+        options: dict[str, Any] = {"purpose": purpose, "since": since, "sort": sort}
         return self._visible(
             lambda db: frames.sessions_frame(db, model_id, status, limit, **options)
         )

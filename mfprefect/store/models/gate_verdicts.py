@@ -15,11 +15,11 @@ import sqlalchemy as sa
 
 from mfprefect.errors import InvalidValue
 from mfprefect.quality.gates.verdicts import Champion, GateInputs, GateResult
+from mfprefect.store import views
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import require_all
 from mfprefect.store.models.stages import in_production
-from mfprefect.store.results import views
 from mfprefect.store.states import GATES_GROUP, GATES_NAME
 from mfprefect.util import values
 

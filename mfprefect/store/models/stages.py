@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from mfprefect.errors import InvalidValue
+from mfprefect.store import views
 from mfprefect.store.audit.events import actor
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import require_model
-from mfprefect.store.results import views
 from mfprefect.util import values
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from mfprefect.errors import InvalidValue, UnknownSession
+from mfprefect.store import views
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import require_all
-from mfprefect.store.results import views
 from mfprefect.store.states import LEGACY_PART_INPUTS, Purpose, Status
 from mfprefect.util import values
 from mfprefect.util.values import choice

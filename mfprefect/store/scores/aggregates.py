@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidValue
 from mfprefect.quality.drift import psi_edges, psi_of_counts, psi_ranks
+from mfprefect.store import views
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import require_session
-from mfprefect.store.results import views
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from mfprefect.errors import DatabaseConflict, InvalidValue, UnknownSession
 from mfprefect.schema import newest_first
 from mfprefect.scores import SCHEMA
+from mfprefect.store import views
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import find_session, require_model
-from mfprefect.store.results import views
 from mfprefect.util import values
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def latest_frame(db: Database, model_id: str, entity_ids: Iterable[str | int]) -
     ids = _storable_ids(db, entity_ids)
     shown = sa.select(*_columns(db))
     if db.views_only:
-        return views.latest_scores(db, model_id, ids, [c.key for c in shown.selected_columns])
+        return views.latest_scores(db, model_id, ids, shown.selected_columns.keys())
 
     def work(connection: sa.Connection) -> list[tuple[Any, ...]]:
         require_model(db, connection, model_id)

@@ -189,7 +189,7 @@ def _rights(db: Database) -> CheckResult:
 
 def _reader(db: Database) -> CheckResult | None:
     """Return what a user may do who only reads; None if it may not even do that."""
-    from mfprefect.store.results import views
+    from mfprefect.store import views
 
     cure = "nothing for reading; runs need a user of the role writer"
     if views.tables_are_closed(db):

@@ -430,8 +430,9 @@ WHERE model_factory.sessions.status IN ('succeeded', 'failed');
 -- mfprefect: the rights of the role admin, for mfprefect_admin. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
 -- Create the user first: CREATE ROLE mfprefect_admin LOGIN; then set its password.
--- Run it as a superuser. This user becomes the owner of tables and views, and triggers
--- protect ended sessions from everybody else who may write.
+-- Run it as a superuser. This user becomes the owner of tables and views; the owner before
+-- and everybody else keep their rights on rows. Triggers protect ended sessions from
+-- everybody else who may write.
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_admin;
 GRANT USAGE, CREATE ON SCHEMA model_factory TO mfprefect_admin;
@@ -439,12 +440,13 @@ DO $$
 DECLARE found record;
 BEGIN
   FOR found IN
-    SELECT c.oid::regclass AS name FROM pg_class c
+    SELECT c.oid::regclass AS name, pg_get_userbyid(c.relowner) AS owner FROM pg_class c
     WHERE c.relkind IN ('r', 'v') AND pg_get_userbyid(c.relowner) <> 'mfprefect_admin'
     AND (c.relnamespace = 'model_factory'::regnamespace AND c.relname IN ('models', 'model_thresholds', 'environments', 'sessions', 'session_attempts', 'model_stages', 'inputs', 'input_columns', 'input_summary', 'check_results', 'session_metadata', 'metrics', 'variable_importance', 'test_curve', 'backtests', 'gate_results', 'drift', 'scores', 'score_parts', 'part_inputs', 'artifacts', 'artifact_chunks', 'notifications', 'audit_events', 'seals', 'mfprefect_version', 'published_scores', 'latest_scores', 'current_scores', 'session_overview', 'metric_history', 'production_models', 'gate_history')
       OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'model_factory.scores'::regclass))
   LOOP
     EXECUTE format('ALTER TABLE %s OWNER TO %I', found.name, 'mfprefect_admin');
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I', found.name, found.owner);
   END LOOP;
 END $$;
 CREATE OR REPLACE FUNCTION model_factory.mfprefect_closed_session() RETURNS trigger
@@ -581,6 +583,7 @@ BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_reader;
 GRANT USAGE ON SCHEMA model_factory TO mfprefect_reader;
 REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.session_attempts, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.current_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_reader;
+GRANT SELECT ON model_factory.mfprefect_version TO mfprefect_reader;
 GRANT SELECT ON model_factory.published_scores TO mfprefect_reader;
 GRANT SELECT ON model_factory.latest_scores TO mfprefect_reader;
 GRANT SELECT ON model_factory.current_scores TO mfprefect_reader;

@@ -2,11 +2,13 @@
 
     checks = [schema, RowCount(at_least=1_000), NullShare("income"), Unique("customer_id")]
 
-docs/checks.md says what each one compares with.
+`on("train", ..)` and `on("score", ..)` limit checks to training or scoring. docs/checks.md says what
+each one compares with.
 """
 
 from mfprefect.quality.checks.base import Fresh, ModelCheck, RowCount, Unique
 from mfprefect.quality.checks.columns import Columns, RegisteredColumns
+from mfprefect.quality.checks.phases import on
 from mfprefect.quality.checks.values import NewCategories, NullShare, Range
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "RowCount",
     "SharedCheck",
     "Unique",
+    "on",
 ]
 
 SharedCheck = ModelCheck

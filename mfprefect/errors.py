@@ -202,11 +202,19 @@ class ChecksFailed(MfprefectError):
 
     Attributes:
         failures: the failed checks, each a row of `check_results` as a dictionary.
+        results: the same of all checks that ran, passed or not.
     """
 
-    def __init__(self, message: str, *, failures: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        failures: Sequence[dict[str, Any]] = (),
+        results: Sequence[dict[str, Any]] = (),
+    ) -> None:
         super().__init__(message)
         self.failures = tuple(failures)
+        self.results = tuple(results)
 
 
 class GateFailed(MfprefectError):

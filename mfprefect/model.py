@@ -45,7 +45,10 @@ class Model:
     # Its data
 
     checks: ClassVar[Any] = None
-    """Input checks: a pandera schema, functions of a frame, `mfprefect.checks`; or a list."""
+    """Input checks: a pandera schema, functions of a frame, `mfprefect.checks`; or a list.
+
+    `mfprefect.checks.on("train", ..)` limits checks to training, `on("score", ..)` to scoring.
+    """
     masked: ClassVar[Collection[str]] = ()
     """Columns with personal data; checks and summaries never show or store their cells."""
     checked_rows: ClassVar[int | None] = None

@@ -34,6 +34,7 @@ COMMANDS = {
     "retire": ("promote", "Take a model out of production."),
     "stages": ("promote", "List what was in production: when, by whom, why."),
     "threshold": ("threshold", "Set or list a model's operating thresholds."),
+    "checks": ("checks", "Accept failed checks, on record; list and withdraw acceptances."),
     "columns": ("columns", "List or load the registry of input columns."),
     "reconcile": ("reconcile", "End sessions whose process is gone."),
     "spool": ("spool", "List and deliver sessions that wait for their database."),

@@ -26,7 +26,7 @@ RIGHT = {"number", "seconds", "bytes", "signed"}
 STYLES = {
     **dict.fromkeys(("ok", "passed", "succeeded"), "green"),
     **dict.fromkeys(("failed", "crashed"), "red"),
-    **dict.fromkeys(("warning", "cancelled"), "yellow"),
+    **dict.fromkeys(("warning", "accepted", "cancelled"), "yellow"),
     "running": "cyan",
 }
 GAP = "  "

@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from mfprefect.backend import Backend, backend_for, parse_url
 from mfprefect.errors import (
     BackendNotFound,
-    ChecksFailed,
     ConfigurationError,
     DatabaseError,
     DatabaseUnavailable,
@@ -24,7 +23,7 @@ from mfprefect.errors import (
 from mfprefect.inputs.files import is_path, read_file, without_credentials
 from mfprefect.inputs.parameters import bind, hint
 from mfprefect.quality.checks import in_database
-from mfprefect.quality.checks.result import failures
+from mfprefect.quality.checks.result import checks_failed, failures
 from mfprefect.redaction import Redactor, secrets
 from mfprefect.util.frames import arrow_stream
 
@@ -275,11 +274,8 @@ def _judge_without_session(ask: QuerySource, checks: Sequence[ModelCheck]) -> No
     context, disclosure = CheckContext(), Disclosure(5)
     data = ask({name for check in checks for name in check.compared(context)})
     rows = [row for check in checks for row in check.results(data, context, disclosure)]
-    if failed := failures(rows):
-        messages = "; ".join(str(row["message"]) for row in failed[:5])
-        raise ChecksFailed(
-            f"{len(failed)} of {len(rows)} input checks failed: {messages}", failures=failed
-        )
+    if failures(rows):
+        raise checks_failed({1: rows})
 
 
 def _classify(backend: Backend | None, error: BaseException | None) -> type[DatabaseError]:

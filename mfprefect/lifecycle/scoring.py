@@ -12,7 +12,7 @@ import sysconfig
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import cloudpickle
 import numpy as np
@@ -20,11 +20,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 
-from mfprefect.errors import InvalidValue
+from mfprefect.errors import ChecksFailed, InvalidValue
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import features_of
 from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.estimator import SCORES, score_source_of
+from mfprefect.lifecycle.part_checks import JointChecks, combined, scoring_checks
 from mfprefect.lifecycle.prefect_artifacts import Progress
 from mfprefect.lifecycle.run import as_of_date
 from mfprefect.lifecycle.scoring_inputs import (
@@ -33,7 +34,6 @@ from mfprefect.lifecycle.scoring_inputs import (
     ScoringInputs,
     references_of,
 )
-from mfprefect.quality.checks import without_column
 from mfprefect.quality.checks.base import RowCount
 from mfprefect.quality.metrics.multiclass import top_class
 from mfprefect.quality.predictions import predictions
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mfprefect.model import Model
+    from mfprefect.quality.checks.context import CheckContext
     from mfprefect.session import Session
     from mfprefect.settings import Settings
     from mfprefect.store.handle import SessionHandle
@@ -59,30 +60,34 @@ def score_model(store: Store, model_class: type[Model], session: Session) -> Non
     """Score part by part with the session's training session; skip parts already complete.
 
     Raises:
-        ChecksFailed: a part's data failed the checks; the other parts are kept for the next
-            attempt.
+        ChecksFailed: data failed the checks. Those of a part: the other parts are kept for the
+            next attempt. Those of all rows: no part is kept.
     """
     training = session.parent_session_id
     if training is None:
         raise AssertionError("a scoring session has a training session")
     run = tasks.Runner(model_class)
     estimator = run(tasks.load, store, model_class(), training)
+    joint = JointChecks(store, model_class, session)
     complete = {}
-    for part in range(1, model_class.parts + 1):
+    for part in filter(joint.may_keep, range(1, model_class.parts + 1)):
         if (rows := session.keep_part(part)) is not None:
             tasks.log().info("part %d of %d was complete", part, model_class.parts)
             complete[part] = rows
     inputs = ScoringInputs(store, model_class, session, training)
     inputs.take_over(complete)
     features = features_of(store, training)
-    scoring = ScoringJob(model_class, store, session, training, features, estimator, inputs)
+    scoring = ScoringJob(
+        model_class, store, session, training, features, estimator, inputs, joint.context
+    )
     missing = [part for part in range(1, model_class.parts + 1) if part not in complete]
     try:
-        written = _score_parts(run, scoring, session, missing)
+        written = _score_parts(run, scoring, session, missing, joint)
     except Exception:
         inputs.log_some()
         raise
     inputs.log()
+    joint.judge()
     rows = sum(complete.values()) + written
     session.log_metrics({"rows_scored": rows})
     _require_rows(model_class, session, rows)
@@ -109,7 +114,11 @@ def _require_rows(model_class: type[Model], session: Session, rows: int) -> None
 
 
 def _score_parts(
-    run: tasks.Runner, scoring: ScoringJob, session: Session, missing: Sequence[int]
+    run: tasks.Runner,
+    scoring: ScoringJob,
+    session: Session,
+    missing: Sequence[int],
+    joint: JointChecks,
 ) -> int:
     """Score the missing parts; return the number of their rows."""
     model_class = scoring.model_class
@@ -119,11 +128,28 @@ def _score_parts(
         # Ask the future itself: Prefect's server learns of a finished task a little later.
         if isinstance(future.result(raise_on_failure=False), PartDone):
             progress.step()
-    # In order, so that the run reports the lowest failed part, whichever failed first.
-    done = [future.result() for future in futures]
-    for part in done:
-        session.require_spooled(part.spooled)
-    return sum(part.rows for part in done)
+    done: dict[int, PartDone] = {}
+    errors: dict[int, Exception] = {}
+    for part, future in zip(missing, futures, strict=True):
+        try:
+            done[part] = future.result()
+        except Exception as exc:  # noqa: BLE001 - raised below
+            errors[part] = exc
+    if errors:
+        _raise(errors)
+    for part, scored in done.items():
+        session.require_spooled(scored.spooled)
+        joint.add(part, scored.answers)
+    return sum(scored.rows for scored in done.values())
+
+
+def _raise(errors: dict[int, Exception]) -> NoReturn:
+    """Raise the error of the lowest failed part; failed checks with those of the other parts."""
+    first = next(iter(errors.values()))
+    if isinstance(first, ChecksFailed):
+        failed = [(part, exc) for part, exc in errors.items() if isinstance(exc, ChecksFailed)]
+        raise combined(failed)
+    raise first
 
 
 def require_trained(store: Store, model_class: type[Model], session_id: str) -> None:
@@ -159,13 +185,16 @@ class ScoringJob:
         features: list[str],
         estimator: Any,
         inputs: ScoringInputs,
+        context: CheckContext,
     ) -> None:
+        self.context = context
+        """What the checks of all rows compare with."""
         self.training_session_id = training_session_id
         self.features = features
         self._compared: PreviousScoring = inputs.compared
         self._references: dict[str, pd.DataFrame] | None = inputs.references
         self.as_of: dt.date = as_of_date(session)
-        self._settings: Settings = store.database.settings
+        self.settings: Settings = store.database.settings
         self._handle: SessionHandle = session.handle
         self._model_class: type[Model] | bytes = model_class
         self._local: tuple[Store, Any] | None = (store, estimator)
@@ -209,7 +238,7 @@ class ScoringJob:
 
     def model(self, recorder: PartRecorder, part: int) -> Model:
         """Return the model, recording what it reads."""
-        return self.model_class(tasks.reader(self._settings, recorder, self.model_class, part))
+        return self.model_class(tasks.reader(self.settings, recorder, self.model_class, part))
 
 
 _lock = threading.Lock()
@@ -224,7 +253,7 @@ def _process_resources(scoring: ScoringJob) -> tuple[Store, Any]:
             for store, _ in _cache.values():
                 store.close()
             _cache.clear()
-            store = Store(Database(scoring._settings))
+            store = Store(Database(scoring.settings))
             _cache[key] = (store, store.load_model(key, model=scoring.model_class))
         return _cache[key]
 
@@ -250,6 +279,8 @@ class PartDone(NamedTuple):
     rows: int
     spooled: str
     """The spool's receipt if the database was away, else empty."""
+    answers: dict[str, Any]
+    """What the checks of all rows need of the part."""
 
 
 @task(name="score part", cache_policy=NO_CACHE, persist_result=False)
@@ -261,7 +292,7 @@ def score_part(scoring: ScoringJob, part: int) -> PartDone:
             rows = _score(scoring, recorder, part)
     finally:
         recorder.flush()
-    return PartDone(rows, recorder.spool_receipt)
+    return PartDone(rows, recorder.spool_receipt, recorder.answers)
 
 
 def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> int:
@@ -271,10 +302,11 @@ def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> int:
     frame = model.reader.load(
         lambda: model.scoring_data(scoring.as_of, part), f"scoring_data part {part}"
     )
-    checks = without_column(model.checks, model.target)
+    each, joint = scoring_checks(type(model), scoring.settings)
     if len(frame) == 0:
-        return _score_nothing(scoring, recorder, model, frame, checks, part)
-    frame = tasks.check(recorder, model, frame, checks, part)
+        return _score_nothing(scoring, recorder, model, frame, each, part)
+    frame = tasks.check(recorder, model, frame, each, part)
+    recorder.answer(frame, joint, scoring.context, model.masked)
     tasks.require_columns(frame, [model.entity_id, *scoring.features], "scoring_data")
     features = frame[scoring.features]
     scoring.keep(recorder, features)
@@ -301,16 +333,16 @@ def _score_nothing(
     recorder: PartRecorder,
     model: Model,
     frame: pd.DataFrame,
-    checks: Any,
+    checks: list[Any],
     part: int,
 ) -> int:
     """Write a part without rows; only checks of the number of rows can judge it."""
     import pandas as pd
 
-    listed = checks if isinstance(checks, (list, tuple)) else [checks]
-    counts = [check for check in listed if isinstance(check, RowCount)]
+    counts = [check for check in checks if isinstance(check, RowCount)]
     tasks.check(recorder, model, frame, counts, part)
     tasks.log().info("part %d of %d has no rows", part, model.parts)
+    recorder.answer(frame, [], scoring.context, model.masked)
     scoring.keep(recorder, None)
     nothing = pd.DataFrame({model.entity_id: [], SCORE: []})
     return recorder.write_scores(nothing, entity_id=model.entity_id, score=SCORE, part=part)

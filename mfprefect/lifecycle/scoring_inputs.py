@@ -10,7 +10,8 @@ from mfprefect.errors import DatabaseError, MfprefectError
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.run import as_of_date
 from mfprefect.lifecycle.thresholds import thresholds_for
-from mfprefect.quality.checks.masking import without_cells
+from mfprefect.quality.checks.masking import disclosure_for, without_cells
+from mfprefect.quality.checks.parts import PartAnswers
 from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.summary import input_summary
 from mfprefect.quality.summary.merge import SummaryMerger
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mfprefect.model import Model
+    from mfprefect.quality.checks.base import ModelCheck
+    from mfprefect.quality.checks.context import CheckContext
     from mfprefect.session import Session
     from mfprefect.store import Store
 
 __all__ = [
+    "ANSWERS",
+    "NUMBERS_A_PART",
     "PREVIOUS",
     "PartRecorder",
     "PreviousScoring",
@@ -39,8 +44,9 @@ __all__ = [
 
 NUMBERS_A_PART = 10_000
 """How many checks and inputs a part may record; the next part's numbers begin after them."""
+SAMPLE = 5
 TABLES = {"inputs": "input_no", "check_results": "check_no"}
-SUMMARY, PREVIOUS, COMPARED = "summary", "previous", "compared"
+SUMMARY, PREVIOUS, COMPARED, ANSWERS = "summary", "previous", "compared", "answers"
 
 
 class PreviousScoring(NamedTuple):
@@ -60,12 +66,32 @@ class PartRecorder(Recorder):
         super().__init__(database, handle, attached=True, last_numbers=last_numbers)
         self._part = part
         self._seen: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
+        self.answers: dict[str, Any] = {}
+        """What the checks of all rows need of this part."""
 
     def _add(self, table: str, rows: Iterable[Mapping[str, Any]], keys: tuple[str, ...]) -> None:
         copies = [dict(row) for row in rows]
         if table in self._seen:
             self._seen[table] += copies
         super()._add(table, copies, keys)
+
+    def answer(
+        self,
+        frame: pd.DataFrame,
+        checks: Iterable[ModelCheck],
+        context: CheckContext,
+        masked: Collection[str],
+    ) -> None:
+        """Answer the checks of the rows of all parts from this part's rows.
+
+        Raises:
+            ChecksFailed: an error-level check cannot run on them.
+        """
+        disclosure = disclosure_for(frame, SAMPLE, self._masked(masked))
+        part = PartAnswers(frame, disclosure)
+        rows = [row for check in checks for row in check.ask(part, context, disclosure)]
+        self.log_check_results(rows)
+        self.answers = part.document()
 
     def keep(
         self,
@@ -90,7 +116,7 @@ class PartRecorder(Recorder):
             else records(without_cells(input_summary(features, reference=reference), hidden))
             for name, reference in references.items()
         }
-        document = {**self._seen, **summaries, COMPARED: compared}
+        document = {**self._seen, **summaries, COMPARED: compared, ANSWERS: self.answers}
         text = values.json_text(document, f"what part {self._part} read")
         self._add("part_inputs", [{"part_no": self._part, "document": text}], ("part_no",))
         self.flush()

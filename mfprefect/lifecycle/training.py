@@ -10,6 +10,7 @@ from mfprefect.lifecycle.champion import FEATURES, is_relative, log_drift, predi
 from mfprefect.lifecycle.estimator import ESTIMATOR, described
 from mfprefect.lifecycle.run import as_of_date
 from mfprefect.lifecycle.split import split_rule
+from mfprefect.quality.checks.phases import TRAIN, checks_for
 from mfprefect.quality.gates.data import DriftGate
 from mfprefect.quality.gates.verdicts import Champion
 from mfprefect.store.states import UNKNOWN
@@ -38,7 +39,7 @@ def train_model(
     model = model_class(tasks.reader(store.database.settings, session, model_class))
     run = tasks.Runner(model_class)
     frame = run(tasks.read_training_data, model, as_of_date(session))
-    frame = tasks.check(session, model, frame, model_class.checks or [])
+    frame = tasks.check(session, model, frame, checks_for(model_class.checks, TRAIN))
     tasks.require_columns(
         frame, [model_class.entity_id, model_class.target], "training_data after the checks"
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.errors import ChecksFailed, InvalidValue
+from mfprefect.errors import DatabaseError, InvalidValue
 from mfprefect.provenance import strip_credentials
 from mfprefect.session.base import RecorderBase
 from mfprefect.util import values
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from mfprefect.quality.checks.frame_data import CheckData
 
 __all__ = ["InputsMixin"]
+
+log = logging.getLogger(__name__)
 
 
 class InputsMixin(RecorderBase):
@@ -111,7 +114,7 @@ class InputsMixin(RecorderBase):
         Args:
             frame: the data that the model is about to get.
             checks: a pandera schema, a function of the frame, a check of `mfprefect.checks`, or a
-                list of them.
+                list of them; those under `on(..)` run only in sessions of that purpose.
             keys: columns that are not features: the entity id and the target.
             masked: columns whose values must not be shown or stored, besides those of the settings.
             most_rows: the most rows that schemas and functions see; of a larger frame, they get a
@@ -153,8 +156,10 @@ class InputsMixin(RecorderBase):
         part: int | None,
     ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
         from mfprefect.quality.checks import checked
+        from mfprefect.quality.checks.phases import checks_for
         from mfprefect.store.results.check_context import check_context
 
+        checks = checks_for(checks, self.purpose)
         return checked(
             frame,
             checks,
@@ -198,25 +203,37 @@ class InputsMixin(RecorderBase):
             raise InvalidValue(f"masked is a list of columns, not {masked!r}; pass [{masked!r}].")
         return {*masked, *self._db.settings.masked_columns}
 
-    def log_check_results(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def log_check_results(
+        self, rows: list[dict[str, Any]], *, after: int = 0
+    ) -> list[dict[str, Any]]:
         """Store what `quality.run_checks` returned; return it with the session's numbers.
+
+        Args:
+            rows: the results. A failed check that a person accepted is stored as accepted.
+            after: number the results after this number.
 
         Raises:
             ChecksFailed: an error-level check failed; the results are stored anyway.
         """
-        from mfprefect.quality.checks.result import failures
+        from mfprefect.quality.checks.result import checks_failed, failures
 
-        rows = [row | {"check_no": self._buffer.next_number("check")} for row in rows]
+        self._buffer.reserve_number("check", after)
+        rows = [
+            row | {"check_no": self._buffer.next_number("check")}
+            for row in self._with_acceptances(rows)
+        ]
         self._add("check_results", rows, ("check_no",))
-        if failed := failures(rows):
-            raise ChecksFailed(
-                f"{len(failed)} of {len(rows)} input checks failed: "
-                + "; ".join(_failure_text(row) for row in failed[:5]),
-                failures=failed,
-            )
+        if failures(rows):
+            raise checks_failed({1: rows})
         return rows
 
+    def _with_acceptances(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        from mfprefect.store.models.acceptances import accepted_rows
 
-def _failure_text(row: Mapping[str, Any]) -> str:
-    # The messages of `mfprefect.checks` do not name their column.
-    return f"{row['column']}: {row['message']}" if row["column"] else str(row["message"])
+        try:
+            return accepted_rows(self._db, self.handle, rows)
+        except DatabaseError as exc:
+            if not exc.transient:
+                raise
+            log.warning("failed checks count as failed: acceptances cannot be read: %s", exc)
+            return rows

@@ -114,13 +114,16 @@ class TrainedModel:
     def _checked(self, frame: pd.DataFrame) -> tuple[list[dict[str, Any]], pd.DataFrame]:
         from mfprefect.quality.checks import checked
         from mfprefect.quality.checks.context import CheckContext
+        from mfprefect.quality.checks.phases import TRAIN, checks_for
 
         keys = frozenset((self.kind.entity_id, self.kind.target))
         context = CheckContext(as_of=self.as_of, keys=keys)
-        checks = self.kind.checks or []
-        checks = checks if isinstance(checks, list | tuple) else [checks]
         # Skip checks that need the registry of columns, which is empty in tests.
-        checks = [check for check in checks if "registry" not in getattr(check, "needs", ())]
+        checks = [
+            check
+            for check in checks_for(self.kind.checks, TRAIN)
+            if "registry" not in getattr(check, "needs", ())
+        ]
         return checked(frame, checks, context=context, masked=self.kind.masked, keys=keys)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pandera.pandas as pa
@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 import mfprefect
 from mfprefect import Store
-from mfprefect.checks import Columns, NewCategories, RowCount
+from mfprefect.checks import Columns, NewCategories, NullShare, RowCount, Unique, on
 
 SECRET = "jo.secret@mail.example"
 DAY = dt.date(2026, 1, 31)
@@ -106,3 +106,90 @@ def assert_nowhere(store: Store, text: str) -> None:
         if name != "artifact_chunks":
             rows = [str(tuple(row)) for row in store.database.fetch_all(sa.select(*table.c))]
             assert not [row for row in rows if text in row], name
+
+
+class Phased(Churn):
+    """Checks of one phase, a schema with the target, and checks of all parts."""
+
+    model_id = "phased"
+    masked = ()
+    parts = 3
+    checks = [
+        pa.DataFrameSchema(
+            {"age": pa.Column(float, coerce=True), "gone": pa.Column(int, pa.Check.isin([0, 1]))}
+        ),
+        on(
+            "train",
+            pa.DataFrameSchema(checks=pa.Check(lambda rows: rows["gone"].sum() > 9, name="gone")),
+        ),
+        on("score", pa.DataFrameSchema({"mail": pa.Column("category", coerce=True)})),
+        RowCount(at_least=300),
+        NullShare("age", at_most=0.1),
+        Unique("mail"),
+        Columns(),
+    ]
+    seen: ClassVar[list[tuple[str, str]]] = []
+
+    def fit(self, features: pd.DataFrame, target: Any) -> Any:
+        self.seen.append(("fit", f"{features['age'].dtype} {features['mail'].dtype}"))
+        return LogisticRegression().fit(features[["age"]], target)
+
+    def predict(self, estimator: Any, features: pd.DataFrame) -> Any:
+        if "fit" in dict(self.seen):
+            self.seen.append(("predict", f"{features['age'].dtype} {features['mail'].dtype}"))
+        return estimator.predict_proba(features[["age"]].fillna(0))[:, 1]
+
+    def scoring_data(self, as_of: dt.date, part: int) -> pd.DataFrame:
+        frame = self.data.drop(columns="gone")
+        return frame[frame["customer_id"] % self.parts == part - 1]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_checks_of_a_phase_and_of_all_parts(
+    flow_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flows = Phased.flows()
+    trained = flows.train(DAY)
+    Phased.seen.clear()
+    Phased.seen.append(("fit", ""))
+    scored = flows.score(DAY)
+    assert set(Phased.seen[1:]) == {("predict", "float64 category")}
+    results = flow_store.checks(trained)
+    assert "gone" in set(results["check"]) and "dtype('category')" not in set(results["check"])
+    checks = flow_store.checks(scored)
+    assert "gone" not in set(checks["check"]) and "dtype('category')" in set(checks["check"])
+    together = checks[checks["check_no"] > 30_000].set_index("check")
+    assert list(together.index) == ["row_count", "null_share", "unique"]
+    assert together.loc["row_count", "message"].startswith("400 rows; ")
+
+    # In each part little is wrong; over all parts the run must not publish.
+    wrong = customers()
+    wrong.loc[[0, 3], "age"] = None
+    wrong.loc[[0, 1, 2], "mail"] = "one@mail.example"
+    monkeypatch.setattr(Phased, "data", wrong)
+    with pytest.raises(mfprefect.ChecksFailed) as caught:
+        flows.score(DAY)
+    assert str(caught.value) == (
+        "1 of 3 input checks failed: unique(mail): 3 of 400 rows share their key with another row "
+        "(in all 3 parts)"
+    )
+    failed = flow_store.sessions("phased").iloc[0]
+    assert (failed["status"], failed["failure_kind"]) == ("failed", "ChecksFailed")
+    assert flow_store.score_parts(failed["session_id"]).empty  # a retry reads the data again
+    assert flow_store.latest_scores("phased")["session_id"].unique().tolist() == [scored]
+
+    # The same failure in several parts is one line, which counts over them.
+    monkeypatch.setattr(Phased, "data", wrong.assign(mail=["a", "b"] * 200))
+    with pytest.raises(mfprefect.ChecksFailed, match=r"unique\(mail\): 400 rows in 3 parts, e\.g"):
+        flows.score(DAY)
+
+    # A person accepts that addresses repeat: the scoring goes on and says so.
+    failed = flow_store.sessions("phased").iloc[0]["session_id"]
+    flow_store.accept_check(failed, "unique", reason="shared mailboxes")
+    accepted = flows.score(DAY)
+    rows = flow_store.checks(accepted)
+    rows = rows[rows["severity"] == "accepted"]
+    assert set(rows["check"]) == {"unique"} and len(rows) == 4
+    assert rows["message"].str.contains("shared mailboxes").all()
+    assert len(flow_store.scores(accepted)) == 400
+    assert flow_store.show(accepted)["published_at"].notna().all()

@@ -200,7 +200,8 @@ def test_a_retry_resumes_the_session_and_skips_complete_parts(flow_store: Store)
         model_id = "parted"
         parts = 4
         retries = 0
-        checks = [lambda frame: frame["a"] < 9.0]
+        # The last two look at all parts, also at those that are kept.
+        checks = [lambda frame: frame["a"] < 9.0, NullShare("a", at_most=0.5), Unique("b", "a")]
 
         def scoring_data(self, as_of: dt.date, part: int) -> pd.DataFrame:
             scored.append(part)

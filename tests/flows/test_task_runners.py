@@ -24,6 +24,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 import mfprefect
+from mfprefect.checks import NullShare
 
 PARTS = 6
 
@@ -41,7 +42,7 @@ class Parted(mfprefect.Model):
     target = "left"
     parts = PARTS
     retry_delay_seconds = 0.0
-    checks = [lambda frame: len(frame) > 0]
+    checks = [lambda frame: len(frame) > 0, NullShare("a", at_most=0.1)]
 
     def training_data(self, as_of):
         frame = customers()
@@ -96,7 +97,9 @@ def check(flow_store: Store, parted: Any) -> set[str]:
     assert flow_store.inputs(scored)["source"].tolist() == [
         f"scoring_data part {part}" for part in range(1, 7)
     ]
-    assert flow_store.checks(scored)["passed"].tolist() == [True] * 6
+    checks = flow_store.checks(scored)
+    assert checks["passed"].tolist() == [True] * 7
+    assert checks["message"].iloc[-1] == ("0 of 600 rows are NULL, 0; at most 0.1 (in all 6 parts)")
     assert len(flow_store.input_summary(scored)) == 2
     return set(scores["score_class"])
 

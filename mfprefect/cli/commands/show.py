@@ -19,6 +19,8 @@ __all__ = ["METRIC_COLUMNS", "importance_columns", "parameters", "show", "text_o
 
 TOP = 10
 VERDICTS = ("alarm", "warning", "unknown", "ok")
+ACCEPTED = "accepted"
+CHECKS = ("failed", "warning", ACCEPTED, "ok")
 GATES = ("gates", "verdicts")
 """Group and name of metadata that has a table of its own."""
 _UNKNOWN = "the first attempt; of later ones it is unknown"
@@ -146,7 +148,7 @@ def gather(store: Store, row: dict[str, Any]) -> dict[str, Any]:
         "environment": readable("environment", None),
         "attempts": _attempts(readable),
         "inputs": readable.rows("inputs"),
-        "checks": sorted(checks, key=lambda check: (check["passed"], check["severity"] != "error")),
+        "checks": sorted(checks, key=lambda check: CHECKS.index(_verdict(check))),
         "metrics": readable.rows("metrics"),
         "drift": sorted(readable.rows("drift"), key=lambda row: VERDICTS.index(row["verdict"])),
         "gates": readable.rows("gates"),
@@ -333,9 +335,11 @@ def _section(out: Output, key: str, title: str, rows: list[dict[str, Any]], colu
         ]
         columns = [c for c in columns if any(row[c.key] not in (None, "", 0) for row in rows)]
     elif key == "checks":
-        failed = sum(not row["passed"] for row in rows)
-        title = f"{title}: {len(rows) - failed} passed, {failed} not"
         rows = [row | {"verdict": _verdict(row)} for row in rows]
+        passed = sum(row["passed"] for row in rows)
+        accepted = sum(row["verdict"] == ACCEPTED for row in rows)
+        title = f"{title}: {passed} passed, {len(rows) - passed - accepted} not"
+        title += f", {accepted} accepted" if accepted else ""
     elif key == "drift":
         title, rows = _drift(title, rows)
     elif key == "metrics" and not any(row["segment"] for row in rows):
@@ -396,7 +400,7 @@ def _importance(title: str, rows: list[dict[str, Any]]) -> tuple[str, list[dict[
 def _verdict(check: dict[str, Any]) -> str:
     if check["passed"]:
         return "ok"
-    return "failed" if check["severity"] == "error" else "warning"
+    return {"error": "failed", ACCEPTED: ACCEPTED}.get(check["severity"], "warning")
 
 
 def _published(scores: dict[str, Any]) -> dict[str, Any]:

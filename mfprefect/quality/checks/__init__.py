@@ -207,7 +207,8 @@ def _run(data: _Data, check: Any) -> list[dict[str, Any]]:
         raise ConfigurationError(
             f"checks holds {check!r}; it takes a pandera DataFrameSchema, DataFrameModel or Check, "
             "a check of mfprefect.checks, a callable that takes a frame and returns a bool or a "
-            "bool Series, or a list of these"
+            "bool Series, or a list of these. on(..) is for the checks of a model or of "
+            "Session.log_checks"
         )
     else:
         rows = [_callable_row(data.frame, check, data.disclosure)]

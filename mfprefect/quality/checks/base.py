@@ -11,7 +11,7 @@ import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator
 from statistics import median
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from mfprefect.errors import ConfigurationError
 from mfprefect.quality.checks.context import CheckContext
@@ -33,6 +33,8 @@ class ModelCheck(ABC):
     """The parts of the context it reads: `training`, `row_counts` or `registry`."""
     in_database: ClassVar[bool] = False
     """Whether a database can compute it without returning rows."""
+    keeps_cells: ClassVar[bool] = False
+    """Whether judging all parts of a scoring needs cells or keys of each part."""
     name: ClassVar[str]
 
     def __init__(self, columns: Iterable[str] = (), severity: str = "error") -> None:
@@ -49,16 +51,43 @@ class ModelCheck(ABC):
 
     def results(self, data: CheckData, context: CheckContext, disclosure: Disclosure) -> list[Row]:
         """Run the check and return its result rows, without `check_no`."""
+        rows, _ = self._run(data, context, disclosure)
+        return [row | {"message": row["message"] + data.how} for row in rows]
+
+    def ask(self, data: CheckData, context: CheckContext, disclosure: Disclosure) -> list[Row]:
+        """Ask of a part what judging all parts will need; return rows only if that is impossible.
+
+        Args:
+            data: the rows of the part, which notes its answers.
+            context: the same for every part.
+            disclosure: what results may disclose.
+        """
+        rows, judged = self._run(data, context, disclosure)
+        return [] if judged else rows
+
+    def _run(
+        self, data: CheckData, context: CheckContext, disclosure: Disclosure
+    ) -> tuple[list[Row], bool]:
+        """Return the result rows, and whether they are a judgement."""
         missing = [column for column in self.columns if column not in data.columns]
         if missing:
-            return [self._row(c, False, f"not run: column {c!r} is missing") for c in missing]
+            texts = {c: f"not run: column {c!r} is missing" for c in missing}
+            return [self._row(column, False, text) for column, text in texts.items()], False
         try:
-            rows = list(self.judge(data, context, disclosure))
+            return list(self.judge(data, context, disclosure)), True
         except (TypeError, ValueError, ArithmeticError) as exc:
             # A cell cannot be compared, counted or read as a time.
             error = disclosure.error_text(exc, *self.columns)
-            rows = [self._row(", ".join(self.columns) or None, False, f"not run: {error}")]
-        return [row | {"message": row["message"] + data.how} for row in rows]
+            column = ", ".join(self.columns) or None
+            return [self._row(column, False, f"not run: {error}")], False
+
+    def in_parts(self) -> tuple[ModelCheck | None, ModelCheck | None]:
+        """Return what judges each part of a scoring, and what judges the rows of all parts.
+
+        By default the check judges each part alone. Override it for a check whose verdict on all
+        rows does not follow from its verdicts on the parts.
+        """
+        return self, None
 
     def compared(self, context: CheckContext) -> Collection[str]:
         """Return the columns whose minimum and maximum the check reads."""
@@ -77,8 +106,11 @@ class ModelCheck(ABC):
         remaining = tuple(name for name in self.columns if name != column)
         if not remaining or isinstance(self, Unique):
             return None
+        return self._copy(columns=remaining)
+
+    def _copy(self, **changed: Any) -> Self:
         copy = type(self).__new__(type(self))
-        copy.__dict__.update(self.__dict__ | {"columns": remaining})
+        copy.__dict__.update(self.__dict__ | changed)
         return copy
 
     def _row(self, column: str | None, passed: bool, message: str, **more: Any) -> Row:
@@ -123,7 +155,8 @@ class RowCount(ModelCheck):
             at_least: the fewest rows, regardless of earlier sessions.
             at_most: the most rows, likewise.
             recent: compare with the median of this many of the last successful sessions of the
-                same purpose, 0 to 50; a part of a scoring is compared with the same part.
+                same purpose, 0 to 50. In a scoring in parts, so are all rows, and each part with
+                the same part; the bounds are for all rows.
             within: how far the rows may differ from that median, as a share of it.
             severity: `error` or `warning`.
         """
@@ -134,6 +167,10 @@ class RowCount(ModelCheck):
             raise self._invalid(f"has within = {within!r}; pass a share of the median, 0 or more")
         self.at_least, self.at_most, self.recent, self.within = at_least, at_most, recent, within
         self.needs = frozenset({"row_counts"} if recent else ())
+
+    def in_parts(self) -> tuple[ModelCheck | None, ModelCheck | None]:
+        """Compare each part with the same part of earlier sessions, and all rows with all bounds."""
+        return (self._copy(at_least=None, at_most=None) if self.recent else None), self
 
     def judge(
         self, data: CheckData, context: CheckContext, disclosure: Disclosure
@@ -162,11 +199,16 @@ class Unique(ModelCheck):
 
     name = "unique"
     in_database = True
+    keeps_cells = True
 
     def __init__(self, *columns: str, severity: str = "error") -> None:
         super().__init__(columns, severity)
         if not columns:
             raise self._invalid("needs columns; name those that together identify a row")
+
+    def in_parts(self) -> tuple[ModelCheck | None, ModelCheck | None]:
+        """Look for keys that repeat in a part, and for keys that repeat between parts."""
+        return self, self
 
     def judge(
         self, data: CheckData, context: CheckContext, disclosure: Disclosure
@@ -186,6 +228,7 @@ class Fresh(ModelCheck):
 
     name = "fresh"
     in_database = True
+    keeps_cells = True
 
     def __init__(self, column: str, at_most: dt.timedelta, *, severity: str = "error") -> None:
         """Choose a column of times or dates.
@@ -203,6 +246,10 @@ class Fresh(ModelCheck):
     def compared(self, context: CheckContext) -> Collection[str]:
         """Return the column of times."""
         return self.columns
+
+    def in_parts(self) -> tuple[ModelCheck | None, ModelCheck | None]:
+        """Judge the newest time of all parts."""
+        return None, self
 
     def judge(
         self, data: CheckData, context: CheckContext, disclosure: Disclosure

@@ -35,7 +35,7 @@ class Columns(ModelCheck):
     def judge(
         self, data: CheckData, context: CheckContext, disclosure: Disclosure
     ) -> Iterator[Row]:
-        """Yield a result for missing columns, and one for new columns."""
+        """Yield a result for each missing and each new column, or one if there is none."""
         variables = context.variables
         if not variables:
             yield self._no_training()
@@ -46,10 +46,11 @@ class Columns(ModelCheck):
         }
         for difference, names in differences.items():
             if severity := self.severities[difference]:
-                message = f"{difference}: {', '.join(names) or 'none'}"
-                message += f"; compared with training session {context.training_session}"
-                row = self._row(None, not names, message, severity=severity)
-                yield row | {"check": f"columns_{difference}"}
+                for name in names or [None]:
+                    message = f"{difference}: {name or 'none'}"
+                    message += f"; compared with training session {context.training_session}"
+                    row = self._row(name, name is None, message, severity=severity)
+                    yield row | {"check": f"columns_{difference}"}
 
 
 class RegisteredColumns(ModelCheck):
@@ -86,7 +87,7 @@ class RegisteredColumns(ModelCheck):
     def judge(
         self, data: CheckData, context: CheckContext, disclosure: Disclosure
     ) -> Iterator[Row]:
-        """Yield a result for columns that must not be used, and one for columns on trial."""
+        """Yield a result for each column that must not be used, and for each on trial."""
         registered = context.registry.get(self.table, {})
         table = ".".join(filter(None, self.table))
         used = [name for name in data.columns if name not in self.derived]
@@ -96,12 +97,13 @@ class RegisteredColumns(ModelCheck):
             for n in used
             if n in registered and not registered[n].valid
         }
-        message = ", ".join(f"{name} is {reason}" for name, reason in refused.items())
-        if not registered:
-            message += "; the table has no registered columns: run `mfprefect columns --load FILE`"
-        yield self._row(None, not refused, f"{table}: {message or 'all may be used'}")
-        on_trial = [n for n in used if n in registered and registered[n].test]
-        if self.trial and on_trial:
-            message = f"{table}: on trial: {', '.join(on_trial)}"
-            row = self._row(None, False, message, severity=self.trial)
-            yield row | {"check": "columns_on_trial"}
+        more = "; the table has no registered columns: run `mfprefect columns --load FILE`"
+        for name, reason in refused.items():
+            message = f"{table}: {name} is {reason}{'' if registered else more}"
+            yield self._row(name, False, message)
+        if not refused:
+            yield self._row(None, True, f"{table}: all may be used")
+        for name in used if self.trial else ():
+            if name in registered and registered[name].test:
+                row = self._row(name, False, f"{table}: {name} is on trial", severity=self.trial)
+                yield row | {"check": "columns_on_trial"}

@@ -96,11 +96,14 @@ class FrameData:
         self, column: str, levels: Collection[str], most: int
     ) -> tuple[FailingRows, list[str]]:
         """Return the rows of categories outside `levels`, and these categories by frequency."""
-        from mfprefect.quality.summary import LEVEL_LENGTH
-
-        texts = self._frame[column].dropna().astype(object).map(str).str[:LEVEL_LENGTH]
+        texts = self._level_texts(column)
         new = texts[~texts.isin(list(levels))]
         return self._cases(new, most), [str(level) for level in new.value_counts().index]
+
+    def _level_texts(self, column: str) -> pd.Series[Any]:
+        from mfprefect.quality.summary import LEVEL_LENGTH
+
+        return self._frame[column].dropna().astype(object).map(str).str[:LEVEL_LENGTH]
 
     @staticmethod
     def _cases(values: pd.Series[Any], most: int) -> FailingRows:

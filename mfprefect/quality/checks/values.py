@@ -42,6 +42,10 @@ class NullShare(ModelCheck):
         self.at_most, self.rise = at_most, rise
         self.needs = frozenset({"training"} if at_most is None or not columns else ())
 
+    def in_parts(self) -> tuple[ModelCheck | None, ModelCheck | None]:
+        """Judge the share in all rows; without any allowed NULL, refuse the first part with one."""
+        return (self, None) if self.at_most == 0 else (None, self)
+
     def judge(
         self, data: CheckData, context: CheckContext, disclosure: Disclosure
     ) -> Iterator[Row]:
@@ -112,6 +116,10 @@ class Range(ModelCheck):
             raise self._invalid("has bounds but no columns; name the columns")
         self.needs = frozenset(() if self.given else {"training"})
 
+    def in_parts(self) -> tuple[ModelCheck | None, ModelCheck | None]:
+        """Judge the share in all rows; without an allowed share, refuse the first bad part."""
+        return (self, None) if self.share == 0 else (None, self)
+
     def compared(self, context: CheckContext) -> Collection[str]:
         """Return the columns, by default the numeric variables of the training session."""
         return self.columns or [name for name in context.variables if context.bounds(name)]
@@ -179,6 +187,10 @@ class NewCategories(ModelCheck):
         self.known = None if known is None else [str(level) for level in known]
         self.share = share
         self.needs = frozenset({"training"} if known is None else ())
+
+    def in_parts(self) -> tuple[ModelCheck | None, ModelCheck | None]:
+        """Judge the share in all rows; without an allowed share, refuse the first bad part."""
+        return (self, None) if self.share == 0 else (None, self)
 
     def judge(
         self, data: CheckData, context: CheckContext, disclosure: Disclosure

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mfprefect.errors import ConfigurationError
+from mfprefect.quality.checks.result import ACCEPTED, is_open
 from mfprefect.quality.gates.verdicts import (
     FAILED,
     NO_PRODUCTION,
@@ -79,12 +80,15 @@ class ChecksGate(BaseGate):
         failed = [
             f"{row['column']}: {row['check']}" if row["column"] else str(row["check"])
             for row in rows
-            if not row["passed"]
+            if is_open(row)
         ]
         if len(failed) > self.at_most:
             text = f"{len(failed)} of {len(rows)} checks failed: {_listed(failed)}"
             return self._verdict(FAILED, text, len(failed))
-        return self._verdict(PASSED, f"{len(failed)} of {len(rows)} checks failed", len(failed))
+        accepted = sum(row["severity"] == ACCEPTED for row in rows)
+        text = f"{len(failed)} of {len(rows)} checks failed"
+        text += f", {accepted} more are accepted" if accepted else ""
+        return self._verdict(PASSED, text, len(failed))
 
     def _verdict(self, verdict: str, reason: str, figure: float | None) -> GateResult:
         checks = "input checks" if self.check is None else f"input checks {self.check!r}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from mfprefect.quality.checks.result import is_open
 from mfprefect.report.blocks import Column, Key, Note, Section, Table
 from mfprefect.report.content import overall
 from mfprefect.report.formats import MISSING, change, moment, number, present, text
@@ -140,7 +141,7 @@ def _packages(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change
 def _checks(before: ComparedSession, report: SessionReport) -> Iterator[Change]:
     for row in report.checks.to_dict("records"):
         key = _check(row)
-        failed = not row["passed"]
+        failed = is_open(row)
         name = f"{key.below}: {key.text}" if key.below else key.text
         if failed != (name in before.failed_checks):
             now, then = ("failed", "passed") if failed else ("passed", "failed")

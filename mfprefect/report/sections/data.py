@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from mfprefect.quality.checks.result import ACCEPTED, is_open
 from mfprefect.report.blocks import Badge, Block, Cell, Column, Gallery, Key, Note, Section, Table
 from mfprefect.report.drawing import sparklines
 from mfprefect.report.drawing.charts import bin_counts, distribution_chart
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["checks_section", "drift_section", "scores_section", "summary_section"]
 
 VERDICTS = ("alarm", "warning", "unknown", "ok")
+BADGES = {
+    "error": Badge("failed", "bad"),
+    "warning": Badge("warning", "warn"),
+    ACCEPTED: Badge(ACCEPTED, "info"),
+}
+"""How a failed check is shown, by severity: the worst first."""
 MOST_ROWS = 500
 MOST_MOVED = 20
 """The most drift measures to show, unless more are in alarm; the others are collapsed."""
@@ -31,12 +38,13 @@ ROLES = ("a", "b", "c")
 
 
 def checks_section(checks: pd.DataFrame) -> Section | None:
-    """Return the failed checks, and collapsed the passed ones."""
+    """Return the failed checks with the accepted ones, and collapsed the passed ones."""
     if checks.empty:
         return None
     rows = checks.to_dict("records")
     failed = [row for row in rows if not row["passed"]]
-    failed.sort(key=lambda row: row["severity"] != "error")
+    failed.sort(key=lambda row: list(BADGES).index(row["severity"]))
+    accepted = sum(not is_open(row) for row in failed)
     passed = [row for row in rows if row["passed"]]
     blocks = []
     if failed:
@@ -49,7 +57,9 @@ def checks_section(checks: pd.DataFrame) -> Section | None:
         sampled = any(present(row["sample"]) for row in failed)
         columns += [Column("examples", "code")] if sampled else []
         cells = [_failed(row, sampled) for row in failed[:MOST_ROWS]]
-        blocks.append(Table(columns, cells, f"{len(failed)} of {len(rows)} checks failed"))
+        caption = f"{len(failed)} of {len(rows)} checks failed"
+        caption += f", {accepted} of them accepted" if accepted else ""
+        blocks.append(Table(columns, cells, caption))
     if passed:
         columns = [Column("check"), Column("result"), Column("message")]
         cells = [[_check(row), Badge("ok", "good"), text(row["message"])] for row in passed]
@@ -64,9 +74,12 @@ def _check(row: dict[Any, Any]) -> Key:
 
 
 def _failed(row: dict[Any, Any], sampled: bool) -> list[Any]:
-    error = row["severity"] == "error"
-    badge = Badge("failed", "bad") if error else Badge("warning", "warn")
-    cells = [_check(row), badge, number(row["failing_rows"]), text(row["message"])]
+    cells = [
+        _check(row),
+        BADGES[row["severity"]],
+        number(row["failing_rows"]),
+        text(row["message"]),
+    ]
     return [*cells, _sample(row["sample"])] if sampled else cells
 
 

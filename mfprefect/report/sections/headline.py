@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
+from mfprefect.quality.checks.result import ACCEPTED, is_open
 from mfprefect.report.blocks import Headline
 from mfprefect.report.formats import brief, duration, moment, present, text
 from mfprefect.report.sections.production import no_production, promotion
@@ -45,7 +47,7 @@ def session_verdict(report: SessionReport) -> Headline:
         cause = str(row["failure_text"]) if present(row["failure_text"]) else ""
         return Headline(LEVEL_OF_STATUS.get(status, "bad"), headline, reasons, cause)
     drifted = bool((report.drift["verdict"] == "alarm").any())
-    warned = not bool(report.checks["passed"].astype(bool).all())
+    warned = any(map(is_open, report.checks.to_dict("records")))
     problems = [*(["drift"] if drifted else []), *(["failed checks"] if warned else [])]
     headline = f"{activity} succeeded" + (f", with {' and '.join(problems)}" if problems else "")
     return Headline("warn" if problems else "good", headline, reasons)
@@ -68,15 +70,26 @@ def _gates(gates: pd.DataFrame) -> list[str]:
 def _checks(checks: pd.DataFrame) -> list[str]:
     if checks.empty:
         return []
-    failed = checks[~checks["passed"].astype(bool)]
-    if failed.empty:
-        many = len(checks) > 1
-        return [f"all {len(checks)} input checks passed" if many else "the input check passed"]
-    names = [
-        f"{row['column']}: {row['check']}" if present(row["column"]) else str(row["check"])
-        for row in failed.to_dict("records")
-    ]
-    return [f"{len(failed)} of {len(checks)} input checks failed: {_listed(names)}"]
+    rows = checks.to_dict("records")
+    failed = [row for row in rows if is_open(row)]
+    accepted = [row for row in rows if row["severity"] == ACCEPTED]
+    texts = []
+    if failed:
+        texts.append(f"{len(failed)} of {len(rows)} input checks failed: {_names(failed)}")
+    if accepted:
+        texts.append(f"{len(accepted)} failed and are accepted: {_names(accepted)}")
+    if texts:
+        return texts
+    return [f"all {len(rows)} input checks passed" if len(rows) > 1 else "the input check passed"]
+
+
+def _names(checks: list[dict[Hashable, Any]]) -> str:
+    return _listed(
+        [
+            f"{row['column']}: {row['check']}" if present(row["column"]) else str(row["check"])
+            for row in checks
+        ]
+    )
 
 
 def _drift(drift: pd.DataFrame) -> list[str]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import DatabaseError
 from mfprefect.store.api.base import Base, right_of
-from mfprefect.store.models import input_columns, promotion, registry
+from mfprefect.store.models import acceptances, input_columns, promotion, registry
 from mfprefect.store.notifications import send
 from mfprefect.store.retention import delete
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["ModelsApi"]
 
@@ -127,6 +130,66 @@ class ModelsApi(Base):
         """
         checked = [input_columns.row_of(**row) for row in rows]
         return input_columns.set_input_columns(self._db, checked)
+
+    # Accepted checks
+
+    @right_of("writer", "accept a failed check")
+    def accept_check(
+        self,
+        session_id: str,
+        check: str,
+        *,
+        column: str | None = None,
+        reason: str,
+        until: dt.date | str | None = None,
+    ) -> pd.DataFrame:
+        """Accept that a check fails, as it did in a session; it stops later sessions no longer.
+
+        Holds for the model's sessions of the same purpose that are compared with the same training
+        session: until the next training succeeds, or another model scores. Their results say
+        `accepted`, by whom and why. Who, when and why stay in the audit trail.
+
+        Args:
+            session_id: the session where the check failed, with severity error or warning.
+            check: its name in `checks(session_id)`, such as `columns_missing`.
+            column: its column; None: each column for which it failed.
+            reason: why the failure is right, or does no harm.
+            until: the last day on which the acceptance holds (UTC), at the most.
+
+        Returns:
+            The new acceptances, as in `accepted_checks`.
+
+        Raises:
+            UnknownSession: there is no such session.
+            InvalidValue: the check did not fail there, `until` is past, or the reason is empty.
+        """
+        model_id, numbers = acceptances.accept(self._db, session_id, check, column, reason, until)
+        frame = acceptances.accepted_frame(self._db, model_id)
+        return frame[frame["acceptance_no"].isin(numbers)].reset_index(drop=True)
+
+    @right_of("writer", "withdraw an acceptance")
+    def withdraw_acceptance(self, model_id: str, acceptance_no: int, *, reason: str) -> None:
+        """Withdraw an acceptance: from now on, the check fails again. Both stay on record.
+
+        Raises:
+            UnknownModel: the model does not exist.
+            InvalidValue: it has no such acceptance, or that is withdrawn, or the reason is empty.
+        """
+        acceptances.withdraw(self._db, model_id, acceptance_no, reason)
+
+    def accepted_checks(self, model_id: str) -> pd.DataFrame:
+        """Return the accepted checks of a model, newest first.
+
+        Columns: acceptance_no, accepted_at, accepted_by, purpose, check, column, reason,
+        session_id (where the check failed), training_session_id (what it was compared with),
+        until, state and state_reason. An `active` one holds today; the others have `expired`
+        on their day, `ended` with another training session to compare with, or were `replaced`
+        by a newer one or `withdrawn`.
+
+        Raises:
+            UnknownModel: the model does not exist.
+        """
+        return acceptances.accepted_frame(self._db, model_id)
 
     # Stages
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from mfprefect.notifications.notice import Check, MetricChange, Notice
 from mfprefect.provenance.flow_run import run_url
+from mfprefect.quality.checks.result import ACCEPTED
 from mfprefect.settings import Target
 from mfprefect.store.database import Database
 from mfprefect.store.models.gate_verdicts import stored_results
@@ -268,7 +269,9 @@ def _failed_checks(db: Database, row: Row) -> list[Check]:
     c = db.schema.check_results.c
     select = (
         sa.select(c.check, c.column, c.severity, c.failing_rows, c.message)
-        .where(c.session_no == row.session_no, c.passed == sa.literal(False))
+        .where(
+            c.session_no == row.session_no, c.passed == sa.literal(False), c.severity != ACCEPTED
+        )
         .order_by(c.check_no)
     )
     checks: dict[tuple[str, str], Check] = {}

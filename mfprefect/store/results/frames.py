@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from mfprefect.errors import InvalidValue, UnknownSession
+from mfprefect.quality.checks.result import ACCEPTED
 from mfprefect.store import views
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import require_all
@@ -213,7 +214,7 @@ class SessionSummary(NamedTuple):
     figures: dict[str, float]
     """Metrics over all rows, by name."""
     failed_checks: list[Mapping[str, Any]]
-    """check, column, severity, failing_rows, message."""
+    """check, column, severity, failing_rows, message; without accepted ones."""
 
 
 def outcome(db: Database, session_no: int) -> SessionSummary:
@@ -233,7 +234,9 @@ def outcome(db: Database, session_no: int) -> SessionSummary:
     columns = ("check", "column", "severity", "failing_rows", "message")
     failed = (
         sa.select(*(k.c[name].label(name) for name in columns))
-        .where(k.c.session_no == session_no, k.c.passed == sa.literal(False))
+        .where(
+            k.c.session_no == session_no, k.c.passed == sa.literal(False), k.c.severity != ACCEPTED
+        )
         .order_by(k.c.check_no)
     )
 
@@ -285,10 +288,15 @@ def environment(db: Database, session_id: str) -> dict[str, Any]:
     }
 
 
-def latest_training(db: Database, model_id: str) -> str | None:
+def latest_training(db: Database, model_id: str, before: int | None = None) -> str | None:
     """Return the id of the last successful training session with a saved model, or None.
 
     The last to run, whatever day its data is of: see `mfprefect.store.order`.
+
+    Args:
+        db: the database.
+        model_id: the model.
+        before: only sessions numbered lower.
     """
     s, artifacts = db.schema.sessions, db.schema.artifacts
     select = (
@@ -302,5 +310,7 @@ def latest_training(db: Database, model_id: str) -> str | None:
         .order_by(s.c.session_no.desc())
         .limit(1)
     )
+    if before is not None:
+        select = select.where(s.c.session_no < before)
     rows = db.fetch_all(select)
     return rows[0][0] if rows else None

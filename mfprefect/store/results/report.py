@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from mfprefect.errors import MfprefectError, UnknownModel, UnknownSession
 from mfprefect.provenance.flow_run import run_url
+from mfprefect.quality.checks.result import is_open
 from mfprefect.report.content import ComparedSession, Distribution, SessionReport, test_note
 from mfprefect.store.database import Database
 from mfprefect.store.models import gate_verdicts
@@ -148,7 +149,7 @@ def _compared_session(db: Database, session_id: str | None) -> ComparedSession |
     failed = [
         f"{row['column']}: {row['check']}" if row["column"] else row["check"]
         for row in records(checks)
-        if not row["passed"]
+        if is_open(row)
     ]
     curve = frames.of_sessions(db, "test_curve", [session_id])
     metadata = frames.of_sessions(db, "session_metadata", [session_id])

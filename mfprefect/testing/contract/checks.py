@@ -18,8 +18,9 @@ CUSTOMERS = pd.DataFrame(
 )
 
 
-def train(store: Store, frame: pd.DataFrame) -> str:
+def train(store: Store, frame: pd.DataFrame, *checks: Any) -> str:
     with store.session("churn", purpose="train") as session:
+        session.log_checks(frame, list(checks), keys=["customer_id"])
         session.log_input_summary(frame.drop(columns="customer_id"))
         session.save_model(b"a model of another language")
     return session.session_id
@@ -47,8 +48,8 @@ def test_data_are_checked_against_the_training_session(store: Store) -> None:
         ]
         changed = CUSTOMERS.drop(columns="income").assign(new=1)
         assert failing(session, changed, Columns(added="error"), keys=keys) == [
-            ("columns_missing", None, 0),
-            ("columns_added", None, 0),
+            ("columns_missing", "income", 0),
+            ("columns_added", "new", 0),
         ]
     stored = store.checks(session.session_id)
     assert list(stored["check_no"]) == list(range(1, len(stored) + 1))
@@ -105,7 +106,7 @@ def test_input_columns_are_registered_and_checked(store: Store) -> None:
     check = RegisteredColumns("customer", schema="crm")
     with store.session("churn", as_of=dt.date(2026, 1, 1)) as session:
         assert failing(session, CUSTOMERS[["income"]].rename(columns={"age": "Age"}), check) == []
-        assert failing(session, CUSTOMERS[["age"]], check) == [("registered_columns", None, 0)]
+        assert failing(session, CUSTOMERS[["age"]], check) == [("registered_columns", "age", 0)]
     events = rows(store)["audit_events"]
     with pytest.raises(mfprefect.InvalidValue, match="valid of column 'x' is 'yes'"):
         store.set_input_columns([{"table": "t", "column": "a"}, _odd_flag()])
@@ -115,3 +116,64 @@ def test_input_columns_are_registered_and_checked(store: Store) -> None:
 
 def _odd_flag() -> dict[str, Any]:
     return {"table": "t", "column": "x", "valid": "yes"}
+
+
+def test_a_failed_check_is_accepted_on_record(store: Store) -> None:
+    first = train(store, CUSTOMERS)
+    today = CUSTOMERS.drop(columns="income")
+    failed = refused(store, today)
+    accepted = store.accept_check(failed, "columns_missing", column="income", reason="sold: GDPR")
+    (row,) = accepted.to_dict("records")
+    assert (row["purpose"], row["column"], row["state"]) == ("train", "income", "active")
+    assert (row["session_id"], row["training_session_id"]) == (failed, first)
+
+    # Only this check and column, only trainings, only after this training.
+    refused(store, today.drop(columns="age"), match=r"1 of 3 .* columns_missing\(age\)")
+    with store.session("churn", purpose="score", parent=first) as session:
+        assert failing(session, today, Columns(), keys=["customer_id"])
+    second = train(store, today, Columns())
+    checks = store.checks(second)
+    missing = checks[checks["check"] == "columns_missing"].to_dict("records")
+    assert [(x["column"], x["severity"], bool(x["passed"])) for x in missing] == [
+        ("income", "accepted", False)
+    ]
+    assert "sold: GDPR (acceptance" in missing[0]["message"]
+
+    # The new training makes it needless.
+    (ended,) = store.accepted_checks("churn").to_dict("records")
+    assert (ended["state"], second in ended["state_reason"]) == ("ended", True)
+    third = train(store, today, Columns())
+    assert store.checks(third)["passed"].all()
+    events = store.audit_log(session_id=failed, action="accept_check")
+    assert events["detail"][0]["message"].startswith("missing: income; compared with")
+    store.verify(model_id="churn")
+
+
+def test_an_acceptance_is_withdrawn_and_follows_a_renamed_model(store: Store) -> None:
+    train(store, CUSTOMERS)
+    today = CUSTOMERS.drop(columns=["income", "age"])
+    failed = refused(store, today)
+    numbers = store.accept_check(failed, "columns_missing", reason="on purpose")["acceptance_no"]
+    store.rename_model("churn", "leavers")
+    store.add_model("churn")  # another one
+    assert store.accepted_checks("churn").empty
+    assert sorted(store.accepted_checks("leavers")["column"]) == ["age", "income"]
+    number = int(numbers.iloc[0])
+    store.withdraw_acceptance("leavers", number, reason="by mistake")
+    refused(store, today, match="1 of 3", model="leavers")
+    states = store.accepted_checks("leavers").set_index("acceptance_no")["state"]
+    assert sorted(states) == ["active", "withdrawn"] and states[number] == "withdrawn"
+    with pytest.raises(mfprefect.InvalidValue, match="withdrawn already: by .*: by mistake"):
+        store.withdraw_acceptance("leavers", number, reason="again")
+    with pytest.raises(mfprefect.InvalidValue, match=r"failed checks: columns_missing\(age\), "):
+        store.accept_check(failed, "unique", reason="x")
+
+
+def refused(store: Store, frame: pd.DataFrame, *, match: str = ".", model: str = "churn") -> str:
+    """Let a training fail its checks; return its session."""
+    with (
+        pytest.raises(mfprefect.ChecksFailed, match=match),
+        store.session(model, purpose="train") as session,
+    ):
+        session.log_checks(frame, Columns(), keys=["customer_id"])
+    return session.session_id

@@ -2,8 +2,8 @@
 
     checks = [schema, RowCount(at_least=1_000), NullShare("income"), Unique("customer_id")]
 
-`on("train", ..)` and `on("score", ..)` limit checks to training or scoring. docs/checks.md says what
-each one compares with.
+`on("train", ..)` and `on("score", ..)` limit checks to training or scoring. docs/checks.md says
+what each one compares with.
 """
 
 from mfprefect.quality.checks.base import Fresh, ModelCheck, RowCount, Unique

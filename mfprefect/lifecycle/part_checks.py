@@ -11,7 +11,7 @@ from mfprefect.quality.checks import without_column
 from mfprefect.quality.checks.base import ModelCheck
 from mfprefect.quality.checks.context import CheckContext
 from mfprefect.quality.checks.masking import Disclosure
-from mfprefect.quality.checks.parts import NotAnswered, judge_parts
+from mfprefect.quality.checks.parts import judge_parts, suffices
 from mfprefect.quality.checks.phases import of_parts
 from mfprefect.quality.checks.result import checks_failed
 from mfprefect.store.results.check_context import check_context
@@ -58,15 +58,10 @@ class JointChecks:
     def _take_over(self) -> None:
         for part, document in self._session.part_documents():
             answers = document.get(ANSWERS)
-            if part <= self._model.parts and answers is not None and self._suffices(part, answers):
+            if part > self._model.parts or answers is None:
+                continue  # of an attempt with more parts, or of an older version
+            if suffices(answers, self._checks, self.context, self._disclosure):
                 self._answers[part] = answers
-
-    def _suffices(self, part: int, answers: Mapping[str, Any]) -> bool:
-        try:
-            judge_parts(self._checks, {part: answers}, self.context, self._disclosure)
-        except NotAnswered:
-            return False
-        return True
 
     def may_keep(self, part: int) -> bool:
         """Return whether a part of an earlier attempt has answered what these checks ask."""

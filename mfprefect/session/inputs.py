@@ -228,7 +228,7 @@ class InputsMixin(RecorderBase):
         return rows
 
     def _with_acceptances(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        from mfprefect.store.models.acceptances import accepted_rows
+        from mfprefect.store.results.acceptances import accepted_rows
 
         try:
             return accepted_rows(self._db, self.handle, rows)

@@ -19,6 +19,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 import mfprefect
 from mfprefect import Gate, Store
+from mfprefect.checks import NullShare, Unique
 from mfprefect.lifecycle.split import is_test
 
 FLOWS = Path(__file__).parents[2] / "flows"

@@ -169,7 +169,7 @@ class RowCount(ModelCheck):
         self.needs = frozenset({"row_counts"} if recent else ())
 
     def in_parts(self) -> tuple[ModelCheck | None, ModelCheck | None]:
-        """Compare each part with the same part of earlier sessions, and all rows with all bounds."""
+        """Compare each part with the same part of earlier sessions; all rows with all bounds."""
         return (self._copy(at_least=None, at_most=None) if self.recent else None), self
 
     def judge(

@@ -46,7 +46,7 @@ class Columns(ModelCheck):
         }
         for difference, names in differences.items():
             if severity := self.severities[difference]:
-                for name in names or [None]:
+                for name in [*names] or [None]:
                     message = f"{difference}: {name or 'none'}"
                     message += f"; compared with training session {context.training_session}"
                     row = self._row(name, name is None, message, severity=severity)

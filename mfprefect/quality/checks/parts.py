@@ -28,7 +28,7 @@ from mfprefect.quality.checks.result import plain, result_row
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MAX_KEYS", "AllParts", "NotAnswered", "PartAnswers", "judge_parts"]
+__all__ = ["MAX_KEYS", "AllParts", "PartAnswers", "judge_parts", "suffices"]
 
 MAX_KEYS = 500_000
 """Of a part with more rows, no keys are noted: eight bytes each, in one document."""
@@ -37,7 +37,7 @@ MAX_LEVELS = 1_000
 Answers = Mapping[str, Any]
 
 
-class NotAnswered(Exception):
+class _NotAnswered(Exception):
     """A part cannot answer a question, because it was asked others."""
 
 
@@ -118,7 +118,7 @@ class AllParts:
         key = _key(*question)
         for part, answers in self._parts.items():
             if key not in answers["answers"]:
-                raise NotAnswered(f"part {part} was not asked for {question[0]}")
+                raise _NotAnswered(f"part {part} did not answer: {question[0]}")
             yield part, answers["answers"][key]
 
     def nulls(self, column: str, most: int) -> FailingRows:
@@ -168,22 +168,45 @@ def judge_parts(
 ) -> list[dict[str, Any]]:
     """Return the result rows of the checks for the rows of all parts, without `check_no`.
 
-    Of parts without any row, only their number is judged.
-
-    Raises:
-        NotAnswered: a part was asked other questions, as before a change of the checks.
+    Of parts without any row, only their number is judged. A check that could not run on a part
+    fails.
     """
     data = AllParts(parts)
     rows: list[dict[str, Any]] = []
     for check in checks:
         if not data.rows and not isinstance(check, RowCount):
             continue
+        column = ", ".join(check.columns) or None
         try:
             rows += check.results(data, context, disclosure)
         except _NotCompared as exc:
-            column = ", ".join(check.columns)
             rows.append(result_row(check.name, column, passed=True, message=str(exc)))
+        except _NotAnswered as exc:
+            rows.append(
+                result_row(
+                    check.name,
+                    column,
+                    passed=False,
+                    severity=check.severity,
+                    message=f"not run: {exc}",
+                )
+            )
     return rows
+
+
+def suffices(
+    answers: Answers, checks: Iterable[ModelCheck], context: CheckContext, disclosure: Disclosure
+) -> bool:
+    """Return whether a part was asked what the checks ask, and not before they were changed."""
+    part = AllParts({1: answers})
+    for check in checks if part.rows else ():
+        try:
+            check.results(part, context, disclosure)
+        except _NotAnswered:
+            return False
+        except _NotCompared:
+            continue
+    return True
 
 
 def _key(*question: Any) -> str:
@@ -192,7 +215,7 @@ def _key(*question: Any) -> str:
 
 
 def _ordered(value: Any) -> Any:
-    """Return a value of JSON that sorts like the value: a number, or a text of fixed form."""
+    """Return a value of JSON that sorts like the value: a number or a text."""
     import pandas as pd
 
     if isinstance(value, np.generic):
@@ -200,9 +223,8 @@ def _ordered(value: Any) -> Any:
     if isinstance(value, pd.Timestamp):
         value = value.to_pydatetime(warn=False)
     if isinstance(value, dt.datetime):
-        return (value if value.tzinfo is None else value.astimezone(dt.UTC)).isoformat(
-            timespec="microseconds"
-        )
+        # These texts sort like the times, in the same zone.
+        return str(value if value.tzinfo is None else value.astimezone(dt.UTC))
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return value.isoformat() if isinstance(value, dt.date) else plain(value)
@@ -226,9 +248,7 @@ def _digests(keys: pd.DataFrame) -> str:
             columns[name] = column.astype(object).map(str)
             continue
         columns[name] = column.map(_number_text)
-    hashes: NDArray[np.uint64] = pd.util.hash_pandas_object(
-        pd.DataFrame(columns), index=False
-    ).to_numpy()
+    hashes = pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy()
     return base64.b64encode(np.sort(hashes).astype("<u8").tobytes()).decode()
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import DatabaseError
 from mfprefect.store.api.base import Base, right_of
-from mfprefect.store.models import acceptances, input_columns, promotion, registry
+from mfprefect.store.models import input_columns, promotion, registry
 from mfprefect.store.notifications import send
+from mfprefect.store.results import acceptances
 from mfprefect.store.retention import delete
 
 if TYPE_CHECKING:

@@ -163,7 +163,7 @@ def test_an_acceptance_is_withdrawn_and_follows_a_renamed_model(store: Store) ->
     refused(store, today, match="1 of 3", model="leavers")
     states = store.accepted_checks("leavers").set_index("acceptance_no")["state"]
     assert sorted(states) == ["active", "withdrawn"] and states[number] == "withdrawn"
-    with pytest.raises(mfprefect.InvalidValue, match="withdrawn already: by .*: by mistake"):
+    with pytest.raises(mfprefect.InvalidValue, match=r"withdrawn already: by .*: by mistake"):
         store.withdraw_acceptance("leavers", number, reason="again")
     with pytest.raises(mfprefect.InvalidValue, match=r"failed checks: columns_missing\(age\), "):
         store.accept_check(failed, "unique", reason="x")

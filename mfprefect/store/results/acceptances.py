@@ -34,6 +34,7 @@ __all__ = ["ACCEPT", "WITHDRAW", "accept", "accepted_frame", "accepted_rows", "w
 
 ACCEPT, WITHDRAW = "accept_check", "withdraw_acceptance"
 """Actions of the audit trail, about a model."""
+ACTIONS = (ACCEPT, WITHDRAW, "add_model", "delete_model", "rename_model")
 Key = tuple[str, str | None]
 Row = dict[str, Any]
 
@@ -85,7 +86,7 @@ def accept(
         UnknownSession: there is no such session.
         InvalidValue: no such check failed in it, `until` is past, or there is no reason.
     """
-    reason = values.name(reason, "the reason", 4_000)
+    reason = _reason(reason)
     day = values.as_date(until, "until")
     if day is not None and day < values.utc_now().date():
         raise InvalidValue(f"until = {day} is past; choose a day from today (UTC) on.")
@@ -111,6 +112,12 @@ def accept(
         return list(range(last - len(failed) + 1, last + 1))
 
     return handle.model_id, db.write_transaction(work, also_retry=IntegrityError)
+
+
+def _reason(text: str) -> str:
+    if not values.text(text, "the reason").strip():
+        raise InvalidValue("the reason is empty; say why, for those who will ask.")
+    return text
 
 
 def _failed(db: Database, handle: SessionHandle, check: str, column: str | None) -> list[Row]:
@@ -139,7 +146,7 @@ def withdraw(db: Database, model_id: str, acceptance_no: int, reason: str) -> No
         UnknownModel: the model does not exist.
         InvalidValue: the model has no such acceptance, it is withdrawn, or there is no reason.
     """
-    reason = values.name(reason, "the reason", 4_000)
+    reason = _reason(reason)
 
     def work(connection: sa.Connection, _: bool) -> None:
         require_model(db, connection, model_id)
@@ -232,17 +239,18 @@ def _events(
     """Return the events about a model, oldest first, also from under its earlier names."""
     e = db.schema.audit_events.c
     select = sa.select(e.event_no, e.at, e.actor, e.action, e.detail)
-    select = select.where(e.subject == model_id).order_by(e.event_no)
+    select = select.where(e.subject == model_id, e.action.in_(ACTIONS)).order_by(e.event_no)
     if before is not None:
         select = select.where(e.event_no < before)
     events: list[_Event] = []
     for row in connection.execute(select).all():
-        event = _Event(*row[:-1], json.loads(row[-1]))
+        event_no, at, actor, action, detail = row
+        event = _Event(event_no, at, actor, action, json.loads(detail))
         if event.action in ("add_model", "delete_model"):
             events = []  # of another model that had this name
         elif event.action == "rename_model":
             events = _events(db, connection, event.detail["old"], event.event_no)
-        elif event.action in (ACCEPT, WITHDRAW):
+        else:
             events.append(event)
     return events
 

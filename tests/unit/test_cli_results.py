@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import mfprefect
+from mfprefect.checks import RowCount, Unique
 from mfprefect.cli import cli
 
 NUMBERS = [0.1, -0.0, 5e-324, 1e300, 1 / 3, 0.5, 1.0]
@@ -362,3 +364,54 @@ def test_the_registry_of_input_columns(run: Any, store: mfprefect.Store, tmp_pat
     )
     file.write_text("table,valid\norders,true\n")
     assert "'column'" in run("columns", "--load", str(file), code=1).stderr
+
+
+def test_a_failed_check_is_accepted(run: Any, store: mfprefect.Store) -> None:
+    def score(status: str) -> str:
+        session = store.session("m", purpose="score")
+        with suppress(mfprefect.ChecksFailed), session:
+            session.log_checks(pd.DataFrame({"id": [1, 1, 2]}), [Unique("id"), RowCount(recent=0)])
+        row = store.show(session.session_id).iloc[0]
+        assert (row["status"], row["failure_kind"]) == (
+            status, "ChecksFailed" if status == "failed" else None,
+        )  # fmt: skip
+        return session.session_id
+
+    store.add_model("m")
+    score("failed")
+    assert "no check of m is accepted" in run("checks", "accepted", "m").stderr
+    assert run("checks", "accept", "latest:m", "unique", code=2)  # without a reason
+    wrong = run("checks", "accept", "latest:m", "uniq", "--reason", "x", code=1).stderr
+    assert "uniq did not fail" in wrong and "failed checks: unique(id)" in wrong
+    past = ("--reason", "x", "--until", "2020-01-01")
+    assert "is past" in run("checks", "accept", "latest:m", "unique", *past, code=1).stderr
+    assert (
+        "is empty" in run("checks", "accept", "latest:m", "unique", "--reason", " ", code=1).stderr
+    )
+
+    options = ("--reason", "twins", "--until", "2999-12-31")
+    done = run("checks", "accept", "latest:m", "unique", *options)
+    assert "twins" in done.stdout and "until another model scores" in done.stderr
+    accepted = score("succeeded")
+    text = run("show", accepted).stdout
+    assert "Checks: 1 passed, 0 not, 1 accepted" in text
+    assert "until 2999-12-31: twins (acceptance" in " ".join(text.split())
+    report = store.report(accepted)
+    assert "1 of 2 checks failed, 1 of them accepted" in report
+    assert "1 failed and are accepted: id: unique" in report
+    # What is run again accepts what the original accepted, whatever was decided since.
+    (row,) = json.loads(run("checks", "accepted", "m", "--json").stdout)
+    assert (row["state"], row["until"], row["check"]) == ("active", "2999-12-31", "unique")
+    number = str(row["acceptance_no"])
+    shown = run("checks", "withdraw", "m", number, "--reason", "no twins").stdout
+    assert "withdrawn: by" in shown and "no twins" in shown
+    assert "no acceptance 999" in run(
+        "checks", "withdraw", "m", "999", "--reason", "x", code=1
+    ).stderr  # fmt: skip
+    score("failed")
+    again = {"reproduces": accepted}
+    with store.session("m", purpose="adhoc", params=again) as session:
+        (result, _) = session.log_checks(
+            pd.DataFrame({"id": [1, 1]}), [Unique("id"), RowCount(recent=0)]
+        )
+    assert result["severity"] == "accepted" and f"accepted in {accepted}" in result["message"]

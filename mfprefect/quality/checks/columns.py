@@ -46,7 +46,8 @@ class Columns(ModelCheck):
         }
         for difference, names in differences.items():
             if severity := self.severities[difference]:
-                for name in [*names] or [None]:
+                wrong: list[str | None] = [*names] if names else [None]
+                for name in wrong:
                     message = f"{difference}: {name or 'none'}"
                     message += f"; compared with training session {context.training_session}"
                     row = self._row(name, name is None, message, severity=severity)
@@ -97,10 +98,12 @@ class RegisteredColumns(ModelCheck):
             for n in used
             if n in registered and not registered[n].valid
         }
-        more = "; the table has no registered columns: run `mfprefect columns --load FILE`"
+        if not registered:
+            message = f"{table} has no registered columns: run `mfprefect columns --load FILE`"
+            yield self._row(None, not used, message)
+            return
         for name, reason in refused.items():
-            message = f"{table}: {name} is {reason}{'' if registered else more}"
-            yield self._row(name, False, message)
+            yield self._row(name, False, f"{table}: {name} is {reason}")
         if not refused:
             yield self._row(None, True, f"{table}: all may be used")
         for name in used if self.trial else ():

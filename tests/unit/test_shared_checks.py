@@ -306,6 +306,10 @@ def test_scoring_data_has_no_target() -> None:
     ]
     assert results(TRAINED, without_column(Unique("gone"), "gone")) == []
     assert checks[0].columns == ("age", "gone")
+    schema = pa.DataFrameSchema({"old": pa.Column(), "gone": pa.Column()}, unique=["old", "gone"])
+    rows = results(TRAINED, without_column(schema, "gone"))
+    assert [row["check"] for row in rows if not row["passed"]] == []
+    assert schema.unique == ["old", "gone"]
 
 
 @pytest.mark.parametrize(

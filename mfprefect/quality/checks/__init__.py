@@ -177,7 +177,7 @@ class _Data:
 def without_column(checks: Any, column: str) -> Any:
     """Return the checks for a frame without a column; scoring data lacks the target.
 
-    Pandera schemas lose the column; callables stay unchanged.
+    Pandera schemas lose the column, and a key that it is part of; callables stay unchanged.
     """
     if checks is None:
         return []
@@ -188,7 +188,9 @@ def without_column(checks: Any, column: str) -> Any:
         return checks.without(column) or []
     schema = checks.to_schema() if hasattr(checks, "to_schema") else checks
     if hasattr(schema, "remove_columns") and column in schema.columns:
-        return schema.remove_columns([column])
+        schema = schema.remove_columns([column])
+        if column in (schema.unique or ()):
+            schema.unique = None  # the other columns of the key need not be unique
     return schema
 
 

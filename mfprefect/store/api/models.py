@@ -152,7 +152,8 @@ class ModelsApi(Base):
 
         Args:
             session_id: the session where the check failed, with severity error or warning.
-            check: its name in `checks(session_id)`, such as `columns_missing`.
+            check: its name in `checks(session_id)`, such as `columns_missing`, or what the error
+                says: `columns_missing(income)`.
             column: its column; None: each column for which it failed.
             reason: why the failure is right, or does no harm.
             until: the last day on which the acceptance holds (UTC), at the most.

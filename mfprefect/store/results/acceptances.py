@@ -128,7 +128,11 @@ def _failed(db: Database, handle: SessionHandle, check: str, column: str | None)
     select = select.where(c.session_no == handle.session_no).order_by(c.check_no)
     rows = [dict(row._mapping) for row in db.fetch_all(select)]
     failed = [row for row in rows if is_open(row)]
-    chosen = [row for row in failed if row["check"] == check and column in (None, row["column"])]
+    chosen = [
+        row
+        for row in failed
+        if check in (row["check"], label(row)) and column in (None, row["column"])
+    ]
     if not chosen:
         wanted = label({"check": check, "column": column})
         choices = ", ".join(dict.fromkeys(map(label, failed))) or "none"

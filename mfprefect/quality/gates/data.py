@@ -87,7 +87,7 @@ class ChecksGate(BaseGate):
             return self._verdict(FAILED, text, len(failed))
         accepted = sum(row["severity"] == ACCEPTED for row in rows)
         text = f"{len(failed)} of {len(rows)} checks failed"
-        text += f", {accepted} more are accepted" if accepted else ""
+        text += f", {accepted} accepted" if accepted else ""
         return self._verdict(PASSED, text, len(failed))
 
     def _verdict(self, verdict: str, reason: str, figure: float | None) -> GateResult:

@@ -58,7 +58,7 @@ class JointChecks:
     def _take_over(self) -> None:
         for part, document in self._session.part_documents():
             answers = document.get(ANSWERS)
-            if part > self._model.parts or answers is None:
+            if part > self._model.parts or not answers:
                 continue  # of an attempt with more parts, or of an older version
             if suffices(answers, self._checks, self.context, self._disclosure):
                 self._answers[part] = answers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 __all__ = ["Reproduction", "compare_digests", "compare_environments", "compare_metrics"]
@@ -33,7 +33,7 @@ class Reproduction:
     """The same columns for artifacts."""
     scores: Rows
     """The same columns for parts of scores."""
-    notes: Sequence[str] = ()
+    notes: Sequence[str] = field(default=(), kw_only=True)
     """What else may explain a difference: parts that another commit wrote."""
 
     @property

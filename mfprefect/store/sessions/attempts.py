@@ -60,7 +60,7 @@ def unrecorded(db: Database, connection: sa.Connection, session_no: int) -> dict
     names = (*_COPIED, "started_at", "attempt_started_at")
     select = sa.select(*(s.c[name] for name in names)).where(s.c.session_no == session_no, ~stored)
     session = connection.execute(select).mappings().first()
-    return None if session is None else of_session(session)
+    return None if session is None else of_session(dict(session))
 
 
 def before_next(

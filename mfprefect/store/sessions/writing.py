@@ -222,7 +222,7 @@ class _CloseTransaction:
     def _is_dropped(self, table: str, row: Mapping[str, Any]) -> bool:
         """Return whether this transaction deletes a stored row, which is then not sealed."""
         if table == "score_parts":  # written by an earlier attempt only
-            return self.handle.attempt > (row["kept_by"] or row["attempt"])
+            return bool((row["kept_by"] or row["attempt"]) < self.handle.attempt)
         if table == gate_verdicts.TABLE and (rows := self.pending.get(table)):
             replaced = self.replace or self.again
             return bool(replaced and row["gate_no"] > _last_gate(rows))

@@ -132,11 +132,13 @@ def test_a_succeeded_session_is_not_resumed_by_a_worker_that_thought_it_dead(sto
 
 def _on(commit: str, **changes: Any) -> dict[str, Any]:
     """Return what an attempt on another commit, machine and environment opens its session with."""
-    origin = {"vcs": "git", "commit": commit * 40, "branch": f"fix-{commit}", "dirty": False}
-    machine = {"host": f"host-{commit}", "run_by": f"user-{commit}"}
     here = environment()
+    origin: dict[str, Any] = {
+        **{"vcs": "git", "commit": commit * 40, "branch": f"fix-{commit}", "dirty": False},
+        **{"host": f"host-{commit}", "run_by": f"user-{commit}"},
+    }
     return {
-        "provenance": replace(capture(), **(origin | machine | changes)),
+        "provenance": replace(capture(), **(origin | changes)),
         "environment": replace(here, digest=_digest(here, commit), python=f"CPython {commit}"),
     }
 
@@ -202,16 +204,20 @@ def _refuses_tampering(store: Store, number: int) -> None:
     a, p = store.database.schema.session_attempts, store.database.schema.score_parts
     of_first = (a.c.session_no == number, a.c.attempt == 1)
     of_part = (p.c.session_no == number, p.c.part_no == 1)
-    for table, where, change, back, text in (
-        (a, of_first, {"git_commit": "b" * 40}, {"git_commit": "a" * 40}, r"\(1\) was changed"),
-        (p, of_part, {"attempt": 2}, {"attempt": 1}, r"score_parts.*changed"),
+    for table, where, column, forged, true in (
+        (a, of_first, "git_commit", "b" * 40, "a" * 40),
+        (p, of_part, "attempt", 2, 1),
     ):
         update = table.update().where(*where)
-        store.database.write_transaction(lambda c, _, u=update, v=change: c.execute(u, v))
-        with pytest.raises(mfprefect.SealBroken, match=text):
+        _execute(store, update.values({column: forged}))
+        with pytest.raises(mfprefect.SealBroken, match=rf"{table.name}.*1\) was changed"):
             store.verify()
-        store.database.write_transaction(lambda c, _, u=update, v=back: c.execute(u, v))
+        _execute(store, update.values({column: true}))
     store.verify()
+
+
+def _execute(store: Store, statement: Any) -> None:
+    store.database.write_transaction(lambda connection, _: connection.execute(statement))
 
 
 def test_an_attempt_that_died_is_ended_by_whoever_notices(store: Store) -> None:

@@ -144,7 +144,8 @@ def _docstring_after(body: list[ast.stmt], position: int) -> str:
 
 def _instance_attributes(node: ast.FunctionDef, group: str) -> Iterator[Member]:
     for position, item in enumerate(node.body):
-        target, annotation = None, None
+        target: ast.expr | None = None
+        annotation: ast.expr | None = None
         if isinstance(item, ast.AnnAssign):
             target, annotation = item.target, item.annotation
         elif isinstance(item, ast.Assign) and len(item.targets) == 1:

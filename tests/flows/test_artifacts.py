@@ -117,7 +117,8 @@ def test_the_stage_of_what_a_run_trained_or_scored_with(
     assert f"| its stage | candidate; in production: {first} |" in text
     store.retire("paged model")
     monkeypatch.setattr(Paged, "gates", (Gate("auc", at_least=1.5),))
-    assert Paged.flows().train(return_state=True).is_failed()
+    run: Any = Paged.flows().train
+    assert run(return_state=True).is_failed()
     failed = page("paged-model-train-live-well")
     assert "| auc at least 1.5 | failed | auc is " in failed
     assert "| stage |" not in failed

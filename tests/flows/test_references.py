@@ -90,7 +90,8 @@ def test_runs_go_on_and_what_needs_a_variable_names_it(
     assert str(error.value) == unset("exports.mart.url", "MART_PASSWORD")
 
     monkeypatch.setattr(Referring, "source", "crm")
-    assert flows.train(return_state=True).is_failed()
+    run: Any = flows.train
+    assert run(return_state=True).is_failed()
     failed = store.sessions("referring").iloc[0]
     assert (failed["status"], failed["failure_kind"]) == ("failed", "ConfigurationError")
     assert failed["failure_text"] == unset("sources.crm.url", "CRM_PASSWORD")

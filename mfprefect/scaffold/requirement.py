@@ -87,6 +87,8 @@ def _url(origin: dict[str, Any]) -> str | None:
     url = strip_credentials(origin["url"])
     vcs = origin.get("vcs_info")
     if isinstance(vcs, dict):
+        # pip refuses a requirement `git+file:///..`: its URL names no host.
+        url = re.sub(r"^file:///", "file://localhost/", url)
         url = f"{vcs.get('vcs', 'git')}+{url}@{vcs['commit_id']}" if vcs.get("commit_id") else ""
     if not re.fullmatch(r"\S+://\S+", url):
         return None
@@ -113,7 +115,7 @@ def _subdirectory(origin: dict[str, Any]) -> str:
 def _note(origin: dict[str, Any]) -> str:
     if not origin["url"].startswith("file:"):
         return ""
-    what = next((text for key, text in _MARKERS if key in origin), "this repository")
+    what = next((text for key, text in _MARKERS if key in origin), "this local repository")
     return (
         f"other machines, CI and workers do not have {what}: for them, name a git URL with a "
         "commit, or commit a wheel and name its path in this repository."

@@ -181,13 +181,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment with mfprefect from a wheel; all else is as installed here."""
     folder = tmp_path_factory.mktemp("wheel")
     shell([BIN / "python", "-m", "hatchling", "build", "-t", "wheel", "-d", folder], ROOT)
-    shell([BIN / "python", "-m", "venv", folder / "venv"], folder)
+    shell([BIN / "python", "-m", "venv", "--without-pip", folder / "venv"], folder)
     programs = folder / "venv" / "bin"
     (packages,) = (folder / "venv").glob("lib/*/site-packages")
     installed = [path for path in sys.path if path.endswith("site-packages")]
     (packages / "installed.pth").write_text("\n".join(installed))
-    (programs / "pytest").write_text('#!/bin/sh\nexec python -m pytest "$@"\n')
-    (programs / "pytest").chmod(0o755)
+    for program in ("pip", "pytest"):
+        text = f'#!/bin/sh\nexec {programs / "python"} -m {program} "$@"\n'
+        (programs / program).write_text(text)
+        (programs / program).chmod(0o755)
     (wheel,) = folder.glob("*.whl")
     shell([programs / "pip", "install", "--no-index", "--no-deps", wheel], folder)
     return programs

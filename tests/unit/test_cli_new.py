@@ -282,16 +282,23 @@ def test_requirements_name_where_this_mfprefect_came_from(
 
 
 @pytest.mark.parametrize(
-    ("kind", "what"), [("archive_info", "this file"), ("dir_info", "this folder")]
+    ("kind", "info", "what"),
+    [
+        ("archive_info", {}, "this file"),
+        ("dir_info", {}, "this folder"),
+        ("vcs_info", VCS, "this local repository"),
+    ],
 )
 def test_a_path_serves_this_machine_and_both_say_so(
-    folder: Path, origin: Callable[[object], None], kind: str, what: str
+    folder: Path, origin: Callable[[object], None], kind: str, info: dict[str, str], what: str
 ) -> None:
     place = folder / "built here" / "mfprefect-0.1.0-py3-none-any.whl"
     place.mkdir(parents=True)
-    origin({"url": place.as_uri(), kind: {}})
+    origin({"url": place.as_uri(), kind: info})
     output = " ".join(new("churn", "--into", "team").stdout.split())
-    assert required(folder / "team")[0].endswith(f" @ {place.as_uri()}")
+    in_git = place.as_uri().replace("file:///", "git+file://localhost/")
+    expected = f"{in_git}@{COMMIT}" if info else place.as_uri()
+    assert required(folder / "team")[0].endswith(f" @ {expected}")
     assert f"CI and workers do not have {what}" in output
     assert f"CI and workers do not have {what}" in comments(folder / "team")
 

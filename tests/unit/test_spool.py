@@ -210,11 +210,11 @@ def test_it_is_told_without_the_database_and_its_end_once_it_is_delivered(
         store.create_schema()
         store.add_model("churn")
         (session,) = spooled(store, url)
-        assert hooks.titles == ["churn: score is spooled, the database is unavailable"]
+        assert hooks.titles == ["churn: scoring is spooled, the database is unavailable"]
         assert session.spool_place in hooks.posts[0]["message"]
         store.push_spool()
         store.push_spool()
-        assert hooks.titles[1:] == ["churn: score succeeded"]
+        assert hooks.titles[1:] == ["churn: scoring succeeded"]
 
 
 def test_a_run_that_the_database_gave_up_meanwhile_is_no_lost_run(store: Store, url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from mfprefect.store.database import Database
 from mfprefect.store.states import Purpose
 
 __all__ = ["drift_rows", "in_alarm", "unmatched_text"]
+
+log = logging.getLogger(__name__)
 
 Row = sa.Row[Any]
 ALARM = "alarm"
@@ -94,8 +97,17 @@ def _changes(db: Database, row: Row, alarms: Collection[Row]) -> dict[tuple[str,
         name = alarm.variable.removesuffix(INPUT)
         before, now = rows.get((alarm.reference_session_no, name)), rows.get((current, name))
         if before is not None and now is not None and _is_input(alarm):
-            changes[key] = change_of(name, before._asdict(), now._asdict())
+            changes[key] = _words(name, before, now)
     return changes
+
+
+def _words(name: str, before: Row, now: Row) -> str:
+    try:
+        return change_of(name, before._asdict(), now._asdict())
+    except (KeyError, TypeError, ValueError) as exc:
+        # A summary of another version: the notice goes out with the figures alone.
+        log.warning("the drift of %s has no words: %s", name, type(exc).__name__)
+        return ""
 
 
 def _is_input(alarm: Row) -> bool:
@@ -123,9 +135,10 @@ def _summaries(
 ) -> Mapping[tuple[int, str], Row]:
     i = db.schema.input_summary.c
     variables = {name.removesuffix(INPUT) for name in names}
-    select = sa.select(
-        i.session_no, i.variable, i.mean, i.sd, i.n, i.quantiles, i.bin_counts
-    ).where(i.session_no.in_(sorted(sessions)), i.variable.in_(sorted(variables)))
+    fields = (i.session_no, i.variable, i.mean, i.sd, i.n, i.quantiles, i.bin_counts)
+    select = sa.select(*(field.label(field.key) for field in fields)).where(
+        i.session_no.in_(sorted(sessions)), i.variable.in_(sorted(variables))
+    )
     return {(row.session_no, row.variable): row for row in db.fetch_all(select)}
 
 

@@ -143,8 +143,9 @@ def _load() -> Any:
 
 def _send(service: Any, notice: Notice, attach: Path | str | None) -> bool:
     apprise = _load()
-    formats = service.notify_format  # a tuple in apprise 2, the preferred format first
-    preferred = formats[0] if isinstance(formats, tuple) else formats
+    # In apprise 2 a service may know several formats, and its URL choose one.
+    resolve = getattr(service, "resolve_format", None)
+    preferred = service.notify_format if resolve is None else resolve()
     form = forms.form_for(notice, service, str(preferred.value))
     sender = apprise.Apprise()
     sender.add(forms.prepared(service, notice))

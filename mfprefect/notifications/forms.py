@@ -88,6 +88,7 @@ def prepared(service: Any, notice: Notice) -> Any:
     if schemes & SLACK:
         for name in _SLACK_RULES:
             setattr(service, name, _NEVER)
+        service._commonmark_to_slack = str  # apprise 2
     elif schemes & JSON_HOOKS:
         service.payload_extras = {**notice.fields, **service.payload_extras}
     elif schemes & FORM_HOOKS:

@@ -6,7 +6,8 @@ import datetime as dt
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 import mfprefect
 from mfprefect import ConfigurationError, Gate, GateFailed, InvalidValue, Store
+from mfprefect.lifecycle import flows
 from mfprefect.quality import GateInputs, GateResult
 from mfprefect.quality.gates.verdicts import BaseGate
 
@@ -149,6 +151,10 @@ def test_a_training_that_passed_goes_to_production_by_itself(
     third = Churn.flows().train()
     assert store.notifications(first, second)["event"].empty
     assert store.notifications(third)["event"].tolist() == ["waiting_for_promotion"]
+    # An attempt that was lost after its promotion finds it done.
+    finished = cast("Any", SimpleNamespace(session_id=second))
+    flows._promote(store, Automatic, finished)
+    assert store.stages("churn")["session_id"].tolist() == [second, first]
 
 
 def test_what_was_compared_with_another_is_not_promoted(store: Store) -> None:

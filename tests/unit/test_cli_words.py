@@ -93,6 +93,27 @@ def test_every_command_takes_the_same_words(
     assert "unknown session 'production'" in run("show", "production", code=1).stderr
 
 
+def test_a_script_names_sessions_by_the_same_words(run: Any, store: mfprefect.Store) -> None:
+    trained_id = with_model(store)
+    store.promote("churn", trained_id)
+    for word in ("production:churn", "latest", "latest:churn"):
+        opened = run("session", "open", "churn", "--parent", word).stdout.strip()
+        run("session", "log", "latest:churn", "--metric", "auc=0.7")
+        run("session", "close", "latest:churn")
+        (row,) = store.get_sessions(opened).to_dict("records")
+        assert (row["status"], row["parent_session_id"]) == ("succeeded", trained_id)
+        assert store.metrics(opened)["value"].tolist() == [0.7]
+    # The rules for commands of a run hold by whatever name they call its session.
+    running = store.session("churn")
+    env = {"MFPREFECT_SESSION_ID": running.session_id, "MFPREFECT_ATTEMPT": "1"}
+    url = store.database.settings.url.get_secret_value()
+    words = ["session", "close", "latest", "--url", url]
+    done = CliRunner().invoke(cli, words, env=env)
+    assert done.exit_code == 2
+    assert "the run that started this command ends session" in done.stderr
+    running.close()
+
+
 def test_the_latest_to_promote_is_a_training(run: Any, store: mfprefect.Store) -> None:
     assert "no successful training" in run("promote", "churn", "latest", code=1).stderr
     first = with_model(store)

@@ -11,7 +11,7 @@ import click
 from mfprefect.cli.app import common
 from mfprefect.cli.commands.session.guards import check_part, refuse_closing, refuse_superseded
 from mfprefect.cli.commands.session.model import model
-from mfprefect.cli.lookup import ENVIRONMENT
+from mfprefect.cli.lookup import ENVIRONMENT, resolve_id, resolve_training
 from mfprefect.cli.output import Output
 from mfprefect.vocabulary import Purpose, Status
 
@@ -101,7 +101,8 @@ def open_(
     with mfprefect.connect(url) as store:
         if register and model not in set(store.models()["model_id"]):
             store.add_model(model)
-        opened = store.session(model, purpose, params=values, as_of=as_of, parent=parent)
+        training = None if parent is None else resolve_training(store, parent, model)
+        opened = store.session(model, purpose, params=values, as_of=as_of, parent=training)
         opened.leave_open()
         if out.as_json:
             out.document({"session_id": opened.session_id, "model_id": model})
@@ -161,9 +162,10 @@ def log(out: Output, url: str | None, session_id: str, **options: Any) -> None:
     import mfprefect
 
     _check_options(options)
-    if options["scores"]:
-        check_part(session_id, options["part"])
     with mfprefect.connect(url) as store:
+        session_id = str(resolve_id(store, session_id))
+        if options["scores"]:
+            check_part(session_id, options["part"])
         attached = store.attach(session_id)
         refuse_superseded(attached)
         counts = _log_figures(attached, options) | _log_files(attached, options)
@@ -299,8 +301,9 @@ def close(
 
     if status == Status.SUCCEEDED and (kind or reason):
         raise click.UsageError("--kind and --reason belong to --status failed or cancelled.")
-    refuse_closing(session_id)
     with mfprefect.connect(url) as store:
+        session_id = str(resolve_id(store, session_id))
+        refuse_closing(session_id)
         attached = store.attach(session_id)
         if status == Status.SUCCEEDED:
             attached.close()

@@ -63,6 +63,7 @@ class CommandModel(Model):
                     "commands read their own data and run one after another, so it has no effect; "
                     "remove it",
                 )
+        cls._check_unused()
         for gate in cls.gates:
             if getattr(gate, "not_worse_than_production_by", None) is not None:
                 raise cls._wrong(
@@ -71,6 +72,14 @@ class CommandModel(Model):
                     "the command",
                 )
         cls._check_options()
+
+    @classmethod
+    def _check_unused(cls) -> None:
+        for name in ("features", "not_features", "weight", "stratify", "classes"):
+            if getattr(cls, name) != getattr(Model, name):
+                raise cls._wrong(
+                    name, "the command chooses what it learns from, so it has no effect; remove it"
+                )
 
     @classmethod
     def _check_command(cls, name: str, command: Any) -> None:

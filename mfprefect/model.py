@@ -37,6 +37,15 @@ class Model:
     """The column with the id of each scored entity: text or integers, one row per entity."""
     target: ClassVar[str]
     """The column of the training data to predict: 0/1, a class or a number."""
+    features: ClassVar[Sequence[str] | None] = None
+    """The columns to learn from; None: all but `entity_id`, `target`, `weight` and `not_features`.
+
+    Other columns, such as segments, dates and keys, reach the checks and the segments' metrics.
+    """
+    not_features: ClassVar[Collection[str]] = ()
+    """Columns not to learn from and not to monitor, instead of a list of `features`."""
+    weight: ClassVar[str | None] = None
+    """The column of the training data with the weight of each row; see `fit`."""
     entity_type: ClassVar[str] = ""
     """The kind of entity, such as `customer`; by default the name of `entity_id`."""
     owner: ClassVar[str | None] = None
@@ -58,6 +67,8 @@ class Model:
 
     gates: ClassVar[Sequence[BaseGate]] = ()
     """Conditions of a training; if one fails, the training fails and cannot be promoted."""
+    scoring_gates: ClassVar[Sequence[BaseGate]] = ()
+    """Conditions of a scoring, such as `Gate.drift()`; if one fails, no score is published."""
     auto_promote: ClassVar[bool] = False
     """Whether to promote a training automatically when it passes its gates."""
     shadow: ClassVar[str | None] = None
@@ -71,6 +82,10 @@ class Model:
     """The fewest rows of a scoring, over all parts; fewer fail the run. 0: none is a warning."""
     test_share: ClassVar[float] = 0.3
     """The share of entities held out for testing, chosen by a digest of their ids."""
+    stratify: ClassVar[bool] = False
+    """Whether to hold out that share of each class, for a target with few rows of a class."""
+    classes: ClassVar[Sequence[Any] | None] = None
+    """For a multiclass model: all classes that may occur; another one in the target is refused."""
     model_type: ClassVar[str] = "binary"
     """What it predicts: `binary` (0/1), `multiclass`, `regression` or `time_series` (numbers)."""
     segments: ClassVar[Sequence[str]] = ()
@@ -98,6 +113,8 @@ class Model:
     """The KS drift that raises an alarm."""
     null_share_threshold: ClassVar[float | None] = None
     """The change in the share of NULL that raises an alarm."""
+    drift_thresholds: ClassVar[Mapping[str, float | Mapping[str, float]]] = {}
+    """Thresholds of single features: a PSI, or any of `psi`, `ks` and `null_share` by name."""
     performance_drop: ClassVar[float | None] = None
     """The drop on real outcomes that raises an alarm: of AUC or accuracy, or of RMSE as a share."""
     max_age: ClassVar[dt.timedelta | None] = None
@@ -121,6 +138,8 @@ class Model:
     def __init__(self, reader: Reader | None = None) -> None:
         self.reader = reader or Reader()
         """Reads what `read` is asked for, and records it in the session."""
+        self.extras: Mapping[str, Any] = {}
+        """What `fit` returned beside the estimator, also in `predict` and `scoring_data`."""
 
     # Methods that you write
 
@@ -133,7 +152,16 @@ class Model:
         raise self._missing("training_data")
 
     def fit(self, features: pd.DataFrame, target: pd.Series[Any]) -> Any:
-        """Return a fitted estimator; set its random seed to make the training reproducible."""
+        """Return a fitted estimator; set its random seed to make the training reproducible.
+
+        With `weight` in the class, take the weights of the rows as a further parameter `weight`:
+        `def fit(self, features, target, weight=None)`.
+
+        Returns:
+            The estimator; or the estimator and a dict of what `predict` or `scoring_data` need
+            later: values that JSON can hold, frames, arrays and bytes. It is stored with the model
+            and comes back as `self.extras`.
+        """
         raise self._missing("fit")
 
     def scoring_data(self, as_of: dt.date, part: int) -> Any:
@@ -270,6 +298,7 @@ class Model:
         cls._check_tags()
         cls._check_gates()
         cls._check_monitoring()
+        cls._check_learning()
 
     @classmethod
     def _has_hooks(cls) -> bool:
@@ -295,6 +324,15 @@ class Model:
             )
 
     @classmethod
+    def _check_learning(cls) -> None:
+        # Imported late, so that declaring a model does not load numpy.
+        from mfprefect.quality.drift.thresholds import check_thresholds
+        from mfprefect.quality.learning import check_declarations
+
+        check_declarations(cls)
+        check_thresholds(cls)
+
+    @classmethod
     def _check_checks(cls) -> None:
         if isinstance(cls.masked, str):
             raise ConfigurationError(
@@ -315,11 +353,18 @@ class Model:
 
     @classmethod
     def _check_gates(cls) -> None:
-        if wrong := [gate for gate in cls.gates if not isinstance(gate, BaseGate)]:
+        gates = (*cls.gates, *cls.scoring_gates)
+        if wrong := [gate for gate in gates if not isinstance(gate, BaseGate)]:
             raise ConfigurationError(
                 f"{cls.__name__} has the gate {wrong[0]!r}; use mfprefect.Gate(..), "
                 "Gate.drift(..) or Gate.checks(..)."
             )
+        for gate in cls.scoring_gates:
+            if getattr(gate, "not_worse_than_production_by", None) is not None:
+                raise ConfigurationError(
+                    f"{cls.__name__} has {gate!r} in scoring_gates; a scoring has no test rows to "
+                    "compare with production on. Move it to gates."
+                )
         if cls.auto_promote and not cls.gates:
             raise ConfigurationError(
                 f"{cls.__name__} has auto_promote = {cls.auto_promote!r} and no gates; a model "

@@ -136,10 +136,28 @@ class Thresholds(BaseModel, extra="forbid", frozen=True):
     """The drop on real outcomes; default 0.05 of AUC or accuracy, 0.1 of RMSE."""
 
 
+class VariableThresholds(BaseModel, extra="forbid", frozen=True):
+    """Alarm thresholds of one variable; unset values are those of all variables."""
+
+    psi: float | None = Field(default=None, gt=0)
+    """The PSI of the variable."""
+    ks: float | None = Field(default=None, gt=0)
+    """Its KS drift."""
+    null_share: float | None = Field(default=None, gt=0)
+    """The difference of its NULL shares."""
+
+
+class ModelThresholds(Thresholds, frozen=True):
+    """Thresholds for one model, and for single variables."""
+
+    variables: dict[str, VariableThresholds] = {}
+    """By variable: `[drift.models.churn.variables.income] psi = 0.4`."""
+
+
 class Drift(Thresholds, frozen=True):
     """Thresholds for all models, and for single models."""
 
-    models: dict[str, Thresholds] = {}
+    models: dict[str, ModelThresholds] = {}
     """By model: `[drift.models.churn] psi = 0.3`."""
 
 

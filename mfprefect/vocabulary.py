@@ -1,10 +1,18 @@
-"""The words of a session: its status and its purpose. Stored as they stand here."""
+"""The words of a session: status, purpose, parameters of trainings. Stored as they stand here."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["Purpose", "Status"]
+__all__ = ["ESTIMATOR", "LEARNING", "SPLIT", "Purpose", "Status", "is_of_training"]
+
+ESTIMATOR, SPLIT, LEARNING = "estimator", "split", "learning"
+"""What the parameters that a training records itself begin with, such as `estimator.C`."""
+
+
+def is_of_training(name: str) -> bool:
+    """Return whether a training itself records the parameter of this name."""
+    return name.partition(".")[0] in (ESTIMATOR, SPLIT, LEARNING) and "." in name
 
 
 class Status(StrEnum):

@@ -26,6 +26,9 @@ from mfprefect.artifacts.boosters import WRAPPERS, boosted_format, dump_boosted,
 from mfprefect.artifacts.by_class import BY_CLASS, CLASS_KEY, ByClass, ModelHooks, class_name
 from mfprefect.artifacts.by_class import read as read_by_class
 from mfprefect.artifacts.by_class import write as write_by_class
+from mfprefect.artifacts.extras import EXTRAS, Extras
+from mfprefect.artifacts.extras import read as read_extras
+from mfprefect.artifacts.extras import write as write_extras
 from mfprefect.artifacts.skops import SKLEARN_TYPES, dump_skops, load_skops, type_name
 from mfprefect.audit.signing import Key
 from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, ConfigurationError, MfprefectError
@@ -46,6 +49,8 @@ FORMATS = {
 }
 _VERBATIM = ("bytes", "onnx")
 """Formats that are stored and returned without parsing."""
+_OWN: dict[type, str] = {ByClass: BY_CLASS, Extras: EXTRAS}
+"""Formats that nobody chooses, by the type of what they hold."""
 
 _LIBRARIES = {
     "skops": ("numpy", "scipy", "scikit-learn", "skops"),
@@ -59,7 +64,7 @@ class Artifact:
     """The record of a stored model."""
 
     format: str
-    """A key of FORMATS, or BY_CLASS."""
+    """A key of FORMATS, BY_CLASS or EXTRAS."""
     size: int
     """In bytes."""
     sha256: str
@@ -82,7 +87,7 @@ def dump(
 
     Args:
         estimator: a scikit-learn, XGBoost or LightGBM estimator, bytes, the path of a file, any
-            object with format="pickle", or a `ByClass`, which its model writes.
+            object with format="pickle", a `ByClass`, which its model writes, or `Extras`.
         file: the target, readable and seekable, such as `tempfile.TemporaryFile()`. Existing
             content is overwritten; the file is empty after an error.
         format: one of FORMATS; by default "xgboost" or "lightgbm" for models of these libraries,
@@ -96,14 +101,16 @@ def dump(
         ConfigurationError: an unknown format, a missing library, or an object that the format
             cannot hold.
     """
-    kind = BY_CLASS if isinstance(estimator, ByClass) else format or _default_format(estimator)
-    if kind != BY_CLASS:
+    kind = _OWN.get(type(estimator)) or format or _default_format(estimator)
+    if kind not in _OWN.values():
         _require_format(kind)
     file.seek(0)
     file.truncate()
     try:
         if isinstance(estimator, ByClass):
             write_by_class(estimator, file)
+        elif isinstance(estimator, Extras):
+            write_extras(estimator, file)
         elif kind in _VERBATIM:
             _dump_bytes(estimator, file, kind)
         elif kind == "pickle":
@@ -167,13 +174,15 @@ def load(
             f"SHA-256 {artifact.sha256} were recorded. It was damaged or replaced: restore it from "
             "a backup, or train again."
         )
-    if artifact.format != BY_CLASS:
+    if artifact.format not in _OWN.values():
         _require_format(artifact.format)
     if not trusted:
         _check_signature(artifact, signing_key, older_keys)
     file.seek(0)
     if artifact.format in _VERBATIM:
         return file.read()
+    if artifact.format == EXTRAS:
+        return read_extras(file)
     _warn_of_versions(artifact)
     if artifact.format == BY_CLASS:
         return read_by_class(_require_class(artifact, model), file)
@@ -328,7 +337,7 @@ def _rebuild(file: BinaryIO, artifact: Artifact, allowed: frozenset[str] | None)
 
 
 def _versions(kind: str, estimator: Any) -> dict[str, str]:
-    if kind in _VERBATIM:
+    if kind in _VERBATIM or kind == EXTRAS:
         return {}
     fitted = estimator.estimator if isinstance(estimator, ByClass) else estimator
     package = type(fitted).__module__.partition(".")[0]  # lightgbm, xgboost, the team's package

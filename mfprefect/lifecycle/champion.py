@@ -11,6 +11,8 @@ from prefect.cache_policies import NO_CACHE
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.error_redaction import redacted_errors
+from mfprefect.lifecycle.fitting import load_trained, with_extras
+from mfprefect.lifecycle.split import split_rule
 from mfprefect.lifecycle.thresholds import thresholds_for
 from mfprefect.quality._arrays import _is_null
 from mfprefect.quality.drift.features import feature_drift
@@ -87,8 +89,10 @@ def score_champion(
         with redacted_errors():
             features = features_of(store, production)
             tasks.require_columns(test, features, "the test data")
-            estimator = store.load_model(production, model=model)
-            production_score = predicted(model, estimator, test[features], test[model.target])
+            trained = load_trained(store, model, production)
+            other = with_extras(model, trained.extras)
+            actual = test[model.target]
+            production_score = predicted(other, trained.estimator, test[features], actual)
     except Exception as exc:
         if tasks.is_transient(exc):
             raise
@@ -109,17 +113,25 @@ def score_champion(
 
 def predicted(model: Model, estimator: Any, features: pd.DataFrame, actual: pd.Series[Any]) -> Any:
     """Return a model's predictions; a multiclass model's with a column for each actual class."""
-    return with_classes_of(predictions(model, estimator, features), actual)
+    return with_classes_of(predictions(model, estimator, features), actual, model.classes)
 
 
 def _note(store: Store, model: Model, production: str) -> str | None:
-    share = _metadata(store, production).get(("split", "test_share"))
+    split, notes = _metadata(store, production), []
+    share, rule = split.get(("split", "test_share")), split.get(("split", "rule"))
     if share is not None and float(share) < model.test_share:
-        return (
+        notes.append(
             f"production's test share was {share}: it has learned some of these rows, which "
             "flatters it"
         )
-    return None
+    elif rule is not None and (rule != split_rule(type(model)) or model.stratify):
+        notes.append(
+            "production's test rows were chosen among other rows: it may have learned some of "
+            "these, which flatters it"
+        )
+    if model.weight is not None:
+        notes.append("each row counts once here, whatever its weight")
+    return "; ".join(notes) or None
 
 
 def _segments(model: Model, test: pd.DataFrame) -> dict[str, Any]:

@@ -15,10 +15,8 @@ from mfprefect.schema import NAME_LENGTH
 if TYPE_CHECKING:
     from mfprefect.store import Store
 
-__all__ = ["ESTIMATOR", "SCORES", "described", "score_source_of", "source_of_scores"]
+__all__ = ["SCORES", "described", "score_source_of", "source_of_scores"]
 
-ESTIMATOR = "estimator"
-"""The metadata group of an estimator's class and parameters."""
 SCORES = ("model", "scores")
 """Metadata group and name: which method gives the scores."""
 LABELS = "predict: 0 and 1 only"

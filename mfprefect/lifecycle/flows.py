@@ -211,8 +211,9 @@ def _score(
     with running(store, model_class, "score", as_of=as_of, params=params, parent=parent) as session:
         if issubclass(model_class, CommandModel):
             commands.score_command(store, model_class, session)
-        else:
-            scoring.score_model(store, model_class, session)
+            scoring.apply_gates(model_class, session)
+        elif scoring.score_model(store, model_class, session):
+            scoring.apply_gates(model_class, session)
     if challenger is not None and session.status != SPOOLED:
         score_shadow(store, model_class, session, challenger)
     return _result(session)

@@ -22,6 +22,7 @@ from mfprefect.quality.checks.masking import MASK
 from mfprefect.quality.drift import drift_row, score_drift
 from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.drift.score_counts import ScoreCounts
+from mfprefect.quality.metrics.evaluation import UNWEIGHTED
 from mfprefect.quality.metrics.performance import performance_drift
 from mfprefect.quality.predictions import DECISION
 from mfprefect.session.results import TEST
@@ -248,8 +249,10 @@ class _Monitor:
         self.session.log_metadata(references, GROUP)
 
     def _training_metrics(self, session_id: str) -> dict[str, float]:
+        """Return the metrics of a training; without weights, which outcomes do not have."""
         metrics = self.store.metrics(session_id)
-        whole = metrics[metrics["segment"] == ""]
+        unweighted = metrics[metrics["segment"] == UNWEIGHTED]
+        whole = metrics[metrics["segment"] == ""] if unweighted.empty else unweighted
         return dict(zip(whole["metric_name"], whole["value"], strict=True))
 
 

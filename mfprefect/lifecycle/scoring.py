@@ -20,11 +20,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 
-from mfprefect.errors import ChecksFailed, InvalidValue
+from mfprefect.errors import ChecksFailed, GateFailed, InvalidValue
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import features_of
 from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.estimator import SCORES, score_source_of
+from mfprefect.lifecycle.fitting import Trained, load_trained
 from mfprefect.lifecycle.part_checks import JointChecks, combined, scoring_checks
 from mfprefect.lifecycle.prefect_artifacts import Progress
 from mfprefect.lifecycle.run import as_of_date
@@ -53,11 +54,14 @@ if TYPE_CHECKING:
 SCORE, SCORE_CLASS = "the score", "its class"
 """Columns of a part's scores, beside the model's own column of ids."""
 
-__all__ = ["ScoringJob", "pickle_by_value", "require_trained", "score_model"]
+__all__ = ["ScoringJob", "apply_gates", "pickle_by_value", "require_trained", "score_model"]
 
 
-def score_model(store: Store, model_class: type[Model], session: Session) -> None:
+def score_model(store: Store, model_class: type[Model], session: Session) -> int:
     """Score part by part with the session's training session; skip parts already complete.
+
+    Returns:
+        The number of rows of all parts.
 
     Raises:
         ChecksFailed: data failed the checks. Those of a part: the other parts are kept for the
@@ -67,8 +71,8 @@ def score_model(store: Store, model_class: type[Model], session: Session) -> Non
     if training is None:
         raise AssertionError("a scoring session has a training session")
     run = tasks.Runner(model_class)
-    estimator = run(tasks.load, store, model_class(), training)
     joint = JointChecks(store, model_class, session)
+    trained = run(tasks.load, store, model_class(), training)
     complete = {}
     for part in filter(joint.may_keep, range(1, model_class.parts + 1)):
         if (rows := session.keep_part(part)) is not None:
@@ -78,7 +82,7 @@ def score_model(store: Store, model_class: type[Model], session: Session) -> Non
     inputs.take_over(complete)
     features = features_of(store, training)
     scoring = ScoringJob(
-        model_class, store, session, training, features, estimator, inputs, joint.context
+        model_class, store, session, training, features, trained, inputs, joint.context
     )
     missing = [part for part in range(1, model_class.parts + 1) if part not in complete]
     try:
@@ -93,6 +97,7 @@ def score_model(store: Store, model_class: type[Model], session: Session) -> Non
     _require_rows(model_class, session, rows)
     if (source := score_source_of(store, training)) != "":
         session.log_metadata({SCORES[1]: source}, group=SCORES[0])
+    return rows
 
 
 def _require_rows(model_class: type[Model], session: Session, rows: int) -> None:
@@ -111,6 +116,22 @@ def _require_rows(model_class: type[Model], session: Session, rows: int) -> None
             model_class.__name__,
         )
         session.log_metadata({"empty": "scoring_data returned no rows"}, group="scoring")
+
+
+def apply_gates(model_class: type[Model], session: Session) -> None:
+    """Apply a model's gates of scorings; if one fails, no score is published.
+
+    Raises:
+        GateFailed: a gate failed; summaries, drift and verdicts are kept.
+    """
+    if not model_class.scoring_gates:
+        return
+    try:
+        session.log_gates(model_class.scoring_gates)
+    except GateFailed:
+        # A retry must read the data again, which may be mended by then.
+        session.drop_parts()
+        raise
 
 
 def _score_parts(
@@ -183,7 +204,7 @@ class ScoringJob:
         session: Session,
         training_session_id: str,
         features: list[str],
-        estimator: Any,
+        trained: Trained,
         inputs: ScoringInputs,
         context: CheckContext,
     ) -> None:
@@ -197,7 +218,7 @@ class ScoringJob:
         self.settings: Settings = store.database.settings
         self._handle: SessionHandle = session.handle
         self._model_class: type[Model] | bytes = model_class
-        self._local: tuple[Store, Any] | None = (store, estimator)
+        self._local: tuple[Store, Trained] | None = (store, trained)
 
     def __getstate__(self) -> dict[str, Any]:
         # Connections cannot be pickled; the model is in the store and need not be.
@@ -206,7 +227,7 @@ class ScoringJob:
             model_class = cloudpickle.dumps(model_class)
         return self.__dict__ | {"_model_class": model_class, "_local": None, "_references": None}
 
-    def _resources(self) -> tuple[Store, Any]:
+    def _resources(self) -> tuple[Store, Trained]:
         if self._local is None:
             self._local = _process_resources(self)
         return self._local
@@ -222,7 +243,7 @@ class ScoringJob:
     @property
     def estimator(self) -> Any:
         """The fitted model."""
-        return self._resources()[1]
+        return self._resources()[1].estimator
 
     def recorder(self, part: int) -> PartRecorder:
         """Return a recorder for one part, which numbers its checks and inputs by part."""
@@ -239,22 +260,26 @@ class ScoringJob:
     def model(self, recorder: PartRecorder, part: int) -> Model:
         """Return the model, recording what it reads."""
         return self.model_class(tasks.reader(self.settings, recorder, self.model_class, part))
+        """Return the model with the extras of its training, recording what it reads."""
+        model = self.model_class(tasks.reader(self.settings, recorder, self.model_class, part))
+        model.extras = self._resources()[1].extras
+        return model
 
 
 _lock = threading.Lock()
-_cache: dict[str, tuple[Store, Any]] = {}
+_cache: dict[str, tuple[Store, Trained]] = {}
 
 
-def _process_resources(scoring: ScoringJob) -> tuple[Store, Any]:
-    """Return this process's store and estimator; both are reused for its next part."""
+def _process_resources(scoring: ScoringJob) -> tuple[Store, Trained]:
+    """Return this process's store and trained model; both are reused for its next part."""
     key = scoring.training_session_id
     with _lock:
         if key not in _cache:
             for store, _ in _cache.values():
                 store.close()
             _cache.clear()
-            store = Store(Database(scoring.settings))
-            _cache[key] = (store, store.load_model(key, model=scoring.model_class))
+            store = Store(Database(scoring._settings))
+            _cache[key] = (store, load_trained(store, scoring.model_class(), key))
         return _cache[key]
 
 

@@ -17,8 +17,10 @@ from mfprefect.errors import CommandFailed, DatabaseError, InvalidScores, Invali
 from mfprefect.inputs.reader import Read, Reader
 from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.estimator import SCORES, source_of_scores
+from mfprefect.lifecycle.fitting import Trained, fitted, load_trained, weights_of
 from mfprefect.lifecycle.split import split_rows
 from mfprefect.quality._arrays import labels
+from mfprefect.quality.learning import key_columns, require_declared_classes
 from mfprefect.quality.predictions import DECISION, predictions, with_classes_of
 from mfprefect.session.results import TEST
 
@@ -43,6 +45,7 @@ __all__ = [
     "require_columns",
     "require_ids",
     "require_target",
+    "required_columns",
     "save",
     "split_rows",
     "test",
@@ -111,9 +114,15 @@ def read_training_data(model: Model, as_of: dt.date) -> pd.DataFrame:
     """Return the model's training data, read and recorded."""
     with redacted_errors():
         frame = model.reader.load(lambda: model.training_data(as_of), "training_data")
-        require_columns(frame, [model.entity_id, model.target], "training_data")
+        require_columns(frame, required_columns(model), "training_data")
         require_ids(frame, model.entity_id, "training_data")
     return frame
+
+
+def required_columns(model: Model | type[Model]) -> list[str]:
+    """Return the columns that training data must have besides features."""
+    weight = [] if model.weight is None else [model.weight]
+    return [model.entity_id, model.target, *weight]
 
 
 def reader(
@@ -125,8 +134,8 @@ def reader(
         recorder.log_input(**vars(read))
 
     def judge(ask: Any, checks: Any) -> None:
-        # A CommandModel has no target.
-        keys = {model_class.entity_id, getattr(model_class, "target", model_class.entity_id)}
+        # The source's columns are not known yet: of `features`, checks see all others as new.
+        keys = key_columns(model_class, ())
         recorder.log_source_checks(ask, checks, keys=keys, masked=model_class.masked, part=part)
 
     return Reader(settings, record, judge)
@@ -139,7 +148,7 @@ def check(
     changed: pd.DataFrame = recorder.checked_frame(
         frame,
         checks,
-        keys=(model.entity_id, model.target),
+        keys=key_columns(type(model), frame.columns),
         masked=model.masked,
         most_rows=model.checked_rows,
         part=part,
@@ -171,8 +180,12 @@ def require_target(model: Model, learn: pd.DataFrame, test: pd.DataFrame) -> Non
 
     Raises:
         InvalidValue: the rows to learn from, or the test rows of a binary model, have one class; a
-            test row of a binary model is neither 0 nor 1.
+            test row of a binary model is neither 0 nor 1; a value is none of the declared classes;
+            or a weight is NULL, infinite or negative, or all weights of either are 0.
     """
+    for rows in (learn, test):
+        weights_of(model, rows)
+        require_declared_classes(type(model), rows[model.target])
     if model.model_type not in ("binary", "multiclass"):
         return
     _require_classes(model, learn, "rows to learn from", "learn from")
@@ -196,16 +209,16 @@ def _require_classes(model: Model, rows: pd.DataFrame, name: str, use: str) -> N
 
 
 @task(name="fit", cache_policy=NO_CACHE, persist_result=False)
-def fit(model: Model, features: pd.DataFrame, target: pd.Series[Any]) -> Any:
-    """Return the fitted estimator."""
+def fit(model: Model, learn: pd.DataFrame, features: list[Any]) -> Trained:
+    """Return the fitted estimator, and what `fit` returned beside it.
+
+    Args:
+        model: the model, which has these extras from then on.
+        learn: the rows to learn from, with all columns.
+        features: the columns to learn from.
+    """
     with redacted_errors():
-        estimator = model.fit(features, target)
-    if estimator is None:
-        raise InvalidValue(
-            f"{type(model).__name__}.fit returned None; end it with `return` and the fitted "
-            "estimator."
-        )
-    return estimator
+        return fitted(model, learn, features)
 
 
 @task(name="test", cache_policy=NO_CACHE, persist_result=False)
@@ -245,7 +258,7 @@ def _store_test_results(
     columns: pd.DataFrame,
 ) -> dict[str, float]:
     prediction = predictions(model, estimator, features)
-    predicted = with_classes_of(prediction, actual)
+    predicted = with_classes_of(prediction, actual, model.classes)
     source = source_of_scores(model, estimator, predicted)
     metrics = session.log_test_results(
         actual, predicted, probabilities=source != DECISION, **test_options(model, columns, learned)
@@ -275,6 +288,8 @@ def test_options(
 ) -> dict[str, Any]:
     """Return the arguments of `log_test_results` beside actual and predicted values."""
     options: dict[str, Any] = {"model_type": model.model_type}
+    if (weight := weights_of(model, columns)) is not None:
+        options["weight"] = weight
     if model.segments:
         require_columns(columns, list(model.segments), "training_data")
         options["segments"] = columns[list(model.segments)]
@@ -288,14 +303,16 @@ def test_options(
 
 
 @task(name="save model", cache_policy=NO_CACHE, persist_result=False)
-def save(session: Session, model: Model, estimator: Any) -> None:
-    """Store the model under the session, in the format of its class."""
+def save(session: Session, model: Model, trained: Trained) -> None:
+    """Store the model under the session, in the format of its class, and its extras."""
     with redacted_errors():
-        session.save_model(model.storable(estimator), format=model.format)
+        session.save_model(model.storable(trained.estimator), format=model.format)
+        if trained.extras:
+            session.save_extras(trained.extras)
 
 
 @task(name="load model", cache_policy=NO_CACHE, persist_result=False)
-def load(store: Store, model: Model, session_id: str) -> Any:
-    """Return a training session's model after verifying it."""
+def load(store: Store, model: Model, session_id: str) -> Trained:
+    """Return a training session's model and extras after verifying them."""
     with redacted_errors():
-        return store.load_model(session_id, model=model)
+        return load_trained(store, model, session_id)

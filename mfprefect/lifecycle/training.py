@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from mfprefect.errors import ConfigurationError, DatabaseError
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import FEATURES, is_relative, log_drift, predicted, score_champion
-from mfprefect.lifecycle.estimator import ESTIMATOR, described
+from mfprefect.lifecycle.hyperparameters import record_hyperparameters
 from mfprefect.lifecycle.run import as_of_date
-from mfprefect.lifecycle.split import split_rule
 from mfprefect.quality.checks.phases import TRAIN, checks_for
+from mfprefect.quality.drift.thresholds import require_known_variables
 from mfprefect.quality.gates.data import DriftGate
 from mfprefect.quality.gates.verdicts import Champion
+from mfprefect.quality.learning import feature_names
 from mfprefect.store.states import UNKNOWN
 
 if TYPE_CHECKING:
@@ -40,31 +41,21 @@ def train_model(
     run = tasks.Runner(model_class)
     frame = run(tasks.read_training_data, model, as_of_date(session))
     frame = tasks.check(session, model, frame, checks_for(model_class.checks, TRAIN))
-    tasks.require_columns(
-        frame, [model_class.entity_id, model_class.target], "training_data after the checks"
-    )
-    features = [
-        name for name in frame.columns if name not in (model_class.entity_id, model_class.target)
-    ]
+    what = "training_data after the checks"
+    tasks.require_columns(frame, tasks.required_columns(model_class), what)
+    features = feature_names(model_class, frame.columns, what)
+    require_known_variables(model_class, features)
     session.log_input_summary(frame[features], masked=model_class.masked)
     learn, test = tasks.split_rows(model, frame)
     tasks.require_target(model, learn, test)
-    estimator = run(tasks.fit, model, learn[features], learn[model_class.target])
+    trained = run(tasks.fit, model, learn, features)
+    estimator = trained.estimator
     run(
         tasks.test, model, session, estimator, test[features], test[model_class.target], learn, test
     )
     session.log_metadata({FEATURES[1]: features, "target": model_class.target}, group=FEATURES[0])
-    session.log_metadata(
-        {
-            "rows": len(learn),
-            "test_rows": len(test),
-            "test_share": model_class.test_share,
-            "rule": split_rule(model_class),
-        },
-        group="split",
-    )
-    session.log_metadata(described(estimator), group=ESTIMATOR)
-    run(tasks.save, session, model, estimator)
+    record_hyperparameters(session, model_class, estimator, (len(learn), len(test)))
+    run(tasks.save, session, model, trained)
     if model_class.gates and apply_gates:
         _apply_gates(store, model, session, estimator, frame[features], test)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -57,15 +58,21 @@ def predictions(model: _Predicts, estimator: Any, features: pd.DataFrame) -> Any
     return values
 
 
-def with_classes_of(predicted: Any, actual: Any) -> Any:
+def with_classes_of(predicted: Any, actual: Any, classes: Sequence[Any] | None = None) -> Any:
     """Return the scores of a multiclass model with a column for each class that it never learned.
 
     Such a class is never the predicted one. Other predictions are returned unchanged.
+
+    Args:
+        predicted: the predictions.
+        actual: the actual classes.
+        classes: further classes that may occur.
     """
     if not hasattr(predicted, "columns"):
         return predicted
     names = set(map(str, predicted.columns))
-    labels = {str(x): x for x in np.asarray(actual, dtype=object).tolist() if not _is_null(x)}
+    occurring = np.asarray(actual, dtype=object).tolist()
+    labels = {str(x): x for x in (*occurring, *(classes or ())) if not _is_null(x)}
     missing = sorted(labels.keys() - names)
     # The first of equal scores is the predicted class, and these columns come last.
     lowest = np.minimum(predicted.min(axis=1), 0.0)

@@ -27,12 +27,12 @@ from mfprefect.reproduce.comparison import (
     compare_metrics,
 )
 from mfprefect.reproduce.preconditions import (
+    given_params,
     interpreter,
     no_commit,
     not_reproducible,
     other_code,
     other_packages,
-    params_of,
 )
 from mfprefect.reproduce.virtualenv import build_environment
 from mfprefect.reproduce.worktree import worktree
@@ -164,7 +164,7 @@ def _run(store: Store, plan: _Plan, root: Path, python: str) -> str:
                     "model_id": row["model_id"],
                     "purpose": row["purpose"],
                     "as_of": row["as_of"].isoformat(),
-                    "params": params_of(row) | {REPRODUCES: row["session_id"]},
+                    "params": given_params(row) | {REPRODUCES: row["session_id"]},
                     "parent": row["parent_session_id"] or row["session_id"],
                 }
             )

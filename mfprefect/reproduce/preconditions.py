@@ -14,14 +14,15 @@ from mfprefect.reproduce.comparison import compare_environments
 from mfprefect.reproduce.virtualenv import find_python
 from mfprefect.reproduce.worktree import has_commit, is_commit
 from mfprefect.store.states import REPRODUCES, Purpose, Status
+from mfprefect.vocabulary import is_of_training
 
 __all__ = [
+    "given_params",
     "interpreter",
     "no_commit",
     "not_reproducible",
     "other_code",
     "other_packages",
-    "params_of",
 ]
 
 PURPOSES = (Purpose.TRAIN, Purpose.SCORE)
@@ -37,7 +38,8 @@ def not_reproducible(row: dict[str, Any]) -> list[str]:
             f"it is a {row['purpose']} session; only train and score sessions can be run "
             f"again{hint}"
         )
-    by_gates = row["failure_kind"] == GateFailed.__name__  # its results are complete
+    # A training that failed its gates has all results; a scoring has no scores left.
+    by_gates = (row["failure_kind"], row["purpose"]) == (GateFailed.__name__, Purpose.TRAIN)
     if row["status"] != Status.SUCCEEDED and not by_gates:
         reasons.append(f"it is {row['status']}: its results are incomplete")
     if row["as_of"] is None:
@@ -49,6 +51,11 @@ def params_of(row: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters that a session recorded."""
     params = json.loads(row["params"])
     return params if isinstance(params, dict) else {}
+
+
+def given_params(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters that a session was opened with; a training records others itself."""
+    return {name: x for name, x in params_of(row).items() if not is_of_training(name)}
 
 
 def no_commit(row: dict[str, Any], folder: Path, root: Path | None) -> list[str]:

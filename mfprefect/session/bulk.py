@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numbers
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from mfprefect.artifacts.extras import EXTRAS, Extras
 from mfprefect.errors import InvalidValue
 from mfprefect.session.base import RecorderBase
 from mfprefect.store import artifacts
@@ -49,6 +50,18 @@ class BulkMixin(RecorderBase):
             format,
             {*values.names(trusted_types, "trusted_types"), *self._db.settings.trusted_types},
         )
+
+    def save_extras(self, extras: Mapping[str, Any]) -> None:
+        """Store what a model needs beside its estimator; `Store.load_extras` returns it.
+
+        Args:
+            extras: by name: values that JSON can hold, pandas frames and series, numpy arrays and
+                bytes. They are stored like a model, with digest and signature, and without pickle.
+
+        Raises:
+            ConfigurationError: a value would not come back as it is.
+        """
+        self.save_model(Extras(extras), EXTRAS)
 
     def write_scores(
         self,

@@ -49,6 +49,7 @@ from mfprefect.store.spool.location import place_of, spool_of
 from mfprefect.store.spool.payload import (
     Rows,
     add_drop_parts,
+    add_params,
     add_part,
     add_rows,
     documents_of,
@@ -167,6 +168,13 @@ class Destination:
     def drop_parts(self) -> None:
         """Delete all scores of the session, which writes them again."""
         self._write(lambda handle: write.drop_parts(self._db, handle), add_drop_parts)
+
+    def add_params(self, params: Mapping[str, Any]) -> None:
+        """Add parameters to those of the session."""
+        self._write(
+            lambda handle: writing.add_params(self._db, handle, params),
+            lambda entry: add_params(entry, params),
+        )
 
     def detach(self) -> None:
         """Record that no process holds the session from now on."""

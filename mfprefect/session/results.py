@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -25,6 +26,22 @@ TEST = "test"
 
 class ResultsMixin(RecorderBase):
     """Records a run's results, and judges them by gates."""
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Add parameters to those that the session was opened with; written at once.
+
+        Args:
+            params: text, numbers, dates, None, and lists and dicts of these, by name; a parameter
+                of the same name is replaced.
+
+        Raises:
+            InvalidValue: a value has no JSON form.
+        """
+        for name in params:
+            values.name(name, "the parameter's name", 255)
+        self._require_running()
+        # As JSON has them, so that the database and the spool hold the same.
+        self._destination.add_params(json.loads(values.json_text(dict(params), "params")))
 
     def log_metrics(self, metrics: Mapping[str, Any], segment: str | None = None) -> None:
         """Store metrics, replacing those of the same name and segment.
@@ -72,6 +89,7 @@ class ResultsMixin(RecorderBase):
         classes: Sequence[Any] | None = None,
         segments: pd.DataFrame | Mapping[str, Any] | None = None,
         probabilities: bool = True,
+        weight: Any = None,
         **context: Unpack[Context],
     ) -> dict[str, float]:
         """Evaluate test rows; store metrics, notes and test curve; return the metrics.
@@ -92,6 +110,8 @@ class ResultsMixin(RecorderBase):
                 as `region=north`, for the 50 most frequent levels of a column.
             probabilities: of a binary model: False leaves out `brier`, `log_loss` and `ece`, as for
                 the scores of a `decision_function`.
+            weight: the weight of each test row, as scikit-learn's `sample_weight`; docs/metrics.md
+                says which metrics count it. The segment `unweighted` has all metrics without.
             context: series, history, season and naive of a time series; lower, upper and level of
                 prediction intervals: see `mfprefect.quality.metrics.time_series.Context`.
 
@@ -121,6 +141,7 @@ class ResultsMixin(RecorderBase):
             context=context,
             curve=segment is None,
             probabilities=probabilities,
+            weight=weight,
         )
         if segment is None:
             if (columns := evaluation.curve) is not None:

@@ -142,7 +142,15 @@ class DropPartsWrite:
     name: str
 
 
-Write = RowsWrite | ArtifactWrite | PartWrite | DropPartsWrite
+@dataclass(frozen=True)
+class ParamsWrite:
+    """Parameters of the session."""
+
+    name: str
+    params: Mapping[str, Any]
+
+
+Write = RowsWrite | ArtifactWrite | PartWrite | DropPartsWrite | ParamsWrite
 
 _NO = type(None)
 _Types = Mapping[str, tuple[type, ...]]
@@ -169,6 +177,7 @@ _WRITES: Mapping[str, _Types] = {
     "artifact": {"name": _TEXT, "artifact": (dict,), **_BLOB},
     "part": {"part_no": _INTEGER, "rows": _INTEGER, "digest": _TEXT, **_BLOB},
     "drop_parts": _NO_BLOB,
+    "params": {"params": (dict,), **_NO_BLOB},
 }
 _ARTIFACT: _Types = {
     **dict.fromkeys(("format", "sha256", "library_versions"), _TEXT),
@@ -257,6 +266,8 @@ def parse_write(content: Mapping[str, Any], path: Path) -> Write:
         return RowsWrite(name, content["tables"])
     if op == "drop_parts":
         return DropPartsWrite(name)
+    if op == "params":
+        return ParamsWrite(name, content["params"])
     blob = Blob(path.with_name(f"{name}.blob"), content["sha256"], content["size"])
     if op == "artifact":
         _require_artifact(content["artifact"], path)

@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from mfprefect import artifacts
 from mfprefect.artifacts import Artifact
 from mfprefect.artifacts.by_class import ModelHooks
+from mfprefect.artifacts.extras import EXTRAS
 from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, InvalidValue
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, begin_write, require_running
 from mfprefect.store.lookup import find_session
 
-__all__ = ["MODEL", "copy_artifact", "dumped", "load_artifact", "save_artifact"]
+__all__ = ["MODEL", "copy_artifact", "dumped", "load_artifact", "load_extras", "save_artifact"]
 
 MODEL = "model"
 IN_MEMORY = 16 * 1024 * 1024
@@ -105,6 +106,23 @@ def load_artifact(
             older_keys=db.keyring.secrets,
             model=model,
         )
+
+
+def load_extras(db: Database, session_id: str) -> dict[str, Any]:
+    """Load what `fit` returned beside the estimator; empty if there is nothing.
+
+    Errors as in `load_artifact`.
+    """
+    handle, heads = find_session(db, session_id), db.schema.artifacts
+    of_session = sa.select(heads.c.artifact_name).where(
+        heads.c.session_no == handle.session_no,
+        heads.c.artifact_name == EXTRAS,
+        heads.c.format == EXTRAS,
+    )
+    if not db.fetch_all(of_session):
+        return {}
+    extras: dict[str, Any] = load_artifact(db, session_id, EXTRAS, trusted=False, trusted_types=())
+    return extras
 
 
 def copy_artifact(db: Database, session_id: str, name: str, to: BinaryIO) -> Artifact:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from mfprefect.inputs.reader import Reader
 from mfprefect.lifecycle.estimator import source_of_scores
+from mfprefect.lifecycle.fitting import fitted, weights_of
 from mfprefect.lifecycle.split import split_rows
+from mfprefect.quality.learning import feature_names, key_columns
 from mfprefect.quality.predictions import DECISION, predictions, with_classes_of
 
 if TYPE_CHECKING:
@@ -56,11 +58,11 @@ class TrainedModel:
     @cached_property
     def read_data(self) -> pd.DataFrame:
         """The training data as they are read; do not change them."""
-        from mfprefect.lifecycle.tasks import require_columns, require_ids
+        from mfprefect.lifecycle.tasks import require_columns, require_ids, required_columns
 
         load = self.model.reader.load
         frame = load(lambda: self.model.training_data(self.as_of), "training_data")
-        require_columns(frame, [self.kind.entity_id, self.kind.target], "training_data")
+        require_columns(frame, required_columns(self.kind), "training_data")
         require_ids(frame, self.kind.entity_id, "training_data")
         return frame
 
@@ -72,7 +74,7 @@ class TrainedModel:
     @cached_property
     def features(self) -> list[str]:
         """The columns that the model is fitted on."""
-        return [n for n in self.data.columns if n not in (self.kind.entity_id, self.kind.target)]
+        return feature_names(self.kind, self.data.columns)
 
     @cached_property
     def _parts(self) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -80,9 +82,9 @@ class TrainedModel:
 
     @cached_property
     def estimator(self) -> Any:
-        """The result of the model's `fit`."""
+        """The estimator that the model's `fit` returned; the model has the extras."""
         learn, _ = self._parts
-        return self.model.fit(learn[self.features].copy(), learn[self.kind.target].copy())
+        return fitted(self.model, learn.copy(), self.features).estimator
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -101,9 +103,16 @@ class TrainedModel:
         test, model_type = self._parts[1], self.kind.model_type
         actual = test[self.kind.target]
         prediction = predictions(self.model, self.estimator, test[self.features].copy())
-        predicted = with_classes_of(prediction, actual)
+        predicted = with_classes_of(prediction, actual, self.kind.classes)
         source = source_of_scores(self.model, self.estimator, predicted)
-        return evaluate(actual, predicted, model_type, probabilities=source != DECISION).metrics[""]
+        evaluation = evaluate(
+            actual,
+            predicted,
+            model_type,
+            probabilities=source != DECISION,
+            weight=weights_of(self.model, test),
+        )
+        return evaluation.metrics[""]
 
     def failed_checks(self, frame: pd.DataFrame) -> list[dict[str, Any]]:
         """Return the results of the failed error-level checks, without any earlier session."""
@@ -116,7 +125,7 @@ class TrainedModel:
         from mfprefect.quality.checks.context import CheckContext
         from mfprefect.quality.checks.phases import TRAIN, checks_for
 
-        keys = frozenset((self.kind.entity_id, self.kind.target))
+        keys = frozenset(key_columns(self.kind, frame.columns))
         context = CheckContext(as_of=self.as_of, keys=keys)
         # Skip checks that need the registry of columns, which is empty in tests.
         checks = [
@@ -217,10 +226,12 @@ def assert_round_trip(model: TrainedModel, store: Store) -> None:
     store.add_model(model.kind.model_id, model.kind.description)
     with store.session(model.kind.model_id, purpose="adhoc") as session:
         session.save_model(model.model.storable(model.estimator), format=model.kind.format)
+        session.save_extras(model.model.extras)
     # A pickle that this function has just written; the flows need a signature.
     trusted = model.kind.format == "pickle"
     loaded = store.load_model(session.session_id, trusted=trusted, model=model.model)
-    if difference := first_difference(model.score(model.rows), model.score(model.rows, loaded)):
+    before, model.model.extras = model.score(model.rows), store.load_extras(session.session_id)
+    if difference := first_difference(before, model.score(model.rows, loaded)):
         raise AssertionError(f"the stored model scores differently: {difference}")
 
 

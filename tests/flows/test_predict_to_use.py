@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from sklearn.svm import LinearSVC
 
 from mfprefect import InvalidValue, Model, Store
-from mfprefect.cli.commands.compare import _estimators
+from mfprefect.cli.commands.compare import _params
 from mfprefect.cli.readable import Readable
 
 DAY = dt.date(2026, 1, 31)
@@ -88,8 +89,12 @@ def test_from_predict_to_monitor(flow_store: Store) -> None:
     assert not metrics & {"brier", "log_loss", "ece"}
     assert "not probabilities" in store.report(again)
     sides = [Readable(store, name) for name in (trained, again)]
-    changed = {row["name"]: row for row in _estimators(sides) if row["changed"]}
-    assert changed.keys() == {"estimator.C"}
+    # Sessions of earlier versions have them in their metadata only.
+    older, newer = ({"session_id": x, "params": {}} for x in (trained, again))
+    newer["params"] = json.loads(store.show(again)["params"][0])
+    changed = {row["name"]: row for row in _params(sides, [older, newer]) if row["changed"]}
+    assert changed.keys() == {"as_of", "estimator.C"}
+    assert (changed["estimator.C"]["a"], changed["estimator.C"]["b"]) == (1.0, 0.5)
     with pytest.raises(InvalidValue, match=r"returned 0 rows in 3 parts; Plain has min_rows = 1"):
         score(DAY)
 

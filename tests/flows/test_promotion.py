@@ -106,7 +106,7 @@ def test_champion_and_challenger(store: Store) -> None:
     assert outcome(Moved.flows().train).is_failed()
     moved = store.gates(newest(store)["session_id"])
     assert moved["verdict"][2] == "failed"
-    assert "b (psi)" in moved["reason"][2]
+    assert "b (psi " in moved["reason"][2]
     with pytest.raises(GateFailed):
         store.promote("churn", worse["session_id"])
     store.promote("churn", worse["session_id"], override="b is no longer bought")

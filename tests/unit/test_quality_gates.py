@@ -143,7 +143,7 @@ def test_what_there_is_no_comparison_with() -> None:
 def test_gates_on_drift_and_checks() -> None:
     drift: list[dict[str, Any]] = [
         {"variable": "a", "measure": "psi", "value": 0.2, "verdict": "warning"},
-        {"variable": "b", "measure": "psi", "value": 0.3, "verdict": "alarm"},
+        {"variable": "b", "measure": "psi", "value": 0.3, "threshold": 0.25, "verdict": "alarm"},
         {"variable": "c", "measure": "psi", "value": None, "verdict": "unknown"},
     ]
     evidence = GateInputs({}, drift=drift, production="old")
@@ -152,8 +152,11 @@ def test_gates_on_drift_and_checks() -> None:
         result = gate.judge(evidence)
         return result.verdict, result.reason
 
-    assert verdict(Gate.drift()) == ("failed", "drifted: b (psi)")
-    assert verdict(Gate.drift(at_most="ok")) == ("failed", "drifted: a (psi), b (psi)")
+    assert verdict(Gate.drift()) == ("failed", "drifted: b (psi 0.3, allowed 0.25)")
+    assert verdict(Gate.drift(at_most="ok")) == (
+        "failed",
+        "drifted: a (psi 0.2), b (psi 0.3, allowed 0.25)",
+    )
     assert verdict(Gate.drift(variable="a"))[0] == "passed"
     assert verdict(Gate.drift(variable="a", at_most="ok"))[0] == "failed"
     assert verdict(Gate.drift(variable="c")) == ("unknown", "the drift of c cannot be computed")

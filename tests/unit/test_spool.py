@@ -140,6 +140,7 @@ def test_all_that_a_run_makes_arrives_as_if_nothing_had_been(
             session.flush()
             held.__enter__()
         fill(session)
+        session.log_params({"rate": 0.1})
         session.log_drift([_drift()], reference=training.session_id)
         if phase == "closing":
             session.flush()
@@ -154,7 +155,8 @@ def test_all_that_a_run_makes_arrives_as_if_nothing_had_been(
     assert (pushed["session_id"], pushed["verdict"]) == (session.session_id, "delivered")
     assert contents(store, session.session_id) == contents(store, control.session_id)
     row = store.show(session.session_id).iloc[0]
-    assert (row["status"], row["attempt"], row["params"]) == ("succeeded", 1, '{"depth": 3}')
+    assert (row["status"], row["attempt"]) == ("succeeded", 1)
+    assert json.loads(row["params"]) == {"depth": 3, "rate": 0.1}
     assert (row["tags"], row["parent_session_id"]) == ('["x"]', training.session_id)
     assert row["ended_at"] < ended < row["published_at"]
     assert row["git_commit"] == store.show(control.session_id)["git_commit"].iloc[0]

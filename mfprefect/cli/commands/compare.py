@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import click
 from mfprefect.cli.app import common
 from mfprefect.cli.output import Column, Output
 from mfprefect.cli.readable import Readable
+from mfprefect.vocabulary import is_of_training
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,10 +25,6 @@ FIGURES = (
     Column("difference", "B - A", "signed"),
     Column("note", ""),
 )
-
-
-ESTIMATOR_GROUPS = ("estimator", "split")
-"""The metadata groups that describe how a model was trained."""
 
 
 @click.command()
@@ -46,7 +44,7 @@ ESTIMATOR_GROUPS = ("estimator", "split")
 def compare(
     out: Output, url: str | None, a: str, b: str, outcomes: str | None, entity_id: str, actual: str
 ) -> None:
-    """Compare sessions A and B: metrics, parameters, estimator, importances and scores.
+    """Compare sessions A and B: metrics, parameters, importances and scores.
 
     Name each by its id, `latest`, `latest:MODEL` or `production:MODEL`.
     """
@@ -60,8 +58,7 @@ def compare(
             "a": rows[0]["session_id"],
             "b": rows[1]["session_id"],
             "metrics": _metrics(sides),
-            "params": _params(rows),
-            "estimator": _estimators(sides),
+            "params": _params(sides, rows),
             "importance": _figures(
                 sides, "variable_importance", ("kind", "variable"), "importance"
             ),
@@ -148,22 +145,32 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
     return {side: text_of(row[side]) for side in "ab" if row["only_in"] in (None, side)}
 
 
-def _params(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return _changes([row["params"] if isinstance(row["params"], dict) else {} for row in rows])
+def _params(sides: Sequence[Readable], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return parameters side by side, with those of estimator and split such as `estimator.C`."""
+    documents = []
+    for side, row in zip(sides, rows, strict=True):
+        params = row["params"] if isinstance(row["params"], dict) else {}
+        has_training = any(map(is_of_training, params))
+        documents.append(params if has_training else params | _older(side))
+    return _changes(documents)
 
 
-def _estimators(sides: Sequence[Readable]) -> list[dict[str, Any]]:
-    """Return what trainings record of estimator and split, such as `estimator.C`, side by side."""
-    return _changes(
-        [
-            {
-                f"{row['meta_group']}.{row['meta_name']}": row["value"]
-                for row in side.rows("metadata")
-                if row["meta_group"] in ESTIMATOR_GROUPS
-            }
-            for side in sides
-        ]
-    )
+def _older(side: Readable) -> dict[str, Any]:
+    """Return what a training of an earlier version recorded of estimator and split."""
+    return {
+        name: _value(row["value"])
+        for row in side.rows("metadata")
+        if is_of_training(name := f"{row['meta_group']}.{row['meta_name']}")
+        and name not in ("split.rows", "split.test_rows")
+    }
+
+
+def _value(text: str) -> Any:
+    """Return the value of metadata, which holds texts as they are and others as JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _changes(sides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -188,12 +195,7 @@ def _write(out: Output, document: dict[str, Any]) -> None:
         columns = [Column("metric_name", "metric"), *segment, *_figure_columns(metrics)]
         out.table(_with_notes(metrics), columns, "Metrics")
     if params:
-        columns = [Column("name", "name"), Column("a", "A"), Column("b", "B"), Column("note", "")]
-        out.table(_with_notes([row | _texts(row) for row in params]), columns, "Parameters")
-    if changes := [row for row in document["estimator"] if row["changed"]]:
-        columns = [Column("name", "name"), Column("a", "A"), Column("b", "B"), Column("note", "")]
-        rows = _with_notes([row | _texts(row) for row in changes])
-        out.table(rows, columns, "Estimator and split, where they differ")
+        _write_params(out, params)
     if importance:
         names = (Column("kind", "kind"), Column("variable", "variable"))
         columns = [*names, *_figure_columns(importance)]
@@ -202,6 +204,16 @@ def _write(out: Output, document: dict[str, Any]) -> None:
         _write_scores(out, scores)
     if not (metrics or params or importance or scores):
         out.note("neither session has metrics, parameters or importances.")
+
+
+def _write_params(out: Output, params: list[dict[str, Any]]) -> None:
+    """Write the parameters; of estimator and split those that differ."""
+    shown = [row for row in params if row["changed"] or not is_of_training(row["name"])]
+    columns = [Column("name", "name"), Column("a", "A"), Column("b", "B"), Column("note", "")]
+    if shown:
+        out.table(_with_notes([row | _texts(row) for row in shown]), columns, "Parameters")
+    if equal := len(params) - len(shown):
+        out.note(f"{equal} parameters of estimator and split are equal; --json lists them.")
 
 
 def _write_scores(out: Output, scores: dict[str, Any]) -> None:

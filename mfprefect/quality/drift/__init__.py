@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -69,11 +69,17 @@ class Limits:
     """The difference of NULL shares, in either direction."""
     performance: float | None = None
     """The drop in performance; None: the default of `performance.DROPS`."""
+    variables: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Thresholds of single variables: `psi`, `ks` and `null_share` by name of the variable."""
 
     @property
     def ks_limit(self) -> float:
         """The threshold of KS drift."""
         return ks_threshold(self.psi) if self.ks is None else self.ks
+
+    def of_variable(self, variable: str) -> Limits:
+        """Return the limits of one variable; what it does not set is that of all variables."""
+        return replace(self, **self.variables.get(variable, {}), variables={})
 
     @classmethod
     def of(cls, limits: Limits | float) -> Limits:

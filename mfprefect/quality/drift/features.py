@@ -64,7 +64,7 @@ def feature_drift(
     limits = Limits.of(threshold)
     for variable, row in before.items():
         if variable in now:
-            rows += _compare(variable, row, now[variable], limits)
+            rows += _compare(variable, row, now[variable], limits.of_variable(variable))
         else:
             rows.append(_valueless_row(variable, "missing", ALARM))
     rows += [_valueless_row(variable, "new", WARNING) for variable in now if variable not in before]

@@ -60,7 +60,10 @@ class Gate(BaseGate):
 
     @staticmethod
     def drift(*, at_most: str = "warning", variable: str | None = None) -> DriftGate:
-        """Promise that the training data has not drifted from that of the model in production.
+        """Promise that the data has not drifted.
+
+        In `gates`: the training data, from that of the model in production. In `scoring_gates`:
+        the scored data, from that of the training whose model scores.
 
         Args:
             at_most: the worst verdict that passes: `ok` or `warning`. The thresholds are the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +20,13 @@ from mfprefect.quality.gates.verdicts import (
 
 __all__ = ["ChecksGate", "DriftGate"]
 
+_PREVIOUS = "_previous"
+"""The suffix of measures that compare a scoring with the one before."""
+
 
 @dataclass(frozen=True)
 class DriftGate(BaseGate):
-    """Bound the verdicts of the training data's drift; made by `Gate.drift`."""
+    """Bound the verdicts of the drift of a training's or scoring's data; made by `Gate.drift`."""
 
     at_most: str = "warning"
     variable: str | None = None
@@ -36,14 +40,18 @@ class DriftGate(BaseGate):
             )
 
     def judge(self, inputs: GateInputs) -> GateResult:
-        """Judge the drift verdicts that the session stored."""
-        rows = [row for row in inputs.drift if self.variable in (None, row["variable"])]
+        """Judge the drift verdicts that the session stored, except from the scoring before."""
+        rows = [
+            row
+            for row in inputs.drift
+            if self.variable in (None, row["variable"]) and not row["measure"].endswith(_PREVIOUS)
+        ]
         if not rows:
             if inputs.production is None:
                 return self._verdict(PASSED, NO_PRODUCTION)
             return self._verdict(UNKNOWN, "no such drift was stored")
         bad = ("alarm",) if self.at_most == "warning" else ("alarm", "warning")
-        drifted = [f"{row['variable']} ({row['measure']})" for row in rows if row["verdict"] in bad]
+        drifted = [_drifted(row) for row in rows if row["verdict"] in bad]
         unknown = [row["variable"] for row in rows if row["verdict"] == "unknown"]
         figures = {"figure": float(len(drifted)), "production_session_id": inputs.production}
         if drifted:
@@ -100,6 +108,15 @@ class ChecksGate(BaseGate):
             figure=None if figure is None else float(figure),
             at_most=float(self.at_most),
         )
+
+
+def _drifted(row: Mapping[str, Any]) -> str:
+    """Return a variable with its figure, such as `price (psi 4.9, allowed 0.25)`."""
+    value, threshold = row["value"], row.get("threshold")
+    if value is None:
+        return f"{row['variable']} ({row['measure']})"
+    allowed = "" if threshold is None else f", allowed {threshold:.3g}"
+    return f"{row['variable']} ({row['measure']} {value:.3g}{allowed})"
 
 
 def _listed(names: list[Any], most: int = 5) -> str:

@@ -53,7 +53,8 @@ class GateResult:
     margin: float | None = None
     """How much worse than in production the figure may be."""
     production_session_id: str | None = None
-    """The training session in production at the time; None if there was none."""
+    """The training session in production at the time, None if there was none; of a scoring, the
+    one whose model scored."""
     production_figure: float | None = None
     """The metric of the model in production on the same rows."""
     difference: float | None = None
@@ -133,7 +134,7 @@ class GateInputs:
     drift: Sequence[Mapping[str, Any]] = ()
     """Rows of `drift`."""
     production: str | None = None
-    """The training session in production, None if there is none."""
+    """The training session in production, None if there is none; of a scoring, the one it used."""
     champion: Champion | None = None
     """The model in production scored on the same rows, if it was."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,7 +33,9 @@ CALIBRATION = {"scheme": "equal_width", "bins": BINS}
 _BLOCK = 1 << 16
 
 
-def binary_metrics(ranking: Ranking, *, probabilities: bool = True) -> dict[str, float]:
+def binary_metrics(
+    ranking: Ranking, *, probabilities: bool = True, weighted: Ranking | None = None
+) -> dict[str, float]:
     """Compute every metric of a binary model, by name.
 
     Leave out `brier`, `log_loss` and `ece` unless all scores lie in [0, 1]. For rows of one class,
@@ -42,14 +44,15 @@ def binary_metrics(ranking: Ranking, *, probabilities: bool = True) -> dict[str,
     Args:
         ranking: from `rank`.
         probabilities: False if scores are none, even if all lie in [0, 1].
+        weighted: the same rows with their weights, for the metrics that count weights.
     """
-    both = 0 < ranking.n_positive < ranking.n
     probabilities = probabilities and ranking.score[-1] >= 0 and ranking.score[0] <= 1
-    figures = {
-        metric.name: metric.compute(ranking)
-        for metric in METRICS.values()
-        if (probabilities or not metric.probabilities_only) and (both or metric.one_class)
-    }
+    figures = {}
+    for metric in METRICS.values():
+        rows = weighted if metric.weighted and weighted is not None else ranking
+        both = 0 < rows.n_positive < rows.n
+        if (probabilities or not metric.probabilities_only) and (both or metric.one_class):
+            figures[metric.name] = metric.compute(rows)
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 
@@ -88,30 +91,34 @@ def _sum(ranking: Ranking, term: Callable[[_Block], NDArray[np.float64]]) -> flo
     return math.fsum(float(np.sum(term(block))) for block in _blocks(ranking))
 
 
-@METRICS.define("auc", source="Hanley and McNeil (1982), Radiology 143(1)")
+@METRICS.define("auc", source="Hanley and McNeil (1982), Radiology 143(1)", weighted=True)
 def _auc(ranking: Ranking) -> float:
     """P(score of a positive > score of a negative) + ½ P(the two are equal)."""
     return _area(ranking)
 
 
 def _area(ranking: Ranking) -> float:
-    # Counts of pairs are whole numbers, so the area is exact.
-    twice = sum(int(np.sum(b.negatives * (2 * b.tp - b.positives))) for b in _blocks(ranking))
+    # Without weights, counts of pairs are whole numbers, and so the area is exact.
+    twice = sum(np.sum(b.negatives * (2 * b.tp - b.positives)).item() for b in _blocks(ranking))
     return twice / (2 * ranking.n_positive * ranking.n_negative)
 
 
-@METRICS.define("gini", source="Somers' D of the score; Thomas, Edelman and Crook (2002)")
+@METRICS.define(
+    "gini", source="Somers' D of the score; Thomas, Edelman and Crook (2002)", weighted=True
+)
 def _gini(ranking: Ranking) -> float:
     """2 · AUC - 1."""
     return 2 * _area(ranking) - 1
 
 
-@METRICS.define("ks", source="the two-sample Kolmogorov-Smirnov statistic of the two classes")
+@METRICS.define(
+    "ks", source="the two-sample Kolmogorov-Smirnov statistic of the two classes", weighted=True
+)
 def _ks(ranking: Ranking) -> float:
     """Maximum of |TPR - FPR| over all thresholds."""
     n_positive, n_negative = ranking.n_positive, ranking.n_negative
     gaps = (b.tp * n_negative - (b.population - b.tp) * n_positive for b in _blocks(ranking))
-    return max(int(np.abs(gap).max()) for gap in gaps) / (n_positive * n_negative)
+    return max(np.abs(gap).max().item() for gap in gaps) / (n_positive * n_negative)
 
 
 def _top(ranking: Ranking, percent: int) -> tuple[int, float]:
@@ -145,7 +152,9 @@ for _percent in (1, 5, 10, 20):
     _define_top(_percent)
 
 
-@METRICS.define("average_precision", source="sklearn.metrics.average_precision_score")
+@METRICS.define(
+    "average_precision", source="sklearn.metrics.average_precision_score", weighted=True
+)
 def _average_precision(ranking: Ranking) -> float:
     """Σ over distinct scores, highest first, of (recall - previous recall) · precision."""
     return _sum(ranking, lambda b: b.positives * (b.tp / b.population)) / ranking.n_positive
@@ -156,6 +165,7 @@ def _average_precision(ranking: Ranking) -> float:
     source="Brier (1950), Monthly Weather Review 78(1)",
     probabilities_only=True,
     one_class=True,
+    weighted=True,
 )
 def _brier(ranking: Ranking) -> float:
     """Mean of (p - y)²."""
@@ -166,7 +176,11 @@ def _brier(ranking: Ranking) -> float:
 
 
 @METRICS.define(
-    "log_loss", source="sklearn.metrics.log_loss", probabilities_only=True, one_class=True
+    "log_loss",
+    source="sklearn.metrics.log_loss",
+    probabilities_only=True,
+    one_class=True,
+    weighted=True,
 )
 def _log_loss(ranking: Ranking) -> float:
     """-mean of ln p of the actual class; p clipped to [ε, 1 - ε], ε = 2⁻⁵² (of a double)."""
@@ -184,6 +198,7 @@ def _log_loss(ranking: Ranking) -> float:
     source="Naeini, Cooper and Hauskrecht (2015), AAAI; Guo et al. (2017), ICML",
     probabilities_only=True,
     one_class=True,
+    weighted=True,
 )
 def _ece(ranking: Ranking) -> float:
     """Σ (n_b / n) · |mean y - mean p| over 10 equal-width bins [0, 0.1), .., [0.9, 1]."""
@@ -193,9 +208,7 @@ def _ece(ranking: Ranking) -> float:
     return math.fsum(abs(math.fsum(bin_)) for bin_ in zip(*gaps, strict=True)) / ranking.n
 
 
-def calibration_gap(
-    p: NDArray[np.float64], hits: NDArray[np.int64], rows: NDArray[np.int64]
-) -> list[float]:
+def calibration_gap(p: NDArray[np.float64], hits: NDArray[Any], rows: NDArray[Any]) -> list[float]:
     """Return Σ (hits - rows · p) in each of the bins of `CALIBRATION`."""
     bin_no = np.searchsorted(np.arange(1, BINS) / BINS, p, side="right")
     gaps: list[float] = np.bincount(bin_no, weights=hits - rows * p, minlength=BINS).tolist()
@@ -214,7 +227,7 @@ def _n_positive(ranking: Ranking) -> float:
     return ranking.n_positive
 
 
-@METRICS.define("base_rate", source="count", one_class=True)
+@METRICS.define("base_rate", source="count", one_class=True, weighted=True)
 def _base_rate(ranking: Ranking) -> float:
     """Positive rows / all rows."""
     return ranking.n_positive / ranking.n

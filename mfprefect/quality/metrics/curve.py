@@ -33,6 +33,7 @@ __all__ = [
     "roc",
     "rows_of",
     "test_curve",
+    "weighted_ranking",
 ]
 
 MAX_POINTS = 1001
@@ -43,7 +44,10 @@ _COUNTS = ("population", "target_population", "tp", "fp", "tn", "fn")
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """The distinct scores of a test set, highest first, with cumulative counts."""
+    """The distinct scores of a test set, highest first, with cumulative counts.
+
+    If rows have weights, counts are sums of weights, as doubles: see `weighted_ranking`.
+    """
 
     score: NDArray[np.float64]
     """The distinct scores, descending."""
@@ -110,6 +114,26 @@ def collapse(actual: ArrayLike, score: ArrayLike) -> Ranking:
     np.subtract(n_positive, above, out=above)
     above += positive  # positives at this position and above
     return Ranking(distinct, n - first[::-1], above[first[::-1]], n, n_positive)
+
+
+def weighted_ranking(
+    positive: NDArray[np.bool_], value: NDArray[np.float64], weight: NDArray[np.float64]
+) -> Ranking:
+    """Collapse rows with weights, which count instead of rows.
+
+    Args:
+        positive: which rows are positive, shape (n,).
+        value: their finite scores.
+        weight: their weights, finite, 0 or more and not all 0; rows of weight 0 are left out.
+    """
+    rows = np.flatnonzero(weight > 0)
+    rows = rows[np.argsort(-value[rows], kind="stable")]
+    value, weight, positive = value[rows], weight[rows], positive[rows]
+    first = np.flatnonzero(np.r_[True, value[1:] != value[:-1]])
+    negatives: Any = np.cumsum(np.add.reduceat(np.where(positive, 0.0, weight), first))
+    positives: Any = np.cumsum(np.add.reduceat(np.where(positive, weight, 0.0), first))
+    total, n_positive = (positives + negatives)[-1].item(), positives[-1].item()
+    return Ranking(value[first], positives + negatives, positives, total, n_positive)
 
 
 def test_curve(ranking: Ranking, points: int = MAX_POINTS) -> dict[str, list[Any]]:

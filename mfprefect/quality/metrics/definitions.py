@@ -28,6 +28,8 @@ class Metric:
     """Whether it requires every score to lie in [0, 1]."""
     one_class: bool = False
     """Whether it is defined if all rows are positive, or all negative."""
+    weighted: bool = False
+    """Whether it counts each row with its weight, if rows have weights."""
     model_types: tuple[str, ...] = ()
     """Custom metrics only: the model types it applies to."""
     home: str = ""

@@ -13,10 +13,19 @@ from numpy.typing import NDArray
 from mfprefect.errors import InvalidValue
 from mfprefect.quality._arrays import labels, scores
 from mfprefect.quality.drift.score_counts import ScoreCounts
-from mfprefect.quality.metrics.binary import CALIBRATION, binary_metrics
-from mfprefect.quality.metrics.curve import Ranking, both_classes, collapse, rows_of, test_curve
-from mfprefect.quality.metrics.definitions import MODEL_TYPES
+from mfprefect.quality.learning import effective_rows, row_weights
+from mfprefect.quality.metrics.binary import CALIBRATION, METRICS, binary_metrics
+from mfprefect.quality.metrics.curve import (
+    Ranking,
+    both_classes,
+    collapse,
+    rows_of,
+    test_curve,
+    weighted_ranking,
+)
+from mfprefect.quality.metrics.definitions import MODEL_TYPES, MetricRegistry
 from mfprefect.quality.metrics.multiclass import (
+    MULTICLASS_METRICS,
     ClassScores,
     class_metrics,
     class_scores,
@@ -24,19 +33,21 @@ from mfprefect.quality.metrics.multiclass import (
     multiclass_metrics,
 )
 from mfprefect.quality.metrics.registry import custom_metrics
-from mfprefect.quality.metrics.regression import regression_metrics
+from mfprefect.quality.metrics.regression import REGRESSION_METRICS, regression_metrics
 from mfprefect.quality.metrics.residuals import prediction_errors
 from mfprefect.quality.metrics.time_series import Context, Forecast, forecast, series_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MAX_LEVELS", "Evaluation", "evaluate", "evaluate_outcomes"]
+__all__ = ["MAX_LEVELS", "UNWEIGHTED", "Evaluation", "evaluate", "evaluate_outcomes"]
 
 MAX_LEVELS = 50
 """The most levels of a column to report as segments: the most frequent ones."""
 MAX_CLASSES = 50
 """The most classes to store a confusion matrix of."""
+UNWEIGHTED = "unweighted"
+"""The segment of all rows in which each counts once, where metrics count weights."""
 _POINTS = 200
 
 
@@ -56,6 +67,8 @@ class Evaluation:
 class _Rows(Protocol):
     """Validated rows of one model type."""
 
+    weight: NDArray[np.float64] | None
+
     def take(self, rows: NDArray[np.bool_]) -> Any: ...
     def metrics(self) -> dict[str, float]: ...
     def __len__(self) -> int: ...
@@ -71,6 +84,7 @@ def evaluate(
     context: Context | None = None,
     curve: bool = True,
     probabilities: bool = True,
+    weight: Any = None,
 ) -> Evaluation:
     """Compute the metrics, curve and details of a model type.
 
@@ -88,21 +102,32 @@ def evaluate(
             metrics that are defined for them.
         probabilities: binary only: False leaves out the metrics of probabilities, even if all
             scores lie in [0, 1].
+        weight: the weight of each row, as scikit-learn's `sample_weight`: the metrics that count
+            weights do so, `notes` say which, and the segment `unweighted` has the metrics without.
 
     Raises:
         InvalidValue: an unknown model type, an argument of another model type, unequal lengths, no
-            rows, or values that the metrics of this type refuse.
+            rows, values that the metrics of this type refuse, or weights that are no weights.
     """
     kind = model_type or _default_type(score, classes)
     _check_arguments(kind, classes, context or {})
     rows = _rows(kind, actual, score, classes, context, probabilities)
+    if weight is not None:
+        rows.weight = _weights(weight, len(rows))
     evaluation = Evaluation(kind, {}, notes={"model_type": kind})
     if isinstance(rows, _Binary) and curve:
         evaluation.curve = test_curve(both_classes(rows.ranking))
     evaluation.metrics[""] = rows.metrics()
     evaluation.notes |= _notes(rows, context or {})
     if isinstance(rows, _Classes):
-        evaluation.metrics |= {f"class={k}": v for k, v in class_metrics(rows.scores).items()}
+        by_class = class_metrics(rows.scores, rows.weighted)
+        evaluation.metrics |= {f"class={k}": v for k, v in by_class.items()}
+    if rows.weight is not None:
+        evaluation.notes["weights"] = _weight_note(kind, evaluation.metrics[""], rows.weight)
+        if curve:  # of all rows
+            every = rows.take(np.ones(len(rows), np.bool_))
+            every.weight = None
+            evaluation.metrics[UNWEIGHTED] = every.metrics()
     for name, mask in _segments(
         {} if segments is None else dict(segments), len(rows), evaluation.notes
     ):
@@ -154,39 +179,92 @@ def _rows(
     return _Numbers(forecast(actual, score, context), kind)
 
 
+def _weights(weight: Any, n: int) -> NDArray[np.float64]:
+    weights = row_weights(weight)
+    if len(weights) != n:
+        raise InvalidValue(f"{n} rows but {len(weights)} weights; pass one for every row")
+    return weights
+
+
+def _weight_note(
+    kind: str, figures: Mapping[str, float], weight: NDArray[np.float64]
+) -> dict[str, Any]:
+    by_kind = {"binary": METRICS, "multiclass": MULTICLASS_METRICS}
+    definitions = by_kind.get(kind, REGRESSION_METRICS)
+    counted = [name for name in figures if name in definitions and definitions[name].weighted]
+    return {
+        "effective_rows": effective_rows(weight),
+        "weighted": counted,
+        "not_weighted": [name for name in figures if name not in counted],
+    }
+
+
+def _defined(
+    figures: dict[str, float], metrics: MetricRegistry, weight: NDArray[np.float64] | None
+) -> dict[str, float]:
+    """Leave out the metrics that count weights if all weights are 0, as in a segment."""
+    if weight is None or weight.any():
+        return figures
+    return {name: figure for name, figure in figures.items() if not metrics[name].weighted}
+
+
+def _some(
+    weight: NDArray[np.float64] | None, rows: NDArray[np.bool_]
+) -> NDArray[np.float64] | None:
+    return None if weight is None else weight[rows]
+
+
 class _Binary:
     def __init__(
-        self, actual: NDArray[np.bool_], score: NDArray[np.float64], probabilities: bool
+        self,
+        actual: NDArray[np.bool_],
+        score: NDArray[np.float64],
+        probabilities: bool,
+        weight: NDArray[np.float64] | None = None,
     ) -> None:
         self.actual, self.score, self.probabilities = actual, score, probabilities
+        self.weight = weight
 
     def __len__(self) -> int:
         return len(self.actual)
 
     def take(self, rows: NDArray[np.bool_]) -> _Binary:
-        return _Binary(self.actual[rows], self.score[rows], self.probabilities)
+        weight = _some(self.weight, rows)
+        return _Binary(self.actual[rows], self.score[rows], self.probabilities, weight)
 
     @cached_property
     def ranking(self) -> Ranking:
         return collapse(self.actual, self.score)
 
     def metrics(self) -> dict[str, float]:
-        figures = binary_metrics(self.ranking, probabilities=self.probabilities)
+        weighted = None
+        if self.weight is not None and self.weight.any():
+            weighted = weighted_ranking(self.actual, self.score, self.weight)
+        figures = binary_metrics(self.ranking, probabilities=self.probabilities, weighted=weighted)
+        figures = _defined(figures, METRICS, self.weight)
         return figures | custom_metrics("binary", lambda: rows_of(self.ranking))
 
 
 class _Classes:
-    def __init__(self, scored: ClassScores) -> None:
-        self.scores = scored
+    def __init__(self, scored: ClassScores, weight: NDArray[np.float64] | None = None) -> None:
+        self.scores, self.weight = scored, weight
 
     def __len__(self) -> int:
         return self.scores.n
 
     def take(self, rows: NDArray[np.bool_]) -> _Classes:
-        return _Classes(self.scores.take(rows))
+        return _Classes(self.scores.take(rows), _some(self.weight, rows))
+
+    @property
+    def weighted(self) -> ClassScores | None:
+        if self.weight is None or not self.weight.any():
+            return None
+        return self.scores.take(self.weight > 0, self.weight[self.weight > 0])
 
     def metrics(self) -> dict[str, float]:
-        return multiclass_metrics(self.scores) | custom_metrics("multiclass", self._frame)
+        figures = multiclass_metrics(self.scores, self.weighted)
+        figures = _defined(figures, MULTICLASS_METRICS, self.weight)
+        return figures | custom_metrics("multiclass", self._frame)
 
     def _frame(self) -> tuple[Any, Any]:
         import pandas as pd
@@ -197,19 +275,23 @@ class _Classes:
 
 
 class _Numbers:
-    def __init__(self, forecast_rows: Forecast, kind: str) -> None:
-        self.forecast, self.kind = forecast_rows, kind
+    def __init__(
+        self, forecast_rows: Forecast, kind: str, weight: NDArray[np.float64] | None = None
+    ) -> None:
+        self.forecast, self.kind, self.weight = forecast_rows, kind, weight
 
     def __len__(self) -> int:
         return len(self.forecast.actual)
 
     def take(self, rows: NDArray[np.bool_]) -> _Numbers:
-        return _Numbers(self.forecast.take(rows), self.kind)
+        return _Numbers(self.forecast.take(rows), self.kind, _some(self.weight, rows))
 
     def metrics(self) -> dict[str, float]:
         forecast_rows = self.forecast
+        weight = None if self.weight is None or not self.weight.any() else self.weight
+        figures = regression_metrics(forecast_rows.actual, forecast_rows.predicted, weight)
         return {
-            **regression_metrics(forecast_rows.actual, forecast_rows.predicted),
+            **_defined(figures, REGRESSION_METRICS, self.weight),
             **series_metrics(forecast_rows, intervals_only=self.kind == "regression"),
             **custom_metrics(self.kind, lambda: (forecast_rows.actual, forecast_rows.predicted)),
         }

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from mfprefect.errors import InvalidScores, InvalidValue
 from mfprefect.quality._arrays import _column, _examples, _is_null
 from mfprefect.quality.metrics.binary import METRICS, calibration_gap
-from mfprefect.quality.metrics.curve import collapse
-from mfprefect.quality.metrics.definitions import MetricRegistry
+from mfprefect.quality.metrics.curve import collapse, weighted_ranking
+from mfprefect.quality.metrics.definitions import Metric, MetricRegistry
 
 __all__ = [
     "CLASS_METRICS",
@@ -46,22 +46,37 @@ class ClassScores:
     predicted: NDArray[np.intp]
     score: NDArray[np.float64] | None = None
     """Scores, shape (n, classes); None if only the predicted class is known."""
+    weight: NDArray[np.float64] | None = None
+    """Weights above 0, shape (n,); None: each row counts once."""
 
     @property
     def n(self) -> int:
         """Rows."""
         return len(self.actual)
 
-    def confusion(self) -> NDArray[np.int64]:
-        """Return rows by actual class (first axis) and predicted class."""
-        k = len(self.classes)
-        counts = np.bincount(self.actual * k + self.predicted, minlength=k * k)
-        return counts.reshape(k, k).astype(np.int64)
+    @property
+    def total(self) -> Any:
+        """The weight of all rows; without weights, their number."""
+        return self.n if self.weight is None else math.fsum(self.weight)
 
-    def take(self, rows: NDArray[np.bool_]) -> ClassScores:
-        """Return some of the rows."""
+    def count(self, rows: NDArray[np.bool_]) -> Any:
+        """Return the weight of some rows; without weights, their number."""
+        return int(rows.sum()) if self.weight is None else math.fsum(self.weight[rows])
+
+    def mean(self, values: NDArray[np.float64]) -> float:
+        """Return the mean over rows, by weight."""
+        return math.fsum(values if self.weight is None else values * self.weight) / self.total
+
+    def confusion(self) -> NDArray[Any]:
+        """Return rows, or their weights, by actual class (first axis) and predicted class."""
+        k = len(self.classes)
+        counts = np.bincount(self.actual * k + self.predicted, self.weight, minlength=k * k)
+        return counts.reshape(k, k)
+
+    def take(self, rows: NDArray[np.bool_], weight: NDArray[Any] | None = None) -> ClassScores:
+        """Return some of the rows, with the weights of these rows."""
         score = None if self.score is None else self.score[rows]
-        return ClassScores(self.classes, self.actual[rows], self.predicted[rows], score)
+        return ClassScores(self.classes, self.actual[rows], self.predicted[rows], score, weight)
 
     @property
     def probabilities(self) -> NDArray[np.float64] | None:
@@ -179,21 +194,32 @@ def _positions(observed: NDArray[Any], classes: Sequence[Any]) -> NDArray[np.int
     return positions
 
 
-def multiclass_metrics(scores: ClassScores) -> dict[str, float]:
+def multiclass_metrics(
+    scores: ClassScores, weighted: ClassScores | None = None
+) -> dict[str, float]:
     """Compute every metric that is defined, by name.
 
     Leave out `log_loss`, `brier_multiclass` and `ece_top` unless the scores are probabilities (in
     [0, 1], with every row summing to 1), and all metrics of scores if only classes are known.
+    Metrics that count weights are computed from `weighted`: the same rows with their weights.
     """
-    figures = {m.name: m.compute(scores) for m in MULTICLASS_METRICS.values()}
+    figures = {m.name: m.compute(_of(m, scores, weighted)) for m in MULTICLASS_METRICS.values()}
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 
-def class_metrics(scores: ClassScores) -> dict[str, dict[str, float]]:
+def _of(metric: Metric, scores: ClassScores, weighted: ClassScores | None) -> ClassScores:
+    return weighted if metric.weighted and weighted is not None else scores
+
+
+def class_metrics(
+    scores: ClassScores, weighted: ClassScores | None = None
+) -> dict[str, dict[str, float]]:
     """Compute the defined metrics of each class against all others, by class and name."""
     by_class = {}
     for position, name in enumerate(scores.classes):
-        figures = {m.name: m.compute(scores, position) for m in CLASS_METRICS.values()}
+        figures = {
+            m.name: m.compute(_of(m, scores, weighted), position) for m in CLASS_METRICS.values()
+        }
         by_class[name] = {key: float(x) for key, x in figures.items() if x is not None}
     return by_class
 
@@ -224,10 +250,10 @@ def _text(label: Any) -> str:
     return str(label)
 
 
-@MULTICLASS_METRICS.define("accuracy", source="sklearn.metrics.accuracy_score")
+@MULTICLASS_METRICS.define("accuracy", source="sklearn.metrics.accuracy_score", weighted=True)
 def _accuracy(scores: ClassScores) -> float:
     """Correctly predicted rows / all rows."""
-    return int(np.count_nonzero(scores.actual == scores.predicted)) / scores.n
+    return float(scores.count(scores.actual == scores.predicted) / scores.total)
 
 
 def _counts(scores: ClassScores) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -239,7 +265,9 @@ def _counts(scores: ClassScores) -> tuple[NDArray[Any], NDArray[Any], NDArray[An
 
 
 @MULTICLASS_METRICS.define(
-    "balanced_accuracy", source="sklearn.metrics.balanced_accuracy_score; Brodersen et al. (2010)"
+    "balanced_accuracy",
+    source="sklearn.metrics.balanced_accuracy_score; Brodersen et al. (2010)",
+    weighted=True,
 )
 def _balanced_accuracy(scores: ClassScores) -> float:
     """Mean recall of the classes that occur."""
@@ -247,42 +275,54 @@ def _balanced_accuracy(scores: ClassScores) -> float:
     return math.fsum(right[actual > 0] / actual[actual > 0]) / int(np.count_nonzero(actual))
 
 
-@MULTICLASS_METRICS.define("f1_macro", source="sklearn.metrics.f1_score, average='macro'")
+@MULTICLASS_METRICS.define(
+    "f1_macro", source="sklearn.metrics.f1_score, average='macro'", weighted=True
+)
 def _f1_macro(scores: ClassScores) -> float:
     """Mean of 2·TP / (2·TP + FP + FN) over the classes that occur or are predicted."""
     right, actual, predicted = _counts(scores)
     return math.fsum(2 * right / (actual + predicted)) / len(right)
 
 
-@MULTICLASS_METRICS.define("f1_weighted", source="sklearn.metrics.f1_score, average='weighted'")
+@MULTICLASS_METRICS.define(
+    "f1_weighted", source="sklearn.metrics.f1_score, average='weighted'", weighted=True
+)
 def _f1_weighted(scores: ClassScores) -> float:
     """Mean of 2·TP / (2·TP + FP + FN) over classes, weighted by their actual rows."""
     right, actual, predicted = _counts(scores)
-    return math.fsum(actual * 2 * right / (actual + predicted)) / scores.n
+    return float(math.fsum(actual * 2 * right / (actual + predicted)) / scores.total)
 
 
-@MULTICLASS_METRICS.define("kappa", source="Cohen (1960); sklearn.metrics.cohen_kappa_score")
+@MULTICLASS_METRICS.define(
+    "kappa", source="Cohen (1960); sklearn.metrics.cohen_kappa_score", weighted=True
+)
 def _kappa(scores: ClassScores) -> float | None:
     """(accuracy - e) / (1 - e), e: the accuracy by chance; undefined if e is 1."""
     right, actual, predicted = _counts(scores)
-    n = scores.n
-    by_chance = int(np.sum(actual * predicted))
+    n = actual.sum().item()
+    by_chance = np.sum(actual * predicted).item()
     if by_chance == n * n:
         return None
-    return (int(right.sum()) * n - by_chance) / (n * n - by_chance)
+    return float((right.sum().item() * n - by_chance) / (n * n - by_chance))
 
 
-@MULTICLASS_METRICS.define("mcc", source="Gorodkin (2004); sklearn.metrics.matthews_corrcoef")
+@MULTICLASS_METRICS.define(
+    "mcc", source="Gorodkin (2004); sklearn.metrics.matthews_corrcoef", weighted=True
+)
 def _mcc(scores: ClassScores) -> float | None:
     """Correlation of actual and predicted class; undefined if either is constant."""
     right, actual, predicted = _counts(scores)
-    n = scores.n
-    spread = (n * n - int(np.sum(predicted**2))) * (n * n - int(np.sum(actual**2)))
-    both = int(right.sum()) * n - int(np.sum(actual * predicted))
+    n = actual.sum().item()
+    if 1 in (np.count_nonzero(actual), np.count_nonzero(predicted)):
+        return None
+    spread = (n * n - np.sum(predicted**2).item()) * (n * n - np.sum(actual**2).item())
+    both = right.sum().item() * n - np.sum(actual * predicted).item()
     return both / math.sqrt(spread) if spread else None
 
 
-@MULTICLASS_METRICS.define("auc_ovr", source="sklearn.metrics.roc_auc_score, multi_class='ovr'")
+@MULTICLASS_METRICS.define(
+    "auc_ovr", source="sklearn.metrics.roc_auc_score, multi_class='ovr'", weighted=True
+)
 def _auc_ovr(scores: ClassScores) -> float | None:
     """Mean AUC of each class that occurs against all others; needs two classes that occur."""
     areas = [_class_auc(scores, position) for position in np.unique(scores.actual).tolist()]
@@ -290,33 +330,35 @@ def _auc_ovr(scores: ClassScores) -> float | None:
     return math.fsum(defined) / len(defined) if defined else None
 
 
-@MULTICLASS_METRICS.define("log_loss", source="sklearn.metrics.log_loss")
+@MULTICLASS_METRICS.define("log_loss", source="sklearn.metrics.log_loss", weighted=True)
 def _log_loss(scores: ClassScores) -> float | None:
     """-mean of ln p of the actual class; p clipped to [ε, 1 - ε], ε = 2⁻⁵² (of a double)."""
     if (p := scores.probabilities) is None:
         return None
     tiny = float(np.finfo(np.float64).eps)
     happened = np.clip(p[np.arange(scores.n), scores.actual], tiny, 1 - tiny)
-    return -math.fsum(np.log(happened)) / scores.n
+    return -scores.mean(np.log(happened))
 
 
-@MULTICLASS_METRICS.define("brier_multiclass", source="Brier (1950), Monthly Weather Review 78(1)")
+@MULTICLASS_METRICS.define(
+    "brier_multiclass", source="Brier (1950), Monthly Weather Review 78(1)", weighted=True
+)
 def _brier(scores: ClassScores) -> float | None:
     """Mean over rows of Σ over classes of (p - y)²; for two classes, twice `brier`."""
     if (p := scores.probabilities) is None:
         return None
     happened = p[np.arange(scores.n), scores.actual]
-    return math.fsum((p**2).sum(axis=1) - 2 * happened + 1) / scores.n
+    return scores.mean((p**2).sum(axis=1) - 2 * happened + 1)
 
 
-@MULTICLASS_METRICS.define("ece_top", source="Guo et al. (2017), ICML")
+@MULTICLASS_METRICS.define("ece_top", source="Guo et al. (2017), ICML", weighted=True)
 def _ece_top(scores: ClassScores) -> float | None:
     """Σ (n_b / n) · |accuracy - mean p| over the bins of `ece`, p: of the predicted class."""
     if (p := scores.probabilities) is None:
         return None
-    right = (scores.actual == scores.predicted).astype(np.int64)
-    gaps = calibration_gap(p.max(axis=1), right, np.ones(scores.n, np.int64))
-    return math.fsum(map(abs, gaps)) / scores.n
+    rows = np.ones(scores.n, np.int64) if scores.weight is None else scores.weight
+    gaps = calibration_gap(p.max(axis=1), (scores.actual == scores.predicted) * rows, rows)
+    return float(math.fsum(map(abs, gaps)) / scores.total)
 
 
 @MULTICLASS_METRICS.define("n", source="count")
@@ -331,38 +373,41 @@ def _n_classes(scores: ClassScores) -> float:
     return len(np.unique(scores.actual))
 
 
-def _of_class(scores: ClassScores, position: int) -> tuple[int, int, int]:
+def _of_class(scores: ClassScores, position: int) -> tuple[Any, Any, Any]:
     """Count how often a class was predicted correctly, occurred, and was predicted."""
     actual, predicted = scores.actual == position, scores.predicted == position
-    return (int((actual & predicted).sum()), int(actual.sum()), int(predicted.sum()))
+    return scores.count(actual & predicted), scores.count(actual), scores.count(predicted)
 
 
 def _class_auc(scores: ClassScores, position: int) -> float | None:
     actual = scores.actual == position
     if scores.score is None or not 0 < actual.sum() < len(actual):
         return None
-    return METRICS["auc"].compute(collapse(actual, scores.score[:, position]))
+    score = scores.score[:, position]
+    if scores.weight is not None:
+        return METRICS["auc"].compute(weighted_ranking(actual, score, scores.weight))
+    return METRICS["auc"].compute(collapse(actual, score))
 
 
 _class_auc.__doc__ = METRICS["auc"].formula
-CLASS_METRICS.define("auc", source=METRICS["auc"].source)(_class_auc)
+CLASS_METRICS.define("auc", source=METRICS["auc"].source, weighted=True)(_class_auc)
 
 
-@CLASS_METRICS.define("precision", source="sklearn.metrics.precision_score")
+@CLASS_METRICS.define("precision", source="sklearn.metrics.precision_score", weighted=True)
 def _precision(scores: ClassScores, position: int) -> float | None:
     """TP / (TP + FP); undefined if the class is never predicted."""
     right, _, predicted = _of_class(scores, position)
     return right / predicted if predicted else None
 
 
-@CLASS_METRICS.define("recall", source="sklearn.metrics.recall_score")
+@CLASS_METRICS.define("recall", source="sklearn.metrics.recall_score", weighted=True)
 def _recall(scores: ClassScores, position: int) -> float | None:
     """TP / (TP + FN); undefined if the class does not occur."""
     right, occurred, _ = _of_class(scores, position)
     return right / occurred if occurred else None
 
 
-@CLASS_METRICS.define("f1", source="sklearn.metrics.f1_score")
+@CLASS_METRICS.define("f1", source="sklearn.metrics.f1_score", weighted=True)
 def _f1(scores: ClassScores, position: int) -> float | None:
     """2·TP / (2·TP + FP + FN); undefined if the class neither occurs nor is predicted."""
     right, occurred, predicted = _of_class(scores, position)

@@ -11,6 +11,7 @@ from mfprefect.report.content import overall
 from mfprefect.report.formats import MISSING, change, moment, number, present, text
 from mfprefect.report.sections.data import _check
 from mfprefect.report.sections.metrics import ordered
+from mfprefect.vocabulary import is_of_training
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +83,11 @@ def _parameters(before: ComparedSession, report: SessionReport) -> Iterator[Chan
     old, new = before.session["params"], report.session["params"]
     if not isinstance(old, Mapping) or not isinstance(new, Mapping):
         return
+    # Earlier versions recorded estimator and split elsewhere.
+    both = all(any(map(is_of_training, params)) for params in (old, new))
     for name in dict.fromkeys([*new, *old]):
+        if is_of_training(name) and not both:
+            continue
         a, b = (text(x[name], MOST_TEXT) if name in x else MISSING for x in (old, new))
         if a != b:
             yield Key(str(name), "parameter"), a, b, ""

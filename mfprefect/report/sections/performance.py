@@ -9,6 +9,7 @@ import numpy as np
 from mfprefect.quality.metrics.curve import confusion_matrix
 from mfprefect.quality.predictions import DECISION
 from mfprefect.report.blocks import Cell, Column, Gallery, Key, Note, Section, Table
+from mfprefect.report.content import overall
 from mfprefect.report.drawing import sparklines
 from mfprefect.report.drawing.charts import (
     backtest_chart,
@@ -19,7 +20,6 @@ from mfprefect.report.drawing.charts import (
     roc_chart,
 )
 from mfprefect.report.formats import brief, day, number, percent, present
-from mfprefect.report.sections.metrics import overall
 
 if TYPE_CHECKING:
     import pandas as pd

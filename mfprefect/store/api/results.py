@@ -291,6 +291,16 @@ class ResultsApi(Base):
             model=model() if isinstance(model, type) else model,
         )
 
+    def load_extras(self, session_id: str) -> dict[str, Any]:
+        """Return what `fit` returned beside the estimator, by name; empty if there is nothing.
+
+        Raises:
+            UnknownSession: the session does not exist.
+            ArtifactCorrupt: the blob differs from the one that was stored.
+            ArtifactUntrusted: the team's key did not sign it.
+        """
+        return artifacts.load_extras(self._db, session_id)
+
     def copy_model(
         self, session_id: str, to: Path | str, name: str = MODEL, *, force: bool = False
     ) -> dict[str, Any]:

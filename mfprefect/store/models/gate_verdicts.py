@@ -20,7 +20,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import require_all
 from mfprefect.store.models.stages import in_production
-from mfprefect.store.states import GATES_GROUP, GATES_NAME
+from mfprefect.store.states import GATES_GROUP, GATES_NAME, Purpose
 from mfprefect.util import values
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ TABLE = "gate_results"
 _JUDGED = {
     "metrics": ("segment", "metric_name", "value"),
     "check_results": ("check_no", "check", "column", "severity", "passed"),
-    "drift": ("variable", "measure", "value", "verdict"),
+    "drift": ("variable", "measure", "value", "threshold", "verdict"),
 }
 _FIELDS = tuple(f.name for f in fields(GateResult))
 _FIGURES = tuple(f.name for f in fields(GateResult) if f.type == "float | None")
@@ -59,6 +59,8 @@ def gate_inputs(
             select = sa.select(*(c[key].label(key) for key in keys))
             rows = connection.execute(select.where(c.session_no == handle.session_no))
             stored[name] = [dict(row._mapping) for row in rows]
+        if handle.purpose == Purpose.SCORE:  # its drift is from its own training
+            return merge_gate_inputs(stored, pending, handle.parent_session_id, champion)
         production = in_production(db, connection, handle.model_id)
         return merge_gate_inputs(stored, pending, production, champion)
 

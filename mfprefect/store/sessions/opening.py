@@ -336,6 +336,7 @@ def _resume(
         **attempts.begun(run),
         "heartbeat_at": run["heartbeat_at"],
         "suspected_at": None,
+        "params": opening.params,  # without those that the last attempt logged
         "ended_at": None,
         "failure_kind": None,
         "failure_text": None,

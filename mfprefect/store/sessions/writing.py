@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from mfprefect.store.sessions import attempts, part_inputs
 from mfprefect.store.states import DETACHED, Purpose, Status
 from mfprefect.util import values
 
-__all__ = ["Outcome", "close_session", "detach", "flush", "last_numbers"]
+__all__ = ["Outcome", "add_params", "close_session", "detach", "flush", "last_numbers"]
 
 
 SHORTEST_RACE = 60.0
@@ -75,6 +76,20 @@ def detach(db: Database, handle: SessionHandle) -> None:
 
     def work(connection: sa.Connection, _: bool) -> None:
         if not touch_if_running(db, connection, handle, {"process_id": DETACHED}):
+            raise closed_reason(db, connection, handle)
+
+    db.write_transaction(work)
+
+
+def add_params(db: Database, handle: SessionHandle, params: Mapping[str, Any]) -> None:
+    """Add parameters to those of the session, replacing any of the same names."""
+    s = db.schema.sessions
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        begin_write(db, connection, handle)  # locks the row
+        stored = connection.scalar(sa.select(s.c.params).where(s.c.session_no == handle.session_no))
+        merged = values.json_text({**json.loads(stored or "{}"), **params}, "params")
+        if not touch_if_running(db, connection, handle, {"params": merged}):
             raise closed_reason(db, connection, handle)
 
     db.write_transaction(work)

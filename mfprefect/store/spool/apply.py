@@ -7,12 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.artifacts import Artifact
-from mfprefect.spool.documents import ArtifactWrite, PartWrite, RowsWrite, Write
+from mfprefect.spool.documents import ArtifactWrite, ParamsWrite, PartWrite, RowsWrite, Write
 from mfprefect.store import artifacts
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.scores import write as scores
-from mfprefect.store.sessions.writing import flush
+from mfprefect.store.sessions.writing import add_params, flush
 from mfprefect.store.spool.document import EntryDocument
 
 __all__ = ["apply"]
@@ -34,6 +34,8 @@ def apply(db: Database, handle: SessionHandle, document: EntryDocument, write: W
             artifacts.save_artifact(db, handle, write.artifact_name, file, artifact)
     elif isinstance(write, PartWrite):
         scores.write_part(db, handle, write.part_no, document.scores(write))
+    elif isinstance(write, ParamsWrite):
+        add_params(db, handle, write.params)
     else:
         scores.drop_parts(db, handle)
 

@@ -15,6 +15,7 @@ from mfprefect.spool.documents import (
     ArtifactWrite,
     Ending,
     Head,
+    ParamsWrite,
     PartWrite,
     RowsWrite,
     Write,
@@ -103,6 +104,8 @@ def _read(db: Database, entry: Entry, staging: Staging) -> EntryDocument:
 def _check_write(check: validation.EntryCheck, write: Write, staging: Staging) -> None:
     if isinstance(write, RowsWrite):
         check.rows(write)
+    elif isinstance(write, ParamsWrite):
+        check.params(write)
     elif isinstance(write, ArtifactWrite):
         write.blob.check()
         check.artifact(write)

@@ -13,6 +13,7 @@ from mfprefect.store.states import LEGACY_PART_INPUTS
 __all__ = [
     "Rows",
     "add_drop_parts",
+    "add_params",
     "add_part",
     "add_rows",
     "documents_of",
@@ -48,6 +49,11 @@ def add_part(entry: Entry, part: int, table: Any) -> None:
 def add_drop_parts(entry: Entry) -> None:
     """Append that all scores so far are deleted."""
     entry.add({"op": "drop_parts"})
+
+
+def add_params(entry: Entry, params: Mapping[str, Any]) -> None:
+    """Append parameters of the session."""
+    entry.add({"op": "params", "params": dict(params)})
 
 
 def parts_of(entry: Entry) -> dict[int, int]:

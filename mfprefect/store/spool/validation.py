@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.errors import InvalidValue, SpoolRefused
-from mfprefect.spool.documents import ArtifactWrite, Ending, Head, RowsWrite
+from mfprefect.spool.documents import ArtifactWrite, Ending, Head, ParamsWrite, RowsWrite
 from mfprefect.store.database import Database, migrate
 from mfprefect.store.database.row_validation import MALFORMED, check_row, typed
 from mfprefect.store.states import Purpose
@@ -121,6 +121,16 @@ class EntryCheck:
                 if odd := {*row} - columns or required - {*row, "session_no"}:
                     raise self._of_another_version(f"{name}.{min(odd)[:60]}")
                 _check_row(table, row)
+
+    def params(self, write: ParamsWrite) -> None:
+        """Check parameters.
+
+        Raises:
+            InvalidValue: a name is too long, or a value has no JSON form.
+        """
+        for name in write.params:
+            values.name(name, "the parameter's name", 255)
+        values.json_text(dict(write.params), "params")
 
     def artifact(self, write: ArtifactWrite) -> None:
         """Check what is recorded of a model.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -40,6 +41,7 @@ def test_a_flow_run_resumes_its_session(store: Store) -> None:
     session = mfprefect.Session(store.database, first)
     fill(session)
     session.log_metrics({"only_first": 1})
+    session.log_params({"only_first": 1, "C": 0.5})
     session.fail(OSError("link down"))
     second = open_session(store.database, _request(FlowRun("run-1", "2", None)))
     assert (second.session_id, second.attempt) == (first.session_id, 2)
@@ -48,10 +50,15 @@ def test_a_flow_run_resumes_its_session(store: Store) -> None:
     assert row[["failure_kind", "failure_text", "ended_at"]].isna().all()
     again = mfprefect.Session(store.database, second)
     again.log_metrics({"second": 2})
+    again.log_params({"C": 1.5})
+    again.log_params({"depth": None})
     assert again.keep_part(1) == 2
     again.close()
     metrics = store.metrics(first.session_id)
     assert list(metrics["metric_name"]) == ["second"]
+    params = json.loads(store.show(first.session_id)["params"][0])
+    assert params == {"C": 1.5, "depth": None}
+    store.verify()
     assert list(metrics["value"]) == [2.0]
     assert list(store.scores(first.session_id)["entity_id"]) == ["a", "b"]
     assert len(store.sessions()) == 1

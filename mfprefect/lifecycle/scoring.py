@@ -36,7 +36,7 @@ from mfprefect.lifecycle.scoring_inputs import (
     references_of,
 )
 from mfprefect.quality.checks.base import RowCount
-from mfprefect.quality.metrics.multiclass import top_class
+from mfprefect.quality.metrics.class_scores import top_class
 from mfprefect.quality.predictions import predictions
 from mfprefect.store import Store
 from mfprefect.store.database import Database

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mfprefect.quality.gates.verdicts import Champion, GateInputs, GateResult
     from mfprefect.quality.importance import coefficients, impurity, permutation
     from mfprefect.quality.metrics.binary import METRICS, binary_metrics, outcome_metrics
+    from mfprefect.quality.metrics.class_scores import class_scores
     from mfprefect.quality.metrics.curve import (
         Ranking,
         accuracy,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     )
     from mfprefect.quality.metrics.definitions import MODEL_TYPES, Metric
     from mfprefect.quality.metrics.evaluation import Evaluation, evaluate
-    from mfprefect.quality.metrics.multiclass import class_metrics, class_scores, multiclass_metrics
+    from mfprefect.quality.metrics.multiclass import class_metrics, multiclass_metrics
     from mfprefect.quality.metrics.performance import performance_drift, performance_metrics
     from mfprefect.quality.metrics.registry import CUSTOM, definition_version, metric
     from mfprefect.quality.metrics.regression import REGRESSION_METRICS, regression_metrics

@@ -19,8 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfprefect.errors import ConfigurationError, InvalidValue
 from mfprefect.quality.metrics.binary import METRICS
+from mfprefect.quality.metrics.class_scores import class_scores
 from mfprefect.quality.metrics.curve import rank
-from mfprefect.quality.metrics.multiclass import MULTICLASS_METRICS, class_scores
+from mfprefect.quality.metrics.multiclass import MULTICLASS_METRICS
 from mfprefect.quality.metrics.regression import REGRESSION_METRICS, finite
 
 if TYPE_CHECKING:

@@ -32,7 +32,6 @@ _MOST = 10
 class _Declared(Protocol):
     """The part of a model's class that says what it learns from."""
 
-    __name__: str
     entity_id: ClassVar[str]
     model_type: ClassVar[str]
     features: ClassVar[Sequence[str] | None]
@@ -44,7 +43,7 @@ class _Declared(Protocol):
     def fit(self, features: pd.DataFrame, target: pd.Series[Any]) -> Any: ...
 
 
-def check_declarations(cls: _Declared) -> None:
+def check_declarations(cls: type[_Declared]) -> None:
     """Refuse a class whose features, weight, split or classes contradict each other.
 
     Raises:
@@ -77,13 +76,13 @@ def check_declarations(cls: _Declared) -> None:
     _check_split(cls)
 
 
-def takes_weight(cls: _Declared) -> bool:
+def takes_weight(cls: type[_Declared]) -> bool:
     """Return whether `fit` has a parameter for the weights of rows."""
     parameters = inspect.signature(cls.fit).parameters.values()
     return any(p.name == "weight" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def _check_fit(cls: _Declared) -> None:
+def _check_fit(cls: type[_Declared]) -> None:
     if cls.weight is not None and not takes_weight(cls):
         raise ConfigurationError(
             f"{cls.__name__} has weight = {cls.weight!r}, and its fit takes no weights, so they "
@@ -98,7 +97,7 @@ def _check_fit(cls: _Declared) -> None:
         )
 
 
-def _check_list(cls: _Declared, name: str) -> None:
+def _check_list(cls: type[_Declared], name: str) -> None:
     value: Any = getattr(cls, name)
     if value is None or (name == "not_features" and value == ()):
         return
@@ -114,7 +113,7 @@ def _check_list(cls: _Declared, name: str) -> None:
         raise ConfigurationError(f"{cls.__name__} has {twice[0]!r} twice in {name}; remove one.")
 
 
-def _roles(cls: _Declared) -> dict[str, str]:
+def _roles(cls: type[_Declared]) -> dict[str, str]:
     """Return the columns that are no features whatever is declared, with their roles."""
     roles = {} if cls.weight is None else {cls.weight: "weight"}
     target = getattr(cls, "target", None)  # models without one have none
@@ -123,7 +122,7 @@ def _roles(cls: _Declared) -> dict[str, str]:
     return roles | {cls.entity_id: "entity_id"}
 
 
-def _check_roles(cls: _Declared, name: str, roles: Mapping[str, str]) -> None:
+def _check_roles(cls: type[_Declared], name: str, roles: Mapping[str, str]) -> None:
     columns = getattr(cls, name) or ()
     if wrong := [column for column in columns if column in roles]:
         fix = "it is never a feature" if name == "not_features" else "a model cannot learn from it"
@@ -133,7 +132,7 @@ def _check_roles(cls: _Declared, name: str, roles: Mapping[str, str]) -> None:
         )
 
 
-def _check_split(cls: _Declared) -> None:
+def _check_split(cls: type[_Declared]) -> None:
     if not isinstance(cls.stratify, bool):
         raise ConfigurationError(
             f"{cls.__name__} has stratify = {cls.stratify!r}; use True or False."
@@ -158,7 +157,9 @@ def _check_split(cls: _Declared) -> None:
         )
 
 
-def feature_names(cls: _Declared, columns: Iterable[Any], what: str = "training_data") -> list[Any]:
+def feature_names(
+    cls: type[_Declared], columns: Iterable[Any], what: str = "training_data"
+) -> list[Any]:
     """Return the columns that a model learns from, in the declared order or that of the frame.
 
     Args:
@@ -188,7 +189,7 @@ def feature_names(cls: _Declared, columns: Iterable[Any], what: str = "training_
     )
 
 
-def key_columns(cls: _Declared, columns: Iterable[Any]) -> set[Any]:
+def key_columns(cls: type[_Declared], columns: Iterable[Any]) -> set[Any]:
     """Return the columns of a frame that are not features, with entity id, target and weight.
 
     Features that the frame lacks do not matter.
@@ -229,7 +230,7 @@ def effective_rows(weights: NDArray[np.float64]) -> float:
     return float(scaled.sum() ** 2 / (scaled**2).sum())
 
 
-def require_declared_classes(cls: _Declared, target: pd.Series[Any]) -> None:
+def require_declared_classes(cls: type[_Declared], target: pd.Series[Any]) -> None:
     """Refuse a target with a value that is none of the declared classes.
 
     Raises:

@@ -11,6 +11,7 @@ from mfprefect.session.base import RecorderBase
 from mfprefect.store.models import gate_verdicts
 from mfprefect.util import values
 from mfprefect.util.frames import framed, records
+from mfprefect.vocabulary import Purpose
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -240,8 +241,9 @@ class ResultsMixin(RecorderBase):
             self._buffer.clear(gate_verdicts.TABLE)  # results of an earlier call
             self._add(gate_verdicts.TABLE, rows, ("gate_no",))
         if failed := [result.reason for result in results if not result.passed]:
+            subject = "scoring of model" if self.purpose == Purpose.SCORE else "model"
             raise GateFailed(
-                f"model {self.model_id!r} misses {len(failed)} of {len(gates)} gates: "
+                f"{subject} {self.model_id!r} misses {len(failed)} of {len(gates)} gates: "
                 + "; ".join(failed),
                 failures=failed,
             )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -41,13 +41,13 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 class Churn(Model):
     model_id, entity_id, target, retries = "churn", "id", "y", 0
-    not_features = ["region", "seen_on"]
+    not_features: ClassVar[Collection[str]] = ["region", "seen_on"]
     segments = ["region"]
     weight = "w"
     stratify = True
     checks = [Columns()]
-    scoring_gates = [Gate.drift(variable="income")]
-    drift_thresholds = {"age": 9.0}
+    scoring_gates: ClassVar[Sequence[Any]] = [Gate.drift(variable="income")]
+    drift_thresholds: ClassVar[dict[str, Any]] = {"age": 9.0}
     moved = 0.0
     lacking = ""
 
@@ -193,7 +193,7 @@ class Grades(Churn):
     not_features = ()
     stratify = False
     scoring_gates = ()
-    drift_thresholds: Any = {}
+    drift_thresholds = {}
     rare = "high"
 
     def training_data(self, as_of: dt.date) -> pd.DataFrame:

@@ -184,7 +184,7 @@ def test_a_scoring(examples: Any) -> None:
     [
         ("failed", "Training failed: RuntimeError no <b>such</b> column in line 2"),
         ("checks", "Scoring failed: input checks failed 1 of"),
-        ("gate", "Training failed: the model did not pass its gates auc is 0.61, below 0.75"),
+        ("gate", "Training failed: it did not pass its gates auc is 0.61, below 0.75"),
         (
             "monitor",
             "Monitoring succeeded, with drift 1 of 1 drift measures raised an alarm: score",

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import re
-from typing import Any
+from typing import Any, ClassVar
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
@@ -43,7 +43,7 @@ class Churn(Model):
 
 
 class Weighted(Churn):
-    weight = "w"
+    weight: ClassVar[str | None] = "w"
 
     def fit(self, features: Any, target: Any, weight: Any = None) -> Any:
         return {"mean": float(np.average(target, weights=weight))}
@@ -190,7 +190,7 @@ GOOD: dict[str, Any] = {
     "array": np.arange(6, dtype=np.float32).reshape(2, 3),
     "nan": np.array([np.nan, np.inf]),
     "frame": pd.DataFrame(
-        {"c": pd.Categorical(["x", "y"]), "t": pd.to_datetime(["2026-01-01", None]), "n": [1, 2]},
+        {"c": pd.Categorical(["x", "y"]), "t": [pd.Timestamp("2026-01-01"), pd.NaT], "n": [1, 2]},
         index=["r", "s"],
     ),
     "series": pd.Series({"DE": 1.5, "FR": np.nan}, name="prior"),

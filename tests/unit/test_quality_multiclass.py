@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from mfprefect import quality
 from mfprefect.errors import InvalidScores, InvalidValue
-from mfprefect.quality.metrics.multiclass import label_metrics, top_class
+from mfprefect.quality.metrics.class_scores import top_class
+from mfprefect.quality.metrics.multiclass import label_metrics
 
 oracle = import_module("sklearn.metrics")
 CLASSES = ["cat", "dog", "eel", "fox"]

@@ -163,8 +163,9 @@ def test_what_cannot_be_compared(metric: str, columns: Any, message: str) -> Non
 
 
 def test_classes_and_metrics_of_a_teams_own() -> None:
+    from mfprefect.quality.metrics.class_scores import class_scores
     from mfprefect.quality.metrics.definitions import MetricRegistry
-    from mfprefect.quality.metrics.multiclass import MULTICLASS_METRICS, class_scores
+    from mfprefect.quality.metrics.multiclass import MULTICLASS_METRICS
     from mfprefect.quality.metrics.registry import CUSTOM, metric
 
     rng = np.random.default_rng(6)

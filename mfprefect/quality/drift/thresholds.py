@@ -14,7 +14,6 @@ MEASURES = ("psi", "ks", "null_share")
 
 
 class _Declared(Protocol):
-    __name__: str
     drift_thresholds: ClassVar[Mapping[str, float | Mapping[str, float]]]
 
 
@@ -23,7 +22,7 @@ def of_variable(declared: float | Mapping[str, float]) -> dict[str, float]:
     return dict(declared) if isinstance(declared, Mapping) else {"psi": declared}
 
 
-def check_thresholds(cls: _Declared) -> None:
+def check_thresholds(cls: type[_Declared]) -> None:
     """Refuse thresholds that are no numbers above 0, or of an unknown measure.
 
     Raises:
@@ -50,7 +49,7 @@ def check_thresholds(cls: _Declared) -> None:
                 )
 
 
-def require_known_variables(cls: _Declared, features: Collection[str]) -> None:
+def require_known_variables(cls: type[_Declared], features: Collection[str]) -> None:
     """Refuse a threshold of what is no feature, which would never count.
 
     Raises:

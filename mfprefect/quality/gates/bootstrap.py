@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from mfprefect.errors import InvalidValue
 from mfprefect.quality._arrays import labels, scores
 from mfprefect.quality.metrics.binary import METRICS
+from mfprefect.quality.metrics.class_scores import ClassScores, class_scores
 from mfprefect.quality.metrics.curve import Ranking, rows_of
 from mfprefect.quality.metrics.definitions import Metric, MetricRegistry
-from mfprefect.quality.metrics.multiclass import MULTICLASS_METRICS, ClassScores, class_scores
+from mfprefect.quality.metrics.multiclass import MULTICLASS_METRICS
 from mfprefect.quality.metrics.registry import CUSTOM
 from mfprefect.quality.metrics.regression import REGRESSION_METRICS, finite
 

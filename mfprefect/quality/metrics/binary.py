@@ -100,7 +100,7 @@ def _auc(ranking: Ranking) -> float:
 def _area(ranking: Ranking) -> float:
     # Without weights, counts of pairs are whole numbers, and so the area is exact.
     twice = sum(np.sum(b.negatives * (2 * b.tp - b.positives)).item() for b in _blocks(ranking))
-    return twice / (2 * ranking.n_positive * ranking.n_negative)
+    return float(twice / (2 * ranking.n_positive * ranking.n_negative))
 
 
 @METRICS.define(
@@ -118,7 +118,7 @@ def _ks(ranking: Ranking) -> float:
     """Maximum of |TPR - FPR| over all thresholds."""
     n_positive, n_negative = ranking.n_positive, ranking.n_negative
     gaps = (b.tp * n_negative - (b.population - b.tp) * n_positive for b in _blocks(ranking))
-    return max(np.abs(gap).max().item() for gap in gaps) / (n_positive * n_negative)
+    return float(max(np.abs(gap).max().item() for gap in gaps) / (n_positive * n_negative))
 
 
 def _top(ranking: Ranking, percent: int) -> tuple[int, float]:

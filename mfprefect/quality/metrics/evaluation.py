@@ -15,6 +15,7 @@ from mfprefect.quality._arrays import labels, scores
 from mfprefect.quality.drift.score_counts import ScoreCounts
 from mfprefect.quality.learning import effective_rows, row_weights
 from mfprefect.quality.metrics.binary import CALIBRATION, METRICS, binary_metrics
+from mfprefect.quality.metrics.class_scores import ClassScores, class_scores
 from mfprefect.quality.metrics.curve import (
     Ranking,
     both_classes,
@@ -26,9 +27,7 @@ from mfprefect.quality.metrics.curve import (
 from mfprefect.quality.metrics.definitions import MODEL_TYPES, MetricRegistry
 from mfprefect.quality.metrics.multiclass import (
     MULTICLASS_METRICS,
-    ClassScores,
     class_metrics,
-    class_scores,
     label_metrics,
     multiclass_metrics,
 )
@@ -289,7 +288,7 @@ class _Numbers:
     def metrics(self) -> dict[str, float]:
         forecast_rows = self.forecast
         weight = None if self.weight is None or not self.weight.any() else self.weight
-        figures = regression_metrics(forecast_rows.actual, forecast_rows.predicted, weight)
+        figures = regression_metrics(forecast_rows.actual, forecast_rows.predicted, weight=weight)
         return {
             **_defined(figures, REGRESSION_METRICS, self.weight),
             **series_metrics(forecast_rows, intervals_only=self.kind == "regression"),

@@ -6,192 +6,30 @@ The class with the highest score is the predicted one; of equal scores, the firs
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mfprefect.errors import InvalidScores, InvalidValue
-from mfprefect.quality._arrays import _column, _examples, _is_null
+from mfprefect.errors import InvalidValue
+from mfprefect.quality._arrays import _column, _is_null
 from mfprefect.quality.metrics.binary import METRICS, calibration_gap
+from mfprefect.quality.metrics.class_scores import ClassScores, class_positions
 from mfprefect.quality.metrics.curve import collapse, weighted_ranking
 from mfprefect.quality.metrics.definitions import Metric, MetricRegistry
 
 __all__ = [
     "CLASS_METRICS",
     "MULTICLASS_METRICS",
-    "ClassScores",
     "class_metrics",
-    "class_scores",
     "label_metrics",
     "multiclass_metrics",
-    "top_class",
 ]
 
 MULTICLASS_METRICS = MetricRegistry()
 """Definitions by name, in report order."""
 CLASS_METRICS = MetricRegistry()
 """Metrics of one class against all others, stored under the segment `class=<class>`."""
-_ROUNDING = 1e-6
-
-
-@dataclass(frozen=True, eq=False)
-class ClassScores:
-    """Actual and predicted classes, as positions in `classes`."""
-
-    classes: tuple[str, ...]
-    actual: NDArray[np.intp]
-    predicted: NDArray[np.intp]
-    score: NDArray[np.float64] | None = None
-    """Scores, shape (n, classes); None if only the predicted class is known."""
-    weight: NDArray[np.float64] | None = None
-    """Weights above 0, shape (n,); None: each row counts once."""
-
-    @property
-    def n(self) -> int:
-        """Rows."""
-        return len(self.actual)
-
-    @property
-    def total(self) -> Any:
-        """The weight of all rows; without weights, their number."""
-        return self.n if self.weight is None else math.fsum(self.weight)
-
-    def count(self, rows: NDArray[np.bool_]) -> Any:
-        """Return the weight of some rows; without weights, their number."""
-        return int(rows.sum()) if self.weight is None else math.fsum(self.weight[rows])
-
-    def mean(self, values: NDArray[np.float64]) -> float:
-        """Return the mean over rows, by weight."""
-        return math.fsum(values if self.weight is None else values * self.weight) / self.total
-
-    def confusion(self) -> NDArray[Any]:
-        """Return rows, or their weights, by actual class (first axis) and predicted class."""
-        k = len(self.classes)
-        counts = np.bincount(self.actual * k + self.predicted, self.weight, minlength=k * k)
-        return counts.reshape(k, k)
-
-    def take(self, rows: NDArray[np.bool_], weight: NDArray[Any] | None = None) -> ClassScores:
-        """Return some of the rows, with the weights of these rows."""
-        score = None if self.score is None else self.score[rows]
-        return ClassScores(self.classes, self.actual[rows], self.predicted[rows], score, weight)
-
-    @property
-    def probabilities(self) -> NDArray[np.float64] | None:
-        """The scores if they are probabilities: in [0, 1], and every row sums to 1."""
-        if self.score is None or self.score.min() < 0 or self.score.max() > 1:
-            return None
-        return self.score if (abs(self.score.sum(axis=1) - 1) <= _ROUNDING).all() else None
-
-
-def class_scores(actual: Any, score: Any, classes: Sequence[Any] | None = None) -> ClassScores:
-    """Validate labels and scores.
-
-    Args:
-        actual: a label per row, shape (n,).
-        score: shape (n, k): a DataFrame with a column per class, or an array.
-        classes: the labels of the columns, such as `estimator.classes_`; by default the columns of
-            the DataFrame, or for an array the labels that occur, ascending, if there are k.
-
-    Raises:
-        InvalidValue: no rows, unequal lengths, a single column, a label that is NULL or has no
-            column, or the classes of the columns are unknown.
-        InvalidScores: a score that is NULL, NaN, infinite or not a number.
-    """
-    values = _matrix(score)
-    observed = _column(actual, "actual")
-    if len(observed) != len(values):
-        raise InvalidValue(
-            f"{len(observed)} actuals but {len(values)} rows of scores; pass one of each for "
-            "every row"
-        )
-    if len(observed) == 0:
-        raise InvalidValue("no rows to compare; pass at least one label and its scores")
-    if classes is None:
-        has_names = hasattr(score, "columns")
-        classes = list(score.columns) if has_names else _classes_of(observed, values)
-    if len(classes) != values.shape[1] or len(set(map(str, classes))) != len(classes):
-        raise InvalidValue(
-            f"{values.shape[1]} columns of scores but the classes {list(classes)!r}; pass one "
-            "distinct class per column"
-        )
-    positions = _positions(observed, classes)
-    names = tuple(str(x) for x in classes)
-    return ClassScores(names, positions, np.argmax(values, axis=1), values)
-
-
-def top_class(score: Any, classes: Sequence[Any] | None = None) -> tuple[Any, list[str]]:
-    """Return the highest score of each row and its class as text; the first class wins a tie.
-
-    Args:
-        score: shape (n, k): a DataFrame with a column per class, or an array.
-        classes: the labels of the columns of an array.
-
-    Raises:
-        InvalidValue: a single column, or the classes of the columns are unknown.
-        InvalidScores: a score that is NULL, NaN, infinite or not a number.
-    """
-    values = _matrix(score)
-    names = list(score.columns) if hasattr(score, "columns") else classes
-    if names is None or len(names) != values.shape[1]:
-        raise InvalidValue(
-            f"the classes of {values.shape[1]} columns of scores are unknown; have predict return "
-            "a DataFrame with a column per class"
-        )
-    return values.max(axis=1), [str(names[position]) for position in values.argmax(axis=1)]
-
-
-def _matrix(score: Any) -> NDArray[np.float64]:
-    try:
-        values = np.asarray(score, dtype=np.float64)
-    except (TypeError, ValueError) as exc:
-        raise InvalidScores(f"a score is not a number: {exc}", examples=[]) from exc
-    if values.ndim != 2 or values.shape[1] < 2:
-        raise InvalidValue(
-            f"score has shape {values.shape}; a multiclass model has a column of scores for each "
-            "class, such as estimator.predict_proba(features)"
-        )
-    wrong = np.argwhere(~np.isfinite(values))[:5]
-    if len(wrong):
-        examples = ", ".join(
-            f"{float(values[i, j])!r} in row {i}, column {j}" for i, j in wrong.tolist()
-        )
-        raise InvalidScores(
-            f"scores are not finite numbers: {examples}; score these rows or leave them out",
-            examples=[float(values[i, j]) for i, j in wrong.tolist()],
-        )
-    return values
-
-
-def _classes_of(observed: NDArray[Any], values: NDArray[np.float64]) -> list[Any]:
-    labels = {x for x in observed.tolist() if not _is_null(x)}
-    if len(labels) != values.shape[1]:
-        raise InvalidValue(
-            f"{len(labels)} classes occur, but there are {values.shape[1]} columns of scores: "
-            "their classes are unknown; pass classes=estimator.classes_, or a DataFrame with a "
-            "column per class"
-        )
-    return sorted(labels)
-
-
-def _positions(observed: NDArray[Any], classes: Sequence[Any]) -> NDArray[np.intp]:
-    """Return the position of each label's class: an equal one, or else one of the same text."""
-    texts = {str(label): position for position, label in enumerate(classes)}
-    position_of = {label: position for position, label in enumerate(classes)}
-    cache: dict[Any, int] = {}
-    for label in set(observed.tolist()):
-        cache[label] = -1 if _is_null(label) else position_of.get(label, texts.get(str(label), -1))
-    positions = np.array([cache[label] for label in observed.tolist()], dtype=np.intp)
-    wrong = positions < 0
-    if wrong.any():
-        raise InvalidValue(
-            f"{np.count_nonzero(wrong)} of {len(positions)} labels are none of the classes "
-            f"{', '.join(map(repr, list(classes)[:10]))}: {_examples(observed, wrong)}; drop the "
-            "rows without a known outcome"
-        )
-    return positions
 
 
 def multiclass_metrics(
@@ -238,7 +76,7 @@ def label_metrics(actual: Any, predicted: Any) -> dict[str, float]:
         )
     classes = sorted({_text(x) for values in (observed, predictions) for x in values.tolist()})
     positions = [
-        _positions(np.array([_text(x) for x in values.tolist()], dtype=object), classes)
+        class_positions(np.array([_text(x) for x in values.tolist()], dtype=object), classes)
         for values in (observed, predictions)
     ]
     return multiclass_metrics(ClassScores(tuple(classes), positions[0], positions[1]))
@@ -417,4 +255,4 @@ def _f1(scores: ClassScores, position: int) -> float | None:
 @CLASS_METRICS.define("n_positive", source="count")
 def _n_positive(scores: ClassScores, position: int) -> float:
     """Number of rows of the class."""
-    return _of_class(scores, position)[1]
+    return float(_of_class(scores, position)[1])

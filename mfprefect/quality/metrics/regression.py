@@ -25,7 +25,7 @@ REGRESSION_METRICS = MetricRegistry()
 
 
 def regression_metrics(
-    actual: Any, predicted: Any, weight: _Numbers | None = None
+    actual: Any, predicted: Any, *, weight: _Numbers | None = None
 ) -> dict[str, float]:
     """Compute every metric that is defined for these rows, by name.
 

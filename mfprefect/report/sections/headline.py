@@ -26,7 +26,7 @@ LEVEL_OF_STATUS = {
 }
 LEVEL_OF_VERDICT = {"ok": "good", "warning": "warn", "alarm": "bad", "unknown": "info"}
 ACTIVITIES = {"train": "Training", "score": "Scoring", "monitor": "Monitoring", "adhoc": "Run"}
-FAILURES = {"ChecksFailed": "input checks failed", "GateFailed": "the model did not pass its gates"}
+FAILURES = {"ChecksFailed": "input checks failed", "GateFailed": "it did not pass its gates"}
 MOST_NAMED = 5
 
 

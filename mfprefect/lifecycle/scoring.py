@@ -258,8 +258,6 @@ class ScoringJob:
         recorder.keep(features, self._references, self._compared, self.model_class.masked)
 
     def model(self, recorder: PartRecorder, part: int) -> Model:
-        """Return the model, recording what it reads."""
-        return self.model_class(tasks.reader(self.settings, recorder, self.model_class, part))
         """Return the model with the extras of its training, recording what it reads."""
         model = self.model_class(tasks.reader(self.settings, recorder, self.model_class, part))
         model.extras = self._resources()[1].extras
@@ -278,7 +276,7 @@ def _process_resources(scoring: ScoringJob) -> tuple[Store, Trained]:
             for store, _ in _cache.values():
                 store.close()
             _cache.clear()
-            store = Store(Database(scoring._settings))
+            store = Store(Database(scoring.settings))
             _cache[key] = (store, load_trained(store, scoring.model_class(), key))
         return _cache[key]
 

@@ -23,7 +23,7 @@ Escape = Callable[[str], str]
 
 def plain(body: Body) -> str:
     """Return the text for people who read mail as text: aligned tables, no markup."""
-    parts = [body.lead, body.action + (f"\n  {body.command}" if body.command else "")]
+    parts = [body.first_line + (f"\n  {body.command}" if body.command else "")]
     parts += ["\n".join(_plain_table(table)) for table in body.tables]
     if body.cause:
         parts.append("\n".join(f"  {line}" for line in block(body.cause).splitlines()))
@@ -76,7 +76,7 @@ def _marked(body: Body, escape: Escape) -> str:
     def code(text: str) -> str:
         return f"`{escape(flat(text)).replace('`', _BACKTICK)}`"
 
-    lines = [body.lead, "", body.action]
+    lines = [body.first_line]
     lines += ["", code(body.command)] if body.command else []
     for table in body.tables:
         lines += ["", f"{table.heading}:", ""]
@@ -100,7 +100,7 @@ def _rest(row: TableRow) -> str:
 
 def simple_html(body: Body) -> str:
     """Return HTML of few tags, for chats; mail has a page of its own."""
-    parts = [f"<p><b>{_text(body.lead)}</b></p>", f"<p>{_text(body.action)}</p>"]
+    parts = [f"<p><b>{_text(body.lead)}</b> {_text(body.action)}</p>"]
     parts += [f"<p><code>{_text(body.command)}</code></p>"] if body.command else []
     for table in body.tables:
         items = [(_text(row.cells[0]), _text(_rest(row))) for row in table.rows]

@@ -75,6 +75,11 @@ class Body:
     link: Row | None
     """The label and the URL of the run."""
 
+    @property
+    def first_line(self) -> str:
+        """What readers see now and what to do, for a list of mails that shows one line."""
+        return f"{self.lead} {self.action}"
+
 
 def tone(facts: Facts) -> str:
     """Return how bad it is: `failure`, `warning`, `success` or `info`."""

@@ -174,7 +174,7 @@ def test_what_the_samples_say(notices: dict[str, Notice]) -> None:
     assert gates.index("  failed") < gates.index("  passed")
     assert "mfprefect promote churn churn-" in gates
     drift = notices["drift"].plain
-    assert drift.splitlines()[0].endswith("(as of 2026-11-30).")
+    assert "(as of 2026-11-30). Look at the 2 variables below" in drift.splitlines()[0]
     assert "mean price 15 to 24, PSI " in drift
     assert "share of rows with region = 'east' 21% to 46%, PSI" in drift
     assert "an id of the scores is 'C00000'" in notices["outcomes"].plain

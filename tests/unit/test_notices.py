@@ -469,7 +469,9 @@ def test_what_readers_see(open_store: Opener, hooks: Any) -> None:
         return session
 
     def first_line() -> str:
-        return str(hooks.posts[-1]["message"].splitlines()[0])
+        line, _, action = hooks.posts[-1]["message"].splitlines()[0].partition(". ")
+        assert action == hooks.posts[-1]["action"]
+        return f"{line}."
 
     run(store, ValueError("x"))
     assert first_line() == "Readers see no scores of this model yet."
@@ -502,8 +504,11 @@ def test_gates_failed_first(open_store: Opener, hooks: Any) -> None:
         trained(store, gates=gates)
     assert hooks.titles == ["churn: training failed, 2 of 3 gates missed"]
     lines = hooks.posts[0]["message"].splitlines()
-    assert lines[0] == "Readers see no scores of this model yet."
-    assert lines[2].startswith("Look at the 2 gates below, then retrain, or promote it")
+    assert lines[0] == (
+        "Readers see no scores of this model yet. Look at the 2 gates below, then retrain, or "
+        "promote it all the same by:"
+    )
+    assert lines[2].startswith("`mfprefect promote churn churn-")
     table = lines[lines.index("Gates: 2 of 3 missed:") + 2 :]
     assert table[:3] == [
         "- `auc at least 0.9`: `failed, 0.8`",

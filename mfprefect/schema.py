@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Boolean, Column, Date, ForeignKey, Index, Integer, Select, Table
+from sqlalchemy import Boolean, Column, Date, ForeignKey, Index, Integer, Select, Subquery, Table
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 
@@ -613,43 +613,51 @@ def _views(schema: Schema) -> tuple[Select[Any], ...]:
 def _published_scores(schema: Schema) -> Select[Any]:
     s, c = schema.sessions.c, schema.scores.c
     return (
-        sa.select(
-            s.model_id, s.session_id, c.entity_id, c.score, c.score_class, s.as_of, s.published_at
-        )
+        sa.select(*_score_columns(s, c))
         .join_from(schema.sessions, schema.scores, s.session_no == c.session_no)
         .where(s.published_at.is_not(None))
     )
 
 
+def _ranked_sessions(schema: Schema) -> Subquery:
+    """Return the published sessions with their place in their model's order: 1 is the newest."""
+    s = schema.sessions.c
+    place = sa.func.row_number().over(partition_by=s.model_id, order_by=newest_first(s))
+    return (
+        sa.select(
+            s.model_id, s.session_id, s.as_of, s.published_at, s.session_no, place.label("place")
+        )
+        .where(s.published_at.is_not(None))
+        .subquery("ordered")
+    )
+
+
 def _latest_scores(schema: Schema) -> Select[Any]:
     """Return the newest score of each entity, from whichever session of its model has it."""
-    s, c = schema.sessions.c, schema.scores.c
-    newest = sa.func.row_number().over(
-        partition_by=(s.model_id, c.entity_id), order_by=newest_first(s)
+    s, c = _ranked_sessions(schema), schema.scores.c
+    # One number to sort each score by, instead of three columns of its session.
+    newest = sa.func.row_number().over(partition_by=(s.c.model_id, c.entity_id), order_by=s.c.place)
+    ranked = (
+        sa.select(*_score_columns(s.c, c), newest.label("recency"))
+        .join_from(s, schema.scores, s.c.session_no == c.session_no)
+        .subquery("ranked")
     )
-    ranked = _published_scores(schema).add_columns(newest.label("recency")).subquery("ranked")
     return sa.select(*(x for x in ranked.c if x.key != "recency")).where(ranked.c.recency == 1)
 
 
 def _current_scores(schema: Schema) -> Select[Any]:
     """Return the scores of the newest published session of each model, and of no other."""
-    s, c = schema.sessions.c, schema.scores.c
-    newest = sa.func.row_number().over(partition_by=s.model_id, order_by=newest_first(s))
-    of_session = (s.model_id, s.session_id, s.as_of, s.published_at, s.session_no)
-    # Sessions are ranked before their scores are joined: the scores of all others stay unread.
-    ranked = (
-        sa.select(*of_session, newest.label("recency"))
-        .where(s.published_at.is_not(None))
-        .subquery("ranked")
-    )
-    r = ranked.c
+    s, c = _ranked_sessions(schema), schema.scores.c
     return (
-        sa.select(
-            r.model_id, r.session_id, c.entity_id, c.score, c.score_class, r.as_of, r.published_at
-        )
-        .join_from(ranked, schema.scores, r.session_no == c.session_no)
-        .where(r.recency == 1)
+        sa.select(*_score_columns(s.c, c))
+        .join_from(s, schema.scores, s.c.session_no == c.session_no)
+        .where(s.c.place == 1)
     )
+
+
+def _score_columns(s: Any, c: Any) -> tuple[sa.ColumnElement[Any], ...]:
+    """Return what views show of a score: columns of `sessions` and `scores`."""
+    return s.model_id, s.session_id, c.entity_id, c.score, c.score_class, s.as_of, s.published_at
 
 
 def _gate_history(schema: Schema) -> Select[Any]:

@@ -247,7 +247,12 @@ class PostgresBackend(Backend):
         return sa.collate(super().as_entity_id(connection, expression), "C")
 
     def replace_view(self, connection: sa.Connection, name: str, create: str) -> None:
-        """Replace the view in place: it keeps its rights, and views that others built on it."""
+        """Replace the view in place: it keeps its rights, and views that others built on it.
+
+        Gives up before the server looks for deadlocks, so that no reader of two views is their
+        victim, and none queues for long behind a reader that takes its time: the upgrade starts over.
+        """
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '500ms'")
         connection.exec_driver_sql(create.replace("CREATE", "CREATE OR REPLACE", 1))
 
     def begin_snapshot(self, connection: sa.Connection) -> None:

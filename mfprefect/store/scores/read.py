@@ -7,7 +7,7 @@ notes first which sessions are published, and verifies at its end that those it 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -31,8 +31,6 @@ IDS_PER_STATEMENT = 500
 """Databases limit the parameters of a statement; the lowest limit is about 1,000."""
 KEYS_PER_STATEMENT = 2_000
 """Pairs of session and entity to look up at once: of too many, MySQL would scan the table."""
-SESSIONS_PER_STATEMENT = 100
-"""PostgreSQL leaves out the tables of other sessions for lists of at most 100."""
 NEWEST = 20
 """How many sessions to list first: they nearly always have every entity."""
 
@@ -210,15 +208,17 @@ def _latest(
     """Return the newest rows in the order of ids, without those that were never scored."""
     select = _published_sessions(db, model_id)
     sessions = connection.execute(select.limit(NEWEST)).all()
-    scores, tried = _newest_scores(db, connection, sessions, ids)
+    scores = _newest_scores(db, connection, sessions, ids)
     if len(scores) < len(ids) and len(sessions) == NEWEST:
-        everything = connection.execute(select).all()
-        if everything[:NEWEST] != sessions:
+        newest, sessions = sessions, connection.execute(select).all()
+        if sessions[:NEWEST] != newest:
             raise _changed(model_id)
         remaining = [id_ for id_ in ids if id_ not in scores]
-        older, tried_too = _newest_scores(db, connection, everything[NEWEST:], remaining)
-        scores, tried = scores | older, tried + tried_too
-    if not _still_published(db, connection, tried):
+        scores |= _scores_of_all(db, connection, model_id, remaining)
+        unchanged = connection.execute(select).all() == sessions
+    else:
+        unchanged = _still_published(db, connection, sessions)
+    if not unchanged:
         raise _changed(model_id)
     return [scores[id_] for id_ in ids if id_ in scores]
 
@@ -240,23 +240,19 @@ def _published_sessions(db: Database, model_id: str) -> sa.Select[Any]:
 
 
 def _newest_scores(
-    db: Database, connection: sa.Connection, sessions: Sequence[sa.Row[Any]], ids: Collection[str]
-) -> tuple[dict[str, tuple[Any, ...]], list[sa.Row[Any]]]:
-    """Return the newest row of each id that has one, and the sessions tried, newest first.
-
-    Looks entities up by the key of `scores`, and in no older session than it must.
-    """
+    db: Database, connection: sa.Connection, sessions: Sequence[sa.Row[Any]], ids: Sequence[str]
+) -> dict[str, tuple[Any, ...]]:
+    """Return the newest row of each id in sessions, newest first: in no older one than it must."""
     scores: dict[str, tuple[Any, ...]] = {}
     remaining, tried = list(ids), 0
     while remaining and tried < len(sessions):
-        step = min(SESSIONS_PER_STATEMENT, max(1, KEYS_PER_STATEMENT // len(remaining)))
-        some = sessions[tried : tried + step]
+        some = sessions[tried : tried + max(1, KEYS_PER_STATEMENT // len(remaining))]
         for entity_id, score, score_class, session in _scores_in(db, connection, some, remaining):
             origin = (session.session_id, session.as_of, session.published_at)
             scores.setdefault(entity_id, (entity_id, score, score_class, *origin))
         remaining = [id_ for id_ in remaining if id_ not in scores]
         tried += len(some)
-    return scores, list(sessions[:tried])
+    return scores
 
 
 def _scores_in(
@@ -275,17 +271,29 @@ def _scores_in(
     return [(*row, sessions[place]) for place, *row in sorted(rows, key=lambda row: row[0])]
 
 
+def _scores_of_all(
+    db: Database, connection: sa.Connection, model_id: str, ids: Sequence[str]
+) -> dict[str, tuple[Any, ...]]:
+    """Return the newest row of each id, from the sessions of all times, as the view shows it."""
+    view = db.schema.views()["latest_scores"].subquery("latest")
+    select = sa.select(*(view.c[column.key] for column in _columns(db)))
+    select = select.where(view.c.model_id == model_id)
+    return {
+        row.entity_id: tuple(row)
+        for chunk in _chunks(ids)
+        for row in connection.execute(select.where(view.c.entity_id.in_(chunk)))
+    }
+
+
 def _still_published(
     db: Database, connection: sa.Connection, sessions: Sequence[sa.Row[Any]]
 ) -> bool:
     """Return whether sessions are as they were listed, so that their scores were all there."""
     s = db.schema.sessions.c
+    numbers = [row.session_no for row in sessions]
     columns = sa.select(s.session_no, s.session_id, s.published_at)
-    now = {
-        tuple(row)
-        for chunk in _chunks([row.session_no for row in sessions])
-        for row in connection.execute(columns.where(s.session_no.in_(chunk)))
-    }
+    rows = connection.execute(columns.where(s.session_no.in_(numbers)))
+    now = {tuple(row) for row in rows}
     return all((row.session_no, row.session_id, row.published_at) in now for row in sessions)
 
 

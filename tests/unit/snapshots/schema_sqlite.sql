@@ -392,16 +392,17 @@ FROM sessions JOIN scores ON sessions.session_no = scores.session_no
 WHERE sessions.published_at IS NOT NULL;
 
 CREATE VIEW latest_scores AS SELECT ranked.model_id, ranked.session_id, ranked.entity_id, ranked.score, ranked.score_class, ranked.as_of, ranked.published_at
-FROM (SELECT sessions.model_id AS model_id, sessions.session_id AS session_id, scores.entity_id AS entity_id, scores.score AS score, scores.score_class AS score_class, sessions.as_of AS as_of, sessions.published_at AS published_at, row_number() OVER (PARTITION BY sessions.model_id, scores.entity_id ORDER BY coalesce(sessions.as_of, date(sessions.started_at)) DESC, sessions.published_at DESC, sessions.session_no DESC) AS recency
-FROM sessions JOIN scores ON sessions.session_no = scores.session_no
-WHERE sessions.published_at IS NOT NULL) AS ranked
+FROM (SELECT ordered.model_id AS model_id, ordered.session_id AS session_id, scores.entity_id AS entity_id, scores.score AS score, scores.score_class AS score_class, ordered.as_of AS as_of, ordered.published_at AS published_at, row_number() OVER (PARTITION BY ordered.model_id, scores.entity_id ORDER BY ordered.place) AS recency
+FROM (SELECT sessions.model_id AS model_id, sessions.session_id AS session_id, sessions.as_of AS as_of, sessions.published_at AS published_at, sessions.session_no AS session_no, row_number() OVER (PARTITION BY sessions.model_id ORDER BY coalesce(sessions.as_of, date(sessions.started_at)) DESC, sessions.published_at DESC, sessions.session_no DESC) AS place
+FROM sessions
+WHERE sessions.published_at IS NOT NULL) AS ordered JOIN scores ON ordered.session_no = scores.session_no) AS ranked
 WHERE ranked.recency = 1;
 
-CREATE VIEW current_scores AS SELECT ranked.model_id, ranked.session_id, scores.entity_id, scores.score, scores.score_class, ranked.as_of, ranked.published_at
-FROM (SELECT sessions.model_id AS model_id, sessions.session_id AS session_id, sessions.as_of AS as_of, sessions.published_at AS published_at, sessions.session_no AS session_no, row_number() OVER (PARTITION BY sessions.model_id ORDER BY coalesce(sessions.as_of, date(sessions.started_at)) DESC, sessions.published_at DESC, sessions.session_no DESC) AS recency
+CREATE VIEW current_scores AS SELECT ordered.model_id, ordered.session_id, scores.entity_id, scores.score, scores.score_class, ordered.as_of, ordered.published_at
+FROM (SELECT sessions.model_id AS model_id, sessions.session_id AS session_id, sessions.as_of AS as_of, sessions.published_at AS published_at, sessions.session_no AS session_no, row_number() OVER (PARTITION BY sessions.model_id ORDER BY coalesce(sessions.as_of, date(sessions.started_at)) DESC, sessions.published_at DESC, sessions.session_no DESC) AS place
 FROM sessions
-WHERE sessions.published_at IS NOT NULL) AS ranked JOIN scores ON ranked.session_no = scores.session_no
-WHERE ranked.recency = 1;
+WHERE sessions.published_at IS NOT NULL) AS ordered JOIN scores ON ordered.session_no = scores.session_no
+WHERE ordered.place = 1;
 
 CREATE VIEW session_overview AS SELECT sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.deletion, sessions.attempt_started_at, parent.session_id AS parent_session_id
 FROM sessions LEFT OUTER JOIN sessions AS parent ON parent.session_no = sessions.parent_session_no;

@@ -142,7 +142,7 @@ def _stage(store: Store, row: Mapping[str, Any]) -> dict[str, str]:
     if row["purpose"] == Purpose.TRAIN:
         label, training = "stage", row["session_id"]
     else:
-        label, training = "its stage", row["parent_session_id"]
+        label, training = "stage of its model", row["parent_session_id"]
     if training is None:
         return {}
     stages = store.stages(str(row["model_id"]))

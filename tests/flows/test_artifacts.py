@@ -108,13 +108,13 @@ def test_the_stage_of_what_a_run_trained_or_scored_with(
     first = Paged.flows().train()
     assert "| stage | production since 20" in page("paged-model-train-live-well")
     Paged.flows().score()
-    assert "| its stage | production since 20" in page("paged-model-score-live-well")
+    assert "| stage of its model | production since 20" in page("paged-model-score-live-well")
     monkeypatch.setattr(Paged, "auto_promote", False)
     second = Paged.flows().train()
     assert f"candidate; in production: {first}" in page("paged-model-train-live-well")
     Paged.flows().score(training_session_id=second)
     text = page("paged-model-score-live-well")
-    assert f"| its stage | candidate; in production: {first} |" in text
+    assert f"| stage of its model | candidate; in production: {first} |" in text
     store.retire("paged model")
     monkeypatch.setattr(Paged, "gates", (Gate("auc", at_least=1.5),))
     run: Any = Paged.flows().train

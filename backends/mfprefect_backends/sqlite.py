@@ -95,6 +95,12 @@ class SqliteBackend(Backend):
             return True
         return Path(str(path)).exists()
 
+    def hint(self, error: DBAPIError) -> str | None:
+        """Name the file's permissions: there are no users and no roles."""
+        if self.classify(error) is PermissionDenied:
+            return "The file or its folder is not writable for this user: see their permissions."
+        return None
+
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
         """Insert 100 rows a statement; values that all rows share are part of its text."""
         names = ", ".join(map(connection.dialect.identifier_preparer.quote, rows.column_names))

@@ -152,8 +152,13 @@ class Output:
             self.note(text)
 
     @contextmanager
-    def progress(self, text: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Show a bar on stderr if that is a terminal; yield a function that takes each step."""
+    def progress(self, text: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """Show a bar on stderr if that is a terminal; yield a function that takes each step.
+
+        Args:
+            text: what is done.
+            total: the sum of all steps, if it is known.
+        """
         if self.as_json or not _terminal(sys.stderr):
             yield lambda step: None
             return

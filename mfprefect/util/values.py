@@ -24,6 +24,7 @@ __all__ = [
     "name",
     "names",
     "optional_figure",
+    "plain_datetime",
     "since",
     "text",
     "utc_now",
@@ -150,7 +151,7 @@ def since(value: Any) -> dt.datetime | None:
             raise InvalidValue(
                 f"since={value!r} has no time zone; pass an aware datetime, or a date."
             )
-        return value
+        return plain_datetime(value)
     if isinstance(value, str) and (span := _SPAN.fullmatch(value)):
         unit = {"d": dt.timedelta(days=1), "h": dt.timedelta(hours=1)}[span[2]]
         return utc_now() - int(span[1]) * unit
@@ -161,6 +162,11 @@ def since(value: Any) -> dt.datetime | None:
             f"since={value!r} is no date such as 2026-11-23, nor a span such as 7d or 12h."
         ) from exc
     return None if day is None else dt.datetime.combine(day, dt.time(), dt.UTC)
+
+
+def plain_datetime(value: dt.datetime) -> dt.datetime:
+    """Return a datetime of Python's own type: not every driver takes a pandas.Timestamp."""
+    return dt.datetime.combine(value.date(), value.timetz())
 
 
 def json_text(value: Any, what: str) -> str:

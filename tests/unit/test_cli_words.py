@@ -246,6 +246,15 @@ def test_one_option_says_where_to_write(run: Any, store: mfprefect.Store, tmp_pa
     assert "--to" not in run("export", name, code=2).stderr
 
 
+def test_a_file_that_is_read_only_has_no_roles(store: mfprefect.Store, tmp_path: Path) -> None:
+    url = f"sqlite:///file:{tmp_path / 'store.db'}?mode=ro&uri=true"
+    with mfprefect.connect(url, spool="off", retry_seconds=0) as opened:
+        assert opened.sessions().empty
+        with pytest.raises(mfprefect.PermissionDenied, match="permissions") as refused:
+            opened.add_model("fraud")
+    assert "role" not in str(refused.value)
+
+
 def first_section(text: str) -> dict[str, str]:
     """Return the verdict at the start of what `show` writes."""
     section = text.split("\n\n")[0].splitlines()[1:]

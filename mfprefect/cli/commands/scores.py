@@ -79,9 +79,9 @@ def scores(
             rows = first_scores(store, name, limit + 1, filters)
             _print(out, rows, limit, "the matching" if filters or total is None else str(total))
         else:
-            limit = min(limit or sys.maxsize, sys.maxsize if total is None else total)
-            batches = _batches(store, name, limit, filters)
-            count = _write(out, batches, to, force, limit)
+            rows_limit = min(filter(None, (limit, total)), default=None)
+            batches = _batches(store, name, rows_limit or sys.maxsize, filters)
+            count = _write(out, batches, to, force, rows_limit)
             out.note(f"{count} scores of {name} written to {to}")
             out.document({"session_id": name, "rows": count, "file": str(to)})
 
@@ -151,7 +151,7 @@ def _print(out: Output, rows: list[dict[str, Any]], limit: int, total: str) -> N
 
 
 def _write(
-    out: Output, batches: Generator[pa.RecordBatch], to: Path, force: bool, total: int
+    out: Output, batches: Generator[pa.RecordBatch], to: Path, force: bool, total: int | None
 ) -> int:
     rows = 0
     with (

@@ -248,11 +248,12 @@ class Database:
             DatabaseError: "Check user, password, database and certificates; `mfprefect doctor` "
             "shows more.",
         }.get(kind, "Another transaction holds a lock or changed the same rows.")
-        hint = self.backend.hint(exc) or hint
+        special = self.backend.hint(exc)
         stop = "" if cause.endswith((".", "?", "!")) else "."
         said = f"{self.place} says: {cause}{stop}"
-        error = kind(f"{said} {hint}")
-        error.__dict__["said"] = said
+        error = kind(f"{said} {special or hint}")
+        if special is None:
+            error.__dict__["said"] = said  # what a method may explain better: see `right_of`
         return error
 
     @property

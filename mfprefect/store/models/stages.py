@@ -128,6 +128,7 @@ def production(db: Database, model_id: str, at: dt.datetime | None = None) -> st
             "datetime(2026, 3, 1, 12, tzinfo=timezone.utc)."
         )
 
+    at = None if at is None else values.plain_datetime(at)
     if db.views_only and at is None:
         return views.production(db, model_id)
 

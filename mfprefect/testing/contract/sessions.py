@@ -69,6 +69,11 @@ def test_many_sessions_are_read_at_once(store: Store) -> None:
     assert list(store.sessions(limit=2)["session_id"]) == ids[:0:-1]
     assert len(store.sessions("churn", status="succeeded")) == 3
     assert len(store.sessions("churn", status="failed")) == 0
+    assert len(store.sessions(purpose="train", since="1d")) == 0
+    running = store.session("churn", purpose="train")
+    by_end = store.sessions("churn", since=store.sessions()["started_at"].min(), sort="ended")
+    assert list(by_end["session_id"]) == [running.session_id, *ids[::-1]]
+    running.close()
     with pytest.raises(mfprefect.UnknownSession, match="nope"):
         store.metrics(ids[0], "nope")
     with pytest.raises(mfprefect.InvalidValue, match="succeeded"):

@@ -6,11 +6,12 @@ import concurrent.futures
 import json
 from typing import Any
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
 import mfprefect
-from mfprefect import Gate, InvalidValue, Store, UnknownModel
+from mfprefect import AlreadyPromoted, Gate, InvalidValue, Store, UnknownModel
 from mfprefect.util import values
 
 GATES = (Gate("auc", at_least=0.8),)
@@ -42,8 +43,10 @@ def test_promote_and_roll_back(store: Store) -> None:
     store.promote("churn", b)
     between = values.utc_now()
     store.promote("churn", c)
+    with pytest.raises(AlreadyPromoted, match="already in production"):
+        store.promote("churn", c)
     assert store.production("churn") == c
-    assert store.production("churn", at=between) == b
+    assert store.production("churn", at=pd.Timestamp(between)) == b
     assert store.production("churn", at=before) is None
     # Each rollback goes further back, never to a session that was rolled back.
     assert store.rollback("churn", reason="complaints") == b

@@ -250,7 +250,7 @@ class PostgresBackend(Backend):
         """Replace the view in place: it keeps its rights, and views that others built on it.
 
         Gives up before the server looks for deadlocks, so that no reader of two views is their
-        victim, and none queues for long behind a reader that takes its time: the upgrade starts over.
+        victim and none queues behind a slow reader for long: the upgrade starts over.
         """
         connection.exec_driver_sql("SET LOCAL lock_timeout = '500ms'")
         connection.exec_driver_sql(create.replace("CREATE", "CREATE OR REPLACE", 1))

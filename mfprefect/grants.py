@@ -50,6 +50,7 @@ _UPDATED = {
         # The next attempt overwrites the origin of the one before.
         *("attempt_started_at", "run_by", "vcs", "git_commit", "git_branch", "git_remote"),
         *("git_dirty", "git_diff_digest", "environment_digest"),
+        "params",
     ),
     "score_parts": ("kept_by",),
     "notifications": ("sent_at", "delivered", "failure"),

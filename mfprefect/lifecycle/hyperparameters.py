@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mfprefect.errors import PermissionDenied
+from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.estimator import described
 from mfprefect.lifecycle.split import split_rule
 from mfprefect.vocabulary import ESTIMATOR, LEARNING, SPLIT
@@ -34,15 +36,24 @@ def record_hyperparameters(
     learned, tested = rows
     split = {"test_share": model_class.test_share, "rule": split_rule(model_class)}
     counts = {"rows": learned, "test_rows": tested}
-    session.log_params(
+    _log_params(
+        session,
         {
             **{f"{ESTIMATOR}.{name}": value for name, value in parameters.items()},
             **{f"{SPLIT}.{name}": value for name, value in split.items()},
             **_declared(model_class),
-        }
+        },
     )
     session.log_metadata(counts | split, group=SPLIT)
     session.log_metadata(parameters, group=ESTIMATOR)
+
+
+def _log_params(session: Session, params: dict[str, Any]) -> None:
+    """Log parameters; a right that an earlier version did not need must not cost a training."""
+    try:
+        session.log_params(params)
+    except PermissionDenied as exc:
+        tasks.log().warning("parameters are recorded as metadata only: %s", exc)
 
 
 def _declared(model_class: type[Model]) -> dict[str, Any]:

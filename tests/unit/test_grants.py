@@ -179,6 +179,7 @@ def retried(store: Store) -> str:
 
     session = attempt("1")
     fill(session)
+    session.log_params({"C": 0.5})
     session.fail(OSError("link down"))
     again = attempt("2")
     assert (again.session_id, again.attempt) == (session.session_id, 2)

@@ -312,6 +312,17 @@ def clear_attempt(db: Database, connection: sa.Connection, session_no: int) -> N
             connection.execute(table.delete().where(of_session))
 
 
+def _params(
+    connection: sa.Connection, sessions: sa.Table, earlier: SessionHandle, opening: SessionRequest
+) -> dict[str, str]:
+    """Return the parameters to set for a new attempt, without those that the last one logged."""
+    same = sessions.c.session_no == earlier.session_no
+    stored = connection.scalar(
+        sa.select(sessions.c.params).where(same), execution_options={NO_LOCK_OPTION: True}
+    )
+    return {} if stored == opening.params else {"params": opening.params}
+
+
 def _resume(
     db: Database, connection: sa.Connection, earlier: SessionHandle, opening: SessionRequest
 ) -> SessionHandle:
@@ -336,13 +347,13 @@ def _resume(
         **attempts.begun(run),
         "heartbeat_at": run["heartbeat_at"],
         "suspected_at": None,
-        "params": opening.params,  # without those that the last attempt logged
         "ended_at": None,
         "failure_kind": None,
         "failure_text": None,
         # The chain keeps the seal of the failed attempt.
         "seal": None,
         "previous_seal": None,
+        **_params(connection, sessions, earlier, opening),
     }
     connection.execute(sessions.update().where(*same), changes)
     if last:

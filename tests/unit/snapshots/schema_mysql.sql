@@ -445,7 +445,7 @@ CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`sessions_closed_
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
   AND NOT (OLD.status = 'running'
     OR (OLD.status IN ('failed', 'crashed', 'cancelled') AND NEW.status = 'running' AND (OLD.flow_run_id IS NOT NULL AND NEW.attempt = OLD.attempt + 1 OR OLD.failure_kind IN ('Crashed', 'Cancelled') AND NEW.attempt = OLD.attempt))
-    OR (OLD.status <=> NEW.status AND OLD.attempt <=> NEW.attempt AND OLD.ended_at <=> NEW.ended_at AND OLD.heartbeat_at <=> NEW.heartbeat_at AND OLD.suspected_at <=> NEW.suspected_at AND OLD.host <=> NEW.host AND OLD.process_id <=> NEW.process_id AND OLD.failure_kind <=> NEW.failure_kind AND OLD.failure_text <=> NEW.failure_text AND OLD.published_at <=> NEW.published_at AND OLD.seal <=> NEW.seal AND OLD.previous_seal <=> NEW.previous_seal AND OLD.attempt_started_at <=> NEW.attempt_started_at AND OLD.run_by <=> NEW.run_by AND OLD.vcs <=> NEW.vcs AND OLD.git_commit <=> NEW.git_commit AND OLD.git_branch <=> NEW.git_branch AND OLD.git_remote <=> NEW.git_remote AND OLD.git_dirty <=> NEW.git_dirty AND OLD.git_diff_digest <=> NEW.git_diff_digest AND OLD.environment_digest <=> NEW.environment_digest)) THEN
+    OR (OLD.status <=> NEW.status AND OLD.attempt <=> NEW.attempt AND OLD.ended_at <=> NEW.ended_at AND OLD.heartbeat_at <=> NEW.heartbeat_at AND OLD.suspected_at <=> NEW.suspected_at AND OLD.host <=> NEW.host AND OLD.process_id <=> NEW.process_id AND OLD.failure_kind <=> NEW.failure_kind AND OLD.failure_text <=> NEW.failure_text AND OLD.published_at <=> NEW.published_at AND OLD.seal <=> NEW.seal AND OLD.previous_seal <=> NEW.previous_seal AND OLD.attempt_started_at <=> NEW.attempt_started_at AND OLD.run_by <=> NEW.run_by AND OLD.vcs <=> NEW.vcs AND OLD.git_commit <=> NEW.git_commit AND OLD.git_branch <=> NEW.git_branch AND OLD.git_remote <=> NEW.git_remote AND OLD.git_dirty <=> NEW.git_dirty AND OLD.git_diff_digest <=> NEW.git_diff_digest AND OLD.environment_digest <=> NEW.environment_digest AND OLD.params <=> NEW.params)) THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -746,7 +746,7 @@ DELIMITER ;
 GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON `model_factory`.`models` TO `mfprefect_writer`@`%`;
 GRANT SELECT ON `model_factory`.`model_thresholds` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT ON `model_factory`.`environments` TO `mfprefect_writer`@`%`;
-GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest) ON `model_factory`.`sessions` TO `mfprefect_writer`@`%`;
+GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, params) ON `model_factory`.`sessions` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`session_attempts` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT ON `model_factory`.`model_stages` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`inputs` TO `mfprefect_writer`@`%`;

@@ -464,8 +464,8 @@ BEGIN
     RAISE EXCEPTION 'session % has ended and takes no changes', NEW.session_no USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
   ELSIF TG_OP = 'UPDATE' AND (OLD.status = 'running'
     OR (OLD.status IN ('failed', 'crashed', 'cancelled') AND NEW.status = 'running' AND (OLD.flow_run_id IS NOT NULL AND NEW.attempt = OLD.attempt + 1 OR OLD.failure_kind IN ('Crashed', 'Cancelled') AND NEW.attempt = OLD.attempt))
-    OR (OLD.status, OLD.attempt, OLD.ended_at, OLD.heartbeat_at, OLD.suspected_at, OLD.host, OLD.process_id, OLD.failure_kind, OLD.failure_text, OLD.published_at, OLD.seal, OLD.previous_seal, OLD.attempt_started_at, OLD.run_by, OLD.vcs, OLD.git_commit, OLD.git_branch, OLD.git_remote, OLD.git_dirty, OLD.git_diff_digest, OLD.environment_digest)
-    IS NOT DISTINCT FROM (NEW.status, NEW.attempt, NEW.ended_at, NEW.heartbeat_at, NEW.suspected_at, NEW.host, NEW.process_id, NEW.failure_kind, NEW.failure_text, NEW.published_at, NEW.seal, NEW.previous_seal, NEW.attempt_started_at, NEW.run_by, NEW.vcs, NEW.git_commit, NEW.git_branch, NEW.git_remote, NEW.git_dirty, NEW.git_diff_digest, NEW.environment_digest)) THEN
+    OR (OLD.status, OLD.attempt, OLD.ended_at, OLD.heartbeat_at, OLD.suspected_at, OLD.host, OLD.process_id, OLD.failure_kind, OLD.failure_text, OLD.published_at, OLD.seal, OLD.previous_seal, OLD.attempt_started_at, OLD.run_by, OLD.vcs, OLD.git_commit, OLD.git_branch, OLD.git_remote, OLD.git_dirty, OLD.git_diff_digest, OLD.environment_digest, OLD.params)
+    IS NOT DISTINCT FROM (NEW.status, NEW.attempt, NEW.ended_at, NEW.heartbeat_at, NEW.suspected_at, NEW.host, NEW.process_id, NEW.failure_kind, NEW.failure_text, NEW.published_at, NEW.seal, NEW.previous_seal, NEW.attempt_started_at, NEW.run_by, NEW.vcs, NEW.git_commit, NEW.git_branch, NEW.git_remote, NEW.git_dirty, NEW.git_diff_digest, NEW.environment_digest, NEW.params)) THEN
     RETURN NEW;
   END IF;
   RAISE EXCEPTION 'session % has ended and takes no changes', OLD.session_no USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
@@ -544,7 +544,7 @@ REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factor
 GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON model_factory.models TO mfprefect_writer;
 GRANT SELECT ON model_factory.model_thresholds TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.environments TO mfprefect_writer;
-GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest) ON model_factory.sessions TO mfprefect_writer;
+GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, params) ON model_factory.sessions TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.session_attempts TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.model_stages TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.inputs TO mfprefect_writer;

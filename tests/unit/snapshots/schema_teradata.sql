@@ -481,7 +481,7 @@ GRANT CREATE TABLE, DROP TABLE, CREATE VIEW, DROP VIEW ON model_factory TO mfpre
 GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON model_factory.models TO mfprefect_writer;
 GRANT SELECT ON model_factory.model_thresholds TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.environments TO mfprefect_writer;
-GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest) ON model_factory.sessions TO mfprefect_writer;
+GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, params) ON model_factory.sessions TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.session_attempts TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.model_stages TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.inputs TO mfprefect_writer;

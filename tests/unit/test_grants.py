@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
+from sklearn.dummy import DummyClassifier
 
 import mfprefect
 from mfprefect import PermissionDenied, SealBroken, Store, UnknownModel, UnknownSession
@@ -23,6 +24,7 @@ from mfprefect import grants as rights
 from mfprefect.cli import cli
 from mfprefect.cli.commands.doctor import database as doctor_database
 from mfprefect.cli.commands.grants import ROLES
+from mfprefect.lifecycle.hyperparameters import record_hyperparameters
 from mfprefect.migrations import VERSION_TABLE
 from mfprefect.provenance import capture, environment
 from mfprefect.provenance.flow_run import FlowRun
@@ -247,6 +249,28 @@ FORBIDDEN = (
     "ALTER TABLE {metrics} ADD COLUMN of_my_own int",
     "UPDATE {mfprefect_version} SET version_num = '0001'",
 )
+
+
+def test_a_training_does_not_need_a_right_that_is_new(team: Team) -> None:
+    name = sa.make_url(team.urls["writer"]).username
+    user = name if team.server.backend == "postgres" else f"'{name}'@'%'"
+    right = f"UPDATE (params) ON {team.table('sessions')}"
+
+    class Churn(mfprefect.Model):
+        model_id, entity_id = "churn", "id"
+
+    run_script(team.url, f"REVOKE {right} FROM {user};\n")
+    try:
+        with team.store("writer") as store, store.session("churn", "train") as session:
+            with pytest.raises(PermissionDenied):
+                session.log_params({"C": 1.0})
+            record_hyperparameters(session, Churn, DummyClassifier(), (2, 1))
+    finally:
+        run_script(team.url, f"GRANT {right} TO {user};\n")
+    with team.store("auditor") as store:
+        groups = set(store.metadata(session.session_id)["meta_group"])
+        assert {"estimator", "split"} <= groups
+        assert store.show(session.session_id)["status"].tolist() == ["succeeded"]
 
 
 def test_the_database_refuses_a_writer(team: Team) -> None:

@@ -13,7 +13,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mfprefect
@@ -141,6 +141,7 @@ def test_values_outside_the_classes_are_named() -> None:
         require_declared_classes(model, pd.Series(["low", "middle", "middle"], name="y"))
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.sampled_from("aaaaab"), min_size=12, max_size=60),
     st.floats(0.1, 0.9),

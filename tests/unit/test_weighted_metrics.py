@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfprefect.errors import InvalidValue
@@ -21,6 +21,7 @@ from mfprefect.quality.metrics.registry import BUILT_IN
 oracle = import_module("sklearn.metrics")
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
+few = settings(max_examples=40, deadline=None)
 WEIGHT = st.one_of(st.sampled_from([0.0, 1.0, 2.0, 0.25]), st.floats(0.01, 50))
 SCORE = st.one_of(st.sampled_from([0.0, 0.1, 0.5, 1.0]), st.floats(0, 1))
 
@@ -33,6 +34,7 @@ def binary_rows(draw: st.DrawFn) -> tuple[Any, Any, Any]:
     return y, s, w
 
 
+@few
 @given(binary_rows())
 def test_binary_metrics_are_those_of_the_oracle(rows: tuple[Any, Any, Any]) -> None:
     y, s, w = rows
@@ -58,6 +60,7 @@ def test_binary_metrics_are_those_of_the_oracle(rows: tuple[Any, Any, Any]) -> N
         assert metrics[name] == plain[name]
 
 
+@few
 @given(binary_rows(), st.integers(1, 4))
 def test_a_weight_is_a_number_of_rows(rows: tuple[Any, Any, Any], times: int) -> None:
     y, s, _ = rows
@@ -80,6 +83,7 @@ def class_rows(draw: st.DrawFn) -> tuple[Any, Any, Any]:
     return y, p / p.sum(axis=1, keepdims=True), np.array([row[2] for row in rows])
 
 
+@few
 @given(class_rows())
 def test_multiclass_metrics_are_those_of_the_oracle(rows: tuple[Any, Any, Any]) -> None:
     y, p, w = rows
@@ -108,6 +112,7 @@ def test_multiclass_metrics_are_those_of_the_oracle(rows: tuple[Any, Any, Any]) 
     assert of_class["n_positive"] == (y == 1).sum()
 
 
+@few
 @given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9), WEIGHT), min_size=2, max_size=30))
 def test_regression_metrics_are_those_of_the_oracle(rows: list[tuple[float, ...]]) -> None:
     y, p, w = (np.array(column) for column in zip(*rows, strict=True))

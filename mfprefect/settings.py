@@ -8,9 +8,7 @@ defaults.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -25,14 +23,15 @@ from pydantic_settings import (
 
 from mfprefect.errors import ConfigurationError
 from mfprefect.retention import Retention
+from mfprefect.util.config_file import CONFIG_FILE, PREFIX, find_config, read_config
 from mfprefect.util.home import default_folder
-from mfprefect.util.ownership import other_writers
 from mfprefect.util.references import resolve
 from mfprefect.util.zones import Zone
 
 __all__ = [
     "CONFIG_FILE",
     "EVENTS",
+    "PREFIX",
     "Export",
     "Settings",
     "Source",
@@ -45,8 +44,6 @@ __all__ = [
 
 T = TypeVar("T", "Source", "Target", "Export")
 NEEDED = ("url", "signing_key", "seal_key")  # by every run
-CONFIG_FILE = "mfprefect.toml"
-PREFIX = "MFPREFECT_"
 # Settings whose values messages may show, because they hold no secrets.
 _PUBLIC = (
     "connect_timeout",
@@ -305,80 +302,6 @@ def _require_known(values: dict[str, Any], source: str) -> dict[str, Any]:
             f"the settings are: {', '.join(Settings.model_fields)}."
         )
     return values
-
-
-def find_config() -> Path | None:
-    """Return the file of the settings, or None.
-
-    `MFPREFECT_CONFIG`, or the nearest mfprefect.toml from this folder up to the repository's root;
-    outside a repository, up to a folder that another user can write.
-
-    Raises:
-        ConfigurationError: `MFPREFECT_CONFIG` names no file, or somebody else could have written
-            the file that was found.
-    """
-    configured = os.environ.get(f"{PREFIX}CONFIG")
-    if configured:
-        path = Path(configured)
-        if not path.is_file():
-            raise ConfigurationError(f"{PREFIX}CONFIG names {configured!r}, which is not a file.")
-        return path
-    path = next((f / CONFIG_FILE for f in _folders() if (f / CONFIG_FILE).is_file()), None)
-    if path is not None and (reason := other_writers(path)):
-        raise ConfigurationError(
-            f"{path} is not read, because it {reason}: it could send your passwords to another "
-            f"server. If you trust it, set {PREFIX}CONFIG to its path; otherwise make it yours "
-            "(chown, chmod go-w), or work in another folder."
-        )
-    return path
-
-
-def _folders() -> list[Path]:
-    """Return this folder and those above it, up to the root of the repository around it.
-
-    Outside a repository, up to the first that another user can write, such as /tmp.
-    """
-    folder = Path.cwd()
-    folders = [folder, *folder.parents]
-    for number, folder in enumerate(folders):
-        if (folder / ".git").exists() or (folder / ".hg").exists():
-            return folders[: number + 1]
-    return [folders[0], *takewhile(lambda folder: other_writers(folder) is None, folders[1:])]
-
-
-def read_config(path: Path, profile: str | None) -> dict[str, Any]:
-    """Return the settings of a file; the profile overrides the top level."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(f"{path} is not valid TOML: {exc}.") from exc
-    profiles = values.pop("profiles", {})
-    profile = profile or values.get("profile")
-    values.pop("profile", None)
-    if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
-        raise ConfigurationError(f"profiles in {path} must be tables: [profiles.name].")
-    if profile is not None and profile not in list(profiles):
-        names = ", ".join(profiles) or "none"
-        raise ConfigurationError(
-            f"unknown profile {profile!r} in {path}; its profiles: {names}. "
-            f"Set {PREFIX}PROFILE to one of them, or unset it."
-        )
-    merged = _merge(values, profiles.get(profile, {}))
-    return merged if profile is None else {"environment": profile, **merged}
-
-
-def _merge(top_level: dict[str, Any], profile: dict[str, Any]) -> dict[str, Any]:
-    """Override the top level by a profile, table by table."""
-    merged = dict(profile)
-    for table in ("sources", "notify", "exports", "retention", "verify_keys"):
-        if isinstance(top_level.get(table), dict) and isinstance(merged.get(table), dict):
-            merged[table] = {**top_level[table], **merged[table]}
-    if isinstance(top_level.get("drift"), dict) and isinstance(merged.get("drift"), dict):
-        models = [x.get("models", {}) for x in (top_level["drift"], merged["drift"])]
-        merged["drift"] = {**top_level["drift"], **merged["drift"]}
-        if all(isinstance(x, dict) for x in models) and any(models):
-            merged["drift"]["models"] = {**models[0], **models[1]}
-    return {**top_level, **merged}
 
 
 def load_settings(**arguments: Any) -> Settings:

@@ -46,7 +46,8 @@ def versions(_: str | None) -> Iterator[CheckResult]:
 
 def settings(url: str | None) -> Iterator[CheckResult]:
     """Report which settings are in force, and where the URL comes from."""
-    from mfprefect.settings import find_config, load_settings, read_config
+    from mfprefect.settings import load_settings
+    from mfprefect.util.config_file import find_config, read_config
 
     try:
         path = find_config()

@@ -134,7 +134,7 @@ class OutcomeFigures:
     day: dt.date
     """The day of the data that was scored."""
     figures: Mapping[str, float]
-    known: str = ""
+    coverage: str = ""
     """How many scores have an outcome, in words."""
 
 

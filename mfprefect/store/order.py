@@ -52,7 +52,8 @@ class Place:
         """
         s, number = sessions, self.session_no
         if self.purpose != Purpose.SCORE:
-            return s.session_no < number if number else s.session_no > 0
+            ran_before: sa.ColumnElement[bool] = s.session_no < number
+            return ran_before if number else s.session_no > 0
         if self.moment is None:
             return sa.and_(data_day(s) <= self.day, s.session_no != number)
         then = _moment(s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -49,7 +50,12 @@ def downgrade(store: Store) -> None:
         f"UPDATE {named(store, 'mfprefect_version')} SET version_num = '0004'",  # noqa: S608
     )
     for statement in statements:
-        store.database.write_transaction(lambda c, _, s=statement: c.exec_driver_sql(s))
+        text = sa.text(statement)
+        store.database.write_transaction(partial(execute, text))
+
+
+def execute(statement: sa.TextClause, connection: sa.Connection, _: bool) -> None:
+    connection.execute(statement)
 
 
 def shown(connection: sa.Connection, name: str) -> list[str]:

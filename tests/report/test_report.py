@@ -251,8 +251,8 @@ def test_what_is_in_production_comes_first_and_the_candidate_second(examples: An
     assert candidate in other[:300]
     assert "candidate: not in production" in other[:300]
     # Each section of a training says which one it is.
-    assert "Performance: in production" in heads(parsed)
-    assert "Performance: candidate" in heads(parsed)
+    assert "Performance on the test rows: in production" in heads(parsed)
+    assert "Performance on the test rows: candidate" in heads(parsed)
 
 
 def test_a_model_without_sessions(examples: Any) -> None:

@@ -107,10 +107,10 @@ def _compared(production: InProduction) -> list[Block]:
 
 
 def _outcomes_note(outcomes: OutcomeFigures) -> str:
-    known = f": {outcomes.known}" if outcomes.known else ""
+    coverage = f": {outcomes.coverage}" if outcomes.coverage else ""
     return (
         f"Real outcomes: measured {moment(outcomes.measured_at)} by {outcomes.session_id}, on the "
-        f"scores of {outcomes.scoring_session_id} with data as of {day(outcomes.day)}{known}."
+        f"scores of {outcomes.scoring_session_id} with data as of {day(outcomes.day)}{coverage}."
     )
 
 

@@ -149,12 +149,12 @@ def _figures(
     monitor = _session(db, monitor_id)
     notes = frames.of_sessions(db, "session_metadata", [monitor_id])
     of_scoring = (notes["meta_group"] == "outcomes") & (notes["meta_name"] == scoring.session_id)
-    known = [str(value) for value in notes["value"][of_scoring]]
+    texts = [str(value) for value in notes["value"][of_scoring]]
     return OutcomeFigures(
         monitor_id,
         monitor.started_at,
         scoring.session_id,
         day_of(scoring),
         figures,
-        known[0] if known else "",
+        texts[0] if texts else "",
     )

@@ -190,7 +190,7 @@ def latest_frame(db: Database, model_id: str, entity_ids: Iterable[str | int]) -
     if db.views_only:
         return views.latest_scores(db, model_id, ids, shown.selected_columns.keys())
 
-    def work(connection: sa.Connection) -> list[tuple[Any, ...]]:
+    def work(connection: sa.Connection) -> list[Any]:
         require_model(db, connection, model_id)
         return _latest(db, connection, model_id, ids)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -112,18 +113,21 @@ def _between(store: Store, statements: int, action: Callable[[], Any]) -> Iterat
         sa.event.remove(store.database.engine, "after_cursor_execute", count)
 
 
+def _replace(store: Store, ids: Sequence[str], session_id: str) -> None:
+    _scored(store, ids)
+    store.delete_session(session_id)
+
+
 def test_an_answer_is_of_one_moment_while_sessions_come_and_go(store: Store) -> None:
     ids = [f"{n:04}" for n in range(600)]
     store.latest_scores("churn", "a")  # the check of the schema is no part of it
-    for read in (lambda: store.latest_scores("churn", *ids), lambda: store.current_scores("churn")):
+    latest: Callable[[], pd.DataFrame] = partial(store.latest_scores, "churn", *ids)
+    current: Callable[[], pd.DataFrame] = partial(store.current_scores, "churn")
+    for read in (latest, current):
         for place in range(1, 7):
             before = _scored(store, ids)
 
-            def replace(old: str = before) -> None:
-                _scored(store, ids)
-                store.delete_session(old)
-
-            with _between(store, place, replace) as executed:
+            with _between(store, place, partial(_replace, store, ids, before)) as executed:
                 frame = read()
             assert len(executed) >= 3
             assert frame["entity_id"].tolist() == ids, place

@@ -21,6 +21,7 @@ from mfprefect import CommandModel, Gate, Model
 from mfprefect.artifacts import Artifact, dump, load
 from mfprefect.artifacts.extras import Extras
 from mfprefect.cli.commands.compare import _params
+from mfprefect.cli.readable import Readable
 from mfprefect.errors import (
     ArtifactCorrupt,
     ArtifactUntrusted,
@@ -340,7 +341,8 @@ def test_parameters_are_added_typed_and_compared(store: Any) -> None:
         "when": "2026-01-31",
     }
     rows = [{"session_id": x, "params": json.loads(store.show(x)["params"][0])} for x in sessions]
-    assert [row["name"] for row in _params(store, rows) if row["changed"]] == ["depth"]
+    sides = [Readable(store, session_id) for session_id in sessions]
+    assert [row["name"] for row in _params(sides, rows) if row["changed"]] == ["depth"]
     with pytest.raises(InvalidValue, match=r"params\['f'\]"), store.session("churn") as session:
         session.log_params({"f": object()})
     with pytest.raises(mfprefect.SessionClosed):

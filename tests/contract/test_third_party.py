@@ -19,13 +19,18 @@ import contextlib, sqlite3
 import sqlalchemy as sa
 from mfprefect.backend import WRITE_OPTION, Backend
 from mfprefect.errors import DatabaseConflict, DatabaseError, IntegrityError
-from mfprefect.schema import Double
+from mfprefect.schema import Double, UtcDay
 from sqlalchemy.ext.compiler import compiles
 
 
 @compiles(Double, "sqlite")
 def double(element, compiler, **options):
     return "DOUBLE_BLOB"  # a REAL column has no -0.0
+
+
+@compiles(UtcDay, "sqlite")
+def utc_day(element, compiler, **options):
+    return f"date({compiler.process(element.clauses, **options)})"  # CAST would give the year
 
 
 class ToyBackend(Backend):

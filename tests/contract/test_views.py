@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 
 import mfprefect
 from mfprefect import Store
+from mfprefect.migrations import REVISIONS
 
 # The views of the version before `current_scores`.
 BEFORE = """SELECT model_id, session_id, entity_id, score, score_class, as_of, published_at FROM
@@ -47,7 +49,7 @@ def downgrade(store: Store) -> None:
         f"DROP VIEW {named(store, 'current_scores')}",
         f"DROP VIEW {names['latest_scores']}",
         f"CREATE VIEW {names['latest_scores']} AS {select}",
-        f"UPDATE {named(store, 'mfprefect_version')} SET version_num = '0004'",  # noqa: S608
+        f"UPDATE {named(store, 'mfprefect_version')} SET version_num = '{REVISIONS[-2]}'",  # noqa: S608
     )
     for statement in statements:
         text = sa.text(statement)
@@ -156,3 +158,48 @@ def test_a_snapshot_is_of_one_moment(store: Store, database_url: str) -> None:
     assert count(store) == 3
     assert len(store.latest_scores("churn", "b")) == 1
     assert store.snapshot(twice)[0] == 3  # the connection is as it was before
+
+
+def scored(store: Store, ids: Sequence[str]) -> str:
+    with store.session("churn", "score", as_of="2199-01-01") as session:
+        session.write_scores(pd.DataFrame({"id": ids, "score": 0.5}), "id")
+    return session.session_id
+
+
+@contextmanager
+def _between(store: Store, statements: int, action: Callable[[], Any]) -> Iterator[list[str]]:
+    """Run an action once, after so many statements; yield what was executed."""
+    executed: list[str] = []
+
+    def count(_: Any, __: Any, statement: str, *___: Any) -> None:
+        executed.append(statement)
+        if len(executed) == statements:
+            action()
+
+    sa.event.listen(store.database.engine, "after_cursor_execute", count)
+    try:
+        yield executed
+    finally:
+        sa.event.remove(store.database.engine, "after_cursor_execute", count)
+
+
+def _replace(store: Store, ids: Sequence[str], session_id: str) -> None:
+    scored(store, ids)
+    store.delete_session(session_id)
+
+
+def test_an_answer_is_of_one_moment_while_sessions_come_and_go(store: Store) -> None:
+    ids = [f"{n:04}" for n in range(600)]
+    store.latest_scores("churn", "a")  # the check of the schema is no part of it
+    latest: Callable[[], pd.DataFrame] = partial(store.latest_scores, "churn", *ids)
+    current: Callable[[], pd.DataFrame] = partial(store.current_scores, "churn")
+    for read in (latest, current):
+        for place in range(1, 7):
+            before = scored(store, ids)
+
+            with _between(store, place, partial(_replace, store, ids, before)) as executed:
+                frame = read()
+            assert len(executed) >= 3
+            assert frame["entity_id"].tolist() == ids, place
+            assert frame["session_id"].nunique() == 1, place
+            store.delete_session(str(store.current_session("churn")))

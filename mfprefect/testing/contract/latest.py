@@ -1,11 +1,9 @@
-"""Which scores are the latest: one order in views and in Python, and one moment in an answer."""
+"""Which scores are the latest: one order in views and in Python."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -94,46 +92,6 @@ def test_nothing_is_current_before_publication(store: Store) -> None:
     assert set(frame["as_of"]) == {NOVEMBER}
     assert list(frame["published_at"]) == list(store.show(session_id)["published_at"]) * 2
     assert store.current_scores("churn", at_least=0.6).empty
-
-
-@contextmanager
-def _between(store: Store, statements: int, action: Callable[[], Any]) -> Iterator[list[str]]:
-    """Run an action once, after so many statements; yield what was executed."""
-    executed: list[str] = []
-
-    def count(_: Any, __: Any, statement: str, *___: Any) -> None:
-        executed.append(statement)
-        if len(executed) == statements:
-            action()
-
-    sa.event.listen(store.database.engine, "after_cursor_execute", count)
-    try:
-        yield executed
-    finally:
-        sa.event.remove(store.database.engine, "after_cursor_execute", count)
-
-
-def _replace(store: Store, ids: Sequence[str], session_id: str) -> None:
-    _scored(store, ids)
-    store.delete_session(session_id)
-
-
-def test_an_answer_is_of_one_moment_while_sessions_come_and_go(store: Store) -> None:
-    ids = [f"{n:04}" for n in range(600)]
-    store.latest_scores("churn", "a")  # the check of the schema is no part of it
-    latest: Callable[[], pd.DataFrame] = partial(store.latest_scores, "churn", *ids)
-    current: Callable[[], pd.DataFrame] = partial(store.current_scores, "churn")
-    for read in (latest, current):
-        for place in range(1, 7):
-            before = _scored(store, ids)
-
-            with _between(store, place, partial(_replace, store, ids, before)) as executed:
-                frame = read()
-            assert len(executed) >= 3
-            assert frame["entity_id"].tolist() == ids, place
-            assert frame["session_id"].nunique() == 1, place
-            for session_id in store.sessions("churn")["session_id"]:
-                store.delete_session(session_id)
 
 
 def test_entities_of_many_sessions_are_found(store: Store, monkeypatch: Any) -> None:

@@ -591,7 +591,8 @@ def _views(schema: Schema) -> tuple[Select[Any], ...]:
         .where(s.status == sa.literal("succeeded"))
     )
     parent = schema.sessions.alias("parent")
-    hidden = {"session_no", "parent_session_no", "environment_digest", "process_id", "suspected_at"}
+    hidden = {"session_no", "parent_session_no", "environment_digest", "process_id"}
+    hidden |= {"suspected_at", "attempt_started_at"}
     overview = sa.select(
         *(x for x in s if x.key not in hidden), parent.c.session_id.label("parent_session_id")
     ).join_from(schema.sessions, parent, parent.c.session_no == s.parent_session_no, isouter=True)

@@ -20,7 +20,7 @@ def upgrade() -> None:
 
     Sealed rows stay in `session_metadata`.
     """
-    drop_views()
+    drop_views("session_overview")  # gets a column among the others
     create_tables(_tables())
     add_columns("sessions", Column("deletion", Id(16)))
 

@@ -20,7 +20,6 @@ def upgrade() -> None:
 
     Sessions of before get no rows: their seals cover none.
     """
-    drop_views()
     create_tables(_tables())
     add_columns("sessions", Column("attempt_started_at", Instant))
     add_columns("score_parts", Column("kept_by", sa.Integer))

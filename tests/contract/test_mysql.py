@@ -62,7 +62,7 @@ def test_tables_are_innodb_and_exact(mysql_server: Server) -> None:
             "AND table_name <> 'session_overview'"
         ).all()
     engine.dispose()
-    assert len(tables) == 24
+    assert len(tables) == 25
     assert {(row[1], row[2]) for row in tables} == {("InnoDB", "utf8mb4_bin")}
     assert [row[0] for row in times] == ["datetime(6)"]
 

@@ -45,6 +45,7 @@ class ToyBackend(Backend):
         @sa.event.listens_for(engine, "connect")
         def connect(connection, _):
             connection.isolation_level = None
+            connection.execute("PRAGMA journal_mode = WAL")  # writers do not wait for readers
 
         @sa.event.listens_for(engine, "begin")
         def begin(connection):

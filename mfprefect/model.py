@@ -11,6 +11,8 @@ from mfprefect.artifacts.by_class import ByClass
 from mfprefect.errors import ConfigurationError
 from mfprefect.inputs.reader import Reader
 from mfprefect.quality.gates.verdicts import BaseGate
+from mfprefect.quality.metrics.definitions import UNSUPERVISED
+from mfprefect.quality.without_target import needs_no_target, require_no_target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +37,11 @@ class Model:
     """What the model predicts, and for whom."""
     entity_id: ClassVar[str]
     """The column with the id of each scored entity: text or integers, one row per entity."""
-    target: ClassVar[str]
-    """The column of the training data to predict: 0/1, a class or a number."""
+    target: ClassVar[str | None] = None
+    """The column of the training data to predict: 0/1, a class or a number.
+
+    Leave it out for anomaly scores and clusters: see docs/unsupervised.md.
+    """
     features: ClassVar[Sequence[str] | None] = None
     """The columns to learn from; None: all but `entity_id`, `target`, `weight` and `not_features`.
 
@@ -81,13 +86,20 @@ class Model:
     min_rows: ClassVar[int] = 0
     """The fewest rows of a scoring, over all parts; fewer fail the run. 0: none is a warning."""
     test_share: ClassVar[float] = 0.3
-    """The share of entities held out for testing, chosen by a digest of their ids."""
+    """The share of entities held out for testing, chosen by a digest of their ids.
+
+    Without a target it may be 0: the model is fitted and tested on all rows.
+    """
     stratify: ClassVar[bool] = False
     """Whether to hold out that share of each class, for a target with few rows of a class."""
     classes: ClassVar[Sequence[Any] | None] = None
     """For a multiclass model: all classes that may occur; another one in the target is refused."""
     model_type: ClassVar[str] = "binary"
-    """What it predicts: `binary` (0/1), `multiclass`, `regression` or `time_series` (numbers)."""
+    """What it predicts: `binary` (0/1), `multiclass`, `regression` or `time_series` (numbers).
+
+    `unsupervised`: anomaly scores or clusters. A class with a `fit` and no `target` is of this type
+    unless it names one.
+    """
     segments: ClassVar[Sequence[str]] = ()
     """Columns of the training data, such as `region`; each of their levels gets its own metrics."""
     period: ClassVar[str | None] = None
@@ -124,6 +136,8 @@ class Model:
 
     format: ClassVar[str | None] = None
     """The format to store the model in, such as `pickle`; by default the safe one that fits."""
+    trial_rows: ClassVar[int] = 500
+    """`fit` first gets this many rows if there are 20 times as many, to try storing; 0: never."""
     task_runner: ClassVar[Any] = None
     """The Prefect task runner that scores parts; by default up to 4 threads."""
     tags: ClassVar[Sequence[str]] = ()
@@ -154,8 +168,8 @@ class Model:
     def fit(self, features: pd.DataFrame, target: pd.Series[Any]) -> Any:
         """Return a fitted estimator; set its random seed to make the training reproducible.
 
-        With `weight` in the class, take the weights of the rows as a further parameter `weight`:
-        `def fit(self, features, target, weight=None)`.
+        `target` is None for a model without one. With `weight` in the class, take the weights of
+        the rows as a further parameter `weight`: `def fit(self, features, target, weight=None)`.
 
         Returns:
             The estimator; or the estimator and a dict of what `predict` or `scoring_data` need
@@ -190,6 +204,9 @@ class Model:
     def predict(self, estimator: Any, features: pd.DataFrame) -> Any:
         """Return one score per row; for a multiclass model a DataFrame with one column per class.
 
+        An unsupervised model may return a DataFrame with the columns `score` and `score_class`.
+        Its default takes anomaly scores, higher for more anomalous rows, or clusters.
+
         The default takes probabilities. For a binary estimator without `predict_proba` it takes
         the `decision_function`; it never takes labels for scores. A Series or DataFrame with the
         index of `features` may be in any order. Override it for any other estimator.
@@ -201,7 +218,8 @@ class Model:
     def score_class(self, score: Any) -> Any | None:
         """Return one class per score, such as `high`. Override it to store classes beside scores.
 
-        Not used for a multiclass model, which stores the class with the highest score.
+        Not used for a multiclass model, which stores the class with the highest score, nor for
+        clusters, whose labels are the classes.
         """
         return None
 
@@ -211,8 +229,11 @@ class Model:
         """Return variable importances by kind, on held-out rows.
 
         The default permutes each variable five times, on at most 2,000 rows drawn with a fixed
-        seed. Override it to compute others, or to return {} if that takes too long.
+        seed; a model without a target has none. Override it to compute others, or to return {} if
+        that takes too long.
         """
+        if self.model_type == UNSUPERVISED:
+            return {}
         from mfprefect.quality.importance import available
         from mfprefect.quality.predictions import predictions, with_classes_of
 
@@ -283,12 +304,20 @@ class Model:
 
     @classmethod
     def _require(cls) -> None:
+        if needs_no_target(cls, Model):
+            cls.model_type = UNSUPERVISED
+        unsupervised = cls.model_type == UNSUPERVISED
         for name in cls._needed:
-            if not isinstance(getattr(cls, name, None), str):
+            if name == "target" and unsupervised:
+                require_no_target(cls)
+            elif not isinstance(getattr(cls, name, None), str):
+                hint = f' or model_type = "{UNSUPERVISED}"' if name == "target" else ""
                 raise ConfigurationError(
-                    f'{cls.__name__} has no {name}; set it in the class: {name} = "..".'
+                    f'{cls.__name__} has no {name}; set it in the class: {name} = ".."{hint}.'
                 )
-        if not isinstance(cls.parts, int) or cls.parts < 1 or not 0 < cls.test_share < 1:
+        none_held_out = unsupervised and cls.test_share == 0
+        share_allowed = 0 < cls.test_share < 1 or none_held_out
+        if not isinstance(cls.parts, int) or cls.parts < 1 or not share_allowed:
             raise ConfigurationError(
                 f"{cls.__name__} has parts = {cls.parts} and test_share = {cls.test_share}; "
                 "parts must be an integer, 1 or more, and test_share between 0 and 1."
@@ -390,20 +419,16 @@ class Model:
                 f"{cls.__name__} has {min(both)!r} in segments and in masked; the names of "
                 "segments would show masked values."
             )
-        rows = cls.min_rows
-        if isinstance(rows, bool) or not isinstance(rows, int) or rows < 0:
-            raise ConfigurationError(
-                f"{cls.__name__} has min_rows = {rows!r}; use an integer, 0 or more."
-            )
         cls._check_numbers()
 
     @classmethod
     def _check_numbers(cls) -> None:
-        for name in ("monitored_sessions", "min_outcomes", "season"):
+        least = {"monitored_sessions": 1, "min_outcomes": 1, "season": 1}
+        for name, lowest in {"min_rows": 0, "trial_rows": 0, **least}.items():
             value = getattr(cls, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
                 raise ConfigurationError(
-                    f"{cls.__name__} has {name} = {value!r}; use an integer, 1 or more."
+                    f"{cls.__name__} has {name} = {value!r}; use an integer, {lowest} or more."
                 )
         for name in ("drift_threshold", "ks_threshold", "null_share_threshold", "performance_drop"):
             value = getattr(cls, name)

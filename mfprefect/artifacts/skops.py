@@ -219,7 +219,8 @@ def _check_types(types: Collection[str], allowed: Collection[str]) -> None:
         raise ArtifactUntrusted(
             f"the model holds types that are not on the allow-list: {', '.join(refused)}. If you "
             f"trust their code, add them: MFPREFECT_TRUSTED_TYPES={json.dumps(refused)} or "
-            f"trusted_types={refused!r}.",
+            f"trusted_types={refused!r}. If not, write save_model and load_model in the model's "
+            "class, or leave them out of the model.",
             types=refused,
         )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mfprefect.artifacts.extras import Extras
 from mfprefect.errors import InvalidValue
+from mfprefect.lifecycle.unsupervised import refuse_supervised
 from mfprefect.quality.learning import row_weights
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mfprefect.model import Model
     from mfprefect.store import Store
 
-__all__ = ["Trained", "fitted", "load_trained", "weights_of", "with_extras"]
+__all__ = ["Trained", "fitted", "load_trained", "target_of", "weights_of", "with_extras"]
 
 
 class Trained(NamedTuple):
@@ -32,17 +33,19 @@ def fitted(model: Model, learn: pd.DataFrame, features: list[Any]) -> Trained:
 
     Raises:
         InvalidValue: it returned None.
-        ConfigurationError: an extra cannot be stored.
+        ConfigurationError: an extra cannot be stored; or a model without a target is a classifier
+            or regressor.
     """
-    columns, target = learn[features], learn[model.target]
+    target: Any = target_of(model, learn)
     weight = {} if model.weight is None else {"weight": learn[model.weight].astype("float64")}
-    result = model.fit(columns, target, **weight)
+    result = model.fit(learn[features], target, **weight)
     trained = _split(result)
     if trained.estimator is None:
         raise InvalidValue(
             f"{type(model).__name__}.fit returned None; end it with `return` and the fitted "
             "estimator."
         )
+    refuse_supervised(model, trained.estimator)
     Extras(trained.extras).check(f"{type(model).__name__}.fit")
     model.extras = trained.extras
     return trained
@@ -53,6 +56,11 @@ def _split(result: Any) -> Trained:
     if type(result) is tuple and len(result) == 2 and isinstance(result[1], Mapping):
         return Trained(result[0], dict(result[1]))
     return Trained(result, {})
+
+
+def target_of(model: Model | type[Model], rows: pd.DataFrame) -> pd.Series[Any] | None:
+    """Return the target of rows, None for a model without one."""
+    return None if model.target is None else rows[model.target]
 
 
 def weights_of(model: Model | type[Model], rows: pd.DataFrame) -> NDArray[np.float64] | None:

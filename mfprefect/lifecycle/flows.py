@@ -18,6 +18,7 @@ from mfprefect.lifecycle import commands, monitoring, scoring, tasks, training
 from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.hooks import end_sessions
 from mfprefect.lifecycle.prefect_artifacts import show_session
+from mfprefect.lifecycle.prefect_defaults import set_prefect_defaults
 from mfprefect.lifecycle.run import register, running
 from mfprefect.lifecycle.shadow import score_shadow
 from mfprefect.store import Store, connect
@@ -45,6 +46,7 @@ class Flows(NamedTuple):
 def make_flows(model_class: type[Model]) -> Flows:
     """Return the flows of a model class: ordinary Prefect flows that return the session's id."""
     scoring.pickle_by_value(model_class)
+    set_prefect_defaults()
 
     @flow(**_options(model_class, "train"))
     def train(as_of: dt.date | None = None) -> Any:
@@ -136,6 +138,7 @@ def rerun(
         opened: called with the session's id once it is open.
     """
     scoring.pickle_by_value(model_class)
+    set_prefect_defaults()
 
     @flow(task_runner=_runner(model_class), **_options(model_class, "reproduce"))
     def reproduce() -> None:

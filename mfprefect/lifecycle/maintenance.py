@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from mfprefect.errors import SpoolRefused
 from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.prefect_artifacts import show_maintenance
+from mfprefect.lifecycle.prefect_defaults import set_prefect_defaults
 from mfprefect.lifecycle.tasks import log
 from mfprefect.retention import DELETE, KEEP
 from mfprefect.spool.state import EntryState
@@ -84,6 +85,9 @@ def send_notices(store: Store, digest: bool) -> str:
     if digest:
         send.send_summary(store.database)
     return f"{delivered} notices delivered on retry, {failed} failed again"
+
+
+set_prefect_defaults()
 
 
 # Retried as a whole: every step is harmless when repeated.

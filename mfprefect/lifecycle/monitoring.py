@@ -22,6 +22,7 @@ from mfprefect.quality.checks.masking import MASK
 from mfprefect.quality.drift import drift_row, score_drift
 from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.drift.score_counts import ScoreCounts
+from mfprefect.quality.metrics.definitions import UNSUPERVISED
 from mfprefect.quality.metrics.evaluation import UNWEIGHTED
 from mfprefect.quality.metrics.performance import performance_drift
 from mfprefect.quality.predictions import DECISION
@@ -88,6 +89,8 @@ class _Monitor:
         self.firsts: dict[str, ScoreCounts] = {}
         self.previous: tuple[PublishedScoring, ScoreCounts] | None = None
         self.best: tuple[PublishedScoring, dict[str, float]] | None = None
+        self.judged: dict[str | None, tuple[str, dict[str, float]]] = {}
+        """By training session: the oldest session with enough outcomes, and its metrics."""
         self.unmatched: PublishedScoring | None = None
         """The newest session with scores and outcomes of which none match."""
         self.sources: dict[str | None, str] = {None: ""}
@@ -134,7 +137,7 @@ class _Monitor:
         )
         if model_type == "time_series":
             self.session.log_backtest(rows)
-        if model_type == "binary" and "auc" not in metrics:
+        if model_type in ("binary", UNSUPERVISED) and "auc" not in metrics:
             only = int(rows["actual"].iloc[0])
             self._note_outcomes(
                 scoring,
@@ -143,6 +146,7 @@ class _Monitor:
             )
         elif len(rows) >= self.model.min_outcomes:
             self.best = scoring, metrics
+            self.judged.setdefault(scoring.training_session_id, (scoring.session_id, metrics))
 
     def _score_source(self, training: str | None) -> str:
         if training is not None and training not in self.sources:
@@ -238,15 +242,27 @@ class _Monitor:
             scoring, metrics = self.best
             references["performance_of"] = scoring.session_id
             self.session.log_metrics(metrics)
-            if (training := scoring.training_session_id) is not None:
+            if (compared := self._performance_reference(scoring)) is not None:
+                session_id, before = compared
                 row = performance_drift(
-                    self._training_metrics(training),
-                    metrics,
-                    self.model.model_type,
-                    self.limits.performance,
+                    before, metrics, self.model.model_type, self.limits.performance
                 )
-                self.session.log_drift([row], training)
+                self.session.log_drift([row], session_id)
         self.session.log_metadata(references, GROUP)
+
+    def _performance_reference(
+        self, scoring: PublishedScoring
+    ) -> tuple[str, dict[str, float]] | None:
+        """Return the session that performance is compared with, and its metrics.
+
+        That is the training. One without a target knows no outcome: then it is the oldest of the
+        compared sessions with its model.
+        """
+        training = scoring.training_session_id
+        if self.model.model_type == UNSUPERVISED:
+            oldest = self.judged[training]
+            return None if oldest[0] == scoring.session_id else oldest
+        return None if training is None else (training, self._training_metrics(training))
 
     def _training_metrics(self, session_id: str) -> dict[str, float]:
         """Return the metrics of a training; without weights, which outcomes do not have."""

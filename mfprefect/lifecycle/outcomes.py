@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mfprefect import scores
 from mfprefect.errors import InvalidScores, InvalidValue
 from mfprefect.quality.drift.score_counts import ScoreCounts
+from mfprefect.quality.metrics.definitions import UNSUPERVISED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +134,7 @@ def _actual(column: pd.Series[Any], model_type: str) -> NDArray[Any]:
     values = column.to_numpy()
     if model_type == "multiclass":
         return np.array([str(value) for value in values.tolist()], dtype=object)
-    if model_type == "binary":
+    if model_type in ("binary", UNSUPERVISED):
         return labels(values).astype(np.float64)
     return finite(values, "actual")
 

@@ -14,6 +14,7 @@ from mfprefect.quality.checks.masking import Disclosure
 from mfprefect.quality.checks.parts import judge_parts, suffices
 from mfprefect.quality.checks.phases import of_parts
 from mfprefect.quality.checks.result import checks_failed
+from mfprefect.quality.learning import key_columns
 from mfprefect.store.results.check_context import check_context
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class JointChecks:
         self.context = CheckContext()
         """What the checks compare with; read once, so that all parts compare with the same."""
         if self._checks:
-            keys = (model.entity_id, model.target)
+            keys = key_columns(model, ())
             self.context = check_context(store.database, session.handle, self._checks, keys)
             self._take_over()
 

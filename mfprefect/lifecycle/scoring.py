@@ -38,6 +38,7 @@ from mfprefect.lifecycle.scoring_inputs import (
 from mfprefect.quality.checks.base import RowCount
 from mfprefect.quality.metrics.class_scores import top_class
 from mfprefect.quality.predictions import predictions
+from mfprefect.quality.unsupervised import split_labels
 from mfprefect.store import Store
 from mfprefect.store.database import Database
 from mfprefect.store.states import Purpose, Status
@@ -337,6 +338,8 @@ def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> int:
     classes: Any = None
     if model.model_type == "multiclass":
         score, classes = top_class(score)
+    elif hasattr(score, "columns"):
+        score, classes = split_labels(score)
     else:
         classes = model.score_class(score)
     scored = pd.DataFrame({model.entity_id: frame[model.entity_id].to_numpy(), SCORE: score})

@@ -26,11 +26,14 @@ def split_rows(
     """Split rows into those to learn from and those to test on, by entity.
 
     For a time series with a `period`, the last periods are the test rows; with `stratify`, a share
-    of each class.
+    of each class. An unsupervised model with a `test_share` of 0 learns from all rows and is tested
+    on them.
     """
     if model.model_type == "time_series" and model.period is not None:
         return split_by_time(frame, model.period, model.test_share)
-    if model.stratify:
+    if model.test_share == 0:
+        return _both(frame, frame)
+    if model.stratify and model.target is not None:
         return split_stratified(frame, model.entity_id, model.target, model.test_share)
     return split(frame, model.entity_id, model.test_share)
 
@@ -39,6 +42,8 @@ def split_rule(model_class: type[Model]) -> str:
     """Return in words how `split_rows` chooses the test rows of a model."""
     if model_class.model_type == "time_series" and model_class.period is not None:
         return f"the last periods by {model_class.period}"
+    if model_class.test_share == 0:
+        return "none is held out: all rows are learned from and tested on"
     digest = f"SHA-256 of {model_class.entity_id}, its first 8 bytes as a fraction"
     if model_class.stratify:
         return f"{digest}: of each {model_class.target}, the lowest test_share"
@@ -68,7 +73,7 @@ def split(frame: pd.DataFrame, entity_id: str, share: float) -> tuple[pd.DataFra
     import pandas as pd
 
     held_out = pd.Series([is_test(value, share) for value in frame[entity_id]], frame.index, bool)
-    return _both(frame, held_out, share)
+    return _both(frame[~held_out], frame[held_out], share)
 
 
 def split_stratified(
@@ -91,8 +96,8 @@ def split_stratified(
     by_class = rows.groupby("class", dropna=False, sort=False)["id"]
     size, place = by_class.transform("size"), by_class.cumcount()
     tested = (size * share).round().clip(lower=1).clip(upper=size - 1)
-    held_out = (place < tested).sort_index()
-    return _both(frame, held_out.set_axis(frame.index), share)
+    held_out = (place < tested).sort_index().set_axis(frame.index)
+    return _both(frame[~held_out], frame[held_out], share)
 
 
 def split_by_time(
@@ -109,16 +114,15 @@ def split_by_time(
     periods = frame[period].unique()
     first = periods[-math.ceil(len(periods) * share) :][:1]
     held_out = frame[period] >= first[0] if len(first) else frame[period].isna()
-    return _both(frame, held_out, share)
+    return _both(frame[~held_out], frame[held_out], share)
 
 
 def _both(
-    frame: pd.DataFrame, held_out: pd.Series[bool], share: float
+    learn: pd.DataFrame, test: pd.DataFrame, share: float = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    learn, test = frame[~held_out], frame[held_out]
     if learn.empty or test.empty:
         raise InvalidValue(
-            f"{len(frame)} rows give {len(learn)} to learn from and {len(test)} to test on with "
-            f"test_share = {share}; use more rows or another share."
+            f"{len(learn) + len(test)} rows give {len(learn)} to learn from and {len(test)} to "
+            f"test on with test_share = {share}; use more rows or another share."
         )
     return learn, test

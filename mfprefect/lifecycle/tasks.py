@@ -19,6 +19,7 @@ from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.estimator import SCORES, source_of_scores
 from mfprefect.lifecycle.fitting import Trained, fitted, load_trained, weights_of
 from mfprefect.lifecycle.split import split_rows
+from mfprefect.lifecycle.unsupervised import log_test_rows
 from mfprefect.quality._arrays import labels
 from mfprefect.quality.learning import key_columns, require_declared_classes
 from mfprefect.quality.predictions import DECISION, predictions, with_classes_of
@@ -121,8 +122,8 @@ def read_training_data(model: Model, as_of: dt.date) -> pd.DataFrame:
 
 def required_columns(model: Model | type[Model]) -> list[str]:
     """Return the columns that training data must have besides features."""
-    weight = [] if model.weight is None else [model.weight]
-    return [model.entity_id, model.target, *weight]
+    columns = (model.entity_id, model.target, model.weight)
+    return [name for name in columns if name is not None]
 
 
 def reader(
@@ -185,9 +186,10 @@ def require_target(model: Model, learn: pd.DataFrame, test: pd.DataFrame) -> Non
     """
     for rows in (learn, test):
         weights_of(model, rows)
-        require_declared_classes(type(model), rows[model.target])
     if model.model_type not in ("binary", "multiclass"):
         return
+    for rows in (learn, test):
+        require_declared_classes(type(model), rows[model.target])
     _require_classes(model, learn, "rows to learn from", "learn from")
     if model.model_type == "binary":
         try:
@@ -227,7 +229,7 @@ def test(
     session: Session,
     estimator: Any,
     features: pd.DataFrame,
-    actual: pd.Series[Any],
+    actual: pd.Series[Any] | None,
     learned: pd.DataFrame | None = None,
     columns: pd.DataFrame | None = None,
 ) -> dict[str, float]:
@@ -238,13 +240,15 @@ def test(
         session: the session that stores them.
         estimator: the fitted estimator.
         features: the held-out rows.
-        actual: their target.
+        actual: their target; None for a model without one.
         learned: the rows it was fitted on; for a time series, the history.
         columns: the held-out rows with all columns: `segments`, `period` and `series` are among
             them. None: the features.
     """
     rows = features if columns is None else columns
     with redacted_errors():
+        if actual is None:
+            return log_test_rows(model, session, estimator, features, _segments(model, rows))
         return _store_test_results(model, session, estimator, features, actual, learned, rows)
 
 
@@ -290,16 +294,23 @@ def test_options(
     options: dict[str, Any] = {"model_type": model.model_type}
     if (weight := weights_of(model, columns)) is not None:
         options["weight"] = weight
-    if model.segments:
-        require_columns(columns, list(model.segments), "training_data")
-        options["segments"] = columns[list(model.segments)]
+    if (segments := _segments(model, columns)) is not None:
+        options["segments"] = segments
     if model.model_type == "time_series" and model.period is not None and learned is not None:
-        options |= {"season": model.season, "history": learned[model.target].to_numpy()}
+        actual = learned[model.target]
+        options |= {"season": model.season, "history": actual.to_numpy()}
         if model.series is not None:
             options["series"] = columns[model.series].to_numpy()
-            by_series = learned.groupby(model.series, observed=True)[model.target]
+            by_series = actual.groupby(learned[model.series], observed=True)
             options["history"] = {name: rows.to_numpy() for name, rows in by_series}
     return options
+
+
+def _segments(model: Model, columns: pd.DataFrame) -> pd.DataFrame | None:
+    if not model.segments:
+        return None
+    require_columns(columns, list(model.segments), "training_data")
+    return columns[list(model.segments)]
 
 
 @task(name="save model", cache_policy=NO_CACHE, persist_result=False)

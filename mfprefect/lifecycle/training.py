@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from mfprefect.errors import ConfigurationError, DatabaseError
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import FEATURES, is_relative, log_drift, predicted, score_champion
+from mfprefect.lifecycle.fitting import target_of
 from mfprefect.lifecycle.hyperparameters import record_hyperparameters
 from mfprefect.lifecycle.run import as_of_date
+from mfprefect.lifecycle.trial import before_fit
 from mfprefect.quality.checks.phases import TRAIN, checks_for
 from mfprefect.quality.drift.thresholds import require_known_variables
 from mfprefect.quality.gates.data import DriftGate
@@ -48,12 +50,12 @@ def train_model(
     session.log_input_summary(frame[features], masked=model_class.masked)
     learn, test = tasks.split_rows(model, frame)
     tasks.require_target(model, learn, test)
+    before_fit(store, session, model, learn, features)
     trained = run(tasks.fit, model, learn, features)
-    estimator = trained.estimator
-    run(
-        tasks.test, model, session, estimator, test[features], test[model_class.target], learn, test
-    )
-    session.log_metadata({FEATURES[1]: features, "target": model_class.target}, group=FEATURES[0])
+    estimator, actual = trained.estimator, target_of(model, test)
+    run(tasks.test, model, session, estimator, test[features], actual, learn, test)
+    target = {} if model_class.target is None else {"target": model_class.target}
+    session.log_metadata({FEATURES[1]: features, **target}, group=FEATURES[0])
     record_hyperparameters(session, model_class, estimator, (len(learn), len(test)))
     run(tasks.save, session, model, trained)
     if model_class.gates and apply_gates:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from mfprefect.util.proxies import bypass_on_loopback
 from mfprefect.util.zones import zone_of
 
 __all__ = [
@@ -135,6 +136,7 @@ def flow_run_states(flow_run_ids: Collection[str]) -> dict[str, str] | None:
         return {}
     ids = sorted(flow_run_ids)
     states: dict[str, str] = {}
+    bypass_on_loopback()
     try:
         with get_client(sync_client=True) as client:
             for start in range(0, len(ids), PAGE):

@@ -33,6 +33,7 @@ class _Declared(Protocol):
     """The part of a model's class that says what it learns from."""
 
     entity_id: ClassVar[str]
+    target: ClassVar[Any]  # text, or None
     model_type: ClassVar[str]
     features: ClassVar[Sequence[str] | None]
     not_features: ClassVar[Collection[str]]
@@ -116,9 +117,8 @@ def _check_list(cls: type[_Declared], name: str) -> None:
 def _roles(cls: type[_Declared]) -> dict[str, str]:
     """Return the columns that are no features whatever is declared, with their roles."""
     roles = {} if cls.weight is None else {cls.weight: "weight"}
-    target = getattr(cls, "target", None)  # models without one have none
-    if isinstance(target, str):
-        roles[target] = "target"
+    if cls.target is not None:
+        roles[cls.target] = "target"
     return roles | {cls.entity_id: "entity_id"}
 
 

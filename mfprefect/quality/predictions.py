@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfprefect.errors import InvalidScores, InvalidValue
+from mfprefect.quality import unsupervised
 from mfprefect.quality._arrays import _is_null
+from mfprefect.quality.metrics.definitions import UNSUPERVISED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +36,8 @@ def predictions(model: _Predicts, estimator: Any, features: pd.DataFrame) -> Any
 
     Returns:
         Doubles of shape (n,); for a multiclass model a DataFrame of doubles, one column per class,
-        with the index of the features.
+        with the index of the features; for clusters one with the columns `score` (doubles) and
+        `score_class` (text).
 
     Raises:
         InvalidValue: another length, shape or index, or unknown classes.
@@ -44,6 +47,8 @@ def predictions(model: _Predicts, estimator: Any, features: pd.DataFrame) -> Any
     predicted = _aligned(model.predict(estimator, features), features, by)
     if model.model_type == "multiclass":
         return _by_class(predicted, estimator, features, by)
+    if model.model_type == UNSUPERVISED and hasattr(predicted, "columns"):
+        return _with_labels(predicted, features, by)
     if model.model_type == "binary" and np.asarray(predicted).dtype.kind == "b":
         raise InvalidValue(f"{by} returned booleans, which are labels; return scores.")
     values = _doubles(predicted, by)
@@ -82,9 +87,13 @@ def with_classes_of(predicted: Any, actual: Any, classes: Sequence[Any] | None =
 def default_scores(model_type: str, estimator: Any, features: pd.DataFrame) -> Any:
     """Return what an estimator gives as scores: probabilities where it has any, never labels.
 
+    For an unsupervised model see `mfprefect.quality.unsupervised.default_scores`.
+
     Raises:
         InvalidValue: a classifier gives labels only, or has not learned the model's classes.
     """
+    if model_type == UNSUPERVISED:
+        return unsupervised.default_scores(estimator, features)
     name = type(estimator).__name__
     source = score_source(model_type, estimator)
     if source == "predict_proba":
@@ -109,6 +118,8 @@ def default_scores(model_type: str, estimator: Any, features: pd.DataFrame) -> A
 
 def score_source(model_type: str, estimator: Any) -> str:
     """Return the method of an estimator that gives the scores of a model type."""
+    if model_type == UNSUPERVISED:
+        return unsupervised.score_source(estimator)
     if model_type in ("binary", "multiclass"):
         if hasattr(estimator, "predict_proba"):
             return "predict_proba"
@@ -210,6 +221,24 @@ def _by_class(predicted: Any, estimator: Any, features: pd.DataFrame, by: str) -
         )
     _require_finite(values, features, by)
     return pd.DataFrame(values, features.index, columns=list(classes))
+
+
+def _with_labels(predicted: Any, features: pd.DataFrame, by: str) -> pd.DataFrame:
+    import pandas as pd
+
+    names = (unsupervised.SCORE, unsupervised.LABEL)
+    if missing := [name for name in names if name not in predicted.columns]:
+        raise InvalidValue(
+            f"{by} returned a DataFrame without the column {missing[0]!r}; return one with "
+            f"{' and '.join(map(repr, names))}, or one score per row."
+        )
+    score = _doubles(predicted[unsupervised.SCORE], by)
+    _require_finite(score, features, by)
+    cells = predicted[unsupervised.LABEL].tolist()
+    if n := sum(map(_is_null, cells)):
+        raise InvalidValue(f"{by} returned no {unsupervised.LABEL} for {n} of {len(cells)} rows.")
+    labels = np.array([str(cell) for cell in cells], dtype=object)
+    return pd.DataFrame(dict(zip(names, (score, labels), strict=True)), features.index)
 
 
 def _doubles(predicted: Any, by: str) -> NDArray[np.float64]:

@@ -68,6 +68,7 @@ def _session(report: SessionReport) -> Iterator[Section | None]:
         performance,
         predictions,
         provenance,
+        unsupervised,
     )
 
     yield changes.changes_section(report)
@@ -77,6 +78,7 @@ def _session(report: SessionReport) -> Iterator[Section | None]:
     yield performance.confusion_section(report)
     yield predictions.classes_section(report)
     yield predictions.errors_section(report)
+    yield unsupervised.test_section(report)
     yield performance.backtest_section(report.backtests)
     yield metrics.metrics_section(report)
     yield metrics.history_section(report.history)

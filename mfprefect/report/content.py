@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -18,6 +20,7 @@ __all__ = [
     "ModelReport",
     "OutcomeFigures",
     "SessionReport",
+    "noted_scores",
     "overall",
     "test_note",
 ]
@@ -115,6 +118,20 @@ def test_note(metadata: pd.DataFrame, name: str) -> dict[str, Any]:
     except ValueError:  # a user may log another text under the same name
         return {}
     return note if isinstance(note, dict) else {}
+
+
+def noted_scores(metadata: pd.DataFrame) -> pd.DataFrame | None:
+    """Return the noted distribution of test scores: score, and population, the rows at or above it.
+
+    None if there is no such note.
+    """
+    note = test_note(metadata, "score_distribution")
+    if not note.get("score"):
+        return None
+    import pandas as pd
+
+    rows = np.asarray(note["rows"], np.int64)
+    return pd.DataFrame({"score": note["score"], "population": rows[::-1].cumsum()[::-1]})
 
 
 def overall(metrics: pd.DataFrame) -> dict[str, float]:

@@ -238,7 +238,6 @@ def _variables(store: Store, root: Path) -> dict[str, str]:
     variables = {k: v for k, v in without_settings(os.environ).items() if k != "PYTHONPATH"}
     for name, value in {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
         "PREFECT_LOGGING_LEVEL": "WARNING",
     }.items():
         variables.setdefault(name, value)

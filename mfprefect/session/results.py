@@ -99,12 +99,13 @@ class ResultsMixin(RecorderBase):
 
         Args:
             actual: the outcome of each test row: 0/1 for a binary model, a label for a multiclass
-                one, else a number.
-            score: the model's score of each test row; a multiclass model has a column per class.
+                one, None for an unsupervised one, else a number.
+            score: the model's score of each test row; a multiclass model has a column per class,
+                clusters are a DataFrame of `score` and `score_class`.
             segment: the segment of rows that they describe; a segment has no curve and no notes,
                 and may contain a single class.
-            model_type: `binary`, `multiclass`, `regression` or `time_series`; by default
-                `multiclass` for scores of three and more columns, else `binary`.
+            model_type: `binary`, `multiclass`, `regression`, `time_series` or `unsupervised`; by
+                default `multiclass` for scores of three and more columns, else `binary`.
             classes: the labels of the score columns, such as `estimator.classes_`, if the scores
                 of a multiclass model are not a DataFrame.
             segments: columns of the test rows; metrics are also stored for each of their levels,
@@ -168,11 +169,11 @@ class ResultsMixin(RecorderBase):
         """Store and return the metrics of predictions whose outcomes are known, without a curve.
 
         Args:
-            actual: the outcome of each row: 0/1 for a binary model, a label for a multiclass one,
-                else a number.
+            actual: the outcome of each row: 0/1 for a binary or unsupervised model, a label for a
+                multiclass one, else a number.
             predicted: the prediction for each row; for a multiclass model the predicted class.
             segment: the segment of rows that they describe; None: all rows.
-            model_type: `binary`, `multiclass`, `regression` or `time_series`.
+            model_type: `binary`, `multiclass`, `regression`, `time_series` or `unsupervised`.
             probabilities: as in `log_test_results`.
         """
         from mfprefect.quality.metrics.performance import performance_metrics

@@ -19,7 +19,15 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, begin_write, require_running
 from mfprefect.store.lookup import find_session
 
-__all__ = ["MODEL", "copy_artifact", "dumped", "load_artifact", "load_extras", "save_artifact"]
+__all__ = [
+    "MODEL",
+    "copy_artifact",
+    "dumped",
+    "load_artifact",
+    "load_extras",
+    "save_artifact",
+    "stored_and_loaded",
+]
 
 MODEL = "model"
 IN_MEMORY = 16 * 1024 * 1024
@@ -43,6 +51,27 @@ def dumped(
             signing_key=_signing_key(db),
         )
         yield file, artifact
+
+
+def stored_and_loaded(
+    db: Database, estimator: Any, *, format: str | None = None, model: ModelHooks | None = None
+) -> Any:
+    """Return what loading a model, or `Extras`, would give after storing them; store nothing.
+
+    Raises:
+        ArtifactUntrusted: the model holds a type that is not allowed, or nobody would vouch for it.
+        ConfigurationError: it cannot be stored, or cannot be rebuilt.
+    """
+    trusted_types = db.settings.trusted_types
+    with dumped(db, estimator, format, trusted_types) as (file, artifact):
+        return artifacts.load(
+            file,
+            artifact,
+            trusted_types=trusted_types,
+            signing_key=_signing_key(db),
+            older_keys=db.keyring.secrets,
+            model=model,
+        )
 
 
 def save_artifact(

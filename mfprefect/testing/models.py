@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from mfprefect.inputs.reader import Reader
 from mfprefect.lifecycle.estimator import source_of_scores
-from mfprefect.lifecycle.fitting import fitted, weights_of
+from mfprefect.lifecycle.fitting import fitted, target_of, weights_of
 from mfprefect.lifecycle.split import split_rows
+from mfprefect.lifecycle.unsupervised import scored_rows
 from mfprefect.quality.learning import feature_names, key_columns
+from mfprefect.quality.metrics.definitions import UNSUPERVISED
 from mfprefect.quality.predictions import DECISION, predictions, with_classes_of
+from mfprefect.quality.unsupervised import split_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,14 +97,20 @@ class TrainedModel:
     def score(self, features: pd.DataFrame, estimator: Any = None) -> NDArray[np.float64]:
         """Return one score per row; for a multiclass model, one row of scores per row."""
         fitted = self.estimator if estimator is None else estimator
-        return np.asarray(predictions(self.model, fitted, features), dtype=np.float64)
+        predicted = predictions(self.model, fitted, features)
+        if self.kind.model_type == UNSUPERVISED:
+            predicted = split_labels(predicted)[0]
+        return np.asarray(predicted, dtype=np.float64)
 
     def metrics(self) -> dict[str, float]:
         """Return the standard metrics of the model's type on the held-out rows."""
         from mfprefect.quality.metrics.evaluation import evaluate
 
         test, model_type = self._parts[1], self.kind.model_type
-        actual = test[self.kind.target]
+        actual = target_of(self.kind, test)
+        if actual is None:
+            rows = scored_rows(self.model, self.estimator, test[self.features].copy())
+            return evaluate(None, rows, model_type).metrics[""]
         prediction = predictions(self.model, self.estimator, test[self.features].copy())
         predicted = with_classes_of(prediction, actual, self.kind.classes)
         source = source_of_scores(self.model, self.estimator, predicted)

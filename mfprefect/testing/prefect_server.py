@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mfprefect.util.proxies import bypass_on_loopback
+
 __all__ = ["temporary_server"]
 
 
@@ -18,6 +20,7 @@ def temporary_server() -> Iterator[str]:
     )
     from prefect.testing.utilities import prefect_test_harness
 
+    bypass_on_loopback()
     with (
         prefect_test_harness(server_startup_timeout=180),
         # Without the heartbeat thread, whose join would add a second to every flow run.

@@ -214,6 +214,18 @@ def test_without_a_session(run: Any) -> None:
     assert "unknown session 'x'" in run("close", code=1, MFPREFECT_SESSION_ID="x").stderr
 
 
+def test_test_results_without_actual_values(
+    store: mfprefect.Store, run: Any, opened: str, tmp_path: Path
+) -> None:
+    tested = tmp_path / "tested.csv"
+    tested.write_text("distance,cluster\n1.5,1\n0.5,2\n1,1\n")
+    given = ("--test-results", str(tested), "--score", "distance")
+    run("log", opened, *given, "--score-class", "cluster", "--model-type", "unsupervised")
+    metrics = store.metrics(opened).set_index("metric_name")["value"]
+    assert (metrics["n_clusters"], metrics["score_mean"]) == (2, 1)
+    assert "requires --actual" in run("log", opened, *given, code=2).output
+
+
 def test_test_results_of_several_classes_and_of_a_regression(
     store: mfprefect.Store, run: Any, opened: str, tmp_path: Path
 ) -> None:

@@ -174,13 +174,16 @@ class _Data:
             self.how = f" (in a random sample of {most:,} of {len(frame):,} rows)"
 
 
-def without_column(checks: Any, column: str) -> Any:
+def without_column(checks: Any, column: str | None) -> Any:
     """Return the checks for a frame without a column; scoring data lacks the target.
 
-    Pandera schemas lose the column, and a key that it is part of; callables stay unchanged.
+    Pandera schemas lose the column, and a key that it is part of; callables stay unchanged. None:
+    there is no such column.
     """
     if checks is None:
         return []
+    if column is None:
+        return checks
     if isinstance(checks, list | tuple):
         remaining = [without_column(check, column) for check in checks]
         return [check for check in remaining if check != []]

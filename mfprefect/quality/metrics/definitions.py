@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["MODEL_TYPES", "Metric", "MetricRegistry"]
+__all__ = ["MODEL_TYPES", "UNSUPERVISED", "Metric", "MetricRegistry"]
 
-MODEL_TYPES = ("binary", "multiclass", "regression", "time_series")
-"""The types of models."""
+UNSUPERVISED = "unsupervised"
+MODEL_TYPES = ("binary", "multiclass", "regression", "time_series", UNSUPERVISED)
+"""The types of models; an unsupervised one has no target."""
 Compute = Callable[..., float | None]
 
 

@@ -24,7 +24,7 @@ from mfprefect.quality.metrics.curve import (
     test_curve,
     weighted_ranking,
 )
-from mfprefect.quality.metrics.definitions import MODEL_TYPES, MetricRegistry
+from mfprefect.quality.metrics.definitions import MODEL_TYPES, UNSUPERVISED, MetricRegistry
 from mfprefect.quality.metrics.multiclass import (
     MULTICLASS_METRICS,
     class_metrics,
@@ -35,6 +35,7 @@ from mfprefect.quality.metrics.registry import custom_metrics
 from mfprefect.quality.metrics.regression import REGRESSION_METRICS, regression_metrics
 from mfprefect.quality.metrics.residuals import prediction_errors
 from mfprefect.quality.metrics.time_series import Context, Forecast, forecast, series_metrics
+from mfprefect.quality.metrics.unsupervised import ScoredRows, unsupervised_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,7 @@ __all__ = ["MAX_LEVELS", "UNWEIGHTED", "Evaluation", "evaluate", "evaluate_outco
 MAX_LEVELS = 50
 """The most levels of a column to report as segments: the most frequent ones."""
 MAX_CLASSES = 50
-"""The most classes to store a confusion matrix of."""
+"""The most classes to store a confusion matrix of; of clusters, the largest are noted."""
 UNWEIGHTED = "unweighted"
 """The segment of all rows in which each counts once, where metrics count weights."""
 _POINTS = 200
@@ -89,8 +90,9 @@ def evaluate(
 
     Args:
         actual: actual values, one per row: 0/1 for a binary model, a label for a multiclass model,
-            otherwise a number.
-        score: predictions, one per row; for a multiclass model a column per class.
+            None for an unsupervised one, otherwise a number.
+        score: predictions, one per row; for a multiclass model a column per class; for an
+            unsupervised one also a DataFrame with `score` and `score_class`, or `ScoredRows`.
         model_type: one of `MODEL_TYPES`; by default `multiclass` for scores with three or more
             columns, otherwise `binary`.
         classes: multiclass only: the labels of the columns, unless the scores are a DataFrame.
@@ -112,7 +114,7 @@ def evaluate(
     _check_arguments(kind, classes, context or {})
     rows = _rows(kind, actual, score, classes, context, probabilities)
     if weight is not None:
-        rows.weight = _weights(weight, len(rows))
+        rows.weight = _weights(weight, kind, len(rows))
     evaluation = Evaluation(kind, {}, notes={"model_type": kind})
     if isinstance(rows, _Binary) and curve:
         evaluation.curve = test_curve(both_classes(rows.ranking))
@@ -139,12 +141,14 @@ def evaluate_outcomes(
 ) -> dict[str, float]:
     """Compute the metrics of published scores on rows with a known outcome.
 
-    Like `evaluate`, but it accepts rows of one class, and takes predicted classes of a multiclass
-    model.
+    Like `evaluate`, but it accepts rows of one class, takes predicted classes of a multiclass
+    model, and judges the ranking of an unsupervised one by outcomes of 0/1.
     """
     _check_arguments(model_type, None, {})
     if model_type == "multiclass":
         return label_metrics(actual, predicted)
+    if model_type == UNSUPERVISED:  # a ranking: its scores are no probabilities
+        return binary_metrics(collapse(labels(actual), scores(predicted)), probabilities=False)
     return _rows(model_type, actual, predicted, None, None, probabilities).metrics()
 
 
@@ -175,10 +179,16 @@ def _rows(
         return _Binary(labels(actual), scores(score), probabilities)
     if kind == "multiclass":
         return _Classes(class_scores(actual, score, classes))
+    if kind == UNSUPERVISED:
+        if actual is not None:
+            raise InvalidValue("an unsupervised model takes no actual values; pass None")
+        return _Scored(ScoredRows.of(score))
     return _Numbers(forecast(actual, score, context), kind)
 
 
-def _weights(weight: Any, n: int) -> NDArray[np.float64]:
+def _weights(weight: Any, kind: str, n: int) -> NDArray[np.float64]:
+    if kind == UNSUPERVISED:
+        raise InvalidValue("the metrics of an unsupervised model count no weights; pass None")
     weights = row_weights(weight)
     if len(weights) != n:
         raise InvalidValue(f"{n} rows but {len(weights)} weights; pass one for every row")
@@ -296,6 +306,23 @@ class _Numbers:
         }
 
 
+class _Scored:
+    weight: NDArray[np.float64] | None = None
+
+    def __init__(self, rows: ScoredRows) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, rows: NDArray[np.bool_]) -> _Scored:
+        return _Scored(self.rows.take(rows))
+
+    def metrics(self) -> dict[str, float]:
+        columns = self.rows.labels, self.rows.score
+        return unsupervised_metrics(self.rows) | custom_metrics(UNSUPERVISED, lambda: columns)
+
+
 def _notes(rows: _Rows, context: Context) -> dict[str, Any]:
     """Return the details that a session records next to the metrics."""
     notes: dict[str, Any] = {}
@@ -318,6 +345,18 @@ def _notes(rows: _Rows, context: Context) -> dict[str, Any]:
         if (errors := prediction_errors(numbers.actual, numbers.predicted)) is not None:
             notes["prediction_errors"] = errors
         notes |= {k: context[k] for k in ("season", "level") if k in context}
+    elif isinstance(rows, _Scored):
+        notes |= _notes_of_scored(rows.rows)
+    return notes
+
+
+def _notes_of_scored(rows: ScoredRows) -> dict[str, Any]:
+    notes: dict[str, Any] = {"score_distribution": ScoreCounts.of(rows.score).thinned(_POINTS)}
+    if sizes := rows.sizes:
+        largest = dict(list(sizes.items())[:MAX_CLASSES])
+        notes["cluster_sizes"] = {"cluster": list(largest), "rows": list(largest.values())}
+        if rows.points is not None:
+            notes["cluster_sample"] = {"rows": len(rows.points.positions), "of": len(rows)}
     return notes
 
 

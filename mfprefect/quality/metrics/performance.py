@@ -15,9 +15,21 @@ from mfprefect.quality.metrics.evaluation import evaluate_outcomes
 
 __all__ = ["DROPS", "MODEL_TYPES", "performance_drift", "performance_metrics"]
 
-DROPS = {"binary": 0.05, "multiclass": 0.05, "regression": 0.1, "time_series": 0.1}
+DROPS = {
+    "binary": 0.05,
+    "multiclass": 0.05,
+    "regression": 0.1,
+    "time_series": 0.1,
+    "unsupervised": 0.05,
+}
 """The drop that raises an alarm: in AUC or accuracy, or in RMSE relative to training."""
-_FIGURES = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse", "time_series": "rmse"}
+_FIGURES = {
+    "binary": "auc",
+    "multiclass": "accuracy",
+    "regression": "rmse",
+    "time_series": "rmse",
+    "unsupervised": "auc",
+}
 
 
 def performance_metrics(
@@ -43,13 +55,14 @@ def performance_drift(
 ) -> dict[str, Any]:
     """Return the drift row of a model's performance: `auc`, `accuracy` or `rmse`, measure `drop`.
 
-    Binary: AUC at training less AUC now; multiclass: the same for accuracy. Others: RMSE now /
-    RMSE at training - 1. A drop has to exceed what sampling alone exceeds once in 100 times: for
+    Binary: AUC at training less AUC now; unsupervised: AUC of an earlier scoring less AUC now;
+    multiclass: accuracy at training less accuracy now. Others: RMSE now / RMSE at training - 1.
+    A drop has to exceed what sampling alone exceeds once in 100 times: for
     AUC, 2.326 standard errors of the difference (Hanley and McNeil 1982); for accuracy, those of
     two proportions; for RMSE, 2.326·√(1/2n + 1/2m), assuming roughly normal errors.
 
     Args:
-        trained: the metrics of the training session, by name.
+        trained: the metrics of the training session, or of an earlier scoring, by name.
         current: the metrics on real outcomes.
         model_type: one of `MODEL_TYPES`.
         threshold: the drop that raises an alarm; by default that of `DROPS`.

@@ -24,6 +24,7 @@ from mfprefect.quality.metrics.definitions import MODEL_TYPES, Metric, MetricReg
 from mfprefect.quality.metrics.multiclass import CLASS_METRICS, MULTICLASS_METRICS
 from mfprefect.quality.metrics.regression import REGRESSION_METRICS
 from mfprefect.quality.metrics.time_series import INTERVAL_METRICS, SERIES_METRICS
+from mfprefect.quality.metrics.unsupervised import UNSUPERVISED_METRICS
 from mfprefect.util.ownership import other_writers
 
 __all__ = [
@@ -44,6 +45,7 @@ BUILT_IN: Mapping[str, Mapping[str, Metric]] = {
     "regression and time series": REGRESSION_METRICS,
     "time series": SERIES_METRICS,
     "prediction intervals": INTERVAL_METRICS,
+    "unsupervised": UNSUPERVISED_METRICS,
 }
 """Definitions by kind of model."""
 CUSTOM = MetricRegistry()
@@ -78,12 +80,14 @@ def metric(
     The function takes (actual, predicted) and returns a finite number, or None if the metric is
     not defined for these rows. Binary models pass doubles of shape (n,), 0/1 and score, sorted by
     score and then by actual. Multiclass models pass the labels as text and a DataFrame of scores
-    with a column per class. Other models pass doubles of shape (n,).
+    with a column per class. Unsupervised models pass their clusters as text, or None if they have
+    none, and the scores. Other models pass doubles of shape (n,).
 
     Args:
         name: at most 128 characters, and not the name of a built-in metric.
         version: increase it when the formula changes.
-        model_type: one or several of `binary`, `multiclass`, `regression`, `time_series`.
+        model_type: one or several of `binary`, `multiclass`, `regression`, `time_series`,
+            `unsupervised`.
         source: where the definition comes from: a paper, a document, a person.
 
     Raises:
@@ -227,7 +231,8 @@ def _compute(metric: Metric, actual: Any, predicted: Any) -> float | None:
     if not math.isfinite(number) or isinstance(value, str):
         raise InvalidValue(
             f"the metric {metric.name!r}, version {metric.version} ({metric.home}), returned "
-            f"{value!r} for {len(actual)} rows; return a finite number, or None if it is undefined"
+            f"{value!r} for {len(predicted)} rows; return a finite number, or None if it is "
+            "undefined"
         )
     return number
 

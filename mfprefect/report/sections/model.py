@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.report.blocks import Badge, Cell, Column, Heading, Note, Section, Table
 from mfprefect.report.formats import duration, moment, number, present, text
-from mfprefect.report.sections import data, metrics, performance, predictions
+from mfprefect.report.sections import data, metrics, performance, predictions, unsupervised
 from mfprefect.report.sections.gates import gates_section, stages_table
 from mfprefect.report.sections.headline import LEVEL_OF_STATUS
 from mfprefect.report.sections.production import candidate_section, production_section
@@ -78,6 +78,7 @@ def _training(train: SessionReport, role: str) -> Iterator[Section | None]:
         performance.confusion_section(train),
         predictions.classes_section(train),
         predictions.errors_section(train),
+        unsupervised.test_section(train),
         performance.backtest_section(train.backtests),
         performance.importance_section(train.importance),
     ):

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from mfprefect.errors import MfprefectError, UnknownModel, UnknownSession
 from mfprefect.provenance.flow_run import run_url
 from mfprefect.quality.checks.result import is_open
-from mfprefect.report.content import ComparedSession, Distribution, SessionReport, test_note
+from mfprefect.report.content import ComparedSession, Distribution, SessionReport, noted_scores
 from mfprefect.store.database import Database
 from mfprefect.store.models import gate_verdicts
 from mfprefect.store.models.stages import stages_frame
@@ -167,15 +167,7 @@ def _compared_session(db: Database, session_id: str | None) -> ComparedSession |
 
 def _test_scores(curve: pd.DataFrame, metadata: pd.DataFrame) -> pd.DataFrame | None:
     """Return the distribution of test scores: score, and population, the rows at or above it."""
-    if not curve.empty:
-        return curve[["score", "population"]]
-    note = test_note(metadata, "score_distribution")
-    if not note.get("score"):
-        return None
-    import pandas as pd
-
-    rows = np.asarray(note["rows"], np.int64)
-    return pd.DataFrame({"score": note["score"], "population": rows[::-1].cumsum()[::-1]})
+    return noted_scores(metadata) if curve.empty else curve[["score", "population"]]
 
 
 def _history(db: Database, row: Row) -> pd.DataFrame:

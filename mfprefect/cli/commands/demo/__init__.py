@@ -108,7 +108,6 @@ def _prepare(folder: Path, url: str) -> None:
         "PREFECT_HOME": str((folder / "prefect").resolve()),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",  # else Prefect shows a notice of its telemetry on a terminal
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
         "PREFECT_LOGGING_LEVEL": "WARNING",
     }.items():
         os.environ.setdefault(name, value)

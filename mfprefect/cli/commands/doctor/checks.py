@@ -11,10 +11,12 @@ from difflib import get_close_matches
 from importlib import metadata
 from io import StringIO
 from typing import Any
+from urllib.parse import urlsplit
 
 from mfprefect import __version__
 from mfprefect.cli.commands.doctor.finding import CheckResult, masked
 from mfprefect.errors import MfprefectError
+from mfprefect.util.proxies import LOOPBACK, proxies_loopback
 
 __all__ = ["backends", "checkout", "notifications", "prefect", "settings", "sources", "versions"]
 
@@ -204,6 +206,9 @@ def _api(url: str) -> CheckResult:
     reason = f"status {code}" if code else type(failure).__name__
     if code in (401, 403):
         cure = "set PREFECT_API_KEY or PREFECT_API_AUTH_STRING"
+    elif urlsplit(url).hostname in LOOPBACK and proxies_loopback():
+        exempt = ",".join(LOOPBACK)
+        cure = f"a proxy is set, and cannot reach this machine itself: set NO_PROXY={exempt}"
     else:
         cure = "start it (`prefect server start`), or correct or unset PREFECT_API_URL"
     return CheckResult(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["session"]
 
+UNSUPERVISED = "unsupervised"
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 SESSION_ARGUMENT = click.argument(
     "session_id", metavar="[SESSION]", required=True, envvar=ENVIRONMENT
@@ -124,7 +125,7 @@ def open_(
 @click.option("--actual", metavar="COLUMN", help="For --test-results: the actual values.")
 @click.option(
     "--model-type",
-    type=click.Choice(["binary", "multiclass", "regression", "time_series"]),
+    type=click.Choice(["binary", "multiclass", "regression", "time_series", UNSUPERVISED]),
     help="For --test-results; by default binary, or multiclass with --class.",
 )
 @click.option(
@@ -147,7 +148,11 @@ def open_(
 @click.option("--scores", type=FILE, help="Scores of entities.")
 @click.option("--entity-id", metavar="COLUMN", help="For --scores: the ids.")
 @click.option("--score", metavar="COLUMN", help="For --scores or --test-results: the scores.")
-@click.option("--score-class", metavar="COLUMN", help="For --scores: the classes.")
+@click.option(
+    "--score-class",
+    metavar="COLUMN",
+    help="For --scores: the classes; or the clusters of test rows.",
+)
 @click.option(
     "--part", type=click.IntRange(min=1), help="For --scores: the part to write or replace."
 )
@@ -191,7 +196,7 @@ _BELONGS_TO = {
     "kind": ("importance",),
     "entity_id": ("scores",),
     "score": ("scores", "test_results"),
-    "score_class": ("scores",),
+    "score_class": ("scores", "test_results"),
     "part": ("scores",),
 }
 """An option on the left needs one of the options on the right."""
@@ -206,6 +211,8 @@ def _check_options(options: dict[str, Any]) -> None:
     if not any(options[name] for name in _RESULTS):
         raise click.UsageError(f"nothing to log; give one of {', '.join(map(_option, _RESULTS))}.")
     for name, required in _REQUIRED.items():
+        if name == "test_results" and options["model_type"] == UNSUPERVISED:
+            required = ()  # nothing is known of what was right
         missing = [_option(other) for other in required if options[name] and not options[other]]
         if missing:
             raise click.UsageError(f"{_option(name)} requires {missing[0]}.")
@@ -259,9 +266,13 @@ def _log_test_results(attached: Session, options: dict[str, Any]) -> int:
         score = frame[list(options["classes"])]
     else:
         score = column(frame, options["score"], "--score")
+    if options["score_class"] and options["model_type"] == UNSUPERVISED:
+        labels = column(frame, options["score_class"], "--score-class")
+        score = score.to_frame("score").assign(score_class=labels)
+    actual = column(frame, options["actual"], "--actual") if options["actual"] else None
     segments = {name: column(frame, name, "--segment-by") for name in options["segment_by"]}
     attached.log_test_results(
-        column(frame, options["actual"], "--actual"),
+        actual,
         score,
         options["segment"],
         model_type=options["model_type"] or ("multiclass" if options["classes"] else None),

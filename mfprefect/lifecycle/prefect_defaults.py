@@ -1,0 +1,27 @@
+"""What flows of mfprefect expect of Prefect where nobody has set it."""
+
+from __future__ import annotations
+
+from prefect.settings import get_current_settings
+
+from mfprefect.util.proxies import bypass_on_loopback
+
+__all__ = ["START_UP_SECONDS", "set_prefect_defaults"]
+
+START_UP_SECONDS = 180
+"""How long Prefect's temporary server may take to start; Prefect's own 20 s fail on a busy machine.
+
+A server that has died is noticed at once only by its exit code 3; any other waits for this long.
+"""
+
+
+def set_prefect_defaults() -> None:
+    """Let flows of this process reach a temporary server, behind a proxy and on a busy machine.
+
+    Settings of Prefect that somebody made (environment, profile, prefect.toml) stay.
+    """
+    bypass_on_loopback()
+    ephemeral = get_current_settings().server.ephemeral
+    # Not by an environment variable: it would win against a profile.
+    if "startup_timeout_seconds" not in ephemeral.model_fields_set:
+        ephemeral.startup_timeout_seconds = START_UP_SECONDS

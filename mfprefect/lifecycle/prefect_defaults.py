@@ -11,7 +11,7 @@ __all__ = ["START_UP_SECONDS", "set_prefect_defaults"]
 START_UP_SECONDS = 180
 """How long Prefect's temporary server may take to start; Prefect's own 20 s fail on a busy machine.
 
-A server that has died is noticed at once only by its exit code 3; any other waits for this long.
+Prefect starts one that fails (exit code 3) again and again, so a broken one costs this long, too.
 """
 
 

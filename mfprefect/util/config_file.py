@@ -30,10 +30,9 @@ def find_config() -> Path | None:
     """
     configured = os.environ.get(f"{PREFIX}CONFIG")
     if configured:
-        path = Path(configured)
-        if not path.is_file():
+        if not Path(configured).is_file():
             raise ConfigurationError(f"{PREFIX}CONFIG names {configured!r}, which is not a file.")
-        return path
+        return Path(configured)
     path = next((f / CONFIG_FILE for f in _folders() if (f / CONFIG_FILE).is_file()), None)
     if path is not None and (reason := other_writers(path)):
         raise ConfigurationError(

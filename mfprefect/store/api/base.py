@@ -73,7 +73,7 @@ class Base:
             store.database = moment
             return work(store)
 
-        return self._db.snapshot(within)
+        return self._visible(lambda db: db.snapshot(within))
 
     @property
     def _db(self) -> Database:

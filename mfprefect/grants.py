@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from mfprefect.migrations import VERSION_TABLE
 from mfprefect.schema import VIEWS, Schema
+from mfprefect.vocabulary import CRASHED, FLOW_RUN_CANCELLED, OWN_CANCELLATION
 
 __all__ = [
     "EXPORTED",
@@ -140,12 +141,18 @@ def guarded(schema: Schema) -> Iterator[tuple[str, sa.Table, tuple[str, ...]]]:
 
 
 def resumed() -> str:
-    """Return the condition, on OLD and NEW, under which an ended session may run again."""
+    """Return the condition, on OLD and NEW, under which an ended session may run again.
+
+    As the next attempt of its flow run. Or as the same attempt, if `reconcile` gave it up while it
+    lived: what it kept in the spool completes it. Nobody sealed it then.
+    """
     return (
         "(OLD.status IN ('failed', 'crashed', 'cancelled') AND NEW.status = 'running' "
         "AND (OLD.flow_run_id IS NOT NULL AND NEW.attempt = OLD.attempt + 1 "
-        # Given up by reconcile while it lived: what it kept in the spool completes it.
-        "OR OLD.failure_kind IN ('Crashed', 'Cancelled') AND NEW.attempt = OLD.attempt))"
+        "OR NEW.attempt = OLD.attempt AND OLD.seal IS NULL "
+        f"AND (OLD.failure_kind IN ('{CRASHED}', '{FLOW_RUN_CANCELLED}') "
+        # As earlier versions called it: only of a flow run, and never sealed.
+        f"OR OLD.failure_kind = '{OWN_CANCELLATION}' AND OLD.flow_run_id IS NOT NULL)))"
     )
 
 

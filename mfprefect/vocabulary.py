@@ -1,10 +1,26 @@
-"""The words of a session: status, purpose, parameters of trainings. Stored as they stand here."""
+"""The words of a session: status, purpose, endings, parameters. Stored as they stand here."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["ESTIMATOR", "LEARNING", "SPLIT", "Purpose", "Status", "is_of_training"]
+__all__ = [
+    "CRASHED",
+    "ESTIMATOR",
+    "FLOW_RUN_CANCELLED",
+    "LEARNING",
+    "OWN_CANCELLATION",
+    "SPLIT",
+    "Purpose",
+    "Status",
+    "is_of_training",
+]
+
+CRASHED, FLOW_RUN_CANCELLED = "Crashed", "FlowRunCancelled"
+"""The `failure_kind` of sessions that `reconcile` ended, which nobody sealed."""
+OWN_CANCELLATION = "Cancelled"
+"""That of `session.cancel()`. Earlier versions wrote it for `FLOW_RUN_CANCELLED`, too."""
+
 
 ESTIMATOR, SPLIT, LEARNING = "estimator", "split", "learning"
 """What the parameters that a training records itself begin with, such as `estimator.C`."""

@@ -20,6 +20,8 @@ _OTHERS = (
     "CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) "
     "<> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)"
 )
+# Reads the row of now, whatever the isolation, and lets nobody end the session before the commit.
+_LOCK = "LOCK IN SHARE MODE"
 _TRIGGER = """CREATE DEFINER = {definer} TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW
 IF {others}
   AND {condition} THEN
@@ -85,7 +87,7 @@ class _Script:
                 row = "NEW" if event == "INSERT" else "OLD"
                 sessions = self.named(self.schema.sessions.name)
                 status = f"SELECT status FROM {sessions} WHERE session_no = {row}.session_no"  # noqa: S608
-                yield from self.trigger(name, event, f"({status}) <> 'running'")
+                yield from self.trigger(name, event, f"({status} {_LOCK}) <> 'running'")
 
     def trigger(self, name: str, event: str, condition: str) -> Iterator[str]:
         table = self.schema.name(name)

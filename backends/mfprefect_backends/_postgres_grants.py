@@ -15,11 +15,17 @@ TRIGGER = "mfprefect_closed"
 _OWNER = "pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE')"
 # Looks names up in pg_catalog only, so that nobody can replace an operator by another one.
 _FUNCTION = """CREATE OR REPLACE FUNCTION {name}() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp{settings} AS $$
 BEGIN
 {body}
 END $$"""
-_SESSION = """  IF {owner} THEN
+# An end waits for the changes to the session that are not committed yet, and they for it; not for
+# long, because a machine that vanished keeps its locks until the server notices.
+_WAIT = " SET lock_timeout = '2s'"
+_SESSION = """  IF TG_OP = 'UPDATE' AND OLD.status = 'running' AND NEW.status <> 'running' THEN
+    PERFORM FROM {sessions} WHERE session_no = OLD.session_no FOR UPDATE;
+  END IF;
+  IF {owner} THEN
     IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
     RETURN NEW;
   ELSIF TG_OP = 'INSERT' THEN
@@ -35,25 +41,22 @@ _SESSION = """  IF {owner} THEN
     RETURN NEW;
   END IF;
   {refuse_old}"""
-_ROW = """  IF TG_OP <> 'INSERT' THEN
-    IF NOT {owner}
-      AND (SELECT status FROM {sessions} WHERE session_no = OLD.session_no) <> 'running' THEN
-      {refuse_old}
+# Locks the sessions against their end, but not against heartbeats. The snapshot of a transaction
+# may be older than the end: there, a stronger lock fails if anything has changed since.
+_GUARD = """  IF NOT {owner} THEN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      PERFORM FROM {sessions} WHERE session_no IN ({numbers}) FOR SHARE;
+    ELSE
+      PERFORM FROM {sessions} WHERE session_no IN ({numbers}) FOR KEY SHARE;
     END IF;
-    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+    IF EXISTS (
+      SELECT FROM {sessions} WHERE session_no IN ({numbers}) AND status <> 'running') THEN
+      {refuse}
+    END IF;
   END IF;
-  IF NOT {owner}
-    AND (SELECT status FROM {sessions} WHERE session_no = NEW.session_no) <> 'running' THEN
-    {refuse_new}
-  END IF;
+"""
+_ROW = """  IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
   RETURN NEW;"""
-# Checks all rows of a statement at once, including those in the tables of large sessions.
-_SCORES = """  IF NOT {owner} AND EXISTS (
-    SELECT FROM changed c JOIN {sessions} s ON s.session_no = c.session_no
-    WHERE s.status <> 'running') THEN
-    {refuse_all}
-  END IF;
-  RETURN NULL;"""
 # The owner before keeps its rights on rows: it may be the user of running models.
 _OWNERSHIP = """DO $$
 DECLARE found record;
@@ -132,13 +135,22 @@ class _Script:
             "new": ", ".join(f"NEW.{c}" for c in protected),
             "refuse_old": _refuse(", OLD.session_no"),
             "refuse_new": _refuse(", NEW.session_no"),
-            "refuse_all": _refuse(""),
         }
+        # A row's two sessions are one, unless somebody moves it.
+        row = {"numbers": "OLD.session_no, NEW.session_no"}
+        row["refuse"] = _refuse(", coalesce(OLD.session_no, NEW.session_no)")
+        # All rows of a statement at once, including those in the tables of large sessions.
+        scores = {"numbers": "SELECT c.session_no FROM changed c", "refuse": _refuse("")}
         functions = {}
-        for kind, body in (("session", _SESSION), ("row", _ROW), ("scores", _SCORES)):
+        for kind, body in (
+            ("session", _SESSION.format(**fragments)),
+            ("row", _GUARD.format(**fragments, **row) + _ROW),
+            ("scores", _GUARD.format(**fragments, **scores) + "  RETURN NULL;"),
+        ):
             name = self.preparer.quote(f"{self.schema.layout.prefix}mfprefect_closed_{kind}")
             functions[kind] = f"{self.namespace}.{name}"
-            yield _FUNCTION.format(name=functions[kind], body=body.format(**fragments))
+            wait = _WAIT if kind == "session" else ""
+            yield _FUNCTION.format(name=functions[kind], settings=wait, body=body)
         each = "INSERT OR UPDATE OR DELETE"
         yield from self.trigger("sessions", f"BEFORE {each}", "FOR EACH ROW", functions["session"])
         for name, _, events in grants.guarded(self.schema):
@@ -156,9 +168,9 @@ class _Script:
 
 
 def _refuse(argument: str) -> str:
-    subject = "session %" if argument else "a session that"
+    subject = "session % has ended and" if argument else "a session that has ended"
     return (
-        f"RAISE EXCEPTION '{subject} has ended and takes no changes'{argument} "
+        f"RAISE EXCEPTION '{subject} takes no changes'{argument} "
         "USING ERRCODE = 'insufficient_privilege', "
         "HINT = 'Only the owner of the tables may: mfprefect grants --role admin';"
     )

@@ -29,6 +29,7 @@ from mfprefect.store.sessions.opening import SessionRequest
 from mfprefect.store.sessions.writing import Outcome
 from mfprefect.store.states import SPOOLED, Status
 from mfprefect.util import values
+from mfprefect.vocabulary import OWN_CANCELLATION
 
 __all__ = ["Session", "opened_by"]
 
@@ -140,7 +141,7 @@ class Session(Recorder):
 
     def cancel(self, reason: str) -> None:
         """End as `cancelled`."""
-        self.end(Outcome(Status.CANCELLED, "Cancelled", values.text(reason, "the reason")))
+        self.end(Outcome(Status.CANCELLED, OWN_CANCELLATION, values.text(reason, "the reason")))
 
     def end(self, ending: Outcome, *, drop_pending: bool = False) -> None:
         """Write the buffered rows and end the session.

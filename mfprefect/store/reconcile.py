@@ -19,7 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
+from mfprefect.errors import DatabaseConflict
 from mfprefect.provenance import flow_run
 from mfprefect.provenance.flow_run import TERMINAL, States
 from mfprefect.store.database import Database
@@ -28,10 +30,15 @@ from mfprefect.store.notifications import send
 from mfprefect.store.sessions.writing import Outcome
 from mfprefect.store.states import DETACHED, Status
 from mfprefect.util import processes, values
+from mfprefect.vocabulary import CRASHED, FLOW_RUN_CANCELLED
 
 __all__ = ["ReconcileResult", "end_flow_run", "find_crashed", "reconcile"]
 
 log = logging.getLogger(__name__)
+
+
+class _BeingWritten(Exception):
+    """A transaction that writes to the session has not committed yet."""
 
 
 @dataclass(frozen=True)
@@ -178,11 +185,13 @@ def _by_state(session: _Suspect, state: str | None) -> Outcome | None:
     if state not in TERMINAL:
         return None
     text = f"Prefect ended its flow run as {state}; {session.last_sign}"
-    return Outcome(Status.CANCELLED, "Cancelled", text) if state == "CANCELLED" else _crashed(text)
+    if state == "CANCELLED":
+        return Outcome(Status.CANCELLED, FLOW_RUN_CANCELLED, text)
+    return _crashed(text)
 
 
 def _crashed(text: str) -> Outcome:
-    return Outcome(Status.CRASHED, "Crashed", text)
+    return Outcome(Status.CRASHED, CRASHED, text)
 
 
 def _by_silence(session: _Suspect, seconds: float, *, watch: bool = False) -> Outcome | None:
@@ -212,7 +221,7 @@ def _by_suspicion(
 
 
 def _write(db: Database, session: _Suspect, outcome: Outcome) -> bool:
-    """Write a verdict; return False if the session sent a heartbeat in the meantime."""
+    """Write a verdict; return False if the session sent a heartbeat meanwhile, or is being written."""
     s, now = db.schema.sessions, values.utc_now()
     unchanged = (
         s.c.session_no == session.session_no,
@@ -234,6 +243,14 @@ def _write(db: Database, session: _Suspect, outcome: Outcome) -> bool:
         return True
 
     def work(connection: sa.Connection, _: bool) -> bool:
-        return connection.execute(s.update().where(*unchanged), changes).rowcount == 1
+        try:
+            return connection.execute(s.update().where(*unchanged), changes).rowcount == 1
+        except DBAPIError as exc:
+            if issubclass(db.backend.classify(exc), DatabaseConflict):
+                raise _BeingWritten from exc
+            raise
 
-    return db.write_transaction(work)
+    try:
+        return db.write_transaction(work)
+    except _BeingWritten:  # trying again would keep other sessions from opening
+        return False

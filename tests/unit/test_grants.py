@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -295,6 +298,120 @@ def test_the_database_refuses_a_writer(team: Team) -> None:
     # What runs need, they may.
     for column in ("last_exported_at = NULL", "heartbeat_at = heartbeat_at"):
         team.sql("writer", f"UPDATE {tables['sessions']} SET {column} WHERE session_no = {number}")
+
+
+def filled(store: Store) -> mfprefect.Session:
+    session = store.session("churn", purpose="score")
+    fill(session)
+    session.flush()
+    return session
+
+
+CHANGES = (
+    "DELETE FROM {metrics} WHERE session_no = {no}",
+    "INSERT INTO {metrics} VALUES ({no}, 'auc2', '', 1, 1)",
+    "DELETE FROM {artifact_chunks} WHERE session_no = {no}",
+    "UPDATE {score_parts} SET kept_by = 7 WHERE session_no = {no}",
+    "DELETE FROM {scores} WHERE session_no = {no}",
+)
+
+
+def test_a_transaction_that_began_before_the_end_changes_nothing_after_it(team: Team) -> None:
+    engine = sa.create_engine(
+        team.urls["writer"], isolation_level="REPEATABLE READ", poolclass=sa.NullPool
+    )
+    with team.store("writer") as store, contextlib.ExitStack() as stack:
+        session = filled(store)
+        tables = {name: team.table(name) for name in store.database.schema.tables}
+        select = f"SELECT status FROM {tables['sessions']} WHERE session_no = {session.session_no}"
+        older = [stack.enter_context(engine.connect()) for _ in CHANGES]
+        assert {old.exec_driver_sql(select).scalar() for old in older} == {"running"}
+        session.close()
+        for old, change in zip(older, CHANGES, strict=True):
+            assert old.exec_driver_sql(select).scalar() == "running"  # it still sees no end
+            with pytest.raises(sa.exc.DBAPIError):
+                old.exec_driver_sql(change.format(no=session.session_no, **tables))
+    with team.store("auditor") as store:
+        assert store.verify(session_id=session.session_id).problems == []
+
+
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ"])
+def test_an_end_waits_for_changes_that_are_not_committed(team: Team, level: Any) -> None:
+    engine = sa.create_engine(team.urls["writer"], isolation_level=level, poolclass=sa.NullPool)
+    with team.store("writer") as store, engine.connect() as other:
+        session = filled(store)
+        number = session.session_no
+        other.exec_driver_sql(f"DELETE FROM {team.table('metrics')} WHERE session_no = {number}")
+        closing = threading.Thread(target=session.close)
+        closing.start()
+        closing.join(0.5)
+        assert closing.is_alive()
+        other.rollback()
+        closing.join()
+        assert session.status == "succeeded"
+        assert not store.metrics(session.session_id).empty
+        assert store.verify(session_id=session.session_id).problems == []
+
+
+def test_a_session_that_a_transaction_holds_keeps_no_other_from_opening(team: Team) -> None:
+    if team.server.backend == "mysql":
+        return  # its own timeout for locks is 50 seconds
+    engine = sa.create_engine(team.urls["writer"], poolclass=sa.NullPool)
+    with team.store("writer") as store, engine.connect() as other:
+        lost = filled(store)
+        lost.detach_process()
+        where = f"WHERE session_no = {lost.session_no}"
+        silent = f"UPDATE {team.table('sessions')} SET heartbeat_at = '2026-01-01' {where}"
+        team.sql("writer", silent)
+        other.exec_driver_sql(f"DELETE FROM {team.table('metrics')} {where}")
+        began = time.monotonic()
+        with store.session("churn"):
+            assert time.monotonic() - began < 4
+        assert store.show(lost.session_id)["status"][0] == "running"
+        other.rollback()
+        assert store.reconcile()["verdict"].tolist() == ["crashed"]
+
+
+# Status, failure_kind, whether it is of a flow run and sealed; attempts more, whether it may.
+REOPENINGS: tuple[tuple[str, str | None, bool, bool, int, bool], ...] = (
+    ("cancelled", "Cancelled", False, True, 0, False),
+    ("cancelled", "Cancelled", False, True, 1, False),
+    ("cancelled", "Cancelled", True, True, 0, False),
+    ("cancelled", "Cancelled", True, True, 1, True),
+    ("cancelled", "Cancelled", True, False, 0, True),  # by reconcile of an earlier version
+    ("cancelled", "Cancelled", False, False, 0, False),
+    ("cancelled", "FlowRunCancelled", True, False, 0, True),
+    ("crashed", "Crashed", False, False, 0, True),
+    ("crashed", "Crashed", False, False, 1, False),
+    ("crashed", "Crashed", False, True, 0, False),
+    ("failed", "ValueError", False, True, 0, False),
+    ("failed", "ValueError", True, True, 1, True),
+    ("failed", "ValueError", True, True, 2, False),
+    ("succeeded", None, True, True, 1, False),
+)
+
+
+def test_a_session_is_reopened_by_its_flow_run_or_where_nobody_sealed_it(team: Team) -> None:
+    with team.store("writer") as store, team.store("admin") as admin:
+        s = store.database.schema.sessions
+
+        def execute(of: Store, statement: Any) -> None:
+            of.database.write_transaction(lambda connection, _: connection.execute(statement))
+
+        for status, kind, of_flow, sealed, more, may in REOPENINGS:
+            run = FlowRun(secrets.token_hex(8), "1", None) if of_flow else None
+            facts = ("churn", "score", "{}", None, None)
+            request = SessionRequest(*facts, capture(), environment(), run)
+            one = s.c.session_no == open_session(store.database, request).session_no
+            ended = {"status": status, "failure_kind": kind, "seal": "0" * 64 if sealed else None}
+            execute(store, s.update().where(one).values(ended))
+            again = s.update().where(one).values(status="running", attempt=1 + more, seal=None)
+            if may:
+                execute(store, again)
+            else:
+                with pytest.raises(PermissionDenied):
+                    execute(store, again)
+            execute(admin, s.delete().where(one))
 
 
 def test_scores_that_a_writer_slips_into_an_ended_session_are_found(team: Team) -> None:

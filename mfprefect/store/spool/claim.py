@@ -31,13 +31,12 @@ from mfprefect.store.sessions.writing import Outcome
 from mfprefect.store.spool.document import EntryDocument
 from mfprefect.store.states import Status, being_deleted
 from mfprefect.util import values
+from mfprefect.vocabulary import CRASHED, FLOW_RUN_CANCELLED, OWN_CANCELLATION
 
 __all__ = ["ACTION", "Claim", "StillRunning", "Superseded"]
 
 ACTION = "deliver_spool"
 """The action in the audit trail."""
-# How `reconcile` ends a session whose process sends no heartbeat.
-_GIVEN_UP = {(Status.CRASHED, "Crashed"), (Status.CANCELLED, "Cancelled")}
 
 
 class Superseded(Exception):
@@ -168,14 +167,14 @@ class Claim:
     def _take_over(self, connection: sa.Connection, session: SessionHandle) -> SessionHandle | None:
         """Continue this very attempt, which is running in the database or was given up there."""
         s = self._db.schema.sessions.c
-        columns = (s.status, s.failure_kind, s.ended_at)
+        columns = (s.status, s.failure_kind, s.ended_at, s.seal, s.flow_run_id)
         where = s.session_no == session.session_no
         row = connection.execute(sa.select(*columns).where(where)).one()
         if (row.status, row.ended_at) == (self._outcome.status, self._outcome.ended_at):
             return None  # the run's own commit succeeded, and only its answer was lost
         if row.status == Status.RUNNING and not (self._entry.owned or self._document.ending):
             raise StillRunning
-        if row.status != Status.RUNNING and (row.status, row.failure_kind) not in _GIVEN_UP:
+        if row.status != Status.RUNNING and not _was_given_up(row):
             raise session_closed_error(session)
         self._update(connection, session, {})
         return self._handle(session.session_no)
@@ -212,3 +211,11 @@ class Claim:
         return SessionHandle(
             session_no, head.session_id, head.model_id, head.purpose, head.attempt, holder=holder
         )
+
+
+def _was_given_up(session: Any) -> bool:
+    """Return whether `reconcile` ended a session, not its run: the run would have sealed it."""
+    kinds = {CRASHED, FLOW_RUN_CANCELLED}
+    if session.flow_run_id is not None:  # as earlier versions called it
+        kinds.add(OWN_CANCELLATION)
+    return session.seal is None and session.failure_kind in kinds

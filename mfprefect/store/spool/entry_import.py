@@ -18,6 +18,7 @@ from mfprefect.store.spool.claim import ACTION, Claim
 from mfprefect.store.spool.document import EntryDocument
 from mfprefect.store.states import Status
 from mfprefect.util import values
+from mfprefect.vocabulary import CRASHED
 
 __all__ = ["EntryImport"]
 
@@ -97,7 +98,7 @@ def _outcome(entry: Entry, document: EntryDocument) -> Outcome:
             f"its process {head.process_id} on {head.host} is gone; "
             f"it wrote to the spool at {last:%Y-%m-%d %H:%M:%S} UTC"
         )
-        return Outcome(Status.CRASHED, "Crashed", text, ended_at=last)
+        return Outcome(Status.CRASHED, CRASHED, text, ended_at=last)
     return Outcome(
         ending.status,
         ending.failure_kind,

@@ -47,6 +47,7 @@ _UPDATED = {
     "models": ("description", "entity_type", "owner", "max_age_seconds"),
     "sessions": (
         *("status", "attempt", "ended_at", "heartbeat_at", "suspected_at", "host", "process_id"),
+        "process_key",
         *("failure_kind", "failure_text", "published_at", "seal", "previous_seal", EXPORTED),
         # The next attempt overwrites the origin of the one before.
         *("attempt_started_at", "run_by", "vcs", "git_commit", "git_branch", "git_remote"),

@@ -245,6 +245,8 @@ class Schema:
             _name("deletion", 16),
             # When the attempt began that this row describes; earlier versions left it NULL.
             Column("attempt_started_at", Instant),
+            # Which process of which boot and container; NULL where nobody can tell.
+            _name("process_key"),
             # A flow run has one session with attempts; a flow that opens more numbers them.
             sa.UniqueConstraint("flow_run_id", "flow_run_seq", name=f"uq_{name}_flow_run"),
             Index(f"ix_{name}_model", "model_id", "session_no"),
@@ -592,7 +594,7 @@ def _views(schema: Schema) -> tuple[Select[Any], ...]:
     )
     parent = schema.sessions.alias("parent")
     hidden = {"session_no", "parent_session_no", "environment_digest", "process_id"}
-    hidden |= {"suspected_at", "attempt_started_at"}
+    hidden |= {"process_key", "suspected_at", "attempt_started_at"}
     overview = sa.select(
         *(x for x in s if x.key not in hidden), parent.c.session_id.label("parent_session_id")
     ).join_from(schema.sessions, parent, parent.c.session_no == s.parent_session_no, isouter=True)

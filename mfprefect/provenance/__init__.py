@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 
 from mfprefect.provenance.checkout import Checkout, find_checkout, read_checkout
+from mfprefect.util import processes
 
 __all__ = [
     "Environment",
@@ -47,6 +48,8 @@ class Provenance:
     """The user's name in the operating system; "uid:1234" for a user without one."""
     host: str
     process_id: int
+    process_key: str | None
+    """See `mfprefect.util.processes`."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def capture(folder: Path | None = None) -> Provenance:
     if checkout is None:
         checkout = _from_variables()
         vcs = "git" if any(checkout) else vcs
+    process = processes.this_process()
     return Provenance(
         vcs=vcs,
         commit=checkout.commit,
@@ -84,8 +88,9 @@ def capture(folder: Path | None = None) -> Provenance:
         dirty=checkout.dirty,
         diff_digest=checkout.diff_digest,
         run_by=_user(),
-        host=platform.node(),
-        process_id=os.getpid(),
+        host=process.host,
+        process_id=process.number,
+        process_key=process.key,
     )
 
 

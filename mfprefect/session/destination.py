@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import platform
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
@@ -60,6 +58,7 @@ from mfprefect.store.spool.payload import (
 )
 from mfprefect.store.states import NOT_IN_DATABASE, SPOOLED, UNKNOWN, Status, is_shadow
 from mfprefect.util import values
+from mfprefect.util.processes import this_process
 
 __all__ = ["Destination"]
 
@@ -382,8 +381,7 @@ class Destination:
             "flow_run_id": run.flow_run_id if run else None,
             "shadow": is_shadow(opening.params) if opening else False,
             "tags": opening.tags if opening else None,
-            "host": platform.node(),
-            "process_id": os.getpid(),
+            **this_process().columns(),
             "run_by": actor(),
             "began_at": self._began,
         }

@@ -59,6 +59,8 @@ class Head:
     """JSON list."""
     host: str
     process_id: int
+    process_key: str | None
+    """None in entries of earlier versions."""
     run_by: str
     began_at: str
     session: Mapping[str, Any] | None
@@ -160,7 +162,7 @@ _HEAD: _Types = {
     **dict.fromkeys(("session_id", "model_id", "purpose"), _TEXT),
     **dict.fromkeys(("attempt", "session_no", "process_id"), _INTEGER),
     **dict.fromkeys(("as_of", "parent_session_id", "flow_run_id"), _TEXT_OR_NONE),
-    **dict.fromkeys(("tags", "fingerprint"), _TEXT_OR_NONE),
+    **dict.fromkeys(("tags", "fingerprint", "process_key"), _TEXT_OR_NONE),
     "shadow": (bool, _NO),
     **dict.fromkeys(("session", "environment", "model"), (dict, _NO)),
 }

@@ -18,6 +18,7 @@ from mfprefect.errors import SessionClosed
 from mfprefect.store.database import Database
 from mfprefect.store.states import Status
 from mfprefect.util import values
+from mfprefect.util.processes import Process
 
 __all__ = [
     "TAKEN_OVER",
@@ -52,8 +53,8 @@ class SessionHandle:
     as_of: dt.date | None = None
     parent_session_id: str | None = None
     status: str = Status.RUNNING
-    holder: tuple[str, int] | None = None
-    """The only host and process that may write; None: every process that has the handle."""
+    holder: Process | None = None
+    """The only process that may write; None: every process that has the handle."""
 
 
 def handles(
@@ -100,8 +101,8 @@ def touch_if_running(
         *(s.c[name] == value for name, value in unchanged.items()),
     )
     if handle.holder is not None:
-        host, process_id = handle.holder
-        conditions = (*conditions, s.c.host == host, s.c.process_id == process_id)
+        held = (s.c[name] == value for name, value in handle.holder.columns().items())
+        conditions = (*conditions, *held)
     beat = {"heartbeat_at": values.utc_now(), "suspected_at": None} | dict(changes)
     return connection.execute(s.update().where(*conditions).values(beat)).rowcount == 1
 

@@ -2,7 +2,7 @@
 
 A killed process cannot end its session. The next process that looks ends it, on evidence:
 
-* on the session's own machine: its process no longer runs;
+* its process no longer runs, as a process of the same machine and container sees;
 * if a Prefect server knows its flow run: the run has ended;
 * else: no heartbeat for `heartbeat_timeout`. For the second half of that time the session must have
   been watched, that is *suspected* while the database was up, and sent no heartbeat. If the last
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,6 +64,7 @@ class _Suspect:
     suspected_at: dt.datetime | None
     host: str
     process_id: int
+    process_key: str | None
     flow_run_id: str | None
 
     @property
@@ -152,10 +152,11 @@ def _run_states(suspects: list[_Suspect], states: States) -> Mapping[str, str] |
 
 
 def _find_process(session: _Suspect) -> processes.Found | None:
-    """Return whether the session's process still runs, None if it is not of this machine."""
-    if session.process_id == DETACHED or session.host != platform.node():
+    """Return whether the session's process still runs, None if this one cannot see it."""
+    if session.process_id == DETACHED:
         return None
-    return processes.find_process(session.process_id, session.heartbeat_at)
+    process = processes.Process(session.host, session.process_id, session.process_key)
+    return processes.find(process, session.heartbeat_at)
 
 
 def _judge(db: Database, session: _Suspect, states: Mapping[str, str] | None) -> Outcome | None:

@@ -361,8 +361,8 @@ def test_a_session_that_a_transaction_holds_keeps_no_other_from_opening(team: Te
         lost = filled(store)
         lost.detach_process()
         where = f"WHERE session_no = {lost.session_no}"
-        silent = f"UPDATE {team.table('sessions')} SET heartbeat_at = '2026-01-01' {where}"
-        team.sql("writer", silent)
+        silent = "process_id = 0, heartbeat_at = '2026-01-01'"
+        team.sql("writer", f"UPDATE {team.table('sessions')} SET {silent} {where}")
         other.exec_driver_sql(f"DELETE FROM {team.table('metrics')} {where}")
         began = time.monotonic()
         with store.session("churn"):
@@ -531,7 +531,8 @@ def visible(frame: pd.DataFrame) -> list[Any]:
 
 
 HIDDEN = {
-    *("session_no", "environment_digest", "process_id", "suspected_at", "attempt_started_at"),
+    *("session_no", "environment_digest", "process_id", "process_key", "suspected_at"),
+    "attempt_started_at",
     *("description", "entity_type", "owner", "created_at", "max_age_seconds"),
 }
 

@@ -22,7 +22,7 @@ from mfprefect.store.reconcile import find_crashed
 from mfprefect.util import processes
 
 BEAT = 20.0  # the settings' heartbeat_seconds: dead_after is 80, detached_timeout a day
-OTHER = "another-machine"
+ELSEWHERE = {"host": "another-machine", "process_key": "another-boot/1/1/1"}
 
 
 @pytest.fixture
@@ -93,7 +93,8 @@ def test_a_process_that_is_there_is_left_alone_however_long_it_is_silent(databas
         with mfprefect.connect(database_url, heartbeat_seconds=0.1) as store:
             store.create_schema()
             store.add_model("churn")
-            session = orphan(store, silent=0, process_id=process.pid)
+            key = processes.key_of(process.pid)
+            session = orphan(store, silent=0, process_id=process.pid, process_key=key)
             time.sleep(1)
             assert store.reconcile(wait=True).empty
             assert status(store, session) == "running"
@@ -107,7 +108,7 @@ def test_a_process_that_is_there_is_left_alone_however_long_it_is_silent(databas
 
 def test_who_beats_is_alive_whatever_anybody_says(store: Store) -> None:
     orphan(store, silent=0.5 * BEAT)
-    orphan(store, silent=1.4 * BEAT, flow_run_id="f1", host=OTHER)
+    orphan(store, silent=1.4 * BEAT, flow_run_id="f1", **ELSEWHERE)
     assert find_crashed(store.database, states=knows(f1="CRASHED")) == []
 
 
@@ -126,7 +127,7 @@ def test_who_beats_is_alive_whatever_anybody_says(store: Store) -> None:
 def test_prefect_knows_what_became_of_a_run_elsewhere(
     store: Store, state: str, ended: str | None
 ) -> None:
-    session = orphan(store, silent=2 * 80, flow_run_id="f1", host=OTHER)
+    session = orphan(store, silent=2 * 80, flow_run_id="f1", **ELSEWHERE)
     for _ in range(2):
         verdicts = find_crashed(store.database, states=knows(f1=state))
     assert status(store, session) == (ended or "running")
@@ -143,7 +144,7 @@ def test_a_cancelled_run_of_this_machine_is_not_called_crashed(store: Store) -> 
 
 @pytest.mark.parametrize("run", [None, "unknown to Prefect"])
 def test_silence_elsewhere_is_watched_before_it_counts(store: Store, run: str | None) -> None:
-    session = orphan(store, silent=10 * 80, host=OTHER, flow_run_id=run)
+    session = orphan(store, silent=10 * 80, **ELSEWHERE, flow_run_id=run)
 
     def look() -> list[str]:
         return [x.verdict for x in find_crashed(store.database, states=knows())]
@@ -163,7 +164,7 @@ def test_silence_elsewhere_is_watched_before_it_counts(store: Store, run: str | 
 def test_a_sign_of_life_ends_the_suspicion(store: Store) -> None:
     with store.session("churn") as session:
         late = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=50)
-        change(store, session.session_id, host=OTHER, heartbeat_at=late)
+        change(store, session.session_id, **ELSEWHERE, heartbeat_at=late)
         assert [x.verdict for x in find_crashed(store.database)] == ["watched"]
         assert store.show(session.session_id)["suspected_at"].notna().all()
         session.flush()
@@ -172,7 +173,7 @@ def test_a_sign_of_life_ends_the_suspicion(store: Store) -> None:
 
 
 def test_a_run_is_patiently_waited_for_while_prefect_is_away(store: Store) -> None:
-    session = orphan(store, silent=10 * 80, flow_run_id="f1", host=OTHER)
+    session = orphan(store, silent=10 * 80, flow_run_id="f1", **ELSEWHERE)
     change(store, session, suspected_at=dt.datetime.now(dt.UTC) - dt.timedelta(seconds=600))
     assert [x.verdict for x in find_crashed(store.database, states=nobody)] == ["watched"]
     assert status(store, session) == "running"
@@ -180,7 +181,7 @@ def test_a_run_is_patiently_waited_for_while_prefect_is_away(store: Store) -> No
 
 def test_a_sign_of_life_of_the_future_keeps_nobody_running(store: Store) -> None:
     """A clock that was set back by an hour, after the process died here or elsewhere."""
-    here, there = orphan(store, -3600), orphan(store, -3600, host=OTHER)
+    here, there = orphan(store, -3600), orphan(store, -3600, **ELSEWHERE)
     find_crashed(store.database)
     assert (status(store, here), status(store, there)) == ("crashed", "running")
     change(store, there, suspected_at=dt.datetime.now(dt.UTC) - dt.timedelta(seconds=4 * BEAT + 1))
@@ -223,9 +224,9 @@ def test_waiting_makes_certain(database_url: str) -> None:
     with mfprefect.connect(database_url, heartbeat_seconds=0.5, heartbeat_timeout=2) as store:
         store.create_schema()
         store.add_model("churn")
-        dead = orphan(store, silent=60, host=OTHER)
+        dead = orphan(store, silent=60, **ELSEWHERE)
         alive = store.session("churn")
-        change(store, alive.session_id, host=OTHER)
+        change(store, alive.session_id, **ELSEWHERE)
         verdicts = store.reconcile(wait=True).set_index("session_id")["verdict"].to_dict()
         assert verdicts == {dead: "crashed"}
         alive.close()

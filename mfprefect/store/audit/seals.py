@@ -231,5 +231,5 @@ def is_running(state: State | None, handle: SessionHandle) -> bool:
         return False
     row = state.row
     attempt = (row["session_id"], row["attempt"], row["status"])
-    held = handle.holder in (None, (row["host"], row["process_id"]))
+    held = handle.holder in (None, (row["host"], row["process_id"], row["process_key"]))
     return held and attempt == (handle.session_id, handle.attempt, Status.RUNNING)

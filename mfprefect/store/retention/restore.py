@@ -6,8 +6,6 @@ becomes `crashed` like any other, and can be deleted and restored again.
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from mfprefect.store.sessions.environments import add_environment
 from mfprefect.store.sessions.writing import Outcome, close_session, flush, write_rows
 from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
+from mfprefect.util.processes import this_process
 
 __all__ = ["restore_session"]
 
@@ -89,8 +88,7 @@ def _open(
     meanwhile = {
         "status": Status.RUNNING,
         "heartbeat_at": values.utc_now(),
-        "host": platform.node(),
-        "process_id": os.getpid(),
+        **this_process().columns(),
         "published_at": None,
         # A retry of its flow run must not resume it.
         "flow_run_id": None,
@@ -117,7 +115,8 @@ def _end(
     This is one transaction: if it is killed before, the session is a running one without a process.
     """
     restored = (
-        *("heartbeat_at", "ended_at", "published_at", "host", "process_id", "suspected_at"),
+        *("heartbeat_at", "ended_at", "published_at", "suspected_at"),
+        *("host", "process_id", "process_key"),
         *("failure_kind", "failure_text", "flow_run_id", "flow_run_seq"),
     )
     s, parts = db.schema.sessions, db.schema.score_parts

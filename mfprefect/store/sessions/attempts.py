@@ -35,7 +35,7 @@ def begun(run: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         run: the session's row as this attempt would have opened it.
     """
-    names = (*_ORIGIN, "host", "process_id")
+    names = (*_ORIGIN, "host", "process_id", "process_key")
     return {**{name: run[name] for name in names}, "attempt_started_at": run["started_at"]}
 
 

@@ -211,6 +211,7 @@ def _session_row(opening: SessionRequest) -> dict[str, Any]:
         "run_by": seen.run_by,
         "host": seen.host,
         "process_id": seen.process_id,
+        "process_key": seen.process_key,
         "vcs": seen.vcs,
         "git_commit": seen.commit,
         "git_branch": seen.branch,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
-import platform
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +29,7 @@ from mfprefect.store.sessions.writing import Outcome
 from mfprefect.store.spool.document import EntryDocument
 from mfprefect.store.states import Status, being_deleted
 from mfprefect.util import values
+from mfprefect.util.processes import this_process
 from mfprefect.vocabulary import CRASHED, FLOW_RUN_CANCELLED, OWN_CANCELLATION
 
 __all__ = ["ACTION", "Claim", "StillRunning", "Superseded"]
@@ -55,6 +54,7 @@ class Claim:
     ) -> None:
         self._db, self._entry, self._document = db, entry, document
         self._head, self._outcome = document.head, outcome
+        self._process = this_process()
 
     def session(self, connection: sa.Connection) -> SessionHandle | None:
         """Return the session, None if the entry was delivered before.
@@ -200,17 +200,14 @@ class Claim:
             "heartbeat_at": values.utc_now(),
             **dict.fromkeys(("suspected_at", "ended_at", "failure_kind", "failure_text")),
             **dict.fromkeys(("seal", "previous_seal")),
-            "host": platform.node(),
-            "process_id": os.getpid(),
+            **self._process.columns(),
         }
 
     def _handle(self, session_no: int) -> SessionHandle:
         head = self._head
         # If two machines that see no locks of each other deliver it, the second takes it over.
-        holder = (platform.node(), os.getpid())
-        return SessionHandle(
-            session_no, head.session_id, head.model_id, head.purpose, head.attempt, holder=holder
-        )
+        names = (head.session_id, head.model_id, head.purpose, head.attempt)
+        return SessionHandle(session_no, *names, holder=self._process)
 
 
 def _was_given_up(session: Any) -> bool:

@@ -9,7 +9,6 @@ audit trail: a later delivery that reads this there only removes the files.
 from __future__ import annotations
 
 import logging
-import platform
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -33,6 +32,7 @@ from mfprefect.store.spool.document import open_document
 from mfprefect.store.spool.entry_import import EntryImport
 from mfprefect.store.spool.location import place_of, spool_of
 from mfprefect.store.states import NOT_IN_DATABASE
+from mfprefect.util import processes
 
 __all__ = ["Delivery", "deliver", "merge_worker_entry", "push", "state_of"]
 
@@ -134,9 +134,10 @@ def state_of(settings: Settings, entry: Entry) -> EntryState:
 
 def _is_of_another_machine(entry: Entry) -> bool:
     try:
-        return entry.head().host != platform.node()
+        head = entry.head()
     except SpoolRefused:
         return False
+    return not processes.on_this_machine(head.host, head.process_key)
 
 
 def _undelivered(entry: Entry, state: EntryState, reason: str) -> Delivery:

@@ -18,6 +18,7 @@ from mfprefect.store.spool.claim import ACTION, Claim
 from mfprefect.store.spool.document import EntryDocument
 from mfprefect.store.states import Status
 from mfprefect.util import values
+from mfprefect.util.processes import Process
 from mfprefect.vocabulary import CRASHED
 
 __all__ = ["EntryImport"]
@@ -64,7 +65,7 @@ class EntryImport:
 
     def _close(self, handle: SessionHandle) -> None:
         head = self.document.head
-        run = {"host": head.host, "process_id": head.process_id}
+        run = Process(head.host, head.process_id, head.process_key).columns()
         outcome = replace(self.outcome, row=run, published_at=values.utc_now())
         close_session(self.db, handle, outcome, {}, replace=True, also=self._record_delivery)
 

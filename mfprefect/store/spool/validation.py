@@ -30,7 +30,7 @@ NOT_ROWS = (
 )
 """Tables of a session that are not filled by rows of the spool."""
 _SESSION = ("session_id", "model_id", "purpose", "attempt")
-_RUN = ("host", "process_id", "run_by", "flow_run_id")
+_RUN = ("host", "process_id", "process_key", "run_by", "flow_run_id")
 _SET_ON_DELIVERY = ("session_no", "flow_run_seq", "parent_session_no")
 
 

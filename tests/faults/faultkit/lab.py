@@ -597,7 +597,7 @@ def phase_of(step: str, statement: str) -> str:
 @contextmanager
 def elsewhere() -> Iterator[None]:
     """Look at sessions as from another machine, which sees none of this one's processes."""
-    with mock.patch("mfprefect.store.reconcile.platform.node", return_value="elsewhere"):
+    with mock.patch("mfprefect.util.processes._place", return_value="elsewhere/1/1"):
         yield
 
 

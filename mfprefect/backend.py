@@ -70,6 +70,11 @@ class Backend(ABC):
     """Whether -0.0 comes back as -0.0, and not as 0.0."""
     unique_allows_nulls: ClassVar[bool] = True
     """Whether a unique index allows several rows whose columns are all NULL."""
+    enforces_sessions: ClassVar[bool] = False
+    """Whether nobody but the server's administrator can add a row to a table that refers to
+    `sessions` unless the session exists. `scores` does not refer to it."""
+    finds_last_session: ClassVar[bool] = True
+    """Whether the highest `session_no` of a table is read from an index."""
     view_prefix: ClassVar[str] = ""
     """SQL to put before the SELECT of a view."""
     writers: int = 1

@@ -87,7 +87,9 @@ class _Script:
                 row = "NEW" if event == "INSERT" else "OLD"
                 sessions = self.named(self.schema.sessions.name)
                 status = f"SELECT status FROM {sessions} WHERE session_no = {row}.session_no"  # noqa: S608
-                yield from self.trigger(name, event, f"({status} {_LOCK}) <> 'running'")
+                # NULL without a session: anybody can turn foreign keys off for their connection.
+                ended = f"COALESCE(({status} {_LOCK}), '') <> 'running'"
+                yield from self.trigger(name, event, ended)
 
     def trigger(self, name: str, event: str, condition: str) -> Iterator[str]:
         table = self.schema.name(name)

@@ -105,6 +105,7 @@ class PostgresBackend(Backend):
     drivername: ClassVar[str] = "postgresql+psycopg2"
     driver: ClassVar[str] = "psycopg2"
     default_schema: ClassVar[str | None] = "model_factory"
+    enforces_sessions: ClassVar[bool] = True
     per_session_tables: ClassVar[bool] = True
     writers: int = 2
 

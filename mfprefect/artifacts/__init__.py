@@ -15,7 +15,7 @@ import logging
 import shutil
 import sys
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -82,6 +82,7 @@ def dump(
     format: str | None = None,
     trusted_types: Collection[str] = (),
     signing_key: str | None = None,
+    names: Sequence[str] = (),
 ) -> Artifact:
     """Write a model to a file and return its record.
 
@@ -95,6 +96,7 @@ def dump(
             "bytes" for bytes and other paths.
         trusted_types: type names that may be rebuilt in addition to SKLEARN_TYPES.
         signing_key: the team's key, if it has one.
+        names: as in `sign`.
 
     Raises:
         ArtifactUntrusted: the model holds types that `load` would refuse.
@@ -128,7 +130,7 @@ def dump(
     artifact = Artifact(kind, size, sha256, json.dumps(_versions(kind, estimator), sort_keys=True))
     if signing_key is None:
         return artifact
-    return replace(artifact, signature=sign(artifact, signing_key))
+    return replace(artifact, signature=sign(artifact, signing_key, names))
 
 
 def chunks(file: BinaryIO) -> Iterator[bytes]:
@@ -146,6 +148,7 @@ def load(
     trusted_types: Collection[str] = (),
     signing_key: str | None = None,
     older_keys: Collection[Key] = (),
+    names: Sequence[str] = (),
     model: ModelHooks | None = None,
 ) -> Any:
     """Verify a file against its record and return the model, or the bytes of "bytes" and "onnx".
@@ -160,6 +163,7 @@ def load(
         signing_key: the team's key, if it has one. Then only artifacts that it signed are loaded,
             and a signed pickle does not need `trusted`.
         older_keys: earlier keys whose signatures are accepted, too.
+        names: as in `sign`.
         model: reads a model that its class wrote.
 
     Raises:
@@ -177,7 +181,7 @@ def load(
     if artifact.format not in _OWN.values():
         _require_format(artifact.format)
     if not trusted:
-        _check_signature(artifact, signing_key, older_keys)
+        _check_signature(artifact, signing_key, older_keys, names)
     file.seek(0)
     if artifact.format in _VERBATIM:
         return file.read()
@@ -202,33 +206,49 @@ def _require_class(artifact: Artifact, model: ModelHooks | None) -> ModelHooks:
     )
 
 
-def sign(artifact: Artifact, signing_key: str) -> str:
-    """Return the HMAC-SHA-256 (hex) of an artifact's format, size and digest."""
+def sign(artifact: Artifact, signing_key: str, names: Sequence[str] = ()) -> str:
+    """Return the HMAC-SHA-256 (hex) of an artifact's format, size, digest and names.
+
+    Args:
+        artifact: the artifact.
+        signing_key: the team's key.
+        names: what it belongs to: model, session, attempt and its own name. Without them it could
+            pass for any other; earlier versions left them out.
+    """
     if not signing_key:
         raise ConfigurationError(
             "the signing key is empty, so anyone could sign; set MFPREFECT_SIGNING_KEY to a "
             "secret, or unset it."
         )
-    return hmac.new(signing_key.encode(), _signed_content(artifact), hashlib.sha256).hexdigest()
+    return hmac.new(
+        signing_key.encode(), _signed_content(artifact, names), hashlib.sha256
+    ).hexdigest()
 
 
-def is_signed(artifact: Artifact, signing_key: str, older_keys: Collection[Key] = ()) -> bool:
-    """Say whether the team's key or an earlier secret key signed an artifact."""
+def is_signed(
+    artifact: Artifact,
+    signing_key: str,
+    older_keys: Collection[Key] = (),
+    names: Sequence[str] = (),
+) -> bool:
+    """Say whether the team's key or an earlier secret key signed an artifact under these names."""
     text = artifact.signature or ""
-    if hmac.compare_digest(text.encode(), sign(artifact, signing_key).encode()):
+    if hmac.compare_digest(text.encode(), sign(artifact, signing_key, names).encode()):
         return True
     try:
         signature = bytes.fromhex(text)
     except ValueError:
         return False
     # Only secret keys: anyone could make an HMAC with a public key.
-    content = _signed_content(artifact)
+    content = _signed_content(artifact, names)
     return any(key.secret and key.verifies(content, signature) for key in older_keys)
 
 
-def _signed_content(artifact: Artifact) -> bytes:
-    text = f"mfprefect artifact 1\n{artifact.format}\n{artifact.size}\n{artifact.sha256}"
-    return text.encode()
+def _signed_content(artifact: Artifact, names: Sequence[str]) -> bytes:
+    text = f"{artifact.format}\n{artifact.size}\n{artifact.sha256}"
+    if not names:
+        return f"mfprefect artifact 1\n{text}".encode()
+    return f"mfprefect artifact 2\n{text}\n{json.dumps(list(names))}".encode()
 
 
 def _measure(file: BinaryIO) -> tuple[int, str]:
@@ -274,11 +294,13 @@ def _names(trusted_types: Collection[str]) -> frozenset[str]:
 
 
 def _check_signature(
-    artifact: Artifact, signing_key: str | None, older_keys: Collection[Key]
+    artifact: Artifact, signing_key: str | None, older_keys: Collection[Key], names: Sequence[str]
 ) -> None:
     if signing_key is not None:
-        if not is_signed(artifact, signing_key, older_keys):
-            state = "is not signed" if artifact.signature is None else "was signed with another key"
+        if not is_signed(artifact, signing_key, older_keys, names):
+            state = "is not signed"
+            if artifact.signature is not None:
+                state = "was signed with another key, or as that of another session"
             raise ArtifactUntrusted(
                 f"the artifact (SHA-256 {artifact.sha256}) {state}, and MFPREFECT_SIGNING_KEY is "
                 "set. Add the earlier key to verify_keys, store the model again with the current "

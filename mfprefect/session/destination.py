@@ -136,7 +136,10 @@ class Destination:
     ) -> None:
         """Serialise a model and store it."""
         db = self._db
-        with stored_artifacts.dumped(db, estimator, format, trusted_types) as (file, artifact):
+        with stored_artifacts.dumped(db, self.handle, name, estimator, format, trusted_types) as (
+            file,
+            artifact,
+        ):
             self._write(
                 lambda handle: stored_artifacts.save_artifact(db, handle, name, file, artifact),
                 lambda entry: entry.add(

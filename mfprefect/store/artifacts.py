@@ -15,6 +15,8 @@ from mfprefect.artifacts import Artifact
 from mfprefect.artifacts.by_class import ModelHooks
 from mfprefect.artifacts.extras import EXTRAS
 from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, InvalidValue
+from mfprefect.store.audit import signatures
+from mfprefect.store.audit.signatures import signing_key as _signing_key
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, begin_write, require_running
 from mfprefect.store.lookup import find_session
@@ -35,7 +37,12 @@ IN_MEMORY = 16 * 1024 * 1024
 
 @contextmanager
 def dumped(
-    db: Database, estimator: Any, format: str | None, trusted_types: Collection[str]
+    db: Database,
+    handle: SessionHandle,
+    name: str,
+    estimator: Any,
+    format: str | None,
+    trusted_types: Collection[str],
 ) -> Iterator[tuple[BinaryIO, Artifact]]:
     """Yield a serialised model; refuse one that could not be loaded later.
 
@@ -49,6 +56,7 @@ def dumped(
             format=format,
             trusted_types=trusted_types,
             signing_key=_signing_key(db),
+            names=signatures.names_of(handle, name),
         )
         yield file, artifact
 
@@ -133,6 +141,7 @@ def load_artifact(
             trusted_types=trusted_types,
             signing_key=_signing_key(db),
             older_keys=db.keyring.secrets,
+            names=() if trusted else signatures.signed_names(db, handle, name, artifact),
             model=model,
         )
 
@@ -179,9 +188,10 @@ def copy_artifact(db: Database, session_id: str, name: str, to: BinaryIO) -> Art
             f"{artifact.sha256}. Restore it from a backup, or train again."
         )
     key = _signing_key(db)
-    if key is not None and not artifacts.is_signed(artifact, key, db.keyring.secrets):
+    names = signatures.signed_names(db, handle, name, artifact)
+    if key is not None and not artifacts.is_signed(artifact, key, db.keyring.secrets, names):
         raise ArtifactUntrusted(
-            f"the artifact {name!r} of session {session_id!r} is not signed with "
+            f"the artifact {name!r} of session {session_id!r} is not signed as its own with "
             "MFPREFECT_SIGNING_KEY. Add the earlier key to verify_keys, or store the model again."
         )
     return artifact
@@ -203,11 +213,6 @@ def _chunks(db: Database, handle: SessionHandle, name: str) -> Iterator[bytes]:
 def _temporary_file() -> BinaryIO:
     # In memory while it is small, then in an unnamed file.
     return cast("BinaryIO", tempfile.SpooledTemporaryFile(IN_MEMORY))
-
-
-def _signing_key(db: Database) -> str | None:
-    key = db.settings.signing_key
-    return None if key is None else key.get_secret_value()
 
 
 def _head(db: Database, handle: SessionHandle, name: str) -> Artifact:

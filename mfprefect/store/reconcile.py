@@ -222,7 +222,7 @@ def _by_suspicion(
 
 
 def _write(db: Database, session: _Suspect, outcome: Outcome) -> bool:
-    """Write a verdict; return False if the session sent a heartbeat meanwhile, or is being written."""
+    """Write a verdict; return False if somebody wrote to the session meanwhile, or is about to."""
     s, now = db.schema.sessions, values.utc_now()
     unchanged = (
         s.c.session_no == session.session_no,

@@ -253,7 +253,7 @@ def test_an_attempt_given_up_while_it_lived_is_recorded_once_with_its_own_end(
         write(session, 1)
         session.close()
     s = store.database.schema.sessions
-    elsewhere = s.update().values(host="another")
+    elsewhere = s.update().values(process_key="another-boot/1/1/1")
     store.database.write_transaction(lambda c, _: c.execute(elsewhere))
     store.end_flow_run("run-1", "CRASHED")
     assert store.attempts(session.session_id)["status"].tolist() == ["crashed"]

@@ -832,3 +832,26 @@ def test_an_auditor_verifies_what_a_writer_sealed(team: Team) -> None:
         writer.database.write_transaction(
             lambda c, _: c.execute(seals.update().values(seal="0" * 64))
         )
+
+
+def test_a_writer_adds_no_rows_to_a_session_that_does_not_exist(team: Team) -> None:
+    """Not even with foreign keys turned off, as any user of MySQL can for a connection."""
+    engine = sa.create_engine(team.urls["writer"], poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        if team.server.backend == "mysql":
+            connection.exec_driver_sql("SET foreign_key_checks = 0")
+        with pytest.raises(sa.exc.DBAPIError):
+            metrics = team.table("metrics")
+            connection.exec_driver_sql(f"INSERT INTO {metrics} VALUES (99999, 'auc', '', 1, 1)")
+        connection.rollback()
+    with team.store("auditor") as store:
+        number = int(store.sessions(limit=1)["session_no"][0]) + 1
+    scores = f"{team.table('scores')} (session_no, entity_id, score, part_no)"
+    team.sql("writer", f"INSERT INTO {scores} VALUES ({number}, 'ghost', 0.5, 1)")
+    with team.store("writer") as store, store.session("churn") as session:
+        pass
+    with team.store("auditor") as store:
+        assert session.session_no == number
+        assert store.scores(session.session_id).empty
+        (event,) = store.audit_log(action="remove_orphans").to_dict("records")
+        assert event["detail"]["tables"]["scores"]["rows"] == 1

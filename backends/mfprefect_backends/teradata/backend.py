@@ -56,6 +56,7 @@ class TeradataBackend(Backend):
     transactional_ddl: ClassVar[bool] = False
     keeps_negative_zero: ClassVar[bool] = False
     unique_allows_nulls: ClassVar[bool] = False
+    finds_last_session: ClassVar[bool] = False
     view_prefix: ClassVar[str] = ACCESS
     writers: int = 2
 

@@ -15,6 +15,7 @@ from mfprefect.audit.signing import Signature
 from mfprefect.store.audit import log, seals, session_contents
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import find_session, require_model
+from mfprefect.store.sessions.orphans import orphan_problems
 from mfprefect.store.states import Status, is_being_deleted
 
 __all__ = ["Report", "verify"]
@@ -362,12 +363,18 @@ class Verifier:
             if not problems or not log.follow(self.db, self.audit_log):
                 break
         self.report.problems += problems
+        self.report.problems += self._orphans()
         for number, model_id, seal_no, seal in self.audit_log.ends:
             link = self._link(model_id, seal_no)
             if link is None or link.seal != seal:
                 self._lost(model_id, f"its chain ended with the seal {seal_no}", number)
         for number, session_id in self.unseen_tombstones.values():
             self._lost(None, f"the tombstone of the deleted session {session_id}", number)
+
+    def _orphans(self) -> list[Problem]:
+        # A database without snapshots may have read rows of a session that was just deleted.
+        problems = orphan_problems(self.db)
+        return [p for p in orphan_problems(self.db) if p in problems] if problems else []
 
     def _lost(self, model_id: str | None, what: str, number: int) -> None:
         text = f"audit event {number} says that {what}, but that row of seals is gone or changed"

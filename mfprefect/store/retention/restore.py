@@ -22,6 +22,7 @@ from mfprefect.store.lookup import require_model
 from mfprefect.store.retention.archive_files import check_archive, parts_of
 from mfprefect.store.scores import write
 from mfprefect.store.sessions.environments import add_environment
+from mfprefect.store.sessions.orphans import remove_orphans
 from mfprefect.store.sessions.writing import Outcome, close_session, flush, write_rows
 from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
@@ -100,7 +101,9 @@ def _open(
     }
     connection.execute(s.insert(), {**row, **meanwhile})
     names = ("session_no", "session_id", "model_id", "purpose", "attempt")
-    return SessionHandle(**{name: row[name] for name in names})
+    handle = SessionHandle(**{name: row[name] for name in names})
+    remove_orphans(db, connection, handle)
+    return handle
 
 
 def _end(

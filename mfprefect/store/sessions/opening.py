@@ -25,7 +25,7 @@ from mfprefect.store.handle import (
     status_without_index,
 )
 from mfprefect.store.lookup import require_model
-from mfprefect.store.sessions import attempts
+from mfprefect.store.sessions import attempts, orphans
 from mfprefect.store.sessions.environments import add_environment
 from mfprefect.store.states import LEGACY_PART_INPUTS, Status, being_deleted, is_shadow
 from mfprefect.util import values
@@ -153,6 +153,7 @@ def _insert(
             .where(*missed_heartbeat(db))
             .scalar_subquery()
             .label("silent"),
+            orphans.last_number(db).label("last_used"),
         ),
         # No lock on all sessions: the insert fails if the number was taken meanwhile.
         execution_options={NO_LOCK_OPTION: (sessions,)},
@@ -180,6 +181,8 @@ def _insert(
         as_of=opening.as_of,
         parent_session_id=opening.parent_session_id,
     )
+    if not db.backend.finds_last_session or (facts.last_used or 0) >= number:
+        orphans.remove_orphans(db, connection, handle)
     return handle, bool(facts.silent)
 
 

@@ -25,6 +25,7 @@ from mfprefect.store.lookup import model_ids, require_model
 from mfprefect.store.sessions import attempts
 from mfprefect.store.sessions.environments import add_environment
 from mfprefect.store.sessions.opening import clear_attempt
+from mfprefect.store.sessions.orphans import remove_orphans
 from mfprefect.store.sessions.writing import Outcome
 from mfprefect.store.spool.document import EntryDocument
 from mfprefect.store.states import Status, being_deleted
@@ -115,7 +116,9 @@ class Claim:
             "flow_run_seq": self._flow_run_seq(connection, row["flow_run_id"], number),
         }
         connection.execute(s.insert(), row)
-        return self._handle(number)
+        handle = self._handle(number)
+        remove_orphans(self._db, connection, handle)
+        return handle
 
     def _add_model(self, connection: sa.Connection) -> None:
         model, models = self._head.model, self._db.schema.models

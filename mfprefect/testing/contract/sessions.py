@@ -218,3 +218,43 @@ def test_a_session_draws_none_of_the_runs_random_numbers(store: Store) -> None:
     with store.session("churn") as session:
         fill(session)
     assert (random.random(), np.random.random()) == expected
+
+
+def test_a_session_does_not_inherit_rows_of_no_session(store: Store) -> None:
+    """Somebody adds rows under the number that the next session will get."""
+    with store.session("churn", purpose="score") as first:
+        fill(first)
+    number = first.session_no + 1
+    planted: dict[str, dict[str, Any]] = {
+        "scores": {"entity_id": "ghost", "score": 0.999, "part_no": 77},
+        "metrics": {"metric_name": "auc", "segment": "", "value": 0.99},
+    }
+    present = [name for name, row in planted.items() if _planted(store, name, number, row)]
+    assert present[0] == "scores"
+    with pytest.raises(mfprefect.SealBroken) as broken:
+        store.verify()
+    assert {(p.what, p.table, p.key) for p in broken.value.problems} == {
+        ("added", name, (number,)) for name in present
+    }
+    assert all("no session has" in str(problem) for problem in broken.value.problems)
+    with store.session("churn", purpose="train") as second:
+        pass
+    assert second.session_no == number
+    assert (len(store.scores(second.session_id)), len(store.metrics(second.session_id))) == (0, 0)
+    assert store.scores(first.session_id)["entity_id"].tolist() == ["a", "b"]
+    (detail,) = store.audit_log(action="remove_orphans", session_id=second.session_id)["detail"]
+    assert detail["session_no"] == number
+    assert {name: entry["rows"] for name, entry in detail["tables"].items()} == dict.fromkeys(
+        present, 1
+    )
+    assert all(len(entry["sha256"]) == 64 for entry in detail["tables"].values())
+
+
+def _planted(store: Store, name: str, number: int, row: dict[str, Any]) -> bool:
+    """Add a row; return False if the database refuses it."""
+    insert = store.database.schema.tables[name].insert().values(session_no=number, **row)
+    try:
+        store.database.write_transaction(lambda connection, _: connection.execute(insert))
+    except mfprefect.IntegrityError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""Rows under the number of no session: named by verify, recorded and removed by who would get them."""
+"""Rows under the number of no session: named, recorded, and inherited by none."""
 
 from __future__ import annotations
 
@@ -53,12 +53,13 @@ def test_verify_names_them_whatever_they_are(store: Store, tmp_path: Path) -> No
     plant(tmp_path, *(text.format(number) for text in PLANTED for number in numbers))
     with pytest.raises(SealBroken) as broken:
         store.verify()
-    found = [(p.table, p.key[0]) for p in broken.value.problems]
-    assert sorted(found) == sorted((table, number) for table in TABLES for number in numbers)
+    named = [(str(p.table), p.key[0]) for p in broken.value.problems]
+    assert sorted(named) == sorted((table, number) for table in TABLES for number in numbers)
     with store.session("churn"):  # its number has none
         pass
     assert store.audit_log(action="remove_orphans").empty
-    plant(tmp_path, *(f"DELETE FROM {table} WHERE session_no <> 1" for table in TABLES))
+    others = "DELETE FROM {} WHERE session_no <> 1"
+    plant(tmp_path, *(others.format(table) for table in TABLES))
 
 
 def test_a_session_from_the_spool_does_not_inherit_them(store: Store, tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_many_rows_are_read_page_by_page(
 ) -> None:
     digests = set()
     for page in (2, 3, 10_000):
-        monkeypatch.setattr("mfprefect.store.sessions.orphans.PAGE", page)
+        monkeypatch.setattr("mfprefect.store.audit.orphans.PAGE", page)
         with store.session("churn") as last:
             pass
         ghosts = (SCORE.replace("ghost", name) for name in "abcdef")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -24,7 +25,7 @@ CONTAINER = ("unshare", "--map-root-user", "--pid", "--fork")
 
 
 @pytest.fixture
-def child() -> subprocess.Popen[bytes]:
+def child() -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     yield process
     process.kill()

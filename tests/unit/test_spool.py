@@ -224,7 +224,7 @@ def test_a_run_that_the_database_gave_up_meanwhile_is_no_lost_run(store: Store, 
     with away(url), session:
         fill(session)
     s = store.database.schema.sessions
-    dead = {"heartbeat_at": pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime()}
+    dead: dict[str, Any] = {"heartbeat_at": pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime()}
     dead["process_key"] = "another-boot/1/1/1"
     suspect = {"suspected_at": pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime()}
     store.database.write_transaction(lambda c, _: c.execute(s.update(), dead | suspect))

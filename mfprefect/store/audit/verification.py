@@ -13,9 +13,9 @@ from mfprefect import audit
 from mfprefect.audit import Problem
 from mfprefect.audit.signing import Signature
 from mfprefect.store.audit import log, seals, session_contents
+from mfprefect.store.audit.orphans import orphan_problems
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import find_session, require_model
-from mfprefect.store.sessions.orphans import orphan_problems
 from mfprefect.store.states import Status, is_being_deleted
 
 __all__ = ["Report", "verify"]

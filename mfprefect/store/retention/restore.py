@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from mfprefect.errors import ArtifactCorrupt, IntegrityError, InvalidValue
 from mfprefect.store.audit.events import record
+from mfprefect.store.audit.orphans import remove_orphans
 from mfprefect.store.database import Database
 from mfprefect.store.database.row_validation import MALFORMED, check_lengths, check_row, typed
 from mfprefect.store.handle import SessionHandle, null_flow_run_seq
@@ -22,7 +23,6 @@ from mfprefect.store.lookup import require_model
 from mfprefect.store.retention.archive_files import check_archive, parts_of
 from mfprefect.store.scores import write
 from mfprefect.store.sessions.environments import add_environment
-from mfprefect.store.sessions.orphans import remove_orphans
 from mfprefect.store.sessions.writing import Outcome, close_session, flush, write_rows
 from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values

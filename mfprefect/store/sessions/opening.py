@@ -15,6 +15,7 @@ from mfprefect.backend import NO_LOCK_OPTION
 from mfprefect.errors import IntegrityError, SessionClosed, UnknownSession
 from mfprefect.provenance import Environment, Provenance
 from mfprefect.provenance.flow_run import FlowRun
+from mfprefect.store.audit import orphans
 from mfprefect.store.database import Database
 from mfprefect.store.handle import (
     SessionHandle,
@@ -25,7 +26,7 @@ from mfprefect.store.handle import (
     status_without_index,
 )
 from mfprefect.store.lookup import require_model
-from mfprefect.store.sessions import attempts, orphans
+from mfprefect.store.sessions import attempts
 from mfprefect.store.sessions.environments import add_environment
 from mfprefect.store.states import LEGACY_PART_INPUTS, Status, being_deleted, is_shadow
 from mfprefect.util import values

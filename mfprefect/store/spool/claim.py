@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from mfprefect.errors import DatabaseConflict, SpoolRefused, UnknownSession
 from mfprefect.spool.entry import Entry
 from mfprefect.store.audit.events import record, row_digest
+from mfprefect.store.audit.orphans import remove_orphans
 from mfprefect.store.database import Database
 from mfprefect.store.database.row_validation import typed
 from mfprefect.store.handle import (
@@ -25,7 +26,6 @@ from mfprefect.store.lookup import model_ids, require_model
 from mfprefect.store.sessions import attempts
 from mfprefect.store.sessions.environments import add_environment
 from mfprefect.store.sessions.opening import clear_attempt
-from mfprefect.store.sessions.orphans import remove_orphans
 from mfprefect.store.sessions.writing import Outcome
 from mfprefect.store.spool.document import EntryDocument
 from mfprefect.store.states import Status, being_deleted

@@ -384,6 +384,12 @@ UPDATE mfprefect_version SET version_num='0005' WHERE mfprefect_version.version_
 
 UPDATE mfprefect_version SET version_num='0006' WHERE mfprefect_version.version_num = '0005';
 
+-- Running upgrade 0006 -> 0007
+
+ALTER TABLE sessions ADD COLUMN process_key VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin;
+
+UPDATE mfprefect_version SET version_num='0007' WHERE mfprefect_version.version_num = '0006';
+
 CREATE VIEW published_scores AS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at
 FROM sessions INNER JOIN scores ON sessions.session_no = scores.session_no
 WHERE sessions.published_at IS NOT NULL;
@@ -444,8 +450,8 @@ DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`sessions_closed_update` BEFORE UPDATE ON `model_factory`.`sessions` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
   AND NOT (OLD.status = 'running'
-    OR (OLD.status IN ('failed', 'crashed', 'cancelled') AND NEW.status = 'running' AND (OLD.flow_run_id IS NOT NULL AND NEW.attempt = OLD.attempt + 1 OR OLD.failure_kind IN ('Crashed', 'Cancelled') AND NEW.attempt = OLD.attempt))
-    OR (OLD.status <=> NEW.status AND OLD.attempt <=> NEW.attempt AND OLD.ended_at <=> NEW.ended_at AND OLD.heartbeat_at <=> NEW.heartbeat_at AND OLD.suspected_at <=> NEW.suspected_at AND OLD.host <=> NEW.host AND OLD.process_id <=> NEW.process_id AND OLD.failure_kind <=> NEW.failure_kind AND OLD.failure_text <=> NEW.failure_text AND OLD.published_at <=> NEW.published_at AND OLD.seal <=> NEW.seal AND OLD.previous_seal <=> NEW.previous_seal AND OLD.attempt_started_at <=> NEW.attempt_started_at AND OLD.run_by <=> NEW.run_by AND OLD.vcs <=> NEW.vcs AND OLD.git_commit <=> NEW.git_commit AND OLD.git_branch <=> NEW.git_branch AND OLD.git_remote <=> NEW.git_remote AND OLD.git_dirty <=> NEW.git_dirty AND OLD.git_diff_digest <=> NEW.git_diff_digest AND OLD.environment_digest <=> NEW.environment_digest AND OLD.params <=> NEW.params)) THEN
+    OR (OLD.status IN ('failed', 'crashed', 'cancelled') AND NEW.status = 'running' AND (OLD.flow_run_id IS NOT NULL AND NEW.attempt = OLD.attempt + 1 OR NEW.attempt = OLD.attempt AND OLD.seal IS NULL AND (OLD.failure_kind IN ('Crashed', 'FlowRunCancelled') OR OLD.failure_kind = 'Cancelled' AND OLD.flow_run_id IS NOT NULL)))
+    OR (OLD.status <=> NEW.status AND OLD.attempt <=> NEW.attempt AND OLD.ended_at <=> NEW.ended_at AND OLD.heartbeat_at <=> NEW.heartbeat_at AND OLD.suspected_at <=> NEW.suspected_at AND OLD.host <=> NEW.host AND OLD.process_id <=> NEW.process_id AND OLD.process_key <=> NEW.process_key AND OLD.failure_kind <=> NEW.failure_kind AND OLD.failure_text <=> NEW.failure_text AND OLD.published_at <=> NEW.published_at AND OLD.seal <=> NEW.seal AND OLD.previous_seal <=> NEW.previous_seal AND OLD.attempt_started_at <=> NEW.attempt_started_at AND OLD.run_by <=> NEW.run_by AND OLD.vcs <=> NEW.vcs AND OLD.git_commit <=> NEW.git_commit AND OLD.git_branch <=> NEW.git_branch AND OLD.git_remote <=> NEW.git_remote AND OLD.git_dirty <=> NEW.git_dirty AND OLD.git_diff_digest <=> NEW.git_diff_digest AND OLD.environment_digest <=> NEW.environment_digest AND OLD.params <=> NEW.params)) THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -454,7 +460,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`session_attempts_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`session_attempts_closed_insert` BEFORE INSERT ON `model_factory`.`session_attempts` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -463,7 +469,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`session_attempts_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`session_attempts_closed_delete` BEFORE DELETE ON `model_factory`.`session_attempts` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -472,7 +478,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`inputs_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`inputs_closed_insert` BEFORE INSERT ON `model_factory`.`inputs` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -481,7 +487,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`inputs_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`inputs_closed_delete` BEFORE DELETE ON `model_factory`.`inputs` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -490,7 +496,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`input_summary_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`input_summary_closed_insert` BEFORE INSERT ON `model_factory`.`input_summary` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -499,7 +505,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`input_summary_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`input_summary_closed_delete` BEFORE DELETE ON `model_factory`.`input_summary` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -508,7 +514,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`check_results_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`check_results_closed_insert` BEFORE INSERT ON `model_factory`.`check_results` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -517,7 +523,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`check_results_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`check_results_closed_delete` BEFORE DELETE ON `model_factory`.`check_results` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -526,7 +532,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`session_metadata_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`session_metadata_closed_insert` BEFORE INSERT ON `model_factory`.`session_metadata` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -535,7 +541,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`session_metadata_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`session_metadata_closed_delete` BEFORE DELETE ON `model_factory`.`session_metadata` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -544,7 +550,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`metrics_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`metrics_closed_insert` BEFORE INSERT ON `model_factory`.`metrics` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -553,7 +559,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`metrics_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`metrics_closed_delete` BEFORE DELETE ON `model_factory`.`metrics` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -562,7 +568,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`variable_importance_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`variable_importance_closed_insert` BEFORE INSERT ON `model_factory`.`variable_importance` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -571,7 +577,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`variable_importance_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`variable_importance_closed_delete` BEFORE DELETE ON `model_factory`.`variable_importance` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -580,7 +586,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`test_curve_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`test_curve_closed_insert` BEFORE INSERT ON `model_factory`.`test_curve` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -589,7 +595,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`test_curve_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`test_curve_closed_delete` BEFORE DELETE ON `model_factory`.`test_curve` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -598,7 +604,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`backtests_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`backtests_closed_insert` BEFORE INSERT ON `model_factory`.`backtests` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -607,7 +613,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`backtests_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`backtests_closed_delete` BEFORE DELETE ON `model_factory`.`backtests` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -616,7 +622,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`gate_results_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`gate_results_closed_insert` BEFORE INSERT ON `model_factory`.`gate_results` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -625,7 +631,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`gate_results_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`gate_results_closed_delete` BEFORE DELETE ON `model_factory`.`gate_results` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -634,7 +640,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`drift_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`drift_closed_insert` BEFORE INSERT ON `model_factory`.`drift` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -643,7 +649,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`drift_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`drift_closed_delete` BEFORE DELETE ON `model_factory`.`drift` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -652,7 +658,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`scores_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`scores_closed_delete` BEFORE DELETE ON `model_factory`.`scores` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -661,7 +667,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`score_parts_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`score_parts_closed_insert` BEFORE INSERT ON `model_factory`.`score_parts` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -670,7 +676,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`score_parts_closed_update`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`score_parts_closed_update` BEFORE UPDATE ON `model_factory`.`score_parts` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -679,7 +685,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`score_parts_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`score_parts_closed_delete` BEFORE DELETE ON `model_factory`.`score_parts` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -688,7 +694,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`part_inputs_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`part_inputs_closed_insert` BEFORE INSERT ON `model_factory`.`part_inputs` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -697,7 +703,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`part_inputs_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`part_inputs_closed_delete` BEFORE DELETE ON `model_factory`.`part_inputs` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -706,7 +712,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`artifacts_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`artifacts_closed_insert` BEFORE INSERT ON `model_factory`.`artifacts` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -715,7 +721,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`artifacts_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`artifacts_closed_delete` BEFORE DELETE ON `model_factory`.`artifacts` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -724,7 +730,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`artifact_chunks_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`artifact_chunks_closed_insert` BEFORE INSERT ON `model_factory`.`artifact_chunks` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -733,7 +739,7 @@ DROP TRIGGER IF EXISTS `model_factory`.`artifact_chunks_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`artifact_chunks_closed_delete` BEFORE DELETE ON `model_factory`.`artifact_chunks` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
-  AND (SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no) <> 'running' THEN
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -746,7 +752,7 @@ DELIMITER ;
 GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON `model_factory`.`models` TO `mfprefect_writer`@`%`;
 GRANT SELECT ON `model_factory`.`model_thresholds` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT ON `model_factory`.`environments` TO `mfprefect_writer`@`%`;
-GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, params) ON `model_factory`.`sessions` TO `mfprefect_writer`@`%`;
+GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, process_key, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, params) ON `model_factory`.`sessions` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`session_attempts` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT ON `model_factory`.`model_stages` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`inputs` TO `mfprefect_writer`@`%`;

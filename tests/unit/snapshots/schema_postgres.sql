@@ -386,6 +386,12 @@ UPDATE model_factory.mfprefect_version SET version_num='0005' WHERE model_factor
 
 UPDATE model_factory.mfprefect_version SET version_num='0006' WHERE model_factory.mfprefect_version.version_num = '0005';
 
+-- Running upgrade 0006 -> 0007
+
+ALTER TABLE model_factory.sessions ADD COLUMN process_key VARCHAR(128) COLLATE "C";
+
+UPDATE model_factory.mfprefect_version SET version_num='0007' WHERE model_factory.mfprefect_version.version_num = '0006';
+
 COMMIT;
 
 CREATE VIEW model_factory.published_scores AS SELECT model_factory.sessions.model_id, model_factory.sessions.session_id, model_factory.scores.entity_id, model_factory.scores.score, model_factory.scores.score_class, model_factory.sessions.as_of, model_factory.sessions.published_at
@@ -451,8 +457,11 @@ BEGIN
   END LOOP;
 END $$;
 CREATE OR REPLACE FUNCTION model_factory.mfprefect_closed_session() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
 BEGIN
+  IF TG_OP = 'UPDATE' AND OLD.status = 'running' AND NEW.status <> 'running' THEN
+    PERFORM FROM model_factory.sessions WHERE session_no = OLD.session_no FOR UPDATE;
+  END IF;
   IF pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE') THEN
     IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
     RETURN NEW;
@@ -463,9 +472,9 @@ BEGIN
     END IF;
     RAISE EXCEPTION 'session % has ended and takes no changes', NEW.session_no USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
   ELSIF TG_OP = 'UPDATE' AND (OLD.status = 'running'
-    OR (OLD.status IN ('failed', 'crashed', 'cancelled') AND NEW.status = 'running' AND (OLD.flow_run_id IS NOT NULL AND NEW.attempt = OLD.attempt + 1 OR OLD.failure_kind IN ('Crashed', 'Cancelled') AND NEW.attempt = OLD.attempt))
-    OR (OLD.status, OLD.attempt, OLD.ended_at, OLD.heartbeat_at, OLD.suspected_at, OLD.host, OLD.process_id, OLD.failure_kind, OLD.failure_text, OLD.published_at, OLD.seal, OLD.previous_seal, OLD.attempt_started_at, OLD.run_by, OLD.vcs, OLD.git_commit, OLD.git_branch, OLD.git_remote, OLD.git_dirty, OLD.git_diff_digest, OLD.environment_digest, OLD.params)
-    IS NOT DISTINCT FROM (NEW.status, NEW.attempt, NEW.ended_at, NEW.heartbeat_at, NEW.suspected_at, NEW.host, NEW.process_id, NEW.failure_kind, NEW.failure_text, NEW.published_at, NEW.seal, NEW.previous_seal, NEW.attempt_started_at, NEW.run_by, NEW.vcs, NEW.git_commit, NEW.git_branch, NEW.git_remote, NEW.git_dirty, NEW.git_diff_digest, NEW.environment_digest, NEW.params)) THEN
+    OR (OLD.status IN ('failed', 'crashed', 'cancelled') AND NEW.status = 'running' AND (OLD.flow_run_id IS NOT NULL AND NEW.attempt = OLD.attempt + 1 OR NEW.attempt = OLD.attempt AND OLD.seal IS NULL AND (OLD.failure_kind IN ('Crashed', 'FlowRunCancelled') OR OLD.failure_kind = 'Cancelled' AND OLD.flow_run_id IS NOT NULL)))
+    OR (OLD.status, OLD.attempt, OLD.ended_at, OLD.heartbeat_at, OLD.suspected_at, OLD.host, OLD.process_id, OLD.process_key, OLD.failure_kind, OLD.failure_text, OLD.published_at, OLD.seal, OLD.previous_seal, OLD.attempt_started_at, OLD.run_by, OLD.vcs, OLD.git_commit, OLD.git_branch, OLD.git_remote, OLD.git_dirty, OLD.git_diff_digest, OLD.environment_digest, OLD.params)
+    IS NOT DISTINCT FROM (NEW.status, NEW.attempt, NEW.ended_at, NEW.heartbeat_at, NEW.suspected_at, NEW.host, NEW.process_id, NEW.process_key, NEW.failure_kind, NEW.failure_text, NEW.published_at, NEW.seal, NEW.previous_seal, NEW.attempt_started_at, NEW.run_by, NEW.vcs, NEW.git_commit, NEW.git_branch, NEW.git_remote, NEW.git_dirty, NEW.git_diff_digest, NEW.environment_digest, NEW.params)) THEN
     RETURN NEW;
   END IF;
   RAISE EXCEPTION 'session % has ended and takes no changes', OLD.session_no USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
@@ -473,26 +482,33 @@ END $$;
 CREATE OR REPLACE FUNCTION model_factory.mfprefect_closed_row() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF TG_OP <> 'INSERT' THEN
-    IF NOT pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE')
-      AND (SELECT status FROM model_factory.sessions WHERE session_no = OLD.session_no) <> 'running' THEN
-      RAISE EXCEPTION 'session % has ended and takes no changes', OLD.session_no USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
+  IF NOT pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE') THEN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      PERFORM FROM model_factory.sessions WHERE session_no IN (OLD.session_no, NEW.session_no) FOR SHARE;
+    ELSE
+      PERFORM FROM model_factory.sessions WHERE session_no IN (OLD.session_no, NEW.session_no) FOR KEY SHARE;
     END IF;
-    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+    IF EXISTS (
+      SELECT FROM model_factory.sessions WHERE session_no IN (OLD.session_no, NEW.session_no) AND status <> 'running') THEN
+      RAISE EXCEPTION 'session % has ended and takes no changes', coalesce(OLD.session_no, NEW.session_no) USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
+    END IF;
   END IF;
-  IF NOT pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE')
-    AND (SELECT status FROM model_factory.sessions WHERE session_no = NEW.session_no) <> 'running' THEN
-    RAISE EXCEPTION 'session % has ended and takes no changes', NEW.session_no USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
-  END IF;
+  IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
   RETURN NEW;
 END $$;
 CREATE OR REPLACE FUNCTION model_factory.mfprefect_closed_scores() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF NOT pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE') AND EXISTS (
-    SELECT FROM changed c JOIN model_factory.sessions s ON s.session_no = c.session_no
-    WHERE s.status <> 'running') THEN
-    RAISE EXCEPTION 'a session that has ended and takes no changes' USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
+  IF NOT pg_has_role((SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE') THEN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      PERFORM FROM model_factory.sessions WHERE session_no IN (SELECT c.session_no FROM changed c) FOR SHARE;
+    ELSE
+      PERFORM FROM model_factory.sessions WHERE session_no IN (SELECT c.session_no FROM changed c) FOR KEY SHARE;
+    END IF;
+    IF EXISTS (
+      SELECT FROM model_factory.sessions WHERE session_no IN (SELECT c.session_no FROM changed c) AND status <> 'running') THEN
+      RAISE EXCEPTION 'a session that has ended takes no changes' USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
+    END IF;
   END IF;
   RETURN NULL;
 END $$;
@@ -544,7 +560,7 @@ REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factor
 GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON model_factory.models TO mfprefect_writer;
 GRANT SELECT ON model_factory.model_thresholds TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.environments TO mfprefect_writer;
-GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, params) ON model_factory.sessions TO mfprefect_writer;
+GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, process_key, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, params) ON model_factory.sessions TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.session_attempts TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.model_stages TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.inputs TO mfprefect_writer;

@@ -385,6 +385,12 @@ UPDATE mfprefect_version SET version_num='0005' WHERE mfprefect_version.version_
 
 UPDATE mfprefect_version SET version_num='0006' WHERE mfprefect_version.version_num = '0005';
 
+-- Running upgrade 0006 -> 0007
+
+ALTER TABLE sessions ADD COLUMN process_key VARCHAR(128);
+
+UPDATE mfprefect_version SET version_num='0007' WHERE mfprefect_version.version_num = '0006';
+
 COMMIT;
 
 CREATE VIEW published_scores AS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at

@@ -10,7 +10,25 @@ WHERE environments.environment_digest = ?) AS environment, (SELECT parent.sessio
 FROM sessions AS parent
 WHERE parent.session_id IS NULL AND NOT (parent.status = ? AND (coalesce(parent.deletion, ?) IN (?, ?) OR coalesce(parent.failure_kind, ?) IN (?, ?)))) AS parent_no, (SELECT count(*) AS count_1
 FROM sessions
-WHERE sessions.status = ? AND (sessions.heartbeat_at < ? OR sessions.heartbeat_at > ?)) AS silent;
+WHERE sessions.status = ? AND (sessions.heartbeat_at < ? OR sessions.heartbeat_at > ?)) AS silent, (SELECT max(numbers.n) AS max_1
+FROM (SELECT max(session_attempts.session_no) AS n
+FROM session_attempts UNION ALL SELECT max(inputs.session_no) AS n
+FROM inputs UNION ALL SELECT max(input_summary.session_no) AS n
+FROM input_summary UNION ALL SELECT max(check_results.session_no) AS n
+FROM check_results UNION ALL SELECT max(session_metadata.session_no) AS n
+FROM session_metadata UNION ALL SELECT max(metrics.session_no) AS n
+FROM metrics UNION ALL SELECT max(variable_importance.session_no) AS n
+FROM variable_importance UNION ALL SELECT max(test_curve.session_no) AS n
+FROM test_curve UNION ALL SELECT max(backtests.session_no) AS n
+FROM backtests UNION ALL SELECT max(gate_results.session_no) AS n
+FROM gate_results UNION ALL SELECT max(drift.session_no) AS n
+FROM drift UNION ALL SELECT max(scores.session_no) AS n
+FROM scores UNION ALL SELECT max(score_parts.session_no) AS n
+FROM score_parts UNION ALL SELECT max(part_inputs.session_no) AS n
+FROM part_inputs UNION ALL SELECT max(artifacts.session_no) AS n
+FROM artifacts UNION ALL SELECT max(artifact_chunks.session_no) AS n
+FROM artifact_chunks UNION ALL SELECT max(notifications.session_no) AS n
+FROM notifications) AS numbers) AS last_used;
 
 -- teradata
 LOCKING TABLE sessions FOR ACCESS SELECT (SELECT max(sessions.session_no) AS max_1
@@ -22,7 +40,25 @@ WHERE environments.environment_digest = ?) AS environment, (SELECT parent.sessio
 FROM sessions AS parent
 WHERE parent.session_id IS NULL AND NOT (parent.status = ? AND (coalesce(parent.deletion, ?) IN (?, ?) OR coalesce(parent.failure_kind, ?) IN (?, ?)))) AS parent_no, (SELECT count(*) AS count_1
 FROM sessions
-WHERE sessions.status = ? AND (sessions.heartbeat_at < ? OR sessions.heartbeat_at > ?)) AS silent FROM (SELECT 1 AS one_column) AS one_row;
+WHERE sessions.status = ? AND (sessions.heartbeat_at < ? OR sessions.heartbeat_at > ?)) AS silent, (SELECT max(numbers.n) AS max_1
+FROM (SELECT max(session_attempts.session_no) AS n
+FROM session_attempts UNION ALL SELECT max(inputs.session_no) AS n
+FROM inputs UNION ALL SELECT max(input_summary.session_no) AS n
+FROM input_summary UNION ALL SELECT max(check_results.session_no) AS n
+FROM check_results UNION ALL SELECT max(session_metadata.session_no) AS n
+FROM session_metadata UNION ALL SELECT max(metrics.session_no) AS n
+FROM metrics UNION ALL SELECT max(variable_importance.session_no) AS n
+FROM variable_importance UNION ALL SELECT max(test_curve.session_no) AS n
+FROM test_curve UNION ALL SELECT max(backtests.session_no) AS n
+FROM backtests UNION ALL SELECT max(gate_results.session_no) AS n
+FROM gate_results UNION ALL SELECT max(drift.session_no) AS n
+FROM drift UNION ALL SELECT max(scores.session_no) AS n
+FROM scores UNION ALL SELECT max(score_parts.session_no) AS n
+FROM score_parts UNION ALL SELECT max(part_inputs.session_no) AS n
+FROM part_inputs UNION ALL SELECT max(artifacts.session_no) AS n
+FROM artifacts UNION ALL SELECT max(artifact_chunks.session_no) AS n
+FROM artifact_chunks UNION ALL SELECT max(notifications.session_no) AS n
+FROM notifications) AS numbers) AS last_used FROM (SELECT 1 AS one_column) AS one_row;
 
 -- 2 of 15
 
@@ -32,7 +68,7 @@ INSERT INTO environments (environment_digest, python_version, platform_name, pac
 -- 3 of 15
 
 -- sqlite, postgres, mysql, teradata
-INSERT INTO sessions (session_no, session_id, model_id, purpose, status, attempt, started_at, heartbeat_at, run_by, host, process_id, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, as_of, params, flow_run_id, flow_run_seq, deployment, parent_session_no, tags, attempt_started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO sessions (session_no, session_id, model_id, purpose, status, attempt, started_at, heartbeat_at, run_by, host, process_id, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, as_of, params, flow_run_id, flow_run_seq, deployment, parent_session_no, tags, attempt_started_at, process_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- 4 of 15
 
@@ -74,7 +110,7 @@ UPDATE sessions SET heartbeat_at=?, suspected_at=? WHERE sessions.session_no = ?
 -- 10 of 15
 
 -- sqlite, postgres, mysql, teradata
-SELECT sessions.session_no, sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.process_id, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.environment_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.parent_session_no, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.suspected_at, sessions.deletion, sessions.attempt_started_at, (SELECT count(*) AS count_1
+SELECT sessions.session_no, sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.process_id, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.environment_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.parent_session_no, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.suspected_at, sessions.deletion, sessions.attempt_started_at, sessions.process_key, (SELECT count(*) AS count_1
 FROM session_attempts
 WHERE session_attempts.session_no = ?) AS rows_of_session_attempts, (SELECT count(*) AS count_2
 FROM inputs

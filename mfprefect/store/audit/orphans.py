@@ -69,15 +69,13 @@ def remove_orphans(db: Database, connection: sa.Connection, handle: SessionHandl
         handle: the session.
     """
     number = handle.session_no
-    found = {}
-    for name in _tables_with(db, connection, number):
-        found[name] = _summary(connection, db.schema.tables[name], number)
-    if not found:
+    tables = {name: db.schema.tables[name] for name in _tables_with(db, connection, number)}
+    if not tables:
         return
-    facts = {"model": handle.model_id, "session_no": number, "tables": found}
+    rows = {name: _summary(connection, table, number) for name, table in tables.items()}
+    facts = {"model": handle.model_id, "session_no": number, "tables": rows}
     record(db, connection, ACTION, handle.session_id, **facts)
-    for name in found:
-        table = db.schema.tables[name]
+    for table in tables.values():
         connection.execute(table.delete().where(table.c.session_no == number))
 
 

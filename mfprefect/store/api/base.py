@@ -73,7 +73,8 @@ class Base:
             store.database = moment
             return work(store)
 
-        return self._visible(lambda db: db.snapshot(within))
+        # Not `_visible` of each read: PostgreSQL refuses what follows an error in a transaction.
+        return self._visible(lambda database: database.snapshot(within))
 
     @property
     def _db(self) -> Database:

@@ -161,6 +161,27 @@ def test_a_further_model_adds_its_own_and_leaves_the_rest(folder: Path) -> None:
     assert written(folder) == after
 
 
+def list_merges(node: yaml.Node) -> list[str]:
+    """Return where a YAML document merges a list of mappings."""
+    if isinstance(node, yaml.MappingNode):
+        merged = [value for key, value in node.value if key.value == "<<"]
+        lines = [str(x.start_mark) for x in merged if isinstance(x, yaml.SequenceNode)]
+        return lines + [x for _, value in node.value for x in list_merges(value)]
+    if isinstance(node, yaml.SequenceNode):
+        return [x for value in node.value for x in list_merges(value)]
+    return []
+
+
+def test_prefect_yaml_means_the_same_to_every_version_of_pyyaml(folder: Path) -> None:
+    # PyYAML 6.0.4 lets the last mapping of a merged list win: all variants were called `local`.
+    new("churn")
+    new("fraud")
+    ours = Path(__file__).parents[2] / "prefect.yaml"
+    for path in (folder / "prefect.yaml", ours):
+        assert list_merges(yaml.compose(path.read_text())) == []
+    assert list_merges(yaml.compose("a: &a {}\nb: [{<<: [*a]}]")) != []  # it finds what it looks for
+
+
 def restructured(text: str, how: str) -> str:
     if how == "other names":
         return text.replace("&local", "&here").replace("*local", "*here")

@@ -56,7 +56,7 @@ def described(estimator: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {"class": _type_name(estimator)}
     for name, value in sorted(_parameters(estimator).items()):
         if len(name) <= NAME_LENGTH and "\0" not in name:
-            facts[name] = _bounded(_plain(value))
+            facts[name] = _recorded(value)
         if len(facts) > MOST_PARAMETERS:
             break
     return facts
@@ -80,6 +80,13 @@ def _parameters(estimator: Any) -> dict[str, Any]:
     return by_name
 
 
+def _recorded(value: Any) -> Any:
+    try:
+        return _bounded(_plain(value))
+    except Exception:  # noqa: BLE001 - a record of parameters must not end a training
+        return _type_name(value)
+
+
 def _plain(value: Any, depth: int = 0) -> Any:
     """Return a value that JSON can hold; numbers that are not finite, and objects, as text."""
     if value is None or isinstance(value, (bool, np.bool_)):
@@ -90,8 +97,8 @@ def _plain(value: Any, depth: int = 0) -> Any:
         return int(value)
     if isinstance(value, numbers.Real):
         return float(value) if np.isfinite(float(value)) else str(float(value))
-    if hasattr(value, "shape"):
-        return f"{_type_name(value)} of shape {tuple(value.shape)}"
+    if isinstance(getattr(value, "shape", None), tuple):
+        return f"{_type_name(value)} of shape {value.shape}"
     if depth < MOST_DEPTH and isinstance(value, Mapping):
         items = list(value.items())[:MOST_ITEMS]
         return {str(_plain(key)): _plain(item, depth + 1) for key, item in items}
@@ -104,7 +111,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
 def _type_name(value: Any) -> str:
     # A repr may hold an address in memory, which differs in every run.
     named = value if hasattr(value, "__qualname__") else type(value)
-    return f"{named.__module__}.{named.__qualname__}"
+    return f"{getattr(named, '__module__', type(value).__module__)}.{named.__qualname__}"
 
 
 def _bounded(value: Any) -> Any:

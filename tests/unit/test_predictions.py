@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from contextlib import suppress
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.utils import all_estimators
 
 from mfprefect import InvalidScores, InvalidValue, Model, scores
 from mfprefect.errors import ConfigurationError
@@ -237,6 +242,42 @@ def test_parameters_that_are_no_plain_values() -> None:
     assert len(facts["long"]) <= 1_000
     assert len(facts) <= 201
     assert described({"not": "an estimator"}) == {"class": "builtins.dict"}
+
+
+class Strange:
+    """What libraries have among their parameters: lazy shapes, comparisons that fail."""
+
+    shape = property(lambda self: 1 / 0)
+
+
+class Unsorted:
+    __hash__ = object.__hash__
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def test_no_parameter_ends_a_training() -> None:
+    class Estimator:
+        def get_params(self) -> Any:
+            values = [np.float64, np.ndarray, pd.DataFrame, Strange, Strange(), {Unsorted(), 1}]
+            values += [Fraction(10**400), Decimal("NaN"), np.shape, np.ndarray.shape]
+            return dict(zip("abcdefghij", values, strict=True))
+
+    facts = described(Estimator())
+    assert json.loads(json.dumps(facts)) == facts
+    assert facts["a"] == "numpy.float64"
+    assert facts["e"].endswith("Strange")
+    assert len(facts) == 11
+    encoder = make_column_transformer((OneHotEncoder(), ["plan"]))
+    assert described(encoder)["onehotencoder__dtype"] == "numpy.float64"
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_parameters_of_every_estimator_of_sklearn_can_be_recorded() -> None:
+    for name, kind in all_estimators():
+        with suppress(TypeError):  # it needs another estimator
+            assert described(kind())["class"].endswith(name)
 
 
 def test_what_a_search_has_chosen() -> None:

@@ -189,12 +189,20 @@ class UnknownSession(MfprefectError, LookupError):
 
 
 class SessionClosed(MfprefectError):
-    """The session accepts no writes: it is closed, or a later attempt took it over."""
+    """The session accepts no writes: it is closed, or a later attempt took it over.
 
-    def __init__(self, session_id: str, reason: str) -> None:
+    Attributes:
+        session_id: the session.
+        reason: why it is closed.
+        done: `succeeded` or `spooled` if opening it would repeat what an earlier attempt of the
+            flow run has completed, else None.
+    """
+
+    def __init__(self, session_id: str, reason: str, *, done: str | None = None) -> None:
         super().__init__(f"session {session_id!r} takes no more writes: {reason}")
         self.session_id = session_id
         self.reason = reason
+        self.done = done
 
 
 class ChecksFailed(MfprefectError):

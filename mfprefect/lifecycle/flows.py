@@ -15,11 +15,12 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from mfprefect.command_model import CommandModel
 from mfprefect.errors import AlreadyPromoted, InvalidValue
 from mfprefect.lifecycle import commands, monitoring, scoring, tasks, training
+from mfprefect.lifecycle.ended import Ended
 from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.hooks import end_sessions
 from mfprefect.lifecycle.prefect_artifacts import show_session
 from mfprefect.lifecycle.prefect_defaults import set_prefect_defaults
-from mfprefect.lifecycle.run import register, running
+from mfprefect.lifecycle.run import completed, register, running
 from mfprefect.lifecycle.shadow import score_shadow
 from mfprefect.store import Store, connect
 from mfprefect.store.models.stages import PRODUCTION, RETIRED, stage_now
@@ -94,7 +95,7 @@ def make_flows(model_class: type[Model]) -> Flows:
     return Flows(train, score, monitor)
 
 
-def _result(session: Session) -> Any:
+def _result(session: Ended) -> Any:
     """Return the session's id; if the session waits in the spool, in a state that says so."""
     if session.status != SPOOLED:
         return session.session_id
@@ -169,20 +170,39 @@ def _work(store: Store, model_class: type[Model], session: Session, purpose: str
 
 def _train(store: Store, model_class: type[Model], as_of: dt.date | None) -> Any:
     register(store, model_class)
-    with running(store, model_class, "train", as_of=as_of, params={}) as session:
-        session.promoting = model_class.auto_promote
+
+    def work(session: Session) -> None:
         if issubclass(model_class, CommandModel):
             commands.train_command(store, model_class, session)
         else:
             training.train_model(store, model_class, session)
-    if model_class.auto_promote and session.status == SPOOLED:
+
+    promoting = model_class.auto_promote
+    session = completed(
+        store, model_class, "train", work, promoting=promoting, as_of=as_of, params={}
+    )
+    if promoting and session.status == SPOOLED:
         tasks.log().warning("not promoted: %s waits in the spool", session.session_id)
-    elif model_class.auto_promote:
+    elif promoting and not (session.repeated and _was_decided(store, session)):
         _promote(store, model_class, session)
     return _result(session)
 
 
-def _promote(store: Store, model_class: type[Model], session: Session) -> None:
+def _was_decided(store: Store, session: Ended) -> bool:
+    """Return whether the session was promoted once, or another one after its end."""
+    stages = store.stages(session.model_id)
+    ended_at = store.get_sessions(session.session_id)["ended_at"].iloc[0]
+    since = stages[(stages["session_id"] == session.session_id) | (stages["set_at"] >= ended_at)]
+    if since.empty:
+        return False
+    newest = since.iloc[0]
+    text = "session %s is not promoted: %s became %s at %s"
+    names = ("session_id", "stage", "set_at")
+    tasks.log().info(text, session.session_id, *(newest[name] for name in names))
+    return True
+
+
+def _promote(store: Store, model_class: type[Model], session: Ended) -> None:
     reason = "automatic: it has passed its gates"
     try:
         store.promote(model_class.model_id, session.session_id, reason=reason)
@@ -210,13 +230,18 @@ def _score(
             "flow first, or name one by training_session_id."
         )
     params = {"training_session_id": training_session_id, "parts": model_class.parts}
-    # A resumed session keeps the model that it started with.
-    with running(store, model_class, "score", as_of=as_of, params=params, parent=parent) as session:
+
+    def work(session: Session) -> None:
         if issubclass(model_class, CommandModel):
             commands.score_command(store, model_class, session)
             scoring.apply_gates(model_class, session)
         elif scoring.score_model(store, model_class, session):
             scoring.apply_gates(model_class, session)
+
+    # A resumed session keeps the model that it started with.
+    session = completed(
+        store, model_class, "score", work, as_of=as_of, params=params, parent=parent
+    )
     if challenger is not None and session.status != SPOOLED:
         score_shadow(store, model_class, session, challenger)
     return _result(session)
@@ -241,6 +266,9 @@ def _model_in_use(store: Store, model_class: type[Model]) -> str | None:
 
 def _monitor(store: Store, model_class: type[Model], as_of: dt.date | None) -> Any:
     register(store, model_class)
-    with running(store, model_class, "monitor", as_of=as_of, params={}) as session:
+
+    def work(session: Session) -> None:
         monitoring.monitor_model(store, model_class, session)
+
+    session = completed(store, model_class, "monitor", work, as_of=as_of, params={})
     return _result(session)

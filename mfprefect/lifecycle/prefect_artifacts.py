@@ -20,8 +20,14 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
+)
 from prefect.context import FlowRunContext
 
+from mfprefect.lifecycle.ended import Ended
 from mfprefect.lifecycle.tasks import log
 from mfprefect.store.results.frames import SessionSummary, outcome
 from mfprefect.store.states import SPOOLED, Purpose, Status, is_shadow
@@ -64,14 +70,17 @@ def tag_run(session: Session) -> None:
 
 
 @_quietly
-def show_session(store: Store, session: Session) -> None:
+def show_session(store: Store, session: Session | Ended) -> None:
     """Write the session's page, and its failed checks as a table.
 
     Each environment has pages of its own: a run in development leaves production's as they are.
+    An attempt that finds its work done writes nothing that an earlier one wrote.
     """
+    again = isinstance(session, Ended) and session.repeated
     environment = store.database.settings.environment
     if session.status == SPOOLED:
-        text = f"{_cell(session.session_id)} waits in {_cell(session.spool_place)}."
+        place = "the spool" if isinstance(session, Ended) else session.spool_place
+        text = f"{_cell(session.session_id)} waits in {_cell(place)}."
         title = _title(session.model_id, session.purpose, SPOOLED, environment)
         create_markdown_artifact(
             f"# {_cell(title)}\n\n{text}\n",
@@ -83,13 +92,28 @@ def show_session(store: Store, session: Session) -> None:
     shadow = "shadow" if is_shadow(ended.session["params"]) else None
     key = _key(session.model_id, session.purpose, shadow, environment)
     title = _title(session.model_id, session.purpose, ended.session["status"], environment)
-    create_markdown_artifact(_markdown(store, ended, title), key=key, description=title)
-    if ended.failed_checks:
+    page = _markdown(store, ended, title)
+    if not (again and page in _written(key)):
+        create_markdown_artifact(page, key=key, description=title)
+    if ended.failed_checks and not (again and _written(f"{key}-failed-checks")):
         create_table_artifact(
             [dict(check) for check in ended.failed_checks[:MAX_CHECKS]],
             key=f"{key}-failed-checks",
             description=f"Failed checks of {session.session_id}",
         )
+
+
+def _written(key: str) -> list[Any]:
+    """Return the artifacts that this flow run has under a key."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return []
+    wanted = ArtifactFilter(
+        key=ArtifactFilterKey(any_=[key]),
+        flow_run_id=ArtifactFilterFlowRunId(any_=[context.flow_run.id]),
+    )
+    with get_client(sync_client=True) as client:
+        return [artifact.data for artifact in client.read_artifacts(artifact_filter=wanted)]
 
 
 @_quietly

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mfprefect.errors import SessionClosed
 from mfprefect.lifecycle import prefect_artifacts, tasks
+from mfprefect.lifecycle.ended import Ended
 from mfprefect.provenance import flow_run
 from mfprefect.provenance.entrypoint import CODE, entrypoint
+from mfprefect.store.lookup import find_session
+from mfprefect.store.notifications import send
+from mfprefect.store.states import NOT_IN_DATABASE, SPOOLED
 from mfprefect.util import values
 from mfprefect.util.zones import local_day, zone_of
 
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
     from mfprefect.settings import Settings
     from mfprefect.store import Store
 
-__all__ = ["as_of_date", "register", "running", "today"]
+__all__ = ["as_of_date", "completed", "register", "running", "today"]
 
 
 def register(store: Store, model_class: type[Model]) -> None:
@@ -45,7 +50,11 @@ def running(
     params: Mapping[str, Any],
     parent: str | None = None,
 ) -> Iterator[Session]:
-    """Open the run's session; on leaving the block, end it and write its Prefect artifacts."""
+    """Open the run's session; on leaving the block, end it and write its Prefect artifacts.
+
+    Raises:
+        SessionClosed: an earlier attempt of the flow run completed it (`done`).
+    """
     session = store.session(
         model_class.model_id,
         purpose=purpose,
@@ -64,6 +73,54 @@ def running(
             yield session
     finally:
         prefect_artifacts.show_session(store, session)
+
+
+def completed(
+    store: Store,
+    model_class: type[Model],
+    purpose: str,
+    work: Callable[[Session], object],
+    *,
+    promoting: bool = False,
+    **options: Any,
+) -> Ended:
+    """Do the work of a run in a session, unless an earlier attempt of the flow run has done it.
+
+    An attempt may die after its session has succeeded and before Prefect hears of it. The next one
+    only makes up for what was left: notices, the page.
+
+    Args:
+        store: the store.
+        model_class: the model.
+        purpose: the purpose of the session.
+        work: does the work.
+        promoting: whether the run promotes the session next.
+        options: those of `running`.
+    """
+    with ExitStack() as stack:
+        try:
+            session = stack.enter_context(running(store, model_class, purpose, **options))
+        except SessionClosed as exc:
+            if exc.done is None:
+                raise
+            return _taken_over(store, model_class, purpose, exc, promoting)
+        session.promoting = promoting
+        work(session)
+    return Ended.of(session)
+
+
+def _taken_over(
+    store: Store, model_class: type[Model], purpose: str, error: SessionClosed, promoting: bool
+) -> Ended:
+    text = "session %s succeeded in an earlier attempt of this flow run: it is not run again"
+    tasks.log().warning(text, error.session_id)
+    if error.done == SPOOLED:
+        return Ended(error.session_id, NOT_IN_DATABASE, model_class.model_id, purpose, SPOOLED)
+    handle = find_session(store.database, error.session_id)
+    send.session_ended(store.database, handle.session_no, promoting=promoting)
+    session = Ended.of(handle, repeated=True)
+    prefect_artifacts.show_session(store, session)
+    return session
 
 
 def _source(model_class: type[Model]) -> Path | None:

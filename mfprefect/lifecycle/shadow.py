@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from mfprefect.command_model import CommandModel
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import commands, scoring, tasks
-from mfprefect.lifecycle.run import running
+from mfprefect.lifecycle.ended import Ended
+from mfprefect.lifecycle.run import completed
 from mfprefect.store.models.promotion import candidate
 from mfprefect.store.states import SHADOW_OF
 
@@ -22,7 +23,7 @@ LATEST = "latest"
 
 
 def score_shadow(
-    store: Store, model_class: type[Model], champion: Session, wanted: str
+    store: Store, model_class: type[Model], champion: Ended, wanted: str
 ) -> str | None:
     """Score with a challenger as a second session of the run; return it, None if there is none.
 
@@ -44,9 +45,7 @@ def score_shadow(
         return None
 
 
-def _challenger(
-    store: Store, model_class: type[Model], champion: Session, wanted: str
-) -> str | None:
+def _challenger(store: Store, model_class: type[Model], champion: Ended, wanted: str) -> str | None:
     challenger = candidate(
         store.database, model_class.model_id, None if wanted == LATEST else wanted
     )
@@ -61,15 +60,18 @@ def _challenger(
     return challenger
 
 
-def _score(store: Store, model_class: type[Model], champion: Session, challenger: str) -> str:
+def _score(store: Store, model_class: type[Model], champion: Ended, challenger: str) -> str:
     params = {SHADOW_OF: champion.session_id, "parts": model_class.parts}
-    as_of = champion.as_of
-    with running(
-        store, model_class, "score", as_of=as_of, params=params, parent=challenger
-    ) as session:
+
+    def work(session: Session) -> None:
         if issubclass(model_class, CommandModel):
             commands.score_command(store, model_class, session)
         else:
             scoring.score_model(store, model_class, session)
         session.close(publish=False)
+
+    as_of = champion.as_of
+    session = completed(
+        store, model_class, "score", work, as_of=as_of, params=params, parent=challenger
+    )
     return session.session_id

@@ -18,6 +18,7 @@ __all__ = [
     "TERMINAL",
     "FlowRun",
     "States",
+    "completed_before",
     "current_flow_run",
     "flow_run_states",
     "run_url",
@@ -43,7 +44,24 @@ class FlowRun:
     final: bool = True
     """Whether no automatic retry follows if this attempt fails."""
     began: dt.datetime | None = None
-    """When this attempt of the flow began; None inside a task, which may start much later."""
+    """When this attempt of the flow began."""
+    task: str = ""
+    """The id of the task run inside a task; a retry keeps it."""
+
+    @property
+    def flow_attempt(self) -> str:
+        """The flow's part of `run_count`."""
+        return self.run_count.partition(".")[0]
+
+    @property
+    def first_try(self) -> bool:
+        """Whether this is no retry: of the flow, or of the task within an attempt of it."""
+        return self.run_count.partition(".")[2] == "1" if self.task else self.flow_attempt == "1"
+
+    @property
+    def first(self) -> bool:
+        """Whether nothing of the flow run was tried before."""
+        return self.first_try and self.flow_attempt == "1"
 
 
 def current_flow_run() -> FlowRun | None:
@@ -63,8 +81,9 @@ def current_flow_run() -> FlowRun | None:
         count += f".{task.task_run.run_count}"
         final = final and task.task_run.run_count > (task.task_run.empirical_policy.retries or 0)
     deployment = _deployment(run.deployment_id) if run.deployment_id else None
-    began = context.start_time if task is None else None
-    return FlowRun(str(run.id), count, deployment, tuple(sorted(run.tags)), final, began)
+    task_id = "" if task is None else str(task.task_run.id)
+    tags = tuple(sorted(run.tags))
+    return FlowRun(str(run.id), count, deployment, tags, final, context.start_time, task_id)
 
 
 # Cached, because it asks the server; a process seldom runs more than one deployment.
@@ -149,6 +168,41 @@ def flow_run_states(flow_run_ids: Collection[str]) -> dict[str, str] | None:
         log.warning("cannot read the states of flow runs from Prefect: %s", exc)
         return None
     return states
+
+
+def completed_before(run: FlowRun) -> dt.datetime | None:
+    """Return an instant between Prefect's last `Completed` of a flow run and its execution since.
+
+    It lies in the middle of the pause, so that clocks of workers and server may differ by half of
+    it.
+
+    Returns:
+        None if Prefect never had the flow run as completed, or cannot be asked.
+    """
+    if "prefect" not in sys.modules:
+        return None
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL
+
+    # Without either, a client would start a temporary, empty server.
+    if PREFECT_API_URL.value() is None and current_flow_run() is None:
+        return None
+    try:
+        with get_client(sync_client=True) as client:
+            states = client.read_flow_run_states(UUID(run.flow_run_id))
+    except Exception as exc:  # noqa: BLE001 - a failure in Prefect must not fail sessions
+        log.warning("cannot read the states of flow run %s: %s", run.flow_run_id, exc)
+        return None
+    return _last_pause([(state.timestamp, state.type.value) for state in states])
+
+
+def _last_pause(states: Collection[tuple[dt.datetime, str]]) -> dt.datetime | None:
+    """Return the middle between the last COMPLETED and the RUNNING after it."""
+    completed = max((at for at, state in states if state == "COMPLETED"), default=None)
+    if completed is None:
+        return None
+    running = (at for at, state in states if state == "RUNNING" and at >= completed)
+    return completed + (min(running, default=completed) - completed) / 2
 
 
 def run_url(flow_run_id: str | None) -> str | None:

@@ -31,16 +31,33 @@ from mfprefect.store.states import SPOOLED, Status
 from mfprefect.util import values
 from mfprefect.vocabulary import OWN_CANCELLATION
 
-__all__ = ["Session", "opened_by"]
+__all__ = ["Session", "opened_by", "remember"]
 
 log = logging.getLogger(__name__)
 
-_opened: dict[tuple[str, str], set[str]] = {}
+_opened: dict[str, dict[str, tuple[str, str]]] = {}
+"""Of each flow run: by session, the task run that opened it here, and its `run_count`."""
 
 
 def opened_by(run: FlowRun | None) -> frozenset[str]:
-    """Return the sessions that this process opened in the same attempt of the flow run."""
-    return frozenset(_opened.get((run.flow_run_id, run.run_count), ())) if run else frozenset()
+    """Return the sessions that this process opened in the same attempt of the flow run.
+
+    A task that is tried again did not open those of its earlier tries.
+    """
+    if run is None:
+        return frozenset()
+    return frozenset(
+        session_id
+        for session_id, (task, count) in _opened.get(run.flow_run_id, {}).items()
+        if count == run.run_count
+        or (task != run.task and count.partition(".")[0] == run.flow_attempt)
+    )
+
+
+def remember(run: FlowRun | None, session_id: str) -> None:
+    """Note that this attempt of a flow run has opened a session, or found it done."""
+    if run is not None:
+        _opened.setdefault(run.flow_run_id, {})[session_id] = run.task, run.run_count
 
 
 class Session(Recorder):
@@ -67,9 +84,7 @@ class Session(Recorder):
         self._final = flow_run is None or flow_run.final
         self.promoting = False
         """Whether the run promotes its model after this session: then nobody needs to be asked."""
-        if flow_run is not None:
-            attempt = (flow_run.flow_run_id, flow_run.run_count)
-            _opened.setdefault(attempt, set()).add(handle.session_id)
+        remember(flow_run, handle.session_id)
         if not attached:
             exit_handlers.register(self)
             threading.Thread(target=self._beat, name="mfprefect-heartbeat", daemon=True).start()

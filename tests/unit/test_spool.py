@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import io
 import json
@@ -42,6 +43,7 @@ from mfprefect.store.spool import delivery, staging
 from mfprefect.store.spool.apply import apply
 from mfprefect.store.spool.entry_import import EntryImport
 from mfprefect.store.spool.location import place_of, spool_of
+from mfprefect.store.spool.opening import open_in_spool
 from mfprefect.testing.contract.helpers import fill, orphans
 
 QUICK: dict[str, Any] = {"retry_seconds": 0.1, "connect_timeout": 0.02, "heartbeat_seconds": 600}
@@ -601,29 +603,66 @@ def test_the_next_attempt_of_a_flow_run_delivers_the_last_one_and_resumes_it(
     assert set(store.scores(first.session_id)["score"]) == {0.7}
 
 
-def test_a_retry_that_never_saw_its_database_is_a_session_of_its_own(
+def test_a_retry_that_never_saw_its_database_waits_for_it(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody can tell it which session it would resume; later retries go on with what it left."""
+    """Only the database knows whether an earlier attempt has done everything."""
 
     attempt = attempts(store, monkeypatch)
-    attempt(1).fail(OSError("link down"))
+    attempt(1).close()
     disk, gone = tmp_path / "store.db", tmp_path / "gone"
     store.database.engine.dispose()
     disk.rename(gone)
     disk.mkdir()
-    second = attempt(2)
-    second.fail(OSError("and again"))
-    third = attempt(3)
-    assert (third.session_id, third.attempt) == (second.session_id, 2)
-    third.close()
+    with pytest.raises(mfprefect.DatabaseUnavailable):
+        attempt(2)
     disk.rmdir()
     gone.rename(disk)
+    with pytest.raises(mfprefect.SessionClosed, match="earlier attempt"):
+        attempt(2)
+    assert store.sessions()["status"].tolist() == ["succeeded"]
+
+
+def test_a_retry_does_not_repeat_what_waits_in_the_spool(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its database is still away, or takes the session now."""
+    attempt = attempts(store, monkeypatch)
+    with away(url):
+        first = attempt(1)
+        first.close()
+        assert first.status == "spooled"
+        with pytest.raises(mfprefect.SessionClosed, match="earlier attempt") as closed:
+            attempt(2)
+        assert (closed.value.session_id, closed.value.done) == (first.session_id, "spooled")
+        further = attempt(2)  # the flow's next session
+        further.fail(OSError("link down"))
+        with pytest.raises(mfprefect.SessionClosed) as closed:
+            attempt(3)
+        assert closed.value.session_id == first.session_id
+        resumed = attempt(3)
+        assert (resumed.session_id, resumed.attempt) == (further.session_id, 2)
+        resumed.close()
+    for session_id in (first.session_id, further.session_id):
+        with pytest.raises(mfprefect.SessionClosed) as closed:
+            attempt(4)
+        assert (closed.value.session_id, closed.value.done) == (session_id, "succeeded")
+    assert store.sessions()["attempt"].tolist() == [2, 1]
+
+
+def test_a_spooled_flow_run_that_prefect_has_completed_runs_again(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = attempts(store, monkeypatch)
+    with away(url):
+        first = attempt(1)
+        first.close()
+        now = dt.datetime.now(dt.UTC)
+        monkeypatch.setitem(open_in_spool.__kwdefaults__, "completed", lambda _: now)
+        second = attempt(2)
+        assert (second.session_id == first.session_id, second.attempt) == (False, 1)
+        second.close()
     assert store.push_spool()["verdict"].tolist() == ["delivered", "delivered"]
-    sessions = store.sessions()
-    assert sessions["attempt"].tolist() == [2, 1]
-    assert sessions["status"].tolist() == ["succeeded", "failed"]
-    assert sessions["flow_run_id"].tolist() == ["run-1"] * 2
 
 
 def test_a_run_that_died_before_it_spooled_anything_leaves_nothing(

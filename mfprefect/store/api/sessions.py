@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfprefect import provenance
-from mfprefect.errors import DatabaseError, InvalidValue, MfprefectError
+from mfprefect.errors import DatabaseError, InvalidValue, MfprefectError, SessionClosed
 from mfprefect.provenance.flow_run import FlowRun, current_flow_run
 from mfprefect.spool.state import EntryState
 from mfprefect.store import handle, lookup, reconcile
 from mfprefect.store.api.base import Base, right_of
 from mfprefect.store.models import registry
 from mfprefect.store.sessions import opening
+from mfprefect.store.sessions.earlier import Earlier
 from mfprefect.store.spool import delivery
 from mfprefect.store.spool import opening as spool_opening
 from mfprefect.store.states import Purpose, Status
@@ -49,8 +50,8 @@ class SessionsApi(Base):
         """Open a session: one run of a model, from now until the `with` block ends.
 
         Inside a Prefect flow run, the session belongs to it: a retry resumes the same session with
-        `attempt` + 1. Without `with`, call `close()`; a process that exits without it leaves the
-        session `failed`.
+        `attempt` + 1, and does not repeat one that succeeded. Without `with`, call `close()`; a
+        process that exits without it leaves the session `failed`.
 
         Args:
             model_id: a registered model.
@@ -66,6 +67,8 @@ class SessionsApi(Base):
         Raises:
             UnknownModel: the model is not registered.
             UnknownSession: there is no session `parent`.
+            SessionClosed: an earlier attempt of the flow run completed the session, whose
+                `session_id` the error has. The next call opens the next session of the flow.
             InvalidValue: an argument cannot be stored.
             SchemaOutdated: the database has the schema of another version.
         """
@@ -88,13 +91,27 @@ class SessionsApi(Base):
             session_id=opening.new_session_id(model_id, values.utc_now()),
         )
         unregistered = self._unregistered.pop(model_id, None)
-        attempts: list[handle.SessionHandle] = []
+        try:
+            opened = self._open(request, unregistered)
+        except SessionClosed as exc:
+            if exc.done:
+                session_module.remember(run, exc.session_id)
+            raise
+        model = None if unregistered is None else registry.model_row(*unregistered)
+        return session_module.Session(
+            self.database, opened, flow_run=run, opening=request, model=model
+        )
+
+    def _open(
+        self, request: opening.SessionRequest, unregistered: tuple[Any, ...] | None
+    ) -> handle.SessionHandle:
+        attempts: list[Earlier] | None = None
         try:
             self._deliver()
             if unregistered is not None:
                 registry.add_model(self._db, *unregistered)
             attempts = opening.earlier_attempts(self._db, request)
-            opened = opening.open_session(self._db, request, attempts, on_silence=self._end_crashed)
+            return opening.open_session(self._db, request, attempts, on_silence=self._end_crashed)
         except DatabaseError as exc:
             # A run that needs nothing from the database can start: the spool takes its writes.
             open_in_spool = spool_opening.open_in_spool
@@ -102,11 +119,7 @@ class SessionsApi(Base):
             if spooled is None:
                 raise
             log.warning("session %s starts in the spool: %s", spooled.session_id, exc)
-            opened = spooled
-        model = None if unregistered is None else registry.model_row(*unregistered)
-        return session_module.Session(
-            self.database, opened, flow_run=run, opening=request, model=model
-        )
+            return spooled
 
     @right_of("writer", "write to a session")
     def attach(self, session_id: str) -> Session:

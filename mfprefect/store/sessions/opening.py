@@ -14,21 +14,21 @@ import sqlalchemy as sa
 from mfprefect.backend import NO_LOCK_OPTION
 from mfprefect.errors import IntegrityError, SessionClosed, UnknownSession
 from mfprefect.provenance import Environment, Provenance
-from mfprefect.provenance.flow_run import FlowRun
+from mfprefect.provenance.flow_run import FlowRun, completed_before
 from mfprefect.store.audit import orphans
 from mfprefect.store.database import Database
 from mfprefect.store.handle import (
     SessionHandle,
     find,
-    handles,
     missed_heartbeat,
     null_flow_run_seq,
     status_without_index,
 )
 from mfprefect.store.lookup import require_model
-from mfprefect.store.sessions import attempts
+from mfprefect.store.sessions import attempts, earlier
+from mfprefect.store.sessions.earlier import Completed, Earlier
 from mfprefect.store.sessions.environments import add_environment
-from mfprefect.store.states import LEGACY_PART_INPUTS, Status, being_deleted, is_shadow
+from mfprefect.store.states import LEGACY_PART_INPUTS, Status, being_deleted
 from mfprefect.util import values
 
 __all__ = [
@@ -70,19 +70,20 @@ def new_session_id(model_id: str, now: dt.datetime) -> str:
     return f"{model_id}-{now:%Y%m%d-%H%M%S}-{tail}"
 
 
-def earlier_attempts(db: Database, opening: SessionRequest) -> list[SessionHandle]:
+def earlier_attempts(db: Database, opening: SessionRequest) -> list[Earlier]:
     """Return the sessions of earlier attempts of the same flow run, oldest first."""
     if opening.flow_run is None:
         return []
-    return db.read_transaction(lambda connection: _earlier(db, connection, opening))
+    return db.read_transaction(lambda connection: earlier.read(db, connection, opening))
 
 
 def open_session(
     db: Database,
     opening: SessionRequest,
-    looked: Sequence[SessionHandle] | None = None,
+    looked: Sequence[Earlier] | None = None,
     *,
     on_silence: Callable[[], None] | None = None,
+    completed: Completed = completed_before,
 ) -> SessionHandle:
     """Insert a new session, or resume the one that this flow run began.
 
@@ -92,28 +93,27 @@ def open_session(
         looked: its `earlier_attempts`; by default they are read.
         on_silence: called when other sessions missed heartbeats, or may have. Finding out costs
             no extra statement.
+        completed: tells what Prefect has as completed.
 
     Raises:
         UnknownModel: the model is not registered.
         UnknownSession: the parent does not exist.
-        SessionClosed: another worker runs the same flow run, and was faster.
+        SessionClosed: the session succeeded in an earlier attempt of the flow run (`done`), or
+            another worker runs the same flow run, and was faster.
     """
     fixed = opening.session_id or new_session_id(opening.model_id, values.utc_now())
-    # Sessions may finish while this transaction waits for another worker's commit.
+    # Before the transaction: what finishes while it waits for another worker's commit is done.
     looked = earlier_attempts(db, opening) if looked is None else looked
-    finished = frozenset(
-        handle.session_id for handle in looked if handle.status == Status.SUCCEEDED
-    )
+    passed_over = earlier.repeatable(opening, looked, completed)
 
     def work(connection: sa.Connection, again: bool) -> tuple[SessionHandle, bool]:
         if again and (handle := find(db, connection, fixed)):
             return handle, True  # the interrupted commit had succeeded
         # First of all: if two attempts see no session, one of them then finds its number taken.
         seq = _next_seq(db, connection, opening.flow_run)
-        earlier = _earlier(db, connection, opening)
-        if unfinished := [handle for handle in earlier if handle.status != Status.SUCCEEDED]:
-            return _resume(db, connection, unfinished[0], opening), True
-        _require_ours(db, connection, opening, earlier, finished)
+        session = earlier.choose(earlier.read(db, connection, opening), passed_over)
+        if session is not None:
+            return _resume(db, connection, session, opening), True
         return _insert(db, connection, opening, fixed, seq)
 
     # Concurrent openings read the same highest number; all but one retry with the next.
@@ -244,66 +244,6 @@ def _next_seq(db: Database, connection: sa.Connection, run: FlowRun | None) -> i
     return 0 if last is None else last + 1
 
 
-def _earlier(
-    db: Database, connection: sa.Connection, opening: SessionRequest
-) -> list[SessionHandle]:
-    """Return the sessions of earlier attempts for the same model and purpose."""
-    if opening.flow_run is None:
-        return []
-    s = db.schema.sessions
-    earlier = handles(
-        db,
-        connection,
-        s.c.flow_run_id == opening.flow_run.flow_run_id,
-        s.c.model_id == opening.model_id,
-        s.c.purpose == opening.purpose,
-        no_lock=True,  # an UPDATE decides which attempt takes it over
-    )
-    earlier = [h for h in earlier if h.session_id not in opening.siblings]
-    if not earlier:
-        return []
-    select = sa.select(s.c.session_no, s.c.params)
-    rows = connection.execute(
-        select.where(s.c.session_no.in_([h.session_no for h in earlier])),
-        execution_options={NO_LOCK_OPTION: True},
-    )
-    # Keep champion and challenger apart, or the challenger's scores would be published.
-    shadows = {row.session_no: is_shadow(row.params) for row in rows}
-    alike = is_shadow(opening.params)
-    return [h for h in earlier if shadows[h.session_no] == alike]
-
-
-def _require_ours(
-    db: Database,
-    connection: sa.Connection,
-    opening: SessionRequest,
-    earlier: list[SessionHandle],
-    finished: frozenset[str],
-) -> None:
-    """Refuse an attempt if another worker took over the flow run or finished it.
-
-    A finished session is sealed: a flow run that is run again later gets a new one.
-
-    Args:
-        db: the database.
-        connection: in a transaction.
-        opening: the run and its session.
-        earlier: the flow run's sessions, all succeeded.
-        finished: those that had succeeded when the opening began.
-    """
-    began = opening.flow_run.began if opening.flow_run else None
-    if not earlier or began is None:
-        return
-    s = db.schema.sessions
-    numbers = [handle.session_no for handle in earlier if handle.session_id in finished]
-    late = connection.scalars(
-        sa.select(s.c.session_id).where(s.c.session_no.in_(numbers), s.c.ended_at >= began)
-    )
-    new = (handle.session_id for handle in earlier if handle.session_id not in finished)
-    for overtaken in (*new, *late):
-        raise SessionClosed(overtaken, OVERTAKEN)
-
-
 def clear_attempt(db: Database, connection: sa.Connection, session_no: int) -> None:
     """Delete what the last attempt wrote, except complete score parts and what they read."""
     schema = db.schema
@@ -329,21 +269,21 @@ def _params(
 
 
 def _resume(
-    db: Database, connection: sa.Connection, earlier: SessionHandle, opening: SessionRequest
+    db: Database, connection: sa.Connection, handle: SessionHandle, opening: SessionRequest
 ) -> SessionHandle:
     """Begin the next attempt: delete the rows of the last one, keep complete score parts."""
     sessions, run = db.schema.sessions, _session_row(opening)
-    number, attempt = earlier.session_no, earlier.attempt + 1
+    number, attempt = handle.session_no, handle.attempt + 1
     same = (
         sessions.c.session_no == number,
-        sessions.c.attempt == earlier.attempt,
+        sessions.c.attempt == handle.attempt,
         # It may have succeeded meanwhile: its worker seemed dead, and was alive.
         status_without_index(sessions) != Status.SUCCEEDED,
     )
     # Lock it: what its last attempt was must not change any more.
     lock = sessions.update().where(*same).values(heartbeat_at=sessions.c.heartbeat_at)
     if connection.execute(lock).rowcount != 1:
-        raise SessionClosed(earlier.session_id, OVERTAKEN)
+        raise SessionClosed(handle.session_id, OVERTAKEN)
     last = attempts.before_next(db, connection, number, run["started_at"])
     add_environment(db, connection, _environment_row(opening.environment))
     changes = {
@@ -358,10 +298,10 @@ def _resume(
         # The chain keeps the seal of the failed attempt.
         "seal": None,
         "previous_seal": None,
-        **_params(connection, sessions, earlier, opening),
+        **_params(connection, sessions, handle, opening),
     }
     connection.execute(sessions.update().where(*same), changes)
     if last:
         connection.execute(db.schema.session_attempts.insert(), last)
     clear_attempt(db, connection, number)
-    return SessionHandle(**(earlier.__dict__ | {"attempt": attempt, "status": Status.RUNNING}))
+    return SessionHandle(**(handle.__dict__ | {"attempt": attempt, "status": Status.RUNNING}))

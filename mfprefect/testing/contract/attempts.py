@@ -113,11 +113,81 @@ def test_a_flow_run_may_hold_several_sessions(store: Store) -> None:
     assert len(ids) == 3
     for handle in (first, sibling, scoring):
         mfprefect.Session(store.database, handle).close()
-    # Finished sessions are sealed, so the next attempt is a new session.
-    later = open_session(store.database, _request(FlowRun("run-1", "2", None)))
-    assert later.session_id not in ids
-    assert later.attempt == 1
+    # The next attempt repeats none of them, and has further ones.
+    retry = _request(FlowRun("run-1", "2", None))
+    with pytest.raises(mfprefect.SessionClosed, match="Catch SessionClosed") as closed:
+        open_session(store.database, retry)
+    assert (closed.value.session_id, closed.value.done) == (first.session_id, "succeeded")
+    passed = {first.session_id}
+    with pytest.raises(mfprefect.SessionClosed) as closed:
+        open_session(store.database, replace(retry, siblings=frozenset(passed)))
+    assert closed.value.session_id == sibling.session_id
+    passed.add(sibling.session_id)
+    later = open_session(store.database, replace(retry, siblings=frozenset(passed)))
+    assert (later.session_id in ids, later.attempt) == (False, 1)
     mfprefect.Session(store.database, later).close()
+
+
+def test_a_flow_run_that_prefect_has_completed_runs_again(store: Store) -> None:
+    first = open_session(store.database, _request(FlowRun("run-1", "1", None)))
+    mfprefect.Session(store.database, first).close()
+    between = dt.datetime.now(dt.UTC)
+
+    def completed(run: FlowRun) -> dt.datetime:
+        assert run.flow_run_id == "run-1"
+        return between
+
+    again = _request(FlowRun("run-1", "2", None))
+    second = open_session(store.database, again, completed=completed)
+    assert (second.session_id != first.session_id, second.attempt) == (True, 1)
+    mfprefect.Session(store.database, second).close()
+    # The second execution is a session as well.
+    with pytest.raises(mfprefect.SessionClosed) as closed:
+        third = _request(FlowRun("run-1", "3", None))
+        open_session(store.database, third, completed=completed)
+    assert closed.value.session_id == second.session_id
+    assert len(store.sessions()) == 2
+
+
+def test_sessions_of_a_flow_run_are_told_apart_by_their_parameters(store: Store) -> None:
+    """Tasks may open them in another order when the flow run is retried."""
+    countries = [f'{{"country": "{name}"}}' for name in ("DE", "FR", "IT")]
+    run, ids = FlowRun("run-1", "1", None), []
+    for params in countries:
+        request = _request(run, params=params, siblings=frozenset(ids))
+        session = mfprefect.Session(store.database, open_session(store.database, request))
+        ids.append(session.session_id)
+        session.log_params({"more": 1})
+        session.flush()
+        if params == countries[1]:
+            session.fail(OSError("link down"))
+        else:
+            session.close()
+    retry = _request(FlowRun("run-1", "2", None), params=countries[2])
+    with pytest.raises(mfprefect.SessionClosed) as closed:
+        open_session(store.database, retry)
+    assert closed.value.session_id == ids[2]
+    retry = replace(retry, params=countries[1], siblings=frozenset(ids[2:]))
+    second = open_session(store.database, retry)
+    assert (second.session_id, second.attempt) == (ids[1], 2)
+    mfprefect.Session(store.database, second).close()
+
+
+def test_a_task_of_the_same_attempt_may_open_another_session(store: Store) -> None:
+    """In another process, such as a Dask worker, which knows of no sibling."""
+
+    def finish(run_count: str, task: str) -> str:
+        run = FlowRun("run-1", run_count, None, began=dt.datetime.now(dt.UTC), task=task)
+        session = mfprefect.Session(store.database, open_session(store.database, _request(run)))
+        session.close()
+        return session.session_id
+
+    first, second = finish("1.1", "a"), finish("1.1", "b")
+    assert first != second
+    for run_count, task in (("1.2", "b"), ("2.1", "c")):  # a retry of the task, and of the flow
+        with pytest.raises(mfprefect.SessionClosed, match="earlier attempt"):
+            finish(run_count, task)
+    assert len(store.sessions()) == 2
 
 
 def test_a_succeeded_session_is_not_resumed_by_a_worker_that_thought_it_dead(store: Store) -> None:
@@ -127,14 +197,13 @@ def test_a_succeeded_session_is_not_resumed_by_a_worker_that_thought_it_dead(sto
     with pytest.raises(mfprefect.SessionClosed, match="another worker"):
         store.database.write_transaction(lambda c, _: _resume(store.database, c, handle, request))
     assert store.sessions()["status"].tolist() == ["succeeded"]
-    # An attempt that began before the session ended is too late; a later one is a new run.
+    # Neither by an attempt that began before the session ended, nor by a later one.
     began = store.sessions()["started_at"][0].to_pydatetime()
-    late = FlowRun("run-1", "2", None, began=began)
-    with pytest.raises(mfprefect.SessionClosed, match="another worker"):
-        open_session(store.database, _request(late))
-    later = FlowRun("run-1", "2", None, began=dt.datetime.now(dt.UTC))
-    mfprefect.Session(store.database, open_session(store.database, _request(later))).close()
-    assert len(store.sessions()) == 2
+    for at in (began, dt.datetime.now(dt.UTC)):
+        late = FlowRun("run-1", "2", None, began=at)
+        with pytest.raises(mfprefect.SessionClosed, match="earlier attempt"):
+            open_session(store.database, _request(late))
+    assert len(store.sessions()) == 1
 
 
 def _on(commit: str, **changes: Any) -> dict[str, Any]:

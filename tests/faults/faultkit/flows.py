@@ -13,13 +13,15 @@ __all__ = ["MODEL_ID", "PARTS", "deploy", "new_run", "schedule", "state_of", "wr
 
 MODEL_ID, PARTS = "held", 4
 
-# Scoring waits in part 3 while the file `hold` is there, and fails while `fail` is.
+# Scoring waits in part 3 while the file `hold` is there, and fails while `fail` is. `publish` is a
+# flow of one's own, which exports what it wrote.
 FILE = """
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from prefect import flow
 from sklearn.linear_model import LogisticRegression
 
 import mfprefect
@@ -32,6 +34,8 @@ class Held(mfprefect.Model):
     entity_id = "customer_id"
     target = "left"
     parts = 4
+    gates = (mfprefect.Gate("auc", at_least=0.5),)
+    auto_promote = True
 
     def training_data(self, as_of):
         rng = np.random.default_rng(7)
@@ -50,11 +54,31 @@ class Held(mfprefect.Model):
             time.sleep(0.05)
         return self.training_data(as_of).drop(columns="left").iloc[part - 1 :: self.parts]
 
+    def outcomes(self, as_of):
+        frame = self.training_data(as_of)
+        return frame.rename(columns={"left": "actual"})[["customer_id", "actual"]]
+
     def importance(self, estimator, features, target):
         return {}
 
 
 train, score, monitor = Held.flows()
+
+
+@flow
+def publish():
+    with mfprefect.connect() as store:
+        try:
+            with store.session("held", purpose="adhoc") as session:
+                scores = pd.DataFrame({"id": [f"c{n}" for n in range(400)], "score": 0.5})
+                session.write_scores(scores, entity_id="id")
+            session_id = session.session_id
+        except mfprefect.SessionClosed as closed:
+            if closed.done is None:
+                raise
+            session_id = closed.session_id
+        store.export(session_id, "crm")
+    return session_id
 """
 
 

@@ -2,6 +2,7 @@
 
 * SQLite has no wire: its driver tells of each statement, and the child acts at the n-th of its own.
 * The clock: all times that mfprefect stores come from `mfprefect.util.values.utc_now`.
+* Prefect's API: the child sees each of its requests before it is sent, and each answer.
 * The spool: Python tells of each file that is opened, renamed or removed, before it is.
 * Room: `RLIMIT_FSIZE` is a quota on the size of each file.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import resource
 import signal
 import sys
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from faultkit.child import Journal
 
-__all__ = ["NO_SEAMS", "At", "Seams"]
+__all__ = ["NO_SEAMS", "ApiAt", "At", "Seams"]
 
 Action = Literal["kill", "kill inside", "stop", "sleep", "read-only"]
 
@@ -38,12 +40,25 @@ class At:
 
 
 @dataclass(frozen=True)
+class ApiAt:
+    """At which request to Prefect's API the child kills itself."""
+
+    request: str
+    """What `_request_text` makes of it: threads of their own send others at any time."""
+    nth: int = 0
+    """Of those that read the same."""
+    answered: bool = False
+    """Whether Prefect did what it asks for."""
+
+
+@dataclass(frozen=True)
 class Seams:
     """The harm that a child does to itself; none by default."""
 
     at: At | None = None
     trace: bool = False
-    """Whether to write each SQLite statement into the journal."""
+    """Whether to write each SQLite statement and each request to Prefect into the journal."""
+    api_at: ApiAt | None = None
     clock: tuple[int, float] | None = None
     """From which look at the clock on it is off, and by how many seconds."""
     spool_at: tuple[Path, int] | None = None
@@ -61,6 +76,8 @@ class Seams:
             sys.addaudithook(_killer(*self.spool_at, journal))
         if self.file_size is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.file_size, self.file_size))
+        if self.api_at is not None or self.trace:
+            _watch_api(self.api_at, journal)
         if self.at is not None or self.trace:
             counter = _Counter(self.at, journal, self.trace)
             sa.event.listen(sa.Engine, "connect", counter.watch)
@@ -122,6 +139,61 @@ def _killer(folder: Path, nth: int, journal: Journal) -> Any:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return saw
+
+
+def _watch_api(at: ApiAt | None, journal: Journal) -> None:
+    """Note each request to Prefect's API; kill this process at one."""
+    import httpx
+
+    seen = 0
+
+    def met(request: httpx.Request) -> bool:
+        nonlocal seen
+        text = _request_text(request)
+        if at is None:
+            journal.write(f"api {text}")
+        if at is None or text != at.request:
+            return False
+        number, seen = seen, seen + 1
+        return number == at.nth
+
+    def die(request: httpx.Request) -> None:
+        journal.write(f"hit {_request_text(request)}")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    send, send_async = httpx.Client.send, httpx.AsyncClient.send
+
+    def watched(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        here = met(request)
+        if here and at is not None and not at.answered:
+            die(request)
+        response = send(client, request, **options)
+        if here:
+            die(request)
+        return response
+
+    async def watched_async(
+        client: httpx.AsyncClient, request: httpx.Request, **options: Any
+    ) -> httpx.Response:
+        here = met(request)
+        if here and at is not None and not at.answered:
+            die(request)
+        response = await send_async(client, request, **options)
+        if here:
+            die(request)
+        return response
+
+    vars_of = {httpx.Client: watched, httpx.AsyncClient: watched_async}
+    for client, function in vars_of.items():
+        setattr(client, "send", function)  # noqa: B010 - mypy forbids assigning to a method
+
+
+def _request_text(request: Any) -> str:
+    """Return a request as `POST /flow_runs/ID/set_state COMPLETED`."""
+    path = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", request.url.path.removeprefix("/api"))
+    body = b"" if request.method == "GET" else request.read()
+    state = re.search(rb'"type"\s*:\s*"([A-Z]+)"', body) if path.endswith("set_state") else None
+    return f"{request.method} {path}" + (f" {state[1].decode()}" if state else "")
 
 
 def _kill_after(seconds: float) -> None:

@@ -23,7 +23,7 @@ import pytest
 from click.testing import CliRunner
 from faultkit.disks import NO_DISK, NO_PRIVATE_DISK, PAGE, fill, mounted_disk, private_disk
 from faultkit.lab import Case, Lab, Point, wait_until_stopped
-from faultkit.proxy import Fault, Link, Moment
+from faultkit.proxy import Direction, Fault, Link, Moment
 from faultkit.sampling import ALL, ONLY, SEED, sampled
 from faultkit.seams import NO_SEAMS, At, Seams
 
@@ -37,6 +37,8 @@ SAMPLE = 1
 TOLD = {"succeeded"}
 KILLED = {"crashed", "succeeded unacknowledged", "never opened"}
 SPOOLED = {"spooled and delivered"}
+ZOMBIE = {"failed and reported"}
+"""What becomes of a run that comes back after it was declared dead: it is refused, and says so."""
 GIVEN_UP = {"failed and reported", "succeeded unacknowledged", "never opened"}
 ENDS: tuple[Moment, ...] = ("before", "after")
 MOMENTS: tuple[Moment, ...] = ("before", "half", "after")
@@ -122,15 +124,6 @@ def is_commit(point: Point) -> bool:
     return "COMMIT" in point.statement
 
 
-def until_committed(points: list[Point]) -> list[Point]:
-    """Return the statements up to the last commit, which ends the session.
-
-    A flow run that is executed again after that is a new run, with a session of its own.
-    """
-    last = max(point.nth for point in points if is_commit(point))
-    return points[: last + 1]
-
-
 def of_each_phase(points: list[Point], how_many: int) -> list[Point]:
     """Return a few statements of each phase: its commits, the first, and some between."""
     chosen: list[Point] = []
@@ -201,6 +194,159 @@ def test_the_writer_of_a_large_session_is_killed(lab: Lab) -> None:
     points = lab.rehearse(large=True)
     more = [point for point in points if point.phase in ("part 1", "publication", "close")]
     inject(lab, killed(more, large=True))
+
+
+END = "kill -9 between the end of a session and Prefect's"
+
+
+def unheard(**options: Any) -> list[Case]:
+    """Return what kills a run whose session has ended, before anybody hears of that."""
+    return [
+        Case(
+            END,
+            f"ended, killed before {line!r}{', a flow run' if resumes else ''}, {again}",
+            {"succeeded unacknowledged"},
+            seams=Seams(dies_before=line),
+            phase="end",
+            resumes=resumes,
+            **(options if line == "done spooled" else {}),
+        )
+        for line in ("done close", *(("done spooled",) if options else ()))
+        for resumes in (True, False)
+        for again in range(4)
+    ]
+
+
+@servers
+def test_the_writer_is_killed_after_its_end(lab: Lab) -> None:
+    """The next attempt of its flow run repeats nothing; also where its session was spooled."""
+    nth = next(point.nth for point in lab.points if point.phase == "part 2")
+    fault, settings = at("outage", "before", nth, None), {"retry_seconds": 0.3}
+    inject(lab, unheard(fault=fault, settings=settings))
+
+
+@sqlite
+def test_the_writer_of_a_file_is_killed_after_its_end(lab: Lab) -> None:
+    inject(lab, unheard())
+
+
+@servers
+def test_the_writer_is_killed_while_the_database_is_away(lab: Lab) -> None:
+    inject(
+        lab,
+        [
+            Case(
+                "database unavailable, and kill -9 of the writer",
+                f"away and killed {moment} {point.name}",
+                KILLED,
+                fault=at("vanish", moment, point.nth),
+                planned=point.phase,
+                resumes=point.resumes,
+            )
+            for point in lab.points
+            for moment in ENDS
+        ],
+    )
+
+
+PAUSES = {
+    "pause_writer": ("writer paused, and seen alive", TOLD, False),
+    "bury_alive": ("writer paused, declared dead, and back", TOLD | ZOMBIE, False),
+    "replace_alive": (
+        "writer paused, declared dead, retried, and back",
+        {"one succeeded and one refused", *TOLD, *ZOMBIE},
+        True,
+    ),
+}
+
+
+@servers
+def test_the_writer_is_paused(lab: Lab) -> None:
+    """SIGSTOP for longer than a timeout: who was declared dead writes nothing when it is back."""
+    cases = [
+        Case(
+            kind,
+            f"{action} before {point.name}",
+            outcomes,
+            fault=at(action, "before", point.nth),
+            planned=point.phase,
+            resumes=resumes or point.resumes,
+        )
+        for action, (kind, outcomes, resumes) in PAUSES.items()
+        for point in (lab.flow_points if resumes else lab.points)
+    ]
+    for action in PAUSES:
+        inject(lab, [case for case in cases if case.label.startswith(action)], dear=2)
+
+
+@sqlite
+def test_the_writer_of_a_file_is_paused(lab: Lab) -> None:
+    def beside(lab: Lab, process: ForkServerProcess, action: str = "bury_alive") -> None:
+        if wait_until_stopped(process, 20):
+            getattr(lab, action)()
+
+    cases = [
+        Case(
+            kind,
+            f"{action} before {point.name}",
+            outcomes,
+            seams=Seams(at=At(point.nth, "stop")),
+            planned=point.phase,
+            resumes=resumes or point.resumes,
+            beside=partial(beside, action=action),
+        )
+        for action, (kind, outcomes, resumes) in PAUSES.items()
+        for point in (lab.flow_points if resumes else lab.points)
+    ]
+    inject(lab, cases, dear=2)
+
+
+@servers
+def test_the_database_is_paused(lab: Lab) -> None:
+    inject(
+        lab,
+        [
+            Case(
+                "database paused",
+                f"database paused {moment} {point.name}",
+                TOLD,
+                fault=at("pause_database", moment, point.nth, 1.5),
+                planned=point.phase,
+                resumes=point.resumes,
+                settings={"heartbeat_seconds": 0.1},
+            )
+            for point in of_each_phase(lab.points, 2)
+            for moment in ENDS
+        ],
+        dear=2,
+    )
+
+
+LOST: dict[str, tuple[Direction, ...]] = {
+    "network partition": ("questions", "answers"),
+    "network half-open, questions lost": ("questions",),
+    "network half-open, answers lost": ("answers",),
+}
+
+
+@servers
+def test_the_network_is_partitioned(lab: Lab) -> None:
+    """Nobody is told that it is: packets are lost, and connections may be gone afterwards."""
+    for kind, lost in LOST.items():
+        cases = [
+            Case(
+                kind,
+                f"{kind}, {'then cut' if hard else 'then healed'}, {moment} {point.name}",
+                TOLD,
+                fault=at("partition", moment, point.nth, 1.0, hard, *lost),
+                planned=point.phase,
+                resumes=point.resumes,
+            )
+            for point in of_each_phase(lab.points, 2)
+            for moment in ENDS
+            for hard in (True, False)
+        ]
+        inject(lab, cases, dear=2)
 
 
 CUT = "connection cut "
@@ -391,7 +537,7 @@ def test_two_workers_have_the_same_flow_run(lab: Lab) -> None:
                 planned=point.phase,
                 resumes=True,
             )
-            for point in until_committed(lab.flow_points)
+            for point in lab.flow_points
         ],
         dear=2,
     )
@@ -416,7 +562,7 @@ def test_two_workers_have_the_same_flow_run_in_a_file(lab: Lab) -> None:
                 resumes=True,
                 beside=beside,
             )
-            for point in until_committed(lab.flow_points)
+            for point in lab.flow_points
         ],
         dear=2,
     )

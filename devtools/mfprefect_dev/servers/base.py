@@ -81,6 +81,14 @@ class Server(ABC):
         """SIGKILL every process of the private server; keep its data for `restart`."""
         self._owned().kill()
 
+    def pause(self) -> None:
+        """SIGSTOP every process of the private server."""
+        self._owned().send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT every process of the private server."""
+        self._owned().send(signal.SIGCONT)
+
     def restart(self) -> None:
         """Shut the private server down if it runs, then start it with the same data and port."""
         private = self._owned()

@@ -112,6 +112,12 @@ class PrivateProcess:
             self._process.wait()
         watcher.kill_all(self.folder, pids)
 
+    def send(self, how: signal.Signals) -> None:
+        """Send a signal to every process of the server."""
+        for pid in watcher.processes(self.folder):
+            with suppress(ProcessLookupError):
+                os.kill(pid, how)
+
     def shut_down(self, how: signal.Signals, seconds: float = 60.0) -> None:
         """Ask the server to stop; kill it if it still runs after the given time."""
         if self._process is not None and self.running:

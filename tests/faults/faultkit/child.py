@@ -26,24 +26,13 @@ from typing import Any
 
 import pandas as pd
 
+from faultkit.journal import Journal
+from faultkit.script import MODEL, PARTS, model_bytes, scores
 from faultkit.seams import NO_SEAMS, Seams
 from mfprefect.util.processes import find_process
 
-__all__ = [
-    "MODEL",
-    "PARTS",
-    "ROWS",
-    "Journal",
-    "Run",
-    "frame",
-    "kill",
-    "start",
-    "start_engine",
-    "start_push",
-    "write_session",
-]
+__all__ = ["Run", "frame", "kill", "start", "start_engine", "start_push", "write_session"]
 
-MODEL, PARTS, ROWS = "churn", 3, 8
 PRELOADED = [
     "mfprefect.session",
     "mfprefect.lifecycle.flows",
@@ -57,67 +46,6 @@ PRELOADED = [
     "pytest",
     "sklearn.linear_model",
 ]
-
-
-class Journal:
-    """What a run began and what it was told is done, one line each."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def write(self, line: str) -> None:
-        """Append a line at once."""
-        with self.path.open("ab", buffering=0) as file:
-            file.write(f"{line}\n".encode())
-
-    def lines(self) -> list[str]:
-        """Return what was written so far."""
-        return self.path.read_text().splitlines() if self.path.exists() else []
-
-    def saw(self, session: Any) -> None:
-        """Note in which step the session went over to the spool."""
-        if session.spooled and self.spooled_in is None:
-            self.write(f"spooled in {self.step}")
-
-    @property
-    def spooled_in(self) -> str | None:
-        """The step in which the session went over to the spool."""
-        folders = [line[11:] for line in self.lines() if line.startswith("spooled in ")]
-        return folders[0] if folders else None
-
-    @property
-    def step(self) -> str:
-        """The step that is going on, or was when the run died."""
-        begun = [line[6:] for line in self.lines() if line.startswith("begin ")]
-        return begun[-1] if begun else "start"
-
-    @property
-    def done(self) -> list[str]:
-        """The steps that were acknowledged."""
-        return [line[5:] for line in self.lines() if line.startswith("done ")]
-
-    @property
-    def failure(self) -> str | None:
-        """The error that the run ended with, if it could still say so."""
-        said = [line[7:] for line in self.lines() if line.startswith("failed ")]
-        return said[-1] if said else None
-
-    @property
-    def hit(self) -> tuple[str, str] | None:
-        """The step and the statement at which a seam acted."""
-        step = "start"
-        for line in self.lines():
-            if line.startswith("begin "):
-                step = line[6:]
-            elif line.startswith("hit "):
-                return step, line[4:]
-        return None
-
-    @property
-    def session_id(self) -> str | None:
-        """The session, once its opening was acknowledged."""
-        session_ids = [line[8:] for line in self.lines() if line.startswith("session ")]
-        return session_ids[-1] if session_ids else None
 
 
 @dataclass(frozen=True)
@@ -137,10 +65,7 @@ class Run:
 
 def frame(number: int, part: int) -> pd.DataFrame:
     """Return the scores of a part of a run."""
-    rows = range((part - 1) * ROWS, part * ROWS)
-    return pd.DataFrame(
-        {"id": [f"c{row}" for row in rows], "score": [number + row / 1e3 for row in rows]}
-    )
+    return pd.DataFrame(scores(number, part).items(), columns=["id", "score"])
 
 
 def write_session(store: Any, number: int, journal: Journal) -> None:
@@ -157,7 +82,7 @@ def write_session(store: Any, number: int, journal: Journal) -> None:
         journal.write("done flush")
         journal.saw(session)
         journal.write("begin model")
-        session.save_model(f"model {number}".encode())
+        session.save_model(model_bytes(number))
         journal.write("done model")
         journal.saw(session)
         for part in range(1, PARTS + 1):
@@ -181,13 +106,13 @@ def _run(run: Run) -> None:
         import mfprefect
         from mfprefect.provenance.flow_run import FlowRun
         from mfprefect.store.api import sessions as sessions_api
-        from mfprefect.store.scores import write as scores
+        from mfprefect.store.scores import write as scores_writer
 
         if run.flow_run is not None:
             flow_run = FlowRun(*run.flow_run, None, began=dt.datetime.now(dt.UTC))
             vars(sessions_api)["current_flow_run"] = lambda: flow_run
         if run.large:
-            scores.LARGE_PART = 1
+            scores_writer.LARGE_PART = 1
         with mfprefect.connect(run.url, **run.settings) as store:
             write_session(store, run.number, journal)
     except BaseException as exc:  # noqa: BLE001 - whatever it is, it is said

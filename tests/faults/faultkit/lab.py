@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import os
 import re
 import signal
 import threading
@@ -22,11 +23,14 @@ import sqlalchemy as sa
 
 import mfprefect
 from faultkit import record
-from faultkit.child import MODEL, Journal, Run, kill, start, start_push, write_session
+from faultkit.child import Run, kill, start, start_push, write_session
 from faultkit.invariants import Witness
-from faultkit.proxy import Action, Fault, Link, Moment, Proxy
+from faultkit.journal import Journal
+from faultkit.proxy import Action, Direction, Fault, Link, Moment, Proxy
 from faultkit.sampling import SEED
+from faultkit.script import MODEL
 from faultkit.seams import NO_SEAMS, Seams
+from mfprefect.errors import SessionClosed
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.store.spool import listing
 from mfprefect_dev.servers import Server
@@ -37,7 +41,7 @@ LONGEST = 60
 """Seconds after which a run that neither ends nor dies is a problem of its own."""
 PHASES = {"flush": "buffered flush", "close": "close"}
 SEAL = re.compile(r"INSERT INTO \S*seals\b")
-PUBLICATION = re.compile(r"UPDATE \S*sessions\b.* SET .*\bsucceeded\b|ATTACH PARTITION")
+PUBLICATION = re.compile(r"UPDATE \S*sessions\b.* SET .*\bsucceeded\b|\bINHERIT\b")
 NOT_MET = "was not met"
 """The outcome of a push that the fault spared; it is not counted."""
 
@@ -286,6 +290,84 @@ class Lab:
         kill(self.child)
         link.cut()
 
+    def vanish(self, link: Link) -> None:
+        """SIGKILL the run, and take the network away until it has been buried."""
+        assert self.proxy is not None
+        self.proxy.refuse()
+        self.kill_writer(link)
+
+    def pause_writer(self, link: Link | None = None) -> None:
+        """SIGSTOP the run for longer than anybody waits for a heartbeat; it is seen to be alive."""
+        with self._stopped():
+            for _ in range(5):
+                time.sleep(0.2)
+                self.witness.store.reconcile()
+
+    def bury_alive(self, link: Link | None = None) -> None:
+        """SIGSTOP the run; another machine, which sees no process, declares it dead."""
+        with self._stopped():
+            self._declare_dead()
+
+    def replace_alive(self, link: Link | None = None) -> None:
+        """The same, and its flow run is retried before it comes back."""
+        with self._stopped():
+            self._declare_dead()
+            self.rival()
+
+    @contextmanager
+    def _stopped(self) -> Iterator[None]:
+        """Stop the run for a while, unless it has stopped itself; then let it go on."""
+        self._started.wait(LONGEST)
+        assert self.child is not None and self.child.pid is not None
+        os.kill(self.child.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.child.pid, signal.SIGCONT)
+
+    def _declare_dead(self) -> None:
+        # What it has locked cannot be changed: then it is not declared dead.
+        settings = {"heartbeat_seconds": 0.05, "retry_seconds": 1, "spool": "off"}
+        with (
+            elsewhere(),
+            mfprefect.connect(self.direct, **settings) as other,
+            suppress(mfprefect.MfprefectError),
+        ):
+            time.sleep(0.2)
+            other.reconcile(wait=True)
+
+    def pause_database(self, seconds: float) -> Action:
+        """SIGSTOP the server for longer than a heartbeat may take."""
+
+        def act(link: Link) -> None:
+            assert self.server is not None
+            self.server.pause()
+            self._later(seconds, self._wake_database)
+
+        return act
+
+    def _wake_database(self) -> None:
+        assert self.server is not None
+        self.server.resume()
+        with elsewhere():  # which sees a heartbeat that is late, and no process
+            self.witness.store.reconcile()
+
+    def partition(self, seconds: float, hard: bool, *lost: Direction) -> Action:
+        """Lose what is sent in these directions; then it arrives, or finds no connection."""
+
+        def heal() -> None:
+            assert self.proxy is not None
+            if hard:
+                self.proxy.cut_all()
+            self.proxy.heal()
+
+        def act(link: Link) -> None:
+            assert self.proxy is not None
+            self.proxy.partition(*lost)
+            self._later(seconds, heal)
+
+        return act
+
     def kill_database(self, away: float) -> Action:
         """SIGKILL the server; start it again after so many seconds."""
 
@@ -520,7 +602,7 @@ class Lab:
 
     def _outcome(self, journal: Journal, exit_code: int | None) -> str:
         """Return what the fault came to, before the next attempt."""
-        if self._rival is not None:
+        if self._rival is not None and self._rival[1].done:
             both = [x for x in (journal, self._rival[1]) if "close" in x.done]
             return {1: "one succeeded and one refused"}.get(len(both), f"{len(both)} succeeded")
         if "close" in journal.done:
@@ -538,21 +620,42 @@ class Lab:
 
     def _next(self, number: int, case: Case) -> list[str]:
         """Let the next run, or the next attempt of this one, go through."""
-        following = number if case.resumes and self._status != "succeeded" else next(self._numbers)
-        journal = Journal(self.folder / f"{number}-next.journal")
-        now = dt.datetime.now(dt.UTC)
-        run = FlowRun(f"run-{following}", "3", None, began=now) if case.resumes else None
+        problems = []
+        following = number
+        if not case.resumes or self._status == "succeeded":
+            following = next(self._numbers)
+        if case.resumes and self._status == "succeeded":
+            problems += self._not_again(number)
         before = self.witness.rows(following)
+        journal = Journal(self.folder / f"{number}-next.journal")
         try:
-            with mock.patch("mfprefect.store.api.sessions.current_flow_run", return_value=run):
-                write_session(self.calm, following, journal)
+            self._attempt(following, case.resumes, journal)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is the finding
-            return [f"next: {type(exc).__name__}: {exc}"]
+            return [*problems, f"next: {type(exc).__name__}: {exc}"]
         rows = self.witness.rows(following)
-        problems = self.witness.lost(following, journal) + self.witness.half_visible(following)
+        problems += self.witness.lost(following, journal) + self.witness.half_visible(following)
         if before and (len(rows) != 1 or rows[0].attempt != before[0].attempt + 1):
             problems.append(f"doubled: the next attempt did not resume: {rows}")
         return [f"next: {problem}" for problem in problems] + self.witness.torn()
+
+    def _attempt(self, number: int, resumes: bool, journal: Journal) -> None:
+        now = dt.datetime.now(dt.UTC)
+        run = FlowRun(f"run-{number}", "3", None, began=now) if resumes else None
+        with mock.patch("mfprefect.store.api.sessions.current_flow_run", return_value=run):
+            write_session(self.calm, number, journal)
+
+    def _not_again(self, number: int) -> list[str]:
+        """Retry a flow run whose session succeeded; return what that does to it."""
+        (before,) = self.witness.rows(number)
+        try:
+            self._attempt(number, True, Journal(self.folder / f"{number}-again.journal"))
+        except SessionClosed as exc:
+            if (exc.session_id, exc.done) != (before.session_id, "succeeded"):
+                return [f"doubled: the retry was refused for {exc}"]
+        else:
+            return ["doubled: the retry ran again"]
+        changed = [row for row in self.witness.rows(number) if vars(row) != vars(before)]
+        return [f"doubled: the retry changed {changed}"] if changed else []
 
 
 def _traced(lines: list[str]) -> Iterator[tuple[str, str]]:

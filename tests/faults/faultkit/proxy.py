@@ -21,9 +21,10 @@ import sqlalchemy as sa
 
 from faultkit.wire import Frames, MysqlFrames, PostgresFrames
 
-__all__ = ["Action", "Fault", "Link", "Moment", "Proxy"]
+__all__ = ["Action", "Direction", "Fault", "Link", "Moment", "Proxy"]
 
 Moment = Literal["before", "half", "after"]
+Direction = Literal["questions", "answers"]
 BYTES = 1 << 16
 HANG_UP = struct.pack("ii", 1, 0)
 
@@ -100,6 +101,11 @@ class Proxy:
         self.statements: list[str] = []
         self.fault: Fault | None = None
         self.refusing = False
+        self._passing: dict[Direction, threading.Event] = {
+            "questions": threading.Event(),
+            "answers": threading.Event(),
+        }
+        self.heal()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._closed = False
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
@@ -124,6 +130,16 @@ class Proxy:
         """Take connections again."""
         self.refusing = False
 
+    def partition(self, *lost: Direction) -> None:
+        """Let nothing through any more, and say nothing; of one direction alone: half-open."""
+        for direction in lost:
+            self._passing[direction].clear()
+
+    def heal(self) -> None:
+        """Let through what waits, as TCP does that sends again."""
+        for event in self._passing.values():
+            event.set()
+
     def cut_all(self) -> None:
         """Break all connections off."""
         with self._lock:
@@ -134,6 +150,7 @@ class Proxy:
     def close(self) -> None:
         """Stop listening, and break all connections off."""
         self._closed = True
+        self.heal()
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -188,6 +205,7 @@ class Proxy:
                 elif fault is not None:
                     link.moment = fault.moment
                     link.pending = lambda link, fault=fault: self._act(fault, link)
+                self._passing["questions"].wait()
                 link.server.sendall(frame.data)
 
     def _met(self, statement: str) -> Fault | None:
@@ -213,5 +231,6 @@ class Proxy:
                     action(link)
                     if link.moment == "half":
                         return
+                self._passing["answers"].wait()
                 link.client.sendall(data)
         self._forget(link)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from faultkit.child import Journal
+    from faultkit.journal import Journal
 
 __all__ = ["NO_SEAMS", "ApiAt", "At", "Seams"]
 
@@ -59,6 +59,8 @@ class Seams:
     trace: bool = False
     """Whether to write each SQLite statement and each request to Prefect into the journal."""
     api_at: ApiAt | None = None
+    dies_before: str | None = None
+    """The line of the journal that the child does not live to write."""
     clock: tuple[int, float] | None = None
     """From which look at the clock on it is off, and by how many seconds."""
     spool_at: tuple[Path, int] | None = None
@@ -70,6 +72,7 @@ class Seams:
         """Put what is asked for into this process."""
         import sqlalchemy as sa
 
+        journal.dies_before = self.dies_before
         if self.clock is not None:
             _set_back(*self.clock)
         if self.spool_at is not None:

@@ -36,7 +36,7 @@ test: servers ## run all tests, on private throwaway PostgreSQL and MariaDB serv
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
 
 # A failed or interrupted run prints its record and leaves the document unchanged.
-faults: servers ## inject faults into real runs in each phase and record the outcomes (25 minutes)
+faults: servers ## inject faults into real runs in each phase and record the outcomes (45 minutes)
 	@rm -f .faults.jsonl
 	@if MFPREFECT_TEST_FAULTS=$(FAULTS) MFPREFECT_TEST_RECORD=.faults.jsonl \
 		$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -rF tests/faults; \

@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,14 @@ from uuid import UUID
 
 import pytest
 from faultkit import flows, record
-from faultkit.child import Journal, kill, start_engine
+from faultkit.child import kill, start_engine
 from faultkit.invariants import Witness
+from faultkit.journal import Journal
 from faultkit.lab import PUBLICATION, SEAL
+from faultkit.mailbox import Mailbox
 from faultkit.proxy import Fault, Link, Moment, Proxy
 from faultkit.sampling import ALL, SEED, sampled
-from faultkit.seams import NO_SEAMS, At, Seams
+from faultkit.seams import NO_SEAMS, ApiAt, At, Seams
 
 from mfprefect_dev.servers import Server
 
@@ -58,6 +61,24 @@ PHASES: dict[str, dict[str, dict[str, Any]]] = {
         "close": {"pattern": "^COMMIT", "since": PUBLISHED},
     },
 }
+COMPLETED = ApiAt("POST /flow_runs/ID/set_state COMPLETED")
+PAGE = ApiAt("POST /artifacts/")
+NOTICE = {"pattern": "INSERT INTO .*notifications"}
+AFTER: dict[str, dict[str, ApiAt | dict[str, Any]]] = {
+    "train": {
+        "notice": NOTICE,
+        "page": PAGE,
+        "promotion": {"pattern": "INSERT INTO .*model_stages"},
+        "page of the promotion": replace(PAGE, nth=1),
+        "end": COMPLETED,
+    },
+    # Its first artifact shows its progress.
+    "score": {"notice": NOTICE, "page": replace(PAGE, nth=1), "end": COMPLETED},
+    "monitor": {"notice": NOTICE, "page": PAGE, "end": COMPLETED},
+    "publish": {"export": {"pattern": "(COPY|LOAD DATA|INSERT INTO) .*crm"}, "end": COMPLETED},
+}
+"""What follows the end of a session, until Prefect hears of it: requests, and statements."""
+PURPOSES = tuple(AFTER)
 DEAR = 2
 """What one of these injections costs, in those of test_injections.py."""
 Spot = tuple[str, str]
@@ -76,7 +97,11 @@ class Factory:
         self.witness.store.create_schema()
         self.version = record.version(self.witness.store, database)
         self.log = folder / "runs.log"
+        self.mailbox = Mailbox()
         self.env = {
+            "MFPREFECT_NOTIFY__OPS__URL": self.mailbox.url,
+            "MFPREFECT_NOTIFY__OPS__EVENTS": '["succeeded", "promoted"]',
+            "MFPREFECT_EXPORTS__CRM__TABLE": "crm_scores",
             "PREFECT_API_URL": api,
             "MFPREFECT_URL": direct if self.proxy is None else self.proxy.url(direct),
             "MFPREFECT_HEARTBEAT_SECONDS": "600",
@@ -84,7 +109,7 @@ class Factory:
         }
         self.pool = f"{database}-{folder.name}"
         flows.write_model(folder)
-        self.deployed = {p: flows.deploy(folder, p, self.pool) for p in PHASES}
+        self.deployed = {p: flows.deploy(folder, p, self.pool) for p in PURPOSES}
         self.execute(flows.new_run(self.deployed["train"]))
         run_id = flows.new_run(self.deployed["score"])
         self.execute(run_id)
@@ -93,6 +118,7 @@ class Factory:
         assert len(self.expected) == ROWS
 
     def close(self) -> None:
+        self.mailbox.close()
         if self.proxy is not None:
             self.proxy.close()
         self.witness.store.close()
@@ -115,8 +141,8 @@ class Factory:
         whole = ROWS if purpose == "score" else 0
         problems = self.witness.half_visible_of(rows, ROWS) if whole else []
         problems += self.witness.torn()
-        if len(rows) > 1:
-            problems.append(f"doubled: {len(rows)} sessions of one flow run")
+        problems += self.witness.judge.doubled(rows)
+        problems += [f"doubled: told twice: {notice}" for notice in self.mailbox.twice()]
         if not rows:
             return [*problems, "lost: no session"] if complete else problems
         (row,) = rows[:1]
@@ -124,11 +150,35 @@ class Factory:
             scores = self.witness.store.scores(row.session_id)
             if not scores.equals(self.expected):
                 problems.append(f"lie: {len(scores)} scores of {ROWS}, or others")
-        if row.status == "succeeded" and not whole:
+        if row.status == "succeeded" and purpose == "train":
             self.witness.store.load_model(row.session_id)
+        if complete and purpose != "publish":
+            problems += self._untold(row)
+        if complete and purpose == "publish":
+            problems += self._unexported(row)
         if complete and row.status != "succeeded":
             problems.append(f"lost: it is {row.status}: {row.failure_text}")
         return problems
+
+    def _untold(self, row: Any) -> list[str]:
+        """Return what nobody will be told of, or what was not promoted."""
+        # `maintain` sends what a process did not live to send.
+        notices = self.witness.judge.count(
+            "SELECT COUNT(*) FROM notifications WHERE session_no = ?", row.session_no
+        )
+        promoted = self.witness.judge.count(
+            "SELECT COUNT(*) FROM model_stages WHERE session_no = ?", row.session_no
+        )
+        missing = [] if notices else ["lost: nobody was told"]
+        if row.purpose == "train" and not promoted:
+            missing.append("lost: it was not promoted")
+        return missing
+
+    def _unexported(self, row: Any) -> list[str]:
+        count = self.witness.judge.count(
+            "SELECT COUNT(*) FROM crm_scores WHERE session_id = ?", row.session_id
+        )
+        return [] if count == ROWS else [f"lost: {count} rows of {ROWS} were exported"]
 
     def inject(
         self,
@@ -161,11 +211,11 @@ class Factory:
         return [f"{label}: {problem}" for problem in injection.problems]
 
     def _finish(self, injection: record.Injection, purpose: str, run_id: UUID) -> None:
-        """Reconcile, and retry what did not succeed."""
+        """Reconcile, and retry what Prefect does not have as completed."""
         problems = self.judge(run_id, purpose, complete=False) + self.witness.stuck()
         rows = self.witness.of_flow_run(str(run_id))
         injection.outcome = rows[-1].status if rows else "never opened"
-        if injection.outcome != "succeeded":
+        if flows.state_of(run_id) != "COMPLETED":
             flows.schedule(run_id)
             self.execute(run_id)
         problems += self.judge(run_id, purpose, complete=True)
@@ -213,28 +263,33 @@ def spots(of: str, choice: Sequence[Spot] = SPOTS) -> list[Spot]:
 @servers
 def test_the_process_of_a_flow_is_killed(factory: Factory) -> None:
     """SIGKILL of training and scoring when the database did a statement of each phase."""
-    assert factory.proxy is not None
-    proxy, bad = factory.proxy, []
+    bad = []
     for number, (purpose, phase) in enumerate(spots(f"killed {factory.database}")):
         moment = ENDS[number % 2]
         label = f"{purpose}, process killed {moment} {phase}"
         fault = _fault(purpose, phase, moment)
 
         def disturb(run_id: UUID, fault: Fault = fault) -> None:
-            victim: list[ForkServerProcess] = []
-
-            def act(link: Link) -> None:
-                kill(victim[0])
-                link.cut()
-
-            fault.action = act
-            proxy.arm(fault)
-            victim.append(factory.start(run_id))
-            victim[0].join(LONGEST)
-            assert fault.hit is not None
+            _kill_at(factory, run_id, fault)
 
         bad += factory.inject("kill -9 of a flow's process", purpose, phase, label, disturb)
     assert bad == [], f"MFPREFECT_TEST_SEED={SEED}"
+
+
+def _kill_at(factory: Factory, run_id: UUID, fault: Fault) -> None:
+    """Execute a flow run; SIGKILL its process at a statement."""
+    assert factory.proxy is not None
+    victim: list[ForkServerProcess] = []
+
+    def act(link: Link) -> None:
+        kill(victim[0])
+        link.cut()
+
+    fault.action = act
+    factory.proxy.arm(fault)
+    victim.append(factory.start(run_id))
+    victim[0].join(LONGEST)
+    assert fault.hit is not None
 
 
 def _fault(purpose: str, phase: str, moment: Moment) -> Fault:
@@ -283,6 +338,32 @@ def _phases(statements: Iterable[str]) -> Iterator[str]:
             yield "close"
         else:
             yield next((phase for word, phase in words.items() if word in statement), "between")
+
+
+@pytest.mark.parametrize("factory", ["sqlite", "postgres", "mysql"], indirect=True)
+def test_the_process_of_a_flow_is_killed_after_its_session(factory: Factory) -> None:
+    """Before or after each step between the end of its session and Prefect's `Completed`."""
+    places = [(purpose, phase) for purpose, phases in AFTER.items() for phase in phases]
+    if factory.proxy is None:  # its statements are not seen: requests only
+        places = [(p, phase) for p, phase in places if isinstance(AFTER[p][phase], ApiAt)]
+    bad = []
+    name = f"after {factory.database}"
+    for number, (purpose, phase) in enumerate(sampled(places, name, 1, lambda x: x, dear=DEAR)):
+        late = number % 2 == 1 and phase != "end"  # then Prefect has heard of it
+        where = AFTER[purpose][phase]
+
+        def disturb(run_id: UUID, where: Any = where, late: bool = late) -> None:
+            if isinstance(where, ApiAt):
+                process = factory.start(run_id, Seams(api_at=replace(where, answered=late)))
+                process.join(LONGEST)
+                assert process.exitcode == -signal.SIGKILL
+            else:
+                _kill_at(factory, run_id, Fault(Link.cut, ENDS[late], **where))
+
+        label = f"{purpose}, process killed {ENDS[late]} {phase}"
+        kind = "kill -9 of a flow's process after its session"
+        bad += factory.inject(kind, purpose, phase, label, disturb)
+    assert bad == [], f"MFPREFECT_TEST_SEED={SEED}"
 
 
 @servers

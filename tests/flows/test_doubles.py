@@ -7,11 +7,8 @@ of these places, and the servers.
 
 from __future__ import annotations
 
-import http.server
-import json
 import os
 import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,7 +19,9 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 from faultkit import flows
-from faultkit.child import Journal, start_engine
+from faultkit.child import start_engine
+from faultkit.journal import Journal
+from faultkit.mailbox import Mailbox
 from faultkit.seams import NO_SEAMS, ApiAt, At, Seams
 
 import mfprefect
@@ -41,7 +40,7 @@ class Factory:
     url: str
     env: dict[str, str]
     store: Store
-    posts: list[dict[str, Any]] = field(default_factory=list)
+    mailbox: Mailbox
 
     def execute(self, run_id: UUID, seams: Seams = NO_SEAMS) -> int | None:
         """Execute a flow run as a worker's child does; return the exit code."""
@@ -75,7 +74,7 @@ class Factory:
         assert f"session {row['session_id']} succeeded in an earlier attempt" in self.log
         return str(row["session_id"])
 
-    def sessions(self, run_id: UUID) -> list[dict[str, Any]]:
+    def sessions(self, run_id: UUID) -> list[Any]:
         sessions = self.store.sessions("held", limit=None)
         return sessions[sessions["flow_run_id"] == str(run_id)].to_dict("records")
 
@@ -96,39 +95,26 @@ class Factory:
 def factory(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
     folder = tmp_path_factory.mktemp("doubles")
     flows.write_model(folder)
-    posts: list[dict[str, Any]] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"sqlite:///{folder / 'store.db'}"
-        env = {name: value for name, value in os.environ.items() if name.startswith("PREFECT_")}
-        env |= {
-            "PREFECT_API_URL": prefect_api,
-            "MFPREFECT_URL": url,
-            "MFPREFECT_SPOOL": str(folder / "spool"),
-            "MFPREFECT_NOTIFY__OPS__URL": f"json://127.0.0.1:{server.server_address[1]}/hook",
-            "MFPREFECT_NOTIFY__OPS__EVENTS": '["succeeded", "promoted"]',
-            "MFPREFECT_EXPORTS__CRM__TABLE": "crm_scores",
-        }
-        with mfprefect.connect(url) as store:
-            store.create_schema()
-            made = Factory(folder, url, env, store, posts)
-            for purpose in ("train", "score", "monitor", "publish"):
-                made.deployed[purpose] = flows.deploy(folder, purpose, "doubles")
-            for purpose in ("train", "score"):
-                assert made.execute(made.new(purpose)) == 0, made.log
-            yield made
-        server.shutdown()
+    mailbox = Mailbox()
+    url = f"sqlite:///{folder / 'store.db'}"
+    env = {name: value for name, value in os.environ.items() if name.startswith("PREFECT_")}
+    env |= {
+        "PREFECT_API_URL": prefect_api,
+        "MFPREFECT_URL": url,
+        "MFPREFECT_SPOOL": str(folder / "spool"),
+        "MFPREFECT_NOTIFY__OPS__URL": mailbox.url,
+        "MFPREFECT_NOTIFY__OPS__EVENTS": '["succeeded", "promoted"]',
+        "MFPREFECT_EXPORTS__CRM__TABLE": "crm_scores",
+    }
+    with mfprefect.connect(url) as store:
+        store.create_schema()
+        made = Factory(folder, url, env, store, mailbox)
+        for purpose in ("train", "score", "monitor", "publish"):
+            made.deployed[purpose] = flows.deploy(folder, purpose, "doubles")
+        for purpose in ("train", "score"):
+            assert made.execute(made.new(purpose)) == 0, made.log
+        yield made
+    mailbox.close()
 
 
 def test_a_training_that_prefect_never_saw_end(factory: Factory) -> None:
@@ -152,7 +138,7 @@ def test_a_training_that_prefect_never_saw_end(factory: Factory) -> None:
         pages = factory.pages(run_id)
         assert set(pages.values()) == {1}, (place, pages)
         assert any("production since" in page for page in pages), place
-        titles = Counter(post["title"] for post in factory.posts if session_id in str(post))
+        titles = Counter(factory.mailbox.about(session_id))
         assert max(titles.values()) == 1, (place, titles)
         assert len(titles) == 2, (place, titles)
 
@@ -173,7 +159,7 @@ def test_a_scoring_that_prefect_never_saw_end(factory: Factory) -> None:
     session_id = factory.retry(run_id)
     assert factory.sessions(run_id)[0]["published_at"] == published
     assert set(factory.pages(run_id).values()) == {1}
-    titles = Counter(post["title"] for post in factory.posts if session_id in str(post))
+    titles = Counter(factory.mailbox.about(session_id))
     assert list(titles.values()) == [1]
     # Prefect knows that it has ended: whoever runs it again wants another one.
     flows.schedule(run_id)

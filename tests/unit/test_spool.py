@@ -658,7 +658,9 @@ def test_a_spooled_flow_run_that_prefect_has_completed_runs_again(
         first = attempt(1)
         first.close()
         now = dt.datetime.now(dt.UTC)
-        monkeypatch.setitem(open_in_spool.__kwdefaults__, "completed", lambda _: now)
+        defaults = open_in_spool.__kwdefaults__
+        assert defaults is not None
+        monkeypatch.setitem(defaults, "completed", lambda _: now)
         second = attempt(2)
         assert (second.session_id == first.session_id, second.attempt) == (False, 1)
         second.close()

@@ -152,7 +152,7 @@ def test_a_flow_run_that_prefect_has_completed_runs_again(store: Store) -> None:
 def test_sessions_of_a_flow_run_are_told_apart_by_their_parameters(store: Store) -> None:
     """Tasks may open them in another order when the flow run is retried."""
     countries = [f'{{"country": "{name}"}}' for name in ("DE", "FR", "IT")]
-    run, ids = FlowRun("run-1", "1", None), []
+    run, ids = FlowRun("run-1", "1", None), list[str]()
     for params in countries:
         request = _request(run, params=params, siblings=frozenset(ids))
         session = mfprefect.Session(store.database, open_session(store.database, request))

@@ -1,4 +1,4 @@
-"""The judge: reads tables and views by plain SQL through the drivers; it knows documented rules only.
+"""The judge: reads tables and views by plain SQL through the drivers; it knows documented rules.
 
 It shares no code with the product (docs/databases.md has the tables). A problem is a line that
 begins with its kind: `lost`, `doubled`, `half-visible`, `orphans`, or `lie`.
@@ -12,6 +12,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -83,13 +84,11 @@ class Judge:
             "password": unquote(url.password or ""),
         }
         if url.scheme.startswith("postgres"):
-            import psycopg2
-
             path = "-c search_path=model_factory"
-            return psycopg2.connect(dbname=url.path[1:], options=path, **login)
-        import pymysql
-
-        return pymysql.connect(database=url.path[1:], **login)
+            driver: Any = import_module("psycopg2")  # which has no types
+            return driver.connect(dbname=url.path[1:], options=path, **login)
+        driver = import_module("pymysql")
+        return driver.connect(database=url.path[1:], **login)
 
     def _fetch(self, cursor: Any, sql: str, values: Sequence[Any]) -> Rows:
         mark = "?" if self._url.scheme == "sqlite" else "%s"

@@ -30,8 +30,9 @@ BAD = ("lost", "doubled", "half-visible", "stuck")
 PHASES = (
     *("open", "buffered flush", "model", "part 1", "part 2", "part 3", "part n"),
     *("close", "seal", "publication", "push", "all"),
+    *("notice", "page", "promotion", "page of the promotion", "export", "end"),
 )
-LEAST = 300
+LEAST = 1_500
 """The injections that a recorded run has."""
 SERVERS = ("postgres", "mysql")
 REQUIRED = {
@@ -42,13 +43,25 @@ REQUIRED = {
     "connection cut": SERVERS,
 }
 """The faults that a recorded run has in each phase of the life of a session, on which databases."""
+AFTER = "kill -9 of a flow's process after its session"
 LIFE = ("open", "buffered flush", "part n", "publication", "seal", "close")
 PRESENT = {
     "disk full": ("sqlite",),
     "database unavailable, spool disk full": SERVERS,
     "database unavailable while a retry opens": SERVERS,
+    "database unavailable, and kill -9 of the writer": SERVERS,
+    "database paused": SERVERS,
+    "kill -9 between the end of a session and Prefect's": (*SERVERS, "sqlite"),
+    "writer paused, and seen alive": (*SERVERS, "sqlite"),
+    "writer paused, declared dead, and back": (*SERVERS, "sqlite"),
+    "writer paused, declared dead, retried, and back": (*SERVERS, "sqlite"),
+    "network partition": SERVERS,
+    "network half-open, questions lost": SERVERS,
+    "network half-open, answers lost": SERVERS,
 }
 """Those that it has, in whatever phase."""
+TOLD = ("notice", "page", "promotion", "export", "end")
+"""What follows the end of a session, before Prefect hears of it."""
 BEGIN, END = "<!-- recorded: begin -->", "<!-- recorded: end -->"
 VARIABLE = "MFPREFECT_TEST_RECORD"
 
@@ -129,7 +142,7 @@ def refusals(injections: list[Injection]) -> list[str]:
     ]
     had: set[tuple[str, str, str]] = set()
     for x in injections:
-        kind = next((kind for kind in REQUIRED if x.kind.startswith(kind)), x.kind)
+        kind = next((k for k in REQUIRED if x.kind.startswith(k) and x.kind != AFTER), x.kind)
         phase = "part n" if x.phase.startswith("part ") else x.phase
         had |= {(kind, x.database, phase), (kind, x.database, "")}
     wanted = [
@@ -139,6 +152,8 @@ def refusals(injections: list[Injection]) -> list[str]:
         for phase in LIFE
     ]
     wanted += [(kind, database, "") for kind in PRESENT for database in PRESENT[kind]]
+    wanted += [(AFTER, database, phase) for database in SERVERS for phase in TOLD]
+    wanted += [(AFTER, "sqlite", phase) for phase in ("page", "end")]
     reasons += [
         f"{kind}, {database}: none was injected{phase and ' in '}{phase}"
         for kind, database, phase in wanted

@@ -275,8 +275,7 @@ def test_the_writer_is_paused(lab: Lab) -> None:
         for action, (kind, outcomes, resumes) in PAUSES.items()
         for point in (lab.flow_points if resumes else lab.points)
     ]
-    for action in PAUSES:
-        inject(lab, [case for case in cases if case.label.startswith(action)], dear=2)
+    inject(lab, cases, dear=2)
 
 
 @sqlite
@@ -332,21 +331,21 @@ LOST: dict[str, tuple[Direction, ...]] = {
 @servers
 def test_the_network_is_partitioned(lab: Lab) -> None:
     """Nobody is told that it is: packets are lost, and connections may be gone afterwards."""
-    for kind, lost in LOST.items():
-        cases = [
-            Case(
-                kind,
-                f"{kind}, {'then cut' if hard else 'then healed'}, {moment} {point.name}",
-                TOLD,
-                fault=at("partition", moment, point.nth, 1.0, hard, *lost),
-                planned=point.phase,
-                resumes=point.resumes,
-            )
-            for point in of_each_phase(lab.points, 2)
-            for moment in ENDS
-            for hard in (True, False)
-        ]
-        inject(lab, cases, dear=2)
+    cases = [
+        Case(
+            kind,
+            f"{kind}, {'then cut' if hard else 'then healed'}, {moment} {point.name}",
+            TOLD,
+            fault=at("partition", moment, point.nth, 1.0, hard, *lost),
+            planned=point.phase,
+            resumes=point.resumes,
+        )
+        for kind, lost in LOST.items()
+        for point in of_each_phase(lab.points, 2)
+        for moment in ENDS
+        for hard in (True, False)
+    ]
+    inject(lab, cases, dear=2)
 
 
 CUT = "connection cut "

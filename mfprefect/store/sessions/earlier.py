@@ -11,7 +11,6 @@ import datetime as dt
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -20,10 +19,8 @@ from mfprefect.errors import SessionClosed
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, handles
+from mfprefect.store.sessions.request import SessionRequest
 from mfprefect.store.states import SPOOLED, Status, is_shadow
-
-if TYPE_CHECKING:
-    from mfprefect.store.sessions.opening import SessionRequest
 
 __all__ = ["Completed", "Earlier", "alike", "choose", "read", "repeatable"]
 

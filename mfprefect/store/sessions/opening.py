@@ -6,14 +6,13 @@ import base64
 import datetime as dt
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from mfprefect.backend import NO_LOCK_OPTION
 from mfprefect.errors import IntegrityError, SessionClosed, UnknownSession
-from mfprefect.provenance import Environment, Provenance
+from mfprefect.provenance import Environment
 from mfprefect.provenance.flow_run import FlowRun, completed_before
 from mfprefect.store.audit import orphans
 from mfprefect.store.database import Database
@@ -28,6 +27,7 @@ from mfprefect.store.lookup import require_model
 from mfprefect.store.sessions import attempts, earlier
 from mfprefect.store.sessions.earlier import Completed, Earlier
 from mfprefect.store.sessions.environments import add_environment
+from mfprefect.store.sessions.request import SessionRequest
 from mfprefect.store.states import LEGACY_PART_INPUTS, Status, being_deleted
 from mfprefect.util import values
 
@@ -41,27 +41,6 @@ __all__ = [
 ]
 
 OVERTAKEN = "another worker that executes the same flow run took it over, or finished it"
-
-
-@dataclass(frozen=True)
-class SessionRequest:
-    """What a run knows when it opens its session."""
-
-    model_id: str
-    purpose: str
-    params: str
-    as_of: dt.date | None
-    parent_session_id: str | None
-    provenance: Provenance
-    environment: Environment
-    flow_run: FlowRun | None
-    tags: str | None = None
-    """JSON list."""
-    siblings: frozenset[str] = frozenset()
-    """Sessions that this attempt of the flow run opened, and so must not resume."""
-    session_id: str = ""
-    """The id of a new session; '' makes one. Chosen before the first statement, so that a session
-    whose opening was cut off in its commit continues in the spool under the same id."""
 
 
 def new_session_id(model_id: str, now: dt.datetime) -> str:

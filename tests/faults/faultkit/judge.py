@@ -84,7 +84,7 @@ class Judge:
             "password": unquote(url.password or ""),
         }
         if url.scheme.startswith("postgres"):
-            path = "-c search_path=model_factory"
+            path = "-c search_path=model_factory,public"  # exports go to the latter
             driver: Any = import_module("psycopg2")  # which has no types
             return driver.connect(dbname=url.path[1:], options=path, **login)
         driver = import_module("pymysql")

@@ -179,7 +179,9 @@ def test_prefect_yaml_means_the_same_to_every_version_of_pyyaml(folder: Path) ->
     ours = Path(__file__).parents[2] / "prefect.yaml"
     for path in (folder / "prefect.yaml", ours):
         assert list_merges(yaml.compose(path.read_text())) == []
-    assert list_merges(yaml.compose("a: &a {}\nb: [{<<: [*a]}]")) != []  # it finds what it looks for
+    assert (
+        list_merges(yaml.compose("a: &a {}\nb: [{<<: [*a]}]")) != []
+    )  # it finds what it looks for
 
 
 def restructured(text: str, how: str) -> str:

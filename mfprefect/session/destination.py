@@ -34,6 +34,7 @@ from mfprefect.spool.entry import Entry
 from mfprefect.spool.state import EntryState
 from mfprefect.store import artifacts as stored_artifacts
 from mfprefect.store.audit.events import actor
+from mfprefect.store.audit.signatures import names_of
 from mfprefect.store.database import Database, migrate
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import find_session
@@ -135,11 +136,9 @@ class Destination:
         self, name: str, estimator: Any, format: str | None, trusted_types: Collection[str]
     ) -> None:
         """Serialise a model and store it."""
-        db = self._db
-        with stored_artifacts.dumped(db, self.handle, name, estimator, format, trusted_types) as (
-            file,
-            artifact,
-        ):
+        db, names = self._db, names_of(self.handle, name)
+        dumped = stored_artifacts.dumped(db, estimator, format, trusted_types, names)
+        with dumped as (file, artifact):
             self._write(
                 lambda handle: stored_artifacts.save_artifact(db, handle, name, file, artifact),
                 lambda entry: entry.add(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
@@ -38,13 +38,12 @@ IN_MEMORY = 16 * 1024 * 1024
 @contextmanager
 def dumped(
     db: Database,
-    handle: SessionHandle,
-    name: str,
     estimator: Any,
     format: str | None,
     trusted_types: Collection[str],
+    names: Sequence[str] = (),
 ) -> Iterator[tuple[BinaryIO, Artifact]]:
-    """Yield a serialised model; refuse one that could not be loaded later.
+    """Yield a serialised model, signed under `names`; refuse one that could not be loaded later.
 
     Raises:
         ArtifactUntrusted: the model holds a type that is not allowed.
@@ -56,7 +55,7 @@ def dumped(
             format=format,
             trusted_types=trusted_types,
             signing_key=_signing_key(db),
-            names=signatures.names_of(handle, name),
+            names=names,
         )
         yield file, artifact
 

@@ -201,7 +201,9 @@ def _head_cell(name: str, place: int) -> str:
 
 
 def _padding(place: int) -> str:
-    return f"padding:6px 0 6px {14 if place else 0}px"
+    # The first column names the row: a long text beside it would leave it a few letters' width.
+    width = "" if place else ";min-width:110px"
+    return f"padding:6px 0 6px {14 if place else 0}px{width}"
 
 
 def _data_rows(row: TableRow, columns: int) -> str:

@@ -36,6 +36,8 @@ _TONES = {
     **dict.fromkeys(("cancelled", "drift", "stale", "rolled_back", "spooled"), WARNING),
     **dict.fromkeys(("succeeded", "recovered", "promoted"), SUCCESS),
 }
+_STAGES = ("promoted", "rolled_back")
+"""Events with a person and a reason, and no error."""
 _VERDICTS = {"passed": SUCCESS, "failed": FAILURE}
 
 
@@ -165,7 +167,7 @@ def body(facts: Facts) -> Body:
         action,
         command,
         tuple(_tables(facts)),
-        "" if said else facts.cause_text,
+        "" if said or facts.event in _STAGES else facts.cause_text,
         tuple(_session(facts)),
         _command("show", facts.session_id) if facts.session_id else "",
         ("Flow run in Prefect", facts.run_url) if facts.run_url else None,
@@ -294,9 +296,9 @@ def _digest_action(facts: Facts) -> str:
 
 def _tables(facts: Facts) -> Iterator[Table]:
     gates = sorted(facts.gates, key=lambda gate: gate.passed)
-    checks = sorted(facts.checks, key=lambda check: check.passed)
+    checks = [_check(check) for check in facts.checks if not check.passed]
     yield from _table(_heading("Gates", facts.gates), _GATES, [_gate(x) for x in gates])
-    yield from _table(_heading("Checks", facts.checks), _CHECKS, [_check(x) for x in checks])
+    yield from _table(_heading("Checks", facts.checks), _CHECKS, checks)
     drift = [TableRow(words) for words in drift_words(facts.drift)]
     yield from _table("Drift", ("Variable", "What happened"), drift)
     changes = [TableRow((x.name, _change(x))) for x in facts.moved]
@@ -339,8 +341,6 @@ def _gate(gate: GateResult) -> TableRow:
 
 
 def _check(check: Check) -> TableRow:
-    if check.passed:
-        return TableRow((check.name, "0", "passed"), SUCCESS)
     verdict = "failed" if check.severity == "error" else "warning"
     shown = FAILURE if check.severity == "error" else WARNING
     return TableRow((check.name, f"{check.failing_rows:,}", verdict), shown, check.message)
@@ -370,6 +370,8 @@ def _session(facts: Facts) -> Iterator[Row]:
         "ended": instant(facts.ended_at),
         "run by": user,
         "deployment": facts.deployment or "",
-        "cause": facts.cause_kind,
+        "checks": f"all {len(facts.checks)} passed" * bool(facts.checks and not facts.failed_checks),
+        "stage" if facts.event in _STAGES else "cause": facts.cause_kind,
+        "reason": facts.cause_text if facts.event in _STAGES else "",
     }
     yield from ((label, value) for label, value in labelled.items() if value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -79,13 +80,24 @@ def _unusable(document: Document) -> tuple[str, str]:
         return "no: it did not pass its gates", f"train again, or take the risk: {promote}"
     usable = "no: none of its scores can be seen" if row["purpose"] == Purpose.SCORE else "no"
     if row["failure_kind"] == "ChecksFailed":
-        return usable, "correct the data or the check, then run it again"
+        return usable, f"correct the data or the check, then run it again{_accept(document)}"
     if row["flow_run_id"] is not None:
         again = "retry its flow run in Prefect, which continues this session"
     else:
         again = "run it again"
     cause = "look at the failure, then " if row["status"] == Status.FAILED else ""
     return usable, cause + again
+
+
+def _accept(document: Document) -> str:
+    """Return the command that accepts the first failed check, for data that are right."""
+    row = document["session"]
+    for check in document["checks"]:
+        if not check["passed"] and check["severity"] == "error":
+            words = ["mfprefect", "checks", "accept", row["session_id"], check["check"]]
+            words += ["--column", check["column"]] if check["column"] else []
+            return f"; if the data are right: `{shlex.join(words)} --reason REASON`"
+    return ""
 
 
 def _promote(row: Mapping[str, Any], *, override: bool = False) -> str:

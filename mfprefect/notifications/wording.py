@@ -370,7 +370,8 @@ def _session(facts: Facts) -> Iterator[Row]:
         "ended": instant(facts.ended_at),
         "run by": user,
         "deployment": facts.deployment or "",
-        "checks": f"all {len(facts.checks)} passed" * bool(facts.checks and not facts.failed_checks),
+        "checks": f"all {len(facts.checks)} passed"
+        * bool(facts.checks and not facts.failed_checks),
         "stage" if facts.event in _STAGES else "cause": facts.cause_kind,
         "reason": facts.cause_text if facts.event in _STAGES else "",
     }

@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
+import shlex
 import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pandera.pandas as pa
 import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
@@ -194,6 +197,28 @@ def test_failed_checks_come_first(run: Any, store: mfprefect.Store) -> None:
     assert checks.index("failed  ") < checks.index("ok  ")
     assert "ChecksFailed: 1 of 2" in text
     assert json.loads(run("show", "latest", "--json").stdout)["checks"][0]["passed"] is False
+
+
+def test_checks_of_a_schema_that_passed_take_a_line_for_each_column(
+    run: Any, store: mfprefect.Store
+) -> None:
+    schema = pa.DataFrameSchema(
+        {"a": pa.Column(int, pa.Check.ge(0)), "b": pa.Column(int, pa.Check.lt(9))}
+    )
+    store.add_model("m")
+    with pytest.raises(mfprefect.ChecksFailed), store.session("m", purpose="score") as session:
+        for part, rows in ((1, 3), (2, 4)):
+            session.log_checks(pd.DataFrame({"a": [part] * rows, "b": [1] * rows}), schema)
+        session.log_checks(pd.DataFrame({"a": [1], "b": [9]}), schema)
+    text = run("show", "latest").stdout
+    lines = text[text.index("Checks: ") :].partition("\n\n")[0].splitlines()
+    assert lines[0] == "Checks: 23 passed, 1 not"
+    assert lines[2].split()[:3] == ["failed", "less_than(9)", "b"]
+    assert [line.split()[-6:] for line in lines[3:]] == [
+        ["8", *["rows", "checked", "in", "3", "parts"]]
+    ] * 2
+    for name in ("column_in_dataframe", "dtype('int64')", "not_nullable"):
+        assert [name in line for line in lines[3:]] == [True, True]
 
 
 def test_an_unknown_session_names_the_near_ones(run: Any, trained: str) -> None:
@@ -380,6 +405,11 @@ def test_a_failed_check_is_accepted(run: Any, store: mfprefect.Store) -> None:
     store.add_model("m")
     score("failed")
     assert "no check of m is accepted" in run("checks", "accepted", "m").stderr
+    todo = " ".join(run("show", "latest:m").stdout.split())
+    command = re.search("if the data are right: `mfprefect (.*) --reason REASON`", todo)
+    assert command is not None
+    assert "until another" in run(*shlex.split(command[1]), "--reason", "twins").stderr
+    run("checks", "withdraw", "m", "2", "--reason", "not yet")
     assert run("checks", "accept", "latest:m", "unique", code=2)  # without a reason
     wrong = run("checks", "accept", "latest:m", "uniq", "--reason", "x", code=1).stderr
     assert "uniq did not fail" in wrong and "failed checks: unique(id)" in wrong

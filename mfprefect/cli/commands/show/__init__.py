@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mfprefect.cli.app import common
+from mfprefect.cli.commands.show.checks import folded_checks
 from mfprefect.cli.commands.show.columns import ATTEMPTS, METRIC_COLUMNS, SEGMENT_COLUMNS, TABLES
 from mfprefect.cli.output import Column, Output
 from mfprefect.cli.readable import Readable
@@ -260,6 +261,7 @@ def _section(out: Output, key: str, title: str, rows: list[dict[str, Any]], colu
         accepted = sum(row["verdict"] == ACCEPTED for row in rows)
         title = f"{title}: {passed} passed, {len(rows) - passed - accepted} not"
         title += f", {accepted} accepted" if accepted else ""
+        rows = folded_checks(rows)
     elif key == "drift":
         title, rows = _drift(title, rows)
     elif key == "metrics" and not any(row["segment"] for row in rows):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from mfprefect.quality import input_summary, rank, test_curve
 from mfprefect.quality.metrics.calibration import calibration, wilson
 from mfprefect.report import formats
 from mfprefect.report.drawing import palette, sparklines
-from mfprefect.report.drawing.charts import bin_counts
+from mfprefect.report.drawing.charts import bin_counts, calibration_chart
 from mfprefect.report.sections.metrics import ordered
 
 
@@ -39,6 +40,18 @@ def test_calibration_is_that_of_scikit_learn(n: int) -> None:
     np.testing.assert_allclose(points["predicted"], predicted, atol=near)
     np.testing.assert_allclose(points["observed"], observed, atol=near * 4)
     assert points["rows"].sum() == n
+
+
+@pytest.mark.parametrize(("rate", "end"), [(0.012, "5 %"), (0.3, "50 %"), (0.6, "100 %")])
+def test_the_calibration_of_few_positives_fills_its_chart(rate: float, end: str) -> None:
+    rng = np.random.default_rng(0)
+    actual = rng.random(5_000) < rate
+    score = rate + 0.005 * rng.random(5_000)
+    curve = pd.DataFrame(test_curve(rank(actual.astype(int), score)))
+    chart = calibration_chart(curve)
+    assert chart is not None
+    ticks = re.findall(r"<!-- ([\d.]+ %) -->", chart.svg)
+    assert ticks[-1] == end
 
 
 def test_calibration_keeps_rows_of_one_score_together() -> None:

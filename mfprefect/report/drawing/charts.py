@@ -111,7 +111,9 @@ def calibration_chart(curve: pd.DataFrame) -> Picture | None:
     _diagonal(ax)
     ax.vlines(bins["predicted"], bins["lower"], bins["upper"], color=stand_in("a"), lw=1)
     _line(ax, bins["predicted"], bins["observed"], "a", marker=True)
-    _shares(ax, "mean score", "share of positives")
+    _shares(
+        ax, "mean score", "share of positives", _upper(bins[["predicted", "upper"]].max().max())
+    )
     gap = (bins["observed"] - bins["predicted"]).abs()
     worst = int(gap.to_numpy().argmax())
     return drawing.picture(
@@ -249,12 +251,17 @@ def _diagonal(ax: Axes) -> None:
     ax.plot([0, 1], [0, 1], color=stand_in("line"), linewidth=1)
 
 
-def _shares(ax: Axes, across: str, up: str) -> None:
+def _shares(ax: Axes, across: str, up: str, top: float = 1.0) -> None:
     _frame(ax, across, up)
     for axis in (ax.xaxis, ax.yaxis):
         _percents(axis)
-    ax.set_xlim(0, 1)
-    ax.set_ylim(0, 1)
+    ax.set_xlim(0, top)
+    ax.set_ylim(0, top)
+
+
+def _upper(share: float) -> float:
+    """Return the end of an axis for shares up to this one: few positives would fill a corner."""
+    return next((top for top in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if share <= top), 1.0)
 
 
 def _percents(axis: Any) -> None:

@@ -240,7 +240,7 @@ def test_extras_come_back_as_they_are() -> None:
         pd.DataFrame({"a": [1, "b"]}),
         pd.DataFrame([[1, 2]], columns=["a", "a"]),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_extras_that_would_not_come_back_are_named(value: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^Churn.fit returned the extra 'odd'"):

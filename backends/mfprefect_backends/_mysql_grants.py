@@ -42,7 +42,7 @@ _NOTES = {
 def script(url: sa.URL, schema: Schema, role: str, user: str) -> str:
     """Return the whole script."""
     writer = _Script(url, schema, user)
-    create = f"Create the user first: CREATE USER {writer.to} IDENTIFIED BY '..';"
+    create = f"Create the user first: CREATE USER {writer.to} IDENTIFIED BY '..'"
     return "\n".join(
         [
             grants.heading(role, writer.to, (create, *_NOTES.get(role, ()))),

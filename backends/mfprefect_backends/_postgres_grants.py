@@ -73,7 +73,7 @@ BEGIN
 END $$"""
 _NOTES = {
     "admin": (
-        "Run it as a superuser. This user becomes the owner of tables and views; the owner before",
+        "Run it as a superuser. This user becomes the owner of tables and views. The owner before",
         "and everybody else keep their rights on rows. Triggers protect ended sessions from",
         "everybody else who may write.",
     ),
@@ -87,7 +87,7 @@ _NOTES = {
 def script(url: sa.URL, schema: Schema, role: str, user: str) -> str:
     """Return the whole script, one transaction."""
     writer = _Script(url, schema, user)
-    create = f"Create the user first: CREATE ROLE {writer.to} LOGIN; then set its password."
+    create = f"Create the user first: CREATE ROLE {writer.to} LOGIN PASSWORD '..'"
     notes = (create, *_NOTES.get(role, ("Run it as the owner of the tables.",)))
     lines = ["BEGIN", *writer.statements(role), "COMMIT"]
     return "\n".join([grants.heading(role, writer.to, notes), *(f"{line};" for line in lines)])

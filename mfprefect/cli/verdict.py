@@ -110,7 +110,9 @@ def _findings(document: Document) -> list[str]:
     passed = sum(gate["verdict"] == "passed" for gate in document["gates"])
     warned = sum(not check["passed"] for check in document["checks"])
     alarms = sum(measure["verdict"] == "alarm" for measure in document["drift"])
+    parts, empty = document["scores"]["parts"], document["scores"]["empty_parts"]
     findings = {
+        f"{empty} of {parts} parts had no rows": empty and parts > 1,
         f"{passed} of {len(document['gates'])} gates passed": document["gates"],
         f"{warned} of {len(document['checks'])} checks gave a warning": warned,
         f"{alarms} of {len(document['drift'])} drift measures in alarm": alarms,

@@ -367,7 +367,7 @@ def _score_nothing(
 
     counts = [check for check in checks if isinstance(check, RowCount)]
     tasks.check(recorder, model, frame, counts, part)
-    tasks.log().info("part %d of %d has no rows", part, model.parts)
+    tasks.log().warning("part %d of %d has no rows", part, model.parts)
     recorder.answer(frame, [], scoring.context, model.masked)
     scoring.keep(recorder, None)
     nothing = pd.DataFrame({model.entity_id: [], SCORE: []})

@@ -166,14 +166,20 @@ def require_columns(frame: pd.DataFrame, names: list[str], what: str) -> None:
         )
 
 
+_ONE_ROW = (
+    "an entity has one row; of several snapshots, select one, such as the newest whose target is "
+    "known"
+)
+
+
 def require_ids(frame: pd.DataFrame, entity_id: str, what: str) -> None:
     """Raise InvalidScores if the ids of a frame are none that scores may have."""
     from mfprefect import scores
 
     try:
-        scores.entity_ids(frame[entity_id], entity_id)
+        scores.entity_ids(frame[entity_id], entity_id, _ONE_ROW)
     except InvalidScores as exc:
-        raise InvalidScores(f"{what}: {exc}", examples=exc.examples) from exc
+        raise InvalidScores(f"{what}: {exc}", examples=exc.examples) from None
 
 
 def require_target(model: Model, learn: pd.DataFrame, test: pd.DataFrame) -> None:

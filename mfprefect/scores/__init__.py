@@ -169,8 +169,13 @@ def all_pieces(
     return gathered(tables(), entity_id)
 
 
-def entity_ids(column: Any, name: str) -> list[str]:
+def entity_ids(column: Any, name: str, rule: str = "an entity has one row") -> list[str]:
     """Return the ids of a column as they are stored, in their order; refuse what scores refuse.
+
+    Args:
+        column: the ids.
+        name: the name of the column, for errors.
+        rule: what duplicates break, for errors.
 
     Raises:
         InvalidScores: ids are NULL, empty, duplicate, too long, or neither text nor integers.
@@ -179,10 +184,10 @@ def entity_ids(column: Any, name: str) -> list[str]:
         return []
     try:
         ids = _text(_column({name: column}, name), name, ENTITY_ID_LENGTH, nullable=False)
-        _check_unique(ids.take(pa.array(byte_order(ids))), name, "an entity has one row")
+        _check_unique(ids.take(pa.array(byte_order(ids))), name, rule)
     except InvalidScores as exc:
         text = str(exc).removesuffix(_NOTHING_WRITTEN)
-        raise InvalidScores(text, examples=exc.examples) from exc
+        raise InvalidScores(text, examples=exc.examples) from None
     texts: list[str] = ids.to_pylist()
     return texts
 

@@ -155,7 +155,7 @@ def test_show_a_training(run: Any, trained: str) -> None:
         "": 0.75, "region=north": 0.7,
     }  # fmt: skip
     assert facts["artifacts"][0]["bytes"] == 5
-    assert facts["scores"] == {"rows": 0, "parts": 0, "published": False}
+    assert facts["scores"] == {"rows": 0, "parts": 0, "empty_parts": 0, "published": False}
 
 
 def test_show_a_scoring_and_its_names(run: Any, trained: str, scored: str) -> None:
@@ -185,6 +185,16 @@ def test_the_latest_is_none_that_runs_another_again(
         named(reproduces=first)
     for name in ("latest", "latest:churn"):
         assert f"Session {first}" in run("show", name).stdout
+
+
+def test_parts_without_rows_are_named_first(run: Any, store: mfprefect.Store) -> None:
+    store.add_model("m")
+    with store.session("m", purpose="score") as session:
+        for part, ids in ((1, ["a", "b"]), (2, [])):
+            frame = pd.DataFrame({"id": ids, "p": [0.5] * len(ids)})
+            session.write_scores(frame, entity_id="id", score="p", part=part)
+    happened = run("show", "latest").stdout.partition("can it be used")[0]
+    assert "1 of 2 parts had no rows" in " ".join(happened.split())
 
 
 def test_failed_checks_come_first(run: Any, store: mfprefect.Store) -> None:

@@ -811,6 +811,13 @@ def test_grants_connects_to_nothing_shows_no_password_and_quotes_names() -> None
     assert (result.exit_code, "\x1b" in result.output) == (1, False)
 
 
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql", "teradatasql"])
+@pytest.mark.parametrize("role", ROLES)
+def test_comments_hold_no_semicolon_at_which_a_tool_would_cut(scheme: str, role: str) -> None:
+    script = grants(f"{scheme}://dba:word@nowhere.invalid/analytics", "--role", role)
+    assert [x for x in script.splitlines() if x.startswith("--") and ";" in x] == []
+
+
 def test_every_table_has_its_rights() -> None:
     schema = Schema()
     assert set(ROLES) == set(rights.ROLES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import traceback
 from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
@@ -172,6 +173,8 @@ def test_ids_that_scores_refuse(ids: list[Any], message: str) -> None:
     with pytest.raises(InvalidScores, match=f"^training_data: {message}") as refusal:
         tasks.require_ids(pd.DataFrame({"customer_id": ids}), "customer_id", "training_data")
     assert "written" not in str(refusal.value)
+    assert ("several snapshots" in str(refusal.value)) == ("duplicates" in message)
+    assert "".join(traceback.format_exception(refusal.value)).count("values in") <= 1
 
 
 def test_ids_as_they_are_stored() -> None:

@@ -183,8 +183,8 @@ class TeradataBackend(Backend):
             scores = prefix + quote(self.schema.scores.name)
             statements.append(f"GRANT STATISTICS ON {scores} TO {to}")
         notes = [
-            f"Create the user first: CREATE USER {to} FROM .. AS PERM = 0, PASSWORD = ..;",
-            "What has ended is not closed to writers here; their rights alone limit them.",
+            f"Create the user first: CREATE USER {to} FROM .. AS PERM = 0, PASSWORD = ..",
+            "What has ended is not closed to writers here: their rights alone limit them.",
         ]
         return "\n".join(
             [grants.heading(role, to, notes), *(f"{statement};" for statement in statements)]

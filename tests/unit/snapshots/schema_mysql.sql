@@ -432,7 +432,7 @@ WHERE sessions.status IN ('succeeded', 'failed');
 
 -- mfprefect: the rights of the role admin, for `mfprefect_admin`@`%`. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE USER `mfprefect_admin`@`%` IDENTIFIED BY '..';
+-- Create the user first: CREATE USER `mfprefect_admin`@`%` IDENTIFIED BY '..'
 -- Run it as root, or as a user who may SET USER. It creates the triggers that protect
 -- ended sessions from all users but this one, by name. It revokes nothing.
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, CREATE VIEW, SHOW VIEW, TRIGGER ON `model\_factory`.* TO `mfprefect_admin`@`%`;
@@ -747,7 +747,7 @@ DELIMITER ;
 
 -- mfprefect: the rights of the role writer, for `mfprefect_writer`@`%`. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE USER `mfprefect_writer`@`%` IDENTIFIED BY '..';
+-- Create the user first: CREATE USER `mfprefect_writer`@`%` IDENTIFIED BY '..'
 -- Run it after the script of the role admin, which protects ended sessions from writers.
 GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON `model_factory`.`models` TO `mfprefect_writer`@`%`;
 GRANT SELECT ON `model_factory`.`model_thresholds` TO `mfprefect_writer`@`%`;
@@ -785,7 +785,7 @@ GRANT SELECT ON `model_factory`.`gate_history` TO `mfprefect_writer`@`%`;
 
 -- mfprefect: the rights of the role reader, for `mfprefect_reader`@`%`. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE USER `mfprefect_reader`@`%` IDENTIFIED BY '..';
+-- Create the user first: CREATE USER `mfprefect_reader`@`%` IDENTIFIED BY '..'
 GRANT SELECT ON `model_factory`.`mfprefect_version` TO `mfprefect_reader`@`%`;
 GRANT SELECT ON `model_factory`.`published_scores` TO `mfprefect_reader`@`%`;
 GRANT SELECT ON `model_factory`.`latest_scores` TO `mfprefect_reader`@`%`;
@@ -797,7 +797,7 @@ GRANT SELECT ON `model_factory`.`gate_history` TO `mfprefect_reader`@`%`;
 
 -- mfprefect: the rights of the role auditor, for `mfprefect_auditor`@`%`. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE USER `mfprefect_auditor`@`%` IDENTIFIED BY '..';
+-- Create the user first: CREATE USER `mfprefect_auditor`@`%` IDENTIFIED BY '..'
 GRANT SELECT ON `model_factory`.`models` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`model_thresholds` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`environments` TO `mfprefect_auditor`@`%`;

@@ -436,8 +436,8 @@ WHERE model_factory.sessions.status IN ('succeeded', 'failed');
 
 -- mfprefect: the rights of the role admin, for mfprefect_admin. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE ROLE mfprefect_admin LOGIN; then set its password.
--- Run it as a superuser. This user becomes the owner of tables and views; the owner before
+-- Create the user first: CREATE ROLE mfprefect_admin LOGIN PASSWORD '..'
+-- Run it as a superuser. This user becomes the owner of tables and views. The owner before
 -- and everybody else keep their rights on rows. Triggers protect ended sessions from
 -- everybody else who may write.
 BEGIN;
@@ -550,7 +550,7 @@ COMMIT;
 
 -- mfprefect: the rights of the role writer, for mfprefect_writer. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE ROLE mfprefect_writer LOGIN; then set its password.
+-- Create the user first: CREATE ROLE mfprefect_writer LOGIN PASSWORD '..'
 -- Run it as the owner of the tables, after the script of the role admin, which protects
 -- ended sessions from writers.
 BEGIN;
@@ -594,7 +594,7 @@ COMMIT;
 
 -- mfprefect: the rights of the role reader, for mfprefect_reader. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE ROLE mfprefect_reader LOGIN; then set its password.
+-- Create the user first: CREATE ROLE mfprefect_reader LOGIN PASSWORD '..'
 -- Run it as the owner of the tables.
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_reader;
@@ -612,7 +612,7 @@ COMMIT;
 
 -- mfprefect: the rights of the role auditor, for mfprefect_auditor. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE ROLE mfprefect_auditor LOGIN; then set its password.
+-- Create the user first: CREATE ROLE mfprefect_auditor LOGIN PASSWORD '..'
 -- Run it as the owner of the tables.
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_auditor;

@@ -442,8 +442,8 @@ COLLECT STATISTICS USING THRESHOLD 10 PERCENT COLUMN (session_no), COLUMN (model
 
 -- mfprefect: the rights of the role admin, for mfprefect_admin. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE USER mfprefect_admin FROM .. AS PERM = 0, PASSWORD = ..;
--- What has ended is not closed to writers here; their rights alone limit them.
+-- Create the user first: CREATE USER mfprefect_admin FROM .. AS PERM = 0, PASSWORD = ..
+-- What has ended is not closed to writers here: their rights alone limit them.
 GRANT ALL ON model_factory.models TO mfprefect_admin;
 GRANT ALL ON model_factory.model_thresholds TO mfprefect_admin;
 GRANT ALL ON model_factory.environments TO mfprefect_admin;
@@ -482,8 +482,8 @@ GRANT CREATE TABLE, DROP TABLE, CREATE VIEW, DROP VIEW ON model_factory TO mfpre
 
 -- mfprefect: the rights of the role writer, for mfprefect_writer. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE USER mfprefect_writer FROM .. AS PERM = 0, PASSWORD = ..;
--- What has ended is not closed to writers here; their rights alone limit them.
+-- Create the user first: CREATE USER mfprefect_writer FROM .. AS PERM = 0, PASSWORD = ..
+-- What has ended is not closed to writers here: their rights alone limit them.
 GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON model_factory.models TO mfprefect_writer;
 GRANT SELECT ON model_factory.model_thresholds TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.environments TO mfprefect_writer;
@@ -522,8 +522,8 @@ GRANT STATISTICS ON model_factory.scores TO mfprefect_writer;
 
 -- mfprefect: the rights of the role reader, for mfprefect_reader. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE USER mfprefect_reader FROM .. AS PERM = 0, PASSWORD = ..;
--- What has ended is not closed to writers here; their rights alone limit them.
+-- Create the user first: CREATE USER mfprefect_reader FROM .. AS PERM = 0, PASSWORD = ..
+-- What has ended is not closed to writers here: their rights alone limit them.
 GRANT SELECT ON model_factory.mfprefect_version TO mfprefect_reader;
 GRANT SELECT ON model_factory.published_scores TO mfprefect_reader;
 GRANT SELECT ON model_factory.latest_scores TO mfprefect_reader;
@@ -535,8 +535,8 @@ GRANT SELECT ON model_factory.gate_history TO mfprefect_reader;
 
 -- mfprefect: the rights of the role auditor, for mfprefect_auditor. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
--- Create the user first: CREATE USER mfprefect_auditor FROM .. AS PERM = 0, PASSWORD = ..;
--- What has ended is not closed to writers here; their rights alone limit them.
+-- Create the user first: CREATE USER mfprefect_auditor FROM .. AS PERM = 0, PASSWORD = ..
+-- What has ended is not closed to writers here: their rights alone limit them.
 GRANT SELECT ON model_factory.models TO mfprefect_auditor;
 GRANT SELECT ON model_factory.model_thresholds TO mfprefect_auditor;
 GRANT SELECT ON model_factory.environments TO mfprefect_auditor;

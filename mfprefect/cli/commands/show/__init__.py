@@ -94,6 +94,7 @@ def _scores(readable: Readable, row: dict[str, Any]) -> dict[str, Any]:
     return {
         "rows": None if closed else sum(part["rows"] for part in parts),
         "parts": None if closed else len(parts),
+        "empty_parts": None if closed else sum(not part["rows"] for part in parts),
         "published": row["published_at"] is not None,
     }
 

@@ -7,6 +7,7 @@ the rows or columns at fault.
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mfprefect.errors import DatabaseError
 from mfprefect.inputs.reader import Reader
 from mfprefect.lifecycle.estimator import source_of_scores
 from mfprefect.lifecycle.fitting import fitted, target_of, weights_of
@@ -23,6 +25,7 @@ from mfprefect.quality.learning import feature_names, key_columns
 from mfprefect.quality.metrics.definitions import UNSUPERVISED
 from mfprefect.quality.predictions import DECISION, predictions, with_classes_of
 from mfprefect.quality.unsupervised import split_labels
+from mfprefect.testing import sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +67,12 @@ class TrainedModel:
         from mfprefect.lifecycle.tasks import require_columns, require_ids, required_columns
 
         load = self.model.reader.load
-        frame = load(lambda: self.model.training_data(self.as_of), "training_data")
+        try:
+            frame = load(lambda: self.model.training_data(self.as_of), "training_data")
+        except DatabaseError as exc:
+            if sample.VARIABLE in os.environ:
+                exc.add_note(sample.HINT)
+            raise
         require_columns(frame, required_columns(self.kind), "training_data")
         require_ids(frame, self.kind.entity_id, "training_data")
         return frame

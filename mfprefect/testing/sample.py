@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
 from mfprefect.errors import ConfigurationError
 from mfprefect.inputs.reader import Reader
 
-__all__ = ["VARIABLE", "sample_urls", "sources_variable"]
+__all__ = ["HINT", "VARIABLE", "sample_urls", "sources_variable"]
 
 VARIABLE = "MFPREFECT_SOURCES"
+HINT = (
+    "These tests read the files of `mf_sample` (pytest.ini) as tables of SQLite: "
+    "SOURCE/TABLE.csv or SOURCE/SCHEMA/TABLE.csv. "
+    "`MFPREFECT_SOURCES__<SOURCE>__URL=.. pytest` reads the source itself."
+)
+_schemas: dict[str, dict[str, Path]] = {}
+"""The databases of the schemas of a source, by the file of its own tables."""
 
 
 def sample_urls(sample: Path, databases: Path) -> dict[str, str]:
@@ -23,17 +32,40 @@ def sample_urls(sample: Path, databases: Path) -> dict[str, str]:
 
     Args:
         sample: holds a folder for each source, with a file for each table: `warehouse/sales.csv`
-            is the table `sales` of the source `warehouse`. A missing folder holds no source.
+            is the table `sales` of the source `warehouse`, and `warehouse/crm/people.csv` its
+            table `crm.people`. A missing folder holds no source.
         databases: the folder to write the databases into.
 
     Raises:
         ConfigurationError: a file cannot be read as a table.
     """
     return {
-        folder.name: _database(folder, databases / f"{folder.name}.db")
+        folder.name: _source(folder, databases)
         for folder in sorted(sample.glob("*/"))
-        if any(_tables(folder))
+        if any(map(any, map(_tables, (folder, *_folders(folder)))))
     }
+
+
+def _source(folder: Path, databases: Path) -> str:
+    file = databases / f"{folder.name}.db"
+    schemas = {part.name: databases / f"{folder.name}.{part.name}.db" for part in _folders(folder)}
+    for part, its_file in ((folder, file), *zip(_folders(folder), schemas.values(), strict=True)):
+        _write(part, its_file)
+    if schemas:
+        _schemas[str(file.resolve())] = schemas
+        if not sa.event.contains(sa.Pool, "connect", _attach):
+            sa.event.listen(sa.Pool, "connect", _attach)
+    return f"sqlite:///{file}"
+
+
+def _attach(connection: Any, _: object) -> None:
+    """Give a connection to the database of a source the schemas of that source."""
+    if not isinstance(connection, sqlite3.Connection):
+        return
+    file = connection.execute("PRAGMA database_list").fetchone()[2]
+    for name, schema in _schemas.get(file, {}).items():
+        quoted = name.replace('"', '""')
+        connection.execute(f'ATTACH DATABASE ? AS "{quoted}"', [str(schema)])
 
 
 def sources_variable(urls: Mapping[str, str]) -> str:
@@ -54,9 +86,12 @@ def _tables(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != ".")
 
 
-def _database(folder: Path, file: Path) -> str:
-    url = f"sqlite:///{file}"
-    engine = sa.create_engine(url)
+def _folders(folder: Path) -> list[Path]:
+    return [part for part in sorted(folder.glob("*/")) if part.name[0] != "."]
+
+
+def _write(folder: Path, file: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{file}")
     for path in _tables(folder):
         table = path.name.partition(".")[0]
         try:
@@ -64,4 +99,3 @@ def _database(folder: Path, file: Path) -> str:
         except (OSError, ValueError, sa.exc.SQLAlchemyError) as exc:
             raise ConfigurationError(f"{path} is no table for tests: {exc}") from exc
     engine.dispose()
-    return url

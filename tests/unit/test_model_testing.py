@@ -415,6 +415,45 @@ def test_sources_are_files_of_the_repository(
     assert "1 passed" in run_pytest(tmp_path)
 
 
+PLANT = """
+import datetime as dt
+import mfprefect
+from mfprefect.testing import ModelTests
+
+class Failure(mfprefect.Model):
+    model_id, entity_id, target, table = "failure", "id", "failed", "plant.machine"
+
+    def training_data(self, as_of):
+        sql = f"select m.id, s.name, m.failed from {self.table} m join site s on m.site = s.id"
+        return self.read(sql, source="warehouse")
+
+class Elsewhere(Failure):
+    table = "depot.machine"
+
+class TestPlant(ModelTests):
+    model, as_of = Failure, dt.date(2026, 1, 31)
+
+    def test_rows(self, mf_model):
+        assert mf_model.read_data.to_dict("records") == [{"id": "m1", "name": "Ulm", "failed": 1}]
+
+class TestDepot(TestPlant):
+    model = Elsewhere
+"""
+
+
+def test_a_table_of_a_schema_is_a_file_in_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "sample/warehouse/plant").mkdir(parents=True)
+    (tmp_path / "sample/warehouse/site.csv").write_text("id,name\n1,Ulm\n")
+    (tmp_path / "sample/warehouse/plant/machine.csv").write_text("id,site,failed\nm1,1,1\n")
+    ini = "[pytest]\naddopts = -p mfprefect.testing.plugin -k test_rows\nmf_sample = sample\n"
+    (tmp_path / "pytest.ini").write_text(ini)
+    (tmp_path / "test_team.py").write_text(PLANT)
+    said = run_pytest(tmp_path)
+    assert "1 failed, 1 passed" in said
+    assert "source 'warehouse' says: no such table: depot.machine" in said
+    assert "These tests read the files of `mf_sample`" in said
+
+
 def test_a_file_that_is_no_table(tmp_path: Path) -> None:
     (tmp_path / "warehouse").mkdir()
     (tmp_path / "warehouse" / "sales.parquet").write_text("no parquet")

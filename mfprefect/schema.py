@@ -23,6 +23,7 @@ from sqlalchemy.ext.compiler import compiles
 from mfprefect.errors import InvalidValue
 
 __all__ = [
+    "COMPLETE_VIEWS",
     "ENTITY_ID_LENGTH",
     "MODEL_ID_LENGTH",
     "NAME_LENGTH",
@@ -34,6 +35,7 @@ __all__ = [
     "JsonRows",
     "Layout",
     "LongText",
+    "OrderedJoin",
     "Schema",
     "UtcDay",
     "data_day",
@@ -58,6 +60,9 @@ VIEWS = (
     "production_models",
     "gate_history",
 )
+
+COMPLETE_VIEWS = {"session_overview"}
+"""Views that leave no row out, so that a reader's functions can see nothing hidden."""
 
 
 class Id(sa.String):
@@ -540,6 +545,17 @@ class JsonRows(sa.TextClause):
         return self.columns(*numbers, *fields).subquery(name)
 
 
+class OrderedJoin(sa.Join):
+    """A join of sessions with a table of theirs, by its key, which views read in this order.
+
+    What the view leaves out of the sessions then hides their rows also from functions that a reader
+    puts into conditions: such a function must not meet a row before the session is judged. Backends
+    say so in their SQL where the optimizer is free to choose.
+    """
+
+    inherit_cache = True
+
+
 class UtcDay(sa.FunctionElement[dt.date]):
     """The day of a stored instant, which is in UTC."""
 
@@ -589,7 +605,7 @@ def _views(schema: Schema) -> tuple[Select[Any], ...]:
     ended = sa.select(s.model_id, s.session_id, s.as_of, s.started_at)
     history = (
         ended.add_columns(m.metric_name, m.segment, m.value, m.definition_version)
-        .join_from(schema.sessions, schema.metrics, s.session_no == m.session_no)
+        .select_from(_of_sessions(schema.sessions, schema.metrics))
         .where(s.status == sa.literal("succeeded"))
     )
     parent = schema.sessions.alias("parent")
@@ -613,11 +629,15 @@ def _views(schema: Schema) -> tuple[Select[Any], ...]:
     return (*scores, overview, history, production, _gate_history(schema))
 
 
+def _of_sessions(sessions: sa.FromClause, table: Table) -> OrderedJoin:
+    return OrderedJoin(sessions, table, sessions.c.session_no == table.c.session_no)
+
+
 def _published_scores(schema: Schema) -> Select[Any]:
     s, c = schema.sessions.c, schema.scores.c
     return (
         sa.select(*_score_columns(s, c))
-        .join_from(schema.sessions, schema.scores, s.session_no == c.session_no)
+        .select_from(_of_sessions(schema.sessions, schema.scores))
         .where(s.published_at.is_not(None))
     )
 
@@ -642,7 +662,7 @@ def _latest_scores(schema: Schema) -> Select[Any]:
     newest = sa.func.row_number().over(partition_by=(s.c.model_id, c.entity_id), order_by=s.c.place)
     ranked = (
         sa.select(*_score_columns(s.c, c), newest.label("recency"))
-        .join_from(s, schema.scores, s.c.session_no == c.session_no)
+        .select_from(_of_sessions(s, schema.scores))
         .subquery("ranked")
     )
     return sa.select(*(x for x in ranked.c if x.key != "recency")).where(ranked.c.recency == 1)
@@ -653,7 +673,7 @@ def _current_scores(schema: Schema) -> Select[Any]:
     s, c = _ranked_sessions(schema), schema.scores.c
     return (
         sa.select(*_score_columns(s.c, c))
-        .join_from(s, schema.scores, s.c.session_no == c.session_no)
+        .select_from(_of_sessions(s, schema.scores))
         .where(s.c.place == 1)
     )
 
@@ -664,19 +684,26 @@ def _score_columns(s: Any, c: Any) -> tuple[sa.ColumnElement[Any], ...]:
 
 
 def _gate_history(schema: Schema) -> Select[Any]:
-    """Return what gates said of each session, wherever that is stored."""
+    """Return what gates said of each session that ended, wherever that is stored."""
     s, m, g = schema.sessions.c, schema.session_metadata.c, schema.gate_results
     fields = {column.key: column for column in g.c if not column.primary_key}
+    ended = s.status.in_([sa.literal("succeeded"), sa.literal("failed")])
+    of_session = (s.model_id, s.session_id, s.status, s.started_at)
     replaced = sa.exists().where(g.c.session_no == m.session_no)
-    documents = sa.select(m.session_no, m.value.label("document")).where(
-        m.meta_group == sa.literal("gates"), m.meta_name == sa.literal("verdicts"), ~replaced
+    documents = (
+        sa.select(m.session_no, m.value.label("document"))
+        .select_from(_of_sessions(schema.sessions, schema.session_metadata))
+        .where(ended, m.meta_group == sa.literal("gates"), m.meta_name == sa.literal("verdicts"))
+        .where(~replaced)
     )
     legacy = JsonRows(documents, fields).rows("legacy")
-    stored = sa.select(*(column.label(column.name) for column in g.c))
-    verdicts = sa.union_all(stored, sa.select(*legacy.c)).subquery("verdicts")
-    shown = (column for column in verdicts.c if column.key != "session_no")
-    return (
-        sa.select(s.model_id, s.session_id, s.status, s.started_at, *shown)
-        .join_from(schema.sessions, verdicts, s.session_no == verdicts.c.session_no)
-        .where(s.status.in_([sa.literal("succeeded"), sa.literal("failed")]))
+    shown = [column.label(column.name) for column in g.c if column.key != "session_no"]
+    stored = (
+        sa.select(*of_session, *shown)
+        .select_from(_of_sessions(schema.sessions, g))
+        .where(ended)
     )
+    older = sa.select(*of_session, *(c for c in legacy.c if c.key != "session_no")).join_from(
+        schema.sessions, legacy, s.session_no == legacy.c.session_no
+    )
+    return sa.select(*sa.union_all(stored, older).subquery("verdicts").c)

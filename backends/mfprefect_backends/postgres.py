@@ -107,6 +107,7 @@ class PostgresBackend(Backend):
     default_schema: ClassVar[str | None] = "model_factory"
     enforces_sessions: ClassVar[bool] = True
     per_session_tables: ClassVar[bool] = True
+    create_hiding_view: ClassVar[str] = "CREATE VIEW {name} WITH (security_barrier) AS "
     writers: int = 2
 
     def engine_options(self) -> Mapping[str, Any]:

@@ -102,7 +102,11 @@ def test_an_interrupted_upgrade_of_views_is_finished(store: Store, database_url:
     downgrade(store)
 
     def interrupt(_: Any, __: Any, statement: str, *___: Any) -> None:
-        if statement.startswith("CREATE VIEW") and "current_scores" in statement:
+        if (
+            statement.startswith("CREATE ")
+            and " VIEW " in statement
+            and "current_scores" in statement
+        ):
             raise KeyboardInterrupt
 
     with mfprefect.connect(database_url) as later:

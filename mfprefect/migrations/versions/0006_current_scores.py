@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Leave it to `create_schema`, which makes all views anew because one is missing."""
+    """Leave it to `create_schema`, which makes all views anew after migrations."""
 
 
 def downgrade() -> None:

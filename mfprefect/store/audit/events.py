@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from mfprefect.audit import event_digest, plain_row, summary
 from mfprefect.schema import Schema
 from mfprefect.store.database import Database
+from mfprefect.store.row_numbers import next_number
 from mfprefect.util import values
 
 __all__ = ["actor", "record", "row_digest"]
@@ -35,7 +36,7 @@ def record(
         sa.select(events.c.event_no, events.c.digest).order_by(events.c.event_no.desc()).limit(1)
     ).first()
     event: dict[str, Any] = {
-        "event_no": last.event_no + 1 if last else 1,
+        "event_no": next_number(last.event_no if last else None, "an audit event"),
         "at": values.utc_now(),
         "actor": actor(),
         "action": action,

@@ -19,6 +19,7 @@ from mfprefect import audit
 from mfprefect.schema import Schema
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
+from mfprefect.store.row_numbers import next_number
 from mfprefect.store.states import Status
 
 __all__ = [
@@ -198,7 +199,8 @@ def seal_row(
         now: the time of the seal.
     """
     same = {name: row[name] for name in ("model_id", "session_id", "session_no")}
-    place = {"seal_no": state.seal_no + 1, "sealed_at": now}
+    seal_no = next_number(state.seal_no, f"a seal of model {row['model_id']!r}")
+    place = {"seal_no": seal_no, "sealed_at": now}
     manifest, seal = audit.seal_of(
         {
             "version": audit.SEAL_VERSION,

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from mfprefect.backend import Backend
 from mfprefect.errors import PermissionDenied, SchemaOutdated
 from mfprefect.migrations import REVISIONS, VERSION_TABLE
+from mfprefect.schema import COMPLETE_VIEWS
 from mfprefect.store.database import Database
 
 if TYPE_CHECKING:
@@ -101,12 +102,12 @@ def create_schema(db: Database) -> None:
             revision = _revision(db, connection)
             if revision is not None and not is_known(revision):
                 raise _newer(db, revision)
-            if revision != expected_revision():
-                _upgrade(db, connection)
-            _create_views(db, connection)
-            if revision != expected_revision():
-                for statement in db.backend.post_create_statements():
-                    connection.exec_driver_sql(statement)
+            if revision == expected_revision():
+                _create_views(db, connection)
+                return
+            _upgrade(db, connection, revision)
+            for statement in db.backend.post_create_statements():
+                connection.exec_driver_sql(statement)
 
     db.write_transaction(work)
 
@@ -128,7 +129,8 @@ def config() -> Config:
     return settings
 
 
-def _upgrade(db: Database, connection: sa.Connection) -> None:
+def _upgrade(db: Database, connection: sa.Connection, revision: str | None) -> None:
+    """Run the migrations, then make all views anew: any of them may have changed."""
     from alembic import command
 
     settings = config()
@@ -136,20 +138,23 @@ def _upgrade(db: Database, connection: sa.Connection) -> None:
     settings.attributes["layout"] = db.schema.layout
     settings.attributes["transactional_ddl"] = db.backend.transactional_ddl
     command.upgrade(settings, "head")
+    # Where DDL commits by itself, the revision comes last: an interrupted upgrade begins again.
+    if not db.backend.transactional_ddl:
+        command.stamp(settings, revision or "base")
+    _create_views(db, connection, replace=True)
+    if not db.backend.transactional_ddl:
+        command.stamp(settings, "head")
 
 
-def _create_views(db: Database, connection: sa.Connection) -> None:
-    """Create the views that are missing. If any is, the others are of an older version."""
+def _create_views(db: Database, connection: sa.Connection, *, replace: bool = False) -> None:
+    """Create the views that are missing; with `replace`, give the others their present SELECT."""
     present = set(sa.inspect(connection).get_view_names(schema=db.schema.layout.schema))
-    statements = view_statements(db.backend, connection.dialect)
-    missing = [view for view in statements if db.schema.name(view) not in present]
-    if missing:
-        for view in statements:
-            if view not in missing:
-                db.backend.replace_view(connection, db.schema.name(view), statements[view])
-    # Last: as long as one is missing, an interrupted upgrade begins again with the others.
-    for view in missing:
-        connection.exec_driver_sql(statements[view])
+    for view, statement in view_statements(db.backend, connection.dialect).items():
+        name = db.schema.name(view)
+        if name not in present:
+            connection.exec_driver_sql(statement)
+        elif replace:
+            db.backend.replace_view(connection, name, statement)
 
 
 def view_statements(backend: Backend, dialect: sa.Dialect) -> dict[str, str]:
@@ -159,5 +164,6 @@ def view_statements(backend: Backend, dialect: sa.Dialect) -> dict[str, str]:
         table = sa.table(schema.name(view), schema=schema.layout.schema)
         name = dialect.identifier_preparer.format_table(table)
         text = select.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
-        statements[view] = f"CREATE VIEW {name} AS {backend.view_prefix}{text}"
+        start = "CREATE VIEW {name} AS " if view in COMPLETE_VIEWS else backend.create_hiding_view
+        statements[view] = f"{start.format(name=name)}{backend.view_prefix}{text}"
     return statements

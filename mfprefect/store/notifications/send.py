@@ -26,6 +26,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.notifications import content, summary
 from mfprefect.store.notifications.attachments import Attachments
 from mfprefect.store.notifications.waiting import WAITING, waits_for_promotion
+from mfprefect.store.row_numbers import next_number
 from mfprefect.store.states import Status, is_reproduction
 from mfprefect.util import values
 from mfprefect.util.values import choice
@@ -251,7 +252,8 @@ def _insert_claim(
     last = connection.scalar(
         sa.select(sa.func.max(n.c.notice_no)).where(n.c.session_no == session_no)
     )
-    claim = _Claim(session_no, (last or 0) + 1, event, channel, now)
+    number = next_number(last, f"a notification of session {session_id!r}")
+    claim = _Claim(session_no, number, event, channel, now)
     row = _notice_row(claim, now, False)
     connection.execute(n.insert(), {"session_no": session_no, **row})
     record(db, connection, NOTICE, session_id, **row)

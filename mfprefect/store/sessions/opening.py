@@ -24,6 +24,7 @@ from mfprefect.store.handle import (
     status_without_index,
 )
 from mfprefect.store.lookup import require_model
+from mfprefect.store.row_numbers import next_number, next_session_no
 from mfprefect.store.sessions import attempts, earlier
 from mfprefect.store.sessions.earlier import Completed, Earlier
 from mfprefect.store.sessions.environments import add_environment
@@ -144,7 +145,7 @@ def _insert(
         raise UnknownSession(opening.parent_session_id)
     if facts.environment is None:
         connection.execute(environments.insert(), _environment_row(opening.environment))
-    number = (facts.last_no or 0) + 1
+    number = next_session_no(db, connection, facts.last_no)
     row = _session_row(opening) | {
         "session_no": number,
         "session_id": session_id,
@@ -220,7 +221,7 @@ def _next_seq(db: Database, connection: sa.Connection, run: FlowRun | None) -> i
         ),
         execution_options={NO_LOCK_OPTION: True},  # a unique index decides
     )
-    return 0 if last is None else last + 1
+    return 0 if last is None else next_number(last, f"a session of flow run {run.flow_run_id!r}")
 
 
 def clear_attempt(db: Database, connection: sa.Connection, session_no: int) -> None:
@@ -252,7 +253,8 @@ def _resume(
 ) -> SessionHandle:
     """Begin the next attempt: delete the rows of the last one, keep complete score parts."""
     sessions, run = db.schema.sessions, _session_row(opening)
-    number, attempt = handle.session_no, handle.attempt + 1
+    number = handle.session_no
+    attempt = next_number(handle.attempt, f"an attempt of session {handle.session_id!r}")
     same = (
         sessions.c.session_no == number,
         sessions.c.attempt == handle.attempt,

@@ -23,6 +23,7 @@ from mfprefect.store.handle import (
     status_without_index,
 )
 from mfprefect.store.lookup import model_ids, require_model
+from mfprefect.store.row_numbers import next_number, next_session_no
 from mfprefect.store.sessions import attempts
 from mfprefect.store.sessions.environments import add_environment
 from mfprefect.store.sessions.opening import clear_attempt
@@ -106,7 +107,7 @@ class Claim:
         self._add_model(connection)
         add_environment(self._db, connection, head.environment)
         last = connection.scalar(sa.select(sa.func.max(s.c.session_no)))
-        number = (last or 0) + 1
+        number = next_session_no(self._db, connection, last)
         row = typed(s, head.session)
         row |= self._running_here() | {
             "session_no": number,
@@ -148,7 +149,8 @@ class Claim:
         last = connection.scalar(
             sa.select(sa.func.max(s.flow_run_seq)).where(s.flow_run_id == flow_run_id)
         )
-        return 0 if last is None else last + 1
+        what = f"a session of flow run {flow_run_id!r}"
+        return 0 if last is None else next_number(last, what)
 
     def _begin_attempt(self, connection: sa.Connection, earlier: SessionHandle) -> SessionHandle:
         """Drop what the earlier attempt wrote, but for complete parts of scores."""

@@ -390,45 +390,45 @@ ALTER TABLE sessions ADD COLUMN process_key VARCHAR(128) CHARACTER SET utf8mb4 C
 
 UPDATE mfprefect_version SET version_num='0007' WHERE mfprefect_version.version_num = '0006';
 
-CREATE VIEW published_scores AS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at
-FROM sessions INNER JOIN scores ON sessions.session_no = scores.session_no
+CREATE ALGORITHM = TEMPTABLE VIEW published_scores AS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at
+FROM sessions STRAIGHT_JOIN scores FORCE INDEX (PRIMARY) ON sessions.session_no = scores.session_no
 WHERE sessions.published_at IS NOT NULL;
 
-CREATE VIEW latest_scores AS SELECT ranked.model_id, ranked.session_id, ranked.entity_id, ranked.score, ranked.score_class, ranked.as_of, ranked.published_at
+CREATE ALGORITHM = TEMPTABLE VIEW latest_scores AS SELECT ranked.model_id, ranked.session_id, ranked.entity_id, ranked.score, ranked.score_class, ranked.as_of, ranked.published_at
 FROM (SELECT ordered.model_id AS model_id, ordered.session_id AS session_id, scores.entity_id AS entity_id, scores.score AS score, scores.score_class AS score_class, ordered.as_of AS as_of, ordered.published_at AS published_at, row_number() OVER (PARTITION BY ordered.model_id, scores.entity_id ORDER BY ordered.place) AS recency
 FROM (SELECT sessions.model_id AS model_id, sessions.session_id AS session_id, sessions.as_of AS as_of, sessions.published_at AS published_at, sessions.session_no AS session_no, row_number() OVER (PARTITION BY sessions.model_id ORDER BY coalesce(sessions.as_of, CAST(sessions.started_at AS DATE)) DESC, sessions.published_at DESC, sessions.session_no DESC) AS place
 FROM sessions
-WHERE sessions.published_at IS NOT NULL) AS ordered INNER JOIN scores ON ordered.session_no = scores.session_no) AS ranked
+WHERE sessions.published_at IS NOT NULL) AS ordered STRAIGHT_JOIN scores FORCE INDEX (PRIMARY) ON ordered.session_no = scores.session_no) AS ranked
 WHERE ranked.recency = 1;
 
-CREATE VIEW current_scores AS SELECT ordered.model_id, ordered.session_id, scores.entity_id, scores.score, scores.score_class, ordered.as_of, ordered.published_at
+CREATE ALGORITHM = TEMPTABLE VIEW current_scores AS SELECT ordered.model_id, ordered.session_id, scores.entity_id, scores.score, scores.score_class, ordered.as_of, ordered.published_at
 FROM (SELECT sessions.model_id AS model_id, sessions.session_id AS session_id, sessions.as_of AS as_of, sessions.published_at AS published_at, sessions.session_no AS session_no, row_number() OVER (PARTITION BY sessions.model_id ORDER BY coalesce(sessions.as_of, CAST(sessions.started_at AS DATE)) DESC, sessions.published_at DESC, sessions.session_no DESC) AS place
 FROM sessions
-WHERE sessions.published_at IS NOT NULL) AS ordered INNER JOIN scores ON ordered.session_no = scores.session_no
+WHERE sessions.published_at IS NOT NULL) AS ordered STRAIGHT_JOIN scores FORCE INDEX (PRIMARY) ON ordered.session_no = scores.session_no
 WHERE ordered.place = 1;
 
 CREATE VIEW session_overview AS SELECT sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.deletion, parent.session_id AS parent_session_id
 FROM sessions LEFT OUTER JOIN sessions AS parent ON parent.session_no = sessions.parent_session_no;
 
-CREATE VIEW metric_history AS SELECT sessions.model_id, sessions.session_id, sessions.as_of, sessions.started_at, metrics.metric_name, metrics.segment, metrics.metric_value, metrics.definition_version
-FROM sessions INNER JOIN metrics ON sessions.session_no = metrics.session_no
+CREATE ALGORITHM = TEMPTABLE VIEW metric_history AS SELECT sessions.model_id, sessions.session_id, sessions.as_of, sessions.started_at, metrics.metric_name, metrics.segment, metrics.metric_value, metrics.definition_version
+FROM sessions STRAIGHT_JOIN metrics FORCE INDEX (PRIMARY) ON sessions.session_no = metrics.session_no
 WHERE sessions.status = 'succeeded';
 
-CREATE VIEW production_models AS SELECT model_stages.model_id, sessions.session_id, model_stages.set_at, model_stages.set_by, model_stages.reason
+CREATE ALGORITHM = TEMPTABLE VIEW production_models AS SELECT model_stages.model_id, sessions.session_id, model_stages.set_at, model_stages.set_by, model_stages.reason
 FROM model_stages INNER JOIN sessions ON model_stages.session_no = sessions.session_no
 WHERE model_stages.stage = 'production' AND NOT (EXISTS (SELECT *
 FROM model_stages AS later
 WHERE later.model_id = model_stages.model_id AND later.set_at > model_stages.set_at));
 
-CREATE VIEW gate_history AS SELECT sessions.model_id, sessions.session_id, sessions.status, sessions.started_at, verdicts.gate_no, verdicts.gate, verdicts.kind, verdicts.verdict, verdicts.reason, verdicts.figure, verdicts.at_least, verdicts.at_most, verdicts.margin, verdicts.production_session_id, verdicts.production_figure, verdicts.difference, verdicts.interval_low, verdicts.interval_high, verdicts.interval_method
-FROM sessions INNER JOIN (SELECT gate_results.session_no AS session_no, gate_results.gate_no AS gate_no, gate_results.gate AS gate, gate_results.kind AS kind, gate_results.verdict AS verdict, gate_results.reason AS reason, gate_results.figure AS figure, gate_results.at_least AS at_least, gate_results.at_most AS at_most, gate_results.margin AS margin, gate_results.production_session_id AS production_session_id, gate_results.production_figure AS production_figure, gate_results.difference AS difference, gate_results.interval_low AS interval_low, gate_results.interval_high AS interval_high, gate_results.interval_method AS interval_method
-FROM gate_results UNION ALL SELECT legacy.session_no AS session_no, legacy.place AS place, legacy.gate AS gate, legacy.kind AS kind, legacy.verdict AS verdict, legacy.reason AS reason, legacy.figure AS figure, legacy.at_least AS at_least, legacy.at_most AS at_most, legacy.margin AS margin, legacy.production_session_id AS production_session_id, legacy.production_figure AS production_figure, legacy.difference AS difference, legacy.interval_low AS interval_low, legacy.interval_high AS interval_high, legacy.interval_method AS interval_method
-FROM (SELECT documents.session_no, listed.place, listed.gate, listed.kind, listed.verdict, listed.reason, listed.figure, listed.at_least, listed.at_most, listed.margin, listed.production_session_id, listed.production_figure, listed.difference, listed.interval_low, listed.interval_high, listed.interval_method FROM (SELECT session_metadata.session_no, session_metadata.meta_value AS document
-FROM session_metadata
-WHERE session_metadata.meta_group = 'gates' AND session_metadata.meta_name = 'verdicts' AND NOT (EXISTS (SELECT *
+CREATE ALGORITHM = TEMPTABLE VIEW gate_history AS SELECT verdicts.model_id, verdicts.session_id, verdicts.status, verdicts.started_at, verdicts.gate_no, verdicts.gate, verdicts.kind, verdicts.verdict, verdicts.reason, verdicts.figure, verdicts.at_least, verdicts.at_most, verdicts.margin, verdicts.production_session_id, verdicts.production_figure, verdicts.difference, verdicts.interval_low, verdicts.interval_high, verdicts.interval_method
+FROM (SELECT sessions.model_id AS model_id, sessions.session_id AS session_id, sessions.status AS status, sessions.started_at AS started_at, gate_results.gate_no AS gate_no, gate_results.gate AS gate, gate_results.kind AS kind, gate_results.verdict AS verdict, gate_results.reason AS reason, gate_results.figure AS figure, gate_results.at_least AS at_least, gate_results.at_most AS at_most, gate_results.margin AS margin, gate_results.production_session_id AS production_session_id, gate_results.production_figure AS production_figure, gate_results.difference AS difference, gate_results.interval_low AS interval_low, gate_results.interval_high AS interval_high, gate_results.interval_method AS interval_method
+FROM sessions STRAIGHT_JOIN gate_results FORCE INDEX (PRIMARY) ON sessions.session_no = gate_results.session_no
+WHERE sessions.status IN ('succeeded', 'failed') UNION ALL SELECT sessions.model_id AS model_id, sessions.session_id AS session_id, sessions.status AS status, sessions.started_at AS started_at, legacy.place AS place, legacy.gate AS gate, legacy.kind AS kind, legacy.verdict AS verdict, legacy.reason AS reason, legacy.figure AS figure, legacy.at_least AS at_least, legacy.at_most AS at_most, legacy.margin AS margin, legacy.production_session_id AS production_session_id, legacy.production_figure AS production_figure, legacy.difference AS difference, legacy.interval_low AS interval_low, legacy.interval_high AS interval_high, legacy.interval_method AS interval_method
+FROM sessions INNER JOIN (SELECT documents.session_no, listed.place, listed.gate, listed.kind, listed.verdict, listed.reason, listed.figure, listed.at_least, listed.at_most, listed.margin, listed.production_session_id, listed.production_figure, listed.difference, listed.interval_low, listed.interval_high, listed.interval_method FROM (SELECT session_metadata.session_no, session_metadata.meta_value AS document
+FROM sessions STRAIGHT_JOIN session_metadata FORCE INDEX (PRIMARY) ON sessions.session_no = session_metadata.session_no
+WHERE sessions.status IN ('succeeded', 'failed') AND session_metadata.meta_group = 'gates' AND session_metadata.meta_name = 'verdicts' AND NOT (EXISTS (SELECT *
 FROM gate_results
-WHERE gate_results.session_no = session_metadata.session_no))) AS documents JOIN JSON_TABLE(documents.document, '$[*]' COLUMNS (place FOR ORDINALITY, gate VARCHAR(1024) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.gate', kind VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.kind', verdict VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.verdict', reason LONGTEXT PATH '$.reason', figure DOUBLE PATH '$.figure', at_least DOUBLE PATH '$.at_least', at_most DOUBLE PATH '$.at_most', margin DOUBLE PATH '$.margin', production_session_id VARCHAR(96) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.production_session_id', production_figure DOUBLE PATH '$.production_figure', difference DOUBLE PATH '$.difference', interval_low DOUBLE PATH '$.low', interval_high DOUBLE PATH '$.high', interval_method VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.method')) AS listed) AS legacy) AS verdicts ON sessions.session_no = verdicts.session_no
-WHERE sessions.status IN ('succeeded', 'failed');
+WHERE gate_results.session_no = session_metadata.session_no))) AS documents JOIN JSON_TABLE(documents.document, '$[*]' COLUMNS (place FOR ORDINALITY, gate VARCHAR(1024) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.gate', kind VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.kind', verdict VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.verdict', reason LONGTEXT PATH '$.reason', figure DOUBLE PATH '$.figure', at_least DOUBLE PATH '$.at_least', at_most DOUBLE PATH '$.at_most', margin DOUBLE PATH '$.margin', production_session_id VARCHAR(96) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.production_session_id', production_figure DOUBLE PATH '$.production_figure', difference DOUBLE PATH '$.difference', interval_low DOUBLE PATH '$.low', interval_high DOUBLE PATH '$.high', interval_method VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.method')) AS listed) AS legacy ON sessions.session_no = legacy.session_no) AS verdicts;
 
 -- mfprefect: the rights of the role admin, for `mfprefect_admin`@`%`. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,8 @@ from mfprefect import artifacts
 from mfprefect.artifacts import Artifact
 from mfprefect.artifacts.by_class import ModelHooks
 from mfprefect.artifacts.extras import EXTRAS
-from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, InvalidValue
+from mfprefect.errors import ArtifactUntrusted
+from mfprefect.store.artifact_rows import copy_verified, read_record
 from mfprefect.store.audit import signatures
 from mfprefect.store.audit.signatures import signing_key as _signing_key
 from mfprefect.store.database import Database
@@ -128,11 +128,9 @@ def load_artifact(
         ConfigurationError: its class wrote it, and no model is given; or it cannot be rebuilt.
     """
     handle = find_session(db, session_id)
-    artifact = _head(db, handle, name)
+    artifact = read_record(db, handle, name)
     with _temporary_file() as file:
-        for chunk in _chunks(db, handle, name):
-            file.write(chunk)
-        file.seek(0)
+        copy_verified(db, handle, name, artifact, file)
         return artifacts.load(
             file,
             artifact,
@@ -174,18 +172,8 @@ def copy_artifact(db: Database, session_id: str, name: str, to: BinaryIO) -> Art
         ArtifactUntrusted: the team's key did not sign it.
     """
     handle = find_session(db, session_id)
-    artifact = _head(db, handle, name)
-    size, digest = 0, hashlib.sha256()
-    for chunk in _chunks(db, handle, name):
-        to.write(chunk)
-        digest.update(chunk)
-        size += len(chunk)
-    if (size, digest.hexdigest()) != (artifact.size, artifact.sha256):
-        raise ArtifactCorrupt(
-            f"the artifact {name!r} of session {session_id!r} has {size} bytes with SHA-256 "
-            f"{digest.hexdigest()}; recorded are {artifact.size} bytes with SHA-256 "
-            f"{artifact.sha256}. Restore it from a backup, or train again."
-        )
+    artifact = read_record(db, handle, name)
+    copy_verified(db, handle, name, artifact, to)
     key = _signing_key(db)
     names = signatures.signed_names(db, handle, name, artifact)
     if key is not None and not artifacts.is_signed(artifact, key, db.keyring.secrets, names):
@@ -196,44 +184,6 @@ def copy_artifact(db: Database, session_id: str, name: str, to: BinaryIO) -> Art
     return artifact
 
 
-def _chunks(db: Database, handle: SessionHandle, name: str) -> Iterator[bytes]:
-    chunks = db.schema.artifact_chunks
-    for number in _chunk_numbers(db, handle, name):
-        rows = db.fetch_all(
-            sa.select(chunks.c.bytes).where(
-                chunks.c.session_no == handle.session_no,
-                chunks.c.artifact_name == name,
-                chunks.c.chunk_no == number,
-            )
-        )
-        yield rows[0][0]
-
-
 def _temporary_file() -> BinaryIO:
     # In memory while it is small, then in an unnamed file.
     return cast("BinaryIO", tempfile.SpooledTemporaryFile(IN_MEMORY))
-
-
-def _head(db: Database, handle: SessionHandle, name: str) -> Artifact:
-    heads = db.schema.artifacts
-    rows = db.fetch_all(sa.select(heads).where(heads.c.session_no == handle.session_no))
-    artifacts_by_name = {row.artifact_name: row for row in rows}
-    if name not in artifacts_by_name:
-        raise InvalidValue(
-            f"session {handle.session_id!r} has no artifact {name!r}; "
-            f"it has: {', '.join(sorted(artifacts_by_name)) or 'none'}."
-        )
-    row = artifacts_by_name[name]
-    return Artifact(
-        row.artifact_format, row.byte_count, row.sha256, row.library_versions, row.signature
-    )
-
-
-def _chunk_numbers(db: Database, handle: SessionHandle, name: str) -> list[int]:
-    chunks = db.schema.artifact_chunks
-    select = (
-        sa.select(chunks.c.chunk_no)
-        .where(chunks.c.session_no == handle.session_no, chunks.c.artifact_name == name)
-        .order_by(chunks.c.chunk_no)
-    )
-    return [row[0] for row in db.fetch_all(select)]

@@ -57,7 +57,8 @@ def next_session_no(db: Database, connection: sa.Connection, last: int | None) -
     )
     log.warning(
         "session %r has session_no %d, the largest that fits, so a new session takes a free number "
-        "below it. mfprefect did not write that row: see `mfprefect audit verify`, and delete it.",
+        "below it. No run gets that far, so somebody added this row or one just below it: see "
+        "`mfprefect audit verify`, and have the admin of the database delete it.",
         name,
         LARGEST,
     )

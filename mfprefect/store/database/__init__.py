@@ -228,6 +228,13 @@ class Database:
             raise self.translate(exc) from exc
         except (UnicodeEncodeError, OverflowError) as exc:  # by the driver, before it sends
             raise InvalidValue(f"{self.place} cannot store a value: {exc}.") from exc
+        except ValueError as exc:
+            if "NUL" not in str(exc):
+                raise
+            raise InvalidValue(
+                "an id or another text of this call holds a NUL character, which SQL text cannot; "
+                "nothing was read or written."
+            ) from exc
         except PoolTimeoutError as exc:
             raise DatabaseUnavailable(
                 f"no free connection to {self.place}: all connections of the pool are in use."

@@ -130,9 +130,7 @@ def write_part(db: Database, handle: SessionHandle, part_no: int, table: pa.Tabl
 
     try:
         if db.backend.per_session_tables and table.num_rows >= LARGE_PART:
-            db.write_transaction(
-                lambda connection, _: db.backend.create_session_table(connection, handle.session_no)
-            )
+            _create_table(db, handle)
         try:
             db.write_transaction(work)
         except IntegrityError:
@@ -145,6 +143,15 @@ def write_part(db: Database, handle: SessionHandle, part_no: int, table: pa.Tabl
             f"part {part_no} has an entity that another part of session {handle.session_id!r} has, "
             "too; write one score for each entity of a session. The part was not written."
         ) from exc
+
+
+def _create_table(db: Database, handle: SessionHandle) -> None:
+    def work(connection: sa.Connection, _: bool) -> None:
+        # Locks the session: a worker that was declared dead must not leave an empty table.
+        begin_write(db, connection, handle)
+        db.backend.create_session_table(connection, handle.session_no)
+
+    db.write_transaction(work)
 
 
 def _replace_part(

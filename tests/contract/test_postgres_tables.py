@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 import mfprefect
-from mfprefect import InvalidScores, Session, Store
+from mfprefect import InvalidScores, Session, SessionClosed, Store
 from mfprefect_dev.servers import Server
 
 CHILDREN = """
@@ -73,6 +73,15 @@ def test_a_run_that_failed_leaves_a_table_that_goes_with_its_session(store: Stor
     assert ask(store, "SELECT count(*) FROM model_factory.scores") == ["0"]
     assert ask(store, TABLES) == [f"scores_{session.session_no}"]
     store.delete_session(session.session_id)
+    assert ask(store, TABLES) == []
+
+
+def test_a_worker_that_was_declared_dead_leaves_no_table(store: Store) -> None:
+    session, sessions = store.session("churn"), store.database.schema.sessions
+    crash = sessions.update().where(sessions.c.session_no == session.session_no)
+    store.database.write_transaction(lambda c, _: c.execute(crash, {"status": "crashed"}))
+    with pytest.raises(SessionClosed, match="it is crashed"):
+        session.write_scores(frame(0), entity_id="id")
     assert ask(store, TABLES) == []
 
 

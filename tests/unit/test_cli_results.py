@@ -315,6 +315,31 @@ def test_some_scores(run: Any, scored: str, tmp_path: Path) -> None:
     assert not file.exists()
 
 
+def test_a_spreadsheet_runs_nothing_of_a_file_that_is_meant_for_it(
+    store: mfprefect.Store, run: Any, tmp_path: Path
+) -> None:
+    store.add_model("churn")
+    ids = ["+1", "-1", "1", "=cmd|'/c calc'!A0", "@SUM(1)", "\t=1", "\n=1", "a=1", "\uff1d1"]
+    classes = ["=1", None, "", "x", "-", "'=1", "\r=1", "1-1", "=\x00"[:1]]
+    frame = pd.DataFrame({"id": ids, "score": [-0.5] * 9, "class": classes})
+    with store.session("churn", "score") as session:
+        session.write_scores(frame, "id", score_class="class")
+    plain, sheet = (str(tmp_path / name) for name in ("plain.csv", "sheet.csv"))
+    run("scores", session.session_id, "-o", plain)
+    run("scores", session.session_id, "-o", sheet, "--spreadsheet")
+    read = {"dtype": {"entity_id": str, "score_class": str}, "keep_default_na": False}
+    before, after = (pd.read_csv(file, **read, lineterminator="\n") for file in (plain, sheet))
+    assert set(before["entity_id"]) == set(ids)
+    assert list(after["score"]) == list(before["score"])
+    for column in ("entity_id", "score_class"):
+        formulas = before[column].str.match(r"[=+\-@\t\r\n\uff1d]")
+        assert formulas.any()
+        assert list(after[column]) == list(before[column].where(~formulas, "'" + before[column]))
+    for target in ((), ("-o", str(tmp_path / "sheet.parquet"))):
+        result = run("scores", session.session_id, *target, "--spreadsheet", code=2)
+        assert "-o FILE.csv" in result.stderr
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_scores_survive_a_file_exactly(
     run: Any, store: mfprefect.Store, scored: str, tmp_path: Path, ending: str

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["SCORE_COLUMNS", "first_scores", "scores"]
 
 DEFAULT_LIMIT = 20
+FORMULA = r"^[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
+"""Of an ASCII or full-width character, as Japanese spreadsheets take it."""
 ENDINGS = (".csv", ".parquet")
 SCORE_COLUMNS = (
     Column("entity_id", "entity"),
@@ -47,6 +49,11 @@ SCORE_COLUMNS = (
 @click.option("--at-most", type=float, help="Only scores of at most this value.")
 @output_option(type=click.Path(path_type=Path), help="Write a .csv or .parquet file.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
+@click.option(
+    "--spreadsheet",
+    is_flag=True,
+    help="In CSV, put ' before texts that a spreadsheet would run as formulas.",
+)
 @common
 def scores(
     out: Output,
@@ -55,6 +62,7 @@ def scores(
     limit: int | None,
     to: Path | None,
     force: bool,
+    spreadsheet: bool,
     entities: tuple[str, ...],
     at_least: float | None,
     at_most: float | None,
@@ -63,12 +71,17 @@ def scores(
 
     SESSION is an id, `latest`, `production:MODEL` or `latest:MODEL`: the session whose scores are
     current. In CSV, an empty field is a missing class, and "" is an empty class.
+
+    Ids and classes are written as they are. Spreadsheets take a text that begins with = + - @, a
+    tab or a line end for a formula: for them, use --spreadsheet, which changes such texts.
     """
     import mfprefect
     from mfprefect.cli.lookup import resolve_scoring
 
     if to is not None:
         _check_target(to, force)
+    if spreadsheet and (to is None or to.suffix != ".csv"):
+        raise click.UsageError("--spreadsheet needs -o FILE.csv: nothing else is opened as a sheet.")
     options = {"entity_ids": entities or None, "at_least": at_least, "at_most": at_most}
     filters = {key: value for key, value in options.items() if value is not None}
     with mfprefect.connect(url) as store:
@@ -81,7 +94,7 @@ def scores(
         else:
             rows_limit = min(filter(None, (limit, total)), default=None)
             batches = _batches(store, name, rows_limit or sys.maxsize, filters)
-            count = _write(out, batches, to, force, rows_limit)
+            count = _write(out, batches, to, force, spreadsheet, rows_limit)
             out.note(f"{count} scores of {name} written to {to}")
             out.document({"session_id": name, "rows": count, "file": str(to)})
 
@@ -151,7 +164,12 @@ def _print(out: Output, rows: list[dict[str, Any]], limit: int, total: str) -> N
 
 
 def _write(
-    out: Output, batches: Generator[pa.RecordBatch], to: Path, force: bool, total: int | None
+    out: Output,
+    batches: Generator[pa.RecordBatch],
+    to: Path,
+    force: bool,
+    spreadsheet: bool,
+    total: int | None,
 ) -> int:
     rows = 0
     with (
@@ -161,10 +179,25 @@ def _write(
         closing(batches),
     ):
         for batch in batches:
-            write(batch)
+            write(_without_formulas(batch) if spreadsheet else batch)
             rows += batch.num_rows
             step(batch.num_rows)
     return rows
+
+
+def _without_formulas(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Put ' before the texts that a spreadsheet would run as formulas."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for place, field in enumerate(batch.schema):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            texts = batch.column(place)
+            quote, nothing = (pa.scalar(text, field.type) for text in ("'", ""))
+            quoted = pc.binary_join_element_wise(quote, texts, nothing)
+            formula = pc.match_substring_regex(texts, FORMULA)
+            batch = batch.set_column(place, field, pc.if_else(formula, quoted, texts))
+    return batch
 
 
 @contextmanager

@@ -699,9 +699,7 @@ def _gate_history(schema: Schema) -> Select[Any]:
     legacy = JsonRows(documents, fields).rows("legacy")
     shown = [column.label(column.name) for column in g.c if column.key != "session_no"]
     stored = (
-        sa.select(*of_session, *shown)
-        .select_from(_of_sessions(schema.sessions, g))
-        .where(ended)
+        sa.select(*of_session, *shown).select_from(_of_sessions(schema.sessions, g)).where(ended)
     )
     older = sa.select(*of_session, *(c for c in legacy.c if c.key != "session_no")).join_from(
         schema.sessions, legacy, s.session_no == legacy.c.session_no

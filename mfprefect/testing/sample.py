@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -60,7 +59,7 @@ def _source(folder: Path, databases: Path) -> str:
 
 def _attach(connection: Any, _: object) -> None:
     """Give a connection to the database of a source the schemas of that source."""
-    if not isinstance(connection, sqlite3.Connection):
+    if type(connection).__module__ != "sqlite3":
         return
     file = connection.execute("PRAGMA database_list").fetchone()[2]
     for name, schema in _schemas.get(file, {}).items():

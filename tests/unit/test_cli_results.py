@@ -327,7 +327,10 @@ def test_a_spreadsheet_runs_nothing_of_a_file_that_is_meant_for_it(
     plain, sheet = (str(tmp_path / name) for name in ("plain.csv", "sheet.csv"))
     run("scores", session.session_id, "-o", plain)
     run("scores", session.session_id, "-o", sheet, "--spreadsheet")
-    read = {"dtype": {"entity_id": str, "score_class": str}, "keep_default_na": False}
+    read: dict[str, Any] = {
+        "dtype": {"entity_id": str, "score_class": str},
+        "keep_default_na": False,
+    }
     before, after = (pd.read_csv(file, **read, lineterminator="\n") for file in (plain, sheet))
     assert set(before["entity_id"]) == set(ids)
     assert list(after["score"]) == list(before["score"])

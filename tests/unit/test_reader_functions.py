@@ -7,6 +7,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -73,7 +74,7 @@ def reader(request: pytest.FixtureRequest) -> Iterator[Reader]:
         running = fill(store)
         grants = ["grants", "--url", url, "--role", "reader", "--user", user]
         script = CliRunner().invoke(cli, grants, catch_exceptions=False).stdout
-        run = store.database.engine.raw_connection().driver_connection
+        run: Any = store.database.engine.raw_connection().driver_connection
         create = "ROLE {} LOGIN PASSWORD 'pw'" if server.backend == "postgres" else "USER {} "
         create += "" if server.backend == "postgres" else "IDENTIFIED BY 'pw'"
         lines = "".join(line for line in script.splitlines(True) if not line.startswith("--"))
@@ -82,11 +83,11 @@ def reader(request: pytest.FixtureRequest) -> Iterator[Reader]:
                 run.cursor().execute(statement)
         run.commit()
         login = sa.make_url(url).set(username=user, password="pw")
-        own = f"own_{secrets.token_hex(3)}"
+        private = f"own_{secrets.token_hex(3)}"
         if server.backend == "mysql":
-            run.cursor().execute(f"CREATE DATABASE {own}")
-            run.cursor().execute(f"GRANT ALL ON {own}.* TO {user}")
-            login = login.set(database=own)
+            run.cursor().execute(f"CREATE DATABASE {private}")
+            run.cursor().execute(f"GRANT ALL ON {private}.* TO {user}")
+            login = login.set(database=private)
         engine = sa.create_engine(login, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             make = in_postgres if server.backend == "postgres" else in_mysql
@@ -94,7 +95,7 @@ def reader(request: pytest.FixtureRequest) -> Iterator[Reader]:
         engine.dispose()
         running.detach_process()
         if server.backend == "mysql":
-            run.cursor().execute(f"DROP DATABASE {own}")
+            run.cursor().execute(f"DROP DATABASE {private}")
         run.close()
     server.drop_database(url)
     admin = sa.create_engine(server.admin_url, isolation_level="AUTOCOMMIT")

@@ -81,9 +81,7 @@ def scores(
     if to is not None:
         _check_target(to, force)
     if spreadsheet and (to is None or to.suffix != ".csv"):
-        raise click.UsageError(
-            "--spreadsheet needs -o FILE.csv: nothing else is opened as a sheet."
-        )
+        raise click.UsageError("--spreadsheet needs -o FILE.csv: it protects cells of CSV files.")
     options = {"entity_ids": entities or None, "at_least": at_least, "at_most": at_most}
     filters = {key: value for key, value in options.items() if value is not None}
     with mfprefect.connect(url) as store:

@@ -518,7 +518,7 @@ def test_a_model_without_the_teams_signature_becomes_no_file(store: Store, cli_r
     result = cli_run(
         "model", trained.session_id, "--to", "m.rds", code=1, MFPREFECT_SIGNING_KEY="k"
     )
-    assert "not signed with MFPREFECT_SIGNING_KEY" in result.stderr
+    assert "is not signed as its own with MFPREFECT_SIGNING_KEY" in result.stderr
     assert not Path("m.rds").exists()
 
 

@@ -22,6 +22,7 @@ from mfprefect.errors import (
     DatabaseUnavailable,
     IntegrityError,
     InvalidValue,
+    MfprefectError,
     PermissionDenied,
 )
 from mfprefect.redaction import Redactor, redact_urls, secrets
@@ -229,7 +230,7 @@ class Database:
         except (UnicodeEncodeError, OverflowError) as exc:  # by the driver, before it sends
             raise InvalidValue(f"{self.place} cannot store a value: {exc}.") from exc
         except ValueError as exc:
-            if "NUL" not in str(exc):
+            if isinstance(exc, MfprefectError) or "NUL" not in str(exc):
                 raise
             raise InvalidValue(
                 "an id or another text of this call holds a NUL character, which SQL text cannot; "

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from mfprefect_dev.servers import MysqlServer, PostgresServer, Server, server_for
+from mfprefect_dev.servers import server_class, server_for
 from scores_data import COLUMNS, Data
 
 __all__ = ["PLACES", "TARGET", "Place", "Work", "peak_of"]
@@ -99,7 +99,7 @@ def _insert_select(path: str, source: str, table: str) -> None:
 
 
 class _OnServer:
-    kind: type[Server]
+    backend: str
     settings: tuple[str, ...]
     flag: str
     show: str
@@ -107,11 +107,12 @@ class _OnServer:
 
     def __init__(self, folder: Path, options: Sequence[str]) -> None:
         self._settings = [*self.settings, *options]
-        if os.environ.get(f"MFPREFECT_TEST_{self.kind.backend.upper()}_URL"):
+        if os.environ.get(f"MFPREFECT_TEST_{self.backend.upper()}_URL"):
             self._settings = ["settings of its own"]
-            self._server = server_for(self.kind.backend)
+            self._server = server_for(self.backend)
         else:
-            self._server = self.kind.start([self.flag + setting for setting in self._settings])
+            flags = [self.flag + setting for setting in self._settings]
+            self._server = server_class(self.backend).start(flags)
 
     def new_database(self) -> str:
         return self._server.new_database()
@@ -160,7 +161,7 @@ def _run(command: Sequence[str], environ: Mapping[str, str]) -> float:
 
 class _Postgres(_OnServer):
     name = "postgres"
-    kind = PostgresServer
+    backend = "postgres"
     settings = ("shared_buffers=1GB", "max_wal_size=4GB", "full_page_writes=on")
     flag = "-c"
     show = "SELECT 'PostgreSQL ' || current_setting('server_version')"
@@ -180,7 +181,7 @@ class _Postgres(_OnServer):
 
 class _Mariadb(_OnServer):
     name = "mysql"
-    kind = MysqlServer
+    backend = "mysql"
     settings = ("innodb-buffer-pool-size=2G", "innodb-log-file-size=1G")
     flag = "--"
     show = "SELECT CONCAT(IF(VERSION() LIKE '%Maria%', 'MariaDB ', 'MySQL '), VERSION())"

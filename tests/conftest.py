@@ -2,9 +2,11 @@
 
 `MFPREFECT_TEST_WITHOUT=postgres,mysql,browser` skips the tests of these databases, and those that
 open reports in a browser, and says so loudly; otherwise a missing server or browser is a failure.
-`MFPREFECT_TEST_POSTGRES_URL` and `MFPREFECT_TEST_MYSQL_URL` name real servers to use instead of
-private ones. Teradata is *emulated*, unless `MFPREFECT_TEST_TERADATA_URL` names a real one: there,
-tests create tables under a throwaway prefix and drop them again.
+`mysql` is MariaDB, or what `MFPREFECT_TEST_MYSQL` chooses: with `mysql9`, its tests run on MySQL 9
+instead; without, some modules run there too. `MFPREFECT_TEST_POSTGRES_URL` and
+`MFPREFECT_TEST_MYSQL_URL` name real servers to use instead of private ones. Teradata is *emulated*,
+unless `MFPREFECT_TEST_TERADATA_URL` names a real one: there, tests create tables under a throwaway
+prefix and drop them again.
 """
 
 from __future__ import annotations
@@ -32,11 +34,26 @@ import sqlalchemy as sa
 import mfprefect
 from mfprefect import Store
 from mfprefect_dev import teradata
-from mfprefect_dev.servers import Server, server_for
+from mfprefect_dev.servers import Server, server_class, server_for
 from mfprefect_dev.teradata import lint
 from mfprefect_dev.teradata.engine.server import REAL
 
 SERVERS = ("postgres", "mysql")
+NEWER = {
+    "mysql9": {
+        "test_contract",
+        "test_grants",
+        "test_injections",
+        "test_lifecycle",
+        "test_mysql",
+        "test_retry",
+        "test_servers",
+        "test_spool",
+        "test_tls",
+        "test_views",
+    }
+}
+"""Servers beside these: the parameter, and the modules that run on it."""
 TERADATA = "teradata_real" if REAL in os.environ else "teradata_emulated"
 """The parameter of tests on Teradata."""
 SOME_EMULATED = {
@@ -58,7 +75,6 @@ SOME_EMULATED = {
 them, which saves a minute."""
 BROWSER = "browser"
 """The fixture of tests/report, and the name in MFPREFECT_TEST_WITHOUT."""
-PARAMETRISED = ("database_url", "database_server")
 FLOWS = Path(__file__).parent / "flows"
 
 
@@ -97,15 +113,26 @@ lint.watch(sa.Engine)  # checks every statement that any test sends to Teradata
 
 
 def _left_out() -> set[str]:
-    return set(re.findall(r"[^,\s]+", os.environ.get("MFPREFECT_TEST_WITHOUT", "")))
+    names = set(re.findall(r"[^,\s]+", os.environ.get("MFPREFECT_TEST_WITHOUT", "")))
+    return names | {newer for newer in NEWER if server_class(newer).backend in names}
 
 
 def _used(item: pytest.Item) -> set[str]:
     """Return the servers that a test needs."""
     names = set(getattr(item, "fixturenames", ()))
-    used = {server for server in SERVERS if f"{server}_server" in names} | names & {BROWSER}
-    params = item.callspec.params if hasattr(item, "callspec") else {}
-    return used | {params[name] for name in PARAMETRISED if name in params}
+    used = {x for x in (*SERVERS, *NEWER) if {f"{x}_server", f"{x}_class"} & names}
+    # A fixture or test with such a parameter asks for `<parameter>_server` when it runs.
+    params = item.callspec.params if hasattr(item, "callspec") and "request" in names else {}
+    places = {*SERVERS, *NEWER, TERADATA}
+    used |= {value for value in params.values() if isinstance(value, str)} & places
+    return used | names & {BROWSER}
+
+
+def _is_needless(item: pytest.Item) -> bool:
+    """Return whether a test is on a newer server and runs there anyway, or need not."""
+    chosen = {server_class(server).program for server in SERVERS}
+    newer = _used(item) & NEWER.keys()
+    return any(name in chosen or item.path.stem not in NEWER[name] for name in newer)
 
 
 def _is_elsewhere(item: pytest.Item) -> bool:
@@ -128,12 +155,13 @@ def _loud_line() -> str:
     return f"!!! {'; '.join(notes)} !!!" if notes else ""
 
 
-def pytest_configure() -> None:
-    if unknown := _left_out().difference(SERVERS, [BROWSER]):
+def pytest_configure(config: pytest.Config) -> None:
+    if unknown := _left_out().difference(SERVERS, NEWER, [BROWSER]):
         raise pytest.UsageError(
             f"MFPREFECT_TEST_WITHOUT names {', '.join(sorted(unknown))}; "
-            f"choices: {', '.join([*SERVERS, BROWSER])}"
+            f"choices: {', '.join([*SERVERS, *NEWER, BROWSER])}"
         )
+    config.addinivalue_line("markers", "server: needs a PostgreSQL, a MariaDB or a MySQL")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -142,8 +170,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if FLOWS in item.path.parents or "prefect_api" in getattr(item, "fixturenames", ()):
             # One server for each pytest process, and workers that the tests of a module share.
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    if dropped := [item for item in items if _used(item) & _left_out() or _is_elsewhere(item)]:
-        config.hook.pytest_deselected(items=dropped)
+        if _used(item) & {*SERVERS, *NEWER}:
+            item.add_marker(pytest.mark.server)  # to run only these: -m server
+    without = _left_out()
+    dropped = {
+        item for item in items if _used(item) & without or _is_needless(item) or _is_elsewhere(item)
+    }
+    if dropped:
+        config.hook.pytest_deselected(items=list(dropped))
         items[:] = [item for item in items if item not in dropped]
 
 
@@ -197,7 +231,19 @@ def mysql_server() -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(scope="session")
+def mysql_class() -> type[Server]:
+    """What `mysql_server` is, to start another with options."""
+    return server_class("mysql")
+
+
+@pytest.fixture(scope="session")
+def mysql9_server() -> Iterator[Server]:
+    with server_for("mysql9") as server:
+        yield server
+
+
+@pytest.fixture(params=[*SERVERS, *NEWER])
 def database_server(request: pytest.FixtureRequest) -> Server:
     """Each server in turn; a test that kills it restarts it."""
     server: Server = request.getfixturevalue(f"{request.param}_server")
@@ -218,7 +264,7 @@ def emulated_teradata() -> teradata.EmulatedTeradata:
     return teradata.EmulatedTeradata()
 
 
-@pytest.fixture(params=["sqlite", *SERVERS, TERADATA])
+@pytest.fixture(params=["sqlite", *SERVERS, *NEWER, TERADATA])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database, on each kind of database in turn."""
     if request.param == "sqlite":

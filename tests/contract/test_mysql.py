@@ -10,27 +10,34 @@ import pytest
 import sqlalchemy as sa
 
 import mfprefect
-from mfprefect_dev.servers import MysqlServer, Server
+from mfprefect_dev.servers import Server
 
+EXPLAIN = "EXPLAIN FORMAT = TRADITIONAL"  # whatever the server prints by default
 FRAME = pd.DataFrame({"id": ["a", "A", "a ", "\\N", "NULL", 'q"', "z"], "score": range(7)})
 
 
+@pytest.fixture(scope="module", params=["mysql", "mysql9"])
+def server(request: pytest.FixtureRequest) -> Server:
+    chosen: Server = request.getfixturevalue(f"{request.param}_server")
+    return chosen
+
+
 @pytest.fixture(scope="module")
-def strict_server() -> Iterator[Server]:
-    """A server that forbids LOAD DATA LOCAL."""
-    with MysqlServer.start(["--local-infile=0"]) as server:
-        yield server
+def strict_server(server: Server) -> Iterator[Server]:
+    """Such a server that forbids LOAD DATA LOCAL."""
+    with type(server).start(["--local-infile=0"]) as strict:
+        yield strict
 
 
 def test_a_server_without_load_data_is_served_by_inserts(
-    strict_server: Server, mysql_server: Server, caplog: pytest.LogCaptureFixture
+    strict_server: Server, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     frames = []
-    for server in (strict_server, mysql_server):
+    for asked in (strict_server, server):
         caplog.clear()
         with (
             caplog.at_level(logging.WARNING, "mfprefect_backends"),
-            mfprefect.connect(server.new_database()) as store,
+            mfprefect.connect(asked.new_database()) as store,
         ):
             store.create_schema()
             store.add_model("churn")
@@ -40,13 +47,13 @@ def test_a_server_without_load_data_is_served_by_inserts(
                     session.write_scores(FRAME.head(1), entity_id="id")
             frames.append(store.scores(session.session_id))
         warned = "local_infile = ON" in caplog.text
-        assert warned is (server is strict_server)
+        assert warned is (asked is strict_server)
     pd.testing.assert_frame_equal(frames[0], frames[1])
     assert len(frames[0]) == 7
 
 
-def test_tables_are_innodb_and_exact(mysql_server: Server) -> None:
-    url = mysql_server.new_database()
+def test_tables_are_innodb_and_exact(server: Server) -> None:
+    url = server.new_database()
     with mfprefect.connect(url) as store:
         store.create_schema()
     engine = sa.create_engine(url)
@@ -68,7 +75,7 @@ def test_tables_are_innodb_and_exact(mysql_server: Server) -> None:
     assert [row[0] for row in times] == ["datetime(6)"]
 
 
-def test_a_session_is_found_by_its_key_when_it_is_written(mysql_server: Server) -> None:
+def test_a_session_is_found_by_its_key_when_it_is_written(server: Server) -> None:
     """In the index of its heartbeat it moves with each write, and another write may miss it."""
     seen: list[tuple[str, dict[str, object]]] = []
 
@@ -76,7 +83,7 @@ def test_a_session_is_found_by_its_key_when_it_is_written(mysql_server: Server) 
         if sql.startswith("UPDATE sessions"):
             seen.append((sql, values))
 
-    with mfprefect.connect(mysql_server.new_database()) as store:
+    with mfprefect.connect(server.new_database()) as store:
         store.create_schema()
         store.add_model("churn")
         sa.event.listen(store.database.engine, "before_cursor_execute", note)
@@ -85,6 +92,6 @@ def test_a_session_is_found_by_its_key_when_it_is_written(mysql_server: Server) 
             session.write_scores(FRAME.assign(id=range(7)), entity_id="id", part=2)
             with store.database.engine.connect() as connection:
                 for sql, values in list(seen):
-                    plan = connection.exec_driver_sql(f"EXPLAIN {sql}", values).mappings().one()
+                    plan = connection.exec_driver_sql(f"{EXPLAIN} {sql}", values).mappings().one()
                     assert plan["key"] == "PRIMARY", sql
         assert len(seen) >= 3

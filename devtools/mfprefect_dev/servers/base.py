@@ -38,7 +38,9 @@ class Server(ABC):
     private: PrivateProcess | None = field(default=None, repr=False)
 
     backend: ClassVar[str]
-    """The name under which `server_for` knows the server."""
+    """The backend that the server is for: "postgres" or "mysql"."""
+    program: ClassVar[str]
+    """What a private server runs, a name of `server_for`."""
     _stop_signal: ClassVar[signal.Signals]
 
     @classmethod
@@ -57,7 +59,7 @@ class Server(ABC):
 
     @property
     def socket(self) -> Path:
-        """The unix socket of a private server: a folder (PostgreSQL) or a file (MariaDB)."""
+        """The unix socket of a private server: a folder (PostgreSQL) or a file (MySQL)."""
         return self._owned().folder
 
     def new_database(self) -> str:
@@ -140,7 +142,7 @@ class Server(ABC):
             except sa.exc.OperationalError as error:
                 if not private.running or time.monotonic() > deadline:
                     raise ConfigurationError(
-                        f"the private {self.backend} server did not start:\n{private.log()}"
+                        f"the private {self.program} server did not start:\n{private.log()}"
                     ) from error
                 time.sleep(0.05)
             else:

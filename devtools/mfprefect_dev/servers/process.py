@@ -171,7 +171,7 @@ def _watch(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _unprivileged() -> dict[str, Any]:
-    """Return arguments of Popen that drop root: both servers refuse to run as root."""
+    """Return arguments of Popen that drop root: the servers refuse to run as root."""
     if os.geteuid() != 0:
         return {}
     try:
@@ -198,6 +198,6 @@ def _base(*, executable: bool) -> str | None:
         room = status.f_bavail * status.f_frsize >= _GIB
         if room and not (executable and status.f_flag & os.ST_NOEXEC):
             return str(memory)
-    if len(tempfile.gettempdir()) + _SOCKET_NAME + len("/mfp-postgres-12345678") < _SOCKET_PATH:
+    if len(tempfile.gettempdir()) + _SOCKET_NAME + len("/mfp-postgres17-12345678") < _SOCKET_PATH:
         return None
     return "/tmp"  # noqa: S108 - mkdtemp makes the name

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Dialect, make_url
@@ -36,6 +36,7 @@ __all__ = [
     "SESSION_OPTION",
     "WRITE_OPTION",
     "Backend",
+    "ServerProblem",
     "backend_for",
     "installed_backends",
 ]
@@ -51,6 +52,16 @@ NO_LOCK_OPTION = "mfprefect_no_lock"
 on it: True, or the names of the tables that need no lock."""
 SESSION_OPTION = "mfprefect_session"
 """Execution option of a connection that serves one session: its `session`, `model` and `run`."""
+
+
+class ServerProblem(NamedTuple):
+    """A setting of the server that hurts, for `doctor`."""
+
+    text: str
+    cure: str
+    """The statement that changes it."""
+    blocks: bool = True
+    """Whether writes fail."""
 
 
 class Backend(ABC):
@@ -132,8 +143,8 @@ class Backend(ABC):
         """Return what to change, as a sentence, if the error tells more than its class does."""
         return None
 
-    def server_problems(self, connection: sa.Connection) -> list[tuple[str, str]]:
-        """Return the server's settings that make writes fail, each with its cure, for `doctor`."""
+    def server_problems(self, connection: sa.Connection) -> list[ServerProblem]:
+        """Return the server's settings that hurt, each with its cure, for `doctor`."""
         return []
 
     def why_not_storable(self, column: sa.Column[Any], text: str) -> str | None:

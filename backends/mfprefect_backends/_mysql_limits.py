@@ -1,4 +1,7 @@
-"""Variables of MySQL and MariaDB that make writes fail: which they are, and what to set."""
+"""Variables of MySQL and MariaDB that hurt: which they are, and what to set.
+
+Others do not, because each connection sets its own: see `MysqlBackend.engine_options`.
+"""
 
 from __future__ import annotations
 
@@ -7,45 +10,83 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mfprefect.backend import ServerProblem
 from mfprefect.errors import DatabaseError
+from mfprefect_backends._settings import Setting
 
-__all__ = ["HINTS", "explain_lost_packet", "problems"]
+__all__ = ["explain_lost_packet", "hint", "problems"]
 
 log = logging.getLogger(__name__)
 LOST = (2006, 2013)
 """The errors of a connection that broke before or during a statement."""
+TOO_LARGE = 1153
+PREVENTED = 1290
+READ_ONLY = "read-only"
+"""Part of the message of `PREVENTED` if that is why."""
 LEAST_PACKET = 9 * 1024 * 1024
 """Enough for every statement: a chunk of a model takes up to twice its 4 MiB when escaped."""
 SMALL_STATEMENT = 1024
 """No server allows less than this."""
-PACKET = (
-    "A DBA sets it with SET GLOBAL max_allowed_packet = 64 * 1024 * 1024, and in the "
-    "configuration of the server, so that it outlives a restart."
+_LASTING = "and in the configuration of the server, so that it outlives a restart"
+SETTINGS = (
+    Setting(
+        "max_allowed_packet",
+        lambda value: int(value) < LEAST_PACKET,
+        f"is too small for models, which need {LEAST_PACKET:,}",
+        "64 * 1024 * 1024",
+    ),
+    Setting("binlog_format", "STATEMENT".__eq__, "refuses READ COMMITTED", "ROW"),
+    Setting("transaction_read_only", "ON".__eq__, "refuses every write", "OFF"),
+    Setting("tx_read_only", "ON".__eq__, "refuses every write", "OFF"),  # MariaDB before 11.1
+    Setting(
+        "read_only",
+        "OFF".__ne__,
+        "refuses writes of users without the right READ ONLY ADMIN or CONNECTION_ADMIN",
+        "OFF",
+        blocks=False,
+    ),
 )
-BINLOG = (
-    "The server has binlog_format = STATEMENT, which cannot log READ COMMITTED transactions. A DBA "
-    "sets it with SET GLOBAL binlog_format = ROW (or MIXED), and in the configuration of the "
-    "server, so that it outlives a restart."
-)
-HINTS = {1153: f"The server's max_allowed_packet is too small. {PACKET}", 1665: BINLOG}
-"""What to change, by the server's error number."""
-_VARIABLES = sa.text(
-    "SHOW VARIABLES WHERE Variable_name IN ('max_allowed_packet', 'log_bin', 'binlog_format')"
+_HINTED = {
+    TOO_LARGE: ("max_allowed_packet",),
+    PREVENTED: ("read_only",),
+    1665: ("binlog_format",),
+    1792: ("transaction_read_only", "tx_read_only"),
+}
+"""The variables that an error of the server is about, by its number."""
+_VARIABLES = sa.text("SHOW VARIABLES WHERE Variable_name IN :names").bindparams(
+    sa.bindparam("names", ["log_bin", *(x.name for x in SETTINGS)], expanding=True)
 )
 
 
-def problems(connection: sa.Connection) -> list[tuple[str, str]]:
-    """Return the variables that stand in the way of writes, each with its cure."""
-    variables = {str(name): str(value) for name, value in connection.execute(_VARIABLES)}
-    packet = int(variables.get("max_allowed_packet", LEAST_PACKET))
-    seen = []
-    if packet < LEAST_PACKET:
-        text = f"max_allowed_packet is {packet:,} bytes; models need {LEAST_PACKET:,}"
-        seen.append((text, PACKET))
-    if variables.get("log_bin") == "ON" and variables.get("binlog_format") == "STATEMENT":
-        text = "binlog_format is STATEMENT, so every write is refused"
-        seen.append((text, BINLOG.partition(". ")[2]))
-    return seen
+def _cure(setting: Setting) -> str:
+    return f"SET GLOBAL {setting.name} = {setting.cure}, {_LASTING}"
+
+
+_CURES = {setting.name: _cure(setting) for setting in SETTINGS}
+
+
+def hint(code: Any, message: str = "") -> str | None:
+    """Return which variable is in the way and what to set, by the server's error."""
+    if code not in _HINTED or (code == PREVENTED and READ_ONLY not in message):
+        return None
+    names = _HINTED[code]
+    return f"{' or '.join(names)} of the server is in the way. A DBA sets it: {_CURES[names[0]]}."
+
+
+def problems(connection: sa.Connection) -> list[ServerProblem]:
+    """Return the variables that hurt, each with the statement that cures it."""
+    values = {str(name): str(value) for name, value in connection.execute(_VARIABLES)}
+    if values.get("log_bin") != "ON":
+        values.pop("binlog_format", None)
+    return [
+        ServerProblem(f"{x.name} is {_shown(values[x.name])}, which {x.why}", _cure(x), x.blocks)
+        for x in SETTINGS
+        if x.name in values and x.hurts(values[x.name])
+    ]
+
+
+def _shown(value: str) -> str:
+    return f"{int(value):,} bytes" if value.isdigit() else value
 
 
 def explain_lost_packet(context: Any) -> DatabaseError | None:
@@ -58,7 +99,7 @@ def explain_lost_packet(context: Any) -> DatabaseError | None:
         return None
     return DatabaseError(
         f"the database refuses a statement of {size:,} bytes: its max_allowed_packet is "
-        f"{packet:,} bytes. {PACKET}"
+        f"{packet:,} bytes. {hint(TOO_LARGE)}"
     )
 
 

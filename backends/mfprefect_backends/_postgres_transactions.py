@@ -1,14 +1,17 @@
-"""Transactions of PostgreSQL that begin with the settings that exactness needs."""
+"""Transactions of PostgreSQL that begin with the settings that they need."""
 
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
 
-__all__ = ["exact"]
+from mfprefect.backend import WRITE_OPTION
+
+__all__ = ["choose", "exact"]
 
 EXACT = {
     "extra_float_digits": "1",  # the shortest text that is the same double
@@ -17,6 +20,8 @@ EXACT = {
     "bytea_output": "hex",
 }
 STRINGS = "standard_conforming_strings"
+LIMITS = {"statement_timeout": 0, "transaction_timeout": 170000}
+"""Limits for people's queries that a load may exceed, with the first version that has them."""
 IDLE = 0
 """libpq's PQTRANS_IDLE."""
 
@@ -46,20 +51,37 @@ def exact(engine: sa.Engine) -> None:
     dialect.do_rollback = lambda connection: _end(connection, "ROLLBACK")
 
 
+def choose(connection: sa.Connection) -> None:
+    """Choose how a transaction of the store begins, whatever the server's defaults.
+
+    Writes may take their time: a large model or part must not fail because of a limit that is
+    meant for people's queries. Reads keep the limits.
+    """
+    info = connection.connection.info
+    info["begin"] = "BEGIN ISOLATION LEVEL READ COMMITTED"
+    write = connection.get_execution_options().get(WRITE_OPTION)
+    version: int = connection.connection.dbapi_connection.server_version  # type: ignore[union-attr]
+    info["limits"] = _set_local(
+        {name: 0 for name, first in LIMITS.items() if write and version >= first}
+    )
+
+
 def _connected(connection: Any, record: Any) -> None:
     connection.autocommit = True
     # The driver decides now, for good, how it escapes texts; the server has to read them so.
     strings = connection.get_parameter_status(STRINGS) or "on"
-    settings = {**EXACT, STRINGS: strings}
-    record.info["exact"] = "; ".join(
-        f"SET LOCAL {name} = '{value}'" for name, value in settings.items()
-    )
+    record.info["exact"] = _set_local({**EXACT, STRINGS: strings})
+
+
+def _set_local(settings: Mapping[str, Any]) -> list[str]:
+    return [f"SET LOCAL {name} = '{value}'" for name, value in settings.items()]
 
 
 def _begin(connection: Any) -> None:
+    info = connection.info
     # Without autocommit, as after another isolation level, the driver sends its own BEGIN.
-    begin = "BEGIN; " if connection.autocommit else ""
-    _execute(connection, begin + connection.info["exact"])
+    begin = [info.get("begin", "BEGIN")] if connection.autocommit else []
+    _execute(connection, "; ".join([*begin, *info["exact"], *info.get("limits", ())]))
 
 
 def _end(connection: Any, statement: str) -> None:

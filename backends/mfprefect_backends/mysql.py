@@ -14,7 +14,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
-from mfprefect.backend import Backend
+from mfprefect.backend import Backend, ServerProblem
 from mfprefect.errors import (
     ConfigurationError,
     DatabaseConflict,
@@ -33,7 +33,6 @@ __all__ = ["MysqlBackend"]
 log = logging.getLogger(__name__)
 DUPLICATE = 1062
 NO_CONNECTION = 2003
-PREVENTED = 1290
 _OPTION_ERRORS = (TypeError, ValueError, LookupError, AttributeError, NotImplementedError)
 
 # https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
@@ -42,7 +41,7 @@ _CODES: dict[int, type[DatabaseError]] = {
     1412: DatabaseConflict,  # a table was altered after the snapshot
     **dict.fromkeys((1040, 1053, 1077, 1079, 1080, 1152, 1158, 1160, 1203), DatabaseUnavailable),
     # Out of disk or memory; read-only, as during a failover.
-    **dict.fromkeys((1021, 1037, 1038, 1041, 1836), DatabaseUnavailable),
+    **dict.fromkeys((1021, 1037, 1038, 1041, 1792, 1836), DatabaseUnavailable),
     **dict.fromkeys((1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031), DatabaseUnavailable),
     **dict.fromkeys((1022, 1048, 1062, 1216, 1217, 1451, 1452, 3819, 4025), IntegrityError),
     **dict.fromkeys((1044, 1142, 1143, 1227, 1370), PermissionDenied),
@@ -200,10 +199,9 @@ class MysqlBackend(Backend):
 
     def hint(self, error: DBAPIError) -> str | None:
         """Say which variable of the server is in the way."""
-        arguments = getattr(error.orig, "args", ())
-        return _mysql_limits.HINTS.get(arguments[0]) if arguments else None
+        return _mysql_limits.hint(*getattr(error.orig, "args", ())[:2] or (None,))
 
-    def server_problems(self, connection: sa.Connection) -> list[tuple[str, str]]:
+    def server_problems(self, connection: sa.Connection) -> list[ServerProblem]:
         """Return variables with which the server refuses what sessions write."""
         return _mysql_limits.problems(connection)
 
@@ -289,6 +287,6 @@ class MysqlBackend(Backend):
             return DatabaseUnavailable
         if code == NO_CONNECTION and "CERTIFICATE" in str(error.orig):
             return DatabaseError  # the server's certificate is not trusted
-        if code == PREVENTED and "read-only" in str(error.orig):
+        if code == _mysql_limits.PREVENTED and _mysql_limits.READ_ONLY in str(error.orig):
             return DatabaseUnavailable
         return _CODES.get(code, DatabaseError)

@@ -15,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
-from mfprefect.backend import Backend
+from mfprefect.backend import Backend, ServerProblem
 from mfprefect.errors import (
     ConfigurationError,
     DatabaseConflict,
@@ -25,7 +25,7 @@ from mfprefect.errors import (
     PermissionDenied,
 )
 from mfprefect.schema import Double, Id, JsonRows
-from mfprefect_backends import _postgres_grants
+from mfprefect_backends import _postgres_grants, _postgres_settings
 from mfprefect_backends import _postgres_transactions as _transactions
 from mfprefect_backends._csv import Encoded, Unloading, decoded
 
@@ -43,7 +43,8 @@ _CLASSES: dict[str, type[DatabaseError]] = {
     "55P03": DatabaseConflict,  # lock not available
     "42501": PermissionDenied,
     "25006": DatabaseUnavailable,  # read-only, as during a failover
-    "25P03": DatabaseUnavailable,  # idle in transaction: the server hung up
+    # Idle in a transaction, or too long in one: the server hung up.
+    **dict.fromkeys(("25P03", "25P04"), DatabaseUnavailable),
 }
 _DENIED = (
     *("authentication failed", "no password supplied", "pg_hba.conf", "does not exist"),
@@ -121,7 +122,8 @@ class PostgresBackend(Backend):
         return {"pool_pre_ping": True, "connect_args": defaults}
 
     def configure(self, engine: sa.Engine) -> None:
-        """Store doubles bit for bit; name wrong options of the URL."""
+        """Store doubles bit for bit, let writes take their time, name wrong options of the URL."""
+        event.listen(engine, "begin", _transactions.choose)
         dialect: Any = engine.dialect
         dialect.colspecs = {**dialect.colspecs, Double: _Double}
 
@@ -148,6 +150,14 @@ class PostgresBackend(Backend):
         and forgets what a session sets.
         """
         _transactions.exact(engine)
+
+    def hint(self, error: DBAPIError) -> str | None:
+        """Say which setting of the server is in the way."""
+        return _postgres_settings.HINTS.get(getattr(error.orig, "pgcode", None) or "")
+
+    def server_problems(self, connection: sa.Connection) -> list[ServerProblem]:
+        """Return settings that refuse or cut off what sessions write and people read."""
+        return _postgres_settings.problems(connection)
 
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
         """Load by COPY, in the connection's transaction."""

@@ -6,20 +6,16 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
 import mfprefect
-from mfprefect import ConfigurationError, DatabaseError, Store
+from mfprefect import ConfigurationError, DatabaseError
 from mfprefect.cli import cli
 from mfprefect.inputs.reader import Reader
 from mfprefect_dev.servers import Server
 
-FIGURES = {"a": 0.1 + 0.2, "b": 1.7976931348623157e308, "c": 5e-324, "d": -0.0, "e": 1 / 3}
-TEXT = "C:\\new\\table 'q' \"d\" \\\\ % \\'"
 BENDING = {
     "extra_float_digits": "-15",
     "DateStyle": "SQL, DMY",
@@ -27,9 +23,6 @@ BENDING = {
     "bytea_output": "escape",
     "standard_conforming_strings": "off",
 }
-SCORES = pd.DataFrame(
-    {"id": [f"e\\{i:06d}" for i in range(1000)], "score": np.random.default_rng(3).random(1000)}
-)
 
 
 def bent(server: Server, *names: str) -> str:
@@ -41,59 +34,6 @@ def bent(server: Server, *names: str) -> str:
             connection.exec_driver_sql(f"ALTER DATABASE {url.database} SET {name} = {value}")
     admin.dispose()
     return url.render_as_string(hide_password=False)
-
-
-def record(store: Store) -> str:
-    store.create_schema()
-    store.add_model("churn", TEXT)
-    with store.session("churn", purpose="score", params={"text": TEXT}) as session:
-        session.log_metrics(FIGURES)
-        session.log_metadata({"text": TEXT})
-        session.save_model(bytes(range(256)) * 9)
-        session.write_scores(SCORES, entity_id="id")
-    return session.session_id
-
-
-def is_exact(store: Store, session_id: str) -> None:
-    stored = store.metrics(session_id).set_index("metric_name")["value"]
-    assert {name: float(stored[name]).hex() for name in FIGURES} == {
-        name: value.hex() for name, value in FIGURES.items()
-    }
-    scores = store.scores(session_id).sort_values("entity_id")
-    assert scores["entity_id"].tolist() == SCORES["id"].tolist()
-    assert scores["score"].to_numpy().tobytes() == SCORES["score"].to_numpy().tobytes()
-    assert store.metadata(session_id).set_index("meta_name")["value"]["text"] == TEXT
-    assert store.load_model(session_id) == bytes(range(256)) * 9
-    assert store.verify().problems == []
-
-
-@pytest.mark.parametrize("name", [*BENDING, "all"])
-def test_postgres_is_exact_whatever_the_database_sets(postgres_server: Server, name: str) -> None:
-    url = bent(postgres_server, *(BENDING if name == "all" else [name]))
-    with mfprefect.connect(url, spool="off") as store:
-        is_exact(store, record(store))
-
-
-def test_postgres_is_exact_behind_a_pooler_that_forgets(postgres_server: Server) -> None:
-    """Each transaction gets a server connection with the database's defaults."""
-    with mfprefect.connect(postgres_server.new_database(), spool="off") as store:
-
-        @sa.event.listens_for(store.database.engine, "checkout")
-        def other_server(connection: sa.engine.interfaces.DBAPIConnection, *_: object) -> None:
-            cursor = connection.cursor()
-            for key in ("extra_float_digits", "DateStyle", "IntervalStyle", "bytea_output"):
-                cursor.execute("SELECT set_config(%s, %s, false)", (key, BENDING[key]))  # type: ignore[call-arg, unused-ignore]
-            cursor.close()
-
-        is_exact(store, record(store))
-        with store.database.engine.connect() as connection:
-            connection.exec_driver_sql("SELECT 1")
-            connection.commit()
-            driver = connection.connection.dbapi_connection
-            assert driver is not None
-            cursor = driver.cursor()
-            cursor.execute("SHOW extra_float_digits")
-            assert cursor.fetchone() == ("-15",)  # only the transaction had another one
 
 
 @pytest.mark.parametrize("level", [None, "SERIALIZABLE", "AUTOCOMMIT"])

@@ -121,10 +121,11 @@ def _server(db: Database) -> Iterator[CheckResult]:
     try:
         problems = db.read_transaction(db.backend.server_problems)
     except MfprefectError as exc:
-        yield CheckResult("server", "warning", f"its variables cannot be read: {exc}")
+        yield CheckResult("server", "warning", f"its settings cannot be read: {exc}")
         return
-    for text, cure in problems:
-        yield CheckResult("server", "failed", text, cure)
+    for problem in problems:
+        status = "failed" if problem.blocks else "warning"
+        yield CheckResult("server", status, problem.text, problem.cure)
 
 
 def _cure(exc: MfprefectError) -> str:

@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 FAULTS ?= 48
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-newest faults large bench picture reference lint format clean servers
+.PHONY: help demo test test-newest test-oldest faults large bench picture reference lint format clean servers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,8 +36,16 @@ test: servers ## run all tests, on private throwaway PostgreSQL, MariaDB and MyS
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
 
 # `-m server`: what needs no server has nothing new to show.
-test-newest: servers ## run the tests that need a server again, with MySQL 9 in place of MariaDB
-	MFPREFECT_TEST_MYSQL=mysql9 $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -m server
+test-newest: servers ## run the tests that need a server again, with PostgreSQL 18 and MySQL 9 in place of 17 and MariaDB
+	MFPREFECT_TEST_POSTGRES=postgres18 MFPREFECT_TEST_MYSQL=mysql9 $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -m server
+
+# Modules that send every statement of ours, also those of upgrades and grants.
+OLDEST := tests/contract tests/upgrades $(addprefix tests/unit/test_,aggregates.py export.py grants.py reader_functions.py \
+	real_reading.py real_sessions.py servers.py)
+test-oldest: servers ## run the tests that send SQL on PostgreSQL 12, the oldest that is supported
+	@MFPREFECT_TEST_POSTGRES=postgres12 MFPREFECT_TEST_WITHOUT=mysql,browser $(BIN)/python tests/install_servers.py
+	MFPREFECT_TEST_POSTGRES=postgres12 MFPREFECT_TEST_WITHOUT=mysql,postgres18 \
+		$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -m server $(OLDEST)
 
 # A failed or interrupted run prints its record and leaves the document unchanged.
 faults: servers ## inject faults into real runs in each phase and record the outcomes (45 minutes)

@@ -3,7 +3,8 @@
 `MFPREFECT_TEST_WITHOUT=postgres,mysql,browser` skips the tests of these databases, and those that
 open reports in a browser, and says so loudly; otherwise a missing server or browser is a failure.
 `mysql` is MariaDB, or what `MFPREFECT_TEST_MYSQL` chooses: with `mysql9`, its tests run on MySQL 9
-instead; without, some modules run there too. `MFPREFECT_TEST_POSTGRES_URL` and
+instead; without, some modules run there too. In the same way, `postgres` is PostgreSQL 17, or what
+`MFPREFECT_TEST_POSTGRES` chooses: `postgres18` or `postgres12`. `MFPREFECT_TEST_POSTGRES_URL` and
 `MFPREFECT_TEST_MYSQL_URL` name real servers to use instead of private ones. Teradata is *emulated*,
 unless `MFPREFECT_TEST_TERADATA_URL` names a real one: there, tests create tables under a throwaway
 prefix and drop them again.
@@ -40,6 +41,14 @@ from mfprefect_dev.teradata.engine.server import REAL
 
 SERVERS = ("postgres", "mysql")
 NEWER = {
+    "postgres18": {
+        "test_contract",
+        "test_grants",
+        "test_postgres",
+        "test_postgres_tables",
+        "test_servers",
+        "test_views",
+    },
     "mysql9": {
         "test_contract",
         "test_grants",
@@ -47,11 +56,12 @@ NEWER = {
         "test_lifecycle",
         "test_mysql",
         "test_retry",
+        "test_server_settings",
         "test_servers",
         "test_spool",
         "test_tls",
         "test_views",
-    }
+    },
 }
 """Servers beside these: the parameter, and the modules that run on it."""
 TERADATA = "teradata_real" if REAL in os.environ else "teradata_emulated"
@@ -194,6 +204,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def postgres_server() -> Iterator[Server]:
     with server_for("postgres") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres18_server() -> Iterator[Server]:
+    with server_for("postgres18") as server:
+        yield server
+
+
+@pytest.fixture(params=["postgres", "postgres18"])
+def each_postgres(request: pytest.FixtureRequest) -> Server:
+    """Each version of PostgreSQL in turn."""
+    server: Server = request.getfixturevalue(f"{request.param}_server")
+    return server
 
 
 @pytest.fixture

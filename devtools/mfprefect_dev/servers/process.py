@@ -21,7 +21,7 @@ from typing import Any
 from mfprefect.errors import ConfigurationError
 from mfprefect_dev.servers import watcher
 
-__all__ = ["PrivateProcess", "free_port"]
+__all__ = ["PrivateProcess", "free_port", "unpacked"]
 
 _GIB = 1 << 30
 _SOCKET_NAME = 40  # longest name of a socket in the folder
@@ -42,6 +42,23 @@ def free_port() -> int:
                 continue
             return port
     raise ConfigurationError("no free port on 127.0.0.1 between 20000 and 31999")
+
+
+def unpacked(name: str, *programs: str) -> Path:
+    """Return the tree of this name in `.servers` of the checkout.
+
+    Raises:
+        ConfigurationError: the tree has not all of the programs.
+    """
+    for checkout in (Path(__file__).parents[3], Path.cwd()):
+        tree = checkout / ".servers" / name
+        if all((tree / program).exists() for program in programs):
+            return tree
+    raise ConfigurationError(
+        f"no test server: {tree} has no {' and no '.join(programs)}, and neither has this machine. "
+        "Get them with `python tests/install_servers.py`; CONTRIBUTING.md says how to name a "
+        "running server instead, or to do without."
+    )
 
 
 class PrivateProcess:

@@ -9,6 +9,7 @@ import logging
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from mfprefect.backend import ServerProblem
 from mfprefect.errors import DatabaseError
@@ -65,12 +66,17 @@ def _cure(setting: Setting) -> str:
 _CURES = {setting.name: _cure(setting) for setting in SETTINGS}
 
 
-def hint(code: Any, message: str = "") -> str | None:
-    """Return which variable is in the way and what to set, by the server's error."""
-    if code not in _HINTED or (code == PREVENTED and READ_ONLY not in message):
+def hint(error: DBAPIError) -> str | None:
+    """Return which variable is in the way and what to set, if it is known."""
+    code, message, *_ = (*getattr(error.orig, "args", ()), None, None)
+    if code == PREVENTED and READ_ONLY not in str(message):
         return None
-    names = _HINTED[code]
-    return f"{' or '.join(names)} of the server is in the way. A DBA sets it: {_CURES[names[0]]}."
+    return _advice(*_HINTED[code]) if code in _HINTED else None
+
+
+def _advice(name: str, *other_names: str) -> str:
+    names = " or ".join((name, *other_names))
+    return f"{names} of the server is in the way. A DBA sets it: {_CURES[name]}."
 
 
 def problems(connection: sa.Connection) -> list[ServerProblem]:
@@ -99,7 +105,7 @@ def explain_lost_packet(context: Any) -> DatabaseError | None:
         return None
     return DatabaseError(
         f"the database refuses a statement of {size:,} bytes: its max_allowed_packet is "
-        f"{packet:,} bytes. {hint(TOO_LARGE)}"
+        f"{packet:,} bytes. {_advice(*_HINTED[TOO_LARGE])}"
     )
 
 

@@ -199,7 +199,7 @@ class MysqlBackend(Backend):
 
     def hint(self, error: DBAPIError) -> str | None:
         """Say which variable of the server is in the way."""
-        return _mysql_limits.hint(*getattr(error.orig, "args", ())[:2] or (None,))
+        return _mysql_limits.hint(error)
 
     def server_problems(self, connection: sa.Connection) -> list[ServerProblem]:
         """Return variables with which the server refuses what sessions write."""

@@ -72,5 +72,8 @@ def _problem(
 ) -> ServerProblem:
     alter = _ALTER.get(source, "ALTER DATABASE {database} SET").format(user=user, database=database)
     cure = _OPTIONS if source == "client" else f"{alter} {setting.name} = {setting.cure}"
+    if setting.blocks and alter.startswith("ALTER DATABASE"):
+        # The administrator's transaction has the same default.
+        cure = f"SET {setting.name} = {setting.cure}; {cure}"
     text = f"{setting.name} is {' '.join(filter(None, (value, unit)))}, which {setting.why}"
     return ServerProblem(text, cure, setting.blocks)

@@ -332,6 +332,32 @@ def test_a_default_changes_nothing_or_is_named(case: Case, place: Place) -> None
     assert seen == place.reference
 
 
+@pytest.mark.xdist_group("settings_postgres")
+@pytest.mark.parametrize(
+    "alter", ["ALTER ROLE {user} IN DATABASE {database} SET", "ALTER DATABASE {database} SET", ""]
+)
+def test_the_cure_is_where_the_default_comes_from(
+    postgres_server: Server, postgres_place: Place, alter: str
+) -> None:
+    url = sa.make_url(postgres_place.url)
+    if alter:
+        statement = alter.format(user=url.username, database=url.database)
+        with administered(postgres_place.admin) as connection:
+            connection.exec_driver_sql(f"{statement} default_transaction_read_only = on")
+    else:
+        statement = "remove it from `options` of the database URL"
+        url = url.update_query_dict({"options": "-c default_transaction_read_only=on"})
+    (line,) = (x for x in doctor(url.render_as_string(hide_password=False)) if x.check == "server")
+    assert statement in line.cure
+    if alter:
+        with administered(postgres_place.admin) as connection:
+            for cure in line.cure.split("; "):
+                connection.exec_driver_sql(cure)
+            cured = [x for x in doctor(postgres_place.url) if x.check == "server"]
+            connection.exec_driver_sql(f"{statement[:-3]} RESET default_transaction_read_only")
+        assert cured == []
+
+
 def bent(server: Server) -> str:
     """Return the URL of a new database with all harmless defaults at once."""
     url = server.new_database()

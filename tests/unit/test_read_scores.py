@@ -265,7 +265,9 @@ def full_scans(
     """
     key = ("session_no", "entity_id")[: 2 if whole_key else 1]
     kind = connection.dialect.name
-    explain = "EXPLAIN QUERY PLAN" if kind == "sqlite" else "EXPLAIN"
+    # MySQL prints a tree by default.
+    explains = {"sqlite": "EXPLAIN QUERY PLAN", "mysql": "EXPLAIN FORMAT = TRADITIONAL"}
+    explain = explains.get(kind, "EXPLAIN")
     plan = connection.exec_driver_sql(f"{explain} {statement}", parameters).mappings().all()
     if kind == "sqlite":
         steps = [

@@ -77,8 +77,6 @@ class Backend(ABC):
     """The schema of the tables if no setting names one; None: the connection's default."""
     transactional_ddl: ClassVar[bool] = True
     """Whether a rollback undoes CREATE TABLE."""
-    keeps_negative_zero: ClassVar[bool] = True
-    """Whether -0.0 comes back as -0.0, and not as 0.0."""
     unique_allows_nulls: ClassVar[bool] = True
     """Whether a unique index allows several rows whose columns are all NULL."""
     enforces_sessions: ClassVar[bool] = False
@@ -142,6 +140,10 @@ class Backend(ABC):
     def hint(self, error: DBAPIError) -> str | None:
         """Return what to change, as a sentence, if the error tells more than its class does."""
         return None
+
+    def keeps_negative_zero(self, connection: sa.Connection) -> bool:
+        """Return whether -0.0 comes back as -0.0, and not as 0.0."""
+        return True
 
     def server_problems(self, connection: sa.Connection) -> list[ServerProblem]:
         """Return the server's settings that hurt, each with its cure, for `doctor`."""

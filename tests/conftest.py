@@ -55,6 +55,7 @@ NEWER = {
         "test_injections",
         "test_lifecycle",
         "test_mysql",
+        "test_reader_functions",
         "test_retry",
         "test_server_settings",
         "test_servers",

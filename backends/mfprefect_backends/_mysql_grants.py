@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from mfprefect import grants
-from mfprefect.schema import Schema
+from mfprefect.schema import COMPLETE_VIEWS, VIEWS, Schema
 
 __all__ = ["script"]
 
@@ -28,10 +28,19 @@ IF {others}
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF"""
+# On MySQL, only users with SYSTEM_USER may replace a view whose definer has it, as root does.
+# MariaDB asks for no such right. The view stays what it is, whichever version made it.
+_OWN_VIEW = """SET @mfprefect_view = IF(VERSION() LIKE '%MariaDB%', 'DO 0', (
+  SELECT CONCAT({start}, view_definition) FROM information_schema.views
+  WHERE table_schema = {database} AND table_name = {name}));
+PREPARE mfprefect_view FROM @mfprefect_view;
+EXECUTE mfprefect_view;
+DEALLOCATE PREPARE mfprefect_view;"""
 _NOTES = {
     "admin": (
-        "Run it as root, or as a user who may SET USER. It creates the triggers that protect",
-        "ended sessions from all users but this one, by name. It revokes nothing.",
+        "Run it as root, or as a user who may SET USER (MariaDB) or has SYSTEM_USER and",
+        "SET_ANY_DEFINER (MySQL). It creates the triggers that protect ended sessions from all",
+        "users but this one, by name. On MySQL, the views become this user's. It revokes nothing.",
     ),
     "writer": (
         "Run it after the script of the role admin, which protects ended sessions from writers.",
@@ -47,7 +56,7 @@ def script(url: sa.URL, schema: Schema, role: str, user: str) -> str:
         [
             grants.heading(role, writer.to, (create, *_NOTES.get(role, ()))),
             *(f"{line};" for line in writer.grants(role)),
-            *(writer.protections() if role == "admin" else ()),
+            *((*writer.protections(), *writer.own_views()) if role == "admin" else ()),
         ]
     )
 
@@ -91,6 +100,16 @@ class _Script:
                 ended = f"COALESCE(({status} {_LOCK}), '') <> 'running'"
                 yield from self.trigger(name, event, ended)
 
+    def own_views(self) -> Iterator[str]:
+        """Yield statements that make the user the definer of each view."""
+        yield "SET NAMES utf8mb4;"  # a view keeps the collation of its texts
+        for view in VIEWS:
+            name = self.schema.name(view)
+            algorithm = "" if view in COMPLETE_VIEWS else "ALGORITHM = TEMPTABLE "
+            start = f"CREATE OR REPLACE {algorithm}DEFINER = {self.to} VIEW {self.named(name)} AS "
+            texts = {"start": start, "database": self.database, "name": name}
+            yield _OWN_VIEW.format(**{key: _literal(text) for key, text in texts.items()})
+
     def trigger(self, name: str, event: str, condition: str) -> Iterator[str]:
         table = self.schema.name(name)
         trigger = self.named(f"{table}_closed_{event.lower()}")
@@ -109,3 +128,8 @@ class _Script:
 
 def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"

@@ -1,6 +1,6 @@
-"""Variables of MySQL and MariaDB that hurt: which they are, and what to set.
+"""What of MySQL and MariaDB makes writes and upgrades fail, and what a DBA does about it.
 
-Others do not, because each connection sets its own: see `MysqlBackend.engine_options`.
+Other variables do no harm, because each connection sets its own: `MysqlBackend.engine_options`.
 """
 
 from __future__ import annotations
@@ -54,6 +54,12 @@ _HINTED = {
     1792: ("transaction_read_only", "tx_read_only"),
 }
 """The variables that an error of the server is about, by its number."""
+NO_PRIVILEGE = 1227
+FOREIGN_VIEWS = (
+    "The views belong to a user with the privilege SYSTEM_USER, such as root, and only users with "
+    "it may replace them. Such a user makes them the admin's by running what `mfprefect grants "
+    "--role admin` prints, as after each upgrade by another user than the admin."
+)
 _VARIABLES = sa.text("SHOW VARIABLES WHERE Variable_name IN :names").bindparams(
     sa.bindparam("names", ["log_bin", *(x.name for x in SETTINGS)], expanding=True)
 )
@@ -67,9 +73,11 @@ _CURES = {setting.name: _cure(setting) for setting in SETTINGS}
 
 
 def hint(error: DBAPIError) -> str | None:
-    """Return which variable is in the way and what to set, if it is known."""
+    """Return what stands in the way and what to change, if it is known."""
     arguments: tuple[Any, ...] = getattr(error.orig, "args", ())
     code = arguments[0] if arguments else None
+    if code == NO_PRIVILEGE and "SYSTEM_USER" in str(error.orig):
+        return FOREIGN_VIEWS
     if code == PREVENTED and READ_ONLY not in str(error.orig):
         return None
     return _advice(*_HINTED[code]) if code in _HINTED else None

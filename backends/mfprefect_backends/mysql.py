@@ -87,10 +87,12 @@ def _json_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
         for key, column in element.fields.items()
     )
     shown = ", ".join(f"listed.{column.name}" for column in element.fields.values())
+    # MySQL 9.7 refuses a bare column of a subquery as the document (1210).
+    document = "COALESCE(documents.document, '[]')"
     return (
         f"SELECT documents.session_no, listed.place, {shown} "  # noqa: S608
         f"FROM ({compiler.process(element.documents, **options)}) AS documents "
-        f"JOIN JSON_TABLE(documents.document, '$[*]' COLUMNS ({', '.join(columns)})) AS listed"
+        f"JOIN JSON_TABLE({document}, '$[*]' COLUMNS ({', '.join(columns)})) AS listed"
     )
 
 
@@ -148,7 +150,6 @@ class MysqlBackend(Backend):
     drivername: ClassVar[str] = "mysql+pymysql"
     driver: ClassVar[str] = "pymysql"
     transactional_ddl: ClassVar[bool] = False
-    keeps_negative_zero: ClassVar[bool] = False
     # Without a temporary table, a reader's function may meet rows before the view judges them.
     create_hiding_view: ClassVar[str] = "CREATE ALGORITHM = TEMPTABLE VIEW {name} AS "
     writers: int = 2  # one server thread builds the key more slowly than we encode rows
@@ -184,6 +185,11 @@ class MysqlBackend(Backend):
         name = "mariadb+pymysql" if self._named_mariadb else self.drivername
         return self.url.set(drivername=name).get_dialect()()
 
+    def keeps_negative_zero(self, connection: sa.Connection) -> bool:
+        """Return True on MySQL, False on MariaDB."""
+        dialect: Any = connection.dialect
+        return not dialect.is_mariadb
+
     def setup_statements(self) -> list[str]:
         """Return the statement that selects the database, before the base's statements."""
         quote = self.dialect().identifier_preparer.quote_identifier
@@ -198,7 +204,7 @@ class MysqlBackend(Backend):
         )
 
     def hint(self, error: DBAPIError) -> str | None:
-        """Say which variable of the server is in the way."""
+        """Say which variable or privilege is in the way."""
         return _mysql_limits.hint(error)
 
     def server_problems(self, connection: sa.Connection) -> list[ServerProblem]:

@@ -28,6 +28,7 @@ from faultkit.sampling import ALL, ONLY, SEED, sampled
 from faultkit.seams import NO_SEAMS, At, Seams
 
 from mfprefect.cli import cli
+from mfprefect_dev.servers import server_class
 
 pytestmark = pytest.mark.timeout(1800)
 Test = TypeVar("Test", bound=Callable[..., None])
@@ -101,9 +102,10 @@ def on(*databases: str) -> pytest.MarkDecorator:
 
 
 def servers(test: Test) -> Test:
-    """Have a test on both servers, and in a sample on either."""
+    """Have a test on both servers, and in a sample on one of them or on MySQL 9."""
     both = ["postgres", "mysql"]
-    marked: Test = on(*(both if ALL else sampled(both, test.__name__, 1)))(test)
+    some = both if server_class("mysql").program == "mysql9" else [*both, "mysql9"]
+    marked: Test = on(*(both if ALL else sampled(some, test.__name__, 1)))(test)
     return marked
 
 

@@ -36,7 +36,7 @@ from mfprefect.store.sessions.opening import SessionRequest, open_session
 from mfprefect.testing.contract.helpers import fill, rows
 from mfprefect_dev.servers import Server
 
-SERVERS = ("postgres", "mysql")
+SERVERS = ("postgres", "mysql", "mysql9")
 
 
 @dataclass
@@ -504,6 +504,51 @@ def test_an_upgrade_is_the_admins(team: Team) -> None:
     for role in ("writer", "reader", "auditor"):
         name = sa.make_url(team.urls[role]).username or ""
         run_script(team.url, grants(team.url, "--role", role, "--user", name))
+
+
+def test_the_admin_upgrades_after_somebody_else_did(team: Team) -> None:
+    """On MySQL, somebody with SYSTEM_USER takes the views along until the script runs again."""
+    again = f"UPDATE {team.table('mfprefect_version')} SET version_num = '0001'"
+    engine = sa.create_engine(team.url, poolclass=sa.NullPool)
+    with mfprefect.connect(team.url) as root, engine.begin() as connection:
+        connection.exec_driver_sql(again)
+        connection.commit()
+        root.create_schema()
+        dialect: Any = connection.dialect
+        oracle = dialect.name == "mysql" and not dialect.is_mariadb
+    team.sql("admin", again)
+    with team.store("admin") as admin:
+        if oracle:
+            with pytest.raises(PermissionDenied, match="`mfprefect grants --role admin` prints"):
+                admin.create_schema()
+        name = sa.make_url(team.urls["admin"]).username or ""
+        run_script(team.url, grants(team.url, "--role", "admin", "--user", name))
+        admin.create_schema()
+    for role in ("writer", "reader", "auditor"):
+        name = sa.make_url(team.urls[role]).username or ""
+        run_script(team.url, grants(team.url, "--role", role, "--user", name))
+    with team.store("reader") as reader:
+        assert set(reader.sessions("churn")["status"]) >= {"succeeded"}
+
+
+def test_an_admin_creates_alone_what_no_dba_may_give_it(database_server: Server) -> None:
+    if database_server.backend != "mysql":
+        return
+    url, name = database_server.new_database(), f"mfp_admin_{secrets.token_hex(3)}"
+    create_users(url, [name])
+    try:
+        lines = grants(url, "--role", "admin", "--user", name).splitlines(keepends=True)
+        first = {line for line in lines if line.startswith("GRANT ")}
+        run_script(url, "".join(first))
+        admin_url = urls_of(url, {"admin": name})["admin"]
+        with mfprefect.connect(admin_url) as store:
+            store.create_schema()
+            run_script(admin_url, "".join(line for line in lines if line not in first))
+            run(store)
+            assert len(store.latest_scores("churn", "a")) == 1
+    finally:
+        database_server.drop_database(url)
+        drop_users(database_server, [name])
 
 
 def test_a_reader_sees_the_views_alone(team: Team) -> None:

@@ -265,9 +265,13 @@ def full_scans(
     """
     key = ("session_no", "entity_id")[: 2 if whole_key else 1]
     kind = connection.dialect.name
-    explain = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN (ANALYZE)"}.get(
-        kind, "EXPLAIN"
-    )
+    # MySQL prints a tree by default.
+    explains = {
+        "sqlite": "EXPLAIN QUERY PLAN",
+        "mysql": "EXPLAIN FORMAT = TRADITIONAL",
+        "postgresql": "EXPLAIN (ANALYZE)",
+    }
+    explain = explains.get(kind, "EXPLAIN")
     plan = connection.exec_driver_sql(f"{explain} {statement}", parameters).mappings().all()
     if kind == "sqlite":
         steps = [

@@ -210,7 +210,8 @@ def test_a_named_server_is_used_and_left_alone(
     database_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = database_server.backend
-    monkeypatch.setenv(f"MFPREFECT_TEST_{backend.upper()}_URL", database_server.url)
+    without_driver = re.sub(r"\+\w+", "", database_server.url, count=1)
+    monkeypatch.setenv(f"MFPREFECT_TEST_{backend.upper()}_URL", without_driver)
     with server_for(backend) as named:
         url = named.new_database()
         create_row(url)

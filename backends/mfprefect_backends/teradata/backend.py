@@ -54,7 +54,6 @@ class TeradataBackend(Backend):
     drivername: ClassVar[str] = DRIVERNAME
     driver: ClassVar[str] = "teradatasql"
     transactional_ddl: ClassVar[bool] = False
-    keeps_negative_zero: ClassVar[bool] = False
     unique_allows_nulls: ClassVar[bool] = False
     finds_last_session: ClassVar[bool] = False
     view_prefix: ClassVar[str] = ACCESS
@@ -108,6 +107,10 @@ class TeradataBackend(Backend):
         )
         candidates = texts.filter(pc.or_(odd, longer)).to_pylist()
         return [text for text in candidates if self.why_not_storable(column, text)]
+
+    def keeps_negative_zero(self, connection: sa.Connection) -> bool:
+        """Return False: it becomes 0.0."""
+        return False
 
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
         """Insert rows in one batch, or through a staging table if there are many.

@@ -46,7 +46,7 @@ def server_for(name: str) -> Server:
         ConfigurationError: the name is unknown, or the server's programs are missing.
     """
     named = os.environ.get(variable(name)) if name in _BACKENDS else None
-    return server_class(name)(named) if named else server_class(name).start()
+    return server_class(name).named(named) if named else server_class(name).start()
 
 
 def server_class(name: str) -> type[Server]:

@@ -41,7 +41,17 @@ class Server(ABC):
     """The backend that the server is for: "postgres" or "mysql"."""
     program: ClassVar[str]
     """What a private server runs, a name of `server_for`."""
+    driver: ClassVar[str]
+    """SQLAlchemy's name of the dialect and driver, for URLs that name no driver."""
     _stop_signal: ClassVar[signal.Signals]
+
+    @classmethod
+    def named(cls, url: str) -> Self:
+        """Return the running server that a URL names, with or without a driver."""
+        parsed = sa.make_url(url)
+        if "+" not in parsed.drivername:
+            parsed = parsed.set(drivername=cls.driver)
+        return cls(parsed.render_as_string(hide_password=False))
 
     @classmethod
     @abstractmethod

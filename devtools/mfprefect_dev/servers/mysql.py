@@ -40,6 +40,7 @@ class MysqlServer(Server):
     """A MySQL or MariaDB, whichever it is."""
 
     backend = "mysql"
+    driver = "mysql+pymysql"
     _stop_signal = signal.SIGTERM
 
     @classmethod
@@ -81,7 +82,7 @@ class MysqlServer(Server):
         places += [f"--init-file={init}", f"--tmpdir={folder}"]
         return cls._launch(
             private,
-            sa.make_url(f"mysql+pymysql://root:{password}@127.0.0.1/mysql?charset=utf8mb4"),
+            sa.make_url(f"{cls.driver}://root:{password}@127.0.0.1/mysql?charset=utf8mb4"),
             lambda port: [*command, f"--port={port}", *places, *_SETTINGS, *options],
         )
 

@@ -23,6 +23,7 @@ class PostgresServer(Server):
     """PostgreSQL, whichever version it is."""
 
     backend = "postgres"
+    driver = "postgresql+psycopg2"
     _stop_signal = signal.SIGINT  # SIGTERM waits for clients to disconnect
 
     @classmethod
@@ -66,7 +67,7 @@ class PostgresServer(Server):
         flags = [part for setting in settings for part in ("-c", setting)]
         return cls._launch(
             private,
-            sa.make_url(f"postgresql+psycopg2://postgres:{password}@127.0.0.1/postgres"),
+            sa.make_url(f"{cls.driver}://postgres:{password}@127.0.0.1/postgres"),
             lambda port: [
                 f"{programs}/postgres",
                 "-D",

@@ -97,7 +97,8 @@ def test_negative_zero_survives_where_the_database_has_one(store: Store) -> None
     with store.session("churn") as session:
         session.log_metrics({"zero": -0.0})
         session.write_scores(pd.DataFrame({"id": ["a"], "score": [-0.0]}), entity_id="id")
-    sign = -1 if store.database.backend.keeps_negative_zero else 1
+    keeps = store.database.backend.keeps_negative_zero
+    sign = -1 if store.database.read_transaction(keeps) else 1
     assert math.copysign(1, store.metrics(session.session_id)["value"][0]) == sign
     assert math.copysign(1, store.scores(session.session_id)["score"][0]) == sign
 

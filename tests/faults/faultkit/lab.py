@@ -415,14 +415,14 @@ class Lab:
             ],
             "mysql": [f"SET GLOBAL read_only = {value}"],
         }
-        self._administer(*statements[self.database])
+        self._administer(*statements[self.server.backend])
 
     def ordinary(self) -> str:
         """Return the URL of a user without a superuser's rights: these may write all the same."""
         url = sa.make_url(self.url)
-        if self.database == "mysql":
+        if self.server is not None and self.server.backend == "mysql":
             self._administer(
-                "CREATE OR REPLACE USER ordinary@'127.0.0.1' IDENTIFIED BY 'ordinary'",
+                "CREATE USER IF NOT EXISTS ordinary@'127.0.0.1' IDENTIFIED BY 'ordinary'",
                 f"GRANT ALL ON {url.database}.* TO ordinary@'127.0.0.1'",
             )
             url = url.set(username="ordinary", password="ordinary")

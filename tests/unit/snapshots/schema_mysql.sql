@@ -414,11 +414,10 @@ CREATE ALGORITHM = TEMPTABLE VIEW metric_history AS SELECT sessions.model_id, se
 FROM sessions STRAIGHT_JOIN metrics FORCE INDEX (PRIMARY) ON sessions.session_no = metrics.session_no
 WHERE sessions.status = 'succeeded';
 
-CREATE ALGORITHM = TEMPTABLE VIEW production_models AS SELECT model_stages.model_id, sessions.session_id, model_stages.set_at, model_stages.set_by, model_stages.reason
-FROM model_stages INNER JOIN sessions ON model_stages.session_no = sessions.session_no
-WHERE model_stages.stage = 'production' AND NOT (EXISTS (SELECT *
-FROM model_stages AS later
-WHERE later.model_id = model_stages.model_id AND later.set_at > model_stages.set_at));
+CREATE ALGORITHM = TEMPTABLE VIEW production_models AS SELECT ranked.model_id, sessions.session_id, ranked.set_at, ranked.set_by, ranked.reason
+FROM (SELECT model_stages.model_id AS model_id, model_stages.set_at AS set_at, model_stages.session_no AS session_no, model_stages.stage AS stage, model_stages.set_by AS set_by, model_stages.reason AS reason, model_stages.gates AS gates, rank() OVER (PARTITION BY model_stages.model_id ORDER BY model_stages.set_at DESC) AS recency
+FROM model_stages) AS ranked INNER JOIN sessions ON ranked.session_no = sessions.session_no
+WHERE ranked.stage = 'production' AND ranked.recency = 1;
 
 CREATE ALGORITHM = TEMPTABLE VIEW gate_history AS SELECT verdicts.model_id, verdicts.session_id, verdicts.status, verdicts.started_at, verdicts.gate_no, verdicts.gate, verdicts.kind, verdicts.verdict, verdicts.reason, verdicts.figure, verdicts.at_least, verdicts.at_most, verdicts.margin, verdicts.production_session_id, verdicts.production_figure, verdicts.difference, verdicts.interval_low, verdicts.interval_high, verdicts.interval_method
 FROM (SELECT sessions.model_id AS model_id, sessions.session_id AS session_id, sessions.status AS status, sessions.started_at AS started_at, gate_results.gate_no AS gate_no, gate_results.gate AS gate, gate_results.kind AS kind, gate_results.verdict AS verdict, gate_results.reason AS reason, gate_results.figure AS figure, gate_results.at_least AS at_least, gate_results.at_most AS at_most, gate_results.margin AS margin, gate_results.production_session_id AS production_session_id, gate_results.production_figure AS production_figure, gate_results.difference AS difference, gate_results.interval_low AS interval_low, gate_results.interval_high AS interval_high, gate_results.interval_method AS interval_method
@@ -428,13 +427,14 @@ FROM sessions INNER JOIN (SELECT documents.session_no, listed.place, listed.gate
 FROM sessions STRAIGHT_JOIN session_metadata FORCE INDEX (PRIMARY) ON sessions.session_no = session_metadata.session_no
 WHERE sessions.status IN ('succeeded', 'failed') AND session_metadata.meta_group = 'gates' AND session_metadata.meta_name = 'verdicts' AND NOT (EXISTS (SELECT *
 FROM gate_results
-WHERE gate_results.session_no = session_metadata.session_no))) AS documents JOIN JSON_TABLE(documents.document, '$[*]' COLUMNS (place FOR ORDINALITY, gate VARCHAR(1024) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.gate', kind VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.kind', verdict VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.verdict', reason LONGTEXT PATH '$.reason', figure DOUBLE PATH '$.figure', at_least DOUBLE PATH '$.at_least', at_most DOUBLE PATH '$.at_most', margin DOUBLE PATH '$.margin', production_session_id VARCHAR(96) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.production_session_id', production_figure DOUBLE PATH '$.production_figure', difference DOUBLE PATH '$.difference', interval_low DOUBLE PATH '$.low', interval_high DOUBLE PATH '$.high', interval_method VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.method')) AS listed) AS legacy ON sessions.session_no = legacy.session_no) AS verdicts;
+WHERE gate_results.session_no = session_metadata.session_no))) AS documents JOIN JSON_TABLE(COALESCE(documents.document, '[]'), '$[*]' COLUMNS (place FOR ORDINALITY, gate VARCHAR(1024) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.gate', kind VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.kind', verdict VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.verdict', reason LONGTEXT PATH '$.reason', figure DOUBLE PATH '$.figure', at_least DOUBLE PATH '$.at_least', at_most DOUBLE PATH '$.at_most', margin DOUBLE PATH '$.margin', production_session_id VARCHAR(96) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.production_session_id', production_figure DOUBLE PATH '$.production_figure', difference DOUBLE PATH '$.difference', interval_low DOUBLE PATH '$.low', interval_high DOUBLE PATH '$.high', interval_method VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin PATH '$.method')) AS listed) AS legacy ON sessions.session_no = legacy.session_no) AS verdicts;
 
 -- mfprefect: the rights of the role admin, for `mfprefect_admin`@`%`. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.
 -- Create the user first: CREATE USER `mfprefect_admin`@`%` IDENTIFIED BY '..'
--- Run it as root, or as a user who may SET USER. It creates the triggers that protect
--- ended sessions from all users but this one, by name. It revokes nothing.
+-- Run it as root, or as a user who may SET USER (MariaDB) or has SYSTEM_USER and
+-- SET_ANY_DEFINER (MySQL). It creates the triggers that protect ended sessions from all
+-- users but this one, by name. On MySQL, the views become this user's. It revokes nothing.
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, CREATE VIEW, SHOW VIEW, TRIGGER ON `model\_factory`.* TO `mfprefect_admin`@`%`;
 DROP TRIGGER IF EXISTS `model_factory`.`sessions_closed_insert`;
 DELIMITER //
@@ -744,6 +744,49 @@ IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRE
     'the session has ended and takes no changes but by the admin';
 END IF //
 DELIMITER ;
+SET NAMES utf8mb4;
+SET @mfprefect_view = IF(VERSION() LIKE '%MariaDB%', 'DO 0', (
+  SELECT CONCAT('CREATE OR REPLACE ALGORITHM = TEMPTABLE DEFINER = `mfprefect_admin`@`%` VIEW `model_factory`.`published_scores` AS ', view_definition) FROM information_schema.views
+  WHERE table_schema = 'model_factory' AND table_name = 'published_scores'));
+PREPARE mfprefect_view FROM @mfprefect_view;
+EXECUTE mfprefect_view;
+DEALLOCATE PREPARE mfprefect_view;
+SET @mfprefect_view = IF(VERSION() LIKE '%MariaDB%', 'DO 0', (
+  SELECT CONCAT('CREATE OR REPLACE ALGORITHM = TEMPTABLE DEFINER = `mfprefect_admin`@`%` VIEW `model_factory`.`latest_scores` AS ', view_definition) FROM information_schema.views
+  WHERE table_schema = 'model_factory' AND table_name = 'latest_scores'));
+PREPARE mfprefect_view FROM @mfprefect_view;
+EXECUTE mfprefect_view;
+DEALLOCATE PREPARE mfprefect_view;
+SET @mfprefect_view = IF(VERSION() LIKE '%MariaDB%', 'DO 0', (
+  SELECT CONCAT('CREATE OR REPLACE ALGORITHM = TEMPTABLE DEFINER = `mfprefect_admin`@`%` VIEW `model_factory`.`current_scores` AS ', view_definition) FROM information_schema.views
+  WHERE table_schema = 'model_factory' AND table_name = 'current_scores'));
+PREPARE mfprefect_view FROM @mfprefect_view;
+EXECUTE mfprefect_view;
+DEALLOCATE PREPARE mfprefect_view;
+SET @mfprefect_view = IF(VERSION() LIKE '%MariaDB%', 'DO 0', (
+  SELECT CONCAT('CREATE OR REPLACE DEFINER = `mfprefect_admin`@`%` VIEW `model_factory`.`session_overview` AS ', view_definition) FROM information_schema.views
+  WHERE table_schema = 'model_factory' AND table_name = 'session_overview'));
+PREPARE mfprefect_view FROM @mfprefect_view;
+EXECUTE mfprefect_view;
+DEALLOCATE PREPARE mfprefect_view;
+SET @mfprefect_view = IF(VERSION() LIKE '%MariaDB%', 'DO 0', (
+  SELECT CONCAT('CREATE OR REPLACE ALGORITHM = TEMPTABLE DEFINER = `mfprefect_admin`@`%` VIEW `model_factory`.`metric_history` AS ', view_definition) FROM information_schema.views
+  WHERE table_schema = 'model_factory' AND table_name = 'metric_history'));
+PREPARE mfprefect_view FROM @mfprefect_view;
+EXECUTE mfprefect_view;
+DEALLOCATE PREPARE mfprefect_view;
+SET @mfprefect_view = IF(VERSION() LIKE '%MariaDB%', 'DO 0', (
+  SELECT CONCAT('CREATE OR REPLACE ALGORITHM = TEMPTABLE DEFINER = `mfprefect_admin`@`%` VIEW `model_factory`.`production_models` AS ', view_definition) FROM information_schema.views
+  WHERE table_schema = 'model_factory' AND table_name = 'production_models'));
+PREPARE mfprefect_view FROM @mfprefect_view;
+EXECUTE mfprefect_view;
+DEALLOCATE PREPARE mfprefect_view;
+SET @mfprefect_view = IF(VERSION() LIKE '%MariaDB%', 'DO 0', (
+  SELECT CONCAT('CREATE OR REPLACE ALGORITHM = TEMPTABLE DEFINER = `mfprefect_admin`@`%` VIEW `model_factory`.`gate_history` AS ', view_definition) FROM information_schema.views
+  WHERE table_schema = 'model_factory' AND table_name = 'gate_history'));
+PREPARE mfprefect_view FROM @mfprefect_view;
+EXECUTE mfprefect_view;
+DEALLOCATE PREPARE mfprefect_view;
 
 -- mfprefect: the rights of the role writer, for `mfprefect_writer`@`%`. Harmless when repeated.
 -- Run it after `mfprefect init`, and again when a new version has changed the schema.

@@ -418,11 +418,10 @@ CREATE VIEW model_factory.metric_history WITH (security_barrier) AS SELECT model
 FROM model_factory.sessions JOIN model_factory.metrics ON model_factory.sessions.session_no = model_factory.metrics.session_no
 WHERE model_factory.sessions.status = 'succeeded';
 
-CREATE VIEW model_factory.production_models WITH (security_barrier) AS SELECT model_factory.model_stages.model_id, model_factory.sessions.session_id, model_factory.model_stages.set_at, model_factory.model_stages.set_by, model_factory.model_stages.reason
-FROM model_factory.model_stages JOIN model_factory.sessions ON model_factory.model_stages.session_no = model_factory.sessions.session_no
-WHERE model_factory.model_stages.stage = 'production' AND NOT (EXISTS (SELECT *
-FROM model_factory.model_stages AS later
-WHERE later.model_id = model_factory.model_stages.model_id AND later.set_at > model_factory.model_stages.set_at));
+CREATE VIEW model_factory.production_models WITH (security_barrier) AS SELECT ranked.model_id, model_factory.sessions.session_id, ranked.set_at, ranked.set_by, ranked.reason
+FROM (SELECT model_factory.model_stages.model_id AS model_id, model_factory.model_stages.set_at AS set_at, model_factory.model_stages.session_no AS session_no, model_factory.model_stages.stage AS stage, model_factory.model_stages.set_by AS set_by, model_factory.model_stages.reason AS reason, model_factory.model_stages.gates AS gates, rank() OVER (PARTITION BY model_factory.model_stages.model_id ORDER BY model_factory.model_stages.set_at DESC) AS recency
+FROM model_factory.model_stages) AS ranked JOIN model_factory.sessions ON ranked.session_no = model_factory.sessions.session_no
+WHERE ranked.stage = 'production' AND ranked.recency = 1;
 
 CREATE VIEW model_factory.gate_history WITH (security_barrier) AS SELECT verdicts.model_id, verdicts.session_id, verdicts.status, verdicts.started_at, verdicts.gate_no, verdicts.gate, verdicts.kind, verdicts.verdict, verdicts.reason, verdicts.figure, verdicts.at_least, verdicts.at_most, verdicts.margin, verdicts.production_session_id, verdicts.production_figure, verdicts.difference, verdicts.interval_low, verdicts.interval_high, verdicts.interval_method
 FROM (SELECT model_factory.sessions.model_id AS model_id, model_factory.sessions.session_id AS session_id, model_factory.sessions.status AS status, model_factory.sessions.started_at AS started_at, model_factory.gate_results.gate_no AS gate_no, model_factory.gate_results.gate AS gate, model_factory.gate_results.kind AS kind, model_factory.gate_results.verdict AS verdict, model_factory.gate_results.reason AS reason, model_factory.gate_results.figure AS figure, model_factory.gate_results.at_least AS at_least, model_factory.gate_results.at_most AS at_most, model_factory.gate_results.margin AS margin, model_factory.gate_results.production_session_id AS production_session_id, model_factory.gate_results.production_figure AS production_figure, model_factory.gate_results.difference AS difference, model_factory.gate_results.interval_low AS interval_low, model_factory.gate_results.interval_high AS interval_high, model_factory.gate_results.interval_method AS interval_method

@@ -417,11 +417,10 @@ CREATE VIEW metric_history AS SELECT sessions.model_id, sessions.session_id, ses
 FROM sessions JOIN metrics ON sessions.session_no = metrics.session_no
 WHERE sessions.status = 'succeeded';
 
-CREATE VIEW production_models AS SELECT model_stages.model_id, sessions.session_id, model_stages.set_at, model_stages.set_by, model_stages.reason
-FROM model_stages JOIN sessions ON model_stages.session_no = sessions.session_no
-WHERE model_stages.stage = 'production' AND NOT (EXISTS (SELECT *
-FROM model_stages AS later
-WHERE later.model_id = model_stages.model_id AND later.set_at > model_stages.set_at));
+CREATE VIEW production_models AS SELECT ranked.model_id, sessions.session_id, ranked.set_at, ranked.set_by, ranked.reason
+FROM (SELECT model_stages.model_id AS model_id, model_stages.set_at AS set_at, model_stages.session_no AS session_no, model_stages.stage AS stage, model_stages.set_by AS set_by, model_stages.reason AS reason, model_stages.gates AS gates, rank() OVER (PARTITION BY model_stages.model_id ORDER BY model_stages.set_at DESC) AS recency
+FROM model_stages) AS ranked JOIN sessions ON ranked.session_no = sessions.session_no
+WHERE ranked.stage = 'production' AND ranked.recency = 1;
 
 CREATE VIEW gate_history AS SELECT verdicts.model_id, verdicts.session_id, verdicts.status, verdicts.started_at, verdicts.gate_no, verdicts.gate, verdicts.kind, verdicts.verdict, verdicts.reason, verdicts.figure, verdicts.at_least, verdicts.at_most, verdicts.margin, verdicts.production_session_id, verdicts.production_figure, verdicts.difference, verdicts.interval_low, verdicts.interval_high, verdicts.interval_method
 FROM (SELECT sessions.model_id AS model_id, sessions.session_id AS session_id, sessions.status AS status, sessions.started_at AS started_at, gate_results.gate_no AS gate_no, gate_results.gate AS gate, gate_results.kind AS kind, gate_results.verdict AS verdict, gate_results.reason AS reason, gate_results.figure AS figure, gate_results.at_least AS at_least, gate_results.at_most AS at_most, gate_results.margin AS margin, gate_results.production_session_id AS production_session_id, gate_results.production_figure AS production_figure, gate_results.difference AS difference, gate_results.interval_low AS interval_low, gate_results.interval_high AS interval_high, gate_results.interval_method AS interval_method

@@ -191,10 +191,14 @@ def _literal(driver: Any, value: Any) -> str:
 
 def _load_mysql(url: sa.URL, folder: Path) -> None:
     engine = sa.create_engine(url, poolclass=sa.NullPool)
+    script = _unzip(folder / "mariadb.sql.gz").decode()
     with engine.connect() as connection:
+        dialect: Any = connection.dialect
+        if not dialect.is_mariadb:  # the collation that mfprefect gives ids there
+            script = script.replace("utf8mb4_nopad_bin", "utf8mb4_0900_bin")
         driver: Any = connection.connection.dbapi_connection
         with driver.cursor() as cursor:
-            for statement in _unzip(folder / "mariadb.sql.gz").decode().split(END):
+            for statement in script.split(END):
                 cursor.execute(statement)
         driver.commit()
     engine.dispose()

@@ -75,7 +75,7 @@ def _postgres(_: Path) -> Iterator[Place]:
 
 @contextmanager
 def _mariadb(_: Path) -> Iterator[Place]:
-    with server_for("mysql") as server, _served(server, "mariadb") as made:
+    with server_for("mariadb") as server, _served(server, "mariadb") as made:
         yield made
 
 

@@ -25,13 +25,11 @@ from mfprefect.errors import (
 )
 from mfprefect.schema import Blob, Double, Id, JsonRows, LongText, OrderedJoin, Timestamp
 from mfprefect.settings import Settings
-from mfprefect_backends import _mysql_grants, _mysql_limits
-from mfprefect_backends._csv import Pipe, encoded
+from mfprefect_backends import _mysql_grants, _mysql_limits, _mysql_load
 
 __all__ = ["MysqlBackend"]
 
 log = logging.getLogger(__name__)
-DUPLICATE = 1062
 NO_CONNECTION = 2003
 _OPTION_ERRORS = (TypeError, ValueError, LookupError, AttributeError, NotImplementedError)
 
@@ -96,10 +94,6 @@ def _json_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
     )
 
 
-def _allow_local_infile(connection: Any, allowed: bool) -> None:
-    connection._local_infile = allowed
-
-
 def _connect(dialect: Any, _: Any, arguments: Any, options: dict[str, Any]) -> Any:
     try:
         return dialect.connect(*arguments, **options)
@@ -109,30 +103,6 @@ def _connect(dialect: Any, _: Any, arguments: Any, options: dict[str, Any]) -> A
             f"an option after the ? of the database URL is wrong: {exc}. It is one of "
             f"{', '.join(sorted(options.keys() - other))}; files must be readable."
         ) from exc
-
-
-def _load(connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
-    preparer = connection.dialect.identifier_preparer
-    columns = ", ".join(preparer.quote(name) for name in rows.column_names)
-    driver: Any = connection.connection.dbapi_connection
-    with Pipe(encoded(rows, null="NULL")) as pipe:
-        _allow_local_infile(driver, True)
-        try:
-            result = connection.exec_driver_sql(
-                f"LOAD DATA LOCAL INFILE '{pipe.path}' INTO TABLE {preparer.format_table(table)} "
-                "CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' "
-                f"ESCAPED BY '' LINES TERMINATED BY '\n' ({columns})"
-            )
-        finally:
-            _allow_local_infile(driver, False)
-    # With LOCAL, the server drops duplicates and alters bad values, and only warns.
-    warnings = connection.exec_driver_sql("SHOW WARNINGS LIMIT 3").all()
-    if result.rowcount != rows.num_rows or warnings:
-        duplicate = any(row[1] == DUPLICATE for row in warnings)
-        raise (IntegrityError if duplicate else DatabaseError)(
-            f"LOAD DATA took {result.rowcount} of {rows.num_rows} rows: "
-            + "; ".join(str(row[2]) for row in warnings)
-        )
 
 
 @compiles(OrderedJoin, "mysql", "mariadb")
@@ -160,14 +130,14 @@ class MysqlBackend(Backend):
                 "a MySQL URL must name the database of the tables: "
                 "mysql://user:password@host/model_factory."
             )
-        self._may_load: bool | None = None
+        self._loading: _mysql_load.Loading | None = None
         self._named_mariadb = url.get_backend_name() == "mariadb"
         super().__init__(url.update_query_dict({"charset": "utf8mb4"}), settings)
 
     def engine_options(self) -> Mapping[str, Any]:
         """Set READ COMMITTED, UTC, and a strict mode that refuses bad values."""
         arguments = {
-            # Enabled in the driver; `_allow_local_infile` blocks it except during `_load`.
+            # Enabled in the driver; `configure` blocks it except while `append` loads.
             "local_infile": True,
             "connect_timeout": max(1, round(self.settings.connect_timeout)),
             "init_command": "SET time_zone = '+00:00', sql_mode = "
@@ -200,7 +170,9 @@ class MysqlBackend(Backend):
         event.listen(engine, "do_connect", _connect)
         event.listen(engine, "handle_error", _mysql_limits.explain_lost_packet)
         event.listen(
-            engine, "connect", lambda connection, _: _allow_local_infile(connection, False)
+            engine,
+            "connect",
+            lambda connection, _: _mysql_load.allow_local_infile(connection, False),
         )
 
     def hint(self, error: DBAPIError) -> str | None:
@@ -220,20 +192,21 @@ class MysqlBackend(Backend):
         }
 
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
-        """Load by LOAD DATA LOCAL from a pipe, or by INSERT if the server forbids that."""
-        if self._may_load is None:
-            allowed = connection.execute(sa.text("SELECT @@local_infile")).scalar_one()
-            self._may_load = bool(allowed)
-            if not self._may_load:
+        """Load by LOAD DATA LOCAL from a pipe, or by long INSERTs if the server forbids that."""
+        if self._loading is None:
+            self._loading = _mysql_load.loading_of(connection)
+            if not self._loading.local_infile:
                 log.warning(
-                    "%s forbids LOAD DATA LOCAL, which makes inserting scores several times "
-                    "slower; a DBA allows it with SET GLOBAL local_infile = ON.",
+                    "%s forbids LOAD DATA LOCAL: scores are written by INSERT, which is slower. %s",
                     self.url.set(query={}).render_as_string(hide_password=True),
+                    _mysql_limits.LOCAL_INFILE,
                 )
-        if not self._may_load:
-            super().append(connection, table, rows)
-        elif rows.num_rows:
-            _load(connection, table, rows)
+        if rows.num_rows == 0:
+            return
+        if self._loading.local_infile:
+            _mysql_load.load_data(connection, table, rows)
+        else:
+            _mysql_load.insert(connection, table, rows, self._loading.max_allowed_packet)
 
     def stream(
         self, connection: sa.Connection, select: sa.Select[Any], schema: pa.Schema

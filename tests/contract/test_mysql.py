@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections.abc import Iterator
+from typing import Any
 
+import hypothesis
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from hypothesis import strategies as st
+from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DBAPIError
 
 import mfprefect
+from mfprefect.backend import backend_for
+from mfprefect.settings import load_settings
+from mfprefect_backends import _mysql_load
 from mfprefect_dev.servers import Server
 
 EXPLAIN = "EXPLAIN FORMAT = TRADITIONAL"  # whatever the server prints by default
@@ -50,6 +60,67 @@ def test_a_server_without_load_data_is_served_by_inserts(
         assert warned is (asked is strict_server)
     pd.testing.assert_frame_equal(frames[0], frames[1])
     assert len(frames[0]) == 7
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30),
+        st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        st.none() | st.integers(-(2**63), 2**63 - 1),
+        st.none() | st.datetimes(dt.datetime(1000, 1, 1)).map(lambda time: time.replace(fold=0)),
+        st.none() | st.dates(dt.date(1000, 1, 1)),
+        st.none() | st.booleans(),
+    ),
+    min_size=1,
+    max_size=40,
+)
+KINDS = (pa.string(), pa.float64(), pa.int64(), pa.timestamp("us"), pa.date32(), pa.bool_())
+
+
+@pytest.fixture(scope="module")
+def typed(server: Server) -> Iterator[tuple[sa.Engine, sa.Table]]:
+    """A table with a column of each kind, one of whose names is hostile."""
+    table = sa.Table(
+        "typed",
+        sa.MetaData(),
+        sa.Column("text %s `x", sa.Text(collation="utf8mb4_bin"), key="a"),
+        sa.Column("b", sa.Double),
+        sa.Column("c", sa.BigInteger),
+        sa.Column("d", mysql.DATETIME(fsp=6)),
+        sa.Column("e", sa.Date),
+        sa.Column("f", sa.Boolean),
+    )
+    engine = backend_for(load_settings(url=server.new_database())).create_engine()
+    table.create(engine)
+    yield engine, table
+    engine.dispose()
+
+
+@pytest.mark.parametrize("mode", ["STRICT_ALL_TABLES", "STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES"])
+@hypothesis.given(rows=ROWS, packet=st.sampled_from([1, 300, 2**24]))
+def test_long_inserts_write_every_value_exactly(
+    typed: tuple[sa.Engine, sa.Table], mode: str, rows: list[tuple[Any, ...]], packet: int
+) -> None:
+    engine, table = typed
+    names = [column.name for column in table.c]
+    columns = [pa.array([row[i] for row in rows], kind) for i, kind in enumerate(KINDS)]
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"SET sql_mode = '{mode}'")
+        _mysql_load.insert(connection, table, pa.table(columns, names), packet)
+        written = [tuple(row) for row in connection.execute(sa.select(table))]
+        connection.rollback()
+    if engine.dialect.is_mariadb:  # has no -0.0
+        rows = [tuple(v + 0.0 if isinstance(v, float) else v for v in row) for row in rows]
+    assert sorted(map(repr, written)) == sorted(map(repr, rows))
+
+
+def test_an_error_of_a_long_insert_shows_no_rows(typed: tuple[sa.Engine, sa.Table]) -> None:
+    engine, table = typed
+    with engine.connect() as connection, pytest.raises(DBAPIError) as error:
+        rows = pa.table([["customer-4711"], ["not a number"]], ["b", "c"])
+        _mysql_load.insert(connection, table, rows, 2**20)
+    assert "VALUES %s" in str(error.value)
+    assert "customer-4711" not in str(error.value).replace(str(error.value.orig), "")
 
 
 def test_tables_are_innodb_and_exact(server: Server) -> None:

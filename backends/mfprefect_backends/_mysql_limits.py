@@ -15,11 +15,12 @@ from mfprefect.backend import ServerProblem
 from mfprefect.errors import DatabaseError
 from mfprefect_backends._settings import Setting
 
-__all__ = ["explain_lost_packet", "hint", "problems"]
+__all__ = ["CURES", "LOCAL_INFILE", "explain_lost_packet", "hint", "problems"]
 
 log = logging.getLogger(__name__)
 LOST = (2006, 2013)
 """The errors of a connection that broke before or during a statement."""
+LOCAL_INFILE = "local_infile"
 TOO_LARGE = 1153
 PREVENTED = 1290
 READ_ONLY = "read-only"
@@ -46,6 +47,14 @@ SETTINGS = (
         "OFF",
         blocks=False,
     ),
+    Setting(
+        LOCAL_INFILE,
+        "OFF".__eq__,
+        "makes sessions insert scores, more slowly than LOAD DATA LOCAL; with ON, clients may send "
+        "files of their own, and mfprefect sends only rows that it writes",
+        "ON",
+        blocks=False,
+    ),
 )
 _HINTED = {
     TOO_LARGE: ("max_allowed_packet",),
@@ -69,7 +78,8 @@ def _cure(setting: Setting) -> str:
     return f"SET GLOBAL {setting.name} = {setting.cure}, {_LASTING}"
 
 
-_CURES = {setting.name: _cure(setting) for setting in SETTINGS}
+CURES = {setting.name: _cure(setting) for setting in SETTINGS}
+"""The statement of a DBA, by the name of the variable."""
 
 
 def hint(error: DBAPIError) -> str | None:
@@ -85,7 +95,7 @@ def hint(error: DBAPIError) -> str | None:
 
 def _advice(name: str, *other_names: str) -> str:
     names = " or ".join((name, *other_names))
-    return f"{names} of the server is in the way. A DBA sets it: {_CURES[name]}."
+    return f"{names} of the server is in the way. A DBA sets it: {CURES[name]}."
 
 
 def problems(connection: sa.Connection) -> list[ServerProblem]:

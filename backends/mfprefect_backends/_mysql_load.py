@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
-from pymysql.constants import SERVER_STATUS
 
 from mfprefect.errors import DatabaseError, IntegrityError
 from mfprefect_backends._csv import Pipe, encoded
@@ -16,6 +15,8 @@ from mfprefect_backends._csv import Pipe, encoded
 __all__ = ["Loading", "allow_local_infile", "insert", "load_data", "loading_of"]
 
 DUPLICATE = 1062
+NO_BACKSLASH_ESCAPES = 512
+"""A flag of the server's status: SERVER_STATUS_NO_BACKSLASH_ESCAPES of the protocol."""
 LONGEST_STATEMENT = 1024 * 1024
 """Bytes; longer ones measured no faster, and server and driver hold each several times."""
 ENCODED_ROWS = 50_000
@@ -80,7 +81,7 @@ def insert(connection: sa.Connection, table: sa.Table, rows: pa.Table, packet: i
     statement = f"INSERT INTO {name} ({columns}) VALUES %s"  # noqa: S608 - quoted names only
     driver: Any = connection.connection.dbapi_connection
     driver.encoders[_Values] = lambda values, _: values.sql
-    escapes = not driver.server_status & SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
+    escapes = not driver.server_status & NO_BACKSLASH_ESCAPES
     longest = min(packet, LONGEST_STATEMENT) - len(statement.encode())
     for first in range(0, rows.num_rows, ENCODED_ROWS):
         for values in _packed(_tuples(rows.slice(first, ENCODED_ROWS), escapes), longest):

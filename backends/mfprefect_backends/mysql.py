@@ -197,9 +197,10 @@ class MysqlBackend(Backend):
             self._loading = _mysql_load.loading_of(connection)
             if not self._loading.local_infile:
                 log.warning(
-                    "%s forbids LOAD DATA LOCAL: scores are written by INSERT, which is slower. %s",
+                    "%s forbids LOAD DATA LOCAL: scores are inserted, which is slower. "
+                    "A DBA allows it: %s.",
                     self.url.set(query={}).render_as_string(hide_password=True),
-                    _mysql_limits.LOCAL_INFILE,
+                    _mysql_limits.CURES[_mysql_limits.LOCAL_INFILE],
                 )
         if rows.num_rows == 0:
             return

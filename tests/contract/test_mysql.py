@@ -109,7 +109,8 @@ def test_long_inserts_write_every_value_exactly(
         _mysql_load.insert(connection, table, pa.table(columns, names), packet)
         written = [tuple(row) for row in connection.execute(sa.select(table))]
         connection.rollback()
-    if engine.dialect.is_mariadb:  # has no -0.0
+    dialect: Any = engine.dialect
+    if dialect.is_mariadb:  # has no -0.0
         rows = [tuple(v + 0.0 if isinstance(v, float) else v for v in row) for row in rows]
     assert sorted(map(repr, written)) == sorted(map(repr, rows))
 

@@ -72,6 +72,7 @@ CASES = [
     Case(M, "autocommit", "OFF"),
     Case(M, "wait_timeout", "1"),
     Case(M, "max_allowed_packet", "4194304", SAME, FAILED),
+    Case(M, "local_infile", "OFF", SAME, WARNING),
     Case(M, "binlog_format", "MIXED"),
     Case(M, "binlog_format", "STATEMENT", REFUSED, FAILED),
     Case(MARIADB, "innodb_force_primary_key", "ON"),

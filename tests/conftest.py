@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+import certifi
 import httpx
 import hypothesis
 import pytest
@@ -89,6 +90,18 @@ BROWSER = "browser"
 FLOWS = Path(__file__).parent / "flows"
 
 
+def _one_authority(folder: Path) -> str:
+    """Write the first of the public certificate authorities; return the file's path.
+
+    No test connects to a public server. Each HTTP client and each connection to MySQL loads all
+    authorities, which takes 30 ms.
+    """
+    end = "-----END CERTIFICATE-----\n"
+    file = folder / "authority.pem"
+    file.write_text(certifi.contents().partition(end)[0] + end)
+    return str(file)
+
+
 def _isolate() -> None:
     """Remove the developer's settings: no test may reach the team's database or Prefect server."""
     for name in list(os.environ):
@@ -102,6 +115,7 @@ def _isolate() -> None:
     os.environ.update(
         PREFECT_HOME=home,
         XDG_STATE_HOME=home,  # the spool's folder
+        SSL_CERT_FILE=_one_authority(Path(home)),
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
         PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="180",
         PREFECT_LOGGING_LEVEL="WARNING",
@@ -288,20 +302,56 @@ def emulated_teradata() -> teradata.EmulatedTeradata:
     return teradata.EmulatedTeradata()
 
 
-@pytest.fixture(params=["sqlite", *SERVERS, *NEWER, TERADATA])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty database, on each kind of database in turn."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'test.db'}"
-        return
-    if request.param == TERADATA:
-        with request.getfixturevalue("teradata_server").new_database() as url:
+@pytest.fixture(scope="session")
+def schema_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the schema, to copy: that is faster than to create one."""
+    file = tmp_path_factory.mktemp("schema") / "schema.db"
+    with mfprefect.connect(f"sqlite:///{file}") as store:
+        store.create_schema()
+    return file
+
+
+@pytest.fixture
+def new_database(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Callable[..., AbstractContextManager[str]]:
+    """Create a database: `with new_database("postgres", schema=True) as url`."""
+
+    @contextmanager
+    def made(kind: str, *, schema: bool) -> Iterator[str]:
+        if kind == "sqlite":
+            file = tmp_path / ("test.db" if schema else "empty.db")
+            if schema:
+                shutil.copyfile(request.getfixturevalue("schema_file"), file)
+            yield f"sqlite:///{file}"
+        elif kind == TERADATA:
+            with request.getfixturevalue("teradata_server").new_database(schema=schema) as url:
+                yield url
+        else:
+            server: Server = request.getfixturevalue(f"{kind}_server")
+            url = server.new_database(schema=schema)
             yield url
-        return
-    server: Server = request.getfixturevalue(f"{request.param}_server")
-    url = server.new_database()
-    yield url
-    server.drop_database(url)
+            server.drop_database(url)
+
+    return made
+
+
+@pytest.fixture(params=["sqlite", *SERVERS, *NEWER, TERADATA])
+def database_url(
+    request: pytest.FixtureRequest, new_database: Callable[..., AbstractContextManager[str]]
+) -> Iterator[str]:
+    """The URL of a new database, on each kind of database in turn.
+
+    It is empty, unless the test or one of its fixtures asks for `schema_url`.
+    """
+    with new_database(request.param, schema="schema_url" in request.fixturenames) as url:
+        yield url
+
+
+@pytest.fixture
+def schema_url(database_url: str) -> str:
+    """The same, with the schema: a copy of a database on which `create_schema` ran."""
+    return database_url
 
 
 @pytest.fixture(scope="session")
@@ -352,10 +402,9 @@ def prefect_server() -> Callable[..., AbstractContextManager[str]]:
 
 @pytest.fixture
 def flow_store(
-    prefect_api: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+    prefect_api: str, schema_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Store]:
     """The store in the settings of flows."""
-    monkeypatch.setenv("MFPREFECT_URL", database_url)
+    monkeypatch.setenv("MFPREFECT_URL", schema_url)
     with mfprefect.connect() as store:
-        store.create_schema()
         yield store

@@ -24,9 +24,8 @@ WHERE recency = 1"""
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    with mfprefect.connect(database_url, heartbeat_seconds=600, retry_seconds=30) as opened:
-        opened.create_schema()
+def store(schema_url: str) -> Iterator[Store]:
+    with mfprefect.connect(schema_url, heartbeat_seconds=600, retry_seconds=30) as opened:
         opened.add_model("churn")
         for as_of in ("2026-11-30", "2026-10-31"):
             with opened.session("churn", "score", as_of=as_of) as session:

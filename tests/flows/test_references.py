@@ -59,13 +59,12 @@ class Referring(mfprefect.Model):
 
 @pytest.fixture
 def store(
-    prefect_api: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prefect_api: str, schema_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Any:
     (tmp_path / "mfprefect.toml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("STORE_URL", database_url)
+    monkeypatch.setenv("STORE_URL", schema_url)
     with mfprefect.connect() as store:
-        store.create_schema()
         yield store
 
 

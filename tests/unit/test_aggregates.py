@@ -45,9 +45,8 @@ CASES = cases()
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    with mfprefect.connect(database_url) as opened:
-        opened.create_schema()
+def store(schema_url: str) -> Iterator[Store]:
+    with mfprefect.connect(schema_url) as opened:
         opened.add_model("churn")
         yield opened
 

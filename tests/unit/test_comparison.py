@@ -21,9 +21,8 @@ from mfprefect.cli import cli
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    with mfprefect.connect(database_url) as store:
-        store.create_schema()
+def store(schema_url: str) -> Iterator[Store]:
+    with mfprefect.connect(schema_url) as store:
         store.add_model("churn")
         yield store
 

@@ -53,9 +53,8 @@ texts = st.one_of(st.sampled_from(NASTY), st.text(max_size=40))
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    with mfprefect.connect(database_url, retry_seconds=5, heartbeat_seconds=600) as opened:
-        opened.create_schema()
+def store(schema_url: str) -> Iterator[Store]:
+    with mfprefect.connect(schema_url, retry_seconds=5, heartbeat_seconds=600) as opened:
         opened.add_model("churn")
         yield opened
 

@@ -27,9 +27,8 @@ DAY = dt.timedelta(days=1)
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    with mfprefect.connect(database_url) as store:
-        store.create_schema()
+def store(schema_url: str) -> Iterator[Store]:
+    with mfprefect.connect(schema_url) as store:
         yield store
 
 

@@ -42,7 +42,7 @@ WARNING = pa.DataFrameSchema({"tenure": pa.Column(int, pa.Check.ge(0, raise_warn
 
 
 @pytest.fixture
-def open_store(database_url: str, hooks: Any) -> Iterator[Opener]:
+def open_store(schema_url: str, hooks: Any) -> Iterator[Opener]:
     """Open stores whose settings name targets; by default one, `ops`, for all events."""
     with ExitStack() as stack:
 
@@ -50,9 +50,8 @@ def open_store(database_url: str, hooks: Any) -> Iterator[Opener]:
             chosen = targets or {"ops": {"events": EVENTS}}
             notify = {name: {"url": hooks.url(f"/{name}")} | x for name, x in chosen.items()}
             store = stack.enter_context(
-                mfprefect.connect(database_url, notify=notify, retry_seconds=10)
+                mfprefect.connect(schema_url, notify=notify, retry_seconds=10)
             )
-            store.create_schema()
             store.add_model("churn")
             store.add_model("fraud")
             return store

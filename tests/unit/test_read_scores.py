@@ -29,9 +29,8 @@ NUMBERS = [0.0, -0.0, 5e-324, -5e-324, 1e300, -1e300, 1 / 3, 0.1, 0.1 + 2**-56, 
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    with mfprefect.connect(database_url) as opened:
-        opened.create_schema()
+def store(schema_url: str) -> Iterator[Store]:
+    with mfprefect.connect(schema_url) as opened:
         opened.add_model("churn")
         opened.add_model("fraud")
         yield opened

@@ -26,9 +26,8 @@ ELSEWHERE = {"host": "another-machine", "process_key": "another-boot/1/1/1"}
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    with mfprefect.connect(database_url, heartbeat_seconds=BEAT) as opened:
-        opened.create_schema()
+def store(schema_url: str) -> Iterator[Store]:
+    with mfprefect.connect(schema_url, heartbeat_seconds=BEAT) as opened:
         opened.add_model("churn")
         yield opened
 

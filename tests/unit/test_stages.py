@@ -24,9 +24,8 @@ from mfprefect.util import values
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    with mfprefect.connect(database_url, retry_seconds=30) as store:
-        store.create_schema()
+def store(schema_url: str) -> Iterator[Store]:
+    with mfprefect.connect(schema_url, retry_seconds=30) as store:
         store.add_model("churn")
         yield store
 

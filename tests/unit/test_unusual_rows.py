@@ -58,9 +58,8 @@ WRITES: dict[str, Callable[[Store, Session], Any]] = {
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    with mfprefect.connect(database_url, retry_seconds=5, heartbeat_seconds=600) as opened:
-        opened.create_schema()
+def store(schema_url: str) -> Iterator[Store]:
+    with mfprefect.connect(schema_url, retry_seconds=5, heartbeat_seconds=600) as opened:
         opened.add_model("churn")
         yield opened
 

@@ -7,14 +7,16 @@ import secrets
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import ClassVar, Self
+from types import MappingProxyType, TracebackType
+from typing import Any, ClassVar, Self
 
 import sqlalchemy as sa
 
+import mfprefect
 from mfprefect.errors import ConfigurationError, InvalidValue
 from mfprefect_dev.servers.process import PrivateProcess, free_port
 
@@ -36,6 +38,8 @@ class Server(ABC):
 
     url: str = field(repr=False)
     private: PrivateProcess | None = field(default=None, repr=False)
+    _with_schema: str | None = field(default=None, init=False, repr=False)
+    """The URL of the database that others with a schema are copies of, once there is one."""
 
     backend: ClassVar[str]
     """The backend that the server is for: "postgres" or "mysql"."""
@@ -44,6 +48,8 @@ class Server(ABC):
     driver: ClassVar[str]
     """SQLAlchemy's name of the dialect and driver, for URLs that name no driver."""
     _stop_signal: ClassVar[signal.Signals]
+    _connect_args: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Arguments of the driver for the connections that create databases."""
 
     @classmethod
     def named(cls, url: str) -> Self:
@@ -62,6 +68,10 @@ class Server(ABC):
     def _drop(self, connection: sa.Connection, name: str) -> None:
         """Drop a database, and close the connections that a test left open."""
 
+    @abstractmethod
+    def _copy(self, connection: sa.Connection, original: str, name: str) -> None:
+        """Create a database with the tables, views and rows of another one."""
+
     @property
     def admin_url(self) -> str:
         """The URL that creates databases and users."""
@@ -72,12 +82,28 @@ class Server(ABC):
         """The unix socket of a private server: a folder (PostgreSQL) or a file (MySQL)."""
         return self._owned().folder
 
-    def new_database(self) -> str:
-        """Create an empty database under a unique name and return its URL."""
+    def new_database(self, *, schema: bool = False) -> str:
+        """Create a database under a unique name and return its URL.
+
+        It is empty, or has the schema: as a copy of the first such database, on which
+        `create_schema` ran. Copying is several times faster.
+        """
         name = f"mfprefect_test_{secrets.token_hex(6)}"
-        self._administer(lambda connection: execute(connection, f"CREATE DATABASE {name}"))
+        if schema:
+            original = sa.make_url(self._schema_url()).database or ""
+            self._administer(lambda connection: self._copy(connection, original, name))
+        else:
+            self._administer(lambda connection: execute(connection, f"CREATE DATABASE {name}"))
         url = sa.make_url(self.url).set(database=name)
         return url.render_as_string(hide_password=False)
+
+    def _schema_url(self) -> str:
+        if self._with_schema is None:
+            url = self.new_database()
+            with mfprefect.connect(url) as store:
+                store.create_schema()
+            self._with_schema = url
+        return self._with_schema
 
     def drop_database(self, url: str) -> None:
         """Drop a database that `new_database` created; refuse any other."""
@@ -109,9 +135,12 @@ class Server(ABC):
         self._wait()
 
     def stop(self) -> None:
-        """Remove the private server and its data; leave a named server alone."""
+        """Remove the private server and its data; leave a named server as it was."""
         if self.private is not None:
             self.private.close()
+        elif self._with_schema is not None:
+            self.drop_database(self._with_schema)
+            self._with_schema = None
 
     def __enter__(self) -> Self:
         """Return the server."""
@@ -134,12 +163,18 @@ class Server(ABC):
             )
         return self.private
 
-    def _administer(self, action: Callable[[sa.Connection], None]) -> None:
+    @cached_property
+    def _engine(self) -> sa.Engine:
         # No pool: a pooled connection would not survive kill() and restart().
-        engine = sa.create_engine(
-            self.admin_url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
+        return sa.create_engine(
+            self.admin_url,
+            poolclass=sa.NullPool,
+            isolation_level="AUTOCOMMIT",
+            connect_args=dict(self._connect_args),
         )
-        with engine.connect() as connection:
+
+    def _administer(self, action: Callable[[sa.Connection], None]) -> None:
+        with self._engine.connect() as connection:
             action(connection)
 
     def _wait(self) -> None:

@@ -79,6 +79,13 @@ class PostgresServer(Server):
             ],
         )
 
+    def _copy(self, connection: sa.Connection, original: str, name: str) -> None:
+        # A private server syncs nothing, so that copying files is faster than logging pages.
+        strategy = "STRATEGY file_copy" if self.private is not None else ""
+        if (connection.dialect.server_version_info or (0,)) < (15,):  # always copies files
+            strategy = ""
+        execute(connection, f"CREATE DATABASE {name} TEMPLATE {original} {strategy}")
+
     def _drop(self, connection: sa.Connection, name: str) -> None:
         # Before 13, DROP DATABASE cannot close connections; it waits 5 s for those that end.
         query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"

@@ -6,6 +6,8 @@ To run it on your own backend, write a test module of two parts:
 
     @pytest.fixture
     def database_url(tmp_path): ...     # the URL of a fresh, empty database
+
+Override the fixture `schema_url`, too, if your database copies a schema faster than it creates one.
 """
 
 from mfprefect.testing.contract.attempts import *

@@ -11,12 +11,14 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+import mfprefect
 from mfprefect.errors import ConfigurationError
 from mfprefect_dev.teradata.engine import faults
 from mfprefect_dev.teradata.engine.system import FOLDER
@@ -61,13 +63,25 @@ class EmulatedTeradata:
         self.folder.mkdir(exist_ok=True)
 
     @contextmanager
-    def new_database(self) -> Iterator[str]:
-        """Yield the URL of an empty database."""
+    def new_database(self, *, schema: bool = False) -> Iterator[str]:
+        """Yield the URL of a database: an empty one, or a copy of one with the schema."""
         name = f"mfprefect_test_{secrets.token_hex(6)}"
+        if schema:
+            shutil.copytree(self._with_schema, self.folder / name)
         try:
             yield f"teradatasql://mfprefect:s3cret@{HOST}/?database={name}"
         finally:
             shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    @cached_property
+    def _with_schema(self) -> Path:
+        """The folder of a database on which `create_schema` ran; it goes with the process."""
+        with ExitStack() as stack:
+            url = stack.enter_context(self.new_database())
+            with mfprefect.connect(url) as store:
+                store.create_schema()
+            atexit.register(stack.pop_all().close)
+        return self._of(url)
 
     def inject(
         self,
@@ -102,12 +116,15 @@ class RealTeradata:
         self.url = url
 
     @contextmanager
-    def new_database(self) -> Iterator[str]:
+    def new_database(self, *, schema: bool = False) -> Iterator[str]:
         """Yield the server's URL with a prefix in the settings; then drop the prefix's objects."""
         prefix = f"t{secrets.token_hex(4)}_"
         prefix_before = os.environ.get("MFPREFECT_PREFIX")
         os.environ["MFPREFECT_PREFIX"] = prefix
         try:
+            if schema:
+                with mfprefect.connect(self.url) as store:
+                    store.create_schema()
             yield self.url
         finally:
             if prefix_before is None:

@@ -113,7 +113,7 @@ def test_a_copy_of_the_emulated_teradata(emulated_teradata: EmulatedTeradata) ->
         with mfprefect.connect(created) as store:
             store.create_schema()
         folders = [
-            emulated_teradata.folder / sa.make_url(url).query["database"]
+            emulated_teradata.folder / str(sa.make_url(url).query["database"])
             for url in (created, copied)
         ]
         assert files(folders[1]) == files(folders[0])

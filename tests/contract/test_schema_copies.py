@@ -58,6 +58,10 @@ SQLITE = (
 QUERIES = {"postgresql": POSTGRES, "mysql": MYSQL, "sqlite": SQLITE}
 
 
+IMPLIED = "CHARACTER SET utf8mb4 "
+"""MySQL 9 shows it of columns that were created with it, though their collation implies it."""
+
+
 def catalog(url: str) -> dict[str, list[Any]]:
     """Return all definitions of a database, by the query that asks for them, and all rows."""
     engine = sa.create_engine(url)
@@ -76,7 +80,7 @@ def catalog(url: str) -> dict[str, list[Any]]:
     engine.dispose()
     name = str(sa.make_url(url).database)
     return {
-        query: sorted(repr(row).replace(name, "DATABASE") for row in rows)
+        query: sorted(repr(row).replace(name, "DATABASE").replace(IMPLIED, "") for row in rows)
         for query, rows in answers.items()
     }
 

@@ -5,14 +5,12 @@ With a folder as argument it writes a page of every kind of mail there instead, 
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from mfprefect.notifications.notice import Notice
-from mfprefect_dev.browser import chromium
+from mfprefect_dev.browser import write_picture
 from mfprefect_dev.sample_notices import sample_notices, sample_store
 
 __all__ = ["main"]
@@ -32,13 +30,7 @@ def main() -> int:
         folder = Path(name)
         page = folder / "mail.html"
         page.write_text(_notices(folder)[KIND].mail, encoding="utf-8")
-        picture = _photograph(page, folder)
-    if len(picture) > MOST_BYTES:
-        print(f"the picture has {len(picture)} bytes, more than {MOST_BYTES}; lower SIZE")  # noqa: T201
-        return 1
-    PICTURE.write_bytes(picture)
-    print(f"{PICTURE}: {len(picture)} bytes")  # noqa: T201
-    return 0
+        return write_picture(page, PICTURE, SIZE, MOST_BYTES)
 
 
 def _write_pages(folder: Path) -> int:
@@ -53,29 +45,6 @@ def _write_pages(folder: Path) -> int:
 def _notices(folder: Path) -> dict[str, Notice]:
     with sample_store(folder) as store:
         return dict(sample_notices(store))
-
-
-def _photograph(page: Path, folder: Path) -> bytes:
-    program, environ = chromium()
-    target = folder / "mail.png"
-    subprocess.run(  # noqa: S603 - the browser of the tests
-        [
-            program,
-            "--headless",
-            "--no-sandbox",  # as root there is none; the page is our own
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--hide-scrollbars",
-            "--window-size={},{}".format(*SIZE),
-            f"--user-data-dir={folder / 'browser'}",
-            f"--screenshot={target}",
-            page.as_uri(),
-        ],
-        env={**os.environ, "HOME": str(folder), **environ},
-        stderr=subprocess.DEVNULL,
-        check=True,
-    )
-    return target.read_bytes()
 
 
 if __name__ == "__main__":

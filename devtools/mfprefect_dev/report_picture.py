@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mfprefect_dev.browser import chromium
+from mfprefect_dev.browser import write_picture
 
 __all__ = ["main"]
 
@@ -26,16 +26,7 @@ MOST_BYTES = 300_000
 def main() -> int:
     """Write the picture; return the exit code."""
     with tempfile.TemporaryDirectory(prefix="mfp-picture-") as name:
-        folder = Path(name)
-        report = _report(folder)
-        picture = _photograph(report, folder)
-        if len(picture) > MOST_BYTES:
-            print(f"the picture has {len(picture)} bytes, more than {MOST_BYTES}; lower SIZE")  # noqa: T201
-            return 1
-        PICTURE.parent.mkdir(exist_ok=True)
-        PICTURE.write_bytes(picture)
-    print(f"{PICTURE}: {len(picture)} bytes")  # noqa: T201
-    return 0
+        return write_picture(_report(Path(name)), PICTURE, SIZE, MOST_BYTES)
 
 
 def _report(folder: Path) -> Path:
@@ -46,29 +37,6 @@ def _report(folder: Path) -> Path:
         check=True,
     )
     return folder / f"{MODEL}.html"
-
-
-def _photograph(report: Path, folder: Path) -> bytes:
-    program, environ = chromium()
-    target = folder / "report.png"
-    subprocess.run(  # noqa: S603 - the browser of the tests
-        [
-            program,
-            "--headless",
-            "--no-sandbox",  # as root there is none; the page is our own
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--hide-scrollbars",
-            "--window-size={},{}".format(*SIZE),
-            f"--user-data-dir={folder / 'browser'}",
-            f"--screenshot={target}",
-            report.as_uri(),
-        ],
-        env={**os.environ, "HOME": str(folder), **environ},
-        stderr=subprocess.DEVNULL,
-        check=True,
-    )
-    return target.read_bytes()
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def folded(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _folded(group: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    from mfprefect.report.sections.metrics import ordered
+    from mfprefect.quality.metrics.order import ordered
 
     metric = ordered({row["metric_name"] for row in rows})[0]
     ranked = sorted(

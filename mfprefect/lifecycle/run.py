@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mfprefect.errors import SessionClosed
 from mfprefect.lifecycle import prefect_artifacts, tasks
 from mfprefect.lifecycle.ended import Ended
+from mfprefect.lifecycle.run_log import log_outcome
 from mfprefect.provenance import flow_run
 from mfprefect.provenance.entrypoint import CODE, entrypoint
 from mfprefect.store.lookup import find_session
@@ -72,6 +73,7 @@ def running(
                 session.log_metadata({CODE[1]: place}, group=CODE[0])
             yield session
     finally:
+        log_outcome(store, session)
         prefect_artifacts.show_session(store, session)
 
 

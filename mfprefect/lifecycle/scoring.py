@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -29,6 +30,7 @@ from mfprefect.lifecycle.fitting import Trained, load_trained
 from mfprefect.lifecycle.part_checks import JointChecks, combined, scoring_checks
 from mfprefect.lifecycle.prefect_artifacts import Progress
 from mfprefect.lifecycle.run import as_of_date
+from mfprefect.lifecycle.run_log import log_scored
 from mfprefect.lifecycle.scoring_inputs import (
     PartRecorder,
     PreviousScoring,
@@ -38,6 +40,7 @@ from mfprefect.lifecycle.scoring_inputs import (
 from mfprefect.quality.checks.base import RowCount
 from mfprefect.quality.metrics.class_scores import top_class
 from mfprefect.quality.predictions import predictions
+from mfprefect.quality.score_figures import ScoreFigures
 from mfprefect.quality.unsupervised import split_labels
 from mfprefect.store import Store
 from mfprefect.store.database import Database
@@ -87,17 +90,18 @@ def score_model(store: Store, model_class: type[Model], session: Session) -> int
     )
     missing = [part for part in range(1, model_class.parts + 1) if part not in complete]
     try:
-        written = _score_parts(run, scoring, session, missing, joint)
+        figures = _score_parts(run, scoring, session, missing, joint)
     except Exception:
         inputs.log_some()
         raise
     inputs.log()
     joint.judge()
-    rows = sum(complete.values()) + written
+    rows = sum(complete.values()) + figures.n
     session.log_metrics({"rows_scored": rows})
     _require_rows(model_class, session, rows)
     if (source := score_source_of(store, training)) != "":
         session.log_metadata({SCORES[1]: source}, group=SCORES[0])
+    log_scored(figures, model_class.parts, sum(complete.values()))
     return rows
 
 
@@ -141,8 +145,8 @@ def _score_parts(
     session: Session,
     missing: Sequence[int],
     joint: JointChecks,
-) -> int:
-    """Score the missing parts; return the number of their rows."""
+) -> ScoreFigures:
+    """Score the missing parts; return how their scores are distributed."""
     model_class = scoring.model_class
     progress = Progress(session, model_class.parts, model_class.parts - len(missing))
     futures = [run.submit(score_part, scoring, part) for part in missing]
@@ -162,7 +166,7 @@ def _score_parts(
     for part, scored in done.items():
         session.require_spooled(scored.spooled)
         joint.add(part, scored.answers)
-    return sum(scored.rows for scored in done.values())
+    return reduce(ScoreFigures.merged, (scored.figures for scored in done.values()), ScoreFigures())
 
 
 def _raise(errors: dict[int, Exception]) -> NoReturn:
@@ -300,7 +304,7 @@ def pickle_by_value(model_class: type[Model]) -> None:
 class PartDone(NamedTuple):
     """A scored part."""
 
-    rows: int
+    figures: ScoreFigures
     spooled: str
     """The spool's receipt if the database was away, else empty."""
     answers: dict[str, Any]
@@ -313,13 +317,13 @@ def score_part(scoring: ScoringJob, part: int) -> PartDone:
     recorder = scoring.recorder(part)
     try:
         with redacted_errors():
-            rows = _score(scoring, recorder, part)
+            figures = _score(scoring, recorder, part)
     finally:
         recorder.flush()
-    return PartDone(rows, recorder.spool_receipt, recorder.answers)
+    return PartDone(figures, recorder.spool_receipt, recorder.answers)
 
 
-def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> int:
+def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> ScoreFigures:
     import pandas as pd
 
     model = scoring.model(recorder, part)
@@ -345,13 +349,14 @@ def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> int:
     scored = pd.DataFrame({model.entity_id: frame[model.entity_id].to_numpy(), SCORE: score})
     if classes is not None:
         scored[SCORE_CLASS] = np.asarray(classes)
-    return recorder.write_scores(
+    recorder.write_scores(
         scored,
         entity_id=model.entity_id,
         score=SCORE,
         score_class=None if classes is None else SCORE_CLASS,
         part=part,
     )
+    return ScoreFigures.of(score, classes)
 
 
 def _score_nothing(
@@ -361,7 +366,7 @@ def _score_nothing(
     frame: pd.DataFrame,
     checks: list[Any],
     part: int,
-) -> int:
+) -> ScoreFigures:
     """Write a part without rows; only checks of the number of rows can judge it."""
     import pandas as pd
 
@@ -371,4 +376,5 @@ def _score_nothing(
     recorder.answer(frame, [], scoring.context, model.masked)
     scoring.keep(recorder, None)
     nothing = pd.DataFrame({model.entity_id: [], SCORE: []})
-    return recorder.write_scores(nothing, entity_id=model.entity_id, score=SCORE, part=part)
+    recorder.write_scores(nothing, entity_id=model.entity_id, score=SCORE, part=part)
+    return ScoreFigures()

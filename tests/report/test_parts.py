@@ -16,10 +16,10 @@ from sklearn.calibration import calibration_curve
 from mfprefect.errors import InvalidValue
 from mfprefect.quality import input_summary, rank, test_curve
 from mfprefect.quality.metrics.calibration import calibration, wilson
+from mfprefect.quality.metrics.order import ordered
 from mfprefect.report import formats
 from mfprefect.report.drawing import palette, sparklines
 from mfprefect.report.drawing.charts import bin_counts, calibration_chart
-from mfprefect.report.sections.metrics import ordered
 
 
 def made(n: int, seed: int = 0) -> tuple[Any, Any, pd.DataFrame]:

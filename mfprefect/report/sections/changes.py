@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.quality.checks.result import is_open
+from mfprefect.quality.metrics.order import ordered
 from mfprefect.report.blocks import Column, Key, Note, Section, Table
 from mfprefect.report.content import overall
 from mfprefect.report.formats import MISSING, change, moment, number, present, text
 from mfprefect.report.sections.data import _check
-from mfprefect.report.sections.metrics import ordered
 from mfprefect.vocabulary import is_of_training
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from mfprefect.quality.metrics.order import COUNTS, ordered
 from mfprefect.report.blocks import Cell, Column, Gallery, Key, Note, Section, Table
 from mfprefect.report.content import overall
 from mfprefect.report.drawing.charts import history_chart
@@ -17,59 +17,13 @@ if TYPE_CHECKING:
     from mfprefect.report.content import SessionReport
     from mfprefect.report.drawing import Picture
 
-__all__ = ["history_section", "key_figures", "metrics_section", "ordered"]
+__all__ = ["history_section", "key_figures", "metrics_section"]
 
-FIRST = (
-    "auc",
-    "gini",
-    "ks",
-    "lift_10",
-    "average_precision",
-    "balanced_accuracy",
-    "f1_macro",
-    "auc_ovr",
-    "accuracy",
-    "brier",
-    "log_loss",
-    "mase",
-    "skill",
-    "silhouette",
-    "anomaly_share",
-    "n_clusters",
-    "r2",
-    "rmse",
-    "mae",
-    "smape",
-    "mape",
-    "bias",
-    "coverage",
-    "score_p50",
-    "score_p95",
-    "score_p99",
-    "rows_scored",
-    "matched_share",
-    "feature_psi_max",
-)
-"""The metrics to show first."""
-LAST = ("n", "n_classes", "n_positive", "base_rate")
 MOST_FIGURES = 5
 MOST_CHARTS = 6
 MOST_SEGMENTS = 60
 MOST_TABLES = 8
 MOST_COLUMNS = 8
-
-
-def ordered(names: Iterable[str]) -> list[str]:
-    """Sort metric names: important ones first, counts last, `lift_5` before `lift_10`."""
-
-    def sort_key(name: str) -> tuple[int, int, list[tuple[int, str]]]:
-        if name in FIRST:
-            return 0, FIRST.index(name), []
-        parts = re.split(r"([0-9]{1,9})", name)  # every second part is a number
-        natural = [(int(x), "") if at % 2 else (-1, x) for at, x in enumerate(parts)]
-        return (2 if name in LAST else 1), 0, natural
-
-    return sorted(dict.fromkeys(names), key=sort_key)
 
 
 def key_figures(report: SessionReport) -> list[tuple[str, str, str]]:
@@ -177,7 +131,7 @@ def history_section(history: pd.DataFrame, title: str = "Metrics over time") -> 
     pictures: list[Picture] = []
     for name in ordered(history["metric_name"]):
         rows = history[history["metric_name"] == name]
-        if rows["value"].nunique() < 2 or name in LAST or len(pictures) == MOST_CHARTS:
+        if rows["value"].nunique() < 2 or name in COUNTS or len(pictures) == MOST_CHARTS:
             continue  # a single point, or a constant metric
         pictures.append(
             history_chart(name, list(rows["started_at"]), [float(x) for x in rows["value"]])

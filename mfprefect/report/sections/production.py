@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mfprefect.quality.metrics.order import ordered
 from mfprefect.report.blocks import Badge, Block, Cell, Column, Note, Section, Table
 from mfprefect.report.content import overall
 from mfprefect.report.formats import brief, change, day, moment, number, present
 from mfprefect.report.sections.gates import stage_reason
-from mfprefect.report.sections.metrics import ordered
 
 if TYPE_CHECKING:
     from mfprefect.report.content import InProduction, ModelReport, OutcomeFigures, SessionReport

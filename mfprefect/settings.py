@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
+from urllib.parse import quote
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -78,6 +79,7 @@ Event = Literal[
     "waiting_for_promotion",
     "promoted",
     "rolled_back",
+    "retired",
     "succeeded",
     "digest",
     "spooled",
@@ -92,6 +94,7 @@ ALARMS: tuple[Event, ...] = (
     "drift",
     "stale",
     "rolled_back",
+    "retired",
     "recovered",
     "waiting_for_promotion",
     "spooled",
@@ -224,6 +227,13 @@ class Settings(BaseSettings):
     """Modules that define custom metrics: dotted names, or paths of .py files."""
     retention: Retention = Retention()
     """How long to keep sessions: `[retention] keep_days = 730`."""
+
+    def report_link(self, model_id: str, session_id: str) -> str | None:
+        """Return where people find the report of a session, None if `report_url` is not set."""
+        if self.report_url is None:
+            return None
+        url = self.report_url.replace("{model_id}", quote(model_id, safe=""))
+        return url.replace("{session_id}", quote(session_id, safe=""))
 
     @model_validator(mode="after")
     def _check_heartbeat(self) -> Settings:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from mfprefect.quality.checks.advice import after_failed_checks
+from mfprefect.quality.checks.result import CheckCounts
 from mfprefect.report.formats import duration
 from mfprefect.vocabulary import Purpose, Status
 
@@ -80,24 +81,14 @@ def _unusable(document: Document) -> tuple[str, str]:
         return "no: it did not pass its gates", f"train again, or take the risk: {promote}"
     usable = "no: none of its scores can be seen" if row["purpose"] == Purpose.SCORE else "no"
     if row["failure_kind"] == "ChecksFailed":
-        return usable, f"correct the data or the check, then run it again{_accept(document)}"
+        text, command = after_failed_checks(row["session_id"], document["checks"])
+        return usable, f"{text} `{command}`" if command else text
     if row["flow_run_id"] is not None:
         again = "retry its flow run in Prefect, which continues this session"
     else:
         again = "run it again"
     cause = "look at the failure, then " if row["status"] == Status.FAILED else ""
     return usable, cause + again
-
-
-def _accept(document: Document) -> str:
-    """Return the command that accepts the first failed check, for data that are right."""
-    row = document["session"]
-    for check in document["checks"]:
-        if not check["passed"] and check["severity"] == "error":
-            words = ["mfprefect", "checks", "accept", row["session_id"], check["check"]]
-            words += ["--column", check["column"]] if check["column"] else []
-            return f"; if the data are right: `{shlex.join(words)} --reason REASON`"
-    return ""
 
 
 def _promote(row: Mapping[str, Any], *, override: bool = False) -> str:
@@ -108,13 +99,13 @@ def _promote(row: Mapping[str, Any], *, override: bool = False) -> str:
 def _findings(document: Document) -> list[str]:
     """Return what gates, checks and drift say, if there are any."""
     passed = sum(gate["verdict"] == "passed" for gate in document["gates"])
-    warned = sum(not check["passed"] for check in document["checks"])
+    checks = CheckCounts.of(document["checks"])
     alarms = sum(measure["verdict"] == "alarm" for measure in document["drift"])
     parts, empty = document["scores"]["parts"], document["scores"]["empty_parts"]
     findings = {
         f"{empty} of {parts} parts had no rows": empty and parts > 1,
         f"{passed} of {len(document['gates'])} gates passed": document["gates"],
-        f"{warned} of {len(document['checks'])} checks gave a warning": warned,
+        checks.words: checks.warned or checks.accepted,
         f"{alarms} of {len(document['drift'])} drift measures in alarm": alarms,
     }
     return [text for text, any_of_it in findings.items() if any_of_it]

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["JointChecks", "combined", "masked_columns", "scoring_checks"]
 
 SAMPLE = 5
+RESULTS = "check_results"
+"""Where the document of a part has the results of its checks."""
 
 
 def masked_columns(model: type[Model], settings: Settings) -> frozenset[str]:
@@ -84,9 +86,14 @@ class JointChecks:
         rows = judge_parts(self._checks, self._answers, self.context, self._disclosure)
         try:
             self._session.log_check_results(rows, after=NUMBERS_A_PART * self._model.parts)
-        except ChecksFailed:
+        except ChecksFailed as exc:
+            every = [*exc.results, *self._results_of_parts()]
             self._session.drop_parts()
-            raise
+            raise checks_failed({1: every}) from None
+
+    def _results_of_parts(self) -> list[dict[str, Any]]:
+        documents = (document for _, document in self._session.part_documents())
+        return [row for document in documents for row in document.get(RESULTS) or ()]
 
 
 def combined(errors: Sequence[tuple[int, ChecksFailed]]) -> ChecksFailed:

@@ -10,7 +10,6 @@ import html
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
-from urllib.parse import quote
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -183,11 +182,11 @@ def _stage(store: Store, row: Mapping[str, Any]) -> dict[str, str]:
 def _report(store: Store, row: Mapping[str, Any]) -> str:
     """Return a link to the session's report, or the command that writes it."""
     session_id = str(row["session_id"])
-    if (place := store.database.settings.report_url) is None:
+    url = store.database.settings.report_link(str(row["model_id"]), session_id)
+    if url is None:
         command = f"mfprefect report {session_id}".replace("`", "").replace("|", "")
         return f"`{html.escape(command, quote=False)}`"
-    url = place.replace("{model_id}", quote(str(row["model_id"]), safe=""))
-    return f"[{_cell(session_id)}]({url.replace('{session_id}', quote(session_id, safe=''))})"
+    return f"[{_cell(session_id)}]({url})"
 
 
 def _gates(store: Store, session_id: str) -> list[str]:

@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from mfprefect.quality.checks.result import CheckCounts
 from mfprefect.quality.gates.verdicts import GateResult
 
 __all__ = ["Check", "Drift", "Facts", "MetricChange", "Readers", "Row"]
@@ -27,13 +28,15 @@ class MetricChange(NamedTuple):
 
 
 class Check(NamedTuple):
-    """An input check, over all parts of its session."""
+    """An input check, over all parts of its session; an accepted one has that severity."""
 
     name: str
     severity: str
     failing_rows: int
     message: str
     passed: bool = False
+    check: str = ""
+    column: str | None = None
 
 
 class Drift(NamedTuple):
@@ -93,6 +96,8 @@ class Facts:
     """In a summary: the number of sessions."""
     run_url: str | None = None
     """The URL of the flow run in Prefect."""
+    report_url: str | None = None
+    """The URL of the session's report."""
     environment: str = ""
     """The setting `environment`: `production`, for example."""
 
@@ -107,9 +112,14 @@ class Facts:
         return sum(not gate.passed for gate in self.gates)
 
     @property
+    def check_counts(self) -> CheckCounts:
+        """How many checks failed, warned and were accepted."""
+        return CheckCounts.of([check._asdict() for check in self.checks])
+
+    @property
     def failed_checks(self) -> int:
-        """How many checks did not pass."""
-        return sum(not check.passed for check in self.checks)
+        """How many checks failed or gave a warning."""
+        return self.check_counts.failed + self.check_counts.warned
 
     @property
     def drifted(self) -> list[str]:

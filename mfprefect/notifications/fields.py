@@ -51,7 +51,7 @@ def json_fields(facts: Facts, body: Body) -> dict[str, Any]:
         }
         if facts.event == "digest"
         else None,
-        "urls": {"flow_run": facts.run_url},
+        "urls": {"flow_run": facts.run_url, "report": facts.report_url},
     }
 
 

@@ -266,8 +266,7 @@ def _ends(body: Body) -> str:
 
 def _end_lines(body: Body) -> Iterator[str]:
     style = "font-size:13px;line-height:20px;padding-top:4px;word-break:break-word"
-    if body.link is not None:
-        label, url = body.link[0], html.escape(body.link[1])
+    for label, url in ((label, html.escape(url)) for label, url in body.links):
         # The URL is also the text: a client that strips links leaves something to copy.
         yield (
             f'<div class="mu" style="{style};color:{LIGHT.muted}">{label}: <a class="lk" '

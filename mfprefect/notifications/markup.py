@@ -36,8 +36,7 @@ def plain(body: Body) -> str:
 def _ends(body: Body) -> Iterator[tuple[str, str]]:
     if body.more:
         yield "More", flat(body.more)
-    if body.link is not None:
-        yield body.link
+    yield from body.links
 
 
 def _plain_table(table: Table) -> Iterator[str]:
@@ -87,7 +86,8 @@ def _marked(body: Body, escape: Escape) -> str:
     if body.facts:
         lines += ["", *(f"- {label}: {code(value)}" for label, value in body.facts)]
     lines += ["", f"More: {code(body.more)}"] if body.more else []
-    lines += ["", f"{body.link[0]}: {escape(body.link[1])}"] if body.link else []
+    for label, url in body.links:
+        lines += ["", f"{label}: {escape(url)}"]
     return "\n".join(lines)
 
 
@@ -109,8 +109,7 @@ def simple_html(body: Body) -> str:
     if body.facts:
         parts.append(_list([(label, _text(value)) for label, value in body.facts]))
     parts += [f"<p>More: <code>{_text(body.more)}</code></p>"] if body.more else []
-    if body.link is not None:
-        label, url = body.link[0], html.escape(body.link[1])
+    for label, url in ((label, html.escape(url)) for label, url in body.links):
         parts.append(f'<p>{label}: <a href="{url}">{url}</a></p>')
     return "\n".join(parts)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from mfprefect.notifications.drift_words import OUTCOMES, PERFORMANCE, SCORE, drift_words
 from mfprefect.notifications.facts import Check, Facts, MetricChange, Readers, Row
 from mfprefect.notifications.text import inert, instant, number, pair, plural
+from mfprefect.quality.checks.advice import after_failed_checks
 from mfprefect.quality.gates.verdicts import GateResult
 
 __all__ = [
@@ -33,10 +34,10 @@ TRAIN, SCORE_PURPOSE, MONITOR = "train", "score", "monitor"
 WORK = {TRAIN: "training", SCORE_PURPOSE: "scoring", MONITOR: "monitoring", "adhoc": "session"}
 _TONES = {
     **dict.fromkeys(("failed", "crashed", "checks_failed", "gate_failed"), FAILURE),
-    **dict.fromkeys(("cancelled", "drift", "stale", "rolled_back", "spooled"), WARNING),
+    **dict.fromkeys(("cancelled", "drift", "stale", "rolled_back", "retired", "spooled"), WARNING),
     **dict.fromkeys(("succeeded", "recovered", "promoted"), SUCCESS),
 }
-_STAGES = ("promoted", "rolled_back")
+_STAGES = ("promoted", "rolled_back", "retired")
 """Events with a person and a reason, and no error."""
 _VERDICTS = {"passed": SUCCESS, "failed": FAILURE}
 
@@ -74,8 +75,8 @@ class Body:
     facts: tuple[Row, ...]
     more: str
     """The command that shows everything, '' if there is none."""
-    link: Row | None
-    """The label and the URL of the run."""
+    links: tuple[Row, ...]
+    """Label and URL of the report and of the run, where there are any."""
 
     @property
     def first_line(self) -> str:
@@ -114,6 +115,7 @@ def happening(facts: Facts) -> str:
         "recovered": f"{work} recovered",
         "promoted": "promoted to production",
         "rolled_back": "rolled back in production",
+        "retired": "retired, nothing is in production",
         "succeeded": f"{work} succeeded",
         "waiting_for_promotion": "trained, waits for promotion",
         "digest": f"summary of {plural(facts.count, 'session')}" + _problems(facts),
@@ -128,11 +130,11 @@ def _problems(facts: Facts) -> str:
 
 
 def _checks_happening(facts: Facts, work: str) -> str:
-    count = f"{facts.failed_checks} of {plural(len(facts.checks), 'check')}"
-    if facts.warns:
-        what = f"{count} warned" if facts.checks else "with warnings of input checks"
-        return f"{work} succeeded, {what}"
-    return f"{work} failed, " + (f"{count} failed" if facts.checks else "its input checks failed")
+    ended = "succeeded" if facts.warns else "failed"
+    if facts.checks:
+        return f"{work} {ended}, {facts.check_counts.words}"
+    how = "with warnings of input checks" if facts.warns else "its input checks failed"
+    return f"{work} {ended}, {how}"
 
 
 def _gates_happening(facts: Facts, work: str) -> str:
@@ -161,6 +163,7 @@ def body(facts: Facts) -> Body:
     """Return the parts of the message."""
     action, command = _action(facts)
     # The text of these errors repeats the table.
+    links = (("Report", facts.report_url), ("Flow run in Prefect", facts.run_url))
     said = {"GateFailed": facts.gates, "ChecksFailed": facts.checks}.get(facts.cause_kind)
     return Body(
         _lead(facts),
@@ -170,7 +173,7 @@ def body(facts: Facts) -> Body:
         "" if said or facts.event in _STAGES else facts.cause_text,
         tuple(_session(facts)),
         _command("show", facts.session_id) if facts.session_id else "",
-        ("Flow run in Prefect", facts.run_url) if facts.run_url else None,
+        tuple((label, url) for label, url in links if url),
     )
 
 
@@ -213,12 +216,13 @@ def _action(facts: Facts) -> tuple[str, str]:
         "failed": ("Look at the cause below, mend it, and run it again.", ""),
         "crashed": (_AGAIN.get(facts.purpose, "Run it again."), ""),
         "cancelled": ("Run it again if its results are needed.", ""),
-        "checks_failed": (_checks_action(facts), ""),
+        "checks_failed": _checks_action(facts),
         "gate_failed": _gates_action(facts),
         "drift": _drift_action(facts),
         "stale": ("Run the score flow, or look at why it did not run:", _sessions(facts)),
         "promoted": ("The next scoring uses this model. To take it back:", rollback),
         "rolled_back": ("The next scoring uses the model before it, named below.", ""),
+        "retired": ("It is not scored any more. To put its last model back:", rollback),
         "waiting_for_promotion": _promotion_action(facts),
         "digest": (_digest_action(facts), ""),
         "spooled": ("When the database is back, the next session delivers it, or:", _PUSH),
@@ -241,11 +245,12 @@ def _these(count: int, singular: str) -> str:
     return f"the {singular}" if count == 1 else f"the {count} {singular}s" if count else "them"
 
 
-def _checks_action(facts: Facts) -> str:
-    checks = _these(facts.failed_checks, "check")
+def _checks_action(facts: Facts) -> tuple[str, str]:
     if facts.warns:
-        return f"Look at {checks} below; the session went on."
-    return f"Look at {checks} below, mend the data, and run it again."
+        return f"Look at {_these(facts.failed_checks, 'check')} below; the session went on.", ""
+    rows = [check._asdict() for check in facts.checks]
+    text, command = after_failed_checks(facts.session_id, rows)
+    return text[0].upper() + text[1:] + ("" if command else "."), command
 
 
 def _gates_action(facts: Facts) -> tuple[str, str]:
@@ -297,8 +302,9 @@ def _digest_action(facts: Facts) -> str:
 def _tables(facts: Facts) -> Iterator[Table]:
     gates = sorted(facts.gates, key=lambda gate: gate.passed)
     checks = [_check(check) for check in facts.checks if not check.passed]
-    yield from _table(_heading("Gates", facts.gates), _GATES, [_gate(x) for x in gates])
-    yield from _table(_heading("Checks", facts.checks), _CHECKS, checks)
+    missed = f"Gates: {facts.missed_gates or 'none'} of {len(gates)} missed"
+    yield from _table(missed, _GATES, [_gate(x) for x in gates])
+    yield from _table(f"Checks: {facts.check_counts.words}", _CHECKS, checks)
     drift = [TableRow(words) for words in drift_words(facts.drift)]
     yield from _table("Drift", ("Variable", "What happened"), drift)
     changes = [TableRow((x.name, _change(x))) for x in facts.moved]
@@ -324,14 +330,6 @@ def _table(heading: str, columns: tuple[str, ...], rows: list[TableRow]) -> Iter
     yield Table(heading, columns, tuple(rows[:MAX_ROWS]), more)
 
 
-def _heading(what: str, rows: tuple[GateResult, ...] | tuple[Check, ...]) -> str:
-    missed = sum(not row.passed for row in rows)
-    return f"{what}: {missed or 'none'} of {len(rows)} {_MISSED[what]}"
-
-
-_MISSED = {"Gates": "missed", "Checks": "failed"}
-
-
 def _gate(gate: GateResult) -> TableRow:
     figure = "" if gate.figure is None else number(gate.figure, gate.at_least, gate.at_most)
     # The reason of a gate with bounds repeats what the row says.
@@ -341,7 +339,7 @@ def _gate(gate: GateResult) -> TableRow:
 
 
 def _check(check: Check) -> TableRow:
-    verdict = "failed" if check.severity == "error" else "warning"
+    verdict = "failed" if check.severity == "error" else check.severity
     shown = FAILURE if check.severity == "error" else WARNING
     return TableRow((check.name, f"{check.failing_rows:,}", verdict), shown, check.message)
 
@@ -371,7 +369,7 @@ def _session(facts: Facts) -> Iterator[Row]:
         "run by": user,
         "deployment": facts.deployment or "",
         "checks": f"all {len(facts.checks)} passed"
-        * bool(facts.checks and not facts.failed_checks),
+        * bool(facts.checks and facts.check_counts.passed),
         "stage" if facts.event in _STAGES else "cause": facts.cause_kind,
         "reason": facts.cause_text if facts.event in _STAGES else "",
     }

@@ -60,6 +60,8 @@ class RecorderBase:
             database, self._destination, attached=attached, last_numbers=numbers
         )
         self._lock = self._buffer.lock
+        self._check_rows: list[dict[str, Any]] = []
+        """The results of all checks so far, which the error of a failed one counts."""
 
     @property
     def handle(self) -> SessionHandle:

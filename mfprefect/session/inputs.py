@@ -223,8 +223,9 @@ class InputsMixin(RecorderBase):
             for row in self._with_acceptances(rows)
         ]
         self._add("check_results", rows, ("check_no",))
+        self._check_rows += rows
         if failures(rows):
-            raise checks_failed({1: rows})
+            raise checks_failed({1: self._check_rows})
         return rows
 
     def _with_acceptances(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,11 +10,16 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 from sklearn.linear_model import LogisticRegression
 
 import mfprefect
 from mfprefect import Store
 from mfprefect.checks import Columns, NewCategories, NullShare, RowCount, Unique, on
+from mfprefect.cli import cli
+from mfprefect.quality.checks.advice import after_failed_checks
+from mfprefect.quality.checks.result import CheckCounts
+from mfprefect.store.notifications.content import build_notice, session_row
 
 SECRET = "jo.secret@mail.example"
 DAY = dt.date(2026, 1, 31)
@@ -172,11 +177,25 @@ def test_checks_of_a_phase_and_of_all_parts(
     monkeypatch.setattr(Phased, "data", wrong)
     with pytest.raises(mfprefect.ChecksFailed) as caught:
         flows.score(DAY)
-    assert str(caught.value) == (
-        "1 of 3 input checks failed: unique(mail): 3 of 400 rows share their key with another row "
-        "(in all 3 parts)"
-    )
     failed = flow_store.sessions("phased").iloc[0]
+    # Error, mail and `show` count each check once, over all parts.
+    rows = flow_store.checks(failed["session_id"]).to_dict("records")
+    words = CheckCounts.of(rows).words
+    assert words == "1 of 10 input checks failed"
+    found = "unique(mail): 3 of 400 rows share their key with another row (in all 3 parts)"
+    assert str(caught.value) == f"{words}: {found}"
+    database = flow_store.database
+    row: Any = session_row(database, int(failed["session_no"]))
+    notice = build_notice(database, row, "checks_failed", "ops")
+    assert notice.title == f"phased: scoring failed, {words}"
+    assert f"Checks: {words}\n" in notice.plain
+    shown = CliRunner().invoke(cli, ["show", failed["session_id"]]).stdout
+    assert f"\nChecks: {words}\n" in shown
+    # What to do is the same sentence in both, and its command works as it is printed.
+    todo, command = after_failed_checks(failed["session_id"], rows)
+    assert (notice._body.action.lower(), notice._body.command) == (todo, command)
+    assert f"{todo} `{command}`" in " ".join(shown.split())
+    assert command.endswith(" unique --column mail --reason REASON")
     assert (failed["status"], failed["failure_kind"]) == ("failed", "ChecksFailed")
     assert flow_store.score_parts(failed["session_id"]).empty  # a retry reads the data again
     assert flow_store.latest_scores("phased", 0)["session_id"].tolist() == [scored]

@@ -148,9 +148,15 @@ def test_clients_keep_it(notices: dict[str, Notice], kind: str) -> None:
 
 
 def test_a_link_is_readable_where_links_are_stripped(notices: dict[str, Notice]) -> None:
-    notice = Notice(event="failed", model_id="churn", purpose="score", run_url=RUN)
-    (link,) = [x for tag, x in Elements(notice.mail).elements if tag == "a"]
-    assert link["href"] == RUN
+    report = "https://reports.example.com/s-1.html?a=1&b=2"
+    urls = {"run_url": RUN, "report_url": report}
+    notice = Notice(event="failed", model_id="churn", purpose="score", **urls)
+    links = [x for tag, x in Elements(notice.mail).elements if tag == "a"]
+    assert [link["href"] for link in links] == [report, RUN]
+    assert f"Report: {report}\nFlow run in Prefect: {RUN}" in notice.plain
+    for text in (notice.markdown, notice.slack.replace("&amp;", "&")):
+        assert f"Report: {report}" in text and f"Flow run in Prefect: {RUN}" in text
+    assert notice.fields["urls"] == {"flow_run": RUN, "report": report}
     assert RUN in Elements(notice.mail).texts
     assert RUN in Elements(notice.html).texts
     assert f"Flow run in Prefect: {RUN}" in notice.plain
@@ -160,7 +166,7 @@ def test_what_the_samples_say(notices: dict[str, Notice]) -> None:
     assert {kind: notice.title.partition(": ")[2] for kind, notice in notices.items()} == {
         "waiting_for_promotion": "trained, waits for promotion",
         "gate_failed": "training failed, 2 of 3 gates missed",
-        "checks_failed": "scoring failed, 2 of 16 checks failed",
+        "checks_failed": "scoring failed, 2 of 16 input checks failed",
         "crashed": "scoring crashed, its process is gone",
         "drift": "scores published, 2 variables drifted",
         "outcomes": "no outcome belongs to a score",

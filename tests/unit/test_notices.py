@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -227,7 +227,8 @@ def test_warnings_of_checks(open_store: Opener, hooks: Any) -> None:
         session.log_checks(frame, WARNING)
     assert session.status == "succeeded"
     assert notices(store, session) == [("checks_failed", "ops", True)]
-    assert re.fullmatch("churn: session succeeded, 1 of . checks? warned", hooks.titles[-1])
+    title = "churn: session succeeded, 1 of . input checks? gave a warning"
+    assert re.fullmatch(title, hooks.titles[-1])
     assert hooks.posts[-1]["type"] == "warning"
     # An accepted check is no news.
     check = "tenure: greater_than_or_equal_to(0)"  # as the error names it
@@ -247,6 +248,23 @@ def test_drift(open_store: Opener, hooks: Any) -> None:
     assert notices(store, session) == [("drift", "ops", True)]
     assert "- `tenure`: `PSI 0.4, allowed 0.2`" in hooks.posts[-1]["message"]
     assert hooks.titles[-1] == "churn: 1 variable drifted"
+
+
+def test_a_failure_with_drift_is_one_notice(open_store: Opener, hooks: Any) -> None:
+    store = open_store(ops={}, drift={"events": ["drift"]})
+    with suppress(ValueError), store.session("churn", "score") as session:
+        drifted(session, store)
+        raise ValueError("no")
+    # Who wants drift alone hears of it as drift.
+    assert notices(store, session) == [("failed", "ops", True), ("drift", "drift", True)]
+    assert hooks.titles[0] == "churn: scoring failed, ValueError"
+    assert "- `tenure`: `PSI 0.4, allowed 0.2`" in hooks.posts[0]["message"]
+    with store.session("churn", "score") as session:
+        session.log_checks(pd.DataFrame({"tenure": [-1]}), WARNING)
+        drifted(session, store)
+    assert notices(store, session)[0] == ("checks_failed", "ops", True)
+    assert hooks.titles[2].endswith(" gave a warning")
+    assert "- `tenure`: `PSI 0.4, allowed 0.2`" in hooks.posts[2]["message"]
 
 
 def test_an_attempt_that_prefect_retries_sends_nothing(open_store: Opener, hooks: Any) -> None:
@@ -438,6 +456,9 @@ def test_a_trained_model_that_waits(open_store: Opener, hooks: Any) -> None:
     good = trained(store, gates=(mfprefect.Gate("auc", at_least=0.7),))
     assert notices(store, good) == [("waiting_for_promotion", "ops", True)]
     assert hooks.titles == ["churn: trained, waits for promotion"]
+    # To a target that hears of both, it says once what to do.
+    both = trained(open_store(all={"events": EVENTS}))
+    assert notices(store, both) == [("waiting_for_promotion", "all", True)]
     command = f"mfprefect promote churn {good.session_id}"
     assert hooks.posts[0]["command"] == command
     assert f"`{command}`" in hooks.posts[0]["message"]
@@ -739,6 +760,19 @@ def test_promotions_and_rollbacks_are_sent(open_store: Opener, hooks: Any) -> No
         "promoted 2",
         "rolled_back 2",
     ]
+
+
+def test_a_retirement_is_sent(open_store: Opener, hooks: Any) -> None:
+    store = open_store(ops={})
+    session_id = run(store, purpose="train").session_id
+    for reason in ("no customers", "no use"):
+        store.promote("churn", session_id, override="no gates")
+        store.retire("churn", reason=reason)
+    assert hooks.titles == ["churn: retired, nothing is in production"] * 2
+    assert [post["type"] for post in hooks.posts] == ["warning"] * 2
+    assert "no customers" in hooks.posts[0]["message"] and "no use" in hooks.posts[1]["message"]
+    assert hooks.posts[0]["command"] == "mfprefect rollback churn"
+    assert store.notifications(session_id)["event"].tolist() == ["retired", "retired 2"]
 
 
 # Reports

@@ -250,7 +250,7 @@ def test_hooks_carry_fields(hooks: Any) -> None:
         {"variable": "churn", "measure": "churn", "value": 0.4, "threshold": 0.2, "change": "churn"}
     ]
     assert sent["readers"]["as_of"] == "2026-11-24"
-    assert sent["urls"] == {"flow_run": None}
+    assert sent["urls"] == {"flow_run": None, "report": None}
     assert form["model"] == "churn"
     assert json.loads(form["gates"]) == sent["gates"]
 
@@ -273,7 +273,9 @@ def test_how_bad_it_is(hooks: Any) -> None:
     kinds = dict(zip((*EVENTS, "test", "warnings"), (p["type"] for p in hooks.posts), strict=True))
     assert kinds == {
         **dict.fromkeys(("failed", "crashed", "checks_failed", "gate_failed"), "failure"),
-        **dict.fromkeys(("cancelled", "drift", "stale", "rolled_back", "spooled"), "warning"),
+        **dict.fromkeys(
+            ("cancelled", "drift", "stale", "rolled_back", "retired", "spooled"), "warning"
+        ),
         "warnings": "warning",
         **dict.fromkeys(("recovered", "promoted", "succeeded"), "success"),
         **dict.fromkeys(("waiting_for_promotion", "digest", "test"), "info"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from typing import Any
 
 import hypothesis.strategies as st
@@ -31,7 +32,7 @@ from mfprefect.quality.checks.context import CheckContext
 from mfprefect.quality.checks.masking import Disclosure
 from mfprefect.quality.checks.parts import PartAnswers, judge_parts, suffices
 from mfprefect.quality.checks.phases import checks_for, of_parts
-from mfprefect.quality.checks.result import checks_failed
+from mfprefect.quality.checks.result import CheckCounts, checks_failed, message_of
 
 DAY = dt.date(2026, 3, 10)
 TRAINED = pd.DataFrame({"age": [20.0, 30, 40, None], "plan": ["a", "b", "a", "b"]})
@@ -101,6 +102,15 @@ def test_the_verdict_does_not_depend_on_the_parts(rows: Any, check: SharedCheck)
     if len(joint) == len(in_parts) == 1:
         assert joint[0]["failing_rows"] == whole[0]["failing_rows"]
         assert joint[0]["message"] == f"{whole[0]['message']} (in all 4 parts)"
+
+
+def test_new_categories_of_one_frequency_have_one_order() -> None:
+    frame = pd.DataFrame({"plan": ["d", "c", "c", "d"]})
+    check = NewCategories("plan", known=["a"], share=0.1)
+    (whole,) = run_checks(frame, check, context=PAST)
+    (joint,) = judged_in_parts(frame, [1, 2, 3, 4], [check])
+    assert whole["message"] == "4 of 4 rows have a new category: 'c', 'd'"
+    assert joint["message"] == f"{whole['message']} (in all 4 parts)"
 
 
 def test_what_cannot_run_in_a_part_fails_there() -> None:
@@ -188,6 +198,28 @@ def row(check: str, column: str | None, failing: int = 0, *values: Any, **more: 
         "check": check, "column": column, "severity": "error", "passed": False,
         "failing_rows": failing, "sample": sample, "message": message, **more,
     }  # fmt: skip
+
+
+def test_each_check_counts_once_by_its_worst_result() -> None:
+    rows = [
+        row("unique", "id", 4),
+        row("unique", "id", passed=True),
+        row("unique", "mail", 4, severity="warning"),
+        row("row_count", None, severity="accepted"),
+        row("row_count", None, passed=True),
+        row("columns", math.nan, passed=True),  # NULL in a frame
+        row("columns", None, passed=True),
+    ]
+    counts = CheckCounts.of(rows)
+    assert counts == (4, 1, 1, 1) and not counts.passed
+    words = "1 of 4 input checks failed, 1 gave a warning, 1 failed and was accepted"
+    assert counts.words == words
+    assert CheckCounts.of(rows[2:3]).words == "1 of 1 input check gave a warning"
+    assert CheckCounts.of(rows[-1:]).words == "none of 1 input check failed"
+    assert CheckCounts.of(rows[-1:]).passed
+    assert message_of(rows[:1]) == "4 of 9 rows"
+    assert message_of([rows[0], rows[0] | {"failing_rows": 1_000}]) == "1,004 rows in 2 parts"
+    assert message_of([rows[3]] * 2) == "in 2 parts, the first: 0 of 9 rows"
 
 
 def test_the_message_counts_over_the_parts_and_names_the_first() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CheckData", "FailingRows", "FrameData", "instant"]
+__all__ = ["CheckData", "FailingRows", "FrameData", "by_frequency", "instant"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class FrameData:
         """Return the rows of categories outside `levels`, and these categories by frequency."""
         texts = self._level_texts(column)
         new = texts[~texts.isin(list(levels))]
-        return self._cases(new, most), [str(level) for level in new.value_counts().index]
+        return self._cases(new, most), by_frequency(Counter(new.tolist()))
 
     def _level_texts(self, column: str) -> pd.Series[Any]:
         from mfprefect.quality.summary import LEVEL_LENGTH
@@ -109,6 +110,11 @@ class FrameData:
     def _cases(values: pd.Series[Any], most: int) -> FailingRows:
         head = values.head(most)
         return FailingRows(len(values), list(zip(head.index, head, strict=True)))
+
+
+def by_frequency(counts: Mapping[str, int]) -> list[str]:
+    """Return names, the most frequent first and those of one frequency in their own order."""
+    return sorted(counts, key=lambda name: (-counts[name], name))
 
 
 def instant(value: Any) -> dt.datetime:

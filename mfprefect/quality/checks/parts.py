@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mfprefect.quality.checks.base import ModelCheck, RowCount
 from mfprefect.quality.checks.context import CheckContext
-from mfprefect.quality.checks.frame_data import FailingRows, FrameData
+from mfprefect.quality.checks.frame_data import FailingRows, FrameData, by_frequency
 from mfprefect.quality.checks.masking import Disclosure
 from mfprefect.quality.checks.result import plain, result_row
 
@@ -157,7 +157,7 @@ class AllParts:
         new: Counter[str] = Counter()
         for _, answer in answers:
             new.update(answer["levels"])
-        return _sum(answers, most), [level for level, _ in new.most_common()]
+        return _sum(answers, most), by_frequency(new)
 
 
 def judge_parts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.quality.checks.result import ACCEPTED, is_open
+from mfprefect.quality.checks.result import ACCEPTED, CheckCounts
 from mfprefect.report.blocks import Badge, Block, Cell, Column, Gallery, Key, Note, Section, Table
 from mfprefect.report.drawing import sparklines
 from mfprefect.report.drawing.charts import bin_counts, distribution_chart
@@ -44,7 +44,6 @@ def checks_section(checks: pd.DataFrame) -> Section | None:
     rows = checks.to_dict("records")
     failed = [row for row in rows if not row["passed"]]
     failed.sort(key=lambda row: list(BADGES).index(row["severity"]))
-    accepted = sum(not is_open(row) for row in failed)
     passed = [row for row in rows if row["passed"]]
     blocks = []
     if failed:
@@ -57,9 +56,7 @@ def checks_section(checks: pd.DataFrame) -> Section | None:
         sampled = any(present(row["sample"]) for row in failed)
         columns += [Column("examples", "code")] if sampled else []
         cells = [_failed(row, sampled) for row in failed[:MOST_ROWS]]
-        caption = f"{len(failed)} of {len(rows)} checks failed"
-        caption += f", {accepted} of them accepted" if accepted else ""
-        blocks.append(Table(columns, cells, caption))
+        blocks.append(Table(columns, cells, CheckCounts.of(rows).words))
     if passed:
         columns = [Column("check"), Column("result"), Column("message")]
         cells = [[_check(row), Badge("ok", "good"), text(row["message"])] for row in passed]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.quality.checks.result import ACCEPTED, is_open
+from mfprefect.quality.checks.result import ACCEPTED, CheckCounts, is_open, label
 from mfprefect.report.blocks import Headline
 from mfprefect.report.formats import brief, duration, moment, present, text
 from mfprefect.report.sections.production import no_production, promotion
@@ -73,23 +73,18 @@ def _checks(checks: pd.DataFrame) -> list[str]:
     rows = checks.to_dict("records")
     failed = [row for row in rows if is_open(row)]
     accepted = [row for row in rows if row["severity"] == ACCEPTED]
-    texts = []
-    if failed:
-        texts.append(f"{len(failed)} of {len(rows)} input checks failed: {_names(failed)}")
-    if accepted:
-        texts.append(f"{len(accepted)} failed and are accepted: {_names(accepted)}")
-    if texts:
-        return texts
-    return [f"all {len(rows)} input checks passed" if len(rows) > 1 else "the input check passed"]
+    counts = CheckCounts.of(rows)
+    if counts.passed:
+        return [f"all {counts.checks} input checks passed" if counts.checks > 1 else _ONE_PASSED]
+    named = [*failed, *accepted]
+    return [f"{counts.words}: {_names(named)}"]
+
+
+_ONE_PASSED = "the input check passed"
 
 
 def _names(checks: list[dict[Hashable, Any]]) -> str:
-    return _listed(
-        [
-            f"{row['column']}: {row['check']}" if present(row["column"]) else str(row["check"])
-            for row in checks
-        ]
-    )
+    return _listed([*dict.fromkeys(map(label, checks))])
 
 
 def _drift(drift: pd.DataFrame) -> list[str]:

@@ -253,4 +253,5 @@ class ModelsApi(Base):
             UnknownModel: the model does not exist.
             InvalidValue: nothing is in production.
         """
-        promotion.retire(self._db, model_id, reason)
+        was = promotion.retire(self._db, model_id, reason)
+        send.notify(self._db, was.session_no, "retired")

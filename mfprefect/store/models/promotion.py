@@ -178,17 +178,17 @@ def _require_passed(session_id: str, problems: Sequence[str], override: str | No
         )
 
 
-def retire(db: Database, model_id: str, reason: str | None) -> str:
-    """Take the model out of production, with no replacement; return its session.
+def retire(db: Database, model_id: str, reason: str | None) -> Stage:
+    """Take the model out of production, with no replacement; return the stage that ended.
 
     Raises:
         UnknownModel: the model does not exist.
         InvalidValue: nothing is in production.
     """
     reason = None if reason is None else values.text(reason, "the reason")
-    done: list[tuple[dt.datetime, str]] = []
+    done: list[tuple[dt.datetime, Stage]] = []
 
-    def work(connection: sa.Connection, again: bool) -> str:
+    def work(connection: sa.Connection, again: bool) -> Stage:
         lock_model(db, connection, model_id)
         if again and done and happened(db, connection, model_id, done[-1][0]):
             return done[-1][1]
@@ -198,7 +198,7 @@ def retire(db: Database, model_id: str, reason: str | None) -> str:
         now = stages[-1]
         row = {"session_no": now.session_no, "stage": RETIRED, "reason": reason}
         new = add_stage(db, connection, model_id, row)
-        done.append((new["set_at"], now.session_id))
+        done.append((new["set_at"], now))
         detail = {"session": now.session_id, "reason": reason}
         record(
             db,
@@ -208,7 +208,7 @@ def retire(db: Database, model_id: str, reason: str | None) -> str:
             **detail,
             **row_digest(db.schema, "model_stages", new),
         )
-        return now.session_id
+        return now
 
     return db.write_transaction(work, also_retry=IntegrityError)
 

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 
 from mfprefect.notifications.notice import Check, MetricChange, Notice
 from mfprefect.provenance.flow_run import run_url
-from mfprefect.quality.checks.result import ACCEPTED
+from mfprefect.quality.checks.result import ACCEPTED, label, message_of
 from mfprefect.settings import Target
 from mfprefect.store.database import Database
 from mfprefect.store.models.gate_verdicts import stored_results
-from mfprefect.store.models.stages import PRODUCTION, ROLLED_BACK, Stage, history
+from mfprefect.store.models.stages import PRODUCTION, RETIRED, ROLLED_BACK, Stage, history
 from mfprefect.store.notifications.drift_rows import drift_rows, in_alarm, unmatched_text
 from mfprefect.store.notifications.readers import readers_of
 from mfprefect.store.notifications.waiting import WAITING, waits_for_promotion
@@ -39,7 +39,7 @@ __all__ = [
 
 PROBLEMS = ("failed", "crashed", "cancelled", "checks_failed", "gate_failed", "drift", "stale")
 FAILURES = {"ChecksFailed": "checks_failed", "GateFailed": "gate_failed"}
-STAGES = ("promoted", "rolled_back")
+STAGES = ("promoted", "rolled_back", "retired")
 LATE = ("stale", *STAGES)
 """Events that may happen long after their session ended."""
 MAX_CHANGES = 5
@@ -85,7 +85,7 @@ def problem_events(db: Database, row: Row) -> list[str]:
         events.append(FAILURES.get(row.failure_kind, "failed"))
     elif row.status != Status.SUCCEEDED:
         events.append(row.status)
-    elif _failed_checks(db, row):
+    elif any(check.severity != ACCEPTED for check in _failed_checks(db, row)):
         events.append("checks_failed")
     return [*events, "drift"] if in_alarm(db, row.session_no) else events
 
@@ -156,6 +156,7 @@ def build_notice(db: Database, row: Row, event: str, channel: str) -> Notice:
         drift=drift_rows(db, row),
         readers=readers_of(db, row.model_id),
         run_url=run_url(row.flow_run_id),
+        report_url=db.settings.report_link(row.model_id, row.session_id),
         environment=db.settings.environment or "",
     )
 
@@ -176,8 +177,8 @@ def _stage_cause(db: Database, row: Row, event: str) -> tuple[str, str]:
     stage = _stage(db, row.model_id, row.session_id, event)
     if stage is None:
         return "", ""
-    rollback = event.startswith("rolled_back")
-    change = f"rolled back to {stage.session_id}" if rollback else "promoted"
+    kind = event.partition(" ")[0]
+    change = f"rolled back to {stage.session_id}" if kind == "rolled_back" else kind
     return f"{change} by {stage.set_by}", stage.reason or ""
 
 
@@ -191,14 +192,15 @@ def recorded_event(db: Database, row: Row, event: str) -> str:
 
 
 def _stages(db: Database, model_id: str, session_id: str, event: str) -> list[Stage]:
-    """Return the promotions of a session, or the rollbacks from it, oldest first."""
+    """Return the promotions, rollbacks or retirements of a session, oldest first."""
     stages = db.read_transaction(lambda connection: history(db, connection, model_id))
     if event.startswith("rolled_back"):
         return [stage for stage in stages if stage.detail.get(ROLLED_BACK) == session_id]
+    wanted = RETIRED if event.startswith("retired") else PRODUCTION
     return [
         stage
         for stage in stages
-        if (stage.session_id, stage.stage) == (session_id, PRODUCTION)
+        if (stage.session_id, stage.stage) == (session_id, wanted)
         and ROLLED_BACK not in stage.detail
     ]
 
@@ -251,39 +253,50 @@ def _staleness(db: Database, row: Row) -> str:
 
 
 def _checks(db: Database, row: Row) -> tuple[Check, ...]:
-    """Return the checks of all parts, the failed ones first, then those of severity error."""
+    """Return the checks of all parts, the failed ones first, those of severity error before all."""
     failed = _failed_checks(db, row)
     c = db.schema.check_results.c
     passed = (
-        sa.select(c.check, c.column, c.severity)
+        sa.select(*(c[name].label(name) for name in _CHECK))
         .where(c.session_no == row.session_no, c.passed == sa.literal(True))
-        .group_by(c.check, c.column, c.severity)
+        .group_by(*(c[name] for name in _CHECK))
         .order_by(sa.func.min(c.check_no))
     )
-    others = [Check(_label(x), x.severity, 0, "", passed=True) for x in db.fetch_all(passed)]
-    names = {(check.name, check.severity) for check in failed}
-    return *failed, *(x for x in others if (x.name, x.severity) not in names)
+    names = {(check.check, check.column) for check in failed}
+    others = [
+        Check(label(x), x["severity"], 0, "", passed=True, check=x["check"], column=x["column"])
+        for x in (dict(row._mapping) for row in db.fetch_all(passed))
+    ]
+    return *failed, *(x for x in others if (x.check, x.column) not in names)
+
+
+_CHECK = ("check", "column", "severity")
+_SEVERITIES = ("error", "warning", ACCEPTED)
 
 
 def _failed_checks(db: Database, row: Row) -> list[Check]:
+    """Return the checks that did not pass, accepted ones last."""
     c = db.schema.check_results.c
     select = (
-        sa.select(c.check, c.column, c.severity, c.failing_rows, c.message)
-        .where(
-            c.session_no == row.session_no, c.passed == sa.literal(False), c.severity != ACCEPTED
-        )
+        sa.select(*(c[name].label(name) for name in (*_CHECK, "failing_rows", "message")))
+        .where(c.session_no == row.session_no, c.passed == sa.literal(False))
         .order_by(c.check_no)
     )
-    checks: dict[tuple[str, str], Check] = {}
-    for x in db.fetch_all(select):
-        first = checks.get(key := (_label(x), x.severity))
-        rows = x.failing_rows + (first.failing_rows if first else 0)
-        checks[key] = Check(*key, rows, first.message if first else x.message)
-    return sorted(checks.values(), key=lambda check: check.severity != "error")
-
-
-def _label(row: Row) -> str:
-    return f"{row.column}: {row.check}" if row.column else str(row.check)
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for x in (dict(row._mapping) for row in db.fetch_all(select)):
+        groups.setdefault(tuple(x[name] for name in _CHECK), []).append(x)
+    checks = [
+        Check(
+            label(rows[0]),
+            severity,
+            sum(x["failing_rows"] for x in rows),
+            message_of(rows),
+            check=check,
+            column=column,
+        )
+        for (check, column, severity), rows in groups.items()
+    ]
+    return sorted(checks, key=lambda check: _SEVERITIES.index(check.severity))
 
 
 def _metric_changes(db: Database, row: Row) -> tuple[MetricChange, ...]:

@@ -89,22 +89,30 @@ def session_ended(
         for channel, target in _targets(db, row):
             if since is not None and row.ended_at < since[channel]:
                 continue
-            events = _wanted_events(db, row, problems, channel, target)
-            if waits and WAITING in target.events:
-                events.append(WAITING)
-            for event in events:
+            for event in _wanted_events(db, row, problems, waits, channel, target):
                 _claim_and_send(db, row, event, channel, target, attachments)
 
 
 def _wanted_events(
-    db: Database, row: content.Row, problems: Collection[str], channel: str, target: Target
+    db: Database,
+    row: content.Row,
+    problems: Collection[str],
+    waits: bool,
+    channel: str,
+    target: Target,
 ) -> list[str]:
-    """Return the events of a session's end that a target wants."""
-    events: list[str] = [event for event in problems if event in target.events]
-    if row.status == Status.SUCCEEDED:
-        if not events and _recovered(db, row, channel, target):
-            events.append("recovered")
-        events += ["succeeded"] if "succeeded" in target.events else []
+    """Return the events of a session's end that a target wants.
+
+    One problem is enough: its notice says what the others are, such as drift. A model that waits
+    for promotion has succeeded, too; two notices would disagree about what to do.
+    """
+    events: list[str] = [event for event in problems if event in target.events][:1]
+    if row.status == Status.SUCCEEDED and not events and _recovered(db, row, channel, target):
+        events.append("recovered")
+    if waits and WAITING in target.events:
+        return [*events, WAITING]
+    if row.status == Status.SUCCEEDED and "succeeded" in target.events:
+        events.append("succeeded")
     return events
 
 

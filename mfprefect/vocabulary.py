@@ -6,6 +6,7 @@ from enum import StrEnum
 
 __all__ = [
     "CRASHED",
+    "DEFAULTS",
     "ESTIMATOR",
     "FLOW_RUN_CANCELLED",
     "LEARNING",
@@ -24,6 +25,10 @@ OWN_CANCELLATION = "Cancelled"
 
 ESTIMATOR, SPLIT, LEARNING = "estimator", "split", "learning"
 """What the parameters that a training records itself begin with, such as `estimator.C`."""
+
+
+DEFAULTS = "defaults"
+"""The name of the metadata, in the group `learning`, of estimator parameters left at default."""
 
 
 def is_of_training(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import numbers
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from mfprefect.schema import NAME_LENGTH
 if TYPE_CHECKING:
     from mfprefect.store import Store
 
-__all__ = ["SCORES", "described", "score_source_of", "source_of_scores"]
+__all__ = ["SCORES", "at_default", "described", "score_source_of", "source_of_scores"]
 
 SCORES = ("model", "scores")
 """Metadata group and name: which method gives the scores."""
@@ -60,6 +61,36 @@ def described(estimator: Any) -> dict[str, Any]:
         if len(facts) > MOST_PARAMETERS:
             break
     return facts
+
+
+def at_default(estimator: Any) -> list[str]:
+    """Return the names of the parameters that have the default value of their class, sorted.
+
+    Of a pipeline or a search, also those of its steps. A parameter whose class says no default
+    is not among them.
+    """
+    parameters = _parameters(estimator)
+    return sorted(
+        name
+        for name, value in parameters.items()
+        if _is_default(parameters.get(name.rpartition("__")[0], estimator), name, value)
+    )
+
+
+def _is_default(owner: Any, name: str, value: Any) -> bool:
+    """Return whether a value is what the class of its estimator says for the last part of a name.
+
+    Classes that pass `**kwargs` on, as XGBoost's do, leave defaults to those they inherit from.
+    """
+    key = name.rpartition("__")[2]
+    for base in type(owner).__mro__:
+        try:
+            parameter = inspect.signature(vars(base)["__init__"]).parameters.get(key)
+        except (KeyError, TypeError, ValueError):  # it has none, or is written in C
+            continue
+        if parameter is not None and parameter.default is not parameter.empty:
+            return bool(_recorded(value) == _recorded(parameter.default))
+    return False
 
 
 def _parameters(estimator: Any) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import PermissionDenied
 from mfprefect.lifecycle import tasks
-from mfprefect.lifecycle.estimator import described
+from mfprefect.lifecycle.estimator import at_default, described
 from mfprefect.lifecycle.split import split_rule
-from mfprefect.vocabulary import ESTIMATOR, LEARNING, SPLIT
+from mfprefect.vocabulary import DEFAULTS, ESTIMATOR, LEARNING, SPLIT
 
 if TYPE_CHECKING:
     from mfprefect.model import Model
@@ -46,6 +46,7 @@ def record_hyperparameters(
     )
     session.log_metadata(counts | split, group=SPLIT)
     session.log_metadata(parameters, group=ESTIMATOR)
+    session.log_metadata({DEFAULTS: at_default(estimator)}, group=LEARNING)
 
 
 def _log_params(session: Session, params: dict[str, Any]) -> None:

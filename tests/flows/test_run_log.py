@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.logging.configuration import setup_logging
 from sklearn.linear_model import LogisticRegression
 
 import mfprefect
@@ -51,6 +52,7 @@ class Risk(mfprefect.Model):
 @pytest.fixture
 def logged() -> Iterator[None]:
     """Let Prefect keep what is logged, which the tests have turned down."""
+    setup_logging()  # the first flow of a process does it, and sets the level again
     logger = logging.getLogger("prefect.flow_runs")
     level = logger.level
     logger.setLevel(logging.INFO)
@@ -62,14 +64,13 @@ def last_lines(store: Store) -> str:
     """Return the log of the newest session's flow run, as Prefect has it."""
     run_id = UUID(store.sessions("risk", limit=1)["flow_run_id"][0])
     only = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
-    text = ""
-    for _ in range(300):
-        with get_client(sync_client=True) as client:
+    text, end = "", time.monotonic() + 60
+    with get_client(sync_client=True) as client:
+        while "everything about it" not in text:
+            assert time.monotonic() < end, f"the log has no end: {text}"
+            time.sleep(0.5)  # Prefect sends what is logged every two seconds
             text = "\n".join(entry.message for entry in client.read_logs(only, limit=200))
-        if "Finished in state" in text:
-            return text
-        time.sleep(0.1)
-    raise AssertionError(f"the log has no end: {text}")
+    return text
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

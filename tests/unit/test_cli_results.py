@@ -202,7 +202,7 @@ def test_failed_checks_come_first(run: Any, store: mfprefect.Store) -> None:
     with pytest.raises(mfprefect.ChecksFailed), store.session("m") as session:
         session.log_checks(pd.DataFrame({"a": [1]}), [ok, wrong])
     text = run("show", "latest").stdout
-    assert "Checks: 1 passed, 1 not" in text
+    assert "Checks: 1 of 2 input checks failed\n" in text
     checks = text[text.index("Checks: ") :]
     assert checks.index("failed  ") < checks.index("ok  ")
     assert "ChecksFailed: 1 of 2" in text
@@ -235,7 +235,7 @@ def test_checks_of_a_schema_that_passed_take_a_line_for_each_column(
         session.log_checks(pd.DataFrame({"a": [1], "b": [9]}), schema)
     text = run("show", "latest").stdout
     lines = text[text.index("Checks: ") :].partition("\n\n")[0].splitlines()
-    assert lines[0] == "Checks: 23 passed, 1 not"
+    assert lines[0] == "Checks: 1 of 8 input checks failed"
     assert lines[2].split()[:3] == ["failed", "less_than(9)", "b"]
     assert [line.split()[-6:] for line in lines[3:]] == [
         ["8", *["rows", "checked", "in", "3", "parts"]]
@@ -470,11 +470,12 @@ def test_a_failed_check_is_accepted(run: Any, store: mfprefect.Store) -> None:
     assert "twins" in done.stdout and "until another model scores" in done.stderr
     accepted = score("succeeded")
     text = run("show", accepted).stdout
-    assert "Checks: 1 passed, 0 not, 1 accepted" in text
+    words = "1 of 2 input checks failed and was accepted"
+    assert f"Checks: {words}\n" in text
     assert "until 2999-12-31: twins (acceptance" in " ".join(text.split())
     report = store.report(accepted)
-    assert "1 of 2 checks failed, 1 of them accepted" in report
-    assert "1 failed and are accepted: id: unique" in report
+    assert f'aria-label="{words}"' in report
+    assert f"{words}: unique(id)" in report
     # What is run again accepts what the original accepted, whatever was decided since.
     (row,) = json.loads(run("checks", "accepted", "m", "--json").stdout)
     assert (row["state"], row["until"], row["check"]) == ("active", "2999-12-31", "unique")
@@ -491,3 +492,24 @@ def test_a_failed_check_is_accepted(run: Any, store: mfprefect.Store) -> None:
             pd.DataFrame({"id": [1, 1]}), [Unique("id"), RowCount(recent=0)]
         )
     assert result["severity"] == "accepted" and f"accepted in {accepted}" in result["message"]
+
+
+def test_parameters_at_their_default_are_counted(run: Any, store: mfprefect.Store) -> None:
+    store.add_model("m")
+    params = {"class": "sklearn.Ridge", "alpha": 2.0, "tol": 0.01, "copy_X": True}
+    with store.session("m", "train", params={"as_of": None}) as session:
+        session.log_params({f"estimator.{name}": value for name, value in params.items()})
+        session.log_params({"split.rule": "hash"})
+        session.log_metadata({"rows": 70, "rule": "hash"}, group="split")
+        session.log_metadata(params, group="estimator")
+        session.log_metadata({"defaults": ["copy_X", "tol"]}, group="learning")
+    text = run("show", session.session_id).stdout
+    assert "estimator.alpha  2.0" in text and "estimator.tol" not in text
+    assert "estimator.*      2 more parameters have their default (--all shows them)" in text
+    metadata = text[text.index("Metadata") :]
+    assert "rows" in metadata and "alpha" not in metadata and "defaults" not in metadata
+    everything = run("show", session.session_id, "--all").stdout
+    assert "estimator.tol" in everything and "more parameters" not in everything
+    assert "defaults" in everything[everything.index("Metadata") :]
+    document = json.loads(run("show", session.session_id, "--json").stdout)
+    assert document["session"]["params"]["estimator.tol"] == 0.01

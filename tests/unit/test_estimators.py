@@ -47,6 +47,7 @@ from sklearn.utils import all_estimators
 from mfprefect.artifacts import SKLEARN_TYPES, dump, load
 from mfprefect.artifacts.boosters import BOOSTED_TYPES
 from mfprefect.errors import ConfigurationError
+from mfprefect.lifecycle.estimator import at_default
 
 CANCER = load_breast_cancer(as_frame=True)
 X = CANCER.data
@@ -489,3 +490,34 @@ def test_the_list_holds_no_way_out() -> None:
         # functions of packages at large can read files or run code
         if root != "sklearn" and name not in HARMLESS:
             assert isinstance(getattr(importlib.import_module(module), attribute), type), name
+
+
+def test_which_parameters_are_at_their_default() -> None:
+    assert at_default(linear_model.LogisticRegression(C=0.5)) == sorted(
+        set(linear_model.LogisticRegression().get_params()) - {"C"}
+    )
+    steps = pipeline.make_pipeline(
+        preprocessing.StandardScaler(with_mean=False), linear_model.LogisticRegression(C=0.5)
+    )
+    names = at_default(steps)
+    assert "standardscaler__with_std" in names and "logisticregression__tol" in names
+    assert not {"steps", "standardscaler__with_mean", "logisticregression__C"} & set(names)
+    # What somebody wrote and what is the default anyway look the same, and NaN is one value.
+    assert "missing_values" in at_default(impute.SimpleImputer(missing_values=float("nan")))
+    assert at_default(object()) == at_default(linear_model.LogisticRegression) == []
+
+
+class Passing(linear_model.LogisticRegression):
+    """Passes keywords on, as XGBoost's estimators do."""
+
+    def __init__(self, objective: str = "bad", **rest: Any) -> None:
+        self.objective = objective
+        super().__init__(**rest)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        return {"objective": self.objective, "C": self.C, "tol": self.tol}
+
+
+def test_defaults_of_classes_that_pass_keywords_on() -> None:
+    assert at_default(Passing(C=2.0)) == ["objective", "tol"]
+    assert at_default(Passing("good")) == ["C", "tol"]

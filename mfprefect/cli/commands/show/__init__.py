@@ -10,6 +10,7 @@ import click
 from mfprefect.cli.app import common
 from mfprefect.cli.commands.show.checks import folded_checks
 from mfprefect.cli.commands.show.columns import ATTEMPTS, METRIC_COLUMNS, SEGMENT_COLUMNS, TABLES
+from mfprefect.cli.commands.show.parameters import folded_parameters
 from mfprefect.cli.output import Column, Output
 from mfprefect.cli.readable import Readable
 from mfprefect.vocabulary import Purpose
@@ -31,8 +32,9 @@ _UNKNOWN = "the first attempt; of later ones it is unknown"
 @click.command()
 @click.argument("session")
 @click.option("--segments", is_flag=True, help="Show the metrics of every segment.")
+@click.option("--all", "everything", is_flag=True, help="Show that, and every parameter.")
 @common
-def show(out: Output, url: str | None, session: str, segments: bool) -> None:
+def show(out: Output, url: str | None, session: str, segments: bool, everything: bool) -> None:
     """Show everything about one session: first what happened, whether it can be used, what to do.
 
     SESSION is an id, `latest`, `latest:MODEL` or `production:MODEL`.
@@ -52,7 +54,7 @@ def show(out: Output, url: str | None, session: str, segments: bool) -> None:
     if out.as_json:
         out.document(document)
     else:
-        write(out, document, segments=segments)
+        write(out, document, segments=segments or everything, everything=everything)
 
 
 def gather(store: Store, row: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +117,9 @@ def _stage(readable: Readable, store: Store, row: dict[str, Any]) -> dict[str, A
     return next((stage for stage in stages if stage["session_id"] == row["session_id"]), None)
 
 
-def write(out: Output, document: dict[str, Any], *, segments: bool = False) -> None:
+def write(
+    out: Output, document: dict[str, Any], *, segments: bool = False, everything: bool = False
+) -> None:
     """Write the verdict, then the sections that have content."""
     row, environment = document["session"], document["environment"]
     judged = document["verdict"]
@@ -135,7 +139,10 @@ def write(out: Output, document: dict[str, Any], *, segments: bool = False) -> N
     if environment:
         packages = f"{len(environment['packages'])} (--json lists them)"
         out.pairs({**environment, "packages": packages}, "Environment")
-    if params := parameters(row):
+    params = parameters(row)
+    if not everything:
+        params, document = folded_parameters(params, document)
+    if params:
         out.pairs(params, "Parameters")
     for key, (title, columns) in TABLES.items():
         if rows := document[key]:
@@ -244,6 +251,8 @@ def importance_columns(rows: list[dict[str, Any]]) -> list[Column]:
 
 
 def _section(out: Output, key: str, title: str, rows: list[dict[str, Any]], columns: Any) -> None:
+    from mfprefect.quality.checks.result import CheckCounts
+
     queries = [(row.get("source"), row.get("query")) for row in rows]
     if key == "inputs":
         rows = [
@@ -257,12 +266,8 @@ def _section(out: Output, key: str, title: str, rows: list[dict[str, Any]], colu
         ]
         columns = [c for c in columns if any(row[c.key] not in (None, "", 0) for row in rows)]
     elif key == "checks":
-        rows = [row | {"verdict": _verdict(row)} for row in rows]
-        passed = sum(row["passed"] for row in rows)
-        accepted = sum(row["verdict"] == ACCEPTED for row in rows)
-        title = f"{title}: {passed} passed, {len(rows) - passed - accepted} not"
-        title += f", {accepted} accepted" if accepted else ""
-        rows = folded_checks(rows)
+        title = f"{title}: {CheckCounts.of(rows).words}"
+        rows = folded_checks([row | {"verdict": _verdict(row)} for row in rows])
     elif key == "drift":
         title, rows = _drift(title, rows)
     elif key == "metrics" and not any(row["segment"] for row in rows):

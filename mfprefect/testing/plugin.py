@@ -12,6 +12,7 @@ import atexit
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ __all__ = ["mf_model", "mf_server", "mf_store"]
 
 MODEL_SETTINGS = ("MFPREFECT_SOURCES", "MFPREFECT_DEFAULT_SOURCE", "MFPREFECT_TRUSTED_TYPES")
 TEST_SETTINGS = "MFPREFECT_TEST_"
+_SAMPLED = pytest.StashKey[str]()
+"""The sources that tests read from files."""
 _models: dict[object, TrainedModel] = {}
 
 
@@ -64,6 +67,18 @@ def pytest_configure(config: pytest.Config) -> None:
         (place / str(number)).mkdir()
         urls |= sample.sample_urls(folder, place / str(number))
     os.environ[sample.VARIABLE] = sample.sources_variable(urls)
+    if any(url in os.environ[sample.VARIABLE] for url in urls.values()):
+        config.stash[_SAMPLED] = ", ".join(sorted(urls))
+        row_counts = ExitStack()
+        row_counts.enter_context(sample.without_row_counts())
+        config.add_cleanup(row_counts.close)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what the tests read, and what is not judged on it."""
+    if (sources := config.stash.get(_SAMPLED, None)) is None:
+        return None
+    return f"mfprefect: {sources} read from `mf_sample`, on which RowCount checks judge nothing"
 
 
 @pytest.fixture

@@ -358,10 +358,10 @@ def test_the_plugin_in_a_teams_repository(tmp_path: Path, monkeypatch: pytest.Mo
     assert "1 failed, 14 passed" in output, output
 
 
-def run_pytest(folder: Path) -> str:
+def run_pytest(folder: Path, *options: str) -> str:
     plugins = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *plugins],
+        [sys.executable, "-m", "pytest", "-q", *plugins, *options],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -452,6 +452,59 @@ def test_a_table_of_a_schema_is_a_file_in_its_folder(tmp_path: Path) -> None:
     assert "1 failed, 1 passed" in said
     assert "source 'warehouse' says: no such table: depot.machine" in said
     assert "These tests read the files of `mf_sample`" in said
+
+
+SMALL = """
+import datetime as dt
+import mfprefect
+from mfprefect.checks import RowCount
+from mfprefect.testing import ModelTests
+from sklearn.dummy import DummyClassifier
+
+class Risk(mfprefect.Model):
+    model_id, entity_id, target = "risk", "id", "bad"
+    checks = [RowCount(at_least=1_000)]
+
+    def training_data(self, as_of):
+        sql = "select id, children, bad, cast(children as text) as text from loans"
+        return self.read(sql, source="warehouse", checks=[RowCount(at_most=2)]).drop(columns="text")
+
+    def scoring_data(self, as_of, part):
+        return self.training_data(as_of).drop(columns="bad")
+
+    def fit(self, features, target):
+        return DummyClassifier().fit(features, target)
+
+class TestRisk(ModelTests):
+    model, as_of, broken = Risk, dt.date(2026, 1, 31), {"children": 99}
+
+    def test_integers(self, mf_model):
+        sql = "select coalesce(cast(children as text), '-') as text from loans order by id limit 2"
+        assert mf_model.model.read(sql, source="warehouse")["text"].tolist() == ["0", "-"]
+"""
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "json"])
+def test_a_sample_is_small_and_has_the_types_of_its_table(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "sample" / "warehouse"
+    folder.mkdir(parents=True)
+    children = pd.array([None if n % 5 == 1 else n % 3 for n in range(60)], dtype="Int64")
+    ids = [f"{n:03}" for n in range(60)]
+    loans = pd.DataFrame({"id": ids, "children": children, "bad": [n % 2 for n in range(60)]})
+    if kind == "csv":
+        loans.to_csv(folder / "loans.csv", index=False)
+    elif kind == "json":
+        loans.to_json(folder / "loans.json", orient="records")
+    else:
+        loans.to_parquet(folder / "loans.parquet", index=False)
+    flows = " or trains_scores" if kind == "csv" else ""
+    named = f"accept_the_training or integers{flows}"
+    ini = f"[pytest]\naddopts = -p mfprefect.testing.plugin -k '{named}'\nmf_sample = sample\n"
+    (tmp_path / "pytest.ini").write_text(ini)
+    (tmp_path / "test_team.py").write_text(SMALL)
+    said = run_pytest(tmp_path, "-v")
+    assert f"{3 if flows else 2} passed" in said
+    assert "warehouse read from `mf_sample`, on which RowCount checks judge nothing" in said
 
 
 def test_a_file_that_is_no_table(tmp_path: Path) -> None:

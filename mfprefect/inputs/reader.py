@@ -203,6 +203,20 @@ class Reader:
         finally:
             engine.dispose()
 
+    def connect(self, source: str) -> None:
+        """Open a connection to a source and close it again; read and write nothing.
+
+        Raises:
+            DatabaseError: the source says no; the text holds no secret.
+            BackendNotFound: its dialect or driver is not installed.
+        """
+        engine, backend = self._engine(source)
+        engine.dispose()
+        if backend is not None and not backend.exists():  # connecting would make it
+            raise DatabaseError(f"source {source!r} says: its file does not exist")
+        with self._connected(source):
+            pass
+
     def _engine(self, source: str) -> tuple[sa.Engine, Backend | None]:
         if self._settings is None:
             raise AssertionError("_source_name has loaded the settings")

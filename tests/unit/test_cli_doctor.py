@@ -6,11 +6,13 @@ import contextlib
 import http.server
 import json
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +87,8 @@ def test_a_healthy_store(url: str, tmp_path: Path) -> None:
     assert mfprefect.__version__ in results["mfprefect"]["detail"]
     assert "temporary server" in results["prefect api"]["detail"]
     assert results["git"]["status"] == "warning"  # tmp_path is in no checkout
-    assert results["sources"]["detail"] == "none configured"
+    assert results["sources"]["detail"].startswith("none configured")
+    assert "nobody is told of failures" in results["notify"]["detail"]
     with sqlite3.connect(tmp_path / "store.db") as connection:
         assert connection.execute("select count(*) from models").fetchone() == (0,)
 
@@ -103,6 +106,35 @@ def test_where_settings_come_from(url: str, tmp_path: Path) -> None:
     assert results["database"]["status"] == "ok"
     given = doctor(tmp_path, "--url", url, code=1, MFPREFECT_PROFILE="prod")
     assert "from --url" in given["url"]["detail"]
+
+
+def test_sources_are_connected_to(url: str, tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        place = "{}:{}".format(*silent.getsockname())  # accepts, and says nothing
+        (tmp_path / "mfprefect.toml").write_text(
+            f'url = "{url}"\n[sources]\n'
+            f'good.url = "{url}"\n'
+            f'gone.url = "sqlite:///{tmp_path / "gone.db"}"\n'
+            'away.url = "postgresql://u:s3cret@127.0.0.1:1/crm?options=s3cret"\n'
+            f'silent.url = "postgresql://u:s3cret@{place}/crm"\n'
+            'unset.url = "postgresql://u:${NOT_SET_AT_ALL}@127.0.0.1:1/crm"\n'
+            'other.url = "nosuchdatabase://u:s3cret@127.0.0.1/x"\n'
+        )
+        text = run(["doctor", "--json"], tmp_path, 1, {})
+    assert "s3cret" not in text
+    results = [result for result in json.loads(text) if result["check"] == "sources"]
+    said = {result["detail"].partition(":")[0]: result for result in results}
+    assert {name: result["status"] for name, result in said.items()} == {
+        "good": "ok",
+        **dict.fromkeys(("gone", "away", "silent", "unset", "other"), "failed"),
+    }
+    assert said["good"]["detail"].endswith(": a connection succeeds")
+    assert "file does not exist" in said["gone"]["detail"] and not (tmp_path / "gone.db").exists()
+    assert "refused" in said["away"]["detail"]
+    assert "start its server" in said["away"]["cure"]
+    assert "no answer within 5 seconds" in said["silent"]["detail"]
+    assert "NOT_SET_AT_ALL" in said["unset"]["detail"]
+    assert "Install the SQLAlchemy dialect" in said["other"]["detail"]
 
 
 def test_a_misspelt_variable(url: str, tmp_path: Path) -> None:
@@ -125,7 +157,7 @@ def test_no_file_yet_and_none_is_made(tmp_path: Path) -> None:
 def test_no_schema(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "empty.db").close()
     results = doctor(tmp_path, "--url", "sqlite:///empty.db", code=1)
-    assert "none found" in results["schema"]["detail"]
+    assert results["schema"]["detail"] == "it has no tables of mfprefect yet"
     assert results["schema"]["cure"] == "mfprefect init"
 
 
@@ -133,7 +165,7 @@ def test_a_schema_of_the_future(url: str, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "store.db") as connection:
         connection.execute("update mfprefect_version set version_num = '9999'")
     results = doctor(tmp_path, "--url", url, code=1)
-    assert "9999" in results["schema"]["detail"]
+    assert "newer: of revision 9999, expected 0" in results["schema"]["detail"]
     assert "upgrade mfprefect" in results["schema"]["cure"]
 
 

@@ -855,7 +855,7 @@ def test_the_commands_and_the_doctor_tell_what_waits(
         assert run.invoke(cli, ["spool", "push"]).exit_code == 1
         result = run.invoke(cli, ["doctor", "--json"])
         texts = [x["detail"] for x in json.loads(result.stdout) if x["check"] == "spool"]
-        assert texts[1] == "1 sessions wait, 1 for this database"
+        assert texts[1] == "1 session waits to be delivered, 1 to this database"
     text = run.invoke(cli, ["spool", "list"]).stdout
     assert name in text
     assert "this one" in text

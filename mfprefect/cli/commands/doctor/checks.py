@@ -59,10 +59,9 @@ def settings(url: str | None) -> Iterator[CheckResult]:
         yield CheckResult("settings", "failed", str(exc), "correct the file or the variable")
         return
     profile, origin = _profile(path) if path else (None, "")
-    suffix = f", profile {profile} (from {origin})" if profile else ""
-    yield CheckResult(
-        "settings", "ok", f"{path}{suffix}" if path else "no mfprefect.toml; not needed"
-    )
+    suffix = f", profile {profile} (from {origin})" if profile else _profiles(path)
+    missing = "no mfprefect.toml in this folder or above: variables and defaults are in force"
+    yield CheckResult("settings", "ok", f"read from {path}{suffix}" if path else missing)
     yield from _unknown_variables()
     yield from _unset_variables(url)
     try:
@@ -70,7 +69,8 @@ def settings(url: str | None) -> Iterator[CheckResult]:
     except MfprefectError as exc:
         yield CheckResult("url", "failed", str(exc), _cure_of_url(url))
         return
-    yield CheckResult("url", "ok", f"{database_url} (from {_origin(url, values, path, profile)})")
+    origin = _origin(url, values, path, profile)
+    yield CheckResult("url", "ok", f"sessions and scores go to {database_url} (from {origin})")
 
 
 def _unset_variables(url: str | None) -> Iterator[CheckResult]:
@@ -113,6 +113,18 @@ def _profile(path: Any) -> tuple[str | None, str]:
     return tomllib.loads(path.read_text(encoding="utf-8")).get("profile"), "the file"
 
 
+def _profiles(path: Any) -> str:
+    """Return which profiles of a file could be chosen, '' without any."""
+    import tomllib
+
+    if path is None:
+        return ""
+    names = list(tomllib.loads(path.read_text(encoding="utf-8")).get("profiles", {}))
+    if not names:
+        return ""
+    return f", no profile; {PROFILE_VARIABLE} can choose one of: {', '.join(names)}"
+
+
 def _origin(url: str | None, values: dict[str, Any], path: Any, profile: str | None) -> str:
     if url is not None:
         return "--url"
@@ -147,7 +159,8 @@ def _backend(point: metadata.EntryPoint, schemes: str) -> CheckResult:
         cure = f"only if you use such URLs: pip install 'mfprefect[{backend_class.name}]'"
         text = f"{schemes} needs the driver {backend_class.driver}, which is not installed"
         return CheckResult("backend", "warning", text, cure)
-    return CheckResult("backend", "ok", f"{schemes} by {backend_class.driver}")
+    text = f"databases of {schemes} can be used, by the driver {backend_class.driver}"
+    return CheckResult("backend", "ok", text)
 
 
 def _not_loaded(point: metadata.EntryPoint, schemes: str, exc: Exception) -> CheckResult:
@@ -186,8 +199,8 @@ def prefect(_: str | None) -> Iterator[CheckResult]:
         yield CheckResult(
             "prefect api",
             "ok",
-            "PREFECT_API_URL is not set: each run starts a temporary server, which is fine for a "
-            "trial",
+            "PREFECT_API_URL is not set: each run starts a temporary server, in 10 to 20 seconds, "
+            "which is fine for a trial; schedules need a real one",
         )
         return
     yield _api(api_url)
@@ -235,11 +248,9 @@ def checkout(url: str | None) -> Iterator[CheckResult]:
             "MFPREFECT_GIT_COMMIT",
         )
         return
-    where = " ".join(
-        filter(None, [provenance.remote, f"({provenance.branch})" if provenance.branch else None])
-    )
-    repository = where or "a repository without a remote"
-    text = f"{provenance.vcs} commit {provenance.commit[:8]} of {repository}"
+    branch = f" on branch {provenance.branch}" if provenance.branch else ""
+    repository = provenance.remote or "a repository without a remote"
+    text = f"{provenance.vcs} commit {provenance.commit[:8]}{branch} of {repository}"
     if provenance.dirty:
         cure = "commit before a run in production"
         yield CheckResult("git", "warning", f"{text}, with uncommitted changes", cure)
@@ -248,8 +259,16 @@ def checkout(url: str | None) -> Iterator[CheckResult]:
 
 
 def sources(url: str | None) -> Iterator[CheckResult]:
-    """Report which named databases models can read from."""
-    yield from _each("sources", url, lambda _, source: masked(source.url.get_secret_value()))
+    """Connect to each named database that models read from."""
+    from mfprefect.cli.commands.doctor.sources import connected
+
+    none = "none configured: needed only by models that read a named database"
+    for name, result in _each("sources", url, none, _shown_source):
+        yield connected(name, result, url) if name and result.status == "ok" else result
+
+
+def _shown_source(_: str, source: Any) -> str:
+    return masked(source.url.get_secret_value())
 
 
 def notifications(url: str | None) -> Iterator[CheckResult]:
@@ -260,24 +279,26 @@ def notifications(url: str | None) -> Iterator[CheckResult]:
 
         return f"{masked_url(name, target)} for {', '.join(target.events)}"
 
-    yield from _each("notify", url, describe)
+    none = "none configured: nobody is told of failures"
+    yield from (result for _, result in _each("notify", url, none, describe))
 
 
 def _each(
-    setting: str, url: str | None, describe: Callable[[str, Any], str]
-) -> Iterator[CheckResult]:
-    """Report each entry of a table of the settings, by what `describe` says of it."""
+    setting: str, url: str | None, none: str, describe: Callable[[str, Any], str]
+) -> Iterator[tuple[str, CheckResult]]:
+    """Report each entry of a table of the settings by name, by what `describe` says of it."""
     from mfprefect.settings import load_settings
 
     try:
         entries = getattr(load_settings(url=url), setting)
     except MfprefectError:
-        yield CheckResult(setting, "failed", "not checked: the settings are wrong", "see above")
+        text = "not checked: the settings are wrong"
+        yield "", CheckResult(setting, "failed", text, "see above")
         return
     if not entries:
-        yield CheckResult(setting, "ok", "none configured")
+        yield "", CheckResult(setting, "ok", none)
     for name, entry in entries.items():
-        yield _entry(setting, name, entry, describe)
+        yield name, _entry(setting, name, entry, describe)
 
 
 def _entry(setting: str, name: str, entry: Any, describe: Callable[[str, Any], str]) -> CheckResult:

@@ -14,6 +14,7 @@ from mfprefect.errors import (
     MfprefectError,
     PermissionDenied,
 )
+from mfprefect.report.formats import size
 
 if TYPE_CHECKING:
     from mfprefect.spool import Spool
@@ -78,7 +79,9 @@ def _spool(db: Database) -> Iterator[CheckResult]:
     yield _spool_folder(spool)
     entries = waiting(db)
     if entries:
-        text = f"{len(entries)} sessions wait, {sum(w.here for _, w in entries)} for this database"
+        here = sum(info.here for _, info in entries)
+        wait = f"{len(entries)} {'session waits' if len(entries) == 1 else 'sessions wait'}"
+        text = f"{wait} to be delivered, {here} to this database"
         yield CheckResult("spool", "warning", text, "mfprefect spool list; mfprefect spool push")
     for entry, info in entries:
         if (why := problem(db, entry)) is not None:
@@ -87,7 +90,8 @@ def _spool(db: Database) -> Iterator[CheckResult]:
 
 def _spool_folder(spool: Spool) -> CheckResult:
     used, most = spool.used(), spool.most_bytes
-    text = f"{spool.folder}: {used:,} of {most:,} bytes used"
+    text = f"keeps results while the database is away, in {spool.folder}: {size(used)} of "
+    text += f"{size(most)} used"
     if (reason := spool.unusable()) is not None:
         cure = "make it writable, or set MFPREFECT_SPOOL to another folder"
         return CheckResult("spool", "failed", f"{spool.folder} cannot be written: {reason}", cure)
@@ -140,21 +144,25 @@ def _schema(db: Database) -> Iterator[CheckResult]:
     try:
         revision, expected = found_revision(db), expected_revision()
         if revision != expected:
-            detail = f"revision {revision or 'none'} found, {expected} expected"
             newer = revision is not None and revision > expected
+            detail = "it has no tables of mfprefect yet"
+            if revision is not None:
+                age = "newer" if newer else "older"
+                detail = f"its tables are {age}: of revision {revision}, expected {expected}"
             cure = "pip install --upgrade mfprefect" if newer else "mfprefect init"
             yield CheckResult("schema", "failed", detail, cure)
             return
         check_schema(db)
     except PermissionDenied:
-        text = "its revision is closed to this user"
+        text = "this user may not read which revision its tables are of"
         yield CheckResult("schema", "warning", text, GRANTS)
         yield _rights(db)
         return
     except MfprefectError as exc:
         yield CheckResult("schema", "failed", str(exc), GRANTS)
         return
-    yield CheckResult("schema", "ok", f"revision {revision}, as expected")
+    text = f"its tables are those of this version (revision {revision})"
+    yield CheckResult("schema", "ok", text)
     yield _rights(db)
 
 
@@ -185,7 +193,8 @@ def _rights(db: Database) -> CheckResult:
     except DatabaseError as exc:
         cure = f"{GRANTS}; free disk space if it is full"
         return CheckResult("rights", "failed", str(exc), cure)
-    return CheckResult("rights", "ok", "rows can be written (tried, and rolled back)")
+    text = "this user can write rows (tried with one, which was rolled back)"
+    return CheckResult("rights", "ok", text)
 
 
 def _reader(db: Database) -> CheckResult | None:

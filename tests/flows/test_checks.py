@@ -182,8 +182,8 @@ def test_checks_of_a_phase_and_of_all_parts(
     rows = flow_store.checks(failed["session_id"]).to_dict("records")
     words = CheckCounts.of(rows).words
     assert words == "1 of 10 input checks failed"
-    found = "unique(mail): 3 of 400 rows share their key with another row (in all 3 parts)"
-    assert str(caught.value) == f"{words}: {found}"
+    unique = "unique(mail): 3 of 400 rows share their key with another row (in all 3 parts)"
+    assert str(caught.value) == f"{words}: {unique}"
     database = flow_store.database
     row: Any = session_row(database, int(failed["session_no"]))
     notice = build_notice(database, row, "checks_failed", "ops")

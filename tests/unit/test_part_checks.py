@@ -191,7 +191,7 @@ def test_checks_of_a_phase() -> None:
         run_checks(TRAINED, on("train", rows))
 
 
-def row(check: str, column: str | None, failing: int = 0, *values: Any, **more: Any) -> Any:
+def row(check: str, column: Any, failing: int = 0, *values: Any, **more: Any) -> Any:
     sample = json.dumps([{"index": 0, "value": value} for value in values])
     message = f"{failing} of 9 rows"
     return {

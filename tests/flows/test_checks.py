@@ -179,8 +179,8 @@ def test_checks_of_a_phase_and_of_all_parts(
         flows.score(DAY)
     failed = flow_store.sessions("phased").iloc[0]
     # Error, mail and `show` count each check once, over all parts.
-    rows = flow_store.checks(failed["session_id"]).to_dict("records")
-    words = CheckCounts.of(rows).words
+    stored: Any = flow_store.checks(failed["session_id"]).to_dict("records")
+    words = CheckCounts.of(stored).words
     assert words == "1 of 10 input checks failed"
     unique = "unique(mail): 3 of 400 rows share their key with another row (in all 3 parts)"
     assert str(caught.value) == f"{words}: {unique}"
@@ -192,7 +192,7 @@ def test_checks_of_a_phase_and_of_all_parts(
     shown = CliRunner().invoke(cli, ["show", failed["session_id"]]).stdout
     assert f"\nChecks: {words}\n" in shown
     # What to do is the same sentence in both, and its command works as it is printed.
-    todo, command = after_failed_checks(failed["session_id"], rows)
+    todo, command = after_failed_checks(failed["session_id"], stored)
     assert (notice._body.action.lower(), notice._body.command) == (todo, command)
     assert f"{todo} `{command}`" in " ".join(shown.split())
     assert command.endswith(" unique --column mail --reason REASON")

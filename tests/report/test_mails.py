@@ -149,8 +149,7 @@ def test_clients_keep_it(notices: dict[str, Notice], kind: str) -> None:
 
 def test_a_link_is_readable_where_links_are_stripped(notices: dict[str, Notice]) -> None:
     report = "https://reports.example.com/s-1.html?a=1&b=2"
-    urls = {"run_url": RUN, "report_url": report}
-    notice = Notice(event="failed", model_id="churn", purpose="score", **urls)
+    notice = Notice("failed", "churn", purpose="score", run_url=RUN, report_url=report)
     links = [x for tag, x in Elements(notice.mail).elements if tag == "a"]
     assert [link["href"] for link in links] == [report, RUN]
     assert f"Report: {report}\nFlow run in Prefect: {RUN}" in notice.plain

@@ -173,6 +173,7 @@ def test_not_a_database(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_text("this is no database, although it is long enough" * 100)
     results = doctor(tmp_path, "--url", "sqlite:///x.db", code=1)
     assert "not a database" in results["database"]["detail"]
+    assert "mfprefect doctor" not in results["database"]["detail"]
 
 
 def test_no_right_to_write(url: str, tmp_path: Path) -> None:

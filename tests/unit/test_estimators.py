@@ -507,7 +507,7 @@ def test_which_parameters_are_at_their_default() -> None:
     assert at_default(object()) == at_default(linear_model.LogisticRegression) == []
 
 
-class Passing(linear_model.LogisticRegression):
+class Passing(linear_model.LogisticRegression):  # type: ignore[misc]  # untyped
     """Passes keywords on, as XGBoost's estimators do."""
 
     def __init__(self, objective: str = "bad", **rest: Any) -> None:

@@ -106,7 +106,7 @@ def _wanted_events(
     One problem is enough: its notice says what the others are, such as drift. A model that waits
     for promotion has succeeded, too; two notices would disagree about what to do.
     """
-    events: list[str] = [event for event in problems if event in target.events][:1]
+    events = [*filter(target.events.__contains__, problems)][:1]
     if row.status == Status.SUCCEEDED and not events and _recovered(db, row, channel, target):
         events.append("recovered")
     if waits and WAITING in target.events:

@@ -18,7 +18,7 @@ __all__ = ["doctor"]
 @click.command()
 @common
 def doctor(out: Output, url: str | None) -> None:
-    """Check settings, database, Prefect and git, and suggest a fix for each problem.
+    """Check settings, database, sources, Prefect and git, and suggest a fix for each problem.
 
     Exits with 0 if nothing failed; warnings do not count as failures.
     """

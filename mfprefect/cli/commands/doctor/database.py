@@ -113,7 +113,8 @@ def _connected(db: Database) -> Iterator[CheckResult]:
     try:
         version = db.read_transaction(lambda connection: connection.dialect.server_version_info)
     except MfprefectError as exc:
-        yield CheckResult("database", "failed", str(exc), _cure(exc))
+        text = str(exc).replace("; `mfprefect doctor` shows more", "")  # this is the doctor
+        yield CheckResult("database", "failed", text, _cure(exc))
         return
     number = ".".join(map(str, version or ()))
     yield CheckResult("database", "ok", f"{db.place} answers: {db.engine.dialect.name} {number}")

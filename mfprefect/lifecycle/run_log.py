@@ -110,7 +110,8 @@ def _log_gates(gates: Sequence[GateResult]) -> None:
     missed = [gate for gate in gates if not gate.passed]
     if not missed:
         passed = "; ".join(f"{flat(gate.gate)} ({_figure(gate)})" for gate in gates)
-        log().info("gates: all %d passed: %s", len(gates), passed)
+        which = "the gate" if len(gates) == 1 else f"all {len(gates)} gates"
+        log().info("%s passed: %s", which, passed)
     for gate in missed:
         log().error("gate %s: %s", gate.verdict, flat(gate.reason))
 

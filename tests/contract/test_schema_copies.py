@@ -80,7 +80,9 @@ def catalog(url: str) -> dict[str, list[Any]]:
     engine.dispose()
     name = str(sa.make_url(url).database)
     return {
-        query: sorted(repr(row).replace(name, "DATABASE").replace(IMPLIED, "") for row in rows)
+        query: sorted(
+            repr(tuple(row)).replace(name, "DATABASE").replace(IMPLIED, "") for row in rows
+        )
         for query, rows in answers.items()
     }
 

@@ -11,7 +11,8 @@ unexport PYTHONDONTWRITEBYTECODE
 FAULTS ?= 48
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-newest test-oldest faults large bench picture reference lint format clean servers
+.PHONY: help demo test test-newest test-oldest test-libraries faults large bench picture reference lint format \
+	clean servers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +48,9 @@ test-oldest: servers ## run the tests that send SQL on PostgreSQL 12, the oldest
 	MFPREFECT_TEST_POSTGRES=postgres12 MFPREFECT_TEST_WITHOUT=mysql,postgres18 \
 		$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -m server $(OLDEST)
 
+test-libraries: servers ## run the demo, lifecycle and a schedule with the newest and the lowest libraries
+	@$(PYTHON) tests/run_libraries.py $(NAMES)
+
 # A failed or interrupted run prints its record and leaves the document unchanged.
 faults: servers ## inject faults into real runs in each phase and record the outcomes (45 minutes)
 	@rm -f .faults.jsonl
@@ -81,4 +85,4 @@ format: .venv/.dev ## format the code
 	$(BIN)/ruff format .
 
 clean: ## remove everything that the other targets created
-	rm -rf .venv .servers .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .servers .versions .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

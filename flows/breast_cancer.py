@@ -41,9 +41,9 @@ class BreastCancer(mfprefect.Model):
         """Return all patients with the result of their biopsy."""
         data = load_breast_cancer(as_frame=True)
         # The data set has no ids: the row number is the id. Its 0 means malignant.
-        frame: pd.DataFrame = data.data
+        malignant = (data.target == 0).astype(int)
+        frame: pd.DataFrame = data.data.assign(malignant=malignant)
         frame.insert(0, "patient_id", [f"patient-{number:03d}" for number in range(len(frame))])
-        frame["malignant"] = (data.target == 0).astype(int)
         return frame
 
     def fit(self, features: pd.DataFrame, target: pd.Series[Any]) -> Pipeline:

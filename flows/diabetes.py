@@ -48,9 +48,8 @@ class Diabetes(mfprefect.Model):
         """Return all patients with the progression of the disease after a year."""
         data = load_diabetes(as_frame=True, scaled=False)
         # The data set has no ids: the row number is the id.
-        frame: pd.DataFrame = data.data
+        frame: pd.DataFrame = data.data.assign(progression=data.target)
         frame.insert(0, "patient_id", [f"patient-{number:03d}" for number in range(len(frame))])
-        frame["progression"] = data.target
         return frame
 
     def fit(self, features: pd.DataFrame, target: pd.Series[Any]) -> Pipeline:

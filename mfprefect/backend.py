@@ -211,7 +211,7 @@ class Backend(ABC):
         connection.execute(table.insert(), list(rows))
 
     def stream(
-        self, connection: sa.Connection, select: sa.Select[Any], schema: pa.Schema
+        self, connection: sa.Connection, select: sa.Select[*tuple[Any, ...]], schema: pa.Schema
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a select of texts and numbers as Arrow batches, in bounded memory.
 

@@ -517,7 +517,7 @@ class Schema:
             of_session=False,
         )
 
-    def views(self) -> dict[str, Select[Any]]:
+    def views(self) -> dict[str, Select[*tuple[Any, ...]]]:
         """Return the SELECT of each view; no view shows half a session."""
         return dict(zip(VIEWS, _views(self), strict=True))
 
@@ -531,7 +531,9 @@ class JsonRows(sa.TextClause):
 
     inherit_cache = False
 
-    def __init__(self, documents: Select[Any], fields: Mapping[str, Column[Any]]) -> None:
+    def __init__(
+        self, documents: Select[*tuple[Any, ...]], fields: Mapping[str, Column[Any]]
+    ) -> None:
         super().__init__("")
         self.documents = documents
         """Selects `session_no` and `document`, the text of a list."""
@@ -600,7 +602,7 @@ def _no_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
     return str(compiler.process(select, **options))
 
 
-def _views(schema: Schema) -> tuple[Select[Any], ...]:
+def _views(schema: Schema) -> tuple[Select[*tuple[Any, ...]], ...]:
     s, m = schema.sessions.c, schema.metrics.c
     ended = sa.select(s.model_id, s.session_id, s.as_of, s.started_at)
     history = (
@@ -618,7 +620,7 @@ def _views(schema: Schema) -> tuple[Select[Any], ...]:
     return (*scores, overview, history, _production(schema), _gate_history(schema))
 
 
-def _production(schema: Schema) -> Select[Any]:
+def _production(schema: Schema) -> Select[*tuple[Any, ...]]:
     """Return each model's newest stage, if it is production.
 
     By rank: MySQL would let a reader's function judge rows before a NOT EXISTS hides them.
@@ -638,7 +640,7 @@ def _of_sessions(sessions: sa.FromClause, table: Table) -> OrderedJoin:
     return OrderedJoin(sessions, table, sessions.c.session_no == table.c.session_no)
 
 
-def _published_scores(schema: Schema) -> Select[Any]:
+def _published_scores(schema: Schema) -> Select[*tuple[Any, ...]]:
     s, c = schema.sessions.c, schema.scores.c
     return (
         sa.select(*_score_columns(s, c))
@@ -660,7 +662,7 @@ def _ranked_sessions(schema: Schema) -> Subquery:
     )
 
 
-def _latest_scores(schema: Schema) -> Select[Any]:
+def _latest_scores(schema: Schema) -> Select[*tuple[Any, ...]]:
     """Return the newest score of each entity, from whichever session of its model has it."""
     s, c = _ranked_sessions(schema), schema.scores.c
     # One number to sort each score by, instead of three columns of its session.
@@ -673,7 +675,7 @@ def _latest_scores(schema: Schema) -> Select[Any]:
     return sa.select(*(x for x in ranked.c if x.key != "recency")).where(ranked.c.recency == 1)
 
 
-def _current_scores(schema: Schema) -> Select[Any]:
+def _current_scores(schema: Schema) -> Select[*tuple[Any, ...]]:
     """Return the scores of the newest published session of each model, and of no other."""
     s, c = _ranked_sessions(schema), schema.scores.c
     return (
@@ -688,7 +690,7 @@ def _score_columns(s: Any, c: Any) -> tuple[sa.ColumnElement[Any], ...]:
     return s.model_id, s.session_id, c.entity_id, c.score, c.score_class, s.as_of, s.published_at
 
 
-def _gate_history(schema: Schema) -> Select[Any]:
+def _gate_history(schema: Schema) -> Select[*tuple[Any, ...]]:
     """Return what gates said of each session that ended, wherever that is stored."""
     s, m, g = schema.sessions.c, schema.session_metadata.c, schema.gate_results
     fields = {column.key: column for column in g.c if not column.primary_key}

@@ -210,7 +210,7 @@ class MysqlBackend(Backend):
             _mysql_load.insert(connection, table, rows, self._loading.max_allowed_packet)
 
     def stream(
-        self, connection: sa.Connection, select: sa.Select[Any], schema: pa.Schema
+        self, connection: sa.Connection, select: sa.Select[*tuple[Any, ...]], schema: pa.Schema
     ) -> Iterator[pa.RecordBatch]:
         """Read texts and numbers as the bytes that the server sends: Arrow parses them faster."""
         driver: Any = connection.connection.dbapi_connection

@@ -171,7 +171,7 @@ class PostgresBackend(Backend):
                 raise DatabaseError(f"COPY took {cursor.rowcount} of {rows.num_rows} rows.")
 
     def stream(
-        self, connection: sa.Connection, select: sa.Select[Any], schema: pa.Schema
+        self, connection: sa.Connection, select: sa.Select[*tuple[Any, ...]], schema: pa.Schema
     ) -> Iterator[pa.RecordBatch]:
         """Unload by COPY, through a pipe into Arrow's CSV reader."""
         text = select.compile(connection, compile_kwargs={"literal_binds": True})

@@ -41,7 +41,9 @@ class SourceData:
         self.how = f" (of all rows, by the database of source {source!r})"
         self._connection, self._params = connection, dict(params)
         subquery = query.columns().subquery("source_rows")
-        no_rows: sa.Select[Any] = sa.select(sa.text("*")).select_from(subquery).where(sa.false())
+        no_rows: sa.Select[*tuple[Any, ...]] = (
+            sa.select(sa.text("*")).select_from(subquery).where(sa.false())
+        )
         self.columns = list(map(str, connection.execute(no_rows, self._params).keys()))
         self._rows = query.columns(*map(sa.column, self.columns)).subquery("source_rows")
         self._count([name for name in self.columns if name in compared])
@@ -60,7 +62,7 @@ class SourceData:
         ends = list(row[len(self.columns) + 1 :])
         self._extremes = {x: (ends[2 * i], ends[2 * i + 1]) for i, x in enumerate(compared)}
 
-    def _all(self, select: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    def _all(self, select: sa.Select[*tuple[Any, ...]]) -> Sequence[sa.Row[*tuple[Any, ...]]]:
         return self._connection.execute(select, self._params).all()
 
     def nulls(self, column: str, most: int) -> FailingRows:

@@ -43,7 +43,7 @@ def read_record(db: Database, handle: SessionHandle, name: str) -> Artifact:
     )
 
 
-def _wrong_columns(row: sa.Row[Any]) -> Iterator[str]:
+def _wrong_columns(row: sa.Row[*tuple[Any, ...]]) -> Iterator[str]:
     if not isinstance(row.artifact_format, str):
         yield f"format {row.artifact_format!r}"
     if not isinstance(row.byte_count, int) or row.byte_count < 0:

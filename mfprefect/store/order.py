@@ -74,7 +74,7 @@ def _moment(sessions: Any) -> sa.ColumnElement[dt.datetime]:
     return sa.func.coalesce(s.published_at, s.ended_at, s.started_at, type_=s.started_at.type)
 
 
-def previous_success(db: Database, session: Any) -> sa.Row[Any] | None:
+def previous_success(db: Database, session: Any) -> sa.Row[*tuple[Any, ...]] | None:
     """Return session_no and session_id of the last success before a session, None if it is first.
 
     Args:

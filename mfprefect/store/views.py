@@ -68,7 +68,7 @@ def _columns(view: sa.Table, names: Iterable[str]) -> list[Any]:
 class Sessions(NamedTuple):
     """Where sessions are read from."""
 
-    select: sa.Select[Any]
+    select: sa.Select[*tuple[Any, ...]]
     """Selects the columns of `Store.sessions`."""
     c: Any
     """The columns of sessions, for conditions."""
@@ -168,7 +168,7 @@ def published_scores(db: Database) -> sa.Table:
     return _view(db, "published_scores")
 
 
-def newest_published(db: Database, model_id: str) -> sa.Row[Any] | None:
+def newest_published(db: Database, model_id: str) -> sa.Row[*tuple[Any, ...]] | None:
     """Return session_id, as_of and published_at of a model's newest published scoring session.
 
     Raises:

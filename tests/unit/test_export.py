@@ -55,9 +55,9 @@ def exported(url: str, table: str = "crm_scores") -> list[dict[str, Any]]:
     """Read a table as its owner does, with nothing of ours but how to connect."""
     engine = backend_for(load_settings(url=url)).create_engine()
     types = {"as_of": sa.Date, "published_at": sa.DateTime}
-    text = sa.select(*(sa.column(name, types.get(name)) for name in COLUMNS)).select_from(
-        sa.table(table)
-    )
+    text: sa.Select[*tuple[Any, ...]] = sa.select(
+        *(sa.column(name, types.get(name)) for name in COLUMNS)
+    ).select_from(sa.table(table))
     with engine.connect() as connection:
         rows = [dict(row._mapping) for row in connection.execute(text)]
     engine.dispose()

@@ -103,7 +103,9 @@ def _summary(connection: sa.Connection, table: sa.Table, number: int) -> dict[st
     return {"rows": rows, "sha256": sha.hexdigest()}
 
 
-def _rows(connection: sa.Connection, table: sa.Table, number: int) -> Iterator[sa.Row[Any]]:
+def _rows(
+    connection: sa.Connection, table: sa.Table, number: int
+) -> Iterator[sa.Row[*tuple[Any, ...]]]:
     """Yield the rows, page by page where there may be many."""
     # As the driver gives them: they need not be what their columns promise.
     plain = {c.name: sa.type_coerce(c, sa.types.NullType()) for c in table.c}

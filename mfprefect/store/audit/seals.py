@@ -73,7 +73,7 @@ def _session_tables(schema: Schema) -> frozenset[sa.Table]:
 
 # Cached: building it takes longer than the database's answer.
 @functools.lru_cache(maxsize=8)
-def _select(schema: Schema) -> sa.Select[Any]:
+def _select(schema: Schema) -> sa.Select[*tuple[Any, ...]]:
     s, last, event = schema.sessions, schema.seals.alias("last"), schema.audit_events.alias("event")
     number: Any = sa.bindparam("session_no")
     model_id: Any = sa.bindparam("model_id")

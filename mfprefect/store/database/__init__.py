@@ -79,7 +79,7 @@ class Database:
             self._owns_engine = False
             engine_cache.release(self.settings, self.backend, self.engine)
 
-    def fetch_all(self, statement: sa.Select[Any]) -> list[sa.Row[Any]]:
+    def fetch_all(self, statement: sa.Select[*tuple[Any, ...]]) -> list[sa.Row[*tuple[Any, ...]]]:
         """Return all rows of a select."""
         return self.read_transaction(lambda connection: list(connection.execute(statement)))
 
@@ -122,12 +122,14 @@ class Database:
         """Run `work(connection)`, which must only read, in a snapshot: see `snapshot`."""
         return self.snapshot(lambda moment: moment.read_transaction(work))
 
-    def frame(self, statement: sa.Select[Any]) -> pd.DataFrame:
+    def frame(self, statement: sa.Select[*tuple[Any, ...]]) -> pd.DataFrame:
         """Return a select as a DataFrame whose columns are named by the schema's keys."""
         return self.framed(statement, self.fetch_all(statement))
 
     @staticmethod
-    def framed(statement: sa.Select[Any], rows: Iterable[sa.Row[Any]]) -> pd.DataFrame:
+    def framed(
+        statement: sa.Select[*tuple[Any, ...]], rows: Iterable[sa.Row[*tuple[Any, ...]]]
+    ) -> pd.DataFrame:
         """Return rows of a select as a DataFrame whose columns are named by the schema's keys."""
         import pandas as pd
 
@@ -141,7 +143,9 @@ class Database:
                 frame[column.key] = frame[column.key].astype("float64")
         return frame
 
-    def stream(self, select: sa.Select[Any], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def stream(
+        self, select: sa.Select[*tuple[Any, ...]], schema: pa.Schema
+    ) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a select as Arrow batches; errors are not retried."""
         if self._snapshot is not None:
             yield from self.backend.stream(self._snapshot, select, schema)

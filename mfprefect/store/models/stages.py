@@ -76,7 +76,7 @@ def histories(db: Database) -> dict[str, list[Stage]]:
     return by_model
 
 
-def _rows(db: Database) -> sa.Select[Any]:
+def _rows(db: Database) -> sa.Select[*tuple[Any, ...]]:
     t, s = db.schema.model_stages, db.schema.sessions
     return (
         sa.select(*t.c, s.c.session_id)
@@ -85,7 +85,7 @@ def _rows(db: Database) -> sa.Select[Any]:
     )
 
 
-def _stage(row: sa.Row[Any]) -> Stage:
+def _stage(row: sa.Row[*tuple[Any, ...]]) -> Stage:
     who = (row.session_no, row.session_id, row.stage, row.set_at, row.set_by, row.reason)
     return Stage(*who, _detail(row.gates))
 

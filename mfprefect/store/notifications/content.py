@@ -56,7 +56,7 @@ _SESSION_FIELDS = (
     "deployment",
     "as_of",
 )
-Row = sa.Row[Any]
+Row = sa.Row[*tuple[Any, ...]]
 
 
 def session_row(db: Database, session_no: int) -> Row | None:

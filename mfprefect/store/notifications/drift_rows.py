@@ -18,7 +18,7 @@ __all__ = ["drift_rows", "in_alarm", "unmatched_text"]
 
 log = logging.getLogger(__name__)
 
-Row = sa.Row[Any]
+Row = sa.Row[*tuple[Any, ...]]
 ALARM = "alarm"
 """The verdict on a variable that drifted beyond its threshold."""
 MAX_VARIABLES = 20

@@ -15,7 +15,7 @@ WAITING = "waiting_for_promotion"
 """The event of a training that succeeded, stored its model, and is in no stage."""
 
 
-def waits_for_promotion(db: Database, row: sa.Row[Any]) -> bool:
+def waits_for_promotion(db: Database, row: sa.Row[*tuple[Any, ...]]) -> bool:
     """Return whether a session is a training whose model nobody has promoted."""
     if row.purpose != Purpose.TRAIN or row.status != Status.SUCCEEDED:
         return False

@@ -135,7 +135,7 @@ def _selected(
     purpose: str | None = None,
     since: Any = None,
     sort: str = STARTED,
-) -> sa.Select[Any]:
+) -> sa.Select[*tuple[Any, ...]]:
     """Return a select of some sessions in an order; arguments and errors as in `Store.sessions`."""
     select, sessions = source.select, source.c
     if model_id is not None:
@@ -182,7 +182,9 @@ def of_sessions(db: Database, table_name: str, session_ids: Sequence[str]) -> pd
     return of_existing(db, session_ids, select)
 
 
-def of_existing(db: Database, session_ids: Sequence[str], select: sa.Select[Any]) -> pd.DataFrame:
+def of_existing(
+    db: Database, session_ids: Sequence[str], select: sa.Select[*tuple[Any, ...]]
+) -> pd.DataFrame:
     """Return what a select finds of sessions; errors as in `require_sessions`."""
     if not session_ids:
         raise InvalidValue("name at least one session id.")

@@ -93,7 +93,7 @@ def _candidate(
     return load_session_report(db, session_id)
 
 
-def _session(db: Database, session_id: str) -> sa.Row[Any]:
+def _session(db: Database, session_id: str) -> sa.Row[*tuple[Any, ...]]:
     s = db.schema.sessions.c
     return db.fetch_all(sa.select(*s).where(s.session_id == session_id))[0]
 
@@ -144,7 +144,7 @@ def _watched(db: Database, model_id: str) -> dict[str, str]:
 
 
 def _figures(
-    db: Database, monitor_id: str, scoring: sa.Row[Any], figures: dict[str, float]
+    db: Database, monitor_id: str, scoring: sa.Row[*tuple[Any, ...]], figures: dict[str, float]
 ) -> OutcomeFigures:
     monitor = _session(db, monitor_id)
     notes = frames.of_sessions(db, "session_metadata", [monitor_id])

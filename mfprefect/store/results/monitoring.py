@@ -74,7 +74,7 @@ def published_scorings(
     ]
 
 
-def _select_published(db: Database, model_id: str) -> sa.Select[Any]:
+def _select_published(db: Database, model_id: str) -> sa.Select[*tuple[Any, ...]]:
     """Return the select of a model's published scoring sessions, newest first."""
     s, parent = db.schema.sessions, db.schema.sessions.alias("parent")
     other, first = db.schema.sessions.alias("other"), db.schema.sessions.alias("first_one")
@@ -170,7 +170,7 @@ def _ages(db: Database) -> list[_Age]:
     return [_age(row, now) for row in db.fetch_all(_select_ages(db))]
 
 
-def _select_ages(db: Database) -> sa.Select[Any]:
+def _select_ages(db: Database) -> sa.Select[*tuple[Any, ...]]:
     models, s = db.schema.models, db.schema.sessions
     newest = (
         sa.select(s.c.model_id, sa.func.max(s.c.session_no).label("session_no"))
@@ -213,7 +213,7 @@ def _unwatched(db: Database) -> Any:
     )
 
 
-def _age(row: sa.Row[Any], now: dt.datetime) -> _Age:
+def _age(row: sa.Row[*tuple[Any, ...]], now: dt.datetime) -> _Age:
     last = None if row.scored_no is None else row.published_at
     age = (now - (last or row.created_at)).total_seconds()
     return _Age(

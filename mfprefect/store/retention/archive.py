@@ -114,7 +114,7 @@ def _chunks(db: Database, number: int) -> tuple[pa.Schema, Iterator[pa.RecordBat
     return schema, batches()
 
 
-def _batch(rows: Sequence[sa.Row[Any]], schema: pa.Schema) -> pa.RecordBatch:
+def _batch(rows: Sequence[sa.Row[*tuple[Any, ...]]], schema: pa.Schema) -> pa.RecordBatch:
     columns = zip(*rows, strict=True)
     arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -98,7 +98,7 @@ def _is_noted(db: Database, connection: sa.Connection, handle: SessionHandle, na
     return connection.scalar(note) is not None
 
 
-def without_scores(db: Database) -> sa.Select[Any]:
+def without_scores(db: Database) -> sa.Select[*tuple[Any, ...]]:
     """Return a select of the sessions whose scores were deleted."""
     m = db.schema.session_metadata.c
     return sa.select(m.session_no).where(

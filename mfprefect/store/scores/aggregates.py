@@ -85,7 +85,9 @@ class Published:
             )
 
 
-def _published_rows(db: Database, connection: sa.Connection, session_id: str) -> sa.Select[Any]:
+def _published_rows(
+    db: Database, connection: sa.Connection, session_id: str
+) -> sa.Select[*tuple[Any, ...]]:
     """Return the select of a session's entity ids and scores; it is empty before publication."""
     if db.views_only:
         views.require_sessions(db, [session_id])

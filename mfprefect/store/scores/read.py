@@ -97,7 +97,11 @@ def _of_view(
 
 
 def _of_view_entities(
-    db: Database, session_id: str, select: sa.Select[Any], entity_id: Any, ids: list[str]
+    db: Database,
+    session_id: str,
+    select: sa.Select[*tuple[Any, ...]],
+    entity_id: Any,
+    ids: list[str],
 ) -> Iterator[pa.RecordBatch]:
     for chunk in _chunks(ids):
         yield from db.stream(select.where(entity_id.in_(chunk)), SCHEMA)
@@ -117,7 +121,11 @@ def _published(db: Database, handle: SessionHandle) -> tuple[sa.ColumnElement[bo
 
 
 def _of_entities(
-    db: Database, handle: SessionHandle, select: sa.Select[Any], ids: list[str], unpublished: bool
+    db: Database,
+    handle: SessionHandle,
+    select: sa.Select[*tuple[Any, ...]],
+    ids: list[str],
+    unpublished: bool,
 ) -> Iterator[pa.RecordBatch]:
     # Check publication once, first: between two statements it would show the second half only.
     published = sa.select(db.schema.sessions.c.session_no).where(*_published(db, handle))
@@ -229,7 +237,7 @@ def _changed(model_id: str) -> DatabaseConflict:
     )
 
 
-def _published_sessions(db: Database, model_id: str) -> sa.Select[Any]:
+def _published_sessions(db: Database, model_id: str) -> sa.Select[*tuple[Any, ...]]:
     """Return the select of a model's published sessions, newest first."""
     s = db.schema.sessions.c
     return (
@@ -240,7 +248,10 @@ def _published_sessions(db: Database, model_id: str) -> sa.Select[Any]:
 
 
 def _newest_scores(
-    db: Database, connection: sa.Connection, sessions: Sequence[sa.Row[Any]], ids: Sequence[str]
+    db: Database,
+    connection: sa.Connection,
+    sessions: Sequence[sa.Row[*tuple[Any, ...]]],
+    ids: Sequence[str],
 ) -> dict[str, tuple[Any, ...]]:
     """Return the newest row of each id in sessions, newest first: in no older one than it must."""
     scores: dict[str, tuple[Any, ...]] = {}
@@ -256,7 +267,10 @@ def _newest_scores(
 
 
 def _scores_in(
-    db: Database, connection: sa.Connection, sessions: Sequence[sa.Row[Any]], ids: Sequence[str]
+    db: Database,
+    connection: sa.Connection,
+    sessions: Sequence[sa.Row[*tuple[Any, ...]]],
+    ids: Sequence[str],
 ) -> list[tuple[Any, ...]]:
     """Return entity_id, score, score_class and session of ids, in the order of sessions."""
     c = db.schema.scores.c
@@ -286,7 +300,7 @@ def _scores_of_all(
 
 
 def _still_published(
-    db: Database, connection: sa.Connection, sessions: Sequence[sa.Row[Any]]
+    db: Database, connection: sa.Connection, sessions: Sequence[sa.Row[*tuple[Any, ...]]]
 ) -> bool:
     """Return whether sessions are as they were listed, so that their scores were all there."""
     s = db.schema.sessions.c
@@ -307,11 +321,11 @@ def current_session(db: Database, model_id: str) -> str | None:
     return None if session is None else str(session.session_id)
 
 
-def _newest_session(db: Database, model_id: str) -> sa.Row[Any] | None:
+def _newest_session(db: Database, model_id: str) -> sa.Row[*tuple[Any, ...]] | None:
     if db.views_only:
         return views.newest_published(db, model_id)
 
-    def work(connection: sa.Connection) -> sa.Row[Any] | None:
+    def work(connection: sa.Connection) -> sa.Row[*tuple[Any, ...]] | None:
         row = connection.execute(_published_sessions(db, model_id).limit(1)).first()
         if row is None:
             require_model(db, connection, model_id)

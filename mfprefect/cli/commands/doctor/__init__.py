@@ -22,12 +22,13 @@ def doctor(out: Output, url: str | None) -> None:
 
     Exits with 0 if nothing failed; warnings do not count as failures.
     """
-    from mfprefect.cli.commands.doctor import checks, database
+    from mfprefect.cli.commands.doctor import checks, database, libraries
     from mfprefect.cli.commands.doctor.finding import CheckResult
 
     results: list[CheckResult] = []
     steps: tuple[Callable[[str | None], Iterator[CheckResult]], ...] = (
         checks.versions,
+        libraries.libraries,
         checks.settings,
         checks.backends,
         database.database,

@@ -1,4 +1,4 @@
-"""Which versions of libraries were tried: the doctor's word, and the lists that it takes it from."""
+"""Which versions of libraries were tried: what the doctor says, and what it takes it from."""
 
 from __future__ import annotations
 

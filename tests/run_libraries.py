@@ -45,7 +45,17 @@ def run(name: str) -> int:
     with tempfile.TemporaryDirectory() as folder:
         demo = subprocess.run([programs / "mfprefect", "demo"], cwd=folder, check=False)
     tests = subprocess.run(
-        [programs / "pytest", "-q", "--numprocesses", "3", "--dist", "loadgroup", *TESTS],
+        [
+            programs / "pytest",
+            "-q",
+            "-W",
+            "default",
+            "--numprocesses",
+            "3",
+            "--dist",
+            "loadgroup",
+            *TESTS,
+        ],
         cwd=ROOT,
         check=False,
     )

@@ -1,4 +1,4 @@
-"""Run mfprefect with other versions of its libraries than constraints.txt (`make versions`).
+"""Run mfprefect with other versions of its libraries than constraints.txt (`make test-libraries`).
 
 `newest` is what pip installs for a user today, without constraints. `lowest` has the lowest version
 that pyproject.toml admits of each library that mfprefect or an extra asks for, and what pip chooses

@@ -82,8 +82,6 @@ class Backend(ABC):
     enforces_sessions: ClassVar[bool] = False
     """Whether nobody but the server's administrator can add a row to a table that refers to
     `sessions` unless the session exists. `scores` does not refer to it."""
-    finds_last_session: ClassVar[bool] = True
-    """Whether the highest `session_no` of a table is read from an index."""
     create_hiding_view: ClassVar[str] = "CREATE VIEW {name} AS "
     """The start of a view that leaves rows out. Override where the database would otherwise let
     functions of a reader, in the conditions of its query, see the rows left out."""

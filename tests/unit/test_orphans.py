@@ -121,3 +121,22 @@ def test_many_rows_are_read_page_by_page(
         assert entry["rows"] == 6
         digests.add(entry["sha256"])
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("highest", [2**31 - 1, 2**31 - 2])
+def test_a_session_below_the_largest_number_does_not_inherit_them(
+    store: Store, tmp_path: Path, highest: int
+) -> None:
+    with store.session("churn") as first:
+        pass
+    copy = "CREATE TEMP TABLE copied AS SELECT * FROM sessions"
+    change = "UPDATE copied SET session_no = {}, session_id = 'added', seal = NULL"
+    number = 2 if highest == 2**31 - 1 else highest + 1
+    planted = (text.format(number) for text in PLANTED)
+    add = "INSERT INTO sessions SELECT * FROM copied"
+    plant(tmp_path, copy, change.format(highest), add, *planted)
+    with store.session("churn") as second:
+        pass
+    assert (first.session_no, second.session_no) == (1, number)
+    assert removed(store) == TABLES
+    plant(tmp_path, "DELETE FROM sessions WHERE session_id = 'added'")

@@ -55,7 +55,6 @@ class TeradataBackend(Backend):
     driver: ClassVar[str] = "teradatasql"
     transactional_ddl: ClassVar[bool] = False
     unique_allows_nulls: ClassVar[bool] = False
-    finds_last_session: ClassVar[bool] = False
     view_prefix: ClassVar[str] = ACCESS
     writers: int = 2
 

@@ -19,45 +19,52 @@ from mfprefect.backend import NO_LOCK_OPTION, Backend
 from mfprefect.store.audit.events import record
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
+from mfprefect.store.row_numbers import LARGEST
 
-__all__ = ["ACTION", "last_number", "orphan_problems", "remove_orphans"]
+__all__ = ["ACTION", "orphan_problems", "orphans_ahead", "remove_orphans", "unguarded"]
 
 ACTION = "remove_orphans"
 """The action in the audit trail."""
 PAGE = 10_000
 
 
-def last_number(db: Database) -> sa.ColumnElement[int]:
-    """Return the subselect of the highest session number that any row has.
+def orphans_ahead(db: Database) -> sa.ColumnElement[int]:
+    """Return the subselect of the number after the highest session's, if it has rows; else NULL.
 
-    NULL if the database could only tell by reading its tables.
+    Opening a session asks it in a statement of its own needs. It looks no further than
+    `LARGEST`: see `next_session_no`.
     """
-    return sa.literal_column(_last_number(db.backend), sa.Integer())
+    return sa.literal_column(_orphans_ahead(db.backend), sa.Integer())
 
 
 # Text, and cached: SQLAlchemy would take longer over it than the database.
 @functools.lru_cache(maxsize=8)
-def _last_number(backend: Backend) -> str:
-    if not backend.finds_last_session:
-        return "NULL"
+def _orphans_ahead(backend: Backend) -> str:
+    s = backend.schema.sessions.c.session_no
+    following = sa.select(sa.func.coalesce(sa.func.max(s), 0) + 1).where(s < LARGEST)
     numbers = sa.union_all(
         *(
-            # Without the tables of large sessions, which hold no other number.
-            sa.select(sa.func.max(table.c.session_no).label("n")).with_hint(
-                table, "ONLY", "postgresql"
-            )
-            for _, table in _unguarded(backend)
+            # Without the tables of large sessions, which hold no other number. Equality, because
+            # Teradata, where no index has the highest number, then reads one partition.
+            sa.select(sa.func.max(table.c.session_no).label("n"))
+            .where(table.c.session_no == following.scalar_subquery())
+            .with_hint(table, "ONLY", "postgresql")
+            for table in unguarded(backend).values()
         )
     ).subquery("numbers")
-    return f"({sa.select(sa.func.max(numbers.c.n)).compile(dialect=backend.dialect())})"
+    select = sa.select(sa.func.max(numbers.c.n))
+    literal = {"literal_binds": True}
+    return f"({select.compile(dialect=backend.dialect(), compile_kwargs=literal)})"
 
 
-def _unguarded(backend: Backend) -> Iterator[tuple[str, sa.Table]]:
-    """Yield the tables that may hold rows of no session."""
+def unguarded(backend: Backend) -> dict[str, sa.Table]:
+    """Return the tables that may hold rows of no session."""
     of_sessions = backend.schema.session_tables()
-    for name, table in backend.schema.tables.items():
-        if table in of_sessions and (name == "scores" or not backend.enforces_sessions):
-            yield name, table
+    return {
+        name: table
+        for name, table in backend.schema.tables.items()
+        if table in of_sessions and (name == "scores" or not backend.enforces_sessions)
+    }
 
 
 def remove_orphans(db: Database, connection: sa.Connection, handle: SessionHandle) -> None:
@@ -80,17 +87,17 @@ def remove_orphans(db: Database, connection: sa.Connection, handle: SessionHandl
 
 
 def _tables_with(db: Database, connection: sa.Connection, number: int) -> list[str]:
+    tables = unguarded(db.backend)
     counts = [
         sa.select(sa.func.count())
         .select_from(table)
         .where(table.c.session_no == number)
         .scalar_subquery()
         .label(f"rows_of_{name}")
-        for name, table in _unguarded(db.backend)
+        for name, table in tables.items()
     ]
     row = connection.execute(sa.select(*counts), execution_options={NO_LOCK_OPTION: True}).one()
-    names = (name for name, _ in _unguarded(db.backend))
-    return [name for name, count in zip(names, row, strict=True) if count]
+    return [name for name, count in zip(tables, row, strict=True) if count]
 
 
 def _summary(connection: sa.Connection, table: sa.Table, number: int) -> dict[str, Any]:
@@ -127,15 +134,19 @@ def _text(value: Any) -> str:
 
 def orphan_problems(db: Database) -> list[Problem]:
     """Return a problem for each table and number under which there are rows of no session."""
-    s, problems = db.schema.sessions.c, []
-    of_sessions = db.schema.session_tables()
-    for name, table in db.schema.tables.items():
-        if table not in of_sessions:
-            continue
-        number = table.c.session_no
+    s, of_sessions = db.schema.sessions.c, db.schema.session_tables()
+    names = [name for name, table in db.schema.tables.items() if table in of_sessions]
+    # One statement, and tables by position: Teradata cuts a text off at the length of the first.
+    selects = []
+    for position, name in enumerate(names):
+        number = db.schema.tables[name].c.session_no
+        counts = sa.select(sa.literal_column(str(position)), number, sa.func.count())
         orphaned = ~sa.exists().where(s.session_no == number)
-        select = sa.select(number, sa.func.count()).where(orphaned)
-        for no, count in db.fetch_all(select.group_by(number).order_by(number)):
-            text = f"{name}: {count} rows were added under the number {no}, which no session has"
-            problems.append(Problem("added", text, table=name, key=(no,)))
+        selects.append(counts.where(orphaned).group_by(number))
+    ordered = sa.union_all(*selects).order_by(sa.text("1"), sa.text("2"))
+    problems = []
+    for position, number, count in db.fetch_all(ordered):
+        name = names[position]
+        text = f"{name}: {count} rows were added under the number {number}, which no session has"
+        problems.append(Problem("added", text, table=name, key=(number,)))
     return problems

@@ -79,7 +79,9 @@ class Database:
             self._owns_engine = False
             engine_cache.release(self.settings, self.backend, self.engine)
 
-    def fetch_all(self, statement: sa.Select[*tuple[Any, ...]]) -> list[sa.Row[*tuple[Any, ...]]]:
+    def fetch_all(
+        self, statement: sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]
+    ) -> list[sa.Row[*tuple[Any, ...]]]:
         """Return all rows of a select."""
         return self.read_transaction(lambda connection: list(connection.execute(statement)))
 

@@ -134,10 +134,10 @@ def _insert(
             .where(*missed_heartbeat(db))
             .scalar_subquery()
             .label("silent"),
-            orphans.last_number(db).label("last_used"),
+            orphans.orphans_ahead(db).label("ahead"),
         ),
         # No lock on all sessions: the insert fails if the number was taken meanwhile.
-        execution_options={NO_LOCK_OPTION: (sessions,)},
+        execution_options={NO_LOCK_OPTION: (sessions, *orphans.unguarded(db.backend).values())},
     ).one()
     if facts.model is None:
         require_model(db, connection, opening.model_id)
@@ -162,7 +162,8 @@ def _insert(
         as_of=opening.as_of,
         parent_session_id=opening.parent_session_id,
     )
-    if not db.backend.finds_last_session or (facts.last_used or 0) >= number:
+    # A number below the highest is one that the statement above did not look at.
+    if facts.ahead is not None or number <= (facts.last_no or 0):
         orphans.remove_orphans(db, connection, handle)
     return handle, bool(facts.silent)
 

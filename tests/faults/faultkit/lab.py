@@ -602,8 +602,10 @@ class Lab:
 
     def _outcome(self, journal: Journal, exit_code: int | None) -> str:
         """Return what the fault came to, before the next attempt."""
-        if self._rival is not None and self._rival[1].done:
-            both = [x for x in (journal, self._rival[1]) if "close" in x.done]
+        rival = self._rival[1] if self._rival is not None else None
+        # Refused at its opening, it has done nothing: it had to wait until the other one ended.
+        if rival and (rival.done or (rival.failure or "").startswith("SessionClosed:")):
+            both = [x for x in (journal, rival) if "close" in x.done]
             return {1: "one succeeded and one refused"}.get(len(both), f"{len(both)} succeeded")
         if "close" in journal.done:
             return "succeeded"

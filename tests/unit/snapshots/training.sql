@@ -12,26 +12,77 @@ WHERE parent.session_id IS NULL AND NOT (parent.status = ? AND (coalesce(parent.
 FROM sessions
 WHERE sessions.status = ? AND (sessions.heartbeat_at < ? OR sessions.heartbeat_at > ?)) AS silent, (SELECT max(numbers.n) AS max_1
 FROM (SELECT max(session_attempts.session_no) AS n
-FROM session_attempts UNION ALL SELECT max(inputs.session_no) AS n
-FROM inputs UNION ALL SELECT max(input_summary.session_no) AS n
-FROM input_summary UNION ALL SELECT max(check_results.session_no) AS n
-FROM check_results UNION ALL SELECT max(session_metadata.session_no) AS n
-FROM session_metadata UNION ALL SELECT max(metrics.session_no) AS n
-FROM metrics UNION ALL SELECT max(variable_importance.session_no) AS n
-FROM variable_importance UNION ALL SELECT max(test_curve.session_no) AS n
-FROM test_curve UNION ALL SELECT max(backtests.session_no) AS n
-FROM backtests UNION ALL SELECT max(gate_results.session_no) AS n
-FROM gate_results UNION ALL SELECT max(drift.session_no) AS n
-FROM drift UNION ALL SELECT max(scores.session_no) AS n
-FROM scores UNION ALL SELECT max(score_parts.session_no) AS n
-FROM score_parts UNION ALL SELECT max(part_inputs.session_no) AS n
-FROM part_inputs UNION ALL SELECT max(artifacts.session_no) AS n
-FROM artifacts UNION ALL SELECT max(artifact_chunks.session_no) AS n
-FROM artifact_chunks UNION ALL SELECT max(notifications.session_no) AS n
-FROM notifications) AS numbers) AS last_used;
+FROM session_attempts
+WHERE session_attempts.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(inputs.session_no) AS n
+FROM inputs
+WHERE inputs.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(input_summary.session_no) AS n
+FROM input_summary
+WHERE input_summary.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(check_results.session_no) AS n
+FROM check_results
+WHERE check_results.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(session_metadata.session_no) AS n
+FROM session_metadata
+WHERE session_metadata.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(metrics.session_no) AS n
+FROM metrics
+WHERE metrics.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(variable_importance.session_no) AS n
+FROM variable_importance
+WHERE variable_importance.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(test_curve.session_no) AS n
+FROM test_curve
+WHERE test_curve.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(backtests.session_no) AS n
+FROM backtests
+WHERE backtests.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(gate_results.session_no) AS n
+FROM gate_results
+WHERE gate_results.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(drift.session_no) AS n
+FROM drift
+WHERE drift.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(scores.session_no) AS n
+FROM scores
+WHERE scores.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(score_parts.session_no) AS n
+FROM score_parts
+WHERE score_parts.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(part_inputs.session_no) AS n
+FROM part_inputs
+WHERE part_inputs.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(artifacts.session_no) AS n
+FROM artifacts
+WHERE artifacts.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(artifact_chunks.session_no) AS n
+FROM artifact_chunks
+WHERE artifact_chunks.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(notifications.session_no) AS n
+FROM notifications
+WHERE notifications.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647)) AS numbers) AS ahead;
 
 -- teradata
-LOCKING TABLE sessions FOR ACCESS SELECT (SELECT max(sessions.session_no) AS max_1
+LOCKING TABLE sessions FOR ACCESS LOCKING TABLE session_attempts FOR ACCESS LOCKING TABLE inputs FOR ACCESS LOCKING TABLE input_summary FOR ACCESS LOCKING TABLE check_results FOR ACCESS LOCKING TABLE session_metadata FOR ACCESS LOCKING TABLE metrics FOR ACCESS LOCKING TABLE variable_importance FOR ACCESS LOCKING TABLE test_curve FOR ACCESS LOCKING TABLE backtests FOR ACCESS LOCKING TABLE gate_results FOR ACCESS LOCKING TABLE drift FOR ACCESS LOCKING TABLE scores FOR ACCESS LOCKING TABLE score_parts FOR ACCESS LOCKING TABLE part_inputs FOR ACCESS LOCKING TABLE artifacts FOR ACCESS LOCKING TABLE artifact_chunks FOR ACCESS LOCKING TABLE notifications FOR ACCESS SELECT (SELECT max(sessions.session_no) AS max_1
 FROM sessions) AS last_no, (SELECT models.model_id
 FROM models
 WHERE models.model_id = ?) AS model, (SELECT environments.environment_digest
@@ -42,23 +93,74 @@ WHERE parent.session_id IS NULL AND NOT (parent.status = ? AND (coalesce(parent.
 FROM sessions
 WHERE sessions.status = ? AND (sessions.heartbeat_at < ? OR sessions.heartbeat_at > ?)) AS silent, (SELECT max(numbers.n) AS max_1
 FROM (SELECT max(session_attempts.session_no) AS n
-FROM session_attempts UNION ALL SELECT max(inputs.session_no) AS n
-FROM inputs UNION ALL SELECT max(input_summary.session_no) AS n
-FROM input_summary UNION ALL SELECT max(check_results.session_no) AS n
-FROM check_results UNION ALL SELECT max(session_metadata.session_no) AS n
-FROM session_metadata UNION ALL SELECT max(metrics.session_no) AS n
-FROM metrics UNION ALL SELECT max(variable_importance.session_no) AS n
-FROM variable_importance UNION ALL SELECT max(test_curve.session_no) AS n
-FROM test_curve UNION ALL SELECT max(backtests.session_no) AS n
-FROM backtests UNION ALL SELECT max(gate_results.session_no) AS n
-FROM gate_results UNION ALL SELECT max(drift.session_no) AS n
-FROM drift UNION ALL SELECT max(scores.session_no) AS n
-FROM scores UNION ALL SELECT max(score_parts.session_no) AS n
-FROM score_parts UNION ALL SELECT max(part_inputs.session_no) AS n
-FROM part_inputs UNION ALL SELECT max(artifacts.session_no) AS n
-FROM artifacts UNION ALL SELECT max(artifact_chunks.session_no) AS n
-FROM artifact_chunks UNION ALL SELECT max(notifications.session_no) AS n
-FROM notifications) AS numbers) AS last_used FROM (SELECT 1 AS one_column) AS one_row;
+FROM session_attempts
+WHERE session_attempts.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(inputs.session_no) AS n
+FROM inputs
+WHERE inputs.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(input_summary.session_no) AS n
+FROM input_summary
+WHERE input_summary.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(check_results.session_no) AS n
+FROM check_results
+WHERE check_results.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(session_metadata.session_no) AS n
+FROM session_metadata
+WHERE session_metadata.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(metrics.session_no) AS n
+FROM metrics
+WHERE metrics.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(variable_importance.session_no) AS n
+FROM variable_importance
+WHERE variable_importance.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(test_curve.session_no) AS n
+FROM test_curve
+WHERE test_curve.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(backtests.session_no) AS n
+FROM backtests
+WHERE backtests.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(gate_results.session_no) AS n
+FROM gate_results
+WHERE gate_results.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(drift.session_no) AS n
+FROM drift
+WHERE drift.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(scores.session_no) AS n
+FROM scores
+WHERE scores.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(score_parts.session_no) AS n
+FROM score_parts
+WHERE score_parts.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(part_inputs.session_no) AS n
+FROM part_inputs
+WHERE part_inputs.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(artifacts.session_no) AS n
+FROM artifacts
+WHERE artifacts.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(artifact_chunks.session_no) AS n
+FROM artifact_chunks
+WHERE artifact_chunks.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647) UNION ALL SELECT max(notifications.session_no) AS n
+FROM notifications
+WHERE notifications.session_no = (SELECT coalesce(max(sessions.session_no), 0) + 1 AS anon_1
+FROM sessions
+WHERE sessions.session_no < 2147483647)) AS numbers) AS ahead FROM (SELECT 1 AS one_column) AS one_row;
 
 -- 2 of 15
 

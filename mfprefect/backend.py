@@ -158,6 +158,13 @@ class Backend(ABC):
         """Return the texts that a column cannot store. Override with `why_not_storable`."""
         return []
 
+    def misfit(self, column: sa.Column[Any]) -> str | None:
+        """Return SQL that is NULL if a cell is of its column's type, else the type that it has.
+
+        Override if the database stores values of any type in any column. None: it refuses them.
+        """
+        return None
+
     def exists(self) -> bool:
         """Return whether the database exists. Override if connecting would create it."""
         return True

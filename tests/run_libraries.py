@@ -67,7 +67,12 @@ def install(name: str) -> Path:
     """Return the folder of the programs of a new environment."""
     folder = FOLDER / name
     venv.create(folder, clear=True, with_pip=True)
-    command = [folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command: list[str | Path] = [
+        folder / "bin" / "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     if name == "lowest":
         pins = FOLDER / "lowest.txt"
         pins.write_text("\n".join(lowest()) + "\n", encoding="utf-8")

@@ -23,13 +23,32 @@ from mfprefect.errors import (
     IntegrityError,
     PermissionDenied,
 )
-from mfprefect.schema import Double, JsonRows, UtcDay
+from mfprefect.schema import Double, Instant, JsonRows, UtcDay
 from mfprefect.settings import Settings
 
 __all__ = ["SqliteBackend"]
 
 CHUNK_ROWS = 50_000
 ROWS_A_STATEMENT = 100
+_DAY = f"{'[0-9]' * 4}-{'[0-9]' * 2}-{'[0-9]' * 2}"
+_CLOCK = f"{'[0-9]' * 2}:{'[0-9]' * 2}:{'[0-9]' * 2}.{'[0-9]' * 6}"
+# date() and datetime() let 30 February and 24:00 through unless they have to add to it.
+_HAS_YEAR = "typeof({0}) = 'text' AND substr({0}, 1, 4) > '0000'"
+_IS_DAY = f"{_HAS_YEAR} AND {{0}} GLOB '{_DAY}' AND date({{0}}, '+0 days') = {{0}}"
+_IS_TIME = (
+    f"{_HAS_YEAR} AND {{0}} GLOB '{_DAY} {_CLOCK}' "
+    "AND datetime(substr({0}, 1, 19), '+0 days') = substr({0}, 1, 19)"
+)
+_FITS: dict[type[Any], str] = {
+    Instant: _IS_TIME,
+    sa.Date: _IS_DAY,
+    sa.Boolean: "typeof({0}) = 'integer' AND {0} IN (0, 1)",
+    sa.Integer: "typeof({0}) = 'integer'",
+    Double: "typeof({0}) IN ('real', 'integer')",
+    sa.LargeBinary: "typeof({0}) = 'blob'",
+    sa.String: "typeof({0}) = 'text'",
+}
+"""The condition that a cell is as mfprefect writes it, by the type of its column."""
 
 
 @compiles(Double, "sqlite")
@@ -87,6 +106,14 @@ class SqliteBackend(Backend):
     def table_options(self, table: str) -> Mapping[str, Any]:
         """Store scores in the order of their key: 34 bytes a row instead of 57."""
         return {"sqlite_with_rowid": False} if table in ("scores", "exported_scores") else {}
+
+    def misfit(self, column: sa.Column[Any]) -> str:
+        """Return `typeof` of a cell unless it is what mfprefect writes into such a column."""
+        name = self.dialect().identifier_preparer.quote(column.name)
+        fits = next(text for kind, text in _FITS.items() if isinstance(column.type, kind))
+        return (
+            f"CASE WHEN {name} IS NULL OR ({fits.format(name)}) THEN NULL ELSE typeof({name}) END"
+        )
 
     def exists(self) -> bool:
         """Return whether the file exists: connecting would create an empty one."""

@@ -171,7 +171,7 @@ class Problem:
     """One difference from the sealed content."""
 
     what: str
-    """`changed`, `added`, `removed`, `unsealed`, `chain`, `signature` or `audit`."""
+    """`changed`, `added`, `removed`, `unsealed`, `chain`, `signature`, `audit` or `ill-typed`."""
     text: str
     """The message for people."""
     model_id: str | None = None

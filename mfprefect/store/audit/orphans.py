@@ -134,6 +134,12 @@ def _text(value: Any) -> str:
 
 def orphan_problems(db: Database) -> list[Problem]:
     """Return a problem for each table and number under which there are rows of no session."""
+    # A database without snapshots may have read rows of a session that was just deleted.
+    problems = _problems(db)
+    return [problem for problem in _problems(db) if problem in problems] if problems else []
+
+
+def _problems(db: Database) -> list[Problem]:
     s, of_sessions = db.schema.sessions.c, db.schema.session_tables()
     names = [name for name, table in db.schema.tables.items() if table in of_sessions]
     # One statement, and tables by position: Teradata cuts a text off at the length of the first.
@@ -141,8 +147,12 @@ def orphan_problems(db: Database) -> list[Problem]:
     for position, name in enumerate(names):
         number = db.schema.tables[name].c.session_no
         counts = sa.select(sa.literal_column(str(position)), number, sa.func.count())
-        orphaned = ~sa.exists().where(s.session_no == number)
-        selects.append(counts.where(orphaned).group_by(number))
+        orphaned = [~sa.exists().where(s.session_no == number)]
+        if (misfit := db.backend.misfit(number)) is not None:
+            orphaned.append(
+                sa.literal_column(misfit).is_(None)
+            )  # named as what they are: see `cell_types`
+        selects.append(counts.where(*orphaned).group_by(number))
     ordered = sa.union_all(*selects).order_by(sa.text("1"), sa.text("2"))
     problems = []
     for position, number, count in db.fetch_all(ordered):

@@ -13,6 +13,7 @@ from mfprefect import audit
 from mfprefect.audit import Problem
 from mfprefect.audit.signing import Signature
 from mfprefect.store.audit import log, seals, session_contents
+from mfprefect.store.audit.cell_types import IllTyped, find_ill_typed
 from mfprefect.store.audit.orphans import orphan_problems
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import find_session, require_model
@@ -76,9 +77,13 @@ def verify(
         find_session(db, session_id)
     if model_id is not None and not db.fetch_all(sa.select(c.seal_no).where(*chains).limit(1)):
         db.read_transaction(lambda connection: require_model(db, connection, model_id))
-    run = Verifier(db, progress)
+    both = (sa.select(s.session_no).where(*unsealed), sa.select(c.session_no).where(*chains))
+    cells = find_ill_typed(db, sa.union(*both) if chains else None)
+    if cells.elsewhere:
+        return Report(problems=cells.problems)
+    run = Verifier(db, progress, cells)
     run.chains(chains)
-    run.unsealed(unsealed)
+    run.unsealed([*unsealed, s.session_no.not_in(cells.sessions)])
     if not chains:
         run.ends()
     if head is not None:
@@ -89,9 +94,10 @@ def verify(
 class Verifier:
     """One run of the verification."""
 
-    def __init__(self, db: Database, progress: Progress | None) -> None:
+    def __init__(self, db: Database, progress: Progress | None, cells: IllTyped) -> None:
         db.require_verify_keys()
-        self.db, self.report = db, Report()
+        self.db, self.report = db, Report(problems=cells.problems)
+        self.unreadable = cells.sessions
         self.progress = progress or (lambda done, total: None)
         self.audit_log = log.AuditLog()
         log.follow(db, self.audit_log)
@@ -164,7 +170,8 @@ class Verifier:
         self._signed(int(signature.key_id is not None), 1)
         if wrong := self.db.keyring.problem("seal", row.seal, signature, expected=expected):
             self._chain(row, wrong, "signature")
-        self._check_session(row, manifest)
+        if row.session_no not in self.unreadable:
+            self._check_session(row, manifest)
 
     def _check_columns(self, row: Any, manifest: Mapping[str, Any]) -> None:
         now = {
@@ -363,18 +370,13 @@ class Verifier:
             if not problems or not log.follow(self.db, self.audit_log):
                 break
         self.report.problems += problems
-        self.report.problems += self._orphans()
+        self.report.problems += orphan_problems(self.db)
         for number, model_id, seal_no, seal in self.audit_log.ends:
             link = self._link(model_id, seal_no)
             if link is None or link.seal != seal:
                 self._lost(model_id, f"its chain ended with the seal {seal_no}", number)
         for number, session_id in self.unseen_tombstones.values():
             self._lost(None, f"the tombstone of the deleted session {session_id}", number)
-
-    def _orphans(self) -> list[Problem]:
-        # A database without snapshots may have read rows of a session that was just deleted.
-        problems = orphan_problems(self.db)
-        return [p for p in orphan_problems(self.db) if p in problems] if problems else []
 
     def _lost(self, model_id: str | None, what: str, number: int) -> None:
         text = f"audit event {number} says that {what}, but that row of seals is gone or changed"

@@ -142,3 +142,16 @@ def test_no_path_of_this_machine_and_no_registry_is_named() -> None:
     pins = (ROOT / "constraints.txt").read_text()
     for line in pins.splitlines():
         assert re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line), line
+
+
+def test_the_tests_that_pages_name_exist() -> None:
+    """A claim of docs/security.md that a test holds says which."""
+    named = set(
+        re.findall(r"`(test_\w+\.py)::(test_\w+)`", (ROOT / "docs" / "security.md").read_text())
+    )
+    missing = [
+        f"{file}::{test}"
+        for file, test in sorted(named)
+        if not any(f"def {test}(" in path.read_text() for path in ROOT.glob(f"tests/**/{file}"))
+    ]
+    assert (len(named) > 20, missing) == (True, [])

@@ -110,11 +110,8 @@ def _read_git(git: Vcs) -> Checkout:
 
 
 def _git_remote(git: Vcs, branch: str | None) -> str | None:
-    pattern = r"^(remote\..*\.url|branch\..*\.remote)$"
-    text = git.optional_output("config", "-z", "--get-regexp", pattern)
     settings: dict[str, str] = {}
-    for entry in text.split("\0"):
-        key, _, value = entry.partition("\n")
+    for _, key, value in git.settings:
         settings.setdefault(key, value)  # git fetches from the first of several URLs
     name = settings.get(f"branch.{branch}.remote", "origin")
     url = settings.get(f"remote.{name}.url") or settings.get("remote.origin.url")

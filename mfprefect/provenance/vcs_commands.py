@@ -40,7 +40,8 @@ _FIXED_VARIABLES = {
 
 _GIT_OPTIONS = ("--no-pager", *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"))
 
-_FILTER_KEYS = r"^filter\..*\.(clean|smudge|process|required)$"
+_KEYS = r"^(filter\..*\.(clean|smudge|process|required)|remote\..*\.url|branch\..*\.remote)$"
+"""Settings of filters, and of remotes, which one process reads along with them."""
 
 _OWN_SCOPES = {"local", "worktree"}
 """Scopes of git's settings that belong to the checkout; the others belong to user and system."""
@@ -80,10 +81,15 @@ class Vcs:
             return ""
 
     @functools.cached_property
+    def settings(self) -> list[tuple[str, str, str]]:
+        """Scope, key and value of git's settings of filters and remotes, as git lists them."""
+        return _settings(self.root)
+
+    @functools.cached_property
     def _filter_options(self) -> tuple[str, ...]:
         """Options that turn off the filters which the checkout or its submodules configure."""
-        folders = (self.root, *_submodules(self.root))
-        values = [item for folder in folders for item in _own_filters(folder).items()]
+        inner = (_settings(folder) for folder in _submodules(self.root))
+        values = [item for read in (self.settings, *inner) for item in _own_filters(read).items()]
         return tuple(option for key, value in values for option in ("-c", f"{key}={value}"))
 
 
@@ -119,20 +125,21 @@ def _text(file: io.BufferedRandom) -> str:
         return os.fsdecode(file.read())
 
 
-def _own_filters(root: Path) -> dict[str, str]:
-    """Map each filter setting of a checkout to the user's value, or to that which turns it off."""
-    command = ("config", "-z", "--show-scope", "--get-regexp", _FILTER_KEYS)
+def _settings(root: Path) -> list[tuple[str, str, str]]:
+    command = ("config", "-z", "--show-scope", "--get-regexp", _KEYS)
     try:
         fields = _text(_run(root, "git", *command)).split("\0")
-    except subprocess.CalledProcessError:  # no filter, or no repository
-        return {}
-    foreign, owned = dict[str, str](), set[str]()
-    for scope, entry in zip(fields[0::2], fields[1::2], strict=False):
-        key, _, value = entry.partition("\n")
-        if scope in _OWN_SCOPES:
-            owned.add(key)
-        else:
-            foreign[key] = value
+    except subprocess.CalledProcessError:  # no such setting, or no repository
+        return []
+    entries = zip(fields[0::2], fields[1::2], strict=False)
+    return [(scope, *entry.partition("\n")[::2]) for scope, entry in entries]
+
+
+def _own_filters(settings: list[tuple[str, str, str]]) -> dict[str, str]:
+    """Map each filter setting of a checkout to the user's value, or to that which turns it off."""
+    filters = [entry for entry in settings if entry[1].startswith("filter.")]
+    owned = {key for scope, key, _ in filters if scope in _OWN_SCOPES}
+    foreign = {key: value for scope, key, value in filters if scope not in _OWN_SCOPES}
     names = sorted({key.rpartition(".")[0] for key in owned})
     return {key: value for name in names for key, value in _filter(name, owned, foreign).items()}
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -103,6 +104,23 @@ def test_clean_git_checkout(repo: Path, committed: Run) -> None:
     head = committed("rev-parse", "HEAD")
     url = "https://example.org/team/repo.git"
     assert code(provenance) == ("git", head, "main", url, False, None)
+
+
+def test_a_clean_checkout_costs_three_processes(
+    repo: Path, committed: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed("remote", "add", "origin", "git@example.org:me/fork.git")
+    committed("config", "filter.x.clean", "cat")
+    started, run = list[str](), subprocess.run
+
+    def counted(command: list[str], *arguments: Any, **options: Any) -> Any:
+        started.append(" ".join(command))
+        return run(command, *arguments, **options)
+
+    monkeypatch.setattr(subprocess, "run", counted)
+    provenance = capture(repo)
+    assert (provenance.dirty, provenance.remote) == (False, "git@example.org:me/fork.git")
+    assert len([command for command in started if "git" in command]) == 3, started
 
 
 def test_remote_is_that_of_the_upstream(repo: Path, committed: Run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,17 @@ def find_config() -> Path | None:
 def _folders() -> list[Path]:
     """Return this folder and those above it, up to the root of the repository around it.
 
-    Outside a repository, up to the first that another user can write, such as /tmp.
+    Outside a repository, up to the first that another user can write, such as /tmp. None above one
+    that this user may not look into: it may be the root of a repository.
     """
-    folder = Path.cwd()
-    folders = [folder, *folder.parents]
+    here = Path.cwd()
+    effective = os.access in os.supports_effective_ids
+    may_enter = partial(os.access, mode=os.X_OK, effective_ids=effective)
+    folders = list(takewhile(may_enter, (here, *here.parents)))
     for number, folder in enumerate(folders):
         if (folder / ".git").exists() or (folder / ".hg").exists():
             return folders[: number + 1]
-    return [folders[0], *takewhile(lambda folder: other_writers(folder) is None, folders[1:])]
+    return [*folders[:1], *takewhile(lambda folder: other_writers(folder) is None, folders[1:])]
 
 
 def read_config(path: Path, profile: str | None) -> dict[str, Any]:

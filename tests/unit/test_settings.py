@@ -105,6 +105,20 @@ def test_the_file_is_looked_for_upwards(folder: Path, monkeypatch: pytest.Monkey
     assert find_config() is None
 
 
+def test_a_folder_that_one_may_not_look_into_has_no_file(folder: Path) -> None:
+    """A process of another user may be started in a folder of root's, as in a container."""
+    write('prefix = "mf_"')
+    folder.chmod(0o700 if os.geteuid() == 0 else 0)
+    user = os.geteuid()
+    try:
+        os.seteuid(65534 if user == 0 else user)
+        assert find_config() is None
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o700)
+    assert find_config() == folder / "mfprefect.toml"
+
+
 def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if os.geteuid() == 0:
         os.chown(path, 65534, 65534)

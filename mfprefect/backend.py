@@ -12,7 +12,7 @@ import functools
 import importlib.util
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -23,7 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from mfprefect import grants
 from mfprefect.errors import BackendNotFound, ConfigurationError, DatabaseError
-from mfprefect.schema import Layout, Schema
+from mfprefect.schema import Layout, Schema, comment_statements
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,6 +87,8 @@ class Backend(ABC):
     functions of a reader, in the conditions of its query, see the rows left out."""
     view_prefix: ClassVar[str] = ""
     """SQL to put before the SELECT of a view."""
+    comments_on_views: ClassVar[bool] = True
+    """Whether views and their columns take comments, if tables do."""
     writers: int = 1
     """How many parts of a frame to load at once; 0 if all threads share one connection."""
     per_session_tables: ClassVar[bool] = False
@@ -264,6 +266,22 @@ class Backend(ABC):
         quoted = connection.dialect.identifier_preparer.format_table(view)
         connection.exec_driver_sql(f"DROP VIEW {quoted}")
         connection.exec_driver_sql(create)
+
+    def set_comments(
+        self, connection: sa.Connection, table: sa.Table, kind: str, names: Container[str | None]
+    ) -> None:
+        """Set comments of the schema, which must neither rewrite a table nor keep readers waiting.
+
+        Override if the database does it by another statement than COMMENT ON.
+
+        Args:
+            connection: in the transaction of the upgrade.
+            table: a table, or a view written as one.
+            kind: `TABLE` or `VIEW`.
+            names: columns to comment; None among them is the table itself.
+        """
+        for statement in comment_statements(table, connection.dialect, kind, names):
+            connection.exec_driver_sql(statement)
 
     def begin_snapshot(self, connection: sa.Connection) -> None:
         """Begin a transaction that only reads, and whose statements all see the same moment.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -24,7 +24,7 @@ from mfprefect.errors import (
     IntegrityError,
     PermissionDenied,
 )
-from mfprefect.schema import Double, Id, JsonRows
+from mfprefect.schema import Double, Id, JsonRows, comment_statements
 from mfprefect_backends import _postgres_grants, _postgres_settings
 from mfprefect_backends import _postgres_transactions as _transactions
 from mfprefect_backends._csv import Encoded, Unloading, decoded
@@ -61,6 +61,12 @@ _WRONG_OPTION = re.compile(
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('mfprefect'), hashtext(:name))"
 
 READ_BYTES = 256 * 1024
+_GIVE_UP_SOON = "SET LOCAL lock_timeout = '500ms'"
+_SAME_VIEW = """
+SELECT pg_get_viewdef(a.oid) = pg_get_viewdef(b.oid)
+  AND a.reloptions IS NOT DISTINCT FROM b.reloptions
+FROM pg_class a, pg_class b WHERE a.oid = to_regclass(:view) AND b.oid = to_regclass(:twin)
+"""
 OWN_TABLES = 200
 """How many sessions can have their own table: a query of all scores opens all of them."""
 _ROOM = """
@@ -205,7 +211,8 @@ class PostgresBackend(Backend):
         if allowed and used < OWN_TABLES:
             connection.exec_driver_sql(
                 f"CREATE TABLE IF NOT EXISTS {table} "
-                f"(LIKE {scores} INCLUDING DEFAULTS, CHECK (session_no = {session_no}))"
+                f"(LIKE {scores} INCLUDING DEFAULTS INCLUDING COMMENTS, "
+                f"CHECK (session_no = {session_no}))"
             )
         elif used >= OWN_TABLES:
             log.warning(
@@ -236,6 +243,7 @@ class PostgresBackend(Backend):
             # session_no is the same in all rows; the planner knows it from the CHECK.
             f"ALTER TABLE {table} ADD PRIMARY KEY (entity_id)",
             f"ALTER TABLE {table} INHERIT {scores}",
+            f"COMMENT ON TABLE {table} IS 'Scores of session {session_no}, a part of scores.'",
         ):
             connection.exec_driver_sql(statement)
 
@@ -261,11 +269,27 @@ class PostgresBackend(Backend):
     def replace_view(self, connection: sa.Connection, name: str, create: str) -> None:
         """Replace the view in place: it keeps its rights, and views that others built on it.
 
-        Gives up before the server looks for deadlocks, so that no reader of two views is their
-        victim and none queues behind a slow reader for long: the upgrade starts over.
+        Leaves a view alone whose text, as the server writes it, would stay the same. Gives up
+        before the server looks for deadlocks, so that no reader of two views is their victim and
+        none queues behind a slow reader for long: the upgrade starts over.
         """
-        connection.exec_driver_sql("SET LOCAL lock_timeout = '500ms'")
-        connection.exec_driver_sql(create.replace("CREATE", "CREATE OR REPLACE", 1))
+        connection.exec_driver_sql(_GIVE_UP_SOON)
+        table = sa.table(name, schema=self.schema.layout.schema)
+        twin = sa.table(f"{name}_twin", schema=self.schema.layout.schema)
+        format_table = connection.dialect.identifier_preparer.format_table
+        connection.exec_driver_sql(create.replace(format_table(table), format_table(twin), 1))
+        names = {"view": format_table(table), "twin": format_table(twin)}
+        same = connection.scalar(sa.text(_SAME_VIEW), names)
+        connection.exec_driver_sql(f"DROP VIEW {format_table(twin)}")
+        if not same:
+            connection.exec_driver_sql(create.replace("CREATE", "CREATE OR REPLACE", 1))
+
+    def set_comments(
+        self, connection: sa.Connection, table: sa.Table, kind: str, names: Container[str | None]
+    ) -> None:
+        """Send all statements for a table at once; they block neither readers nor writers."""
+        statements = comment_statements(table, connection.dialect, kind, names)
+        connection.exec_driver_sql("; ".join([_GIVE_UP_SOON, *statements]))
 
     def begin_snapshot(self, connection: sa.Connection) -> None:
         """Begin at REPEATABLE READ: the first statement's snapshot serves all others."""

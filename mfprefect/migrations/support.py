@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from alembic import op
 
 from mfprefect.errors import ConfigurationError
 from mfprefect.migrations import VERSION_TABLE
-from mfprefect.schema import VIEWS, Layout
+from mfprefect.schema import VIEWS, Layout, Schema, comments_of
 
 __all__ = ["add_columns", "add_index", "configure_options", "create_tables", "drop_views", "layout"]
 
@@ -53,6 +54,7 @@ def create_tables(metadata: sa.MetaData) -> None:
             existing = inspector.get_indexes(table.name, schema=metadata.schema)
             indexes = {index["name"] for index in existing}
         else:
+            _add_comments(table.name, table, *table.c)
             connection.execute(sa.schema.CreateTable(table))
         for index in sorted(table.indexes, key=lambda i: str(i.name)):
             if index.name not in indexes:
@@ -70,6 +72,22 @@ def _refuse_foreign(table: sa.Table, inspector: sa.Inspector) -> None:
         )
 
 
+def _add_comments(table: str, *items: sa.Table | sa.Column[Any]) -> None:
+    """Give a table and columns today's comments, where only CREATE and ALTER TABLE take them."""
+    if not op.get_context().dialect.inline_comments:
+        return  # they are statements of their own, after all migrations
+    here = layout()
+    today = _schema(here).tables.get(table.removeprefix(here.prefix))
+    comments = {} if today is None else comments_of(today)
+    for item in items:
+        item.comment = comments.get(item.name if isinstance(item, sa.Column) else None)
+
+
+@functools.lru_cache(maxsize=1)
+def _schema(here: Layout) -> Schema:
+    return Schema(here)
+
+
 def add_columns(table: str, *columns: sa.Column[Any]) -> None:
     """Add the columns that a table does not have yet."""
     here = layout()
@@ -77,6 +95,7 @@ def add_columns(table: str, *columns: sa.Column[Any]) -> None:
     inspector = _inspector()
     existing = inspector.get_columns(name, schema=here.schema) if inspector else ()
     present = {c["name"] for c in existing}
+    _add_comments(name, *columns)
     for column in columns:
         if column.name not in present:
             op.add_column(name, column, schema=here.schema)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +16,8 @@ import sqlalchemy as sa
 import mfprefect
 from mfprefect import Store
 from mfprefect.migrations import REVISIONS
+from mfprefect.schema import VIEWS, comments_of
+from mfprefect.testing.contract.helpers import wrong_comments
 
 # The views of the version before `current_scores`.
 BEFORE = """SELECT model_id, session_id, entity_id, score, score_class, as_of, published_at FROM
@@ -119,6 +122,73 @@ def test_an_interrupted_upgrade_of_views_is_finished(store: Store, database_url:
         with later.database.engine.connect() as connection:
             for view in ("latest_scores", "current_scores"):
                 assert shown(connection, named(later, view)) == ["2026-11-30"]
+
+
+def forget_comments(store: Store) -> None:
+    """Leave what the version before comments had: no comment, and its revision."""
+    backend = store.database.backend
+    views = backend.schema.view_tables() if backend.comments_on_views else []
+    kinds = {"TABLE": list(backend.schema.tables.values()), "VIEW": views}
+
+    def work(connection: sa.Connection, _: bool) -> None:
+        for kind, tables in kinds.items():
+            for table in tables if connection.dialect.supports_comments else ():
+                plain = table.to_metadata(sa.MetaData())
+                plain.comment = ""
+                for column in plain.c:
+                    column.comment = ""
+                backend.set_comments(connection, plain, kind, comments_of(plain))
+
+    store.database.write_transaction(work)
+    revision = f"UPDATE {named(store, 'mfprefect_version')} SET version_num = '0007'"  # noqa: S608
+    store.database.write_transaction(partial(execute, sa.text(revision)))
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_comments_wait_for_no_reader(store: Store, database_url: str) -> None:
+    """Of a view that stays the same, neither replacing nor commenting needs a lock against it."""
+    forget_comments(store)
+    assert len(wrong_comments(store)) > 250
+    objects = [*store.database.schema.tables, *VIEWS]
+    with store.database.engine.connect() as reader:
+        for name in objects:
+            reader.exec_driver_sql(f"SELECT * FROM {named(store, name)}").all()  # noqa: S608
+        with mfprefect.connect(database_url, retry_seconds=0) as later:
+            later.create_schema()
+        for name in objects:
+            reader.exec_driver_sql(f"SELECT * FROM {named(store, name)}").all()  # noqa: S608
+    assert wrong_comments(store) == {}
+
+
+@pytest.mark.parametrize("database_url", ["mysql"], indirect=True)
+def test_comments_change_nothing_else_and_give_way(store: Store, database_url: str) -> None:
+    names = list(store.database.schema.tables)
+    before = {name: created(store, name) for name in names}
+    forget_comments(store)
+    assert len(wrong_comments(store)) > 200
+    scores = f"SELECT count(*) FROM {named(store, 'scores')}"  # noqa: S608
+    waits: list[float] = []
+    with store.database.engine.connect() as slow, store.database.engine.connect() as other:
+        slow.exec_driver_sql(scores).all()  # and stays in its transaction
+        with mfprefect.connect(database_url, retry_seconds=60) as later:
+            upgrade = threading.Thread(target=later.create_schema)
+            upgrade.start()
+            while not (waits and max(waits) > 0.3):  # until one queued behind the upgrade
+                began = time.monotonic()
+                other.exec_driver_sql(scores).all()
+                other.rollback()
+                waits.append(time.monotonic() - began)
+                assert len(waits) < 100_000
+            assert max(waits) < 20
+            slow.rollback()
+            upgrade.join()
+    assert wrong_comments(store) == {}
+    assert {name: created(store, name) for name in names} == before
+
+
+def created(store: Store, name: str) -> str:
+    with store.database.engine.connect() as connection:
+        return str(connection.exec_driver_sql(f"SHOW CREATE TABLE {named(store, name)}").one()[1])
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)

@@ -16,9 +16,11 @@ from sqlalchemy.dialects.sqlite.base import SQLiteIdentifierPreparer
 from sqlalchemy.exc import StatementError
 
 import mfprefect
+from mfprefect.backend import backend_for
 from mfprefect.errors import InvalidValue
 from mfprefect.migrations import REVISIONS
-from mfprefect.schema import VIEWS, Instant, Layout, Schema
+from mfprefect.schema import VIEWS, Instant, Layout, Schema, comment_statements, comments_of
+from mfprefect.settings import load_settings
 from mfprefect.store.database import migrate
 from mfprefect_dev.teradata.tokens import RESERVED as TERADATA_WORDS
 
@@ -121,6 +123,32 @@ def test_every_child_but_the_scores_belongs_to_a_session() -> None:
     for table in Schema().session_tables():
         targets = {key.target_fullname for key in table.foreign_keys}
         assert targets == (set() if table.name == "scores" else {"sessions.session_no"})
+
+
+def test_every_table_view_and_column_has_a_comment() -> None:
+    schema = Schema()
+    for table in (*schema.tables.values(), *schema.view_tables()):
+        types = {column.name: type(column.type) for column in table.c}
+        for name, comment in comments_of(table).items():
+            where = f"{table.name}.{name or ''}"
+            assert comment, where
+            # One sentence, and nothing that a script or a driver could misread.
+            assert re.fullmatch(r"[A-Za-z](?:[^%;\"?:.]|: |[a-z]\.[a-z]|2026)*\.", comment), where
+            assert comment.isascii(), where
+            assert len(comment) <= 255, where  # more is refused by Teradata
+            assert types.get(str(name)) is not Instant or "(UTC)" in comment, where
+            assert name is None or not name.endswith("seconds") or "in seconds" in comment, where
+
+
+def test_comments_are_written_in_the_words_of_each_database() -> None:
+    table = Schema(Layout("mlops", "mf_")).models
+    for url, word in {"postgresql://h/d": "IS", "teradatasql://h/?database=d": "AS"}.items():
+        dialect = backend_for(load_settings(url=url)).dialect()
+        assert comment_statements(table, dialect, "TABLE", {None, "owner"}) == [
+            f"COMMENT ON TABLE mlops.mf_models {word} 'Registered models, one row each.'",
+            f"COMMENT ON COLUMN mlops.mf_models.owner {word} "
+            "'Person or team in charge of the model.'",
+        ]
 
 
 def test_schema_and_prefix_reach_everything() -> None:

@@ -25,6 +25,7 @@ import mfprefect
 from mfprefect import Gate, Store
 from mfprefect.cli import cli
 from mfprefect.errors import SchemaOutdated, UnknownSession
+from mfprefect.testing.contract.helpers import wrong_comments
 
 HERE = Path(__file__).parent
 COMMITS = sorted(path.name for path in HERE.iterdir() if any(path.glob("*.json.gz")))
@@ -123,6 +124,10 @@ def test_it_is_refused_until_it_is_upgraded(old: Old) -> None:
         head = old.expected["answers"]["head"]
         verified = answers.verified(store, old.deletions, head)
         assert verified["sessions"] == old.verified["sessions"]
+
+
+def test_its_tables_and_columns_have_comments(store: Store, old: Old) -> None:
+    assert wrong_comments(store) == {}
 
 
 def test_it_says_what_it_said(store: Store, old: Old) -> None:

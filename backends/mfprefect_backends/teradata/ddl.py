@@ -89,6 +89,16 @@ class DDLCompiler(TeradataDDLCompiler):  # type: ignore[misc]
         name = self._prepared_index_name(drop.element, include_schema=False)
         return f"DROP INDEX {name} ON {self.preparer.format_table(drop.element.table)}"
 
+    def visit_set_table_comment(self, create: Any, **options: Any) -> str:
+        """Return COMMENT ON .. AS, as the manuals write it."""
+        text: str = super().visit_set_table_comment(create, **options)
+        return text.replace(" IS '", " AS '", 1)
+
+    def visit_set_column_comment(self, create: Any, **options: Any) -> str:
+        """Return the same for a column."""
+        text: str = super().visit_set_column_comment(create, **options)
+        return text.replace(" IS '", " AS '", 1)
+
     def visit_create_schema(self, create: Any, **options: Any) -> str:
         """Refuse it: a DBA chooses the owner and size of a database."""
         raise ConfigurationError(

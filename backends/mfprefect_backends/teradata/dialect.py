@@ -64,6 +64,7 @@ class Dialect(Lookups, TeradataDialect):  # type: ignore[misc]
     execution_ctx_cls = ExecutionContext
     colspecs: ClassVar[Any] = {**TeradataDialect.colspecs, **COLSPECS}
     supports_default_values = False
+    supports_comments = True
     supports_empty_insert = False
     supports_multivalues_insert = False
     supports_sane_multi_rowcount = False

@@ -36,7 +36,7 @@ _IS_TABLE = "TableName (NOT CASESPECIFIC) = ? (NOT CASESPECIFIC)"
 
 _COLUMNS = (
     "SELECT ColumnName, ColumnType, ColumnLength, CharType, DecimalTotalDigits, "
-    "DecimalFractionalDigits, Nullable, DefaultValue FROM DBC.ColumnsV "
+    "DecimalFractionalDigits, Nullable, DefaultValue, CommentString FROM DBC.ColumnsV "
     "WHERE {of_table} ORDER BY ColumnId"
 )
 _INDEXES = (
@@ -114,9 +114,24 @@ class Lookups:
                 "nullable": nullable != "N",
                 "default": default,
                 "autoincrement": False,
+                "comment": comment,
             }
-            for name, kind, length, char, digits, fraction, nullable, default in rows
+            for name, kind, length, char, digits, fraction, nullable, default, comment in rows
         ]
+
+    def get_table_comment(
+        self, connection: Any, table_name: str, schema: str | None = None, **_: Any
+    ) -> dict[str, Any]:
+        """Return the comment of a table or view.
+
+        Raises:
+            NoSuchTableError: it does not exist.
+        """
+        sql = f"SELECT CommentString FROM DBC.TablesV WHERE {_IN_DATABASE} AND {_IS_TABLE}"  # noqa: S608
+        rows = self._ask(connection, sql, self._database(schema), table_name)
+        if not rows:
+            raise NoSuchTableError(table_name)
+        return {"text": rows[0][0]}
 
     def _indexes(self, connection: Any, table: str, schema: str | None) -> list[dict[str, Any]]:
         sql = _INDEXES.format(of_table=f"{_IN_DATABASE} AND {_IS_TABLE}")

@@ -11,6 +11,7 @@ from mfprefect.errors import PermissionDenied, SchemaOutdated
 from mfprefect.migrations import REVISIONS, VERSION_TABLE
 from mfprefect.schema import COMPLETE_VIEWS
 from mfprefect.store.database import Database
+from mfprefect.store.database.comments import set_comments
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -104,6 +105,7 @@ def create_schema(db: Database) -> None:
                 raise _newer(db, revision)
             if revision == expected_revision():
                 _create_views(db, connection)
+                set_comments(db.backend, connection)
                 return
             _upgrade(db, connection, revision)
             for statement in db.backend.post_create_statements():
@@ -130,7 +132,7 @@ def config() -> Config:
 
 
 def _upgrade(db: Database, connection: sa.Connection, revision: str | None) -> None:
-    """Run the migrations, then make all views anew: any of them may have changed."""
+    """Run the migrations, then make all views and comments anew: any of them may have changed."""
     from alembic import command
 
     settings = config()
@@ -142,6 +144,8 @@ def _upgrade(db: Database, connection: sa.Connection, revision: str | None) -> N
     if not db.backend.transactional_ddl:
         command.stamp(settings, revision or "base")
     _create_views(db, connection, replace=True)
+    new = revision is None and not connection.dialect.inline_comments
+    set_comments(db.backend, connection, new=new)
     if not db.backend.transactional_ddl:
         command.stamp(settings, "head")
 

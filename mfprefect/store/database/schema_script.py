@@ -10,6 +10,7 @@ from sqlalchemy.engine.mock import MockConnection
 
 from mfprefect.backend import Backend
 from mfprefect.grants import ROLES
+from mfprefect.store.database.comments import comment_script
 from mfprefect.store.database.migrate import config, view_statements
 
 __all__ = ["schema_script"]
@@ -30,6 +31,8 @@ def _parts(backend: Backend) -> Iterator[str]:
     yield _migrations(backend)
     views = view_statements(backend, backend.dialect())
     yield from (f"{statement};" for statement in views.values())
+    if comments := "\n".join(f"{statement};" for statement in comment_script(backend)):
+        yield comments
     yield from (f"{statement};" for statement in backend.post_create_statements())
     # The admin first: on some databases, its script protects ended sessions from the others.
     order = sorted(ROLES, key=lambda role: role != "admin")

@@ -64,6 +64,27 @@ def orphans(store: Store) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
+def wrong_comments(store: Store) -> dict[str, str | None]:
+    """Return the comments that the database has instead of the schema's, by table and column."""
+    db = store.database
+    if not db.engine.dialect.supports_comments:
+        return {}
+    views = db.schema.view_tables() if db.backend.comments_on_views else []
+    wrong: dict[str, str | None] = {}
+    with db.engine.connect() as connection:
+        inspector = sa.inspect(connection)
+        for table in (*db.schema.tables.values(), *views):
+            columns = inspector.get_columns(table.name, schema=table.schema)
+            comment = inspector.get_table_comment(table.name, schema=table.schema)["text"]
+            seen = {None: comment} | {c["name"]: c.get("comment") for c in columns}
+            expected = {None: table.comment} | {c.name: c.comment for c in table.c}
+            assert set(seen) == set(expected)
+            wrong |= {
+                f"{table.name}.{name}": seen[name] for name in seen if seen[name] != expected[name]
+            }
+    return wrong
+
+
 def unfit(store: Store, *names: str | None) -> bool:
     """Return whether the database refuses one of these names, as it cannot store it exactly."""
     column, backend = store.database.schema.metrics.c.metric_name, store.database.backend

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 import mfprefect
 from mfprefect import Store
+from mfprefect.schema import Double
 from mfprefect.store.database import migrate
-from mfprefect.testing.contract.helpers import fill, processes
+from mfprefect.testing.contract.helpers import fill, processes, wrong_comments
 
 
 def test_the_schema_is_created_once_and_again(database_url: str) -> None:
@@ -53,6 +54,30 @@ def _assert_complete(store: Store) -> None:
         assert db.fetch_all(sa.select(sa.func.count()).select_from(name)) is not None
 
 
+def test_tables_views_and_columns_have_their_comments(store: Store) -> None:
+    """Those of the schema, also where somebody has changed one, or an upgrade brings them."""
+    assert wrong_comments(store) == {}
+    table = store.database.schema.metrics
+    other = sa.Table(table.name, sa.MetaData(schema=table.schema), comment="Somebody's own, 100 %")
+    other.append_column(sa.Column("metric_value", Double, nullable=False, comment="Another"))
+    backend = store.database.backend
+    store.database.write_transaction(
+        lambda connection, _: (
+            backend.set_comments(connection, other, "TABLE", {None, "metric_value"})
+            if connection.dialect.supports_comments
+            else None
+        )
+    )
+    if store.database.engine.dialect.supports_comments:
+        assert wrong_comments(store) == {
+            f"{table.name}.None": "Somebody's own, 100 %",
+            f"{table.name}.metric_value": "Another",
+        }
+    store.create_schema()
+    assert wrong_comments(store) == {}
+    test_the_database_has_what_schema_py_says(store)
+
+
 def test_a_schema_of_the_first_version_is_upgraded_with_what_it_holds(store: Store) -> None:
     from alembic import command
 
@@ -68,6 +93,7 @@ def test_a_schema_of_the_first_version_is_upgraded_with_what_it_holds(store: Sto
     with pytest.raises(mfprefect.SchemaOutdated, match="mfprefect init"):
         later.sessions()
     later.create_schema()
+    assert wrong_comments(later) == {}
     assert list(later.metrics(session.session_id)["value"]) == [0.5]
     with later.session("churn") as second:
         second.log_metrics({"auc": 0.75})

@@ -8,283 +8,283 @@ CREATE TABLE mfprefect_version (
 -- Running upgrade  -> 0001
 
 CREATE TABLE audit_events (
-    event_no INTEGER NOT NULL,
-    event_at DATETIME(6) NOT NULL,
-    actor VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    event_action VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    subject VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    detail LONGTEXT NOT NULL,
-    previous_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
+    event_no INTEGER NOT NULL COMMENT 'Number of the event, from 1.',
+    event_at DATETIME(6) NOT NULL COMMENT 'When it happened (UTC).',
+    actor VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'User who did it.',
+    event_action VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'What was done, such as promote.',
+    subject VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Session or model that it concerns.',
+    detail LONGTEXT NOT NULL COMMENT 'Details, as JSON.',
+    previous_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Digest of the event before it.',
+    digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'SHA-256 of the event, in hexadecimal.',
     PRIMARY KEY (event_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Audit trail: who did what, and when, as a chain of digests.' COLLATE utf8mb4_bin;
 
 CREATE TABLE environments (
-    environment_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    python_version VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    platform_name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    packages LONGTEXT NOT NULL,
+    environment_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'SHA-256 of the Python version, platform and packages, in hexadecimal.',
+    python_version VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Version of Python.',
+    platform_name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Operating system and machine.',
+    packages LONGTEXT NOT NULL COMMENT 'Installed packages, as JSON.',
     PRIMARY KEY (environment_digest)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Python environments that sessions ran in, one row for each set of packages.' COLLATE utf8mb4_bin;
 
 CREATE TABLE input_columns (
-    schema_name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    table_name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    column_name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    is_valid BOOL NOT NULL,
-    is_test BOOL NOT NULL,
-    note LONGTEXT,
+    schema_name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Schema of the source table.',
+    table_name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Source table.',
+    column_name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Column of the source table.',
+    is_valid BOOL NOT NULL COMMENT 'Whether it may be used.',
+    is_test BOOL NOT NULL COMMENT 'Whether it is on trial.',
+    note LONGTEXT COMMENT 'Remark of whoever registered it.',
     PRIMARY KEY (schema_name, table_name, column_name)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Registry of the columns that models may read.' COLLATE utf8mb4_bin;
 
 CREATE TABLE models (
-    model_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    description LONGTEXT NOT NULL,
-    entity_type VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    owner VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    created_at DATETIME(6) NOT NULL,
+    model_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Name of the model.',
+    description LONGTEXT NOT NULL COMMENT 'What the model predicts.',
+    entity_type VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'What is scored, such as customer.',
+    owner VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Person or team in charge of the model.',
+    created_at DATETIME(6) NOT NULL COMMENT 'When it was registered (UTC).',
     PRIMARY KEY (model_id)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Registered models, one row each.' COLLATE utf8mb4_bin;
 
 CREATE TABLE scores (
-    session_no INTEGER NOT NULL,
-    entity_id VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    score DOUBLE NOT NULL,
-    score_class VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    part_no INTEGER NOT NULL,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    entity_id VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'What was scored, as text.',
+    score DOUBLE NOT NULL COMMENT 'The score, in the unit of the model.',
+    score_class VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Predicted class of a multiclass model.',
+    part_no INTEGER NOT NULL COMMENT 'Part of the session that wrote it.',
     PRIMARY KEY (session_no, entity_id)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Scores, one row for each entity and session: the largest table.' COLLATE utf8mb4_bin;
 
 CREATE TABLE model_thresholds (
-    model_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    set_at DATETIME(6) NOT NULL,
-    threshold_value DOUBLE NOT NULL,
-    threshold_kind VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    set_by VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
+    model_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Model, as in models.model_id.',
+    set_at DATETIME(6) NOT NULL COMMENT 'When the threshold was set (UTC).',
+    threshold_value DOUBLE NOT NULL COMMENT 'The threshold: a score from 0 to 1, or a share of the population from 0 to 1.',
+    threshold_kind VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'What the value is: probability or population.',
+    set_by VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'User who set it.',
     PRIMARY KEY (model_id, set_at),
     FOREIGN KEY(model_id) REFERENCES models (model_id)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Operating thresholds of models, of which the newest of each model applies.' COLLATE utf8mb4_bin;
 
 CREATE TABLE sessions (
-    session_no INTEGER NOT NULL,
-    session_id VARCHAR(96) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    model_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    purpose VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    status VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    attempt INTEGER NOT NULL,
-    started_at DATETIME(6) NOT NULL,
-    ended_at DATETIME(6),
-    heartbeat_at DATETIME(6) NOT NULL,
-    run_by VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    host VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    process_id INTEGER NOT NULL,
-    vcs VARCHAR(8) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    git_commit VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    git_branch VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    git_remote LONGTEXT,
-    git_dirty BOOL,
-    git_diff_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    environment_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    as_of DATE,
-    params LONGTEXT NOT NULL,
-    flow_run_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    flow_run_seq INTEGER,
-    deployment VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    parent_session_no INTEGER,
-    failure_kind VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    failure_text LONGTEXT,
-    published_at DATETIME(6),
-    last_exported_at DATETIME(6),
-    seal VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    previous_seal VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session: the key of all that it produced.',
+    session_id VARCHAR(96) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Name of the session, as people see it.',
+    model_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Model, as in models.model_id.',
+    purpose VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'What it is for: train, score, monitor or adhoc.',
+    status VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'running, succeeded, failed, crashed or cancelled.',
+    attempt INTEGER NOT NULL COMMENT 'Number of the last attempt, from 1.',
+    started_at DATETIME(6) NOT NULL COMMENT 'When the session was opened (UTC).',
+    ended_at DATETIME(6) COMMENT 'When it ended (UTC), or NULL while it runs.',
+    heartbeat_at DATETIME(6) NOT NULL COMMENT 'When its process last gave a sign of life (UTC).',
+    run_by VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'User who ran it.',
+    host VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Name of the machine.',
+    process_id INTEGER NOT NULL COMMENT 'Operating system''s number of the process.',
+    vcs VARCHAR(8) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Version control system of the code, such as git.',
+    git_commit VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Commit of the code, in hexadecimal.',
+    git_branch VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Branch that was checked out.',
+    git_remote LONGTEXT COMMENT 'Address of the remote repository.',
+    git_dirty BOOL COMMENT 'Whether the code had changes that were not committed.',
+    git_diff_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'SHA-256 of those changes, in hexadecimal.',
+    environment_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Python environment, as in environments.environment_digest.',
+    as_of DATE COMMENT 'Day of the data, or NULL if it is the day of started_at.',
+    params LONGTEXT NOT NULL COMMENT 'Parameters, as JSON.',
+    flow_run_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Flow run in Prefect, or NULL outside of one.',
+    flow_run_seq INTEGER COMMENT 'Number of the session within its flow run, from 1.',
+    deployment VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Deployment in Prefect.',
+    parent_session_no INTEGER COMMENT 'Number of the training session whose model it used.',
+    failure_kind VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Kind of the failure, such as ValueError.',
+    failure_text LONGTEXT COMMENT 'Message of the failure.',
+    published_at DATETIME(6) COMMENT 'When its scores became visible (UTC), or NULL.',
+    last_exported_at DATETIME(6) COMMENT 'When its scores were last exported (UTC).',
+    seal VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'SHA-256 that seals it, in hexadecimal.',
+    previous_seal VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Seal before it in the chain of its model.',
     PRIMARY KEY (session_no),
     FOREIGN KEY(environment_digest) REFERENCES environments (environment_digest),
     FOREIGN KEY(model_id) REFERENCES models (model_id),
     CONSTRAINT uq_sessions_flow_run UNIQUE (flow_run_id, flow_run_seq),
     UNIQUE (session_id)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Sessions: one row for each run of a model, from open to sealed.' COLLATE utf8mb4_bin;
 
 CREATE INDEX ix_sessions_model ON sessions (model_id, session_no);
 
 CREATE INDEX ix_sessions_status ON sessions (status, heartbeat_at);
 
 CREATE TABLE artifact_chunks (
-    session_no INTEGER NOT NULL,
-    artifact_name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    chunk_no INTEGER NOT NULL,
-    chunk_bytes LONGBLOB NOT NULL,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    artifact_name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Name of the artifact.',
+    chunk_no INTEGER NOT NULL COMMENT 'Place of the piece.',
+    chunk_bytes LONGBLOB NOT NULL COMMENT 'The bytes.',
     PRIMARY KEY (session_no, artifact_name, chunk_no),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Bytes of artifacts, in pieces of at most 4 MiB.' COLLATE utf8mb4_bin;
 
 CREATE TABLE artifacts (
-    session_no INTEGER NOT NULL,
-    artifact_name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    artifact_format VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    byte_count BIGINT NOT NULL,
-    sha256 VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    signature VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    library_versions LONGTEXT NOT NULL,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    artifact_name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Name of the artifact.',
+    artifact_format VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Format, such as skops.',
+    byte_count BIGINT NOT NULL COMMENT 'Size in bytes.',
+    sha256 VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'SHA-256 of the bytes, in hexadecimal.',
+    signature VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Signature of the bytes, in hexadecimal.',
+    library_versions LONGTEXT NOT NULL COMMENT 'Versions of the libraries that wrote it, as JSON.',
     PRIMARY KEY (session_no, artifact_name),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Models and other files that sessions saved, with their bytes in artifact_chunks.' COLLATE utf8mb4_bin;
 
 CREATE TABLE backtests (
-    session_no INTEGER NOT NULL,
-    series VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    period_name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    predicted DOUBLE,
-    actual DOUBLE,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    series VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Series.',
+    period_name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Period, such as 2026-01.',
+    predicted DOUBLE COMMENT 'Predicted value, in the unit of the series.',
+    actual DOUBLE COMMENT 'Actual value, in the unit of the series.',
     PRIMARY KEY (session_no, series, period_name),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Predicted and actual values of time series.' COLLATE utf8mb4_bin;
 
 CREATE TABLE check_results (
-    session_no INTEGER NOT NULL,
-    check_no INTEGER NOT NULL,
-    check_name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    column_name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    severity VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    passed BOOL NOT NULL,
-    failing_rows BIGINT NOT NULL,
-    failing_sample LONGTEXT,
-    message LONGTEXT NOT NULL,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    check_no INTEGER NOT NULL COMMENT 'Number of the check, from 1.',
+    check_name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'The check.',
+    column_name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Column, or NULL for the whole input.',
+    severity VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'error or warning.',
+    passed BOOL NOT NULL COMMENT 'Whether the check passed.',
+    failing_rows BIGINT NOT NULL COMMENT 'Rows that failed.',
+    failing_sample LONGTEXT COMMENT 'Some of these rows, as JSON.',
+    message LONGTEXT NOT NULL COMMENT 'What was found, in words.',
     PRIMARY KEY (session_no, check_no),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Checks of the input: one row for each check and column.' COLLATE utf8mb4_bin;
 
 CREATE TABLE drift (
-    session_no INTEGER NOT NULL,
-    variable VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    measure VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    drift_value DOUBLE,
-    drift_threshold DOUBLE,
-    verdict VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    reference_session_no INTEGER,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    variable VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Variable, score or metric.',
+    measure VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Measure of drift, such as psi.',
+    drift_value DOUBLE COMMENT 'Drift, in the unit of the measure.',
+    drift_threshold DOUBLE COMMENT 'Value above which it is an alarm.',
+    verdict VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'ok, warning, alarm or unknown.',
+    reference_session_no INTEGER COMMENT 'Number of the session compared with.',
     PRIMARY KEY (session_no, variable, measure),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Drift of inputs, scores and performance against an earlier session.' COLLATE utf8mb4_bin;
 
 CREATE TABLE input_summary (
-    session_no INTEGER NOT NULL,
-    variable VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    dtype VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    mean_value DOUBLE,
-    sd_value DOUBLE,
-    median_value DOUBLE,
-    min_value DOUBLE,
-    max_value DOUBLE,
-    n BIGINT NOT NULL,
-    n_na BIGINT NOT NULL,
-    n_distinct BIGINT NOT NULL,
-    quantiles LONGTEXT,
-    bin_counts LONGTEXT,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    variable VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Column of the input.',
+    dtype VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Type of the column.',
+    mean_value DOUBLE COMMENT 'Mean of a column of numbers.',
+    sd_value DOUBLE COMMENT 'Standard deviation of a column of numbers.',
+    median_value DOUBLE COMMENT 'Median of a column of numbers.',
+    min_value DOUBLE COMMENT 'Minimum of a column of numbers.',
+    max_value DOUBLE COMMENT 'Maximum of a column of numbers.',
+    n BIGINT NOT NULL COMMENT 'Rows with a value.',
+    n_na BIGINT NOT NULL COMMENT 'Rows without one.',
+    n_distinct BIGINT NOT NULL COMMENT 'Different values.',
+    quantiles LONGTEXT COMMENT 'Quantiles and edges of bins, as JSON.',
+    bin_counts LONGTEXT COMMENT 'Rows by bin or by level, as JSON.',
     PRIMARY KEY (session_no, variable),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Distributions of the columns that sessions read.' COLLATE utf8mb4_bin;
 
 CREATE TABLE inputs (
-    session_no INTEGER NOT NULL,
-    input_no INTEGER NOT NULL,
-    source VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    query_text LONGTEXT,
-    row_count BIGINT,
-    column_types LONGTEXT,
-    digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    seconds DOUBLE NOT NULL,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    input_no INTEGER NOT NULL COMMENT 'Number of the read, from 1.',
+    source VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Source, path or function that was read.',
+    query_text LONGTEXT COMMENT 'SQL of the read.',
+    row_count BIGINT COMMENT 'Rows that were read.',
+    column_types LONGTEXT COMMENT 'Types by column, as JSON.',
+    digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'SHA-256 of the rows, in hexadecimal.',
+    seconds DOUBLE NOT NULL COMMENT 'Time of the read, in seconds.',
     PRIMARY KEY (session_no, input_no),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='What sessions read, one row for each read.' COLLATE utf8mb4_bin;
 
 CREATE TABLE metrics (
-    session_no INTEGER NOT NULL,
-    metric_name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    segment VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    metric_value DOUBLE NOT NULL,
-    definition_version INTEGER,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    metric_name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Name of the metric, such as auc.',
+    segment VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Segment of the data, empty for all of it.',
+    metric_value DOUBLE NOT NULL COMMENT 'Value of the metric.',
+    definition_version INTEGER COMMENT 'Version of the formula, or NULL for a metric that the team defined.',
     PRIMARY KEY (session_no, metric_name, segment),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Metrics of sessions, for the whole data and by segment.' COLLATE utf8mb4_bin;
 
 CREATE TABLE model_stages (
-    model_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    set_at DATETIME(6) NOT NULL,
-    session_no INTEGER NOT NULL,
-    stage VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    set_by VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    reason LONGTEXT,
-    gates LONGTEXT,
+    model_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Model, as in models.model_id.',
+    set_at DATETIME(6) NOT NULL COMMENT 'When the stage began (UTC).',
+    session_no INTEGER NOT NULL COMMENT 'Number of the training session that got the stage.',
+    stage VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'The stage: production, experimental or retired.',
+    set_by VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'User who set it.',
+    reason LONGTEXT COMMENT 'Why, in that user''s words.',
+    gates LONGTEXT COMMENT 'Verdicts of the gates at that time, as JSON.',
     PRIMARY KEY (model_id, set_at),
     FOREIGN KEY(model_id) REFERENCES models (model_id),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='What was in production, and since when: the newest row of a model applies.' COLLATE utf8mb4_bin;
 
 CREATE TABLE notifications (
-    session_no INTEGER NOT NULL,
-    notice_no INTEGER NOT NULL,
-    event VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    channel VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    sent_at DATETIME(6) NOT NULL,
-    delivered BOOL NOT NULL,
-    failure LONGTEXT,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    notice_no INTEGER NOT NULL COMMENT 'Number of the notice, from 1.',
+    event VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'What happened, such as failed.',
+    channel VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Target of the settings.',
+    sent_at DATETIME(6) NOT NULL COMMENT 'When it was last sent (UTC).',
+    delivered BOOL NOT NULL COMMENT 'Whether it was delivered.',
+    failure LONGTEXT COMMENT 'Why it was not delivered.',
     PRIMARY KEY (session_no, notice_no),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Notices about sessions, each event once to each channel.' COLLATE utf8mb4_bin;
 
 CREATE TABLE score_parts (
-    session_no INTEGER NOT NULL,
-    part_no INTEGER NOT NULL,
-    row_count BIGINT NOT NULL,
-    digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    attempt INTEGER NOT NULL,
-    written_at DATETIME(6) NOT NULL,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    part_no INTEGER NOT NULL COMMENT 'Number of the part, from 1.',
+    row_count BIGINT NOT NULL COMMENT 'Rows of the part.',
+    digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'SHA-256 of its rows, in hexadecimal.',
+    attempt INTEGER NOT NULL COMMENT 'Attempt that wrote it.',
+    written_at DATETIME(6) NOT NULL COMMENT 'When it was written (UTC).',
     PRIMARY KEY (session_no, part_no),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Parts of the scores of a session, each written in one transaction.' COLLATE utf8mb4_bin;
 
 CREATE TABLE session_metadata (
-    session_no INTEGER NOT NULL,
-    meta_group VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    meta_name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    meta_value LONGTEXT NOT NULL,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    meta_group VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Group of the note.',
+    meta_name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Name of the note.',
+    meta_value LONGTEXT NOT NULL COMMENT 'The note.',
     PRIMARY KEY (session_no, meta_group, meta_name),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Notes of sessions, by group and name.' COLLATE utf8mb4_bin;
 
 CREATE TABLE test_curve (
-    session_no INTEGER NOT NULL,
-    point_no INTEGER NOT NULL,
-    score DOUBLE NOT NULL,
-    population BIGINT NOT NULL,
-    target_population BIGINT NOT NULL,
-    tp BIGINT NOT NULL,
-    fp BIGINT NOT NULL,
-    tn BIGINT NOT NULL,
-    fn BIGINT NOT NULL,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    point_no INTEGER NOT NULL COMMENT 'Number of the point, from 0.',
+    score DOUBLE NOT NULL COMMENT 'Threshold: rows with this score or more are called.',
+    population BIGINT NOT NULL COMMENT 'Rows that are called.',
+    target_population BIGINT NOT NULL COMMENT 'Positive rows among those that are called.',
+    tp BIGINT NOT NULL COMMENT 'True positives, in rows.',
+    fp BIGINT NOT NULL COMMENT 'False positives, in rows.',
+    tn BIGINT NOT NULL COMMENT 'True negatives, in rows.',
+    fn BIGINT NOT NULL COMMENT 'False negatives, in rows.',
     PRIMARY KEY (session_no, point_no),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Counts of the test rows at each threshold, from the highest score down.' COLLATE utf8mb4_bin;
 
 CREATE TABLE variable_importance (
-    session_no INTEGER NOT NULL,
-    kind VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    variable VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    importance DOUBLE,
-    std DOUBLE,
-    coefficient DOUBLE,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    kind VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'How it was computed, such as permutation.',
+    variable VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Variable of the model.',
+    importance DOUBLE COMMENT 'Importance, in the unit of its kind.',
+    std DOUBLE COMMENT 'Standard deviation of the importance.',
+    coefficient DOUBLE COMMENT 'Coefficient of a linear model.',
     PRIMARY KEY (session_no, kind, variable),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Importance of each variable of a trained model.' COLLATE utf8mb4_bin;
 
 INSERT INTO mfprefect_version (version_num) VALUES ('0001');
 
 -- Running upgrade 0001 -> 0002
 
-ALTER TABLE models ADD COLUMN max_age_seconds BIGINT;
+ALTER TABLE models ADD COLUMN max_age_seconds BIGINT COMMENT 'Age of the last scores, in seconds, above which an alarm is sent, or NULL.';
 
-ALTER TABLE sessions ADD COLUMN tags LONGTEXT;
+ALTER TABLE sessions ADD COLUMN tags LONGTEXT COMMENT 'Tags, as a JSON list.';
 
-ALTER TABLE sessions ADD COLUMN suspected_at DATETIME(6);
+ALTER TABLE sessions ADD COLUMN suspected_at DATETIME(6) COMMENT 'When its heartbeat was first missed (UTC), or NULL again after the next.';
 
 CREATE UNIQUE INDEX uq_notifications_fact ON notifications (session_no, event, channel);
 
@@ -293,23 +293,23 @@ UPDATE mfprefect_version SET version_num='0002' WHERE mfprefect_version.version_
 -- Running upgrade 0002 -> 0003
 
 CREATE TABLE seals (
-    model_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    seal_no INTEGER NOT NULL,
-    session_no INTEGER NOT NULL,
-    session_id VARCHAR(96) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    sealed_at DATETIME(6) NOT NULL,
-    manifest LONGTEXT NOT NULL,
-    seal VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    key_id VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    signature VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
+    model_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Model of the chain.',
+    seal_no INTEGER NOT NULL COMMENT 'Place in the chain, from 1.',
+    session_no INTEGER NOT NULL COMMENT 'Number of the session that it seals.',
+    session_id VARCHAR(96) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Session that it seals.',
+    sealed_at DATETIME(6) NOT NULL COMMENT 'When it was sealed (UTC).',
+    manifest LONGTEXT NOT NULL COMMENT 'Digests of its rows, as JSON.',
+    seal VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'SHA-256 of manifest and previous seal, in hexadecimal.',
+    key_id VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Key that signed it, or NULL if not signed.',
+    signature VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Signature, in hexadecimal.',
     PRIMARY KEY (model_id, seal_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Seals of sessions, one chain for each model, which outlive their sessions.' COLLATE utf8mb4_bin;
 
 CREATE INDEX ix_seals_session ON seals (session_no);
 
-ALTER TABLE audit_events ADD COLUMN key_id VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin;
+ALTER TABLE audit_events ADD COLUMN key_id VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Key that signed it, or NULL if not signed.';
 
-ALTER TABLE audit_events ADD COLUMN signature VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin;
+ALTER TABLE audit_events ADD COLUMN signature VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Signature, in hexadecimal.';
 
 CREATE INDEX ix_audit_events_subject ON audit_events (subject, event_no);
 
@@ -318,65 +318,65 @@ UPDATE mfprefect_version SET version_num='0003' WHERE mfprefect_version.version_
 -- Running upgrade 0003 -> 0004
 
 CREATE TABLE gate_results (
-    session_no INTEGER NOT NULL,
-    gate_no INTEGER NOT NULL,
-    gate VARCHAR(1024) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    kind VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    verdict VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    reason LONGTEXT NOT NULL,
-    figure DOUBLE,
-    at_least DOUBLE,
-    at_most DOUBLE,
-    margin DOUBLE,
-    production_session_id VARCHAR(96) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    production_figure DOUBLE,
-    difference DOUBLE,
-    interval_low DOUBLE,
-    interval_high DOUBLE,
-    interval_method VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    gate_no INTEGER NOT NULL COMMENT 'Number of the gate, from 1.',
+    gate VARCHAR(1024) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'The gate, in words.',
+    kind VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Kind of the gate.',
+    verdict VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Verdict, such as passed or failed.',
+    reason LONGTEXT NOT NULL COMMENT 'Why, in words.',
+    figure DOUBLE COMMENT 'Figure that was judged, in the unit of its metric.',
+    at_least DOUBLE COMMENT 'Lowest figure that passes.',
+    at_most DOUBLE COMMENT 'Highest figure that passes.',
+    margin DOUBLE COMMENT 'How much worse than production still passes.',
+    production_session_id VARCHAR(96) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Session in production, compared with.',
+    production_figure DOUBLE COMMENT 'Figure of the session in production.',
+    difference DOUBLE COMMENT 'Figure minus that of the session in production.',
+    interval_low DOUBLE COMMENT 'Lower end of the difference''s interval.',
+    interval_high DOUBLE COMMENT 'Upper end of it.',
+    interval_method VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'How the interval was computed.',
     PRIMARY KEY (session_no, gate_no),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Verdicts of the gates that decide about promotion and publication.' COLLATE utf8mb4_bin;
 
 CREATE TABLE part_inputs (
-    session_no INTEGER NOT NULL,
-    part_no INTEGER NOT NULL,
-    document LONGTEXT NOT NULL,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    part_no INTEGER NOT NULL COMMENT 'Number of the part, from 1.',
+    document LONGTEXT NOT NULL COMMENT 'Input, checks and summary, as JSON.',
     PRIMARY KEY (session_no, part_no),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='What each part read, for a retry, until the session has succeeded.' COLLATE utf8mb4_bin;
 
-ALTER TABLE sessions ADD COLUMN deletion VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin;
+ALTER TABLE sessions ADD COLUMN deletion VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'While it is being deleted: session, or model if it goes with it.';
 
 UPDATE mfprefect_version SET version_num='0004' WHERE mfprefect_version.version_num = '0003';
 
 -- Running upgrade 0004 -> 0005
 
 CREATE TABLE session_attempts (
-    session_no INTEGER NOT NULL,
-    attempt INTEGER NOT NULL,
-    status VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    started_at DATETIME(6),
-    ended_at DATETIME(6),
-    failure_kind VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    failure_text LONGTEXT,
-    run_by VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    host VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL,
-    process_id INTEGER NOT NULL,
-    vcs VARCHAR(8) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    git_commit VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    git_branch VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    git_remote LONGTEXT,
-    git_dirty BOOL,
-    git_diff_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
-    environment_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    attempt INTEGER NOT NULL COMMENT 'Number of the attempt, from 1.',
+    status VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'How the attempt ended.',
+    started_at DATETIME(6) COMMENT 'When it began (UTC), or NULL if not recorded.',
+    ended_at DATETIME(6) COMMENT 'When it ended (UTC).',
+    failure_kind VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Kind of the failure, such as ValueError.',
+    failure_text LONGTEXT COMMENT 'Message of the failure.',
+    run_by VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'User who ran it.',
+    host VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Name of the machine.',
+    process_id INTEGER NOT NULL COMMENT 'Operating system''s number of the process.',
+    vcs VARCHAR(8) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Version control system of the code, such as git.',
+    git_commit VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Commit of the code, in hexadecimal.',
+    git_branch VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Branch that was checked out.',
+    git_remote LONGTEXT COMMENT 'Address of the remote repository.',
+    git_dirty BOOL COMMENT 'Whether the code had changes that were not committed.',
+    git_diff_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'SHA-256 of those changes, in hexadecimal.',
+    environment_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Python environment, as in environments.environment_digest.',
     PRIMARY KEY (session_no, attempt),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)
-)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Attempts of sessions that were retried: what sessions said of each.' COLLATE utf8mb4_bin;
 
-ALTER TABLE sessions ADD COLUMN attempt_started_at DATETIME(6);
+ALTER TABLE sessions ADD COLUMN attempt_started_at DATETIME(6) COMMENT 'When the last attempt began (UTC), or NULL if an earlier version opened it.';
 
-ALTER TABLE score_parts ADD COLUMN kept_by INTEGER;
+ALTER TABLE score_parts ADD COLUMN kept_by INTEGER COMMENT 'Last attempt that kept it, or NULL if none did.';
 
 UPDATE mfprefect_version SET version_num='0005' WHERE mfprefect_version.version_num = '0004';
 
@@ -386,9 +386,13 @@ UPDATE mfprefect_version SET version_num='0006' WHERE mfprefect_version.version_
 
 -- Running upgrade 0006 -> 0007
 
-ALTER TABLE sessions ADD COLUMN process_key VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin;
+ALTER TABLE sessions ADD COLUMN process_key VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Boot, container and start of its process, or NULL if nobody can tell.';
 
 UPDATE mfprefect_version SET version_num='0007' WHERE mfprefect_version.version_num = '0006';
+
+-- Running upgrade 0007 -> 0008
+
+UPDATE mfprefect_version SET version_num='0008' WHERE mfprefect_version.version_num = '0007';
 
 CREATE ALGORITHM = TEMPTABLE VIEW published_scores AS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at
 FROM sessions STRAIGHT_JOIN scores FORCE INDEX (PRIMARY) ON sessions.session_no = scores.session_no

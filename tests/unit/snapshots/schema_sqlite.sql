@@ -391,6 +391,10 @@ ALTER TABLE sessions ADD COLUMN process_key VARCHAR(128);
 
 UPDATE mfprefect_version SET version_num='0007' WHERE mfprefect_version.version_num = '0006';
 
+-- Running upgrade 0007 -> 0008
+
+UPDATE mfprefect_version SET version_num='0008' WHERE mfprefect_version.version_num = '0007';
+
 COMMIT;
 
 CREATE VIEW published_scores AS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at

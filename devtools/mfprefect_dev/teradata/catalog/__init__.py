@@ -6,7 +6,7 @@ import functools
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mfprefect_dev.teradata.errors import Refused
@@ -73,6 +73,8 @@ class Table:
     loading: bool = False
     """Whether a FastLoad is running."""
     view_columns: tuple[str, ...] = field(default=())
+    comments: tuple[tuple[str | None, str], ...] = ()
+    """Of its columns by name; None is its own."""
 
     def column(self, name: str) -> Column:
         """Return a column by its name, ignoring case."""
@@ -109,6 +111,7 @@ def _decoded(text: str) -> Table:
     )
     raw["checks"] = tuple((name, text) for name, text in raw["checks"])
     raw["view_columns"] = tuple(raw["view_columns"])
+    raw["comments"] = tuple((name, text) for name, text in raw.get("comments", ()))
     return Table(**raw)
 
 
@@ -174,7 +177,7 @@ class Catalog:
 
 def encoded(table: Table) -> str:
     """Return a definition as stored in the catalog file."""
-    return json.dumps(asdict(table))
+    return json.dumps(table, default=vars)  # asdict copies, which takes ten times as long
 
 
 def column_names(columns: Iterable[str]) -> str:

@@ -161,6 +161,22 @@ class DropTable(_OfTable):
 
 
 @dataclass
+class Comment(_OfTable):
+    """COMMENT ON, which touches the dictionary alone."""
+
+    column: str | None
+    text: str
+
+    def file(self, catalog: Catalog, free: list[str]) -> str | None:
+        return None
+
+    def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
+        table = self.table(catalog)
+        comments = dict(table.comments) | {self.column: self.text}
+        return {self.key: replace(table, comments=tuple(comments.items()))}
+
+
+@dataclass
 class AddIndex(_OfTable):
     """CREATE INDEX."""
 

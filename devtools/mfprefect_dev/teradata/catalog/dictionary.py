@@ -50,7 +50,7 @@ def _all(catalog: Catalog) -> Iterator[tuple[str, Table]]:
 
 def _tables(catalog: Catalog) -> Iterator[Row]:
     for database, table in _all(catalog):
-        yield database, table.name, table.kind, None, table.text
+        yield database, table.name, table.kind, None, table.text, dict(table.comments).get(None)
 
 
 def _databases(catalog: Catalog) -> Iterator[Row]:
@@ -63,6 +63,7 @@ def _databases(catalog: Catalog) -> Iterator[Row]:
 
 def _columns(catalog: Catalog) -> Iterator[Row]:
     for database, table in _all(catalog):
+        comments = dict(table.comments)
         for number, column in enumerate(table.columns, 1):
             code, size = _CODES.get(column.type.name, (None, 0))
             charset = _CHARSETS.get(column.type.charset, 0)
@@ -79,6 +80,7 @@ def _columns(catalog: Catalog) -> Iterator[Row]:
                 ("Y" if column.nullable else "N") if code else None,
                 column.default,
                 number,
+                comments.get(column.name),
             )
 
 
@@ -116,7 +118,10 @@ def _info(_: Catalog) -> Iterator[Row]:
 
 
 _VIEWS: dict[str, tuple[tuple[str, ...], Callable[[Catalog], Iterator[Row]]]] = {
-    "tablesv": (("DatabaseName", "TableName", "TableKind", "TVMFlavor", "RequestText"), _tables),
+    "tablesv": (
+        ("DatabaseName", "TableName", "TableKind", "TVMFlavor", "RequestText", "CommentString"),
+        _tables,
+    ),
     "databasesv": (("DatabaseName",), _databases),
     "columnsv": (
         (
@@ -131,6 +136,7 @@ _VIEWS: dict[str, tuple[tuple[str, ...], Callable[[Catalog], Iterator[Row]]]] = 
             "Nullable",
             "DefaultValue",
             "ColumnId",
+            "CommentString",
         ),
         _columns,
     ),

@@ -14,13 +14,14 @@ from mfprefect_dev.teradata.types import date_mark
 __all__ = ["Alterations"]
 
 MOST_INDEX_COLUMNS = 64
+LONGEST_COMMENT = 255
 OF_COLUMNS = ("SELECT", "INSERT", "UPDATE", "REFERENCES")
 """Rights that GRANT may limit to columns."""
 KINDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "ALL", "REFERENCES", "INDEX", "STATISTICS")
 
 
 class Alterations(Queries):
-    """The grammar of DROP, ALTER, COLLECT STATISTICS, GRANT and REVOKE."""
+    """The grammar of DROP, ALTER, COMMENT, COLLECT STATISTICS, GRANT and REVOKE."""
 
     _found: list[Column]
     _keys: list[Index]
@@ -124,6 +125,33 @@ class Alterations(Queries):
             self.expect("TO")
             return changes.RenameColumn(key, column, self.identifier("a column's name"))
         raise self.unexpected()
+
+    def _comment(self) -> changes.Change:
+        self.accept("ON")
+        kind = self.take().text
+        if kind not in ("TABLE", "VIEW", "COLUMN"):
+            raise self.unexpected("expected TABLE, VIEW or COLUMN")
+        name, column = self.table_name(), None
+        if kind == "COLUMN":
+            name, column = self._commented_column(name)
+        table = self.catalog.table(name, view=True)
+        if kind in ("TABLE", "VIEW") and table.kind != kind[0]:
+            raise Refused(3853 if kind == "TABLE" else 3854, str(name))
+        column = column and table.column(column).name
+        if not (self.accept("IS") or self.accept("AS")):
+            raise self.unexpected("reading a comment is not emulated")
+        text = self.string()
+        if len(text) > LONGEST_COMMENT:
+            raise Refused(3706, f"a comment has at most {LONGEST_COMMENT} characters")
+        return changes.Comment(self.catalog.key(name), column, text)
+
+    def _commented_column(self, name: Name) -> tuple[Name, str]:
+        """Return the table and the column of `table.column` or `database.table.column`."""
+        if self.accept("."):
+            return name, self.identifier("a column")
+        if name.database is None:
+            raise self.unexpected("expected table.column")
+        return Name(None, name.database), name.name
 
     def _collect(self) -> changes.Change:
         if not self.accept("STATISTICS"):

@@ -28,6 +28,7 @@ class Definitions(Alterations):
         "COLLECT",
         "GRANT",
         "REVOKE",
+        "COMMENT",
     )
 
     def request(self, text: str) -> Request:

@@ -37,6 +37,7 @@ __all__ = [
     "WRITE_OPTION",
     "Backend",
     "ServerProblem",
+    "TableBytes",
     "backend_for",
     "installed_backends",
 ]
@@ -62,6 +63,15 @@ class ServerProblem(NamedTuple):
     """The statement that changes it."""
     blocks: bool = True
     """Whether writes fail."""
+
+
+class TableBytes(NamedTuple):
+    """The size of a table in the database."""
+
+    total: int
+    """All of it, with its indexes."""
+    indexes: int | None
+    """Of which indexes; None if the database does not tell them apart."""
 
 
 class Backend(ABC):
@@ -195,6 +205,13 @@ class Backend(ABC):
         for batch in rows.to_batches(max_chunksize=STREAM_ROWS):
             if batch.num_rows:
                 connection.execute(table.insert(), batch.to_pylist())
+
+    def table_bytes(self, connection: sa.Connection) -> dict[str, TableBytes]:
+        """Return the sizes of our tables, by their names in the database, from its catalog.
+
+        Tables of single sessions count as `scores`. Override it; the base knows no catalog.
+        """
+        return {}
 
     def drop_stale_staging(self, connection: sa.Connection) -> list[str]:
         """Remove what the loads of killed processes left behind; return the names of it.

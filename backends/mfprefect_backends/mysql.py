@@ -14,7 +14,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
-from mfprefect.backend import Backend, ServerProblem
+from mfprefect.backend import Backend, ServerProblem, TableBytes
 from mfprefect.errors import (
     ConfigurationError,
     DatabaseConflict,
@@ -31,6 +31,10 @@ __all__ = ["MysqlBackend"]
 
 log = logging.getLogger(__name__)
 NO_CONNECTION = 2003
+_SIZES = """
+SELECT table_name, data_length, index_length FROM information_schema.tables
+WHERE table_schema = :schema AND table_type = 'BASE TABLE'
+"""
 _OPTION_ERRORS = (TypeError, ValueError, LookupError, AttributeError, NotImplementedError)
 
 # https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
@@ -226,6 +230,14 @@ class MysqlBackend(Backend):
                 )
         finally:
             driver.use_unicode, driver.decoders = before
+
+    def table_bytes(self, connection: sa.Connection) -> dict[str, TableBytes]:
+        """Return what the server's statistics say; ANALYZE TABLE brings them up to date."""
+        if not connection.dialect.is_mariadb:  # type: ignore[attr-defined]
+            connection.exec_driver_sql("SET SESSION information_schema_stats_expiry = 0")
+        schema = self.schema.layout.schema or self.url.database
+        rows = connection.execute(sa.text(_SIZES), {"schema": schema})
+        return {name: TableBytes(int(a or 0) + int(b or 0), int(b or 0)) for name, a, b in rows}
 
     def as_entity_id(
         self, connection: sa.Connection, expression: sa.ColumnElement[Any]

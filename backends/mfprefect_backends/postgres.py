@@ -15,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
-from mfprefect.backend import Backend, ServerProblem
+from mfprefect.backend import Backend, ServerProblem, TableBytes
 from mfprefect.errors import (
     ConfigurationError,
     DatabaseConflict,
@@ -73,6 +73,13 @@ _ROOM = """
 SELECT pg_has_role(c.relowner, 'USAGE') AND has_schema_privilege(c.relnamespace, 'CREATE'),
        (SELECT count(*) FROM pg_inherits i WHERE i.inhparent = c.oid)
 FROM pg_class c WHERE c.oid = to_regclass(:scores)
+"""
+_SIZES = """
+SELECT CASE WHEN c.relname ~ :single THEN :scores ELSE c.relname END AS name,
+       CAST(sum(pg_total_relation_size(c.oid)) AS BIGINT),
+       CAST(sum(pg_indexes_size(c.oid)) AS BIGINT)
+FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = CAST(:namespace AS regnamespace)
+GROUP BY 1
 """
 _ATTACHED = "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(:name))"
 
@@ -259,6 +266,14 @@ class PostgresBackend(Backend):
             f"DELETE FROM ONLY {scores} WHERE session_no = {session_no}"  # noqa: S608 - a number
         )
         return True
+
+    def table_bytes(self, connection: sa.Connection) -> dict[str, TableBytes]:
+        """Return what the server says, with TOAST and free space."""
+        namespace = connection.dialect.identifier_preparer.quote(str(self.schema.layout.schema))
+        scores = self.schema.scores.name
+        names = {"single": f"^{scores}_[0-9]+$", "scores": scores, "namespace": namespace}
+        rows = connection.execute(sa.text(_SIZES), names)
+        return {name: TableBytes(total, indexes) for name, total, indexes in rows}
 
     def as_entity_id(
         self, connection: sa.Connection, expression: sa.ColumnElement[Any]

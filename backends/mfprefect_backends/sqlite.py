@@ -15,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
-from mfprefect.backend import WRITE_OPTION, Backend
+from mfprefect.backend import WRITE_OPTION, Backend, TableBytes
 from mfprefect.errors import (
     DatabaseConflict,
     DatabaseError,
@@ -49,6 +49,11 @@ _FITS: dict[type[Any], str] = {
     sa.String: "typeof({0}) = 'text'",
 }
 """The condition that a cell is as mfprefect writes it, by the type of its column."""
+_HAS_DBSTAT = "SELECT count(*) FROM pragma_module_list WHERE name = 'dbstat'"
+_SIZES = """
+SELECT m.tbl_name, sum(s.pgsize), sum(CASE WHEN m.type = 'index' THEN s.pgsize ELSE 0 END)
+FROM dbstat('main', 1) AS s JOIN sqlite_master AS m ON m.name = s.name GROUP BY m.tbl_name
+"""
 
 
 @compiles(Double, "sqlite")
@@ -147,6 +152,13 @@ class SqliteBackend(Backend):
                 parameters = list(zip(*[iter(cells)] * (rows_each * len(lists)), strict=True))
                 if parameters:
                     connection.exec_driver_sql(into + ", ".join([row] * rows_each), parameters)
+
+    def table_bytes(self, connection: sa.Connection) -> dict[str, TableBytes]:
+        """Return the pages of each table, which reads the whole file; nothing without `dbstat`."""
+        if not connection.exec_driver_sql(_HAS_DBSTAT).scalar():
+            return {}
+        rows = connection.exec_driver_sql(_SIZES)
+        return {name: TableBytes(total, indexes) for name, total, indexes in rows}
 
     def grants(self, role: str, user: str) -> str:
         """Return a comment that says what replaces grants."""

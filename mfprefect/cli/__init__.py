@@ -39,6 +39,7 @@ COMMANDS = {
     "reconcile": ("reconcile", "End sessions whose process is gone."),
     "spool": ("spool", "List and deliver sessions that wait for their database."),
     "prune": ("prune", "Archive and delete sessions by the retention rules."),
+    "size": ("size", "Show the size of tables and models, and what prune would free."),
     "grants": ("grants", "Print the SQL that grants a role's rights, for the DBA."),
     "restore": ("restore", "Restore an archived session."),
     "audit": ("audit", "Verify seals, list who did what, print the chain heads."),

@@ -639,6 +639,7 @@ READS_TABLES: dict[str, Callable[[Store, str], object]] = {
     "audit_head": lambda s, name: s.audit_head(),
     "verify": lambda s, name: s.verify(session_id=name),
     "prune": lambda s, name: s.prune(keep_days=1, dry_run=True),
+    "size": lambda s, name: s.size(),
 }
 
 
@@ -664,7 +665,7 @@ FOR_READERS: tuple[str, ...] = (
 FOR_AUDITORS: tuple[str, ...] = (
     *("report {trained} -o {folder}/a.html --force", "report churn -o {folder}/b.html --force"),
     *("stages churn", "columns", "threshold churn", "audit log", "audit head", "audit verify"),
-    "prune --dry-run --keep-days 1",
+    *("prune --dry-run --keep-days 1", "size"),
 )
 FOR_WRITERS: tuple[str, ...] = (
     *("promote churn {trained}", "rollback churn", "retire churn", "session open churn"),

@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from mfprefect import grants
-from mfprefect.backend import NO_LOCK_OPTION, WRITE_OPTION, Backend
+from mfprefect.backend import NO_LOCK_OPTION, WRITE_OPTION, Backend, TableBytes
 from mfprefect.errors import ConfigurationError, DatabaseError, IntegrityError
 from mfprefect.schema import Blob, Id, LongText
 from mfprefect.settings import Settings
@@ -44,6 +44,10 @@ ON theirs.entity_id = mine.entity_id AND theirs.session_no = mine.session_no
 WHERE mine.session_no = ? AND mine.part_no = ? AND theirs.part_no <> ?
 """
 
+_SIZES = """
+SELECT TableName, CurrentPerm FROM DBC.TableSizeV
+WHERE DatabaseName (NOT CASESPECIFIC) = ? (NOT CASESPECIFIC)
+"""
 _LOCK_EXCLUSIVE = "LOCKING TABLE {name} FOR EXCLUSIVE SELECT COUNT(*) FROM {name}"
 
 
@@ -124,6 +128,15 @@ class TeradataBackend(Backend):
     def drop_stale_staging(self, connection: sa.Connection) -> list[str]:
         """Drop staging tables that are older than a day; return their names."""
         return drop_stale(connection, self.schema.scores)
+
+    def table_bytes(self, connection: sa.Connection) -> dict[str, TableBytes]:
+        """Return the permanent space on all AMPs, which includes secondary indexes."""
+        sizes: dict[str, int] = {}
+        for name, size in connection.exec_driver_sql(_SIZES, (self._database(),)):
+            table = str(name).strip().lower()
+            sizes[table] = sizes.get(table, 0) + int(size)
+        names = {table.name.lower(): table.name for table in self.schema.tables.values()}
+        return {names[name]: TableBytes(sizes[name], None) for name in names if name in sizes}
 
     def replace_view(self, connection: sa.Connection, name: str, create: str) -> None:
         """Replace the view in one step, which keeps the rights on it."""

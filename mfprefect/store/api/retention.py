@@ -16,6 +16,8 @@ from mfprefect.util import values
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mfprefect.store.retention.size import StoreSize
+
 
 __all__ = ["RetentionApi"]
 
@@ -113,6 +115,22 @@ class RetentionApi(Base):
             for d in decisions
         ]
         return pd.DataFrame(rows, columns=[*columns, "verdict", "reason", "archived"])
+
+    def size(self) -> StoreSize:
+        """Return how large the tables are, by table and by model, and what `prune` would free.
+
+        Bytes come from the database's catalog. Counts the rows of all tables but `scores`, which
+        are counted by parts. Needs the right to read all tables: the role auditor, writer or admin.
+
+        Returns:
+            Two DataFrames. `tables`: table, rows, bytes (with indexes), index_bytes. `models`:
+            model_id, sessions, scores and bytes; the same of the last 30 days (`recent_sessions`,
+            ..) and of what `prune` would delete under the setting `retention`
+            (`prunable_sessions`, ..).
+        """
+        from mfprefect.store.retention import size
+
+        return size.measure(self._db)
 
     @right_of("admin", "restore a session")
     def restore(self, folder: Path | str) -> str:

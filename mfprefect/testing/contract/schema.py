@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 import mfprefect
 from mfprefect import Store
+from mfprefect.backend import Backend
 from mfprefect.schema import Double
 from mfprefect.store.database import migrate
 from mfprefect.testing.contract.helpers import fill, processes, wrong_comments
@@ -76,6 +77,22 @@ def test_tables_views_and_columns_have_their_comments(store: Store) -> None:
     store.create_schema()
     assert wrong_comments(store) == {}
     test_the_database_has_what_schema_py_says(store)
+
+
+def test_the_catalog_tells_the_size_of_every_table(store: Store) -> None:
+    """Only of tables: where the base's method is not overridden, of none."""
+    db = store.database
+    sizes = db.read_transaction(db.backend.table_bytes)
+    if type(db.backend).table_bytes is Backend.table_bytes:
+        assert sizes == {}
+        return
+    assert {table.name for table in db.schema.tables.values()} <= set(sizes)
+    for size in sizes.values():
+        assert type(size.total) is int
+        assert 0 <= (size.indexes or 0) <= size.total
+    measured = store.size().tables.set_index("table")["bytes"]
+    assert list(measured.index) == [table.name for table in db.schema.tables.values()]
+    assert measured.to_dict() == {name: sizes[name].total for name in measured.index}
 
 
 def test_a_schema_of_the_first_version_is_upgraded_with_what_it_holds(store: Store) -> None:

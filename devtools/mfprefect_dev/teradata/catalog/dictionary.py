@@ -111,13 +111,29 @@ def _references(catalog: Catalog) -> Iterator[Row]:
                 )
 
 
+def _sizes(sqlite: sqlite3.Connection, catalog: Catalog) -> Iterator[Row]:
+    """Yield the pages of SQLite as the permanent space of the only AMP, indexes included."""
+    pages = {
+        (file, name): size
+        for file in {table.file for table in catalog.real()}
+        for name, size in sqlite.execute(
+            "SELECT m.tbl_name, sum(s.pgsize) FROM dbstat(?, 1) AS s "
+            f"JOIN {file}.sqlite_master AS m ON m.name = s.name GROUP BY m.tbl_name",
+            (file,),
+        )
+    }
+    for database, table in _all(catalog):
+        if table.kind == "T":
+            yield database, table.name, 0, pages.get((table.file, table.key), 0)
+
+
 def _info(_: Catalog) -> Iterator[Row]:
     yield "VERSION", "20.00.00.00 (emulated)"
     yield "RELEASE", "20.00.00.00 (emulated)"
     yield "LANGUAGE SUPPORT MODE", "Standard"
 
 
-_VIEWS: dict[str, tuple[tuple[str, ...], Callable[[Catalog], Iterator[Row]]]] = {
+_VIEWS: dict[str, tuple[tuple[str, ...], Callable[[Catalog], Iterator[Row]] | None]] = {
     "tablesv": (
         ("DatabaseName", "TableName", "TableKind", "TVMFlavor", "RequestText", "CommentString"),
         _tables,
@@ -167,6 +183,7 @@ _VIEWS: dict[str, tuple[tuple[str, ...], Callable[[Catalog], Iterator[Row]]]] = 
         _references,
     ),
     "dbcinfov": (("InfoKey", "InfoData"), _info),
+    "tablesizev": (("DatabaseName", "TableName", "Vproc", "CurrentPerm"), None),
 }
 
 
@@ -186,8 +203,9 @@ def source(name: str) -> tuple[str, tuple[tuple[str, str], ...]]:
 def fill(sqlite: sqlite3.Connection, catalog: Catalog, name: str) -> None:
     """Fill a dictionary view in SQLite."""
     columns, rows = _VIEWS[name]
+    listed_rows = rows(catalog) if rows else _sizes(sqlite, catalog)
     listed = ", ".join(f'"{column}" COLLATE NOCASE' for column in columns)
     sqlite.execute(f'CREATE TEMP TABLE IF NOT EXISTS "dbc.{name}" ({listed})')
     sqlite.execute(f'DELETE FROM temp."dbc.{name}"')
     marks = ", ".join("?" * len(columns))
-    sqlite.executemany(f'INSERT INTO temp."dbc.{name}" VALUES ({marks})', rows(catalog))
+    sqlite.executemany(f'INSERT INTO temp."dbc.{name}" VALUES ({marks})', listed_rows)

@@ -22,13 +22,20 @@ from click.testing import CliRunner, Result
 from sklearn.dummy import DummyClassifier
 
 import mfprefect
-from mfprefect import PermissionDenied, SealBroken, Store, UnknownModel, UnknownSession
+from mfprefect import (
+    PermissionDenied,
+    SchemaOutdated,
+    SealBroken,
+    Store,
+    UnknownModel,
+    UnknownSession,
+)
 from mfprefect import grants as rights
 from mfprefect.cli import cli
 from mfprefect.cli.commands.doctor import database as doctor_database
 from mfprefect.cli.commands.grants import ROLES
 from mfprefect.lifecycle.hyperparameters import record_hyperparameters
-from mfprefect.migrations import VERSION_TABLE
+from mfprefect.migrations import REVISIONS, VERSION_TABLE
 from mfprefect.provenance import capture, environment
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.schema import Schema
@@ -568,6 +575,19 @@ def test_a_reader_sees_the_views_alone(team: Team) -> None:
                 continue
             with pytest.raises(sa.exc.DBAPIError):
                 team.sql("reader", f"SELECT * FROM {team.table(name)}")
+
+
+def test_a_reader_needs_no_new_version_when_the_schema_gets_one(team: Team) -> None:
+    set_revision = f"UPDATE {team.table(VERSION_TABLE)} SET version_num = '{{}}'"
+    team.sql("admin", set_revision.format("9999"))
+    try:
+        with team.store("reader") as reader:
+            assert len(reader.metrics(team.ended)) > 1
+        for role in ("auditor", "writer"):
+            with team.store(role) as store, pytest.raises(SchemaOutdated, match="--upgrade"):
+                store.metrics(team.ended)
+    finally:
+        team.sql("admin", set_revision.format(REVISIONS[-1]))
 
 
 def visible(frame: pd.DataFrame) -> list[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
-from mfprefect.errors import PermissionDenied
+from mfprefect.errors import PermissionDenied, SchemaOutdated
 from mfprefect.store import views
 from mfprefect.store.database import Database, denied, migrate
 
@@ -79,7 +79,14 @@ class Base:
     @property
     def _db(self) -> Database:
         if not self._checked:
-            migrate.check_schema(self.database)
+            try:
+                migrate.check_schema(self.database)
+            except SchemaOutdated as exc:
+                # An upgrade changes nothing that a view showed before, so readers need no new
+                # version at the same moment; who writes or reads tables does.
+                newer = exc.found is not None and not migrate.is_known(exc.found)
+                if not (newer and views.tables_are_closed(self.database)):
+                    raise
             self._checked = True
         return self.database
 

@@ -11,12 +11,13 @@ from mfprefect.schema import comments_of
 
 __all__ = ["set_comments"]
 
+WAIT_SECONDS = 1
 _COLUMN = re.compile(r"  (`(?:[^`]|``)+`) (.*?)(?: COMMENT '(?:[^'\\]|''|\\.)*')?,?")
 """A line of SHOW CREATE TABLE: a column, its definition and its comment, which comes last."""
 
 
 def set_comments(connection: sa.Connection, table: sa.Table, names: Container[str | None]) -> None:
-    """Set comments in one statement, which gives up after a second behind a reader.
+    """Set comments in one statement, which gives up after `WAIT_SECONDS` behind a reader.
 
     Each column is defined as the server itself defines it: another definition would be a change.
     INSTANT is refused by the server if anything but the dictionary would have to change.
@@ -25,7 +26,7 @@ def set_comments(connection: sa.Connection, table: sa.Table, names: Container[st
     created = str(connection.exec_driver_sql(f"SHOW CREATE TABLE {name}").one()[1])
     changes = ", ".join(_changes(connection, table, names, created))
     # Readers that come later queue behind an ALTER that waits for an earlier one.
-    connection.exec_driver_sql("SET SESSION lock_wait_timeout = 1")
+    connection.exec_driver_sql(f"SET SESSION lock_wait_timeout = {WAIT_SECONDS}")
     try:
         connection.exec_driver_sql(
             f"ALTER TABLE {name} {changes}, ALGORITHM = INSTANT".replace("%", "%%")

@@ -186,7 +186,7 @@ def _literal(driver: Any, value: Any) -> str:
         return f"x'{value.hex()}'"
     if isinstance(value, float):
         return repr(value) if "e" in repr(value) else f"{value!r}e0"
-    return str(driver.literal(value))
+    return str(driver.escape(value, driver.encoders))
 
 
 def _load_mysql(url: sa.URL, folder: Path) -> None:

@@ -49,18 +49,21 @@ def measure(url: str, scores: int, sessions: int) -> Bytes:
         store.create_schema()
         store.add_model(MODEL)
         sizes = [_sizes(store)]
-        for write in (
-            lambda: _score(store, rng, scores),
-            lambda: [_score(store, rng, SMALL) for _ in range(max(scores // SMALL // 5, 10))],
-            lambda: [_train(store, rng) for _ in range(sessions)],
-            lambda: _save(store, rng),
-        ):
-            write()
+        small = max(scores // SMALL // 5, 10)
+        writes: list[tuple[Callable[[], None], int]] = [
+            (lambda: _score(store, rng, scores), 1),
+            (lambda: _score(store, rng, SMALL), small),
+            (lambda: _train(store, rng), sessions),
+            (lambda: _save(store, rng), MODELS),
+        ]
+        for write, times in writes:
+            for _ in range(times):
+                write()
             sizes.append(_sizes(store))
         grown = [after - before for before, after in itertools.pairwise(sizes)]
         return Bytes(
             grown[0]["scores"] / scores,
-            grown[1]["scores"] / (max(scores // SMALL // 5, 10) * SMALL),
+            grown[1]["scores"] / (small * SMALL),
             grown[2].drop(list(LARGE)).sum() / sessions,
             grown[3]["artifact_chunks"] / MODELS,
             _version(store),
@@ -99,9 +102,8 @@ def _train(store: mfprefect.Store, rng: np.random.Generator) -> None:
 
 
 def _save(store: mfprefect.Store, rng: np.random.Generator) -> None:
-    for _ in range(MODELS):
-        with store.session(MODEL, "train") as session:
-            session.save_model(rng.bytes(MEGABYTE))
+    with store.session(MODEL, "train") as session:
+        session.save_model(rng.bytes(MEGABYTE))
 
 
 def _version(store: mfprefect.Store) -> str:

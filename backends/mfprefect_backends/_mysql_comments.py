@@ -7,8 +7,6 @@ from collections.abc import Container, Iterator
 
 import sqlalchemy as sa
 
-from mfprefect.schema import comments_of
-
 __all__ = ["set_comments"]
 
 WAIT_SECONDS = 1
@@ -17,20 +15,18 @@ _COLUMN = re.compile(r"  (`(?:[^`]|``)+`) (.*?)(?: COMMENT '(?:[^'\\]|''|\\.)*')
 
 
 def set_comments(connection: sa.Connection, table: sa.Table, names: Container[str | None]) -> None:
-    """Set comments in one statement, which gives up after `WAIT_SECONDS` behind a reader.
+    """Set comments of a table, giving up after `WAIT_SECONDS` behind a reader.
 
     Each column is defined as the server itself defines it: another definition would be a change.
-    INSTANT is refused by the server if anything but the dictionary would have to change.
+    The server refuses the algorithms if rows had to change, or if writers had to wait meanwhile.
     """
     name = connection.dialect.identifier_preparer.format_table(table)
     created = str(connection.exec_driver_sql(f"SHOW CREATE TABLE {name}").one()[1])
-    changes = ", ".join(_changes(connection, table, names, created))
     # Readers that come later queue behind an ALTER that waits for an earlier one.
     connection.exec_driver_sql(f"SET SESSION lock_wait_timeout = {WAIT_SECONDS}")
     try:
-        connection.exec_driver_sql(
-            f"ALTER TABLE {name} {changes}, ALGORITHM = INSTANT".replace("%", "%%")
-        )
+        for change in _changes(connection, table, names, created):
+            connection.exec_driver_sql(f"ALTER TABLE {name} {change}".replace("%", "%%"))
     finally:
         if not connection.invalidated:
             connection.exec_driver_sql("SET SESSION lock_wait_timeout = DEFAULT")
@@ -39,20 +35,31 @@ def set_comments(connection: sa.Connection, table: sa.Table, names: Container[st
 def _changes(
     connection: sa.Connection, table: sa.Table, names: Container[str | None], created: str
 ) -> Iterator[str]:
-    preparer = connection.dialect.identifier_preparer
-    matches = filter(None, map(_COLUMN.fullmatch, created.splitlines()))
-    columns = {match[1]: match[2] for match in matches}
-    for name, comment in comments_of(table).items():
-        if name not in names:
-            continue
-        literal = _literal(connection, str(comment))
-        if name is None:
-            yield f"COMMENT = {literal}"
-        else:
-            quoted = preparer.quote_identifier(name)
-            yield f"MODIFY COLUMN {quoted} {columns[quoted]} COMMENT {literal}"
+    if None in names:  # for MySQL not instant, but it rebuilds nothing
+        yield f"COMMENT = {_literal(connection, table.comment)}, ALGORITHM = INPLACE, LOCK = NONE"
+    definitions, changes = _definitions(created), []
+    for column in table.c:
+        if column.name in names:
+            quoted = connection.dialect.identifier_preparer.quote_identifier(column.name)
+            comment = _literal(connection, column.comment)
+            changes.append(f"MODIFY COLUMN {quoted} {definitions[quoted]} COMMENT {comment}")
+    if changes:
+        yield f"{', '.join(changes)}, ALGORITHM = INSTANT"
 
 
-def _literal(connection: sa.Connection, text: str) -> str:
-    literal = sa.literal(text).compile(connection, compile_kwargs={"literal_binds": True})
+def _definitions(created: str) -> dict[str, str]:
+    """Return the definition of each column, by its quoted name, from SHOW CREATE TABLE."""
+    *lines, options = created.splitlines()
+    matches = filter(None, map(_COLUMN.fullmatch, lines))
+    definitions = {match[1]: match[2] for match in matches}
+    # MySQL shows the table's collation, and would keep it as one that the column names itself.
+    if collation := re.search(r" COLLATE=(\w+)", options):
+        for name, definition in definitions.items():
+            if " CHARACTER SET " not in definition:
+                definitions[name] = definition.replace(f" COLLATE {collation[1]}", "", 1)
+    return definitions
+
+
+def _literal(connection: sa.Connection, text: str | None) -> str:
+    literal = sa.literal(text or "").compile(connection, compile_kwargs={"literal_binds": True})
     return str(literal).replace("%%", "%")

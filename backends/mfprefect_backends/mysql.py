@@ -253,7 +253,7 @@ class MysqlBackend(Backend):
     def set_comments(
         self, connection: sa.Connection, table: sa.Table, kind: str, names: Container[str | None]
     ) -> None:
-        """Set all comments of a table by one ALTER TABLE, which is instant."""
+        """Set comments by ALTER TABLE, which changes nothing else."""
         _mysql_comments.set_comments(connection, table, names)
 
     def begin_snapshot(self, connection: sa.Connection) -> None:

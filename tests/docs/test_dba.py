@@ -43,8 +43,9 @@ def test_every_index_is_listed_with_its_columns() -> None:
     listed = {(cells[0].strip("` "), cells[1].strip("` ")) for cells in rows("Indexes, and why")}
     indexes = set()
     for table in Schema().tables.values():
-        unique = [c for c in table.constraints if isinstance(c, sa.UniqueConstraint)]
-        for index in (*table.indexes, *unique):
+        items: list[sa.Index | sa.UniqueConstraint] = [*table.indexes]
+        items += (c for c in table.constraints if isinstance(c, sa.UniqueConstraint))
+        for index in items:
             columns = ", ".join(column.name for column in index.columns)
             indexes.add((str(index.name or "unique"), f"{table.name} ({columns})"))
     assert listed == indexes

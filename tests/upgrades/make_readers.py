@@ -49,7 +49,7 @@ def _record(name: str, url: str) -> None:
         requests = _heard(store, sessions)
     files.dump(url, FOLDER)
     content = {"revision": inside.revision(), "requests": requests}
-    files.keep(FOLDER / f"{name}.json.gz", content)
+    files.keep(FOLDER / f"{name}.requests.gz", content)
     print(f"{name}: {len(requests)} statements")
 
 
@@ -103,7 +103,7 @@ def _heard(store: Any, sessions: dict[str, str]) -> list[dict[str, Any]]:
         view = sa.table(
             store.database.schema.name(name), schema=store.database.schema.layout.schema
         )
-        columns = (sa.column(column.name) for column in select.selected_columns)
+        columns: list[Any] = [sa.column(column.name) for column in select.selected_columns]
         store.database.fetch_all(sa.select(*columns).select_from(view))
     sa.event.remove(store.database.engine, "before_cursor_execute", hear)
     distinct = {repr(request): request for request in requests}.values()

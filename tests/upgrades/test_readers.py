@@ -72,7 +72,7 @@ def test_readers_of_the_version_before_go_on(
     if "teradata_real" in request.node.name:
         pytest.skip("the files are those of an emulated Teradata")
     name = files.KINDS[sa.make_url(database_url).get_backend_name()]
-    recorded = files.read(FOLDER / f"{name}.json.gz")
+    recorded = files.read(FOLDER / f"{name}.requests.gz")
     files.load(database_url, FOLDER)
     assert recorded["revision"] != inside.revision()
     assert len(recorded["requests"]) > 20

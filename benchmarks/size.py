@@ -114,8 +114,8 @@ def _version(store: mfprefect.Store) -> str:
         if name == "sqlite":
             return f"SQLite {connection.scalar(sa.select(sa.func.sqlite_version()))}"
     names = {"postgresql": "PostgreSQL", "mysql": "MySQL", "teradatasql": "Teradata"}
-    numbers = (part for part in info if isinstance(part, int))
-    return f"{names.get(name, name)} {'.'.join(map(str, numbers))}"
+    numbers = [str(part) for part in info if isinstance(part, int)][:3]
+    return f"{names.get(name, name)} {'.'.join(numbers)}"
 
 
 def places(stack: ExitStack, given: str | None) -> Iterator[Callable[[], str]]:

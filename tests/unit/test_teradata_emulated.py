@@ -147,6 +147,41 @@ def test_drop_table_refuses_a_view(driver: Driver) -> None:
     assert driver.code("DROP TABLE v") == 3853
 
 
+def test_comments_are_kept_in_the_dictionary(driver: Driver) -> None:
+    name = driver.url.rsplit("=", 1)[1]
+    driver.ddl("CREATE VIEW v AS SELECT a FROM t")
+    driver.ddl("COMMENT ON TABLE t AS 'It''s ours'", "COMMENT ON VIEW v AS 'A view'")
+    driver.ddl(f"COMMENT ON COLUMN {name}.t.B AS 'first'", "COMMENT ON COLUMN t.b AS 'second'")
+    columns = "SELECT CommentString FROM DBC.ColumnsV WHERE TableName = ? ORDER BY ColumnId"
+    tables = (
+        "SELECT CommentString FROM DBC.TablesV WHERE TableName IN ('t', 'v') ORDER BY TableName"
+    )
+    assert driver.ask(columns, "t") == [[None], ["second"], [None], [None]]
+    assert driver.ask(tables) == [["It's ours"], ["A view"]]
+    driver.connection.commit()
+    driver.ddl("REPLACE VIEW v AS SELECT b FROM t")  # the manuals do not say: a new one
+    assert driver.ask(tables) == [["It's ours"], [None]]
+    driver.connection.commit()
+    for text, problem in (
+        (f"COMMENT ON TABLE t AS '{'x' * 256}'", "at most 255"),
+        ("COMMENT ON TABLE v AS 'x'", "3853"),
+        ("COMMENT ON COLUMN t.z AS 'x'", "5628"),
+        ("COMMENT ON TABLE nobody AS 'x'", "3807"),
+        ("COMMENT ON TABLE t", "not emulated"),
+    ):
+        with pytest.raises(dbapi.Error, match=problem):
+            driver.ask(text)
+        driver.connection.rollback()
+
+
+def test_the_dictionary_tells_how_much_space_a_table_takes(driver: Driver) -> None:
+    size = "SELECT CurrentPerm FROM DBC.TableSizeV WHERE TableName = 't'"
+    before = driver.ask(size)[0][0]
+    driver.many(INSERT, [[number, "abcde"] for number in range(5000)])
+    driver.connection.commit()
+    assert int(driver.ask(size)[0][0]) > int(before) + 5000 * 10
+
+
 def test_an_error_rolls_back_its_request_only(driver: Driver) -> None:
     driver.many(INSERT, [[1, "x"]])
     with pytest.raises(dbapi.OperationalError, match="2801"):

@@ -138,7 +138,7 @@ class Alterations(Queries):
         if kind in ("TABLE", "VIEW") and table.kind != kind[0]:
             raise Refused(3853 if kind == "TABLE" else 3854, str(name))
         column = column and table.column(column).name
-        if not (self.accept("IS") or self.accept("AS")):
+        if not self.accept("AS"):
             raise self.unexpected("reading a comment is not emulated")
         text = self.string()
         if len(text) > LONGEST_COMMENT:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENTRY_POINT_GROUP",
+    "HOLD_OPTION",
     "NO_LOCK_OPTION",
     "SESSION_OPTION",
     "WRITE_OPTION",
@@ -51,6 +52,9 @@ WRITE_OPTION = "mfprefect_write"
 NO_LOCK_OPTION = "mfprefect_no_lock"
 """Execution option of a select that needs no lock on what it reads, because nothing final depends
 on it: True, or the names of the tables that need no lock."""
+HOLD_OPTION = "mfprefect_hold"
+"""Execution option of a select by a unique key that locks its row for writing. Only used with a
+backend that `reads_uncommitted`."""
 SESSION_OPTION = "mfprefect_session"
 """Execution option of a connection that serves one session: its `session`, `model` and `run`."""
 
@@ -89,6 +93,9 @@ class Backend(ABC):
     """Whether a rollback undoes CREATE TABLE."""
     unique_allows_nulls: ClassVar[bool] = True
     """Whether a unique index allows several rows whose columns are all NULL."""
+    reads_uncommitted: ClassVar[bool] = False
+    """Whether a select may see what another transaction has not committed. Then transactions lock
+    the rows that they decide by: see `HOLD_OPTION`."""
     enforces_sessions: ClassVar[bool] = False
     """Whether nobody but the server's administrator can add a row to a table that refers to
     `sessions` unless the session exists. `scores` does not refer to it."""
@@ -146,6 +153,13 @@ class Backend(ABC):
     def error_text(self, error: DBAPIError) -> str:
         """Return the driver's message. Override to shorten what the driver adds to it."""
         return str(error.orig).strip()
+
+    def is_deadlock(self, error: DBAPIError) -> bool:
+        """Return whether the transaction was a deadlock's victim, which may have waited for long.
+
+        Override if the database looks for deadlocks so rarely that `retry_seconds` would be over.
+        """
+        return False
 
     def hint(self, error: DBAPIError) -> str | None:
         """Return what to change, as a sentence, if the error tells more than its class does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
@@ -97,16 +97,24 @@ def save_artifact(
 
     def work(connection: sa.Connection, _: bool) -> None:
         require_running(db, connection, handle)
-        for table in (chunks, heads):
-            same = (table.c[column] == value for column, value in key.items())
-            connection.execute(table.delete().where(*same))
-        connection.execute(heads.insert(), head)
+        same = {table: _same(table, key) for table in (heads, chunks)}
+        replaces = connection.scalar(sa.select(heads.c.artifact_name).where(*same[heads]))
+        if replaces is not None:
+            connection.execute(chunks.delete().where(*same[chunks]))
         file.seek(0)
         for number, chunk in enumerate(artifacts.chunks(file)):
             connection.execute(chunks.insert(), key | {"chunk_no": number, "bytes": chunk})
+        # Lock late: other parts and heartbeats need the session's row. What is sealed comes after.
         begin_write(db, connection, handle)
+        if replaces is not None:
+            connection.execute(heads.delete().where(*same[heads]))
+        connection.execute(heads.insert(), head)
 
     db.write_transaction(work)
+
+
+def _same(table: sa.Table, key: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
+    return [table.c[column] == value for column, value in key.items()]
 
 
 def load_artifact(

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from mfprefect.backend import NO_LOCK_OPTION
 from mfprefect.errors import SessionClosed
 from mfprefect.store.database import Database
+from mfprefect.store.held_rows import is_committed
 from mfprefect.store.states import Status
 from mfprefect.util import values
 from mfprefect.util.processes import Process
@@ -77,8 +78,11 @@ def find(
     db: Database, connection: sa.Connection, session_id: str, *, no_lock: bool = False
 ) -> SessionHandle | None:
     """Return the handle of a session, None if there is no such session."""
-    same_id = db.schema.sessions.c.session_id == session_id
-    return next(iter(handles(db, connection, same_id, no_lock=no_lock)), None)
+    c = db.schema.sessions.c
+    if not no_lock and not is_committed(db, connection, c.session_id, session_id):
+        return None
+    no_lock = no_lock or db.backend.reads_uncommitted  # its parent's row needs no lock
+    return next(iter(handles(db, connection, c.session_id == session_id, no_lock=no_lock)), None)
 
 
 def touch_if_running(
@@ -150,7 +154,7 @@ def missed_heartbeat(db: Database) -> tuple[sa.ColumnElement[bool], ...]:
 
 def closed_reason(db: Database, connection: sa.Connection, handle: SessionHandle) -> SessionClosed:
     """Return the error that says why this attempt can no longer write."""
-    stored = find(db, connection, handle.session_id)
+    stored = find(db, connection, handle.session_id, no_lock=True)
     if stored is None:
         return SessionClosed(handle.session_id, "it was deleted")
     if stored.attempt != handle.attempt:

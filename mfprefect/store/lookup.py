@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from mfprefect.errors import UnknownModel, UnknownSession
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, find
+from mfprefect.store.held_rows import WITHOUT_LOCK
 
 __all__ = ["find_session", "model_ids", "require_all", "require_model", "require_session"]
 
@@ -16,14 +17,15 @@ __all__ = ["find_session", "model_ids", "require_all", "require_model", "require
 def model_ids(db: Database, connection: sa.Connection) -> list[str]:
     """Return the ids of all registered models, sorted."""
     models = db.schema.models
-    return list(connection.scalars(sa.select(models.c.model_id).order_by(models.c.model_id)))
+    ids = sa.select(models.c.model_id).order_by(models.c.model_id)
+    return list(connection.scalars(ids, execution_options=WITHOUT_LOCK))
 
 
 def require_model(db: Database, connection: sa.Connection, model_id: str) -> None:
     """Raise UnknownModel, which names the registered models, if the model is not registered."""
-    registered = model_ids(db, connection)
-    if model_id not in registered:
-        raise UnknownModel(model_id, registered)
+    c = db.schema.models.c
+    if connection.scalar(sa.select(c.model_id).where(c.model_id == model_id)) is None:
+        raise UnknownModel(model_id, model_ids(db, connection))
 
 
 def find_session(db: Database, session_id: str) -> SessionHandle:

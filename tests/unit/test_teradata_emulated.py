@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -332,37 +331,6 @@ def test_row_locks_of_a_transaction_are_limited(
     driver.connection.commit()
     assert driver.many("LOCKING TABLE t FOR WRITE " + INSERT, [[n, "x"] for n in range(4, 9)]) == 5
     driver.many(INSERT, [[9, "x"]])
-
-
-def test_a_read_lock_before_a_write_can_deadlock(driver: Driver) -> None:
-    other = Driver(driver.url)
-    for me, lock in ((driver, "LOCKING ROW FOR ACCESS "), (other, "")):
-        me.ask(lock + "SELECT MAX(a) AS a FROM t")  # noqa: S608
-        rival = Driver(driver.url)
-        rival.ask("INSERT INTO t (a) SELECT COALESCE(MAX(a), 0) + 1 FROM t")
-        rival.connection.commit()
-        rival.connection.close()
-    assert driver.code(INSERT, 100, "x") == 0
-    driver.connection.commit()
-    assert other.code(INSERT, 101, "x") == 2631
-    other.connection.close()
-
-
-def test_a_request_waits_for_locks(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LIMITS, "lock_seconds", 0.2)
-    other = Driver(driver.url)
-    driver.ask("LOCKING TABLE t FOR EXCLUSIVE SELECT COUNT(*) FROM t")
-    assert other.code(INSERT, 1, "x") == 3111
-    assert other.code("LOCKING TABLE t FOR WRITE NOWAIT SELECT COUNT(*) FROM t") == 7423
-    monkeypatch.setattr(LIMITS, "lock_seconds", 30)
-    waiting = threading.Thread(target=lambda: other.many(INSERT, [[1, "x"]]))
-    waiting.start()
-    driver.many(INSERT, [[2, "x"]])
-    driver.connection.commit()
-    waiting.join()
-    other.connection.commit()
-    assert driver.ask("SELECT a FROM t ORDER BY a") == [[1], [2]]
-    other.connection.close()
 
 
 def loader_text(driver: Driver, kind: str) -> str:

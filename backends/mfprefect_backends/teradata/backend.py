@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from mfprefect import grants
-from mfprefect.backend import NO_LOCK_OPTION, WRITE_OPTION, Backend, TableBytes
+from mfprefect.backend import HOLD_OPTION, NO_LOCK_OPTION, WRITE_OPTION, Backend, TableBytes
 from mfprefect.errors import ConfigurationError, DatabaseError, IntegrityError
 from mfprefect.schema import Blob, Id, LongText
 from mfprefect.settings import Settings
@@ -31,6 +31,8 @@ __all__ = ["TeradataBackend", "with_access_locks"]
 log = logging.getLogger(__name__)
 
 ACCESS = "LOCKING ROW FOR ACCESS "
+HOLD = "LOCKING ROW FOR WRITE "
+"""A row hash lock on a select by a unique index; on any other one, a lock on the whole table."""
 _SECRETS = ("logdata", "password", "http_proxy_password", "https_proxy_password")
 _SCORES_OPTIONS = (
     "PRIMARY INDEX (entity_id)\n"
@@ -59,6 +61,7 @@ class TeradataBackend(Backend):
     driver: ClassVar[str] = "teradatasql"
     transactional_ddl: ClassVar[bool] = False
     unique_allows_nulls: ClassVar[bool] = False
+    reads_uncommitted: ClassVar[bool] = True
     view_prefix: ClassVar[str] = ACCESS
     writers: int = 2
 
@@ -260,6 +263,10 @@ class TeradataBackend(Backend):
         lines = super().error_text(error).splitlines()
         return " ".join(line.strip() for line in lines if not line.startswith(" at "))
 
+    def is_deadlock(self, error: DBAPIError) -> bool:
+        """Return whether it is 2631, which comes after `DeadLockTimeout`: 240 s by default."""
+        return error.orig is not None and codes.code(error.orig) == codes.DEADLOCK
+
     def classify(self, error: DBAPIError) -> type[DatabaseError]:
         """Return the error class, by the number in the driver's text."""
         return codes.kind(error.orig) if error.orig is not None else DatabaseError
@@ -281,10 +288,12 @@ def with_access_locks(statement: str, options: Mapping[str, Any]) -> str:
     """Return a SELECT with access locks, so that it neither waits for writers nor blocks them.
 
     In a write transaction a SELECT takes read locks, except on the tables that NO_LOCK_OPTION
-    names (True: on all).
+    names (True: on all); one with HOLD_OPTION locks its row for writing.
     """
     if not statement.startswith("SELECT"):
         return statement
+    if options.get(HOLD_OPTION):
+        return HOLD + statement
     without_lock = options.get(NO_LOCK_OPTION)
     if without_lock is True or not options.get(WRITE_OPTION):
         return ACCESS + statement

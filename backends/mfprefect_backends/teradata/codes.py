@@ -17,7 +17,16 @@ from mfprefect.errors import (
     PermissionDenied,
 )
 
-__all__ = ["DUPLICATE", "MISSING", "PRESENT", "code", "driver_errors", "is_lost", "kind"]
+__all__ = [
+    "DEADLOCK",
+    "DUPLICATE",
+    "MISSING",
+    "PRESENT",
+    "code",
+    "driver_errors",
+    "is_lost",
+    "kind",
+]
 
 _CODE = re.compile(r"\[Error (\d+)\]")
 _LOST = (
@@ -30,6 +39,7 @@ _LOST = (
     "connection reset",
 )
 
+DEADLOCK = 2631
 DUPLICATE = frozenset({2801, 2802, 2803})
 MISSING = 3807
 PRESENT = 3803
@@ -37,7 +47,7 @@ PRESENT = 3803
 # The driver's own: refused, name not found, link broken while sending or receiving.
 _LINK = frozenset({444, 447, 493, 502, 801, 804, 808, 812})
 _KINDS: dict[int, type[DatabaseError]] = {
-    **dict.fromkeys((2631, 3111), DatabaseConflict),  # deadlock, timed out
+    **dict.fromkeys((DEADLOCK, 3111), DatabaseConflict),  # deadlock, timed out
     **dict.fromkeys((2639, 3598, 3603), DatabaseConflict),  # too many at once, concurrent DDL
     **dict.fromkeys((2641, 2828, 2835, 3120, 3897), DatabaseUnavailable),  # restart, recovery
     **dict.fromkeys((2825, 2826), DatabaseUnavailable),  # unknown whether it was done

@@ -158,7 +158,7 @@ class TypeCompiler(TeradataTypeCompiler):  # type: ignore[misc]
         length = MAX_VARCHAR if type_.length is None else type_.length
         if length > MAX_VARCHAR:
             refuse(f"VARCHAR({length})", f"use at most {MAX_VARCHAR}, or a CLOB")
-        case = " CASESPECIFIC" if options.get("type_expression") is not None else ""
+        case = " CASESPECIFIC" if isinstance(options.get("type_expression"), sa.Column) else ""
         return f"VARCHAR({length}) CHARACTER SET UNICODE{case}"
 
     def visit_CLOB(self, type_: Any, **options: Any) -> str:

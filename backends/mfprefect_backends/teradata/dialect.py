@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from mfprefect_backends.teradata.codes import is_lost
 from mfprefect_backends.teradata.compiler import Compiler, TypeCompiler
 from mfprefect_backends.teradata.ddl import DDLCompiler
 from mfprefect_backends.teradata.lookups import Lookups
-from mfprefect_backends.teradata.types import COLSPECS
+from mfprefect_backends.teradata.types import COLSPECS, has_long_text
 
 __all__ = ["DRIVERNAME", "Dialect", "execute_committed"]
 
@@ -27,6 +28,8 @@ ON_CONNECT = (
     "SET SESSION CHARACTER SET UNICODE PASS THROUGH ON",
     # Sort by bytes, as all supported databases sort ids.
     "SET SESSION COLLATION CHARSET_COLL",
+    # A TIMESTAMP is stored and returned in the session's time zone.
+    "SET TIME ZONE INTERVAL '00:00' HOUR TO MINUTE",
 )
 
 
@@ -100,6 +103,20 @@ class Dialect(Lookups, TeradataDialect):  # type: ignore[misc]
         """Select one row, in its own transaction."""
         execute_committed(dbapi_connection, "SELECT 1")
         return True
+
+    def do_executemany(
+        self, cursor: Any, statement: str, parameters: Any, context: Any = None
+    ) -> None:
+        """Execute rows as batches, and those with a long text one by one.
+
+        The driver sends a long text after its request, which may not work in a batch.
+        """
+        for long, rows in itertools.groupby(parameters, has_long_text):
+            if long:
+                for row in rows:
+                    cursor.execute(statement, row)
+            else:
+                cursor.executemany(statement, list(rows))
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """Return whether the connection is lost, by the driver's number and text."""

@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from mfprefect.errors import DatabaseError
 from mfprefect_backends.teradata import codes
 from mfprefect_backends.teradata.staging import Staging, error_table, quoted_name, staging_table
+from mfprefect_backends.teradata.types import pass_through_pattern
 
 __all__ = ["BATCH_ROWS", "FASTLOAD_ROWS", "append"]
 
@@ -48,7 +50,7 @@ def append(connection: sa.Connection, table: sa.Table, rows: pa.Table, staging: 
     staging.register(connection, staged, table)  # first, so that it is dropped in any case
     with connection.engine.connect() as other:
         staged.create(other, checkfirst=False)
-        if rows.num_rows >= FASTLOAD_ROWS:
+        if rows.num_rows >= FASTLOAD_ROWS and _fit_for_fastload(rows):
             _fastload(other, staged, rows)
         else:
             _insert_batches(other, staged, rows)
@@ -59,6 +61,22 @@ def append(connection: sa.Connection, table: sa.Table, rows: pa.Table, staging: 
         raise DatabaseError(
             f"INSERT .. SELECT copied {result.rowcount} of {rows.num_rows} rows of {table.name}."
         )
+
+
+def _fit_for_fastload(rows: pa.Table) -> bool:
+    """Return whether FastLoad stores the rows exactly.
+
+    Its sessions are its own: they have neither Unicode pass-through nor our time zone.
+    """
+    for column in rows.columns:
+        if pa.types.is_timestamp(column.type):
+            return False
+        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            continue
+        other = column.filter(pc.invert(pc.string_is_ascii(column)))
+        if len(other) and pc.any(pc.match_substring_regex(other, pass_through_pattern())).as_py():
+            return False
+    return True
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: pa.Table) -> str:

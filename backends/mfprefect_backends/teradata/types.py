@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
+import unicodedata
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +17,7 @@ from sqlalchemy.ext.compiler import compiles
 from mfprefect.errors import InvalidValue
 from mfprefect.schema import Blob, Double, Id, LongText, Timestamp
 
-__all__ = ["COLSPECS", "NONCHARACTER", "why_not_storable"]
+__all__ = ["COLSPECS", "NONCHARACTER", "has_long_text", "pass_through_pattern", "why_not_storable"]
 
 # Unicode pass-through still turns these into U+FFFD.
 NONCHARACTER = re.compile(
@@ -21,6 +25,36 @@ NONCHARACTER = re.compile(
     + "".join(chr(plane * 0x10000 + end) for plane in range(17) for end in (0xFFFE, 0xFFFF))
     + "]"
 )
+
+
+INLINE_BYTES = 64_000
+"""The longest text that the driver sends within a request."""
+
+
+def has_long_text(row: Sequence[Any]) -> bool:
+    """Return whether a row has a text that the driver sends after its request."""
+    return any(
+        isinstance(value, str)
+        and len(value) * 4 > INLINE_BYTES
+        and max(len(value.encode()), 2 * len(value)) > INLINE_BYTES
+        for value in row
+    )
+
+
+@functools.cache
+def pass_through_pattern() -> str:
+    """Return the regular expression of characters that need Unicode pass-through.
+
+    Teradata itself has the basic plane of Unicode 6.0 without private characters. Python has the
+    tables of 3.2, a part of it: a newer character is counted among those that need pass-through.
+    """
+    old = unicodedata.ucd_3_2_0
+    plain = [chr(n) for n in range(0x10000) if old.category(chr(n)) not in ("Cn", "Co", "Cs")]
+    ranges = []
+    for _, group in itertools.groupby(enumerate(plain), lambda pair: ord(pair[1]) - pair[0]):
+        run = [character for _, character in group]
+        ranges.append(f"\\x{{{ord(run[0]):x}}}-\\x{{{ord(run[-1]):x}}}")
+    return f"[^{''.join(ranges)}]"
 
 
 class Refused(InvalidValue, DontWrapMixin):
@@ -98,8 +132,9 @@ COLSPECS = {
 
 
 def _text(length: int | None, **options: Any) -> str:
-    # CASESPECIFIC is for columns only. An ANSI session defaults to it; the script must say so.
-    case = " CASESPECIFIC" if options.get("type_expression") is not None else ""
+    # CASESPECIFIC is for columns only, not for casts. An ANSI session defaults to it; the script
+    # must say so.
+    case = " CASESPECIFIC" if isinstance(options.get("type_expression"), sa.Column) else ""
     return f"VARCHAR({length}) CHARACTER SET UNICODE{case}"
 
 

@@ -9,8 +9,10 @@ The emulator
 
 - parses every request with its own grammar and refuses what it does not know (3706);
 - runs a `lint` on every request for what Teradata refuses or silently misreads;
-- runs sessions in ANSI mode: an error undoes its request, DDL ends its transaction (3722), a plain
-  SELECT holds its locks to the end of the transaction, reserved words are no names;
+- runs sessions in ANSI mode: an error undoes its request, DDL ends its transaction (3722), reserved
+  words are no names;
+- locks row hashes by unique indexes and tables otherwise, to the end of the transaction; queues,
+  upgrades, LOCKING, deadlocks (2631); with ACCESS, a request sees what is not committed;
 - enforces lengths, ranges, NOT NULL, unique indexes (NULLs are equal), CHECK and references;
   compares text without trailing blanks, refuses to compare CLOB and BLOB, counts in DECIMAL;
 - limits the row locks of a transaction (9128) and the rows of a batch;
@@ -19,10 +21,8 @@ The emulator
 - injects any error and lost links (`EmulatedTeradata.inject`): before, during and after a commit,
   in other processes too.
 
-A real server differs. The emulator has one AMP and no spool space. Writers to one SQLite file wait
-for each other. Readers see only committed rows, so LOCKING ROW FOR ACCESS is never dirty. Rights,
-space, statistics and workload rules are missing. Lengths count characters, not UTF-16 units. Plans
-and speed are SQLite's.
+A real server differs. The emulator has one AMP and no spool space. Rights, space, statistics and
+workload rules are missing. Lengths count characters, not UTF-16 units. Plans are SQLite's.
 """
 
 from mfprefect_dev.teradata.engine.server import EmulatedTeradata, RealTeradata, install

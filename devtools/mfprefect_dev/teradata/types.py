@@ -32,8 +32,9 @@ LONGEST = {"UNICODE": 32_000, "LATIN": 64_000}
 """Characters in a VARCHAR."""
 MARK = "\ufffe"
 WHOLE = {"BYTEINT": 7, "SMALLINT": 15, "INTEGER": 31, "BIGINT": 63}
-# Without pass-through, a session takes only the basic plane of Unicode 6.0.
-_BEYOND = re.compile("[\U00010000-\U0010ffff]")
+# Without pass-through, a session takes only the basic plane of Unicode 6.0 without its private
+# characters. Of the blocks that have grown since, this knows the currencies.
+_BEYOND = re.compile("[\U00010000-\U0010ffff\ue000-\uf8ff\u20ba-\u20cf]")
 _NO_CHARACTER = re.compile(
     "[\ufdd0-\ufdef"
     + "".join(chr(plane << 16 | end) for plane in range(17) for end in (0xFFFE, 0xFFFF))
@@ -88,10 +89,14 @@ class Type:
         return f"{self.name}{length}" + (f" CHARACTER SET {self.charset}" if self.charset else "")
 
 
-def timestamp_mark(value: dt.datetime) -> str:
-    """Return the stored text of a timestamp."""
+def timestamp_mark(value: dt.datetime, zone: dt.timedelta = dt.timedelta()) -> str:
+    """Return the stored text of a timestamp, which is UTC; the value is of a session's zone.
+
+    https://docs.teradata.com: SQL Data Types and Literals, 17.10, Time Zones (TimeDateWZControl 2).
+    """
     if value.tzinfo is not None:
         raise Refused(3706, "TIMESTAMP WITH TIME ZONE is not emulated")
+    value -= zone
     return f"{MARK}T{value:%Y-%m-%d %H:%M:%S.%f}"
 
 
@@ -100,8 +105,10 @@ def date_mark(value: dt.date) -> str:
     return f"{MARK}D{value:%Y-%m-%d}"
 
 
-def bound(value: Any, place: str, pass_through: bool) -> Any:
+def bound(value: Any, place: str, pass_through: bool, zone: dt.timedelta = dt.timedelta()) -> Any:
     """Convert a value bound by the driver's caller to one that SQLite stores.
+
+    A timestamp is of the session's `zone`.
 
     Raises:
         TypeError: the value has no plain Python type, which the driver refuses too.
@@ -121,7 +128,7 @@ def bound(value: Any, place: str, pass_through: bool) -> Any:
     if kind is bool:
         return int(value)
     if kind is dt.datetime:
-        return timestamp_mark(value)
+        return timestamp_mark(value, zone)
     if kind is dt.date:
         return date_mark(value)
     if kind is decimal.Decimal:
@@ -141,11 +148,11 @@ def _text_in(value: str, pass_through: bool) -> str:
     return _NO_CHARACTER.sub("\ufffd", value)
 
 
-def returned(value: Any) -> Any:
-    """Convert a value from SQLite to the one that the driver returns."""
+def returned(value: Any, zone: dt.timedelta = dt.timedelta()) -> Any:
+    """Convert a value from SQLite to the one that the driver returns, in the session's zone."""
     if type(value) is str and value[:1] == MARK:
         if value[1] == "T":
-            return dt.datetime.fromisoformat(value[2:])
+            return dt.datetime.fromisoformat(value[2:]) + zone
         return dt.date.fromisoformat(value[2:])
     return value
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from mfprefect.audit import event_digest, plain_row, summary
 from mfprefect.schema import Schema
 from mfprefect.store.database import Database
+from mfprefect.store.held_rows import last_of_chain
 from mfprefect.store.row_numbers import next_number
 from mfprefect.util import values
 
@@ -32,9 +33,7 @@ def record(
 ) -> None:
     """Append an audit event, in the transaction of the change that it records."""
     events = db.schema.audit_events
-    last = connection.execute(
-        sa.select(events.c.event_no, events.c.digest).order_by(events.c.event_no.desc()).limit(1)
-    ).first()
+    last = last_of_chain(db, connection, events.c.event_no, events.c.digest)
     event: dict[str, Any] = {
         "event_no": next_number(last.event_no if last else None, "an audit event"),
         "at": values.utc_now(),

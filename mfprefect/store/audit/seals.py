@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,12 +19,14 @@ from mfprefect import audit
 from mfprefect.schema import Schema
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
+from mfprefect.store.held_rows import WITHOUT_LOCK, last_of_chain
 from mfprefect.store.row_numbers import next_number
 from mfprefect.store.states import Status
 
 __all__ = [
     "State",
     "head",
+    "hold_heads",
     "is_running",
     "read_content",
     "read_state",
@@ -108,7 +110,7 @@ def read_state(
     """
     schema = db.schema
     asked = {"session_no": session_no, "model_id": model_id}
-    row = connection.execute(_select(schema), asked).first()
+    row = connection.execute(_select(schema), asked, execution_options=WITHOUT_LOCK).first()
     if row is None:
         return None
     columns = [column.key for column in schema.sessions.c]
@@ -123,6 +125,32 @@ def read_state(
         event_no or 0,
         event,
     )
+
+
+def hold_heads(
+    db: Database, connection: sa.Connection, state: State, model_id: str, *, records: bool
+) -> State:
+    """Return the state with ends of the chains that are committed.
+
+    Does nothing where selects see committed rows only. Elsewhere, holds the end of the model's
+    chain, to which the caller appends, and the end of the audit trail: for writing if the caller
+    `records` an event, otherwise as others may, too.
+    """
+    if not db.backend.reads_uncommitted:
+        return state
+    c, e = db.schema.seals.c, db.schema.audit_events.c
+    ends: list[Any] = [(0, None), None]
+    if state.seal_no:
+        of_model = c.model_id == model_id
+        seen = state.seal_no
+        ends[0] = last_of_chain(db, connection, c.seal_no, c.seal, of_model, seen=seen) or ends[0]
+    if not records and state.event_no:
+        this = sa.select(e.event_no, e.digest).where(e.event_no == state.event_no)
+        ends[1] = connection.execute(this).first()
+    if ends[1] is None:  # its transaction was rolled back
+        ends[1] = last_of_chain(db, connection, e.event_no, e.digest) or (0, None)
+    (seal_no, seal), (event_no, event) = ends
+    return replace(state, seal_no=seal_no, seal=seal, event_no=event_no, event=event)
 
 
 def read_content(
@@ -151,7 +179,7 @@ def read_content(
         rows = {}
         if state.counts[name]:
             of_session = sa.select(table).where(table.c.session_no == state.row["session_no"])
-            for stored in connection.execute(of_session):
+            for stored in connection.execute(of_session, execution_options=WITHOUT_LOCK):
                 row = dict(zip(table.c.keys(), stored, strict=True))
                 if goes is None or not goes(name, row):
                     rows[_key(table, row)] = _plain(table, row)
@@ -222,8 +250,7 @@ def seal_row(
 def head(db: Database, connection: sa.Connection, model_id: str) -> dict[str, Any]:
     """Return number and seal of the last link of a model's chain; empty without one."""
     c = db.schema.seals.c
-    last = sa.select(c.seal_no, c.seal).where(c.model_id == model_id)
-    link = connection.execute(last.order_by(c.seal_no.desc()).limit(1)).first()
+    link = last_of_chain(db, connection, c.seal_no, c.seal, c.model_id == model_id)
     return {} if link is None else {"last_seal_no": link.seal_no, "last_seal": link.seal}
 
 

@@ -210,11 +210,14 @@ class Database:
         began = time.monotonic()
         pause, again = FIRST_PAUSE, False
         while True:
+            tried = time.monotonic()
             try:
                 result = step(again)
                 self._gave_up_waiting = False
                 return result
             except DatabaseError as exc:
+                if "deadlock" in exc.__dict__:  # how long it waited is the server's setting
+                    began += time.monotonic() - tried
                 transient, away = exc.transient, isinstance(exc, DatabaseUnavailable)
                 retriable = transient or (also_retry and isinstance(exc, also_retry))
                 patience = 0 if away and self._gave_up_waiting else self.settings.retry_seconds
@@ -266,6 +269,8 @@ class Database:
         stop = "" if cause.endswith((".", "?", "!")) else "."
         said = f"{self.place} says: {cause}{stop}"
         error = kind(f"{said} {special or hint}")
+        if self.backend.is_deadlock(exc):
+            error.__dict__["deadlock"] = True
         if special is None:
             error.__dict__["said"] = said  # what a method may explain better: see `right_of`
         return error

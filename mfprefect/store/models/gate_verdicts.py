@@ -18,6 +18,7 @@ from mfprefect.quality.gates.verdicts import Champion, GateInputs, GateResult
 from mfprefect.store import views
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
+from mfprefect.store.held_rows import WITHOUT_LOCK
 from mfprefect.store.lookup import require_all
 from mfprefect.store.models.stages import in_production
 from mfprefect.store.states import GATES_GROUP, GATES_NAME, Purpose
@@ -100,7 +101,10 @@ def _stored(name: str, value: Any) -> Any:
 
 
 def stored_results(db: Database, connection: sa.Connection, session_no: int) -> list[GateResult]:
-    """Return the verdicts that a session stored, in the order of its gates."""
+    """Return the verdicts that a session stored, in the order of its gates.
+
+    Takes no lock on them: an ended session, which a caller that writes holds, keeps its verdicts.
+    """
     return [result for _, result in _stored_results(db, connection, [session_no])]
 
 
@@ -112,14 +116,14 @@ def _stored_results(
     rows = sa.select(g.session_no, *(g[name].label(name) for name in _FIELDS))
     rows = rows.where(g.session_no.in_(numbers)).order_by(g.session_no, g.gate_no)
     by_session: dict[int, list[GateResult]] = {}
-    for number, *row in connection.execute(rows):
+    for number, *row in connection.execute(rows, execution_options=WITHOUT_LOCK):
         result = GateResult(**dict(zip(_FIELDS, row, strict=True)))
         by_session.setdefault(number, []).append(result)
     if older := [number for number in numbers if number not in by_session]:
         lists = sa.select(m.session_no, m.value).where(
             m.session_no.in_(older), m.meta_group == GATES_GROUP, m.meta_name == GATES_NAME
         )
-        for number, text in connection.execute(lists):
+        for number, text in connection.execute(lists, execution_options=WITHOUT_LOCK):
             by_session[number] = [GateResult.from_dict(row) for row in json.loads(text)]
     for number in sorted(by_session):
         yield from ((number, result) for result in by_session[number])

@@ -12,7 +12,9 @@ from mfprefect.schema import MODEL_ID_LENGTH
 from mfprefect.store.audit import seals
 from mfprefect.store.audit.events import actor, record, row_digest
 from mfprefect.store.database import Database
+from mfprefect.store.held_rows import WITHOUT_LOCK
 from mfprefect.store.lookup import model_ids, require_model
+from mfprefect.store.models.stages import lock_model
 from mfprefect.util import values
 
 __all__ = ["THRESHOLD_KINDS", "add_model", "model_row", "rename_model", "set_threshold"]
@@ -57,9 +59,8 @@ def add_model(
     changed = {key: value for key, value in row.items() if key not in unchanged}
 
     def same(connection: sa.Connection) -> bool | None:
-        stored = connection.execute(
-            sa.select(*columns).where(models.c.model_id == model_id)
-        ).first()
+        select = sa.select(*columns).where(models.c.model_id == model_id)
+        stored = connection.execute(select, execution_options=WITHOUT_LOCK).first()
         if stored is None:
             return None
         return all(stored._mapping[key] == value for key, value in changed.items())
@@ -102,7 +103,7 @@ def rename_model(db: Database, old: str, new: str) -> None:
     schema = db.schema
 
     def work(connection: sa.Connection, _: bool) -> None:
-        require_model(db, connection, old)
+        lock_model(db, connection, old)
         if new in model_ids(db, connection):
             raise InvalidValue(f"there is a model {new!r} already; choose another id.")
         copy = [

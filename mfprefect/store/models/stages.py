@@ -19,6 +19,7 @@ from mfprefect.errors import InvalidValue
 from mfprefect.store import views
 from mfprefect.store.audit.events import actor
 from mfprefect.store.database import Database
+from mfprefect.store.held_rows import WITHOUT_LOCK
 from mfprefect.store.lookup import require_model
 from mfprefect.util import values
 
@@ -65,7 +66,8 @@ class Stage:
 def history(db: Database, connection: sa.Connection, model_id: str) -> list[Stage]:
     """Return a model's stages, oldest first."""
     of_model = _rows(db).where(db.schema.model_stages.c.model_id == model_id)
-    return [_stage(row) for row in connection.execute(of_model)]
+    # Who decides by it has locked the model.
+    return [_stage(row) for row in connection.execute(of_model, execution_options=WITHOUT_LOCK)]
 
 
 def histories(db: Database) -> dict[str, list[Stage]]:
@@ -116,7 +118,7 @@ def _newest(
     )
     if at is not None:
         select = select.where(t.c.set_at <= at)
-    row = connection.execute(select).first()
+    row = connection.execute(select, execution_options=WITHOUT_LOCK).first()
     return None if row is None else (row.stage, row.session_id, row.set_at)
 
 
@@ -163,7 +165,8 @@ def add_stage(
 ) -> dict[str, Any]:
     """Add a row to the history, dated after all others; return it. Needs `lock_model`."""
     t = db.schema.model_stages
-    last = connection.scalar(sa.select(sa.func.max(t.c.set_at)).where(t.c.model_id == model_id))
+    newest = sa.select(sa.func.max(t.c.set_at)).where(t.c.model_id == model_id)
+    last = connection.scalar(newest, execution_options=WITHOUT_LOCK)
     now = values.utc_now()
     set_at = now if last is None else max(now, last + _TICK)
     new = {"model_id": model_id, "set_at": set_at, "set_by": actor(), **row}
@@ -181,7 +184,7 @@ def happened(
     select = sa.select(t.set_at).where(
         t.model_id == model_id, t.set_at == set_at, t.set_by == actor()
     )
-    return connection.execute(select).first() is not None
+    return connection.execute(select, execution_options=WITHOUT_LOCK).first() is not None
 
 
 def one_step(model_id: str, stages: Sequence[Stage]) -> tuple[Stage, Stage]:

@@ -23,6 +23,7 @@ from mfprefect.notifications.notice import Notice
 from mfprefect.settings import EVENTS, Target
 from mfprefect.store.audit.events import record
 from mfprefect.store.database import Database
+from mfprefect.store.held_rows import WITHOUT_LOCK
 from mfprefect.store.notifications import content, summary
 from mfprefect.store.notifications.attachments import Attachments
 from mfprefect.store.notifications.waiting import WAITING, waits_for_promotion
@@ -235,7 +236,7 @@ def _claim(db: Database, session_no: int, event: str, channel: str) -> _Claim | 
 
     def work(connection: sa.Connection, again: bool) -> _Claim | None:
         claims = sa.select(n.c.notice_no, n.c.sent_at).where(*same_notice)
-        if earlier := connection.execute(claims).first():
+        if earlier := connection.execute(claims, execution_options=WITHOUT_LOCK).first():
             # On a retry, the row may be ours: the commit had succeeded, its answer was lost.
             ours = again and earlier.sent_at == now
             return _Claim(session_no, earlier.notice_no, event, channel, now) if ours else None
@@ -258,7 +259,8 @@ def _insert_claim(
     if (session_id := connection.scalar(session)) is None:
         return None
     last = connection.scalar(
-        sa.select(sa.func.max(n.c.notice_no)).where(n.c.session_no == session_no)
+        sa.select(sa.func.max(n.c.notice_no)).where(n.c.session_no == session_no),
+        execution_options=WITHOUT_LOCK,  # a unique index decides
     )
     number = next_number(last, f"a notification of session {session_id!r}")
     claim = _Claim(session_no, number, event, channel, now)

@@ -21,6 +21,7 @@ from mfprefect.quality.checks.result import ACCEPTED, is_open, label
 from mfprefect.store.audit.events import record
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
+from mfprefect.store.held_rows import WITHOUT_LOCK
 from mfprefect.store.lookup import find_session, require_model
 from mfprefect.store.models.stages import PRODUCTION, stage_now
 from mfprefect.store.results import frames
@@ -108,7 +109,8 @@ def accept(
             detail = common | found_by_check | failing
             record(db, connection, ACCEPT, handle.model_id, **detail)
         events = db.schema.audit_events.c
-        last = connection.scalar(sa.select(sa.func.max(events.event_no))) or 0
+        newest = sa.select(sa.func.max(events.event_no))  # which this transaction wrote
+        last = connection.scalar(newest, execution_options=WITHOUT_LOCK) or 0
         return list(range(last - len(failed) + 1, last + 1))
 
     return handle.model_id, db.write_transaction(work, also_retry=IntegrityError)

@@ -9,6 +9,7 @@ from mfprefect.errors import IntegrityError, InvalidScores
 from mfprefect.scores.digest import digest
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, begin_write, require_running
+from mfprefect.store.held_rows import WITHOUT_LOCK
 from mfprefect.util import values
 
 __all__ = [
@@ -50,9 +51,20 @@ def drop_stale_parts(db: Database, connection: sa.Connection, handle: SessionHan
     parts = db.schema.score_parts
     last_user = sa.func.coalesce(parts.c.kept_by, parts.c.attempt)
     stale = (parts.c.session_no == handle.session_no, last_user < handle.attempt)
-    for number in list(connection.scalars(sa.select(parts.c.part_no).where(*stale))):
+    _drop(db, connection, handle, *stale)
+
+
+def _drop(
+    db: Database, connection: sa.Connection, handle: SessionHandle, *which: sa.ColumnElement[bool]
+) -> None:
+    """Delete parts of a session that the transaction holds; the parts first, as writers do."""
+    parts = db.schema.score_parts
+    select = sa.select(parts.c.part_no).where(*which)
+    numbers = list(connection.scalars(select, execution_options=WITHOUT_LOCK))
+    if numbers:
+        connection.execute(parts.delete().where(*which))
+    for number in numbers:
         _delete_rows(db, connection, handle, number)
-    connection.execute(parts.delete().where(*stale))
 
 
 def drop_parts(db: Database, handle: SessionHandle) -> None:
@@ -62,9 +74,7 @@ def drop_parts(db: Database, handle: SessionHandle) -> None:
 
     def work(connection: sa.Connection, _: bool) -> None:
         begin_write(db, connection, handle)
-        for number in list(connection.scalars(sa.select(parts.c.part_no).where(of_session))):
-            _delete_rows(db, connection, handle, number)
-        connection.execute(parts.delete().where(of_session))
+        _drop(db, connection, handle, of_session)
 
     db.write_transaction(work)
 

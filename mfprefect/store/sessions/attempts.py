@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from mfprefect.store.database import Database
+from mfprefect.store.held_rows import WITHOUT_LOCK
 from mfprefect.store.lookup import find_session
 from mfprefect.store.states import Status
 
@@ -59,7 +60,7 @@ def unrecorded(db: Database, connection: sa.Connection, session_no: int) -> dict
     stored = sa.exists().where(a.c.session_no == s.c.session_no, a.c.attempt == s.c.attempt)
     names = (*_COPIED, "started_at", "attempt_started_at")
     select = sa.select(*(s.c[name] for name in names)).where(s.c.session_no == session_no, ~stored)
-    session = connection.execute(select).mappings().first()
+    session = connection.execute(select, execution_options=WITHOUT_LOCK).mappings().first()
     return None if session is None else of_session(dict(session))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.store.database import Database
+from mfprefect.store.held_rows import WITHOUT_LOCK, is_committed
 
 __all__ = ["add_environment", "delete_unused"]
 
@@ -16,7 +17,10 @@ def add_environment(db: Database, connection: sa.Connection, row: Mapping[str, A
     """Insert an environment, unless it is stored already."""
     e = db.schema.environments
     same = e.c.environment_digest == row["environment_digest"]
-    if connection.scalar(sa.select(e.c.environment_digest).where(same)) is None:
+    stored = sa.select(e.c.environment_digest).where(same)
+    if connection.scalar(stored, execution_options=WITHOUT_LOCK) is None or not is_committed(
+        db, connection, e.c.environment_digest, row["environment_digest"]
+    ):
         connection.execute(e.insert(), dict(row))
 
 

@@ -23,6 +23,7 @@ from mfprefect.store.handle import (
     null_flow_run_seq,
     status_without_index,
 )
+from mfprefect.store.held_rows import is_committed
 from mfprefect.store.lookup import require_model
 from mfprefect.store.row_numbers import next_number, next_session_no
 from mfprefect.store.sessions import attempts, earlier
@@ -136,14 +137,18 @@ def _insert(
             .label("silent"),
             orphans.orphans_ahead(db).label("ahead"),
         ),
-        # No lock on all sessions: the insert fails if the number was taken meanwhile.
-        execution_options={NO_LOCK_OPTION: (sessions, *orphans.unguarded(db.backend).values())},
+        # No lock on all sessions: the insert fails if the number was taken meanwhile. Nor on an
+        # environment that others, too, may find missing.
+        execution_options={
+            NO_LOCK_OPTION: (sessions, environments, *orphans.unguarded(db.backend).values())
+        },
     ).one()
     if facts.model is None:
         require_model(db, connection, opening.model_id)
     if opening.parent_session_id is not None and facts.parent_no is None:
         raise UnknownSession(opening.parent_session_id)
-    if facts.environment is None:
+    stored = environments.c.environment_digest
+    if facts.environment is None or not is_committed(db, connection, stored, digest):
         connection.execute(environments.insert(), _environment_row(opening.environment))
     number = next_session_no(db, connection, facts.last_no)
     row = _session_row(opening) | {

@@ -106,8 +106,9 @@ def write_rows(
 
     Verdicts of gates always come as a complete list, which replaces all stored ones.
     """
-    for name, rows in pending.items():
-        table = db.schema.tables[name]
+    # In the schema's order, as all transactions that lock these tables.
+    for name in sorted(pending, key=list(db.schema.tables).index):
+        rows, table = pending[name], db.schema.tables[name]
         full = [{"session_no": handle.session_no, **row} for row in rows]
         if replace:
             db.backend.upsert(connection, table, full)
@@ -142,7 +143,7 @@ def close_session(
         DatabaseConflict: it lost races against other writers for longer than `retry_seconds`.
     """
     closing = _CloseTransaction(db, handle, ending, pending, replace, also)
-    deadline = time.monotonic() + max(db.settings.retry_seconds, SHORTEST_RACE)
+    deadline = None
     while True:
         try:
             # Only rows written by `also` can conflict with those of others.
@@ -152,6 +153,9 @@ def close_session(
             attach(db, handle)
             closing.attached = True
         except _ConcurrentChange as exc:
+            # From the first lost race on: before, it may have waited for locks.
+            patience = max(db.settings.retry_seconds, SHORTEST_RACE)
+            deadline = deadline or time.monotonic() + patience
             if time.monotonic() > deadline:
                 raise DatabaseConflict(
                     f"session {handle.session_id!r} could not be closed: {exc}. Close it again."
@@ -195,6 +199,8 @@ class _CloseTransaction:
         """Read the session, then write if nothing has changed meanwhile."""
         db, handle = self.db, self.handle
         self.again = self.again or again
+        # Where selects see uncommitted rows, lock first: then none of them is of this session.
+        locked = db.backend.reads_uncommitted and touch_if_running(db, connection, handle)
         state = seals.read_state(db, connection, handle.session_no, self.model_id)
         if state is None or not seals.is_running(state, handle):
             if self.again and state is not None and state.row["ended_at"] == self.ended:
@@ -209,14 +215,11 @@ class _CloseTransaction:
         rows = self._rows(state)
         content = seals.read_content(db, connection, state, rows, self._is_dropped, without=without)
         changes = self._changes("score_parts" in content)
-        seal = None
-        if self.ending.sealed:
-            row = {**state.row, **changes, "suspected_at": None}
-            seal = seals.seal_row(db, state, row, content, self.now)
-            changes |= {"seal": seal["seal"], "previous_seal": state.seal}
         # Each write to the session changes its heartbeat.
         unchanged = {name: state.row[name] for name in ("heartbeat_at", "model_id")}
-        if handle.attempt > 1 or any(state.counts.values()):
+        if locked:
+            unchanged = {}
+        elif handle.attempt > 1 or any(state.counts.values()):
             # Others may be writing: lock first, so that they wait and nothing deadlocks.
             self._fence(connection, {}, unchanged)
             unchanged = {}
@@ -227,12 +230,27 @@ class _CloseTransaction:
         if self.legacy_part_inputs:
             part_inputs.drop_legacy(db, connection, handle)
         write_rows(db, connection, handle, rows, self.replace or self.again)
-        if seal is not None:
-            self._link(connection, seal)
+        if self.ending.sealed:
+            changes |= self._seal(connection, {**state.row, **changes}, state, content)
         # Last: triggers refuse writes to an ended session.
         self._fence(connection, changes, unchanged)
         if self.also is not None:
             self.also(connection)
+
+    def _seal(
+        self,
+        connection: sa.Connection,
+        row: Mapping[str, Any],
+        state: seals.State,
+        content: seals.Content,
+    ) -> dict[str, Any]:
+        """Add the session's seal to the chain; return the session's columns that hold it."""
+        records = self.also is not None
+        state = seals.hold_heads(self.db, connection, state, self.model_id, records=records)
+        row = {**row, "suspected_at": None}
+        seal = seals.seal_row(self.db, state, row, content, self.now)
+        self._link(connection, seal)
+        return {"seal": seal["seal"], "previous_seal": state.seal}
 
     def _is_dropped(self, table: str, row: Mapping[str, Any]) -> bool:
         """Return whether this transaction deletes a stored row, which is then not sealed."""

@@ -22,6 +22,7 @@ from mfprefect.store.handle import (
     session_closed_error,
     status_without_index,
 )
+from mfprefect.store.held_rows import WITHOUT_LOCK, is_committed
 from mfprefect.store.lookup import model_ids, require_model
 from mfprefect.store.row_numbers import next_number, next_session_no
 from mfprefect.store.sessions import attempts
@@ -84,10 +85,12 @@ class Claim:
 
     def _was_delivered(self, connection: sa.Connection) -> bool:
         events = self._db.schema.audit_events.c
-        select = sa.select(events.action, events.detail).where(
+        select = sa.select(events.event_no, events.action, events.detail).where(
             events.subject == self._head.session_id, events.action.in_((ACTION, "delete_session"))
         )
-        for event in connection.execute(select):
+        for event in connection.execute(select, execution_options=WITHOUT_LOCK):
+            if not is_committed(self._db, connection, events.event_no, event.event_no):
+                continue  # its transaction was rolled back
             if event.action != ACTION:
                 raise SpoolRefused(
                     f"session {self._head.session_id!r} was deleted from {self._db.place}; remove "
@@ -106,7 +109,9 @@ class Claim:
             )
         self._add_model(connection)
         add_environment(self._db, connection, head.environment)
-        last = connection.scalar(sa.select(sa.func.max(s.c.session_no)))
+        last = connection.scalar(
+            sa.select(sa.func.max(s.c.session_no)), execution_options=WITHOUT_LOCK
+        )
         number = next_session_no(self._db, connection, last)
         row = typed(s, head.session)
         row |= self._running_here() | {
@@ -147,7 +152,8 @@ class Claim:
             return null_flow_run_seq(self._db, number)
         s = self._db.schema.sessions.c
         last = connection.scalar(
-            sa.select(sa.func.max(s.flow_run_seq)).where(s.flow_run_id == flow_run_id)
+            sa.select(sa.func.max(s.flow_run_seq)).where(s.flow_run_id == flow_run_id),
+            execution_options=WITHOUT_LOCK,
         )
         what = f"a session of flow run {flow_run_id!r}"
         return 0 if last is None else next_number(last, what)

@@ -81,7 +81,11 @@ def test_many_sessions_are_read_at_once(store: Store) -> None:
 
 
 def test_a_run_costs_few_statements_and_commits(store: Store) -> None:
-    """10 parameters, 20 metrics and 5 metadata values: at most 8 statements and 3 commits."""
+    """10 parameters, 20 metrics and 5 metadata values: at most 8 statements and 3 commits.
+
+    Two more where selects see uncommitted rows, so that closing has to lock its session and the
+    audit trail's end.
+    """
     statements: list[str] = []
     commits: list[int] = []
     store.sessions()  # a store checks the schema's version once, here
@@ -96,7 +100,8 @@ def test_a_run_costs_few_statements_and_commits(store: Store) -> None:
         session.log_metrics({f"m{i}": i / 7 for i in range(20)})
         session.log_metadata({f"k{i}": "v" for i in range(5)})
     sa.event.remove(engine, "before_cursor_execute", count)
-    assert len(statements) <= 8, statements
+    most = 8 + 2 * store.database.backend.reads_uncommitted
+    assert len(statements) <= most, statements
     assert len(commits) <= 3
     assert len(store.metrics(session.session_id)) == 20
     assert len(store.metadata(session.session_id)) == 5

@@ -59,7 +59,7 @@ WHERE model_stages.model_id = ? ORDER BY model_stages.set_at DESC
  LIMIT ?;
 
 -- teradata
-SELECT TOP 1 model_stages.stage, sessions.session_id, model_stages.set_at
+LOCKING ROW FOR ACCESS SELECT TOP 1 model_stages.stage, sessions.session_id, model_stages.set_at
 FROM model_stages JOIN sessions ON sessions.session_no = model_stages.session_no
 WHERE model_stages.model_id = ? ORDER BY model_stages.set_at DESC;
 
@@ -88,7 +88,7 @@ FROM audit_events ORDER BY audit_events.event_no DESC
  LIMIT ?;
 
 -- teradata
-SELECT TOP 1 audit_events.event_no, audit_events.digest
+LOCKING ROW FOR ACCESS SELECT TOP 1 audit_events.event_no, audit_events.digest
 FROM audit_events ORDER BY audit_events.event_no DESC;
 
 -- 11 of 30

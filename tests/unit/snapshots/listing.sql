@@ -88,11 +88,13 @@ WHERE sessions.session_id IN (?);
 
 -- sqlite, postgres, mysql
 SELECT models.model_id
-FROM models ORDER BY models.model_id;
+FROM models
+WHERE models.model_id = ?;
 
 -- teradata
 LOCKING ROW FOR ACCESS SELECT models.model_id
-FROM models ORDER BY models.model_id;
+FROM models
+WHERE models.model_id = ?;
 
 -- 6 of 6
 

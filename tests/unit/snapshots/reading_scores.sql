@@ -58,11 +58,13 @@ WHERE sessions.session_no = ? AND sessions.published_at IS NOT NULL)) AND scores
 
 -- sqlite, postgres, mysql
 SELECT models.model_id
-FROM models ORDER BY models.model_id;
+FROM models
+WHERE models.model_id = ?;
 
 -- teradata
 LOCKING ROW FOR ACCESS SELECT models.model_id
-FROM models ORDER BY models.model_id;
+FROM models
+WHERE models.model_id = ?;
 
 -- 6 of 10
 

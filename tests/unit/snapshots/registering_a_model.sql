@@ -28,7 +28,7 @@ FROM audit_events ORDER BY audit_events.event_no DESC
  LIMIT ?;
 
 -- teradata
-SELECT TOP 1 audit_events.event_no, audit_events.digest
+LOCKING ROW FOR ACCESS SELECT TOP 1 audit_events.event_no, audit_events.digest
 FROM audit_events ORDER BY audit_events.event_no DESC;
 
 -- 4 of 4

@@ -203,8 +203,51 @@ INSERT INTO score_parts (session_no, part_no, row_count, digest, attempt, writte
 
 -- 8 of 12
 
--- sqlite, postgres, mysql, teradata
+-- sqlite, postgres, mysql
 SELECT sessions.session_no, sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.process_id, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.environment_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.parent_session_no, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.suspected_at, sessions.deletion, sessions.attempt_started_at, sessions.process_key, (SELECT count(*) AS count_1
+FROM session_attempts
+WHERE session_attempts.session_no = ?) AS rows_of_session_attempts, (SELECT count(*) AS count_2
+FROM inputs
+WHERE inputs.session_no = ?) AS rows_of_inputs, (SELECT count(*) AS count_3
+FROM input_summary
+WHERE input_summary.session_no = ?) AS rows_of_input_summary, (SELECT count(*) AS count_4
+FROM check_results
+WHERE check_results.session_no = ?) AS rows_of_check_results, (SELECT count(*) AS count_5
+FROM session_metadata
+WHERE session_metadata.session_no = ?) AS rows_of_session_metadata, (SELECT count(*) AS count_6
+FROM metrics
+WHERE metrics.session_no = ?) AS rows_of_metrics, (SELECT count(*) AS count_7
+FROM variable_importance
+WHERE variable_importance.session_no = ?) AS rows_of_variable_importance, (SELECT count(*) AS count_8
+FROM test_curve
+WHERE test_curve.session_no = ?) AS rows_of_test_curve, (SELECT count(*) AS count_9
+FROM backtests
+WHERE backtests.session_no = ?) AS rows_of_backtests, (SELECT count(*) AS count_10
+FROM gate_results
+WHERE gate_results.session_no = ?) AS rows_of_gate_results, (SELECT count(*) AS count_11
+FROM drift
+WHERE drift.session_no = ?) AS rows_of_drift, (SELECT count(*) AS count_12
+FROM score_parts
+WHERE score_parts.session_no = ?) AS rows_of_score_parts, (SELECT count(*) AS count_13
+FROM part_inputs
+WHERE part_inputs.session_no = ?) AS rows_of_part_inputs, (SELECT count(*) AS count_14
+FROM artifacts
+WHERE artifacts.session_no = ?) AS rows_of_artifacts, (SELECT max(seals.seal_no) AS max_1
+FROM seals
+WHERE seals.model_id = ?) AS head_0, (SELECT last.seal
+FROM seals AS last
+WHERE last.model_id = ? AND last.seal_no = (SELECT max(seals.seal_no) AS max_1
+FROM seals
+WHERE seals.model_id = ?)) AS head_1, (SELECT max(audit_events.event_no) AS max_2
+FROM audit_events) AS head_2, (SELECT event.digest
+FROM audit_events AS event
+WHERE event.event_no = (SELECT max(audit_events.event_no) AS max_2
+FROM audit_events)) AS head_3
+FROM sessions
+WHERE sessions.session_no = ?;
+
+-- teradata
+LOCKING ROW FOR ACCESS SELECT sessions.session_no, sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.process_id, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.environment_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.parent_session_no, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.suspected_at, sessions.deletion, sessions.attempt_started_at, sessions.process_key, (SELECT count(*) AS count_1
 FROM session_attempts
 WHERE session_attempts.session_no = ?) AS rows_of_session_attempts, (SELECT count(*) AS count_2
 FROM inputs
@@ -248,8 +291,13 @@ WHERE sessions.session_no = ?;
 
 -- 9 of 12
 
--- sqlite, postgres, mysql, teradata
+-- sqlite, postgres, mysql
 SELECT score_parts.session_no, score_parts.part_no, score_parts.row_count, score_parts.digest, score_parts.attempt, score_parts.written_at, score_parts.kept_by
+FROM score_parts
+WHERE score_parts.session_no = ?;
+
+-- teradata
+LOCKING ROW FOR ACCESS SELECT score_parts.session_no, score_parts.part_no, score_parts.row_count, score_parts.digest, score_parts.attempt, score_parts.written_at, score_parts.kept_by
 FROM score_parts
 WHERE score_parts.session_no = ?;
 

@@ -1,4 +1,4 @@
--- 1 of 15
+-- 1 of 14
 
 -- sqlite, postgres, mysql
 SELECT (SELECT max(sessions.session_no) AS max_1
@@ -162,17 +162,17 @@ WHERE notifications.session_no = (SELECT coalesce(max(sessions.session_no), 0) +
 FROM sessions
 WHERE sessions.session_no < 2147483647)) AS numbers) AS ahead FROM (SELECT 1 AS one_column) AS one_row;
 
--- 2 of 15
+-- 2 of 14
 
 -- sqlite, postgres, mysql, teradata
 INSERT INTO environments (environment_digest, python_version, platform_name, packages) VALUES (?, ?, ?, ?);
 
--- 3 of 15
+-- 3 of 14
 
 -- sqlite, postgres, mysql, teradata
 INSERT INTO sessions (session_no, session_id, model_id, purpose, status, attempt, started_at, heartbeat_at, run_by, host, process_id, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, as_of, params, flow_run_id, flow_run_seq, deployment, parent_session_no, tags, attempt_started_at, process_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- 4 of 15
+-- 4 of 14
 
 -- sqlite, postgres, mysql
 SELECT sessions.session_no, sessions.session_id, sessions.model_id, sessions.purpose, sessions.attempt, sessions.status, sessions.as_of, parent.session_id AS parent_session_id
@@ -184,34 +184,31 @@ LOCKING ROW FOR ACCESS SELECT sessions.session_no, sessions.session_id, sessions
 FROM sessions LEFT OUTER JOIN sessions AS parent ON parent.session_no = sessions.parent_session_no
 WHERE sessions.session_id = ? ORDER BY sessions.session_no;
 
--- 5 of 15
+-- 5 of 14
 
 -- sqlite, postgres, mysql, teradata
-DELETE FROM artifact_chunks WHERE artifact_chunks.session_no = ? AND artifact_chunks.artifact_name = ?;
+SELECT artifacts.artifact_name
+FROM artifacts
+WHERE artifacts.session_no = ? AND artifacts.artifact_name = ?;
 
--- 6 of 15
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM artifacts WHERE artifacts.session_no = ? AND artifacts.artifact_name = ?;
-
--- 7 of 15
-
--- sqlite, postgres, mysql, teradata
-INSERT INTO artifacts (session_no, artifact_name, artifact_format, byte_count, sha256, signature, library_versions) VALUES (?, ?, ?, ?, ?, ?, ?);
-
--- 8 of 15
+-- 6 of 14
 
 -- sqlite, postgres, mysql, teradata
 INSERT INTO artifact_chunks (session_no, artifact_name, chunk_no, chunk_bytes) VALUES (?, ?, ?, ?);
 
--- 9 of 15
+-- 7 of 14
 
 -- sqlite, postgres, mysql, teradata
 UPDATE sessions SET heartbeat_at=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND coalesce(sessions.status, ?) = ?;
 
--- 10 of 15
+-- 8 of 14
 
 -- sqlite, postgres, mysql, teradata
+INSERT INTO artifacts (session_no, artifact_name, artifact_format, byte_count, sha256, signature, library_versions) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- 9 of 14
+
+-- sqlite, postgres, mysql
 SELECT sessions.session_no, sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.process_id, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.environment_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.parent_session_no, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.suspected_at, sessions.deletion, sessions.attempt_started_at, sessions.process_key, (SELECT count(*) AS count_1
 FROM session_attempts
 WHERE session_attempts.session_no = ?) AS rows_of_session_attempts, (SELECT count(*) AS count_2
@@ -254,29 +251,77 @@ FROM audit_events)) AS head_3
 FROM sessions
 WHERE sessions.session_no = ?;
 
--- 11 of 15
+-- teradata
+LOCKING ROW FOR ACCESS SELECT sessions.session_no, sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.process_id, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.environment_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.parent_session_no, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.suspected_at, sessions.deletion, sessions.attempt_started_at, sessions.process_key, (SELECT count(*) AS count_1
+FROM session_attempts
+WHERE session_attempts.session_no = ?) AS rows_of_session_attempts, (SELECT count(*) AS count_2
+FROM inputs
+WHERE inputs.session_no = ?) AS rows_of_inputs, (SELECT count(*) AS count_3
+FROM input_summary
+WHERE input_summary.session_no = ?) AS rows_of_input_summary, (SELECT count(*) AS count_4
+FROM check_results
+WHERE check_results.session_no = ?) AS rows_of_check_results, (SELECT count(*) AS count_5
+FROM session_metadata
+WHERE session_metadata.session_no = ?) AS rows_of_session_metadata, (SELECT count(*) AS count_6
+FROM metrics
+WHERE metrics.session_no = ?) AS rows_of_metrics, (SELECT count(*) AS count_7
+FROM variable_importance
+WHERE variable_importance.session_no = ?) AS rows_of_variable_importance, (SELECT count(*) AS count_8
+FROM test_curve
+WHERE test_curve.session_no = ?) AS rows_of_test_curve, (SELECT count(*) AS count_9
+FROM backtests
+WHERE backtests.session_no = ?) AS rows_of_backtests, (SELECT count(*) AS count_10
+FROM gate_results
+WHERE gate_results.session_no = ?) AS rows_of_gate_results, (SELECT count(*) AS count_11
+FROM drift
+WHERE drift.session_no = ?) AS rows_of_drift, (SELECT count(*) AS count_12
+FROM score_parts
+WHERE score_parts.session_no = ?) AS rows_of_score_parts, (SELECT count(*) AS count_13
+FROM part_inputs
+WHERE part_inputs.session_no = ?) AS rows_of_part_inputs, (SELECT count(*) AS count_14
+FROM artifacts
+WHERE artifacts.session_no = ?) AS rows_of_artifacts, (SELECT max(seals.seal_no) AS max_1
+FROM seals
+WHERE seals.model_id = ?) AS head_0, (SELECT last.seal
+FROM seals AS last
+WHERE last.model_id = ? AND last.seal_no = (SELECT max(seals.seal_no) AS max_1
+FROM seals
+WHERE seals.model_id = ?)) AS head_1, (SELECT max(audit_events.event_no) AS max_2
+FROM audit_events) AS head_2, (SELECT event.digest
+FROM audit_events AS event
+WHERE event.event_no = (SELECT max(audit_events.event_no) AS max_2
+FROM audit_events)) AS head_3
+FROM sessions
+WHERE sessions.session_no = ?;
 
--- sqlite, postgres, mysql, teradata
+-- 10 of 14
+
+-- sqlite, postgres, mysql
 SELECT artifacts.session_no, artifacts.artifact_name, artifacts.artifact_format, artifacts.byte_count, artifacts.sha256, artifacts.signature, artifacts.library_versions
 FROM artifacts
 WHERE artifacts.session_no = ?;
 
--- 12 of 15
+-- teradata
+LOCKING ROW FOR ACCESS SELECT artifacts.session_no, artifacts.artifact_name, artifacts.artifact_format, artifacts.byte_count, artifacts.sha256, artifacts.signature, artifacts.library_versions
+FROM artifacts
+WHERE artifacts.session_no = ?;
+
+-- 11 of 14
 
 -- sqlite, postgres, mysql, teradata
 UPDATE sessions SET heartbeat_at=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND coalesce(sessions.status, ?) = ? AND sessions.heartbeat_at = ? AND sessions.model_id = ?;
 
--- 13 of 15
+-- 12 of 14
 
 -- sqlite, postgres, mysql, teradata
 INSERT INTO metrics (session_no, metric_name, segment, metric_value, definition_version) VALUES (?, ?, ?, ?, ?);
 
--- 14 of 15
+-- 13 of 14
 
 -- sqlite, postgres, mysql, teradata
 INSERT INTO seals (model_id, seal_no, session_no, session_id, sealed_at, manifest, seal, key_id, signature) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- 15 of 15
+-- 14 of 14
 
 -- sqlite, postgres, mysql, teradata
 UPDATE sessions SET status=?, ended_at=?, heartbeat_at=?, failure_kind=?, failure_text=?, published_at=?, seal=?, previous_seal=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND coalesce(sessions.status, ?) = ?;

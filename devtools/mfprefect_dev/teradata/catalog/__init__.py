@@ -69,7 +69,6 @@ class Table:
     partition: str | None = None
     text: str = ""
     """The request that created it; the SELECT of a view."""
-    file: str = "main"
     loading: bool = False
     """Whether a FastLoad is running."""
     view_columns: tuple[str, ...] = field(default=())
@@ -94,8 +93,8 @@ class Table:
         return any(column.type.lob for column in self.columns)
 
     def in_sqlite(self) -> str:
-        """Return the table's qualified name in SQLite."""
-        return f"{self.file}.{quoted(self.key)}"
+        """Return the table's name in SQLite."""
+        return quoted(self.key)
 
 
 @functools.lru_cache(maxsize=2048)

@@ -11,24 +11,25 @@ from mfprefect_dev.teradata.catalog.layout import (
     column_text,
     create_index,
     create_table,
+    create_triggers,
     drop_index,
+    drop_triggers,
 )
 from mfprefect_dev.teradata.errors import Refused
 from mfprefect_dev.teradata.types import Type
 
-__all__ = ["SIDES", "Change"]
+__all__ = ["Change"]
 
 NO_TYPE = Type("")
-SIDES = tuple(f"s{n}" for n in range(1, 9))
-"""Files for tables that FastLoad may fill while a transaction holds locks on other tables."""
 
 
 class Change(ABC):
     """One DDL request; `apply` runs with the catalog locked."""
 
-    def file(self, catalog: Catalog, free: list[str]) -> str | None:
-        """Return the file to lock first; no session writes to the `free` ones."""
-        return None
+    @property
+    def locked(self) -> str:
+        """The table or view to lock; empty for none."""
+        return str(getattr(self, "key", ""))
 
     @abstractmethod
     def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
@@ -108,8 +109,15 @@ class _OfTable(Change):
             raise Refused(3807, self.key)
         return table
 
-    def file(self, catalog: Catalog, free: list[str]) -> str | None:
-        return self.table(catalog).file
+    def altered(
+        self, sqlite: sqlite3.Connection, table: Table, text: str, columns: tuple[Column, ...]
+    ) -> dict[str, Table | None]:
+        """Alter a table, whose columns are others then."""
+        drop_triggers(sqlite, table)
+        sqlite.execute(f"ALTER TABLE {table.in_sqlite()} {text}")
+        changed = replace(table, columns=columns)
+        create_triggers(sqlite, changed)
+        return {self.key: changed}
 
 
 @dataclass
@@ -118,25 +126,6 @@ class AddTable(Change):
 
     key: str
     table: Table
-
-    def file(self, catalog: Catalog, free: list[str]) -> str | None:
-        """Return the table's file: the least used side file if FastLoad could fill the table."""
-        table = self.table
-        loadable = not (
-            table.lob
-            or any(index.unique for index in table.indexes)
-            or table.foreign_keys
-            or table.checks
-        )
-        if not loadable:
-            return "main"
-        used = [other.file for other in catalog.real()]
-        order = sorted(free or SIDES, key=used.count)
-        return order[0]
-
-    def set_file(self, file: str) -> None:
-        """Set the file of the table."""
-        self.table = replace(self.table, file=file)
 
     def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
         existing = catalog.tables.get(self.key)
@@ -218,9 +207,8 @@ class AddColumn(_OfTable):
             raise Refused(3515)
         if not self.column.nullable and self.column.default is None:
             raise Refused(3559)
-        place = table.in_sqlite()
-        sqlite.execute(f"ALTER TABLE {place} ADD COLUMN {column_text(self.column)}")
-        return {self.key: replace(table, columns=(*table.columns, self.column))}
+        text = f"ADD COLUMN {column_text(self.column)}"
+        return self.altered(sqlite, table, text, (*table.columns, self.column))
 
 
 @dataclass
@@ -231,10 +219,8 @@ class DropColumn(_OfTable):
 
     def apply(self, catalog: Catalog, sqlite: sqlite3.Connection) -> dict[str, Table | None]:
         table = self.table(catalog)
-        place = table.in_sqlite()
-        sqlite.execute(f"ALTER TABLE {place} DROP COLUMN {quoted(self.column.name)}")
         rest = tuple(column for column in table.columns if column.name != self.column.name)
-        return {self.key: replace(table, columns=rest)}
+        return self.altered(sqlite, table, f"DROP COLUMN {quoted(self.column.name)}", rest)
 
 
 @dataclass
@@ -248,10 +234,8 @@ class RenameColumn(_OfTable):
         table = self.table(catalog)
         if any(self.column.name in index.columns for index in table.indexes):
             raise Refused(3706, f"column {self.column.name} is part of an index")
-        place = table.in_sqlite()
         old, new = quoted(self.column.name), quoted(self.name)
-        sqlite.execute(f"ALTER TABLE {place} RENAME COLUMN {old} TO {new}")
         renamed = tuple(
             replace(c, name=self.name) if c.name == self.column.name else c for c in table.columns
         )
-        return {self.key: replace(table, columns=renamed)}
+        return self.altered(sqlite, table, f"RENAME COLUMN {old} TO {new}", renamed)

@@ -6,6 +6,7 @@ for the warnings and errors learn of it.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import sqlite3
 from collections.abc import Sequence
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect_dev.teradata.catalog import Column, Index, Name, Table, changes, quoted
 from mfprefect_dev.teradata.engine import faults
+from mfprefect_dev.teradata.engine.journal import writing
+from mfprefect_dev.teradata.engine.locks import LIMITS, TABLE, Lock
 from mfprefect_dev.teradata.errors import VERSION, Refused, message
-from mfprefect_dev.teradata.sql.requests import Request
+from mfprefect_dev.teradata.sql.requests import WRITE, Request
 from mfprefect_dev.teradata.sql.statements import read_request
 from mfprefect_dev.teradata.types import Type, bound
 
@@ -46,18 +49,20 @@ class FastLoad:
         self.table = self._fit(self.request)
         self.sent = 0
         self.running = True
+        # It logs on sessions of its own, which SET SESSION and SET TIME ZONE do not reach.
+        self.zone = dt.timedelta(minutes=LIMITS.zone_minutes)
         self.bad: list[tuple[int, str, bytes]] = []
         self._begin()
 
     def _fit(self, request: Request) -> Table:
-        if request.kind != "insert" or not request.by_row or request.parameters == 0:
+        if request.kind != "insert" or not request.wants[-1].new or request.parameters == 0:
             raise Refused(3706, "FastLoad takes INSERT INTO table (..) VALUES (?, ..)")
         if self.session.autocommit:
             raise Refused(3706, "FastLoad needs autocommit off")
-        if self.session.sqlite.in_transaction or self.session.texts:
+        if self.session.locks.held or self.session.texts:
             raise Refused(3706, "FastLoad needs a new transaction")
         catalog = self.session.catalog()
-        table = catalog.tables[request.targets[0]]
+        table = catalog.tables[request.wants[-1].table]
         if table.lob:
             raise Refused(3706, "FastLoad does not take CLOB and BLOB")
         if any(index.unique and index.kind not in "PQ" for index in table.indexes):
@@ -71,12 +76,10 @@ class FastLoad:
 
     def _begin(self) -> None:
         session, place = self.session, self.table.in_sqlite()
-        session.sqlite.execute("BEGIN")
-        session.run(f"DELETE FROM {self.table.file}.lock_me", ())
+        session.locks.take([Lock(self.table.key, TABLE, WRITE)])
         if session.sqlite.execute(f"SELECT 1 FROM {place} LIMIT 1").fetchone():
             session.undo()
             raise Refused(2636, self.table.name)
-        session.written.add(self.table.file)
         session.mark_loading(self.table.key, True)
 
     def batch(self, rows: Sequence[Sequence[Any]]) -> int:
@@ -94,14 +97,13 @@ class FastLoad:
             self.bad.append((code, "?", repr(tuple(rows[0])).encode()[:64_000]))
         sqlite, step = self.session.sqlite, self.request.steps[0]
         good = [row for row in values if row is not None]
-        sqlite.execute("SAVEPOINT batch")
         try:
-            sqlite.executemany(step, good)
+            with writing(sqlite, None):
+                sqlite.executemany(step, good)
         except sqlite3.Error:  # find the bad rows one by one
-            sqlite.execute("ROLLBACK TO batch")
-            for row in good:
-                self._one(step, row)
-        sqlite.execute("RELEASE batch")
+            with writing(sqlite, None):
+                for row in good:
+                    self._one(step, row)
         if errors := self.bad[before:]:
             self.errors = "; ".join(
                 message(code, self.session.number, f"{self.table.name}.{name}")
@@ -114,7 +116,7 @@ class FastLoad:
             raise Refused(3939, f"{len(row)} values for {self.request.parameters} parameters")
         try:
             return tuple(
-                bound(value, f"seqOfParams[{number}][{place}]", self.session.pass_through)
+                bound(value, f"seqOfParams[{number}][{place}]", False, self.zone)
                 for place, value in enumerate(row)
             )
         except Refused as refused:
@@ -150,19 +152,20 @@ class FastLoad:
             f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {place})"
         ).fetchone()[0]
         if arrived != distinct:
-            session.sqlite.execute(
-                f"DELETE FROM {place} WHERE rowid NOT IN "
-                f"(SELECT min(rowid) FROM {place} GROUP BY {columns})"
-            )
+            with writing(session.sqlite, None):
+                session.sqlite.execute(
+                    f"DELETE FROM {place} WHERE rowid NOT IN "
+                    f"(SELECT min(rowid) FROM {place} GROUP BY {columns})"
+                )
             self.warnings = (
                 f"[Version {VERSION}] [Session {session.number}] [Teradata SQL Driver] "
                 f"[Warning 518] Found {arrived - distinct} duplicate or faulty row(s) while ending "
                 f"FastLoad of database table {self.table.name}: expected a row count of "
                 f"{self.sent}, got a row count of {distinct}"
             )
-        session.sqlite.execute("COMMIT")
-        session.reset()
         session.mark_loading(self.table.key, False)
+        session.locks.release()
+        session.reset()
         if self.bad:
             self._leave_errors()
             about = f"{len(self.bad)} rows, see {self.table.name}_ERR_1"
@@ -173,16 +176,20 @@ class FastLoad:
         name = self.table.name + SUFFIXES[0]
         key = self.table.key + SUFFIXES[0].lower()
         index = Index(None, ("ErrorCode",), False, "P")
-        table = Table(name, key=key, columns=_ERROR_COLUMNS, indexes=(index,), file=self.table.file)
+        table = Table(name, key=key, columns=_ERROR_COLUMNS, indexes=(index,))
         session.execute_ddl(Request("ddl", change=changes.AddTable(key, table)))
         made = session.entries[key]
         if made is not None:
-            into = f"INSERT INTO {made.in_sqlite()} VALUES (?, ?, ?)"
-            session.sqlite.executemany(into, self.bad)
+            names = ", ".join(quoted(column.name) for column in made.columns)
+            into = f"INSERT INTO {made.in_sqlite()} ({names}) VALUES (?, ?, ?)"
+            with writing(session.sqlite, None):
+                session.sqlite.executemany(into, self.bad)
         session.commit()
 
     def _drop(self) -> None:
         """End without applying: the rows are gone, and the table is free again."""
         self.warnings = self.errors = ""
-        self.session.undo()
+        with writing(self.session.sqlite, None):
+            self.session.sqlite.execute(f"DELETE FROM {self.table.in_sqlite()}")
         self.session.mark_loading(self.table.key, False)
+        self.session.undo()

@@ -20,15 +20,19 @@ class SessionState(Protocol):
     number: int
     system: System
     band: dict[str, str]
+    zone: dt.timedelta
     refused: Refused | None
 
 
-def _text(value: Any, length: int) -> Any:
+def _text(value: Any, length: int, zone: dt.timedelta) -> Any:
     if value is None:
         return None
     if isinstance(value, bytes):
         raise Refused(3532)
-    text = value[2:] if isinstance(value, str) and value[:1] == MARK else value
+    text = value
+    if isinstance(value, str) and value[:1] == MARK:
+        moment = returned(value, zone)
+        text = f"{moment:%Y-%m-%d %H:%M:%S.%f}" if value[1] == "T" else moment.isoformat()
     if isinstance(text, float):
         text = f"{text:.14E}"
     text = str(text)
@@ -60,19 +64,19 @@ def _divide(left: Any, right: Any) -> Any:
     return left / right
 
 
-def _date(value: Any) -> Any:
+def _date(value: Any, zone: dt.timedelta) -> Any:
     if value is None:
         return None
     if isinstance(value, str) and value[:1] == MARK:
-        return date_mark(dt.date.fromisoformat(value[2:12]))
+        return date_mark(dt.date.fromisoformat(returned(value, zone).isoformat()[:10]))
     try:
         return date_mark(dt.date.fromisoformat(str(value).strip()))
     except ValueError:
         raise Refused(2665) from None
 
 
-def _extract(part: str, value: Any) -> Any:
-    moment = returned(value)
+def _extract(part: str, value: Any, zone: dt.timedelta) -> Any:
+    moment = returned(value, zone)
     return None if moment is None else getattr(moment, part.lower())
 
 
@@ -94,17 +98,18 @@ def add_functions(sqlite: sqlite3.Connection, session: SessionState) -> None:
         return call
 
     for name, count, function in (
-        ("td_text", 2, _text),
+        ("td_text", 2, lambda value, length: _text(value, length, session.zone)),
         ("td_number", 2, _number),
         ("td_divide", 2, _divide),
-        ("td_date", 1, _date),
-        ("td_extract", 2, _extract),
+        ("td_date", 1, lambda value: _date(value, session.zone)),
+        ("td_extract", 2, lambda part, value: _extract(part, value, session.zone)),
+        ("td_local", 1, lambda text: timestamp_mark(dt.datetime.fromisoformat(text), session.zone)),
         ("td_zeroifnull", 1, lambda value: 0 if value is None else value),
     ):
-        sqlite.create_function(name, count, safe(function), deterministic=True)
+        sqlite.create_function(name, count, safe(function))  # some by the session's zone
     for name, give in (
         ("td_current_timestamp", lambda: timestamp_mark(_now())),
-        ("td_current_date", lambda: date_mark(_now().date())),
+        ("td_current_date", lambda: date_mark((_now() + session.zone).date())),
         ("td_user", lambda: session.user),
         ("td_database", lambda: session.system.database),
         ("td_session", lambda: session.number),

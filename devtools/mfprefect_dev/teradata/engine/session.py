@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import decimal
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mfprefect_dev.teradata.catalog import Catalog, dictionary
-from mfprefect_dev.teradata.catalog.changes import SIDES, AddTable
 from mfprefect_dev.teradata.engine.functions import add_functions
-from mfprefect_dev.teradata.engine.system import LIMITS, System, write_entries
+from mfprefect_dev.teradata.engine.journal import writing
+from mfprefect_dev.teradata.engine.locks import LIMITS, TABLE, Lock
+from mfprefect_dev.teradata.engine.row_locks import row_locks, table_locks
+from mfprefect_dev.teradata.engine.system import System, write_entries
 from mfprefect_dev.teradata.engine.transactions import Result, Transactions
 from mfprefect_dev.teradata.errors import ENDS_TRANSACTION, Refused
-from mfprefect_dev.teradata.sql.requests import Request
+from mfprefect_dev.teradata.sql.requests import EXCLUSIVE, Request
 from mfprefect_dev.teradata.sql.statements import read_request
 from mfprefect_dev.teradata.types import bound, returned
 
@@ -31,6 +33,7 @@ class Session(Transactions):
         self.band: dict[str, str] = {}
         self.pass_through = False
         self.collation = "ASCII"
+        self.zone = dt.timedelta(minutes=LIMITS.zone_minutes)
         add_functions(self.sqlite, self)
 
     def execute(self, text: str, rows: Sequence[Sequence[Any]] | None) -> Result:
@@ -45,6 +48,7 @@ class Session(Transactions):
         try:
             result = self._execute(request, text, rows)
         except Refused as refused:
+            self.notify_watchers("refused", str(refused.code))
             if refused.code in ENDS_TRANSACTION or self.autocommit:
                 self.undo()
             raise
@@ -58,21 +62,34 @@ class Session(Transactions):
 
     def _execute(self, request: Request, text: str, rows: Sequence[Sequence[Any]] | None) -> Result:
         if request.setting is not None:
-            if request.kind == "band" and self.sqlite.in_transaction:
+            if request.kind == "band" and self.locks.held:
                 raise Refused(3722)
             request.setting(self)
             return Result()
         if request.change is not None:
             return self.execute_ddl(request)
         values = self._values(request, rows)
-        for key in request.locks:
-            self.table_locks.take(key, exclusive=True, nowait=request.nowait)
-        self._begin(request)
+        self._take_locks(request, values)
+        self._end_dead_sessions()
         for name in request.looked_up:
             dictionary.fill(self.sqlite, self.catalog(), name)
         if request.kind == "select":
             return self._select(request, values[0])
         return self._write(request, values)
+
+    def _take_locks(self, request: Request, values: list[tuple[Any, ...]]) -> None:
+        """Take the locks of a request, which may have waited, and count those on rows."""
+        tables = self.catalog().tables
+        for want in request.wants:
+            locks = table_locks(want) or row_locks(self.sqlite, tables[want.table], want, values)
+            if want.counted and not self.locks.covers(want.table, want.mode):
+                if self.row_locks + len(values) > LIMITS.row_locks:
+                    raise Refused(9128)
+                self.row_locks += len(values)
+            self.locks.take(locks, nowait=request.nowait)
+            # It may have waited for a session that deleted the row, or inserted it.
+            if want.rows and not want.new:
+                self.locks.take(row_locks(self.sqlite, tables[want.table], want, values))
 
     def _values(
         self, request: Request, rows: Sequence[Sequence[Any]] | None
@@ -89,26 +106,34 @@ class Session(Transactions):
             values.append(
                 tuple(
                     [
-                        bound(value, f"seqOfParams[{number}][{place}]", self.pass_through)
+                        bound(
+                            value, f"seqOfParams[{number}][{place}]", self.pass_through, self.zone
+                        )
                         for place, value in enumerate(row)
                     ]
                 )
             )
+        if len(values) > 1 and any(kind.lob for kind in request.types.values()):
+            self._refuse_deferred(values)
         for number, kind in request.types.items():
             if kind.affinity() == "BLOB" and all(row[number - 1] is None for row in values):
                 raise Refused(3532)  # an untyped NULL counts as VARCHAR
         return values
 
-    def _begin(self, request: Request) -> None:
-        """Begin a SQLite transaction; first end one whose snapshot no Teradata lock would hold."""
-        if request.kind == "select" and (request.access or self.autocommit):
-            return  # FOR ACCESS: each request sees the newest rows
-        if not self.written and not self.read_locked and self.sqlite.in_transaction:
-            self.sqlite.execute("COMMIT")
-        if not self.sqlite.in_transaction:
-            self.sqlite.execute("BEGIN")
-        if request.kind == "select" or not request.access:
-            self.read_locked = True
+    @staticmethod
+    def _refuse_deferred(rows: Sequence[Sequence[Any]]) -> None:
+        """Refuse a batch with a LOB that the driver sends after the request."""
+        for value in (value for row in rows for value in row if isinstance(value, str | bytes)):
+            size = len(value.encode()) if isinstance(value, str) else len(value)
+            if size > LIMITS.inline_bytes:
+                raise Refused(3706, f"a batch with a LOB of {size} bytes, which is sent deferred")
+
+    def _end_dead_sessions(self) -> None:
+        """Undo what killed processes left, before somebody reads it FOR ACCESS."""
+        session, after = -1, 'SELECT min(session) FROM "td journal" WHERE session > ?'
+        while (session := self.sqlite.execute(after, (session,)).fetchone()[0]) is not None:
+            if session != self.number:
+                self.locks.bury(session)
 
     def _select(self, request: Request, values: tuple[Any, ...]) -> Result:
         cursor = self.run(request.steps[0], values)
@@ -127,96 +152,44 @@ class Session(Transactions):
             if not rows:
                 return
             for row in rows:
-                listed = list(row) if plain else [returned(value) for value in row]
+                listed = list(row) if plain else [returned(value, self.zone) for value in row]
                 for place in counts:
                     if listed[place] is not None:
                         listed[place] = decimal.Decimal(listed[place])
                 yield listed
 
     def _write(self, request: Request, values: list[tuple[Any, ...]]) -> Result:
-        for key in request.targets:
-            self.table_locks.take(key, exclusive=False)
-        locked = any(self.table_locks.held.get(key) for key in request.targets)
-        if request.by_row and not locked:
-            if self.row_locks + len(values) > LIMITS.row_locks:
-                raise Refused(9128)
-            self.row_locks += len(values)
-        self.sqlite.execute("SAVEPOINT request")
-        self.written.update(request.writes)
         count = 0
+        self.changed = True
         try:
-            if len(request.steps) == 1 and len(values) > 1:
-                count = self._run_many(request.steps[0], values)
-            else:
-                for row in values:
-                    for step in request.steps:
-                        count += max(self.run(step, row).rowcount, 0)
-        except BaseException:
-            if self.sqlite.in_transaction:
-                self.sqlite.execute("ROLLBACK TO request")
-                self.sqlite.execute("RELEASE request")
-            raise
-        self.sqlite.execute("RELEASE request")
+            with writing(self.sqlite, self.number):
+                if len(request.steps) == 1 and len(values) > 1:
+                    count = self.sqlite.executemany(request.steps[0], values).rowcount
+                else:
+                    for row in values:
+                        for step in request.steps:
+                            count += max(self.run(step, row).rowcount, 0)
+        except sqlite3.Error as exc:
+            raise self.translated(exc) from exc
         return Result(count=count)
 
-    def _run_many(self, step: str, values: Sequence[Sequence[Any]]) -> int:
-        begin = time.monotonic()
-        try:
-            return self.sqlite.executemany(step, values).rowcount
-        except sqlite3.Error as exc:
-            raise self.translated(exc, time.monotonic() - begin) from exc
-
     def execute_ddl(self, request: Request) -> Result:
-        """Execute DDL: lock the table's file, then the catalog, until the commit."""
+        """Execute DDL: lock the table, the catalog and the file, until the commit."""
         change = request.change
         if change is None:
             raise Refused(3706, "no DDL")
-        if not self.written and not self.read_locked and self.sqlite.in_transaction:
-            self.sqlite.execute("COMMIT")
-        if not self.sqlite.in_transaction:
-            self.sqlite.execute("BEGIN")
-        file = self._file_of(change)
-        if file is not None:
-            self.run(f"DELETE FROM {file}.lock_me", ())
-            self.written.add(file)
+        if change.locked:
+            self.locks.take([Lock(change.locked, TABLE, EXCLUSIVE)])
         try:
             self._catalogs.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as exc:
-            raise Refused(3111) from exc
-        self.sqlite.execute("SAVEPOINT request")
-        try:
+            self.sqlite.execute("BEGIN IMMEDIATE")
             fresh = Catalog.inside(self._catalogs, self.system.database)
             self.entries = change.apply(fresh, self.sqlite)
         except (Refused, sqlite3.Error) as exc:
-            self.sqlite.execute("ROLLBACK TO request")
-            self.sqlite.execute("RELEASE request")
-            self._catalogs.execute("ROLLBACK")
+            for connection in (self.sqlite, self._catalogs):
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
             raise (exc if isinstance(exc, Refused) else self.translated(exc)) from exc
-        self.sqlite.execute("RELEASE request")
         write_entries(self._catalogs, self.entries)
         self.ddl_done = True
         return Result()
-
-    def _file_of(self, change: Any) -> str | None:
-        catalog = self.catalog()
-        if not isinstance(change, AddTable):
-            return change.file(catalog, [])  # type: ignore[no-any-return]
-        file = change.file(catalog, [side for side in SIDES if self._free(side)])
-        change.set_file(file or "main")
-        return file
-
-    def _free(self, file: str) -> bool:
-        """Return whether no session writes to a file; locks it if so, which does no harm."""
-        if file in self.written:
-            return False
-        used = {table.file for table in self.catalog().real()}
-        if file in used:
-            return False
-        self.sqlite.execute("PRAGMA busy_timeout = 0")
-        try:
-            self.sqlite.execute(f"DELETE FROM {file}.lock_me")
-        except sqlite3.OperationalError:
-            return False
-        finally:
-            self.sqlite.execute(f"PRAGMA busy_timeout = {int(LIMITS.lock_seconds * 1000)}")
-        return True

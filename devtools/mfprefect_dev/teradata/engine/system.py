@@ -9,40 +9,25 @@ import os
 import shutil
 import sqlite3
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from mfprefect_dev.teradata.catalog import Catalog, Table, encoded
-from mfprefect_dev.teradata.catalog.changes import SIDES
+from mfprefect_dev.teradata.engine.journal import create_journal
+from mfprefect_dev.teradata.engine.locks import LIMITS, create_lock_table
 from mfprefect_dev.teradata.errors import Refused
 
-__all__ = ["FOLDER", "LIMITS", "System", "TableLocks"]
+__all__ = ["FOLDER", "LIMITS", "System"]
 
 FOLDER = "MFPREFECT_TEST_EMULATED_TERADATA"
 """The variable with the folder of the emulated systems."""
-FILES = ("main", *SIDES)
-
-
-@dataclass
-class Limits:
-    """Limits of a system; tests lower them."""
-
-    row_locks: int = 25_900
-    """Row-hash locks of one transaction on an AMP; there is one AMP."""
-    batch_rows: int = 64_000
-    lock_seconds: float = 60.0
-    """How long a request waits for a lock before its transaction times out."""
-
-
-LIMITS = Limits()
 
 
 @functools.cache
 def _template(root: str, _: int) -> Path:
     """Return the files of an empty system, made once in each process; deleted with all systems."""
     folder = Path(tempfile.mkdtemp(prefix="template-", dir=root))
-    for name in ("catalog", *FILES):
+    create_lock_table(folder / "locks.db")
+    for name in ("catalog", "main"):
         made = sqlite3.connect(folder / f"{name}.db", isolation_level=None)
         made.execute("PRAGMA journal_mode=WAL")
         if name == "catalog":
@@ -50,7 +35,7 @@ def _template(root: str, _: int) -> Path:
             made.execute("CREATE TABLE version (n INTEGER NOT NULL)")
             made.execute("INSERT INTO version VALUES (1)")
         else:
-            made.execute("CREATE TABLE lock_me (n INTEGER)")
+            create_journal(made)
         made.close()
     return folder
 
@@ -74,7 +59,7 @@ class System:
             if not (self.folder / "ready").exists():
                 for file in _template(str(self.folder.parent.parent), os.getpid()).glob("*.db"):
                     shutil.copyfile(file, self.folder / file.name)
-                (self.folder / "locks").mkdir(exist_ok=True)
+                (self.folder / "lives").mkdir(exist_ok=True)
                 (self.folder / "ready").touch()
 
     def admits(self, user: str, password: str) -> bool:
@@ -105,10 +90,7 @@ class System:
             timeout=LIMITS.lock_seconds,
             cached_statements=500,
         )
-        for side in SIDES:
-            made.execute(f"ATTACH ? AS {side}", (str(self.folder / f"{side}.db"),))
-        for file in FILES:
-            made.execute(f"PRAGMA {file}.synchronous=OFF")
+        made.execute("PRAGMA synchronous=OFF")
         made.execute("PRAGMA case_sensitive_like=ON")
         made.execute("PRAGMA foreign_keys=ON")
         made.execute("PRAGMA temp_store=MEMORY")
@@ -139,41 +121,3 @@ def write_entries(connection: sqlite3.Connection, entries: dict[str, Table | Non
             connection.execute("INSERT INTO tables VALUES (?, ?)", (key, encoded(table)))
     if entries:
         connection.execute("UPDATE version SET n = n + 1")
-
-
-class TableLocks:
-    """Table locks: exclusive ones of LOCKING TABLE, shared ones of writers."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "locks"
-        self.files: dict[str, int] = {}
-        self.held: dict[str, bool] = {}
-
-    def take(self, key: str, *, exclusive: bool, nowait: bool = False) -> None:
-        """Hold a table's lock until `release`, exclusively or with other writers."""
-        if self.held.get(key) is True or (key in self.held and not exclusive):
-            return
-        if key not in self.files:
-            path = self.folder / f"{key.encode().hex()[:200]}"
-            self.files[key] = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        how = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB
-        deadline = time.monotonic() + LIMITS.lock_seconds
-        while True:
-            try:
-                fcntl.flock(self.files[key], how)
-            except BlockingIOError:
-                if nowait:
-                    raise Refused(7423) from None
-                if time.monotonic() > deadline:
-                    raise Refused(3111) from None
-                time.sleep(0.005)
-            else:
-                self.held[key] = exclusive
-                return
-
-    def release(self) -> None:
-        """Release all locks."""
-        for file in self.files.values():
-            os.close(file)  # no other descriptor holds the lock
-        self.files.clear()
-        self.held.clear()

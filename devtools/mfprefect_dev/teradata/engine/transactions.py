@@ -6,7 +6,6 @@ import itertools
 import os
 import re
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -14,13 +13,9 @@ from typing import Any
 
 from mfprefect_dev.teradata.catalog import Catalog, Table
 from mfprefect_dev.teradata.engine import faults
-from mfprefect_dev.teradata.engine.system import (
-    LIMITS,
-    System,
-    TableLocks,
-    read_catalog,
-    write_entries,
-)
+from mfprefect_dev.teradata.engine.journal import clear_journal, undo_changes
+from mfprefect_dev.teradata.engine.locks import LockTable
+from mfprefect_dev.teradata.engine.system import System, read_catalog, write_entries
 from mfprefect_dev.teradata.errors import ENDS_TRANSACTION, Refused
 
 __all__ = ["WATCHERS", "Result", "Seen", "Transactions"]
@@ -67,15 +62,15 @@ class Transactions:
         self.dead = False
         self._catalogs = system.catalog_connection()
         self.sqlite = system.data_connection()
-        self.table_locks = TableLocks(system.folder)
+        self.locks = LockTable(system.folder, self.number, self._undo_of)
+        self._undo_of(self.number)  # what a dead process with this number left
         self._live: Result | None = None
         self.reset()
 
     def reset(self) -> None:
         """Reset the state after the end of a transaction."""
         self.texts: list[str] = []
-        self.read_locked = False
-        self.written: set[str] = set()
+        self.changed = False
         self.row_locks = 0
         self.ddl_done = False
         self.entries: dict[str, Table | None] = {}
@@ -91,21 +86,19 @@ class Transactions:
 
     def run(self, step: str, values: Sequence[Any]) -> sqlite3.Cursor:
         """Run a SQLite statement; raise Teradata's error if it fails."""
-        begin = time.monotonic()
         try:
             return self.sqlite.execute(step, values)
         except sqlite3.Error as exc:
-            raise self.translated(exc, time.monotonic() - begin) from exc
+            raise self.translated(exc) from exc
 
-    def translated(self, exc: sqlite3.Error, seconds: float = 0.0) -> Refused:
+    def translated(self, exc: sqlite3.Error) -> Refused:
         """Return Teradata's error for one of SQLite's."""
         refused, self.refused = self.refused, None
         if refused is not None:
             return refused
         text = str(exc)
         if "locked" in text:
-            # SQLite fails at once where this reader and a writer would wait for each other.
-            return Refused(3111 if seconds > 0.9 * LIMITS.lock_seconds else 2631)
+            return Refused(3111)
         if match := re.match(r"NOT NULL constraint failed: (.*)", text):
             return Refused(3604, match[1])
         if match := re.match(r"CHECK constraint failed: (\d+):(.*)", text):
@@ -137,15 +130,12 @@ class Transactions:
         if self.texts:
             self.raise_injected("commit", self.texts)
         texts = self.texts
-        if self.sqlite.in_transaction:
-            try:
-                self.sqlite.execute("COMMIT")
-            except sqlite3.Error as exc:
-                self.undo()
-                raise self.translated(exc) from exc
-        if self._catalogs.in_transaction:
-            self._catalogs.execute("COMMIT")
-        self.table_locks.release()
+        if self.changed:
+            clear_journal(self.sqlite, self.number)
+        for connection in (self.sqlite, self._catalogs):  # in one after DDL
+            if connection.in_transaction:
+                connection.execute("COMMIT")
+        self.locks.release()
         self.reset()
         if texts:
             self.raise_injected("committed", texts)
@@ -162,8 +152,13 @@ class Transactions:
         for connection in (self.sqlite, self._catalogs):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-        self.table_locks.release()
+        if self.changed:
+            self._undo_of(self.number)
+        self.locks.release()
         self.reset()
+
+    def _undo_of(self, session: int) -> None:
+        undo_changes(self.sqlite, session)
 
     def _fetch_live(self) -> None:
         if self._live is not None:
@@ -205,6 +200,6 @@ class Transactions:
             self._fetch_live()
             self.undo()
         self.dead = True
-        self.table_locks.release()
+        self.locks.close()
         self.sqlite.close()
         self._catalogs.close()

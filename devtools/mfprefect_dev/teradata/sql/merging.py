@@ -6,8 +6,9 @@ from typing import Any
 
 from mfprefect_dev.teradata.catalog import Table, quoted
 from mfprefect_dev.teradata.errors import Refused
+from mfprefect_dev.teradata.sql.locking import inserted
 from mfprefect_dev.teradata.sql.queries import Queries
-from mfprefect_dev.teradata.sql.requests import Request
+from mfprefect_dev.teradata.sql.requests import WRITE, Given, Request, Want
 from mfprefect_dev.teradata.sql.scopes import Field, Scope, Source
 
 __all__ = ["Merging", "listed"]
@@ -40,8 +41,11 @@ class Merging(Queries):
             full = self._target_name
         self.scope.sources.append(Source(shown, full, fields))
 
-    def _written(self, kind: str, table: Table, *steps: str, **more: Any) -> Request:
-        return Request(kind, steps, writes=(table.file,), targets=(table.key,), **more)
+    def _written(
+        self, kind: str, table: Table, *steps: str, want: Want | None = None, **more: Any
+    ) -> Request:
+        """Return a request that changes a table; without `want`, it locks the whole table."""
+        return Request(kind, steps, wants=(want or Want(table.key, WRITE),), **more)
 
     @staticmethod
     def _same_number(values: Any, names: list[str]) -> None:
@@ -57,7 +61,7 @@ class Merging(Queries):
             alias = self.identifier("an alias").lower()
         self._scope_of(table, alias)
         self.expect("USING")
-        source, given, single = self._merge_source()
+        source, given, row = self._merge_source()
         self.expect("ON")
         at = self.at
         on = self.condition().sql
@@ -82,27 +86,28 @@ class Merging(Queries):
                     f"(SELECT 1 FROM {table.in_sqlite()} AS {quoted(alias)} WHERE {on})"
                 )
             )
-        return self._written("merge", table, *steps, by_row=single)
+        want = inserted(table, names, [row.get(sql) for sql in values]) if row and names else None
+        return self._written("merge", table, *steps, want=want)
 
-    def _merge_source(self) -> tuple[tuple[str, str], str, bool]:
-        """Take the source of a MERGE: one row of VALUES, or a SELECT."""
+    def _merge_source(self) -> tuple[tuple[str, str], str, dict[str, Given | None]]:
+        """Take the source of a MERGE: one row of VALUES, or a SELECT.
+
+        Returns its SQL and name, its alias, and the values of the row by their SQL.
+        """
         outer = self.scope
         self.scope = Scope(None)
-        single = self.accept("VALUES")
+        row: list[Given | None] = []
         kinds: list[tuple[str, str]] = []
-        if single:
+        if self.accept("VALUES"):
             self.expect("(")
-            parts = [self.value().sql]
-            while self.accept(","):
-                parts.append(self.value().sql)
-            self.expect(")")
+            parts, row = self._values_of_row()
             sql = f"VALUES ({', '.join(parts)})"
             kinds = [(f"c{n}", "") for n in range(len(parts))]
         else:
             self.expect("(")
-            query = self.compound()
+            selected = self.compound()
             self.expect(")")
-            sql, kinds = query.sql, list(query.fields)
+            sql, kinds = selected.sql, list(selected.fields)
         self.expect("AS")
         alias = self.identifier("a name").lower()
         names = self.columns() if self.comes("(") else [name for name, _ in kinds]
@@ -115,7 +120,19 @@ class Merging(Queries):
         }
         self.scope.sources.append(Source(alias, alias, fields))
         listed_names = ", ".join(map(quoted, names))
-        return ((f"WITH {quoted(alias)} ({listed_names}) AS ({sql})", quoted(alias)), alias, single)
+        query = f"WITH {quoted(alias)} ({listed_names}) AS ({sql})"
+        by_sql = dict(zip((f"{quoted(alias)}.{quoted(name)}" for name in names), row, strict=False))
+        return (query, quoted(alias)), alias, by_sql
+
+    def _values_of_row(self) -> tuple[list[str], list[Given | None]]:
+        parts, row = [], []
+        while True:
+            begin = self.at
+            parts.append(self.value().sql)
+            row.append(self.given(begin))
+            if not self.accept(","):
+                self.expect(")")
+                return parts, row
 
     def _equal_columns(self, begin: int, end: int, table: Table, alias: str) -> set[str]:
         """Return the target's columns that the ON condition, joined by AND, equates."""

@@ -21,10 +21,9 @@ class Queries(Selects):
         """Reset the state of the previous request."""
         self.scope = Scope(None)
         self.ctes = {}
-        self.touched = set()
+        self.readings = []
         self.looked_up = set()
-        self.access = False
-        self.write_locks: set[str] = set()
+        self.unlocked()
 
     def subquery(self) -> Value:
         """Take a SELECT of one column in parentheses."""
@@ -65,30 +64,6 @@ class Queries(Selects):
             names = f"WITH {', '.join(listed)} "
         query = self.compound()
         return query._replace(sql=names + query.sql)
-
-    def locks(self) -> None:
-        """Take LOCKING modifiers."""
-        while self.comes("LOCKING") or self.comes("LOCK"):
-            self.take()
-            row = self.accept("ROW")
-            table = None
-            if not row:
-                self.accept("TABLE")
-                table = self.table_name()
-            if not self.accept("FOR"):
-                self.expect("IN")
-            kind = self.take().text
-            if kind not in ("ACCESS", "READ", "WRITE", "EXCLUSIVE"):
-                raise self.unexpected("expected ACCESS, READ, WRITE or EXCLUSIVE")
-            self.accept("MODE")
-            if self.accept("NOWAIT"):
-                self.write_locks.add("nowait")
-            if kind == "ACCESS":
-                self.access = True
-            elif kind in ("WRITE", "EXCLUSIVE"):
-                if table is None:
-                    raise Refused(3706, "LOCKING ROW FOR WRITE is not emulated")
-                self.write_locks.add(self.catalog.table(table).key)
 
     def _cte(self) -> str:
         name = self.identifier("a name")

@@ -130,7 +130,11 @@ class Selects(Tables):
         text = source
         if self.accept("WHERE"):
             scope.aggregated = scope.windowed = False
+            begin = self.at
             text += f" WHERE {self.condition().sql}"
+            for reading in self.readings:
+                if reading.scope is scope and reading.source is not None:
+                    reading.row = self.row_key(reading.table, reading.source, begin)
             if scope.aggregated or scope.windowed:
                 raise Refused(3706, "WHERE takes no aggregate")
         grouped, group_text = self._group()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Any
 
@@ -9,8 +10,9 @@ from mfprefect_dev.teradata.catalog import Catalog, Table, quoted
 from mfprefect_dev.teradata.errors import Refused
 from mfprefect_dev.teradata.lint.rules import MOST_PARAMETERS
 from mfprefect_dev.teradata.sql.definitions import Definitions
+from mfprefect_dev.teradata.sql.locking import inserted
 from mfprefect_dev.teradata.sql.merging import Merging, listed
-from mfprefect_dev.teradata.sql.requests import Request
+from mfprefect_dev.teradata.sql.requests import WRITE, Given, Request, Want
 from mfprefect_dev.teradata.tokens import PARAM, tokens
 from mfprefect_dev.teradata.types import Type
 
@@ -33,7 +35,7 @@ class Statements(Merging):
             word = self.peek().text
             if word in ("SELECT", "WITH", "SEL"):
                 self.at = at
-                self.access, self.write_locks = False, set()
+                self.unlocked()
         made = {
             "SELECT": self._select,
             "WITH": self._select,
@@ -53,10 +55,10 @@ class Statements(Merging):
             raise Refused(
                 3706, f"{request.parameters} parameters, at most {MOST_PARAMETERS} are allowed"
             )
-        request.locks = frozenset(self.write_locks - {"nowait"})
-        request.nowait = "nowait" in self.write_locks
+        # What is read is locked first: its rows decide about those to write.
+        request.wants = (*self.reads(), *request.wants)
+        request.nowait = self.nowait
         request.looked_up = frozenset(self.looked_up)
-        request.access = self.access or not self.touched
         return request
 
     def _select(self) -> Request:
@@ -76,11 +78,13 @@ class Statements(Merging):
         self.expect("(")
         types: dict[int, Type] = {}
         values: list[str] = []
+        given: list[Given | None] = []
         while True:
-            token = self.peek()
+            token, begin = self.peek(), self.at
             if token.kind == PARAM and len(values) < len(names):
                 types[token.number] = table.column(names[len(values)]).type
             values.append(self.value().sql)
+            given.append(self.given(begin))
             if not self.accept(","):
                 break
         self.expect(")")
@@ -88,7 +92,7 @@ class Statements(Merging):
             raise self.unexpected("VALUES takes one row")
         self._same_number(values, names)
         sql = f"INSERT INTO {table.in_sqlite()} ({listed(names)}) VALUES ({', '.join(values)})"
-        return self._written("insert", table, sql, by_row=True, types=types)
+        return self._written("insert", table, sql, want=inserted(table, names, given), types=types)
 
     def _is_values(self) -> bool:
         """Return whether the short form `INSERT INTO t (?, ?)` comes next."""
@@ -113,11 +117,22 @@ class Statements(Merging):
         self._scope_of(table, alias)
         self.expect("SET")
         sets, types = self._assignments(table)
-        where = f" WHERE {self.condition().sql}" if self.accept("WHERE") else ""
-        if not where:
-            self.accept("ALL")
+        where, want = self._where(table)
+        if any(
+            f"{quoted(name)} = " in sets for i in table.indexes if i.unique for name in i.columns
+        ):
+            want = Want(table.key, WRITE)  # the new values of an index are rows too
         sql = f"UPDATE {table.in_sqlite()} AS {quoted(alias)} SET {sets}{where}"
-        return self._written("update", table, sql, types=types, by_row=_by_key(table, where))
+        return self._written("update", table, sql, types=types, want=want)
+
+    def _where(self, table: Table) -> tuple[str, Want]:
+        """Take the condition of UPDATE or DELETE; return it and the lock that it needs."""
+        if not self.accept("WHERE"):
+            self.accept("ALL")
+            return "", Want(table.key, WRITE)
+        begin = self.at
+        where = f" WHERE {self.condition().sql}"
+        return where, self.writes(table, begin)
 
     def _assignments(self, table: Table) -> tuple[str, dict[int, Type]]:
         parts, types = [], {}
@@ -139,16 +154,16 @@ class Statements(Merging):
             self.accept("AS")
             alias = self.identifier("an alias").lower()
         self._scope_of(table, alias)
-        where = f" WHERE {self.condition().sql}" if self.accept("WHERE") else ""
-        if not where:
-            self.accept("ALL")
+        where, want = self._where(table)
         sql = f"DELETE FROM {table.in_sqlite()} AS {quoted(alias)}{where}"
-        return self._written("delete", table, sql, by_row=_by_key(table, where))
+        return self._written("delete", table, sql, want=want)
 
     def _set(self) -> Request:
         self.expect("SET")
         if self.accept("QUERY_BAND", "="):
             return self._query_band()
+        if self.accept("TIME", "ZONE"):
+            return self._time_zone()
         self.expect("SESSION")
         if self.accept("CHARACTER", "SET", "UNICODE", "PASS", "THROUGH"):
             on = self.take().text
@@ -164,6 +179,16 @@ class Statements(Merging):
                 raise self.unexpected(f"unknown collation {name}")
             return Request("set", setting=lambda session: setattr(session, "collation", name))
         raise self.unexpected("expected an emulated setting")
+
+    def _time_zone(self) -> Request:
+        """Take INTERVAL 'hours:minutes' HOUR TO MINUTE."""
+        self.expect("INTERVAL")
+        sign = -1 if self.accept("-") else 1
+        if not (match := re.fullmatch(r"(\d\d):([0-5]\d)", self.string())):
+            raise Refused(3706, "a time zone is an interval of hours and minutes, such as '01:00'")
+        self.expect("HOUR", "TO", "MINUTE")
+        zone = sign * dt.timedelta(hours=int(match[1]), minutes=int(match[2]))
+        return Request("set", setting=lambda session: setattr(session, "zone", zone))
 
     def _query_band(self) -> Request:
         band = "" if self.accept("NONE") else self.string()
@@ -189,14 +214,6 @@ class Statements(Merging):
         if name.lower() != self.catalog.database.lower():
             raise Refused(3802, name)
         return Request("set")
-
-
-def _by_key(table: Table, where: str) -> bool:
-    """Return whether a condition fixes every column of the primary index."""
-    return all(
-        re.search(rf'\."{re.escape(name)}" = \?', where, re.IGNORECASE)
-        for name in table.primary.columns
-    )
 
 
 _CACHE: dict[tuple[int, str, str], Request] = {}

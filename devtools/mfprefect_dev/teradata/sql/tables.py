@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from mfprefect_dev.teradata.catalog import Name, Table, dictionary, quoted
 from mfprefect_dev.teradata.errors import Refused
 from mfprefect_dev.teradata.sql.expressions import Expressions
+from mfprefect_dev.teradata.sql.locking import Locking, Reading
 from mfprefect_dev.teradata.sql.reader import Reader
 from mfprefect_dev.teradata.sql.scopes import Field, Scope, Source
 from mfprefect_dev.teradata.sql.type_grammar import data_type
@@ -34,15 +35,12 @@ class Query(NamedTuple):
     top: bool = False
 
 
-class Tables(Expressions):
+class Tables(Expressions, Locking):
     """The grammar of FROM."""
 
     ctes: dict[str, Fields]
-    touched: set[str]
-    """Keys of the tables to read."""
     looked_up: set[str]
     """Dictionary views to read."""
-    access: bool
 
     @abstractmethod
     def start(self) -> None:
@@ -108,7 +106,11 @@ class Tables(Expressions):
         if name.database is None and dictionary.known(name.name):
             self.looked_up.add(name.name.lower())
             return self._source(dictionary.source(name.name), f"DBC.{name.name}")
-        return self._source(self._table(self.catalog.table(name, view=True)), self._full(name))
+        table = self.catalog.table(name, view=True)
+        text = self._source(self._table(table), self._full(name))
+        if table.kind != "V":
+            self.readings.append(Reading(table, self.scope, self.scope.sources[-1]))
+        return text
 
     def _full(self, name: Name) -> str:
         return f"{name.database or self.catalog.database}.{name.name}"
@@ -118,7 +120,6 @@ class Tables(Expressions):
             return self._view(table)
         if table.loading:
             raise Refused(2652, table.name)
-        self.touched.add(table.key)
         return table.in_sqlite(), tuple((c.name, c.type.name) for c in table.columns)
 
     def _view(self, view: Table) -> tuple[str, Fields]:
@@ -126,8 +127,10 @@ class Tables(Expressions):
         reader = type(self)(tokens(view.text), self.catalog)
         reader.start()
         query = reader.query()
-        self.touched |= reader.touched
-        self.access = self.access or reader.access
+        self.looked_up |= reader.looked_up
+        self.readings += [
+            Reading(one.table, None, None, mode=reader.mode_of(one)) for one in reader.readings
+        ]
         return f"({query.sql})", renamed(query.fields, list(view.view_columns) or None)
 
     def _source(self, view: tuple[str, Fields], name: str) -> str:

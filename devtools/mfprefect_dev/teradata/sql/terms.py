@@ -73,11 +73,9 @@ class Terms(Calls):
             return getattr(self, f"_{word.lower()}")()  # type: ignore[no-any-return]
         if word in ("DATE", "TIMESTAMP") and self.peek(1).kind == STRING:
             self.take()
-            mark = f"{MARK}{word[0]}{self.string()}"
-            if word == "TIMESTAMP":
-                mark = mark if "." in mark else mark + "."
-                mark = mark.ljust(28, "0")
-            return Value(f"'{mark}'", word)
+            text = self.string()
+            sql = f"td_local('{text}')" if word == "TIMESTAMP" else f"'{MARK}D{text}'"
+            return Value(sql, word)
         if word in ("CURRENT_TIMESTAMP", "CURRENT_DATE"):
             self.take()
             if self.accept("("):

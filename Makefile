@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 FAULTS ?= 48
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-newest test-oldest test-libraries faults large bench picture reference lint format \
+.PHONY: help demo test test-newest test-oldest test-libraries test-real faults large bench picture reference lint format \
 	clean servers
 
 help: ## list the targets
@@ -50,6 +50,11 @@ test-oldest: servers ## run the tests that send SQL on PostgreSQL 12, the oldest
 
 test-libraries: servers ## run the demo, lifecycle and a schedule with the newest and the lowest libraries
 	@$(PYTHON) tests/run_libraries.py $(NAMES)
+
+# Prefixes, clean-up and child processes of that mode, in two processes that share a database.
+test-real: .venv/.dev ## run some tests as on a real Teradata, against the emulated one
+	$(BIN)/python -m mfprefect_dev.teradata.as_real --numprocesses 2 tests/contract/test_contract.py \
+		-k "teradata and (schema or at_once or processes)"
 
 # A failed or interrupted run prints its record and leaves the document unchanged.
 faults: servers ## inject faults into real runs in each phase and record the outcomes (45 minutes)

@@ -173,6 +173,14 @@ class Backend(ABC):
         """Return the server's settings that hurt, each with its cure, for `doctor`."""
         return []
 
+    def trials(self, engine: sa.Engine) -> Iterator[tuple[str, str, str, str]]:
+        """Try on the server what could not be tried when the backend was written.
+
+        For `doctor --deep`: yields name, status (`ok`, `warning`, `failed`), detail and cure of
+        each trial. Override to create, use and drop tables of the trials' own.
+        """
+        return iter(())
+
     def why_not_storable(self, column: sa.Column[Any], text: str) -> str | None:
         """Return why a column cannot store a text exactly, as the end of a sentence, or None.
 

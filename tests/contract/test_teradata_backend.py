@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,8 +15,11 @@ import sqlalchemy as sa
 
 import mfprefect
 from mfprefect import DatabaseError, InvalidScores, Store, grants
-from mfprefect_backends.teradata import load, staging
+from mfprefect.schema import Timestamp
+from mfprefect_backends.teradata import dialect, load, staging
 from mfprefect_dev.teradata import EmulatedTeradata
+from mfprefect_dev.teradata.engine.locks import LIMITS
+from mfprefect_dev.teradata.engine.transactions import WATCHERS, Seen
 
 
 @pytest.fixture(scope="module")
@@ -215,3 +219,74 @@ def test_names_are_measured_in_units_of_utf_16(store: Store) -> None:
             )
         session.write_scores(pd.DataFrame({"id": ["你" * 255], "score": [0.5]}), entity_id="id")
     assert list(store.scores(session.session_id)["entity_id"]) == ["你" * 255]
+
+
+@pytest.mark.parametrize("is_set", [True, False])
+def test_what_was_sealed_in_one_zone_verifies_in_another(
+    emulated_teradata: EmulatedTeradata, monkeypatch: pytest.MonkeyPatch, is_set: bool
+) -> None:
+    """Each connection sets its zone to UTC; the control shows what happens without."""
+    if not is_set:
+        monkeypatch.setattr(dialect, "ON_CONNECT", dialect.ON_CONNECT[:-1])
+    with emulated_teradata.new_database() as there:
+        monkeypatch.setattr(LIMITS, "zone_minutes", 60)
+        with mfprefect.connect(there, heartbeat_seconds=600) as here:
+            here.create_schema()
+            here.add_model("churn")
+            with here.session("churn") as session:
+                session.write_scores(frame(3), entity_id="id")
+            started = here.show(session.session_id)["started_at"][0]
+        monkeypatch.setattr(LIMITS, "zone_minutes", -330)
+        with mfprefect.connect(there, heartbeat_seconds=600) as elsewhere:
+            assert (elsewhere.show(session.session_id)["started_at"][0] == started) == is_set
+            if is_set:
+                elsewhere.verify()
+            else:
+                with pytest.raises(mfprefect.SealBroken, match="written_at"):
+                    elsewhere.verify()
+
+
+@pytest.mark.parametrize("letter", ["\u20ba", "\U0001f600", "\ue000", "\u0378"])
+def test_texts_that_need_pass_through_go_by_batches(store: Store, small: None, letter: str) -> None:
+    seen: list[Seen] = []
+    WATCHERS.append(seen.append)
+    rows = frame(130)
+    try:
+        with store.session("churn") as session:
+            session.write_scores(rows, entity_id="id")
+            assert any(event.kind == "fastload" for event in seen)
+            seen.clear()
+            session.write_scores(rows.assign(id=lambda f: f["id"] + letter), entity_id="id")
+            assert not any(event.kind == "fastload" for event in seen)
+    finally:
+        WATCHERS.remove(seen.append)
+    assert set(store.scores(session.session_id)["entity_id"]) == {
+        *rows["id"],
+        *(rows["id"] + letter),
+    }
+
+
+def test_timestamps_go_by_batches(store: Store, small: None) -> None:
+    """The sessions of FastLoad have the zone of the system."""
+    db = store.database
+    noon = dt.datetime(2026, 1, 1, 12)
+    table = sa.Table(
+        "moments",
+        sa.MetaData(),
+        sa.Column("n", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("at_time", Timestamp),
+    )
+    rows = pa.table({"n": pa.array(range(150), pa.int32()), "at_time": pa.array([noon] * 150)})
+    db.read_transaction(lambda connection: table.create(connection, checkfirst=False))
+    db.write_transaction(lambda connection, _: db.backend.append(connection, table, rows))
+    stored = db.fetch_all(sa.select(table.c.at_time).distinct())
+    db.read_transaction(lambda connection: table.drop(connection, checkfirst=False))
+    assert stored == [(noon,)]
+
+
+def test_long_texts_are_sent_one_by_one(store: Store) -> None:
+    long = "ü" * 40_000
+    with store.session("churn") as session:
+        session.log_metadata({"a": "short", "b": long, "c": "short", "d": long + "x", "e": "short"})
+    stored = store.metadata(session.session_id).set_index("meta_name")["value"].to_dict()
+    assert stored == {"a": "short", "b": long, "c": "short", "d": long + "x", "e": "short"}

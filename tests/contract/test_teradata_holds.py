@@ -22,7 +22,8 @@ import mfprefect
 from mfprefect import Store
 from mfprefect.cli import cli
 from mfprefect.testing.contract.helpers import orphans
-from mfprefect_backends.teradata import load
+from mfprefect_backends.teradata import dialect, load
+from mfprefect_backends.teradata.trials import TRIALS
 from mfprefect_dev.teradata import EmulatedTeradata
 from mfprefect_dev.teradata.engine.faults import LINK
 from mfprefect_dev.teradata.engine.system import LIMITS
@@ -244,3 +245,47 @@ def test_the_commands_work(store: Store, command: Any, small: None, tmp_path: Pa
     assert second in left  # the newest
     assert old not in left
     assert orphans(store) == {}
+
+
+def deep(command: Any, code: int = 0) -> dict[str, dict[str, str]]:
+    results = json.loads(command("doctor", "--deep", "--json", code=code))
+    return {result["check"]: result for result in results}
+
+
+def test_the_doctor_tries_what_only_a_server_can_tell(
+    store: Store, command: Any, url: str, emulated_teradata: EmulatedTeradata
+) -> None:
+    before = tables(store)
+    names = {trial.name for trial in TRIALS}
+    tried = deep(command)
+    assert names <= tried.keys()
+    refused = {name for name in names if tried[name]["status"] != "ok"}
+    assert refused == {"clob-batch"}  # the emulated server does not take it
+    assert "64001 bytes" in tried["clob-batch"]["detail"]
+    lines = command("doctor", "--deep").splitlines()
+    assert "ok       fastload     FastLoad fills a staging table" in lines
+
+    emulated_teradata.inject(url, 3523, match=r"INSERT INTO doctor_\w+_stage_")
+    tried = deep(command, code=1)
+    assert "[Error 3523]" in tried["fastload"]["detail"]
+    assert "DBC.SessionInfoV" in tried["fastload"]["cure"]
+    assert tried["chunk"]["status"] == "ok"
+
+    emulated_teradata.inject(url, 3524, match="CREATE MULTISET TABLE doctor_")
+    tried = deep(command, code=1)
+    assert tried["scratch"]["status"] == "failed"
+    assert not names & tried.keys()
+    assert tables(store) == before
+
+
+def test_the_doctor_names_what_a_server_does_otherwise(
+    store: Store, command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialect, "ON_CONNECT", ())
+    store.database.engine.dispose()
+    tried = deep(command, code=1)
+    assert {name for name, result in tried.items() if result["status"] == "failed"} >= {
+        "zone",
+        "unicode",
+    }
+    store.database.engine.dispose()

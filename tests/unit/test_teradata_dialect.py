@@ -42,6 +42,11 @@ def sql(statement: Any, **options: Any) -> str:
 ONE_ROW = "FROM (SELECT 1 AS one_column) AS one_row"
 EMITTED: dict[str, tuple[Any, str]] = {
     "a limit": (SOME.limit(5), "SELECT TOP 5 t.part_no FROM t"),
+    "a cast to text": (
+        sa.select(*(sa.cast(C.part_no, kind).label("a") for kind in (Id(8), sa.String(9)))),
+        "SELECT CAST(t.part_no AS VARCHAR(8) CHARACTER SET UNICODE) AS a, "
+        "CAST(t.part_no AS VARCHAR(9) CHARACTER SET UNICODE) AS a FROM t",
+    ),
     "a page": (
         PAGE,
         "SELECT t.part_no FROM t QUALIFY ROW_NUMBER() OVER (ORDER BY t.name) "

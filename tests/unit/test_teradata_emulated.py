@@ -112,6 +112,8 @@ REFUSED = {
     "SELECT a FROM (WITH x AS (SELECT a FROM t) SELECT a FROM x) AS y": 3706,
     "SELECT a, a FROM (SELECT a, a FROM t) AS x": 3706,
     "SELECT 1 / 0": 2618,
+    "SELECT CAST(a AS VARCHAR(9) CHARACTER SET UNICODE CASESPECIFIC) FROM t": 3706,
+    "SET TIME ZONE INTERVAL '1:00' HOUR TO MINUTE": 3706,
     "INSERT INTO t (a, b) VALUES (1)": 3812,
     "INSERT INTO t (a) VALUES (1, 'x')": 3813,
     "INSERT INTO t (b) VALUES ('x')": 3604,
@@ -331,6 +333,55 @@ def test_row_locks_of_a_transaction_are_limited(
     driver.connection.commit()
     assert driver.many("LOCKING TABLE t FOR WRITE " + INSERT, [[n, "x"] for n in range(4, 9)]) == 5
     driver.many(INSERT, [[9, "x"]])
+
+
+ZONE = "SET TIME ZONE INTERVAL '{}' HOUR TO MINUTE"
+
+
+def test_a_timestamp_is_of_the_zone_of_its_session(driver: Driver) -> None:
+    """TimeDateWZControl 2: stored as UTC, converted from and to the zone of the session."""
+    late = dt.datetime(2026, 1, 1, 23, 30, 0, 5)
+    # The zone of the system until the session sets one.
+    driver.ask("INSERT INTO t (a, d) VALUES (1, ?)", late)
+    driver.ask(ZONE.format("02:00"))
+    assert driver.ask("SELECT d FROM t") == [[late + dt.timedelta(hours=1)]]
+    assert driver.ask("SELECT CAST(d AS DATE) FROM t") == [[dt.date(2026, 1, 2)]]
+    driver.ask("INSERT INTO t (a, d) VALUES (2, TIMESTAMP '2026-01-02 00:30:00.000005')")
+    driver.ask("SET TIME ZONE INTERVAL - '05:30' HOUR TO MINUTE")
+    there = late - dt.timedelta(hours=6, minutes=30)
+    assert driver.ask("SELECT a, d FROM t ORDER BY a") == [[1, there], [2, there]]
+    assert driver.ask("SELECT a FROM t WHERE d = ? ORDER BY a", there) == [[1], [2]]
+    assert driver.ask("SELECT DISTINCT EXTRACT(HOUR FROM d) FROM t") == [[17]]
+    driver.ask(ZONE.format("00:00"))
+    utc = driver.ask("SELECT CURRENT_TIMESTAMP(6)")[0][0]
+    assert abs(utc - dt.datetime.now(dt.UTC).replace(tzinfo=None)) < dt.timedelta(minutes=1)
+
+
+def test_fastload_logs_on_sessions_of_its_own(driver: Driver) -> None:
+    """They have neither the pass-through nor the zone of the session that loads."""
+    moments = "CREATE MULTISET TABLE z (a INTEGER NOT NULL, d TIMESTAMP(6)) PRIMARY INDEX (a)"
+    driver.ddl(moments, STAGE)
+    for setting in ("SET SESSION CHARACTER SET UNICODE PASS THROUGH ON", ZONE.format("00:00")):
+        driver.ask(setting)
+    driver.connection.commit()
+    noon = dt.datetime(2026, 1, 1, 12)
+    driver.many(FAST.replace(" s (a, b)", " z (a, d)"), [[1, noon]])
+    driver.connection.commit()
+    assert driver.ask("SELECT d FROM z") == [[dt.datetime(2026, 1, 1, 11)]]
+    driver.connection.commit()
+    driver.many(FAST, [[1, "ü"], [2, "€"], [3, "\U0001f600"], [4, "\u20bd"], [5, "\ue000"]])
+    assert "6706" in loader_text(driver, "errors")
+    driver.connection.commit()
+    assert driver.ask("SELECT a FROM s ORDER BY a") == [[1], [2]]
+
+
+def test_a_batch_takes_no_deferred_lob(driver: Driver) -> None:
+    driver.ddl(LOBS.replace("BLOB(99)", "CLOB CHARACTER SET UNICODE"))
+    insert = "INSERT INTO u (a, b) VALUES (?, ?)"
+    driver.many(insert, [[1, "x" * 64_000], [2, "y"]])
+    with pytest.raises(dbapi.OperationalError, match="64001 bytes"):
+        driver.many(insert, [[3, "x" * 64_001], [4, "y"]])
+    driver.many(insert, [[3, "x" * 64_001]])
 
 
 def loader_text(driver: Driver, kind: str) -> str:

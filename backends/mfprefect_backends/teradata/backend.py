@@ -141,6 +141,13 @@ class TeradataBackend(Backend):
         names = {table.name.lower(): table.name for table in self.schema.tables.values()}
         return {names[name]: TableBytes(sizes[name], None) for name in names if name in sizes}
 
+    def trials(self, engine: sa.Engine) -> Iterator[tuple[str, str, str, str]]:
+        """Try what the manuals leave open."""
+        from mfprefect_backends.teradata.trials import try_all
+
+        layout = self.schema.layout
+        return try_all(engine, {"prefix": layout.prefix, "schema": layout.schema})
+
     def replace_view(self, connection: sa.Connection, name: str, create: str) -> None:
         """Replace the view in one step, which keeps the rights on it."""
         connection.exec_driver_sql(create.replace("CREATE", "REPLACE", 1))

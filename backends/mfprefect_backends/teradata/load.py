@@ -23,7 +23,7 @@ from mfprefect_backends.teradata import codes
 from mfprefect_backends.teradata.staging import Staging, error_table, quoted_name, staging_table
 from mfprefect_backends.teradata.types import pass_through_pattern
 
-__all__ = ["BATCH_ROWS", "FASTLOAD_ROWS", "append"]
+__all__ = ["BATCH_ROWS", "FASTLOAD_ROWS", "append", "fastload"]
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def append(connection: sa.Connection, table: sa.Table, rows: pa.Table, staging: 
     with connection.engine.connect() as other:
         staged.create(other, checkfirst=False)
         if rows.num_rows >= FASTLOAD_ROWS and _fit_for_fastload(rows):
-            _fastload(other, staged, rows)
+            fastload(other, staged, rows)
         else:
             _insert_batches(other, staged, rows)
         _require_all(other, staged, rows)
@@ -104,7 +104,7 @@ def _insert_batches(connection: sa.Connection, staged: sa.Table, rows: pa.Table)
         connection.commit()
 
 
-def _fastload(connection: sa.Connection, staged: sa.Table, rows: pa.Table) -> None:
+def fastload(connection: sa.Connection, staged: sa.Table, rows: pa.Table) -> None:
     """Load by FastLoad, which drops bad rows silently: ask it for warnings and errors."""
     insert = "{fn teradata_require_fastload}" + _insert(connection, staged, rows)
     driver: Any = connection.connection.dbapi_connection

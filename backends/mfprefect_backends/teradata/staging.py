@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from mfprefect_backends.teradata import codes
 
-__all__ = ["Staging", "drop_stale", "error_table", "quoted_name", "staging_table"]
+__all__ = ["Staging", "drop", "drop_stale", "error_table", "quoted_name", "staging_table"]
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +130,11 @@ class Staging:
             log.warning(
                 "could not collect the statistics of %s: %s", target, str(error).splitlines()[0]
             )
+
+
+def drop(connection: sa.Connection, staged: sa.Table) -> None:
+    """Drop a staging table and its error tables; what cannot be dropped is logged."""
+    _drop(connection.connection.dbapi_connection, quoted_name(connection, staged))
 
 
 def _drop(driver: Any, name: str) -> Exception | None:

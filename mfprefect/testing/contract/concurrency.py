@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,11 +15,11 @@ import pytest
 
 import mfprefect
 from mfprefect import Store
-from mfprefect.testing.contract.helpers import processes
+from mfprefect.testing.contract.helpers import place, processes
 
 
-def _open_sessions(url: str, count: int) -> list[tuple[str, int]]:
-    with mfprefect.connect(url, heartbeat_seconds=600, retry_seconds=120) as store:
+def _open_sessions(there: dict[str, Any], count: int) -> list[tuple[str, int]]:
+    with mfprefect.connect(**there, heartbeat_seconds=600, retry_seconds=120) as store:
         opened = []
 
         def one() -> None:
@@ -34,11 +35,11 @@ def _open_sessions(url: str, count: int) -> list[tuple[str, int]]:
         return opened
 
 
-def test_sessions_opened_at_once_are_all_there(store: Store, database_url: str) -> None:
+def test_sessions_opened_at_once_are_all_there(store: Store) -> None:
     """32 sessions from 8 processes: each has its own number and its own figures."""
     with processes(8) as pool:
         opened = [
-            pair for done in pool.map(_open_sessions, [database_url] * 8, [4] * 8) for pair in done
+            pair for done in pool.map(_open_sessions, [place(store)] * 8, [4] * 8) for pair in done
         ]
     assert sorted(number for _, number in opened) == list(range(1, 33))
     listed = store.sessions()
@@ -71,9 +72,16 @@ def _wait_for_both(barrier: Path) -> None:
 
 
 def _write_parts(
-    url: str, session_id: str, parts: list[int], low: float = 0.0, barrier: Path | None = None
+    there: dict[str, Any],
+    session_id: str,
+    parts: list[int],
+    low: float = 0.0,
+    barrier: Path | None = None,
 ) -> int:
-    with mfprefect.connect(url, retry_seconds=120) as store, store.attach(session_id) as session:
+    with (
+        mfprefect.connect(**there, retry_seconds=120) as store,
+        store.attach(session_id) as session,
+    ):
         if barrier is not None:
             _wait_for_both(barrier)
         for part in parts:
@@ -83,32 +91,31 @@ def _write_parts(
     return len(parts)
 
 
-def test_parts_written_by_several_processes_are_all_there_once(
-    store: Store, database_url: str
-) -> None:
+def test_parts_written_by_several_processes_are_all_there_once(store: Store) -> None:
+    there = place(store)
     with store.session("churn") as session:
         work = [[1, 2, 3, 4], [5, 6, 7, 8]]
         names = [session.session_id] * 2
         with processes(2) as pool:
-            assert list(pool.map(_write_parts, [database_url] * 2, names, work)) == [4, 4]
+            assert list(pool.map(_write_parts, [there] * 2, names, work)) == [4, 4]
         first = store.score_parts(session.session_id)
         assert first["part_no"].tolist() == list(range(1, 9))
-        _write_parts(database_url, session.session_id, [2, 5])
+        _write_parts(there, session.session_id, [2, 5])
     pd.testing.assert_frame_equal(store.score_parts(session.session_id), first)
     scores = store.scores(session.session_id)
     assert len(scores) == scores["entity_id"].nunique() == 16_000
 
 
 def test_the_same_parts_written_by_two_processes_are_one_of_them(
-    store: Store, database_url: str, tmp_path: Path
+    store: Store, tmp_path: Path
 ) -> None:
     """Neither is refused, and no part mixes rows of both."""
     numbers, barrier = list(range(1, 7)), tmp_path / "barrier"
     barrier.mkdir()
     with store.session("churn") as session:
-        urls, names, low = [database_url] * 2, [session.session_id] * 2, [0.0, 1.0]
+        there, names, low = [place(store)] * 2, [session.session_id] * 2, [0.0, 1.0]
         with processes(2) as pool:
-            counts = pool.map(_write_parts, urls, names, [numbers] * 2, low, [barrier] * 2)
+            counts = pool.map(_write_parts, there, names, [numbers] * 2, low, [barrier] * 2)
             assert list(counts) == [6, 6]
     assert store.score_parts(session.session_id)["rows"].tolist() == [2_000] * 6
     scores = store.scores(session.session_id)

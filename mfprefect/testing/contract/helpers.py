@@ -114,6 +114,15 @@ def fill(session: mfprefect.Session) -> None:
     session.write_scores(scores, entity_id="customer_id")
 
 
+def place(store: Store) -> dict[str, Any]:
+    """Return the settings with which another process connects to the same tables.
+
+    Passed as an argument: a forkserver has the environment of the first test that used it.
+    """
+    settings = store.database.settings
+    return {"url": settings.url.get_secret_value(), "prefix": settings.prefix}
+
+
 def processes(count: int) -> concurrent.futures.ProcessPoolExecutor:
     """Return a pool of fresh processes that share no state with the test, like other machines."""
     # Forked from a server that imported the libraries, but nothing of the test.

@@ -146,7 +146,7 @@ class RealTeradata:
                 cursor.execute(request)
             return list(cursor.fetchall()) if cursor.description else []
 
-    def _objects(self, prefix: str) -> list[tuple[str, str]]:
+    def objects(self, prefix: str) -> list[tuple[str, str]]:
         """Return the names and kinds of objects with a prefix, views first."""
         rows = self._ask(
             "SELECT TableName, TableKind FROM DBC.TablesV "
@@ -158,5 +158,5 @@ class RealTeradata:
         return sorted(prefixed, key=lambda pair: pair[1] != "V")
 
     def _drop(self, prefix: str) -> None:
-        for name, kind in self._objects(prefix):
+        for name, kind in self.objects(prefix):
             self._ask(f'DROP {"VIEW" if kind == "V" else "TABLE"} "{name}"')

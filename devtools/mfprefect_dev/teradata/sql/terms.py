@@ -122,7 +122,10 @@ class Terms(Calls):
         self.expect("CAST", "(")
         inner = self.value()
         self.expect("AS")
+        begin = self.at
         kind = data_type(self)
+        if any(token.text == "CASESPECIFIC" for token in self.tokens[begin : self.at]):
+            raise Refused(3706, "CAST takes CHARACTER SET, FORMAT, NAMED and TITLE only")
         self.expect(")")
         if kind.name in ("VARCHAR", "CHAR", "CLOB"):
             sql = f"td_text({inner.sql}, {kind.length})"

@@ -16,8 +16,14 @@ __all__ = ["doctor"]
 
 
 @click.command()
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Also try on the database what only a server can tell, in a table that is dropped again: "
+    "on Teradata.",
+)
 @common
-def doctor(out: Output, url: str | None) -> None:
+def doctor(out: Output, url: str | None, deep: bool) -> None:
     """Check settings, database, sources, Prefect and git, and suggest a fix for each problem.
 
     Exits with 0 if nothing failed; warnings do not count as failures.
@@ -38,6 +44,8 @@ def doctor(out: Output, url: str | None) -> None:
         checks.sources,
         checks.notifications,
     )
+    if deep:
+        steps = (*steps, database.deep)
     for step in steps:
         for result in _catch_errors(step, url):
             results.append(result)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mfprefect.spool import Spool
     from mfprefect.store.database import Database
 
-__all__ = ["database", "spool"]
+__all__ = ["database", "deep", "spool"]
 
 NEARLY_FULL = 0.9
 GRANTS = "grant the rights that `mfprefect grants` prints for the user's role"
@@ -50,6 +50,22 @@ def database(url: str | None) -> Iterator[CheckResult]:
         yield from _connected(db)
     finally:
         db.close()
+
+
+def deep(url: str | None) -> Iterator[CheckResult]:
+    """Try what only a server can tell."""
+    from mfprefect.store.database import Database
+
+    try:
+        db = Database(settings_for(url))
+    except (BackendNotFound, ConfigurationError):
+        yield CheckResult("deep", "failed", "not tried: the settings are wrong", "see above")
+        return
+    try:
+        results = [CheckResult(*verdict) for verdict in db.backend.trials(db.engine)]
+    finally:
+        db.close()
+    yield from results or [CheckResult("deep", "ok", f"nothing to try on {db.backend.name}")]
 
 
 def spool(url: str | None) -> Iterator[CheckResult]:

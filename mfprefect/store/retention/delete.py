@@ -53,20 +53,22 @@ def delete_session(
         handle = require_session(db, connection, session_id)
         marked = lock_session(db, connection, _marked(db, handle))
         rows = score_rows(db, connection, handle.session_no)
+        event: dict[str, Any] = {}
         if not marked:
             _refuse_running(db, connection, db.schema.sessions.c.session_id == session_id)
             _refuse_used(db, connection, [handle.session_no])
-            stages = _stages(db, connection, handle, with_stages)
             event = {"model": handle.model_id, "was": handle.status, "scores": rows, **detail}
-            seals = _seals(db, connection, handle)
-            record(db, connection, "delete_session", session_id, **event, **stages, **seals)
-        if db.backend.drop_scores(connection, handle.session_no) or rows <= LARGE:
+            event |= _stages(db, connection, handle, with_stages)
+            event |= _seals(db, connection, handle)
+        large = not db.backend.drop_scores(connection, handle.session_no) and rows > LARGE
+        if not large:
             _remove_sessions(db, connection, [handle.session_no])
-            return None
-        if not marked:
+        elif not marked:
             only_this = db.schema.sessions.c.session_no == handle.session_no
             _mark(db, connection, only_this, DELETING_SESSION)
-        return handle
+        if not marked:  # last: sessions that end wait for the end of the audit trail
+            record(db, connection, "delete_session", session_id, **event)
+        return handle if large else None
 
     handle = db.write_transaction(begin, also_retry=IntegrityError)
     if handle is not None:

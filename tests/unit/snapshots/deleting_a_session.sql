@@ -77,6 +77,105 @@ WHERE sessions.session_no = ?;
 
 -- 10 of 30
 
+-- sqlite, postgres, mysql, teradata
+DELETE FROM session_attempts WHERE session_attempts.session_no IN (?);
+
+-- 11 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM inputs WHERE inputs.session_no IN (?);
+
+-- 12 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM input_summary WHERE input_summary.session_no IN (?);
+
+-- 13 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM check_results WHERE check_results.session_no IN (?);
+
+-- 14 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM session_metadata WHERE session_metadata.session_no IN (?);
+
+-- 15 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM metrics WHERE metrics.session_no IN (?);
+
+-- 16 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM variable_importance WHERE variable_importance.session_no IN (?);
+
+-- 17 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM test_curve WHERE test_curve.session_no IN (?);
+
+-- 18 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM backtests WHERE backtests.session_no IN (?);
+
+-- 19 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM gate_results WHERE gate_results.session_no IN (?);
+
+-- 20 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM drift WHERE drift.session_no IN (?);
+
+-- 21 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM scores WHERE scores.session_no IN (?);
+
+-- 22 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM score_parts WHERE score_parts.session_no IN (?);
+
+-- 23 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM part_inputs WHERE part_inputs.session_no IN (?);
+
+-- 24 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM artifacts WHERE artifacts.session_no IN (?);
+
+-- 25 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM artifact_chunks WHERE artifact_chunks.session_no IN (?);
+
+-- 26 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM notifications WHERE notifications.session_no IN (?);
+
+-- 27 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM sessions WHERE sessions.session_no IN (?);
+
+-- 28 of 30
+
+-- sqlite, postgres, mysql, teradata
+DELETE FROM environments WHERE NOT (EXISTS (SELECT *
+FROM sessions
+WHERE sessions.environment_digest = environments.environment_digest)) AND NOT (EXISTS (SELECT *
+FROM session_attempts
+WHERE session_attempts.environment_digest = environments.environment_digest));
+
+-- 29 of 30
+
 -- sqlite
 SELECT audit_events.event_no, audit_events.digest
 FROM audit_events ORDER BY audit_events.event_no DESC
@@ -91,106 +190,7 @@ FROM audit_events ORDER BY audit_events.event_no DESC
 LOCKING ROW FOR ACCESS SELECT TOP 1 audit_events.event_no, audit_events.digest
 FROM audit_events ORDER BY audit_events.event_no DESC;
 
--- 11 of 30
-
--- sqlite, postgres, mysql, teradata
-INSERT INTO audit_events (event_no, event_at, actor, event_action, subject, detail, previous_digest, digest, key_id, signature) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
-
--- 12 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM session_attempts WHERE session_attempts.session_no IN (?);
-
--- 13 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM inputs WHERE inputs.session_no IN (?);
-
--- 14 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM input_summary WHERE input_summary.session_no IN (?);
-
--- 15 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM check_results WHERE check_results.session_no IN (?);
-
--- 16 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM session_metadata WHERE session_metadata.session_no IN (?);
-
--- 17 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM metrics WHERE metrics.session_no IN (?);
-
--- 18 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM variable_importance WHERE variable_importance.session_no IN (?);
-
--- 19 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM test_curve WHERE test_curve.session_no IN (?);
-
--- 20 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM backtests WHERE backtests.session_no IN (?);
-
--- 21 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM gate_results WHERE gate_results.session_no IN (?);
-
--- 22 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM drift WHERE drift.session_no IN (?);
-
--- 23 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM scores WHERE scores.session_no IN (?);
-
--- 24 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM score_parts WHERE score_parts.session_no IN (?);
-
--- 25 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM part_inputs WHERE part_inputs.session_no IN (?);
-
--- 26 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM artifacts WHERE artifacts.session_no IN (?);
-
--- 27 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM artifact_chunks WHERE artifact_chunks.session_no IN (?);
-
--- 28 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM notifications WHERE notifications.session_no IN (?);
-
--- 29 of 30
-
--- sqlite, postgres, mysql, teradata
-DELETE FROM sessions WHERE sessions.session_no IN (?);
-
 -- 30 of 30
 
 -- sqlite, postgres, mysql, teradata
-DELETE FROM environments WHERE NOT (EXISTS (SELECT *
-FROM sessions
-WHERE sessions.environment_digest = environments.environment_digest)) AND NOT (EXISTS (SELECT *
-FROM session_attempts
-WHERE session_attempts.environment_digest = environments.environment_digest));
+INSERT INTO audit_events (event_no, event_at, actor, event_action, subject, detail, previous_digest, digest, key_id, signature) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);

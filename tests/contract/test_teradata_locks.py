@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -19,6 +20,7 @@ import sqlalchemy as sa
 
 import mfprefect
 from mfprefect import Store
+from mfprefect.store.audit import seals
 from mfprefect.store.audit.events import record
 from mfprefect.testing.contract.helpers import place
 from mfprefect_dev.teradata import EmulatedTeradata
@@ -156,3 +158,34 @@ def test_a_seal_covers_committed_rows_only(store: Store, outcome: str) -> None:
     last = store.database.fetch_all(sa.select(events.c.action).order_by(events.c.event_no.desc()))
     assert (last[0][0] == "noted") == (outcome == "commit")
     store.verify()
+
+
+def test_who_writes_while_a_session_closes_waits_and_is_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing locks the session first: what it reads with access locks is all committed."""
+    session = store.session("churn")
+    real, late = seals.read_content, []
+
+    def write() -> None:
+        with (
+            mfprefect.connect(**place(store), spool="off") as other,
+            other.attach(session.session_id) as attached,
+        ):
+            attached.log_metrics({"late": 1.0})
+
+    def read_content(*arguments: Any, **options: Any) -> Any:
+        late.append(pool.submit(write))
+        with pytest.raises(TimeoutError):
+            late[0].result(1)
+        return real(*arguments, **options)
+
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(seals, "read_content", read_content)
+        session.close()
+        monkeypatch.undo()
+        with pytest.raises(mfprefect.SessionClosed, match="succeeded"):
+            late[0].result(30)
+    assert len(late) == 1
+    assert store.verify().sessions == 1
+    assert len(store.metrics(session.session_id)) == 0

@@ -49,7 +49,7 @@ def last_of_chain(
     digest: sa.Column[str],
     *of_chain: sa.ColumnElement[bool],
     seen: int | None = None,
-) -> sa.Row[Any] | None:
+) -> sa.Row[*tuple[Any, ...]] | None:
     """Return number and digest of a chain's last row, None if it is empty.
 
     Where selects see uncommitted rows, holds that row: whoever appends to the chain waits. The

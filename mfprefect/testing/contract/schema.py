@@ -78,7 +78,7 @@ def test_tables_views_and_columns_have_their_comments(store: Store) -> None:
         }
     store.create_schema()
     assert wrong_comments(store) == {}
-    test_the_database_has_what_schema_py_says(store)
+    _assert_complete(store)
 
 
 def test_the_catalog_tells_the_size_of_every_table(store: Store) -> None:

@@ -113,18 +113,15 @@ def _references(catalog: Catalog) -> Iterator[Row]:
 
 def _sizes(sqlite: sqlite3.Connection, catalog: Catalog) -> Iterator[Row]:
     """Yield the pages of SQLite as the permanent space of the only AMP, indexes included."""
-    pages = {
-        (file, name): size
-        for file in {table.file for table in catalog.real()}
-        for name, size in sqlite.execute(
-            "SELECT m.tbl_name, sum(s.pgsize) FROM dbstat(?, 1) AS s "
-            f"JOIN {file}.sqlite_master AS m ON m.name = s.name GROUP BY m.tbl_name",
-            (file,),
+    pages = dict(
+        sqlite.execute(
+            "SELECT m.tbl_name, sum(s.pgsize) FROM dbstat('main', 1) AS s "
+            "JOIN sqlite_master AS m ON m.name = s.name GROUP BY m.tbl_name"
         )
-    }
+    )
     for database, table in _all(catalog):
         if table.kind == "T":
-            yield database, table.name, 0, pages.get((table.file, table.key), 0)
+            yield database, table.name, 0, pages.get(table.key, 0)
 
 
 def _info(_: Catalog) -> Iterator[Row]:

@@ -135,7 +135,7 @@ class MysqlBackend(Backend):
                 "a MySQL URL must name the database of the tables: "
                 "mysql://user:password@host/model_factory."
             )
-        self._loading: _mysql_load.Loading | None = None
+        self._said_no_local_infile = False
         self._named_mariadb = url.get_backend_name() == "mariadb"
         super().__init__(url.update_query_dict({"charset": "utf8mb4"}), settings)
 
@@ -198,21 +198,21 @@ class MysqlBackend(Backend):
 
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
         """Load by LOAD DATA LOCAL from a pipe, or by long INSERTs if the server forbids that."""
-        if self._loading is None:
-            self._loading = _mysql_load.loading_of(connection)
-            if not self._loading.local_infile:
-                log.warning(
-                    "%s forbids LOAD DATA LOCAL: scores are inserted, which is slower. "
-                    "A DBA allows it: %s.",
-                    self.url.set(query={}).render_as_string(hide_password=True),
-                    _mysql_limits.CURES[_mysql_limits.LOCAL_INFILE],
-                )
         if rows.num_rows == 0:
             return
-        if self._loading.local_infile:
+        loading = _mysql_load.loading_of(connection)  # each time: a DBA may change it meanwhile
+        if loading.local_infile:
             _mysql_load.load_data(connection, table, rows)
-        else:
-            _mysql_load.insert(connection, table, rows, self._loading.max_allowed_packet)
+            return
+        if not self._said_no_local_infile:
+            self._said_no_local_infile = True
+            log.warning(
+                "%s forbids LOAD DATA LOCAL: scores are inserted, which is slower. "
+                "A DBA allows it: %s.",
+                self.url.set(query={}).render_as_string(hide_password=True),
+                _mysql_limits.CURES[_mysql_limits.LOCAL_INFILE],
+            )
+        _mysql_load.insert(connection, table, rows, loading.max_allowed_packet)
 
     def stream(
         self, connection: sa.Connection, select: sa.Select[*tuple[Any, ...]], schema: pa.Schema

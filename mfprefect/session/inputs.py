@@ -223,9 +223,9 @@ class InputsMixin(RecorderBase):
             for row in self._with_acceptances(rows)
         ]
         self._add("check_results", rows, ("check_no",))
-        self._check_rows += rows
+        earlier, self._check_rows = self._check_rows, [*self._check_rows, *rows]
         if failures(rows):
-            raise checks_failed({1: self._check_rows})
+            raise checks_failed({1: rows}, earlier)
         return rows
 
     def _with_acceptances(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

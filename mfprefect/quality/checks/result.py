@@ -91,12 +91,15 @@ class CheckCounts(NamedTuple):
         return ", ".join([*texts, *(f"{count} {verb}" for count, verb in others)])
 
 
-def checks_failed(results: Mapping[int, Sequence[dict[str, Any]]]) -> ChecksFailed:
+def checks_failed(
+    results: Mapping[int, Sequence[dict[str, Any]]], earlier: Sequence[dict[str, Any]] = ()
+) -> ChecksFailed:
     """Return the error of failed checks; its message counts over all parts and names the first.
 
     Args:
         results: the rows of all checks, passed or not, by the part of a scoring; with one key
             where there are no parts.
+        earlier: the rows of checks that the session did before, which only the counts include.
     """
     every = [row for rows in results.values() for row in rows]
     by_check: dict[tuple[str, Any], dict[int, dict[str, Any]]] = {}
@@ -106,7 +109,7 @@ def checks_failed(results: Mapping[int, Sequence[dict[str, Any]]]) -> ChecksFail
     texts = [_text([*by_part.values()]) for by_part in by_check.values()]
     if more := texts[_MOST_NAMED:]:
         texts = [*texts[:_MOST_NAMED], f"and {len(more)} more"]
-    message = f"{CheckCounts.of(every).words}: {'; '.join(texts)}"
+    message = f"{CheckCounts.of([*earlier, *every]).words}: {'; '.join(texts)}"
     return ChecksFailed(message, failures=failures(every), results=every)
 
 

@@ -99,6 +99,8 @@ class Backend(ABC):
     enforces_sessions: ClassVar[bool] = False
     """Whether nobody but the server's administrator can add a row to a table that refers to
     `sessions` unless the session exists. `scores` does not refer to it."""
+    locks_without_waiting: ClassVar[bool] = False
+    """Whether SELECT .. FOR UPDATE NOWAIT fails at once on a locked row, with DatabaseConflict."""
     create_hiding_view: ClassVar[str] = "CREATE VIEW {name} AS "
     """The start of a view that leaves rows out. Override where the database would otherwise let
     functions of a reader, in the conditions of its query, see the rows left out."""

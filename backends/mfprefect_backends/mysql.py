@@ -26,6 +26,7 @@ from mfprefect.errors import (
 from mfprefect.schema import Blob, Double, Id, JsonRows, LongText, OrderedJoin, Timestamp
 from mfprefect.settings import Settings
 from mfprefect_backends import _mysql_comments, _mysql_grants, _mysql_limits, _mysql_load
+from mfprefect_backends._keepalive import keep_alive
 
 __all__ = ["MysqlBackend"]
 
@@ -98,6 +99,11 @@ def _json_rows(element: JsonRows, compiler: Any, **options: Any) -> str:
     )
 
 
+def _prepare(connection: Any, _: Any) -> None:
+    _mysql_load.allow_local_infile(connection, False)
+    keep_alive(connection._sock)
+
+
 def _connect(dialect: Any, _: Any, arguments: Any, options: dict[str, Any]) -> Any:
     try:
         return dialect.connect(*arguments, **options)
@@ -125,6 +131,7 @@ class MysqlBackend(Backend):
     driver: ClassVar[str] = "pymysql"
     comments_on_views: ClassVar[bool] = False
     transactional_ddl: ClassVar[bool] = False
+    locks_without_waiting: ClassVar[bool] = True
     # Without a temporary table, a reader's function may meet rows before the view judges them.
     create_hiding_view: ClassVar[str] = "CREATE ALGORITHM = TEMPTABLE VIEW {name} AS "
     writers: int = 2  # one server thread builds the key more slowly than we encode rows
@@ -171,14 +178,10 @@ class MysqlBackend(Backend):
         return [f"USE {quote(str(self.url.database))}", *super().setup_statements()]
 
     def configure(self, engine: sa.Engine) -> None:
-        """Keep servers from reading local files; name wrong options of the URL."""
+        """Keep servers from reading local files; notice when they are lost; name wrong options."""
         event.listen(engine, "do_connect", _connect)
         event.listen(engine, "handle_error", _mysql_limits.explain_lost_packet)
-        event.listen(
-            engine,
-            "connect",
-            lambda connection, _: _mysql_load.allow_local_infile(connection, False),
-        )
+        event.listen(engine, "connect", _prepare)
 
     def hint(self, error: DBAPIError) -> str | None:
         """Say which variable or privilege is in the way."""

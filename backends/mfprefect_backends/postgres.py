@@ -28,6 +28,7 @@ from mfprefect.schema import Double, Id, JsonRows, comment_statements
 from mfprefect_backends import _postgres_grants, _postgres_settings
 from mfprefect_backends import _postgres_transactions as _transactions
 from mfprefect_backends._csv import Encoded, Unloading, decoded
+from mfprefect_backends._keepalive import KEEPALIVE
 
 __all__ = ["PostgresBackend"]
 
@@ -121,6 +122,7 @@ class PostgresBackend(Backend):
     default_schema: ClassVar[str | None] = "model_factory"
     enforces_sessions: ClassVar[bool] = True
     per_session_tables: ClassVar[bool] = True
+    locks_without_waiting: ClassVar[bool] = True
     create_hiding_view: ClassVar[str] = "CREATE VIEW {name} WITH (security_barrier) AS "
     writers: int = 2
 
@@ -130,6 +132,7 @@ class PostgresBackend(Backend):
             "connect_timeout": max(1, round(self.settings.connect_timeout)),
             "application_name": "mfprefect",
             "client_encoding": "utf8",
+            **{f"keepalives_{name}": value for name, value in KEEPALIVE.items()},
         }
         defaults = {key: value for key, value in arguments.items() if key not in self.url.query}
         return {"pool_pre_ping": True, "connect_args": defaults}

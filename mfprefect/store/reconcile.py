@@ -36,6 +36,12 @@ __all__ = ["ReconcileResult", "end_flow_run", "find_crashed", "reconcile"]
 log = logging.getLogger(__name__)
 
 
+PATIENCE = 2.0
+"""Seconds to wait for a transaction that writes to a session: one that was killed is rolled back in
+that time; a machine that stopped keeps its locks, and must not keep other sessions from opening."""
+LOCK_PAUSE = 0.05
+
+
 class _BeingWritten(Exception):
     """A transaction that writes to the session has not committed yet."""
 
@@ -245,13 +251,20 @@ def _write(db: Database, session: _Suspect, outcome: Outcome) -> bool:
 
     def work(connection: sa.Connection, _: bool) -> bool:
         try:
+            if db.backend.locks_without_waiting:
+                select = sa.select(s.c.session_no).where(*unchanged)
+                connection.execute(select.with_for_update(nowait=True, key_share=True))
             return connection.execute(s.update().where(*unchanged), changes).rowcount == 1
         except DBAPIError as exc:
             if issubclass(db.backend.classify(exc), DatabaseConflict):
                 raise _BeingWritten from exc
             raise
 
-    try:
-        return db.write_transaction(work)
-    except _BeingWritten:  # trying again would keep other sessions from opening
-        return False
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return db.write_transaction(work)
+        except _BeingWritten:
+            if time.monotonic() > deadline:
+                return False
+        time.sleep(LOCK_PAUSE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +27,7 @@ def server_store(database_server: Server) -> Iterator[Store]:
     database_server.drop_database(url)
 
 
+PROBES = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
 KILL = {
     "postgres": ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend({})"),
     "mysql": ("SELECT CONNECTION_ID()", "KILL {}"),
@@ -57,6 +60,19 @@ def test_a_connection_lost_before_commit_is_made_good(
     server_store.database.write_transaction(work)
     assert tries == [False, False]
     assert list(server_store.models()["owner"]) == ["try 2"]
+
+
+def test_a_silent_connection_is_probed(server_store: Store, database_server: Server) -> None:
+    """Or who waits for an answer after a partition would wait for ever."""
+    with server_store.database.engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        end = driver if database_server.backend == "postgres" else driver._sock
+        with socket.socket(fileno=os.dup(end.fileno())) as probed:
+            options = [
+                probed.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                *(probed.getsockopt(socket.IPPROTO_TCP, option) for option in PROBES),
+            ]
+    assert options == [1, 15, 5, 3]
 
 
 def test_a_deadlock_is_resolved(server_store: Store) -> None:

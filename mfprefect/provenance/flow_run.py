@@ -177,7 +177,9 @@ def completed_before(run: FlowRun) -> dt.datetime | None:
     it.
 
     Returns:
-        None if Prefect never had the flow run as completed, or cannot be asked.
+        None if Prefect never had the flow run as completed, or nobody scheduled it since, or
+        Prefect cannot be asked. An execution that was scheduled before is no repetition: the one
+        that completed the run had been declared dead, and was not.
     """
     if "prefect" not in sys.modules:
         return None
@@ -197,9 +199,11 @@ def completed_before(run: FlowRun) -> dt.datetime | None:
 
 
 def _last_pause(states: Collection[tuple[dt.datetime, str]]) -> dt.datetime | None:
-    """Return the middle between the last COMPLETED and the RUNNING after it."""
+    """Return the middle between the last COMPLETED, if it was scheduled again, and RUNNING."""
     completed = max((at for at, state in states if state == "COMPLETED"), default=None)
-    if completed is None:
+    if completed is None or not any(
+        state == "SCHEDULED" and at >= completed for at, state in states
+    ):
         return None
     running = (at for at, state in states if state == "RUNNING" and at >= completed)
     return completed + (min(running, default=completed) - completed) / 2

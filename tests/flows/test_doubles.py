@@ -168,6 +168,16 @@ def test_a_scoring_that_prefect_never_saw_end(factory: Factory) -> None:
     assert [(row["status"], row["attempt"]) for row in rows] == [("succeeded", 1)] * 2
 
 
+def test_a_run_that_its_first_process_completed_after_all(factory: Factory) -> None:
+    """A worker executes it again that was told so before: when it was declared dead, in error."""
+    run_id = factory.new("score")
+    assert factory.execute(run_id) == 0, factory.log
+    assert flows.state_of(run_id) == "COMPLETED", factory.log
+    assert factory.execute(run_id) == 0, factory.log
+    (row,) = factory.sessions(run_id)
+    assert (row["status"], row["attempt"]) == ("succeeded", 1)
+
+
 def test_a_monitoring_that_never_wrote_its_page(factory: Factory) -> None:
     run_id = factory.killed("monitor", Seams(api_at=ApiAt(PAGE)))
     session_id = factory.retry(run_id)

@@ -1,9 +1,41 @@
-"""Says loudly what a machine could not do."""
+"""The factories of flows, which all tests of one process share; what a machine could not do."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
 from faultkit.disks import UNTESTED
+from faultkit.factory import Factory
+
+
+@pytest.fixture(scope="session")
+def factories(
+    prefect_api: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Factory]]:
+    made: dict[str, Factory] = {}
+
+    def factory(database: str) -> Factory:
+        if database not in made:
+            folder = tmp_path_factory.mktemp(database)
+            server = None
+            url = f"sqlite:///{folder / 'store.db'}"
+            if database != "sqlite":
+                server = request.getfixturevalue(f"{database}_server")
+                url = server.new_database()
+            made[database] = Factory(prefect_api, database, url, folder, server)
+        return made[database]
+
+    yield factory
+    for made_factory in made.values():
+        made_factory.close()
+        if made_factory.server is not None:
+            made_factory.server.drop_database(made_factory.direct)
+
+
+@pytest.fixture
+def factory(factories: Callable[[str], Factory], request: pytest.FixtureRequest) -> Factory:
+    return factories(request.param)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

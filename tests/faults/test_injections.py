@@ -23,7 +23,9 @@ import pytest
 from click.testing import CliRunner
 from faultkit.disks import NO_DISK, NO_PRIVATE_DISK, PAGE, fill, mounted_disk, private_disk
 from faultkit.lab import Case, Lab, Point, wait_until_stopped
-from faultkit.proxy import Direction, Fault, Link, Moment
+from faultkit.networks import NO_NETWORK, Direction, private_network
+from faultkit.proxy import Fault, Link, Moment
+from faultkit.record import SERVERS
 from faultkit.sampling import ALL, ONLY, SEED, sampled
 from faultkit.seams import NO_SEAMS, At, Seams
 
@@ -102,10 +104,10 @@ def on(*databases: str) -> pytest.MarkDecorator:
 
 
 def servers(test: Test) -> Test:
-    """Have a test on both servers, and in a sample on one of them or on MySQL 9."""
-    both = ["postgres", "mysql"]
-    some = both if server_class("mysql").program == "mysql9" else [*both, "mysql9"]
-    marked: Test = on(*(both if ALL else sampled(some, test.__name__, 1)))(test)
+    """Have a test on each server, and in a sample on one of them."""
+    in_place = server_class("mysql").program == "mysql9"  # of MariaDB: `mysql` is it already
+    servers = [name for name in SERVERS if name != "mysql9" or not in_place]
+    marked: Test = on(*(servers if ALL else sampled(servers, test.__name__, 1)))(test)
     return marked
 
 
@@ -350,6 +352,34 @@ def test_the_network_is_partitioned(lab: Lab) -> None:
     inject(lab, cases, dear=2)
 
 
+@servers
+def test_packets_are_lost_between_network_namespaces(lab: Lab) -> None:
+    """A router loses them, and what a server that hangs up meanwhile tells nobody."""
+    assert lab.proxy is not None
+    with private_network() as network:
+        if network is None:
+            pytest.skip(NO_NETWORK)
+        with lab.proxy.also_at(network.address, lab.direct) as url:
+            cases = [
+                Case(
+                    "network partition between namespaces",
+                    f"{' and '.join(lost)} lost, {'then cut' if hard else 'then healed'}, "
+                    f"{moment} {point.name}",
+                    TOLD,
+                    fault=at("lose_packets", moment, point.nth, network, 1.0, hard, *lost),
+                    planned=point.phase,
+                    resumes=point.resumes,
+                    seams=Seams(network=network.namespace),
+                    url=lambda lab: url,
+                )
+                for lost in LOST.values()
+                for point in of_each_phase(lab.points, 2)
+                for moment in ENDS
+                for hard in (True, False)
+            ]
+            inject(lab, cases, dear=2)
+
+
 CUT = "connection cut "
 
 
@@ -569,7 +599,7 @@ def test_two_workers_have_the_same_flow_run_in_a_file(lab: Lab) -> None:
     )
 
 
-@on("sqlite", "postgres", "mysql")
+@on("sqlite", *SERVERS)
 def test_the_clock_is_set(lab: Lab) -> None:
     """By an hour, in the middle of a run; then the run is killed in its second part."""
     inside = {

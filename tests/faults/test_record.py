@@ -31,7 +31,7 @@ SOUND = (
     ]
     + [
         Injection(record.AFTER, database, phase, "succeeded", f"{phase}", 7)
-        for database in ("postgres", "mysql", "sqlite")
+        for database in (*record.SERVERS, "sqlite")
         for phase in record.TOLD
     ]
 )
@@ -41,7 +41,7 @@ SOUND = (
     ("change", "said"),
     [
         (lambda all_: all_, ""),
-        (lambda all_: all_[:1000] + all_[-5:], "1005 injections; a record has at least 1500"),
+        (lambda all_: all_[:1400] + all_[-5:], "1405 injections; a record has at least 1500"),
         (
             lambda all_: [replace(all_[0], problems=["lost: a flush"]), *all_[1:]],
             "kill -9 of the writer, postgres, open, 0: lost: a flush",
@@ -76,7 +76,7 @@ def test_only_a_whole_run_without_a_problem_is_recorded(
     code = record.main(str(source), str(document))
     out, err = capsys.readouterr()
     assert (code, said in err) == (1 if said else 0, True), err
-    assert "| kill -9 of a worker | postgres | 120 | 120 crashed | 0 | 0 | 0 | 0 |" in out
+    assert "| kill -9 of a worker | PostgreSQL | 120 | 120 crashed | 0 | 0 | 0 | 0 | 0 |" in out
     if said:
         assert document.read_text() == old
     else:

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.states import Scheduled
+from prefect.states import Crashed, Scheduled
 
-__all__ = ["MODEL_ID", "PARTS", "deploy", "new_run", "schedule", "state_of", "write_model"]
+__all__ = ["MODEL_ID", "PARTS", "crash", "deploy", "new_run", "schedule", "state_of", "write_model"]
 
 MODEL_ID, PARTS = "held", 4
 
@@ -113,6 +113,12 @@ def schedule(run_id: UUID) -> None:
     """Have a flow run executed again, as a retry by hand does."""
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(run_id, Scheduled(), force=True)
+
+
+def crash(run_id: UUID) -> None:
+    """Tell Prefect that a flow run crashed, as whoever watches its workers does."""
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(run_id, Crashed(), force=True)
 
 
 def state_of(run_id: UUID) -> str:

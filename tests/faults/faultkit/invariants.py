@@ -64,6 +64,14 @@ class Witness:
         """Return rows that belong to nothing, and parts that are not what their row says."""
         return self.judge.torn()
 
+    def false_alarms(self, sessions: list[Any]) -> list[str]:
+        """Return what `audit verify` complains of in these sessions, which nobody forged."""
+        problems = []
+        for row in sessions:
+            findings = self.store.verify(session_id=row.session_id).problems
+            problems += [f"false alarm: audit verify says {finding}" for finding in findings]
+        return problems
+
     def forged(self) -> list[str]:
         """Return what the seals and the audit trail do not tell as it is."""
         return [f"forged: {finding}" for finding in self.store.verify().problems]

@@ -1,7 +1,7 @@
 """The judge: reads tables and views by plain SQL through the drivers; it knows documented rules.
 
 It shares no code with the product (docs/databases.md has the tables). A problem is a line that
-begins with its kind: `lost`, `doubled`, `half-visible`, `orphans`, or `lie`.
+begins with its kind: `lost`, `doubled`, `half-visible`, `false alarm`, `orphans`, or `lie`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -33,17 +33,31 @@ Rows = list[SimpleNamespace]
 
 
 class Judge:
-    """Reads one database, over a connection of its own for each look."""
+    """Reads one database, over a connection of its own, which servers may break; for one thread."""
 
     def __init__(self, url: str) -> None:
         self._url = urlsplit(url)
+        self._kept: Any = None
 
     # What it reads
 
     def rows(self, sql: str, *values: Any) -> Rows:
         """Return the rows of a SELECT with a `?` for each value."""
-        with self._connection() as connection, closing(connection.cursor()) as cursor:
-            return self._fetch(cursor, sql, values)
+        if self._url.scheme == "sqlite":  # its file may be moved away
+            with closing(self._connect()) as connection:
+                return self._fetch(connection, sql, values)
+        try:
+            if self._kept is not None:
+                return self._fetch(self._kept, sql, values)
+        except Exception:  # noqa: BLE001 - it is asked again, and then whatever it is counts
+            self._let_go()
+        self._kept = self._connect()
+        return self._fetch(self._kept, sql, values)
+
+    def _let_go(self) -> None:
+        with suppress(Exception):
+            self._kept.close()
+        self._kept = None
 
     def count(self, sql: str, *values: Any) -> int:
         """Return the number that a SELECT asks for."""
@@ -66,11 +80,6 @@ class Judge:
         rows = self.rows("SELECT entity_id, score FROM scores WHERE session_no = ?", session_no)
         return {row.entity_id: float(row.score) for row in rows}
 
-    @contextmanager
-    def _connection(self) -> Iterator[Any]:
-        with closing(self._connect()) as connection:
-            yield connection
-
     def _connect(self) -> Any:
         url = self._url
         if url.scheme == "sqlite":
@@ -86,15 +95,19 @@ class Judge:
         if url.scheme.startswith("postgres"):
             path = "-c search_path=model_factory,public"  # exports go to the latter
             driver: Any = import_module("psycopg2")  # which has no types
-            return driver.connect(dbname=url.path[1:], options=path, **login)
+            connection = driver.connect(dbname=url.path[1:], options=path, **login)
+            connection.autocommit = True  # each look sees what is there by then
+            return connection
         driver = import_module("pymysql")
-        return driver.connect(database=url.path[1:], **login)
+        return driver.connect(database=url.path[1:], autocommit=True, **login)
 
-    def _fetch(self, cursor: Any, sql: str, values: Sequence[Any]) -> Rows:
+    def _fetch(self, connection: Any, sql: str, values: Sequence[Any]) -> Rows:
         mark = "?" if self._url.scheme == "sqlite" else "%s"
-        cursor.execute(sql.replace("?", mark), values)
-        names = [column[0] for column in cursor.description]
-        return [SimpleNamespace(**dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(sql.replace("?", mark), values)
+            names = [column[0] for column in cursor.description]
+            rows = cursor.fetchall()
+        return [SimpleNamespace(**dict(zip(names, row, strict=True))) for row in rows]
 
     # What it says
 
@@ -115,6 +128,19 @@ class Judge:
             )
             counts = Counter((notice.event, notice.channel) for notice in notices)
             problems += [f"doubled: notice {notice}" for notice, n in counts.items() if n > 1]
+        return problems
+
+    def false_alarms(self, sessions: Rows) -> list[str]:
+        """Return where sessions of a process that never died were declared dead."""
+        problems = []
+        for row in sessions:
+            attempts = self.rows(
+                "SELECT attempt, failure_kind FROM session_attempts WHERE session_no = ? "
+                "UNION SELECT attempt, failure_kind FROM sessions WHERE session_no = ?",
+                *(row.session_no, row.session_no),
+            )
+            dead = sorted({x.attempt for x in attempts if x.failure_kind == "Crashed"})
+            problems += [f"false alarm: attempt {n} was alive and is called dead" for n in dead]
         return problems
 
     def half_visible(self, sessions: Rows, whole: int = ALL) -> list[str]:
@@ -217,14 +243,14 @@ class Judge:
 
     def torn(self) -> list[str]:
         """Return rows that belong to nothing, and parts that are not what their row says."""
-        problems = []
-        for table in CHILDREN:
-            sql = (
-                f"SELECT COUNT(*) FROM {table} x WHERE NOT EXISTS "  # noqa: S608
+        counts = self.rows(
+            " UNION ALL ".join(
+                f"SELECT '{table}' AS name, COUNT(*) AS n FROM {table} x WHERE NOT EXISTS "  # noqa: S608
                 "(SELECT 1 FROM sessions s WHERE s.session_no = x.session_no)"
+                for table in CHILDREN
             )
-            if count := self.count(sql):
-                problems.append(f"orphans: {table} {count}")
+        )
+        problems = [f"orphans: {row.name} {row.n}" for row in counts if row.n]
         if chunks := self.count(
             "SELECT COUNT(*) FROM artifact_chunks c WHERE NOT EXISTS (SELECT 1 FROM artifacts a "
             "WHERE a.session_no = c.session_no AND a.artifact_name = c.artifact_name)"

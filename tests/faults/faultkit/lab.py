@@ -26,7 +26,8 @@ from faultkit import record
 from faultkit.child import Run, kill, start, start_push, write_session
 from faultkit.invariants import Witness
 from faultkit.journal import Journal
-from faultkit.proxy import Action, Direction, Fault, Link, Moment, Proxy
+from faultkit.networks import Direction, Network
+from faultkit.proxy import Action, Fault, Link, Moment, Proxy
 from faultkit.sampling import SEED
 from faultkit.script import MODEL
 from faultkit.seams import NO_SEAMS, Seams
@@ -93,6 +94,11 @@ class Case:
     """Whether it meets the second attempt of a flow run, whose first one was killed."""
     says: str = ""
     """A regular expression of what a run that fails has to say."""
+
+    @property
+    def never_dead(self) -> bool:
+        """Whether its process lives on, where all who look can see that it does."""
+        return set(self.may_end) == {"succeeded"}
 
     @property
     def stratum(self) -> tuple[str, str | None]:
@@ -368,6 +374,23 @@ class Lab:
 
         return act
 
+    def lose_packets(
+        self, network: Network, seconds: float, hard: bool, *lost: Direction
+    ) -> Action:
+        """Lose what is sent between two network namespaces; then it arrives, or finds nobody."""
+
+        def heal() -> None:
+            assert self.proxy is not None
+            if hard:  # the farewell is lost too
+                self.proxy.cut_all()
+            network.heal()
+
+        def act(link: Link) -> None:
+            network.lose(*lost)
+            self._later(seconds, heal)
+
+        return act
+
     def kill_database(self, away: float) -> Action:
         """SIGKILL the server; start it again after so many seconds."""
 
@@ -422,7 +445,8 @@ class Lab:
         url = sa.make_url(self.url)
         if self.server is not None and self.server.backend == "mysql":
             self._administer(
-                "CREATE USER IF NOT EXISTS ordinary@'127.0.0.1' IDENTIFIED BY 'ordinary'",
+                "DROP USER IF EXISTS ordinary@'127.0.0.1'",
+                "CREATE USER ordinary@'127.0.0.1' IDENTIFIED BY 'ordinary'",
                 f"GRANT ALL ON {url.database}.* TO ordinary@'127.0.0.1'",
             )
             url = url.set(username="ordinary", password="ordinary")
@@ -561,6 +585,10 @@ class Lab:
         problems += self.witness.lost(number, journal)
         problems += self.witness.half_visible(number)
         problems += self.witness.torn()
+        sessions = self.witness.rows(number)
+        problems += self.witness.false_alarms(sessions)
+        if case.never_dead:
+            problems += self.witness.judge.false_alarms(sessions)
         self._status = self._status_of(number)
         problems += self._next(number, case)
         return list(dict.fromkeys(problems))

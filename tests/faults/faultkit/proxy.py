@@ -12,19 +12,19 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
 import sqlalchemy as sa
 
+from faultkit.networks import Direction
 from faultkit.wire import Frames, MysqlFrames, PostgresFrames
 
-__all__ = ["Action", "Direction", "Fault", "Link", "Moment", "Proxy"]
+__all__ = ["Action", "Fault", "Link", "Moment", "Proxy"]
 
 Moment = Literal["before", "half", "after"]
-Direction = Literal["questions", "answers"]
 BYTES = 1 << 16
 HANG_UP = struct.pack("ii", 1, 0)
 
@@ -108,13 +108,26 @@ class Proxy:
         self.heal()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._closed = False
-        threading.Thread(target=self._accept, name="proxy", daemon=True).start()
+        listening = (self._socket,)
+        threading.Thread(target=self._accept, args=listening, name="proxy", daemon=True).start()
 
     def url(self, direct: str) -> str:
         """Return the URL of a database of the server, by way of the proxy."""
-        port = self._socket.getsockname()[1]
-        url = sa.make_url(direct).set(host="127.0.0.1", port=port)
+        return self._url(direct, self._socket)
+
+    @staticmethod
+    def _url(direct: str, listening: socket.socket) -> str:
+        address, port = listening.getsockname()
+        url = sa.make_url(direct).set(host=address, port=port)
         return url.render_as_string(hide_password=False)
+
+    @contextmanager
+    def also_at(self, address: str, direct: str) -> Iterator[str]:
+        """Listen on another address too; yield the URL of a database there."""
+        with socket.create_server((address, 0)) as listening:
+            threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
+            yield self._url(direct, listening)
+            listening.shutdown(socket.SHUT_RDWR)
 
     def arm(self, fault: Fault | None) -> None:
         """Wait for the next statement to do harm at; forget those that were seen."""
@@ -156,10 +169,10 @@ class Proxy:
         self._socket.close()
         self.cut_all()
 
-    def _accept(self) -> None:
+    def _accept(self, listening: socket.socket) -> None:
         while not self._closed:
             try:
-                client, _ = self._socket.accept()
+                client, _ = listening.accept()
             except OSError:
                 return
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()

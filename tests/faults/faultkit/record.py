@@ -24,9 +24,19 @@ import sqlalchemy as sa
 import mfprefect
 from mfprefect import Store
 
-__all__ = ["BAD", "Injection", "append", "read", "refusals", "tables", "version"]
+__all__ = [
+    "BAD",
+    "FLOWS",
+    "SERVERS",
+    "Injection",
+    "append",
+    "read",
+    "refusals",
+    "tables",
+    "version",
+]
 
-BAD = ("lost", "doubled", "half-visible", "stuck")
+BAD = ("lost", "doubled", "half-visible", "stuck", "false alarm")
 PHASES = (
     *("open", "buffered flush", "model", "part 1", "part 2", "part 3", "part n"),
     *("close", "seal", "publication", "push", "all"),
@@ -34,11 +44,15 @@ PHASES = (
 )
 LEAST = 1_500
 """The injections that a recorded run has."""
-SERVERS = ("postgres", "mysql")
+SERVERS = ("postgres", "mysql", "mysql9")
+FLOWS = ("postgres", "mysql")
+"""The servers on which flows are disturbed: what differs between MariaDB and MySQL, runs meet."""
+NAMES = {"postgres": "PostgreSQL", "mysql": "MariaDB", "mysql9": "MySQL 9", "sqlite": "SQLite"}
+"""The databases, as the tables have them."""
 REQUIRED = {
     "kill -9 of the writer": (*SERVERS, "sqlite"),
-    "kill -9 of a flow's process": (*SERVERS, "sqlite"),
-    "kill -9 of a worker": SERVERS,
+    "kill -9 of a flow's process": (*FLOWS, "sqlite"),
+    "kill -9 of a worker": FLOWS,
     "kill -9 and restart of the database": SERVERS,
     "connection cut": SERVERS,
 }
@@ -58,6 +72,9 @@ PRESENT = {
     "network partition": SERVERS,
     "network half-open, questions lost": SERVERS,
     "network half-open, answers lost": SERVERS,
+    "network partition between namespaces": SERVERS,
+    "kill -9 of a flow of a worker": FLOWS,
+    "flow of a worker paused, declared dead, retried, and back": FLOWS,
 }
 """Those that it has, in whatever phase."""
 TOLD = ("notice", "page", "promotion", "export", "end")
@@ -114,7 +131,7 @@ def read(path: Path) -> list[Injection]:
 def tables(injections: list[Injection]) -> str:
     """Return what was injected and what came out, as Markdown."""
     total = Counter(bad for x in injections for bad in BAD if x.has(bad))
-    totals = ", ".join(f"{total[bad]} {bad}" for bad in BAD)
+    totals = ", ".join(f"{total[bad]} {bad}" for bad in BAD) + "s"
     seeds, days, servers = (
         ", ".join(sorted({str(getattr(x, name)) for x in injections} - {""}))
         for name in ("seed", "day", "server")
@@ -152,7 +169,7 @@ def refusals(injections: list[Injection]) -> list[str]:
         for phase in LIFE
     ]
     wanted += [(kind, database, "") for kind in PRESENT for database in PRESENT[kind]]
-    wanted += [(AFTER, database, phase) for database in SERVERS for phase in TOLD]
+    wanted += [(AFTER, database, phase) for database in FLOWS for phase in TOLD]
     wanted += [(AFTER, "sqlite", phase) for phase in ("page", "end")]
     reasons += [
         f"{kind}, {database}: none was injected{phase and ' in '}{phase}"
@@ -169,7 +186,7 @@ def _by_kind(injections: list[Injection]) -> list[str]:
         outcomes = Counter(x.outcome for x in injected)
         listed = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
         bad = [str(sum(x.has(name) for x in injected)) for name in BAD]
-        rows.append([kind, database, str(len(injected)), listed, *bad])
+        rows.append([kind, NAMES[database], str(len(injected)), listed, *bad])
     return _table(head, rows)
 
 
@@ -179,7 +196,7 @@ def _by_phase(injections: list[Injection]) -> list[str]:
     rows = []
     for (kind, database), injected in _grouped(injections).items():
         counts = Counter(x.phase for x in injected)
-        rows.append([kind, database, *(str(counts[phase] or "") for phase in phases)])
+        rows.append([kind, NAMES[database], *(str(counts[phase] or "") for phase in phases)])
     return _table(["fault, injections by phase", "database", *phases], rows)
 
 

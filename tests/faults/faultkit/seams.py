@@ -4,6 +4,7 @@
 * The clock: all times that mfprefect stores come from `mfprefect.util.values.utc_now`.
 * Prefect's API: the child sees each of its requests before it is sent, and each answer.
 * The spool: Python tells of each file that is opened, renamed or removed, before it is.
+* The network: the child enters a namespace of its own, from which the database is another machine.
 * Room: `RLIMIT_FSIZE` is a quota on the size of each file.
 """
 
@@ -20,6 +21,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from faultkit import networks
 
 if TYPE_CHECKING:
     from faultkit.journal import Journal
@@ -65,6 +68,8 @@ class Seams:
     """From which look at the clock on it is off, and by how many seconds."""
     spool_at: tuple[Path, int] | None = None
     """A folder, and before which operation on a file in it the child kills itself."""
+    network: int | None = None
+    """A process whose network namespace the child enters."""
     file_size: int | None = None
     """How large any file may get."""
 
@@ -73,6 +78,8 @@ class Seams:
         import sqlalchemy as sa
 
         journal.dies_before = self.dies_before
+        if self.network is not None:
+            networks.enter(self.network)
         if self.clock is not None:
             _set_back(*self.clock)
         if self.spool_at is not None:

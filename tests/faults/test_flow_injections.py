@@ -74,7 +74,8 @@ def test_the_process_of_a_flow_on_a_file_is_killed(factory: Factory) -> None:
         journal = Journal(factory.folder / f"{purpose}.journal")
         run_id = flows.new_run(factory.deployed[purpose])
         factory.start(run_id, Seams(trace=True), journal.path).join(LONGEST)
-        points = list(enumerate(_phases(line[4:] for line in journal.lines())))
+        statements = [line[4:] for line in journal.lines() if line.startswith("sql ")]
+        points = list(enumerate(_phases(statements)))
         for nth, phase in sampled(points, purpose, 1, lambda point: point[1], dear=DEAR):
 
             def disturb(run_id: UUID, nth: int = nth) -> None:

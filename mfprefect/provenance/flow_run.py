@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import itertools
 import logging
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -177,9 +178,9 @@ def completed_before(run: FlowRun) -> dt.datetime | None:
     it.
 
     Returns:
-        None if Prefect never had the flow run as completed, or nobody scheduled it since, or
-        Prefect cannot be asked. An execution that was scheduled before is no repetition: the one
-        that completed the run had been declared dead, and was not.
+        None if nobody scheduled the flow run while Prefect had it as completed, or Prefect cannot
+        be asked. An execution that was scheduled before is no repetition: the one that completed
+        the run had been declared dead, and was not.
     """
     if "prefect" not in sys.modules:
         return None
@@ -199,13 +200,21 @@ def completed_before(run: FlowRun) -> dt.datetime | None:
 
 
 def _last_pause(states: Collection[tuple[dt.datetime, str]]) -> dt.datetime | None:
-    """Return the middle between the last COMPLETED, if it was scheduled again, and RUNNING."""
-    completed = max((at for at, state in states if state == "COMPLETED"), default=None)
-    if completed is None or not any(
-        state == "SCHEDULED" and at >= completed for at, state in states
-    ):
+    """Return the middle between the last COMPLETED that was scheduled again, and RUNNING after it.
+
+    What was scheduled as FAILED or CRASHED is a retry, even if it had been completed before that.
+    """
+    ordered = sorted(states)
+    turns = [(at, state) for at, state in ordered if state in (*TERMINAL, "SCHEDULED")]
+    repeated = (
+        at
+        for (at, state), (_, following) in itertools.pairwise(turns)
+        if (state, following) == ("COMPLETED", "SCHEDULED")
+    )
+    completed = max(repeated, default=None)
+    if completed is None:
         return None
-    running = (at for at, state in states if state == "RUNNING" and at >= completed)
+    running = (at for at, state in ordered if state == "RUNNING" and at >= completed)
     return completed + (min(running, default=completed) - completed) / 2
 
 

@@ -23,6 +23,7 @@ from faultkit.child import start_engine
 from faultkit.journal import Journal
 from faultkit.mailbox import Mailbox
 from faultkit.seams import NO_SEAMS, ApiAt, At, Seams
+from prefect.states import Failed
 
 import mfprefect
 from mfprefect import Store
@@ -176,6 +177,14 @@ def test_a_run_that_its_first_process_completed_after_all(factory: Factory) -> N
     assert factory.execute(run_id) == 0, factory.log
     (row,) = factory.sessions(run_id)
     assert (row["status"], row["attempt"]) == ("succeeded", 1)
+
+
+def test_a_run_that_another_process_failed_after_its_end(factory: Factory) -> None:
+    """Its first process comes back, is refused, and tells Prefect so: a retry repeats nothing."""
+    run_id = factory.new("score")
+    assert factory.execute(run_id) == 0, factory.log
+    flows.end(run_id, Failed())
+    factory.retry(run_id)
 
 
 def test_a_monitoring_that_never_wrote_its_page(factory: Factory) -> None:

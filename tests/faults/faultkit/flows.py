@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.states import Crashed, Scheduled
+from prefect.states import Scheduled, State
 
-__all__ = ["MODEL_ID", "PARTS", "crash", "deploy", "new_run", "schedule", "state_of", "write_model"]
+__all__ = ["MODEL_ID", "PARTS", "deploy", "end", "new_run", "schedule", "state_of", "write_model"]
 
 MODEL_ID, PARTS = "held", 4
 
@@ -18,6 +19,7 @@ MODEL_ID, PARTS = "held", 4
 FILE = """
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,10 +117,10 @@ def schedule(run_id: UUID) -> None:
         client.set_flow_run_state(run_id, Scheduled(), force=True)
 
 
-def crash(run_id: UUID) -> None:
-    """Tell Prefect that a flow run crashed, as whoever watches its workers does."""
+def end(run_id: UUID, state: State[Any]) -> None:
+    """Tell Prefect that a flow run ended, as whoever watches its workers does."""
     with get_client(sync_client=True) as client:
-        client.set_flow_run_state(run_id, Crashed(), force=True)
+        client.set_flow_run_state(run_id, state, force=True)
 
 
 def state_of(run_id: UUID) -> str:

@@ -632,7 +632,7 @@ class Lab:
         """Return what the fault came to, before the next attempt."""
         rival = self._rival[1] if self._rival is not None else None
         # Refused at its opening, it has done nothing: it had to wait until the other one ended.
-        if rival and (rival.done or (rival.failure or "").startswith("SessionClosed:")):
+        if rival and (rival.done or self._was_refused(rival)):
             both = [x for x in (journal, rival) if "close" in x.done]
             return {1: "one succeeded and one refused"}.get(len(both), f"{len(both)} succeeded")
         if "close" in journal.done:
@@ -647,6 +647,11 @@ class Lab:
             # Had it met an error before, it would have ended its session by itself, and told.
             return "crashed" if self._status == "crashed" else f"killed, and {self._status}"
         return "failed and reported"
+
+    @staticmethod
+    def _was_refused(journal: Journal) -> bool:
+        """Return whether a run was told that the session was another one's, or done."""
+        return (journal.failure or "").startswith("SessionClosed:")
 
     def _next(self, number: int, case: Case) -> list[str]:
         """Let the next run, or the next attempt of this one, go through."""

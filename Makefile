@@ -8,7 +8,7 @@ WORKERS ?= 3
 # Without bytecode, each of hundreds of test processes would compile mfprefect again.
 unexport PYTHONDONTWRITEBYTECODE
 # Injections of each kind on each database; more if the phases need more.
-FAULTS ?= 48
+FAULTS ?= 29
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-newest test-oldest test-libraries test-real faults large bench picture reference lint format \

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.states import Scheduled, State
+from prefect.client.schemas.objects import State
+from prefect.states import Scheduled
 
 __all__ = ["MODEL_ID", "PARTS", "deploy", "end", "new_run", "schedule", "state_of", "write_model"]
 

@@ -88,13 +88,17 @@ def prepared(service: Any, notice: Notice) -> Any:
     if schemes & SLACK:
         for name in _SLACK_RULES:
             setattr(service, name, _NEVER)
-        service._commonmark_to_slack = str  # apprise 2
+        service.dialect_convert = _unchanged  # apprise 2
     elif schemes & JSON_HOOKS:
         service.payload_extras = {**notice.fields, **service.payload_extras}
     elif schemes & FORM_HOOKS:
         fields = {name: _form_value(value) for name, value in notice.fields.items()}
         service.payload_extras = {**fields, **service.payload_extras}
     return service
+
+
+def _unchanged(text: str, *_: Any, **__: Any) -> str:
+    return text
 
 
 def _form_value(value: Any) -> str:

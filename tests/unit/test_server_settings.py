@@ -150,10 +150,14 @@ def content(store: Store, session_id: str) -> dict[str, Any]:
     )
     scores = store.scores(session_id).sort_values("entity_id")
     return {
-        name: [
-            {key: repr(value) for key, value in row.items() if key not in OWN | TIMES}
-            for row in rows
-        ]
+        # Databases give rows in the order that they like.
+        name: sorted(
+            (
+                {key: repr(value) for key, value in row.items() if key not in OWN | TIMES}
+                for row in rows
+            ),
+            key=repr,
+        )
         for name, rows in tables.items()
     } | {
         "scores": (tuple(scores["entity_id"]), scores["score"].to_numpy().tobytes()),
@@ -267,11 +271,16 @@ class MysqlPlace(Place):
             show = sa.text("SHOW GLOBAL VARIABLES WHERE Variable_name IN :names")
             show = show.bindparams(sa.bindparam("names", expanding=True))
             name, before = connection.execute(show, like).first() or pytest.fail(setting)
-            for new in (value, before):
+
+            def put(new: str) -> None:
                 text = new if new.isdigit() else f"'{new}'"
                 connection.exec_driver_sql(f"SET GLOBAL {name} = {text}")
-                if new is value:
-                    yield
+
+            put(value)
+            try:
+                yield
+            finally:
+                put(before)
 
 
 @pytest.fixture(scope="module")

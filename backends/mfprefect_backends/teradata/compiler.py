@@ -138,7 +138,7 @@ class Compiler(TeradataCompiler):  # type: ignore[misc]
         if len(kinds) != 1:
             refuse("empty set of several columns", "skip the statement")
         kind = kinds[0]
-        comparable = isinstance(kind, (sa.Integer, sa.Numeric, sa.DateTime, sa.Date))
+        comparable = isinstance(kind, (sa.Integer, sa.Numeric, sa.Float, sa.DateTime, sa.Date))
         name = self.dialect.type_compiler_instance.process(kind if comparable else sa.String(255))
         return f"SELECT CAST(NULL AS {name}) AS nothing{ONE_ROW} WHERE 1 = 0"
 

@@ -12,7 +12,7 @@ import click
 from mfprefect.cli.app import common
 from mfprefect.cli.output import Column, Output
 from mfprefect.cli.readable import Readable
-from mfprefect.vocabulary import is_of_training
+from mfprefect.vocabulary import DEFAULTS, LEARNING, is_of_training
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +161,7 @@ def _older(side: Readable) -> dict[str, Any]:
         name: _value(row["value"])
         for row in side.rows("metadata")
         if is_of_training(name := f"{row['meta_group']}.{row['meta_name']}")
-        and name not in ("split.rows", "split.test_rows")
+        and name not in ("split.rows", "split.test_rows", f"{LEARNING}.{DEFAULTS}")
     }
 
 

@@ -80,7 +80,7 @@ def _add(db: Database, channels: Collection[str]) -> dict[str, dt.datetime]:
         .where(n.c.channel.in_(sorted(channels)))
         .group_by(n.c.channel)
     )
-    first: dict[str, dt.datetime] = dict(row._tuple() for row in db.fetch_all(notified))
+    first: dict[str, dt.datetime] = {channel: at for channel, at in db.fetch_all(notified)}
     since = {name: first.get(name, values.utc_now()) for name in channels}
 
     def work(connection: sa.Connection, _: bool) -> None:

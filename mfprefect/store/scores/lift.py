@@ -87,7 +87,7 @@ def _outcomes(
                 "Name them with entity_id=.. and actual=.."
             )
     kind = columns[actual]
-    if not isinstance(kind, (sa.Boolean, sa.Integer, sa.Numeric, sa.types.NullType)):
+    if not isinstance(kind, (sa.Boolean, sa.Integer, sa.Numeric, sa.Float, sa.types.NullType)):
         raise InvalidValue(
             f"column {actual!r} of {name!r} is {kind}; it must hold 0 and 1, as numbers or "
             "booleans. Convert it in a view."

@@ -99,6 +99,7 @@ class LockTable:
         """Register a session; `recover(session)` undoes the transaction of a dead one."""
         self.session, self._recover = session, recover
         self._lives = folder / "lives"
+        self._lives.mkdir(exist_ok=True)
         self._life: IO[bytes] = (self._lives / str(session)).open("wb")
         fcntl.flock(self._life, fcntl.LOCK_EX)
         self._db = sqlite3.connect(

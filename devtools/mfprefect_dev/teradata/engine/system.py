@@ -59,7 +59,6 @@ class System:
             if not (self.folder / "ready").exists():
                 for file in _template(str(self.folder.parent.parent), os.getpid()).glob("*.db"):
                     shutil.copyfile(file, self.folder / file.name)
-                (self.folder / "lives").mkdir(exist_ok=True)
                 (self.folder / "ready").touch()
 
     def admits(self, user: str, password: str) -> bool:

@@ -13,11 +13,16 @@ import sqlite3
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from mfprefect_dev.teradata.catalog import Catalog, Table, column_names, quoted
+from mfprefect_dev.teradata.catalog.layout import create_table
+from mfprefect_dev.teradata.engine.journal import create_journal
+from mfprefect_dev.teradata.engine.locks import create_lock_table
 from mfprefect_dev.teradata.engine.server import HOST
 from mfprefect_dev.teradata.engine.system import FOLDER
 
@@ -214,16 +219,54 @@ def _dump_teradata(url: sa.URL, folder: Path) -> Path:
 
 
 def _load_teradata(url: sa.URL, folder: Path) -> None:
+    """Load the tables, which earlier emulators spread over several files, as those of today."""
     target = _teradata_folder(url)
     shutil.rmtree(target, ignore_errors=True)
-    (target / "locks").mkdir(parents=True)
-    unpack(folder / "teradata.tar.gz", target)
-    for file in target.glob("*.db"):
-        # Which a compact copy does not have; else who reads a table keeps others from writing it.
-        connection = sqlite3.connect(file)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.close()
+    packed = target / "packed"
+    packed.mkdir(parents=True)
+    unpack(folder / "teradata.tar.gz", packed)
+    create_lock_table(target / "locks.db")
+    with closing(sqlite3.connect(target / "catalog.db", isolation_level=None)) as catalog:
+        _restore(packed / "catalog.db", catalog)
+        tables = _tables_of_today(catalog)
+    with closing(sqlite3.connect(target / "main.db", isolation_level=None)) as main:
+        main.execute("PRAGMA journal_mode = WAL")
+        create_journal(main)
+        for table in tables:
+            create_table(main, table)
+        for file in packed.glob("*.db"):
+            _copy_rows(file, main, {table.key: table for table in tables})
+    shutil.rmtree(packed)
     (target / "ready").touch()
+
+
+def _restore(file: Path, to: sqlite3.Connection) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.backup(to)
+    # A compact copy has another mode, in which who reads a table keeps others from writing it.
+    to.execute("PRAGMA journal_mode = WAL")
+
+
+def _tables_of_today(catalog: sqlite3.Connection) -> list[Table]:
+    for name, definition in catalog.execute("SELECT name, definition FROM tables").fetchall():
+        fields = {key: value for key, value in json.loads(definition).items() if key != "file"}
+        change = "UPDATE tables SET definition = ? WHERE name = ?"
+        catalog.execute(change, (json.dumps(fields), name))
+    return [table for table in Catalog.read(catalog, "").real() if table.kind == "T"]
+
+
+def _copy_rows(file: Path, main: sqlite3.Connection, tables: dict[str, Table]) -> None:
+    main.execute("ATTACH ? AS packed", (str(file),))
+    query = "SELECT name FROM packed.sqlite_master WHERE type = 'table'"
+    for (name,) in main.execute(query).fetchall():
+        if name in tables:
+            columns = column_names(column.name for column in tables[name].columns)
+            place = quoted(name)
+            main.execute(
+                f"INSERT INTO main.{place} ({columns}) "  # noqa: S608
+                f"SELECT {columns} FROM packed.{place} ORDER BY rowid"
+            )
+    main.execute("DETACH packed")
 
 
 def _teradata_folder(url: sa.URL) -> Path:

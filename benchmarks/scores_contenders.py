@@ -124,8 +124,8 @@ def _given(job: Job) -> pd.DataFrame | Iterator[pd.DataFrame]:
     return job.data.frames() if job.streamed else _frame(job)
 
 
-def _whole_rows(job: Job) -> pd.DataFrame:
-    frame = _frame(job).rename(columns={"customer_id": "entity_id"})
+def _whole_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    frame = frame.rename(columns={"customer_id": "entity_id"})
     return frame.assign(session_no=NEW_SESSION, part_no=1)[list(COLUMNS)]
 
 
@@ -143,6 +143,21 @@ def _mfprefect(job: Job) -> Work:
             session.write_scores(data, *ASKED)
 
     return work
+
+
+def _inserts(job: Job) -> Work:
+    work = _mfprefect(job)
+    admin = sa.create_engine(job.url, isolation_level="AUTOCOMMIT")
+
+    def without_local_infile() -> None:
+        with admin.connect() as connection:
+            connection.execute(sa.text("SET GLOBAL local_infile = 0"))
+            try:
+                work()
+            finally:
+                connection.execute(sa.text("SET GLOBAL local_infile = 1"))
+
+    return without_local_infile
 
 
 def _append(job: Job) -> Work:
@@ -173,18 +188,20 @@ def _raw(order: str) -> Callable[[Job], Work]:
 
 
 def _to_sql(job: Job) -> Work:
-    engine, frame = sa.create_engine(job.url), _whole_rows(job)
+    engine = sa.create_engine(job.url)
+    frames = map(_whole_rows, job.data.frames()) if job.streamed else [_whole_rows(_frame(job))]
 
     def work() -> None:
         with engine.begin() as connection:
-            frame.to_sql(TARGET, connection, if_exists="append", index=False)
+            for frame in frames:
+                frame.to_sql(TARGET, connection, if_exists="append", index=False)
 
     engine.connect().close()
     return work
 
 
 def _core(job: Job) -> Work:
-    engine, frame = sa.create_engine(job.url), _whole_rows(job)
+    engine, frame = sa.create_engine(job.url), _whole_rows(_frame(job))
     table = sa.Table(TARGET, sa.MetaData(), autoload_with=engine)
 
     def work() -> None:
@@ -223,6 +240,7 @@ def _read_sql(job: Job) -> Work:
 WRITERS: dict[str, Callable[[Job], Work]] = {
     "raw": _raw("sorted"),
     "mfprefect": _mfprefect,
+    "inserts": _inserts,
     "append": _append,
     "raw_unsorted": _raw("given"),
     "to_sql": _to_sql,

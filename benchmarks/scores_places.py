@@ -182,7 +182,7 @@ class _Postgres(_OnServer):
 class _Mariadb(_OnServer):
     name = "mysql"
     backend = "mysql"
-    settings = ("innodb-buffer-pool-size=2G", "innodb-log-file-size=1G")
+    settings: tuple[str, ...] = ("innodb-buffer-pool-size=2G", "innodb-log-file-size=1G")
     flag = "--"
     show = "SELECT CONCAT(IF(VERSION() LIKE '%Maria%', 'MariaDB ', 'MySQL '), VERSION())"
     pid_file = "server.pid"
@@ -202,10 +202,25 @@ class _Mariadb(_OnServer):
         return self._client("mariadb", [*how, *where, *what], {"MYSQL_PWD": str(to.password or "")})
 
 
+class _Mysql9(_Mariadb):
+    """MySQL 9 as it is installed: what the tests' servers do without is switched on again."""
+
+    name = "mysql9"
+    backend = "mysql9"
+    settings = (
+        "log-bin=binlog",
+        "innodb-flush-log-at-trx-commit=1",
+        "innodb-flush-method=O_DIRECT",
+        "innodb-buffer-pool-size=128M",
+        "innodb-redo-log-capacity=100M",
+    )
+
+
 PLACES: dict[str, Callable[[Path, Sequence[str]], Place]] = {
     "sqlite": _Sqlite,
     "postgres": _Postgres,
     "mysql": _Mariadb,
+    "mysql9": _Mysql9,
 }
 
 

@@ -9,11 +9,17 @@ from typing import Any
 
 __all__ = ["DATABASES", "Runs", "markdown", "picture"]
 
-DATABASES = {"sqlite": "SQLite", "postgres": "PostgreSQL", "mysql": "MariaDB"}
+DATABASES = {
+    "sqlite": "SQLite",
+    "postgres": "PostgreSQL",
+    "mysql": "MariaDB",
+    "mysql9": "MySQL 9, default settings",
+}
 LABELS = {
     "raw": "the database's own loader, presorted file",
     "raw_unsorted": "the database's own loader, file as given",
     "mfprefect": "mfprefect, from open to published",
+    "inserts": "mfprefect without local_infile",
     "append": "mfprefect's append alone",
     "to_sql": "pandas.to_sql",
     "core": "SQLAlchemy Core inserts",
@@ -28,6 +34,9 @@ BOUNDS: tuple[tuple[str, str, str, float], ...] = (
     ("postgres", "mfprefect", "to_sql", 10.0),
     ("mysql", "mfprefect", "raw", 0.85),
     ("mysql", "mfprefect", "to_sql", 4.0),
+    ("mysql9", "mfprefect", "raw", 0.85),
+    ("mysql9", "inserts", "mfprefect", 0.8),
+    ("mysql9", "inserts", "to_sql", 1.3),
     ("sqlite", "mfprefect", "to_sql", 6.0),
     *((name, "mfprefect", "append", 0.85) for name in DATABASES),
     *((name, "scores", "read_sql", bound) for name, bound in READ_BOUNDS.items()),

@@ -29,7 +29,8 @@ def factories(
     yield factory
     for made_factory in made.values():
         made_factory.close()
-        if made_factory.server is not None:
+        # A private server may have stopped before, with its databases.
+        if made_factory.server is not None and made_factory.server.private is None:
             made_factory.server.drop_database(made_factory.direct)
 
 

@@ -63,12 +63,15 @@ with mfprefect.connect(sys.argv[1], heartbeat_seconds=600, spool="off") as store
 
 
 def python(tree: Path, code: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-    """Start a program with the code of a commit."""
+    """Start a program with the code of a commit, in the folder that this program runs in.
+
+    Sessions record the checkout of that folder; git takes longer for a larger one.
+    """
     paths = [tree, tree / "backends", tree / "devtools"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("MFPREFECT_")}
     env["PYTHONPATH"] = os.pathsep.join(map(str, paths))
     return subprocess.Popen(  # noqa: S603 - ourselves
-        [sys.executable, "-c", code, *arguments], env=env, cwd=tree, text=True, **options
+        [sys.executable, "-P", "-c", code, *arguments], env=env, text=True, **options
     )
 
 

@@ -43,6 +43,8 @@ _GIT_OPTIONS = ("--no-pager", *("-c", "core.fsmonitor=false", "-c", "core.hooksP
 _KEYS = r"^(filter\..*\.(clean|smudge|process|required)|remote\..*\.url|branch\..*\.remote)$"
 """Settings of filters, and of remotes, which one process reads along with them."""
 
+_LIST_INDEX = ("ls-files", "-s", "-z")
+
 _OWN_SCOPES = {"local", "worktree"}
 """Scopes of git's settings that belong to the checkout; the others belong to user and system."""
 
@@ -88,36 +90,62 @@ class Vcs:
     @functools.cached_property
     def _filter_options(self) -> tuple[str, ...]:
         """Options that turn off the filters which the checkout or its submodules configure."""
-        inner = (_settings(folder) for folder in _submodules(self.root))
+        # At the same time as the settings, because each session that opens waits for both.
+        listing = _Command(self.root, "git", *_LIST_INDEX)
+        try:
+            _ = self.settings
+        except BaseException:
+            listing.stop()
+            raise
+        inner = (_settings(folder) for folder in _submodules(self.root, listing))
         values = [item for read in (self.settings, *inner) for item in _own_filters(read).items()]
         return tuple(option for key, value in values for option in ("-c", f"{key}={value}"))
+
+
+class _Command:
+    """A running command, whose output goes into a file."""
+
+    def __init__(self, root: Path, program: str, *arguments: str) -> None:
+        path = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
+        if path is None:
+            raise FileNotFoundError(f"{program} is not installed")
+        visible = {k: value for k, value in os.environ.items() if k not in _HIDDEN_VARIABLES}
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - the caller of `output` closes it
+        self._process = subprocess.Popen(  # noqa: S603 - a fixed list of arguments, no shell
+            [path, *(_GIT_OPTIONS if program == "git" else ()), *arguments],
+            cwd=root,
+            # The ceiling stops git from reading an outer checkout if this one is broken.
+            env={**visible, **_FIXED_VARIABLES, "GIT_CEILING_DIRECTORIES": str(root.parent)},
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.PIPE,
+        )
+
+    def output(self, timeout: float | None = None) -> io.BufferedRandom:
+        """Wait for its end and return its output; errors are those of `Vcs.run`."""
+        process = self._process
+        try:
+            _, errors = process.communicate(timeout=timeout or _TIMEOUT)
+            if process.returncode:
+                command = process.args
+                raise subprocess.CalledProcessError(process.returncode, command, stderr=errors)
+        except BaseException:
+            self.stop()
+            raise
+        self._output.seek(0)
+        return self._output
+
+    def stop(self) -> None:
+        """End it, if it still runs, and give up its output."""
+        with self._process as process:
+            process.kill()  # does nothing to a process that has ended
+        self._output.close()
 
 
 def _run(
     root: Path, program: str, *arguments: str, timeout: float | None = None
 ) -> io.BufferedRandom:
-    path = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
-    if path is None:
-        raise FileNotFoundError(f"{program} is not installed")
-    environ = {name: value for name, value in os.environ.items() if name not in _HIDDEN_VARIABLES}
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    try:
-        subprocess.run(  # noqa: S603 - a fixed list of arguments, no shell
-            [path, *(_GIT_OPTIONS if program == "git" else ()), *arguments],
-            cwd=root,
-            # The ceiling stops git from reading an outer checkout if this one is broken.
-            env={**environ, **_FIXED_VARIABLES, "GIT_CEILING_DIRECTORIES": str(root.parent)},
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.PIPE,
-            timeout=timeout or _TIMEOUT,
-            check=True,
-        )
-    except BaseException:
-        file.close()
-        raise
-    file.seek(0)
-    return file
+    return _Command(root, program, *arguments).output(timeout)
 
 
 def _text(file: io.BufferedRandom) -> str:
@@ -154,10 +182,10 @@ def _filter(name: str, owned: set[str], foreign: dict[str, str]) -> dict[str, st
     return {**values, required: foreign.get(required, "false") if works else "false"}
 
 
-def _submodules(root: Path) -> list[Path]:
+def _submodules(root: Path, listing: _Command | None = None) -> list[Path]:
     """Return the checked-out submodules of a checkout, and theirs: git reads their settings too."""
     try:
-        entries = _text(_run(root, "git", "ls-files", "-s", "-z")).split("\0")
+        entries = _text((listing or _Command(root, "git", *_LIST_INDEX)).output()).split("\0")
     except subprocess.CalledProcessError:  # no working tree
         return []
     links = [root / entry.partition("\t")[2] for entry in entries if entry.startswith("160000 ")]

@@ -28,8 +28,9 @@ __all__ = [
     "closed_reason",
     "find",
     "handles",
-    "missed_heartbeat",
+    "heartbeat_bounds",
     "null_flow_run_seq",
+    "outside_heartbeats",
     "require_running",
     "session_closed_error",
     "status_without_index",
@@ -140,16 +141,23 @@ def require_running(db: Database, connection: sa.Connection, handle: SessionHand
         raise closed_reason(db, connection, handle)
 
 
-def missed_heartbeat(db: Database) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return the conditions for running sessions that missed a heartbeat.
+def heartbeat_bounds(db: Database) -> tuple[dt.datetime, dt.datetime]:
+    """Return between which times the last heartbeat of a session is that missed none.
 
     A future heartbeat counts as missed (clock skew).
     """
-    s, now = db.schema.sessions.c, values.utc_now()
+    now = values.utc_now()
     missed = dt.timedelta(seconds=MISSED * db.settings.heartbeat_seconds)
-    return s.status == Status.RUNNING, (s.heartbeat_at < now - missed) | (
-        s.heartbeat_at > now + missed
-    )
+    return now - missed, now + missed
+
+
+def outside_heartbeats(
+    sessions: sa.Table, earliest: Any, latest: Any
+) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions for running sessions whose last heartbeat is outside of two times."""
+    s = sessions.c
+    outside = (s.heartbeat_at < earliest) | (s.heartbeat_at > latest)
+    return s.status == Status.RUNNING, outside
 
 
 def closed_reason(db: Database, connection: sa.Connection, handle: SessionHandle) -> SessionClosed:

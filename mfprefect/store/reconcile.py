@@ -24,7 +24,7 @@ from mfprefect.errors import DatabaseConflict
 from mfprefect.provenance import flow_run
 from mfprefect.provenance.flow_run import TERMINAL, States
 from mfprefect.store.database import Database
-from mfprefect.store.handle import missed_heartbeat, status_without_index
+from mfprefect.store.handle import heartbeat_bounds, outside_heartbeats, status_without_index
 from mfprefect.store.notifications import send
 from mfprefect.store.sessions.writing import Outcome
 from mfprefect.store.states import DETACHED, Status
@@ -147,7 +147,7 @@ def _suspects(db: Database, flow_run_id: str | None) -> list[_Suspect]:
     if flow_run_id is not None:
         select = select.where(s.status == Status.RUNNING, s.flow_run_id == flow_run_id)
     else:
-        select = select.where(*missed_heartbeat(db))
+        select = select.where(*outside_heartbeats(db.schema.sessions, *heartbeat_bounds(db)))
     return [_Suspect(**row._mapping) for row in db.fetch_all(select)]
 
 

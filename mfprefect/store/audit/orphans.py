@@ -6,7 +6,6 @@ them, and the audit trail says what they were.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Iterator
@@ -36,28 +35,22 @@ PAGE = 10_000
 NEWEST = "newest"
 
 
-def newest_session(db: Database) -> sa.Subquery:
+def newest_session(backend: Backend) -> sa.Subquery:
     """Return the derived table `newest` of one row: `last_no`, and the `next_no` after it.
 
     `next_no` is NULL after `LARGEST`: see `next_session_no`.
     """
-    last = sa.func.max(db.schema.sessions.c.session_no)
+    last = sa.func.max(backend.schema.sessions.c.session_no)
     zero, largest = (sa.literal_column(str(number), sa.Integer()) for number in (0, LARGEST))
     following = sa.func.nullif(sa.func.coalesce(last, zero), largest) + sa.literal_column("1")
     return sa.select(last.label("last_no"), following.label("next_no")).subquery(NEWEST)
 
 
-def orphans_ahead(db: Database) -> sa.ColumnElement[int]:
+def orphans_ahead(backend: Backend) -> sa.ColumnElement[int]:
     """Return the expression for `next_no` if it has rows, else NULL; for selects from `newest`.
 
     Opening a session asks it in a statement of its own needs.
     """
-    return sa.literal_column(_orphans_ahead(db.backend), sa.Integer())
-
-
-# Text, and cached: SQLAlchemy would take longer over it than the database.
-@functools.lru_cache(maxsize=8)
-def _orphans_ahead(backend: Backend) -> str:
     following: sa.ColumnClause[int] = sa.literal_column(f"{NEWEST}.next_no")
     numbers = [
         # Without the tables of large sessions, which hold no other number. Equality, because
@@ -69,7 +62,7 @@ def _orphans_ahead(backend: Backend) -> str:
         for table in unguarded(backend).values()
     ]
     # With a NULL more, because some backends have one table, and COALESCE takes no less than two.
-    return str(sa.func.coalesce(*numbers, sa.null()).compile(dialect=backend.dialect()))
+    return sa.func.coalesce(*numbers, sa.null())
 
 
 def unguarded(backend: Backend) -> dict[str, sa.Table]:

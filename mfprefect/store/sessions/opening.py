@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import functools
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect.backend import NO_LOCK_OPTION
+from mfprefect.backend import NO_LOCK_OPTION, Backend
 from mfprefect.errors import IntegrityError, SessionClosed, UnknownSession
 from mfprefect.provenance import Environment
 from mfprefect.provenance.flow_run import FlowRun, completed_before
@@ -19,8 +20,9 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import (
     SessionHandle,
     find,
-    missed_heartbeat,
+    heartbeat_bounds,
     null_flow_run_seq,
+    outside_heartbeats,
     status_without_index,
 )
 from mfprefect.store.held_rows import is_committed
@@ -112,31 +114,18 @@ def _insert(
     seq: int | None,
 ) -> tuple[SessionHandle, bool]:
     """Insert a new session; return its handle, and whether others missed heartbeats."""
-    sessions, environments, models = (db.schema.sessions, db.schema.environments, db.schema.models)
+    sessions, environments = db.schema.sessions, db.schema.environments
     digest = opening.environment.digest
-    parent, newest = sessions.alias("parent"), orphans.newest_session(db)
+    earliest, latest = heartbeat_bounds(db)
     facts = connection.execute(
-        sa.select(
-            newest.c.last_no,
-            sa.select(models.c.model_id)
-            .where(models.c.model_id == opening.model_id)
-            .scalar_subquery()
-            .label("model"),
-            sa.select(environments.c.environment_digest)
-            .where(environments.c.environment_digest == digest)
-            .scalar_subquery()
-            .label("environment"),
-            sa.select(parent.c.session_no)
-            .where(parent.c.session_id == opening.parent_session_id, ~being_deleted(parent))
-            .scalar_subquery()
-            .label("parent_no"),
-            sa.select(sa.func.count())
-            .select_from(sessions)
-            .where(*missed_heartbeat(db))
-            .scalar_subquery()
-            .label("silent"),
-            orphans.orphans_ahead(db).label("ahead"),
-        ),
+        _facts(db.backend),
+        {
+            "model": opening.model_id,
+            "environment": digest,
+            "parent": opening.parent_session_id,
+            "earliest": earliest,
+            "latest": latest,
+        },
         # No lock on all sessions: the insert fails if the number was taken meanwhile. Nor on an
         # environment that others, too, may find missing.
         execution_options={
@@ -171,6 +160,36 @@ def _insert(
     if facts.ahead is not None or number <= (facts.last_no or 0):
         orphans.remove_orphans(db, connection, handle)
     return handle, bool(facts.silent)
+
+
+# Cached, because SQLAlchemy takes longer to build it than a database to answer it.
+@functools.lru_cache(maxsize=8)
+def _facts(backend: Backend) -> sa.Select[*tuple[Any, ...]]:
+    """Return the select of what an opening needs to know, with parameters for the request."""
+    sessions, environments = backend.schema.sessions, backend.schema.environments
+    models, parent = backend.schema.models, sessions.alias("parent")
+    newest = orphans.newest_session(backend)
+    return sa.select(
+        newest.c.last_no,
+        sa.select(models.c.model_id)
+        .where(models.c.model_id == sa.bindparam("model"))
+        .scalar_subquery()
+        .label("model"),
+        sa.select(environments.c.environment_digest)
+        .where(environments.c.environment_digest == sa.bindparam("environment"))
+        .scalar_subquery()
+        .label("environment"),
+        sa.select(parent.c.session_no)
+        .where(parent.c.session_id == sa.bindparam("parent"), ~being_deleted(parent))
+        .scalar_subquery()
+        .label("parent_no"),
+        sa.select(sa.func.count())
+        .select_from(sessions)
+        .where(*outside_heartbeats(sessions, sa.bindparam("earliest"), sa.bindparam("latest")))
+        .scalar_subquery()
+        .label("silent"),
+        orphans.orphans_ahead(backend).label("ahead"),
+    )
 
 
 def to_document(opening: SessionRequest, session_id: str, attempt: int) -> dict[str, Any]:

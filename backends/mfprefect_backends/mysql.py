@@ -200,7 +200,7 @@ class MysqlBackend(Backend):
         }
 
     def append(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
-        """Load by LOAD DATA LOCAL from a pipe, or by long INSERTs if the server forbids that."""
+        """Load by LOAD DATA LOCAL from a pipe; where the server forbids that, by INSERTs."""
         if rows.num_rows == 0:
             return
         loading = _mysql_load.loading_of(connection)  # each time: a DBA may change it meanwhile
@@ -215,7 +215,8 @@ class MysqlBackend(Backend):
                 self.url.set(query={}).render_as_string(hide_password=True),
                 _mysql_limits.CURES[_mysql_limits.LOCAL_INFILE],
             )
-        _mysql_load.insert(connection, table, rows, loading.max_allowed_packet)
+        with self.driver_errors(connection, f"INSERT INTO {table.name}"):
+            _mysql_load.insert(connection, table, rows, loading.max_allowed_packet)
 
     def stream(
         self, connection: sa.Connection, select: sa.Select[*tuple[Any, ...]], schema: pa.Schema

@@ -62,9 +62,10 @@ def test_a_server_without_load_data_is_served_by_inserts(
     assert len(frames[0]) == 7
 
 
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
 ROWS = st.lists(
     st.tuples(
-        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30),
+        TEXTS.flatmap(lambda text: st.sampled_from([1, 1, 60, 30_000]).map(lambda n: text * n)),
         st.none() | st.floats(allow_nan=False, allow_infinity=False),
         st.none() | st.integers(-(2**63), 2**63 - 1),
         st.none() | st.datetimes(dt.datetime(1000, 1, 1)).map(lambda time: time.replace(fold=0)),
@@ -83,7 +84,7 @@ def typed(server: Server) -> Iterator[tuple[sa.Engine, sa.Table]]:
     table = sa.Table(
         "typed",
         sa.MetaData(),
-        sa.Column("text %s `x", sa.Text(collation="utf8mb4_bin"), key="a"),
+        sa.Column("text %s `x", sa.Text(16_777_215, collation="utf8mb4_bin"), key="a"),
         sa.Column("b", sa.Double),
         sa.Column("c", sa.BigInteger),
         sa.Column("d", mysql.DATETIME(fsp=6)),
@@ -115,13 +116,37 @@ def test_long_inserts_write_every_value_exactly(
     assert sorted(map(repr, written)) == sorted(map(repr, rows))
 
 
-def test_an_error_of_a_long_insert_shows_no_rows(typed: tuple[sa.Engine, sa.Table]) -> None:
-    engine, table = typed
+def test_an_error_of_a_long_insert_shows_no_rows(strict_server: Server) -> None:
+    backend = backend_for(load_settings(url=strict_server.new_database()))
+    columns = [sa.Column("name", sa.String(20)), sa.Column("number", sa.Integer)]
+    table = sa.Table("numbers", sa.MetaData(), *columns)
+    rows = pa.table([["customer-4711"], ["not a number"]], ["name", "number"])
+    engine = backend.create_engine()
+    table.create(engine)
     with engine.connect() as connection, pytest.raises(DBAPIError) as error:
-        rows = pa.table([["customer-4711"], ["not a number"]], ["b", "c"])
-        _mysql_load.insert(connection, table, rows, 2**20)
-    assert "VALUES %s" in str(error.value)
-    assert "customer-4711" not in str(error.value).replace(str(error.value.orig), "")
+        backend.append(connection, table, rows)
+    engine.dispose()
+    assert "INSERT INTO numbers" in str(error.value)
+    assert "customer-4711" not in str(error.value)
+
+
+def test_a_server_keeps_no_statement_of_an_insert(strict_server: Server) -> None:
+    backend = backend_for(load_settings(url=strict_server.new_database()))
+    table = sa.Table(
+        "numbers", sa.MetaData(), sa.Column("n", sa.Integer, primary_key=True, autoincrement=False)
+    )
+    engine = backend.create_engine()
+    table.create(engine)
+    for _ in range(2):
+        with engine.connect() as connection:
+            rows = pa.table([[*range(3_000), 7]], ["n"])
+            with pytest.raises(DBAPIError, match="Duplicate entry '7'"):
+                backend.append(connection, table, rows)
+            # The connection still answers, in order.
+            assert connection.scalar(sa.text("SELECT 42")) == 42
+            status = connection.exec_driver_sql("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'")
+            assert status.one()[1] == "0"
+    engine.dispose()
 
 
 def test_tables_are_innodb_and_exact(server: Server) -> None:

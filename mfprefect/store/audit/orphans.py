@@ -21,18 +21,36 @@ from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.row_numbers import LARGEST
 
-__all__ = ["ACTION", "orphan_problems", "orphans_ahead", "remove_orphans", "unguarded"]
+__all__ = [
+    "ACTION",
+    "newest_session",
+    "orphan_problems",
+    "orphans_ahead",
+    "remove_orphans",
+    "unguarded",
+]
 
 ACTION = "remove_orphans"
 """The action in the audit trail."""
 PAGE = 10_000
+NEWEST = "newest"
+
+
+def newest_session(db: Database) -> sa.Subquery:
+    """Return the derived table `newest` of one row: `last_no`, and the `next_no` after it.
+
+    `next_no` is NULL after `LARGEST`: see `next_session_no`.
+    """
+    last = sa.func.max(db.schema.sessions.c.session_no)
+    zero, largest = (sa.literal_column(str(number), sa.Integer()) for number in (0, LARGEST))
+    following = sa.func.nullif(sa.func.coalesce(last, zero), largest) + sa.literal_column("1")
+    return sa.select(last.label("last_no"), following.label("next_no")).subquery(NEWEST)
 
 
 def orphans_ahead(db: Database) -> sa.ColumnElement[int]:
-    """Return the subselect of the number after the highest session's, if it has rows; else NULL.
+    """Return the expression for `next_no` if it has rows, else NULL; for selects from `newest`.
 
-    Opening a session asks it in a statement of its own needs. It looks no further than
-    `LARGEST`: see `next_session_no`.
+    Opening a session asks it in a statement of its own needs.
     """
     return sa.literal_column(_orphans_ahead(db.backend), sa.Integer())
 
@@ -40,21 +58,18 @@ def orphans_ahead(db: Database) -> sa.ColumnElement[int]:
 # Text, and cached: SQLAlchemy would take longer over it than the database.
 @functools.lru_cache(maxsize=8)
 def _orphans_ahead(backend: Backend) -> str:
-    s = backend.schema.sessions.c.session_no
-    following = sa.select(sa.func.coalesce(sa.func.max(s), 0) + 1).where(s < LARGEST)
-    numbers = sa.union_all(
-        *(
-            # Without the tables of large sessions, which hold no other number. Equality, because
-            # Teradata, where no index has the highest number, then reads one partition.
-            sa.select(sa.func.max(table.c.session_no).label("n"))
-            .where(table.c.session_no == following.scalar_subquery())
-            .with_hint(table, "ONLY", "postgresql")
-            for table in unguarded(backend).values()
-        )
-    ).subquery("numbers")
-    select = sa.select(sa.func.max(numbers.c.n))
-    literal = {"literal_binds": True}
-    return f"({select.compile(dialect=backend.dialect(), compile_kwargs=literal)})"
+    following: sa.ColumnClause[int] = sa.literal_column(f"{NEWEST}.next_no")
+    numbers = [
+        # Without the tables of large sessions, which hold no other number. Equality, because
+        # Teradata, where no index has the highest number, then reads one partition.
+        sa.select(sa.func.max(table.c.session_no))
+        .where(table.c.session_no == following)
+        .with_hint(table, "ONLY", "postgresql")
+        .scalar_subquery()
+        for table in unguarded(backend).values()
+    ]
+    # With a NULL more, because some backends have one table, and COALESCE takes no less than two.
+    return str(sa.func.coalesce(*numbers, sa.null()).compile(dialect=backend.dialect()))
 
 
 def unguarded(backend: Backend) -> dict[str, sa.Table]:

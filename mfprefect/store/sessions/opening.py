@@ -114,10 +114,10 @@ def _insert(
     """Insert a new session; return its handle, and whether others missed heartbeats."""
     sessions, environments, models = (db.schema.sessions, db.schema.environments, db.schema.models)
     digest = opening.environment.digest
-    parent = sessions.alias("parent")
+    parent, newest = sessions.alias("parent"), orphans.newest_session(db)
     facts = connection.execute(
         sa.select(
-            sa.select(sa.func.max(sessions.c.session_no)).scalar_subquery().label("last_no"),
+            newest.c.last_no,
             sa.select(models.c.model_id)
             .where(models.c.model_id == opening.model_id)
             .scalar_subquery()

@@ -49,6 +49,7 @@ def last_of_chain(
     digest: sa.Column[str],
     *of_chain: sa.ColumnElement[bool],
     seen: int | None = None,
+    recheck: bool = True,
 ) -> sa.Row[*tuple[Any, ...]] | None:
     """Return number and digest of a chain's last row, None if it is empty.
 
@@ -62,6 +63,8 @@ def last_of_chain(
         digest: the column with the digests.
         of_chain: the conditions for rows of the chain.
         seen: the last number as a select without locks just saw it; by default it is read.
+        recheck: whether to look, once the row is held, if another one follows it. Without, a
+            statement less, and the unique index refuses what the caller appends to a longer chain.
     """
     newest = sa.select(number, digest).where(*of_chain).order_by(number.desc()).limit(1)
     if seen is None:
@@ -72,6 +75,8 @@ def last_of_chain(
     while True:
         this = sa.select(number, digest).where(*of_chain, number == seen)
         held = connection.execute(this, execution_options=_HOLD).first()
+        if held is not None and not recheck:
+            return held
         # Who held it may have appended the next one, or rolled back.
         last = connection.execute(newest, execution_options=WITHOUT_LOCK).first()
         if last is None or (held is not None and last[0] == held[0]):

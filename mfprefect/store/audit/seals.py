@@ -128,22 +128,30 @@ def read_state(
 
 
 def hold_heads(
-    db: Database, connection: sa.Connection, state: State, model_id: str, *, records: bool
+    db: Database,
+    connection: sa.Connection,
+    state: State,
+    model_id: str,
+    *,
+    records: bool,
+    recheck: bool,
 ) -> State:
     """Return the state with ends of the chains that are committed.
 
     Does nothing where selects see committed rows only. Elsewhere, holds the end of the model's
     chain, to which the caller appends, and the end of the audit trail: for writing if the caller
-    `records` an event, otherwise as others may, too.
+    `records` an event, otherwise as others may, too. `recheck`: see `last_of_chain`.
     """
     if not db.backend.reads_uncommitted:
         return state
     c, e = db.schema.seals.c, db.schema.audit_events.c
     ends: list[Any] = [(0, None), None]
     if state.seal_no:
-        of_model = c.model_id == model_id
-        seen = state.seal_no
-        ends[0] = last_of_chain(db, connection, c.seal_no, c.seal, of_model, seen=seen) or ends[0]
+        of_model, seen = c.model_id == model_id, state.seal_no
+        last = last_of_chain(
+            db, connection, c.seal_no, c.seal, of_model, seen=seen, recheck=recheck
+        )
+        ends[0] = last or ends[0]
     if not records and state.event_no:
         this = sa.select(e.event_no, e.digest).where(e.event_no == state.event_no)
         ends[1] = connection.execute(this).first()

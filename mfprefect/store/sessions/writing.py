@@ -153,6 +153,7 @@ def close_session(
             attach(db, handle)
             closing.attached = True
         except _ConcurrentChange as exc:
+            closing.raced = True
             # From the first lost race on: before, it may have waited for locks.
             patience = max(db.settings.retry_seconds, SHORTEST_RACE)
             deadline = deadline or time.monotonic() + patience
@@ -192,6 +193,8 @@ class _CloseTransaction:
         """Whether documents of parts in the session's metadata are to be deleted."""
         self.scored = handle.purpose == Purpose.SCORE and ending.status == Status.SUCCEEDED
         self.attached = not db.backend.per_session_tables or ending.status != Status.SUCCEEDED
+        self.raced = False
+        """Whether it lost a race: others append to the chain at this moment."""
         self.again = False
         """Whether an earlier commit was cut off, and so may have succeeded."""
 
@@ -246,7 +249,9 @@ class _CloseTransaction:
     ) -> dict[str, Any]:
         """Add the session's seal to the chain; return the session's columns that hold it."""
         records = self.also is not None
-        state = seals.hold_heads(self.db, connection, state, self.model_id, records=records)
+        state = seals.hold_heads(
+            self.db, connection, state, self.model_id, records=records, recheck=self.raced
+        )
         row = {**row, "suspected_at": None}
         seal = seals.seal_row(self.db, state, row, content, self.now)
         self._link(connection, seal)

@@ -133,7 +133,8 @@ CREATE MULTISET TABLE artifacts (
     library_versions CLOB CHARACTER SET UNICODE NOT NULL,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, artifact_name);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, artifact_name);
 
 CREATE MULTISET TABLE backtests (
     session_no INTEGER NOT NULL,
@@ -143,7 +144,8 @@ CREATE MULTISET TABLE backtests (
     actual DOUBLE PRECISION,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, series, period_name);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, series, period_name);
 
 CREATE MULTISET TABLE check_results (
     session_no INTEGER NOT NULL,
@@ -157,7 +159,8 @@ CREATE MULTISET TABLE check_results (
     message CLOB CHARACTER SET UNICODE NOT NULL,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, check_no);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, check_no);
 
 CREATE MULTISET TABLE drift (
     session_no INTEGER NOT NULL,
@@ -169,7 +172,8 @@ CREATE MULTISET TABLE drift (
     reference_session_no INTEGER,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, variable, measure);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, variable, measure);
 
 CREATE MULTISET TABLE input_summary (
     session_no INTEGER NOT NULL,
@@ -187,7 +191,8 @@ CREATE MULTISET TABLE input_summary (
     bin_counts CLOB CHARACTER SET UNICODE,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, variable);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, variable);
 
 CREATE MULTISET TABLE inputs (
     session_no INTEGER NOT NULL,
@@ -200,7 +205,8 @@ CREATE MULTISET TABLE inputs (
     seconds DOUBLE PRECISION NOT NULL,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, input_no);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, input_no);
 
 CREATE MULTISET TABLE metrics (
     session_no INTEGER NOT NULL,
@@ -210,7 +216,8 @@ CREATE MULTISET TABLE metrics (
     definition_version INTEGER,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, metric_name, segment);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, metric_name, segment);
 
 CREATE MULTISET TABLE model_stages (
     model_id VARCHAR(64) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
@@ -235,7 +242,8 @@ CREATE MULTISET TABLE notifications (
     failure CLOB CHARACTER SET UNICODE,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, notice_no);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, notice_no);
 
 CREATE MULTISET TABLE score_parts (
     session_no INTEGER NOT NULL,
@@ -246,7 +254,8 @@ CREATE MULTISET TABLE score_parts (
     written_at TIMESTAMP(6) NOT NULL,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, part_no);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, part_no);
 
 CREATE MULTISET TABLE session_metadata (
     session_no INTEGER NOT NULL,
@@ -255,7 +264,8 @@ CREATE MULTISET TABLE session_metadata (
     meta_value CLOB CHARACTER SET UNICODE NOT NULL,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, meta_group, meta_name);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, meta_group, meta_name);
 
 CREATE MULTISET TABLE test_curve (
     session_no INTEGER NOT NULL,
@@ -269,7 +279,8 @@ CREATE MULTISET TABLE test_curve (
     fn BIGINT NOT NULL,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, point_no);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, point_no);
 
 CREATE MULTISET TABLE variable_importance (
     session_no INTEGER NOT NULL,
@@ -280,7 +291,8 @@ CREATE MULTISET TABLE variable_importance (
     coefficient DOUBLE PRECISION,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, kind, variable);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, kind, variable);
 
 INSERT INTO mfprefect_version (version_num) VALUES ('0001');
 
@@ -342,7 +354,8 @@ CREATE MULTISET TABLE gate_results (
     interval_method VARCHAR(255) CHARACTER SET UNICODE CASESPECIFIC,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, gate_no);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, gate_no);
 
 CREATE MULTISET TABLE part_inputs (
     session_no INTEGER NOT NULL,
@@ -350,7 +363,8 @@ CREATE MULTISET TABLE part_inputs (
     document CLOB CHARACTER SET UNICODE NOT NULL,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, part_no);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, part_no);
 
 ALTER TABLE sessions ADD deletion VARCHAR(16) CHARACTER SET UNICODE CASESPECIFIC;
 
@@ -378,7 +392,8 @@ CREATE MULTISET TABLE session_attempts (
     environment_digest VARCHAR(64) CHARACTER SET UNICODE CASESPECIFIC,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, attempt);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, attempt);
 
 ALTER TABLE sessions ADD attempt_started_at TIMESTAMP(6);
 

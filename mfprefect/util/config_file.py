@@ -100,11 +100,11 @@ def _placed(url: str, folder: Path) -> str:
     match = _RELATIVE_SQLITE.fullmatch(url)
     if match is None:
         return url
-    from sqlalchemy import URL
-
-    # As SQLAlchemy writes it: some of its versions encode what a URL does not allow.
-    base = URL.create("sqlite", database=f"{folder.as_posix()}/").render_as_string()
-    return f"{match['driver']}{base.removeprefix('sqlite')}{match['path']}"
+    # Not more than necessary: SQLAlchemy 2.1 decodes the path, 2.0 does not.
+    place = folder.as_posix()
+    for sign in ("%", "?", "$"):
+        place = place.replace(sign, f"%{ord(sign):02X}")
+    return f"{match['driver']}:///{place}/{match['path']}"
 
 
 def _merge(top_level: dict[str, Any], profile: dict[str, Any]) -> dict[str, Any]:

@@ -62,8 +62,10 @@ def labs(
     yield lab
     for opened_lab in opened.values():
         opened_lab.close()
-        if opened_lab.server is not None:
-            opened_lab.server.drop_database(opened_lab.direct)
+        server = opened_lab.server
+        # A private one has been removed by now, with all its databases.
+        if server is not None and server.private is None:
+            server.drop_database(opened_lab.direct)
 
 
 @pytest.fixture

@@ -26,8 +26,13 @@ WHERE sessions.session_id = ? AND sessions.status = ?;
 
 -- 5 of 29
 
--- sqlite, postgres, mysql, teradata
+-- sqlite, postgres, mysql
 SELECT sessions.session_no, sessions.session_id
+FROM sessions
+WHERE sessions.parent_session_no IN (?);
+
+-- teradata
+LOCKING ROW FOR ACCESS SELECT sessions.session_no, sessions.session_id
 FROM sessions
 WHERE sessions.parent_session_no IN (?);
 

@@ -415,6 +415,10 @@ UPDATE mfprefect_version SET version_num='0007' WHERE mfprefect_version.version_
 
 UPDATE mfprefect_version SET version_num='0008' WHERE mfprefect_version.version_num = '0007';
 
+-- Running upgrade 0008 -> 0009
+
+UPDATE mfprefect_version SET version_num='0009' WHERE mfprefect_version.version_num = '0008';
+
 CREATE VIEW published_scores AS LOCKING ROW FOR ACCESS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at
 FROM sessions JOIN scores ON sessions.session_no = scores.session_no
 WHERE sessions.published_at IS NOT NULL;
@@ -439,9 +443,9 @@ CREATE VIEW metric_history AS LOCKING ROW FOR ACCESS SELECT sessions.model_id, s
 FROM sessions JOIN metrics ON sessions.session_no = metrics.session_no
 WHERE sessions.status = 'succeeded';
 
-CREATE VIEW production_models AS LOCKING ROW FOR ACCESS SELECT ranked.model_id, sessions.session_id, ranked.set_at, ranked.set_by, ranked.reason
-FROM (SELECT model_stages.model_id AS model_id, model_stages.set_at AS set_at, model_stages.session_no AS session_no, model_stages.stage AS stage, model_stages.set_by AS set_by, model_stages.reason AS reason, model_stages.gates AS gates, rank() OVER (PARTITION BY model_stages.model_id ORDER BY model_stages.set_at DESC) AS recency
-FROM model_stages) AS ranked JOIN sessions ON ranked.session_no = sessions.session_no
+CREATE VIEW production_models AS LOCKING ROW FOR ACCESS SELECT ranked.model_id, sessions.session_id, ranked.set_at, ranked.set_by, ranked.reason, ranked.description
+FROM (SELECT model_stages.model_id AS model_id, model_stages.set_at AS set_at, model_stages.session_no AS session_no, model_stages.stage AS stage, model_stages.set_by AS set_by, model_stages.reason AS reason, model_stages.gates AS gates, models.description AS description, rank() OVER (PARTITION BY model_stages.model_id ORDER BY model_stages.set_at DESC) AS recency
+FROM model_stages JOIN models ON model_stages.model_id = models.model_id) AS ranked JOIN sessions ON ranked.session_no = sessions.session_no
 WHERE ranked.stage = 'production' AND ranked.recency = 1;
 
 CREATE VIEW gate_history AS LOCKING ROW FOR ACCESS SELECT verdicts.model_id, verdicts.session_id, verdicts.status, verdicts.started_at, verdicts.gate_no, verdicts.gate, verdicts.kind, verdicts.verdict, verdicts.reason, verdicts.figure, verdicts.at_least, verdicts.at_most, verdicts.margin, verdicts.production_session_id, verdicts.production_figure, verdicts.difference, verdicts.interval_low, verdicts.interval_high, verdicts.interval_method
@@ -766,6 +770,7 @@ COMMENT ON COLUMN production_models.session_id AS 'Name of the session, as peopl
 COMMENT ON COLUMN production_models.set_at AS 'When the stage began (UTC).';
 COMMENT ON COLUMN production_models.set_by AS 'User who set it.';
 COMMENT ON COLUMN production_models.reason AS 'Why, in that user''s words.';
+COMMENT ON COLUMN production_models.description AS 'What the model predicts.';
 COMMENT ON VIEW gate_history AS 'Verdicts of gates, of sessions that succeeded or failed.';
 COMMENT ON COLUMN gate_history.model_id AS 'Model, as in models.model_id.';
 COMMENT ON COLUMN gate_history.session_id AS 'Name of the session, as people see it.';

@@ -52,6 +52,8 @@ NEWER = {
     },
     "mysql9": {
         "test_contract",
+        "test_database_injections",
+        "test_disk_injections",
         "test_grants",
         "test_injections",
         "test_lifecycle",

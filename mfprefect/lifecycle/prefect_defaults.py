@@ -21,7 +21,11 @@ def set_prefect_defaults() -> None:
     Settings of Prefect that somebody made (environment, profile, prefect.toml) stay.
     """
     bypass_on_loopback()
-    ephemeral = get_current_settings().server.ephemeral
-    # Not by an environment variable: it would win against a profile.
-    if "startup_timeout_seconds" not in ephemeral.model_fields_set:
-        ephemeral.startup_timeout_seconds = START_UP_SECONDS
+    server = get_current_settings().server
+    # Not by environment variables: they would win against a profile.
+    if "startup_timeout_seconds" not in server.ephemeral.model_fields_set:
+        server.ephemeral.startup_timeout_seconds = START_UP_SECONDS
+    # A new one records its telemetry while others of its services write to the same SQLite file,
+    # and logs a traceback ("database is locked") into the first run.
+    if "analytics_enabled" not in server.model_fields_set:
+        server.analytics_enabled = False

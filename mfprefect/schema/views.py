@@ -142,14 +142,19 @@ def selects(schema: Tables) -> tuple[Select[*tuple[Any, ...]], ...]:
 def _production(schema: Tables) -> Select[*tuple[Any, ...]]:
     """Return each model's newest stage, if it is production.
 
-    By rank: MySQL would let a reader's function judge rows before a NOT EXISTS hides them.
+    By rank: MySQL would let a reader's function judge rows before a NOT EXISTS hides them. The
+    description is ranked, too, for the same reason.
     """
-    s, stages = schema.sessions, schema.model_stages.c
+    s, m, stages = schema.sessions, schema.models, schema.model_stages.c
     newest = sa.func.rank().over(partition_by=stages.model_id, order_by=stages.set_at.desc())
-    ranked = sa.select(*stages, newest.label("recency")).subquery("ranked")
+    ranked = (
+        sa.select(*stages, m.c.description, newest.label("recency"))
+        .join_from(schema.model_stages, m, stages.model_id == m.c.model_id)
+        .subquery("ranked")
+    )
     c = ranked.c
     return (
-        sa.select(c.model_id, s.c.session_id, c.set_at, c.set_by, c.reason)
+        sa.select(c.model_id, s.c.session_id, c.set_at, c.set_by, c.reason, c.description)
         .join_from(ranked, s, c.session_no == s.c.session_no)
         .where(c.stage == sa.literal("production"), c.recency == 1)
     )

@@ -8,6 +8,7 @@ the model, the last audit event.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,12 +16,13 @@ import sqlalchemy as sa
 from mfprefect.backend import HOLD_OPTION, NO_LOCK_OPTION, WRITE_OPTION
 from mfprefect.store.database import Database
 
-__all__ = ["WITHOUT_LOCK", "is_committed", "last_of_chain"]
+__all__ = ["HOLD", "WITHOUT_LOCK", "delete_of_sessions", "is_committed", "last_of_chain"]
 
 WITHOUT_LOCK = {NO_LOCK_OPTION: True}
 """The execution option of a select that needs no lock of its own: a row that the transaction holds
 vouches for what it reads, or a unique index refuses what it decides wrongly."""
-_HOLD = {HOLD_OPTION: True}
+HOLD = {HOLD_OPTION: True}
+"""That of a select by a unique index that holds its row until the transaction ends."""
 
 
 def is_committed(
@@ -74,7 +76,7 @@ def last_of_chain(
         seen = last[0]
     while True:
         this = sa.select(number, digest).where(*of_chain, number == seen)
-        held = connection.execute(this, execution_options=_HOLD).first()
+        held = connection.execute(this, execution_options=HOLD).first()
         if held is not None and not recheck:
             return held
         # Who held it may have appended the next one, or rolled back.
@@ -82,3 +84,29 @@ def last_of_chain(
         if last is None or (held is not None and last[0] == held[0]):
             return held if last is not None else None
         seen = last[0]
+
+
+def delete_of_sessions(
+    db: Database, connection: sa.Connection, table: sa.Table, numbers: Sequence[int]
+) -> None:
+    """Delete the rows of sessions, locking no others where the database can.
+
+    Args:
+        db: the database.
+        connection: in a transaction that holds the sessions.
+        table: `sessions`, or a table of what they produced.
+        numbers: at least one `session_no`.
+    """
+    column = table.c.session_no
+    # Equality where it is one: a database may lock the rows of that value only.
+    of_sessions = column == numbers[0] if len(numbers) == 1 else column.in_(numbers)
+    if not (db.backend.reads_uncommitted and table is db.schema.artifact_chunks):
+        connection.execute(table.delete().where(of_sessions))
+        return
+    # By their keys: chunks are spread, so that a session alone does not say where they are.
+    key = {f"key_{c.name}": c for c in table.primary_key}
+    select = sa.select(*key.values()).where(of_sessions)
+    if rows := connection.execute(select, execution_options=WITHOUT_LOCK).all():
+        same = (c == sa.bindparam(name) for name, c in key.items())
+        keys = [dict(zip(key, row, strict=True)) for row in rows]
+        connection.execute(table.delete().where(*same), keys)

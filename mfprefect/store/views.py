@@ -110,22 +110,18 @@ def _require_model(db: Database, model_id: str) -> None:
 
 
 def models_frame(db: Database) -> pd.DataFrame:
-    """Return the models that have sessions, one row each."""
+    """Return the models that have sessions, one row each; descriptions of those in production."""
     s, p = _view(db, "session_overview"), _view(db, "production_models")
-    production = sa.select(p.c.session_id).where(p.c.model_id == s.c.model_id).scalar_subquery()
-    rest = (c.key for c in db.schema.models.c if c.key != "model_id")
-    select = (
-        sa.select(
-            s.c.model_id,
-            *(sa.null().label(name) for name in rest),
-            sa.func.count().label("sessions"),
-            sa.func.max(s.c.started_at).label("last_started_at"),
-            production.label("production"),
-        )
-        .group_by(s.c.model_id)
-        .order_by(s.c.model_id)
-    )
-    return db.frame(select)
+    newest = sa.func.max(s.c.started_at).label("last_started_at")
+    counts = sa.select(s.c.model_id, sa.func.count().label("sessions"), newest)
+    models = counts.group_by(s.c.model_id).subquery("models")
+    names = [c.key for c in db.schema.models.c if c.key != "model_id"]
+    shown = (p.c[name] if name == "description" else sa.null().label(name) for name in names)
+    production = p.c.session_id.label("production")
+    select = sa.select(
+        models.c.model_id, *shown, models.c.sessions, models.c.last_started_at, production
+    ).join_from(models, p, models.c.model_id == p.c.model_id, isouter=True)
+    return db.frame(select.order_by(models.c.model_id))
 
 
 def production(db: Database, model_id: str) -> str | None:

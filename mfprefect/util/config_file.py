@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from functools import partial
 from itertools import takewhile
@@ -15,6 +16,10 @@ from mfprefect.util.ownership import other_writers
 __all__ = ["CONFIG_FILE", "PREFIX", "find_config", "read_config"]
 
 CONFIG_FILE = "mfprefect.toml"
+# Not :memory:, file: URIs, drives of Windows, and what begins with a reference to a variable.
+_RELATIVE_SQLITE = re.compile(
+    r"(?P<driver>sqlite(\+\w+)?):///(?P<path>(?!:memory:|file:|\$\{|[A-Za-z]:[\\/])[^/?].*)", re.S
+)
 PREFIX = "MFPREFECT_"
 """How the names of environment variables begin."""
 
@@ -78,7 +83,28 @@ def read_config(path: Path, profile: str | None) -> dict[str, Any]:
             f"Set {PREFIX}PROFILE to one of them, or unset it."
         )
     merged = _merge(values, profiles.get(profile, {}))
+    _place_files(merged, path.absolute().parent)
     return merged if profile is None else {"environment": profile, **merged}
+
+
+def _place_files(values: dict[str, Any], folder: Path) -> None:
+    """Make the paths of SQLite URLs relative to the file's folder, wherever a run starts."""
+    tables = (values.get(name) for name in ("sources", "exports"))
+    named = (entry for table in tables if isinstance(table, dict) for entry in table.values())
+    for entry in (values, *named):
+        if isinstance(entry, dict) and isinstance(url := entry.get("url"), str):
+            entry["url"] = _placed(url, folder)
+
+
+def _placed(url: str, folder: Path) -> str:
+    match = _RELATIVE_SQLITE.fullmatch(url)
+    if match is None:
+        return url
+    # Not more than necessary: SQLAlchemy 2.1 decodes the path, 2.0 does not.
+    place = folder.as_posix()
+    for sign in ("%", "?", "$"):
+        place = place.replace(sign, f"%{ord(sign):02X}")
+    return f"{match['driver']}:///{place}/{match['path']}"
 
 
 def _merge(top_level: dict[str, Any], profile: dict[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,11 @@ import sqlalchemy as sa
 
 import mfprefect
 from mfprefect import Store
+from mfprefect.provenance import capture, environment
+from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.store.audit import seals
 from mfprefect.store.audit.events import record
+from mfprefect.store.sessions.opening import SessionRequest, open_session
 from mfprefect.testing.contract.helpers import place
 from mfprefect_dev.teradata import EmulatedTeradata
 from mfprefect_dev.teradata.engine.system import LIMITS
@@ -189,3 +192,72 @@ def test_who_writes_while_a_session_closes_waits_and_is_refused(
     assert len(late) == 1
     assert store.verify().sessions == 1
     assert len(store.metrics(session.session_id)) == 0
+
+
+def opened(store: Store, attempt: str) -> mfprefect.Session:
+    run = FlowRun("run-1", attempt, None)
+    facts = ("churn", "train", "{}", None, None, capture(), environment(), run)
+    return mfprefect.Session(store.database, open_session(store.database, SessionRequest(*facts)))
+
+
+def record_results(session: mfprefect.Session) -> None:
+    """Write to all tables of a training."""
+    frame = pd.DataFrame({"age": [30.0, 41.0], "city": ["Bonn", "Ulm"]})
+    session.log_metrics({"own": 0.5})
+    session.log_metadata({"sources": "crm"})
+    session.log_input("crm", query="select 1", rows=2, columns={"age": "float"}, digest="d")
+    session.log_input_summary(frame)
+    session.log_checks(frame, lambda f: len(f) == 2)
+    session.log_test_results([0, 1, 0, 1], [0.1, 0.9, 0.4, 0.8])
+    importance = pd.DataFrame({"variable": ["age"], "importance": [0.7]})
+    session.log_variable_importance(importance, kind="permutation")
+    session.log_backtest(pd.DataFrame({"period": ["2026-01"], "predicted": [1.0], "actual": [2]}))
+    session.log_gates([mfprefect.Gate("own", at_least=0.5)])
+    session.save_model(b"a model")
+    session.flush()
+
+
+@pytest.mark.parametrize("change", ["delete", "retry"])
+def test_what_deletes_the_rows_of_a_session_blocks_no_other_training(
+    store: Store, change: str
+) -> None:
+    """While the deletion is open, others open sessions and write to every table but `scores`."""
+    first = opened(store, "1")
+    record_results(first)
+    first.fail(OSError("link down"))
+    with store.session("churn", purpose="train") as last:
+        record_results(last)
+    running = store.session("churn", purpose="train")
+    ready, go_on = threading.Event(), threading.Event()
+
+    def pause(_: sa.Connection) -> None:
+        if threading.current_thread().name.startswith("deleting"):
+            ready.set()
+            assert go_on.wait(60)
+
+    def delete() -> None:
+        if change == "delete":
+            store.delete_session(first.session_id)
+        else:
+            opened(store, "2").close()
+
+    def write() -> mfprefect.Session:
+        record_results(running)
+        beside = store.session("fraud", purpose="train")
+        record_results(beside)
+        return beside
+
+    sa.event.listen(store.database.engine, "commit", pause)
+    with ThreadPoolExecutor(1, "deleting") as deleting, ThreadPoolExecutor(1) as writing:
+        done = deleting.submit(delete)
+        assert ready.wait(30)
+        written = writing.submit(write)
+        try:
+            beside = written.result(15)
+        finally:
+            go_on.set()
+        done.result(60)
+    sa.event.remove(store.database.engine, "commit", pause)
+    for session in (running, beside):
+        session.close()
+    store.verify()

@@ -1,4 +1,4 @@
-"""The factories of flows, which all tests of one process share; what a machine could not do."""
+"""Factories and laboratories, which all tests of one process share; what a machine cannot do."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from faultkit.disks import UNTESTED
 from faultkit.factory import Factory
+from faultkit.lab import Lab
+
+# Its assertions fail with what they compared, as those of tests.
+pytest.register_assert_rewrite("faultkit.injecting")
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +41,37 @@ def factories(
 @pytest.fixture
 def factory(factories: Callable[[str], Factory], request: pytest.FixtureRequest) -> Factory:
     return factories(request.param)
+
+
+@pytest.fixture(scope="session")
+def labs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Lab]]:
+    """The laboratory of a database, which all tests share."""
+    opened: dict[str, Lab] = {}
+
+    def lab(database: str) -> Lab:
+        if database not in opened:
+            folder = tmp_path_factory.mktemp(database)
+            if database == "sqlite":
+                opened[database] = Lab(database, f"sqlite:///{folder / 'store.db'}", folder)
+            else:
+                server = request.getfixturevalue(f"{database}_server")
+                opened[database] = Lab(database, server.new_database(), folder, server)
+        return opened[database]
+
+    yield lab
+    for opened_lab in opened.values():
+        opened_lab.close()
+        server = opened_lab.server
+        # A private one has been removed by now, with all its databases.
+        if server is not None and server.private is None:
+            server.drop_database(opened_lab.direct)
+
+
+@pytest.fixture
+def lab(labs: Callable[[str], Lab], request: pytest.FixtureRequest) -> Lab:
+    return labs(request.param)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

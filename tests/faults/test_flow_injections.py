@@ -17,10 +17,10 @@ from uuid import UUID
 
 import pytest
 from faultkit import flows
+from faultkit.cases import PUBLICATION, SEAL
 from faultkit.child import kill
 from faultkit.factory import AFTER, DEAR, ENDS, LONGEST, PHASES, SPOTS, Factory, fault_at, spots
 from faultkit.journal import Journal
-from faultkit.lab import PUBLICATION, SEAL
 from faultkit.proxy import Fault, Link
 from faultkit.record import FLOWS
 from faultkit.sampling import ALL, SEED, sampled

@@ -17,8 +17,8 @@ from uuid import UUID
 
 import pytest
 from faultkit import flows
+from faultkit.disturbances import elsewhere
 from faultkit.factory import DEAR, LONGEST, PHASES, SPOTS, Factory, fault_at, spots
-from faultkit.lab import elsewhere
 from faultkit.proxy import Link
 from faultkit.record import FLOWS
 from faultkit.sampling import ALL, SEED, sampled

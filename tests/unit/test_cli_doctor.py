@@ -157,6 +157,7 @@ def test_no_file_yet_and_none_is_made(tmp_path: Path) -> None:
 def test_no_schema(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "empty.db").close()
     results = doctor(tmp_path, "--url", "sqlite:///empty.db", code=1)
+    assert f"sqlite:///{tmp_path}/empty.db (from --url)" in results["url"]["detail"]
     assert results["schema"]["detail"] == "it has no tables of mfprefect yet"
     assert results["schema"]["cure"] == "mfprefect init"
 

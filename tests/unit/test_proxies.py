@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import httpx
 import pytest
 from prefect.settings import PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, get_current_settings
@@ -73,6 +76,25 @@ def test_prefects_own_settings_win(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         ephemeral.startup_timeout_seconds = before
         ephemeral.model_fields_set.intersection_update(names)
+
+
+def test_a_temporary_server_sends_no_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless somebody wants it: recording it fails on a busy file, with a traceback in the run."""
+    program = (
+        "from mfprefect.lifecycle.prefect_defaults import set_prefect_defaults\n"
+        "from prefect.settings import get_current_settings\n"
+        "set_prefect_defaults()\n"
+        "settings = get_current_settings().to_environment_variables(exclude_unset=True)\n"
+        "print(settings['PREFECT_SERVER_ANALYTICS_ENABLED'])"
+    )
+    monkeypatch.delenv("PREFECT_SERVER_ANALYTICS_ENABLED", raising=False)
+    for name, exported in {"": "False", "true": "True", "false": "False"}.items():
+        if name:
+            monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", name)
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == exported
 
 
 def test_the_doctor_names_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from mfprefect import settings as module
 from mfprefect.backend import backend_for
@@ -172,6 +174,62 @@ def test_the_nearest_file_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert (load_settings().prefix, load_settings().connect_timeout) == ("", 5)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_sqlite_files_of_a_file_are_in_its_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    """Wherever a run starts; percent signs and blanks in the folder's name do no harm."""
+    home, elsewhere = folder / "a %20 b", folder / "a %20 b" / "flows"
+    elsewhere.mkdir(parents=True)
+    text = """
+        url = "sqlite:///dev.db"
+        exports.crm = {table = "scores", url = "sqlite:///data/crm.db?timeout=5"}
+        exports.same = {table = "scores"}
+        [sources]
+        other.url = "sqlite+pysqlite:///other.db"
+        here.url = "sqlite:////data/x.db"
+        variable.url = "sqlite:///${DATA}/x.db"
+        memory.url = "sqlite://"
+        other_memory.url = "sqlite:///:memory:"
+        uri.url = "sqlite:///file:x.db?uri=true"
+        server.url = "postgresql://host/dev.db"
+        [profiles.production]
+        url = "sqlite:///production.db"
+    """
+    path = write(text, home)
+    monkeypatch.setenv("DATA", "/data")
+    monkeypatch.chdir(folder if named else elsewhere)
+    if named:
+        monkeypatch.setenv("MFPREFECT_CONFIG", str(path.relative_to(folder)))
+    settings = load_settings()
+    assert file_of(settings.url) == str(home / "dev.db")
+    assert settings.exports["crm"].url is not None
+    crm = settings.exports["crm"].url.get_secret_value()
+    assert sa.make_url(crm).database == str(home / "data" / "crm.db")
+    assert crm.endswith("?timeout=5")
+    assert settings.exports["same"].url is None
+    sources = {name: source.url.get_secret_value() for name, source in settings.sources.items()}
+    assert sources.pop("other").startswith("sqlite+pysqlite:////")
+    assert file_of(settings.sources["other"].url) == str(home / "other.db")
+    assert sources == {
+        "here": "sqlite:////data/x.db",
+        "variable": "sqlite:////data/x.db",
+        "memory": "sqlite://",
+        "other_memory": "sqlite:///:memory:",
+        "uri": "sqlite:///file:x.db?uri=true",
+        "server": "postgresql://host/dev.db",
+    }
+    monkeypatch.setenv("MFPREFECT_PROFILE", "production")
+    assert file_of(load_settings().url) == str(home / "production.db")
+    monkeypatch.setenv("MFPREFECT_URL", "sqlite:///here.db")
+    assert load_settings().url.get_secret_value() == "sqlite:///here.db"
+    assert load_settings(url="sqlite:///there.db").url.get_secret_value() == "sqlite:///there.db"
+
+
+def file_of(url: SecretStr) -> str | None:
+    return sa.make_url(url.get_secret_value()).database
+
+
 def test_a_named_file_is_taken_instead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write('prefix = "here_"')
     other = folder / "other.toml"
@@ -298,12 +356,14 @@ def test_settings_cannot_be_changed_afterwards() -> None:
 # Sources and references
 
 
-def test_sources_come_from_the_file_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_come_from_the_file_and_the_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write('default_source = "crm"\n[sources.crm]\nurl = "sqlite:///crm.db"')
     monkeypatch.setenv("MFPREFECT_SOURCES__WAREHOUSE__URL", "sqlite:///dwh.db")
     loaded = load_settings()
     urls = {name: source.url.get_secret_value() for name, source in loaded.sources.items()}
-    assert urls == {"crm": "sqlite:///crm.db", "warehouse": "sqlite:///dwh.db"}
+    assert urls == {"crm": f"sqlite:///{folder}/crm.db", "warehouse": "sqlite:///dwh.db"}
     assert loaded.default_source == "crm"
 
 

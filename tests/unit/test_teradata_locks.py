@@ -155,6 +155,33 @@ def test_anything_else_locks_the_table(
     waiting.result(20)
 
 
+@pytest.mark.parametrize(
+    "text", ["DELETE FROM results WHERE a = 1", "SELECT k FROM results WHERE k > 'a' AND a = 1"]
+)
+def test_a_primary_index_that_is_not_unique_locks_its_rows(
+    sessions: tuple[Session, Session, Session], text: str
+) -> None:
+    """All rows with that value, by any of their indexes, and no other."""
+    one, two, three = sessions
+    one.answer(
+        "CREATE MULTISET TABLE results (a INTEGER NOT NULL, k VARCHAR(5) CHARACTER SET UNICODE NOT "
+        "NULL) PRIMARY INDEX (a) UNIQUE INDEX (a, k)"
+    )
+    one.commit()
+    for number, name in ((1, "x"), (1, "y"), (2, "x")):
+        one.answer("INSERT INTO results (a, k) VALUES (?, ?)", number, name)
+    one.commit()
+    one.answer(text)
+    two.answer("INSERT INTO results (a, k) VALUES (2, 'y')")
+    two.answer("DELETE FROM results WHERE a = 2")
+    by_key = three.waits("DELETE FROM results WHERE a = 1 AND k = 'y'")
+    new = two.waits("INSERT INTO results (a, k) VALUES (1, 'z')")
+    one.rollback()
+    by_key.result(20)
+    three.commit()
+    new.result(20)
+
+
 def test_a_new_row_is_locked_by_each_unique_index(
     sessions: tuple[Session, Session, Session],
 ) -> None:

@@ -21,6 +21,7 @@ from mfprefect.settings import Settings
 from mfprefect_backends.teradata import alembic_impl, codes, load
 from mfprefect_backends.teradata.band import set_query_band
 from mfprefect_backends.teradata.compiler import MAX_VARCHAR
+from mfprefect_backends.teradata.ddl import BY_SESSION
 from mfprefect_backends.teradata.dialect import DRIVERNAME
 from mfprefect_backends.teradata.merge import merge
 from mfprefect_backends.teradata.staging import Staging, drop_stale
@@ -38,6 +39,24 @@ _SCORES_OPTIONS = (
     "PRIMARY INDEX (entity_id)\n"
     "PARTITION BY RANGE_N(session_no BETWEEN 1 AND 65533 EACH 1, NO RANGE, UNKNOWN)"
 )
+# Not `artifact_chunks`: a large model would have to fit into one AMP's share of the space.
+_BY_SESSION = {
+    "session_attempts",
+    "inputs",
+    "input_summary",
+    "check_results",
+    "session_metadata",
+    "metrics",
+    "variable_importance",
+    "test_curve",
+    "backtests",
+    "gate_results",
+    "drift",
+    "score_parts",
+    "part_inputs",
+    "artifacts",
+    "notifications",
+}
 _DUPLICATE_ENTITY = """
 LOCKING ROW FOR ACCESS
 SELECT TOP 1 mine.entity_id FROM {scores} AS mine
@@ -96,8 +115,10 @@ class TeradataBackend(Backend):
         event.listen(engine, "invalidate", self._staging.keep_orphans)
 
     def table_options(self, table: str) -> Mapping[str, Any]:
-        """Distribute scores by entity, and partition them by session."""
-        return {"teradatasql_post_create": _SCORES_OPTIONS} if table == "scores" else {}
+        """Distribute scores by entity, and partition them by session; other results by session."""
+        if table == "scores":
+            return {"teradatasql_post_create": _SCORES_OPTIONS}
+        return {"teradatasql_post_create": BY_SESSION} if table in _BY_SESSION else {}
 
     def why_not_storable(self, column: sa.Column[Any], text: str) -> str | None:
         """Return why a text cannot be stored: a trailing blank, a noncharacter or its length."""

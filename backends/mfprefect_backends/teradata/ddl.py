@@ -10,7 +10,11 @@ from teradatasqlalchemy.dialect import TeradataDDLCompiler
 from mfprefect.errors import ConfigurationError
 from mfprefect_backends.teradata.compiler import refuse
 
-__all__ = ["DDLCompiler"]
+__all__ = ["BY_SESSION", "DDLCompiler"]
+
+BY_SESSION = "PRIMARY INDEX (session_no)"
+"""The primary index of tables with few rows a session, which are read, locked and deleted together,
+on one AMP. Their key gets a unique secondary index."""
 
 
 class DDLCompiler(TeradataDDLCompiler):  # type: ignore[misc]
@@ -29,6 +33,8 @@ class DDLCompiler(TeradataDDLCompiler):  # type: ignore[misc]
         key = [self.preparer.format_column(c) for c in table.primary_key.columns]
         if post_create:
             lines = [str(post_create)]
+            if post_create == BY_SESSION:
+                lines.append(f"UNIQUE INDEX ({', '.join(key)})")
         elif key:
             lines = [f"UNIQUE PRIMARY INDEX ({', '.join(key)})"]
         else:  # as Teradata would choose

@@ -148,7 +148,11 @@ class ResultsApi(Base):
         return frames.of_sessions(self._db, "input_summary", session_ids)
 
     def checks(self, *session_ids: str) -> pd.DataFrame:
-        """Return results of input checks: check, column, severity, passed, failing rows."""
+        """Return results of input checks: check, column, severity, passed, failing rows, sample.
+
+        `sample` is JSON text: a list of failing cases, each with `index` and `value`. Dates, times
+        and decimals are texts in it.
+        """
         return frames.of_sessions(self._db, "check_results", session_ids)
 
     def input_columns(self, table: str | None = None, schema: str | None = None) -> pd.DataFrame:

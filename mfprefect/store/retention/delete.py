@@ -19,6 +19,7 @@ from mfprefect.store.audit import seals
 from mfprefect.store.audit.events import record
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, find, null_flow_run_seq
+from mfprefect.store.held_rows import WITHOUT_LOCK, delete_of_sessions
 from mfprefect.store.lookup import model_ids, require_model, require_session
 from mfprefect.store.models.stages import in_production
 from mfprefect.store.retention.batches import LARGE, delete_in_batches, lock_session, score_rows
@@ -121,7 +122,8 @@ def _stages(
         )
     if in_production(db, connection, handle.model_id) == handle.session_id:
         raise InvalidValue(f"session {handle.session_id!r} is in production now.")
-    connection.execute(stages.delete().where(of_session))
+    if rows:
+        connection.execute(stages.delete().where(of_session))
     columns = ("set_at", "stage", "set_by", "reason", "gates")
     deleted = [{name: row._mapping[name] for name in columns} for row in rows]
     return {"stages": deleted} if deleted else {}
@@ -218,9 +220,9 @@ def _refuse_used(db: Database, connection: sa.Connection, numbers: Sequence[int]
     s = db.schema.sessions
     deleted = set(numbers)
     for chunk in _chunks(numbers):
-        users = connection.execute(
-            sa.select(s.c.session_no, s.c.session_id).where(s.c.parent_session_no.in_(chunk))
-        )
+        using = sa.select(s.c.session_no, s.c.session_id).where(s.c.parent_session_no.in_(chunk))
+        # Whoever opens a session holds the row of its parent, as this transaction does.
+        users = connection.execute(using, execution_options=WITHOUT_LOCK)
         names = [user.session_id for user in users if user.session_no not in deleted]
         if names:
             raise InvalidValue(
@@ -233,7 +235,7 @@ def _remove_sessions(db: Database, connection: sa.Connection, numbers: Sequence[
     """Delete sessions with all they produced, and environments that no session uses any more."""
     for chunk in _chunks(numbers):
         for table in (*db.schema.session_tables(), db.schema.sessions):
-            connection.execute(table.delete().where(table.c.session_no.in_(chunk)))
+            delete_of_sessions(db, connection, table, chunk)
     delete_unused(db, connection)
 
 

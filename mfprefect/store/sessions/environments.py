@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.store.database import Database
-from mfprefect.store.held_rows import WITHOUT_LOCK, is_committed
+from mfprefect.store.held_rows import HOLD, WITHOUT_LOCK, is_committed
 
 __all__ = ["add_environment", "delete_unused"]
 
@@ -29,4 +29,16 @@ def delete_unused(db: Database, connection: sa.Connection) -> None:
     e = db.schema.environments
     users = (db.schema.sessions, db.schema.session_attempts)
     used = (sa.exists().where(t.c.environment_digest == e.c.environment_digest) for t in users)
-    connection.execute(e.delete().where(*(~condition for condition in used)))
+    unused = [~condition for condition in used]
+    if not db.backend.reads_uncommitted:
+        connection.execute(e.delete().where(*unused))
+        return
+    # That would lock all environments and sessions. Whoever opens a session in one that is held
+    # here waits, and whoever has opened one before is seen, committed or not.
+    digest = e.c.environment_digest
+    select = sa.select(digest).where(*unused)
+    for name in connection.scalars(select, execution_options=WITHOUT_LOCK).all():
+        this = digest == name
+        connection.execute(sa.select(digest).where(this), execution_options=HOLD)
+        if connection.scalar(select.where(this), execution_options=WITHOUT_LOCK):
+            connection.execute(e.delete().where(this))

@@ -25,7 +25,7 @@ from mfprefect.store.handle import (
     outside_heartbeats,
     status_without_index,
 )
-from mfprefect.store.held_rows import is_committed
+from mfprefect.store.held_rows import delete_of_sessions, is_committed
 from mfprefect.store.lookup import require_model
 from mfprefect.store.row_numbers import next_number, next_session_no
 from mfprefect.store.sessions import attempts, earlier
@@ -134,7 +134,11 @@ def _insert(
     ).one()
     if facts.model is None:
         require_model(db, connection, opening.model_id)
-    if opening.parent_session_id is not None and facts.parent_no is None:
+    # Before the environment, as who deletes a session locks them.
+    if opening.parent_session_id is not None and (
+        facts.parent_no is None
+        or not is_committed(db, connection, sessions.c.session_id, opening.parent_session_id)
+    ):
         raise UnknownSession(opening.parent_session_id)
     stored = environments.c.environment_digest
     if facts.environment is None or not is_committed(db, connection, stored, digest):
@@ -255,11 +259,11 @@ def clear_attempt(db: Database, connection: sa.Connection, session_no: int) -> N
     keep = {schema.scores, schema.score_parts, schema.part_inputs, schema.notifications}
     keep.add(schema.session_attempts)
     for table in schema.session_tables():
-        of_session = table.c.session_no == session_no
         if table is schema.session_metadata:
-            of_session = sa.and_(of_session, table.c.meta_group != LEGACY_PART_INPUTS)
-        if table not in keep:
-            connection.execute(table.delete().where(of_session))
+            others = table.c.meta_group != LEGACY_PART_INPUTS
+            connection.execute(table.delete().where(table.c.session_no == session_no, others))
+        elif table not in keep:
+            delete_of_sessions(db, connection, table, [session_no])
 
 
 def _params(

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 import mfprefect
 from mfprefect import AlreadyPromoted, Gate, InvalidValue, Store, UnknownModel
+from mfprefect.store.views import models_frame
 from mfprefect.util import values
 
 GATES = (Gate("auc", at_least=0.8),)
@@ -80,7 +81,12 @@ def test_promote_and_roll_back(store: Store) -> None:
     assert [e["rolled_back_from"] for e in events(store, "rollback")] == [c, b, c, a]
     assert events(store, "retire") == [{"session": a, "reason": "no longer sold"}]
     view = store.database.schema.views()["production_models"]
-    assert [row.session_id for row in store.database.fetch_all(view)] == [a]
+    assert [(row.session_id, row.description) for row in store.database.fetch_all(view)] == [
+        (a, "who leaves")
+    ]
+    assert models_frame(store.database)[["description", "production"]].to_numpy().tolist() == [
+        ["who leaves", a]
+    ]
     assert store.models()["production"].tolist() == [a]
     with pytest.raises(InvalidValue, match="was promoted to a stage"):
         store.delete_session(b)

@@ -13,9 +13,9 @@ from typing import Any
 from uuid import UUID
 
 from faultkit import flows, record
+from faultkit.cases import PUBLICATION, SEAL
 from faultkit.child import start_engine
 from faultkit.invariants import Witness
-from faultkit.lab import PUBLICATION, SEAL
 from faultkit.mailbox import Mailbox
 from faultkit.proxy import Fault, Link, Moment, Proxy
 from faultkit.sampling import SEED, sampled

@@ -4,110 +4,40 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-import os
 import re
 import signal
 import threading
 import time
 import traceback
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import sqlalchemy as sa
-
 import mfprefect
 from faultkit import record
-from faultkit.child import Run, kill, start, start_push, write_session
+from faultkit.cases import NOT_MET, Case, Point, mixed, phase_of, told_phase, traced, was_refused
+from faultkit.child import Run, start, start_push, write_session
+from faultkit.disturbances import LONGEST, Disturbances
 from faultkit.invariants import Witness
 from faultkit.journal import Journal
-from faultkit.networks import Direction, Network
-from faultkit.proxy import Action, Fault, Link, Moment, Proxy
+from faultkit.proxy import Fault, Proxy
 from faultkit.sampling import SEED
 from faultkit.script import MODEL
-from faultkit.seams import NO_SEAMS, Seams
+from faultkit.seams import Seams
 from mfprefect.errors import SessionClosed
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.store.spool import listing
 from mfprefect_dev.servers import Server
 
-__all__ = ["Case", "Lab", "Point", "elsewhere", "phase_of", "wait_until_stopped"]
-
-LONGEST = 60
-"""Seconds after which a run that neither ends nor dies is a problem of its own."""
-PHASES = {"flush": "buffered flush", "close": "close"}
-SEAL = re.compile(r"INSERT INTO \S*seals\b")
-PUBLICATION = re.compile(r"UPDATE \S*sessions\b.* SET .*\bsucceeded\b|\bINHERIT\b")
-NOT_MET = "was not met"
-"""The outcome of a push that the fault spared; it is not counted."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """A statement of an undisturbed run, at which one can be disturbed."""
-
-    nth: int
-    phase: str
-    statement: str
-    resumes: bool = False
-    """Whether that is a run that passes for a flow run: its opening has more statements."""
-
-    @property
-    def name(self) -> str:
-        """What labels call it."""
-        return f"{self.nth} of a flow run" if self.resumes else str(self.nth)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One fault to inject, and what may come of it."""
-
-    kind: str
-    label: str
-    may_end: Collection[str]
-    """The outcomes that are right; any other one is a problem."""
-    fault: Callable[[Lab], Fault] | None = None
-    seams: Seams = NO_SEAMS
-    seams_of: Callable[[Lab], Seams] | None = None
-    """The same, where they depend on how things stand when the run starts."""
-    phase: str | None = None
-    """Where it is injected, unless the proxy tells."""
-    planned: str | None = None
-    """The phase that it is meant for: a sample has one of each."""
-    resumes: bool = False
-    """Whether the run passes for a flow run, whose next attempt goes on with its session."""
-    large: bool = False
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    beside: Callable[[Lab, ForkServerProcess], None] | None = None
-    """Something to do while the run is going on."""
-    url: Callable[[Lab], str] | None = None
-    prepare: Callable[[Lab], None] | None = None
-    """What to do before the run starts; what undoes it goes into `lab.undo`."""
-    unharmed: Collection[str] = ()
-    """The outcomes of a run that the fault spared; it is not counted then."""
-    retried: bool = False
-    """Whether it meets the second attempt of a flow run, whose first one was killed."""
-    says: str = ""
-    """A regular expression of what a run that fails has to say."""
-
-    @property
-    def never_dead(self) -> bool:
-        """Whether its process lives on, where all who look can see that it does."""
-        return set(self.may_end) == {"succeeded"}
-
-    @property
-    def stratum(self) -> tuple[str, str | None]:
-        """What a sample has one of each of."""
-        return self.kind, self.planned
+__all__ = ["Lab"]
 
 
 @dataclass
-class Lab:
+class Lab(Disturbances):
     """A database, the proxy before its server, and a witness who looks at it directly."""
 
     database: str
@@ -137,7 +67,7 @@ class Lab:
         # The first session of all stores its environment, which no later one does.
         write_session(self.calm, next(self._numbers), Journal(self.folder / "first.journal"))
         self.flow_points = self.rehearse(resumes=True)
-        self.points = _mixed(self.rehearse(), self.flow_points)
+        self.points = mixed(self.rehearse(), self.flow_points)
         """The statements of each phase, every second one of a run that passes for a flow run."""
 
     def close(self) -> None:
@@ -176,7 +106,7 @@ class Lab:
         if self.proxy is not None:
             self.proxy.arm(None)
         else:
-            seen = list(_traced(journal.lines()))
+            seen = list(traced(journal.lines()))
         return [
             Point(n, phase_of(step, sql), sql, flow_run is not None)
             for n, (step, sql) in enumerate(seen)
@@ -256,7 +186,7 @@ class Lab:
             problems += self._join(self.child)
         finally:
             self._settle()
-        injection.phase = case.phase or self._phase or self._told_phase(journal)
+        injection.phase = case.phase or self._phase or told_phase(journal)
         if self._rival is not None:
             problems += self._join(self._rival[0])
         winner = self._of_rivals(journal)
@@ -270,231 +200,11 @@ class Lab:
         if fault is not None and fault.hit is None:
             problems.append("missed: the statement was not met")
 
-    @staticmethod
-    def _told_phase(journal: Journal) -> str:
-        if journal.hit is not None:
-            return phase_of(*journal.hit)
-        return phase_of(journal.spooled_in or journal.step, "")
-
     def _of_rivals(self, journal: Journal) -> Journal:
         """Return the journal of the one of two runs that the session must be as."""
         if self._rival is not None and "close" in self._rival[1].done:
             return self._rival[1]
         return journal
-
-    # What the proxy can be told to do
-
-    @staticmethod
-    def cut(link: Link) -> None:
-        """Break the connection off."""
-        link.cut()
-
-    def kill_writer(self, link: Link) -> None:
-        """SIGKILL the run; its socket goes with it."""
-        self._started.wait(LONGEST)
-        assert self.child is not None
-        kill(self.child)
-        link.cut()
-
-    def vanish(self, link: Link) -> None:
-        """SIGKILL the run, and take the network away until it has been buried."""
-        assert self.proxy is not None
-        self.proxy.refuse()
-        self.kill_writer(link)
-
-    def pause_writer(self, link: Link | None = None) -> None:
-        """SIGSTOP the run for longer than anybody waits for a heartbeat; it is seen to be alive."""
-        with self._stopped():
-            for _ in range(5):
-                time.sleep(0.2)
-                self.witness.store.reconcile()
-
-    def bury_alive(self, link: Link | None = None) -> None:
-        """SIGSTOP the run; another machine, which sees no process, declares it dead."""
-        with self._stopped():
-            self._declare_dead()
-
-    def replace_alive(self, link: Link | None = None) -> None:
-        """The same, and its flow run is retried before it comes back."""
-        with self._stopped():
-            self._declare_dead()
-            self.rival()
-
-    @contextmanager
-    def _stopped(self) -> Iterator[None]:
-        """Stop the run for a while, unless it has stopped itself; then let it go on."""
-        self._started.wait(LONGEST)
-        assert self.child is not None and self.child.pid is not None
-        os.kill(self.child.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(self.child.pid, signal.SIGCONT)
-
-    def _declare_dead(self) -> None:
-        # What it has locked cannot be changed: then it is not declared dead.
-        settings = {"heartbeat_seconds": 0.05, "retry_seconds": 1, "spool": "off"}
-        with (
-            elsewhere(),
-            mfprefect.connect(self.direct, **settings) as other,
-            suppress(mfprefect.MfprefectError),
-        ):
-            time.sleep(0.2)
-            other.reconcile(wait=True)
-
-    def pause_database(self, seconds: float) -> Action:
-        """SIGSTOP the server for longer than a heartbeat may take."""
-
-        def act(link: Link) -> None:
-            assert self.server is not None
-            self.server.pause()
-            self._later(seconds, self._wake_database)
-
-        return act
-
-    def _wake_database(self) -> None:
-        assert self.server is not None
-        self.server.resume()
-        with elsewhere():  # which sees a heartbeat that is late, and no process
-            self.witness.store.reconcile()
-
-    def partition(self, seconds: float, hard: bool, *lost: Direction) -> Action:
-        """Lose what is sent in these directions; then it arrives, or finds no connection."""
-
-        def heal() -> None:
-            assert self.proxy is not None
-            if hard:
-                self.proxy.cut_all()
-            self.proxy.heal()
-
-        def act(link: Link) -> None:
-            assert self.proxy is not None
-            self.proxy.partition(*lost)
-            self._later(seconds, heal)
-
-        return act
-
-    def lose_packets(
-        self, network: Network, seconds: float, hard: bool, *lost: Direction
-    ) -> Action:
-        """Lose what is sent between two network namespaces; then it arrives, or finds nobody."""
-
-        def heal() -> None:
-            assert self.proxy is not None
-            if hard:  # the farewell is lost too
-                self.proxy.cut_all()
-            network.heal()
-
-        def act(link: Link) -> None:
-            network.lose(*lost)
-            self._later(seconds, heal)
-
-        return act
-
-    def kill_database(self, away: float) -> Action:
-        """SIGKILL the server; start it again after so many seconds."""
-
-        def act(link: Link) -> None:
-            assert self.server is not None
-            self.server.kill()
-            link.cut()
-            self._later(away, self.server.restart)
-
-        return act
-
-    def outage(self, seconds: float | None) -> Action:
-        """Take the network away, for so many seconds or until the run has ended."""
-
-        def act(link: Link) -> None:
-            assert self.proxy is not None
-            self.proxy.refuse()
-            link.cut()
-            if seconds is not None:
-                self._later(seconds, self.proxy.admit)
-
-        return act
-
-    def read_only(self, seconds: float | None) -> Action:
-        """Let the server refuse all writes, for so many seconds or until the run has ended."""
-
-        def act(link: Link) -> None:
-            assert self.server is not None
-            self._make_read_only(True)
-            self.undo.append(lambda: self._make_read_only(False))
-            if seconds is not None:
-                self._later(seconds, lambda: self._make_read_only(False))
-
-        return act
-
-    def _make_read_only(self, on: bool) -> None:
-        assert self.server is not None
-        name, value = sa.make_url(self.direct).database, "on" if on else "off"
-        statements = {
-            "postgres": [
-                f"ALTER DATABASE {name} SET default_transaction_read_only = {value}",
-                # What is connected goes on as it was.
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "  # noqa: S608
-                f"WHERE datname = '{name}' AND pid <> pg_backend_pid()",
-            ],
-            "mysql": [f"SET GLOBAL read_only = {value}"],
-        }
-        self._administer(*statements[self.server.backend])
-
-    def ordinary(self) -> str:
-        """Return the URL of a user without a superuser's rights: these may write all the same."""
-        url = sa.make_url(self.url)
-        if self.server is not None and self.server.backend == "mysql":
-            self._administer(
-                "DROP USER IF EXISTS ordinary@'127.0.0.1'",
-                "CREATE USER ordinary@'127.0.0.1' IDENTIFIED BY 'ordinary'",
-                f"GRANT ALL ON {url.database}.* TO ordinary@'127.0.0.1'",
-            )
-            url = url.set(username="ordinary", password="ordinary")
-        return url.render_as_string(hide_password=False)
-
-    def _administer(self, *statements: str) -> None:
-        assert self.server is not None
-        engine = sa.create_engine(
-            self.server.admin_url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
-        )
-        with engine.connect() as connection:
-            for statement in statements:
-                connection.exec_driver_sql(statement)
-
-    def rival(self, link: Link | None = None) -> None:
-        """Let another worker execute the same flow run meanwhile, as far as it gets."""
-        assert self._run.flow_run is not None
-        journal = Journal(self._run.journal.with_suffix(".rival"))
-        run = replace(
-            self._run,
-            url=self.direct,
-            journal=journal.path,
-            flow_run=(self._run.flow_run[0], "2"),
-            seams=NO_SEAMS,
-        )
-        self._rival = start(run), journal
-        deadline = time.monotonic() + LONGEST
-        while not journal.done and time.monotonic() < deadline:
-            if journal.step == "open":
-                # It waits for what the first one has locked, if it does not get on.
-                deadline = min(deadline, time.monotonic() + 2)
-            time.sleep(0.02)
-        self._rival[0].join(2 if journal.done else 0)
-
-    def fault(self, action: Action, moment: Moment, nth: int, pattern: str = "") -> Fault:
-        """Return a fault at a statement."""
-        return Fault(action, moment, nth, pattern)
-
-    def _later(self, seconds: float, what: Callable[[], None]) -> None:
-        def wait() -> None:
-            time.sleep(seconds)
-            what()
-
-        thread = threading.Thread(target=wait)
-        thread.start()
-        self.undo.append(thread.join)
-
-    # What surrounds a fault
 
     def inject_into_push(
         self, kind: str, label: str, fault: Fault | None, seams: Seams
@@ -632,7 +342,7 @@ class Lab:
         """Return what the fault came to, before the next attempt."""
         rival = self._rival[1] if self._rival is not None else None
         # Refused at its opening, it has done nothing: it had to wait until the other one ended.
-        if rival and (rival.done or self._was_refused(rival)):
+        if rival and (rival.done or was_refused(rival)):
             both = [x for x in (journal, rival) if "close" in x.done]
             return {1: "one succeeded and one refused"}.get(len(both), f"{len(both)} succeeded")
         if "close" in journal.done:
@@ -647,11 +357,6 @@ class Lab:
             # Had it met an error before, it would have ended its session by itself, and told.
             return "crashed" if self._status == "crashed" else f"killed, and {self._status}"
         return "failed and reported"
-
-    @staticmethod
-    def _was_refused(journal: Journal) -> bool:
-        """Return whether a run was told that the session was another one's, or done."""
-        return (journal.failure or "").startswith("SessionClosed:")
 
     def _next(self, number: int, case: Case) -> list[str]:
         """Let the next run, or the next attempt of this one, go through."""
@@ -691,60 +396,3 @@ class Lab:
             return ["doubled: the retry ran again"]
         changed = [row for row in self.witness.rows(number) if vars(row) != vars(before)]
         return [f"doubled: the retry changed {changed}"] if changed else []
-
-
-def _traced(lines: list[str]) -> Iterator[tuple[str, str]]:
-    step = "start"
-    for line in lines:
-        if line.startswith("begin "):
-            step = line[6:]
-        elif line.startswith("sql "):
-            yield step, line[4:]
-
-
-def _mixed(plain: list[Point], of_flow: list[Point]) -> list[Point]:
-    """Return each statement of a phase once, of one run or of the other."""
-
-    def placed(points: list[Point]) -> dict[tuple[str, int], Point]:
-        seen = Counter[str]()
-        placed_points = {}
-        for point in points:
-            seen[point.phase] += 1
-            placed_points[point.phase, seen[point.phase]] = point
-        return placed_points
-
-    others = placed(plain)
-    mixed = placed(of_flow).items()
-    return [point if point.nth % 2 else others.get(place, point) for place, point in mixed]
-
-
-def phase_of(step: str, statement: str) -> str:
-    """Return the phase of a session's life that a statement of a step belongs to.
-
-    A run seals, publishes and ends its session in one transaction: `seal` is the statement that
-    writes the seal, `publication` the one that shows the scores, `close` all others of that step,
-    its commit among them.
-    """
-    if step == "close" and PUBLICATION.search(statement):
-        return "publication"
-    if step == "close" and SEAL.search(statement):
-        return "seal"
-    return PHASES.get(step, step)
-
-
-@contextmanager
-def elsewhere() -> Iterator[None]:
-    """Look at sessions as from another machine, which sees none of this one's processes."""
-    with mock.patch("mfprefect.util.processes._place", return_value="elsewhere/1/1"):
-        yield
-
-
-def wait_until_stopped(process: ForkServerProcess, seconds: float) -> bool:
-    """Wait until a process stopped itself; return False where it ended, or went on."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.exitcode is None:
-        with suppress(OSError):
-            if Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
-                return True
-        time.sleep(0.005)
-    return False

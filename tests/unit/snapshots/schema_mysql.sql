@@ -394,6 +394,10 @@ UPDATE mfprefect_version SET version_num='0007' WHERE mfprefect_version.version_
 
 UPDATE mfprefect_version SET version_num='0008' WHERE mfprefect_version.version_num = '0007';
 
+-- Running upgrade 0008 -> 0009
+
+UPDATE mfprefect_version SET version_num='0009' WHERE mfprefect_version.version_num = '0008';
+
 CREATE ALGORITHM = TEMPTABLE VIEW published_scores AS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at
 FROM sessions STRAIGHT_JOIN scores FORCE INDEX (PRIMARY) ON sessions.session_no = scores.session_no
 WHERE sessions.published_at IS NOT NULL;
@@ -418,9 +422,9 @@ CREATE ALGORITHM = TEMPTABLE VIEW metric_history AS SELECT sessions.model_id, se
 FROM sessions STRAIGHT_JOIN metrics FORCE INDEX (PRIMARY) ON sessions.session_no = metrics.session_no
 WHERE sessions.status = 'succeeded';
 
-CREATE ALGORITHM = TEMPTABLE VIEW production_models AS SELECT ranked.model_id, sessions.session_id, ranked.set_at, ranked.set_by, ranked.reason
-FROM (SELECT model_stages.model_id AS model_id, model_stages.set_at AS set_at, model_stages.session_no AS session_no, model_stages.stage AS stage, model_stages.set_by AS set_by, model_stages.reason AS reason, model_stages.gates AS gates, rank() OVER (PARTITION BY model_stages.model_id ORDER BY model_stages.set_at DESC) AS recency
-FROM model_stages) AS ranked INNER JOIN sessions ON ranked.session_no = sessions.session_no
+CREATE ALGORITHM = TEMPTABLE VIEW production_models AS SELECT ranked.model_id, sessions.session_id, ranked.set_at, ranked.set_by, ranked.reason, ranked.description
+FROM (SELECT model_stages.model_id AS model_id, model_stages.set_at AS set_at, model_stages.session_no AS session_no, model_stages.stage AS stage, model_stages.set_by AS set_by, model_stages.reason AS reason, model_stages.gates AS gates, models.description AS description, rank() OVER (PARTITION BY model_stages.model_id ORDER BY model_stages.set_at DESC) AS recency
+FROM model_stages INNER JOIN models ON model_stages.model_id = models.model_id) AS ranked INNER JOIN sessions ON ranked.session_no = sessions.session_no
 WHERE ranked.stage = 'production' AND ranked.recency = 1;
 
 CREATE ALGORITHM = TEMPTABLE VIEW gate_history AS SELECT verdicts.model_id, verdicts.session_id, verdicts.status, verdicts.started_at, verdicts.gate_no, verdicts.gate, verdicts.kind, verdicts.verdict, verdicts.reason, verdicts.figure, verdicts.at_least, verdicts.at_most, verdicts.margin, verdicts.production_session_id, verdicts.production_figure, verdicts.difference, verdicts.interval_low, verdicts.interval_high, verdicts.interval_method

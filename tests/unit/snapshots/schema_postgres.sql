@@ -396,6 +396,10 @@ UPDATE model_factory.mfprefect_version SET version_num='0007' WHERE model_factor
 
 UPDATE model_factory.mfprefect_version SET version_num='0008' WHERE model_factory.mfprefect_version.version_num = '0007';
 
+-- Running upgrade 0008 -> 0009
+
+UPDATE model_factory.mfprefect_version SET version_num='0009' WHERE model_factory.mfprefect_version.version_num = '0008';
+
 COMMIT;
 
 CREATE VIEW model_factory.published_scores WITH (security_barrier) AS SELECT model_factory.sessions.model_id, model_factory.sessions.session_id, model_factory.scores.entity_id, model_factory.scores.score, model_factory.scores.score_class, model_factory.sessions.as_of, model_factory.sessions.published_at
@@ -422,9 +426,9 @@ CREATE VIEW model_factory.metric_history WITH (security_barrier) AS SELECT model
 FROM model_factory.sessions JOIN model_factory.metrics ON model_factory.sessions.session_no = model_factory.metrics.session_no
 WHERE model_factory.sessions.status = 'succeeded';
 
-CREATE VIEW model_factory.production_models WITH (security_barrier) AS SELECT ranked.model_id, model_factory.sessions.session_id, ranked.set_at, ranked.set_by, ranked.reason
-FROM (SELECT model_factory.model_stages.model_id AS model_id, model_factory.model_stages.set_at AS set_at, model_factory.model_stages.session_no AS session_no, model_factory.model_stages.stage AS stage, model_factory.model_stages.set_by AS set_by, model_factory.model_stages.reason AS reason, model_factory.model_stages.gates AS gates, rank() OVER (PARTITION BY model_factory.model_stages.model_id ORDER BY model_factory.model_stages.set_at DESC) AS recency
-FROM model_factory.model_stages) AS ranked JOIN model_factory.sessions ON ranked.session_no = model_factory.sessions.session_no
+CREATE VIEW model_factory.production_models WITH (security_barrier) AS SELECT ranked.model_id, model_factory.sessions.session_id, ranked.set_at, ranked.set_by, ranked.reason, ranked.description
+FROM (SELECT model_factory.model_stages.model_id AS model_id, model_factory.model_stages.set_at AS set_at, model_factory.model_stages.session_no AS session_no, model_factory.model_stages.stage AS stage, model_factory.model_stages.set_by AS set_by, model_factory.model_stages.reason AS reason, model_factory.model_stages.gates AS gates, model_factory.models.description AS description, rank() OVER (PARTITION BY model_factory.model_stages.model_id ORDER BY model_factory.model_stages.set_at DESC) AS recency
+FROM model_factory.model_stages JOIN model_factory.models ON model_factory.model_stages.model_id = model_factory.models.model_id) AS ranked JOIN model_factory.sessions ON ranked.session_no = model_factory.sessions.session_no
 WHERE ranked.stage = 'production' AND ranked.recency = 1;
 
 CREATE VIEW model_factory.gate_history WITH (security_barrier) AS SELECT verdicts.model_id, verdicts.session_id, verdicts.status, verdicts.started_at, verdicts.gate_no, verdicts.gate, verdicts.kind, verdicts.verdict, verdicts.reason, verdicts.figure, verdicts.at_least, verdicts.at_most, verdicts.margin, verdicts.production_session_id, verdicts.production_figure, verdicts.difference, verdicts.interval_low, verdicts.interval_high, verdicts.interval_method
@@ -749,6 +753,7 @@ COMMENT ON COLUMN model_factory.production_models.session_id IS 'Name of the ses
 COMMENT ON COLUMN model_factory.production_models.set_at IS 'When the stage began (UTC).';
 COMMENT ON COLUMN model_factory.production_models.set_by IS 'User who set it.';
 COMMENT ON COLUMN model_factory.production_models.reason IS 'Why, in that user''s words.';
+COMMENT ON COLUMN model_factory.production_models.description IS 'What the model predicts.';
 COMMENT ON VIEW model_factory.gate_history IS 'Verdicts of gates, of sessions that succeeded or failed.';
 COMMENT ON COLUMN model_factory.gate_history.model_id IS 'Model, as in models.model_id.';
 COMMENT ON COLUMN model_factory.gate_history.session_id IS 'Name of the session, as people see it.';

@@ -395,6 +395,10 @@ UPDATE mfprefect_version SET version_num='0007' WHERE mfprefect_version.version_
 
 UPDATE mfprefect_version SET version_num='0008' WHERE mfprefect_version.version_num = '0007';
 
+-- Running upgrade 0008 -> 0009
+
+UPDATE mfprefect_version SET version_num='0009' WHERE mfprefect_version.version_num = '0008';
+
 COMMIT;
 
 CREATE VIEW published_scores AS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at
@@ -421,9 +425,9 @@ CREATE VIEW metric_history AS SELECT sessions.model_id, sessions.session_id, ses
 FROM sessions JOIN metrics ON sessions.session_no = metrics.session_no
 WHERE sessions.status = 'succeeded';
 
-CREATE VIEW production_models AS SELECT ranked.model_id, sessions.session_id, ranked.set_at, ranked.set_by, ranked.reason
-FROM (SELECT model_stages.model_id AS model_id, model_stages.set_at AS set_at, model_stages.session_no AS session_no, model_stages.stage AS stage, model_stages.set_by AS set_by, model_stages.reason AS reason, model_stages.gates AS gates, rank() OVER (PARTITION BY model_stages.model_id ORDER BY model_stages.set_at DESC) AS recency
-FROM model_stages) AS ranked JOIN sessions ON ranked.session_no = sessions.session_no
+CREATE VIEW production_models AS SELECT ranked.model_id, sessions.session_id, ranked.set_at, ranked.set_by, ranked.reason, ranked.description
+FROM (SELECT model_stages.model_id AS model_id, model_stages.set_at AS set_at, model_stages.session_no AS session_no, model_stages.stage AS stage, model_stages.set_by AS set_by, model_stages.reason AS reason, model_stages.gates AS gates, models.description AS description, rank() OVER (PARTITION BY model_stages.model_id ORDER BY model_stages.set_at DESC) AS recency
+FROM model_stages JOIN models ON model_stages.model_id = models.model_id) AS ranked JOIN sessions ON ranked.session_no = sessions.session_no
 WHERE ranked.stage = 'production' AND ranked.recency = 1;
 
 CREATE VIEW gate_history AS SELECT verdicts.model_id, verdicts.session_id, verdicts.status, verdicts.started_at, verdicts.gate_no, verdicts.gate, verdicts.kind, verdicts.verdict, verdicts.reason, verdicts.figure, verdicts.at_least, verdicts.at_most, verdicts.margin, verdicts.production_session_id, verdicts.production_figure, verdicts.difference, verdicts.interval_low, verdicts.interval_high, verdicts.interval_method

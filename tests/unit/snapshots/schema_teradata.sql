@@ -133,7 +133,8 @@ CREATE MULTISET TABLE artifacts (
     library_versions CLOB CHARACTER SET UNICODE NOT NULL,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, artifact_name);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, artifact_name);
 
 CREATE MULTISET TABLE backtests (
     session_no INTEGER NOT NULL,
@@ -143,7 +144,8 @@ CREATE MULTISET TABLE backtests (
     actual DOUBLE PRECISION,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, series, period_name);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, series, period_name);
 
 CREATE MULTISET TABLE check_results (
     session_no INTEGER NOT NULL,
@@ -157,7 +159,8 @@ CREATE MULTISET TABLE check_results (
     message CLOB CHARACTER SET UNICODE NOT NULL,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, check_no);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, check_no);
 
 CREATE MULTISET TABLE drift (
     session_no INTEGER NOT NULL,
@@ -169,7 +172,8 @@ CREATE MULTISET TABLE drift (
     reference_session_no INTEGER,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, variable, measure);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, variable, measure);
 
 CREATE MULTISET TABLE input_summary (
     session_no INTEGER NOT NULL,
@@ -187,7 +191,8 @@ CREATE MULTISET TABLE input_summary (
     bin_counts CLOB CHARACTER SET UNICODE,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, variable);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, variable);
 
 CREATE MULTISET TABLE inputs (
     session_no INTEGER NOT NULL,
@@ -200,7 +205,8 @@ CREATE MULTISET TABLE inputs (
     seconds DOUBLE PRECISION NOT NULL,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, input_no);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, input_no);
 
 CREATE MULTISET TABLE metrics (
     session_no INTEGER NOT NULL,
@@ -210,7 +216,8 @@ CREATE MULTISET TABLE metrics (
     definition_version INTEGER,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, metric_name, segment);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, metric_name, segment);
 
 CREATE MULTISET TABLE model_stages (
     model_id VARCHAR(64) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
@@ -235,7 +242,8 @@ CREATE MULTISET TABLE notifications (
     failure CLOB CHARACTER SET UNICODE,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, notice_no);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, notice_no);
 
 CREATE MULTISET TABLE score_parts (
     session_no INTEGER NOT NULL,
@@ -246,7 +254,8 @@ CREATE MULTISET TABLE score_parts (
     written_at TIMESTAMP(6) NOT NULL,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, part_no);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, part_no);
 
 CREATE MULTISET TABLE session_metadata (
     session_no INTEGER NOT NULL,
@@ -255,7 +264,8 @@ CREATE MULTISET TABLE session_metadata (
     meta_value CLOB CHARACTER SET UNICODE NOT NULL,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, meta_group, meta_name);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, meta_group, meta_name);
 
 CREATE MULTISET TABLE test_curve (
     session_no INTEGER NOT NULL,
@@ -269,7 +279,8 @@ CREATE MULTISET TABLE test_curve (
     fn BIGINT NOT NULL,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, point_no);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, point_no);
 
 CREATE MULTISET TABLE variable_importance (
     session_no INTEGER NOT NULL,
@@ -280,7 +291,8 @@ CREATE MULTISET TABLE variable_importance (
     coefficient DOUBLE PRECISION,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, kind, variable);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, kind, variable);
 
 INSERT INTO mfprefect_version (version_num) VALUES ('0001');
 
@@ -342,7 +354,8 @@ CREATE MULTISET TABLE gate_results (
     interval_method VARCHAR(255) CHARACTER SET UNICODE CASESPECIFIC,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, gate_no);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, gate_no);
 
 CREATE MULTISET TABLE part_inputs (
     session_no INTEGER NOT NULL,
@@ -350,7 +363,8 @@ CREATE MULTISET TABLE part_inputs (
     document CLOB CHARACTER SET UNICODE NOT NULL,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, part_no);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, part_no);
 
 ALTER TABLE sessions ADD deletion VARCHAR(16) CHARACTER SET UNICODE CASESPECIFIC;
 
@@ -378,7 +392,8 @@ CREATE MULTISET TABLE session_attempts (
     environment_digest VARCHAR(64) CHARACTER SET UNICODE CASESPECIFIC,
     FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
 )
-UNIQUE PRIMARY INDEX (session_no, attempt);
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, attempt);
 
 ALTER TABLE sessions ADD attempt_started_at TIMESTAMP(6);
 
@@ -399,6 +414,10 @@ UPDATE mfprefect_version SET version_num='0007' WHERE mfprefect_version.version_
 -- Running upgrade 0007 -> 0008
 
 UPDATE mfprefect_version SET version_num='0008' WHERE mfprefect_version.version_num = '0007';
+
+-- Running upgrade 0008 -> 0009
+
+UPDATE mfprefect_version SET version_num='0009' WHERE mfprefect_version.version_num = '0008';
 
 CREATE VIEW published_scores AS LOCKING ROW FOR ACCESS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at
 FROM sessions JOIN scores ON sessions.session_no = scores.session_no
@@ -424,9 +443,9 @@ CREATE VIEW metric_history AS LOCKING ROW FOR ACCESS SELECT sessions.model_id, s
 FROM sessions JOIN metrics ON sessions.session_no = metrics.session_no
 WHERE sessions.status = 'succeeded';
 
-CREATE VIEW production_models AS LOCKING ROW FOR ACCESS SELECT ranked.model_id, sessions.session_id, ranked.set_at, ranked.set_by, ranked.reason
-FROM (SELECT model_stages.model_id AS model_id, model_stages.set_at AS set_at, model_stages.session_no AS session_no, model_stages.stage AS stage, model_stages.set_by AS set_by, model_stages.reason AS reason, model_stages.gates AS gates, rank() OVER (PARTITION BY model_stages.model_id ORDER BY model_stages.set_at DESC) AS recency
-FROM model_stages) AS ranked JOIN sessions ON ranked.session_no = sessions.session_no
+CREATE VIEW production_models AS LOCKING ROW FOR ACCESS SELECT ranked.model_id, sessions.session_id, ranked.set_at, ranked.set_by, ranked.reason, ranked.description
+FROM (SELECT model_stages.model_id AS model_id, model_stages.set_at AS set_at, model_stages.session_no AS session_no, model_stages.stage AS stage, model_stages.set_by AS set_by, model_stages.reason AS reason, model_stages.gates AS gates, models.description AS description, rank() OVER (PARTITION BY model_stages.model_id ORDER BY model_stages.set_at DESC) AS recency
+FROM model_stages JOIN models ON model_stages.model_id = models.model_id) AS ranked JOIN sessions ON ranked.session_no = sessions.session_no
 WHERE ranked.stage = 'production' AND ranked.recency = 1;
 
 CREATE VIEW gate_history AS LOCKING ROW FOR ACCESS SELECT verdicts.model_id, verdicts.session_id, verdicts.status, verdicts.started_at, verdicts.gate_no, verdicts.gate, verdicts.kind, verdicts.verdict, verdicts.reason, verdicts.figure, verdicts.at_least, verdicts.at_most, verdicts.margin, verdicts.production_session_id, verdicts.production_figure, verdicts.difference, verdicts.interval_low, verdicts.interval_high, verdicts.interval_method
@@ -751,6 +770,7 @@ COMMENT ON COLUMN production_models.session_id AS 'Name of the session, as peopl
 COMMENT ON COLUMN production_models.set_at AS 'When the stage began (UTC).';
 COMMENT ON COLUMN production_models.set_by AS 'User who set it.';
 COMMENT ON COLUMN production_models.reason AS 'Why, in that user''s words.';
+COMMENT ON COLUMN production_models.description AS 'What the model predicts.';
 COMMENT ON VIEW gate_history AS 'Verdicts of gates, of sessions that succeeded or failed.';
 COMMENT ON COLUMN gate_history.model_id AS 'Model, as in models.model_id.';
 COMMENT ON COLUMN gate_history.session_id AS 'Name of the session, as people see it.';

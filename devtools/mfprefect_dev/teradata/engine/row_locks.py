@@ -39,7 +39,7 @@ def row_locks(
 def _stored(
     sqlite: sqlite3.Connection, table: Table, want: Want, key: RowKey, values: tuple[Any, ...]
 ) -> Iterator[int]:
-    """Yield the hashes of the stored row with a key."""
+    """Yield the hashes of the stored row with a key; of all rows with that primary index."""
     indexes = [index for index in table.indexes if _is_locked(index, want)]
     indexes = [index for index in indexes if index.columns != key.columns]
     if not indexes:
@@ -48,13 +48,11 @@ def _stored(
     select = ", ".join(map(quoted, columns))
     where = " AND ".join(f"{quoted(name)} = ?" for name in key.columns)
     query = f"SELECT {select} FROM {table.in_sqlite()} WHERE {where}"
-    row = sqlite.execute(query, values).fetchone()
-    if row is None:
-        return
-    at = 0
-    for index in indexes:
-        yield row_hash(index.columns, row[at : at + len(index.columns)])
-        at += len(index.columns)
+    for row in sqlite.execute(query, values):
+        at = 0
+        for index in indexes:
+            yield row_hash(index.columns, row[at : at + len(index.columns)])
+            at += len(index.columns)
 
 
 def _is_locked(index: Index, want: Want) -> bool:

@@ -94,18 +94,22 @@ class Locking(Reader):
     def row_key(self, table: Table, source: Source, begin: int) -> RowKey | None:
         """Return which row of a table the condition names that was just read.
 
-        It has to fix all columns of a unique index by equality. https://docs.teradata.com: SQL Data
-        Manipulation Language, 17.10, DML Requests and Locks.
+        It has to fix all columns of a unique index by equality, or of the primary index, which then
+        names a set of rows. https://docs.teradata.com: SQL Request and Transaction Processing,
+        17.10, DML Requests and Locks.
         """
         equal: dict[str, Given] = {}
         for part in _joined_by_and(self.tokens[begin : self.at]):
             name, given = _equality(part)
             if name and meant(source, name[:-1], self.catalog.database):
                 equal[name[-1].upper()] = given
-        for index in sorted(table.indexes, key=lambda index: index.kind not in "PQ"):
-            columns = [name.upper() for name in index.columns]
-            if index.unique and all(name in equal for name in columns):
-                return RowKey(index.columns, tuple(equal[name] for name in columns))
+        primary = table.primary
+        others = (index for index in table.indexes if index.unique and index is not primary)
+        for index in (primary, *others):
+            # A partitioned one locks nothing less than its table: rows of a value are everywhere.
+            usable = index.unique or index.kind == "P"
+            if usable and all(name.upper() in equal for name in index.columns):
+                return RowKey(index.columns, tuple(equal[name.upper()] for name in index.columns))
         return None
 
 

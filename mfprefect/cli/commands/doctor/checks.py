@@ -6,7 +6,7 @@ import importlib.util
 import os
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from difflib import get_close_matches
 from importlib import metadata
 from io import StringIO
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from mfprefect import __version__
 from mfprefect.cli.commands.doctor.finding import CheckResult, masked
-from mfprefect.errors import MfprefectError
+from mfprefect.errors import BackendNotFound, ConfigurationError, MfprefectError
 from mfprefect.util.proxies import LOOPBACK, proxies_loopback
 
 __all__ = ["backends", "checkout", "notifications", "prefect", "settings", "sources", "versions"]
@@ -65,12 +65,24 @@ def settings(url: str | None) -> Iterator[CheckResult]:
     yield from _unknown_variables()
     yield from _unset_variables(url)
     try:
-        database_url = masked(load_settings(url=url).url.get_secret_value())
+        database_url = _place(load_settings(url=url))
     except MfprefectError as exc:
         yield CheckResult("url", "failed", str(exc), _cure_of_url(url))
         return
     origin = _origin(url, values, path, profile)
     yield CheckResult("url", "ok", f"sessions and scores go to {database_url} (from {origin})")
+
+
+def _place(settings: Any) -> str:
+    """Return the URL as it is shown, with the whole path of a file."""
+    from mfprefect.backend import backend_for, parse_url
+
+    url = settings.url.get_secret_value()
+    shown = masked(url)
+    with suppress(BackendNotFound, ConfigurationError):
+        database = backend_for(settings).url.database
+        shown = masked(parse_url(url).set(database=database).render_as_string(hide_password=False))
+    return shown
 
 
 def _unset_variables(url: str | None) -> Iterator[CheckResult]:

@@ -1,28 +1,20 @@
-"""The interface of a database backend, and how the backend of a URL is found.
-
-To add a database, write a module that subclasses `Backend`, and register it as an entry point of
-the group `mfprefect.backends`, under the name that its URLs start with: `oracle =
-"my_pkg:OracleBackend"` serves `oracle://..` and `oracle+driver://..`. Test it with
-`mfprefect.testing.contract`.
-"""
+"""The interface of a database backend."""
 
 from __future__ import annotations
 
 import functools
-import importlib.util
-import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Dialect, make_url
+from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from mfprefect import grants
-from mfprefect.errors import BackendNotFound, ConfigurationError, DatabaseError
+from mfprefect.backend.arrow import FETCH_ROWS, STREAM_ROWS, batches
+from mfprefect.errors import ConfigurationError, DatabaseError
 from mfprefect.schema import Layout, Schema, comment_statements
 
 if TYPE_CHECKING:
@@ -31,7 +23,6 @@ if TYPE_CHECKING:
     from mfprefect.settings import Settings
 
 __all__ = [
-    "ENTRY_POINT_GROUP",
     "HOLD_OPTION",
     "NO_LOCK_OPTION",
     "SESSION_OPTION",
@@ -39,14 +30,8 @@ __all__ = [
     "Backend",
     "ServerProblem",
     "TableBytes",
-    "backend_for",
-    "installed_backends",
 ]
 
-ENTRY_POINT_GROUP = "mfprefect.backends"
-STREAM_ROWS = 50_000
-FETCH_ROWS = 500
-"""So few that Python's garbage collector, which would find nothing, is not triggered by a batch."""
 WRITE_OPTION = "mfprefect_write"
 """Execution option of a connection that will write."""
 NO_LOCK_OPTION = "mfprefect_no_lock"
@@ -275,7 +260,7 @@ class Backend(ABC):
             cursor: Any = rows.cursor
             if first is not None:
                 with self.driver_errors(connection, str(select)):
-                    yield from _batches(tuple(first), cursor.fetchmany, schema)
+                    yield from batches(tuple(first), cursor.fetchmany, schema)
 
     @contextmanager
     def driver_errors(self, connection: sa.Connection, statement: str) -> Iterator[None]:
@@ -395,88 +380,3 @@ class Backend(ABC):
     def __repr__(self) -> str:
         url = self.url.set(query={}).render_as_string(hide_password=True)
         return f"<{type(self).__name__} {url}>"
-
-
-def _batches(
-    first: tuple[Any, ...], fetch: Callable[[int], Sequence[Any]], schema: pa.Schema
-) -> Iterator[pa.RecordBatch]:
-    columns = [[value] for value in first]
-    while rows := fetch(FETCH_ROWS):
-        for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
-            column.extend(cells)
-        if len(columns[0]) >= STREAM_ROWS:
-            yield _batch(columns, schema)
-            columns = [[] for _ in first]
-    if columns[0]:
-        yield _batch(columns, schema)
-
-
-def _batch(columns: list[list[Any]], schema: pa.Schema) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    return pa.RecordBatch.from_arrays(
-        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)],
-        schema=schema,
-    )
-
-
-# Cached by sys.path: it reads the metadata of every installed package.
-@functools.lru_cache(maxsize=1)
-def _entry_points(_: tuple[str, ...]) -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
-
-
-def installed_backends() -> list[str]:
-    """Return the names that a URL can start with."""
-    return sorted(_entry_points(tuple(sys.path)))
-
-
-def parse_url(text: str) -> URL:
-    """Return the parsed URL; refuse a malformed one without showing it, or its password."""
-    try:
-        url = make_url(text)
-        text.encode()
-    except (ArgumentError, ValueError):
-        url = None
-    if url is None or "\0" in text or "@" in (url.host or ""):  # an unencoded @ in the password
-        # Outside the except block: the cause could show part of the password in the traceback.
-        raise ConfigurationError(
-            "the database URL is malformed (not shown: it may hold a password); it has the form "
-            "postgresql://user:password@host:5432/database, with special characters of the "
-            "password percent-encoded, or sqlite:///file.db. It comes from the argument, "
-            "MFPREFECT_URL or mfprefect.toml."
-        )
-    return url
-
-
-def backend_for(settings: Settings) -> Backend:
-    """Return the backend of the settings' URL, loading no other backend's module.
-
-    Raises:
-        ConfigurationError: the URL is malformed.
-        BackendNotFound: no backend is installed for it, or the backend's driver is missing.
-    """
-    url = parse_url(settings.url.get_secret_value())
-    scheme = url.get_backend_name()
-    point = _entry_points(tuple(sys.path)).get(scheme)
-    if point is None:
-        raise BackendNotFound(
-            f"no backend for {scheme!r} URLs; installed: {', '.join(installed_backends())}. "
-            f"A package for {scheme!r} registers an entry point of that name in the group "
-            f"{ENTRY_POINT_GROUP!r}; `pip install 'mfprefect[all]'` installs the drivers of our "
-            "backends, except Teradata's."
-        )
-    try:
-        kind: type[Backend] = point.load()
-    except ModuleNotFoundError as exc:
-        name = str(exc.name).partition(".")[0]
-        raise BackendNotFound(
-            f"the backend for {scheme!r} URLs needs the package {name!r}, which is not "
-            "installed; docs/databases.md names the extra that installs it."
-        ) from exc
-    if importlib.util.find_spec(kind.driver) is None:
-        raise BackendNotFound(
-            f"the {kind.name} backend needs the driver {kind.driver!r}, which is not installed; "
-            f"pip install 'mfprefect[{kind.name}]'."
-        )
-    return kind(url, settings)

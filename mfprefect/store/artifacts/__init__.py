@@ -14,7 +14,7 @@ from mfprefect.artifacts import Artifact
 from mfprefect.artifacts.by_class import ModelHooks
 from mfprefect.artifacts.extras import EXTRAS
 from mfprefect.errors import ArtifactUntrusted
-from mfprefect.store.artifact_rows import copy_verified, read_record
+from mfprefect.store.artifacts.rows import copy_verified, read_record
 from mfprefect.store.audit import signatures
 from mfprefect.store.audit.signatures import signing_key as _signing_key
 from mfprefect.store.database import Database

@@ -36,9 +36,11 @@ __all__ = [
     "NO_LOCK_OPTION",
     "SESSION_OPTION",
     "WRITE_OPTION",
+    "ArrowRows",
     "Backend",
     "ServerProblem",
     "TableBytes",
+    "Unstreamable",
     "backend_for",
     "installed_backends",
 ]
@@ -76,6 +78,21 @@ class TableBytes(NamedTuple):
     """All of it, with its indexes."""
     indexes: int | None
     """Of which indexes; None if the database does not tell them apart."""
+
+
+class ArrowRows(NamedTuple):
+    """The rows of a query, which arrive while one iterates."""
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    """Close it to end early; the connection is then invalid."""
+
+
+class Unstreamable(Exception):
+    """A later row holds what the type of its column cannot; all rows are to be read by the driver.
+
+    Never leaves a read as a whole, which starts over.
+    """
 
 
 class Backend(ABC):
@@ -143,6 +160,32 @@ class Backend(ABC):
 
         Also called for the sources of this database that models read from.
         """
+
+    def source_options(self) -> Mapping[str, Any]:
+        """Return the driver's arguments for a source: the timeout of connecting, and no more.
+
+        Unlike `engine_options`, they must not change what the queries of models return.
+        """
+        return {}
+
+    def read_arrow(
+        self, connection: sa.Connection, statement: sa.TextClause, params: Mapping[str, Any]
+    ) -> ArrowRows | str:
+        """Begin to read a query of a user's own, or return why not, as the end of a sentence.
+
+        Override where columns arrive faster than through the driver's rows. The batches must have
+        the rows, in their order, and hold in each cell what the driver would give: integers are
+        int64 or uint64, numbers float64, and `mfprefect.inputs.frames` has the types of the rest.
+        Whether they can must be decided before a row is read: from the types of the columns, which
+        nothing else may run for. A statement that is no query, or an error of it, is left to the
+        caller, who then executes it.
+
+        Args:
+            connection: to a source, on which nothing has been executed yet.
+            statement: the SQL with its bind parameters.
+            params: the values of the parameters.
+        """
+        return "this database has no faster way than its driver's rows"
 
     def table_options(self, table: str) -> Mapping[str, Any]:
         """Return the dialect options of a table. Override for engines, charsets, partitions."""

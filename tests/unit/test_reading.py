@@ -307,5 +307,5 @@ def test_frames_of_every_kind_have_a_digest() -> None:
     ]
     digests = [frame_digest(frame) for frame in frames]
     assert len(set(digests)) == len(frames)
-    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
+    assert all(re.fullmatch("2:[0-9a-f]{62}", digest) for digest in digests)
     assert frame_digest(pd.DataFrame({"x": [[1, 2], [4]]})) not in digests

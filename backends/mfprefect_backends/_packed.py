@@ -27,8 +27,10 @@ class Packed:
         if size < 1:
             return np.zeros(len(places), kind.newbyteorder("="))
         view = np.ndarray((size,), kind, self._data, strides=(1,))
-        # The place of a NULL may be too near to the end: what is read there is not used.
-        return view.take(places, mode="clip").astype(kind.newbyteorder("="), copy=False)
+        if len(places) and places[-1] >= size:
+            # The place of a NULL may be too near to the end: what is read there is not used.
+            places = np.minimum(places, size - 1)
+        return view[places].astype(kind.newbyteorder("="), copy=False)
 
     def texts(self, starts: Ints, lengths: Ints, present: npt.NDArray[np.bool_]) -> pa.Array:
         """Return the bytes from starts on as large_binary; lengths are 0 where there is none."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-__all__ = ["is_query", "sent"]
+__all__ = ["NO_QUERY", "is_query", "sent"]
 
 # `/*!` is no comment of MySQL.
 _START = re.compile(
@@ -17,21 +17,36 @@ _START = re.compile(
 )
 
 
+NO_QUERY = "the statement is not one plain query, or a parameter has no value"
+
+
 def is_query(text: str) -> bool:
     """Return whether a text is one SELECT, WITH, VALUES or TABLE; in doubt it is not.
 
     A semicolon anywhere but at the end may separate two statements.
     """
-    return _START.match(text) is not None and ";" not in text.rstrip().removesuffix(";")
+    return _START.match(text) is not None and ";" not in _body(text)
 
 
-def sent(connection: sa.Connection, statement: sa.TextClause, params: Mapping[str, Any]) -> bytes:
-    """Return the statement with its parameters as the driver itself writes them into it.
+def _body(text: str) -> str:
+    return text.rstrip().removesuffix(";")
+
+
+def sent(
+    connection: sa.Connection, statement: sa.TextClause, params: Mapping[str, Any]
+) -> bytes | None:
+    """Return the query with its parameters as the driver itself writes them into it.
+
+    None if it is not one plain query, or a parameter has no value.
 
     For drivers that put parameters into the text themselves, by `cursor.mogrify`.
     """
+    if not is_query(statement.text):
+        return None
     dialect: Any = connection.dialect
-    binds: Mapping[str, Any] = statement.compile(dialect=dialect).binds  # type: ignore[attr-defined]
+    binds: Mapping[str, Any] = statement.compile(dialect=dialect).binds
+    if binds.keys() != params.keys():
+        return None
     valued = statement.bindparams(
         *(
             sa.bindparam(name, value, type_=sa.types.NullType(), expanding=binds[name].expanding)
@@ -45,4 +60,5 @@ def sent(connection: sa.Connection, statement: sa.TextClause, params: Mapping[st
     driver: Any = connection.connection.dbapi_connection
     with driver.cursor() as cursor:
         text = cursor.mogrify(compiled.string, parameters)
-    return text if isinstance(text, bytes) else text.encode(errors="surrogateescape")
+    data = text if isinstance(text, bytes) else text.encode(errors="surrogateescape")
+    return data.rstrip().removesuffix(b";")

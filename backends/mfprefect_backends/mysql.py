@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
-from mfprefect.backend import Backend, ServerProblem, TableBytes
+from mfprefect.backend import ArrowRows, Backend, ServerProblem, TableBytes
 from mfprefect.errors import (
     ConfigurationError,
     DatabaseConflict,
@@ -25,7 +26,14 @@ from mfprefect.errors import (
 )
 from mfprefect.schema import Blob, Double, Id, JsonRows, LongText, OrderedJoin, Timestamp
 from mfprefect.settings import Settings
-from mfprefect_backends import _mysql_comments, _mysql_grants, _mysql_limits, _mysql_load
+from mfprefect_backends import (
+    _mysql_binary,
+    _mysql_comments,
+    _mysql_grants,
+    _mysql_limits,
+    _mysql_load,
+    _statements,
+)
 from mfprefect_backends._keepalive import keep_alive
 
 __all__ = ["MysqlBackend"]
@@ -233,6 +241,31 @@ class MysqlBackend(Backend):
                 )
         finally:
             driver.use_unicode, driver.decoders = before
+
+    def _read_binary(
+        self, connection: sa.Connection, text: bytes, statement: str
+    ) -> ArrowRows | str:
+        errors = partial(self.driver_errors, connection, statement)
+        driver: Any = connection.connection.dbapi_connection
+        with errors():
+            query = _mysql_binary.query_of(driver, text)
+        return query if isinstance(query, str) else _mysql_binary.rows_of(connection, query, errors)
+
+    def source_options(self) -> Mapping[str, Any]:
+        """Give up connecting to a source as soon as to the store, unless its URL says otherwise."""
+        if "connect_timeout" in self.url.query:
+            return {}
+        return {"connect_timeout": max(1, round(self.settings.connect_timeout))}
+
+    def read_arrow(
+        self, connection: sa.Connection, statement: sa.TextClause, params: Mapping[str, Any]
+    ) -> ArrowRows | str:
+        """Read a query as a prepared statement: the server need not print numbers."""
+        with self.driver_errors(connection, statement.text):
+            text = _statements.sent(connection, statement, params)
+        if text is None:
+            return _statements.NO_QUERY
+        return self._read_binary(connection, text, statement.text)
 
     def table_bytes(self, connection: sa.Connection) -> dict[str, TableBytes]:
         """Return what the server's statistics say; ANALYZE TABLE brings them up to date."""

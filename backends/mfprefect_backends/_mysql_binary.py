@@ -133,11 +133,23 @@ def _column(field: Any) -> Column | None:
 
 
 def rows_of(
-    connection: sa.Connection, query: Query, errors: Callable[[], AbstractContextManager[None]]
+    connection: sa.Connection,
+    query: Query,
+    errors: Callable[[], AbstractContextManager[None]],
+    *,
+    reusable: bool = False,
 ) -> ArrowRows:
-    """Return the rows of a prepared statement; `errors` translates those of the driver."""
+    """Return the rows of a prepared statement.
+
+    Args:
+        connection: which prepared it.
+        query: the statement.
+        errors: translates those of the driver.
+        reusable: if the caller ends early, read the other rows, so that the connection stays
+            valid; otherwise it is closed.
+    """
     schema = pa.schema([column.field for column in query.columns])
-    return ArrowRows(schema, _batches(connection, query, schema, errors))
+    return ArrowRows(schema, _batches(connection, query, schema, errors, reusable))
 
 
 def _batches(
@@ -145,6 +157,7 @@ def _batches(
     query: Query,
     schema: pa.Schema,
     errors: Callable[[], AbstractContextManager[None]],
+    reusable: bool,
 ) -> Iterator[pa.RecordBatch]:
     driver: Any = connection.connection.dbapi_connection
     ended = False
@@ -157,8 +170,15 @@ def _batches(
             fields = _columns(_definitions(driver, count))
             if isinstance(fields, str) or [c.field for c in fields] != list(schema):
                 raise Unstreamable("a table was altered before the query ran")
-            for rows in Rows(driver).chunks():
-                yield pa.RecordBatch.from_arrays(_arrays(*rows, query.columns), schema=schema)
+            chunks = Rows(driver).chunks()
+            try:
+                for rows in chunks:
+                    yield pa.RecordBatch.from_arrays(_arrays(*rows, query.columns), schema=schema)
+            except GeneratorExit:
+                if not reusable:
+                    raise
+                for _ in chunks:
+                    pass
             _close(driver, query.number)
         ended = True
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, ClassVar
 
@@ -131,6 +131,11 @@ def _ordered_join(element: OrderedJoin, compiler: Any, **options: Any) -> str:
     return f"{' STRAIGHT_JOIN '.join(sides)} FORCE INDEX (PRIMARY) ON {condition}"
 
 
+def _typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    columns = [column.cast(kind) for column, kind in zip(batch, schema.types, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
 class MysqlBackend(Backend):
     """MySQL 8 or MariaDB 10.6 and later; the tables live in the URL's database."""
 
@@ -228,6 +233,22 @@ class MysqlBackend(Backend):
     def stream(
         self, connection: sa.Connection, select: sa.Select[*tuple[Any, ...]], schema: pa.Schema
     ) -> Iterator[pa.RecordBatch]:
+        """Read as a prepared statement; where the server prepares none, as text."""
+        compiled = select.compile(connection, compile_kwargs={"literal_binds": True})
+        text = str(compiled).replace("%%", "%")
+        if not connection.in_transaction():  # as a statement of SQLAlchemy would
+            connection.begin()
+        rows = self._read_binary(connection, text.encode(), text, reusable=True)
+        if isinstance(rows, str):
+            yield from self._stream_text(connection, select, schema)
+            return
+        with closing(rows.batches) as batches:  # type: ignore[type-var]
+            for batch in batches:
+                yield _typed(batch, schema)
+
+    def _stream_text(
+        self, connection: sa.Connection, select: sa.Select[*tuple[Any, ...]], schema: pa.Schema
+    ) -> Iterator[pa.RecordBatch]:
         """Read texts and numbers as the bytes that the server sends: Arrow parses them faster."""
         driver: Any = connection.connection.dbapi_connection
         texts = pa.schema([field.with_type(pa.large_string()) for field in schema])
@@ -235,21 +256,20 @@ class MysqlBackend(Backend):
         driver.use_unicode, driver.decoders = False, {}
         try:
             for batch in super().stream(connection, select, texts):
-                yield pa.RecordBatch.from_arrays(
-                    [column.cast(kind) for column, kind in zip(batch, schema.types, strict=True)],
-                    schema=schema,
-                )
+                yield _typed(batch, schema)
         finally:
             driver.use_unicode, driver.decoders = before
 
     def _read_binary(
-        self, connection: sa.Connection, text: bytes, statement: str
+        self, connection: sa.Connection, text: bytes, statement: str, *, reusable: bool = False
     ) -> ArrowRows | str:
         errors = partial(self.driver_errors, connection, statement)
         driver: Any = connection.connection.dbapi_connection
         with errors():
             query = _mysql_binary.query_of(driver, text)
-        return query if isinstance(query, str) else _mysql_binary.rows_of(connection, query, errors)
+        if isinstance(query, str):
+            return query
+        return _mysql_binary.rows_of(connection, query, errors, reusable=reusable)
 
     def source_options(self) -> Mapping[str, Any]:
         """Give up connecting to a source as soon as to the store, unless its URL says otherwise."""

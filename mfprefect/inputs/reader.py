@@ -295,15 +295,20 @@ class _Query:
 def _whole(arrow: ArrowRows, source: str, text: str) -> _Loaded:
     import pyarrow as pa
 
-    digest, batches = FrameDigest(arrow.schema), []
-    with closing(arrow.batches):
+    digest, tables = FrameDigest(arrow.schema), []
+    with closing(arrow.batches):  # type: ignore[type-var]
         for batch in arrow.batches:
-            if batch.schema != arrow.schema:
-                raise Unstreamable("the types of the rows changed")
-            digest.update(batch)
-            batches.append(batch)
-    frame = as_frame(pa.Table.from_batches(batches, arrow.schema))
-    return _Loaded(frame, source, text, digest.hexdigest())
+            if batch.schema == arrow.schema:
+                digest.update(batch)
+            tables.append(pa.Table.from_batches([batch]))
+    if digest.rows == sum(table.num_rows for table in tables):
+        table = pa.concat_tables(tables) if tables else arrow.schema.empty_table()
+        return _Loaded(as_frame(table), source, text, digest.hexdigest())
+    try:
+        table = pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as exc:
+        raise Unstreamable("a column holds values of several types") from exc
+    return _Loaded(as_frame(table), source, text)
 
 
 def _frame(what: Any) -> pd.DataFrame | None:

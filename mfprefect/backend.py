@@ -12,7 +12,7 @@ import functools
 import importlib.util
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -84,7 +84,7 @@ class ArrowRows(NamedTuple):
     """The rows of a query, which arrive while one iterates."""
 
     schema: pa.Schema
-    batches: Iterator[pa.RecordBatch]
+    batches: Generator[pa.RecordBatch]
     """Close it to end early; the connection is then invalid."""
 
 

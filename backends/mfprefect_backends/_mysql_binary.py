@@ -9,7 +9,7 @@ https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_binary_resultset
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -158,7 +158,7 @@ def _batches(
     schema: pa.Schema,
     errors: Callable[[], AbstractContextManager[None]],
     reusable: bool,
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch]:
     driver: Any = connection.connection.dbapi_connection
     ended = False
     try:

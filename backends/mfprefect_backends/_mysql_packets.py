@@ -85,9 +85,9 @@ class Rows:
 
     def _lost(self, why: str) -> Exception:
         self._driver._force_close()
-        return err.OperationalError(
-            CR.CR_SERVER_LOST, f"Lost connection to MySQL server during query{why}"
-        )
+        text = f"Lost connection to MySQL server during query{why}"
+        error: Exception = err.OperationalError(CR.CR_SERVER_LOST, text)
+        return error
 
     def _scan(self) -> None:
         """Note the rows whose packets have arrived whole."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["Ints", "Packed", "arrow", "boolean", "fixed"]
+__all__ = ["Ints", "Packed", "boolean", "fixed", "validity"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -62,8 +62,3 @@ def boolean(values: npt.NDArray[np.bool_], present: npt.NDArray[np.bool_]) -> pa
     """Return booleans as an array."""
     data = pa.py_buffer(np.packbits(values & present, bitorder="little"))
     return pa.Array.from_buffers(pa.bool_(), len(values), [validity(present), data])
-
-
-def arrow(text: pa.Array) -> pa.Array:
-    """Return bytes in UTF-8 as text; raises ArrowInvalid if they are not UTF-8."""
-    return text.cast(pa.large_string())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from mfprefect.backend import ArrowRows, Unstreamable
-from mfprefect_backends._packed import Ints, Packed, boolean, fixed
+from mfprefect_backends._packed import Ints, Packed, boolean, fixed, validity
 from mfprefect_backends._shortest import shortest
 
 __all__ = ["columns_of", "rows_of"]
@@ -95,7 +95,7 @@ def _columns(cursor: Any, description: Any) -> list[Column] | str:
             kind = pa.timestamp("us", zone)
             if not _is_zone(kind):
                 return f"the time zone {zone!r} of the session is not in this machine's database"
-        metadata = {b"cell": b"memoryview"} if oid == BYTEA else None
+        metadata = _CELLS.get(oid)
         columns.append(Column(pa.field(column.name, kind, metadata=metadata), decode))
     return columns
 
@@ -125,7 +125,7 @@ def _batches(
     columns: list[Column],
     schema: pa.Schema,
     errors: Callable[[], Any],
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch]:
     copy = _Copy(connection.connection.dbapi_connection, query)
     ended = False
     try:
@@ -222,7 +222,9 @@ def _arrays(rows: list[bytes], columns: list[Column]) -> list[pa.Array]:
         present = lengths >= 0
         lengths = np.maximum(lengths, 0)
         cells = column.decode(packed, places + 4, lengths, present)
-        arrays.append(cells.cast(column.field.type))  # gives times their zone
+        if cells.type != column.field.type:  # times get their zone
+            cells = cells.cast(column.field.type)
+        arrays.append(cells)
         places = places + 4 + lengths
     if (places != ends).any():
         raise RuntimeError("COPY sent a row of another length than that of its columns.")
@@ -247,6 +249,13 @@ def _real(packed: Packed, starts: Ints, _: Ints, present: Present) -> pa.Array:
 
 def _bool(packed: Packed, starts: Ints, _: Ints, present: Present) -> pa.Array:
     return boolean(packed.numbers("u1", starts) != 0, present)
+
+
+def _uuid(packed: Packed, starts: Ints, lengths: Ints, present: Present) -> pa.Array:
+    cells = packed.numbers("V16", starts)
+    values = np.where(present, cells, np.zeros(1, "V16"))
+    buffers = [validity(present), pa.py_buffer(values.view(np.uint8))]
+    return pa.Array.from_buffers(pa.binary(16), len(values), buffers)
 
 
 def _text(packed: Packed, starts: Ints, lengths: Ints, present: Present) -> pa.Array:
@@ -333,7 +342,7 @@ def _zoned(packed: Packed, starts: Ints, _: Ints, present: Present) -> pa.Array:
     return times
 
 
-BOOL, BYTEA, TEXT, TIMESTAMPTZ = 16, 17, 25, 1184
+BOOL, BYTEA, TEXT, TIMESTAMPTZ, UUID = 16, 17, 25, 1184, 2950
 _DECODERS: dict[int, tuple[pa.DataType, Decode]] = {
     BOOL: (pa.bool_(), _bool),
     BYTEA: (pa.large_binary(), _bytes),
@@ -350,5 +359,8 @@ _DECODERS: dict[int, tuple[pa.DataType, Decode]] = {
     1114: (pa.timestamp("us"), _timestamp),
     TIMESTAMPTZ: (pa.timestamp("us", "UTC"), _zoned),
     1700: (pa.float64(), _numeric),
+    UUID: (pa.binary(16), _uuid),
 }
 """Arrow type and decoder by the type's OID, where the driver makes the values of that type."""
+_CELLS = {BYTEA: {b"cell": b"memoryview"}, UUID: {b"cell": b"uuid"}}
+"""The metadata that tells what the driver makes of the bytes of a cell."""

@@ -26,7 +26,9 @@ def shortest(values: Floats) -> Doubles:
     texts = pa.array(np.where(finite, values, np.float32(0))).cast(pa.large_string())
     decimals = texts.cast(pa.float64()).to_numpy()
     # PostgreSQL takes no decimal half-way between two numbers, which Arrow does.
-    halves = [(doubles + np.nextafter(values, np.float32(end))) / 2 for end in (np.inf, -np.inf)]
+    with np.errstate(over="ignore"):  # the next of the largest is infinity
+        nexts = [np.nextafter(values, np.float32(end)) for end in (np.inf, -np.inf)]
+    halves = [(doubles + other) / 2 for other in nexts]
     for place in np.flatnonzero(finite & ((decimals == halves[0]) | (decimals == halves[1]))):
         decimals = decimals.copy() if not decimals.flags.writeable else decimals
         decimals[place] = _inside(values[place])

@@ -8,7 +8,7 @@ https://www.sqlite.org/howtocorrupt.html#multiple_copies_of_sqlite_linked_into_t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -56,7 +56,7 @@ def _batches(
     chunks: Iterator[list[pa.Array]],
     schema: pa.Schema,
     errors: Callable[[], AbstractContextManager[None]],
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch]:
     with errors():
         columns = first
         while columns is not None:

@@ -27,7 +27,6 @@ from mfprefect.errors import (
 from mfprefect.schema import Blob, Double, Id, JsonRows, LongText, OrderedJoin, Timestamp
 from mfprefect.settings import Settings
 from mfprefect_backends import (
-    _mysql_binary,
     _mysql_comments,
     _mysql_grants,
     _mysql_limits,
@@ -242,7 +241,7 @@ class MysqlBackend(Backend):
         if isinstance(rows, str):
             yield from self._stream_text(connection, select, schema)
             return
-        with closing(rows.batches) as batches:  # type: ignore[type-var]
+        with closing(rows.batches) as batches:
             for batch in batches:
                 yield _typed(batch, schema)
 
@@ -263,6 +262,8 @@ class MysqlBackend(Backend):
     def _read_binary(
         self, connection: sa.Connection, text: bytes, statement: str, *, reusable: bool = False
     ) -> ArrowRows | str:
+        from mfprefect_backends import _mysql_binary  # imports the driver, which may be missing
+
         errors = partial(self.driver_errors, connection, statement)
         driver: Any = connection.connection.dbapi_connection
         with errors():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.inputs.frames import dtype_of, offsets_of
@@ -159,6 +160,9 @@ class _Column:
             self._note_missing(_mask(values), values.null_count)
         elif types.is_large_string(kind) or types.is_large_binary(kind):
             self._add_texts(values)
+        elif types.is_fixed_size_binary(kind):  # objects in a frame
+            cells = [None if cell is None else uuid.UUID(bytes=cell) for cell in values.to_pylist()]
+            self._add_texts(pa.array(_as_bytes(cells), pa.large_binary()))
         else:
             is_binary = types.is_binary(kind) or types.is_binary_view(kind)
             self._add_texts(values.cast(pa.large_binary() if is_binary else pa.large_string()))
@@ -171,7 +175,7 @@ class _Column:
         numbers = values.fill_null(0).to_numpy()
         if pa.types.is_unsigned_integer(values.type) and len(numbers):
             self._largest = max(self._largest, int(numbers.max()))
-        self._floats.update(numbers.astype(np.float64))
+        self._floats.update(numbers.astype(np.float64).data)
         self._add_fixed(values, numbers)
 
     def _add_floats(self, values: pa.Array) -> None:
@@ -181,13 +185,13 @@ class _Column:
         missing = np.isnan(numbers)
         # In a frame NULL is NaN; 0.0 and -0.0 are one number, as they were by rule 1.
         numbers = np.where(missing, 0, numbers) if missing.any() else numbers
-        self._data.update(np.ascontiguousarray(numbers + numbers.dtype.type(0)))
+        self._data.update(np.ascontiguousarray(numbers + numbers.dtype.type(0)).data)
         self._note_missing(missing, values.null_count)
 
     def _add_fixed(self, values: pa.Array, numbers: np.ndarray[Any, Any]) -> None:
         import numpy as np
 
-        self._data.update(np.ascontiguousarray(numbers))
+        self._data.update(np.ascontiguousarray(numbers).data)
         self._note_missing(_mask(values), values.null_count)
 
     def _add_texts(self, values: pa.Array) -> None:
@@ -216,7 +220,7 @@ class _Column:
         if mask is not None and mask.any():
             places = np.flatnonzero(mask) + self._rows
             self._missing += len(places)
-            self._places.update(places.astype(np.int64))
+            self._places.update(places.astype(np.int64).data)
         self._nulls += nulls
         self._rows += len(mask) if mask is not None else rows or 0
 

@@ -7,6 +7,7 @@ holds None.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["MEMORYVIEW", "as_frame", "dtype_of", "offsets_of", "typed_like_arrow"]
+__all__ = ["CELL", "as_frame", "dtype_of", "offsets_of", "typed_like_arrow"]
 
-MEMORYVIEW = {b"cell": b"memoryview"}
-"""Metadata of a column of bytes whose driver gives each cell as a memoryview."""
+CELL = b"cell"
+"""The key of a field's metadata that says what the driver makes of the bytes of a cell."""
 INT64_MAX = 2**63 - 1
 
 
@@ -125,9 +126,7 @@ def _column(column: pa.ChunkedArray, field: pa.Field, typed: bool) -> Any:
         return _times(column, typed)
     if types.is_duration(kind):
         return _numbers(column, "timedelta64[us]")
-    if (field.metadata or {}).get(b"cell") == MEMORYVIEW[b"cell"]:
-        return _objects(column, memoryview)
-    return _objects(column)
+    return _objects(column, _CONVERTERS.get((field.metadata or {}).get(CELL)))
 
 
 def _keeps_type(kind: pa.DataType) -> bool:
@@ -202,3 +201,13 @@ def _objects(
     values = column.to_pylist()
     cells[:] = values if convert is None else [v if v is None else convert(v) for v in values]
     return cells
+
+
+def _as_uuid(cell: bytes) -> uuid.UUID:
+    return uuid.UUID(bytes=cell)
+
+
+_CONVERTERS: dict[bytes | None, Callable[[Any], Any]] = {
+    b"memoryview": memoryview,
+    b"uuid": _as_uuid,
+}

@@ -219,8 +219,8 @@ class Reader:
                 if isinstance(arrow, str):
                     loaded = _Loaded(query.rows(), name, what)
             if isinstance(arrow, str):
-                frame = self._record(loaded, time.perf_counter() - started)
-                yield Batches.of_frame(frame, arrow)
+                self._record(loaded, time.perf_counter() - started)
+                yield Batches.of_frame(loaded.frame, arrow)
                 return
 
             def record(digest: FrameDigest, seconds: float) -> None:
@@ -296,7 +296,7 @@ def _whole(arrow: ArrowRows, source: str, text: str) -> _Loaded:
     import pyarrow as pa
 
     digest, tables = FrameDigest(arrow.schema), []
-    with closing(arrow.batches):  # type: ignore[type-var]
+    with closing(arrow.batches):
         for batch in arrow.batches:
             if batch.schema == arrow.schema:
                 digest.update(batch)

@@ -45,6 +45,7 @@ POSTGRES: dict[str, list[str]] = {
     "timestamptz": ["'2026-11-30 12:34:56.789012+01'", "'1969-12-31 23:59:59Z'"],
     "time": ["'12:34:56.789012'", "'00:00'"],
     "bytea": ["'\\x00ff'", "''"],
+    "uuid": ["'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'", "'00000000-0000-0000-0000-000000000000'"],
     "mood": ["'sad'", "'happy'"],
     "whole": ["7"],  # a domain
 }
@@ -54,7 +55,6 @@ POSTGRES_BY_DRIVER: dict[str, list[str]] = {
     "integer[]": ["'{1,2}'", "'{}'"],
     "text[]": ["'{a,NULL}'"],
     "interval": ["'1 day 2 hours'"],
-    "uuid": ["'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'"],
     "bit(3)": ["B'101'"],
     "timetz": ["'12:34:56+02'"],
     "inet": ["'10.0.0.1'"],
@@ -186,16 +186,7 @@ def typed(cell: Any) -> tuple[str, str]:
     return type(cell).__name__, repr(text)
 
 
-@pytest.fixture
-def source(database_server: Server) -> Iterator[Source]:
-    url = database_server.new_database()
-    yield from sources_of(url, database_server.backend)
-    database_server.drop_database(url)
-
-
-@pytest.fixture
-def sqlite_source(tmp_path: Path) -> Iterator[Source]:
-    yield from sources_of(f"sqlite:///{tmp_path / 'source.db'}", "sqlite")
+SERVERS = ["postgres", "mysql", "postgres18", "mysql9"]
 
 
 def sources_of(url: str, kind: str) -> Iterator[Source]:
@@ -204,11 +195,29 @@ def sources_of(url: str, kind: str) -> Iterator[Source]:
     made.engine.dispose()
 
 
-@pytest.fixture(params=["server", "sqlite"])
-def any_source(request: pytest.FixtureRequest) -> Source:
-    name = "sqlite_source" if request.param == "sqlite" else "source"
-    made: Source = request.getfixturevalue(name)
-    return made
+def on_server(request: pytest.FixtureRequest) -> Iterator[Source]:
+    server: Server = request.getfixturevalue(f"{request.param}_server")
+    url = server.new_database()
+    yield from sources_of(url, server.backend)
+    server.drop_database(url)
+
+
+@pytest.fixture(params=SERVERS)
+def source(request: pytest.FixtureRequest) -> Iterator[Source]:
+    yield from on_server(request)
+
+
+@pytest.fixture
+def sqlite_source(tmp_path: Path) -> Iterator[Source]:
+    yield from sources_of(f"sqlite:///{tmp_path / 'source.db'}", "sqlite")
+
+
+@pytest.fixture(params=["sqlite", *SERVERS])
+def any_source(request: pytest.FixtureRequest) -> Iterator[Source]:
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite_source")
+    else:
+        yield from on_server(request)
 
 
 def verify_types(source: Source, types: dict[str, list[str]], fast: bool) -> None:
@@ -447,7 +456,9 @@ def test_numbers_of_postgres(
 ) -> None:
     lists: list[list[Any]] = [reals, decimals, doubles]
     query = "SELECT * FROM unnest(CAST(:r AS real[]), CAST(:d AS numeric[]), CAST(:f AS float8[]))"
-    params = dict(zip("rdf", ([str(x) for x in cells] for cells in lists), strict=True))
+    params: dict[str, Any] = dict(
+        zip("rdf", ([str(x) for x in cells] for cells in lists), strict=True)
+    )
     numbers_source.verify(query + " AS u(r, d, f)", **params)
 
 

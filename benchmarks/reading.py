@@ -86,8 +86,8 @@ def _fill(url: str, name: str, rows: int) -> None:
             f"CREATE TABLE customers (id {integer} PRIMARY KEY, {', '.join(columns)})"
         )
         for frame in _frames(rows):
-            rows: list[Any] = frame.to_dict("records")
-            connection.execute(table.insert(), rows)
+            records: list[Any] = frame.to_dict("records")
+            connection.execute(table.insert(), records)
     engine.dispose()
 
 

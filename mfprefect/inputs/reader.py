@@ -131,8 +131,8 @@ class Reader:
 
         if isinstance(what, Path) or (isinstance(what, str) and is_path(what)):
             _require_no_source(source, f"the file {without_credentials(str(what))}")
-            frame = read_file(str(what), params)
-            return _Loaded(frame, without_credentials(str(what))[:255])
+            file = read_file(str(what), params)
+            return _Loaded(file, without_credentials(str(what))[:255])
         if isinstance(what, str):
             return self._read_sql(what, self._sources.name(source), params)
         if (frame := _frame(what)) is not None:
@@ -146,8 +146,8 @@ class Reader:
             return _Loaded(frame, name)
         if _is_batches(what):
             pieces = [self._load(_piece(piece), source, name, params).frame for piece in what]
-            frame = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame()
-            return _Loaded(frame, name)
+            joined = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame()
+            return _Loaded(joined, name)
         cure = " Make a frame of it: pandas.DataFrame(..)." if hasattr(what, "__len__") else ""
         raise InvalidValue(f"cannot read a {type(what).__name__}; pass {TAKEN}.{cure}")
 

@@ -145,12 +145,14 @@ def test_a_training_comes_out_the_same(place: Place) -> None:
 
 
 def test_digests_of_an_earlier_version_can_be_compared(place: Place) -> None:
-    store = place.store
+    store, helpers = place.store, place.repository / "flows" / "helpers.py"
     with pytest.MonkeyPatch.context() as patch:
+        git(place.repository, "checkout", "-q", str(helpers))
         patch.setenv(RULE_VARIABLE, "1")  # as a version that knew no other rule
         trained = (
             load_class(place.repository, "flows/leaving.py:Leaving").flows().train(as_of=AS_OF)
         )
+    helpers.write_text("TREES = 2\n")
     assert {len(digest) for digest in store.inputs(trained)["digest"]} == {64}
     assert {rule_of(digest) for digest in store.inputs(trained)["digest"]} == {1}
     assert {rule_of(digest) for digest in store.inputs(place.trained)["digest"]} == {2}

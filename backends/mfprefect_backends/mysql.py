@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
-from mfprefect.backend import Backend, ServerProblem, TableBytes
+from mfprefect.backend import ArrowRows, Backend, ServerProblem, TableBytes
 from mfprefect.errors import (
     ConfigurationError,
     DatabaseConflict,
@@ -25,7 +26,13 @@ from mfprefect.errors import (
 )
 from mfprefect.schema import Blob, Double, Id, JsonRows, LongText, OrderedJoin, Timestamp
 from mfprefect.settings import Settings
-from mfprefect_backends import _mysql_comments, _mysql_grants, _mysql_limits, _mysql_load
+from mfprefect_backends import (
+    _mysql_comments,
+    _mysql_grants,
+    _mysql_limits,
+    _mysql_load,
+    _statements,
+)
 from mfprefect_backends._keepalive import keep_alive
 
 __all__ = ["MysqlBackend"]
@@ -121,6 +128,11 @@ def _ordered_join(element: OrderedJoin, compiler: Any, **options: Any) -> str:
     sides = (compiler.process(side, **options) for side in (element.left, element.right))
     condition = compiler.process(element.onclause, **{**options, "asfrom": False})
     return f"{' STRAIGHT_JOIN '.join(sides)} FORCE INDEX (PRIMARY) ON {condition}"
+
+
+def _typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    columns = [column.cast(kind) for column, kind in zip(batch, schema.types, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 class MysqlBackend(Backend):
@@ -221,6 +233,22 @@ class MysqlBackend(Backend):
     def stream(
         self, connection: sa.Connection, select: sa.Select[*tuple[Any, ...]], schema: pa.Schema
     ) -> Iterator[pa.RecordBatch]:
+        """Read as a prepared statement; where the server prepares none, as text."""
+        compiled = select.compile(connection, compile_kwargs={"literal_binds": True})
+        text = str(compiled).replace("%%", "%")
+        if not connection.in_transaction():  # as a statement of SQLAlchemy would
+            connection.begin()
+        rows = self._read_binary(connection, text.encode(), text, reusable=True)
+        if isinstance(rows, str):
+            yield from self._stream_text(connection, select, schema)
+            return
+        with closing(rows.batches) as batches:
+            for batch in batches:
+                yield _typed(batch, schema)
+
+    def _stream_text(
+        self, connection: sa.Connection, select: sa.Select[*tuple[Any, ...]], schema: pa.Schema
+    ) -> Iterator[pa.RecordBatch]:
         """Read texts and numbers as the bytes that the server sends: Arrow parses them faster."""
         driver: Any = connection.connection.dbapi_connection
         texts = pa.schema([field.with_type(pa.large_string()) for field in schema])
@@ -228,12 +256,38 @@ class MysqlBackend(Backend):
         driver.use_unicode, driver.decoders = False, {}
         try:
             for batch in super().stream(connection, select, texts):
-                yield pa.RecordBatch.from_arrays(
-                    [column.cast(kind) for column, kind in zip(batch, schema.types, strict=True)],
-                    schema=schema,
-                )
+                yield _typed(batch, schema)
         finally:
             driver.use_unicode, driver.decoders = before
+
+    def _read_binary(
+        self, connection: sa.Connection, text: bytes, statement: str, *, reusable: bool = False
+    ) -> ArrowRows | str:
+        from mfprefect_backends import _mysql_binary  # imports the driver, which may be missing
+
+        errors = partial(self.driver_errors, connection, statement)
+        driver: Any = connection.connection.dbapi_connection
+        with errors():
+            query = _mysql_binary.query_of(driver, text)
+        if isinstance(query, str):
+            return query
+        return _mysql_binary.rows_of(connection, query, errors, reusable=reusable)
+
+    def source_options(self) -> Mapping[str, Any]:
+        """Give up connecting to a source as soon as to the store, unless its URL says otherwise."""
+        if "connect_timeout" in self.url.query:
+            return {}
+        return {"connect_timeout": max(1, round(self.settings.connect_timeout))}
+
+    def read_arrow(
+        self, connection: sa.Connection, statement: sa.TextClause, params: Mapping[str, Any]
+    ) -> ArrowRows | str:
+        """Read a query as a prepared statement: the server need not print numbers."""
+        with self.driver_errors(connection, statement.text):
+            text = _statements.sent(connection, statement, params)
+        if text is None:
+            return _statements.NO_QUERY
+        return self._read_binary(connection, text, statement.text)
 
     def table_bytes(self, connection: sa.Connection) -> dict[str, TableBytes]:
         """Return what the server's statistics say; ANALYZE TABLE brings them up to date."""

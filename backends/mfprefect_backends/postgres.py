@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
-from mfprefect.backend import Backend, ServerProblem, TableBytes
+from mfprefect.backend import ArrowRows, Backend, ServerProblem, TableBytes
 from mfprefect.errors import (
     ConfigurationError,
     DatabaseConflict,
@@ -25,7 +26,7 @@ from mfprefect.errors import (
     PermissionDenied,
 )
 from mfprefect.schema import Double, Id, JsonRows, comment_statements
-from mfprefect_backends import _postgres_grants, _postgres_settings
+from mfprefect_backends import _postgres_copy, _postgres_grants, _postgres_settings, _statements
 from mfprefect_backends import _postgres_transactions as _transactions
 from mfprefect_backends._csv import Encoded, Unloading, decoded
 from mfprefect_backends._keepalive import KEEPALIVE
@@ -166,6 +167,28 @@ class PostgresBackend(Backend):
         and forgets what a session sets.
         """
         _transactions.exact(engine)
+
+    def source_options(self) -> Mapping[str, Any]:
+        """Give up connecting to a source as soon as to the store, unless its URL says otherwise."""
+        if "connect_timeout" in self.url.query:
+            return {}
+        return {"connect_timeout": max(1, round(self.settings.connect_timeout))}
+
+    def read_arrow(
+        self, connection: sa.Connection, statement: sa.TextClause, params: Mapping[str, Any]
+    ) -> ArrowRows | str:
+        """Read a query by COPY in its binary format, in the connection's transaction."""
+        errors = partial(self.driver_errors, connection, statement.text)
+        with errors():
+            query = _statements.sent(connection, statement, params)
+            if query is None:
+                return _statements.NO_QUERY
+            if not connection.in_transaction():  # the driver alone would begin none
+                connection.begin()
+            columns = _postgres_copy.columns_of(connection, query)
+        if isinstance(columns, str):
+            return columns
+        return _postgres_copy.rows_of(connection, query, columns, errors)
 
     def hint(self, error: DBAPIError) -> str | None:
         """Say which setting of the server is in the way."""

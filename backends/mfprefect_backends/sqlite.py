@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
-from mfprefect.backend import WRITE_OPTION, Backend, TableBytes
+from mfprefect.backend import WRITE_OPTION, ArrowRows, Backend, TableBytes
 from mfprefect.errors import (
     DatabaseConflict,
     DatabaseError,
@@ -25,6 +26,7 @@ from mfprefect.errors import (
 )
 from mfprefect.schema import Double, Instant, JsonRows, UtcDay
 from mfprefect.settings import Settings
+from mfprefect_backends import _sqlite_rows, _statements
 
 __all__ = ["SqliteBackend"]
 
@@ -107,6 +109,19 @@ class SqliteBackend(Backend):
         """Begin transactions explicitly: the driver would commit before DDL."""
         event.listen(engine, "connect", self._on_connect)
         event.listen(engine, "begin", self._begin)
+
+    def source_options(self) -> Mapping[str, Any]:
+        """Wait for other writers of a source as long as for those of the store."""
+        return {} if "timeout" in self.url.query else {"timeout": self.settings.connect_timeout}
+
+    def read_arrow(
+        self, connection: sa.Connection, statement: sa.TextClause, params: Mapping[str, Any]
+    ) -> ArrowRows | str:
+        """Read a query column by column; it runs again if its columns turn out to be mixed."""
+        if not _statements.is_query(statement.text) or _sqlite_rows.is_writing(statement.text):
+            return _statements.NO_QUERY
+        result = connection.execute(statement, params)
+        return _sqlite_rows.rows_of(result, partial(self.driver_errors, connection, statement.text))
 
     def table_options(self, table: str) -> Mapping[str, Any]:
         """Store scores in the order of their key: 34 bytes a row instead of 57."""

@@ -8,6 +8,7 @@ the group `mfprefect.backends`, under the name that its URLs start with: `oracle
 
 from __future__ import annotations
 
+from mfprefect.backend.arrow import ArrowRows, Unstreamable
 from mfprefect.backend.base import (
     HOLD_OPTION,
     NO_LOCK_OPTION,
@@ -30,9 +31,11 @@ __all__ = [
     "NO_LOCK_OPTION",
     "SESSION_OPTION",
     "WRITE_OPTION",
+    "ArrowRows",
     "Backend",
     "ServerProblem",
     "TableBytes",
+    "Unstreamable",
     "backend_for",
     "installed_backends",
     "parse_url",

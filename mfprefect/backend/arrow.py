@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FETCH_ROWS", "STREAM_ROWS", "batches"]
+__all__ = ["FETCH_ROWS", "STREAM_ROWS", "ArrowRows", "Unstreamable", "batches"]
 
 STREAM_ROWS = 50_000
 FETCH_ROWS = 500
 """So few that Python's garbage collector, which would find nothing, is not triggered by a batch."""
+
+
+class ArrowRows(NamedTuple):
+    """The rows of a query, which arrive while one iterates."""
+
+    schema: pa.Schema
+    batches: Generator[pa.RecordBatch]
+    """Close it to end early; the connection is then invalid."""
+
+
+class Unstreamable(Exception):
+    """A later row holds what the type of its column cannot; all rows are to be read by the driver.
+
+    Never leaves a read as a whole, which starts over.
+    """
 
 
 def batches(

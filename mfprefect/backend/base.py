@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from mfprefect import grants
-from mfprefect.backend.arrow import FETCH_ROWS, STREAM_ROWS, batches
+from mfprefect.backend.arrow import FETCH_ROWS, STREAM_ROWS, ArrowRows, batches
 from mfprefect.errors import ConfigurationError, DatabaseError
 from mfprefect.schema import Layout, Schema, comment_statements
 
@@ -128,6 +128,32 @@ class Backend(ABC):
 
         Also called for the sources of this database that models read from.
         """
+
+    def source_options(self) -> Mapping[str, Any]:
+        """Return the driver's arguments for a source: the timeout of connecting, and no more.
+
+        Unlike `engine_options`, they must not change what the queries of models return.
+        """
+        return {}
+
+    def read_arrow(
+        self, connection: sa.Connection, statement: sa.TextClause, params: Mapping[str, Any]
+    ) -> ArrowRows | str:
+        """Begin to read a query of a user's own, or return why not, as the end of a sentence.
+
+        Override where columns arrive faster than through the driver's rows. The batches must have
+        the rows, in their order, and hold in each cell what the driver would give: integers are
+        int64 or uint64, numbers float64, and `mfprefect.inputs.frames` has the types of the rest.
+        Whether they can must be decided before a row is read: from the types of the columns, which
+        nothing else may run for. A statement that is no query, or an error of it, is left to the
+        caller, who then executes it.
+
+        Args:
+            connection: to a source, on which nothing has been executed yet.
+            statement: the SQL with its bind parameters.
+            params: the values of the parameters.
+        """
+        return "this database has no faster way than its driver's rows"
 
     def table_options(self, table: str) -> Mapping[str, Any]:
         """Return the dialect options of a table. Override for engines, charsets, partitions."""

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import sqlalchemy as sa
-
-from mfprefect.backend import Backend, backend_for, parse_url
-from mfprefect.errors import (
-    BackendNotFound,
-    ConfigurationError,
-    DatabaseError,
-    DatabaseUnavailable,
-    InvalidValue,
-)
+from mfprefect.errors import InvalidValue
+from mfprefect.inputs.batches import BATCH_ROWS, Batches, Unstreamable
+from mfprefect.inputs.digest import FrameDigest, frame_digest, rule
 from mfprefect.inputs.files import is_path, read_file, without_credentials
-from mfprefect.inputs.parameters import bind, hint
+from mfprefect.inputs.frames import as_frame, typed_like_arrow
+from mfprefect.inputs.parameters import bind
+from mfprefect.inputs.sources import Connected, Sources, named_parameters
 from mfprefect.quality.checks import in_database
 from mfprefect.quality.checks.result import checks_failed, failures
-from mfprefect.redaction import Redactor, secrets
 from mfprefect.util.frames import arrow_stream
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
+    import sqlalchemy as sa
 
+    from mfprefect.backend import ArrowRows, Backend
     from mfprefect.quality.checks.base import ModelCheck
     from mfprefect.quality.checks.frame_data import CheckData
     from mfprefect.settings import Settings
 
 __all__ = ["Read", "Reader", "frame_digest"]
+
+log = logging.getLogger(__name__)
 
 QuerySource = Callable[["Collection[str]"], "CheckData"]
 """Queries a source; takes the columns whose minimum and maximum are needed."""
@@ -56,6 +55,15 @@ class Read:
     seconds: float
 
 
+class _Loaded(NamedTuple):
+    """Rows that were read, where they came from, and their digest if it is known."""
+
+    frame: pd.DataFrame
+    origin: str
+    query: str | None = None
+    digest: str | None = None
+
+
 class Reader:
     """Read frames and report each read to a callback, such as a session's."""
 
@@ -65,9 +73,11 @@ class Reader:
         on_read: Callable[[Read], None] | None = None,
         judge: Callable[[QuerySource, Sequence[ModelCheck]], object] | None = None,
     ) -> None:
-        self._settings = settings
+        self._sources = Sources(settings)
         self._on_read = on_read
         self._judge = judge or _judge_without_session
+        self._reasons: set[tuple[str, str]] = set()
+        """Why which sources were read by the driver's rows, so that the log says it once."""
         self._last: pd.DataFrame | None = None
         """The last frame that `read` returned; a model may return it, which `load` recognises."""
 
@@ -104,26 +114,27 @@ class Reader:
     def _read_and_record(
         self, started: float, what: Any, source: str | None, name: str, params: dict[str, Any]
     ) -> pd.DataFrame:
-        frame, origin, query = self._load(what, source, name, params)
-        seconds = time.perf_counter() - started
+        loaded = self._load(what, source, name, params)
+        return self._record(loaded, time.perf_counter() - started)
+
+    def _record(self, loaded: _Loaded, seconds: float) -> pd.DataFrame:
+        frame = loaded.frame
         if self._on_read is not None:
             types = {str(column): str(dtype) for column, dtype in frame.dtypes.items()}
-            digest = frame_digest(frame)
-            self._on_read(Read(origin, query, len(frame), types, digest, seconds))
+            digest = loaded.digest or frame_digest(frame)
+            self._on_read(Read(loaded.origin, loaded.query, len(frame), types, digest, seconds))
         self._last = frame
         return frame
 
-    def _load(
-        self, what: Any, source: str | None, name: str, params: dict[str, Any]
-    ) -> tuple[pd.DataFrame, str, str | None]:
+    def _load(self, what: Any, source: str | None, name: str, params: dict[str, Any]) -> _Loaded:
         import pandas as pd
 
         if isinstance(what, Path) or (isinstance(what, str) and is_path(what)):
             _require_no_source(source, f"the file {without_credentials(str(what))}")
-            return read_file(str(what), params), without_credentials(str(what))[:255], None
+            file = read_file(str(what), params)
+            return _Loaded(file, without_credentials(str(what))[:255])
         if isinstance(what, str):
-            source = self._source_name(source)
-            return self._read_sql(what, source, params), source, what
+            return self._read_sql(what, self._sources.name(source), params)
         if (frame := _frame(what)) is not None:
             kind = f"a {type(what).__name__}"
             _require_no_source(source, kind)
@@ -132,26 +143,13 @@ class Reader:
                     f"{kind} takes no keywords, but {', '.join(params)} was passed; they are for "
                     "files and for parameters of SQL text."
                 )
-            return frame, name, None
+            return _Loaded(frame, name)
         if _is_batches(what):
-            pieces = [self._load(_piece(piece), source, name, params)[0] for piece in what]
-            return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(), name, None
+            pieces = [self._load(_piece(piece), source, name, params).frame for piece in what]
+            joined = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame()
+            return _Loaded(joined, name)
         cure = " Make a frame of it: pandas.DataFrame(..)." if hasattr(what, "__len__") else ""
         raise InvalidValue(f"cannot read a {type(what).__name__}; pass {TAKEN}.{cure}")
-
-    def _source_name(self, source: str | None) -> str:
-        from mfprefect.settings import load_settings
-
-        self._settings = self._settings or load_settings()
-        name = source or self._settings.default_source
-        if name is None or name not in self._settings.sources:
-            sources = ", ".join(self._settings.sources) or "none"
-            missing = "no default_source is set" if name is None else f"there is no source {name!r}"
-            raise ConfigurationError(
-                f"SQL text needs a named source, but {missing}; the sources: {sources}. "
-                f'Add to mfprefect.toml: [sources.{name or "warehouse"}] url = "..".'
-            )
-        return name
 
     def _check(
         self, what: Any, source: str | None, checks: list[ModelCheck], params: dict[str, Any]
@@ -163,45 +161,16 @@ class Reader:
                 "checks of a read are computed by a database: pass SQL text, or list them in the "
                 "model's checks."
             )
-        source_name = self._source_name(source)
-        with self._connected(source_name) as connection:
+        source_name = self._sources.name(source)
+        with self._sources.connected(source_name) as (connection, _):
             native = connection.dialect.supports_native_decimal
             text, values = bind(_subquery_text(what), params, native_decimal=native)
 
             def ask(compared: Collection[str]) -> CheckData:
                 return SourceData(connection, text, values, compared=compared, source=source_name)
 
-            with _named_parameters(values):
+            with named_parameters(values):
                 self._judge(ask, checks)
-
-    def _read_sql(self, text: str, source: str, params: dict[str, Any]) -> pd.DataFrame:
-        import pandas as pd
-
-        with self._connected(source) as connection:
-            native = connection.dialect.supports_native_decimal
-            statement, values = bind(text, params, native_decimal=native)
-            with _named_parameters(values):
-                frame: pd.DataFrame = pd.read_sql(statement, connection, params=values)
-            return frame
-
-    @contextmanager
-    def _connected(self, source: str) -> Iterator[sa.Connection]:
-        import pandas as pd
-
-        engine, backend = self._engine(source)
-        try:
-            with engine.connect() as connection:
-                yield connection
-        except (sa.exc.SQLAlchemyError, pd.errors.DatabaseError) as exc:
-            # pandas wraps errors that occur while a statement runs.
-            cause = exc.__cause__ if isinstance(exc, pd.errors.DatabaseError) else exc
-            text = str(getattr(cause, "orig", None) or cause).strip()
-            text = " ".join([text, *getattr(exc, "__notes__", ())])
-            if self._settings is not None:
-                text = Redactor(secrets(self._settings))(text)
-            raise _classify(backend, cause)(f"source {source!r} says: {text}") from exc
-        finally:
-            engine.dispose()
 
     def connect(self, source: str) -> None:
         """Open a connection to a source and close it again; read and write nothing.
@@ -210,52 +179,136 @@ class Reader:
             DatabaseError: the source says no; the text holds no secret.
             BackendNotFound: its dialect or driver is not installed.
         """
-        engine, backend = self._engine(source)
-        engine.dispose()
-        if backend is not None and not backend.exists():  # connecting would make it
-            raise DatabaseError(f"source {source!r} says: its file does not exist")
-        with self._connected(source):
-            pass
+        self._sources.connect(source)
 
-    def _engine(self, source: str) -> tuple[sa.Engine, Backend | None]:
-        if self._settings is None:
-            raise AssertionError("_source_name has loaded the settings")
-        secret = self._settings.sources[source].url
-        url, backend = parse_url(secret.get_secret_value()), None
-        with suppress(BackendNotFound):  # any database can be a source
-            backend = backend_for(self._settings.model_copy(update={"url": secret}))
-        if backend is not None and "+" not in url.drivername:
-            url = backend.url  # names the driver that the extra installs, not SQLAlchemy's default
-        try:
-            engine = sa.create_engine(url, hide_parameters=True)
-        except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as exc:
-            raise BackendNotFound(
-                f"source {source!r} cannot be read: {exc}. Install the SQLAlchemy dialect and the "
-                f"driver for {url.drivername!r} URLs."
-            ) from exc
-        if backend is not None and backend.url.drivername == url.drivername:
-            backend.read_exactly(engine)
-        return engine, backend
+    @contextmanager
+    def batches(
+        self, what: Any, source: str | None = None, *, rows: int = BATCH_ROWS, **params: Any
+    ) -> Iterator[Batches]:
+        """Yield what `read` would return as Arrow batches, which arrive while one iterates.
+
+        The rows of SQL text arrive as the database sends them, so that memory does not grow with
+        them; where the database or a column's type has no such way, and of all that is not SQL
+        text, all rows are read first, and `whole` of the batches says why. `as_frame` of
+        `mfprefect.inputs.frames` makes a frame of a batch. The read is reported to the callback
+        when the last batch has been taken.
+
+        Args:
+            what: as for `read`.
+            source: for SQL text: the source.
+            rows: how many rows a batch has.
+            params: as for `read`.
+
+        Raises:
+            InvalidValue: as `read`, or `rows` is not positive.
+            Unstreamable: while iterating, if a row does not fit the types of the batches; start
+                over with `read`.
+        """
+        if rows < 1:
+            raise InvalidValue(f"rows={rows}: a batch has at least one row.")
+        started = time.perf_counter()
+        if not isinstance(what, str) or is_path(what):
+            frame = self._read_and_record(started, what, source, "frame", params)
+            yield Batches.of_frame(frame, "it is no SQL text")
+            return
+        name = self._sources.name(source)
+        with self._sources.opened(name) as connected:
+            with self._sources.errors(name):
+                query = _Query(connected.connection, what, params)
+                arrow = self._begin(connected, query, name)
+                if isinstance(arrow, str):
+                    loaded = _Loaded(query.rows(), name, what)
+            if isinstance(arrow, str):
+                self._record(loaded, time.perf_counter() - started)
+                yield Batches.of_frame(loaded.frame, arrow)
+                return
+
+            def record(digest: FrameDigest, seconds: float) -> None:
+                if self._on_read is not None:
+                    totals = digest.rows, digest.columns, digest.hexdigest(), seconds
+                    self._on_read(Read(name, what, *totals))
+
+            with closing(arrow.batches):
+                batches, spent = self._named(arrow.batches, name), time.perf_counter() - started
+                yield Batches(arrow.schema, batches, record, rows=rows, seconds=spent)
+
+    def _named(self, batches: Iterator[pa.RecordBatch], source: str) -> Iterator[pa.RecordBatch]:
+        with self._sources.errors(source):
+            yield from batches
+
+    def _begin(self, connected: Connected, query: _Query, source: str) -> ArrowRows | str:
+        """Begin to read as Arrow, or return why not; say that once in the log."""
+        arrow = query.begin(connected.backend)
+        if isinstance(arrow, str) and (source, arrow) not in self._reasons:
+            self._reasons.add((source, arrow))
+            log.info("source %r is read by the rows of its driver, because %s.", source, arrow)
+        return arrow
+
+    def _read_sql(self, text: str, source: str, params: dict[str, Any]) -> _Loaded:
+        with self._sources.connected(source) as connected:
+            query = _Query(connected.connection, text, params)
+            arrow = self._begin(connected, query, source)
+            if isinstance(arrow, str):
+                return _Loaded(query.rows(), source, text)
+            try:
+                return _whole(arrow, source, text)
+            except Unstreamable as exc:
+                log.info("source %r is read a second time, because %s.", source, exc)
+        with self._sources.connected(source) as connected:
+            return _Loaded(_Query(connected.connection, text, params).rows(), source, text)
 
 
 def _subquery_text(query: str) -> str:
     return query.strip().rstrip(";") + "\n"  # it may end in a comment: start a new line
 
 
-@contextmanager
-def _named_parameters(values: Mapping[str, Any]) -> Iterator[None]:
-    """Say in the error of a statement which parameters a driver may not take."""
-    import pandas as pd
+class _Query:
+    """SQL text on a connection, with the values of its parameters."""
 
+    def __init__(self, connection: sa.Connection, text: str, params: Mapping[str, Any]) -> None:
+        self._connection = connection
+        native = connection.dialect.supports_native_decimal
+        self._statement, self._values = bind(text, params, native_decimal=native)
+
+    def begin(self, backend: Backend | None) -> ArrowRows | str:
+        """Begin to read as Arrow, or return why not."""
+        if rule() == 1:
+            return "digests are to be comparable with those of an earlier version"
+        if backend is None:
+            return "no backend is installed for its dialect and driver"
+        if not typed_like_arrow():
+            return "pandas 3 with its own type of texts is needed for more"
+        with named_parameters(self._values):
+            return backend.read_arrow(self._connection, self._statement, self._values)
+
+    def rows(self) -> pd.DataFrame:
+        """Return all rows by pandas.read_sql."""
+        import pandas as pd
+
+        with named_parameters(self._values):
+            frame: pd.DataFrame = pd.read_sql(
+                self._statement, self._connection, params=self._values
+            )
+        return frame
+
+
+def _whole(arrow: ArrowRows, source: str, text: str) -> _Loaded:
+    import pyarrow as pa
+
+    digest, tables = FrameDigest(arrow.schema), []
+    with closing(arrow.batches):
+        for batch in arrow.batches:
+            if batch.schema == arrow.schema:
+                digest.update(batch)
+            tables.append(pa.Table.from_batches([batch]))
+    if digest.rows == sum(table.num_rows for table in tables):
+        table = pa.concat_tables(tables) if tables else arrow.schema.empty_table()
+        return _Loaded(as_frame(table), source, text, digest.hexdigest())
     try:
-        yield
-    except OverflowError as exc:  # SQLite's, which SQLAlchemy does not wrap
-        names = ", ".join(name for name, value in values.items() if not isinstance(value, str))
-        raise InvalidValue(f"a parameter of the SQL ({names}) is out of range: {exc}.") from exc
-    except (sa.exc.SQLAlchemyError, pd.errors.DatabaseError) as exc:
-        if advice := hint(values):
-            exc.add_note(advice.strip())
-        raise
+        table = pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as exc:
+        raise Unstreamable("a column holds values of several types") from exc
+    return _Loaded(as_frame(table), source, text)
 
 
 def _frame(what: Any) -> pd.DataFrame | None:
@@ -292,33 +345,9 @@ def _judge_without_session(ask: QuerySource, checks: Sequence[ModelCheck]) -> No
         raise checks_failed({1: rows})
 
 
-def _classify(backend: Backend | None, error: BaseException | None) -> type[DatabaseError]:
-    if not isinstance(error, sa.exc.DBAPIError):
-        return DatabaseError  # a missing parameter, or a statement that returns no rows
-    if backend is not None:
-        return backend.classify(error)
-    # Without a backend to classify the error, only a broken connection is surely transient.
-    return DatabaseUnavailable if error.connection_invalidated else DatabaseError
-
-
 def _piece(piece: Any) -> Any:
     if isinstance(piece, str):
         raise InvalidValue(
             f"a batch cannot be the text {piece[:60]!r}; pass frames or Arrow batches."
         )
     return piece
-
-
-def frame_digest(frame: pd.DataFrame) -> str:
-    """Return the SHA-256 of a frame's column names, types and values, ignoring its index."""
-    import pandas as pd
-
-    sha = hashlib.sha256()
-    for name, dtype in frame.dtypes.items():
-        sha.update(f"{name}\0{dtype}\0".encode())
-    try:
-        hashes = pd.util.hash_pandas_object(frame, index=False)
-    except TypeError:  # unhashable cells, such as lists
-        hashes = pd.util.hash_pandas_object(frame.astype(str), index=False)
-    sha.update(hashes.to_numpy().tobytes())
-    return sha.hexdigest()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import ConfigurationError, InvalidValue, NotReproducible, UnknownSession
+from mfprefect.inputs.digest import RULE_VARIABLE, rule_of
 from mfprefect.lifecycle.settings_env import Redactor, secrets, settings_variables, without_settings
 from mfprefect.provenance.checkout import find_checkout
 from mfprefect.provenance.entrypoint import CODE
@@ -171,7 +172,7 @@ def _run(store: Store, plan: _Plan, root: Path, python: str) -> str:
         )
         # -P: do not import an mfprefect in the checkout.
         command = [python, "-P", "-m", "mfprefect.reproduce.worker", str(request), str(answer)]
-        code = _call(command, root, _variables(store, root), log)
+        code = _call(command, root, _variables(store, root) | _digest_rule(store, plan), log)
         outcome = json.loads(answer.read_text()) if answer.is_file() else {}
         session_id = outcome.get("session_id")
         if session_id is None:
@@ -243,6 +244,12 @@ def _variables(store: Store, root: Path) -> dict[str, str]:
         variables.setdefault(name, value)
     checkout = {f"{PREFIX}REPOSITORY": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
     return variables | settings_variables(store) | checkout
+
+
+def _digest_rule(store: Store, plan: _Plan) -> dict[str, str]:
+    """Return the variable that makes digests of inputs comparable with those of the session."""
+    digests = [row["digest"] for row in records(store.inputs(plan.session["session_id"]))]
+    return {RULE_VARIABLE: "1"} if any(text and rule_of(text) == 1 for text in digests) else {}
 
 
 def _compare(store: Store, plan: _Plan, reproduction_id: str, tolerance: float) -> Reproduction:

@@ -19,6 +19,7 @@ import mfprefect
 from mfprefect import Store
 from mfprefect.cli import cli
 from mfprefect.errors import NotReproducible
+from mfprefect.inputs.digest import RULE_VARIABLE, rule_of
 from mfprefect.reproduce import reproduce, worker
 from mfprefect.reproduce.worker import load_class
 from mfprefect.store.states import REPRODUCES
@@ -141,6 +142,24 @@ def test_a_training_comes_out_the_same(place: Place) -> None:
     # Nothing stays behind.
     assert len(git(place.repository, "worktree", "list").splitlines()) == 1
     assert not (place.warehouse.parent / "hook_ran").exists()
+
+
+def test_digests_of_an_earlier_version_can_be_compared(place: Place) -> None:
+    store, helpers = place.store, place.repository / "flows" / "helpers.py"
+    with pytest.MonkeyPatch.context() as patch:
+        git(place.repository, "checkout", "-q", str(helpers))
+        patch.setenv(RULE_VARIABLE, "1")  # as a version that knew no other rule
+        trained = (
+            load_class(place.repository, "flows/leaving.py:Leaving").flows().train(as_of=AS_OF)
+        )
+    helpers.write_text("TREES = 2\n")
+    assert {len(digest) for digest in store.inputs(trained)["digest"]} == {64}
+    assert {rule_of(digest) for digest in store.inputs(trained)["digest"]} == {1}
+    assert {rule_of(digest) for digest in store.inputs(place.trained)["digest"]} == {2}
+    reproduction = reproduce(store, trained, repository=place.repository)
+    assert [row["same"] for row in reproduction.inputs] == [True, True]
+    for name in (place.trained, trained):
+        assert store.show(name).iloc[0]["status"] == "succeeded"
 
 
 def test_scores_come_out_the_same_and_are_not_published(place: Place) -> None:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import itertools
 import re
+import socket
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,8 @@ from mfprefect.errors import (
     DatabaseUnavailable,
     InvalidValue,
 )
+from mfprefect.inputs.digest import FrameDigest
+from mfprefect.inputs.frames import as_frame
 from mfprefect.inputs.reader import Read, Reader, frame_digest
 from mfprefect.settings import load_settings
 
@@ -307,5 +313,97 @@ def test_frames_of_every_kind_have_a_digest() -> None:
     ]
     digests = [frame_digest(frame) for frame in frames]
     assert len(set(digests)) == len(frames)
-    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
+    assert all(re.fullmatch("2:[0-9a-f]{62}", digest) for digest in digests)
     assert frame_digest(pd.DataFrame({"x": [[1, 2], [4]]})) not in digests
+
+
+# Batches
+
+
+def test_batches_have_the_rows_and_the_record_of_a_read(reader: Reader, reads: list[Read]) -> None:
+    frame = reader.read("SELECT * FROM customers")
+    with reader.batches("SELECT * FROM customers", rows=2) as batches:
+        assert batches.whole is None
+        assert batches.schema is not None
+        assert batches.schema.names == ["id", "since", "balance"]
+        pieces = [as_frame(batch, typed=True) for batch in batches]
+        assert len(reads) == 2
+    assert [len(piece) for piece in pieces] == [2, 1]
+    pd.testing.assert_frame_equal(pd.concat(pieces, ignore_index=True), frame)
+    assert vars(reads[0]) | {"seconds": 0} == vars(reads[1]) | {"seconds": 0}
+
+
+def test_what_has_no_batches_is_one_frame(reader: Reader, reads: list[Read]) -> None:
+    with reader.batches(CUSTOMERS) as batches:
+        assert batches.frame is CUSTOMERS
+        assert batches.whole == "it is no SQL text"
+        with pytest.raises(InvalidValue, match="there are no batches, because it is no SQL text"):
+            next(iter(batches))
+    assert [read.rows for read in reads] == [3]
+    with pytest.raises(InvalidValue, match="rows=0"), reader.batches("SELECT 1", rows=0):
+        pass
+
+
+def test_why_rows_came_through_the_driver_is_said_once(
+    reader: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "mfprefect")
+    for _ in range(2):
+        assert reader.read("PRAGMA user_version").to_numpy().tolist() == [[0]]
+    assert caplog.text.count("source 'dwh' is read by the rows of its driver, because") == 1
+
+
+def test_a_batch_without_a_value_keeps_the_type_of_its_column() -> None:
+    table = pa.table(
+        {
+            "i": pa.array([None, None], pa.int64()),
+            "f": pa.array([None, None], pa.float64()),
+            "s": pa.array([None, None], pa.large_string()),
+            "t": pa.array([None, None], pa.timestamp("us", "Europe/Berlin")),
+            "d": pa.array([None, None], pa.date32()),
+        }
+    )
+    dtypes = ["float64", "float64", "str", "datetime64[us, UTC]", "object"]
+    assert [str(dtype) for dtype in as_frame(table, typed=True).dtypes] == dtypes
+    assert {str(dtype) for dtype in as_frame(table).dtypes} == {"object"}
+
+
+@untimed
+@given(st.lists(st.integers(0, 6), max_size=4), st.booleans())
+def test_the_digest_does_not_depend_on_the_cuts(cuts: list[int], nulls: bool) -> None:
+    table = pa.table(
+        {
+            "i": pa.array([1, 2**60, None if nulls else 3, 4, 5, 6]),
+            "f": pa.array([0.5, float("nan"), None, 1.0, -0.0, 2.0]),
+            "s": pa.array(["a", "", None, "bc", "d", "é"], pa.large_string()),
+            "b": pa.array([True, None, False, True, True, False]),
+            "n": pa.nulls(6),
+        }
+    )
+    digest = FrameDigest(table.schema)
+    for start, end in itertools.pairwise([0, *sorted(cuts), 6]):
+        for batch in table.slice(start, end - start).to_batches():
+            digest.update(batch)
+    frame = as_frame(table)
+    assert digest.hexdigest() == frame_digest(frame)
+    assert digest.dtypes == [str(dtype) for dtype in frame.dtypes]
+
+
+# A server that does not answer
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+def test_a_source_that_does_not_answer_fails_after_the_stores_timeout(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as stack:
+        port = server.getsockname()[1]
+        for _ in range(2):  # its queue is full: further connections hang
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+        url = f"{scheme}://ann:S3cr3t@127.0.0.1:{port}/db"
+        source = Reader(load_settings(sources={"away": {"url": url}}, connect_timeout=2))
+        started = time.monotonic()
+        with pytest.raises(DatabaseUnavailable, match="source 'away' says") as caught:
+            source.read("SELECT 1", source="away")
+        assert "S3cr3t" not in str(caught.value)
+        assert time.monotonic() - started < 60  # the system's own limit is two minutes

@@ -336,7 +336,7 @@ def test_a_parameter_that_the_sql_does_not_have(reader: Reader) -> None:
 
 def test_parameters_on_every_database(database_url: str) -> None:
     reader = Reader(load_settings(sources={"w": {"url": database_url}}, default_source="w"))
-    engine, _ = reader._engine("w")
+    engine, _ = reader._sources._engine("w")
     table = sa.Table(
         "amounts",
         sa.MetaData(),

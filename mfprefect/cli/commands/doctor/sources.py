@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from mfprefect.cli.commands.doctor.finding import CONNECT_SECONDS, CheckResult, settings_for
 from mfprefect.errors import BackendNotFound, MfprefectError
@@ -31,9 +32,11 @@ def connected(name: str, result: CheckResult, url: str | None) -> CheckResult:
 
     # Not every driver has a timeout, and none the same.
     thread = threading.Thread(target=attempt, daemon=True)
+    started = time.monotonic()
     thread.start()
     thread.join(CONNECT_SECONDS + 1)
-    if thread.is_alive():
+    waited = errors and time.monotonic() - started >= CONNECT_SECONDS
+    if thread.is_alive() or waited:
         text = f"{result.detail}: no answer within {CONNECT_SECONDS:.0f} seconds"
         return CheckResult("sources", "failed", text, f"correct host and port of [sources.{name}]")
     if not errors:

@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 __all__ = [
     "PIECE_ROWS",
     "SCHEMA",
+    "Duplicates",
     "all_pieces",
     "batches",
     "entity_ids",
     "gathered",
+    "in_order",
     "joined",
     "normalise",
     "pieces",
+    "validated",
 ]
 
 SCHEMA = pa.schema(
@@ -41,6 +44,7 @@ SCHEMA = pa.schema(
     ]
 )
 EXAMPLES = 5
+ONE_SCORE = "an entity has one score"
 _NOTHING_WRITTEN = " Nothing of this part was written."
 MOST_BYTES = 4 * ENTITY_ID_LENGTH
 """The most bytes of an id in UTF-8."""
@@ -142,14 +146,14 @@ def normalise(
         InvalidScores: a column is missing; ids are NULL, empty, duplicate, too long, of mixed
             types, or neither text nor integers; scores are NULL, NaN, infinite or not numbers.
     """
-    return _sorted(_validated(data, entity_id, score, score_class), entity_id)
+    return _sorted(validated(data, entity_id, score, score_class), entity_id)
 
 
 def pieces(
     data: pd.DataFrame | pa.Table, entity_id: str, score: str, score_class: str | None
 ) -> Iterator[pa.Table]:
     """Yield the table of `normalise` in pieces of 100,000 rows; validate all rows first."""
-    table = _validated(data, entity_id, score, score_class)
+    table = validated(data, entity_id, score, score_class)
     order = _order(table, entity_id)
     for start in range(0, max(len(order), 1), PIECE_ROWS):
         yield table.take(order[start : start + PIECE_ROWS])
@@ -192,9 +196,14 @@ def entity_ids(column: Any, name: str, rule: str = "an entity has one row") -> l
     return texts
 
 
-def _validated(
+def validated(
     data: pd.DataFrame | pa.Table, entity_id: str, score: str, score_class: str | None
 ) -> pa.Table:
+    """Return the table of `normalise` before it is sorted and its ids are compared.
+
+    Raises:
+        InvalidScores: as `normalise`, except for duplicate ids.
+    """
     names = [entity_id, score, *([score_class] if score_class else [])]
     columns = data.column_names if isinstance(data, pa.Table) else data.columns
     _check_columns(list(columns), names)
@@ -214,12 +223,45 @@ def _order(table: pa.Table, entity_id: str) -> pa.Array:
     """Return the positions of the rows in the order of their ids; refuse duplicate ids."""
     ids = table["entity_id"].combine_chunks()
     order = pa.array(byte_order(ids))
-    _check_unique(ids.take(order), entity_id, "an entity has one score")
+    _check_unique(ids.take(order), entity_id, ONE_SCORE)
     return order
 
 
 def _sorted(table: pa.Table, entity_id: str) -> pa.Table:
     return table.combine_chunks().take(_order(table, entity_id))
+
+
+def in_order(tables: Iterable[pa.Table]) -> pa.Table:
+    """Join validated tables into one, sorted by id; duplicate ids stay side by side."""
+    table = pa.concat_tables([SCHEMA.empty_table(), *tables]).combine_chunks()
+    return table.take(pa.array(byte_order(table["entity_id"].combine_chunks())))
+
+
+class Duplicates:
+    """Counts the rows of a sorted table that repeat the id before them, piece by piece."""
+
+    def __init__(self, entity_id: str) -> None:
+        self._name = entity_id
+        self._last = pa.array([], pa.large_string())
+        self._rows = self._count = 0
+        self._examples: list[str] = []
+
+    def add(self, ids: pa.ChunkedArray) -> None:
+        """Look at the next ids."""
+        self._rows += len(ids)
+        column = pa.concat_arrays([self._last, ids.combine_chunks()])
+        self._last = column[len(column) - 1 :] if len(column) else self._last
+        if len(column) < 2:
+            return
+        repeated = column[1:].filter(pc.equal(column[1:], column[:-1]))
+        self._count += len(repeated)
+        self._examples += repeated[: EXAMPLES - len(self._examples)].to_pylist()
+
+    def require_none(self) -> None:
+        """Raise InvalidScores if an id occurred twice."""
+        if self._count:
+            problem = f"in {self._name!r} are duplicates; {ONE_SCORE}"
+            _refuse(f"{self._count} of {self._rows} values {problem}", self._examples)
 
 
 def joined(tables: Iterable[pa.Table], entity_id: str) -> pa.Table:

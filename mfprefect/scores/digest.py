@@ -53,7 +53,7 @@ def digest(table: pa.Table) -> str:
 
 
 class ScoreDigest:
-    """Compute the `digest` of a table that arrives in pieces, in memory independent of their number.
+    """Compute the `digest` of a table that arrives in pieces, in bounded memory.
 
     A digest reads column after column, so the columns are kept in temporary files meanwhile.
     """

@@ -7,13 +7,16 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mfprefect.artifacts.extras import EXTRAS, Extras
 from mfprefect.errors import InvalidValue
 from mfprefect.session.base import RecorderBase
 from mfprefect.store import artifacts
 from mfprefect.util import values
+
+if TYPE_CHECKING:
+    from mfprefect.scores.sorting import SortedScores
 
 __all__ = ["BulkMixin"]
 

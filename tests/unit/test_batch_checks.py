@@ -118,6 +118,21 @@ def test_the_results_are_those_of_the_whole(
     assert without_cases(in_batches(frame, batch, [check], masked)) == without_cases(whole)
 
 
+def grown_up(frame: pd.DataFrame) -> pd.Series[Any]:
+    return (frame["age"] >= 18).rename("age")
+
+
+def finite(frame: pd.DataFrame) -> bool:
+    return bool(np.isfinite(frame["age"].dropna()).all())
+
+
+@given(ROWS, st.sampled_from([grown_up, finite]), st.integers(1, 6))
+def test_functions_that_take_each_row_alone(rows: Any, check: Any, batch: int) -> None:
+    assert needs_all_rows([check]) and not needs_all_rows([check], functions_by_row=True)
+    whole = run_checks(framed(rows), [check], context=PAST)
+    assert in_batches(framed(rows), batch, [check]) == whole
+
+
 @given(ROWS, st.integers(1, 6))
 def test_all_checks_together_keep_their_order(rows: Any, batch: int) -> None:
     checks = [check for check in CHECKS if not isinstance(check, pa.DataFrameSchema)]

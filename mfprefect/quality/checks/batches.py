@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mfprefect.quality.checks import _apply_schemas
+from mfprefect.quality.checks import _apply_schemas, _callable_row
 from mfprefect.quality.checks.base import Fresh, ModelCheck, RowCount, Unique
 from mfprefect.quality.checks.columns import Columns, RegisteredColumns
 from mfprefect.quality.checks.context import CheckContext
 from mfprefect.quality.checks.masking import disclosure_for
 from mfprefect.quality.checks.parts import AllParts, Answers, NotAnswered, PartAnswers, merged
-from mfprefect.quality.checks.result import plain, result_row
 from mfprefect.quality.checks.values import NewCategories, NullShare, Range
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BatchChecks", "needs_all_rows"]
+__all__ = ["BatchChecks", "JointAnswers", "needs_all_rows"]
 
 SAMPLE = 5
 _MERGEABLE = (Columns, Fresh, NewCategories, NullShare, Range, RegisteredColumns, RowCount, Unique)
@@ -32,28 +31,34 @@ _BY_ROW = frozenset(
 """Pandera's own checks that look at each row alone."""
 
 
-def needs_all_rows(checks: Sequence[Any]) -> str:
+def needs_all_rows(checks: Sequence[Any], *, functions_by_row: bool = False) -> str:
     """Return why checks cannot be run batch by batch, as the end of a sentence; empty if they can.
 
     Checks of `mfprefect.checks` can be, and schemas whose requirements concern each row alone:
     pandera's own checks of values and those with `element_wise=True`, types, NULLs and columns.
+
+    Args:
+        checks: the checks.
+        functions_by_row: whether their author says that functions take each row alone.
     """
     for check in checks:
         if isinstance(check, ModelCheck):
             # A subclass may ask what no batch was asked.
             reason = "" if type(check) in _MERGEABLE else f"the check {type(check).__name__}"
         else:
-            reason = _of_other_check(check)
+            reason = _of_other_check(check, functions_by_row)
         if reason:
             return f"{reason} looks at all rows of a part"
     return ""
 
 
-def _of_other_check(check: Any) -> str:
+def _of_other_check(check: Any, functions_by_row: bool) -> str:
     from mfprefect.quality.checks.pandera_schemas import _levels, _parts, as_schema
 
     schema = as_schema(check)
     if schema is None:
+        if functions_by_row:
+            return ""
         return f"the check {getattr(check, '__name__', type(check).__name__)}"
     if _levels(schema):
         return "the index of a schema"
@@ -66,7 +71,7 @@ def _of_other_check(check: Any) -> str:
         if part.parsers:
             return f"a parser{name} in a schema"
         for item in part.checks:
-            if not _is_by_row(item):
+            if not (functions_by_row or _is_by_row(item)):
                 return f"the check {item.name or item}{name} in a schema"
     return ""
 
@@ -143,6 +148,35 @@ class BatchChecks:
             return self._not_run[number]
 
 
+class JointAnswers:
+    """What the checks of the rows of all parts need of a part that is read in batches."""
+
+    def __init__(
+        self, checks: Sequence[ModelCheck], context: CheckContext, masked: Collection[str] = ()
+    ) -> None:
+        self._checks, self._context = checks, context
+        self._disclosure = disclosure_for(_no_frame(), SAMPLE, masked)
+        self._answers: Answers | None = None
+        self._not_run: dict[int, list[dict[str, Any]]] = {}
+
+    def look(self, frame: pd.DataFrame) -> None:
+        """Look at the next batch, as the schemas made it."""
+        answers = PartAnswers(frame, self._disclosure)
+        for number, check in enumerate(self._checks):
+            if rows := check.ask(answers, self._context, self._disclosure):
+                self._not_run.setdefault(number, rows)
+        self._answers = merged(self._answers, answers.document(), SAMPLE)
+
+    @property
+    def not_run(self) -> list[dict[str, Any]]:
+        """The results of checks that could not run on a batch."""
+        return [row for _, rows in sorted(self._not_run.items()) for row in rows]
+
+    def document(self) -> dict[str, Any]:
+        """Return the document of the part."""
+        return dict(self._answers or {})
+
+
 def _no_frame() -> pd.DataFrame:
     import pandas as pd
 
@@ -150,31 +184,37 @@ def _no_frame() -> pd.DataFrame:
 
 
 class _SchemaResults:
-    """The result rows of a schema, one for each requirement, over all batches."""
+    """The result rows of a schema or function, one for each requirement, over all batches."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._total = 0
         self._empty: list[pd.DataFrame] = []
-        self._last: Any = None
+        self._schema: Any = None
+        self._disclosure: Any = None
         self._failed = False
         """Whether rows of a batch could not be coerced."""
 
     def add(self, frame: pd.DataFrame, applied: Any, disclosure: Any) -> None:
-        from mfprefect.quality.checks.pandera_schemas import schema_rows
+        from mfprefect.quality.checks.pandera_schemas import Applied, schema_rows
 
+        is_schema = isinstance(applied, Applied)
+        if is_schema:
+            rows = schema_rows(frame, applied.schema, disclosure)
+            self._schema, self._disclosure = applied.schema, disclosure
+            self._failed = self._failed or applied.failed
+        else:
+            rows = [_callable_row(frame, applied, disclosure)]
         occurring: dict[tuple[Any, ...], int] = {}
-        for row in schema_rows(frame, applied.schema, disclosure):
+        for row in rows:
             key = (row["check"], row["column"])
             occurring[key] = occurring.get(key, 0) + 1
             merged_key = (*key, occurring[key])
-            row["message"] = row["message"].replace(f" of {len(frame)} rows fail", _FAIL, 1)
+            row["message"] = _without_total(row["message"], len(frame))
             earlier = self._rows.get(merged_key)
             self._rows[merged_key] = row if earlier is None else _merged_row(earlier, row)
         self._total += len(frame)
-        self._last = applied, disclosure
-        self._failed = self._failed or applied.failed
-        if not any(empty.dtypes.equals(frame.dtypes) for empty in self._empty):
+        if is_schema and not any(empty.dtypes.equals(frame.dtypes) for empty in self._empty):
             self._empty.append(frame.iloc[:0])
 
     def rows(self) -> list[dict[str, Any]]:
@@ -186,11 +226,10 @@ class _SchemaResults:
         return [types.get((row["check"], row["column"]), row) for row in rows]
 
     def _message(self, row: dict[str, Any]) -> str:
-        if row["passed"]:
-            return f"{self._total} rows checked"
-        count = f"{row['failing_rows']} of {self._total} rows fail"
         text = str(row["message"])
-        return count + text.partition(_FAIL)[2] if _FAIL in text else text
+        if _FAIL in text:
+            return f"{row['failing_rows']} of {self._total} rows fail" + text.partition(_FAIL)[2]
+        return text.replace(_CHECKED, f"{self._total} rows checked")
 
     def _types_of_all(self) -> dict[tuple[str, str | None], dict[str, Any]]:
         """Judge the types of numeric columns whose batches differ, such as those with NULLs."""
@@ -198,7 +237,6 @@ class _SchemaResults:
 
         from mfprefect.quality.checks.pandera_schemas import schema_rows
 
-        applied, disclosure = self._last
         whole = pd.concat(self._empty, ignore_index=True)
         numeric = {
             str(name)
@@ -208,13 +246,19 @@ class _SchemaResults:
         return {
             (row["check"], row["column"]): row
             | ({"message": f"{self._total} rows checked"} if row["passed"] else {})
-            for row in schema_rows(whole, applied.schema, disclosure)
+            for row in schema_rows(whole, self._schema, self._disclosure)
             if row["check"].startswith("dtype(") and row["column"] in numeric
         }
 
 
-_FAIL = "\0 rows fail"
-"""Stands for the number of rows in the message of a failed check, until that is known."""
+_FAIL, _CHECKED = "\0 rows fail", "\0 rows checked"
+"""Stand in messages for the numbers of rows, until these are known."""
+
+
+def _without_total(message: str, rows: int) -> str:
+    if message == f"{rows} rows checked":
+        return _CHECKED
+    return message.replace(f" of {rows} rows fail", _FAIL, 1)
 
 
 def _merged_row(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

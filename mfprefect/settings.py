@@ -44,7 +44,6 @@ __all__ = [
 ]
 
 T = TypeVar("T", "Source", "Target", "Export")
-LEAST_SAMPLE = 10_000
 NEEDED = ("url", "signing_key", "seal_key")  # by every run
 # Settings whose values messages may show, because they hold no secrets.
 _PUBLIC = (
@@ -192,7 +191,7 @@ class Settings(BaseSettings):
     batch_rows: int = Field(default=50_000, ge=1)
     """The rows of a batch, where a part of a scoring is read in batches."""
     summary_rows: int = Field(default=100_000, ge=0)
-    """The rows of a part that its input summary looks at; of more, a sample. 0: all rows."""
+    """The rows of a part that its input summary looks at; of more rows, a sample. 0: all."""
     heartbeat_seconds: float = Field(default=30, gt=0)
     """Seconds between two heartbeats of a running session."""
     heartbeat_timeout: float | None = Field(default=None, gt=0)
@@ -245,9 +244,8 @@ class Settings(BaseSettings):
     @field_validator("summary_rows")
     @classmethod
     def _check_summary_rows(cls, rows: int) -> int:
-        if 0 < rows < LEAST_SAMPLE:
-            text = "must be 0 (all rows) or at least {:,}, or chance would look like drift"
-            raise ValueError(text.format(LEAST_SAMPLE))
+        if 0 < rows < 10_000:  # chance would look like drift
+            raise ValueError("must be 0 (all rows), or 10000 or more")
         return rows
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ Everything else is in memory anyway, or can only be read at once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -86,7 +86,7 @@ def _labelled(frames: Iterator[pd.DataFrame | Whole]) -> Iterator[pd.DataFrame |
 
 def _from_sql(
     reader: Reader, text: str, source: str | None, params: dict[str, Any], rows: int
-) -> Iterator[pd.DataFrame | Whole]:
+) -> Generator[pd.DataFrame | Whole]:
     with reader.batches(text, source, rows=rows, **params) as batches:
         if batches.frame is not None:
             yield Whole(batches.frame, str(batches.whole))
@@ -112,11 +112,11 @@ def _frames_of(what: Any) -> Iterator[Any] | None:
     """
     import pyarrow as pa
 
-    if isinstance(what, pa.RecordBatchReader):
-        return iter(what)
-    if isinstance(what, str) or _is_table(what) or not is_batches(what):
+    is_reader = isinstance(what, pa.RecordBatchReader)
+    if not is_reader and (isinstance(what, str) or _is_table(what) or not is_batches(what)):
         return None
-    return iter(what)
+    arriving: Iterator[Any] = iter(what)
+    return arriving
 
 
 def _is_table(what: Any) -> bool:
@@ -127,7 +127,7 @@ def _is_table(what: Any) -> bool:
 
 def _from_batches(
     reader: Reader, pieces: Iterator[Any], name: str, rows: int, started: float
-) -> Iterator[pd.DataFrame | Whole]:
+) -> Generator[pd.DataFrame | Whole]:
     digest, frames = FramesDigest(), _cut(map(reader.frame_of, pieces), rows)
     first, second = next(frames, None), next(frames, None)
     if first is None or second is None:

@@ -6,8 +6,9 @@ its last batch was checked: until then its scores are in memory or in a temporar
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -27,9 +28,11 @@ from mfprefect.util.pipeline import Prefetched, Sink
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfprefect.lifecycle.scoring import ScoringJob
     from mfprefect.lifecycle.scoring_inputs import PartRecorder
     from mfprefect.model import Model
+    from mfprefect.quality.checks.context import CheckContext
+    from mfprefect.quality.summary.sample import InputSummarizer
+    from mfprefect.settings import Settings
 
 __all__ = ["Scored", "Whole", "score_in_batches", "why_whole"]
 
@@ -64,6 +67,25 @@ def why_whole(model: type[Model], checks: Sequence[Any], joint: Sequence[ModelCh
     return ""
 
 
+class Job(Protocol):
+    """What scoring a part needs: a `ScoringJob`."""
+
+    as_of: dt.date
+    context: CheckContext
+    features: list[str]
+    settings: Settings
+
+    @property
+    def estimator(self) -> Any:
+        """The fitted model."""
+
+    def summarizer(self) -> InputSummarizer:
+        """Return what summarises a part's input."""
+
+    def keep_summary(self, recorder: PartRecorder, summarizer: InputSummarizer) -> None:
+        """Store what a part's input looks like."""
+
+
 class Scored:
     """What scoring a part in batches gave."""
 
@@ -72,7 +94,7 @@ class Scored:
 
 
 def score_in_batches(
-    scoring: ScoringJob,
+    scoring: Job,
     recorder: PartRecorder,
     model: Model,
     part: int,
@@ -116,7 +138,7 @@ class _Batches:
 
     def __init__(
         self,
-        scoring: ScoringJob,
+        scoring: Job,
         recorder: PartRecorder,
         model: Model,
         part: int,

@@ -12,7 +12,7 @@ import sysconfig
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -271,7 +271,7 @@ class ScoringJob:
 
     def keep_summary(self, recorder: PartRecorder, summarizer: InputSummarizer) -> None:
         """Store what a part's input looks like."""
-        recorder.keep(summarizer, self._compared, self.model_class.masked)
+        recorder.keep_summary(summarizer, self._compared, self.model_class.masked)
 
     def model(self, recorder: PartRecorder, part: int) -> Model:
         """Return the model with the extras of its training, recording what it reads."""
@@ -350,8 +350,8 @@ def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> tuple[Scor
         except Unstreamable as exc:
             tasks.log().info("part %d is read a second time, because %s", part, exc)
             reason, model = str(exc), scoring.model(recorder, part)
-    name = f"scoring_data part {part}"
-    frame = model.reader.load(lambda: model.scoring_data(scoring.as_of, part), name)
+    produce, name = partial(model.scoring_data, scoring.as_of, part), f"scoring_data part {part}"
+    frame = model.reader.load(produce, name)
     return _score_whole(scoring, recorder, model, frame, part), f"whole: {reason}"
 
 

@@ -129,6 +129,27 @@ class PartRecorder(Recorder):
         self._buffer.reserve_number("part", part)
 
     def keep(
+        self,
+        features: pd.DataFrame | None,
+        references: Mapping[str, pd.DataFrame],
+        compared: PreviousScoring,
+        masked: Collection[str],
+    ) -> None:
+        """Summarise all rows of the part, and write its input document.
+
+        Args:
+            features: the rows about to be scored; None if the part has no rows.
+            references: the input summaries whose bins are used: `summary` of the training and, if
+                there is one, `previous`.
+            compared: as in `keep_summary`.
+            masked: as in `keep_summary`.
+        """
+        summarizer = InputSummarizer(references, 0)
+        if features is not None:
+            summarizer.add(features, ())
+        self.keep_summary(summarizer, compared, masked)
+
+    def keep_summary(
         self, summarizer: InputSummarizer, compared: PreviousScoring, masked: Collection[str]
     ) -> None:
         """Write the part's input document before its scores, because a retry may keep the scores.

@@ -24,15 +24,14 @@ if TYPE_CHECKING:
 __all__ = [
     "PIECE_ROWS",
     "SCHEMA",
-    "Duplicates",
     "all_pieces",
     "batches",
     "entity_ids",
     "gathered",
-    "in_order",
     "joined",
     "normalise",
     "pieces",
+    "refuse",
     "validated",
 ]
 
@@ -231,39 +230,6 @@ def _sorted(table: pa.Table, entity_id: str) -> pa.Table:
     return table.combine_chunks().take(_order(table, entity_id))
 
 
-def in_order(tables: Iterable[pa.Table]) -> pa.Table:
-    """Join validated tables into one, sorted by id; duplicate ids stay side by side."""
-    table = pa.concat_tables([SCHEMA.empty_table(), *tables]).combine_chunks()
-    return table.take(pa.array(byte_order(table["entity_id"].combine_chunks())))
-
-
-class Duplicates:
-    """Counts the rows of a sorted table that repeat the id before them, piece by piece."""
-
-    def __init__(self, entity_id: str) -> None:
-        self._name = entity_id
-        self._last = pa.array([], pa.large_string())
-        self._rows = self._count = 0
-        self._examples: list[str] = []
-
-    def add(self, ids: pa.ChunkedArray) -> None:
-        """Look at the next ids."""
-        self._rows += len(ids)
-        column = pa.concat_arrays([self._last, ids.combine_chunks()])
-        self._last = column[len(column) - 1 :] if len(column) else self._last
-        if len(column) < 2:
-            return
-        repeated = column[1:].filter(pc.equal(column[1:], column[:-1]))
-        self._count += len(repeated)
-        self._examples += repeated[: EXAMPLES - len(self._examples)].to_pylist()
-
-    def require_none(self) -> None:
-        """Raise InvalidScores if an id occurred twice."""
-        if self._count:
-            problem = f"in {self._name!r} are duplicates; {ONE_SCORE}"
-            _refuse(f"{self._count} of {self._rows} values {problem}", self._examples)
-
-
 def joined(tables: Iterable[pa.Table], entity_id: str) -> pa.Table:
     """Join normalised tables into one, sorted; refuse an entity in several of them."""
     parts = list(tables)
@@ -361,7 +327,7 @@ def _text(array: pa.Array, name: str, length: int, *, nullable: bool) -> pa.Arra
         )
     text = array.cast(pa.large_string())
     if not nullable and text.null_count:
-        _refuse(f"{text.null_count} of {len(text)} values in {name!r} are NULL", ())
+        refuse(f"{text.null_count} of {len(text)} values in {name!r} are NULL", ())
     _refuse_where(
         text,
         pc.greater(pc.utf8_length(text), length),
@@ -391,7 +357,7 @@ def _numbers(array: pa.Array, name: str, ids: pa.Array) -> pa.Array:
     count = pc.sum(bad).as_py() or 0
     if count:
         examples = ids.filter(bad)[:EXAMPLES].to_pylist()
-        _refuse(f"{count} of {len(values)} scores are NULL, NaN or infinite; entities", examples)
+        refuse(f"{count} of {len(values)} scores are NULL, NaN or infinite; entities", examples)
     return values
 
 
@@ -406,10 +372,11 @@ def _refuse_where(text: pa.Array, bad: pa.Array, problem: str) -> None:
     bad = pc.fill_null(bad, False)
     count = pc.sum(bad).as_py() or 0
     if count:
-        _refuse(f"{count} of {len(text)} values {problem}", text.filter(bad)[:EXAMPLES].to_pylist())
+        refuse(f"{count} of {len(text)} values {problem}", text.filter(bad)[:EXAMPLES].to_pylist())
 
 
-def _refuse(problem: str, examples: Iterable[Any]) -> None:
+def refuse(problem: str, examples: Iterable[Any]) -> None:
+    """Raise InvalidScores with a problem, and examples of the values that have it."""
     listed = ", ".join(repr(str(value)[:60]) for value in examples)
     raise InvalidScores(
         f"{problem}{': ' + listed if listed else ''}.{_NOTHING_WRITTEN}", examples=tuple(examples)

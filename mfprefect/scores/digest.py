@@ -90,7 +90,7 @@ class ScoreDigest:
         return sha.hexdigest()
 
 
-def _started(rows: int) -> Any:
+def _started(rows: int) -> hashlib._Hash:
     sha = hashlib.sha256(b"mfprefect scores 1\0")
     sha.update(np.int64(rows).tobytes())
     return sha

@@ -7,7 +7,7 @@ nothing goes to the disk.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import ipc
 
-from mfprefect.scores import PIECE_ROWS, SCHEMA, Duplicates, in_order
+from mfprefect.scores import EXAMPLES, ONE_SCORE, PIECE_ROWS, SCHEMA, refuse
+from mfprefect.scores.byte_order import byte_order
 from mfprefect.scores.digest import ScoreDigest, digest
 
-__all__ = ["ScoreSorter", "SortedScores"]
+__all__ = ["Duplicates", "ScoreSorter", "SortedScores", "in_order"]
 
 IN_MEMORY = 200_000
 """The rows up to which a part is sorted in memory: some 10 MB."""
@@ -159,3 +160,36 @@ def _merged(blocks: list[_Block]) -> Iterator[pa.Table]:
             if ready:
                 yield table.slice(0, ready).combine_chunks()
             pending = [table.slice(ready).combine_chunks()]
+
+
+def in_order(tables: Iterable[pa.Table]) -> pa.Table:
+    """Join validated tables into one, sorted by id; duplicate ids stay side by side."""
+    table = pa.concat_tables([SCHEMA.empty_table(), *tables]).combine_chunks()
+    return table.take(pa.array(byte_order(table["entity_id"].combine_chunks())))
+
+
+class Duplicates:
+    """Counts the rows of a sorted table that repeat the id before them, piece by piece."""
+
+    def __init__(self, entity_id: str) -> None:
+        self._name = entity_id
+        self._last = pa.array([], pa.large_string())
+        self._rows = self._count = 0
+        self._examples: list[str] = []
+
+    def add(self, ids: pa.ChunkedArray) -> None:
+        """Look at the next ids."""
+        self._rows += len(ids)
+        column = pa.concat_arrays([self._last, ids.combine_chunks()])
+        self._last = column[len(column) - 1 :] if len(column) else self._last
+        if len(column) < 2:
+            return
+        repeated = column[1:].filter(pc.equal(column[1:], column[:-1]))
+        self._count += len(repeated)
+        self._examples += repeated[: EXAMPLES - len(self._examples)].to_pylist()
+
+    def require_none(self) -> None:
+        """Raise InvalidScores if an id occurred twice."""
+        if self._count:
+            problem = f"in {self._name!r} are duplicates; {ONE_SCORE}"
+            refuse(f"{self._count} of {self._rows} values {problem}", self._examples)

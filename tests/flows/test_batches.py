@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
+import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import pytest
+from prefect import get_run_logger
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -18,7 +24,9 @@ from sklearn.preprocessing import OneHotEncoder
 import mfprefect
 from mfprefect import Store
 from mfprefect.checks import Columns, Fresh, NewCategories, NullShare, Range, RowCount, Unique, on
-from mfprefect.errors import ChecksFailed, InvalidScores, InvalidValue
+from mfprefect.errors import ChecksFailed, InvalidScores
+from mfprefect.lifecycle.maintenance import maintain
+from mfprefect.scores import sorting
 from mfprefect.store.states import Status
 
 DAY = dt.date(2026, 3, 10)
@@ -87,7 +95,7 @@ class Churn(mfprefect.Model):
 
 class WholeChurn(Churn):
     model_id = "whole"
-    batched = False
+    batched: ClassVar[bool | None] = False
 
 
 def without_session(frame: pd.DataFrame) -> pd.DataFrame:
@@ -112,6 +120,10 @@ def test_the_results_are_those_of_parts_read_whole(
     flow_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MFPREFECT_BATCH_ROWS", "170")
+    # Parts are sorted in files, and written in several pieces.
+    monkeypatch.setattr(sorting, "IN_MEMORY", 300)
+    monkeypatch.setattr(sorting, "BLOCK_ROWS", 64)
+    monkeypatch.setattr(sorting, "PIECE_ROWS", 250)
     sessions = []
     for model in (Churn, WholeChurn):
         train, score, _ = model.flows()
@@ -123,8 +135,8 @@ def test_the_results_are_those_of_parts_read_whole(
     assert reading(flow_store, whole) == "whole: batched = False"
     for one, other in ((batched, whole), (again, whole_again)):
         for name in ("scores", "score_parts", "inputs", "input_summary", "drift", "metrics"):
-            frames = [without_session(getattr(flow_store, name)(x)) for x in (one, other)]
-            pd.testing.assert_frame_equal(*frames, obj=name)
+            left, right = (without_session(getattr(flow_store, name)(x)) for x in (one, other))
+            pd.testing.assert_frame_equal(left, right, obj=name)
         first, second = (without_session(flow_store.checks(x)) for x in (one, other))
         # Of a key that repeats, only rows of one batch are listed.
         repeats = first["check"] == "unique"
@@ -155,17 +167,17 @@ class Broken(Churn):
             yield self.broken(frame.copy()) if last else frame
 
     def broken(self, frame: pd.DataFrame) -> pd.DataFrame:
-        place = frame.columns.get_loc
+        last = frame.index[-1]
         if self.fault == "reader":
             raise RuntimeError("the source is gone")
         if self.fault == "check":
-            frame.iloc[-1, place("calls")] = 2_000
+            frame.loc[last, "calls"] = 2_000
         if self.fault == "duplicate":
-            frame.iloc[-1, place("customer_id")] = 2 * ROWS
+            frame.loc[last, "customer_id"] = 2 * ROWS
         if self.fault == "null id":
             frame = frame.astype({"customer_id": "Int64"})
         if self.fault == "predict":
-            frame.iloc[-1, place("calls")] = 999
+            frame.loc[last, "calls"] = 999
         return frame
 
     def score_class(self, score: Any) -> Any:
@@ -219,18 +231,18 @@ class Centred:
 
 
 class ByFunction(WholeChurn):
-    batched = None
+    batched: ClassVar[bool | None] = None
     checks: ClassVar[Any] = [lambda frame: bool(len(frame) == ROWS)]
 
 
 class Sampled(WholeChurn):
-    batched = None
+    batched: ClassVar[bool | None] = None
     checks: ClassVar[Any] = None
     checked_rows = 100
 
 
 class Classes(WholeChurn):
-    batched = None
+    batched: ClassVar[bool | None] = None
     checks: ClassVar[Any] = None
 
     def score_class(self, score: Any) -> Any:
@@ -238,21 +250,21 @@ class Classes(WholeChurn):
 
 
 class AsFrame(WholeChurn):
-    batched = None
+    batched: ClassVar[bool | None] = None
 
     def scoring_data(self, as_of: dt.date, part: int) -> Any:
         return pd.concat(super().scoring_data(as_of, part))
 
 
 class FewRows(WholeChurn):
-    batched = None
+    batched: ClassVar[bool | None] = None
 
     def scoring_data(self, as_of: dt.date, part: int) -> Any:
         yield next(super().scoring_data(as_of, part))
 
 
 class OtherTypes(WholeChurn):
-    batched = None
+    batched: ClassVar[bool | None] = None
 
     def scoring_data(self, as_of: dt.date, part: int) -> Any:
         first, *others = super().scoring_data(as_of, part)
@@ -261,17 +273,17 @@ class OtherTypes(WholeChurn):
 
 
 class Beside(WholeChurn):
-    batched = None
+    batched: ClassVar[bool | None] = None
 
     def predict(self, estimator: Any, features: pd.DataFrame) -> Any:
         return Centred().predict_proba(features)[:, 1]
 
 
 class SaysAlone(Beside):
-    batched = True
+    batched: ClassVar[bool | None] = True
 
 
-REASONS = {
+REASONS: dict[type[mfprefect.Model], str] = {
     ByFunction: "the check <lambda> looks at all rows of a part",
     Classes: "score_class is overridden; batched = True says that it takes each row alone",
     AsFrame: "scoring_data returned a frame, which holds all rows",
@@ -352,3 +364,150 @@ def test_an_odd_id_is_named_with_its_rows(
     assert "(rows 510 to 679 of part 1)" in str(error.value)
     row = flow_store.sessions("odd").iloc[0]
     assert flow_store.score_parts(row["session_id"]).empty
+
+
+class Logged(Churn):
+    model_id = "logged"
+    parts = 1
+    checks: ClassVar[Any] = None
+
+    def scoring_data(self, as_of: dt.date, part: int) -> Iterator[pd.DataFrame]:
+        for number, frame in enumerate(super().scoring_data(as_of, part)):
+            get_run_logger().warning("batch %d is there", number)
+            yield frame
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_model_that_logs_while_it_reads_logs_to_its_task_run(
+    flow_store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MFPREFECT_BATCH_ROWS", "170")
+    train, score, _ = Logged.flows()
+    train(DAY)
+    with caplog.at_level(logging.WARNING):
+        score(DAY)
+    said = [record for record in caplog.records if "is there" in record.getMessage()]
+    assert [record.getMessage() for record in said] == [f"batch {n} is there" for n in range(8)]
+    assert {record.name for record in said} == {"prefect.task_runs"}
+    assert len({record.__dict__["task_run_id"] for record in said}) == 1
+
+
+held: list[sqlite3.Connection] = []
+
+
+class Away(Churn):
+    """The database is gone when the last batch of part 2 arrives."""
+
+    model_id = "away"
+    database = ""
+
+    def scoring_data(self, as_of: dt.date, part: int) -> Iterator[pd.DataFrame]:
+        frames = list(super().scoring_data(as_of, part))
+        for number, frame in enumerate(frames):
+            if self.database and part == 2 and number == len(frames) - 1:
+                held.append(
+                    sqlite3.connect(self.database, isolation_level=None, check_same_thread=False)
+                )
+                held[-1].execute("BEGIN EXCLUSIVE")
+            yield frame
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_part_goes_to_the_spool_while_the_database_is_away(
+    flow_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MFPREFECT_SPOOL", str(tmp_path / "spool"))
+    monkeypatch.setenv("MFPREFECT_RETRY_SECONDS", "0.1")
+    monkeypatch.setenv("MFPREFECT_CONNECT_TIMEOUT", "0.05")
+    monkeypatch.setenv("MFPREFECT_BATCH_ROWS", "170")
+    monkeypatch.setattr(sorting, "IN_MEMORY", 300)
+    train, score, _ = Away.flows()
+    train(DAY)
+    expected = flow_store.scores(score(DAY))
+    monkeypatch.setattr(Away, "database", str(flow_store.database.engine.url.database))
+    try:
+        session_id = score(DAY)
+    finally:
+        while held:
+            held.pop().close()
+    assert flow_store.sessions("away").iloc[0]["session_id"] == session_id
+    maintain()
+    pd.testing.assert_frame_equal(
+        flow_store.scores(session_id).drop(columns="session_id", errors="ignore"),
+        expected.drop(columns="session_id", errors="ignore"),
+    )
+    assert reading(flow_store, session_id) == "in batches of 170 rows"
+
+
+CHILD = """
+import sys
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+import mfprefect
+from mfprefect.scores import sorting
+
+sorting.IN_MEMORY, sorting.PIECE_ROWS = 20_000, 10_000
+
+class Model(mfprefect.Model):
+    model_id = "memory"
+    entity_id = "id"
+    target = "y"
+    rows = 0
+
+    def frame(self, rows, first=0):
+        rng = np.random.default_rng(first)
+        return pd.DataFrame({"id": np.arange(first, first + rows) * 7_919 % 10_000_019,
+                             "a": rng.normal(size=rows), "b": rng.normal(size=rows)})
+
+    def training_data(self, as_of):
+        return self.frame(1_000).assign(y=lambda frame: (frame["a"] > 0).astype(int))
+
+    def fit(self, features, target):
+        return LogisticRegression().fit(features, target)
+
+    def importance(self, *_):
+        return {}
+
+    def scoring_data(self, as_of, part):
+        return (self.frame(5_000, first) for first in range(0, self.rows, 5_000))
+
+def memory(name):
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+train, score, _ = Model.flows()
+train()
+Model.rows = 15_000
+score()
+open("/proc/self/clear_refs", "w").write("5")
+before = memory("VmRSS")
+Model.rows = int(sys.argv[1])
+score()
+print("PEAK", before, memory("VmHWM"))
+"""
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_memory_does_not_grow_with_the_part(
+    flow_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MFPREFECT_BATCH_ROWS", "5000")
+    monkeypatch.setenv("MFPREFECT_SUMMARY_ROWS", "10000")
+    (tmp_path / "child.py").write_text(CHILD)
+    peaks = []
+    for rows in (50_000, 500_000):
+        done = subprocess.run(
+            [sys.executable, str(tmp_path / "child.py"), str(rows)],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        line = next(line for line in done.stdout.splitlines() if line.startswith("PEAK"))
+        before, peak = map(int, line.split()[1:])
+        peaks.append(peak - before)
+    print(peaks)
+    assert peaks[1] < 1.3 * peaks[0]
+    assert flow_store.score_parts(flow_store.sessions("memory").iloc[0]["session_id"])[
+        "rows"
+    ].tolist() == [500_000]

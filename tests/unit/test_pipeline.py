@@ -78,7 +78,7 @@ def test_an_error_of_the_user_ends_the_thread() -> None:
     with (
         pytest.raises(ZeroDivisionError),
         Prefetched(lambda: iter(range(10**9)), "reader") as items,
-        Sink(lambda item: time.sleep(0.001), "writer") as sink,
+        Sink[int](lambda item: time.sleep(0.001), "writer") as sink,
     ):
         for item in items:
             sink.put(item)
@@ -119,7 +119,7 @@ def test_threads_have_the_context_of_their_maker() -> None:
     try:
         with (
             Prefetched(lambda: iter([CONTEXT.get()]), "reader") as items,
-            Sink(lambda _: seen.append(CONTEXT.get()), "writer") as sink,
+            Sink[str](lambda _: seen.append(CONTEXT.get()), "writer") as sink,
         ):
             (context,) = items
             sink.put(context)

@@ -83,6 +83,11 @@ class Model:
 
     parts: ClassVar[int] = 1
     """The number of parts to score in; a retry skips complete parts."""
+    batched: ClassVar[bool | None] = None
+    """Whether parts are read in batches. None: where the results are those of a part read whole.
+
+    True says that `predict`, `score_class` and functions among the checks take each row alone.
+    """
     min_rows: ClassVar[int] = 0
     """The fewest rows of a scoring, over all parts; fewer fail the run. 0: none is a warning."""
     test_share: ClassVar[float] = 0.3

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 from urllib.parse import quote
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -47,6 +47,7 @@ T = TypeVar("T", "Source", "Target", "Export")
 NEEDED = ("url", "signing_key", "seal_key")  # by every run
 # Settings whose values messages may show, because they hold no secrets.
 _PUBLIC = (
+    "batch_rows",
     "connect_timeout",
     "detached_timeout",
     "environment",
@@ -56,6 +57,7 @@ _PUBLIC = (
     "retry_seconds",
     "schema_name",
     "spool_max_bytes",
+    "summary_rows",
     "time_zone",
 )
 
@@ -186,6 +188,10 @@ class Settings(BaseSettings):
     """Folder for results that runs cannot write while the database is unreachable; `off`: fail."""
     spool_max_bytes: int = Field(default=10 * 1024**3, gt=0)
     """Size limit of the spool; a run that exceeds it fails."""
+    batch_rows: int = Field(default=50_000, ge=1)
+    """The rows of a batch, where a part of a scoring is read in batches."""
+    summary_rows: int = Field(default=100_000, ge=0)
+    """The rows of a part that its input summary looks at; of more rows, a sample. 0: all."""
     heartbeat_seconds: float = Field(default=30, gt=0)
     """Seconds between two heartbeats of a running session."""
     heartbeat_timeout: float | None = Field(default=None, gt=0)
@@ -234,6 +240,13 @@ class Settings(BaseSettings):
             return None
         url = self.report_url.replace("{model_id}", quote(model_id, safe=""))
         return url.replace("{session_id}", quote(session_id, safe=""))
+
+    @field_validator("summary_rows")
+    @classmethod
+    def _check_summary_rows(cls, rows: int) -> int:
+        if 0 < rows < 10_000:  # chance would look like drift
+            raise ValueError("must be 0 (all rows), or 10000 or more")
+        return rows
 
     @model_validator(mode="after")
     def _check_heartbeat(self) -> Settings:

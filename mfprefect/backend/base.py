@@ -95,6 +95,9 @@ class Backend(ABC):
     """Whether views and their columns take comments, if tables do."""
     writers: int = 1
     """How many parts of a frame to load at once; 0 if all threads share one connection."""
+    appends_pieces: ClassVar[bool] = True
+    """Whether a part may be appended in pieces. False if each append has a start-up of its own that
+    pays for whole parts only: then a part larger than memory is mapped from a file."""
     per_session_tables: ClassVar[bool] = False
     """Whether large sessions have score tables of their own; see `create_session_table`."""
 

@@ -13,6 +13,7 @@ import os
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from mfprefect.backend import Unstreamable
 from mfprefect.inputs.frames import dtype_of, offsets_of
 
 if TYPE_CHECKING:
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["RULE_VARIABLE", "FrameDigest", "frame_digest", "row_hash_digest", "rule", "rule_of"]
+__all__ = [
+    "RULE_VARIABLE",
+    "FrameDigest",
+    "FramesDigest",
+    "frame_digest",
+    "row_hash_digest",
+    "rule",
+    "rule_of",
+]
 
 RULE_VARIABLE = "MFPREFECT_INPUT_DIGEST_RULE"
 """Environment variable with the rule to use; `mfprefect reproduce` sets it for old sessions."""
@@ -91,6 +100,43 @@ class FrameDigest:
     def hexdigest(self) -> str:
         """Return the digest of all rows."""
         return _text(self._columns, self.dtypes, self.rows)
+
+
+class FramesDigest:
+    """Digests a frame from the frames that it is cut into, which have the same types."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._columns: list[_Column] | None = None
+        self._kinds: dict[int, pa.DataType] = {}
+        self._dtypes: list[str] = []
+
+    def update(self, frame: pd.DataFrame) -> None:
+        """Add the next rows.
+
+        Raises:
+            Unstreamable: a column of objects holds other ones than before.
+        """
+        if self._columns is None:
+            self._columns = [_Column(str(name)) for name in frame.columns]
+            self._dtypes = [str(dtype) for dtype in frame.dtypes]
+        for place, column in enumerate(self._columns):
+            for values in _arrow_chunks(frame.iloc[:, place]):
+                kind = self._kinds.setdefault(place, values.type) if values.type != "null" else None
+                if kind not in (None, values.type):
+                    raise Unstreamable(f"the column {column.name!r} holds values of other types")
+                column.add(values)
+        self.rows += len(frame)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The types by column name; of columns with one name, the last."""
+        names = (column.name for column in self._columns or ())
+        return dict(zip(names, self._dtypes, strict=True))
+
+    def hexdigest(self) -> str:
+        """Return the digest of all rows."""
+        return _text(self._columns or [], self._dtypes, self.rows)
 
 
 def _text(columns: list[_Column], dtypes: list[str], rows: int) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mfprefect.quality.checks.frame_data import CheckData
     from mfprefect.settings import Settings
 
-__all__ = ["Read", "Reader", "frame_digest"]
+__all__ = ["Read", "Reader", "frame_digest", "is_batches"]
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,8 @@ class Reader:
         """Why which sources were read by the driver's rows, so that the log says it once."""
         self._last: pd.DataFrame | None = None
         """The last frame that `read` returned; a model may return it, which `load` recognises."""
+        self.lazily = False
+        """Whether `read` leaves SQL text unread until somebody looks at its frame."""
 
     def read(
         self, what: Any, source: str | None = None, *, checks: Any = None, **params: Any
@@ -107,11 +109,31 @@ class Reader:
         """
         started = time.perf_counter()
         what = produce()
+        if self.lazily:
+            from mfprefect.inputs.query import QueryFrame, plain, unread_query
+
+            if isinstance(what, QueryFrame):
+                return plain(what) if unread_query(what) is None else what
         if (last := self._last) is not None and what is last:
             return last
         return self._read_and_record(started, what, None, name, {})
 
     def _read_and_record(
+        self, started: float, what: Any, source: str | None, name: str, params: dict[str, Any]
+    ) -> pd.DataFrame:
+        if self.lazily and isinstance(what, str) and not is_path(what):
+            return self._unread(what, self._sources.name(source), name, params)
+        return self._read_now(started, what, source, name, params)
+
+    def _unread(self, text: str, source: str, name: str, params: dict[str, Any]) -> pd.DataFrame:
+        from mfprefect.inputs.query import Query, QueryFrame
+
+        def read() -> pd.DataFrame:
+            return self._read_now(time.perf_counter(), text, source, name, params)
+
+        return QueryFrame(Query(text, source, params, read))
+
+    def _read_now(
         self, started: float, what: Any, source: str | None, name: str, params: dict[str, Any]
     ) -> pd.DataFrame:
         loaded = self._load(what, source, name, params)
@@ -144,7 +166,7 @@ class Reader:
                     "files and for parameters of SQL text."
                 )
             return _Loaded(frame, name)
-        if _is_batches(what):
+        if is_batches(what):
             pieces = [self._load(_piece(piece), source, name, params).frame for piece in what]
             joined = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame()
             return _Loaded(joined, name)
@@ -181,6 +203,15 @@ class Reader:
         """
         self._sources.connect(source)
 
+    def frame_of(self, piece: Any) -> pd.DataFrame:
+        """Return one of the frames or Arrow batches that `read` takes an iterable of."""
+        return self._load(_piece(piece), None, "frame", {}).frame
+
+    def record(self, read: Read) -> None:
+        """Report a read that was not done by this object."""
+        if self._on_read is not None:
+            self._on_read(read)
+
     @contextmanager
     def batches(
         self, what: Any, source: str | None = None, *, rows: int = BATCH_ROWS, **params: Any
@@ -208,7 +239,7 @@ class Reader:
             raise InvalidValue(f"rows={rows}: a batch has at least one row.")
         started = time.perf_counter()
         if not isinstance(what, str) or is_path(what):
-            frame = self._read_and_record(started, what, source, "frame", params)
+            frame = self._read_now(started, what, source, "frame", params)
             yield Batches.of_frame(frame, "it is no SQL text")
             return
         name = self._sources.name(source)
@@ -321,7 +352,8 @@ def _frame(what: Any) -> pd.DataFrame | None:
     return None if stream is None else stream.read_all().to_pandas()
 
 
-def _is_batches(what: Any) -> bool:
+def is_batches(what: Any) -> bool:
+    """Return whether it is an iterable whose items may be frames or Arrow batches."""
     column = hasattr(what, "dtype") or hasattr(what, "to_pylist")
     return isinstance(what, Iterable) and not column and not isinstance(what, (Mapping, bytes, Set))
 

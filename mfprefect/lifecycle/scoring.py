@@ -10,24 +10,27 @@ import datetime as dt
 import sys
 import sysconfig
 import threading
+from collections import Counter
 from collections.abc import Sequence
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import cloudpickle
-import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 
 from mfprefect.errors import ChecksFailed, GateFailed, InvalidValue
+from mfprefect.inputs.batches import Unstreamable
 from mfprefect.lifecycle import tasks
+from mfprefect.lifecycle.batches import Scored, score_in_batches, why_whole
 from mfprefect.lifecycle.champion import features_of
 from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.estimator import SCORES, score_source_of
 from mfprefect.lifecycle.fitting import Trained, load_trained
 from mfprefect.lifecycle.part_checks import JointChecks, combined, scoring_checks
+from mfprefect.lifecycle.part_scores import SCORE, scores_of
 from mfprefect.lifecycle.prefect_artifacts import Progress
 from mfprefect.lifecycle.run import as_of_date
 from mfprefect.lifecycle.run_log import log_scored
@@ -38,10 +41,8 @@ from mfprefect.lifecycle.scoring_inputs import (
     references_of,
 )
 from mfprefect.quality.checks.base import RowCount
-from mfprefect.quality.metrics.class_scores import top_class
-from mfprefect.quality.predictions import predictions
 from mfprefect.quality.score_figures import ScoreFigures
-from mfprefect.quality.unsupervised import split_labels
+from mfprefect.quality.summary.sample import InputSummarizer
 from mfprefect.store import Store
 from mfprefect.store.database import Database
 from mfprefect.store.states import Purpose, Status
@@ -54,9 +55,6 @@ if TYPE_CHECKING:
     from mfprefect.session import Session
     from mfprefect.settings import Settings
     from mfprefect.store.handle import SessionHandle
-
-SCORE, SCORE_CLASS = "the score", "its class"
-"""Columns of a part's scores, beside the model's own column of ids."""
 
 __all__ = ["ScoringJob", "apply_gates", "pickle_by_value", "require_trained", "score_model"]
 
@@ -166,7 +164,16 @@ def _score_parts(
     for part, scored in done.items():
         session.require_spooled(scored.spooled)
         joint.add(part, scored.answers)
+    _log_reading(session, [scored.reading for scored in done.values()])
     return reduce(ScoreFigures.merged, (scored.figures for scored in done.values()), ScoreFigures())
+
+
+def _log_reading(session: Session, readings: Sequence[str]) -> None:
+    """Record how the parts of this attempt were read, and why those that were read whole."""
+    counts = Counter(readings)
+    texts = [f"{n} parts {text}" if len(counts) > 1 else text for text, n in counts.items()]
+    if texts:
+        session.log_metadata({"reading": "; ".join(texts)}, group="scoring")
 
 
 def _raise(errors: dict[int, Exception]) -> NoReturn:
@@ -255,12 +262,16 @@ class ScoringJob:
         store, _ = self._resources()
         return PartRecorder(store.database, self._handle, part)
 
-    def keep(self, recorder: PartRecorder, features: pd.DataFrame | None) -> None:
-        """Store what a part's input looks like, in the bins of the training; None: no rows."""
+    def summarizer(self) -> InputSummarizer:
+        """Return what summarises a part's input, in the bins of the training."""
         store, _ = self._resources()
         if self._references is None:
             self._references = references_of(store, self.training_session_id, self._compared)
-        recorder.keep(features, self._references, self._compared, self.model_class.masked)
+        return InputSummarizer(self._references, self.settings.summary_rows)
+
+    def keep_summary(self, recorder: PartRecorder, summarizer: InputSummarizer) -> None:
+        """Store what a part's input looks like."""
+        recorder.keep_summary(summarizer, self._compared, self.model_class.masked)
 
     def model(self, recorder: PartRecorder, part: int) -> Model:
         """Return the model with the extras of its training, recording what it reads."""
@@ -309,6 +320,8 @@ class PartDone(NamedTuple):
     """The spool's receipt if the database was away, else empty."""
     answers: dict[str, Any]
     """What the checks of all rows need of the part."""
+    reading: str = ""
+    """Whether it was read in batches, or why not."""
 
 
 @task(name="score part", cache_policy=NO_CACHE, persist_result=False)
@@ -317,46 +330,53 @@ def score_part(scoring: ScoringJob, part: int) -> PartDone:
     recorder = scoring.recorder(part)
     try:
         with redacted_errors():
-            figures = _score(scoring, recorder, part)
+            figures, reading = _score(scoring, recorder, part)
     finally:
         recorder.flush()
-    return PartDone(figures, recorder.spool_receipt, recorder.answers)
+    return PartDone(figures, recorder.spool_receipt, recorder.answers, reading)
 
 
-def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> ScoreFigures:
-    import pandas as pd
-
+def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> tuple[ScoreFigures, str]:
+    """Score a part in batches, or whole where that is not possible; return which it was."""
     model = scoring.model(recorder, part)
-    frame = model.reader.load(
-        lambda: model.scoring_data(scoring.as_of, part), f"scoring_data part {part}"
-    )
+    checks = scoring_checks(type(model), scoring.settings)
+    if not (reason := why_whole(type(model), *checks)):
+        try:
+            outcome = score_in_batches(scoring, recorder, model, part, checks)
+            if isinstance(outcome, Scored):
+                return outcome.figures, f"in batches of {scoring.settings.batch_rows:,} rows"
+            figures = _score_whole(scoring, recorder, model, outcome.frame, part)
+            return figures, f"whole: {outcome.reason}"
+        except Unstreamable as exc:
+            tasks.log().info("part %d is read a second time, because %s", part, exc)
+            reason, model = str(exc), scoring.model(recorder, part)
+    produce, name = partial(model.scoring_data, scoring.as_of, part), f"scoring_data part {part}"
+    frame = model.reader.load(produce, name)
+    return _score_whole(scoring, recorder, model, frame, part), f"whole: {reason}"
+
+
+def _score_whole(
+    scoring: ScoringJob, recorder: PartRecorder, model: Model, frame: pd.DataFrame, part: int
+) -> ScoreFigures:
     each, joint = scoring_checks(type(model), scoring.settings)
     if len(frame) == 0:
         return _score_nothing(scoring, recorder, model, frame, each, part)
     frame = tasks.check(recorder, model, frame, each, part)
     recorder.answer(frame, joint, scoring.context, model.masked)
     tasks.require_columns(frame, [model.entity_id, *scoring.features], "scoring_data")
-    features = frame[scoring.features]
-    scoring.keep(recorder, features)
-    score = predictions(model, scoring.estimator, features)
-    classes: Any = None
-    if model.model_type == "multiclass":
-        score, classes = top_class(score)
-    elif hasattr(score, "columns"):
-        score, classes = split_labels(score)
-    else:
-        classes = model.score_class(score)
-    scored = pd.DataFrame({model.entity_id: frame[model.entity_id].to_numpy(), SCORE: score})
-    if classes is not None:
-        scored[SCORE_CLASS] = np.asarray(classes)
+    features, ids = frame[scoring.features], frame[model.entity_id]
+    summarizer = scoring.summarizer()
+    summarizer.add(features, ids)
+    scoring.keep_summary(recorder, summarizer)
+    scores = scores_of(model, scoring.estimator, features, ids)
     recorder.write_scores(
-        scored,
+        scores.frame,
         entity_id=model.entity_id,
         score=SCORE,
-        score_class=None if classes is None else SCORE_CLASS,
+        score_class=scores.score_class,
         part=part,
     )
-    return ScoreFigures.of(score, classes)
+    return scores.figures
 
 
 def _score_nothing(
@@ -374,7 +394,7 @@ def _score_nothing(
     tasks.check(recorder, model, frame, counts, part)
     tasks.log().warning("part %d of %d has no rows", part, model.parts)
     recorder.answer(frame, [], scoring.context, model.masked)
-    scoring.keep(recorder, None)
+    scoring.keep_summary(recorder, scoring.summarizer())
     nothing = pd.DataFrame({model.entity_id: [], SCORE: []})
     recorder.write_scores(nothing, entity_id=model.entity_id, score=SCORE, part=part)
     return ScoreFigures()

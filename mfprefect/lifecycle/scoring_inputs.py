@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mfprefect.errors import DatabaseError, MfprefectError
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.run import as_of_date
 from mfprefect.lifecycle.thresholds import thresholds_for
+from mfprefect.quality.checks.batches import BatchChecks
 from mfprefect.quality.checks.masking import disclosure_for, without_cells
 from mfprefect.quality.checks.parts import PartAnswers
 from mfprefect.quality.drift.features import feature_drift
-from mfprefect.quality.summary import input_summary
 from mfprefect.quality.summary.merge import SummaryMerger
+from mfprefect.quality.summary.sample import InputSummarizer
 from mfprefect.session.recorder import Recorder
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
+from mfprefect.store.results.check_context import check_context
 from mfprefect.store.results.monitoring import published_scorings
 from mfprefect.util import values
 from mfprefect.util.frames import records
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from mfprefect.model import Model
     from mfprefect.quality.checks.base import ModelCheck
     from mfprefect.quality.checks.context import CheckContext
+    from mfprefect.scores.sorting import SortedScores
     from mfprefect.session import Session
     from mfprefect.store import Store
 
@@ -47,6 +50,8 @@ NUMBERS_A_PART = 10_000
 SAMPLE = 5
 TABLES = {"inputs": "input_no", "check_results": "check_no"}
 SUMMARY, PREVIOUS, COMPARED, ANSWERS = "summary", "previous", "compared", "answers"
+SAMPLED = "sampled"
+"""Where the document of a part has how many rows its summary looked at, and of how many."""
 
 
 class PreviousScoring(NamedTuple):
@@ -90,8 +95,38 @@ class PartRecorder(Recorder):
         disclosure = disclosure_for(frame, SAMPLE, self._masked(masked))
         part = PartAnswers(frame, disclosure)
         rows = [row for check in checks for row in check.ask(part, context, disclosure)]
-        self.log_check_results(rows)
-        self.answers = part.document()
+        self.log_answers(rows, part.document())
+
+    def log_answers(self, not_run: list[dict[str, Any]], answers: dict[str, Any]) -> None:
+        """Take what the checks of all rows need, and store the results of those that cannot run.
+
+        Raises:
+            ChecksFailed: one of them is at the level of an error.
+        """
+        self.log_check_results(not_run)
+        self.answers = answers
+
+    def masked(self, masked: Collection[str]) -> set[str]:
+        """Return the columns whose cells are never stored: those of the model and the settings."""
+        return self._masked(masked)
+
+    def batch_checks(
+        self, checks: Sequence[Any], keys: Collection[str], masked: Collection[str]
+    ) -> BatchChecks:
+        """Return the checks of the part for its batches, as `checked_frame` runs them on a frame.
+
+        Args:
+            checks: none that needs all rows.
+            keys: columns that are not features.
+            masked: columns whose cells are never stored.
+        """
+        context = check_context(self._db, self.handle, checks, keys, self._part)
+        return BatchChecks(checks, context, self._masked(masked), keys)
+
+    def write_sorted(self, part: int, scores: SortedScores) -> None:
+        """Write the sorted scores of the part, in one transaction."""
+        self._write_sorted(part, scores)
+        self._buffer.reserve_number("part", part)
 
     def keep(
         self,
@@ -100,23 +135,38 @@ class PartRecorder(Recorder):
         compared: PreviousScoring,
         masked: Collection[str],
     ) -> None:
-        """Write the part's input document before its scores, because a retry may keep the scores.
+        """Summarise all rows of the part, and write its input document.
 
         Args:
             features: the rows about to be scored; None if the part has no rows.
             references: the input summaries whose bins are used: `summary` of the training and, if
                 there is one, `previous`.
+            compared: as in `keep_summary`.
+            masked: as in `keep_summary`.
+        """
+        summarizer = InputSummarizer(references, 0)
+        if features is not None:
+            summarizer.add(features, ())
+        self.keep_summary(summarizer, compared, masked)
+
+    def keep_summary(
+        self, summarizer: InputSummarizer, compared: PreviousScoring, masked: Collection[str]
+    ) -> None:
+        """Write the part's input document before its scores, because a retry may keep the scores.
+
+        Args:
+            summarizer: has the rows about to be scored, none if the part has no rows.
             compared: the earlier scoring session to compare with.
             masked: columns whose cells are never stored.
         """
         hidden = self._masked(masked)
         summaries: dict[str, list[Any]] = {
-            name: []
-            if features is None
-            else records(without_cells(input_summary(features, reference=reference), hidden))
-            for name, reference in references.items()
+            name: records(without_cells(summary, hidden)) if summarizer.rows else []
+            for name, summary in summarizer.summaries().items()
         }
         document = {**self._seen, **summaries, COMPARED: compared, ANSWERS: self.answers}
+        if summarizer.sampled < summarizer.rows:
+            document[SAMPLED] = [summarizer.sampled, summarizer.rows]
         text = values.json_text(document, f"what part {self._part} read")
         self._add("part_inputs", [{"part_no": self._part, "document": text}], ("part_no",))
         self.flush()
@@ -130,6 +180,8 @@ class ScoringInputs:
     ) -> None:
         self._store, self._model_class, self._session = store, model_class, session
         self._training = training
+        self._sampled: dict[int, tuple[int, ...]] = {}
+        """By part: how many rows its summary looked at, and of how many; 0 if it was all."""
         day = as_of_date(session)
         published = published_scorings(store.database, model_class.model_id, 1, until=day)
         self.compared = PreviousScoring()
@@ -166,6 +218,7 @@ class ScoringInputs:
             self._session.log_metadata(counts, "parts")
         summary = merged[SUMMARY].summary()
         self._session.log_summary(summary)
+        self._log_sample()
         limits = thresholds_for(self._model_class, self._store.database.settings)
         drift = feature_drift(references[SUMMARY], summary, limits)
         self._session.log_drift(drift, reference=self._training)
@@ -197,16 +250,28 @@ class ScoringInputs:
         except MfprefectError as exc:  # the error that ended the run must not be masked
             tasks.log().warning("the input of the parts was not summarised: %s", exc)
 
+    def _log_sample(self) -> None:
+        """Record of how many rows the summary is an estimate, if it does not describe all."""
+        sampled, rows = (sum(counts) for counts in zip(*self._sampled.values(), strict=True))
+        if sampled < rows:
+            text = (
+                f"estimated from {sampled:,} of {rows:,} rows, those of each part whose ids have "
+                "the smallest digests"
+            )
+            self._session.log_metadata({"input_summary": text}, group="scoring")
+
     def _merge(self, merged: Mapping[str, SummaryMerger]) -> list[int]:
         import pandas as pd
 
         parts = []
+        self._sampled = {}
         for part, document in self._session.part_documents():
             if part > self._model_class.parts:
                 continue  # from an attempt that had more parts
             parts.append(part)
             for name, merger in merged.items():
                 merger.add(pd.DataFrame(document[name]))
+            self._sampled[part] = tuple(document.get(SAMPLED) or (0, 0))
         return parts
 
 

@@ -31,6 +31,8 @@ __all__ = [
     "joined",
     "normalise",
     "pieces",
+    "refuse",
+    "validated",
 ]
 
 SCHEMA = pa.schema(
@@ -41,6 +43,7 @@ SCHEMA = pa.schema(
     ]
 )
 EXAMPLES = 5
+ONE_SCORE = "an entity has one score"
 _NOTHING_WRITTEN = " Nothing of this part was written."
 MOST_BYTES = 4 * ENTITY_ID_LENGTH
 """The most bytes of an id in UTF-8."""
@@ -142,14 +145,14 @@ def normalise(
         InvalidScores: a column is missing; ids are NULL, empty, duplicate, too long, of mixed
             types, or neither text nor integers; scores are NULL, NaN, infinite or not numbers.
     """
-    return _sorted(_validated(data, entity_id, score, score_class), entity_id)
+    return _sorted(validated(data, entity_id, score, score_class), entity_id)
 
 
 def pieces(
     data: pd.DataFrame | pa.Table, entity_id: str, score: str, score_class: str | None
 ) -> Iterator[pa.Table]:
     """Yield the table of `normalise` in pieces of 100,000 rows; validate all rows first."""
-    table = _validated(data, entity_id, score, score_class)
+    table = validated(data, entity_id, score, score_class)
     order = _order(table, entity_id)
     for start in range(0, max(len(order), 1), PIECE_ROWS):
         yield table.take(order[start : start + PIECE_ROWS])
@@ -192,9 +195,14 @@ def entity_ids(column: Any, name: str, rule: str = "an entity has one row") -> l
     return texts
 
 
-def _validated(
+def validated(
     data: pd.DataFrame | pa.Table, entity_id: str, score: str, score_class: str | None
 ) -> pa.Table:
+    """Return the table of `normalise` before it is sorted and its ids are compared.
+
+    Raises:
+        InvalidScores: as `normalise`, except for duplicate ids.
+    """
     names = [entity_id, score, *([score_class] if score_class else [])]
     columns = data.column_names if isinstance(data, pa.Table) else data.columns
     _check_columns(list(columns), names)
@@ -214,7 +222,7 @@ def _order(table: pa.Table, entity_id: str) -> pa.Array:
     """Return the positions of the rows in the order of their ids; refuse duplicate ids."""
     ids = table["entity_id"].combine_chunks()
     order = pa.array(byte_order(ids))
-    _check_unique(ids.take(order), entity_id, "an entity has one score")
+    _check_unique(ids.take(order), entity_id, ONE_SCORE)
     return order
 
 
@@ -319,7 +327,7 @@ def _text(array: pa.Array, name: str, length: int, *, nullable: bool) -> pa.Arra
         )
     text = array.cast(pa.large_string())
     if not nullable and text.null_count:
-        _refuse(f"{text.null_count} of {len(text)} values in {name!r} are NULL", ())
+        refuse(f"{text.null_count} of {len(text)} values in {name!r} are NULL", ())
     _refuse_where(
         text,
         pc.greater(pc.utf8_length(text), length),
@@ -349,7 +357,7 @@ def _numbers(array: pa.Array, name: str, ids: pa.Array) -> pa.Array:
     count = pc.sum(bad).as_py() or 0
     if count:
         examples = ids.filter(bad)[:EXAMPLES].to_pylist()
-        _refuse(f"{count} of {len(values)} scores are NULL, NaN or infinite; entities", examples)
+        refuse(f"{count} of {len(values)} scores are NULL, NaN or infinite; entities", examples)
     return values
 
 
@@ -364,10 +372,11 @@ def _refuse_where(text: pa.Array, bad: pa.Array, problem: str) -> None:
     bad = pc.fill_null(bad, False)
     count = pc.sum(bad).as_py() or 0
     if count:
-        _refuse(f"{count} of {len(text)} values {problem}", text.filter(bad)[:EXAMPLES].to_pylist())
+        refuse(f"{count} of {len(text)} values {problem}", text.filter(bad)[:EXAMPLES].to_pylist())
 
 
-def _refuse(problem: str, examples: Iterable[Any]) -> None:
+def refuse(problem: str, examples: Iterable[Any]) -> None:
+    """Raise InvalidScores with a problem, and examples of the values that have it."""
     listed = ", ".join(repr(str(value)[:60]) for value in examples)
     raise InvalidScores(
         f"{problem}{': ' + listed if listed else ''}.{_NOTHING_WRITTEN}", examples=tuple(examples)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Iterable, Iterator
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +14,13 @@ import pyarrow.compute as pc
 
 from mfprefect.scores import SCHEMA
 
-__all__ = ["by_part", "digest"]
+__all__ = ["ScoreDigest", "by_part", "digest"]
+
+IN_MEMORY = 4 * 1024 * 1024
+"""Bytes of each column above which a digest of many tables keeps them in a temporary file."""
+READ_BYTES = 1024 * 1024
+_COLUMNS = 5
+"""The columns of bytes that a digest reads one after another."""
 
 
 def by_part(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table]]:
@@ -38,25 +46,74 @@ def digest(table: pa.Table) -> str:
     the scores as IEEE 754 doubles, -0.0 as 0.0; the classes' lengths as int32 with -1 for NULL,
     then the classes.
     """
+    sha = _started(table.num_rows)
+    for column in _columns(table):
+        sha.update(column)
+    return sha.hexdigest()
+
+
+class ScoreDigest:
+    """Compute the `digest` of a table that arrives in pieces, in bounded memory.
+
+    A digest reads column after column, so the columns are kept in temporary files meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._files = [tempfile.SpooledTemporaryFile(IN_MEMORY) for _ in range(_COLUMNS)]  # noqa: SIM115 - closed on exit
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for file in self._files:
+            file.close()
+
+    def add(self, table: pa.Table) -> None:
+        """Add the next rows."""
+        self._rows += table.num_rows
+        for file, column in zip(self._files, _columns(table), strict=True):
+            file.write(column)
+
+    def hexdigest(self) -> str:
+        """Return the digest of the rows so far."""
+        sha = _started(self._rows)
+        for file in self._files:
+            file.seek(0)
+            while block := file.read(READ_BYTES):
+                sha.update(block)
+        return sha.hexdigest()
+
+
+def _started(rows: int) -> hashlib._Hash:
     sha = hashlib.sha256(b"mfprefect scores 1\0")
-    sha.update(np.int64(table.num_rows).tobytes())
+    sha.update(np.int64(rows).tobytes())
+    return sha
+
+
+def _columns(table: pa.Table) -> Iterator[Any]:
+    """Yield the bytes of each column, in the order in which a digest reads them."""
     for name in ("entity_id", "score", "score_class"):
         column = table[name].combine_chunks()
         if name == "score":
             # + 0.0 turns -0.0 into 0.0, as some databases do.
-            sha.update(np.ascontiguousarray(column.to_numpy() + 0.0, dtype="<f8").data)
+            yield np.ascontiguousarray(column.to_numpy() + 0.0, dtype="<f8").data
             continue
         lengths = pc.fill_null(pc.binary_length(column), -1)
-        sha.update(np.ascontiguousarray(lengths.to_numpy(), dtype="<i4").data)
-        for text in _packed(column):
-            sha.update(text)
-    return sha.hexdigest()
+        yield np.ascontiguousarray(lengths.to_numpy(), dtype="<i4").data
+        yield _packed(column)
 
 
-def _packed(column: pa.Array) -> Iterator[Any]:
+def _packed(column: pa.Array) -> Any:
     # The bytes of all values; NULLs become empty, because a NULL can hide bytes in the buffer.
     filled = pc.fill_null(column, "")
+    if not len(filled):
+        return b""
     offsets = np.frombuffer(filled.buffers()[1], dtype=np.int64)
     start, stop = offsets[filled.offset], offsets[filled.offset + len(filled)]
-    if stop > start:
-        yield memoryview(filled.buffers()[2])[start:stop]
+    return memoryview(filled.buffers()[2])[start:stop] if stop > start else b""

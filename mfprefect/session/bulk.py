@@ -7,13 +7,16 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mfprefect.artifacts.extras import EXTRAS, Extras
 from mfprefect.errors import InvalidValue
 from mfprefect.session.base import RecorderBase
 from mfprefect.store import artifacts
 from mfprefect.util import values
+
+if TYPE_CHECKING:
+    from mfprefect.scores.sorting import SortedScores
 
 __all__ = ["BulkMixin"]
 
@@ -116,9 +119,14 @@ class BulkMixin(RecorderBase):
             return rows + sum(write.result() for write in writes)
 
     def _write_part(self, part: int, table: Any) -> int:
+        from mfprefect.scores.sorting import SortedScores
+
+        return self._write_sorted(part, SortedScores.of(table))
+
+    def _write_sorted(self, part: int, scores: SortedScores) -> int:
         self._require_running()
-        self._destination.write_part(part, table)
-        return int(table.num_rows)
+        self._destination.write_part(part, scores)
+        return scores.num_rows
 
     def keep_part(self, part: int) -> int | None:
         """Keep a part that an earlier attempt completed; return its rows, None if incomplete."""

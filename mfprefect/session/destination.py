@@ -30,6 +30,7 @@ from mfprefect.errors import (
 )
 from mfprefect.notifications.notice import Notice
 from mfprefect.quality.gates.verdicts import Champion, GateInputs
+from mfprefect.scores.sorting import SortedScores
 from mfprefect.spool.entry import Entry
 from mfprefect.spool.state import EntryState
 from mfprefect.store import artifacts as stored_artifacts
@@ -148,12 +149,12 @@ class Destination:
                 ),
             )
 
-    def write_part(self, part: int, table: Any) -> None:
+    def write_part(self, part: int, scores: SortedScores) -> None:
         """Write one part of normalised scores."""
-        write.require_storable(self._db, table)  # the spool would take it
+        write.require_storable(self._db, scores)  # the spool would take it
         self._write(
-            lambda handle: write.write_part(self._db, handle, part, table),
-            lambda entry: add_part(entry, part, table),
+            lambda handle: write.write_part(self._db, handle, part, scores),
+            lambda entry: add_part(entry, part, scores),
         )
 
     def keep_part(self, part: int) -> int | None:

@@ -500,6 +500,8 @@ def test_every_field_is_an_environment_variable() -> None:
         "retry_seconds": "7",
         "spool": "off",
         "spool_max_bytes": "7",
+        "batch_rows": "7",
+        "summary_rows": "70000",
         "heartbeat_seconds": "7",
         "repository": os.curdir,
         "time_zone": "Pacific/Auckland",

@@ -77,6 +77,7 @@ class TeradataBackend(Backend):
 
     name: ClassVar[str] = "teradata"
     drivername: ClassVar[str] = DRIVERNAME
+    appends_pieces: ClassVar[bool] = False
     driver: ClassVar[str] = "teradatasql"
     transactional_ddl: ClassVar[bool] = False
     unique_allows_nulls: ClassVar[bool] = False

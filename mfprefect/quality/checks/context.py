@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ class CheckContext:
     registry: Mapping[tuple[str, str], Mapping[str, Registered]] = field(default_factory=dict)
     """Registered columns by (schema, table)."""
 
-    @property
+    @functools.cached_property
     def variables(self) -> dict[str, dict[str, Any]]:
         """The training summary, a dictionary per variable; empty without a training session."""
         if self.training is None:

@@ -97,9 +97,21 @@ class FrameData:
         self, column: str, levels: Collection[str], most: int
     ) -> tuple[FailingRows, list[str]]:
         """Return the rows of categories outside `levels`, and these categories by frequency."""
+        if self._has_only(column, levels):
+            return FailingRows(0, []), []
         texts = self._level_texts(column)
         new = texts[~texts.isin(list(levels))]
         return self._cases(new, most), by_frequency(Counter(new.tolist()))
+
+    def _has_only(self, column: str, levels: Collection[str]) -> bool:
+        """Return True if a column of texts has no other levels: few are compared, not all rows."""
+        from mfprefect.quality.summary import LEVEL_LENGTH
+
+        values = self._frame[column]
+        if values.dtype != "str":
+            return False
+        allowed = set(levels)
+        return all(text[:LEVEL_LENGTH] in allowed for text in values.dropna().unique())
 
     def _level_texts(self, column: str) -> pd.Series[Any]:
         from mfprefect.quality.summary import LEVEL_LENGTH

@@ -23,12 +23,21 @@ from mfprefect.quality.checks.base import ModelCheck, RowCount
 from mfprefect.quality.checks.context import CheckContext
 from mfprefect.quality.checks.frame_data import FailingRows, FrameData, by_frequency
 from mfprefect.quality.checks.masking import Disclosure
+from mfprefect.quality.checks.repeated_keys import RepeatedKeys
 from mfprefect.quality.checks.result import plain, result_row
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MAX_KEYS", "AllParts", "PartAnswers", "judge_parts", "suffices"]
+__all__ = [
+    "MAX_KEYS",
+    "AllParts",
+    "NotAnswered",
+    "PartAnswers",
+    "judge_parts",
+    "merged",
+    "suffices",
+]
 
 MAX_KEYS = 500_000
 """Of a part with more rows, no keys are noted: eight bytes each, in one document."""
@@ -37,7 +46,7 @@ MAX_LEVELS = 1_000
 Answers = Mapping[str, Any]
 
 
-class _NotAnswered(Exception):
+class NotAnswered(Exception):
     """A part cannot answer a question, because it was asked others."""
 
 
@@ -48,13 +57,21 @@ class _NotCompared(Exception):
 class PartAnswers(FrameData):
     """Answers checks from the rows of one part, and notes each answer."""
 
-    def __init__(self, frame: pd.DataFrame, disclosure: Disclosure) -> None:
+    def __init__(self, frame: pd.DataFrame, disclosure: Disclosure, *, stored: bool = True) -> None:
+        """Begin.
+
+        Args:
+            frame: the rows.
+            disclosure: what results may disclose.
+            stored: whether the answers are stored: then they are JSON without any cell of a masked
+                column. Those of a batch stay in memory: extremes are values, of any column.
+        """
         super().__init__(frame)
-        self._disclosure = disclosure
+        self._disclosure, self._stored = disclosure, stored
         self._noted: dict[str, Any] = {}
 
     def document(self) -> dict[str, Any]:
-        """Return what `AllParts` needs of this part; JSON, without any cell of a masked column."""
+        """Return what `AllParts` needs of this part."""
         return {"rows": self.rows, "columns": self.columns, "answers": self._noted}
 
     def nulls(self, column: str, most: int) -> FailingRows:
@@ -64,7 +81,9 @@ class PartAnswers(FrameData):
     def extremes(self, column: str) -> tuple[Any, Any]:
         """Return the minimum and maximum of a column, None if all cells are NULL."""
         ends = super().extremes(column)
-        if not self._disclosure.hides(column):
+        if not self._stored:
+            self._noted[_key("extremes", column)] = ends
+        elif not self._disclosure.hides(column):
             # As text, because the document is strict JSON, which has no infinity.
             self._noted[_key("extremes", column)] = json.dumps([_ordered(end) for end in ends])
         return ends
@@ -78,9 +97,11 @@ class PartAnswers(FrameData):
     def repeated(self, columns: Sequence[str], most: int) -> FailingRows:
         """Return the rows that share their key with another row of the part."""
         rows = super().repeated(columns, most)
-        keys = self._frame[list(columns)].dropna()
-        digests = _digests(keys) if len(keys) <= MAX_KEYS else None
-        self._noted[_key("repeated", *columns)] = digests
+        keys, key = self._frame[list(columns)].dropna(), _key("repeated", *columns)
+        if not self._stored:
+            self._noted[key] = RepeatedKeys(keys, self._disclosure.cases(columns, rows.cases))
+        else:
+            self._noted[key] = _digests(keys) if len(keys) <= MAX_KEYS else None
         return rows
 
     def levels(
@@ -105,8 +126,14 @@ class PartAnswers(FrameData):
 class AllParts:
     """Answers checks for the rows of all parts."""
 
-    def __init__(self, parts: Mapping[int, Answers]) -> None:
-        """Take the documents of the parts by number; parts without rows have no say."""
+    def __init__(self, parts: Mapping[int, Answers], *, labelled: bool = True) -> None:
+        """Take the documents of the parts by number; parts without rows have no say.
+
+        Args:
+            parts: the documents.
+            labelled: whether the labels of failing rows name their part.
+        """
+        self._labelled = labelled
         self._parts = {part: answers for part, answers in sorted(parts.items()) if answers["rows"]}
         self.rows = sum(int(answers["rows"]) for answers in self._parts.values())
         self.how = f" (in all {len(parts)} parts)" if len(parts) > 1 else ""
@@ -118,28 +145,27 @@ class AllParts:
         key = _key(*question)
         for part, answers in self._parts.items():
             if key not in answers["answers"]:
-                raise _NotAnswered(f"part {part} did not answer: {question[0]}")
+                raise NotAnswered(f"part {part} did not answer: {question[0]}")
             yield part, answers["answers"][key]
 
     def nulls(self, column: str, most: int) -> FailingRows:
         """Return the rows whose cell is NULL."""
-        return _sum(self._answers("nulls", column), most)
+        return self._sum(self._answers("nulls", column), most)
 
     def extremes(self, column: str) -> tuple[Any, Any]:
         """Return the minimum and maximum of a column, None if all cells are NULL."""
-        ends = [json.loads(text) for _, text in self._answers("extremes", column)]
-        present = [pair for pair in ends if pair[0] is not None]
-        if not present:
-            return None, None
-        return min(low for low, _ in present), max(high for _, high in present)
+        return _extremes(_ends(answer) for _, answer in self._answers("extremes", column))
 
     def outside(self, column: str, low: Any, high: Any, most: int) -> FailingRows:
         """Return the rows below `low` or above `high`; None means no bound."""
-        return _sum(self._answers("outside", column, low, high), most)
+        return self._sum(self._answers("outside", column, low, high), most)
 
     def repeated(self, columns: Sequence[str], most: int) -> FailingRows:
         """Return the rows that share their key with another row, of any part; no cases."""
         digests = dict(self._answers("repeated", *columns))
+        for answer in digests.values():
+            if isinstance(answer, RepeatedKeys):  # of the batches of a single part
+                return answer.rows(most)
         if large := [part for part, text in digests.items() if text is None]:
             raise _NotCompared(
                 f"keys are unique in each part, and not compared between parts: part {large[0]} "
@@ -157,7 +183,76 @@ class AllParts:
         new: Counter[str] = Counter()
         for _, answer in answers:
             new.update(answer["levels"])
-        return _sum(answers, most), by_frequency(new)
+        return self._sum(answers, most), by_frequency(new)
+
+    def _sum(self, answers: Iterable[tuple[int, Any]], most: int) -> FailingRows:
+        count, cases = 0, []
+        for part, answer in answers:
+            count += int(answer["count"])
+            for label, value in answer["cases"]:
+                cases.append((f"part {part}: {label}" if self._labelled else label, value))
+        return FailingRows(count, cases[:most])
+
+
+def merged(one: Answers | None, other: Answers, most: int) -> Answers:
+    """Return the answers of consecutive batches of one part as those of all their rows.
+
+    A question that was not put to both is not answered. Of a key that repeats, cases are listed
+    only if the rows are in one batch.
+
+    Args:
+        one: the answers of the batches before, None at first.
+        other: those of the next batch.
+        most: the most failing cases of a question.
+    """
+    if one is None:
+        return other
+    answers = {
+        key: _merged(answer, other["answers"][key], most)
+        for key, answer in one["answers"].items()
+        if key in other["answers"]
+    }
+    columns = [name for name in one["columns"] if name in other["columns"]]
+    return {"rows": one["rows"] + other["rows"], "columns": columns, "answers": answers}
+
+
+def _merged(one: Any, other: Any, most: int) -> Any:
+    match one:
+        case RepeatedKeys():
+            return one.joined(other)
+        case tuple():
+            return _extremes([one, other])
+        case str() if one.startswith("["):
+            return json.dumps(_extremes([_ends(one), _ends(other)]))
+        case str() | None:
+            return _joined_digests(one, other)
+    answer = {
+        "count": one["count"] + other["count"],
+        "cases": (one["cases"] + other["cases"])[:most],
+    }
+    if "levels" in one:
+        levels = Counter(one["levels"])
+        levels.update(other["levels"])
+        answer["levels"] = {level: levels[level] for level in by_frequency(levels)[:MAX_LEVELS]}
+    return answer
+
+
+def _ends(answer: Any) -> Any:
+    return json.loads(answer) if isinstance(answer, str) else answer
+
+
+def _extremes(ends: Iterable[Any]) -> tuple[Any, Any]:
+    present = [pair for pair in ends if pair[0] is not None]
+    if not present:
+        return None, None
+    return min(low for low, _ in present), max(high for _, high in present)
+
+
+def _joined_digests(one: str | None, other: str | None) -> str | None:
+    if one is None or other is None:
+        return None
+    digests = np.sort(np.concatenate([_decoded(one), _decoded(other)]))
+    return _encoded(digests) if len(digests) <= MAX_KEYS else None
 
 
 def judge_parts(
@@ -181,7 +276,7 @@ def judge_parts(
             rows += check.results(data, context, disclosure)
         except _NotCompared as exc:
             rows.append(result_row(check.name, column, passed=True, message=str(exc)))
-        except _NotAnswered as exc:
+        except NotAnswered as exc:
             rows.append(
                 result_row(
                     check.name,
@@ -202,7 +297,7 @@ def suffices(
     for check in checks if part.rows else ():
         try:
             check.results(part, context, disclosure)
-        except _NotAnswered:
+        except NotAnswered:
             return False
         except _NotCompared:
             continue
@@ -230,14 +325,6 @@ def _ordered(value: Any) -> Any:
     return value.isoformat() if isinstance(value, dt.date) else plain(value)
 
 
-def _sum(answers: Iterable[tuple[int, Any]], most: int) -> FailingRows:
-    count, cases = 0, []
-    for part, answer in answers:
-        count += int(answer["count"])
-        cases += [(f"part {part}: {label}", value) for label, value in answer["cases"]]
-    return FailingRows(count, cases[:most])
-
-
 def _digests(keys: pd.DataFrame) -> str:
     """Return digests of the rows, sorted; the same number gives the same in each numeric type."""
     import pandas as pd
@@ -249,7 +336,11 @@ def _digests(keys: pd.DataFrame) -> str:
             continue
         columns[name] = column.map(_number_text)
     hashes = pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy()
-    return base64.b64encode(np.sort(hashes).astype("<u8").tobytes()).decode()
+    return _encoded(np.sort(hashes))
+
+
+def _encoded(digests: NDArray[np.uint64]) -> str:
+    return base64.b64encode(digests.astype("<u8").tobytes()).decode()
 
 
 def _number_text(value: Any) -> str:

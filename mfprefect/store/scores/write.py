@@ -6,7 +6,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from mfprefect.errors import IntegrityError, InvalidScores
-from mfprefect.scores.digest import digest
+from mfprefect.scores.sorting import SortedScores
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, begin_write, require_running
 from mfprefect.store.held_rows import WITHOUT_LOCK
@@ -123,7 +123,9 @@ def attach(db: Database, handle: SessionHandle) -> None:
         ) from exc
 
 
-def write_part(db: Database, handle: SessionHandle, part_no: int, table: pa.Table) -> None:
+def write_part(
+    db: Database, handle: SessionHandle, part_no: int, table: pa.Table | SortedScores
+) -> None:
     """Write one part of normalised scores in one transaction, replacing the part if it exists.
 
     Raises:
@@ -132,14 +134,14 @@ def write_part(db: Database, handle: SessionHandle, part_no: int, table: pa.Tabl
         SessionClosed: the session accepts no more writes.
     """
     parts = db.schema.score_parts
-    require_storable(db, table)
-    part_digest = digest(table)
+    part = table if isinstance(table, SortedScores) else SortedScores.of(table)
+    require_storable(db, part)
 
     def work(connection: sa.Connection, _: bool) -> None:
-        _replace_part(db, connection, handle, part_no, table, part_digest)
+        _replace_part(db, connection, handle, part_no, part)
 
     try:
-        if db.backend.per_session_tables and table.num_rows >= LARGE_PART:
+        if db.backend.per_session_tables and part.num_rows >= LARGE_PART:
             _create_table(db, handle)
         try:
             db.write_transaction(work)
@@ -165,57 +167,61 @@ def _create_table(db: Database, handle: SessionHandle) -> None:
 
 
 def _replace_part(
-    db: Database,
-    connection: sa.Connection,
-    handle: SessionHandle,
-    part_no: int,
-    table: pa.Table,
-    part_digest: str,
+    db: Database, connection: sa.Connection, handle: SessionHandle, part_no: int, part: SortedScores
 ) -> None:
     parts = db.schema.score_parts
     same_part = _same_part(db, handle, part_no)
     require_running(db, connection, handle)
     columns = (parts.c.digest, parts.c.attempt)
     earlier = connection.execute(sa.select(*columns).where(*same_part)).first()
-    if earlier is None or earlier.digest != part_digest:
+    if earlier is None or earlier.digest != part.digest:
         if earlier is not None:
             _delete_rows(db, connection, handle, part_no)
         scores = db.backend.scores_of(connection, handle.session_no)
-        db.backend.append(connection, scores, _rows(table, handle.session_no, part_no))
+        pieces = part.pieces() if db.backend.appends_pieces else iter([part.table()])
+        for piece in pieces:
+            db.backend.append(connection, scores, _rows(piece, handle.session_no, part_no))
     # Lock last: other parts and heartbeats need the session's row.
     begin_write(db, connection, handle)
-    if earlier is not None and tuple(earlier) == (part_digest, handle.attempt):
+    if earlier is not None and tuple(earlier) == (part.digest, handle.attempt):
         return
     if earlier is not None:
         connection.execute(parts.delete().where(*same_part))
     row = {
         "session_no": handle.session_no,
         "part_no": part_no,
-        "rows": table.num_rows,
-        "digest": part_digest,
+        "rows": part.num_rows,
+        "digest": part.digest,
         "attempt": handle.attempt,
         "written_at": values.utc_now(),
     }
     connection.execute(parts.insert(), row)
 
 
-def require_storable(db: Database, table: pa.Table) -> None:
+def require_storable(db: Database, part: pa.Table | SortedScores) -> None:
     """Refuse a part with text that the database cannot store exactly.
 
     Raises:
         InvalidScores: names the text and the reason.
     """
-    for column in (db.schema.scores.c.entity_id, db.schema.scores.c.score_class):
-        if texts := db.backend.unstorable_texts(column, table[column.name]):
-            reason = db.backend.why_not_storable(column, texts[0])
-            raise InvalidScores(
-                f"{column.name} {texts[0]!r} {reason}. Nothing was written.", examples=texts[:5]
-            )
+    columns = (db.schema.scores.c.entity_id, db.schema.scores.c.score_class)
+    for table in part.pieces() if isinstance(part, SortedScores) else (part,):
+        for column in columns:
+            if texts := db.backend.unstorable_texts(column, table[column.name]):
+                reason = db.backend.why_not_storable(column, texts[0])
+                raise InvalidScores(
+                    f"{column.name} {texts[0]!r} {reason}. Nothing was written.", examples=texts[:5]
+                )
 
 
 def _rows(table: pa.Table, session_no: int, part_no: int) -> pa.Table:
-    def constant(value: int) -> pa.Array:
-        return pa.repeat(pa.scalar(value, pa.int32()), table.num_rows)
+    longest = max((len(chunk) for chunk in table["score"].chunks), default=0)
+
+    def constant(value: int) -> pa.ChunkedArray:
+        # One buffer for all chunks: a table mapped from a file may be larger than memory.
+        values = pa.repeat(pa.scalar(value, pa.int32()), longest)
+        chunks = [values[: len(chunk)] for chunk in table["score"].chunks]
+        return pa.chunked_array(chunks, pa.int32())
 
     return table.add_column(0, "session_no", constant(session_no)).append_column(
         "part_no", constant(part_no)

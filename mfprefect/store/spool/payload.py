@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from mfprefect.scores.digest import digest
 from mfprefect.spool.documents import ArtifactWrite, DropPartsWrite, PartWrite, RowsWrite
 from mfprefect.spool.entry import Entry
 from mfprefect.store.states import LEGACY_PART_INPUTS
+
+if TYPE_CHECKING:
+    from mfprefect.scores.sorting import SortedScores
 
 __all__ = [
     "Rows",
@@ -25,6 +29,9 @@ __all__ = [
 
 FREE_NUMBERS = 1_000_000
 """Where numbers of checks, inputs and parts begin if those in the database cannot be looked up."""
+IN_MEMORY = 16 * 1024**2
+"""Bytes of a part above which its file is written to the disk first."""
+READ_BYTES = 1024 * 1024
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -34,16 +41,20 @@ def add_rows(entry: Entry, pending: Rows) -> None:
         entry.add({"op": "rows", "tables": tables})
 
 
-def add_part(entry: Entry, part: int, table: Any) -> None:
+def add_part(entry: Entry, part: int, scores: SortedScores) -> None:
     """Append one part of normalised scores."""
-    import pyarrow as pa
     from pyarrow import parquet
 
-    stream = pa.BufferOutputStream()
-    parquet.write_table(table, stream, compression="zstd")
-    blob = stream.getvalue()
-    content = {"op": "part", "part_no": part, "rows": table.num_rows, "digest": digest(table)}
-    entry.add(content, [blob.to_pybytes()], blob.size)
+    from mfprefect.scores import SCHEMA
+
+    content = {"op": "part", "part_no": part, "rows": scores.num_rows, "digest": scores.digest}
+    with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+        with parquet.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
+            for piece in scores.pieces():
+                writer.write_table(piece)
+        size = file.tell()
+        file.seek(0)
+        entry.add(content, iter(partial(file.read, READ_BYTES), b""), size)
 
 
 def add_drop_parts(entry: Entry) -> None:

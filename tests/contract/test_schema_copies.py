@@ -22,7 +22,7 @@ POSTGRES = (
     "SELECT c.oid::regclass::text, c.relkind, c.relpersistence, c.reloptions, c.relacl::text, "
     "c.relowner::regrole::text, c.relrowsecurity, pg_get_partkeydef(c.oid), a.attnum, a.attname, "
     "format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated, "
-    "a.attcollation::regcollation::text, a.attstorage, a.attacl::text, "
+    "a.attcollation, a.attstorage, a.attacl::text, "
     "pg_get_expr(d.adbin, d.adrelid) "
     "FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid "
     "LEFT JOIN pg_attrdef AS d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum) "

@@ -39,9 +39,18 @@ def postgres_backup(url: str, copy: str, folder: Path) -> None:
     ]
     file = str(folder / "backup.dump")
     dump = [programs.tool("pg_dump"), "--format=custom", f"--file={file}", plain[0]]
-    restore = [programs.tool("pg_restore"), "--exit-on-error", f"--dbname={plain[1]}", file]
-    for command in (dump, restore):
+    script = str(folder / "backup.sql")
+    write = [programs.tool("pg_restore"), f"--file={script}", file]
+    for command in (dump, write):
         subprocess.run(command, check=True, capture_output=True)
+    # The programs are newer than the oldest server, which knows no such setting.
+    statements = [
+        line
+        for line in Path(script).read_text("utf-8").splitlines(keepends=True)
+        if line != "SET transaction_timeout = 0;\n"
+    ]
+    restore = [programs.tool("psql"), "--no-psqlrc", "--set=ON_ERROR_STOP=1", plain[1]]
+    subprocess.run(restore, input="".join(statements), text=True, check=True, capture_output=True)
 
 
 def mysql_backup(url: str, copy: str, folder: Path) -> None:

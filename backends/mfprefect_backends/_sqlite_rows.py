@@ -92,14 +92,9 @@ def _array(cells: tuple[Any, ...]) -> pa.Array:
         array = pa.array(cells)
     except (pa.ArrowException, UnicodeEncodeError) as exc:
         raise Unstreamable("a column holds values of several types") from exc
-    types = pa.types
-    if types.is_string(array.type):
-        return array.cast(pa.large_string())
-    if types.is_binary(array.type):
-        return array.cast(pa.large_binary())
-    if types.is_int64(array.type) or types.is_float64(array.type) or types.is_null(array.type):
-        return array
-    raise Unstreamable(f"the driver converts a column to {array.type}")
+    if array.type not in _KINDS:
+        raise Unstreamable(f"the driver converts a column to {array.type}")
+    return array
 
 
 def _joined(pieces: list[list[pa.Array]]) -> list[pa.Array]:
@@ -114,6 +109,18 @@ def _concatenated(arrays: list[pa.Array]) -> pa.Array:
         raise Unstreamable("a column holds values of several types")
     kind = kinds.pop() if kinds else pa.null()
     try:
-        return pa.concat_arrays([array.cast(kind) for array in arrays])
+        same = [array if array.type == kind else array.cast(kind) for array in arrays]
+        return pa.concat_arrays(same).cast(_KINDS[kind])
     except pa.ArrowInvalid as exc:
-        raise Unstreamable("a column of numbers holds an integer that is no double") from exc
+        reason = "a column holds an integer that is no double, or more text than Arrow joins"
+        raise Unstreamable(reason) from exc
+
+
+_KINDS = {
+    pa.null(): pa.null(),
+    pa.int64(): pa.int64(),
+    pa.float64(): pa.float64(),
+    pa.string(): pa.large_string(),
+    pa.binary(): pa.large_binary(),
+}
+"""What Arrow makes of the values that SQLite has, and the types of the batches."""

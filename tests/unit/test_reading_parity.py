@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import mfprefect
 from mfprefect.errors import DatabaseError, DatabaseUnavailable
 from mfprefect.inputs.batches import Unstreamable
 from mfprefect.inputs.frames import as_frame
@@ -410,6 +412,54 @@ def test_a_server_that_hangs_up_is_unavailable(source: Source) -> None:
             for _ in iterator:
                 pass
     assert str(source.engine.url.password) not in str(caught.value)
+
+
+@contextmanager
+def variable(source: Source, name: str, value: int) -> Iterator[None]:
+    """Set a variable of the server for the connections to come."""
+    with source.engine.connect() as connection:
+        before = connection.exec_driver_sql(f"SELECT @@GLOBAL.{name}").scalar_one()
+    source.execute(f"SET GLOBAL {name} = {value}")
+    source.engine.dispose()
+    try:
+        yield
+    finally:
+        source.execute(f"SET GLOBAL {name} = {before}")
+
+
+@pytest.fixture(params=["mysql", "mysql9"])
+def mysql_source(request: pytest.FixtureRequest) -> Iterator[Source]:
+    yield from on_server(request)
+
+
+def test_rows_of_several_packets(mysql_source: Source) -> None:
+    most = 2**24 - 1  # bytes of a packet
+    with variable(mysql_source, "max_allowed_packet", 2**27):
+        # With its length and the start of the row, a text of this size fills a packet exactly.
+        sizes = [most - 8, most - 7, most - 6, 2 * most - 8, 2 * most - 6, 3]
+        selects = (f"SELECT REPEAT('{n}', {size}) AS x" for n, size in enumerate(sizes))
+        query = " UNION ALL ".join(selects)
+        frame = mysql_source.reader.read(query)
+        with mysql_source.reader.batches(query) as batches:
+            assert batches.whole is None
+    assert frame["x"].str.len().tolist() == sizes
+    assert frame["x"].tolist() == [str(n) * size for n, size in enumerate(sizes)]
+
+
+def test_a_server_that_prepares_no_statements(mysql_source: Source) -> None:
+    mysql_source.fill("varchar(9)", ["'a'", "'b'"])
+    with variable(mysql_source, "max_prepared_stmt_count", 0):
+        mysql_source.verify("SELECT n, x FROM t ORDER BY n", fast=False)
+        url = mysql_source.engine.url.render_as_string(hide_password=False)
+        with mfprefect.connect(url, spool="off") as store:
+            store.create_schema()
+            store.add_model("churn")
+            scores = pd.DataFrame({"id": ["a", "é"], "score": [0.1, -0.5]})
+            with store.session("churn", purpose="adhoc") as session:
+                session.write_scores(scores, entity_id="id", score="score")
+            frame = store.scores(session.session_id)
+    assert frame["entity_id"].tolist() == ["a", "é"]
+    assert frame["score"].tolist() == [0.1, -0.5]
 
 
 # Values that only the driver has

@@ -31,7 +31,11 @@ class ResultTables(TablesBase):
             column("query_text", LongText, "SQL of the read.", key="query"),
             column("row_count", sa.BigInteger, "Rows that were read.", key="rows"),
             column("column_types", LongText, "Types by column, as JSON.", key="columns"),
-            identifier("digest", "SHA-256 of the rows, in hexadecimal.", DIGEST_LENGTH),
+            identifier(
+                "digest",
+                "SHA-256 of the rows: '2:' and 62 hexadecimal digits, or 64 by an earlier rule.",
+                DIGEST_LENGTH,
+            ),
             column("seconds", Double, "Time of the read, in seconds.", nullable=False),
         )
 

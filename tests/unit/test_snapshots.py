@@ -113,6 +113,8 @@ def test_statements_are_those_that_were_read(
     def hear(_: Any, statement: Any, many: Any, params: Any, options: Any) -> None:
         if isinstance(statement, sa.ClauseElement):
             keys = [*(many[0] if many else params)] or None
+            if isinstance(statement, sa.Select):
+                statement = statement.params(params)
             call = _Said(statement, keys, len(many) > 1, dict(options))
             said.setdefault(call.text("sqlite", backends["sqlite"]), call)
 

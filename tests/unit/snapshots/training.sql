@@ -1,13 +1,13 @@
 -- 1 of 14
 
--- sqlite, postgres, mysql
+-- sqlite, mysql
 SELECT newest.last_no, (SELECT models.model_id
 FROM models
 WHERE models.model_id = ?) AS model, (SELECT environments.environment_digest
 FROM environments
 WHERE environments.environment_digest = ?) AS environment, (SELECT parent.session_no
 FROM sessions AS parent
-WHERE parent.session_id IS NULL AND NOT (parent.status = ? AND (coalesce(parent.deletion, ?) IN (?, ?) OR coalesce(parent.failure_kind, ?) IN (?, ?)))) AS parent_no, (SELECT count(*) AS count_1
+WHERE parent.session_id = ? AND NOT (parent.status = ? AND (coalesce(parent.deletion, ?) IN (?, ?) OR coalesce(parent.failure_kind, ?) IN (?, ?)))) AS parent_no, (SELECT count(*) AS count_1
 FROM sessions
 WHERE sessions.status = ? AND (sessions.heartbeat_at < ? OR sessions.heartbeat_at > ?)) AS silent, coalesce((SELECT max(session_attempts.session_no) AS max_1
 FROM session_attempts
@@ -47,6 +47,53 @@ WHERE notifications.session_no = newest.next_no), NULL) AS ahead
 FROM (SELECT max(sessions.session_no) AS last_no, nullif(coalesce(max(sessions.session_no), 0), 2147483647) + 1 AS next_no
 FROM sessions) AS newest;
 
+-- postgres
+SELECT newest.last_no, (SELECT models.model_id
+FROM models
+WHERE models.model_id = ?) AS model, (SELECT environments.environment_digest
+FROM environments
+WHERE environments.environment_digest = ?) AS environment, (SELECT parent.session_no
+FROM sessions AS parent
+WHERE parent.session_id = ? AND NOT (parent.status = ? AND (coalesce(parent.deletion, ?) IN (?, ?) OR coalesce(parent.failure_kind, ?) IN (?, ?)))) AS parent_no, (SELECT count(*) AS count_1
+FROM sessions
+WHERE sessions.status = ? AND (sessions.heartbeat_at < ? OR sessions.heartbeat_at > ?)) AS silent, coalesce((SELECT max(session_attempts.session_no) AS max_1
+FROM ONLY session_attempts
+WHERE session_attempts.session_no = newest.next_no), (SELECT max(inputs.session_no) AS max_2
+FROM ONLY inputs
+WHERE inputs.session_no = newest.next_no), (SELECT max(input_summary.session_no) AS max_3
+FROM ONLY input_summary
+WHERE input_summary.session_no = newest.next_no), (SELECT max(check_results.session_no) AS max_4
+FROM ONLY check_results
+WHERE check_results.session_no = newest.next_no), (SELECT max(session_metadata.session_no) AS max_5
+FROM ONLY session_metadata
+WHERE session_metadata.session_no = newest.next_no), (SELECT max(metrics.session_no) AS max_6
+FROM ONLY metrics
+WHERE metrics.session_no = newest.next_no), (SELECT max(variable_importance.session_no) AS max_7
+FROM ONLY variable_importance
+WHERE variable_importance.session_no = newest.next_no), (SELECT max(test_curve.session_no) AS max_8
+FROM ONLY test_curve
+WHERE test_curve.session_no = newest.next_no), (SELECT max(backtests.session_no) AS max_9
+FROM ONLY backtests
+WHERE backtests.session_no = newest.next_no), (SELECT max(gate_results.session_no) AS max_10
+FROM ONLY gate_results
+WHERE gate_results.session_no = newest.next_no), (SELECT max(drift.session_no) AS max_11
+FROM ONLY drift
+WHERE drift.session_no = newest.next_no), (SELECT max(scores.session_no) AS max_12
+FROM ONLY scores
+WHERE scores.session_no = newest.next_no), (SELECT max(score_parts.session_no) AS max_13
+FROM ONLY score_parts
+WHERE score_parts.session_no = newest.next_no), (SELECT max(part_inputs.session_no) AS max_14
+FROM ONLY part_inputs
+WHERE part_inputs.session_no = newest.next_no), (SELECT max(artifacts.session_no) AS max_15
+FROM ONLY artifacts
+WHERE artifacts.session_no = newest.next_no), (SELECT max(artifact_chunks.session_no) AS max_16
+FROM ONLY artifact_chunks
+WHERE artifact_chunks.session_no = newest.next_no), (SELECT max(notifications.session_no) AS max_17
+FROM ONLY notifications
+WHERE notifications.session_no = newest.next_no), NULL) AS ahead
+FROM (SELECT max(sessions.session_no) AS last_no, nullif(coalesce(max(sessions.session_no), 0), 2147483647) + 1 AS next_no
+FROM sessions) AS newest;
+
 -- teradata
 LOCKING TABLE sessions FOR ACCESS LOCKING TABLE environments FOR ACCESS LOCKING TABLE session_attempts FOR ACCESS LOCKING TABLE inputs FOR ACCESS LOCKING TABLE input_summary FOR ACCESS LOCKING TABLE check_results FOR ACCESS LOCKING TABLE session_metadata FOR ACCESS LOCKING TABLE metrics FOR ACCESS LOCKING TABLE variable_importance FOR ACCESS LOCKING TABLE test_curve FOR ACCESS LOCKING TABLE backtests FOR ACCESS LOCKING TABLE gate_results FOR ACCESS LOCKING TABLE drift FOR ACCESS LOCKING TABLE scores FOR ACCESS LOCKING TABLE score_parts FOR ACCESS LOCKING TABLE part_inputs FOR ACCESS LOCKING TABLE artifacts FOR ACCESS LOCKING TABLE artifact_chunks FOR ACCESS LOCKING TABLE notifications FOR ACCESS SELECT newest.last_no, (SELECT models.model_id
 FROM models
@@ -54,7 +101,7 @@ WHERE models.model_id = ?) AS model, (SELECT environments.environment_digest
 FROM environments
 WHERE environments.environment_digest = ?) AS environment, (SELECT parent.session_no
 FROM sessions AS parent
-WHERE parent.session_id IS NULL AND NOT (parent.status = ? AND (coalesce(parent.deletion, ?) IN (?, ?) OR coalesce(parent.failure_kind, ?) IN (?, ?)))) AS parent_no, (SELECT count(*) AS count_1
+WHERE parent.session_id = ? AND NOT (parent.status = ? AND (coalesce(parent.deletion, ?) IN (?, ?) OR coalesce(parent.failure_kind, ?) IN (?, ?)))) AS parent_no, (SELECT count(*) AS count_1
 FROM sessions
 WHERE sessions.status = ? AND (sessions.heartbeat_at < ? OR sessions.heartbeat_at > ?)) AS silent, coalesce((SELECT max(session_attempts.session_no) AS max_1
 FROM session_attempts

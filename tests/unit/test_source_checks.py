@@ -126,7 +126,8 @@ def test_one_query_where_nothing_fails(source: list[str]) -> None:
     found(checks)
     about = [text for text in sent_to_customer(source) if "count(" in text]
     assert len(about) == 1
-    assert len(sent_to_customer(source)) == 3  # the columns, the figures, the rows
+    # The columns and the figures. SQLAlchemy sees the read of the rows on some databases only.
+    assert len([text for text in sent_to_customer(source) if "source_rows" in text]) == 2
 
 
 def sent_to_customer(source: list[str]) -> list[str]:

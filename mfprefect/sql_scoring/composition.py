@@ -47,6 +47,34 @@ def _pipeline_transform(estimator: Any, matrix: Matrix, context: Context) -> Mat
 
 def _through(steps: Sequence[tuple[str, Any]], matrix: Matrix, context: Context) -> Matrix:
     for _, step in steps:
-        if step is not None and step != "passthrough":
+        if step is not None and not isinstance(step, str):  # "passthrough"
             matrix = transform(step, matrix, context)
     return matrix
+
+
+@transformer("sklearn", "ColumnTransformer")
+def _column_transformer(estimator: Any, matrix: Matrix, context: Context) -> Matrix:
+    if estimator.transformer_weights:
+        raise NotCompilable("ColumnTransformer has transformer_weights")
+    places = estimator._transformer_to_input_indices
+    columns: Matrix = []
+    for name, part, _ in estimator.transformers_:
+        chosen = [matrix[int(place)] for place in places.get(name, ())]
+        if not chosen or (isinstance(part, str) and part == "drop"):
+            continue
+        passed = isinstance(part, str) and part == "passthrough"
+        columns += chosen if passed else transform(part, chosen, context)
+    return columns
+
+
+@transformer("sklearn", "FeatureUnion")
+def _union(estimator: Any, matrix: Matrix, context: Context) -> Matrix:
+    if estimator.transformer_weights:
+        raise NotCompilable("FeatureUnion has transformer_weights")
+    columns: Matrix = []
+    for _, part in estimator.transformer_list:
+        if isinstance(part, str):
+            columns += matrix if part == "passthrough" else []
+        else:
+            columns += transform(part, matrix, context)
+    return columns

@@ -21,7 +21,18 @@ from sqlalchemy.ext.compiler import compiles
 from mfprefect.schema import Double
 from mfprefect.sql_scoring.errors import NotCompilable
 
-__all__ = ["Cast", "Expression", "Fragment", "Number", "Shared", "Sql", "Text", "joined", "number"]
+__all__ = [
+    "Base",
+    "Column",
+    "Expression",
+    "Fragment",
+    "Number",
+    "Shared",
+    "Sql",
+    "Text",
+    "joined",
+    "number",
+]
 
 LONGEST_TEXT = 2_000
 """Characters of a category: Teradata's comparison needs a length."""
@@ -30,7 +41,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _ORDER = itertools.count()
 
-Fragment = Union[str, "Number", "Text", "Expression", "Cast"]
+Fragment = Union[str, "Number", "Text", "Expression"]
 
 
 class Number:
@@ -131,8 +142,8 @@ class Expression(sa.ColumnElement[Any]):
     """A value of each row."""
 
     inherit_cache = False
-    uses: Mapping[Shared, int]
-    """How often its text names each shared expression, not counting what is in these."""
+    uses: Mapping[Any, int]
+    """How often its text names each `Shared` and `Column`, not counting what is in these."""
 
 
 class Sql(Expression):
@@ -148,10 +159,10 @@ class Sql(Expression):
     def __init__(self, *fragments: Fragment, text: bool = False) -> None:
         self.fragments = fragments
         self.type = sa.Text() if text else Double()
-        uses: Counter[Shared] = Counter()
+        uses: Counter[Any] = Counter()
         for part in fragments:
-            if not isinstance(part, str):
-                uses.update(getattr(part, "uses", {}))
+            if isinstance(part, Expression):
+                uses.update(part.uses)
         self.uses = uses
 
     @property
@@ -159,6 +170,31 @@ class Sql(Expression):
         """Whether it is one CASE, which needs no parentheses."""
         first, last = self.fragments[0], self.fragments[-1]
         return isinstance(first, str) and first.startswith("CASE") and _is_end(last)
+
+
+class Column(Expression):
+    """A column of the rows: a cast where these are at hand, above a column of that name."""
+
+    inherit_cache = False
+
+    def __init__(self, column: sa.ColumnElement[Any], *, text: bool) -> None:
+        self.cast = Cast(column, text=text)
+        self.type = sa.Text() if text else Double()
+        self.uses = {self: 1}
+        self.order = next(_ORDER)
+        self.name = ""
+        """Its name in the derived tables; empty if these do not need it."""
+
+
+class Base(Expression):
+    """An expression where the rows are at hand."""
+
+    inherit_cache = False
+
+    def __init__(self, inner: Expression) -> None:
+        self.inner = inner
+        self.type = inner.type
+        self.uses = inner.uses
 
 
 class Shared(Expression):
@@ -202,15 +238,9 @@ def joined(separator: str, parts: Iterable[Fragment]) -> list[Fragment]:
     return fragments
 
 
-def _render(fragments: Sequence[Any], compiler: Any) -> str:
+def _render(fragments: Sequence[Any], compiler: Any, *, base: bool = False) -> str:
     dialect: str = compiler.dialect.name
     texts: list[str] = []
-    names: dict[int, str] = {}
-
-    def name(column: Any) -> str:
-        if id(column) not in names:
-            names[id(column)] = compiler.process(column)
-        return names[id(column)]
 
     stack: list[Any] = list(reversed(fragments))
     while stack:
@@ -221,8 +251,9 @@ def _render(fragments: Sequence[Any], compiler: Any) -> str:
             stack.extend(reversed(part.fragments))
         elif isinstance(part, Shared):
             stack.extend(reversed((part.name,) if part.name else _inlined(part.inner)))
-        elif isinstance(part, Cast):
-            texts.append(part.render(dialect, name(part.column)))
+        elif isinstance(part, Column):
+            cast = part.cast
+            texts.append(cast.render(dialect, compiler.process(cast.column)) if base else part.name)
         else:
             texts.append(part.render(dialect))
     return "".join(texts)
@@ -236,6 +267,16 @@ def _inlined(inner: Expression) -> tuple[Any, ...]:
 @compiles(Sql)
 def _sql(element: Sql, compiler: Any, **options: Any) -> str:
     return _render(element.fragments, compiler)
+
+
+@compiles(Column)
+def _column(element: Column, compiler: Any, **options: Any) -> str:
+    return _render((element,), compiler)
+
+
+@compiles(Base)
+def _base(element: Base, compiler: Any, **options: Any) -> str:
+    return _render((element.inner,), compiler, base=True)
 
 
 @compiles(Shared)

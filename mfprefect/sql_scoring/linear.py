@@ -10,6 +10,7 @@ import numpy as np
 from mfprefect.sql_scoring.errors import NotCompilable
 from mfprefect.sql_scoring.expressions import Expression, Number, Shared, Sql
 from mfprefect.sql_scoring.functions import exponential, finite, logistic, shared, softmax, total
+from mfprefect.sql_scoring.links import two_classes
 from mfprefect.sql_scoring.registry import Output, predictor
 from mfprefect.sql_scoring.values import Context, Lookup, Matrix, Value, require_numbers
 
@@ -130,7 +131,7 @@ def _logistic(estimator: Any, matrix: Matrix, context: Context) -> Output:
     if option is not None and estimator.solver == "liblinear" and not binary:
         return Output(probabilities=_one_versus_rest(decisions))
     if binary:
-        return _binary(decisions[0], logistic(decisions[0]))
+        return two_classes(logistic(decisions[0]), decisions[0])
     return Output(probabilities=softmax(decisions))
 
 
@@ -140,10 +141,10 @@ def _sgd(estimator: Any, matrix: Matrix, context: Context) -> Output:
     binary = len(estimator.classes_) == 2
     if estimator.loss == "log_loss":
         if binary:
-            return _binary(decisions[0], logistic(decisions[0]))
+            return two_classes(logistic(decisions[0]), decisions[0])
         return Output(probabilities=_one_versus_rest(decisions))
     if estimator.loss == "modified_huber" and binary:
-        return _binary(decisions[0], _clipped(decisions[0]))
+        return two_classes(_clipped(decisions[0]), decisions[0])
     return _classifier(estimator, matrix, context)
 
 
@@ -153,11 +154,6 @@ def _classifier(estimator: Any, matrix: Matrix, context: Context) -> Output:
     if len(estimator.classes_) != 2:
         return Output()
     return Output(decision=_decisions(estimator, matrix, context)[0])
-
-
-def _binary(decision: Expression, probability: Sql) -> Output:
-    second = shared(probability)
-    return Output(probabilities=(Sql(Number(1.0), " - ", second), second), decision=decision)
 
 
 def _one_versus_rest(decisions: list[Shared]) -> tuple[Shared, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,7 @@ class Output:
 Predict = Callable[[Any, Matrix, Context], Output]
 Transform = Callable[[Any, Matrix, Context], Matrix]
 _PREDICTORS: dict[tuple[str, str], Predict] = {}
+_PASSES_INFINITIES = ("FunctionTransformer", "ColumnTransformer", "FeatureUnion", "Pipeline")
 _TRANSFORMERS: dict[tuple[str, str], Transform] = {}
 
 
@@ -77,7 +79,9 @@ def transform(estimator: Any, matrix: Matrix, context: Context) -> Matrix:
     if function is None:
         raise NotCompilable(f"{_name(estimator)} is not supported")
     columns: Matrix = _compiled(function, estimator, matrix, context)
-    return columns
+    if _key(estimator)[1] in _PASSES_INFINITIES:
+        return columns
+    return [dataclasses.replace(value, validated=True) for value in columns]
 
 
 def _compiled(function: Any, estimator: Any, matrix: Matrix, context: Context) -> Any:

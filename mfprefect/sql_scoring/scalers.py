@@ -43,3 +43,50 @@ def _standard(estimator: Any, matrix: Matrix, context: Context) -> Matrix:
     centers = _columns(estimator.mean_ if estimator.with_mean else None, matrix)
     scales = _columns(estimator.scale_ if estimator.with_std else None, matrix)
     return [_standardized(*x) for x in zip(matrix, centers, scales, strict=True)]
+
+
+@transformer("sklearn", "MinMaxScaler")
+def _min_max(estimator: Any, matrix: Matrix, context: Context) -> Matrix:
+    require_numbers(matrix, "MinMaxScaler")
+    scales = _columns(estimator.scale_, matrix)
+    offsets = _columns(estimator.min_, matrix)
+    scaled = [_shifted(*x) for x in zip(matrix, scales, offsets, strict=True)]
+    if not estimator.clip:
+        return scaled
+    low, high = estimator.feature_range
+    return [_clipped(value, float(low), float(high), context) for value in scaled]
+
+
+def _shifted(value: Value, scale: float | None, offset: float | None) -> Value:
+    a, b = float(scale or 0.0), float(offset or 0.0)
+    sql = ("(", value.expression, " * ", Number(a), " + ", Number(b), ")")
+    return value.scaled(lambda x: x * a + b, a, b, *sql)
+
+
+def _clipped(value: Value, low: float, high: float, context: Context) -> Value:
+    value = value if value.lookup else value.shared()
+    context.refuse_infinite(value)
+    x = value.expression
+    sql = (
+        *("CASE WHEN ", x, " < ", Number(low), " THEN ", Number(low)),
+        *(" WHEN ", x, " > ", Number(high), " THEN ", Number(high), " ELSE ", x, " END"),
+    )
+    return value.map(lambda x: min(max(x, low), high), *sql)
+
+
+@transformer("sklearn", "MaxAbsScaler")
+def _max_abs(estimator: Any, matrix: Matrix, context: Context) -> Matrix:
+    require_numbers(matrix, "MaxAbsScaler")
+    scales = _columns(estimator.scale_, matrix)
+    scaled = [_standardized(value, None, x) for value, x in zip(matrix, scales, strict=True)]
+    if not getattr(estimator, "clip", False):
+        return scaled
+    return [_clipped(x, -1.0, 1.0, context) for x in scaled]
+
+
+@transformer("sklearn", "RobustScaler")
+def _robust(estimator: Any, matrix: Matrix, context: Context) -> Matrix:
+    require_numbers(matrix, "RobustScaler")
+    centers = _columns(estimator.center_ if estimator.with_centering else None, matrix)
+    scales = _columns(estimator.scale_ if estimator.with_scaling else None, matrix)
+    return [_standardized(*x) for x in zip(matrix, centers, scales, strict=True)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mfprefect.sql_scoring.expressions import Expression, Shared, Sql, joined
+from mfprefect.sql_scoring.expressions import Base, Column, Expression, Shared, Sql, joined
 
 __all__ = ["select_of"]
 
@@ -34,27 +34,36 @@ def select_of(
         conditions: where one is not true, the outputs are NULL.
     """
     levels = _levels([*outputs.values(), *conditions])
+    _name_columns(levels, [*outputs.values(), *(x for x in conditions if _level(x))])
     pending = list(conditions)
+    carried: list[Column | Shared] = []
     checked = False
     for level, made in levels.items():
         ready = [x for x in pending if _level(x) < level]
         pending = [x for x in pending if _level(x) >= level]
         above = [x.inner for number, group in levels.items() if number > level for x in group]
-        passed = sorted(
-            {x for y in [*outputs.values(), *pending, *above] for x in _columns(y)}
-            & {x for number, group in levels.items() if number < level for x in group},
-            key=lambda x: x.order,
-        )
+        needed = {x for y in [*outputs.values(), *pending, *above] for x in _reads(y)}
+        base = level == 1
+        if base:
+            carried = sorted((x for x in needed if isinstance(x, Column)), key=lambda x: x.order)
+        carried = [x for x in carried if x in needed]
         columns: list[sa.ColumnElement[Any]] = [entity_id.label("entity_id")]
         if ready or checked:
-            columns.append(_only_if(ready, checked, Sql("1")).label(_ROW_OK))
-        columns += [x.label(x.name) for x in passed]
-        columns += [x.inner.label(x.name) for x in made]
+            columns.append(_at(base, _only_if(ready, checked, Sql("1"))).label(_ROW_OK))
+        columns += [_at(base, x).label(x.name) for x in carried]
+        columns += [_at(base, x.inner).label(x.name) for x in made]
         checked = checked or bool(ready)
+        carried += made
         table = _unmerged(sa.select(*columns).select_from(rows), made).subquery(f"s{level}")
         rows, entity_id = table, table.c.entity_id
-    final = [_only_if(pending, checked, x).label(name) for name, x in outputs.items()]
+    final = [
+        _at(not levels, _only_if(pending, checked, x)).label(name) for name, x in outputs.items()
+    ]
     return sa.select(entity_id.label("entity_id"), *final).select_from(rows)
+
+
+def _at(base: bool, expression: Expression) -> Expression:
+    return Base(expression) if base else expression
 
 
 def _levels(roots: Sequence[Expression]) -> dict[int, list[Shared]]:
@@ -63,9 +72,10 @@ def _levels(roots: Sequence[Expression]) -> dict[int, list[Shared]]:
     stack = list(roots)
     while stack:
         for shared, count in stack.pop().uses.items():
-            if not uses[shared]:
-                stack.append(shared.inner)
-            uses[shared] += count
+            if isinstance(shared, Shared):
+                if not uses[shared]:
+                    stack.append(shared.inner)
+                uses[shared] += count
     levels: dict[int, list[Shared]] = {}
     for shared in sorted(uses, key=lambda x: x.order):  # what is in an expression was made before
         shared.name = ""
@@ -76,22 +86,33 @@ def _levels(roots: Sequence[Expression]) -> dict[int, list[Shared]]:
     return dict(sorted(levels.items()))
 
 
-def _columns(expression: Expression) -> set[Shared]:
-    """Return the columns that an expression reads."""
-    columns: set[Shared] = set()
+def _name_columns(levels: dict[int, list[Shared]], above: Sequence[Expression]) -> None:
+    """Name the columns of the rows that expressions above the first derived table need."""
+    if not levels:
+        return
+    higher = [x.inner for level, group in levels.items() if level > 1 for x in group]
+    for expression in [*above, *higher]:
+        for column in _reads(expression):
+            if isinstance(column, Column):
+                column.name = f"c{column.order}"
+
+
+def _reads(expression: Expression) -> set[Column | Shared]:
+    """Return the columns of derived tables, and of the rows, that an expression reads."""
+    columns: set[Column | Shared] = set()
     stack = [expression]
     while stack:
-        for shared in stack.pop().uses:
-            if shared.name:
-                columns.add(shared)
+        for part in stack.pop().uses:
+            if isinstance(part, Column) or part.name:
+                columns.add(part)
             else:
-                stack.append(shared.inner)
+                stack.append(part.inner)
     return columns
 
 
 def _level(expression: Expression) -> int:
     """Return how many derived tables are below an expression."""
-    return max((x.level for x in _columns(expression)), default=0)
+    return max((x.level for x in _reads(expression) if isinstance(x, Shared)), default=0)
 
 
 def _only_if(conditions: Sequence[Expression], checked: bool, value: Expression) -> Expression:

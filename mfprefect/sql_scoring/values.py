@@ -11,9 +11,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.sql_scoring.errors import NotCompilable
-from mfprefect.sql_scoring.expressions import Cast, Expression, Fragment, Number, Shared, Sql, Text
+from mfprefect.sql_scoring.expressions import (
+    Column,
+    Expression,
+    Fragment,
+    Number,
+    Shared,
+    Sql,
+    Text,
+)
 
-__all__ = ["LARGEST", "Context", "Lookup", "Matrix", "Value", "require_numbers"]
+__all__ = ["LARGEST", "Context", "Lookup", "Matrix", "Value", "is_missing", "require_numbers"]
 
 LARGEST = 1.7976931348623157e308
 """The largest double."""
@@ -77,6 +85,7 @@ class Value:
         finite: whether it is certainly not infinite.
         lookup: its numbers, if it has one for each category of another column.
         linear: another column and a, b, if it is a * column + b.
+        validated: whether a transformer refused infinities in it, or in what it is made of.
         feature: the feature that it is computed from, and a and b, as those of `linear`.
     """
 
@@ -88,6 +97,7 @@ class Value:
     lookup: Lookup | None = None
     linear: tuple[Value, float, float] | None = None
     feature: tuple[str, float, float] | None = None
+    validated: bool = False
 
     @staticmethod
     def of_lookup(lookup: Lookup) -> Value:
@@ -98,7 +108,7 @@ class Value:
     @staticmethod
     def of_column(name: str, column: sa.ColumnElement[Any]) -> Value:
         """Return a feature as a column of doubles; an encoder may want its text instead."""
-        as_double, as_text = (Sql(Cast(column, text=text), text=text) for text in (False, True))
+        as_double, as_text = (Column(column, text=text) for text in (False, True))
         return Value(as_double, as_text=Value(as_text, text=True), feature=(name, 1.0, 0.0))
 
     def literal(self, key: Any) -> Number | Text:
@@ -127,7 +137,9 @@ class Value:
         """Return a function of the column, which fragments express in SQL."""
         if self.lookup is not None:
             return Value.of_lookup(self.lookup.apply(lambda x: None if x is None else function(x)))
-        return Value(Sql(*fragments), nullable=self.nullable, finite=self.finite)
+        return Value(
+            Sql(*fragments), nullable=self.nullable, finite=self.finite, validated=self.validated
+        )
 
     def scaled(
         self, function: Callable[[float], float], a: float, b: float, *sql: Fragment
@@ -164,6 +176,20 @@ class Context:
         """Refuse rows for which a condition is not true."""
         self.conditions.append(Sql(*fragments))
 
+    def refuse_infinite(self, value: Value, largest: float = LARGEST) -> None:
+        """Refuse rows in which a column is infinite; NULL passes."""
+        if value.finite:
+            return
+        x = value.expression
+        inside = Sql(x, " BETWEEN ", Number(-largest), " AND ", Number(largest))
+        self.require(*(("(", x, " IS NULL OR ", inside, ")") if value.nullable else (inside,)))
+
+    def refuse_infinite_validated(self, matrix: Matrix) -> None:
+        """Refuse rows with infinities for which a transformer before has raised an error."""
+        for value in matrix:
+            if value.validated:
+                self.refuse_infinite(value)
+
     def probe(self, value: Value, points: Iterable[float]) -> None:
         """Note numbers at which a column's scores may jump."""
         if value.feature is None:
@@ -171,6 +197,11 @@ class Context:
         name, a, b = value.feature
         if a and math.isfinite(a) and math.isfinite(b):
             self.probes.setdefault(name, set()).update((x - b) / a for x in points)
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a category, or a fill, is None or NaN: NULL in a database."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 
 
 def require_numbers(values: Matrix, what: str) -> None:

@@ -1,0 +1,17 @@
+"""Estimators that SQL scores, for tests on each database: their data, and what they predict."""
+
+from mfprefect_dev.sql_forms.data import FEATURES, frame, targets
+from mfprefect_dev.sql_forms.forms import FORMS, Form
+from mfprefect_dev.sql_forms.scoring import Difference, compare, create_rows, expected
+
+__all__ = [
+    "FEATURES",
+    "FORMS",
+    "Difference",
+    "Form",
+    "compare",
+    "create_rows",
+    "expected",
+    "frame",
+    "targets",
+]

@@ -48,6 +48,7 @@ NEWER = {
         "test_postgres",
         "test_postgres_tables",
         "test_servers",
+        "test_sql_scoring_databases",
         "test_views",
     },
     "mysql9": {
@@ -61,6 +62,7 @@ NEWER = {
         "test_server_settings",
         "test_servers",
         "test_spool",
+        "test_sql_scoring_databases",
         "test_tls",
         "test_views",
     },

@@ -26,6 +26,7 @@ __all__ = [
     "Column",
     "Expression",
     "Fragment",
+    "Label",
     "Number",
     "Shared",
     "Sql",
@@ -98,6 +99,19 @@ class Text:
             return f"X'{self.value.encode().hex()}'"  # independent of NO_BACKSLASH_ESCAPES
         escaped = self.value.replace("\\", "\\\\").replace("'", "''")
         return "E'" + escaped.replace("%", "\\x25").replace(":", "\\x3a") + "'"
+
+
+class Label(Text):
+    """A text of the result, where a category is one of a comparison."""
+
+    __slots__ = ()
+
+    def render(self, dialect: str) -> str:
+        """Return a literal of type text."""
+        if dialect == "teradatasql":
+            return _quoted(self.value)
+        text = super().render(dialect)
+        return f"_utf8mb4 {text}" if text.startswith("X'") else text
 
 
 def _quoted(text: str) -> str:
@@ -178,7 +192,7 @@ class Column(Expression):
     inherit_cache = False
 
     def __init__(self, column: sa.ColumnElement[Any], *, text: bool) -> None:
-        self.cast = Cast(column, text=text)
+        self.rendered = Cast(column, text=text)
         self.type = sa.Text() if text else Double()
         self.uses = {self: 1}
         self.order = next(_ORDER)
@@ -252,7 +266,7 @@ def _render(fragments: Sequence[Any], compiler: Any, *, base: bool = False) -> s
         elif isinstance(part, Shared):
             stack.extend(reversed((part.name,) if part.name else _inlined(part.inner)))
         elif isinstance(part, Column):
-            cast = part.cast
+            cast = part.rendered
             texts.append(cast.render(dialect, compiler.process(cast.column)) if base else part.name)
         else:
             texts.append(part.render(dialect))

@@ -21,14 +21,14 @@ __all__: list[str] = []
 @predictor("sklearn", "HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
 def _histogram(estimator: Any, matrix: Matrix, context: Context) -> Output:
     name = type(estimator).__name__
-    inputs, known = _preprocessed(estimator, matrix, context)
+    inputs, codes_of = _preprocessed(estimator, matrix, context)
     inputs = shared_inputs(inputs, name)
     context.refuse_infinite_validated(inputs)
     starts = np.ravel(estimator._baseline_prediction).tolist()
     cases: list[list[Sql]] = [[] for _ in starts]
     for iteration in estimator._predictors:
         for k, predictor_ in enumerate(iteration):
-            cases[k].append(case_of(_tree_of(predictor_, inputs, known, context)))
+            cases[k].append(case_of(_tree_of(predictor_, inputs, codes_of, context)))
     sums = [sum_of(group, start) for group, start in zip(cases, starts, strict=True)]
     return linked(type(estimator._loss.link).__name__, sums, context)
 
@@ -43,18 +43,20 @@ def _preprocessed(
     encoder = estimator._preprocessor.named_transformers_["encoder"]
     coded = transform(encoder, [x for x, c in zip(matrix, categorical, strict=True) if c], context)
     numeric = [x for x, c in zip(matrix, categorical, strict=True) if not c]
-    known = {
+    codes_of = {
         place: {code for code in range(len(categories)) if not _is_nan(categories[code])}
         for place, categories in enumerate(encoder.categories_)
     }
-    return [*coded, *numeric], known
+    return [*coded, *numeric], codes_of
 
 
 def _is_nan(category: Any) -> bool:
     return category is None or category != category
 
 
-def _tree_of(predictor_: Any, matrix: Matrix, known: dict[int, set[int]], context: Context) -> Tree:
+def _tree_of(
+    predictor_: Any, matrix: Matrix, codes_of: dict[int, set[int]], context: Context
+) -> Tree:
     tree = Tree()
     bitsets = np.asarray(predictor_.raw_left_cat_bitsets)
     names = predictor_.nodes.dtype.names
@@ -67,9 +69,9 @@ def _tree_of(predictor_: Any, matrix: Matrix, known: dict[int, set[int]], contex
         if node["is_categorical"]:
             bits = bitsets[node["bitset_idx"]].tolist()
             left = {code for code in range(256) if bits[code // 32] >> code % 32 & 1}
-            every = known.get(node["feature_idx"])
+            every = codes_of.get(node["feature_idx"])
             if every is None:
-                raise NotCompilable("a split by categories has no known categories")
+                raise NotCompilable("a split by categories has no codes_of categories")
             test = _category_test(value, every - left if null_is_left else every & left)
         else:
             test = _number_test(value, float(node["num_threshold"]), null_is_left, context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def _root(value: Value, context: Context) -> Value:
     return dataclasses.replace(result, nullable=True)
 
 
-_FUNCTIONS = {
+_FUNCTIONS: dict[str, Callable[[Value, Context], Value]] = {
     "log1p": functools.partial(_logarithm, offset=1.0),
     "log": functools.partial(_logarithm, offset=0.0),
     "sqrt": _root,

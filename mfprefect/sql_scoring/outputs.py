@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mfprefect.sql_scoring.errors import NotCompilable
-from mfprefect.sql_scoring.expressions import Expression, Sql, Text, joined
+from mfprefect.sql_scoring.expressions import Expression, Label, Sql, joined
 from mfprefect.sql_scoring.functions import greatest, shared
 from mfprefect.sql_scoring.registry import Output
 
@@ -68,6 +68,6 @@ def _top_class(probabilities: Sequence[Expression], labels: Sequence[str]) -> di
     parts: list[Any] = []
     for place, x in enumerate(inputs[:-1]):
         tests = (Sql(x, " >= ", y) for y in inputs[place + 1 :])
-        parts += [" WHEN ", *joined(" AND ", tests), " THEN ", Text(labels[place])]
-    label = Sql("CASE", *parts, " ELSE ", Text(labels[-1]), " END", text=True)
+        parts += [" WHEN ", *joined(" AND ", tests), " THEN ", Label(labels[place])]
+    label = Sql("CASE", *parts, " ELSE ", Label(labels[-1]), " END", text=True)
     return {"score": greatest(inputs), "score_class": label}

@@ -1,7 +1,7 @@
 """Estimators that SQL scores, for tests on each database: their data, and what they predict."""
 
-from mfprefect_dev.sql_forms.data import FEATURES, frame, targets
-from mfprefect_dev.sql_forms.forms import FORMS, Form
+from mfprefect_dev.sql_forms.data import FEATURES, frame, special_rows, targets
+from mfprefect_dev.sql_forms.forms import FORMS, Form, trained
 from mfprefect_dev.sql_forms.scoring import Difference, compare, create_rows, expected
 
 __all__ = [
@@ -13,5 +13,7 @@ __all__ = [
     "create_rows",
     "expected",
     "frame",
+    "special_rows",
     "targets",
+    "trained",
 ]

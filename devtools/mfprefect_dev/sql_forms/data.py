@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-__all__ = ["FEATURES", "HOSTILE", "frame", "targets"]
+__all__ = ["FEATURES", "HOSTILE", "frame", "special_rows", "targets"]
 
 NUMBERS = ["height", "income", "balance", "Age in years"]
 GAPS = ["visits", "rate"]
-FEATURES = [*NUMBERS, *GAPS, "orders", "color", "place", "grade"]
-"""Doubles, doubles with NULL, integers, texts, texts with NULL, numeric categories."""
+FEATURES = [*NUMBERS, *GAPS, "orders", "color", "place", "grade", "member"]
+"""Doubles, doubles with NULL, integers, texts, texts with NULL, numeric categories, booleans."""
 COLORS = ["red", "Red", "red ", "blue", "green"]
 HOSTILE = ["it's", 'a "b"', "back\\slash", "\\'; DROP TABLE t; --", "100%s", ":name", "é€", "?"]
 
@@ -32,6 +32,7 @@ def frame(count: int, seed: int = 0) -> pd.DataFrame:
             "color": rng.choice(COLORS, count),
             "place": rng.choice(HOSTILE, count),
             "grade": rng.choice([1.0, 2.0, 2.5], count),
+            "member": rng.random(count) < 0.4,
         }
     )
     rows["place"] = rows["place"].where(~missing[:, 2], None)
@@ -62,3 +63,17 @@ def targets(rows: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
             "count": rng.poisson(np.exp((signal - signal.mean()) / 3)).astype(float) + 0.5,
         }
     )
+
+
+def special_rows(rows: pd.DataFrame, features: list[str]) -> pd.DataFrame:
+    """Return rows with NULL, an infinity or an unseen category in a column that may have them."""
+    special: list[pd.DataFrame] = []
+    for name in features:
+        kind = rows[name].dtype.kind
+        if kind in "ib":
+            continue
+        for value in (None, np.inf, -np.inf) if kind == "f" else (None, "new", "", "RED", "red  "):
+            row = rows.iloc[[len(special) % len(rows)]].copy()
+            row[name] = pd.Series([value], row.index, dtype=rows[name].dtype)
+            special.append(row)
+    return pd.concat(special, ignore_index=True) if special else rows[:0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -49,9 +51,9 @@ from sklearn.preprocessing import (
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from mfprefect_dev.sql_forms.data import FEATURES, GAPS, NUMBERS
+from mfprefect_dev.sql_forms.data import FEATURES, GAPS, NUMBERS, frame, targets
 
-__all__ = ["FORMS", "Form"]
+__all__ = ["FORMS", "Form", "trained"]
 
 COUNTS = ["orders"]
 TEXTS = ["color", "place"]
@@ -115,6 +117,7 @@ M = "multiclass"
 LINEAR = [
     Form("LinearRegression", lambda: scaled(LinearRegression()), R, W),
     Form("LinearRegression bare", LinearRegression, R, ("height", "orders")),
+    Form("LinearRegression of a boolean", LinearRegression, R, ("height", "member")),
     Form("Ridge", lambda: scaled(Ridge()), R, W),
     Form("Lasso", lambda: scaled(Lasso(alpha=0.1)), R, W),
     Form("ElasticNet", lambda: scaled(ElasticNet(alpha=0.1)), R, W),
@@ -494,3 +497,12 @@ COMPUTED = [
     Form("TruncatedSVD", lambda: prepared_then(TruncatedSVD(4, random_state=0), Ridge()), R),
 ]
 FORMS = [*LINEAR, *PREPARED, *ENCODED, *TREES, *COMPUTED]
+
+
+@functools.cache
+def trained(form: Form) -> Any:
+    """Return the estimator of a form, fitted on 400 rows, once for each process."""
+    rows = frame(400)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of scikit-learn, about few iterations
+        return form.fit(rows, targets(rows))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from mfprefect.quality.metrics import class_scores
+from mfprefect.quality.metrics.class_scores import top_class
 from mfprefect.quality.predictions import default_scores, predictions
 from mfprefect.schema import Double
 from mfprefect.sql_scoring import compile_scoring
+from mfprefect_dev.sql_forms.forms import Form, trained
 
 __all__ = ["Difference", "compare", "create_rows", "expected"]
 
@@ -49,13 +49,16 @@ def _expected(estimator: Any, features: pd.DataFrame, model_type: str) -> pd.Dat
         score = predictions(_Model(model_type), estimator, features)  # type: ignore[arg-type]
         classes: Any = None
         if model_type == "multiclass":
-            score, classes = class_scores.top_class(score)
-        return pd.DataFrame({"score": score, "score_class": classes}, features.index)
+            score, classes = top_class(score)
+        return pd.DataFrame({"score": score, "score_class": classes}, features.index, dtype=object)
     except Exception:  # noqa: BLE001
         if len(features) == 1:
-            return pd.DataFrame({"score": [np.nan], "score_class": [None]}, features.index)
-        half = len(features) // 2
-        parts = (features.iloc[:half], features.iloc[half:])
+            return pd.DataFrame(
+                {"score": [np.nan], "score_class": [None]}, features.index, dtype=object
+            )
+        # Most rows that are refused are at the end.
+        middle = len(features) * 2 // 3
+        parts = (features.iloc[:middle], features.iloc[middle:])
         return pd.concat([_expected(estimator, part, model_type) for part in parts])
 
 
@@ -69,47 +72,44 @@ def create_rows(
         for name in rows.columns
     ]
     table = sa.Table(name, sa.MetaData(), *columns)
+    table.drop(connection, checkfirst=True)
     table.create(connection)
     cells = rows.astype(object).where(rows.notna(), None)
     listed: Any = cells.to_dict("records")
     connection.execute(table.insert(), listed)
+    connection.commit()
     return table
 
 
 def compare(
     connection: sa.Connection,
     table: sa.FromClause,
-    estimator: Any,
+    form: Form,
     rows: pd.DataFrame,
-    features: Sequence[str],
-    model_type: str,
-    special: int = 0,
+    right: pd.DataFrame,
 ) -> Difference:
-    """Score the rows of a table both ways.
+    """Score the rows of a table in SQL.
 
     Args:
         connection: to the database.
         table: the rows there.
-        estimator: the estimator.
+        form: what scores them.
         rows: the same rows.
-        features: the columns that it gets.
-        model_type: the type of the model.
-        special: so many last rows may be refused.
+        right: what the estimator gives for these: `score` and `score_class`.
     """
     scoring = compile_scoring(
-        estimator, table, entity_id="id", features=features, model_type=model_type
+        trained(form),
+        table,
+        entity_id="id",
+        features=list(form.features),
+        model_type=form.model_type,
     )
     cells = [tuple(row) for row in connection.execute(scoring.select)]
     names = ["id", "score", "score_class"][: len(cells[0])]
     scored = pd.DataFrame(cells, columns=names).set_index("id")
     scored = scored.reindex(columns=["score", "score_class"]).loc[rows["id"]]
-    regular = len(rows) - special
-    parts = [rows[:regular], *(rows[at : at + 1] for at in range(regular, len(rows)))]
-    listed = [expected(estimator, part[list(features)], model_type) for part in parts]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of columns without any class
-        right = pd.concat(listed).set_axis(scored.index)
-    a, b = scored["score"].astype(float), right["score"]
+    right = right.set_axis(scored.index)
+    a, b = scored["score"].astype(float), right["score"].astype(float)
     difference = (a - b).abs() / b.abs().clip(lower=1.0)
     classes = (scored["score_class"].isna() & right["score_class"].isna()) | (
         scored["score_class"] == right["score_class"]

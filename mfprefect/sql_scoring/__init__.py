@@ -14,7 +14,18 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from mfprefect.sql_scoring import encoders, forests, histogram, imputers, linear, numeric, scalers
+from mfprefect.sql_scoring import (
+    encoders,
+    ensembles,
+    forests,
+    histogram,
+    imputers,
+    lightgbm,
+    linear,
+    numeric,
+    scalers,
+    xgboost,
+)
 from mfprefect.sql_scoring.composition import predicted
 from mfprefect.sql_scoring.errors import NotCompilable
 from mfprefect.sql_scoring.outputs import MODEL_TYPES, score_columns
@@ -25,7 +36,18 @@ from mfprefect.sql_scoring.values import Context, Value
 
 __all__ = ["NotCompilable", "Scoring", "compile_scoring", "probe_rows", "statement_text"]
 
-_REGISTERED = (encoders, forests, histogram, imputers, linear, numeric, scalers)
+_REGISTERED = (
+    encoders,
+    ensembles,
+    forests,
+    histogram,
+    imputers,
+    lightgbm,
+    linear,
+    numeric,
+    scalers,
+    xgboost,
+)
 """Modules that register what they compile."""
 
 

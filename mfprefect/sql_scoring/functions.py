@@ -60,6 +60,21 @@ def softmax(scores: Sequence[Expression]) -> tuple[Shared, ...]:
     return divided(powers, total(powers))
 
 
+def one_versus_rest(parts: Sequence[Expression]) -> tuple[Shared, ...]:
+    """Return each probability divided by their sum; equal ones where that is 0."""
+    whole = shared(total(parts))
+    equal = Number(1.0 / len(parts))
+    return tuple(
+        shared(
+            Sql(
+                *("CASE WHEN ", whole, " = ", Number(0.0), " THEN ", equal),
+                *(" ELSE ", part, " / ", whole, " END"),
+            )
+        )
+        for part in parts
+    )
+
+
 def divided(parts: Sequence[Expression], whole: Expression) -> tuple[Shared, ...]:
     """Return each part divided by the whole."""
     return tuple(shared(Sql(part, " / (", whole, ")")) for part in parts)

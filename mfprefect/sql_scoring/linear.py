@@ -9,7 +9,15 @@ import numpy as np
 
 from mfprefect.sql_scoring.errors import NotCompilable
 from mfprefect.sql_scoring.expressions import Expression, Number, Shared, Sql
-from mfprefect.sql_scoring.functions import exponential, finite, logistic, shared, softmax, total
+from mfprefect.sql_scoring.functions import (
+    exponential,
+    finite,
+    logistic,
+    one_versus_rest,
+    shared,
+    softmax,
+    total,
+)
 from mfprefect.sql_scoring.links import two_classes
 from mfprefect.sql_scoring.registry import Output, predictor
 from mfprefect.sql_scoring.values import Context, Lookup, Matrix, Value, require_numbers
@@ -129,10 +137,10 @@ def _logistic(estimator: Any, matrix: Matrix, context: Context) -> Output:
     if option not in (None, "auto", "deprecated"):
         raise NotCompilable(f"{type(estimator).__name__} has multi_class={option!r}")
     if option is not None and estimator.solver == "liblinear" and not binary:
-        return Output(probabilities=_one_versus_rest(decisions))
+        return _several(one_versus_rest([shared(logistic(x)) for x in decisions]), decisions)
     if binary:
         return two_classes(logistic(decisions[0]), decisions[0])
-    return Output(probabilities=softmax(decisions))
+    return _several(softmax(decisions), decisions)
 
 
 @predictor("sklearn", "SGDClassifier")
@@ -142,7 +150,7 @@ def _sgd(estimator: Any, matrix: Matrix, context: Context) -> Output:
     if estimator.loss == "log_loss":
         if binary:
             return two_classes(logistic(decisions[0]), decisions[0])
-        return Output(probabilities=_one_versus_rest(decisions))
+        return _several(one_versus_rest([shared(logistic(x)) for x in decisions]), decisions)
     if estimator.loss == "modified_huber" and binary:
         return two_classes(_clipped(decisions[0]), decisions[0])
     return _classifier(estimator, matrix, context)
@@ -151,24 +159,14 @@ def _sgd(estimator: Any, matrix: Matrix, context: Context) -> Output:
 @predictor("sklearn", "LinearSVC", "RidgeClassifier", "RidgeClassifierCV", "Perceptron")
 def _classifier(estimator: Any, matrix: Matrix, context: Context) -> Output:
     """Compile a decision; `output` refuses classifiers of more classes without probabilities."""
+    decisions = _decisions(estimator, matrix, context)
     if len(estimator.classes_) != 2:
-        return Output()
-    return Output(decision=_decisions(estimator, matrix, context)[0])
+        return Output(decisions=tuple(decisions))
+    return Output(decision=decisions[0])
 
 
-def _one_versus_rest(decisions: list[Shared]) -> tuple[Shared, ...]:
-    parts = [shared(logistic(x)) for x in decisions]
-    whole = shared(total(parts))
-    equal = Number(1.0 / len(parts))
-    return tuple(
-        shared(
-            Sql(
-                *("CASE WHEN ", whole, " = ", Number(0.0), " THEN ", equal),
-                *(" ELSE ", part, " / ", whole, " END"),
-            )
-        )
-        for part in parts
-    )
+def _several(probabilities: tuple[Expression, ...], decisions: list[Shared]) -> Output:
+    return Output(probabilities=probabilities, decisions=tuple(decisions))
 
 
 def _clipped(x: Expression) -> Sql:

@@ -37,5 +37,5 @@ def linked(link: str, sums: Sequence[Shared], context: Context) -> Output:
     if link == "HalfLogitLink":
         return two_classes(logistic(Shared(Sql(Number(2.0), " * ", sums[0]))), sums[0])
     if link == "MultinomialLogit":
-        return Output(probabilities=softmax(sums))
+        return Output(probabilities=softmax(sums), decisions=tuple(sums))
     raise NotCompilable(f"the link {link} is not supported")

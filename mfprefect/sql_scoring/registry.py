@@ -22,11 +22,13 @@ class Output:
         value: what a regressor predicts.
         probabilities: one for each class.
         decision: the decision of a classifier of two classes.
+        decisions: one for each of several classes.
     """
 
     value: Expression | None = None
     probabilities: tuple[Expression, ...] = ()
     decision: Expression | None = None
+    decisions: tuple[Expression, ...] = ()
 
 
 Predict = Callable[[Any, Matrix, Context], Output]

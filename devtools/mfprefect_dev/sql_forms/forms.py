@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from lightgbm import LGBMClassifier, LGBMRegressor
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import (
@@ -21,6 +23,8 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
+    VotingClassifier,
+    VotingRegressor,
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import (
@@ -35,6 +39,7 @@ from sklearn.linear_model import (
     SGDClassifier,
     TweedieRegressor,
 )
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -50,6 +55,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from xgboost import XGBClassifier, XGBRegressor, XGBRFClassifier
 
 from mfprefect_dev.sql_forms.data import FEATURES, GAPS, NUMBERS, frame, targets
 
@@ -496,7 +502,108 @@ COMPUTED = [
     ),
     Form("TruncatedSVD", lambda: prepared_then(TruncatedSVD(4, random_state=0), Ridge()), R),
 ]
-FORMS = [*LINEAR, *PREPARED, *ENCODED, *TREES, *COMPUTED]
+
+
+def light(kind: Any, **options: Any) -> Any:
+    """Return an estimator of LightGBM."""
+    return kind(verbose=-1, n_jobs=1, **{"n_estimators": 15, **options})
+
+
+def extreme(kind: Any, **options: Any) -> Any:
+    """Return an estimator of XGBoost."""
+    return kind(n_jobs=1, **{"n_estimators": 15, **options})
+
+
+BOOSTED = [
+    Form("LightGBM", lambda: light(LGBMClassifier), "binary", NULLS),
+    Form("LightGBM classes", lambda: light(LGBMClassifier, n_estimators=6), M, NULLS),
+    Form(
+        "LightGBM one versus all",
+        lambda: light(LGBMClassifier, n_estimators=6, objective="multiclassova"),
+        M,
+        NULLS,
+    ),
+    Form("LightGBM regression", lambda: light(LGBMRegressor), R, NULLS, exact=True),
+    Form("LightGBM Poisson", lambda: light(LGBMRegressor, objective="poisson"), R, NULLS, "count"),
+    Form("LightGBM zero is missing", lambda: light(LGBMRegressor, zero_as_missing=True), R, NULLS),
+    Form(
+        "LightGBM forest",
+        lambda: light(LGBMRegressor, boosting_type="rf", subsample=0.7, subsample_freq=1),
+        R,
+        NULLS,
+    ),
+    Form("LightGBM prepared", lambda: prepared(light(LGBMClassifier))),
+    Form("XGBoost", lambda: extreme(XGBClassifier), "binary", NULLS),
+    Form("XGBoost classes", lambda: extreme(XGBClassifier, n_estimators=6), M, NULLS),
+    Form("XGBoost regression", lambda: extreme(XGBRegressor), R, NULLS),
+    Form("XGBoost gamma", lambda: extreme(XGBRegressor, objective="reg:gamma"), R, NULLS, "count"),
+    Form("XGBoost DART", lambda: extreme(XGBRegressor, booster="dart", rate_drop=0.3), R, NULLS),
+    Form("XGBoost forest", lambda: extreme(XGBRFClassifier), "binary", NULLS),
+]
+COMBINED = [
+    Form(
+        "calibrated sigmoid", lambda: CalibratedClassifierCV(scaled(LinearSVC()), cv=2), "binary", W
+    ),
+    Form(
+        "calibrated isotonic",
+        lambda: CalibratedClassifierCV(
+            RandomForestClassifier(5, random_state=0), cv=2, method="isotonic"
+        ),
+        "binary",
+        W,
+    ),
+    Form(
+        "calibrated sigmoid, classes",
+        lambda: CalibratedClassifierCV(scaled(LogisticRegression()), cv=2),
+        M,
+        W,
+    ),
+    Form(
+        "calibrated isotonic, classes",
+        lambda: CalibratedClassifierCV(
+            RandomForestClassifier(5, random_state=0), cv=2, method="isotonic"
+        ),
+        M,
+        W,
+    ),
+    Form(
+        "calibrated boosting",
+        lambda: CalibratedClassifierCV(HistGradientBoostingClassifier(max_iter=5), cv=2),
+        "binary",
+        NULLS,
+    ),
+    Form(
+        "voting",
+        lambda: VotingClassifier(
+            [("a", scaled(LogisticRegression())), ("b", RandomForestClassifier(5, random_state=0))],
+            voting="soft",
+        ),
+        "binary",
+        W,
+    ),
+    Form(
+        "voting by weight, classes",
+        lambda: VotingClassifier(
+            [("a", scaled(LogisticRegression())), ("b", DecisionTreeClassifier(max_depth=4))],
+            voting="soft",
+            weights=[2, 1],
+        ),
+        M,
+        W,
+    ),
+    Form(
+        "voting regressors",
+        lambda: VotingRegressor(
+            [("a", scaled(Ridge())), ("b", DecisionTreeRegressor(max_depth=3))]
+        ),
+        R,
+        W,
+    ),
+    Form(
+        "grid search", lambda: GridSearchCV(scaled(Ridge()), {"ridge__alpha": [1, 10]}, cv=2), R, W
+    ),
+]
+FORMS = [*LINEAR, *PREPARED, *ENCODED, *TREES, *COMPUTED, *BOOSTED, *COMBINED]
 
 
 @functools.cache

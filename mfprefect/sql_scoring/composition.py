@@ -20,7 +20,10 @@ def predicted(estimator: Any, matrix: Matrix, features: Sequence[str], context: 
         NotCompilable: it was fitted on other columns, or cannot be scored in SQL.
     """
     fitted = _fitted_names(estimator)
-    if fitted is not None and fitted != list(features):
+    given = list(features)
+    if type(estimator).__module__.startswith("lightgbm."):
+        given = [name.replace(" ", "_") for name in given]  # as LightGBM itself does
+    if fitted is not None and fitted != given:
         raise NotCompilable(
             f"{type(estimator).__name__} was fitted on the columns {', '.join(fitted[:5])}"
             f"{', ..' if len(fitted) > 5 else ''}, and gets {', '.join(features[:5])}"

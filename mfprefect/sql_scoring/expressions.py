@@ -70,7 +70,7 @@ class Number:
         if dialect == "sqlite" and decimal.Decimal(text) != decimal.Decimal(self.value):
             # Before 3.43, SQLite may round the shortest text to a neighbour of the double.
             text = f"{self.value:.17e}"
-        return text if "e" in text else f"{text}e0"
+        return text.upper() if "e" in text else f"{text}E0"
 
 
 class Text:
@@ -92,7 +92,7 @@ class Text:
     def render(self, dialect: str) -> str:
         """Return a literal; it contains no `%`, so that no driver takes one for a parameter."""
         if dialect == "teradatasql":
-            return f"{_quoted(self.value)}||'.'"
+            return _quoted(f"{self.value}.")  # see Cast
         if dialect == "sqlite" or _PLAIN.fullmatch(self.value):
             return _quoted(self.value)
         if dialect in ("mysql", "mariadb"):
@@ -121,11 +121,13 @@ def _quoted(text: str) -> str:
 class Cast:
     """A column of the rows as a double, or as a text that compares byte by byte."""
 
-    __slots__ = ("column", "text")
+    __slots__ = ("column", "nan", "text")
 
     def __init__(self, column: sa.ColumnElement[Any], *, text: bool) -> None:
         self.column = column
         self.text = text
+        self.nan = False
+        """Whether NaN stays NaN; otherwise it becomes NULL."""
 
     def render(self, dialect: str, name: str) -> str:
         """Return the cast of a rendered column."""
@@ -135,7 +137,8 @@ class Cast:
         if dialect == "postgresql":
             if isinstance(self.column.type, sa.Boolean):
                 name = f"CAST({name} AS INTEGER)"
-            return f"NULLIF(CAST({name} AS DOUBLE PRECISION), 'NaN'::float8)"
+            number = f"CAST({name} AS DOUBLE PRECISION)"
+            return number if self.nan else f"NULLIF({number}, 'NaN'::float8)"
         kinds = {"mysql": "DOUBLE", "mariadb": "DOUBLE", "sqlite": "REAL"}
         return f"CAST({name} AS {kinds.get(dialect, 'DOUBLE PRECISION')})"
 
@@ -193,11 +196,18 @@ class Column(Expression):
 
     def __init__(self, column: sa.ColumnElement[Any], *, text: bool) -> None:
         self.rendered = Cast(column, text=text)
+        self.source = column
         self.type = sa.Text() if text else Double()
         self.uses = {self: 1}
         self.order = next(_ORDER)
         self.name = ""
         """Its name in the derived tables; empty if these do not need it."""
+
+    def with_nan(self) -> Column:
+        """Return the column with NaN as it is, where a condition on the result refuses it."""
+        column = Column(self.source, text=False)
+        column.rendered.nan = True
+        return column
 
 
 class Base(Expression):

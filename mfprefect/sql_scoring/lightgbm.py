@@ -38,7 +38,7 @@ def _boosted(estimator: Any, matrix: Matrix, context: Context) -> Output:
     cases: list[list[Sql]] = [[] for _ in range(width)]
     for place, entry in enumerate(model["tree_info"]):
         cases[place % width].append(case_of(_tree_of(entry["tree_structure"], inputs, context)))
-    sums: list[Shared] = [Shared(sum_of(group, None if group else 0.0)) for group in cases]
+    sums: list[Shared] = [sum_of(group, None if group else 0.0) for group in cases]
     if model.get("average_output"):
         sums = [shared(Sql(x, " / ", Number(len(cases[0])))) for x in sums]
     return _output(str(model.get("objective", "")), sums, context, type(estimator).__name__)
@@ -98,9 +98,9 @@ def _test(node: dict[str, Any], matrix: Matrix, context: Context) -> tuple[Test,
     threshold, to_left = float(node["threshold"]), bool(node["default_left"])
     context.probe(value, (threshold,))
     if missing == "Zero":
-        zero = Number(_ZERO)
+        low, high = Number(-_ZERO), Number(_ZERO)
         context.probe(value, (_ZERO, -_ZERO))
-        inside = ("(", x, " IS NULL OR ", x, " > -", zero, " AND ", x, " <= ", zero, ")")
+        inside = ("(", x, " IS NULL OR ", x, " > ", low, " AND ", x, " <= ", high, ")")
         side = " <= " if not to_left else " > "
         return ("NOT ", *inside, " AND ", x, side, Number(threshold)), to_left
     # A NULL of another kind of split counts as 0.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mfprefect.sql_scoring.errors import NotCompilable
-from mfprefect.sql_scoring.expressions import Expression, Number, Shared, Sql
+from mfprefect.sql_scoring.expressions import Column, Expression, Number, Shared, Sql
 from mfprefect.sql_scoring.functions import (
     exponential,
     finite,
@@ -59,13 +59,14 @@ def combination(matrix: Matrix, weights: Any, intercept: Any, what: str) -> Sql:
 def _term(value: Value, factor: float, constants: list[float]) -> Sql:
     base, a, b = value.linear or (value, 1.0, 0.0)
     slope = factor * a
+    x = base.expression.with_nan() if isinstance(base.expression, Column) else base.expression
     if abs(factor * b) <= _LARGEST_OFFSET:
         constants.append(factor * b)
-        return Sql(base.expression, " * ", Number(slope))
+        return Sql(x, " * ", Number(slope))
     center = -b / a if a else math.inf
     if not math.isfinite(center):
         return Sql("(", value.expression, ") * ", Number(factor))
-    return Sql("(", base.expression, " - ", Number(center), ") * ", Number(slope))
+    return Sql("(", x, " - ", Number(center), ") * ", Number(slope))
 
 
 def _merged(key: Value, group: list[tuple[float, Lookup]]) -> Lookup:

@@ -25,7 +25,6 @@ def linked(link: str, sums: Sequence[Shared], context: Context) -> Output:
     Raises:
         NotCompilable: the link is unknown.
     """
-    sums = [Shared(x) for x in sums]
     if link == "IdentityLink":
         return Output(value=sums[0])
     if link == "LogLink":
@@ -35,7 +34,7 @@ def linked(link: str, sums: Sequence[Shared], context: Context) -> Output:
     if link == "LogitLink":
         return two_classes(logistic(sums[0]), sums[0])
     if link == "HalfLogitLink":
-        return two_classes(logistic(Shared(Sql(Number(2.0), " * ", sums[0]))), sums[0])
+        return two_classes(logistic(shared(Sql(Number(2.0), " * ", sums[0]))), sums[0])
     if link == "MultinomialLogit":
         return Output(probabilities=softmax(sums), decisions=tuple(sums))
     raise NotCompilable(f"the link {link} is not supported")

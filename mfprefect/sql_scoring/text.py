@@ -17,13 +17,10 @@ _LONGEST_ELSEWHERE = 50_000_000
 
 def statement_text_of(select: sa.Select[Any], dialect: sa.Dialect) -> str:
     """Return a statement with its values inlined; see `mfprefect.sql_scoring.statement_text`."""
-    # The paramstyle decides whether `%` is doubled, which only a driver would undo.
-    plain = type(dialect)(paramstyle="named")  # type: ignore[call-arg]
-    for attribute in ("is_mariadb", "_backslash_escapes", "server_version_info"):
-        if hasattr(dialect, attribute):
-            setattr(plain, attribute, getattr(dialect, attribute))
-    compiled = select.compile(dialect=plain, compile_kwargs={"literal_binds": True})
+    compiled = select.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
     text = str(compiled)
+    if dialect.paramstyle in ("format", "pyformat"):
+        text = text.replace("%%", "%")  # doubled for the driver, which takes % for a parameter
     longest = _LONGEST.get(dialect.name, _LONGEST_ELSEWHERE)
     size = len(text.encode())
     if size > longest:

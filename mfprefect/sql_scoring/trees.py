@@ -172,7 +172,8 @@ def sum_of(trees: Sequence[Expression], start: float | None = None) -> Shared:
     result: Shared | None = None
     for at in range(0, len(trees), _TREES):
         terms = [*([] if result is None else [result]), *parts, *trees[at : at + _TREES]]
-        result = Shared(Sql(*joined(" + ", terms)), cheap=True, deep=True)
+        more = at + _TREES < len(trees)
+        result = Shared(Sql(*joined(" + ", terms)), cheap=more, deep=more)
         parts = []
     if result is None:
         return Shared(Sql(*parts), cheap=True)

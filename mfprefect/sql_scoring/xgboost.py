@@ -13,7 +13,7 @@ import numpy as np
 
 from mfprefect.sql_scoring.errors import NotCompilable
 from mfprefect.sql_scoring.expressions import Number, Shared, Sql
-from mfprefect.sql_scoring.forests import LARGEST_FLOAT32, shared_inputs
+from mfprefect.sql_scoring.forests import shared_inputs
 from mfprefect.sql_scoring.functions import exponential, finite, logistic, shared, softmax
 from mfprefect.sql_scoring.links import two_classes
 from mfprefect.sql_scoring.registry import Output, predictor
@@ -43,14 +43,13 @@ def _boosted(estimator: Any, matrix: Matrix, context: Context) -> Output:
     if int(parameters.get("num_target", "1")) > 1:
         raise NotCompilable(f"XGBoost predicts {parameters['num_target']} targets")
     inputs = shared_inputs(matrix, "XGBoost")
-    for value in inputs:
-        context.refuse_infinite(value, LARGEST_FLOAT32)
+    context.refuse_infinite_validated(inputs)
     context.tolerance = max(context.tolerance, TOLERANCE)
     groups = _groups(learner["gradient_booster"], estimator, inputs, context, _width(parameters))
     objective = str(learner["objective"]["name"])
     starts = _starts(str(parameters["base_score"]), objective, len(groups))
     sums = [sum_of(group, start) for group, start in zip(groups, starts, strict=True)]
-    return _output(objective, [Shared(x) for x in sums], context)
+    return _output(objective, sums, context)
 
 
 def _width(parameters: dict[str, str]) -> int:

@@ -2,7 +2,13 @@
 
 from mfprefect_dev.sql_forms.data import FEATURES, frame, special_rows, targets
 from mfprefect_dev.sql_forms.forms import FORMS, Form, trained
-from mfprefect_dev.sql_forms.scoring import Difference, compare, create_rows, expected
+from mfprefect_dev.sql_forms.scoring import (
+    Difference,
+    compare,
+    create_rows,
+    difference_of,
+    expected,
+)
 
 __all__ = [
     "FEATURES",
@@ -11,6 +17,7 @@ __all__ = [
     "Form",
     "compare",
     "create_rows",
+    "difference_of",
     "expected",
     "frame",
     "special_rows",

@@ -40,7 +40,7 @@ def frame(count: int, seed: int = 0) -> pd.DataFrame:
 
 
 def targets(rows: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
-    """Return a target of each model type: `binary`, `multiclass`, `regression`, `count`."""
+    """Return a target of each model type: `binary`, `multiclass` (texts or `codes`), `regression` or `count`."""
     rng = np.random.default_rng(seed)
     signal = (
         (rows["height"] - 1.7) * 10
@@ -59,6 +59,7 @@ def targets(rows: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
         {
             "binary": (signal > signal.median()).astype(int),
             "multiclass": names[np.digitize(signal, signal.quantile([0.3, 0.7]))],
+            "codes": np.digitize(signal, signal.quantile([0.3, 0.7])),
             "regression": signal,
             "count": rng.poisson(np.exp((signal - signal.mean()) / 3)).astype(float) + 0.5,
         }

@@ -534,7 +534,7 @@ BOOSTED = [
     ),
     Form("LightGBM prepared", lambda: prepared(light(LGBMClassifier))),
     Form("XGBoost", lambda: extreme(XGBClassifier), "binary", NULLS),
-    Form("XGBoost classes", lambda: extreme(XGBClassifier, n_estimators=6), M, NULLS),
+    Form("XGBoost classes", lambda: extreme(XGBClassifier, n_estimators=6), M, NULLS, "codes"),
     Form("XGBoost regression", lambda: extreme(XGBRegressor), R, NULLS),
     Form("XGBoost gamma", lambda: extreme(XGBRegressor, objective="reg:gamma"), R, NULLS, "count"),
     Form("XGBoost DART", lambda: extreme(XGBRegressor, booster="dart", rate_drop=0.3), R, NULLS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from mfprefect.schema import Double
 from mfprefect.sql_scoring import compile_scoring
 from mfprefect_dev.sql_forms.forms import Form, trained
 
-__all__ = ["Difference", "compare", "create_rows", "expected"]
+__all__ = ["Difference", "compare", "create_rows", "difference_of", "expected"]
 
 
 class Difference(NamedTuple):
@@ -97,12 +98,22 @@ def compare(
         rows: the same rows.
         right: what the estimator gives for these: `score` and `score_class`.
     """
+    features = list(form.features)
+    return difference_of(connection, table, trained(form), features, form.model_type, rows, right)
+
+
+def difference_of(
+    connection: sa.Connection,
+    table: sa.FromClause,
+    estimator: Any,
+    features: Sequence[str],
+    model_type: str,
+    rows: pd.DataFrame,
+    right: pd.DataFrame,
+) -> Difference:
+    """Return how far the scores of SQL are from what an estimator gives; see `compare`."""
     scoring = compile_scoring(
-        trained(form),
-        table,
-        entity_id="id",
-        features=list(form.features),
-        model_type=form.model_type,
+        estimator, table, entity_id="id", features=features, model_type=model_type
     )
     cells = [tuple(row) for row in connection.execute(scoring.select)]
     names = ["id", "score", "score_class"][: len(cells[0])]

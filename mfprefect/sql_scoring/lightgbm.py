@@ -100,7 +100,7 @@ def _test(node: dict[str, Any], matrix: Matrix, context: Context) -> tuple[Test,
     if missing == "Zero":
         low, high = Number(-_ZERO), Number(_ZERO)
         context.probe(value, (_ZERO, -_ZERO))
-        inside = ("(", x, " IS NULL OR ", x, " > ", low, " AND ", x, " <= ", high, ")")
+        inside = ("(", x, " IS NULL OR ", x, " >= ", low, " AND ", x, " <= ", high, ")")
         side = " <= " if not to_left else " > "
         return ("NOT ", *inside, " AND ", x, side, Number(threshold)), to_left
     # A NULL of another kind of split counts as 0.

@@ -94,7 +94,9 @@ def _compiled(function: Any, estimator: Any, matrix: Matrix, context: Context) -
         )
     try:
         return function(estimator, matrix, context)
-    except (AttributeError, IndexError, KeyError, TypeError) as exc:
+    except NotCompilable:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
         # A fitted attribute is missing or malformed: another version, or a forged model.
         raise NotCompilable(
             f"{_name(estimator)} cannot be read: {type(exc).__name__}: {exc}; is it fitted?"

@@ -92,7 +92,7 @@ class Text:
     def render(self, dialect: str) -> str:
         """Return a literal; it contains no `%`, so that no driver takes one for a parameter."""
         if dialect == "teradatasql":
-            return _quoted(f"{self.value}.")  # see Cast
+            return _without_escapes(f"{self.value}.")  # see Cast
         if dialect == "sqlite" or _PLAIN.fullmatch(self.value):
             return _quoted(self.value)
         if dialect in ("mysql", "mariadb"):
@@ -109,9 +109,14 @@ class Label(Text):
     def render(self, dialect: str) -> str:
         """Return a literal of type text."""
         if dialect == "teradatasql":
-            return _quoted(self.value)
+            return _without_escapes(self.value)
         text = super().render(dialect)
         return f"_utf8mb4 {text}" if text.startswith("X'") else text
+
+
+def _without_escapes(text: str) -> str:
+    """Return a text for Teradata, whose driver runs `{fn ..}` wherever it reads that."""
+    return _quoted(text).replace("{", "{'||'")
 
 
 def _quoted(text: str) -> str:

@@ -7,15 +7,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import mfprefect
-from mfprefect.sql_scoring import probe_rows
+from mfprefect.sql_scoring import compile_scoring, probe_rows, statement_text
 from mfprefect_dev.sql_forms import (
     FEATURES,
     FORMS,
     Form,
     compare,
     create_rows,
+    difference_of,
     expected,
     frame,
     special_rows,
@@ -70,3 +76,100 @@ def test_sql_gives_the_scores_of_the_estimator(database_url: str) -> None:
             if len(difference.wrong) or (form.exact and difference.largest):
                 differences[form.name] = difference
     assert not differences
+
+
+HOSTILE = [
+    "it's",
+    "\\",
+    "\\'; DROP TABLE t; --",
+    "'; DROP TABLE t; --",
+    "100%s %(x)s %%",
+    ":name ::text",
+    "?",
+    '"quoted"',
+    "`",
+    "a",
+    "A",
+    "a ",
+    "\u00e9",
+    "e\u0301",
+    "",
+    "{fn x}",
+    "/* */ -- x",
+    "\t",
+]
+EMOJI = "\U0001f600"  # without pass-through, Teradata takes none
+NAMES = ['a "b" `c`', "100% :x", "select"]
+
+
+def test_a_dba_runs_the_text(database_url: str) -> None:
+    """The text itself, without parameters, gives the scores; hostile words do no harm."""
+    rng = np.random.default_rng(3)
+    with mfprefect.connect(database_url) as store, store.database.engine.connect() as connection:
+        dialect = connection.dialect
+        teradata = dialect.name == "teradatasql"
+        words = HOSTILE if teradata else [*HOSTILE, EMOJI]
+        color, size, text = ("color", "size_x", "text_x") if teradata else NAMES
+        rows = pd.DataFrame(
+            {
+                color: words * 2,
+                size: rng.normal(size=2 * len(words)),
+                text: rng.permutation(words * 2),
+            }
+        )
+        target = np.where(rng.random(len(rows)) < 0.5, "it's", "100%\\")
+        target[0] = "other"
+        columns = ColumnTransformer(
+            [("texts", OneHotEncoder(handle_unknown="ignore"), [color, text])],
+            remainder="passthrough",
+        )
+        estimator = make_pipeline(columns, LogisticRegression()).fit(rows, target)
+        right = expected(estimator, rows, "multiclass")
+        rows.insert(0, "id", range(len(rows)))
+        table = create_rows(connection, rows)
+        scoring = compile_scoring(
+            estimator, table, entity_id="id", features=[color, size, text], model_type="multiclass"
+        )
+        raw: Any = connection.connection.cursor()
+        for setting in settings_of(dialect.name):
+            if setting:
+                raw.execute(setting)
+            raw.execute(statement_text(scoring, dialect))
+            result = sorted(raw.fetchall())
+            assert [row[2] for row in result] == right["score_class"].tolist()
+            assert np.allclose([row[1] for row in result], right["score"].astype(float), 0, 1e-12)
+        raw.close()
+        connection.rollback()
+
+
+def settings_of(dialect: str) -> list[str]:
+    """Return statements that change how a database reads literals."""
+    if dialect in ("mysql", "mariadb"):
+        return ["", "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES,ANSI_QUOTES'"]
+    if dialect == "postgresql":
+        return ["", "SET standard_conforming_strings = off"]
+    return [""]
+
+
+def test_large_models(database_url: str) -> None:
+    """A forest of 500 trees gives the same bits; many columns and categories are no limit."""
+    rng = np.random.default_rng(0)
+    count, width = 60, 300
+    rows = pd.DataFrame(rng.normal(size=(count, width)), columns=[f"n{k}" for k in range(width)])
+    rows["word"] = [f"w{number % 50}" for number in range(count)]
+    target = rng.normal(size=count)
+    few = [f"n{k}" for k in range(4)]
+    forest = RandomForestRegressor(500, max_leaf_nodes=4, random_state=0).fit(rows[few], target)
+    encoder = ColumnTransformer([("w", OneHotEncoder(), ["word"])], remainder=StandardScaler())
+    wide = make_pipeline(encoder, Ridge()).fit(rows, target)
+    features = list(rows.columns)
+    with mfprefect.connect(database_url) as store, store.database.engine.connect() as connection:
+        named = rows.assign(id=[f"c{number}" for number in range(count)])
+        table = create_rows(connection, named)
+        for estimator, used, exact in ((forest, few, True), (wide, features, False)):
+            right = expected(estimator, rows[used], "regression")
+            difference = difference_of(
+                connection, table, estimator, used, "regression", named, right
+            )
+            assert difference.wrong.empty
+            assert not exact or difference.largest == 0

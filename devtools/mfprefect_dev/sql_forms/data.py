@@ -40,7 +40,7 @@ def frame(count: int, seed: int = 0) -> pd.DataFrame:
 
 
 def targets(rows: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
-    """Return a target of each model type: `binary`, `multiclass` (texts or `codes`), `regression` or `count`."""
+    """Return targets: `binary`, `multiclass` (texts), `codes` of these, `regression`, `count`."""
     rng = np.random.default_rng(seed)
     signal = (
         (rows["height"] - 1.7) * 10

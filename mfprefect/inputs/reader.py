@@ -21,7 +21,7 @@ from mfprefect.errors import (
     InvalidValue,
 )
 from mfprefect.inputs.files import is_path, read_file, without_credentials
-from mfprefect.inputs.parameters import bind, hint
+from mfprefect.inputs.parameters import bind, hint, subquery_text
 from mfprefect.quality.checks import in_database
 from mfprefect.quality.checks.result import checks_failed, failures
 from mfprefect.redaction import Redactor, secrets
@@ -30,6 +30,8 @@ from mfprefect.util.frames import arrow_stream
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mfprefect.inputs.query import Query
+    from mfprefect.inputs.query_rows import QueryRows
     from mfprefect.quality.checks.base import ModelCheck
     from mfprefect.quality.checks.frame_data import CheckData
     from mfprefect.settings import Settings
@@ -52,7 +54,8 @@ class Read:
     query: str | None
     rows: int
     columns: dict[str, str]
-    digest: str
+    digest: str | None
+    """None: the rows did not leave their database."""
     seconds: float
 
 
@@ -70,6 +73,10 @@ class Reader:
         self._judge = judge or _judge_without_session
         self._last: pd.DataFrame | None = None
         """The last frame that `read` returned; a model may return it, which `load` recognises."""
+        self.lazily = False
+        """Whether `read` leaves SQL text unread until somebody looks at its frame."""
+        self.source: str | None = None
+        """The source of the last SQL text, None before the first."""
 
     def read(
         self, what: Any, source: str | None = None, *, checks: Any = None, **params: Any
@@ -97,11 +104,31 @@ class Reader:
         """
         started = time.perf_counter()
         what = produce()
+        if self.lazily:
+            from mfprefect.inputs.query import QueryFrame, plain, unread_query
+
+            if isinstance(what, QueryFrame):
+                return plain(what) if unread_query(what) is None else what
         if (last := self._last) is not None and what is last:
             return last
         return self._read_and_record(started, what, None, name, {})
 
     def _read_and_record(
+        self, started: float, what: Any, source: str | None, name: str, params: dict[str, Any]
+    ) -> pd.DataFrame:
+        if self.lazily and isinstance(what, str) and not is_path(what):
+            return self._unread(what, self._source_name(source), name, params)
+        return self._read_now(started, what, source, name, params)
+
+    def _unread(self, text: str, source: str, name: str, params: dict[str, Any]) -> pd.DataFrame:
+        from mfprefect.inputs.query import Query, QueryFrame
+
+        def read() -> pd.DataFrame:
+            return self._read_now(time.perf_counter(), text, source, name, params)
+
+        return QueryFrame(Query(text, source, params, read))
+
+    def _read_now(
         self, started: float, what: Any, source: str | None, name: str, params: dict[str, Any]
     ) -> pd.DataFrame:
         frame, origin, query = self._load(what, source, name, params)
@@ -122,7 +149,7 @@ class Reader:
             _require_no_source(source, f"the file {without_credentials(str(what))}")
             return read_file(str(what), params), without_credentials(str(what))[:255], None
         if isinstance(what, str):
-            source = self._source_name(source)
+            self.source = source = self._source_name(source)
             return self._read_sql(what, source, params), source, what
         if (frame := _frame(what)) is not None:
             kind = f"a {type(what).__name__}"
@@ -166,7 +193,7 @@ class Reader:
         source_name = self._source_name(source)
         with self._connected(source_name) as connection:
             native = connection.dialect.supports_native_decimal
-            text, values = bind(_subquery_text(what), params, native_decimal=native)
+            text, values = bind(subquery_text(what), params, native_decimal=native)
 
             def ask(compared: Collection[str]) -> CheckData:
                 return SourceData(connection, text, values, compared=compared, source=source_name)
@@ -183,6 +210,37 @@ class Reader:
             with _named_parameters(values):
                 frame: pd.DataFrame = pd.read_sql(statement, connection, params=values)
             return frame
+
+    @contextmanager
+    def query_rows(self, query: Query) -> Iterator[QueryRows]:
+        """Yield the rows of a query where they are: in a snapshot of the database of its source.
+
+        Raises:
+            DatabaseError: the source says no; the text holds no secret.
+            InvalidValue: the query has no such parameter.
+        """
+        from mfprefect.inputs.query_rows import QueryRows
+
+        with self._connected(query.source) as connection, _named_parameters(query.params):
+            if (backend := self._backend(query.source)) is not None:
+                backend.begin_snapshot(connection)
+            yield QueryRows(connection, backend, query)
+
+    def record(self, query: Query, rows: int, columns: Mapping[str, str], seconds: float) -> None:
+        """Report a query whose rows did not leave their database."""
+        if self._on_read is not None:
+            self._on_read(Read(query.source, query.text, rows, dict(columns), None, seconds))
+
+    @contextmanager
+    def connected(self, source: str) -> Iterator[tuple[sa.Connection, Backend | None]]:
+        """Yield a connection to a source, and its backend if there is one for its database.
+
+        Raises:
+            DatabaseError: the source says no; the text holds no secret.
+        """
+        source = self._source_name(source)
+        with self._connected(source) as connection:
+            yield connection, self._backend(source)
 
     @contextmanager
     def _connected(self, source: str) -> Iterator[sa.Connection]:
@@ -220,10 +278,8 @@ class Reader:
     def _engine(self, source: str) -> tuple[sa.Engine, Backend | None]:
         if self._settings is None:
             raise AssertionError("_source_name has loaded the settings")
-        secret = self._settings.sources[source].url
-        url, backend = parse_url(secret.get_secret_value()), None
-        with suppress(BackendNotFound):  # any database can be a source
-            backend = backend_for(self._settings.model_copy(update={"url": secret}))
+        url = parse_url(self._settings.sources[source].url.get_secret_value())
+        backend = self._backend(source)
         if backend is not None and "+" not in url.drivername:
             url = backend.url  # names the driver that the extra installs, not SQLAlchemy's default
         try:
@@ -237,9 +293,13 @@ class Reader:
             backend.read_exactly(engine)
         return engine, backend
 
-
-def _subquery_text(query: str) -> str:
-    return query.strip().rstrip(";") + "\n"  # it may end in a comment: start a new line
+    def _backend(self, source: str) -> Backend | None:
+        if self._settings is None:
+            raise AssertionError("_source_name has loaded the settings")
+        secret = self._settings.sources[source].url
+        with suppress(BackendNotFound):  # any database can be a source
+            return backend_for(self._settings.model_copy(update={"url": secret}))
+        return None
 
 
 @contextmanager

@@ -120,6 +120,32 @@ class BulkMixin(RecorderBase):
         self._destination.write_part(part, table)
         return int(table.num_rows)
 
+    def insert_scores(
+        self, select: Any, rows: int, names: tuple[str, str, str], *, part: int
+    ) -> Any | None:
+        """Write a part that the session's database computes; return its scores, sorted.
+
+        Args:
+            select: of `entity_id`, `score` and perhaps `score_class`.
+            rows: how many rows it has.
+            names: what errors call id, score and class.
+            part: the number of the part.
+
+        Returns:
+            An Arrow table with the columns of `mfprefect.scores.SCHEMA`; None if nothing was
+            written because writes go to the spool.
+
+        Raises:
+            InvalidScores: an id or a score is none that scores may have; nothing was written.
+            DatabaseConflict: the number of rows has changed.
+            DatabaseError: the database refuses the statement or a row.
+        """
+        self._require_running()
+        table = self._destination.insert_part(part, select, rows, names)
+        if table is not None:
+            self._buffer.reserve_number("part", part)
+        return table
+
     def keep_part(self, part: int) -> int | None:
         """Keep a part that an earlier attempt completed; return its rows, None if incomplete."""
         self._require_running()

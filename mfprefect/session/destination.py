@@ -39,7 +39,7 @@ from mfprefect.store.database import Database, migrate
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import find_session
 from mfprefect.store.models import gate_verdicts
-from mfprefect.store.scores import write
+from mfprefect.store.scores import insert_select, write
 from mfprefect.store.sessions import part_inputs, writing
 from mfprefect.store.sessions.opening import SessionRequest, to_document
 from mfprefect.store.sessions.writing import Outcome
@@ -155,6 +155,14 @@ class Destination:
             lambda handle: write.write_part(self._db, handle, part, table),
             lambda entry: add_part(entry, part, table),
         )
+
+    def insert_part(
+        self, part: int, select: Any, rows: int, names: tuple[str, str, str]
+    ) -> Any | None:
+        """Write one part by INSERT .. SELECT; return it, or None while writes go to the spool."""
+        if self._entry is not None:
+            return None
+        return insert_select.insert_part(self._db, self.handle, part, select, rows, names)
 
     def keep_part(self, part: int) -> int | None:
         """Keep a complete part of an earlier attempt; return its rows.

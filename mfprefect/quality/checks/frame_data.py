@@ -101,6 +101,12 @@ class FrameData:
         new = texts[~texts.isin(list(levels))]
         return self._cases(new, most), by_frequency(Counter(new.tolist()))
 
+    def level_counts(self, column: str, levels: Collection[str]) -> dict[str, int]:
+        """Return how many rows are of each of these categories."""
+        texts = self._level_texts(column)
+        counts: dict[str, int] = texts[texts.isin(list(levels))].value_counts().to_dict()
+        return counts
+
     def _level_texts(self, column: str) -> pd.Series[Any]:
         from mfprefect.quality.summary import LEVEL_LENGTH
 

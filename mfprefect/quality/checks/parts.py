@@ -21,14 +21,19 @@ from numpy.typing import NDArray
 
 from mfprefect.quality.checks.base import ModelCheck, RowCount
 from mfprefect.quality.checks.context import CheckContext
-from mfprefect.quality.checks.frame_data import FailingRows, FrameData, by_frequency
+from mfprefect.quality.checks.frame_data import (
+    CheckData,
+    FailingRows,
+    FrameData,
+    by_frequency,
+)
 from mfprefect.quality.checks.masking import Disclosure
 from mfprefect.quality.checks.result import plain, result_row
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MAX_KEYS", "AllParts", "PartAnswers", "judge_parts", "suffices"]
+__all__ = ["MAX_KEYS", "AllParts", "NotedAnswers", "PartAnswers", "judge_parts", "suffices"]
 
 MAX_KEYS = 500_000
 """Of a part with more rows, no keys are noted: eight bytes each, in one document."""
@@ -45,12 +50,14 @@ class _NotCompared(Exception):
     """Keys of all parts cannot be compared."""
 
 
-class PartAnswers(FrameData):
-    """Answers checks from the rows of one part, and notes each answer."""
+class NotedAnswers:
+    """Answers checks from the rows of one part, wherever they are, and notes each answer."""
 
-    def __init__(self, frame: pd.DataFrame, disclosure: Disclosure) -> None:
-        super().__init__(frame)
-        self._disclosure = disclosure
+    how = ""
+
+    def __init__(self, data: CheckData, disclosure: Disclosure) -> None:
+        self._data, self._disclosure = data, disclosure
+        self.rows, self.columns = data.rows, data.columns
         self._noted: dict[str, Any] = {}
 
     def document(self) -> dict[str, Any]:
@@ -59,11 +66,11 @@ class PartAnswers(FrameData):
 
     def nulls(self, column: str, most: int) -> FailingRows:
         """Return the rows whose cell is NULL."""
-        return self._note(_key("nulls", column), [column], super().nulls(column, most))
+        return self._note(_key("nulls", column), [column], self._data.nulls(column, most))
 
     def extremes(self, column: str) -> tuple[Any, Any]:
         """Return the minimum and maximum of a column, None if all cells are NULL."""
-        ends = super().extremes(column)
+        ends = self._data.extremes(column)
         if not self._disclosure.hides(column):
             # As text, because the document is strict JSON, which has no infinity.
             self._noted[_key("extremes", column)] = json.dumps([_ordered(end) for end in ends])
@@ -71,35 +78,56 @@ class PartAnswers(FrameData):
 
     def outside(self, column: str, low: Any, high: Any, most: int) -> FailingRows:
         """Return the rows below `low` or above `high`; None means no bound."""
-        rows = super().outside(column, low, high, most)
+        rows = self._data.outside(column, low, high, most)
         self.extremes(column)  # asked for if any other part has such rows
         return self._note(_key("outside", column, low, high), [column], rows)
 
     def repeated(self, columns: Sequence[str], most: int) -> FailingRows:
         """Return the rows that share their key with another row of the part."""
-        rows = super().repeated(columns, most)
-        keys = self._frame[list(columns)].dropna()
-        digests = _digests(keys) if len(keys) <= MAX_KEYS else None
-        self._noted[_key("repeated", *columns)] = digests
+        rows = self._data.repeated(columns, most)
+        self._noted[_key("repeated", *columns)] = self._key_digests(columns)
         return rows
+
+    def _key_digests(self, columns: Sequence[str]) -> str | None:
+        """Return digests of all keys of the part, None if there are too many."""
+        return None
 
     def levels(
         self, column: str, levels: Collection[str], most: int
     ) -> tuple[FailingRows, list[str]]:
         """Return the rows of categories outside `levels`, and these categories by frequency."""
-        rows, new = super().levels(column, levels, most)
+        rows, new = self._data.levels(column, levels, most)
         counts = {}
         if new and not self._disclosure.hides(column):
-            texts = self._level_texts(column)
-            counts = texts[texts.isin(new[:MAX_LEVELS])].value_counts().to_dict()
+            counts = self._level_counts(column, new[:MAX_LEVELS])
         self._note(_key("levels", column, *sorted(levels)), [column], rows, levels=counts)
         return rows, new
+
+    def _level_counts(self, column: str, levels: Collection[str]) -> dict[str, int]:
+        """Return how many rows are of each of these categories."""
+        return {}
 
     def _note(self, key: str, columns: list[object], rows: FailingRows, **more: Any) -> FailingRows:
         cases = self._disclosure.cases(columns, rows.cases)
         texts = [[plain(label), plain(value)] for label, value in cases]
         self._noted[key] = {"count": rows.count, "cases": texts} | more
         return rows
+
+
+class PartAnswers(NotedAnswers):
+    """Answers checks from the frame of one part, and notes each answer."""
+
+    def __init__(self, frame: pd.DataFrame, disclosure: Disclosure) -> None:
+        self._rows = FrameData(frame)
+        self._frame = frame
+        super().__init__(self._rows, disclosure)
+
+    def _key_digests(self, columns: Sequence[str]) -> str | None:
+        keys = self._frame[list(columns)].dropna()
+        return _digests(keys) if len(keys) <= MAX_KEYS else None
+
+    def _level_counts(self, column: str, levels: Collection[str]) -> dict[str, int]:
+        return self._rows.level_counts(column, levels)
 
 
 class AllParts:

@@ -303,7 +303,7 @@ class PostgresBackend(Backend):
 
     def without_nan(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Return NULL for NaN, as pandas reads it."""
-        nan = sa.cast(sa.literal_column("'NaN'"), sa.Double())
+        nan: sa.Cast[Any] = sa.cast(sa.literal_column("'NaN'"), sa.Double())
         return sa.func.nullif(column, nan, type_=sa.Double())
 
     def sampled(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from mfprefect.backend import Backend
     from mfprefect.inputs.query import Query
 
-__all__ = ["QueryRows"]
+__all__ = ["QueryRows", "ScoreSelect", "scores_of"]
 
+T = TypeVar("T")
 ScoreSelect = sa.Select[*tuple[Any, ...]]
 
 
@@ -49,7 +50,9 @@ class QueryRows:
             cursor: Any = result.cursor
             self.columns = list(map(str, result.keys()))
             """The names of its columns, in order."""
-            self._codes = {x: entry[1] for x, entry in zip(result.keys(), cursor.description, strict=True)}
+            self._codes = {
+                name: entry[1] for name, entry in zip(self.columns, cursor.description, strict=True)
+            }
 
     @property
     def dialect(self) -> str:
@@ -58,87 +61,96 @@ class QueryRows:
 
     def check_data(self, compared: Collection[str]) -> _CheckData:
         """Return what checks of all rows may ask; takes the columns whose extremes they need."""
-        return _CheckData(
-            self._connection, self._text, {}, compared=compared, source=self._query.source
-        )
+        backend = self._scoring_backend
+        place = (compared, self._query.source, backend)
+        return _CheckData(self._connection, self._text, self._source, *place)
 
-    def for_model(self, entity_id: str, features: Sequence[str]) -> sa.FromClause:
-        """Return the rows as a model gets them: the id as text, and numbers as doubles."""
-        if self.backend is None:
-            raise AssertionError("a database without a backend does not score")
-        c = self._source.c
-        ids = self.backend.scored_id(self._connection, c[entity_id]).label(entity_id)
-        return sa.select(ids, *(self._feature(c[name]) for name in features)).subquery("model_rows")
+    def for_model(self, entity_id: str, features: Sequence[str], share: int = 1) -> sa.FromClause:
+        """Return the rows as a model gets them, the id as text.
 
-    def _feature(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        kind, number = column.type, column
-        if isinstance(kind, sa.Numeric) and not isinstance(kind, sa.Float):
-            number = sa.cast(column, sa.Double())
-        if isinstance(kind, sa.Numeric) and self.backend is not None:
-            return self.backend.without_nan(number).label(column.key)
-        if isinstance(kind, sa.Boolean):
-            return sa.cast(column, sa.Integer()).label(column.key)
-        return column
+        Args:
+            entity_id: the column of ids.
+            features: the columns of the model.
+            share: take about one row in so many, by a hash of the ids.
+        """
+        source, backend = self._source, self._scoring_backend
+        text = backend.scored_id(self._connection, source.c[entity_id])
+        select = sa.select(text.label(entity_id), *(source.c[name] for name in features))
+        if share > 1:
+            select = select.where(backend.sampled(self._connection, text, share))
+        return select.subquery("model_rows")
 
     @functools.cached_property
     def _source(self) -> sa.Subquery:
         """The rows, with the types that the backend knows."""
-        columns = (
-            sa.column(name, self.backend.source_type(code) if self.backend else None)
-            for name, code in self._codes.items()
-        )
+        kinds = self._scoring_backend.source_type
+        columns = (sa.column(name, kinds(code)) for name, code in self._codes.items())
         return self._text.columns(*columns).subquery("source_rows")
 
-    def sample(self, names: Sequence[str], entity_id: str, share: int) -> pd.DataFrame:
-        """Return the columns of about one row in `share`, chosen by a hash of the ids.
+    def sample(self, names: Sequence[str], entity_id: str, share: int = 1) -> pd.DataFrame:
+        """Return columns of about one row in `share`, chosen by a hash of the ids.
 
-        As pandas reads them. With a share of 1, all rows.
+        The values are those that reading the query gives.
         """
         import pandas as pd
 
         plain = self._text.columns(*map(sa.column, self.columns)).subquery("source_rows")
         select = sa.select(*(plain.c[name] for name in names))
         if share > 1:
-            select = select.where(self._is_sampled(self._id_text(plain.c[entity_id]), share))
+            text = self._scoring_backend.scored_id(self._connection, plain.c[entity_id])
+            condition = self._scoring_backend.sampled(self._connection, text, share)
+            select = select.where(condition)
         frame: pd.DataFrame = pd.read_sql(select, self._connection)
         return frame
 
-    def sampled_scores(self, select: ScoreSelect, share: int) -> pa.Table:
-        """Return the scores of the same rows, in no order."""
-        scored = select.subquery("scored")
-        sampled = sa.select(*scored.c)
-        if share > 1:
-            sampled = sampled.where(self._is_sampled(scored.c.entity_id, share))
-        return self.scores(sampled)
-
-    def _id_text(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
-        if self.backend is None:
-            raise AssertionError("a database without a backend does not score")
-        return self.backend.scored_id(self._connection, column)
-
-    def _is_sampled(self, text: sa.ColumnElement[str], share: int) -> sa.ColumnElement[bool]:
-        if self.backend is None:
-            raise AssertionError("a database without a backend does not score")
-        return self.backend.sampled(self._connection, text, share)
-
     def scores(self, select: ScoreSelect) -> pa.Table:
-        """Return entity_id, score and score_class of a select, as the database computes them."""
-        import pyarrow as pa
+        """Return `entity_id`, `score` and `score_class` of a select, in no order."""
+        return scores_of(self._connection, self._scoring_backend, select)
 
+    def on_connection(self, work: Callable[[sa.Connection, Backend], T]) -> T:
+        """Return what `work` does on the connection to the database, given its backend."""
+        return work(self._connection, self._scoring_backend)
+
+    @property
+    def _scoring_backend(self) -> Backend:
         if self.backend is None:
             raise AssertionError("a database without a backend does not score")
-        self.backend.prepare_scoring(self._connection)
-        columns = select.selected_columns
-        if "score_class" not in columns:
-            nothing = sa.cast(sa.null(), sa.String(1)).label("score_class")
-            select = select.add_columns(nothing)
-        fields = [SCHEMA.field(name).with_nullable(True) for name in SCHEMA.names]
-        batches = list(self.backend.stream(self._connection, select, pa.schema(fields)))
-        return pa.Table.from_batches(batches, pa.schema(fields))
+        return self.backend
+
+
+def scores_of(connection: sa.Connection, backend: Backend, select: ScoreSelect) -> pa.Table:
+    """Return `entity_id`, `score` and `score_class` of a select, as the database computes them."""
+    import pyarrow as pa
+
+    backend.prepare_scoring(connection)
+    if "score_class" not in select.selected_columns:
+        select = select.add_columns(sa.cast(sa.null(), sa.String(1)).label("score_class"))
+    schema = pa.schema([SCHEMA.field(name).with_nullable(True) for name in SCHEMA.names])
+    batches = list(backend.stream(connection, select, schema))
+    return pa.Table.from_batches(batches, schema)
 
 
 class _CheckData(SourceData):
-    """Answers checks; decimals as doubles, which is how pandas reads them."""
+    """Answers checks; decimals as doubles and NaN as NULL, which is how pandas reads them."""
+
+    def __init__(
+        self,
+        connection: sa.Connection,
+        text: sa.TextClause,
+        typed: sa.FromClause,
+        compared: Collection[str],
+        source: str,
+        backend: Backend,
+    ) -> None:
+        self._typed, self._backend = typed, backend
+        super().__init__(connection, text, {}, compared=compared, source=source)
+
+    def _prepared(self, rows: sa.FromClause) -> sa.FromClause:
+        cells = [
+            self._backend.without_nan(cell).label(name) if isinstance(cell.type, sa.Float) else cell
+            for name, cell in self._typed.c.items()
+        ]
+        return sa.select(*cells).subquery("checked_rows")
 
     def extremes(self, column: str) -> tuple[Any, Any]:
         """Return the minimum and maximum of a column, None if all cells are NULL."""

@@ -75,6 +75,8 @@ class Reader:
         """The last frame that `read` returned; a model may return it, which `load` recognises."""
         self.lazily = False
         """Whether `read` leaves SQL text unread until somebody looks at its frame."""
+        self.refusal: str | None = None
+        """What to say to those who look at a frame that must stay unread."""
         self.source: str | None = None
         """The source of the last SQL text, None before the first."""
 
@@ -124,6 +126,8 @@ class Reader:
         from mfprefect.inputs.query import Query, QueryFrame
 
         def read() -> pd.DataFrame:
+            if self.refusal is not None:
+                raise ConfigurationError(self.refusal)
             return self._read_now(time.perf_counter(), text, source, name, params)
 
         return QueryFrame(Query(text, source, params, read))

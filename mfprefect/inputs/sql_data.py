@@ -45,8 +45,14 @@ class SourceData:
             sa.select(sa.text("*")).select_from(subquery).where(sa.false())
         )
         self.columns = list(map(str, connection.execute(no_rows, self._params).keys()))
-        self._rows = query.columns(*map(sa.column, self.columns)).subquery("source_rows")
+        self._rows = self._prepared(
+            query.columns(*map(sa.column, self.columns)).subquery("source_rows")
+        )
         self._count([name for name in self.columns if name in compared])
+
+    def _prepared(self, rows: sa.FromClause) -> sa.FromClause:
+        """Return the rows to ask about. Override to change how cells are seen."""
+        return rows
 
     def _count(self, compared: Sequence[str]) -> None:
         c = self._rows.c

@@ -22,6 +22,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 
 from mfprefect.errors import ChecksFailed, GateFailed, InvalidValue
+from mfprefect.inputs.query import plain
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.champion import features_of
 from mfprefect.lifecycle.error_redaction import redacted_errors
@@ -36,6 +37,13 @@ from mfprefect.lifecycle.scoring_inputs import (
     PreviousScoring,
     ScoringInputs,
     references_of,
+)
+from mfprefect.lifecycle.sql_scoring import (
+    SqlPlan,
+    log_ways,
+    plan_scoring,
+    refusal,
+    score_part_in_sql,
 )
 from mfprefect.quality.checks.base import RowCount
 from mfprefect.quality.metrics.class_scores import top_class
@@ -88,6 +96,7 @@ def score_model(store: Store, model_class: type[Model], session: Session) -> int
     scoring = ScoringJob(
         model_class, store, session, training, features, trained, inputs, joint.context
     )
+    scoring.sql = plan_scoring(store, model_class, training, features, trained.estimator)
     missing = [part for part in range(1, model_class.parts + 1) if part not in complete]
     try:
         figures = _score_parts(run, scoring, session, missing, joint)
@@ -95,6 +104,7 @@ def score_model(store: Store, model_class: type[Model], session: Session) -> int
         inputs.log_some()
         raise
     inputs.log()
+    log_ways(session, scoring.sql, model_class.parts)
     joint.judge()
     rows = sum(complete.values()) + figures.n
     session.log_metrics({"rows_scored": rows})
@@ -217,6 +227,8 @@ class ScoringJob:
         """What the checks of all rows compare with."""
         self.training_session_id = training_session_id
         self.features = features
+        self.sql = SqlPlan("python")
+        """Whether databases may compute the scores."""
         self._compared: PreviousScoring = inputs.compared
         self._references: dict[str, pd.DataFrame] | None = inputs.references
         self.as_of: dt.date = as_of_date(session)
@@ -265,6 +277,9 @@ class ScoringJob:
     def model(self, recorder: PartRecorder, part: int) -> Model:
         """Return the model with the extras of its training, recording what it reads."""
         model = self.model_class(tasks.reader(self.settings, recorder, self.model_class, part))
+        model.reader.lazily = self.sql.lazy
+        if self.sql.mode == "sql":
+            model.reader.refusal = refusal(self.model_class)
         model.extras = self._resources()[1].extras
         return model
 
@@ -330,6 +345,9 @@ def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> ScoreFigur
     frame = model.reader.load(
         lambda: model.scoring_data(scoring.as_of, part), f"scoring_data part {part}"
     )
+    if (figures := score_part_in_sql(scoring, recorder, model, frame, part)) is not None:
+        return figures
+    frame = plain(frame)
     each, joint = scoring_checks(type(model), scoring.settings)
     if len(frame) == 0:
         return _score_nothing(scoring, recorder, model, frame, each, part)

@@ -10,14 +10,15 @@ from mfprefect.errors import DatabaseError, MfprefectError
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.run import as_of_date
 from mfprefect.lifecycle.thresholds import thresholds_for
-from mfprefect.quality.checks.masking import disclosure_for, without_cells
-from mfprefect.quality.checks.parts import PartAnswers
+from mfprefect.quality.checks.masking import Disclosure, disclosure_for, without_cells
+from mfprefect.quality.checks.parts import NotedAnswers, PartAnswers
 from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.summary import input_summary
 from mfprefect.quality.summary.merge import SummaryMerger
 from mfprefect.session.recorder import Recorder
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
+from mfprefect.store.results.check_context import check_context
 from mfprefect.store.results.monitoring import published_scorings
 from mfprefect.util import values
 from mfprefect.util.frames import records
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mfprefect.model import Model
     from mfprefect.quality.checks.base import ModelCheck
     from mfprefect.quality.checks.context import CheckContext
+    from mfprefect.quality.checks.frame_data import CheckData
     from mfprefect.session import Session
     from mfprefect.store import Store
 
@@ -47,6 +49,12 @@ NUMBERS_A_PART = 10_000
 SAMPLE = 5
 TABLES = {"inputs": "input_no", "check_results": "check_no"}
 SUMMARY, PREVIOUS, COMPARED, ANSWERS = "summary", "previous", "compared", "answers"
+WAY = "scoring"
+"""Where the document of a part says which way it was scored."""
+
+
+Asked = tuple[Iterable["ModelCheck"], "CheckContext"]
+"""Checks, and what they compare with."""
 
 
 class PreviousScoring(NamedTuple):
@@ -68,6 +76,13 @@ class PartRecorder(Recorder):
         self._seen: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
         self.answers: dict[str, Any] = {}
         """What the checks of all rows need of this part."""
+        self.way: dict[str, Any] = {}
+        """Which way it is scored, in SQL or in Python, and why; empty if nobody asked."""
+
+    @property
+    def database(self) -> Database:
+        """The session's database."""
+        return self._db
 
     def _add(self, table: str, rows: Iterable[Mapping[str, Any]], keys: tuple[str, ...]) -> None:
         copies = [dict(row) for row in rows]
@@ -88,10 +103,43 @@ class PartRecorder(Recorder):
             ChecksFailed: an error-level check cannot run on them.
         """
         disclosure = disclosure_for(frame, SAMPLE, self._masked(masked))
-        part = PartAnswers(frame, disclosure)
+        self._answer(PartAnswers(frame, disclosure), checks, context, disclosure)
+
+    def _answer(
+        self,
+        part: NotedAnswers,
+        checks: Iterable[ModelCheck],
+        context: CheckContext,
+        disclosure: Disclosure,
+    ) -> None:
         rows = [row for check in checks for row in check.ask(part, context, disclosure)]
         self.log_check_results(rows)
         self.answers = part.document()
+
+    def source_context(self, checks: Any, keys: Collection[str]) -> CheckContext:
+        """Return what the checks of the part compare with."""
+        return check_context(self._db, self.handle, checks, keys, self._part)
+
+    def check_source(
+        self, data: CheckData, each: Asked, joint: Asked, masked: Collection[str]
+    ) -> None:
+        """Run checks on the part's rows in their database, as `checked_frame` does on a frame.
+
+        Args:
+            data: answers them.
+            each: the checks of the part, and what they compare with.
+            joint: the checks of the rows of all parts, and what they compare with.
+            masked: columns whose cells are never stored.
+
+        Raises:
+            ChecksFailed: an error-level check failed.
+        """
+        disclosure = Disclosure(SAMPLE, frozenset(self._masked(masked)))
+        checks, context = each
+        self.log_check_results(
+            [row for check in checks for row in check.results(data, context, disclosure)]
+        )
+        self._answer(NotedAnswers(data, disclosure), *joint, disclosure)
 
     def keep(
         self,
@@ -117,6 +165,7 @@ class PartRecorder(Recorder):
             for name, reference in references.items()
         }
         document = {**self._seen, **summaries, COMPARED: compared, ANSWERS: self.answers}
+        document |= {WAY: self.way} if self.way else {}
         text = values.json_text(document, f"what part {self._part} read")
         self._add("part_inputs", [{"part_no": self._part, "document": text}], ("part_no",))
         self.flush()

@@ -137,7 +137,7 @@ class BulkMixin(RecorderBase):
 
         Raises:
             InvalidScores: an id or a score is none that scores may have; nothing was written.
-            DatabaseConflict: the number of rows has changed.
+            RowsChanged: there are more or fewer rows now; nothing was written.
             DatabaseError: the database refuses the statement or a row.
         """
         self._require_running()

@@ -21,12 +21,7 @@ from numpy.typing import NDArray
 
 from mfprefect.quality.checks.base import ModelCheck, RowCount
 from mfprefect.quality.checks.context import CheckContext
-from mfprefect.quality.checks.frame_data import (
-    CheckData,
-    FailingRows,
-    FrameData,
-    by_frequency,
-)
+from mfprefect.quality.checks.frame_data import CheckData, FailingRows, FrameData, by_frequency
 from mfprefect.quality.checks.masking import Disclosure
 from mfprefect.quality.checks.result import plain, result_row
 

@@ -8,17 +8,20 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from mfprefect import scores
-from mfprefect.errors import DatabaseConflict
 from mfprefect.scores.digest import digest
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, require_running
 from mfprefect.store.scores import write
 
-__all__ = ["insert_part"]
+__all__ = ["RowsChanged", "insert_part"]
 
 ScoreSelect = sa.Select[*tuple[Any, ...]]
 Names = tuple[str, str, str]
 NAMES = tuple(scores.SCHEMA.names)
+
+
+class RowsChanged(Exception):
+    """The rows of a part changed between its checks and its scores."""
 
 
 def insert_part(
@@ -39,7 +42,7 @@ def insert_part(
 
     Raises:
         InvalidScores: an id or a score is none that scores may have; nothing was written.
-        DatabaseConflict: the number of rows has changed.
+        RowsChanged: there are more or fewer rows now; nothing was written.
         DatabaseError: the database refuses the statement, or a row of it.
         SessionClosed: the session accepts no more writes.
     """
@@ -52,7 +55,7 @@ def insert_part(
         db.backend.insert_select(connection, table, _rows(select, *part), part)
         stored = scores.normalise(_read_back(db, connection, table, part, names), *names)
         if stored.num_rows != rows:
-            raise _RowsChanged(stored.num_rows)
+            raise RowsChanged
         stored = stored.rename_columns(scores.SCHEMA.names)
         write.require_storable(db, stored)
         written = (stored.num_rows, digest(stored))
@@ -61,19 +64,7 @@ def insert_part(
 
     if db.backend.per_session_tables and rows >= write.LARGE_PART:
         write.create_table(db, handle)
-    try:
-        return db.write_transaction(work)
-    except _RowsChanged as exc:  # not retried: the statement may take long
-        raise DatabaseConflict(
-            f"part {part_no} had {rows} rows when they were checked, and {exc.rows} when they were "
-            "scored: its tables are being written. Nothing of this part was written; score when "
-            "they are complete."
-        ) from None
-
-
-class _RowsChanged(Exception):
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
+    return db.write_transaction(work)
 
 
 def _rows(select: ScoreSelect, session_no: int, part_no: int) -> ScoreSelect:
@@ -97,4 +88,3 @@ def _read_back(
     )
     batches = list(db.backend.stream(connection, select, scores.SCHEMA))
     return pa.Table.from_batches(batches, scores.SCHEMA).rename_columns(list(names))
-

@@ -1,0 +1,349 @@
+"""Scoring in SQL: whether a part can, where it runs, and what the session records of it."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mfprefect.errors import ConfigurationError, DatabaseError
+from mfprefect.inputs.query import unread_query
+from mfprefect.lifecycle import tasks
+from mfprefect.lifecycle.part_checks import scoring_checks
+from mfprefect.lifecycle.scoring_inputs import WAY
+from mfprefect.lifecycle.sql_proof import Proof, compared, proof_of_training, prove
+from mfprefect.lifecycle.sql_reasons import class_reason
+from mfprefect.quality.learning import key_columns
+from mfprefect.quality.score_figures import ScoreFigures
+from mfprefect.scores import entity_ids
+from mfprefect.sql_scoring import NotCompilable, Scoring, compile_scoring
+from mfprefect.store.scores.insert_select import RowsChanged
+from mfprefect.store.scores.scoring_sql import compilable_reason
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from mfprefect.inputs.query import Query
+    from mfprefect.inputs.query_rows import QueryRows
+    from mfprefect.lifecycle.scoring_inputs import PartRecorder
+    from mfprefect.model import Model
+    from mfprefect.quality.checks.base import ModelCheck
+    from mfprefect.quality.checks.context import CheckContext
+    from mfprefect.session import Session
+    from mfprefect.settings import Settings
+    from mfprefect.store import Store
+
+__all__ = ["GROUP", "SqlPlan", "log_ways", "plan_scoring", "refusal", "score_part_in_sql"]
+
+GROUP = "scoring"
+"""Metadata group: which way a scoring went, and why."""
+SUMMARY_ROWS = 20_000
+"""Rows of a scoring that are read for the input summary, over all parts."""
+PROOF_ROWS = 1_000
+"""Rows of a part that are scored both ways."""
+NAMES = ("the score", "its class")
+CHANGED = "its rows changed between the checks and the scores"
+NOT_SQL = "scoring_data returns a frame, neither SQL text nor the read itself"
+
+
+@dataclass(frozen=True)
+class SqlPlan:
+    """Whether the parts of a scoring may be computed by databases."""
+
+    mode: str
+    """`auto`, `python` or `sql`."""
+    reason: str | None = None
+    """Why no part may; None: each finds out."""
+    proof: Proof | None = None
+    """That of the training."""
+
+    @property
+    def lazy(self) -> bool:
+        """Whether queries of scoring_data stay unread at first."""
+        return self.mode != "python" and self.reason is None
+
+
+class Job(Protocol):
+    """What a part needs of its scoring."""
+
+    sql: SqlPlan
+    features: list[str]
+    training_session_id: str
+    settings: Settings
+    context: CheckContext
+
+    @property
+    def estimator(self) -> Any:
+        """The fitted model."""
+
+    def keep(self, recorder: PartRecorder, features: pd.DataFrame | None) -> None:
+        """Store what a part's input looks like."""
+
+
+def plan_scoring(
+    store: Store, model_class: type[Model], training: str, features: list[str], estimator: Any
+) -> SqlPlan:
+    """Find out whether a model's scores can be computed in SQL; nothing is read for it.
+
+    Raises:
+        ConfigurationError: they cannot, and the class asks for SQL.
+    """
+    mode = model_class.scoring
+    if mode == "python":
+        return SqlPlan(mode)
+    proof = proof_of_training(store, training)
+    reason = class_reason(model_class, store.database.settings) or (proof and proof.reason)
+    reason = reason or compilable_reason(
+        estimator, features, model_class.entity_id, model_class.model_type, model_class.classes
+    )
+    if reason is not None and mode == "sql":
+        raise _not_in_sql(model_class, reason)
+    return SqlPlan(mode, reason, proof)
+
+
+def _not_in_sql(model_class: type[Model], reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        f'{model_class.__name__} has scoring = "sql", and its scores cannot be computed in SQL: '
+        f'{reason}. Change that, or set scoring = "auto", which computes them in Python.'
+    )
+
+
+def refusal(model_class: type[Model]) -> str:
+    """Return the error of a scoring_data that looks at rows which must stay in their database."""
+    return str(_not_in_sql(model_class, "scoring_data works on the frame that it read"))
+
+
+class _NeedsPython(Exception):
+    """A part cannot be scored in SQL; the text is the reason."""
+
+
+def score_part_in_sql(
+    job: Job, recorder: PartRecorder, model: Model, frame: Any, part: int
+) -> ScoreFigures | None:
+    """Check, score and store one part where its rows are; return None if that needs Python.
+
+    Args:
+        job: the scoring.
+        recorder: of the part; it gets to know which way the part went, and why.
+        model: the model, which has returned the part's data.
+        frame: the data.
+        part: the number of the part.
+
+    Raises:
+        ConfigurationError: it needs Python, and the class asks for SQL.
+        ChecksFailed: data failed the checks.
+        InvalidScores: an id or a score is none that scores may have.
+    """
+    plan = job.sql
+    if not plan.lazy:
+        recorder.way = {} if plan.mode == "python" else _python(str(plan.reason))
+        return None
+    try:
+        if (query := unread_query(frame)) is None:
+            raise _NeedsPython(NOT_SQL)
+        with model.reader.query_rows(query) as rows:
+            return _Part(job, recorder, model, part).score(query, rows)
+    except (_NeedsPython, NotCompilable) as exc:
+        reason = str(exc)
+    except DatabaseError as exc:
+        if exc.transient:
+            raise
+        reason = f"the database refuses the statement: {exc}"
+    if plan.mode == "sql":
+        raise _not_in_sql(type(model), reason)
+    tasks.log().info("part %d is scored in Python: %s", part, reason)
+    recorder.way = _python(reason)
+    return None
+
+
+def _python(reason: str) -> dict[str, Any]:
+    return {"way": "python", "reason": reason}
+
+
+class _Part:
+    """One part, scored in a snapshot of the database that has its rows."""
+
+    def __init__(self, job: Job, recorder: PartRecorder, model: Model, part: int) -> None:
+        self._job, self._recorder, self._model, self._part = job, recorder, model, part
+
+    def score(self, query: Query, rows: QueryRows) -> ScoreFigures | None:
+        """Prove, check, summarise and score; return None if there are no rows."""
+        started = time.perf_counter()
+        self._require_columns(query, rows)
+        whole = self._compiled(rows)
+        recorder, (each, joint) = self._recorder, self._checks()
+        context = recorder.source_context(each, key_columns(type(self._model), rows.columns))
+        pairs = [(check, context) for check in each]
+        pairs += [(check, self._job.context) for check in joint]
+        data = rows.check_data({name for check, c in pairs for name in check.compared(c)})
+        if not data.rows:
+            recorder.way = {"way": "sql"}
+            return None
+        sample = self._proven(rows, whole, data.rows)
+        types = {str(name): str(kind) for name, kind in sample.dtypes.items()}
+        recorder.check_source(data, (each, context), (joint, self._job.context), self._model.masked)
+        self._model.reader.record(query, data.rows, types, time.perf_counter() - started)
+        features, here = sample[self._job.features], recorder.database.backend
+        table = None
+        if rows.backend is not None and here.shares_database(rows.backend):
+            self._keep("the store's database, by INSERT .. SELECT", features)
+            table = self._inserted(whole, data.rows)
+        if table is None:
+            self._keep(f"source {query.source!r}, which returned ids and scores", features)
+            table = self._computed(rows, whole, data.rows)
+        classes = table["score_class"] if self._model.model_type == "multiclass" else None
+        return ScoreFigures.of(table["score"], classes)
+
+    def _keep(self, where: str, features: pd.DataFrame) -> None:
+        self._recorder.way["where"] = where
+        self._job.keep(self._recorder, features)
+
+    def _checks(self) -> tuple[list[Any], list[ModelCheck]]:
+        return scoring_checks(type(self._model), self._job.settings)
+
+    def _require_columns(self, query: Query, rows: QueryRows) -> None:
+        if rows.backend is None or not rows.backend.scores_in_sql:
+            raise _NeedsPython(f"the database of source {query.source!r} does not score")
+        needed = (self._model.entity_id, *self._job.features)
+        if missing := [name for name in needed if name not in rows.columns]:
+            raise _NeedsPython(f"the query has no column {missing[0]!r}")
+
+    def _compiled(self, rows: QueryRows, share: int = 1) -> Scoring:
+        model, features = self._model, self._job.features
+        return compile_scoring(
+            self._job.estimator,
+            rows.for_model(model.entity_id, features, share),
+            entity_id=model.entity_id,
+            features=features,
+            model_type=model.model_type,
+            classes=model.classes,
+        )
+
+    def _proven(self, rows: QueryRows, whole: Scoring, count: int) -> pd.DataFrame:
+        """Score some rows both ways; return a sample of the rows, with all their columns.
+
+        Raises:
+            InvalidScores: an id is none that scores may have.
+        """
+        model, job = self._model, self._job
+        share = max(1, math.ceil(count * model.parts / SUMMARY_ROWS))
+        sample = rows.sample(rows.columns, model.entity_id, share)
+        if sample.empty:
+            raise _NeedsPython("no row of it was sampled")
+        proof = job.sql.proof
+        if proof is None or proof.dialect != rows.dialect:
+            proof = _proof(job, model, sample[job.features].head(PROOF_ROWS), rows)
+            if proof.reason is not None:
+                raise _NeedsPython(proof.reason)
+        scoring = whole if share == 1 else self._compiled(rows, share)
+        of_data = self._compared(sample.head(PROOF_ROWS), rows.scores(scoring.select), scoring)
+        self._recorder.way = {
+            "way": "sql",
+            "difference": max(of_data.difference, proof.difference),
+            "tolerance": of_data.tolerance,
+            "compared": of_data.rows + proof.rows,
+            "rows": count,
+            "sampled": len(sample),
+        }
+        return sample
+
+    def _compared(self, rows: pd.DataFrame, table: pa.Table, scoring: Scoring) -> Proof:
+        ids = entity_ids(rows[self._model.entity_id], self._model.entity_id)
+        scored = table.to_pandas().drop_duplicates("entity_id").set_index("entity_id")
+        if not scored.index.isin(ids).any() or not set(ids) <= set(scored.index):
+            raise _NeedsPython("ids have another text in SQL than in Python")
+        features = rows[self._job.features]
+        try:
+            gap = compared(self._model, self._job.estimator, features, scored.loc[ids])
+        except Exception as exc:
+            # What Python would say of these rows, it says when it scores them.
+            raise _NeedsPython(f"{type(exc).__name__} when rows were scored in Python") from exc
+        proof = Proof("", len(ids), gap, scoring.tolerance)
+        if proof.reason is not None:
+            raise _NeedsPython(proof.reason)
+        return proof
+
+    def _computed(self, rows: QueryRows, whole: Scoring, count: int) -> pa.Table:
+        """Let the source compute the scores; write them and return them."""
+        table = rows.scores(whole.select)
+        if table.num_rows != count:
+            raise _NeedsPython(CHANGED)
+        names = (self._model.entity_id, *NAMES)
+        classes = names[2] if self._model.model_type == "multiclass" else None
+        named = table.rename_columns(list(names))
+        self._recorder.write_scores(named, names[0], names[1], classes, part=self._part)
+        return table
+
+    def _inserted(self, whole: Scoring, count: int) -> Any | None:
+        """Return the scores if they could be inserted.
+
+        What the database refuses, such as a duplicate id, the other way refuses with its reason.
+        """
+        names = (self._model.entity_id, *NAMES)
+        try:
+            return self._recorder.insert_scores(whole.select, count, names, part=self._part)
+        except RowsChanged:
+            raise _NeedsPython(CHANGED) from None
+        except DatabaseError as exc:
+            if exc.transient:
+                raise
+            tasks.log().info("part %d is not inserted where its rows are: %s", self._part, exc)
+            return None
+
+
+_lock = threading.Lock()
+_proofs: dict[tuple[str, str], Proof] = {}
+"""Proofs of trainings that have none for a database, by session and dialect; once a process."""
+
+
+def _proof(job: Job, model: Model, held_out: pd.DataFrame, rows: QueryRows) -> Proof:
+    key = (job.training_session_id, rows.dialect)
+    with _lock:
+        if key not in _proofs:
+            _proofs[key] = rows.on_connection(
+                lambda *place: prove(model, job.estimator, held_out, place)
+            )
+        return _proofs[key]
+
+
+def log_ways(session: Session, plan: SqlPlan, parts: int) -> None:
+    """Record which way the parts went, those of earlier attempts too, and why."""
+    documents = dict(session.part_documents())
+    ways = {part: document.get(WAY) or {} for part, document in documents.items() if part <= parts}
+    if plan.mode == "python" or not any(ways.values()):
+        return
+    in_sql = [way for way in ways.values() if way.get("way") == "sql"]
+    entry: dict[str, Any] = {"way": "sql" if len(in_sql) == len(ways) else "python"}
+    if 0 < len(in_sql) < len(ways):
+        entry["way"] = f"sql in {len(in_sql)} of {len(ways)} parts"
+    if reasons := _distinct(way.get("reason") for way in ways.values()):
+        entry["reason"] = "; ".join(reasons)
+    if places := _distinct(way.get("where") for way in in_sql):
+        entry["where"] = "; ".join(places)
+    if proven := [way for way in in_sql if "difference" in way]:
+        entry |= _figures(proven)
+    session.log_metadata(entry, group=GROUP)
+    text = entry["way"] + "".join(f"; {entry[x]}" for x in ("where", "reason") if x in entry)
+    tasks.log().info("scored in %s", text)
+
+
+def _figures(ways: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    rows, sampled = (sum(way[name] for way in ways) for name in ("rows", "sampled"))
+    figures: dict[str, Any] = {
+        "difference": max(way["difference"] for way in ways),
+        "tolerance": max(way["tolerance"] for way in ways),
+        "rows_compared": sum(way["compared"] for way in ways),
+    }
+    if sampled < rows:
+        figures["input_summary"] = (
+            f"a sample of {sampled:,} of {rows:,} rows, chosen by a hash of their ids"
+        )
+    return figures
+
+
+def _distinct(texts: Iterable[str | None]) -> list[str]:
+    return list(dict.fromkeys(text for text in texts if text))

@@ -11,6 +11,7 @@ from mfprefect.inputs.query_rows import ScoreSelect, scores_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from mfprefect.backend import Backend
 
@@ -60,17 +61,17 @@ class FrameRows:
         # The limit keeps databases from computing the model once for each row of the statement.
         return sa.select(*united.c).limit(self._size).subquery("model_rows")
 
-    def scores(self, select: ScoreSelect) -> pd.DataFrame:
+    def scores(self, select: ScoreSelect) -> pa.Table:
         """Return the scores of all rows in their order: `score` and `score_class`."""
-        import pandas as pd
+        import pyarrow as pa
+        import pyarrow.compute as pc
 
         pieces = []
         for values, rows in self._pieces():
             table = scores_of(self._connection, self._backend, select.params(values))
-            scored = table.to_pandas().drop_duplicates("entity_id").set_index("entity_id")
-            pieces.append(scored.loc[rows])
-        frame: pd.DataFrame = pd.concat(pieces, ignore_index=True)
-        return frame
+            places = pc.index_in(pa.array(rows, pa.large_string()), table["entity_id"])
+            pieces.append(table.take(places).drop_columns("entity_id"))
+        return pa.concat_tables(pieces)
 
     def _pieces(self) -> Iterator[tuple[dict[str, Any], list[str]]]:
         """Yield the bound values of each piece, and its ids; the last one repeats its last row."""

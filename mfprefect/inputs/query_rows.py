@@ -73,12 +73,9 @@ class QueryRows:
             features: the columns of the model.
             share: take about one row in so many, by a hash of the ids.
         """
-        source, backend = self._source, self._scoring_backend
-        text = backend.scored_id(self._connection, source.c[entity_id])
-        select = sa.select(text.label(entity_id), *(source.c[name] for name in features))
-        if share > 1:
-            select = select.where(backend.sampled(self._connection, text, share))
-        return select.subquery("model_rows")
+        c = self._source.c
+        text = self._scoring_backend.scored_id(self._connection, c[entity_id]).label(entity_id)
+        return sa.select(text, *(c[name] for name in features)).subquery("model_rows")
 
     @functools.cached_property
     def _source(self) -> sa.Subquery:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mfprefect.errors import DatabaseError, MfprefectError
@@ -78,6 +78,7 @@ class PartRecorder(Recorder):
         """What the checks of all rows need of this part."""
         self.way: dict[str, Any] = {}
         """Which way it is scored, in SQL or in Python, and why; empty if nobody asked."""
+        self._document: dict[str, Any] = {}
 
     @property
     def database(self) -> Database:
@@ -89,6 +90,20 @@ class PartRecorder(Recorder):
         if table in self._seen:
             self._seen[table] += copies
         super()._add(table, copies, keys)
+
+    def mark(self) -> Callable[[], None]:
+        """Return a function that takes back what is recorded from now on.
+
+        The rows that follow get the same numbers, and so replace it.
+        """
+        numbers, checks = self._buffer.last_numbers(), list(self._check_rows)
+        seen = {table: list(rows) for table, rows in self._seen.items()}
+
+        def back() -> None:
+            self._buffer.reuse_numbers(numbers)
+            self._check_rows, self._seen = checks, seen
+
+        return back
 
     def answer(
         self,
@@ -164,11 +179,15 @@ class PartRecorder(Recorder):
             else records(without_cells(input_summary(features, reference=reference), hidden))
             for name, reference in references.items()
         }
-        document = {**self._seen, **summaries, COMPARED: compared, ANSWERS: self.answers}
-        document |= {WAY: self.way} if self.way else {}
+        self._document = {**self._seen, **summaries, COMPARED: compared, ANSWERS: self.answers}
+        self.keep_way()
+        self.flush()
+
+    def keep_way(self) -> None:
+        """Add to the part's input document, with the next flush, which way it was scored."""
+        document = self._document | ({WAY: self.way} if self.way else {})
         text = values.json_text(document, f"what part {self._part} read")
         self._add("part_inputs", [{"part_no": self._part, "document": text}], ("part_no",))
-        self.flush()
 
 
 class ScoringInputs:

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mfprefect.errors import MfprefectError
 from mfprefect.inputs.frame_rows import ROW_ID, FrameRows
@@ -19,12 +20,21 @@ from mfprefect.sql_scoring import NotCompilable, compile_scoring, probe_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from mfprefect.model import Model
     from mfprefect.session import Session
     from mfprefect.store import Store
 
-__all__ = ["PROOF", "Proof", "compared", "proof_of_training", "prove", "prove_training"]
+__all__ = [
+    "PROOF",
+    "Proof",
+    "PythonScores",
+    "proof_of_training",
+    "prove",
+    "prove_training",
+    "python_scores",
+]
 
 PROOF = ("sql_scoring", "proof")
 """Metadata group and name of a training: what its proof showed, as JSON."""
@@ -83,36 +93,39 @@ def prove(model: Model, estimator: Any, held_out: pd.DataFrame, place: tuple[Any
         classes=model.classes,
     )
     in_sql = bound.scores(scoring.select)
-    difference = compared(model, estimator, rows, in_sql)
+    difference = python_scores(model, estimator, rows).difference(in_sql)
     return Proof(connection.dialect.name, len(rows), difference, scoring.tolerance)
 
 
-def compared(model: Model, estimator: Any, rows: pd.DataFrame, in_sql: pd.DataFrame) -> float:
-    """Return the largest difference of the scores of SQL from the estimator's: see `Proof`.
+class PythonScores(NamedTuple):
+    """What the estimator itself says of some rows."""
 
-    Args:
-        model: the model.
-        estimator: its fitted estimator.
-        rows: the features, one row or more.
-        in_sql: `score` and `score_class` of the same rows, in their order.
-    """
-    score, classes = _in_python(model, estimator, rows)
-    ours = in_sql["score"].to_numpy(dtype=np.float64, na_value=np.nan)
-    with np.errstate(invalid="ignore", over="ignore"):
-        gaps = np.abs(ours - score) / np.maximum(1.0, np.abs(score))
-    if np.isnan(gaps).any():
-        return math.inf
-    if classes is not None and (in_sql["score_class"].to_numpy() != classes).any():
-        return math.inf
-    return float(gaps.max())
+    score: NDArray[np.float64]
+    classes: NDArray[Any] | None
+
+    def difference(self, in_sql: pa.Table) -> float:
+        """Return how far the scores of SQL are: see `Proof.difference`.
+
+        Args:
+            in_sql: `score` and `score_class` of the same rows, in their order.
+        """
+        ours = in_sql["score"].to_numpy()
+        with np.errstate(invalid="ignore", over="ignore"):
+            gaps = np.abs(ours - self.score) / np.maximum(1.0, np.abs(self.score))
+        if np.isnan(gaps).any():
+            return math.inf
+        if self.classes is not None and in_sql["score_class"].to_pylist() != self.classes.tolist():
+            return math.inf
+        return float(gaps.max())
 
 
-def _in_python(model: Model, estimator: Any, rows: pd.DataFrame) -> tuple[Any, Any]:
+def python_scores(model: Model, estimator: Any, rows: pd.DataFrame) -> PythonScores:
+    """Return the estimator's scores of rows with its features alone."""
     predicted = predictions(model, estimator, rows)
     if model.model_type == "multiclass":
         score, classes = top_class(predicted)
-        return np.asarray(score), np.asarray(classes).astype(str).astype(object)
-    return split_labels(predicted)
+        return PythonScores(np.asarray(score), np.asarray(classes).astype(str).astype(object))
+    return PythonScores(*split_labels(predicted))
 
 
 def prove_training(

@@ -14,7 +14,13 @@ from mfprefect.inputs.query import unread_query
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.part_checks import scoring_checks
 from mfprefect.lifecycle.scoring_inputs import WAY
-from mfprefect.lifecycle.sql_proof import Proof, compared, proof_of_training, prove
+from mfprefect.lifecycle.sql_proof import (
+    Proof,
+    PythonScores,
+    proof_of_training,
+    prove,
+    python_scores,
+)
 from mfprefect.lifecycle.sql_reasons import class_reason
 from mfprefect.quality.learning import key_columns
 from mfprefect.quality.score_figures import ScoreFigures
@@ -142,6 +148,7 @@ def score_part_in_sql(
     if not plan.lazy:
         recorder.way = {} if plan.mode == "python" else _python(str(plan.reason))
         return None
+    take_back = recorder.mark()
     try:
         if (query := unread_query(frame)) is None:
             raise _NeedsPython(NOT_SQL)
@@ -156,6 +163,7 @@ def score_part_in_sql(
     if plan.mode == "sql":
         raise _not_in_sql(type(model), reason)
     tasks.log().info("part %d is scored in Python: %s", part, reason)
+    take_back()
     recorder.way = _python(reason)
     return None
 
@@ -174,7 +182,7 @@ class _Part:
         """Prove, check, summarise and score; return None if there are no rows."""
         started = time.perf_counter()
         self._require_columns(query, rows)
-        whole = self._compiled(rows)
+        scoring = self._compiled(rows)
         recorder, (each, joint) = self._recorder, self._checks()
         context = recorder.source_context(each, key_columns(type(self._model), rows.columns))
         pairs = [(check, context) for check in each]
@@ -183,18 +191,27 @@ class _Part:
         if not data.rows:
             recorder.way = {"way": "sql"}
             return None
-        sample = self._proven(rows, whole, data.rows)
+        sample = self._sample(rows, data.rows)
+        proof = self._proof_of_model(rows, sample)
+        expected = self._expected(sample.head(PROOF_ROWS), scoring)
         types = {str(name): str(kind) for name, kind in sample.dtypes.items()}
         recorder.check_source(data, (each, context), (joint, self._job.context), self._model.masked)
         self._model.reader.record(query, data.rows, types, time.perf_counter() - started)
+        recorder.way = {"way": "sql", "rows": data.rows, "sampled": len(sample)}
         features, here = sample[self._job.features], recorder.database.backend
         table = None
         if rows.backend is not None and here.shares_database(rows.backend):
             self._keep("the store's database, by INSERT .. SELECT", features)
-            table = self._inserted(whole, data.rows)
+            table = self._inserted(scoring, data.rows, expected)
         if table is None:
             self._keep(f"source {query.source!r}, which returned ids and scores", features)
-            table = self._computed(rows, whole, data.rows)
+            table = self._computed(rows, scoring, data.rows, expected)
+        recorder.way |= {
+            "difference": max(expected.difference, proof.difference),
+            "tolerance": scoring.tolerance,
+            "compared": len(expected.ids) + proof.rows,
+        }
+        recorder.keep_way()
         classes = table["score_class"] if self._model.model_type == "multiclass" else None
         return ScoreFigures.of(table["score"], classes)
 
@@ -212,80 +229,74 @@ class _Part:
         if missing := [name for name in needed if name not in rows.columns]:
             raise _NeedsPython(f"the query has no column {missing[0]!r}")
 
-    def _compiled(self, rows: QueryRows, share: int = 1) -> Scoring:
+    def _compiled(self, rows: QueryRows) -> Scoring:
         model, features = self._model, self._job.features
         return compile_scoring(
             self._job.estimator,
-            rows.for_model(model.entity_id, features, share),
+            rows.for_model(model.entity_id, features),
             entity_id=model.entity_id,
             features=features,
             model_type=model.model_type,
             classes=model.classes,
         )
 
-    def _proven(self, rows: QueryRows, whole: Scoring, count: int) -> pd.DataFrame:
-        """Score some rows both ways; return a sample of the rows, with all their columns.
-
-        Raises:
-            InvalidScores: an id is none that scores may have.
-        """
-        model, job = self._model, self._job
-        share = max(1, math.ceil(count * model.parts / SUMMARY_ROWS))
-        sample = rows.sample(rows.columns, model.entity_id, share)
+    def _sample(self, rows: QueryRows, count: int) -> pd.DataFrame:
+        """Return a sample of the rows, with all their columns."""
+        share = max(1, math.ceil(count * self._model.parts / SUMMARY_ROWS))
+        sample = rows.sample(rows.columns, self._model.entity_id, share)
         if sample.empty:
             raise _NeedsPython("no row of it was sampled")
-        proof = job.sql.proof
-        if proof is None or proof.dialect != rows.dialect:
-            proof = _proof(job, model, sample[job.features].head(PROOF_ROWS), rows)
-            if proof.reason is not None:
-                raise _NeedsPython(proof.reason)
-        scoring = whole if share == 1 else self._compiled(rows, share)
-        of_data = self._compared(sample.head(PROOF_ROWS), rows.scores(scoring.select), scoring)
-        self._recorder.way = {
-            "way": "sql",
-            "difference": max(of_data.difference, proof.difference),
-            "tolerance": of_data.tolerance,
-            "compared": of_data.rows + proof.rows,
-            "rows": count,
-            "sampled": len(sample),
-        }
         return sample
 
-    def _compared(self, rows: pd.DataFrame, table: pa.Table, scoring: Scoring) -> Proof:
-        ids = entity_ids(rows[self._model.entity_id], self._model.entity_id)
-        scored = table.to_pandas().drop_duplicates("entity_id").set_index("entity_id")
-        if not scored.index.isin(ids).any() or not set(ids) <= set(scored.index):
-            raise _NeedsPython("ids have another text in SQL than in Python")
-        features = rows[self._job.features]
-        try:
-            gap = compared(self._model, self._job.estimator, features, scored.loc[ids])
-        except Exception as exc:
-            # What Python would say of these rows, it says when it scores them.
-            raise _NeedsPython(f"{type(exc).__name__} when rows were scored in Python") from exc
-        proof = Proof("", len(ids), gap, scoring.tolerance)
+    def _proof_of_model(self, rows: QueryRows, sample: pd.DataFrame) -> Proof:
+        """Return the proof of the training, or one that is made now, on this database."""
+        proof = self._job.sql.proof
+        if proof is None or proof.dialect != rows.dialect:
+            held_out = sample[self._job.features].head(PROOF_ROWS)
+            proof = _proof(self._job, self._model, held_out, rows)
         if proof.reason is not None:
             raise _NeedsPython(proof.reason)
         return proof
 
-    def _computed(self, rows: QueryRows, whole: Scoring, count: int) -> pa.Table:
+    def _expected(self, rows: pd.DataFrame, scoring: Scoring) -> _Expected:
+        """Score some rows in Python.
+
+        Raises:
+            InvalidScores: an id is none that scores may have.
+        """
+        ids = entity_ids(rows[self._model.entity_id], self._model.entity_id)
+        features = rows[self._job.features]
+        try:
+            scores = python_scores(self._model, self._job.estimator, features)
+        except Exception as exc:
+            # What Python would say of these rows, it says when it scores all of them.
+            raise _NeedsPython(f"{type(exc).__name__} when rows were scored in Python") from exc
+        return _Expected(ids, scores, scoring.tolerance)
+
+    def _computed(
+        self, rows: QueryRows, scoring: Scoring, count: int, expected: _Expected
+    ) -> pa.Table:
         """Let the source compute the scores; write them and return them."""
-        table = rows.scores(whole.select)
+        table = rows.scores(scoring.select)
         if table.num_rows != count:
             raise _NeedsPython(CHANGED)
+        expected.compare(table)
         names = (self._model.entity_id, *NAMES)
         classes = names[2] if self._model.model_type == "multiclass" else None
         named = table.rename_columns(list(names))
         self._recorder.write_scores(named, names[0], names[1], classes, part=self._part)
         return table
 
-    def _inserted(self, whole: Scoring, count: int) -> Any | None:
+    def _inserted(self, scoring: Scoring, count: int, expected: _Expected) -> Any | None:
         """Return the scores if they could be inserted.
 
         What the database refuses, such as a duplicate id, the other way refuses with its reason.
         """
         names = (self._model.entity_id, *NAMES)
         try:
-            return self._recorder.insert_scores(whole.select, count, names, part=self._part)
+            return self._recorder.insert_scores(
+                scoring.select, count, names, part=self._part, verify=expected.compare
+            )
         except RowsChanged:
             raise _NeedsPython(CHANGED) from None
         except DatabaseError as exc:
@@ -293,6 +304,27 @@ class _Part:
                 raise
             tasks.log().info("part %d is not inserted where its rows are: %s", self._part, exc)
             return None
+
+
+class _Expected:
+    """What Python says of some rows of a part."""
+
+    def __init__(self, ids: list[str], scores: PythonScores, tolerance: float) -> None:
+        self.ids, self._scores, self._tolerance = ids, scores, tolerance
+        self.difference = math.inf
+
+    def compare(self, table: pa.Table) -> None:
+        """Compare with the scores of the whole part, before anything of them is kept."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        places = pc.index_in(pa.array(self.ids, pa.large_string()), table["entity_id"])
+        if places.null_count:
+            raise _NeedsPython("ids have another text in SQL than in Python")
+        self.difference = self._scores.difference(table.take(places))
+        proof = Proof("", len(self.ids), self.difference, self._tolerance)
+        if proof.reason is not None:
+            raise _NeedsPython(proof.reason)
 
 
 _lock = threading.Lock()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -121,7 +121,13 @@ class BulkMixin(RecorderBase):
         return int(table.num_rows)
 
     def insert_scores(
-        self, select: Any, rows: int, names: tuple[str, str, str], *, part: int
+        self,
+        select: Any,
+        rows: int,
+        names: tuple[str, str, str],
+        *,
+        part: int,
+        verify: Callable[[Any], object] | None = None,
     ) -> Any | None:
         """Write a part that the session's database computes; return its scores, sorted.
 
@@ -130,6 +136,7 @@ class BulkMixin(RecorderBase):
             rows: how many rows it has.
             names: what errors call id, score and class.
             part: the number of the part.
+            verify: gets the scores before they are kept; what it raises undoes them.
 
         Returns:
             An Arrow table with the columns of `mfprefect.scores.SCHEMA`; None if nothing was
@@ -141,7 +148,7 @@ class BulkMixin(RecorderBase):
             DatabaseError: the database refuses the statement or a row.
         """
         self._require_running()
-        table = self._destination.insert_part(part, select, rows, names)
+        table = self._destination.insert_part(part, select, rows, names, verify)
         if table is not None:
             self._buffer.reserve_number("part", part)
         return table

@@ -157,12 +157,18 @@ class Destination:
         )
 
     def insert_part(
-        self, part: int, select: Any, rows: int, names: tuple[str, str, str]
+        self,
+        part: int,
+        select: Any,
+        rows: int,
+        names: tuple[str, str, str],
+        verify: Callable[[Any], object] | None,
     ) -> Any | None:
         """Write one part by INSERT .. SELECT; return it, or None while writes go to the spool."""
         if self._entry is not None:
             return None
-        return insert_select.insert_part(self._db, self.handle, part, select, rows, names)
+        arguments = (part, select, rows, names, verify)
+        return insert_select.insert_part(self._db, self.handle, *arguments)
 
     def keep_part(self, part: int) -> int | None:
         """Keep a complete part of an earlier attempt; return its rows.

@@ -347,6 +347,10 @@ def test_a_model_whose_sql_is_wrong_scores_in_python(
     assert entry["way"] == "python"
     assert "differ by up to" in entry["reason"]
     assert len(same_place.scores(scored)) == ROWS
+    # What was recorded before the difference was seen is recorded once.
+    assert same_place.inputs(scored)["rows"].tolist() == [ROWS // PARTS] * PARTS
+    monkeypatch.setattr(Churn, "scoring", "python")
+    assert verdicts(same_place, scored) == verdicts(same_place, flows.score(DAY, trained))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -25,7 +26,13 @@ class RowsChanged(Exception):
 
 
 def insert_part(
-    db: Database, handle: SessionHandle, part_no: int, select: ScoreSelect, rows: int, names: Names
+    db: Database,
+    handle: SessionHandle,
+    part_no: int,
+    select: ScoreSelect,
+    rows: int,
+    names: Names,
+    verify: Callable[[pa.Table], object] | None = None,
 ) -> pa.Table:
     """Insert one part in one transaction, replacing the part if it exists; return its scores.
 
@@ -39,6 +46,7 @@ def insert_part(
         select: `entity_id`, `score` and perhaps `score_class`, of rows in the same database.
         rows: how many rows it had when they were checked.
         names: what errors call id, score and class.
+        verify: gets the scores before they are kept; what it raises undoes them.
 
     Raises:
         InvalidScores: an id or a score is none that scores may have; nothing was written.
@@ -58,6 +66,8 @@ def insert_part(
             raise RowsChanged
         stored = stored.rename_columns(scores.SCHEMA.names)
         write.require_storable(db, stored)
+        if verify is not None:
+            verify(stored)
         written = (stored.num_rows, digest(stored))
         write.record_part(db, connection, handle, part_no, written, again=again)
         return stored

@@ -414,6 +414,13 @@ class Backend(ABC):
         """Return a column of doubles with NULL for NaN. Override if the database can store NaN."""
         return column
 
+    def exact(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return a column to group by, such that different texts are different groups.
+
+        Override if collations of the database ignore case or trailing blanks.
+        """
+        return column
+
     def scored_id(
         self, connection: sa.Connection, column: sa.ColumnElement[Any]
     ) -> sa.ColumnElement[str]:

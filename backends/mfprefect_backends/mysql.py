@@ -274,6 +274,10 @@ class MysqlBackend(Backend):
         """Return the type of a field type of the protocol."""
         return _FIELD_TYPES.get(code, sa.types.NullType())
 
+    def exact(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Compare bytes, whatever collation the column has."""
+        return sa.cast(column, sa.LargeBinary())
+
     def sampled(
         self, connection: sa.Connection, text: sa.ColumnElement[str], share: int
     ) -> sa.ColumnElement[bool]:

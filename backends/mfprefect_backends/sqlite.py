@@ -175,6 +175,10 @@ class SqliteBackend(Backend):
         files = {Path(str(url.database)).resolve() for url in urls}
         return len(files) == 1 and self.url.query == other.url.query
 
+    def exact(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Compare bytes, whatever collation the column has."""
+        return sa.collate(column, "BINARY")
+
     def scored_id(
         self, connection: sa.Connection, column: sa.ColumnElement[Any]
     ) -> sa.ColumnElement[str]:

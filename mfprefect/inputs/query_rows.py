@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 
 from mfprefect.inputs.parameters import bind, subquery_text
 from mfprefect.inputs.sql_data import SourceData
+from mfprefect.quality.checks.frame_data import FailingRows, by_frequency, level_texts
 from mfprefect.scores import SCHEMA
 
 if TYPE_CHECKING:
@@ -149,10 +151,50 @@ class _CheckData(SourceData):
         ]
         return sa.select(*cells).subquery("checked_rows")
 
+    def _exact(self, cell: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return self._backend.exact(cell) if self._may_be_text(cell) else cell
+
+    def _may_be_text(self, cell: sa.ColumnElement[Any]) -> bool:
+        kind = self._typed.c[str(cell.key)].type
+        return isinstance(kind, (sa.String, sa.types.NullType))
+
     def extremes(self, column: str) -> tuple[Any, Any]:
         """Return the minimum and maximum of a column, None if all cells are NULL."""
         low, high = (float(x) if isinstance(x, Decimal) else x for x in super().extremes(column))
         return low, high
+
+    def levels(
+        self, column: str, levels: Collection[str], most: int
+    ) -> tuple[FailingRows, list[str]]:
+        """Return the rows of categories outside `levels`, and these categories by frequency."""
+        counts = {x: n for x, n in self._levels(column).items() if x not in set(levels)}
+        cases = [(None, level) for level in by_frequency(counts)[:most]]
+        return FailingRows(sum(counts.values()), cases), by_frequency(counts)
+
+    def level_counts(self, column: str, levels: Collection[str]) -> dict[str, int]:
+        """Return how many rows are of each of these categories."""
+        counts = self._levels(column)
+        return {level: counts[level] for level in levels if level in counts}
+
+    def _levels(self, column: str) -> Counter[str]:
+        """Count each category, as the text that it has when pandas reads it.
+
+        The distinct values, NULL among them, have the types that all values would have.
+        """
+        import pandas as pd
+
+        cell = self._rows.c[column]
+        select = (
+            sa.select(self._of_group(cell).label("level"), sa.func.count().label("times"))
+            .select_from(self._rows)
+            .group_by(self._exact(cell))
+        )
+        groups = pd.read_sql(select, self._connection).dropna(subset=["level"])
+        texts = level_texts(groups["level"])
+        counts: Counter[str] = Counter()
+        for text, times in zip(texts, groups["times"], strict=True):
+            counts[text] += int(times)
+        return counts
 
 
 def _with_values(text: sa.TextClause, values: Mapping[str, Any]) -> sa.TextClause:

@@ -104,7 +104,7 @@ def score_model(store: Store, model_class: type[Model], session: Session) -> int
         inputs.log_some()
         raise
     inputs.log()
-    log_ways(session, scoring.sql, model_class.parts)
+    log_ways(session, scoring.sql, inputs.ways)
     joint.judge()
     rows = sum(complete.values()) + figures.n
     session.log_metrics({"rows_scored": rows})

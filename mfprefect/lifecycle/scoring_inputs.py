@@ -198,6 +198,8 @@ class ScoringInputs:
     ) -> None:
         self._store, self._model_class, self._session = store, model_class, session
         self._training = training
+        self.ways: list[dict[str, Any]] = []
+        """Which way each part was scored, once `log` has merged them."""
         day = as_of_date(session)
         published = published_scorings(store.database, model_class.model_id, 1, until=day)
         self.compared = PreviousScoring()
@@ -268,11 +270,13 @@ class ScoringInputs:
     def _merge(self, merged: Mapping[str, SummaryMerger]) -> list[int]:
         import pandas as pd
 
-        parts = []
+        parts: list[int] = []
+        self.ways = []
         for part, document in self._session.part_documents():
             if part > self._model_class.parts:
                 continue  # from an attempt that had more parts
             parts.append(part)
+            self.ways.append(document.get(WAY) or {})
             for name, merger in merged.items():
                 merger.add(pd.DataFrame(document[name]))
         return parts

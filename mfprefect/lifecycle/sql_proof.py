@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +18,7 @@ from mfprefect.lifecycle.sql_reasons import class_reason
 from mfprefect.quality.metrics.class_scores import top_class
 from mfprefect.quality.predictions import predictions
 from mfprefect.quality.unsupervised import split_labels
-from mfprefect.sql_scoring import NotCompilable, compile_scoring, probe_rows
+from mfprefect.sql_scoring import NotCompilable, Scoring, compile_scoring, probe_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +32,8 @@ __all__ = [
     "PROOF",
     "Proof",
     "PythonScores",
+    "compiled",
+    "no_bug_of_ours",
     "proof_of_training",
     "prove",
     "prove_training",
@@ -81,20 +85,44 @@ def prove(model: Model, estimator: Any, held_out: pd.DataFrame, place: tuple[Any
         DatabaseError: or an error of SQLAlchemy: the database refuses the statement.
     """
     features = list(map(str, held_out.columns))
-    rows = probe_rows(estimator, held_out, features)
+    with no_bug_of_ours():
+        rows = probe_rows(estimator, held_out, features)
     connection, backend = place
     bound = FrameRows(connection, backend, rows)
-    scoring = compile_scoring(
-        estimator,
-        bound.for_model(),
-        entity_id=ROW_ID,
-        features=features,
-        model_type=model.model_type,
-        classes=model.classes,
-    )
+    scoring = compiled(model, estimator, bound.for_model(), ROW_ID, features)
     in_sql = bound.scores(scoring.select)
     difference = python_scores(model, estimator, rows).difference(in_sql)
     return Proof(connection.dialect.name, len(rows), difference, scoring.tolerance)
+
+
+def compiled(
+    model: Model, estimator: Any, rows: Any, entity_id: str, features: list[str]
+) -> Scoring:
+    """Compile an estimator for rows that have its features and an id.
+
+    Raises:
+        NotCompilable: it cannot be scored in SQL.
+    """
+    with no_bug_of_ours():
+        return compile_scoring(
+            estimator,
+            rows,
+            entity_id=entity_id,
+            features=features,
+            model_type=model.model_type,
+            classes=model.classes,
+        )
+
+
+@contextmanager
+def no_bug_of_ours() -> Iterator[None]:
+    """Turn any error into NotCompilable: the estimator can score in Python."""
+    try:
+        yield
+    except NotCompilable:
+        raise
+    except Exception as exc:
+        raise NotCompilable(f"compiling the model raised {type(exc).__name__}: {exc}") from exc
 
 
 class PythonScores(NamedTuple):

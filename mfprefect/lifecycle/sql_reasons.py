@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mfprefect.lifecycle.part_checks import scoring_checks
 from mfprefect.model import Model
 from mfprefect.quality.checks.base import ModelCheck, Unique
+from mfprefect.quality.checks.values import NewCategories
 
 if TYPE_CHECKING:
     from mfprefect.settings import Settings
@@ -22,12 +23,17 @@ def class_reason(model_class: type[Model], settings: Settings) -> str | None:
             return f"{name} overrides {method}"
     each, joint = scoring_checks(model_class, settings)
     for check in each:
-        if not (isinstance(check, ModelCheck) and check.in_database):
+        if not _is_computed(check):
             return f"{_described(check)} needs the rows"
     for check in joint:
-        if isinstance(check, Unique) or not check.in_database:
+        if isinstance(check, Unique) or not _is_computed(check):
             return f"{_described(check)}, over all {model_class.parts} parts, needs the rows"
     return None
+
+
+def _is_computed(check: Any) -> bool:
+    """Return whether the database that scores can compute a check."""
+    return isinstance(check, NewCategories) or (isinstance(check, ModelCheck) and check.in_database)
 
 
 def _described(check: Any) -> str:

@@ -13,10 +13,11 @@ from mfprefect.errors import ConfigurationError, DatabaseError
 from mfprefect.inputs.query import unread_query
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.part_checks import scoring_checks
-from mfprefect.lifecycle.scoring_inputs import WAY
 from mfprefect.lifecycle.sql_proof import (
     Proof,
     PythonScores,
+    compiled,
+    no_bug_of_ours,
     proof_of_training,
     prove,
     python_scores,
@@ -25,9 +26,9 @@ from mfprefect.lifecycle.sql_reasons import class_reason
 from mfprefect.quality.learning import key_columns
 from mfprefect.quality.score_figures import ScoreFigures
 from mfprefect.scores import entity_ids
-from mfprefect.sql_scoring import NotCompilable, Scoring, compile_scoring
+from mfprefect.sql_scoring import NotCompilable, Scoring
 from mfprefect.store.scores.insert_select import RowsChanged
-from mfprefect.store.scores.scoring_sql import compilable_reason
+from mfprefect.store.scores.scoring_sql import require_compilable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,12 +104,25 @@ def plan_scoring(
         return SqlPlan(mode)
     proof = proof_of_training(store, training)
     reason = class_reason(model_class, store.database.settings) or (proof and proof.reason)
-    reason = reason or compilable_reason(
-        estimator, features, model_class.entity_id, model_class.model_type, model_class.classes
-    )
+    reason = reason or _estimator_reason(model_class, features, estimator)
     if reason is not None and mode == "sql":
         raise _not_in_sql(model_class, reason)
     return SqlPlan(mode, reason, proof)
+
+
+def _estimator_reason(model_class: type[Model], features: list[str], estimator: Any) -> str | None:
+    try:
+        with no_bug_of_ours():
+            require_compilable(
+                estimator,
+                features,
+                model_class.entity_id,
+                model_class.model_type,
+                model_class.classes,
+            )
+    except NotCompilable as exc:
+        return str(exc)
+    return None
 
 
 def _not_in_sql(model_class: type[Model], reason: str) -> ConfigurationError:
@@ -156,6 +170,8 @@ def score_part_in_sql(
             return _Part(job, recorder, model, part).score(query, rows)
     except (_NeedsPython, NotCompilable) as exc:
         reason = str(exc)
+    except RecursionError:
+        reason = "its statement is nested too deeply to be written"
     except DatabaseError as exc:
         if exc.transient:
             raise
@@ -231,14 +247,8 @@ class _Part:
 
     def _compiled(self, rows: QueryRows) -> Scoring:
         model, features = self._model, self._job.features
-        return compile_scoring(
-            self._job.estimator,
-            rows.for_model(model.entity_id, features),
-            entity_id=model.entity_id,
-            features=features,
-            model_type=model.model_type,
-            classes=model.classes,
-        )
+        of_model = rows.for_model(model.entity_id, features)
+        return compiled(model, self._job.estimator, of_model, model.entity_id, features)
 
     def _sample(self, rows: QueryRows, count: int) -> pd.DataFrame:
         """Return a sample of the rows, with all their columns."""
@@ -342,17 +352,15 @@ def _proof(job: Job, model: Model, held_out: pd.DataFrame, rows: QueryRows) -> P
         return _proofs[key]
 
 
-def log_ways(session: Session, plan: SqlPlan, parts: int) -> None:
+def log_ways(session: Session, plan: SqlPlan, ways: Sequence[Mapping[str, Any]]) -> None:
     """Record which way the parts went, those of earlier attempts too, and why."""
-    documents = dict(session.part_documents())
-    ways = {part: document.get(WAY) or {} for part, document in documents.items() if part <= parts}
-    if plan.mode == "python" or not any(ways.values()):
+    if plan.mode == "python" or not any(ways):
         return
-    in_sql = [way for way in ways.values() if way.get("way") == "sql"]
+    in_sql = [way for way in ways if way.get("way") == "sql"]
     entry: dict[str, Any] = {"way": "sql" if len(in_sql) == len(ways) else "python"}
     if 0 < len(in_sql) < len(ways):
         entry["way"] = f"sql in {len(in_sql)} of {len(ways)} parts"
-    if reasons := _distinct(way.get("reason") for way in ways.values()):
+    if reasons := _distinct(way.get("reason") for way in ways):
         entry["reason"] = "; ".join(reasons)
     if places := _distinct(way.get("where") for way in in_sql):
         entry["where"] = "; ".join(places)

@@ -12,14 +12,16 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import mfprefect
-from mfprefect import ChecksFailed, ConfigurationError, InvalidScores, Store
+from mfprefect import ChecksFailed, ConfigurationError, InvalidScores, InvalidValue, Store
 from mfprefect.backend import backend_for
-from mfprefect.checks import Fresh, NullShare, Range, RowCount, Unique
+from mfprefect.checks import Fresh, NewCategories, NullShare, Range, RowCount, Unique, on
+from mfprefect.cli import cli
 from mfprefect.settings import load_settings
 
 DAY = dt.date(2026, 1, 31)
@@ -37,6 +39,7 @@ def customers() -> pd.DataFrame:
             "income": rng.gamma(2, 20, ROWS),
             "age": rng.integers(18, 90, ROWS),
             "visits": rng.poisson(3, ROWS),
+            "region": rng.choice(["north", "North", "south", None], ROWS),
             "seen_at": pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 30, ROWS), "D"),
         }
     )
@@ -60,6 +63,9 @@ class Churn(mfprefect.Model):
         Range("age", at_least=0, at_most=120),
         Range("income", share=0.5),
         Fresh("seen_at", dt.timedelta(days=40)),
+        NewCategories("region", known=["north"], severity="warning"),
+        NewCategories("region", known=["south"], share=0.1, severity="warning"),
+        on("part", Unique("region", severity="warning")),
     ]
 
     def training_data(self, as_of: dt.date) -> Any:
@@ -341,7 +347,7 @@ def test_a_model_whose_sql_is_wrong_scores_in_python(
         select = sa.select(scored.c.entity_id, (scored.c.score * 1.0001).label("score"))
         return scoring._replace(select=select)
 
-    monkeypatch.setattr("mfprefect.lifecycle.sql_scoring.compile_scoring", wrong)
+    monkeypatch.setattr("mfprefect.lifecycle.sql_proof.compile_scoring", wrong)
     scored = flows.score(DAY, trained)
     entry = way(same_place, scored)
     assert entry["way"] == "python"
@@ -381,3 +387,34 @@ def test_the_statement_runs_without_us(same_place: Store, schema_url: str) -> No
     assert len(rows) == ROWS
     for entity, score in rows:
         assert score == pytest.approx(scores[entity], rel=1e-12)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_statement_for_people(same_place: Store, schema_url: str) -> None:
+    trained = Churn.flows().train(DAY)
+    run = CliRunner().invoke
+    printed = run(cli, ["sql", "latest:churn", "--url", schema_url])
+    assert printed.exit_code == 0, printed.output
+    assert printed.stdout.strip() == same_place.scoring_sql(trained).strip()
+    options = ["--dialect", "postgresql", "--table", "crm.customer", "--view", "crm.churn_score"]
+    view = run(cli, ["sql", trained, "--url", schema_url, *options]).stdout
+    assert view.startswith("CREATE VIEW crm.churn_score AS\nSELECT ")
+    assert "FROM crm.customer" in view
+    document = json.loads(run(cli, ["sql", trained, "--url", schema_url, "--json"]).stdout)
+    assert document["sql"] == same_place.scoring_sql(trained)
+    for dialect in ("mysql", "mariadb", "sqlite", "teradata"):
+        assert "income" in same_place.scoring_sql(trained, dialect)
+    with pytest.raises(InvalidValue, match=r"oracle.*postgresql, mysql"):
+        same_place.scoring_sql(trained, "oracle")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_model_without_sql_prints_its_reason(same_place: Store) -> None:
+    trained = refusing("Neighbours", fit=neighbours).flows().train(DAY)
+    with pytest.raises(InvalidValue, match=r"cannot be scored in SQL: .*KNeighborsClassifier"):
+        same_place.scoring_sql(trained)
+
+
+def test_a_choice_that_does_not_exist() -> None:
+    with pytest.raises(ConfigurationError, match="choose one of auto, python, sql"):
+        refusing("Fast", scoring="fast").flows()

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CheckData", "FailingRows", "FrameData", "by_frequency", "instant"]
+__all__ = ["CheckData", "FailingRows", "FrameData", "by_frequency", "instant", "level_texts"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,9 @@ class CheckData(Protocol):
         self, column: str, levels: Collection[str], most: int
     ) -> tuple[FailingRows, list[str]]:
         """Return the rows of categories outside `levels`, and these categories by frequency."""
+
+    def level_counts(self, column: str, levels: Collection[str]) -> dict[str, int]:
+        """Return how many rows are of each of these categories."""
 
 
 class FrameData:
@@ -108,14 +111,20 @@ class FrameData:
         return counts
 
     def _level_texts(self, column: str) -> pd.Series[Any]:
-        from mfprefect.quality.summary import LEVEL_LENGTH
-
-        return self._frame[column].dropna().astype(object).map(str).str[:LEVEL_LENGTH]
+        return level_texts(self._frame[column])
 
     @staticmethod
     def _cases(values: pd.Series[Any], most: int) -> FailingRows:
         head = values.head(most)
         return FailingRows(len(values), list(zip(head.index, head, strict=True)))
+
+
+def level_texts(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the cells of a column as categories, without NULLs: the first 100 characters."""
+    from mfprefect.quality.summary import LEVEL_LENGTH
+
+    texts: pd.Series[Any] = column.dropna().astype(object).map(str).str[:LEVEL_LENGTH]
+    return texts
 
 
 def by_frequency(counts: Mapping[str, int]) -> list[str]:

@@ -94,13 +94,9 @@ class NotedAnswers:
         rows, new = self._data.levels(column, levels, most)
         counts = {}
         if new and not self._disclosure.hides(column):
-            counts = self._level_counts(column, new[:MAX_LEVELS])
+            counts = self._data.level_counts(column, new[:MAX_LEVELS])
         self._note(_key("levels", column, *sorted(levels)), [column], rows, levels=counts)
         return rows, new
-
-    def _level_counts(self, column: str, levels: Collection[str]) -> dict[str, int]:
-        """Return how many rows are of each of these categories."""
-        return {}
 
     def _note(self, key: str, columns: list[object], rows: FailingRows, **more: Any) -> FailingRows:
         cases = self._disclosure.cases(columns, rows.cases)
@@ -113,16 +109,12 @@ class PartAnswers(NotedAnswers):
     """Answers checks from the frame of one part, and notes each answer."""
 
     def __init__(self, frame: pd.DataFrame, disclosure: Disclosure) -> None:
-        self._rows = FrameData(frame)
+        super().__init__(FrameData(frame), disclosure)
         self._frame = frame
-        super().__init__(self._rows, disclosure)
 
     def _key_digests(self, columns: Sequence[str]) -> str | None:
         keys = self._frame[list(columns)].dropna()
         return _digests(keys) if len(keys) <= MAX_KEYS else None
-
-    def _level_counts(self, column: str, levels: Collection[str]) -> dict[str, int]:
-        return self._rows.level_counts(column, levels)
 
 
 class AllParts:

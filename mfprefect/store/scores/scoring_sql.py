@@ -15,7 +15,7 @@ from mfprefect.errors import BackendNotFound, InvalidValue
 from mfprefect.settings import Settings
 from mfprefect.sql_scoring import NotCompilable, Scoring, compile_scoring, statement_text
 
-__all__ = ["DIALECTS", "MODEL", "TABLE", "compilable_reason", "model_text"]
+__all__ = ["DIALECTS", "MODEL", "TABLE", "model_text", "require_compilable"]
 
 MODEL = "model"
 """Metadata group of a training: what its model is and was fitted on."""
@@ -31,19 +31,19 @@ DIALECTS = {
 """A URL of each dialect, by its name for people."""
 
 
-def compilable_reason(
+def require_compilable(
     estimator: Any,
     features: Sequence[str],
     entity_id: str,
     model_type: str,
     classes: Sequence[Any] | None,
-) -> str | None:
-    """Return why an estimator cannot be scored in SQL, None if it can."""
-    try:
-        _compiled(estimator, features, entity_id, model_type, classes, TABLE)
-    except NotCompilable as exc:
-        return str(exc)
-    return None
+) -> None:
+    """Refuse an estimator that cannot be scored in SQL.
+
+    Raises:
+        NotCompilable: the reason.
+    """
+    _compiled(estimator, features, entity_id, model_type, classes, TABLE)
 
 
 def model_text(

@@ -38,13 +38,8 @@ from mfprefect.lifecycle.scoring_inputs import (
     ScoringInputs,
     references_of,
 )
-from mfprefect.lifecycle.sql_scoring import (
-    SqlPlan,
-    log_ways,
-    plan_scoring,
-    refusal,
-    score_part_in_sql,
-)
+from mfprefect.lifecycle.sql_plan import SqlPlan, log_ways, plan_scoring, refusal
+from mfprefect.lifecycle.sql_scoring import score_part_in_sql
 from mfprefect.quality.checks.base import RowCount
 from mfprefect.quality.metrics.class_scores import top_class
 from mfprefect.quality.predictions import predictions

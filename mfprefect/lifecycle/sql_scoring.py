@@ -5,30 +5,19 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mfprefect.errors import ConfigurationError, DatabaseError
+from mfprefect.errors import DatabaseError
 from mfprefect.inputs.query import unread_query
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.part_checks import scoring_checks
-from mfprefect.lifecycle.sql_proof import (
-    Proof,
-    PythonScores,
-    compiled,
-    no_bug_of_ours,
-    proof_of_training,
-    prove,
-    python_scores,
-)
-from mfprefect.lifecycle.sql_reasons import class_reason
+from mfprefect.lifecycle.sql_plan import SqlPlan, not_in_sql
+from mfprefect.lifecycle.sql_proof import Proof, PythonScores, compiled, prove, python_scores
 from mfprefect.quality.learning import key_columns
 from mfprefect.quality.score_figures import ScoreFigures
 from mfprefect.scores import entity_ids
 from mfprefect.sql_scoring import NotCompilable, Scoring
 from mfprefect.store.scores.insert_select import RowsChanged
-from mfprefect.store.scores.scoring_sql import require_compilable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,16 +27,11 @@ if TYPE_CHECKING:
     from mfprefect.inputs.query_rows import QueryRows
     from mfprefect.lifecycle.scoring_inputs import PartRecorder
     from mfprefect.model import Model
-    from mfprefect.quality.checks.base import ModelCheck
     from mfprefect.quality.checks.context import CheckContext
-    from mfprefect.session import Session
     from mfprefect.settings import Settings
-    from mfprefect.store import Store
 
-__all__ = ["GROUP", "SqlPlan", "log_ways", "plan_scoring", "refusal", "score_part_in_sql"]
+__all__ = ["score_part_in_sql"]
 
-GROUP = "scoring"
-"""Metadata group: which way a scoring went, and why."""
 SUMMARY_ROWS = 20_000
 """Rows of a scoring that are read for the input summary, over all parts."""
 PROOF_ROWS = 1_000
@@ -55,23 +39,6 @@ PROOF_ROWS = 1_000
 NAMES = ("the score", "its class")
 CHANGED = "its rows changed between the checks and the scores"
 NOT_SQL = "scoring_data returns a frame, neither SQL text nor the read itself"
-
-
-@dataclass(frozen=True)
-class SqlPlan:
-    """Whether the parts of a scoring may be computed by databases."""
-
-    mode: str
-    """`auto`, `python` or `sql`."""
-    reason: str | None = None
-    """Why no part may; None: each finds out."""
-    proof: Proof | None = None
-    """That of the training."""
-
-    @property
-    def lazy(self) -> bool:
-        """Whether queries of scoring_data stay unread at first."""
-        return self.mode != "python" and self.reason is None
 
 
 class Job(Protocol):
@@ -89,52 +56,6 @@ class Job(Protocol):
 
     def keep(self, recorder: PartRecorder, features: pd.DataFrame | None) -> None:
         """Store what a part's input looks like."""
-
-
-def plan_scoring(
-    store: Store, model_class: type[Model], training: str, features: list[str], estimator: Any
-) -> SqlPlan:
-    """Find out whether a model's scores can be computed in SQL; nothing is read for it.
-
-    Raises:
-        ConfigurationError: they cannot, and the class asks for SQL.
-    """
-    mode = model_class.scoring
-    if mode == "python":
-        return SqlPlan(mode)
-    proof = proof_of_training(store, training)
-    reason = class_reason(model_class, store.database.settings) or (proof and proof.reason)
-    reason = reason or _estimator_reason(model_class, features, estimator)
-    if reason is not None and mode == "sql":
-        raise _not_in_sql(model_class, reason)
-    return SqlPlan(mode, reason, proof)
-
-
-def _estimator_reason(model_class: type[Model], features: list[str], estimator: Any) -> str | None:
-    try:
-        with no_bug_of_ours():
-            require_compilable(
-                estimator,
-                features,
-                model_class.entity_id,
-                model_class.model_type,
-                model_class.classes,
-            )
-    except NotCompilable as exc:
-        return str(exc)
-    return None
-
-
-def _not_in_sql(model_class: type[Model], reason: str) -> ConfigurationError:
-    return ConfigurationError(
-        f'{model_class.__name__} has scoring = "sql", and its scores cannot be computed in SQL: '
-        f'{reason}. Change that, or set scoring = "auto", which computes them in Python.'
-    )
-
-
-def refusal(model_class: type[Model]) -> str:
-    """Return the error of a scoring_data that looks at rows which must stay in their database."""
-    return str(_not_in_sql(model_class, "scoring_data works on the frame that it read"))
 
 
 class _NeedsPython(Exception):
@@ -177,7 +98,7 @@ def score_part_in_sql(
             raise
         reason = f"the database refuses the statement: {exc}"
     if plan.mode == "sql":
-        raise _not_in_sql(type(model), reason)
+        raise not_in_sql(type(model), reason)
     tasks.log().info("part %d is scored in Python: %s", part, reason)
     take_back()
     recorder.way = _python(reason)
@@ -195,48 +116,66 @@ class _Part:
         self._job, self._recorder, self._model, self._part = job, recorder, model, part
 
     def score(self, query: Query, rows: QueryRows) -> ScoreFigures | None:
-        """Prove, check, summarise and score; return None if there are no rows."""
+        """Check, prove, summarise and score; return None if there are no rows."""
         started = time.perf_counter()
         self._require_columns(query, rows)
         scoring = self._compiled(rows)
-        recorder, (each, joint) = self._recorder, self._checks()
-        context = recorder.source_context(each, key_columns(type(self._model), rows.columns))
-        pairs = [(check, context) for check in each]
-        pairs += [(check, self._job.context) for check in joint]
-        data = rows.check_data({name for check, c in pairs for name in check.compared(c)})
-        if not data.rows:
-            recorder.way = {"way": "sql"}
+        count = self._checked(rows)
+        if not count:
+            self._recorder.way = {"way": "sql"}
             return None
-        sample = self._sample(rows, data.rows)
+        sample = self._sample(rows, count)
         proof = self._proof_of_model(rows, sample)
         expected = self._expected(sample.head(PROOF_ROWS), scoring)
         types = {str(name): str(kind) for name, kind in sample.dtypes.items()}
-        recorder.check_source(data, (each, context), (joint, self._job.context), self._model.masked)
-        self._model.reader.record(query, data.rows, types, time.perf_counter() - started)
-        recorder.way = {"way": "sql", "rows": data.rows, "sampled": len(sample)}
-        features, here = sample[self._job.features], recorder.database.backend
-        table = None
-        if rows.backend is not None and here.shares_database(rows.backend):
-            self._keep("the store's database, by INSERT .. SELECT", features)
-            table = self._inserted(scoring, data.rows, expected)
-        if table is None:
-            self._keep(f"source {query.source!r}, which returned ids and scores", features)
-            table = self._computed(rows, scoring, data.rows, expected)
-        recorder.way |= {
+        self._model.reader.record(query, count, types, time.perf_counter() - started)
+        self._recorder.way = {"way": "sql", "rows": count, "sampled": len(sample)}
+        table = self._written(query, rows, scoring, sample[self._job.features], expected)
+        self._recorder.way |= {
             "difference": max(expected.difference, proof.difference),
             "tolerance": scoring.tolerance,
             "compared": len(expected.ids) + proof.rows,
         }
-        recorder.keep_way()
+        self._recorder.keep_way()
         classes = table["score_class"] if self._model.model_type == "multiclass" else None
         return ScoreFigures.of(table["score"], classes)
+
+    def _checked(self, rows: QueryRows) -> int:
+        """Run the checks; return the number of rows, of none of which only checks can tell.
+
+        Raises:
+            ChecksFailed: an error-level check failed.
+        """
+        model, recorder, joint_context = self._model, self._recorder, self._job.context
+        each, joint = scoring_checks(type(model), self._job.settings)
+        context = recorder.source_context(each, key_columns(type(model), rows.columns))
+        pairs = [(check, context) for check in each] + [(check, joint_context) for check in joint]
+        data = rows.check_data({name for check, c in pairs for name in check.compared(c)})
+        if data.rows:
+            recorder.check_source(data, (each, context), (joint, joint_context), model.masked)
+        return data.rows
+
+    def _written(
+        self,
+        query: Query,
+        rows: QueryRows,
+        scoring: Scoring,
+        features: pd.DataFrame,
+        expected: _Expected,
+    ) -> pa.Table:
+        """Write the scores where they are computed, else from there; return them."""
+        here, table = self._recorder.database.backend, None
+        if rows.backend is not None and here.shares_database(rows.backend):
+            self._keep("the store's database, by INSERT .. SELECT", features)
+            table = self._inserted(scoring, self._recorder.way["rows"], expected)
+        if table is None:
+            self._keep(f"source {query.source!r}, which returned ids and scores", features)
+            table = self._computed(rows, scoring, self._recorder.way["rows"], expected)
+        return table
 
     def _keep(self, where: str, features: pd.DataFrame) -> None:
         self._recorder.way["where"] = where
         self._job.keep(self._recorder, features)
-
-    def _checks(self) -> tuple[list[Any], list[ModelCheck]]:
-        return scoring_checks(type(self._model), self._job.settings)
 
     def _require_columns(self, query: Query, rows: QueryRows) -> None:
         if rows.backend is None or not rows.backend.scores_in_sql:
@@ -350,40 +289,3 @@ def _proof(job: Job, model: Model, held_out: pd.DataFrame, rows: QueryRows) -> P
                 lambda *place: prove(model, job.estimator, held_out, place)
             )
         return _proofs[key]
-
-
-def log_ways(session: Session, plan: SqlPlan, ways: Sequence[Mapping[str, Any]]) -> None:
-    """Record which way the parts went, those of earlier attempts too, and why."""
-    if plan.mode == "python" or not any(ways):
-        return
-    in_sql = [way for way in ways if way.get("way") == "sql"]
-    entry: dict[str, Any] = {"way": "sql" if len(in_sql) == len(ways) else "python"}
-    if 0 < len(in_sql) < len(ways):
-        entry["way"] = f"sql in {len(in_sql)} of {len(ways)} parts"
-    if reasons := _distinct(way.get("reason") for way in ways):
-        entry["reason"] = "; ".join(reasons)
-    if places := _distinct(way.get("where") for way in in_sql):
-        entry["where"] = "; ".join(places)
-    if proven := [way for way in in_sql if "difference" in way]:
-        entry |= _figures(proven)
-    session.log_metadata(entry, group=GROUP)
-    text = entry["way"] + "".join(f"; {entry[x]}" for x in ("where", "reason") if x in entry)
-    tasks.log().info("scored in %s", text)
-
-
-def _figures(ways: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    rows, sampled = (sum(way[name] for way in ways) for name in ("rows", "sampled"))
-    figures: dict[str, Any] = {
-        "difference": max(way["difference"] for way in ways),
-        "tolerance": max(way["tolerance"] for way in ways),
-        "rows_compared": sum(way["compared"] for way in ways),
-    }
-    if sampled < rows:
-        figures["input_summary"] = (
-            f"a sample of {sampled:,} of {rows:,} rows, chosen by a hash of their ids"
-        )
-    return figures
-
-
-def _distinct(texts: Iterable[str | None]) -> list[str]:
-    return list(dict.fromkeys(text for text in texts if text))

@@ -83,9 +83,8 @@ class Churn(mfprefect.Model):
 
 def fill(url: str, frame: pd.DataFrame = FRAME) -> None:
     engine = backend_for(load_settings(url=url)).create_engine()
-    frame.to_sql(
-        "customer", engine, index=False, if_exists="replace", dtype={"customer_id": sa.String(64)}
-    )
+    kinds = {"customer_id": sa.String(64), "region": sa.String(16)}
+    frame.to_sql("customer", engine, index=False, if_exists="replace", dtype=kinds)
     engine.dispose()
 
 

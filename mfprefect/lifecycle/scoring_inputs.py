@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mfprefect.model import Model
     from mfprefect.quality.checks.base import ModelCheck
     from mfprefect.quality.checks.context import CheckContext
-    from mfprefect.quality.checks.frame_data import CheckData
+    from mfprefect.quality.checks.frame_data import PartData
     from mfprefect.session import Session
     from mfprefect.store import Store
 
@@ -136,7 +136,7 @@ class PartRecorder(Recorder):
         return check_context(self._db, self.handle, checks, keys, self._part)
 
     def check_source(
-        self, data: CheckData, each: Asked, joint: Asked, masked: Collection[str]
+        self, data: PartData, each: Asked, joint: Asked, masked: Collection[str]
     ) -> None:
         """Run checks on the part's rows in their database, as `checked_frame` does on a frame.
 

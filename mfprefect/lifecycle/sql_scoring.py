@@ -244,7 +244,12 @@ class _Part:
         names = (self._model.entity_id, *NAMES)
         try:
             return self._recorder.insert_scores(
-                scoring.select, count, names, part=self._part, verify=expected.compare
+                scoring.select,
+                count,
+                names,
+                part=self._part,
+                verify=expected.compare,
+                session_rows=count * self._model.parts,
             )
         except RowsChanged:
             raise _NeedsPython(CHANGED) from None

@@ -128,6 +128,7 @@ class BulkMixin(RecorderBase):
         *,
         part: int,
         verify: Callable[[Any], object] | None = None,
+        session_rows: int = 0,
     ) -> Any | None:
         """Write a part that the session's database computes; return its scores, sorted.
 
@@ -137,6 +138,7 @@ class BulkMixin(RecorderBase):
             names: what errors call id, score and class.
             part: the number of the part.
             verify: gets the scores before they are kept; what it raises undoes them.
+            session_rows: about how many rows all parts have, if that is known.
 
         Returns:
             An Arrow table with the columns of `mfprefect.scores.SCHEMA`; None if nothing was
@@ -148,7 +150,7 @@ class BulkMixin(RecorderBase):
             DatabaseError: the database refuses the statement or a row.
         """
         self._require_running()
-        table = self._destination.insert_part(part, select, rows, names, verify)
+        table = self._destination.insert_part(part, select, rows, names, verify, session_rows)
         if table is not None:
             self._buffer.reserve_number("part", part)
         return table

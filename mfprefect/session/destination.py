@@ -163,11 +163,12 @@ class Destination:
         rows: int,
         names: tuple[str, str, str],
         verify: Callable[[Any], object] | None,
+        session_rows: int,
     ) -> Any | None:
         """Write one part by INSERT .. SELECT; return it, or None while writes go to the spool."""
         if self._entry is not None:
             return None
-        arguments = (part, select, rows, names, verify)
+        arguments = (part, select, rows, names, verify, session_rows)
         return insert_select.insert_part(self._db, self.handle, *arguments)
 
     def keep_part(self, part: int) -> int | None:

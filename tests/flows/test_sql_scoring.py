@@ -39,7 +39,7 @@ def customers() -> pd.DataFrame:
             "income": rng.gamma(2, 20, ROWS),
             "age": rng.integers(18, 90, ROWS),
             "visits": rng.poisson(3, ROWS),
-            "region": rng.choice(["north", "North", "south", None], ROWS),
+            "region": rng.choice(np.array(["north", "North", "south", None]), ROWS),
             "seen_at": pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 30, ROWS), "D"),
         }
     )

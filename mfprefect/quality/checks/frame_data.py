@@ -13,7 +13,15 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CheckData", "FailingRows", "FrameData", "by_frequency", "instant", "level_texts"]
+__all__ = [
+    "CheckData",
+    "FailingRows",
+    "FrameData",
+    "PartData",
+    "by_frequency",
+    "instant",
+    "level_texts",
+]
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,10 @@ class CheckData(Protocol):
         self, column: str, levels: Collection[str], most: int
     ) -> tuple[FailingRows, list[str]]:
         """Return the rows of categories outside `levels`, and these categories by frequency."""
+
+
+class PartData(CheckData, Protocol):
+    """Rows of a part, whose answers are noted for the rows of all parts."""
 
     def level_counts(self, column: str, levels: Collection[str]) -> dict[str, int]:
         """Return how many rows are of each of these categories."""
@@ -107,8 +119,7 @@ class FrameData:
     def level_counts(self, column: str, levels: Collection[str]) -> dict[str, int]:
         """Return how many rows are of each of these categories."""
         texts = self._level_texts(column)
-        counts: dict[str, int] = texts[texts.isin(list(levels))].value_counts().to_dict()
-        return counts
+        return dict(Counter(texts[texts.isin(list(levels))].tolist()))
 
     def _level_texts(self, column: str) -> pd.Series[Any]:
         return level_texts(self._frame[column])

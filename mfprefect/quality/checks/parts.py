@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mfprefect.quality.checks.base import ModelCheck, RowCount
 from mfprefect.quality.checks.context import CheckContext
-from mfprefect.quality.checks.frame_data import CheckData, FailingRows, FrameData, by_frequency
+from mfprefect.quality.checks.frame_data import FailingRows, FrameData, PartData, by_frequency
 from mfprefect.quality.checks.masking import Disclosure
 from mfprefect.quality.checks.result import plain, result_row
 
@@ -50,7 +50,7 @@ class NotedAnswers:
 
     how = ""
 
-    def __init__(self, data: CheckData, disclosure: Disclosure) -> None:
+    def __init__(self, data: PartData, disclosure: Disclosure) -> None:
         self._data, self._disclosure = data, disclosure
         self.rows, self.columns = data.rows, data.columns
         self._noted: dict[str, Any] = {}

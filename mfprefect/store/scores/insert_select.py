@@ -33,6 +33,7 @@ def insert_part(
     rows: int,
     names: Names,
     verify: Callable[[pa.Table], object] | None = None,
+    session_rows: int = 0,
 ) -> pa.Table:
     """Insert one part in one transaction, replacing the part if it exists; return its scores.
 
@@ -47,6 +48,7 @@ def insert_part(
         rows: how many rows it had when they were checked.
         names: what errors call id, score and class.
         verify: gets the scores before they are kept; what it raises undoes them.
+        session_rows: about how many rows all parts of the session have, if that is known.
 
     Raises:
         InvalidScores: an id or a score is none that scores may have; nothing was written.
@@ -72,7 +74,8 @@ def insert_part(
         write.record_part(db, connection, handle, part_no, written, again=again)
         return stored
 
-    if db.backend.per_session_tables and rows >= write.LARGE_PART:
+    # Rows of a select come in no order, and a key that grows row by row costs most of the time.
+    if db.backend.per_session_tables and max(rows, session_rows) >= write.LARGE_PART:
         write.create_table(db, handle)
     return db.write_transaction(work)
 

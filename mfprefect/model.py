@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Model"]
 
+SCORING = ("auto", "python", "sql")
+
 
 class Model:
     """A model, its training data and the data that it scores.
@@ -81,6 +83,11 @@ class Model:
 
     # Scoring
 
+    scoring: ClassVar[str] = "auto"
+    """Where scores are computed: `sql` (by the database that has the rows), `python`, or `auto`.
+
+    `auto` takes SQL where it can, and Python with the reason on record where it cannot.
+    """
     parts: ClassVar[int] = 1
     """The number of parts to score in; a retry skips complete parts."""
     batched: ClassVar[bool | None] = None
@@ -326,6 +333,10 @@ class Model:
             raise ConfigurationError(
                 f"{cls.__name__} has parts = {cls.parts} and test_share = {cls.test_share}; "
                 "parts must be an integer, 1 or more, and test_share between 0 and 1."
+            )
+        if cls.scoring not in SCORING:
+            raise ConfigurationError(
+                f"{cls.__name__} has scoring = {cls.scoring!r}; choose one of {', '.join(SCORING)}."
             )
         cls._check_format()
         cls._check_checks()

@@ -49,6 +49,7 @@ NEWER = {
         "test_postgres_tables",
         "test_reading_parity",
         "test_servers",
+        "test_sql_scoring_databases",
         "test_views",
     },
     "mysql9": {
@@ -65,6 +66,7 @@ NEWER = {
         "test_server_settings",
         "test_servers",
         "test_spool",
+        "test_sql_scoring_databases",
         "test_tls",
         "test_views",
     },

@@ -16,9 +16,11 @@ from pymysql.constants import COMMAND, FIELD_TYPE
 from mfprefect.errors import DatabaseError, IntegrityError
 from mfprefect_backends._csv import Pipe, encoded
 
-__all__ = ["Loading", "allow_local_infile", "insert", "load_data", "loading_of"]
+__all__ = ["Loading", "allow_local_infile", "as_read", "insert", "load_data", "loading_of"]
 
 DUPLICATE = 1062
+DIVISION = "ERROR_FOR_DIVISION_BY_ZERO"
+STRICT = "STRICT_ALL_TABLES"
 ENCODED_ROWS = 50_000
 """Rows that are encoded at once."""
 STATEMENT_ROWS = 500
@@ -42,6 +44,29 @@ def loading_of(connection: sa.Connection) -> Loading:
     """Ask the server what it allows."""
     row = connection.exec_driver_sql("SELECT @@local_infile, @@max_allowed_packet").one()
     return Loading(bool(row[0]), int(row[1]))
+
+
+@contextmanager
+def as_read(connection: sa.Connection) -> Iterator[None]:
+    """Run what inserts rows of a query with the zone and the mode that a query alone has.
+
+    Then `now()` and 1 / 0 give what they give when the rows are read; texts are never truncated.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    ours = connection.exec_driver_sql("SELECT @@time_zone, @@sql_mode").one()
+    server = connection.exec_driver_sql("SELECT @@global.time_zone, @@global.sql_mode").one()
+    modes = [mode for mode in str(server[1]).split(",") if mode and mode != DIVISION]
+    _set_session(driver, server[0], ",".join([*modes, STRICT]))
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            _set_session(driver, *ours)
+
+
+def _set_session(driver: Any, zone: str, mode: str) -> None:
+    with driver.cursor() as cursor:
+        cursor.execute("SET time_zone = %s, sql_mode = %s", (zone, mode))
 
 
 def allow_local_infile(connection: Any, allowed: bool) -> None:

@@ -62,6 +62,14 @@ _WRONG_OPTION = re.compile(
 )
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('mfprefect'), hashtext(:name))"
 
+_OIDS: dict[int, sa.types.TypeEngine[Any]] = {
+    16: sa.Boolean(),
+    **dict.fromkeys((20, 21, 23), sa.BigInteger()),
+    **dict.fromkeys((25, 1042, 1043), sa.String()),
+    **dict.fromkeys((700, 701), sa.Double()),
+    1700: sa.Numeric(),
+}
+"""Types of columns by the OIDs of pg_type."""
 READ_BYTES = 256 * 1024
 _GIVE_UP_SOON = "SET LOCAL lock_timeout = '500ms'"
 _SAME_VIEW = """
@@ -125,6 +133,7 @@ class PostgresBackend(Backend):
     per_session_tables: ClassVar[bool] = True
     locks_without_waiting: ClassVar[bool] = True
     create_hiding_view: ClassVar[str] = "CREATE VIEW {name} WITH (security_barrier) AS "
+    scores_in_sql: ClassVar[bool] = True
     writers: int = 2
 
     def engine_options(self) -> Mapping[str, Any]:
@@ -306,6 +315,26 @@ class PostgresBackend(Backend):
     ) -> sa.ColumnElement[str]:
         """Compare in our collation, whatever collation the other column has."""
         return sa.collate(super().as_entity_id(connection, expression), "C")
+
+    def prepare_scoring(self, connection: sa.Connection) -> None:
+        """Switch JIT off: it would compile each expression of a forest for minutes."""
+        connection.exec_driver_sql("SET LOCAL jit = off")
+
+    def source_type(self, code: Any) -> sa.types.TypeEngine[Any]:
+        """Return the type of an OID."""
+        return _OIDS.get(code, sa.types.NullType())
+
+    def without_nan(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return NULL for NaN, as pandas reads it."""
+        nan: sa.Cast[Any] = sa.cast(sa.literal_column("'NaN'"), sa.Double())
+        return sa.func.nullif(column, nan, type_=sa.Double())
+
+    def sampled(
+        self, connection: sa.Connection, text: sa.ColumnElement[str], share: int
+    ) -> sa.ColumnElement[bool]:
+        """Take the rows by hashtext, as hash partitions do."""
+        number = sa.func.abs(sa.cast(sa.func.hashtext(text), sa.BigInteger()))
+        return sa.func.mod(number, share) == 0
 
     def replace_view(self, connection: sa.Connection, name: str, create: str) -> None:
         """Replace the view in place: it keeps its rights, and views that others built on it.

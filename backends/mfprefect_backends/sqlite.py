@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -88,6 +89,7 @@ class SqliteBackend(Backend):
     name: ClassVar[str] = "sqlite"
     drivername: ClassVar[str] = "sqlite+pysqlite"
     driver: ClassVar[str] = "sqlite3"
+    scores_in_sql: ClassVar[bool] = True
 
     def __init__(self, url: sa.URL, settings: Settings) -> None:
         if url.database in (None, "", ":memory:"):
@@ -168,6 +170,45 @@ class SqliteBackend(Backend):
                 if parameters:
                     connection.exec_driver_sql(into + ", ".join([row] * rows_each), parameters)
 
+    def insert_select(
+        self,
+        connection: sa.Connection,
+        table: sa.Table,
+        select: sa.Select[*tuple[Any, ...]],
+        part: tuple[int, int],
+    ) -> None:
+        """Insert in the order of the key, which the table is stored in."""
+        super().insert_select(connection, table, select.order_by("entity_id"), part)
+
+    def shares_database(self, other: Backend) -> bool:
+        """Compare the files; a store in memory shares its own with nobody."""
+        if not isinstance(other, SqliteBackend):
+            return False
+        urls = self.url, other.url
+        if any(url.database in (None, "", ":memory:") for url in urls):
+            return False
+        files = {Path(str(url.database)).resolve() for url in urls}
+        return len(files) == 1 and self.url.query == other.url.query
+
+    def exact(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Compare bytes, whatever collation the column has."""
+        return sa.collate(column, "BINARY")
+
+    def scored_id(
+        self, connection: sa.Connection, column: sa.ColumnElement[Any]
+    ) -> sa.ColumnElement[str]:
+        """Return NULL, which no score may have, for cells that are neither text nor integers."""
+        fits = sa.func.typeof(column).in_(("text", "integer"))
+        return sa.case((fits, sa.cast(column, sa.Text())))
+
+    def sampled(
+        self, connection: sa.Connection, text: sa.ColumnElement[str], share: int
+    ) -> sa.ColumnElement[bool]:
+        """Take the rows by CRC-32, which the driver computes: SQLite has no hash."""
+        driver: Any = connection.connection.dbapi_connection
+        driver.create_function("mfprefect_crc32", 1, _crc32, deterministic=True)
+        return sa.func.mfprefect_crc32(text, type_=sa.BigInteger()) % share == 0
+
     def table_bytes(self, connection: sa.Connection) -> dict[str, TableBytes]:
         """Return the pages of each table, which reads the whole file; nothing without `dbstat`."""
         if not connection.exec_driver_sql(_HAS_DBSTAT).scalar():
@@ -218,6 +259,10 @@ class SqliteBackend(Backend):
         driver: Any = connection.connection.dbapi_connection
         with self.driver_errors(connection, statement):
             driver.execute(statement)
+
+
+def _crc32(text: Any) -> int:
+    return zlib.crc32(str(text).encode())
 
 
 def _literal(column: pa.Array) -> str | None:

@@ -100,6 +100,11 @@ class Backend(ABC):
     pays for whole parts only: then a part larger than memory is mapped from a file."""
     per_session_tables: ClassVar[bool] = False
     """Whether large sessions have score tables of their own; see `create_session_table`."""
+    scores_in_sql: ClassVar[bool] = False
+    """Whether the database may score: its dialect renders what `mfprefect.sql_scoring` compiles,
+    and it has the methods for that, from `prepare_scoring` on."""
+    most_bound_values: ClassVar[int] = 30_000
+    """How many bound values a statement may have."""
 
     def __init__(self, url: URL, settings: Settings) -> None:
         self.url = url.set(drivername=self.drivername)
@@ -373,6 +378,77 @@ class Backend(ABC):
         Override if a comparison of two columns must name a collation.
         """
         return sa.cast(expression, sa.String())
+
+    # A backend that `scores_in_sql` overrides what its database does in another way.
+
+    def prepare_scoring(self, connection: sa.Connection) -> None:  # noqa: B027 - optional
+        """Prepare a transaction for statements with thousands of expressions."""
+
+    def insert_select(
+        self,
+        connection: sa.Connection,
+        table: sa.Table,
+        select: sa.Select[*tuple[Any, ...]],
+        part: tuple[int, int],
+    ) -> None:
+        """Insert the rows of a select, whose columns have the names of the table's.
+
+        The select must give what it gives on a connection of its source.
+
+        Args:
+            connection: in the transaction of the part.
+            table: where the scores of the session go.
+            select: the scores of a part.
+            part: the number of the session and of the part.
+
+        Raises:
+            IntegrityError: another part of the session has one of the entities.
+        """
+        self.prepare_scoring(connection)
+        names = list(select.selected_columns.keys())
+        # No cache: computing the key of a forest takes as long as rendering it.
+        options = {"compiled_cache": None}
+        connection.execute(table.insert().from_select(names, select), execution_options=options)
+
+    def shares_database(self, other: Backend) -> bool:
+        """Return whether a statement finds the same tables under the same names in another one.
+
+        By default, if their URLs differ at most by the password.
+        """
+        return self.url.set(password=None) == other.url.set(password=None)
+
+    def source_type(self, code: Any) -> sa.types.TypeEngine[Any]:
+        """Return the type of a column by its type code in the driver's cursor.
+
+        Decimals, doubles, booleans and texts are enough; the base knows none.
+        """
+        return sa.types.NullType()
+
+    def without_nan(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return a column of doubles with NULL for NaN. Override if the database can store NaN."""
+        return column
+
+    def exact(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return a column to group by, such that different texts are different groups.
+
+        Override if collations of the database ignore case or trailing blanks.
+        """
+        return column
+
+    def scored_id(
+        self, connection: sa.Connection, column: sa.ColumnElement[Any]
+    ) -> sa.ColumnElement[str]:
+        """Return a column of ids, texts or integers, as the text that scores are stored under."""
+        return self.as_entity_id(connection, column)
+
+    def sampled(
+        self, connection: sa.Connection, text: sa.ColumnElement[str], share: int
+    ) -> sa.ColumnElement[bool]:
+        """Return the condition that a hash of the text takes: about one row in `share`.
+
+        It depends on nothing but the text.
+        """
+        raise NotImplementedError(f"{self.name} does not score in SQL")
 
     def grants(self, role: str, user: str) -> str:
         """Return a script that gives a user the rights of a role: see `mfprefect.grants`.

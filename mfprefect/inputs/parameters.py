@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from mfprefect.errors import InvalidValue
 
-__all__ = ["bind", "hint"]
+__all__ = ["bind", "hint", "subquery_text"]
 
 _PLAIN = (str, bytes, int, float, Decimal, dt.date, dt.time, dt.timedelta, type(None))
 
@@ -53,6 +53,11 @@ def bind(
             query = re.sub(member, rf"\1 :{name}", query, flags=re.IGNORECASE)
             lists.append(sa.bindparam(name, expanding=True))
     return sa.text(query).bindparams(*lists), values
+
+
+def subquery_text(query: str) -> str:
+    """Return SQL text that can stand in brackets."""
+    return query.strip().rstrip(";") + "\n"  # it may end in a comment: start a new line
 
 
 def hint(params: Mapping[str, Any]) -> str:

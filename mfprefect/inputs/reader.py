@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mfprefect.errors import InvalidValue
+from mfprefect.errors import ConfigurationError, InvalidValue
 from mfprefect.inputs.batches import BATCH_ROWS, Batches, Unstreamable
-from mfprefect.inputs.digest import FrameDigest, frame_digest, rule
+from mfprefect.inputs.digest import FrameDigest, frame_digest
 from mfprefect.inputs.files import is_path, read_file, without_credentials
-from mfprefect.inputs.frames import as_frame, typed_like_arrow
-from mfprefect.inputs.parameters import bind
-from mfprefect.inputs.sources import Connected, Sources, named_parameters
+from mfprefect.inputs.frames import as_frame
+from mfprefect.inputs.parameters import bind, subquery_text
+from mfprefect.inputs.sources import Connected, SourceQuery, Sources, named_parameters
 from mfprefect.quality.checks import in_database
 from mfprefect.quality.checks.result import checks_failed, failures
 from mfprefect.util.frames import arrow_stream
@@ -24,9 +24,10 @@ from mfprefect.util.frames import arrow_stream
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-    import sqlalchemy as sa
 
-    from mfprefect.backend import ArrowRows, Backend
+    from mfprefect.backend import ArrowRows
+    from mfprefect.inputs.query import Query
+    from mfprefect.inputs.query_rows import QueryRows
     from mfprefect.quality.checks.base import ModelCheck
     from mfprefect.quality.checks.frame_data import CheckData
     from mfprefect.settings import Settings
@@ -51,7 +52,8 @@ class Read:
     query: str | None
     rows: int
     columns: dict[str, str]
-    digest: str
+    digest: str | None
+    """None: the rows did not leave their database."""
     seconds: float
 
 
@@ -82,6 +84,10 @@ class Reader:
         """The last frame that `read` returned; a model may return it, which `load` recognises."""
         self.lazily = False
         """Whether `read` leaves SQL text unread until somebody looks at its frame."""
+        self.refusal: str | None = None
+        """What to say to those who look at a frame that must stay unread."""
+        self.source: str | None = None
+        """The source of the last SQL text, None before the first."""
 
     def read(
         self, what: Any, source: str | None = None, *, checks: Any = None, **params: Any
@@ -106,14 +112,14 @@ class Reader:
         """Return the data that a model's function produces, reading it if it is not a frame.
 
         A frame that `read` has just returned is recorded already; any other is recorded as `name`.
+        A frame that `read` left unread is read now.
         """
+        from mfprefect.inputs.query import QueryFrame, plain
+
         started = time.perf_counter()
         what = produce()
-        if self.lazily:
-            from mfprefect.inputs.query import QueryFrame, plain, unread_query
-
-            if isinstance(what, QueryFrame):
-                return plain(what) if unread_query(what) is None else what
+        if isinstance(what, QueryFrame):
+            return plain(what)
         if (last := self._last) is not None and what is last:
             return last
         return self._read_and_record(started, what, None, name, {})
@@ -129,6 +135,8 @@ class Reader:
         from mfprefect.inputs.query import Query, QueryFrame
 
         def read() -> pd.DataFrame:
+            if self.refusal is not None:
+                raise ConfigurationError(self.refusal)
             return self._read_now(time.perf_counter(), text, source, name, params)
 
         return QueryFrame(Query(text, source, params, read))
@@ -156,7 +164,8 @@ class Reader:
             file = read_file(str(what), params)
             return _Loaded(file, without_credentials(str(what))[:255])
         if isinstance(what, str):
-            return self._read_sql(what, self._sources.name(source), params)
+            self.source = self._sources.name(source)
+            return self._read_sql(what, self.source, params)
         if (frame := _frame(what)) is not None:
             kind = f"a {type(what).__name__}"
             _require_no_source(source, kind)
@@ -186,7 +195,7 @@ class Reader:
         source_name = self._sources.name(source)
         with self._sources.connected(source_name) as (connection, _):
             native = connection.dialect.supports_native_decimal
-            text, values = bind(_subquery_text(what), params, native_decimal=native)
+            text, values = bind(subquery_text(what), params, native_decimal=native)
 
             def ask(compared: Collection[str]) -> CheckData:
                 return SourceData(connection, text, values, compared=compared, source=source_name)
@@ -202,6 +211,32 @@ class Reader:
             BackendNotFound: its dialect or driver is not installed.
         """
         self._sources.connect(source)
+
+    @contextmanager
+    def connected(self, source: str) -> Iterator[Connected]:
+        """Yield a connection to a source, with its backend.
+
+        Raises:
+            ConfigurationError: there is no such source.
+            DatabaseError: the source says no; the text holds no secret.
+        """
+        with self._sources.connected(self._sources.name(source)) as connected:
+            yield connected
+
+    @contextmanager
+    def query_rows(self, query: Query) -> Iterator[QueryRows]:
+        """Yield the rows of a query where they are: in a snapshot of the database of its source.
+
+        Raises:
+            DatabaseError: the source says no; the text holds no secret.
+            InvalidValue: the query has no such parameter.
+        """
+        from mfprefect.inputs.query_rows import QueryRows
+
+        with self.connected(query.source) as (connection, backend), named_parameters(query.params):
+            if backend is not None:
+                backend.begin_snapshot(connection)
+            yield QueryRows(connection, backend, query)
 
     def frame_of(self, piece: Any) -> pd.DataFrame:
         """Return one of the frames or Arrow batches that `read` takes an iterable of."""
@@ -242,10 +277,18 @@ class Reader:
             frame = self._read_now(started, what, source, "frame", params)
             yield Batches.of_frame(frame, "it is no SQL text")
             return
-        name = self._sources.name(source)
+        with self.query_batches(what, self._sources.name(source), params, rows) as batches:
+            yield batches
+
+    @contextmanager
+    def query_batches(
+        self, what: str, name: str, params: Mapping[str, Any], rows: int
+    ) -> Iterator[Batches]:
+        """Yield what `batches` does, of SQL text for a source; parameters may have any name."""
+        self.source, started = name, time.perf_counter()
         with self._sources.opened(name) as connected:
             with self._sources.errors(name):
-                query = _Query(connected.connection, what, params)
+                query = SourceQuery(connected.connection, what, params)
                 arrow = self._begin(connected, query, name)
                 if isinstance(arrow, str):
                     loaded = _Loaded(query.rows(), name, what)
@@ -267,7 +310,7 @@ class Reader:
         with self._sources.errors(source):
             yield from batches
 
-    def _begin(self, connected: Connected, query: _Query, source: str) -> ArrowRows | str:
+    def _begin(self, connected: Connected, query: SourceQuery, source: str) -> ArrowRows | str:
         """Begin to read as Arrow, or return why not; say that once in the log."""
         arrow = query.begin(connected.backend)
         if isinstance(arrow, str) and (source, arrow) not in self._reasons:
@@ -277,7 +320,7 @@ class Reader:
 
     def _read_sql(self, text: str, source: str, params: dict[str, Any]) -> _Loaded:
         with self._sources.connected(source) as connected:
-            query = _Query(connected.connection, text, params)
+            query = SourceQuery(connected.connection, text, params)
             arrow = self._begin(connected, query, source)
             if isinstance(arrow, str):
                 return _Loaded(query.rows(), source, text)
@@ -286,41 +329,7 @@ class Reader:
             except Unstreamable as exc:
                 log.info("source %r is read a second time, because %s.", source, exc)
         with self._sources.connected(source) as connected:
-            return _Loaded(_Query(connected.connection, text, params).rows(), source, text)
-
-
-def _subquery_text(query: str) -> str:
-    return query.strip().rstrip(";") + "\n"  # it may end in a comment: start a new line
-
-
-class _Query:
-    """SQL text on a connection, with the values of its parameters."""
-
-    def __init__(self, connection: sa.Connection, text: str, params: Mapping[str, Any]) -> None:
-        self._connection = connection
-        native = connection.dialect.supports_native_decimal
-        self._statement, self._values = bind(text, params, native_decimal=native)
-
-    def begin(self, backend: Backend | None) -> ArrowRows | str:
-        """Begin to read as Arrow, or return why not."""
-        if rule() == 1:
-            return "digests are to be comparable with those of an earlier version"
-        if backend is None:
-            return "no backend is installed for its dialect and driver"
-        if not typed_like_arrow():
-            return "pandas 3 with its own type of texts is needed for more"
-        with named_parameters(self._values):
-            return backend.read_arrow(self._connection, self._statement, self._values)
-
-    def rows(self) -> pd.DataFrame:
-        """Return all rows by pandas.read_sql."""
-        import pandas as pd
-
-        with named_parameters(self._values):
-            frame: pd.DataFrame = pd.read_sql(
-                self._statement, self._connection, params=self._values
-            )
-        return frame
+            return _Loaded(SourceQuery(connected.connection, text, params).rows(), source, text)
 
 
 def _whole(arrow: ArrowRows, source: str, text: str) -> _Loaded:

@@ -16,13 +16,18 @@ from mfprefect.errors import (
     DatabaseUnavailable,
     InvalidValue,
 )
-from mfprefect.inputs.parameters import hint
+from mfprefect.inputs.digest import rule
+from mfprefect.inputs.frames import typed_like_arrow
+from mfprefect.inputs.parameters import bind, hint
 from mfprefect.redaction import Redactor, secrets
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from mfprefect.backend import ArrowRows
     from mfprefect.settings import Settings
 
-__all__ = ["Connected", "Sources", "named_parameters"]
+__all__ = ["Connected", "SourceQuery", "Sources", "named_parameters"]
 
 
 class Connected(NamedTuple):
@@ -134,6 +139,36 @@ class Sources:
         if backend is not None and ours:
             backend.read_exactly(engine)
         return engine, backend
+
+
+class SourceQuery:
+    """SQL text on a connection to a source, with the values of its parameters."""
+
+    def __init__(self, connection: sa.Connection, text: str, params: Mapping[str, Any]) -> None:
+        self._connection = connection
+        native = connection.dialect.supports_native_decimal
+        self._statement, self._values = bind(text, params, native_decimal=native)
+
+    def begin(self, backend: Backend | None) -> ArrowRows | str:
+        """Begin to read as Arrow, or return why not."""
+        if rule() == 1:
+            return "digests are to be comparable with those of an earlier version"
+        if backend is None:
+            return "no backend is installed for its dialect and driver"
+        if not typed_like_arrow():
+            return "pandas 3 with its own type of texts is needed for more"
+        with named_parameters(self._values):
+            return backend.read_arrow(self._connection, self._statement, self._values)
+
+    def rows(self) -> pd.DataFrame:
+        """Return all rows by pandas.read_sql."""
+        import pandas as pd
+
+        with named_parameters(self._values):
+            frame: pd.DataFrame = pd.read_sql(
+                self._statement, self._connection, params=self._values
+            )
+        return frame
 
 
 def _drives(backend: Backend | None, engine: sa.Engine) -> bool:

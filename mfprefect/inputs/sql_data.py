@@ -45,8 +45,22 @@ class SourceData:
             sa.select(sa.text("*")).select_from(subquery).where(sa.false())
         )
         self.columns = list(map(str, connection.execute(no_rows, self._params).keys()))
-        self._rows = query.columns(*map(sa.column, self.columns)).subquery("source_rows")
+        self._rows = self._prepared(
+            query.columns(*map(sa.column, self.columns)).subquery("source_rows")
+        )
         self._count([name for name in self.columns if name in compared])
+
+    def _prepared(self, rows: sa.FromClause) -> sa.FromClause:
+        """Return the rows to ask about. Override to change how cells are seen."""
+        return rows
+
+    def _exact(self, cell: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return what to group a column by. Override where a collation makes texts equal."""
+        return cell
+
+    def _of_group(self, cell: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return the value that all rows of such a group have."""
+        return cell if self._exact(cell) is cell else sa.func.min(cell).label(cell.key)
 
     def _count(self, compared: Sequence[str]) -> None:
         c = self._rows.c
@@ -93,9 +107,9 @@ class SourceData:
         cells = [self._rows.c[name] for name in columns]
         times = sa.func.count().label("times")
         groups = (
-            sa.select(*cells, times)
+            sa.select(*map(self._of_group, cells), times)
             .where(*(cell.is_not(None) for cell in cells))
-            .group_by(*cells)
+            .group_by(*map(self._exact, cells))
             .having(sa.func.count() > 1)
         )
         total = sa.select(sa.func.sum(groups.subquery("keys_that_repeat").c.times))
@@ -110,7 +124,15 @@ class SourceData:
         self, column: str, levels: Collection[str], most: int
     ) -> tuple[FailingRows, list[str]]:
         """Refuse: databases differ in how they convert values to text."""
-        raise ConfigurationError(
+        raise self._not_compared(column)
+
+    def level_counts(self, column: str, levels: Collection[str]) -> dict[str, int]:
+        """Refuse, as `levels` does."""
+        raise self._not_compared(column)
+
+    @staticmethod
+    def _not_compared(column: str) -> ConfigurationError:
+        return ConfigurationError(
             f"categories of {column!r} cannot be compared in a database; list the check in the "
             "model's checks, which run on the rows after the read."
         )

@@ -17,13 +17,13 @@ from mfprefect.inputs.batches import Unstreamable
 from mfprefect.inputs.digest import FramesDigest
 from mfprefect.inputs.files import is_path
 from mfprefect.inputs.frames import as_frame
-from mfprefect.inputs.query import QueryFrame, plain, unread_query
+from mfprefect.inputs.query import Query, unread_query
 from mfprefect.inputs.reader import Read, Reader, is_batches
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Unstreamable", "Whole", "streamed"]
+__all__ = ["Unstreamable", "Whole", "produced", "streamed"]
 
 ONE_BATCH = "they are no more than a batch"
 
@@ -36,6 +36,21 @@ class Whole:
     reason: str
 
 
+def produced(reader: Reader, produce: Callable[[], Any]) -> Any:
+    """Return what a model's function produces; SQL text as the frame of a query, not read yet.
+
+    Args:
+        reader: the model's reader.
+        produce: calls the model's function.
+    """
+    reader.lazily = True
+    try:
+        what = produce()
+        return reader.read(what) if isinstance(what, str) and not is_path(what) else what
+    finally:
+        reader.lazily = False
+
+
 def streamed(
     reader: Reader, produce: Callable[[], Any], name: str, rows: int
 ) -> Iterator[pd.DataFrame | Whole]:
@@ -46,27 +61,22 @@ def streamed(
 
     Args:
         reader: the model's reader.
-        produce: calls the model's function.
+        produce: calls the model's function, or returns what it produced.
         name: what the rows are recorded as if they came from no source.
         rows: of a batch.
 
     Raises:
         Unstreamable: later rows have other types; start over, and read all rows at once.
     """
-    reader.lazily, started = True, time.perf_counter()
-    try:
-        what = produce()
-    finally:
-        reader.lazily = False
+    started = time.perf_counter()
+    what = produced(reader, produce)
     if (query := unread_query(what)) is not None:
-        source = _from_sql(reader, query.text, query.source, dict(query.params), rows)
-    elif isinstance(what, str) and not is_path(what):
-        source = _from_sql(reader, what, None, {}, rows)
+        source = _from_sql(reader, query, rows)
     elif (batches := _frames_of(what)) is not None:
         source = _from_batches(reader, batches, name, rows, started)
     else:
         kind = "a frame" if hasattr(what, "columns") else f"a {type(what).__name__}"
-        frame = plain(what) if isinstance(what, QueryFrame) else reader.load(lambda: what, name)
+        frame = reader.load(lambda: what, name)
         yield Whole(frame, f"scoring_data returned {kind}, which holds all rows")
         return
     with closing(source):
@@ -84,10 +94,8 @@ def _labelled(frames: Iterator[pd.DataFrame | Whole]) -> Iterator[pd.DataFrame |
         yield frame
 
 
-def _from_sql(
-    reader: Reader, text: str, source: str | None, params: dict[str, Any], rows: int
-) -> Generator[pd.DataFrame | Whole]:
-    with reader.batches(text, source, rows=rows, **params) as batches:
+def _from_sql(reader: Reader, query: Query, rows: int) -> Generator[pd.DataFrame | Whole]:
+    with reader.query_batches(query.text, query.source, query.params, rows) as batches:
         if batches.frame is not None:
             yield Whole(batches.frame, str(batches.whole))
             return

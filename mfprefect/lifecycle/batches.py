@@ -6,8 +6,7 @@ its last batch was checked: until then its scores are in memory or in a temporar
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -70,7 +69,6 @@ def why_whole(model: type[Model], checks: Sequence[Any], joint: Sequence[ModelCh
 class Job(Protocol):
     """What scoring a part needs: a `ScoringJob`."""
 
-    as_of: dt.date
     context: CheckContext
     features: list[str]
     settings: Settings
@@ -99,8 +97,17 @@ def score_in_batches(
     model: Model,
     part: int,
     checks: tuple[Sequence[Any], Sequence[ModelCheck]],
+    produce: Callable[[], Any],
 ) -> Scored | Whole:
     """Read, check, score and write a part; return its rows instead if they came at once.
+
+    Args:
+        scoring: the scoring.
+        recorder: of the part.
+        model: the model.
+        part: the number of the part.
+        checks: those of the part, and those of the rows of all parts.
+        produce: returns what the model's `scoring_data` returned.
 
     Raises:
         ChecksFailed: an error-level check failed; nothing was written, as after any other error.
@@ -109,7 +116,7 @@ def score_in_batches(
 
     def read() -> Iterator[pd.DataFrame | Whole]:
         name = f"scoring_data part {part}"
-        return streamed(model.reader, lambda: model.scoring_data(scoring.as_of, part), name, rows)
+        return streamed(model.reader, produce, name, rows)
 
     with Prefetched(read, f"mfprefect-read-{part}") as frames:
         arriving = iter(frames)
@@ -128,6 +135,7 @@ def score_in_batches(
                 batches.judge()
                 sink.finish()
             scores = sorter.finish()
+            recorder.note_reading(f"in batches of {rows:,} rows")
             scoring.keep_summary(recorder, batches.summarizer)
             recorder.write_sorted(part, scores)
     return Scored(batches.figures, batches.count)

@@ -6,12 +6,9 @@ its own, in one transaction.
 
 from __future__ import annotations
 
-import datetime as dt
 import sys
 import sysconfig
-import threading
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -23,40 +20,32 @@ from prefect.futures import as_completed
 
 from mfprefect.errors import ChecksFailed, GateFailed, InvalidValue
 from mfprefect.inputs.batches import Unstreamable
+from mfprefect.inputs.stream import Whole, produced
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.batches import Scored, score_in_batches, why_whole
 from mfprefect.lifecycle.champion import features_of
 from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.estimator import SCORES, score_source_of
-from mfprefect.lifecycle.fitting import Trained, load_trained
 from mfprefect.lifecycle.part_checks import JointChecks, combined, scoring_checks
 from mfprefect.lifecycle.part_scores import SCORE, scores_of
 from mfprefect.lifecycle.prefect_artifacts import Progress
-from mfprefect.lifecycle.run import as_of_date
 from mfprefect.lifecycle.run_log import log_scored
-from mfprefect.lifecycle.scoring_inputs import (
-    PartRecorder,
-    PreviousScoring,
-    ScoringInputs,
-    references_of,
-)
+from mfprefect.lifecycle.scoring_inputs import PartRecorder, ScoringInputs
+from mfprefect.lifecycle.scoring_job import ScoringJob
+from mfprefect.lifecycle.sql_plan import log_ways, plan_scoring
+from mfprefect.lifecycle.sql_scoring import score_part_in_sql
 from mfprefect.quality.checks.base import RowCount
 from mfprefect.quality.score_figures import ScoreFigures
-from mfprefect.quality.summary.sample import InputSummarizer
 from mfprefect.store import Store
-from mfprefect.store.database import Database
 from mfprefect.store.states import Purpose, Status
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mfprefect.model import Model
-    from mfprefect.quality.checks.context import CheckContext
     from mfprefect.session import Session
-    from mfprefect.settings import Settings
-    from mfprefect.store.handle import SessionHandle
 
-__all__ = ["ScoringJob", "apply_gates", "pickle_by_value", "require_trained", "score_model"]
+__all__ = ["apply_gates", "pickle_by_value", "require_trained", "score_model"]
 
 
 def score_model(store: Store, model_class: type[Model], session: Session) -> int:
@@ -86,6 +75,7 @@ def score_model(store: Store, model_class: type[Model], session: Session) -> int
     scoring = ScoringJob(
         model_class, store, session, training, features, trained, inputs, joint.context
     )
+    scoring.sql = plan_scoring(store, model_class, training, features, trained.estimator)
     missing = [part for part in range(1, model_class.parts + 1) if part not in complete]
     try:
         figures = _score_parts(run, scoring, session, missing, joint)
@@ -93,6 +83,7 @@ def score_model(store: Store, model_class: type[Model], session: Session) -> int
         inputs.log_some()
         raise
     inputs.log()
+    log_ways(session, inputs.ways)
     joint.judge()
     rows = sum(complete.values()) + figures.n
     session.log_metrics({"rows_scored": rows})
@@ -164,16 +155,7 @@ def _score_parts(
     for part, scored in done.items():
         session.require_spooled(scored.spooled)
         joint.add(part, scored.answers)
-    _log_reading(session, [scored.reading for scored in done.values()])
     return reduce(ScoreFigures.merged, (scored.figures for scored in done.values()), ScoreFigures())
-
-
-def _log_reading(session: Session, readings: Sequence[str]) -> None:
-    """Record how the parts of this attempt were read, and why those that were read whole."""
-    counts = Counter(readings)
-    texts = [f"{n} parts {text}" if len(counts) > 1 else text for text, n in counts.items()]
-    if texts:
-        session.log_metadata({"reading": "; ".join(texts)}, group="scoring")
 
 
 def _raise(errors: dict[int, Exception]) -> NoReturn:
@@ -206,97 +188,6 @@ def require_trained(store: Store, model_class: type[Model], session_id: str) -> 
         )
 
 
-class ScoringJob:
-    """Everything needed to score a part, in this process or, pickled, in another one."""
-
-    def __init__(
-        self,
-        model_class: type[Model],
-        store: Store,
-        session: Session,
-        training_session_id: str,
-        features: list[str],
-        trained: Trained,
-        inputs: ScoringInputs,
-        context: CheckContext,
-    ) -> None:
-        self.context = context
-        """What the checks of all rows compare with."""
-        self.training_session_id = training_session_id
-        self.features = features
-        self._compared: PreviousScoring = inputs.compared
-        self._references: dict[str, pd.DataFrame] | None = inputs.references
-        self.as_of: dt.date = as_of_date(session)
-        self.settings: Settings = store.database.settings
-        self._handle: SessionHandle = session.handle
-        self._model_class: type[Model] | bytes = model_class
-        self._local: tuple[Store, Trained] | None = (store, trained)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Connections cannot be pickled; the model is in the store and need not be.
-        model_class = self._model_class
-        if not isinstance(model_class, bytes):
-            model_class = cloudpickle.dumps(model_class)
-        return self.__dict__ | {"_model_class": model_class, "_local": None, "_references": None}
-
-    def _resources(self) -> tuple[Store, Trained]:
-        if self._local is None:
-            self._local = _process_resources(self)
-        return self._local
-
-    @property
-    def model_class(self) -> type[Model]:
-        """The model's class."""
-        # Lazily: an error while unpickling the job would be the cluster's, not the task's.
-        if isinstance(self._model_class, bytes):
-            self._model_class = cloudpickle.loads(self._model_class)
-        return self._model_class  # type: ignore[return-value]  # by now
-
-    @property
-    def estimator(self) -> Any:
-        """The fitted model."""
-        return self._resources()[1].estimator
-
-    def recorder(self, part: int) -> PartRecorder:
-        """Return a recorder for one part, which numbers its checks and inputs by part."""
-        store, _ = self._resources()
-        return PartRecorder(store.database, self._handle, part)
-
-    def summarizer(self) -> InputSummarizer:
-        """Return what summarises a part's input, in the bins of the training."""
-        store, _ = self._resources()
-        if self._references is None:
-            self._references = references_of(store, self.training_session_id, self._compared)
-        return InputSummarizer(self._references, self.settings.summary_rows)
-
-    def keep_summary(self, recorder: PartRecorder, summarizer: InputSummarizer) -> None:
-        """Store what a part's input looks like."""
-        recorder.keep_summary(summarizer, self._compared, self.model_class.masked)
-
-    def model(self, recorder: PartRecorder, part: int) -> Model:
-        """Return the model with the extras of its training, recording what it reads."""
-        model = self.model_class(tasks.reader(self.settings, recorder, self.model_class, part))
-        model.extras = self._resources()[1].extras
-        return model
-
-
-_lock = threading.Lock()
-_cache: dict[str, tuple[Store, Trained]] = {}
-
-
-def _process_resources(scoring: ScoringJob) -> tuple[Store, Trained]:
-    """Return this process's store and trained model; both are reused for its next part."""
-    key = scoring.training_session_id
-    with _lock:
-        if key not in _cache:
-            for store, _ in _cache.values():
-                store.close()
-            _cache.clear()
-            store = Store(Database(scoring.settings))
-            _cache[key] = (store, load_trained(store, scoring.model_class(), key))
-        return _cache[key]
-
-
 def pickle_by_value(model_class: type[Model]) -> None:
     """Pickle a script's classes with their code, since other processes cannot import a script.
 
@@ -320,8 +211,6 @@ class PartDone(NamedTuple):
     """The spool's receipt if the database was away, else empty."""
     answers: dict[str, Any]
     """What the checks of all rows need of the part."""
-    reading: str = ""
-    """Whether it was read in batches, or why not."""
 
 
 @task(name="score part", cache_policy=NO_CACHE, persist_result=False)
@@ -330,34 +219,50 @@ def score_part(scoring: ScoringJob, part: int) -> PartDone:
     recorder = scoring.recorder(part)
     try:
         with redacted_errors():
-            figures, reading = _score(scoring, recorder, part)
+            figures = _score(scoring, recorder, part)
     finally:
         recorder.flush()
-    return PartDone(figures, recorder.spool_receipt, recorder.answers, reading)
+    return PartDone(figures, recorder.spool_receipt, recorder.answers)
 
 
-def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> tuple[ScoreFigures, str]:
-    """Score a part in batches, or whole where that is not possible; return which it was."""
+def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> ScoreFigures:
+    """Score a part where its rows are, or in Python; the recorder notes which, and why."""
     model = scoring.model(recorder, part)
+    produce = partial(model.scoring_data, scoring.as_of, part)
+    if not scoring.sql.lazy:
+        recorder.way = scoring.sql.way
+        return _score_in_python(scoring, recorder, model, part, produce)
+    data = produced(model.reader, produce)
+    if (figures := score_part_in_sql(scoring, recorder, model, data, part)) is not None:
+        return figures
+    model.reader.refusal = None
+    return _score_in_python(scoring, recorder, model, part, lambda: data)
+
+
+def _score_in_python(
+    scoring: ScoringJob, recorder: PartRecorder, model: Model, part: int, produce: Callable[[], Any]
+) -> ScoreFigures:
+    """Score a part in batches, or whole where that is not possible."""
     checks = scoring_checks(type(model), scoring.settings)
     if not (reason := why_whole(type(model), *checks)):
         try:
-            outcome = score_in_batches(scoring, recorder, model, part, checks)
+            outcome = score_in_batches(scoring, recorder, model, part, checks, produce)
             if isinstance(outcome, Scored):
-                return outcome.figures, f"in batches of {scoring.settings.batch_rows:,} rows"
-            figures = _score_whole(scoring, recorder, model, outcome.frame, part)
-            return figures, f"whole: {outcome.reason}"
+                return outcome.figures
+            return _score_whole(scoring, recorder, model, outcome, part)
         except Unstreamable as exc:
             tasks.log().info("part %d is read a second time, because %s", part, exc)
             reason, model = str(exc), scoring.model(recorder, part)
-    produce, name = partial(model.scoring_data, scoring.as_of, part), f"scoring_data part {part}"
-    frame = model.reader.load(produce, name)
-    return _score_whole(scoring, recorder, model, frame, part), f"whole: {reason}"
+            produce = partial(model.scoring_data, scoring.as_of, part)
+    frame = model.reader.load(produce, f"scoring_data part {part}")
+    return _score_whole(scoring, recorder, model, Whole(frame, reason), part)
 
 
 def _score_whole(
-    scoring: ScoringJob, recorder: PartRecorder, model: Model, frame: pd.DataFrame, part: int
+    scoring: ScoringJob, recorder: PartRecorder, model: Model, rows: Whole, part: int
 ) -> ScoreFigures:
+    recorder.note_reading(f"whole: {rows.reason}")
+    frame = rows.frame
     each, joint = scoring_checks(type(model), scoring.settings)
     if len(frame) == 0:
         return _score_nothing(scoring, recorder, model, frame, each, part)

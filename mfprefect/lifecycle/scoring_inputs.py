@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mfprefect.errors import DatabaseError, MfprefectError
@@ -11,11 +11,10 @@ from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.run import as_of_date
 from mfprefect.lifecycle.thresholds import thresholds_for
 from mfprefect.quality.checks.batches import BatchChecks
-from mfprefect.quality.checks.masking import disclosure_for, without_cells
-from mfprefect.quality.checks.parts import PartAnswers
+from mfprefect.quality.checks.masking import Disclosure, disclosure_for, without_cells
+from mfprefect.quality.checks.parts import NotedAnswers, PartAnswers
 from mfprefect.quality.drift.features import feature_drift
 from mfprefect.quality.summary.merge import SummaryMerger
-from mfprefect.quality.summary.sample import InputSummarizer
 from mfprefect.session.recorder import Recorder
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from mfprefect.model import Model
     from mfprefect.quality.checks.base import ModelCheck
     from mfprefect.quality.checks.context import CheckContext
+    from mfprefect.quality.checks.frame_data import PartData
+    from mfprefect.quality.summary.sample import InputSummarizer
     from mfprefect.scores.sorting import SortedScores
     from mfprefect.session import Session
     from mfprefect.store import Store
@@ -52,6 +53,11 @@ TABLES = {"inputs": "input_no", "check_results": "check_no"}
 SUMMARY, PREVIOUS, COMPARED, ANSWERS = "summary", "previous", "compared", "answers"
 SAMPLED = "sampled"
 """Where the document of a part has how many rows its summary looked at, and of how many."""
+WAY = "scoring"
+"""Where the document of a part says which way it was scored."""
+
+Asked = tuple[Iterable["ModelCheck"], "CheckContext"]
+"""Checks, and what they compare with."""
 
 
 class PreviousScoring(NamedTuple):
@@ -73,12 +79,39 @@ class PartRecorder(Recorder):
         self._seen: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
         self.answers: dict[str, Any] = {}
         """What the checks of all rows need of this part."""
+        self.way: dict[str, Any] = {}
+        """Which way it is scored, in SQL or in Python, how its rows were read, and why."""
+        self._document: dict[str, Any] = {}
+
+    @property
+    def database(self) -> Database:
+        """The session's database."""
+        return self._db
 
     def _add(self, table: str, rows: Iterable[Mapping[str, Any]], keys: tuple[str, ...]) -> None:
         copies = [dict(row) for row in rows]
         if table in self._seen:
             self._seen[table] += copies
         super()._add(table, copies, keys)
+
+    def note_reading(self, text: str) -> None:
+        """Note for the part's input document how its rows were read, unless they are in SQL."""
+        if self.way.get("way") != "sql":
+            self.way = self.way | {"reading": text}
+
+    def mark(self) -> Callable[[], None]:
+        """Return a function that takes back what is recorded from now on.
+
+        The rows that follow get the same numbers, and so replace it.
+        """
+        numbers, checks = self._buffer.last_numbers(), list(self._check_rows)
+        seen = {table: list(rows) for table, rows in self._seen.items()}
+
+        def back() -> None:
+            self._buffer.reuse_numbers(numbers)
+            self._check_rows, self._seen = checks, seen
+
+        return back
 
     def answer(
         self,
@@ -93,7 +126,15 @@ class PartRecorder(Recorder):
             ChecksFailed: an error-level check cannot run on them.
         """
         disclosure = disclosure_for(frame, SAMPLE, self._masked(masked))
-        part = PartAnswers(frame, disclosure)
+        self._answer(PartAnswers(frame, disclosure), checks, context, disclosure)
+
+    def _answer(
+        self,
+        part: NotedAnswers,
+        checks: Iterable[ModelCheck],
+        context: CheckContext,
+        disclosure: Disclosure,
+    ) -> None:
         rows = [row for check in checks for row in check.ask(part, context, disclosure)]
         self.log_answers(rows, part.document())
 
@@ -120,34 +161,37 @@ class PartRecorder(Recorder):
             keys: columns that are not features.
             masked: columns whose cells are never stored.
         """
-        context = check_context(self._db, self.handle, checks, keys, self._part)
-        return BatchChecks(checks, context, self._masked(masked), keys)
+        return BatchChecks(checks, self.check_context(checks, keys), self._masked(masked), keys)
 
     def write_sorted(self, part: int, scores: SortedScores) -> None:
         """Write the sorted scores of the part, in one transaction."""
         self._write_sorted(part, scores)
         self._buffer.reserve_number("part", part)
 
-    def keep(
-        self,
-        features: pd.DataFrame | None,
-        references: Mapping[str, pd.DataFrame],
-        compared: PreviousScoring,
-        masked: Collection[str],
+    def check_context(self, checks: Any, keys: Collection[str]) -> CheckContext:
+        """Return what the checks of the part compare with."""
+        return check_context(self._db, self.handle, checks, keys, self._part)
+
+    def check_source(
+        self, data: PartData, each: Asked, joint: Asked, masked: Collection[str]
     ) -> None:
-        """Summarise all rows of the part, and write its input document.
+        """Run checks on the part's rows in their database, as `checked_frame` does on a frame.
 
         Args:
-            features: the rows about to be scored; None if the part has no rows.
-            references: the input summaries whose bins are used: `summary` of the training and, if
-                there is one, `previous`.
-            compared: as in `keep_summary`.
-            masked: as in `keep_summary`.
+            data: answers them.
+            each: the checks of the part, and what they compare with.
+            joint: the checks of the rows of all parts, and what they compare with.
+            masked: columns whose cells are never stored.
+
+        Raises:
+            ChecksFailed: an error-level check failed.
         """
-        summarizer = InputSummarizer(references, 0)
-        if features is not None:
-            summarizer.add(features, ())
-        self.keep_summary(summarizer, compared, masked)
+        disclosure = Disclosure(SAMPLE, frozenset(self._masked(masked)))
+        checks, context = each
+        self.log_check_results(
+            [row for check in checks for row in check.results(data, context, disclosure)]
+        )
+        self._answer(NotedAnswers(data, disclosure), *joint, disclosure)
 
     def keep_summary(
         self, summarizer: InputSummarizer, compared: PreviousScoring, masked: Collection[str]
@@ -164,12 +208,22 @@ class PartRecorder(Recorder):
             name: records(without_cells(summary, hidden)) if summarizer.rows else []
             for name, summary in summarizer.summaries().items()
         }
-        document = {**self._seen, **summaries, COMPARED: compared, ANSWERS: self.answers}
-        if summarizer.sampled < summarizer.rows:
-            document[SAMPLED] = [summarizer.sampled, summarizer.rows]
+        sampled = [summarizer.sampled, summarizer.rows]
+        self._document = {
+            **self._seen,
+            **summaries,
+            COMPARED: compared,
+            ANSWERS: self.answers,
+            SAMPLED: sampled,
+        }
+        self.keep_way()
+        self.flush()
+
+    def keep_way(self) -> None:
+        """Add to the part's input document, with the next flush, which way it was scored."""
+        document = self._document | ({WAY: self.way} if self.way else {})
         text = values.json_text(document, f"what part {self._part} read")
         self._add("part_inputs", [{"part_no": self._part, "document": text}], ("part_no",))
-        self.flush()
 
 
 class ScoringInputs:
@@ -180,8 +234,10 @@ class ScoringInputs:
     ) -> None:
         self._store, self._model_class, self._session = store, model_class, session
         self._training = training
-        self._sampled: dict[int, tuple[int, ...]] = {}
-        """By part: how many rows its summary looked at, and of how many; 0 if it was all."""
+        self.ways: list[dict[str, Any]] = []
+        """Which way each part was scored, once `log` has merged them."""
+        self._sampled: list[list[int]] = []
+        """Of each part: how many rows its summary looked at, and of how many."""
         day = as_of_date(session)
         published = published_scorings(store.database, model_class.model_id, 1, until=day)
         self.compared = PreviousScoring()
@@ -252,26 +308,24 @@ class ScoringInputs:
 
     def _log_sample(self) -> None:
         """Record of how many rows the summary is an estimate, if it does not describe all."""
-        sampled, rows = (sum(counts) for counts in zip(*self._sampled.values(), strict=True))
+        sampled, rows = (sum(counts) for counts in zip(*self._sampled, strict=True))
         if sampled < rows:
-            text = (
-                f"estimated from {sampled:,} of {rows:,} rows, those of each part whose ids have "
-                "the smallest digests"
-            )
+            text = f"estimated from {sampled:,} of {rows:,} rows, chosen by a hash of their ids"
             self._session.log_metadata({"input_summary": text}, group="scoring")
 
     def _merge(self, merged: Mapping[str, SummaryMerger]) -> list[int]:
         import pandas as pd
 
-        parts = []
-        self._sampled = {}
+        parts: list[int] = []
+        self.ways, self._sampled = [], []
         for part, document in self._session.part_documents():
             if part > self._model_class.parts:
                 continue  # from an attempt that had more parts
             parts.append(part)
+            self.ways.append(document.get(WAY) or {})
             for name, merger in merged.items():
                 merger.add(pd.DataFrame(document[name]))
-            self._sampled[part] = tuple(document.get(SAMPLED) or (0, 0))
+            self._sampled.append(document.get(SAMPLED) or [0, 0])
         return parts
 
 

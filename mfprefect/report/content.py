@@ -109,6 +109,12 @@ class SessionReport:
         rows = self.metadata[names]
         return str(rows["value"].iloc[0]) if len(rows) else ""
 
+    def scoring_note(self, name: str) -> str:
+        """Return metadata of the group `scoring`: which way scores were computed; perhaps empty."""
+        names = (self.metadata["meta_group"] == "scoring") & (self.metadata["meta_name"] == name)
+        rows = self.metadata[names]
+        return str(rows["value"].iloc[0]) if len(rows) else ""
+
 
 def test_note(metadata: pd.DataFrame, name: str) -> dict[str, Any]:
     """Return a detail of the test results that is a JSON object, empty if there is none."""

@@ -106,6 +106,16 @@ class RowBuffer:
             self._last_numbers[what] += 1
             return self._last_numbers[what]
 
+    def last_numbers(self) -> dict[str, int]:
+        """Return the last number in use of each kind."""
+        with self.lock:
+            return dict(self._last_numbers)
+
+    def reuse_numbers(self, last_numbers: Mapping[str, int]) -> None:
+        """Give out again what follows these numbers; later rows replace those that have them."""
+        with self.lock:
+            self._last_numbers = Counter(last_numbers)
+
     def reserve_number(self, what: str, number: int) -> None:
         """Keep `next_number` from returning this number, or a lower one."""
         with self.lock:

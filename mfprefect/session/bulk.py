@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -127,6 +127,41 @@ class BulkMixin(RecorderBase):
         self._require_running()
         self._destination.write_part(part, scores)
         return scores.num_rows
+
+    def insert_scores(
+        self,
+        select: Any,
+        rows: int,
+        names: tuple[str, str, str],
+        *,
+        part: int,
+        verify: Callable[[Any], object] | None = None,
+        session_rows: int = 0,
+    ) -> Any | None:
+        """Write a part that the session's database computes; return its scores, sorted.
+
+        Args:
+            select: of `entity_id`, `score` and perhaps `score_class`.
+            rows: how many rows it has.
+            names: what errors call id, score and class.
+            part: the number of the part.
+            verify: gets the scores before they are kept; what it raises undoes them.
+            session_rows: about how many rows all parts have, if that is known.
+
+        Returns:
+            An Arrow table with the columns of `mfprefect.scores.SCHEMA`; None if nothing was
+            written because writes go to the spool.
+
+        Raises:
+            InvalidScores: an id or a score is none that scores may have; nothing was written.
+            RowsChanged: there are more or fewer rows now; nothing was written.
+            DatabaseError: the database refuses the statement or a row.
+        """
+        self._require_running()
+        table = self._destination.insert_part(part, select, rows, names, verify, session_rows)
+        if table is not None:
+            self._buffer.reserve_number("part", part)
+        return table
 
     def keep_part(self, part: int) -> int | None:
         """Keep a part that an earlier attempt completed; return its rows, None if incomplete."""

@@ -40,7 +40,7 @@ from mfprefect.store.database import Database, migrate
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import find_session
 from mfprefect.store.models import gate_verdicts
-from mfprefect.store.scores import write
+from mfprefect.store.scores import insert_select, write
 from mfprefect.store.sessions import part_inputs, writing
 from mfprefect.store.sessions.opening import SessionRequest, to_document
 from mfprefect.store.sessions.writing import Outcome
@@ -156,6 +156,21 @@ class Destination:
             lambda handle: write.write_part(self._db, handle, part, scores),
             lambda entry: add_part(entry, part, scores),
         )
+
+    def insert_part(
+        self,
+        part: int,
+        select: Any,
+        rows: int,
+        names: tuple[str, str, str],
+        verify: Callable[[Any], object] | None,
+        session_rows: int,
+    ) -> Any | None:
+        """Write one part by INSERT .. SELECT; return it, or None while writes go to the spool."""
+        if self._entry is not None:
+            return None
+        arguments = (part, select, rows, names, verify, session_rows)
+        return insert_select.insert_part(self._db, self.handle, *arguments)
 
     def keep_part(self, part: int) -> int | None:
         """Keep a complete part of an earlier attempt; return its rows.

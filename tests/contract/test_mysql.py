@@ -118,7 +118,10 @@ def test_long_inserts_write_every_value_exactly(
 
 def test_an_error_of_a_long_insert_shows_no_rows(strict_server: Server) -> None:
     backend = backend_for(load_settings(url=strict_server.new_database()))
-    columns = [sa.Column("name", sa.String(20)), sa.Column("number", sa.Integer)]
+    columns: list[sa.Column[Any]] = [
+        sa.Column("name", sa.String(20)),
+        sa.Column("number", sa.Integer),
+    ]
     table = sa.Table("numbers", sa.MetaData(), *columns)
     rows = pa.table([["customer-4711"], ["not a number"]], ["name", "number"])
     engine = backend.create_engine()

@@ -20,6 +20,7 @@ from mfprefect.lifecycle.monitoring import monitor_model
 from mfprefect.lifecycle.outcomes import read_outcomes
 from mfprefect.lifecycle.scoring_inputs import PartRecorder, ScoringInputs, references_of
 from mfprefect.quality import ks_drift, psi
+from mfprefect.quality.summary.sample import InputSummarizer
 
 FLOWS = Path(__file__).parents[2] / "flows"
 DAY = dt.date(2026, 1, 31)
@@ -257,7 +258,9 @@ def test_features_are_compared_with_those_of_training_and_of_the_session_before(
             # Parts of unequal size, as different processes see them: figures are those of all rows.
             for part, rows in ((2, frame[150:]), (1, frame[:150])):
                 recorder = PartRecorder(store.database, session.handle, part)
-                recorder.keep(rows, references, evidence.compared, kind.masked)
+                summarizer = InputSummarizer(references, 0)
+                summarizer.add(rows, ())
+                recorder.keep_summary(summarizer, evidence.compared, kind.masked)
             evidence.log()
             scores = pd.DataFrame({"id": range(600), "score": frame["age"]})
             session.write_scores(scores, entity_id="id")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -69,6 +70,12 @@ _SIZES = """
 SELECT TableName, CurrentPerm FROM DBC.TableSizeV
 WHERE DatabaseName (NOT CASESPECIFIC) = ? (NOT CASESPECIFIC)
 """
+_PYTHON_TYPES: dict[Any, sa.types.TypeEngine[Any]] = {
+    str: sa.String(),
+    int: sa.BigInteger(),
+    float: sa.Double(),
+    Decimal: sa.Numeric(),
+}
 _LOCK_EXCLUSIVE = "LOCKING TABLE {name} FOR EXCLUSIVE SELECT COUNT(*) FROM {name}"
 
 
@@ -83,6 +90,8 @@ class TeradataBackend(Backend):
     unique_allows_nulls: ClassVar[bool] = False
     reads_uncommitted: ClassVar[bool] = True
     view_prefix: ClassVar[str] = ACCESS
+    scores_in_sql: ClassVar[bool] = True
+    most_bound_values: ClassVar[int] = 2_000
     writers: int = 2
 
     def __init__(self, url: sa.URL, settings: Settings) -> None:
@@ -148,7 +157,8 @@ class TeradataBackend(Backend):
         """
         load.append(connection, table, rows, self._staging)
         if table is self.schema.scores and rows.num_rows:
-            self._refuse_duplicates(connection, rows)
+            number, part = (rows[name][0].as_py() for name in ("session_no", "part_no"))
+            self._refuse_duplicates(connection, number, part)
 
     def drop_stale_staging(self, connection: sa.Connection) -> list[str]:
         """Drop staging tables that are older than a day; return their names."""
@@ -183,13 +193,38 @@ class TeradataBackend(Backend):
         else:
             connection.execute(merge(table, list(rows[0])), list(rows))
 
-    def _refuse_duplicates(self, connection: sa.Connection, rows: pa.Table) -> None:
+    def insert_select(
+        self,
+        connection: sa.Connection,
+        table: sa.Table,
+        select: sa.Select[*tuple[Any, ...]],
+        part: tuple[int, int],
+    ) -> None:
+        """Insert in one request, which locks no rows one by one.
+
+        Raises:
+            IntegrityError: another part of the session has a score of one of the entities.
+        """
+        super().insert_select(connection, table, select, part)
+        self._refuse_duplicates(connection, *part)
+
+    def source_type(self, code: Any) -> sa.types.TypeEngine[Any]:
+        """Return the type of a Python type, which is the driver's type code."""
+        return _PYTHON_TYPES.get(code, sa.types.NullType())
+
+    def sampled(
+        self, connection: sa.Connection, text: sa.ColumnElement[str], share: int
+    ) -> sa.ColumnElement[bool]:
+        """Take the rows by the bucket of their row hash; without a hash, the highest bucket."""
+        bucket = sa.func.hashbucket(sa.func.hashrow(text))
+        return bucket <= sa.literal_column(f"HASHBUCKET() / {int(share)}")
+
+    def _refuse_duplicates(self, connection: sa.Connection, number: int, part: int) -> None:
         """Raise if another part has an entity of this part: no unique index prevents it.
 
         Looks after the insert and without locks, so that of two parts written concurrently the
         later one sees the rows of the other.
         """
-        number, part = rows["session_no"][0].as_py(), rows["part_no"][0].as_py()
         name = connection.dialect.identifier_preparer.format_table(self.schema.scores)
         duplicate = connection.exec_driver_sql(
             _DUPLICATE_ENTITY.strip().format(scores=name), (number, part, part)

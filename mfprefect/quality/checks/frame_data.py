@@ -13,7 +13,15 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CheckData", "FailingRows", "FrameData", "by_frequency", "instant"]
+__all__ = [
+    "CheckData",
+    "FailingRows",
+    "FrameData",
+    "PartData",
+    "by_frequency",
+    "instant",
+    "level_texts",
+]
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,13 @@ class CheckData(Protocol):
         self, column: str, levels: Collection[str], most: int
     ) -> tuple[FailingRows, list[str]]:
         """Return the rows of categories outside `levels`, and these categories by frequency."""
+
+
+class PartData(CheckData, Protocol):
+    """Rows of a part, whose answers are noted for the rows of all parts."""
+
+    def level_counts(self, column: str, levels: Collection[str]) -> dict[str, int]:
+        """Return how many rows are of each of these categories."""
 
 
 class FrameData:
@@ -103,6 +118,11 @@ class FrameData:
         new = texts[~texts.isin(list(levels))]
         return self._cases(new, most), by_frequency(Counter(new.tolist()))
 
+    def level_counts(self, column: str, levels: Collection[str]) -> dict[str, int]:
+        """Return how many rows are of each of these categories."""
+        texts = self._level_texts(column)
+        return dict(Counter(texts[texts.isin(list(levels))].tolist()))
+
     def _has_only(self, column: str, levels: Collection[str]) -> bool:
         """Return True if a column of texts has no other levels: few are compared, not all rows."""
         from mfprefect.quality.summary import LEVEL_LENGTH
@@ -114,14 +134,20 @@ class FrameData:
         return all(text[:LEVEL_LENGTH] in allowed for text in values.dropna().unique())
 
     def _level_texts(self, column: str) -> pd.Series[Any]:
-        from mfprefect.quality.summary import LEVEL_LENGTH
-
-        return self._frame[column].dropna().astype(object).map(str).str[:LEVEL_LENGTH]
+        return level_texts(self._frame[column])
 
     @staticmethod
     def _cases(values: pd.Series[Any], most: int) -> FailingRows:
         head = values.head(most)
         return FailingRows(len(values), list(zip(head.index, head, strict=True)))
+
+
+def level_texts(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the cells of a column as categories, without NULLs: the first 100 characters."""
+    from mfprefect.quality.summary import LEVEL_LENGTH
+
+    texts: pd.Series[Any] = column.dropna().astype(object).map(str).str[:LEVEL_LENGTH]
+    return texts
 
 
 def by_frequency(counts: Mapping[str, int]) -> list[str]:

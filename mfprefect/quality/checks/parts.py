@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mfprefect.quality.checks.base import ModelCheck, RowCount
 from mfprefect.quality.checks.context import CheckContext
-from mfprefect.quality.checks.frame_data import FailingRows, FrameData, by_frequency
+from mfprefect.quality.checks.frame_data import FailingRows, FrameData, PartData, by_frequency
 from mfprefect.quality.checks.masking import Disclosure
 from mfprefect.quality.checks.repeated_keys import RepeatedKeys
 from mfprefect.quality.checks.result import plain, result_row
@@ -33,6 +33,7 @@ __all__ = [
     "MAX_KEYS",
     "AllParts",
     "NotAnswered",
+    "NotedAnswers",
     "PartAnswers",
     "judge_parts",
     "merged",
@@ -54,20 +55,22 @@ class _NotCompared(Exception):
     """Keys of all parts cannot be compared."""
 
 
-class PartAnswers(FrameData):
-    """Answers checks from the rows of one part, and notes each answer."""
+class NotedAnswers:
+    """Answers checks from the rows of one part, wherever they are, and notes each answer."""
 
-    def __init__(self, frame: pd.DataFrame, disclosure: Disclosure, *, stored: bool = True) -> None:
+    how = ""
+
+    def __init__(self, data: PartData, disclosure: Disclosure, *, stored: bool = True) -> None:
         """Begin.
 
         Args:
-            frame: the rows.
+            data: the rows.
             disclosure: what results may disclose.
             stored: whether the answers are stored: then they are JSON without any cell of a masked
                 column. Those of a batch stay in memory: extremes are values, of any column.
         """
-        super().__init__(frame)
-        self._disclosure, self._stored = disclosure, stored
+        self._data, self._disclosure, self._stored = data, disclosure, stored
+        self.rows, self.columns = data.rows, data.columns
         self._noted: dict[str, Any] = {}
 
     def document(self) -> dict[str, Any]:
@@ -76,11 +79,11 @@ class PartAnswers(FrameData):
 
     def nulls(self, column: str, most: int) -> FailingRows:
         """Return the rows whose cell is NULL."""
-        return self._note(_key("nulls", column), [column], super().nulls(column, most))
+        return self._note(_key("nulls", column), [column], self._data.nulls(column, most))
 
     def extremes(self, column: str) -> tuple[Any, Any]:
         """Return the minimum and maximum of a column, None if all cells are NULL."""
-        ends = super().extremes(column)
+        ends = self._data.extremes(column)
         if not self._stored:
             self._noted[_key("extremes", column)] = ends
         elif not self._disclosure.hides(column):
@@ -90,29 +93,28 @@ class PartAnswers(FrameData):
 
     def outside(self, column: str, low: Any, high: Any, most: int) -> FailingRows:
         """Return the rows below `low` or above `high`; None means no bound."""
-        rows = super().outside(column, low, high, most)
+        rows = self._data.outside(column, low, high, most)
         self.extremes(column)  # asked for if any other part has such rows
         return self._note(_key("outside", column, low, high), [column], rows)
 
     def repeated(self, columns: Sequence[str], most: int) -> FailingRows:
         """Return the rows that share their key with another row of the part."""
-        rows = super().repeated(columns, most)
-        keys, key = self._frame[list(columns)].dropna(), _key("repeated", *columns)
-        if not self._stored:
-            self._noted[key] = RepeatedKeys(keys, self._disclosure.cases(columns, rows.cases))
-        else:
-            self._noted[key] = _digests(keys) if len(keys) <= MAX_KEYS else None
+        rows = self._data.repeated(columns, most)
+        self._noted[_key("repeated", *columns)] = self._keys(columns, rows)
         return rows
+
+    def _keys(self, columns: Sequence[str], rows: FailingRows) -> RepeatedKeys | str | None:
+        """Return what is noted of all keys of the part, None if that is too much."""
+        return None
 
     def levels(
         self, column: str, levels: Collection[str], most: int
     ) -> tuple[FailingRows, list[str]]:
         """Return the rows of categories outside `levels`, and these categories by frequency."""
-        rows, new = super().levels(column, levels, most)
+        rows, new = self._data.levels(column, levels, most)
         counts = {}
         if new and not self._disclosure.hides(column):
-            texts = self._level_texts(column)
-            counts = texts[texts.isin(new[:MAX_LEVELS])].value_counts().to_dict()
+            counts = self._data.level_counts(column, new[:MAX_LEVELS])
         self._note(_key("levels", column, *sorted(levels)), [column], rows, levels=counts)
         return rows, new
 
@@ -121,6 +123,20 @@ class PartAnswers(FrameData):
         texts = [[plain(label), plain(value)] for label, value in cases]
         self._noted[key] = {"count": rows.count, "cases": texts} | more
         return rows
+
+
+class PartAnswers(NotedAnswers):
+    """Answers checks from the frame of one part, and notes each answer."""
+
+    def __init__(self, frame: pd.DataFrame, disclosure: Disclosure, *, stored: bool = True) -> None:
+        super().__init__(FrameData(frame), disclosure, stored=stored)
+        self._frame = frame
+
+    def _keys(self, columns: Sequence[str], rows: FailingRows) -> RepeatedKeys | str | None:
+        keys = self._frame[list(columns)].dropna()
+        if not self._stored:
+            return RepeatedKeys(keys, self._disclosure.cases(columns, rows.cases))
+        return _digests(keys) if len(keys) <= MAX_KEYS else None
 
 
 class AllParts:

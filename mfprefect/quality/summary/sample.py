@@ -50,6 +50,22 @@ class InputSummarizer:
         self.sampled = 0
         """How many of them the summaries look at; after `summaries`."""
 
+    @classmethod
+    def of_sample(
+        cls, references: Mapping[str, pd.DataFrame], sample: pd.DataFrame, rows: int
+    ) -> InputSummarizer:
+        """Return what summarises a sample that was drawn elsewhere, as an estimate for all rows.
+
+        Args:
+            references: the input summaries whose bins are used.
+            sample: the features of its rows, at least one.
+            rows: how many rows it was drawn from.
+        """
+        summarizer = cls(references, len(sample))
+        summarizer._frames, summarizer._digests = [sample], [np.empty(0, np.uint64)]
+        summarizer.rows = rows
+        return summarizer
+
     def add(self, features: pd.DataFrame, ids: Any) -> None:
         """Add a batch.
 

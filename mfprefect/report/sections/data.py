@@ -165,8 +165,16 @@ def scores_section(report: SessionReport) -> Section | None:
         named.append(("test rows of the training", bin_counts(tested, "population", edges)))
     series = [(role, *scoring) for role, scoring in zip(ROLES, named, strict=False)]
     chart = distribution_chart(edges, series, "Distribution of the scores")
-    notes = [Note(report.scores_note)] if report.scores_note else []
+    notes = [Note(text) for text in (report.scores_note, _way(report)) if text]
     return Section("Scores", [Gallery([chart]), *notes])
+
+
+def _way(report: SessionReport) -> str:
+    """Return in a sentence which way the scores were computed, empty if that is not on record."""
+    if not (way := report.scoring_note("way")):
+        return ""
+    details = [report.scoring_note(name) for name in ("where", "reason")]
+    return f"Computed in {'; '.join([way, *filter(None, details)])}."
 
 
 def summary_section(report: SessionReport) -> Section | None:
@@ -193,6 +201,8 @@ def summary_section(report: SessionReport) -> Section | None:
     if before:
         line = "the training session" if report.training else "the previous session"
         explanation += f" The line is {line}."
+    if sample := report.scoring_note("input_summary"):
+        explanation += f" All figures are {sample}."
     tables = _variable_tables(cells, len(report.summary))
     return Section("Input variables", [Note(explanation), *tables])
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mfprefect.store import artifacts
 from mfprefect.store.api.base import Base
 from mfprefect.store.database import Database
 from mfprefect.store.results import frames
-from mfprefect.store.scores import aggregates, comparison, lift, read
+from mfprefect.store.scores import aggregates, comparison, lift, read, scoring_sql
 from mfprefect.store.scores import outcomes as known_outcomes
 from mfprefect.util import values
 
@@ -44,6 +45,47 @@ class ScoresApi(Base):
         """
         options = {"entity_ids": _ids(entity_ids), "at_least": at_least, "at_most": at_most}
         return self._visible(lambda db: read.scores_frame(db, session_id, **options))
+
+    def scoring_sql(
+        self,
+        session_id: str,
+        dialect: str | None = None,
+        *,
+        table: str = scoring_sql.TABLE,
+        view: str | None = None,
+    ) -> str:
+        """Return the SELECT that scores rows with a training session's model, without mfprefect.
+
+        Args:
+            session_id: the training session, whose model is loaded from a trusted format.
+            dialect: `postgresql`, `mysql`, `mariadb`, `sqlite` or `teradata`; by default that of
+                this database.
+            table: the table or view with the id and the features: `customer`, `crm.customer`.
+            view: make it the CREATE VIEW of this name.
+
+        Raises:
+            UnknownSession: the session does not exist.
+            ArtifactUntrusted: loading its model could run code that no team key signed.
+            InvalidValue: the model cannot be scored in SQL, or there is no such dialect.
+        """
+        settings = self.database.settings
+        estimator = artifacts.load_artifact(
+            self._db,
+            session_id,
+            artifacts.MODEL,
+            trusted=False,
+            trusted_types=settings.trusted_types,
+        )
+        metadata = frames.of_sessions(self._db, "session_metadata", (session_id,))
+        described = metadata[metadata["meta_group"] == scoring_sql.MODEL]
+        return scoring_sql.model_text(
+            settings,
+            estimator,
+            dict(zip(described["meta_name"], described["value"], strict=True)),
+            dialect,
+            table=table,
+            view=view,
+        )
 
     def latest_scores(self, model_id: str, *entity_ids: str | int) -> pd.DataFrame:
         """Return each entity's newest published score, from whichever session of the model has it.

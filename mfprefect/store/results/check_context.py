@@ -21,6 +21,8 @@ from mfprefect.util import values
 
 __all__ = ["check_context"]
 
+ROWS_SCORED = "rows_scored"
+"""The metric of a scoring that counts its scores."""
 MAX_SESSIONS = 50
 """How many earlier sessions row counts are read from."""
 
@@ -68,7 +70,7 @@ def _shared(checks: Any) -> Iterator[ModelCheck]:
 
 
 def _row_counts(db: Database, handle: SessionHandle, part: int | None) -> list[int]:
-    return _summary_row_counts(db, handle) if part is None else _part_row_counts(db, handle, part)
+    return _all_row_counts(db, handle) if part is None else _part_row_counts(db, handle, part)
 
 
 def _place(handle: SessionHandle) -> Place:
@@ -87,14 +89,21 @@ def _earlier_sessions(db: Database, handle: SessionHandle) -> tuple[Any, ...]:
     )
 
 
-def _summary_row_counts(db: Database, handle: SessionHandle) -> list[int]:
-    """Return the row counts of earlier sessions, from their input summaries, newest first."""
-    s, summary = db.schema.sessions, db.schema.input_summary
+def _all_row_counts(db: Database, handle: SessionHandle) -> list[int]:
+    """Return the row counts of earlier sessions, newest first.
+
+    From their input summaries, and for scorings, which may summarise a sample, from their scores.
+    """
+    s, summary, metrics = db.schema.sessions, db.schema.input_summary.c, db.schema.metrics.c
+    summarised = sa.select(summary.session_no, (summary.n + summary.n_na).label("row_total"))
+    scored = sa.select(metrics.session_no, metrics.value.label("row_total")).where(
+        metrics.metric_name == ROWS_SCORED, metrics.segment == ""
+    )
+    # The doubles first: Teradata takes the types of the first select.
+    every = sa.union_all(scored, summarised).subquery("every_count")
     counts = (
-        sa.select(
-            summary.c.session_no, sa.func.max(summary.c.n + summary.c.n_na).label("row_total")
-        )
-        .group_by(summary.c.session_no)
+        sa.select(every.c.session_no, sa.func.max(every.c.row_total).label("row_total"))
+        .group_by(every.c.session_no)
         .subquery("counted")
     )
     select = (

@@ -13,11 +13,15 @@ from mfprefect.store.held_rows import WITHOUT_LOCK
 from mfprefect.util import values
 
 __all__ = [
+    "LARGE_PART",
     "attach",
+    "create_table",
+    "delete_part",
     "drop_parts",
     "drop_stale_parts",
     "keep_part",
     "part_rows",
+    "record_part",
     "require_storable",
     "write_part",
 ]
@@ -142,7 +146,7 @@ def write_part(
 
     try:
         if db.backend.per_session_tables and part.num_rows >= LARGE_PART:
-            _create_table(db, handle)
+            create_table(db, handle)
         try:
             db.write_transaction(work)
         except IntegrityError:
@@ -157,7 +161,9 @@ def write_part(
         ) from exc
 
 
-def _create_table(db: Database, handle: SessionHandle) -> None:
+def create_table(db: Database, handle: SessionHandle) -> None:
+    """Give a session that has a large part a table of its own."""
+
     def work(connection: sa.Connection, _: bool) -> None:
         # Locks the session: a worker that was declared dead must not leave an empty table.
         begin_write(db, connection, handle)
@@ -181,17 +187,58 @@ def _replace_part(
         pieces = part.pieces() if db.backend.appends_pieces else iter([part.table()])
         for piece in pieces:
             db.backend.append(connection, scores, _rows(piece, handle.session_no, part_no))
+    if earlier is not None and tuple(earlier) == (part.digest, handle.attempt):
+        # Lock last: other parts and heartbeats need the session's row.
+        begin_write(db, connection, handle)
+        return
+    written = (part.num_rows, part.digest)
+    record_part(db, connection, handle, part_no, written, again=earlier is not None)
+
+
+def delete_part(
+    db: Database, connection: sa.Connection, handle: SessionHandle, part_no: int
+) -> bool:
+    """Delete the rows of a part before they are written again; return whether it had any."""
+    parts = db.schema.score_parts
+    same_part = _same_part(db, handle, part_no)
+    earlier = connection.execute(sa.select(parts.c.part_no).where(*same_part)).first()
+    if earlier is not None:
+        _delete_rows(db, connection, handle, part_no)
+    return earlier is not None
+
+
+def record_part(
+    db: Database,
+    connection: sa.Connection,
+    handle: SessionHandle,
+    part_no: int,
+    written: tuple[int, str],
+    *,
+    again: bool,
+) -> None:
+    """Record a part as complete, at the end of the transaction that wrote its rows.
+
+    Args:
+        db: the database.
+        connection: in that transaction.
+        handle: the session.
+        part_no: the number of the part.
+        written: the number of its rows, and their digest.
+        again: whether an earlier attempt recorded it.
+
+    Raises:
+        SessionClosed: the session accepts no more writes.
+    """
+    parts = db.schema.score_parts
     # Lock last: other parts and heartbeats need the session's row.
     begin_write(db, connection, handle)
-    if earlier is not None and tuple(earlier) == (part.digest, handle.attempt):
-        return
-    if earlier is not None:
-        connection.execute(parts.delete().where(*same_part))
+    if again:
+        connection.execute(parts.delete().where(*_same_part(db, handle, part_no)))
     row = {
         "session_no": handle.session_no,
         "part_no": part_no,
-        "rows": part.num_rows,
-        "digest": part.digest,
+        "rows": written[0],
+        "digest": written[1],
         "attempt": handle.attempt,
         "written_at": values.utc_now(),
     }

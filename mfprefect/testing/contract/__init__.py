@@ -15,6 +15,7 @@ from mfprefect.testing.contract.checks import *
 from mfprefect.testing.contract.concurrency import *
 from mfprefect.testing.contract.exactness import *
 from mfprefect.testing.contract.helpers import *
+from mfprefect.testing.contract.insert_select import *
 from mfprefect.testing.contract.latest import *
 from mfprefect.testing.contract.registry import *
 from mfprefect.testing.contract.schema import *

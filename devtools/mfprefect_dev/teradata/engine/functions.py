@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
+import zlib
 from typing import Any, Protocol
 
 from mfprefect_dev.teradata.engine.system import System
@@ -11,6 +12,9 @@ from mfprefect_dev.teradata.errors import Refused
 from mfprefect_dev.teradata.types import MARK, date_mark, returned, timestamp_mark
 
 __all__ = ["add_functions"]
+
+BUCKETS = 2**20
+"""How many hash buckets there are."""
 
 
 class SessionState(Protocol):
@@ -104,6 +108,8 @@ def add_functions(sqlite: sqlite3.Connection, session: SessionState) -> None:
         ("td_date", 1, lambda value: _date(value, session.zone)),
         ("td_extract", 2, lambda part, value: _extract(part, value, session.zone)),
         ("td_local", 1, lambda text: timestamp_mark(dt.datetime.fromisoformat(text), session.zone)),
+        ("td_hashrow", 1, lambda value: zlib.crc32(str(value).rstrip(" ").encode())),
+        ("td_hashbucket", 1, lambda row_hash: row_hash // (2**32 // BUCKETS)),
         ("td_zeroifnull", 1, lambda value: 0 if value is None else value),
     ):
         sqlite.create_function(name, count, safe(function))  # some by the session's zone
@@ -115,5 +121,6 @@ def add_functions(sqlite: sqlite3.Connection, session: SessionState) -> None:
         ("td_session", lambda: session.number),
         ("td_queryband", lambda: "".join(f"{k}={v};" for k, v in session.band.items())),
         ("td_hashamp", lambda: 0),
+        ("td_hashbucket", lambda: BUCKETS - 1),
     ):
         sqlite.create_function(name, 0, give)

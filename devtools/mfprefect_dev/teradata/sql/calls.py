@@ -34,6 +34,8 @@ FUNCTIONS = {
     "ZEROIFNULL": (1, 1, "td_zeroifnull", ""),
     "GETQUERYBAND": (0, 0, "td_queryband", "VARCHAR"),
     "HASHAMP": (0, 0, "td_hashamp", "INTEGER"),
+    "HASHBUCKET": (0, 1, "td_hashbucket", "INTEGER"),
+    "HASHROW": (1, 1, "td_hashrow", ""),
 }
 
 

@@ -19,23 +19,26 @@ class Expressions(Terms):
 
     def either(self) -> Value:
         """Take a value or a condition."""
-        left = self._and()
+        operands = [self._and()]
         while self.accept("OR"):
-            left = self._joined(left, "OR", self._and())
-        return left
+            operands.append(self._and())
+        return self._joined(operands, "OR")
 
     def _and(self) -> Value:
-        left = self._not()
+        operands = [self._not()]
         while self.comes("AND"):
             self.take()
-            left = self._joined(left, "AND", self._not())
-        return left
+            operands.append(self._not())
+        return self._joined(operands, "AND")
 
     @staticmethod
-    def _joined(left: Value, word: str, right: Value) -> Value:
-        if not (left.cond and right.cond):
+    def _joined(operands: list[Value], word: str) -> Value:
+        """Join conditions in one pair of parentheses: SQLite's parser has a depth of 100."""
+        if len(operands) == 1:
+            return operands[0]
+        if not all(operand.cond for operand in operands):
             raise Refused(3706, f"{word} joins conditions")
-        return Value(f"({left.sql} {word} {right.sql})", cond=True)
+        return Value(f"({f' {word} '.join(operand.sql for operand in operands)})", cond=True)
 
     def _not(self) -> Value:
         if self.accept("NOT"):
@@ -126,11 +129,20 @@ class Expressions(Terms):
     def _sum(self) -> Value:
         left = self._product()
         while self.peek().text in ("+", "-", "||") and self.peek().kind == "sign":
+            left = self._added(left, text=self.peek().text == "||")
+        return left
+
+    def _added(self, first: Value, *, text: bool) -> Value:
+        """Take what is added to a value, or what follows a text, in one pair of parentheses."""
+        self._not_condition(first, lob=False)
+        sql, kind = first.sql, first.type
+        while self.peek().text in (("||",) if text else ("+", "-")) and self.peek().kind == "sign":
             sign = self.take().text
             right = self._product()
-            kind = "VARCHAR" if sign == "||" else wider(left.type, right.type)
-            left = self._computed(left, sign, right, kind)
-        return left
+            self._not_condition(right, lob=False)
+            sql = f"{sql} {sign} {right.sql}"
+            kind = "VARCHAR" if text else wider(kind, right.type)
+        return Value(f"({sql})", kind)
 
     def _product(self) -> Value:
         left = self._signed()

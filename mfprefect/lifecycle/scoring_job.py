@@ -1,0 +1,136 @@
+"""What scoring a part needs, in this process or, pickled, in another one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from mfprefect.lifecycle import tasks
+from mfprefect.lifecycle.fitting import Trained, load_trained
+from mfprefect.lifecycle.run import as_of_date
+from mfprefect.lifecycle.scoring_inputs import (
+    PartRecorder,
+    PreviousScoring,
+    ScoringInputs,
+    references_of,
+)
+from mfprefect.lifecycle.sql_plan import SqlPlan, refusal
+from mfprefect.quality.summary.sample import InputSummarizer
+from mfprefect.store import Store
+from mfprefect.store.database import Database
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mfprefect.model import Model
+    from mfprefect.quality.checks.context import CheckContext
+    from mfprefect.session import Session
+    from mfprefect.settings import Settings
+    from mfprefect.store.handle import SessionHandle
+
+__all__ = ["ScoringJob"]
+
+
+class ScoringJob:
+    """Everything needed to score a part, in this process or, pickled, in another one."""
+
+    def __init__(
+        self,
+        model_class: type[Model],
+        store: Store,
+        session: Session,
+        training_session_id: str,
+        features: list[str],
+        trained: Trained,
+        inputs: ScoringInputs,
+        context: CheckContext,
+    ) -> None:
+        self.context = context
+        """What the checks of all rows compare with."""
+        self.training_session_id = training_session_id
+        self.features = features
+        self.sql = SqlPlan("python")
+        """Whether databases may compute the scores."""
+        self._compared: PreviousScoring = inputs.compared
+        self._references: dict[str, pd.DataFrame] | None = inputs.references
+        self.as_of: dt.date = as_of_date(session)
+        self.settings: Settings = store.database.settings
+        self._handle: SessionHandle = session.handle
+        self._model_class: type[Model] | bytes = model_class
+        self._local: tuple[Store, Trained] | None = (store, trained)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Connections cannot be pickled; the model is in the store and need not be.
+        model_class = self._model_class
+        if not isinstance(model_class, bytes):
+            model_class = cloudpickle.dumps(model_class)
+        return self.__dict__ | {"_model_class": model_class, "_local": None, "_references": None}
+
+    def _resources(self) -> tuple[Store, Trained]:
+        if self._local is None:
+            self._local = _process_resources(self)
+        return self._local
+
+    @property
+    def model_class(self) -> type[Model]:
+        """The model's class."""
+        # Lazily: an error while unpickling the job would be the cluster's, not the task's.
+        if isinstance(self._model_class, bytes):
+            self._model_class = cloudpickle.loads(self._model_class)
+        return self._model_class  # type: ignore[return-value]  # by now
+
+    @property
+    def estimator(self) -> Any:
+        """The fitted model."""
+        return self._resources()[1].estimator
+
+    def recorder(self, part: int) -> PartRecorder:
+        """Return a recorder for one part, which numbers its checks and inputs by part."""
+        store, _ = self._resources()
+        return PartRecorder(store.database, self._handle, part)
+
+    def summarizer(self) -> InputSummarizer:
+        """Return what summarises a part's input, in the bins of the training."""
+        return InputSummarizer(self._bins(), self.settings.summary_rows)
+
+    def sample_summarizer(self, sample: pd.DataFrame, rows: int) -> InputSummarizer:
+        """Return what summarises the features of a sample as an estimate for so many rows."""
+        return InputSummarizer.of_sample(self._bins(), sample, rows)
+
+    def _bins(self) -> dict[str, pd.DataFrame]:
+        store, _ = self._resources()
+        if self._references is None:
+            self._references = references_of(store, self.training_session_id, self._compared)
+        return self._references
+
+    def keep_summary(self, recorder: PartRecorder, summarizer: InputSummarizer) -> None:
+        """Store what a part's input looks like."""
+        recorder.keep_summary(summarizer, self._compared, self.model_class.masked)
+
+    def model(self, recorder: PartRecorder, part: int) -> Model:
+        """Return the model with the extras of its training, recording what it reads."""
+        model = self.model_class(tasks.reader(self.settings, recorder, self.model_class, part))
+        if self.sql.mode == "sql":
+            model.reader.refusal = refusal(self.model_class)
+        model.extras = self._resources()[1].extras
+        return model
+
+
+_lock = threading.Lock()
+_cache: dict[str, tuple[Store, Trained]] = {}
+
+
+def _process_resources(scoring: ScoringJob) -> tuple[Store, Trained]:
+    """Return this process's store and trained model; both are reused for its next part."""
+    key = scoring.training_session_id
+    with _lock:
+        if key not in _cache:
+            for store, _ in _cache.values():
+                store.close()
+            _cache.clear()
+            store = Store(Database(scoring.settings))
+            _cache[key] = (store, load_trained(store, scoring.model_class(), key))
+        return _cache[key]

@@ -187,9 +187,15 @@ class Sql(Expression):
                 uses.update(part.uses)
         self.uses = uses
 
+    def fragments_for(self, dialect: str) -> Sequence[Fragment]:
+        """Return the fragments; a subclass may choose them by dialect."""
+        return self.fragments
+
     @property
     def is_case(self) -> bool:
         """Whether it is one CASE, which needs no parentheses."""
+        if not self.fragments:
+            return False
         first, last = self.fragments[0], self.fragments[-1]
         return isinstance(first, str) and first.startswith("CASE") and _is_end(last)
 
@@ -277,7 +283,7 @@ def _render(fragments: Sequence[Any], compiler: Any, *, base: bool = False) -> s
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, Sql):
-            stack.extend(reversed(part.fragments))
+            stack.extend(reversed(part.fragments_for(dialect)))
         elif isinstance(part, Shared):
             stack.extend(reversed((part.name,) if part.name else _inlined(part.inner)))
         elif isinstance(part, Column):
@@ -295,7 +301,7 @@ def _inlined(inner: Expression) -> tuple[Any, ...]:
 
 @compiles(Sql)
 def _sql(element: Sql, compiler: Any, **options: Any) -> str:
-    return _render(element.fragments, compiler)
+    return _render((element,), compiler)
 
 
 @compiles(Column)

@@ -1,11 +1,12 @@
 """Decision trees as CASE, and sums of many of them.
 
-Near the root, each split is a CASE; from the ninth level on, a subtree is one CASE with a condition
-for each leaf, because SQLite's parser takes no deeper nesting.
+Near the root, each split is a CASE. Below, a subtree is one CASE with a condition for each leaf,
+which is slower, but the parser of SQLite takes no deeper nesting.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +18,9 @@ from mfprefect.sql_scoring.expressions import Expression, Fragment, Number, Shar
 
 __all__ = ["Test", "Tree", "at_most_as_float32", "case_of", "sum_of"]
 
-_DEEPEST = 8
-_TREES = 60
+_DEEPEST = {"postgresql": 40, "mysql": 30, "mariadb": 30, "sqlite": 12}
+_DEEPEST_ELSEWHERE = 8
+_TREES = 250
 """Trees of one sum; the next one begins with its result."""
 
 Test = tuple[Fragment, ...]
@@ -75,6 +77,29 @@ def at_most_as_float32(thresholds: Any) -> NDArray[np.float64]:
     return np.where(even, middle, np.nextafter(middle, -np.inf))
 
 
+class TreeCase(Sql):
+    """The value of the leaf that a row reaches."""
+
+    inherit_cache = False
+
+    def __init__(self, tree: Tree, constants: list[float | None]) -> None:
+        super().__init__()
+        self.tree = tree
+        self.constants = constants
+        uses: Counter[Any] = Counter()
+        for test in tree.tests:
+            for part in test or ():
+                if isinstance(part, Expression):
+                    uses.update(part.uses)
+        self.uses = uses
+
+    def fragments_for(self, dialect: str) -> Sequence[Fragment]:
+        """Return CASE in CASE, as deep as the dialect takes it."""
+        fragments: list[Fragment] = []
+        _nest(self, 0, fragments, _DEEPEST.get(dialect, _DEEPEST_ELSEWHERE))
+        return fragments
+
+
 def case_of(tree: Tree, value: Callable[[int], float] | None = None) -> Sql:
     """Return the value of the leaf that a row reaches.
 
@@ -82,18 +107,13 @@ def case_of(tree: Tree, value: Callable[[int], float] | None = None) -> Sql:
         tree: the tree.
         value: the value of a leaf, by its place; by default its own.
     """
-    values = [tree.values[x] if value is None else value(x) for x in range(len(tree.tests))]
-    constant = _constants(tree, values)
-    numbers: dict[float, Number] = {}
-
-    def literal(x: float) -> Number:
-        if x not in numbers or not x:  # -0.0 equals 0.0
-            numbers[x] = Number(x)
-        return numbers[x]
-
-    fragments: list[Fragment] = []
-    _nest(tree, 0, constant, literal, fragments, 1)
-    return Sql(*fragments)
+    places = range(len(tree.tests))
+    values = [tree.values[x] if value is None else value(x) for x in places]
+    constants = _constants(tree, values)
+    for place, test in enumerate(tree.tests):
+        if test is None:
+            Number(constants[place])  # refuse what is no finite number before it is rendered
+    return TreeCase(tree, constants)
 
 
 def _constants(tree: Tree, values: list[float]) -> list[float | None]:
@@ -112,52 +132,40 @@ def _constants(tree: Tree, values: list[float]) -> list[float | None]:
     return result
 
 
-def _nest(
-    tree: Tree,
-    node: int,
-    constant: list[float | None],
-    literal: Callable[[float], Number],
-    fragments: list[Fragment],
-    depth: int,
-) -> None:
-    value = constant[node]
+def _nest(case: TreeCase, node: int, fragments: list[Fragment], levels: int) -> None:
+    tree, value = case.tree, case.constants[node]
     if value is not None:
-        fragments.append(literal(value))
-    elif depth > _DEEPEST:
-        _flat(tree, node, constant, literal, fragments)
+        fragments.append(Number(value))
+    elif not levels:
+        _flat(case, node, fragments)
     else:
         fragments += ["CASE WHEN ", *(tree.tests[node] or ()), " THEN "]
-        _nest(tree, tree.yes[node], constant, literal, fragments, depth + 1)
+        _nest(case, tree.yes[node], fragments, levels - 1)
         fragments.append(" ELSE ")
-        _nest(tree, tree.no[node], constant, literal, fragments, depth + 1)
+        _nest(case, tree.no[node], fragments, levels - 1)
         fragments.append(" END")
 
 
-def _flat(
-    tree: Tree,
-    node: int,
-    constant: list[float | None],
-    literal: Callable[[float], Number],
-    fragments: list[Fragment],
-) -> None:
+def _flat(case: TreeCase, node: int, fragments: list[Fragment]) -> None:
     """Write a subtree as one CASE: a leaf is reached if all tests with yes on its way are true.
 
     Leaves come in the order yes before no, so that a leaf after a no needs no test of it: what
     passed the test was taken by a leaf before.
     """
+    tree = case.tree
     fragments.append("CASE")
     stack: list[tuple[int, list[Test]]] = [(node, [])]
     while stack:
         at, way = stack.pop()
-        value = constant[at]
+        value = case.constants[at]
         if value is None:
             stack.append((tree.no[at], way))
             stack.append((tree.yes[at], [*way, tree.tests[at] or ()]))
         elif way:
             tests = [part for test in way for part in (" AND ", *test)][1:]
-            fragments += [" WHEN ", *tests, " THEN ", literal(value)]
+            fragments += [" WHEN ", *tests, " THEN ", Number(value)]
         else:
-            fragments += [" ELSE ", literal(value)]
+            fragments += [" ELSE ", Number(value)]
     fragments.append(" END")
 
 

@@ -77,8 +77,6 @@ class Form:
     target: str = ""
     exact: bool = False
     """Whether SQL gives the same bits."""
-    slow: bool = False
-    """Whether it is tested on SQLite only, with fewer rows."""
 
     def fit(self, rows: pd.DataFrame, targets: pd.DataFrame) -> Any:
         """Return the estimator, fitted."""
@@ -334,62 +332,60 @@ TREES = [
     ),
     Form(
         "RandomForest",
-        lambda: RandomForestClassifier(30, random_state=0),
+        lambda: RandomForestClassifier(9, random_state=0),
         "binary",
         NULLS,
         exact=True,
     ),
     Form(
         "RandomForest classes",
-        lambda: RandomForestClassifier(10, random_state=0),
+        lambda: RandomForestClassifier(6, random_state=0),
         M,
         NULLS,
         exact=True,
     ),
     Form(
         "RandomForest regression",
-        lambda: RandomForestRegressor(20, random_state=0),
+        lambda: RandomForestRegressor(7, random_state=0),
         R,
         NULLS,
         exact=True,
     ),
     Form(
-        "RandomForest of 70, shallow",
-        lambda: RandomForestRegressor(70, max_depth=3, random_state=0),
+        "RandomForest of 60, shallow",
+        lambda: RandomForestRegressor(60, max_depth=3, random_state=0),
         R,
         W,
         exact=True,
     ),
-    Form("ExtraTrees", lambda: ExtraTreesClassifier(10, random_state=0), "binary", W, exact=True),
-    Form(
-        "ExtraTrees regression", lambda: ExtraTreesRegressor(10, random_state=0), R, W, exact=True
-    ),
+    Form("ExtraTrees", lambda: ExtraTreesClassifier(5, random_state=0), "binary", W, exact=True),
+    Form("ExtraTrees regression", lambda: ExtraTreesRegressor(5, random_state=0), R, W, exact=True),
     Form(
         "RandomForest prepared",
-        lambda: prepared(RandomForestClassifier(10, random_state=0)),
+        lambda: prepared(RandomForestClassifier(6, random_state=0)),
         exact=True,
     ),
     Form(
         "GradientBoosting",
-        lambda: GradientBoostingClassifier(n_estimators=30, random_state=0),
+        lambda: GradientBoostingClassifier(n_estimators=12, random_state=0),
         "binary",
         W,
     ),
     Form(
         "GradientBoosting exponential",
-        lambda: GradientBoostingClassifier(n_estimators=10, loss="exponential", random_state=0),
+        lambda: GradientBoostingClassifier(n_estimators=6, loss="exponential", random_state=0),
         "binary",
         W,
     ),
     Form(
         "GradientBoosting classes",
-        lambda: GradientBoostingClassifier(n_estimators=10, random_state=0),
+        lambda: GradientBoostingClassifier(n_estimators=6, random_state=0),
         M,
         W,
     ),
     Form(
         "GradientBoosting regression",
-        lambda: GradientBoostingRegressor(n_estimators=30, random_state=0),
+        lambda: GradientBoostingRegressor(n_estimators=12, random_state=0),
         R,
         W,
         exact=True,
@@ -402,24 +398,21 @@ TREES = [
         exact=True,
     ),
     Form(
-        "HistGradientBoosting", lambda: HistGradientBoostingClassifier(max_iter=20), "binary", NULLS
+        "HistGradientBoosting", lambda: HistGradientBoostingClassifier(max_iter=8), "binary", NULLS
     ),
     Form(
-        "HistGradientBoosting classes",
-        lambda: HistGradientBoostingClassifier(max_iter=10),
-        M,
-        NULLS,
+        "HistGradientBoosting classes", lambda: HistGradientBoostingClassifier(max_iter=5), M, NULLS
     ),
     Form(
         "HistGradientBoosting regression",
-        lambda: HistGradientBoostingRegressor(max_iter=20),
+        lambda: HistGradientBoostingRegressor(max_iter=8),
         R,
         NULLS,
         exact=True,
     ),
     Form(
         "HistGradientBoosting Poisson",
-        lambda: HistGradientBoostingRegressor(loss="poisson", max_iter=10),
+        lambda: HistGradientBoostingRegressor(loss="poisson", max_iter=5),
         R,
         NULLS,
         "count",
@@ -427,7 +420,7 @@ TREES = [
     Form(
         "HistGradientBoosting categories",
         lambda: HistGradientBoostingClassifier(
-            max_iter=20, categorical_features=["color", "place", "grade"]
+            max_iter=8, categorical_features=["color", "place", "grade"]
         ),
     ),
 ]
@@ -506,12 +499,12 @@ COMPUTED = [
 
 def light(kind: Any, **options: Any) -> Any:
     """Return an estimator of LightGBM."""
-    return kind(verbose=-1, n_jobs=1, **{"n_estimators": 15, **options})
+    return kind(verbose=-1, n_jobs=1, **{"n_estimators": 7, **options})
 
 
 def extreme(kind: Any, **options: Any) -> Any:
     """Return an estimator of XGBoost."""
-    return kind(n_jobs=1, **{"n_estimators": 15, **options})
+    return kind(n_jobs=1, **{"n_estimators": 7, **options})
 
 
 BOOSTED = [

@@ -29,10 +29,18 @@ class Rule(NamedTuple):
     finds: Callable[[Sequence[Token]], bool]
 
 
+_last: tuple[Sequence[Token], str] = ((), "")
+
+
 def texts(read: Sequence[Token]) -> str:
     """Return the words and signs in capitals, with placeholders for strings and names."""
-    dull = {"string": "'s'", "quoted": '"n"', "bytes": "x's'", "number": "0"}
-    return " ".join(dull.get(token.kind, token.text) for token in read)
+    global _last
+    tokens, text = _last  # each rule asks for the text of the same statement
+    if tokens is not read:
+        dull = {"string": "'s'", "quoted": '"n"', "bytes": "x's'", "number": "0"}
+        text = " ".join(dull.get(token.kind, token.text) for token in read)
+        _last = read, text
+    return text
 
 
 def _matches(pattern: str) -> Callable[[Sequence[Token]], bool]:

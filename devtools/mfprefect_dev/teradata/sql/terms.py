@@ -8,7 +8,7 @@ from mfprefect_dev.teradata.sql.calls import AGGREGATES, FUNCTIONS, Calls
 from mfprefect_dev.teradata.sql.scopes import Scope, Value, meant
 from mfprefect_dev.teradata.sql.type_grammar import data_type
 from mfprefect_dev.teradata.tokens import BYTES, NUMBER, PARAM, QUOTED, STRING, WORD
-from mfprefect_dev.teradata.types import MARK, number_kind
+from mfprefect_dev.teradata.types import MARK, WHOLE, number_kind
 
 __all__ = ["Terms"]
 
@@ -129,6 +129,8 @@ class Terms(Calls):
         self.expect(")")
         if kind.name in ("VARCHAR", "CHAR", "CLOB"):
             sql = f"td_text({inner.sql}, {kind.length})"
+        elif kind.affinity() == "REAL" and inner.type in ("FLOAT", *WHOLE):
+            sql = f"CAST({inner.sql} AS REAL)"  # cannot fail, and is faster
         elif kind.affinity() in ("INTEGER", "REAL", "NUMERIC"):
             sql = f"td_number({inner.sql}, '{kind.affinity()}')"
         elif kind.name == "DATE":

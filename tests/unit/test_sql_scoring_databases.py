@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import sqlalchemy as sa
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -14,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import mfprefect
+from mfprefect.schema import Double
 from mfprefect.sql_scoring import compile_scoring, probe_rows, statement_text
 from mfprefect_dev.sql_forms import (
     FEATURES,
@@ -173,3 +175,43 @@ def test_large_models(database_url: str) -> None:
             )
             assert difference.wrong.empty
             assert not exact or difference.largest == 0
+
+
+def test_scores_of_a_query_are_inserted(database_url: str) -> None:
+    """The rows may be a query with parameters, and the SELECT the source of an INSERT."""
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame(
+        {
+            "id": [f"c{number}" for number in range(40)],
+            "height": rng.normal(size=40),
+            "orders": rng.integers(0, 9, 40),
+        }
+    )
+    features = ["height", "orders"]
+    estimator = make_pipeline(StandardScaler(), LogisticRegression())
+    estimator.fit(rows[features], rows["orders"] % 3)
+    scored = sa.Table(
+        "scored_rows",
+        sa.MetaData(),
+        sa.Column("entity_id", sa.String(200)),
+        sa.Column("score", Double()),
+        sa.Column("score_class", sa.String(200)),
+    )
+    query = sa.text("SELECT id, height, orders FROM rows_to_score WHERE height > :least")
+    source = query.bindparams(least=0.0).columns(*map(sa.column, ["id", *features])).subquery("q")
+    with mfprefect.connect(database_url) as store, store.database.engine.connect() as connection:
+        create_rows(connection, rows)
+        scored.create(connection)
+        connection.commit()
+        select = compile_scoring(
+            estimator, source, entity_id="id", features=features, model_type="multiclass"
+        ).select
+        connection.execute(scored.insert().from_select(list(scored.c.keys()), select))
+        result = connection.execute(sa.select(scored)).all()
+        connection.rollback()
+    chosen_rows = rows[rows["height"] > 0].set_index("id")
+    right = expected(estimator, chosen_rows, "multiclass")
+    assert len(result) == len(right)
+    for entity_id, score, score_class in result:
+        assert abs(score - right.loc[entity_id, "score"]) <= 1e-12
+        assert score_class == right.loc[entity_id, "score_class"]

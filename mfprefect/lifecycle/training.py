@@ -10,7 +10,7 @@ from mfprefect.lifecycle.champion import FEATURES, is_relative, log_drift, predi
 from mfprefect.lifecycle.fitting import target_of
 from mfprefect.lifecycle.hyperparameters import record_hyperparameters
 from mfprefect.lifecycle.run import as_of_date
-from mfprefect.lifecycle.sql_proof import prove_training
+from mfprefect.lifecycle.sql_proof import PROOF, prove_training
 from mfprefect.lifecycle.trial import before_fit
 from mfprefect.quality.checks.phases import TRAIN, checks_for
 from mfprefect.quality.drift.thresholds import require_known_variables
@@ -55,7 +55,9 @@ def train_model(
     trained = run(tasks.fit, model, learn, features)
     estimator, actual = trained.estimator, target_of(model, test)
     run(tasks.test, model, session, estimator, test[features], actual, learn, test)
-    session.log_metadata({FEATURES[1]: features, **_described(model_class)}, group=FEATURES[0])
+    target = {} if model_class.target is None else {"target": model_class.target}
+    session.log_metadata({FEATURES[1]: features, **target}, group=FEATURES[0])
+    session.log_metadata(_described(model_class), group=PROOF[0])
     record_hyperparameters(session, model_class, estimator, (len(learn), len(test)))
     run(tasks.save, session, model, trained)
     prove_training(store, model, session, estimator, test[features])
@@ -69,7 +71,6 @@ def _described(model_class: type[Model]) -> dict[str, Any]:
         "entity_id": model_class.entity_id,
         "model_type": model_class.model_type,
     }
-    described |= {} if model_class.target is None else {"target": model_class.target}
     if model_class.classes is not None:
         described["classes"] = list(model_class.classes)
     return described

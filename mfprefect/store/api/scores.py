@@ -77,7 +77,7 @@ class ScoresApi(Base):
             trusted_types=settings.trusted_types,
         )
         metadata = frames.of_sessions(self._db, "session_metadata", (session_id,))
-        described = metadata[metadata["meta_group"] == scoring_sql.MODEL]
+        described = metadata[metadata["meta_group"].isin(scoring_sql.GROUPS)]
         return scoring_sql.model_text(
             settings,
             estimator,

@@ -15,10 +15,10 @@ from mfprefect.errors import BackendNotFound, InvalidValue
 from mfprefect.settings import Settings
 from mfprefect.sql_scoring import NotCompilable, Scoring, compile_scoring, statement_text
 
-__all__ = ["DIALECTS", "MODEL", "TABLE", "model_text", "require_compilable"]
+__all__ = ["DIALECTS", "GROUPS", "TABLE", "model_text", "require_compilable"]
 
-MODEL = "model"
-"""Metadata group of a training: what its model is and was fitted on."""
+GROUPS = ("model", "sql_scoring")
+"""Metadata groups of a training that say what its model is, and what it was fitted on."""
 TABLE = "model_rows"
 """The table of a statement whose reader names none."""
 DIALECTS = {
@@ -60,7 +60,7 @@ def model_text(
     Args:
         settings: of the store.
         estimator: the fitted model.
-        described: the metadata of its training, of the group `model`.
+        described: the metadata of its training, of `GROUPS`.
         dialect: a key of `DIALECTS`; None: that of the store.
         table: where the rows are, perhaps with a schema: `crm.customer`.
         view: the name of a view that the statement shall create.

@@ -13,9 +13,12 @@ import pandera.pandas as pa
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import mfprefect
 from mfprefect import ChecksFailed, ConfigurationError, InvalidScores, InvalidValue, Store
@@ -417,3 +420,37 @@ def test_a_model_without_sql_prints_its_reason(same_place: Store) -> None:
 def test_a_choice_that_does_not_exist() -> None:
     with pytest.raises(ConfigurationError, match="choose one of auto, python, sql"):
         refusing("Fast", scoring="fast").flows()
+
+
+class Tiers(Churn):
+    """Three classes, from numbers with NULLs and a category, by a forest."""
+
+    model_id = "tiers"
+    target = "tier"
+    model_type = "multiclass"
+    features = [*FEATURES, "region"]
+    checks: ClassVar[Any] = [NullShare("income", at_most=0.2)]
+
+    def fit(self, features: pd.DataFrame, target: Any) -> Any:
+        encoder = OneHotEncoder(handle_unknown="ignore")
+        columns = [("regions", encoder, ["region"]), ("numbers", SimpleImputer(), FEATURES)]
+        forest = RandomForestClassifier(20, max_depth=6, random_state=0, n_jobs=1)
+        return make_pipeline(ColumnTransformer(columns), forest).fit(features, target)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgres", "mysql"], indirect=True)
+def test_a_forest_of_three_classes(
+    same_place: Store, schema_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    income = FRAME["income"].where(FRAME.index % 11 > 0)
+    tier = pd.cut(FRAME["income"] - FRAME["age"], 3, labels=["low", "middle", "high"]).astype(str)
+    fill(schema_url, FRAME.assign(income=income, tier=tier))
+    flows = Tiers.flows()
+    flows.train(DAY)
+    sql = flows.score(DAY)
+    assert way(same_place, sql)["way"] == "sql", way(same_place, sql)
+    monkeypatch.setattr(Tiers, "scoring", "python")
+    ours, theirs = (same_place.scores(name) for name in (sql, flows.score(DAY)))
+    assert ours["score_class"].tolist() == theirs["score_class"].tolist()
+    assert ours["score_class"].nunique() == 3
+    np.testing.assert_allclose(ours["score"], theirs["score"], rtol=0, atol=1e-12)

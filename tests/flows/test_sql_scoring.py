@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -147,7 +148,7 @@ def test_the_same_scores_where_the_rows_are(
     assert entry["way"] == "sql"
     assert entry["where"] == "the store's database, by INSERT .. SELECT"
     assert float(entry["difference"]) <= 1e-12
-    assert way(same_place, python) == {}
+    assert way(same_place, python) == {"reading": "whole: they are no more than a batch"}
     proof = json.loads(way(same_place, trained, "sql_scoring")["proof"])
     assert float(proof["difference"]) <= 1e-12
     assert proof["rows"] >= 800
@@ -324,15 +325,18 @@ def test_a_retry_scores_only_the_part_that_is_missing(
     assert same_place.verify(session_id=scored).problems == []
 
 
+@pytest.mark.parametrize("scoring", ["auto", "sql"])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_an_empty_part(same_place: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_part(same_place: Store, monkeypatch: pytest.MonkeyPatch, scoring: str) -> None:
+    monkeypatch.setattr(Churn, "scoring", scoring)
     monkeypatch.setattr(Churn, "parts", PARTS + 1)
     monkeypatch.setattr(Churn, "checks", [])
     flows = Churn.flows()
     flows.train(DAY)
     scored = flows.score(DAY)
     assert same_place.score_parts(scored)["rows"].tolist() == [ROWS // 2, ROWS // 2, 0]
-    assert way(same_place, scored)["way"] == "sql"
+    entry = way(same_place, scored)
+    assert entry["way"] == "sql" and "reading" not in entry
 
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgres"], indirect=True)
@@ -350,10 +354,12 @@ def test_a_model_whose_sql_is_wrong_scores_in_python(
         return scoring._replace(select=select)
 
     monkeypatch.setattr("mfprefect.lifecycle.sql_proof.compile_scoring", wrong)
+    monkeypatch.setenv("MFPREFECT_BATCH_ROWS", "400")
     scored = flows.score(DAY, trained)
     entry = way(same_place, scored)
     assert entry["way"] == "python"
     assert "differ by up to" in entry["reason"]
+    assert entry["reading"] == "in batches of 400 rows"
     assert len(same_place.scores(scored)) == ROWS
     # What was recorded before the difference was seen is recorded once.
     assert same_place.inputs(scored)["rows"].tolist() == [ROWS // PARTS] * PARTS
@@ -368,10 +374,14 @@ def test_a_sample_is_summarised(same_place: Store, monkeypatch: pytest.MonkeyPat
     flows.train(DAY)
     first, second = flows.score(DAY), flows.score(DAY)
     text = way(same_place, first)["input_summary"]
-    assert text.endswith("of 3,000 rows, chosen by a hash of their ids")
+    sampled = re.fullmatch(
+        r"estimated from ([\d,]+) of 3,000 rows, chosen by a hash of their ids", text
+    )
+    assert sampled is not None
+    assert 700 < int(sampled[1].replace(",", "")) < 1_300
     both = [same_place.input_summary(name).set_index("variable") for name in (first, second)]
     pd.testing.assert_series_equal(both[0]["mean"], both[1]["mean"])
-    assert 700 < both[0]["n"].iloc[0] < 1_300
+    assert (both[0]["n"] + both[0]["n_na"]).tolist() == [3_000] * len(FEATURES)
     # The number of rows is compared with the number of scores, not of sampled rows.
     messages = same_place.checks(second).set_index("check")["message"]
     assert "is 3,000" in str(messages["row_count"]) or "is 3,000" in messages["row_count"].iloc[-1]

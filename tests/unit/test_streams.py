@@ -144,6 +144,13 @@ def test_a_query_that_the_model_returns_unread_is_recorded_once(warehouse: Setti
     assert same_but_seconds(streaming.recorded, reading.recorded)
 
 
+def test_a_parameter_of_a_query_may_have_any_name(warehouse: Settings) -> None:
+    reads = Reads(warehouse)
+    query = "SELECT id FROM customers WHERE id >= :rows"
+    frames = reads.stream(lambda: reads.reader.read(query, rows=4), 3)
+    assert sum(len(f.frame if isinstance(f, Whole) else f) for f in frames) == 6
+
+
 def test_a_query_that_the_model_looked_at_is_whole_and_recorded_once(warehouse: Settings) -> None:
     reads = Reads(warehouse)
 

@@ -109,3 +109,21 @@ def test_an_infinite_value_and_a_rare_level_keep_the_sums() -> None:
     n_inf = json.loads(summary["quantiles"][0])["n_inf"]
     assert sum(x["counts"]) + n_inf == summary["n"][0] == 3_002
     assert sum(levels["levels"].values()) + levels["other"] == summary["n"][1]
+
+
+def test_a_sample_that_was_drawn_elsewhere_stands_for_all_rows() -> None:
+    frame = rows(1_000, 3)
+    summarizer = InputSummarizer.of_sample({"summary": REFERENCE}, frame, 24_000)
+    expected = scaled(input_summary(frame, reference=REFERENCE), 24_000)
+    summary = summarizer.summaries()["summary"]
+    pd.testing.assert_frame_equal(summary, expected)
+    assert (summary["n"] + summary["n_na"]).tolist() == [24_000] * len(summary)
+    assert (summarizer.sampled, summarizer.rows) == (1_000, 24_000)
+
+
+@pytest.mark.parametrize("most", [0, 10])
+def test_without_rows_there_is_an_empty_summary(most: int) -> None:
+    summarizer = InputSummarizer({"summary": REFERENCE, "previous": REFERENCE}, most)
+    summaries = summarizer.summaries()
+    assert set(summaries) == {"summary", "previous"}
+    assert summarizer.sampled == summarizer.rows == 0

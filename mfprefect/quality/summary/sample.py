@@ -107,7 +107,7 @@ class InputSummarizer:
         self._frames, self._digests = [features], [digests]
 
     def summaries(self) -> dict[str, pd.DataFrame]:
-        """Return the summary of all rows in the bins of each reference; none without rows."""
+        """Return the summary of all rows in the bins of each reference; empty without rows."""
         import pandas as pd
 
         self.sampled = self.rows
@@ -117,7 +117,7 @@ class InputSummarizer:
             self._reduce()
         frames = [*self._frames, *(features for features, _ in self._waiting)]
         if not frames:
-            return {}
+            return {name: pd.DataFrame() for name in self._references}
         features = frames[0] if len(frames) == 1 else pd.concat(frames)
         self.sampled = len(features)
         return {

@@ -12,6 +12,7 @@ from mfprefect.store.api.base import Base
 from mfprefect.store.artifacts import MODEL
 from mfprefect.store.lookup import require_all
 from mfprefect.store.models import gate_verdicts, input_columns, stages
+from mfprefect.store.plan import PromotionPlan, ScoredData, plan_promotion
 from mfprefect.store.results import frames, monitoring
 from mfprefect.store.results import report as reports
 from mfprefect.store.results.model_report import load_model_report
@@ -65,6 +66,39 @@ class ResultsApi(Base):
             UnknownModel: the model does not exist.
         """
         return stages.stages_frame(self._db, model_id)
+
+    def plan(
+        self, model_id: str, session_id: str, scores: pd.DataFrame | ScoredData | None = None
+    ) -> PromotionPlan:
+        """Return what promoting a training session would change; write nothing.
+
+        `mfprefect plan` scores today's data with both models, and passes what it found.
+
+        Args:
+            model_id: the model.
+            session_id: the candidate, a training session that `promote` takes.
+            scores: `production` and `candidate`, the scores of both models for each row of a frame;
+                perhaps `production_class` and `candidate_class`; every further column is one of
+                segments. None: the stored scores of the newest scorings that both models did of the
+                same day, such as a champion's and its shadow's, compared in the database.
+
+        Returns:
+            A frozen dataclass with the frames `movement`, `flips`, `segments`, `columns`, `gates`
+            and `readers`, `problems` (why `promote` would refuse), and `verdicts`, the plan in
+            sentences. PSI is that of `mfprefect.quality.drift.psi`, with production's model as the
+            reference; the rank correlation is Spearman's. A decision is `acted on` from the
+            operating threshold on; without a threshold, decisions are the classes.
+
+        Raises:
+            UnknownModel: the model does not exist.
+            UnknownSession: the session does not exist.
+            InvalidValue: it is not a successful training session of the model; or the scores lack a
+                column, have no rows, or are no finite numbers.
+            AlreadyPromoted: it is in production already.
+        """
+        return self._db.snapshot(
+            lambda moment: plan_promotion(moment, model_id, session_id, scores)
+        )
 
     def sessions(
         self,

@@ -12,7 +12,7 @@ from mfprefect.errors import AlreadyPromoted, GateFailed, IntegrityError, Invali
 from mfprefect.quality.gates.verdicts import GateResult
 from mfprefect.store.audit.events import record, row_digest
 from mfprefect.store.database import Database
-from mfprefect.store.lookup import require_session
+from mfprefect.store.lookup import require_model, require_session
 from mfprefect.store.models.gate_verdicts import stored_results
 from mfprefect.store.models.stages import (
     EXPERIMENTAL,
@@ -29,7 +29,7 @@ from mfprefect.store.models.stages import (
 from mfprefect.store.states import Purpose, Status
 from mfprefect.util import values
 
-__all__ = ["candidate", "promote", "retire", "rollback"]
+__all__ = ["candidate", "promote", "retire", "rollback", "standing"]
 
 
 def candidate(db: Database, model_id: str, session_id: str | None = None) -> str | None:
@@ -113,6 +113,27 @@ def promote(
         return number
 
     return db.write_transaction(work, also_retry=IntegrityError)
+
+
+def standing(db: Database, model_id: str, session_id: str) -> tuple[str | None, list[str]]:
+    """Return what is in production, and a sentence for each reason not to promote a training.
+
+    Raises:
+        UnknownModel: the model does not exist.
+        UnknownSession: the session does not exist.
+        InvalidValue: it is not a successful training session of the model.
+        AlreadyPromoted: it is in production already.
+    """
+
+    def work(connection: sa.Connection) -> tuple[str | None, list[str]]:
+        require_model(db, connection, model_id)
+        _, verdicts, _ = _training(db, connection, model_id, session_id)
+        stages = history(db, connection, model_id)
+        _require_other(stages, model_id, session_id, PRODUCTION)
+        now = stages[-1].session_id if stages and stages[-1].stage == PRODUCTION else None
+        return now, _problems(verdicts, now, session_id)
+
+    return db.read_snapshot(work)
 
 
 def _require_other(stages: Sequence[Stage], model_id: str, session_id: str, stage: str) -> None:

@@ -19,7 +19,7 @@ from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import require_session
 from mfprefect.store.states import Status
 
-__all__ = ["compare_scores"]
+__all__ = ["compare_scores", "rank_correlation", "rank_products", "ranked_scores"]
 
 
 @dataclass(frozen=True)
@@ -107,45 +107,55 @@ def _threshold(db: Database, connection: sa.Connection, side: SessionHandle) -> 
 def _figures(
     connection: sa.Connection, joined: sa.Subquery, n: int, thresholds: list[_Threshold | None]
 ) -> dict[str, Any]:
-    ranked = _ranked(joined)
+    ranked = ranked_scores(joined)
     r, decided = ranked.c, None not in thresholds
     difference = r.score_b - r.score_a
-    # Twice the mean rank of ties, minus twice the mean of all ranks: 0 on average. Adding
-    # score * 0 makes it a double, whose sum does not overflow.
-    places = [
-        score * 0 + 2 * rank + ties - (n + 2)
-        for score, rank, ties in ((r.score_a, r.rank_a, r.ties_a), (r.score_b, r.rank_b, r.ties_b))
-    ]
     sums = [
-        sa.func.sum(places[0] * places[0]),
-        sa.func.sum(places[0] * places[1]),
-        sa.func.sum(places[1] * places[1]),
+        *rank_products(ranked, n),
         sa.func.sum(difference),
         sa.func.sum(sa.func.abs(difference)),
         sa.func.max(sa.func.abs(difference)),
         *(_decisions(ranked, n, thresholds) if decided else ()),
     ]
     row = connection.execute(sa.select(*sums)).one()
-    # The products of places: a with a, a with b, b with b.
-    aa, ab, bb, total, size, largest = (float(x) for x in row[:6])
+    total, size, largest = (float(x) for x in row[3:6])
     decisions: list[int | None] = [int(x) for x in row[6:]] or [None] * 4
     return {
         "agreement": (int(row[6]) + int(row[9])) / n if decided else None,
         **dict(zip(("both", "only_a", "only_b", "neither"), decisions, strict=True)),
-        "spearman": max(-1.0, min(1.0, ab / math.sqrt(aa * bb))) if aa and bb else None,
+        "spearman": rank_correlation(*row[:3]),
         "mean_difference": total / n,
         "mean_abs_difference": size / n,
         "max_abs_difference": largest,
     }
 
 
-def _ranked(joined: sa.Subquery) -> sa.Subquery:
+def ranked_scores(joined: sa.FromClause) -> sa.Subquery:
+    """Return score_a and score_b of rows, and of each its rank and the number of its ties."""
     columns: list[sa.ColumnElement[Any]] = [joined.c.score_a, joined.c.score_b]
     for side in "ab":
         score = joined.c[f"score_{side}"]
         columns.append(sa.func.rank().over(order_by=score).label(f"rank_{side}"))
         columns.append(sa.func.count().over(partition_by=score).label(f"ties_{side}"))
     return sa.select(*columns).subquery("ranked")
+
+
+def rank_products(ranked: sa.Subquery, n: int) -> list[sa.ColumnElement[Any]]:
+    """Return the sums that `rank_correlation` takes, of `ranked_scores` with n rows."""
+    r = ranked.c
+    # Twice the mean rank of ties, minus twice the mean of all ranks: 0 on average. Adding
+    # score * 0 makes it a double, whose sum does not overflow.
+    a, b = (
+        score * 0 + 2 * rank + ties - (n + 2)
+        for score, rank, ties in ((r.score_a, r.rank_a, r.ties_a), (r.score_b, r.rank_b, r.ties_b))
+    )
+    return [sa.func.sum(a * a), sa.func.sum(a * b), sa.func.sum(b * b)]
+
+
+def rank_correlation(aa: Any, ab: Any, bb: Any) -> float | None:
+    """Return the rank correlation with mean ranks of ties; None if one side is all ties."""
+    x, xy, y = float(aa), float(ab), float(bb)
+    return max(-1.0, min(1.0, xy / math.sqrt(x * y))) if x and y else None
 
 
 def _decisions(ranked: sa.Subquery, n: int, thresholds: list[_Threshold | None]) -> list[Any]:

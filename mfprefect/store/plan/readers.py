@@ -1,0 +1,63 @@
+"""Who reads the scores of a model: the views, exports on record, and recipients of notices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from mfprefect.store.database import Database
+from mfprefect.store.notifications.content import matches_model
+from mfprefect.store.notifications.readers import readers_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["readers_frame"]
+
+NAMES = ["kind", "name", "session_id", "as_of", "at", "detail"]
+VIEWS = ("published_scores", "latest_scores", "current_scores")
+EVENTS = 1_000
+"""How many exports are looked at, the newest ones."""
+
+
+def readers_frame(db: Database, model_id: str) -> pd.DataFrame:
+    """Return who reads a model's scores, as far as that is on record or in the settings."""
+    import pandas as pd
+
+    rows = [*_views(db, model_id), *_exports(db, model_id), *_notices(db, model_id)]
+    return pd.DataFrame(rows, columns=NAMES)
+
+
+def _views(db: Database, model_id: str) -> Iterator[tuple[Any, ...]]:
+    if (readers := readers_of(db, model_id)) is not None:
+        for name in VIEWS:
+            yield "views", name, *readers, "users with the role reader"
+
+
+def _exports(db: Database, model_id: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the last export to each place, the newest first."""
+    e, s = db.schema.audit_events.c, db.schema.sessions.c
+    of_model = sa.select(s.session_id).where(s.model_id == model_id)
+    select = (
+        sa.select(e.at, e.subject, e.detail, s.as_of)
+        .join_from(db.schema.audit_events, db.schema.sessions, s.session_id == e.subject)
+        .where(e.action == "export_scores", e.subject.in_(of_model))
+        .order_by(e.event_no.desc())
+        .limit(EVENTS)
+    )
+    places = set()
+    for row in db.fetch_all(select):
+        detail = json.loads(row.detail)
+        if (to := str(detail.get("to"))) not in places:
+            places.add(to)
+            text = f"table {detail.get('table')}, {detail.get('rows'):,} rows"
+            yield "export", to, row.subject, row.as_of, row.at, text
+
+
+def _notices(db: Database, model_id: str) -> Iterator[tuple[Any, ...]]:
+    for name, target in db.settings.notify.items():
+        if matches_model(target, model_id, target.tags):
+            yield "notice", name, None, None, None, f"events {', '.join(target.events)}"

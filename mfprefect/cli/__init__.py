@@ -30,6 +30,7 @@ COMMANDS = {
     "scores": ("scores", "Print a session's scores, or write them to a file."),
     "sql": ("sql", "Print the SELECT that scores rows with a model."),
     "export": ("export", "Publish a session's scores to another table."),
+    "plan": ("plan", "Show what a promotion would change."),
     "promote": ("promote", "Put a training session into production."),
     "rollback": ("promote", "Put the previous session back into production."),
     "retire": ("promote", "Take a model out of production."),

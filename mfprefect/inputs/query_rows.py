@@ -76,8 +76,29 @@ class QueryRows:
             share: take about one row in so many, by a hash of the ids.
         """
         c = self._source.c
-        text = self._scoring_backend.scored_id(self._connection, c[entity_id]).label(entity_id)
-        return sa.select(text, *(c[name] for name in features)).subquery("model_rows")
+        text = self._scoring_backend.scored_id(self._connection, c[entity_id])
+        select = sa.select(text.label(entity_id), *(c[name] for name in features))
+        if share > 1:
+            select = select.where(self._scoring_backend.sampled(self._connection, text, share))
+        return select.subquery("model_rows")
+
+    def beside(self, query: Query) -> QueryRows:
+        """Return the rows of another query of the same source, on the same connection."""
+        return QueryRows(self._connection, self.backend, query)
+
+    def count(self, rows: sa.FromClause) -> int:
+        """Return the number of rows of a table or subquery."""
+        count = sa.select(sa.func.count()).select_from(rows)
+        return int(self._connection.execute(count).scalar_one())
+
+    def null_counts(self, names: Sequence[str]) -> tuple[int, dict[str, int]]:
+        """Return the number of rows, and how many of them are NULL in each of some columns."""
+        c = self._source.c
+        counts = [sa.func.count(), *(sa.func.count(c[name]) for name in names)]
+        total, *present = self._connection.execute(
+            sa.select(*counts).select_from(self._source)
+        ).one()
+        return total, {name: total - n for name, n in zip(names, present, strict=True)}
 
     @functools.cached_property
     def _source(self) -> sa.Subquery:
@@ -199,14 +220,15 @@ class _CheckData(SourceData):
 
 def _with_values(text: sa.TextClause, values: Mapping[str, Any]) -> sa.TextClause:
     """Return SQL text with the values of its parameters in it."""
-    lists = [
-        sa.bindparam(name, value, expanding=True, type_=sa.literal(value[0]).type)
-        for name, value in values.items()
-        if isinstance(value, list) and _is_expanding(text, name)
-    ]
-    names = {parameter.key for parameter in lists}
-    single = {name: value for name, value in values.items() if name not in names}
-    return text.bindparams(*lists, **single)
+    # Unique: a statement may have several queries, with other values of the same parameters.
+    parameters = []
+    for name, value in values.items():
+        if isinstance(value, list) and _is_expanding(text, name):
+            kind = sa.literal(value[0]).type
+            parameters.append(sa.bindparam(name, value, unique=True, expanding=True, type_=kind))
+        else:
+            parameters.append(sa.bindparam(name, value, unique=True))
+    return text.bindparams(*parameters)
 
 
 def _is_expanding(text: sa.TextClause, name: str) -> bool:

@@ -23,6 +23,7 @@ from sklearn.dummy import DummyClassifier
 
 import mfprefect
 from mfprefect import (
+    AlreadyPromoted,
     PermissionDenied,
     SchemaOutdated,
     SealBroken,
@@ -659,12 +660,18 @@ READS_TABLES: dict[str, Callable[[Store, str], object]] = {
     "report": lambda s, name: s.report(name),
     "model_report": lambda s, name: s.model_report("churn"),
     "compare_scores": lambda s, name: s.compare_scores(name, name),
+    "plan": lambda s, name: planned(s, name),
     "audit_log": lambda s, name: s.audit_log(),
     "audit_head": lambda s, name: s.audit_head(),
     "verify": lambda s, name: s.verify(session_id=name),
     "prune": lambda s, name: s.prune(keep_days=1, dry_run=True),
     "size": lambda s, name: s.size(),
 }
+
+
+def planned(store: Store, name: str) -> None:
+    with contextlib.suppress(AlreadyPromoted):  # read far enough to know
+        store.plan("churn", name)
 
 
 def test_what_only_auditors_read_is_not_called_a_right_of_the_admin(team: Team) -> None:
@@ -689,7 +696,7 @@ FOR_READERS: tuple[str, ...] = (
 FOR_AUDITORS: tuple[str, ...] = (
     *("report {trained} -o {folder}/a.html --force", "report churn -o {folder}/b.html --force"),
     *("stages churn", "columns", "threshold churn", "audit log", "audit head", "audit verify"),
-    *("prune --dry-run --keep-days 1", "size"),
+    *("prune --dry-run --keep-days 1", "size", "plan churn {trained} --stored"),
 )
 FOR_WRITERS: tuple[str, ...] = (
     *("promote churn {trained}", "rollback churn", "retire churn", "session open churn"),

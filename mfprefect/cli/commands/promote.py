@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["promote", "retire", "rollback", "stages"]
 
+SAMPLE = 100_000
+"""About how many rows are scored before the question."""
 COLUMNS = (
     Column("set_at", "since (UTC)", "time"),
     Column("until", "until (UTC)", "time", 1),
@@ -34,22 +37,59 @@ COLUMNS = (
 @click.option(
     "--override", metavar="REASON", help="Promote although gates failed; the reason is recorded."
 )
+@click.option("--yes", is_flag=True, help="Neither plan nor ask for confirmation.")
 @common
 def promote(
-    out: Output, url: str | None, model: str, session: str, reason: str | None, override: str | None
+    out: Output,
+    url: str | None,
+    model: str,
+    session: str,
+    reason: str | None,
+    override: str | None,
+    yes: bool,
 ) -> None:
     """Put a training SESSION of MODEL into production.
 
     SESSION is an id, or `latest` (or `latest:MODEL`) for the last successful training. It must have
-    passed its gates, and not be in production already.
+    passed its gates, and not be in production already. On a terminal, shows what changes (see
+    `mfprefect plan`) and asks.
     """
     import mfprefect
     from mfprefect.cli.lookup import resolve_training
 
     with mfprefect.connect(url) as store:
         name = resolve_training(store, session, model)
+        if not (yes or out.as_json) and _on_terminal():
+            _confirm(out, store, model, name)
         store.promote(model, name, reason=reason, override=override)
         _write(out, store, model)
+
+
+def _on_terminal() -> bool:
+    """Return whether somebody can answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _confirm(out: Output, store: Store, model: str, session_id: str) -> None:
+    """Show what the promotion changes, and ask.
+
+    Raises:
+        AlreadyPromoted: it is in production already; or another error that refuses a promotion.
+        Abort: the user does not want it.
+    """
+    from mfprefect.cli.commands.plan import planned
+    from mfprefect.store.models.promotion import standing
+
+    standing(store.database, model, session_id)
+    try:
+        lines = planned(out, store, model, session_id, sample=SAMPLE).verdicts
+    except Exception as exc:  # noqa: BLE001 - data that cannot be scored is no reason not to ask
+        text = " ".join(f"{type(exc).__name__}: {exc}".split())
+        lines = (f"not known: {store.database.without_secrets(text)}",)
+    out.note("What changes:")
+    for line in lines:
+        out.note(f"  {line}")
+    click.confirm(f"Promote {session_id} of {model}?", abort=True, err=True)
 
 
 @click.command()

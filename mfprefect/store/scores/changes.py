@@ -31,7 +31,7 @@ from mfprefect.schema import Double
 from mfprefect.store.scores.aggregates import bin_no
 from mfprefect.store.scores.comparison import rank_correlation, rank_products, ranked_scores
 
-__all__ = ["Pairs", "changes_in_database", "paired"]
+__all__ = ["Pairs", "changes_in_database", "paired", "united"]
 
 Exact = Callable[[sa.ColumnElement[Any]], sa.ColumnElement[Any]]
 
@@ -83,6 +83,13 @@ def paired(
         joined = joined.join(rows, rows.c[entity_id] == one.c.entity_id)
         columns += [rows.c[name].label(f"segment_{no}") for no, name in enumerate(segments, 1)]
     return sa.select(*columns).select_from(joined)
+
+
+def united(selects: Sequence[sa.Select[Any]]) -> sa.FromClause:
+    """Return the rows of the selects of several parts together."""
+    if len(selects) == 1:
+        return selects[0].subquery("joined")
+    return sa.union_all(*selects).subquery("joined")
 
 
 def changes_in_database(

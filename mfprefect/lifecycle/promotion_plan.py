@@ -1,0 +1,85 @@
+"""A plan of a promotion on today's data: both models score it, and nothing is written."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from mfprefect.command_model import CommandModel
+from mfprefect.errors import InvalidValue
+from mfprefect.inputs.reader import Reader
+from mfprefect.lifecycle.champion import features_of
+from mfprefect.lifecycle.fitting import load_trained, with_extras
+from mfprefect.lifecycle.plan_in_python import scored_in_python
+from mfprefect.lifecycle.plan_in_sql import NeedsPython, scored_in_sql
+from mfprefect.lifecycle.plan_job import Contender, PlanJob
+from mfprefect.lifecycle.run import today
+from mfprefect.store.models import promotion
+from mfprefect.store.plan import PromotionPlan, ScoredData, operating_threshold
+
+if TYPE_CHECKING:
+    from mfprefect.model import Model
+    from mfprefect.store import Store
+
+__all__ = ["plan_on_data"]
+
+
+def plan_on_data(
+    store: Store,
+    model_class: type[Model],
+    session_id: str,
+    *,
+    as_of: dt.date | None = None,
+    sample: int | None = None,
+) -> PromotionPlan:
+    """Plan a promotion on the data that the model would score; write nothing.
+
+    Where both models can be scored in SQL, the database of the source compares them, and no row
+    leaves it. Checks that fail are noted, and stop nothing. A model of commands scores no data
+    here: its stored scores are compared.
+
+    Args:
+        store: the store.
+        model_class: the model.
+        session_id: the candidate, a training session.
+        as_of: the date of the data; None: today.
+        sample: about how many rows to score, chosen by a hash of their ids; None: all.
+
+    Raises:
+        InvalidValue: it is not a training session that could be promoted, or `sample` is below 1.
+        UnknownSession: the session does not exist.
+        AlreadyPromoted: it is in production already.
+    """
+    if sample is not None and sample < 1:
+        raise InvalidValue(f"the sample is {sample} rows; choose 1 or more, or none for all rows.")
+    model_id = model_class.model_id
+    production, _ = promotion.standing(store.database, model_id, session_id)
+    if production is None or issubclass(model_class, CommandModel):
+        return store.plan(model_id, session_id)
+    job = PlanJob(
+        store,
+        model_class,
+        _contender(store, model_class, production, "the model in production"),
+        _contender(store, model_class, session_id, "the candidate"),
+        operating_threshold(store.database, model_id),
+        as_of or today(store.database.settings),
+        sample,
+    )
+    return store.plan(model_id, session_id, _scored(job))
+
+
+def _contender(store: Store, model_class: type[Model], session_id: str, role: str) -> Contender:
+    model = model_class(Reader(store.database.settings))
+    trained = load_trained(store, model, session_id)
+    model = with_extras(model, trained.extras)
+    return Contender(session_id, role, model, features_of(store, session_id), trained.estimator)
+
+
+def _scored(job: PlanJob) -> ScoredData:
+    """Let the database of the source compare the models if it can, else Python."""
+    try:
+        if (data := scored_in_sql(job)) is not None:
+            return data
+    except NeedsPython as exc:
+        return scored_in_python(job, str(exc))
+    return scored_in_python(job, None)

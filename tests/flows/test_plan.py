@@ -1,0 +1,297 @@
+"""Plans of promotions on today's data: in SQL as in Python, by the command, before a promotion."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+import mfprefect
+from mfprefect import AlreadyPromoted, Gate, InvalidValue, Store
+from mfprefect.backend import backend_for
+from mfprefect.cli import cli
+from mfprefect.lifecycle.promotion_plan import plan_on_data
+from mfprefect.settings import load_settings
+
+ROOT = Path(__file__).parents[2]
+DAY = dt.date(2026, 1, 31)
+ROWS, PARTS = 1_200, 2
+
+
+def customers() -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame(
+        {
+            "customer_id": [f"c{number:05}" for number in rng.permutation(ROWS)],
+            "income": rng.gamma(2, 20, ROWS),
+            "age": rng.integers(18, 90, ROWS),
+            "visits": rng.poisson(3, ROWS).astype(float),
+            "region": rng.choice(["north", "North", "south", None], ROWS),
+        }
+    )
+    frame.loc[rng.random(ROWS) < 0.1, "region"] = "east"
+    risk = frame["income"] / 40 - frame["age"] / 50 + rng.normal(size=ROWS)
+    return frame.assign(gone=(risk > 0).astype(int), part=np.arange(ROWS) % PARTS + 1)
+
+
+class Churn(mfprefect.Model):
+    model_id = "churn"
+    entity_id = "customer_id"
+    target = "gone"
+    features: Any = ("income", "age")
+    parts = PARTS
+    segments = ("region",)
+    gates = (Gate("auc", at_least=0.5),)
+    query = "select * from customer where part = :part"
+
+    def training_data(self, as_of: dt.date) -> Any:
+        return self.read("select * from customer")
+
+    def fit(self, features: pd.DataFrame, target: Any) -> Any:
+        if "visits" in features:
+            return DecisionTreeClassifier(max_depth=4, random_state=0).fit(features, target)
+        return make_pipeline(StandardScaler(), LogisticRegression()).fit(features, target)
+
+    def scoring_data(self, as_of: dt.date, part: int) -> Any:
+        return self.read(self.query, part=part)
+
+    def importance(self, *_: Any) -> dict[str, pd.DataFrame]:
+        return {}
+
+
+@pytest.fixture
+def same_place(flow_store: Store, schema_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """The store, whose database is the source too."""
+    monkeypatch.setenv("MFPREFECT_SOURCES__WAREHOUSE__URL", schema_url)
+    monkeypatch.setenv("MFPREFECT_DEFAULT_SOURCE", "warehouse")
+    engine = backend_for(load_settings(url=schema_url)).create_engine()
+    types = {"customer_id": sa.String(64), "region": sa.String(10)}
+    customers().to_sql("customer", engine, index=False, if_exists="replace", dtype=types)
+    engine.dispose()
+    with mfprefect.connect() as store:  # knows the source
+        yield store
+
+
+def two_trainings(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """Return a logistic regression, which is in production, and a tree with a further column."""
+    champion = Churn.flows().train(DAY)
+    store.promote("churn", champion)
+    monkeypatch.setattr(Churn, "features", ("income", "age", "visits"))
+    return champion, Churn.flows().train(DAY)
+
+
+def test_the_database_says_what_python_says(
+    same_place: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = same_place
+    champion, challenger = two_trainings(store, monkeypatch)
+    store.set_threshold("churn", 0.4)
+    before = len(store.sessions("churn")), store.audit_log()["event_no"].max()
+    in_sql = plan_on_data(store, Churn, challenger, as_of=DAY)
+    monkeypatch.setattr(Churn, "scoring", "python")
+    in_python = plan_on_data(store, Churn, challenger, as_of=DAY)
+    assert in_sql.basis == "the scoring data of 2026-01-31, scored in SQL"
+    assert in_python.basis == "the scoring data of 2026-01-31, scored in Python"
+    assert in_sql.notes == in_python.notes == ()
+    assert in_sql.rows == in_python.rows == ROWS
+    assert in_sql.production_session_id == champion
+    pd.testing.assert_frame_equal(in_sql.movement, in_python.movement, rtol=1e-9, atol=1e-12)
+    for name in ("flips", "segments", "columns", "gates"):
+        pd.testing.assert_frame_equal(getattr(in_sql, name), getattr(in_python, name), rtol=1e-9)
+    assert set(in_sql.segments["segment"]) == {
+        f"region={level}" for level in ("north", "North", "south", "east", "<NULL>")
+    }
+    assert 0 < in_sql.flipped < ROWS
+    data = customers()
+    scores = [
+        store.load_model(name, trusted=True).predict_proba(data[list(columns)])[:, 1] >= 0.4
+        for name, columns in ((champion, ("income", "age")), (challenger, Churn.features))
+    ]
+    assert in_sql.flipped == int((scores[0] != scores[1]).sum())
+    needs = in_sql.columns.set_index("name")
+    assert needs.loc["visits", ["needed_by", "in_data", "null_share"]].tolist() == [
+        "candidate",
+        True,
+        0.0,
+    ]
+    assert needs.loc["warehouse", "needed_by"] == "both"
+    assert (len(store.sessions("churn")), store.audit_log()["event_no"].max()) == before
+
+
+def test_a_sample_by_a_hash_of_ids(same_place: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, challenger = two_trainings(same_place, monkeypatch)
+    for scoring in ("sql", "python"):
+        monkeypatch.setattr(Churn, "scoring", scoring)
+        plan = plan_on_data(same_place, Churn, challenger, as_of=DAY, sample=300)
+        assert 150 < plan.rows < 500
+        assert "a sample of 1,200 rows by a hash of their ids" in plan.basis
+        again = plan_on_data(same_place, Churn, challenger, as_of=DAY, sample=300)
+        pd.testing.assert_frame_equal(plan.movement, again.movement)
+    with pytest.raises(InvalidValue, match="choose 1 or more"):
+        plan_on_data(same_place, Churn, challenger, sample=0)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_data_that_cannot_be_scored(same_place: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    champion, challenger = two_trainings(same_place, monkeypatch)
+    with pytest.raises(AlreadyPromoted):
+        plan_on_data(same_place, Churn, champion, as_of=DAY)
+    query = "select customer_id, income, age from customer where part = :part"
+    monkeypatch.setattr(Churn, "query", query)
+    for scoring in ("auto", "python"):
+        monkeypatch.setattr(Churn, "scoring", scoring)
+        plan = plan_on_data(same_place, Churn, challenger, as_of=DAY)
+        assert plan.rows == 0
+        assert plan.verdicts[0] == (
+            "scores: not compared: the data of 2026-01-31 has no column 'visits', which the "
+            "candidate needs"
+        )
+        assert plan.verdicts[3] == "data: new: visits; missing in the data: visits"
+    monkeypatch.setattr(Churn, "scoring", "auto")
+    monkeypatch.setattr(Churn, "query", "select * from customer where :part < 0")
+    plan = plan_on_data(same_place, Churn, challenger, as_of=DAY)
+    assert "has no rows" in plan.verdicts[0]
+    # An id twice: what a scoring refuses.
+    twice = "select * from customer where part = 1 and :part > 0 union all select * from customer"
+    monkeypatch.setattr(Churn, "query", twice)
+    plan = plan_on_data(same_place, Churn, challenger, as_of=DAY)
+    assert plan.rows == 0
+    assert "cannot be scored: InvalidScores" in plan.verdicts[0]
+    assert plan.notes == ("scored in Python: an id has several rows, or rows changed meanwhile",)
+
+
+def demo_model(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    file = ROOT / "flows" / "breast_cancer.py"
+    spec = importlib.util.spec_from_file_location("breast_cancer", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "breast_cancer", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def demo(
+    prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Store, str, str]]:
+    """A store with two trainings of the demo's model, the first one in production."""
+    monkeypatch.setenv("MFPREFECT_URL", f"sqlite:///{tmp_path / 'test.db'}")
+    monkeypatch.chdir(ROOT)
+    module = demo_model(monkeypatch)
+    with mfprefect.connect() as store:
+        store.create_schema()
+        first, second = module.train(), module.train()
+        store.promote("breast_cancer", first)
+        store.set_threshold("breast_cancer", 0.5)
+        yield store, first, second
+
+
+def run(*arguments: str, **options: Any) -> Any:
+    return CliRunner().invoke(cli, arguments, **options)
+
+
+def test_the_command(demo: tuple[Store, str, str], tmp_path: Path) -> None:
+    store, first, second = demo
+    result = run("plan", "breast_cancer", "latest", "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert (document["session_id"], document["production_session_id"]) == (second, first)
+    assert (document["rows"], document["flipped"]) == (569, 0)
+    measures = {row["measure"]: row["value"] for row in document["movement"]}
+    assert (measures["psi"], measures["max_abs_difference"]) == (0, 0)
+    assert measures["spearman"] == pytest.approx(1)
+    assert len(document["columns"]) == 31
+    assert {row["verdict"] for row in document["gates"]} == {"passed"}
+    text = run("plan", "breast_cancer", second).output
+    assert "decisions: 0 of 569 flip (0.0 %)" in text
+    assert "gates: 2 of 2 passed" in text
+    assert "scored in Python" in text
+    assert "scored in Python: a schema of the checks needs the rows" in text
+    assert "31 needed by both models" in text
+    stored = run("plan", "breast_cancer", second, "--stored")
+    assert "have no scorings of the same day" in stored.output
+    # Somewhere else, the class is not to be found.
+    elsewhere = run("plan", "breast_cancer", second, "--entrypoint", "nowhere.py:Model")
+    assert elsewhere.exit_code == 1
+    assert "has no file 'nowhere.py'" in str(elsewhere.output)
+    text = run("plan", "breast_cancer", unknown_class(store)).output
+    assert "recorded no class of its model; --entrypoint names the class" in text
+    wrong = run("plan", "breast_cancer", second, "--entrypoint", "flows/diabetes.py:Diabetes")
+    assert "is the model 'diabetes', not 'breast_cancer'" in str(wrong.output)
+    assert len(store.sessions("breast_cancer")) == 3
+
+
+def unknown_class(store: Store) -> str:
+    with store.session("breast_cancer", purpose="train") as session:
+        session.log_metrics({"auc": 0.9})
+    return session.session_id
+
+
+def test_promote_shows_the_plan_and_asks(
+    demo: tuple[Store, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, first, second = demo
+    planned: list[str] = []
+    plan = Store.plan
+
+    def counted(self: Store, *args: Any) -> Any:
+        planned.append(args[1])
+        return plan(self, *args)
+
+    monkeypatch.setattr(Store, "plan", counted)
+    monkeypatch.setattr("mfprefect.cli.commands.promote._on_terminal", lambda: True)
+    refused = run("promote", "breast_cancer", second, input="n\n")
+    assert refused.exit_code == 130
+    assert store.production("breast_cancer") == first
+    for line in plan(store, "breast_cancer", second).verdicts[2:]:
+        assert f"  {line}" in refused.output
+    assert "decisions: 0 of 569 flip (0.0 %)" in refused.output
+    assert planned == [second]
+    asked = run("promote", "breast_cancer", second, input="y\n")
+    assert asked.exit_code == 0
+    assert store.production("breast_cancer") == second
+    planned.clear()
+    assert run("promote", "breast_cancer", first, "--yes").exit_code == 0
+    assert store.production("breast_cancer") == first
+    again = run("promote", "breast_cancer", first)
+    assert "is already in production" in again.output
+    assert "What changes" not in again.output
+    monkeypatch.setattr("mfprefect.cli.commands.promote._on_terminal", lambda: False)
+    assert run("promote", "breast_cancer", second).exit_code == 0  # a script is not asked
+    assert planned == []
+
+
+def test_a_plan_that_fails_does_not_stop_the_question(
+    demo: tuple[Store, str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store, _, second = demo
+    monkeypatch.setattr("mfprefect.cli.commands.promote._on_terminal", lambda: True)
+    folder = tmp_path / "repository"
+    (folder / "flows").mkdir(parents=True)
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)  # noqa: S607 - on the path
+    text = (ROOT / "flows" / "breast_cancer.py").read_text()
+    broken = text.replace('return self.training_data(as_of).drop(columns="malignant")', "1 / 0")
+    assert broken != text
+    (folder / "flows" / "breast_cancer.py").write_text(broken)
+    monkeypatch.chdir(folder)
+    result = run("promote", "breast_cancer", second, input="y\n")
+    assert "not known: ZeroDivisionError" in result.output
+    assert result.exit_code == 0
+    assert store.production("breast_cancer") == second

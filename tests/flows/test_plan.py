@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,7 @@ def customers() -> pd.DataFrame:
             "income": rng.gamma(2, 20, ROWS),
             "age": rng.integers(18, 90, ROWS),
             "visits": rng.poisson(3, ROWS).astype(float),
-            "region": rng.choice(["north", "North", "south", None], ROWS),
+            "region": rng.choice(np.array(["north", "North", "south", None], object), ROWS),
         }
     )
     frame.loc[rng.random(ROWS) < 0.1, "region"] = "east"
@@ -54,7 +54,7 @@ class Churn(mfprefect.Model):
     model_id = "churn"
     entity_id = "customer_id"
     target = "gone"
-    features: Any = ("income", "age")
+    features: ClassVar[Any] = ("income", "age")
     parts = PARTS
     segments = ("region",)
     gates = (Gate("auc", at_least=0.5),)
@@ -76,7 +76,9 @@ class Churn(mfprefect.Model):
 
 
 @pytest.fixture
-def same_place(flow_store: Store, schema_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+def same_place(
+    flow_store: Store, schema_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
     """The store, whose database is the source too."""
     monkeypatch.setenv("MFPREFECT_SOURCES__WAREHOUSE__URL", schema_url)
     monkeypatch.setenv("MFPREFECT_DEFAULT_SOURCE", "warehouse")
@@ -117,6 +119,7 @@ def test_the_database_says_what_python_says(
     assert set(in_sql.segments["segment"]) == {
         f"region={level}" for level in ("north", "North", "south", "east", "<NULL>")
     }
+    assert in_sql.flipped is not None
     assert 0 < in_sql.flipped < ROWS
     data = customers()
     scores = [
@@ -124,13 +127,10 @@ def test_the_database_says_what_python_says(
         for name, columns in ((champion, ("income", "age")), (challenger, Churn.features))
     ]
     assert in_sql.flipped == int((scores[0] != scores[1]).sum())
-    needs = in_sql.columns.set_index("name")
-    assert needs.loc["visits", ["needed_by", "in_data", "null_share"]].tolist() == [
-        "candidate",
-        True,
-        0.0,
-    ]
-    assert needs.loc["warehouse", "needed_by"] == "both"
+    needs = {row["name"]: row for row in in_sql.columns.to_dict("records")}
+    assert needs["visits"]["needed_by"] == "candidate"
+    assert (needs["visits"]["in_data"], needs["visits"]["null_share"]) == (True, 0.0)
+    assert needs["warehouse"]["needed_by"] == "both"
     assert (len(store.sessions("churn")), store.audit_log()["event_no"].max()) == before
 
 
@@ -174,6 +174,68 @@ def test_data_that_cannot_be_scored(same_place: Store, monkeypatch: pytest.Monke
     assert plan.rows == 0
     assert "cannot be scored: InvalidScores" in plan.verdicts[0]
     assert plan.notes == ("scored in Python: an id has several rows, or rows changed meanwhile",)
+
+
+class Bands(Churn):
+    model_id = "bands"
+    target = "band"
+    model_type = "multiclass"
+    gates = (Gate("accuracy", at_least=0.1),)
+
+    def training_data(self, as_of: dt.date) -> Any:
+        frame = self.read("select * from customer")
+        return frame.assign(band=np.digitize(frame["income"], [20, 60]).astype(str))
+
+    def fit(self, features: pd.DataFrame, target: Any) -> Any:
+        return DecisionTreeClassifier(max_depth=len(features.columns), random_state=0).fit(
+            features, target
+        )
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgres", "mysql"], indirect=True)
+def test_classes_flip(same_place: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = same_place
+    monkeypatch.setattr(Bands, "features", ("age",))
+    store.promote("bands", Bands.flows().train(DAY))
+    monkeypatch.setattr(Bands, "features", ("age", "income"))
+    challenger = Bands.flows().train(DAY)
+    plans = []
+    for scoring in ("auto", "python"):
+        monkeypatch.setattr(Bands, "scoring", scoring)
+        plans.append(plan_on_data(store, Bands, challenger, as_of=DAY))
+    assert plans[0].basis.endswith("in SQL")
+    assert {*plans[0].flips["candidate"]} == {"0", "1", "2"}
+    for name in ("flips", "segments"):
+        a, b = (getattr(plan, name) for plan in plans)
+        pd.testing.assert_frame_equal(a, b, rtol=1e-9)
+    assert plans[0].flipped == plans[1].flipped
+    assert plans[0].segments["production_acted"].isna().all()
+
+
+class Grown(Churn):
+    """Scores those who are at least as old as the youngest that `fit` saw."""
+
+    model_id = "grown"
+    floor = 40
+
+    def fit(self, features: pd.DataFrame, target: Any) -> Any:
+        return super().fit(features, target), {"floor": self.floor}
+
+    def scoring_data(self, as_of: dt.date, part: int) -> Any:
+        frame = self.read(self.query, part=part)
+        return frame[frame["age"] >= self.extras["floor"]]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_each_model_reads_its_own_data(same_place: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    same_place.promote("grown", Grown.flows().train(DAY))
+    monkeypatch.setattr(Grown, "floor", 60)
+    plan = plan_on_data(same_place, Grown, Grown.flows().train(DAY), as_of=DAY)
+    assert plan.rows == (customers()["age"] >= 60).sum()
+    assert plan.notes == (
+        "scored in Python: scoring_data may depend on the models' extras",
+        "the models' extras select different entities; those of both are compared",
+    )
 
 
 def demo_model(monkeypatch: pytest.MonkeyPatch) -> ModuleType:

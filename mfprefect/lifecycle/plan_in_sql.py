@@ -1,4 +1,4 @@
-"""Both models score today's data where it is: the database compares them, and no row leaves it."""
+"""Both models score today's data where it is; only scores and segments leave the database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mfprefect.lifecycle.sql_plan import plan_scoring
 from mfprefect.lifecycle.sql_proof import Proof, compiled, prove
 from mfprefect.sql_scoring import NotCompilable
 from mfprefect.store.plan import ScoredData
-from mfprefect.store.scores.changes import Pairs, changes_in_database, paired, united
+from mfprefect.store.scores.changes import Pairs, changes_of_rows, paired, united
 
 if TYPE_CHECKING:
     from mfprefect.inputs.query_rows import QueryRows
@@ -26,11 +26,11 @@ PROOF_ROWS = 1_000
 
 
 class NeedsPython(Exception):
-    """The database cannot compare the models; the text is the reason."""
+    """The database cannot score with both models; the text is the reason."""
 
 
 def scored_in_sql(job: PlanJob) -> ScoredData | None:
-    """Let the database of the source score the data with both models, and compare.
+    """Let the database of the source score the data with both models; compare the scores.
 
     Returns:
         None if the class wants Python.
@@ -147,8 +147,8 @@ def _changes(
 
     def compare(connection: Any, backend: Any) -> Any:
         backend.prepare_scoring(connection)
-        pairs = Pairs(united(selects), segments, backend.exact)
-        return changes_in_database(connection, pairs, job.threshold)
+        pairs = Pairs(united(selects), segments)
+        return changes_of_rows(connection, pairs, job.threshold)
 
     try:
         changes = parts[0].on_connection(compare)

@@ -34,9 +34,9 @@ def plan_on_data(
 ) -> PromotionPlan:
     """Plan a promotion on the data that the model would score; write nothing.
 
-    Where both models can be scored in SQL, the database of the source compares them, and no row
-    leaves it. Checks that fail are noted, and stop nothing. A model of commands scores no data
-    here: its stored scores are compared.
+    Where both models can be scored in SQL, the database of the source computes their scores, and
+    only these and the segments leave it. Checks that fail are noted, and stop nothing. A model of
+    commands scores no data here: its stored scores are compared.
 
     Args:
         store: the store.
@@ -76,7 +76,7 @@ def _contender(store: Store, model_class: type[Model], session_id: str, role: st
 
 
 def _scored(job: PlanJob) -> ScoredData:
-    """Let the database of the source compare the models if it can, else Python."""
+    """Let the database of the source score with both models if it can, else Python."""
     try:
         if (data := scored_in_sql(job)) is not None:
             return data

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from mfprefect.errors import InvalidValue
@@ -24,6 +25,7 @@ from mfprefect.quality.score_changes import (
     bins_of,
     largest,
     order_places,
+    score_changes,
     segment_level,
     segment_name,
 )
@@ -31,8 +33,10 @@ from mfprefect.schema import Double
 from mfprefect.store.scores.aggregates import bin_no
 from mfprefect.store.scores.comparison import rank_correlation, rank_products, ranked_scores
 
-__all__ = ["Pairs", "changes_in_database", "paired", "united"]
+__all__ = ["Pairs", "changes_in_database", "changes_of_rows", "paired", "united"]
 
+ROWS = 50_000
+"""Rows that are fetched at a time."""
 Exact = Callable[[sa.ColumnElement[Any]], sa.ColumnElement[Any]]
 
 
@@ -90,6 +94,40 @@ def united(selects: Sequence[sa.Select[Any]]) -> sa.FromClause:
     if len(selects) == 1:
         return selects[0].subquery("joined")
     return sa.union_all(*selects).subquery("joined")
+
+
+def changes_of_rows(
+    connection: sa.Connection, pairs: Pairs, threshold: OperatingThreshold | None
+) -> ScoreChanges:
+    """Compare scores that the database computes for one statement, and sends with the segments.
+
+    Each statement of `changes_in_database` would compute both models anew.
+
+    Raises:
+        InvalidValue: there are no rows, or a score is NULL.
+    """
+    scores: tuple[list[Any], list[Any]] = [], []
+    texts: list[list[Any]] = [[] for _ in pairs.rows.c][2:]
+    # Rows have few levels and classes: keep one text of each.
+    distinct: dict[Any, Any] = {}
+    for rows in connection.execute(sa.select(*pairs.rows.c)).partitions(ROWS):
+        a, b, *others = zip(*rows, strict=True)
+        scores[0].append(np.array(a, np.float64))
+        scores[1].append(np.array(b, np.float64))
+        for column, values in zip(texts, others, strict=True):
+            column.extend(distinct.setdefault(value, value) for value in values)
+    a_side, b_side = (np.concatenate([np.empty(0), *side]) for side in scores)
+    named = dict(zip(pairs.rows.c.keys()[2:], texts, strict=True))
+    classes = [named[name] for name in ("class_a", "class_b") if name in named]
+    return score_changes(
+        a_side,
+        b_side,
+        threshold=threshold,
+        classes=(classes[0], classes[1]) if len(classes) == 2 else None,
+        segments={
+            name: named[f"segment_{number}"] for number, name in enumerate(pairs.segments, 1)
+        },
+    )
 
 
 def changes_in_database(

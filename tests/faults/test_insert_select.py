@@ -62,7 +62,7 @@ def source(store: Store) -> sa.Table:
         sa.Column("row_no", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("id", Id(64)),
         sa.Column("x", Double()),
-        **store.database.backend.table_options("inputs"),
+        **store.database.backend.table_options("source_rows"),
     )
 
 

@@ -496,7 +496,9 @@ def test_memory_does_not_grow_with_the_part(
     monkeypatch.setenv("MFPREFECT_SUMMARY_ROWS", "10000")
     (tmp_path / "child.py").write_text(CHILD)
     peaks = []
-    for rows in (50_000, 500_000):
+    # Below, buffers of allocators still fill: 21 MB with 50,000 rows, 55 MB with 250,000, 67 MB with
+    # a million.
+    for rows in (250_000, 750_000):
         done = subprocess.run(
             [sys.executable, str(tmp_path / "child.py"), str(rows)],
             stdout=subprocess.PIPE,
@@ -510,4 +512,4 @@ def test_memory_does_not_grow_with_the_part(
     assert peaks[1] < 1.3 * peaks[0]
     assert flow_store.score_parts(flow_store.sessions("memory").iloc[0]["session_id"])[
         "rows"
-    ].tolist() == [500_000]
+    ].tolist() == [750_000]

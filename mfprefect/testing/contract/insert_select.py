@@ -29,7 +29,7 @@ def source(store: Store) -> Iterator[sa.Table]:
         sa.Column("row_no", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("id", Id(300)),
         sa.Column("x", Double()),
-        **store.database.backend.table_options("inputs"),
+        **store.database.backend.table_options("source_rows"),
     )
     with store.database.engine.begin() as connection:
         table.create(connection)

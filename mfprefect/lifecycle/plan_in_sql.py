@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import ConfigurationError, DatabaseError, InvalidValue
 from mfprefect.inputs.query import Query, unread_query
+from mfprefect.inputs.stream import produced
 from mfprefect.lifecycle.plan_job import Contender, PlanJob
 from mfprefect.lifecycle.sql_plan import plan_scoring
 from mfprefect.lifecycle.sql_proof import Proof, compiled, prove
@@ -81,13 +83,9 @@ def _queries(job: PlanJob) -> list[Query]:
     if len(job.readers) > 1:
         raise NeedsPython("scoring_data may depend on the models' extras")
     model = job.candidate.model
-    model.reader.lazily = True
     queries = []
     for part in range(1, job.model_class.parts + 1):
-        frame = model.reader.load(
-            lambda part=part: model.scoring_data(job.as_of, part),  # type: ignore[misc]
-            "scoring_data",
-        )
+        frame = produced(model.reader, partial(model.scoring_data, job.as_of, part))
         if (query := unread_query(frame)) is None:
             raise NeedsPython("scoring_data returns a frame, neither SQL text nor the read itself")
         queries.append(query)

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
-from pymysql.constants import COMMAND, FIELD_TYPE
 
 from mfprefect.errors import DatabaseError, IntegrityError
 from mfprefect_backends._csv import Pipe, encoded
@@ -27,6 +26,11 @@ STATEMENT_ROWS = 500
 """Rows of an INSERT. MySQL 9 needed 20 % more processor time with 2,000, 40 % more with 4,000."""
 MOST_PARAMETERS = 65_535
 """Of a prepared statement."""
+# pymysql has these constants too, but it may be missing when this module is imported.
+_PREPARE, _EXECUTE, _CLOSE = 0x16, 0x17, 0x19
+"""Commands of the protocol."""
+_DOUBLE, _LONGLONG, _VAR_STRING = 5, 8, 253
+"""Types of the protocol."""
 _MARKS = ((b"\xfc", 2), (b"\xfd", 3), (b"\xfe", 8))
 """What precedes the length of a text of 251 bytes or more, and the bytes of that."""
 EMPTY = pa.scalar(b"", pa.large_binary())
@@ -123,14 +127,14 @@ def insert(connection: sa.Connection, table: sa.Table, rows: pa.Table, packet: i
         for count, parts in batch.statements(packet):
             with _prepared(driver, insertion + ", ".join([row] * count)) as number:
                 for part in parts:
-                    driver._execute_command(COMMAND.COM_STMT_EXECUTE, number + part)
+                    driver._execute_command(_EXECUTE, number + part)
                     driver._read_ok_packet()
 
 
 @contextmanager
 def _prepared(driver: Any, text: str) -> Iterator[bytes]:
     """Prepare a statement with parameters and without rows; give its number as the server does."""
-    driver._execute_command(COMMAND.COM_STMT_PREPARE, text)
+    driver._execute_command(_PREPARE, text)
     number, _, parameters = struct.unpack_from("<IHH", driver._read_packet()._data, 1)
     for _ in range(parameters + 1):  # and what ends their definitions
         driver._read_packet()
@@ -139,7 +143,7 @@ def _prepared(driver: Any, text: str) -> Iterator[bytes]:
         yield sent
     finally:
         if driver.open:  # no error has broken the connection
-            driver._execute_command(COMMAND.COM_STMT_CLOSE, sent)  # which has no answer
+            driver._execute_command(_CLOSE, sent)  # which has no answer
 
 
 class _Batch(NamedTuple):
@@ -190,11 +194,11 @@ def _encoded(column: pa.Array) -> tuple[int, pa.Array]:
     """Return the type of a column's values, and their bytes, NULL for NULL."""
     kind = column.type
     if pa.types.is_float64(kind):
-        return FIELD_TYPE.DOUBLE, _bytes_of(column)
+        return _DOUBLE, _bytes_of(column)
     if pa.types.is_boolean(kind) or (pa.types.is_integer(kind) and not pa.types.is_uint64(kind)):
-        return FIELD_TYPE.LONGLONG, _bytes_of(column.cast(pa.int64()))
+        return _LONGLONG, _bytes_of(column.cast(pa.int64()))
     text = column.cast(pa.large_string()).cast(pa.large_binary())
-    return FIELD_TYPE.VAR_STRING, pc.binary_join_element_wise(_prefixes(text), text, EMPTY)
+    return _VAR_STRING, pc.binary_join_element_wise(_prefixes(text), text, EMPTY)
 
 
 def _bytes_of(numbers: pa.Array, width: int | None = None) -> pa.Array:

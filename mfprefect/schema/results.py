@@ -33,7 +33,7 @@ class ResultTables(TablesBase):
             column("column_types", LongText, "Types by column, as JSON.", key="columns"),
             identifier(
                 "digest",
-                "SHA-256 of the rows: '2:' and 62 hexadecimal digits, or 64 by an earlier rule.",
+                "SHA-256 of the rows, with the number of the rule that computed it.",
                 DIGEST_LENGTH,
             ),
             column("seconds", Double, "Time of the read, in seconds.", nullable=False),

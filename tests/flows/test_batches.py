@@ -489,15 +489,13 @@ print("PEAK", before, memory("VmHWM"))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_memory_does_not_grow_with_the_part(
+def test_memory_grows_by_a_few_bytes_a_row(
     flow_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("MFPREFECT_BATCH_ROWS", "5000")
     monkeypatch.setenv("MFPREFECT_SUMMARY_ROWS", "10000")
     (tmp_path / "child.py").write_text(CHILD)
     peaks = []
-    # Below, buffers of allocators still fill: 21 MB with 50,000 rows, 55 MB with 250,000, 67 MB with
-    # a million.
     for rows in (250_000, 750_000):
         done = subprocess.run(
             [sys.executable, str(tmp_path / "child.py"), str(rows)],
@@ -509,7 +507,8 @@ def test_memory_does_not_grow_with_the_part(
         before, peak = map(int, line.split()[1:])
         peaks.append(peak - before)
     print(peaks)
-    assert peaks[1] < 1.3 * peaks[0]
+    # Digests of the ids, to find those that repeat. The rows themselves would take hundreds.
+    assert (peaks[1] - peaks[0]) * 1024 < 64 * 500_000
     assert flow_store.score_parts(flow_store.sessions("memory").iloc[0]["session_id"])[
         "rows"
     ].tolist() == [750_000]

@@ -157,8 +157,11 @@ def test_the_page_of_a_run(flow_store: Store, parted: Any) -> None:
         pages: dict[str, dict[str, Any]] = {
             session_id: {
                 str(artifact.key): artifact.data
-                for artifact in client.read_artifacts(limit=200)
-                if artifact.flow_run_id == run.id
+                for artifact in client.read_artifacts(
+                    artifact_filter=ArtifactFilter(
+                        flow_run_id=ArtifactFilterFlowRunId(any_=[run.id])
+                    )
+                )
             }
             for session_id, run in runs.items()
         }

@@ -105,8 +105,14 @@ def in_batches(
 
 
 def without_cases(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out what is said of keys that repeat: the cases between batches are not listed."""
-    return [row | {"sample": ""} if row["check"] == "unique" else row for row in rows]
+    """Leave out what is said of keys that repeat: the cases between batches are not listed.
+
+    A schema that cannot convert a column of all rows may do so in a batch: 90.0 is then 90.
+    """
+    return [
+        row | {"sample": "" if row["check"] == "unique" else json.loads(row["sample"])}
+        for row in rows
+    ]
 
 
 @given(ROWS, st.sampled_from(CHECKS), st.integers(1, 6), st.sampled_from([(), ("age", "plan")]))

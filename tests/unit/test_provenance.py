@@ -111,13 +111,13 @@ def test_a_clean_checkout_costs_three_processes(
 ) -> None:
     committed("remote", "add", "origin", "git@example.org:me/fork.git")
     committed("config", "filter.x.clean", "cat")
-    started, run = list[str](), subprocess.run
+    started, start = list[str](), subprocess.Popen
 
     def counted(command: list[str], *arguments: Any, **options: Any) -> Any:
         started.append(" ".join(command))
-        return run(command, *arguments, **options)
+        return start(command, *arguments, **options)
 
-    monkeypatch.setattr(subprocess, "run", counted)
+    monkeypatch.setattr(subprocess, "Popen", counted)
     provenance = capture(repo)
     assert (provenance.dirty, provenance.remote) == (False, "git@example.org:me/fork.git")
     assert len([command for command in started if "git" in command]) == 3, started

@@ -190,7 +190,7 @@ CREATE TABLE inputs (
     query_text LONGTEXT COMMENT 'SQL of the read.',
     row_count BIGINT COMMENT 'Rows that were read.',
     column_types LONGTEXT COMMENT 'Types by column, as JSON.',
-    digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'SHA-256 of the rows: ''2:'' and 62 hexadecimal digits, or 64 by an earlier rule.',
+    digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'SHA-256 of the rows, with the number of the rule that computed it.',
     seconds DOUBLE NOT NULL COMMENT 'Time of the read, in seconds.',
     PRIMARY KEY (session_no, input_no),
     FOREIGN KEY(session_no) REFERENCES sessions (session_no)

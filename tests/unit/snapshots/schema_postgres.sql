@@ -529,7 +529,7 @@ COMMENT ON COLUMN model_factory.inputs.source IS 'Source, path or function that 
 COMMENT ON COLUMN model_factory.inputs.query_text IS 'SQL of the read.';
 COMMENT ON COLUMN model_factory.inputs.row_count IS 'Rows that were read.';
 COMMENT ON COLUMN model_factory.inputs.column_types IS 'Types by column, as JSON.';
-COMMENT ON COLUMN model_factory.inputs.digest IS 'SHA-256 of the rows: ''2:'' and 62 hexadecimal digits, or 64 by an earlier rule.';
+COMMENT ON COLUMN model_factory.inputs.digest IS 'SHA-256 of the rows, with the number of the rule that computed it.';
 COMMENT ON COLUMN model_factory.inputs.seconds IS 'Time of the read, in seconds.';
 COMMENT ON TABLE model_factory.input_columns IS 'Registry of the columns that models may read.';
 COMMENT ON COLUMN model_factory.input_columns.schema_name IS 'Schema of the source table.';

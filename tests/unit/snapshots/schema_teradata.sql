@@ -546,7 +546,7 @@ COMMENT ON COLUMN inputs.source AS 'Source, path or function that was read.';
 COMMENT ON COLUMN inputs.query_text AS 'SQL of the read.';
 COMMENT ON COLUMN inputs.row_count AS 'Rows that were read.';
 COMMENT ON COLUMN inputs.column_types AS 'Types by column, as JSON.';
-COMMENT ON COLUMN inputs.digest AS 'SHA-256 of the rows: ''2:'' and 62 hexadecimal digits, or 64 by an earlier rule.';
+COMMENT ON COLUMN inputs.digest AS 'SHA-256 of the rows, with the number of the rule that computed it.';
 COMMENT ON COLUMN inputs.seconds AS 'Time of the read, in seconds.';
 COMMENT ON TABLE input_columns AS 'Registry of the columns that models may read.';
 COMMENT ON COLUMN input_columns.schema_name AS 'Schema of the source table.';

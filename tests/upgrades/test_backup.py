@@ -21,7 +21,8 @@ from upgradekit import files
 import mfprefect
 from mfprefect import Gate, Store
 from mfprefect.cli import cli
-from mfprefect_dev.servers import Server, server_class
+from mfprefect_dev.servers import Server
+from mfprefect_dev.servers.postgres import Postgres18Server
 
 
 def sqlite_backup(url: str, copy: str, folder: Path) -> None:
@@ -33,15 +34,15 @@ def sqlite_backup(url: str, copy: str, folder: Path) -> None:
 
 def postgres_backup(url: str, copy: str, folder: Path) -> None:
     # The newest programs: they read and write for older servers.
-    programs = Path(server_class("postgres18")._tree(), "bin")
+    programs = Postgres18Server._tree() / "bin"
     plain = [
         sa.make_url(name).set(drivername="postgresql").render_as_string(hide_password=False)
         for name in (url, copy)
     ]
     file = str(folder / "backup.dump")
-    dump = [programs / "pg_dump", "--format=custom", f"--file={file}", plain[0]]
+    dump = [str(programs / "pg_dump"), "--format=custom", f"--file={file}", plain[0]]
     script = str(folder / "backup.sql")
-    write = [programs / "pg_restore", f"--file={script}", file]
+    write = [str(programs / "pg_restore"), f"--file={script}", file]
     for command in (dump, write):
         subprocess.run(command, check=True, capture_output=True)
     # Older servers know no such setting.
@@ -50,7 +51,7 @@ def postgres_backup(url: str, copy: str, folder: Path) -> None:
         for line in Path(script).read_text("utf-8").splitlines(keepends=True)
         if line != "SET transaction_timeout = 0;\n"
     ]
-    restore = [programs / "psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", plain[1]]
+    restore = [str(programs / "psql"), "--no-psqlrc", "--set=ON_ERROR_STOP=1", plain[1]]
     subprocess.run(restore, input="".join(statements), text=True, check=True, capture_output=True)
 
 

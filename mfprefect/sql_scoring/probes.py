@@ -134,6 +134,6 @@ def _accepts(estimator: Any, row: pd.DataFrame) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             estimator.predict(row)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - it refuses such rows in its own way
         return False
     return True

@@ -52,7 +52,7 @@ def _expected(estimator: Any, features: pd.DataFrame, model_type: str) -> pd.Dat
         if model_type == "multiclass":
             score, classes = top_class(score)
         return pd.DataFrame({"score": score, "score_class": classes}, features.index, dtype=object)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - it refuses such rows in its own way
         if len(features) == 1:
             return pd.DataFrame(
                 {"score": [np.nan], "score_class": [None]}, features.index, dtype=object

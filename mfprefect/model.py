@@ -194,7 +194,8 @@ class Model:
         """Return the rows of one part (1 to `parts`) to score, with the column `entity_id`.
 
         Returns:
-            A DataFrame; or SQL text, a path or batches, as for `read`.
+            A DataFrame; or SQL text, a path or batches, as for `read`. Or a Spark DataFrame, which
+            Spark's executors score, each partition as a part: docs/engines.md.
         """
         raise self._missing("scoring_data")
 

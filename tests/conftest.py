@@ -94,6 +94,8 @@ them, which saves a minute."""
 BROWSER = "browser"
 """The fixture of tests/report, and the name in MFPREFECT_TEST_WITHOUT."""
 FLOWS = Path(__file__).parent / "flows"
+ENGINES = Path(__file__).parent / "engines"
+"""Tests that need Ray or Spark, which `make test` does not install; `make engines` names them."""
 
 
 def _one_authority(folder: Path) -> str:
@@ -193,6 +195,13 @@ def pytest_configure(config: pytest.Config) -> None:
             f"choices: {', '.join([*SERVERS, *NEWER, BROWSER])}"
         )
     config.addinivalue_line("markers", "server: needs a PostgreSQL, a MariaDB or a MySQL")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    named = (Path(arg.partition("::")[0]).resolve() for arg in config.args)
+    if collection_path == ENGINES and not any(path.is_relative_to(ENGINES) for path in named):
+        return True
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

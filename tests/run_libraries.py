@@ -1,9 +1,10 @@
 """Run mfprefect with other versions of its libraries than constraints.txt (`make test-libraries`).
 
 `newest` is what pip installs for a user today, without constraints. `lowest` has the lowest version
-that pyproject.toml admits of each library that mfprefect or an extra asks for, and what pip chooses
-of the rest. Each gets an environment of its own in `.versions/` and runs the demo, the life of a
-model on all databases, and a deployed and scheduled run. Uses only the standard library.
+that pyproject.toml admits of each library that mfprefect or an extra asks for (not ray and spark),
+and what pip chooses of the rest. Each gets an environment of its own in `.versions/` and runs the
+demo, the life of a model on all databases, and a deployed and scheduled run. Uses only the standard
+library.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".versions"
 FOR_TESTS = ("dev", "test")
 """Extras whose lowest versions are no promise to users."""
+FOR_ENGINES = ("ray", "spark")
+"""Extras that `.[test]` does not install; `make engines` does."""
 NAMES = ("newest", "lowest")
 TESTS = ("tests/flows/test_lifecycle.py", "tests/flows/test_deployments.py")
 
@@ -87,7 +90,7 @@ def lowest() -> Iterator[str]:
     extras = project["optional-dependencies"]
     for requirements in (
         project["dependencies"],
-        *(extras[extra] for extra in extras if extra not in FOR_TESTS),
+        *(extras[extra] for extra in extras if extra not in FOR_TESTS + FOR_ENGINES),
     ):
         for requirement in requirements:
             if match := re.match(r"([\w.-]+)(?:\[.*?\])?>=([\w.]+)", requirement):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import ChecksFailed
@@ -69,6 +69,10 @@ class JointChecks:
     def may_keep(self, part: int) -> bool:
         """Return whether a part of an earlier attempt has answered what these checks ask."""
         return not self._checks or part in self._answers
+
+    def restrict(self, parts: Collection[int]) -> None:
+        """Judge only these parts; others are of an attempt with more partitions."""
+        self._answers = {part: self._answers[part] for part in parts if part in self._answers}
 
     def add(self, part: int, answers: Mapping[str, Any]) -> None:
         """Take the answers of a part that was scored."""

@@ -6,42 +6,33 @@ its own, in one transaction.
 
 from __future__ import annotations
 
-import sys
-import sysconfig
-from collections.abc import Callable, Sequence
-from functools import partial, reduce
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import cloudpickle
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 
 from mfprefect.errors import ChecksFailed, GateFailed, InvalidValue
-from mfprefect.inputs.batches import Unstreamable
-from mfprefect.inputs.stream import Whole, produced
 from mfprefect.lifecycle import tasks
-from mfprefect.lifecycle.batches import Scored, score_in_batches, why_whole
+from mfprefect.lifecycle.by_value import pickle_by_value
 from mfprefect.lifecycle.champion import features_of
-from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.estimator import SCORES, score_source_of
-from mfprefect.lifecycle.part_checks import JointChecks, combined, scoring_checks
-from mfprefect.lifecycle.part_scores import SCORE, scores_of
+from mfprefect.lifecycle.fitting import Trained
+from mfprefect.lifecycle.part_checks import JointChecks, combined
+from mfprefect.lifecycle.partitions import SparkRows, in_partitions, partition_digests, score_frame
 from mfprefect.lifecycle.prefect_artifacts import Progress
 from mfprefect.lifecycle.run_log import log_scored
-from mfprefect.lifecycle.scoring_inputs import PartRecorder, ScoringInputs
-from mfprefect.lifecycle.scoring_job import ScoringJob
-from mfprefect.lifecycle.sql_plan import log_ways, plan_scoring
-from mfprefect.lifecycle.sql_scoring import score_part_in_sql
-from mfprefect.quality.checks.base import RowCount
+from mfprefect.lifecycle.scoring_inputs import ScoringInputs
+from mfprefect.lifecycle.scoring_job import InPartitions, ScoringJob
+from mfprefect.lifecycle.scoring_part import PartDone, score_one
+from mfprefect.lifecycle.sql_plan import SqlPlan, log_ways, plan_of_spark, plan_scoring
 from mfprefect.quality.score_figures import ScoreFigures
 from mfprefect.store import Store
 from mfprefect.store.states import Purpose, Status
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mfprefect.model import Model
     from mfprefect.session import Session
 
@@ -61,46 +52,80 @@ def score_model(store: Store, model_class: type[Model], session: Session) -> int
     training = session.parent_session_id
     if training is None:
         raise AssertionError("a scoring session has a training session")
+    pickle_by_value(model_class)  # again: the task runner may have loaded its library since
     run = tasks.Runner(model_class)
-    joint = JointChecks(store, model_class, session)
     trained = run(tasks.load, store, model_class(), training)
-    complete = {}
-    for part in filter(joint.may_keep, range(1, model_class.parts + 1)):
+    plan = _Plan(store, model_class, session, training, trained)
+    earlier, complete = partition_digests(session), {}
+    # Whether a partition has the rows of an earlier attempt can only be said by its executor.
+    for part in filter(plan.joint.may_keep, () if earlier else range(1, model_class.parts + 1)):
         if (rows := session.keep_part(part)) is not None:
             tasks.log().info("part %d of %d was complete", part, model_class.parts)
             complete[part] = rows
-    inputs = ScoringInputs(store, model_class, session, training)
-    inputs.take_over(complete)
-    features = features_of(store, training)
-    scoring = ScoringJob(
-        model_class, store, session, training, features, trained, inputs, joint.context
-    )
-    scoring.sql = plan_scoring(store, model_class, training, features, trained.estimator)
+    plan.inputs.take_over(complete)
     missing = [part for part in range(1, model_class.parts + 1) if part not in complete]
+    parts = model_class.parts
+    job = plan.job(plan_scoring(store, model_class, training, plan.features, trained.estimator))
     try:
-        figures = _score_parts(run, scoring, session, missing, joint)
+        figures = _score_parts(run, job, session, missing, plan.joint)
+        if isinstance(figures, SparkRows):
+            plan = _Plan(store, in_partitions(model_class), session, training, trained)
+            figures, complete = _score_partitions(run, plan, session, figures.frame, earlier)
+            parts = len(plan.inputs.parts)
     except Exception:
-        inputs.log_some()
+        plan.inputs.log_some()
         raise
-    inputs.log()
-    log_ways(session, inputs.ways)
-    joint.judge()
+    plan.inputs.log()
+    log_ways(session, plan.inputs.ways)
+    plan.joint.judge()
     rows = sum(complete.values()) + figures.n
     session.log_metrics({"rows_scored": rows})
-    _require_rows(model_class, session, rows)
+    _require_rows(model_class, session, rows, parts)
     if (source := score_source_of(store, training)) != "":
         session.log_metadata({SCORES[1]: source}, group=SCORES[0])
-    log_scored(figures, model_class.parts, sum(complete.values()))
+    log_scored(figures, parts, sum(complete.values()))
     return rows
 
 
-def _require_rows(model_class: type[Model], session: Session, rows: int) -> None:
+class _Plan:
+    """What the parts of a scoring have in common."""
+
+    def __init__(
+        self,
+        store: Store,
+        model_class: type[Model],
+        session: Session,
+        training: str,
+        trained: Trained,
+    ) -> None:
+        self.joint = JointChecks(store, model_class, session)
+        self.inputs = ScoringInputs(store, model_class, session, training)
+        self.features = features_of(store, training)
+        self._of = store, session, training, trained
+        self.model_class = model_class
+
+    def job(self, sql: SqlPlan) -> ScoringJob:
+        """Return what scores a part, once it is known what the parts compare with.
+
+        Args:
+            sql: whether databases may compute the scores.
+        """
+        store, session, training, trained = self._of
+        features, inputs, context = self.features, self.inputs, self.joint.context
+        job = ScoringJob(
+            self.model_class, store, session, training, features, trained, inputs, context
+        )
+        job.sql = sql
+        return job
+
+
+def _require_rows(model_class: type[Model], session: Session, rows: int, parts: int) -> None:
     """Refuse a scoring of fewer rows than `min_rows`; warn of one without rows."""
     if rows < model_class.min_rows:
         # A retry must read the data again, which may have arrived by then.
         session.drop_parts()
         raise InvalidValue(
-            f"scoring_data returned {rows} rows in {model_class.parts} parts; "
+            f"scoring_data returned {rows} rows in {parts} parts; "
             f"{model_class.__name__} has min_rows = {model_class.min_rows}. No score is published."
         )
     if not rows:
@@ -134,8 +159,8 @@ def _score_parts(
     session: Session,
     missing: Sequence[int],
     joint: JointChecks,
-) -> ScoreFigures:
-    """Score the missing parts; return how their scores are distributed."""
+) -> ScoreFigures | SparkRows:
+    """Score the missing parts; return how their scores are distributed, or Spark's frame."""
     model_class = scoring.model_class
     progress = Progress(session, model_class.parts, model_class.parts - len(missing))
     futures = [run.submit(score_part, scoring, part) for part in missing]
@@ -147,11 +172,48 @@ def _score_parts(
     errors: dict[int, Exception] = {}
     for part, future in zip(missing, futures, strict=True):
         try:
-            done[part] = future.result()
+            scored = future.result()
         except Exception as exc:  # noqa: BLE001 - raised below
             errors[part] = exc
+            continue
+        if isinstance(scored, SparkRows):
+            return scored  # of the only part
+        done[part] = scored
     if errors:
         _raise(errors)
+    return _add_parts(session, done, joint)
+
+
+def _score_partitions(
+    run: tasks.Runner, plan: _Plan, session: Session, frame: Any, earlier: Mapping[int, str]
+) -> tuple[ScoreFigures, dict[int, int]]:
+    """Let Spark score a frame; return how scores are distributed, and the rows of kept parts.
+
+    Args:
+        run: runs tasks.
+        plan: what the executors need; restricted to the parts that the frame has.
+        session: the scoring session.
+        frame: a Spark DataFrame.
+        earlier: digests of the partitions of earlier attempts.
+    """
+    earlier = {part: digest for part, digest in earlier.items() if plan.joint.may_keep(part)}
+    plan.inputs.restrict(())
+    plan.inputs.compare_like(earlier)
+    job = plan.job(plan_of_spark(plan.model_class))
+    done, complete, errors = run(score_partitions, job, frame, session, earlier)
+    plan.inputs.restrict({*done, *complete})
+    plan.joint.restrict(complete)
+    plan.inputs.take_over(complete)
+    if earlier:
+        text = "%d of %d partitions have the rows of an earlier attempt, which scored %d"
+        tasks.log().info(text, len(complete), len({*done, *complete, *errors}), len(earlier))
+    if errors:
+        _raise(errors)
+    session.log_metadata({"partitions": str(len(done) + len(complete))}, group="scoring")
+    return _add_parts(session, done, plan.joint), complete
+
+
+def _add_parts(session: Session, done: Mapping[int, PartDone], joint: JointChecks) -> ScoreFigures:
     for part, scored in done.items():
         session.require_spooled(scored.spooled)
         joint.add(part, scored.answers)
@@ -188,118 +250,22 @@ def require_trained(store: Store, model_class: type[Model], session_id: str) -> 
         )
 
 
-def pickle_by_value(model_class: type[Model]) -> None:
-    """Pickle a script's classes with their code, since other processes cannot import a script.
-
-    Classes of installed packages are imported there; a package may rely on being loaded once.
-    """
-    name = model_class.__module__
-    module = sys.modules.get(name)
-    file = Path(getattr(module, "__file__", None) or "")
-    installed = (Path(sysconfig.get_path(place)) for place in ("purelib", "platlib", "stdlib"))
-    if module is None or name == "__main__" or "." in name:
-        return  # pickled by value anyway, or part of a package
-    if not any(file.is_relative_to(folder) for folder in installed):
-        cloudpickle.register_pickle_by_value(module)
-
-
-class PartDone(NamedTuple):
-    """A scored part."""
-
-    figures: ScoreFigures
-    spooled: str
-    """The spool's receipt if the database was away, else empty."""
-    answers: dict[str, Any]
-    """What the checks of all rows need of the part."""
-
-
 @task(name="score part", cache_policy=NO_CACHE, persist_result=False)
-def score_part(scoring: ScoringJob, part: int) -> PartDone:
-    """Read, check, score and store one part."""
-    recorder = scoring.recorder(part)
+def score_part(scoring: ScoringJob, part: int) -> PartDone | SparkRows:
+    """Read, check, score and store one part; return the rows of Spark instead."""
     try:
-        with redacted_errors():
-            figures = _score(scoring, recorder, part)
-    finally:
-        recorder.flush()
-    return PartDone(figures, recorder.spool_receipt, recorder.answers)
+        return score_one(scoring, part)
+    except InPartitions as exc:
+        return SparkRows(exc.frame)
 
 
-def _score(scoring: ScoringJob, recorder: PartRecorder, part: int) -> ScoreFigures:
-    """Score a part where its rows are, or in Python; the recorder notes which, and why."""
-    model = scoring.model(recorder, part)
-    produce = partial(model.scoring_data, scoring.as_of, part)
-    if not scoring.sql.lazy:
-        recorder.way = scoring.sql.way
-        return _score_in_python(scoring, recorder, model, part, produce)
-    data = produced(model.reader, produce)
-    if (figures := score_part_in_sql(scoring, recorder, model, data, part)) is not None:
-        return figures
-    model.reader.refusal = None
-    return _score_in_python(scoring, recorder, model, part, lambda: data)
-
-
-def _score_in_python(
-    scoring: ScoringJob, recorder: PartRecorder, model: Model, part: int, produce: Callable[[], Any]
-) -> ScoreFigures:
-    """Score a part in batches, or whole where that is not possible."""
-    checks = scoring_checks(type(model), scoring.settings)
-    if not (reason := why_whole(type(model), *checks)):
-        try:
-            outcome = score_in_batches(scoring, recorder, model, part, checks, produce)
-            if isinstance(outcome, Scored):
-                return outcome.figures
-            return _score_whole(scoring, recorder, model, outcome, part)
-        except Unstreamable as exc:
-            tasks.log().info("part %d is read a second time, because %s", part, exc)
-            reason, model = str(exc), scoring.model(recorder, part)
-            produce = partial(model.scoring_data, scoring.as_of, part)
-    frame = model.reader.load(produce, f"scoring_data part {part}")
-    return _score_whole(scoring, recorder, model, Whole(frame, reason), part)
-
-
-def _score_whole(
-    scoring: ScoringJob, recorder: PartRecorder, model: Model, rows: Whole, part: int
-) -> ScoreFigures:
-    recorder.note_reading(f"whole: {rows.reason}")
-    frame = rows.frame
-    each, joint = scoring_checks(type(model), scoring.settings)
-    if len(frame) == 0:
-        return _score_nothing(scoring, recorder, model, frame, each, part)
-    frame = tasks.check(recorder, model, frame, each, part)
-    recorder.answer(frame, joint, scoring.context, model.masked)
-    tasks.require_columns(frame, [model.entity_id, *scoring.features], "scoring_data")
-    features, ids = frame[scoring.features], frame[model.entity_id]
-    summarizer = scoring.summarizer()
-    summarizer.add(features, ids)
-    scoring.keep_summary(recorder, summarizer)
-    scores = scores_of(model, scoring.estimator, features, ids)
-    recorder.write_scores(
-        scores.frame,
-        entity_id=model.entity_id,
-        score=SCORE,
-        score_class=scores.score_class,
-        part=part,
-    )
-    return scores.figures
-
-
-def _score_nothing(
-    scoring: ScoringJob,
-    recorder: PartRecorder,
-    model: Model,
-    frame: pd.DataFrame,
-    checks: list[Any],
-    part: int,
-) -> ScoreFigures:
-    """Write a part without rows; only checks of the number of rows can judge it."""
-    import pandas as pd
-
-    counts = [check for check in checks if isinstance(check, RowCount)]
-    tasks.check(recorder, model, frame, counts, part)
-    tasks.log().warning("part %d of %d has no rows", part, model.parts)
-    recorder.answer(frame, [], scoring.context, model.masked)
-    scoring.keep_summary(recorder, scoring.summarizer())
-    nothing = pd.DataFrame({model.entity_id: [], SCORE: []})
-    recorder.write_scores(nothing, entity_id=model.entity_id, score=SCORE, part=part)
-    return ScoreFigures()
+@task(name="score partitions", cache_policy=NO_CACHE, persist_result=False)
+def score_partitions(
+    scoring: ScoringJob, frame: Any, session: Session, earlier: Mapping[int, str]
+) -> tuple[dict[int, PartDone], dict[int, int], dict[int, Exception]]:
+    """Let Spark's executors score a frame; return scored and kept parts, and errors."""
+    done, complete, errors = score_frame(scoring, frame, score_one, session, earlier)
+    for error in errors.values():
+        if tasks.is_transient(error):
+            raise error
+    return done, complete, errors

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ANSWERS",
     "NUMBERS_A_PART",
+    "PARTITION",
     "PREVIOUS",
     "PartRecorder",
     "PreviousScoring",
@@ -55,6 +56,8 @@ SAMPLED = "sampled"
 """Where the document of a part has how many rows its summary looked at, and of how many."""
 WAY = "scoring"
 """Where the document of a part says which way it was scored."""
+PARTITION = "partition"
+"""Where the document of a part has the digest of its rows, if it was a partition of Spark's."""
 
 Asked = tuple[Iterable["ModelCheck"], "CheckContext"]
 """Checks, and what they compare with."""
@@ -71,11 +74,28 @@ class PreviousScoring(NamedTuple):
 class PartRecorder(Recorder):
     """Writes one part's records under a scoring session, and what a retry needs to repeat them."""
 
-    def __init__(self, database: Database, handle: SessionHandle, part: int) -> None:
-        first = NUMBERS_A_PART * (part - 1)
+    def __init__(
+        self,
+        database: Database,
+        handle: SessionHandle,
+        part: int,
+        *,
+        after: int = 0,
+        partition: str | None = None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            database: the session's database.
+            handle: the attempt of the session.
+            part: its number.
+            after: of the part's numbers of inputs and checks, the last that is in use.
+            partition: the digest of its rows, if it is a partition of Spark's.
+        """
+        first = NUMBERS_A_PART * (part - 1) + after
         last_numbers = {"check": first, "input": first}
         super().__init__(database, handle, attached=True, last_numbers=last_numbers)
-        self._part = part
+        self._part, self._partition = part, partition
         self._seen: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
         self.answers: dict[str, Any] = {}
         """What the checks of all rows need of this part."""
@@ -96,8 +116,10 @@ class PartRecorder(Recorder):
 
     def note_reading(self, text: str) -> None:
         """Note for the part's input document how its rows were read, unless they are in SQL."""
-        if self.way.get("way") != "sql":
-            self.way = self.way | {"reading": text}
+        if self.way.get("way") == "sql":
+            return
+        place = "" if self._partition is None else "by Spark's executors, "
+        self.way = self.way | {"reading": place + text}
 
     def mark(self) -> Callable[[], None]:
         """Return a function that takes back what is recorded from now on.
@@ -209,9 +231,11 @@ class PartRecorder(Recorder):
             for name, summary in summarizer.summaries().items()
         }
         sampled = [summarizer.sampled, summarizer.rows]
+        digest = {} if self._partition is None else {PARTITION: self._partition}
         self._document = {
             **self._seen,
             **summaries,
+            **digest,
             COMPARED: compared,
             ANSWERS: self.answers,
             SAMPLED: sampled,
@@ -234,6 +258,8 @@ class ScoringInputs:
     ) -> None:
         self._store, self._model_class, self._session = store, model_class, session
         self._training = training
+        self.parts: Collection[int] = range(1, model_class.parts + 1)
+        """The parts that count; others are of an attempt with more of them."""
         self.ways: list[dict[str, Any]] = []
         """Which way each part was scored, once `log` has merged them."""
         self._sampled: list[list[int]] = []
@@ -249,6 +275,16 @@ class ScoringInputs:
     def references(self) -> dict[str, pd.DataFrame]:
         """The input summaries whose bins the parts are counted in, read once."""
         return references_of(self._store, self._training, self.compared)
+
+    def restrict(self, parts: Collection[int]) -> None:
+        """Count only these parts from now on."""
+        self.parts = set(parts)
+
+    def compare_like(self, parts: Collection[int]) -> None:
+        """Compare with the scoring that these parts of an earlier attempt were compared with."""
+        for part, document in self._session.part_documents():
+            if part in parts:
+                self.compared = PreviousScoring(*document[COMPARED])
 
     def take_over(self, parts: Collection[int]) -> None:
         """Restore what an earlier attempt read and checked for the parts that are kept."""
@@ -269,8 +305,8 @@ class ScoringInputs:
         parts = self._merge(merged)
         if not parts or not merged[SUMMARY].has_rows:
             return
-        if len(parts) < self._model_class.parts:
-            counts = {"summarised": parts, "of": self._model_class.parts}
+        if len(parts) < len(self.parts):
+            counts = {"summarised": parts, "of": len(self.parts)}
             self._session.log_metadata(counts, "parts")
         summary = merged[SUMMARY].summary()
         self._session.log_summary(summary)
@@ -319,8 +355,8 @@ class ScoringInputs:
         parts: list[int] = []
         self.ways, self._sampled = [], []
         for part, document in self._session.part_documents():
-            if part > self._model_class.parts:
-                continue  # from an attempt that had more parts
+            if part not in self.parts:
+                continue
             parts.append(part)
             self.ways.append(document.get(WAY) or {})
             for name, merger in merged.items():

@@ -10,6 +10,7 @@ import cloudpickle
 
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.fitting import Trained, load_trained
+from mfprefect.lifecycle.partitions import FIRST_NUMBER, PartitionRows, require_partitions
 from mfprefect.lifecycle.run import as_of_date
 from mfprefect.lifecycle.scoring_inputs import (
     PartRecorder,
@@ -17,10 +18,11 @@ from mfprefect.lifecycle.scoring_inputs import (
     ScoringInputs,
     references_of,
 )
-from mfprefect.lifecycle.sql_plan import SqlPlan, refusal
+from mfprefect.lifecycle.sql_plan import SqlPlan, plan_of_spark, refusal
 from mfprefect.quality.summary.sample import InputSummarizer
 from mfprefect.store import Store
 from mfprefect.store.database import Database
+from mfprefect.util.spark import is_spark
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +33,15 @@ if TYPE_CHECKING:
     from mfprefect.settings import Settings
     from mfprefect.store.handle import SessionHandle
 
-__all__ = ["ScoringJob"]
+__all__ = ["InPartitions", "ScoringJob"]
+
+
+class InPartitions(Exception):
+    """`scoring_data` returned a Spark DataFrame."""
+
+    def __init__(self, frame: Any) -> None:
+        super().__init__("scoring_data returned a Spark DataFrame")
+        self.frame = frame
 
 
 class ScoringJob:
@@ -61,13 +71,18 @@ class ScoringJob:
         self._handle: SessionHandle = session.handle
         self._model_class: type[Model] | bytes = model_class
         self._local: tuple[Store, Trained] | None = (store, trained)
+        self.elsewhere = False
+        """Whether this is a copy in another process than the flow's."""
+        self.partition: PartitionRows | None = None
+        """The rows to score, if they are a partition of Spark's."""
 
     def __getstate__(self) -> dict[str, Any]:
         # Connections cannot be pickled; the model is in the store and need not be.
         model_class = self._model_class
         if not isinstance(model_class, bytes):
             model_class = cloudpickle.dumps(model_class)
-        return self.__dict__ | {"_model_class": model_class, "_local": None, "_references": None}
+        nothing = {"_local": None, "_references": None, "elsewhere": True}
+        return self.__dict__ | {"_model_class": model_class} | nothing
 
     def _resources(self) -> tuple[Store, Trained]:
         if self._local is None:
@@ -89,8 +104,28 @@ class ScoringJob:
 
     def recorder(self, part: int) -> PartRecorder:
         """Return a recorder for one part, which numbers its checks and inputs by part."""
-        store, _ = self._resources()
-        return PartRecorder(store.database, self._handle, part)
+        database = self._resources()[0].database
+        if self.partition is None:
+            return PartRecorder(database, self._handle, part)
+        digest = self.partition.digest
+        return PartRecorder(database, self._handle, part, after=FIRST_NUMBER, partition=digest)
+
+    def rows(self, model: Model, part: int) -> Any:
+        """Return the rows of a part: what `scoring_data` returns, or those of a partition.
+
+        Raises:
+            InPartitions: they are a Spark DataFrame.
+            InvalidValue: so they are, of a model that divides its rows in another way.
+            ConfigurationError: so they are, of a model that asks for SQL.
+        """
+        if self.partition is not None:
+            return self.partition.reader()
+        data = model.scoring_data(self.as_of, part)
+        if is_spark(data):
+            require_partitions(self.model_class, elsewhere=self.elsewhere)
+            plan_of_spark(self.model_class)
+            raise InPartitions(data)
+        return data
 
     def summarizer(self) -> InputSummarizer:
         """Return what summarises a part's input, in the bins of the training."""

@@ -19,10 +19,19 @@ if TYPE_CHECKING:
     from mfprefect.session import Session
     from mfprefect.store import Store
 
-__all__ = ["SqlPlan", "in_python", "log_ways", "not_in_sql", "plan_scoring", "refusal"]
+__all__ = [
+    "SqlPlan",
+    "in_python",
+    "log_ways",
+    "not_in_sql",
+    "plan_of_spark",
+    "plan_scoring",
+    "refusal",
+]
 
 GROUP = "scoring"
 """Metadata group: which way a scoring went, and why."""
+OF_SPARK = "scoring_data returned a Spark DataFrame, whose executors score"
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,17 @@ def plan_scoring(
     if reason is not None and mode == "sql":
         raise not_in_sql(model_class, reason)
     return SqlPlan(mode, reason, proof)
+
+
+def plan_of_spark(model_class: type[Model]) -> SqlPlan:
+    """Return the plan of a Spark DataFrame, whose executors need Python.
+
+    Raises:
+        ConfigurationError: the class asks for SQL.
+    """
+    if model_class.scoring == "sql":
+        raise not_in_sql(model_class, OF_SPARK)
+    return SqlPlan(model_class.scoring, OF_SPARK)
 
 
 def _estimator_reason(model_class: type[Model], features: list[str], estimator: Any) -> str | None:

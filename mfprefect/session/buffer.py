@@ -37,6 +37,8 @@ class RowBuffer:
     ) -> None:
         self.lock = threading.RLock()
         """Hold it to change rows together with the session's status."""
+        self.part_lock = threading.RLock()
+        """Hold it while parts are written whose number is not known yet."""
         self.overwrites = attached
         """Whether the database may hold rows of the same keys; an insert would fail then."""
         self._db = database
@@ -115,6 +117,16 @@ class RowBuffer:
         """Give out again what follows these numbers; later rows replace those that have them."""
         with self.lock:
             self._last_numbers = Counter(last_numbers)
+
+    def next_part(self) -> int:
+        """Return the next part number, once whoever holds the lock has reserved theirs."""
+        with self.part_lock:
+            return self.next_number("part")
+
+    def last_part(self) -> int:
+        """Return the highest part number that was given out, 0 if there is none."""
+        with self.lock:
+            return self._last_numbers["part"]
 
     def reserve_number(self, what: str, number: int) -> None:
         """Keep `next_number` from returning this number, or a lower one."""

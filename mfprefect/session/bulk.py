@@ -6,14 +6,15 @@ import numbers
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.artifacts.extras import EXTRAS, Extras
 from mfprefect.errors import InvalidValue
 from mfprefect.session.base import RecorderBase
+from mfprefect.session.partitions import Columns, write_partitions
 from mfprefect.store import artifacts
 from mfprefect.util import values
+from mfprefect.util.spark import is_spark
 
 if TYPE_CHECKING:
     from mfprefect.scores.sorting import SortedScores
@@ -81,7 +82,8 @@ class BulkMixin(RecorderBase):
 
         Args:
             data: a frame (pandas, polars, pyarrow, duckdb), a dict of columns, the path of a
-                Parquet file, or an iterable of these; split into parts of 100,000 rows.
+                Parquet file, or an iterable of these; split into parts of 100,000 rows. Or a
+                Spark DataFrame, whose executors write each partition as a part.
             entity_id: the column of ids: text or integers, unique in the session.
             score: the column of scores: finite numbers.
             score_class: the column of classes, if any.
@@ -94,6 +96,13 @@ class BulkMixin(RecorderBase):
         """
         from mfprefect import scores
 
+        if is_spark(data):
+            if part is not None:
+                raise InvalidValue(
+                    f"part={part!r}: each partition of a Spark DataFrame is a part of its own; "
+                    "leave `part` out."
+                )
+            return self._write_partitions(data, Columns(entity_id, score, score_class))
         chunks = scores.all_pieces(data, entity_id, score, score_class)
         if part is None:
             return self._write_parts(chunks)
@@ -107,7 +116,7 @@ class BulkMixin(RecorderBase):
     def _write_parts(self, chunks: Iterator[Any]) -> int:
         """Write each chunk as a part, while the caller's thread prepares the next one."""
         writers, rows = self._db.backend.writers, 0
-        next_part = partial(self._buffer.next_number, "part")
+        next_part = self._buffer.next_part
         if not writers:
             return sum(self._write_part(next_part(), chunk) for chunk in chunks)
         writes: deque[Future[int]] = deque()
@@ -162,6 +171,15 @@ class BulkMixin(RecorderBase):
         if table is not None:
             self._buffer.reserve_number("part", part)
         return table
+
+    def _write_partitions(self, frame: Any, columns: Columns) -> int:
+        """Let Spark's executors write each partition of a frame as a part."""
+        self._require_running()
+        with self._buffer.part_lock:
+            before = self._buffer.last_part()
+            rows, last = write_partitions(self._db, self._destination, frame, columns, before)
+            self._buffer.reserve_number("part", last)
+        return rows
 
     def keep_part(self, part: int) -> int | None:
         """Keep a part that an earlier attempt completed; return its rows, None if incomplete."""

@@ -17,8 +17,6 @@ from importlib import metadata
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
-
 from mfprefect import artifacts
 from mfprefect.errors import (
     ConfigurationError,
@@ -186,6 +184,14 @@ class Destination:
         """Delete all scores of the session, which writes them again."""
         self._write(lambda handle: write.drop_parts(self._db, handle), add_drop_parts)
 
+    def drop_stale_parts(self) -> int:
+        """Delete the parts of earlier attempts that this one neither wrote nor kept; count them."""
+        return self._write(lambda handle: write.drop_stale(self._db, handle), lambda _: 0)
+
+    def part_digests(self) -> dict[int, str] | None:
+        """Return the stored parts' digests, None while the database is away."""
+        return self._read_or_none(lambda: write.part_digests(self._db, self.handle))
+
     def add_params(self, params: Mapping[str, Any]) -> None:
         """Add parameters to those of the session."""
         self._write(
@@ -237,7 +243,7 @@ class Destination:
             return True
         if self.handle.session_no == NOT_IN_DATABASE:
             return False
-        return self._read_or_none(lambda: _stored(self._db, self.handle)) is not False
+        return self._read_or_none(partial(writing.has_results, self._db, self.handle)) is not False
 
     def parts(self) -> tuple[dict[int, int], bool]:
         """Return the number of rows of each part of scores, and whether these are all parts."""
@@ -407,9 +413,3 @@ class Destination:
             head |= to_document(opening, handle.session_id, handle.attempt)
             head["model"] = self._model
         return head
-
-
-def _stored(db: Database, handle: SessionHandle) -> bool:
-    tables = (db.schema.metrics, db.schema.artifacts)
-    selects = (sa.select(t.c.session_no).where(t.c.session_no == handle.session_no) for t in tables)
-    return any(db.fetch_all(select.limit(1)) for select in selects)

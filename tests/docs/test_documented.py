@@ -139,8 +139,8 @@ def test_the_core_asks_for_no_driver() -> None:
 
 
 def test_no_path_of_this_machine_and_no_registry_is_named() -> None:
-    pins = (ROOT / "constraints.txt").read_text()
-    for line in pins.splitlines():
+    files = ("constraints.txt", "constraints-engines.txt")
+    for line in (line for file in files for line in (ROOT / file).read_text().splitlines()):
         assert re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line), line
 
 

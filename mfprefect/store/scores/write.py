@@ -18,8 +18,10 @@ __all__ = [
     "create_table",
     "delete_part",
     "drop_parts",
+    "drop_stale",
     "drop_stale_parts",
     "keep_part",
+    "part_digests",
     "part_rows",
     "record_part",
     "require_storable",
@@ -50,17 +52,34 @@ def part_rows(db: Database, handle: SessionHandle) -> dict[int, int]:
     return {row.part_no: row.rows for row in db.fetch_all(select)}
 
 
-def drop_stale_parts(db: Database, connection: sa.Connection, handle: SessionHandle) -> None:
-    """Delete the parts of earlier attempts that this attempt neither wrote nor kept."""
+def part_digests(db: Database, handle: SessionHandle) -> dict[int, str]:
+    """Return the digest of each part of a session, by part number."""
+    c = db.schema.score_parts.c
+    select = sa.select(c.part_no, c.digest).where(c.session_no == handle.session_no)
+    return {row.part_no: row.digest for row in db.fetch_all(select)}
+
+
+def drop_stale(db: Database, handle: SessionHandle) -> int:
+    """Do what `drop_stale_parts` does in a transaction of its own; return how many parts it was."""
+
+    def work(connection: sa.Connection, _: bool) -> int:
+        begin_write(db, connection, handle)
+        return drop_stale_parts(db, connection, handle)
+
+    return db.write_transaction(work)
+
+
+def drop_stale_parts(db: Database, connection: sa.Connection, handle: SessionHandle) -> int:
+    """Delete the parts of earlier attempts that this attempt neither wrote nor kept; count them."""
     parts = db.schema.score_parts
     last_user = sa.func.coalesce(parts.c.kept_by, parts.c.attempt)
     stale = (parts.c.session_no == handle.session_no, last_user < handle.attempt)
-    _drop(db, connection, handle, *stale)
+    return _drop(db, connection, handle, *stale)
 
 
 def _drop(
     db: Database, connection: sa.Connection, handle: SessionHandle, *which: sa.ColumnElement[bool]
-) -> None:
+) -> int:
     """Delete parts of a session that the transaction holds; the parts first, as writers do."""
     parts = db.schema.score_parts
     select = sa.select(parts.c.part_no).where(*which)
@@ -69,6 +88,7 @@ def _drop(
         connection.execute(parts.delete().where(*which))
     for number in numbers:
         _delete_rows(db, connection, handle, number)
+    return len(numbers)
 
 
 def drop_parts(db: Database, handle: SessionHandle) -> None:

@@ -23,8 +23,15 @@ from mfprefect.store.sessions import attempts, part_inputs
 from mfprefect.store.states import DETACHED, Purpose, Status
 from mfprefect.util import values
 
-__all__ = ["Outcome", "add_params", "close_session", "detach", "flush", "last_numbers"]
-
+__all__ = [
+    "Outcome",
+    "add_params",
+    "close_session",
+    "detach",
+    "flush",
+    "has_results",
+    "last_numbers",
+]
 
 SHORTEST_RACE = 60.0
 """Minimum seconds to retry a closing that lost races against other writers."""
@@ -322,3 +329,10 @@ def last_numbers(db: Database, handle: SessionHandle) -> dict[str, int]:
 
     row = db.fetch_all(sa.select(*(highest(c).label(name) for name, c in columns.items())))[0]
     return {name: row[place] or 0 for place, name in enumerate(columns)}
+
+
+def has_results(db: Database, handle: SessionHandle) -> bool:
+    """Return whether the session has a metric or a model."""
+    tables = (db.schema.metrics, db.schema.artifacts)
+    selects = (sa.select(t.c.session_no).where(t.c.session_no == handle.session_no) for t in tables)
+    return any(db.fetch_all(select.limit(1)) for select in selects)

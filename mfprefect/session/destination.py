@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from importlib import metadata
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -29,18 +28,18 @@ from mfprefect.errors import (
 from mfprefect.notifications.notice import Notice
 from mfprefect.quality.gates.verdicts import Champion, GateInputs
 from mfprefect.scores.sorting import SortedScores
+from mfprefect.session import spool_head
 from mfprefect.spool.entry import Entry
 from mfprefect.spool.state import EntryState
 from mfprefect.store import artifacts as stored_artifacts
-from mfprefect.store.audit.events import actor
 from mfprefect.store.audit.signatures import names_of
-from mfprefect.store.database import Database, migrate
+from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.lookup import find_session
 from mfprefect.store.models import gate_verdicts
 from mfprefect.store.scores import insert_select, write
 from mfprefect.store.sessions import part_inputs, writing
-from mfprefect.store.sessions.opening import SessionRequest, to_document
+from mfprefect.store.sessions.opening import SessionRequest
 from mfprefect.store.sessions.writing import Outcome
 from mfprefect.store.spool import delivery
 from mfprefect.store.spool.location import place_of, spool_of
@@ -56,9 +55,8 @@ from mfprefect.store.spool.payload import (
     parts_of,
     rows_of,
 )
-from mfprefect.store.states import NOT_IN_DATABASE, SPOOLED, UNKNOWN, Status, is_shadow
+from mfprefect.store.states import NOT_IN_DATABASE, SPOOLED, UNKNOWN, Status
 from mfprefect.util import values
-from mfprefect.util.processes import this_process
 
 __all__ = ["Destination"]
 
@@ -337,21 +335,9 @@ class Destination:
 
     def spooled_notice(self, ending: Outcome) -> tuple[Notice, list[str]]:
         """Return the notice about a session that waits in the spool, and its tags."""
-        opening, head = self._opening, self._head()
-        notice = Notice(
-            event=SPOOLED,
-            **{name: head[name] for name in ("model_id", "session_id", "purpose", "attempt")},
-            status=f"{SPOOLED}, {ending.status}",
-            started_at=self._began,
-            ended_at=values.utc_now(),
-            run_by=head["run_by"],
-            host=head["host"],
-            as_of=self.handle.as_of,
-            cause_kind=ending.failure_kind or "the database is away",
-            cause_text=f"It waits in {self.spool_folder}; `mfprefect spool push` delivers it."
-            + (f"\n{ending.failure_text}" if ending.failure_text else ""),
+        return spool_head.waiting_notice(
+            self._head(), self._opening, ending, self._began, self.spool_folder
         )
-        return notice, json.loads(opening.tags) if opening and opening.tags else []
 
     # Failing over
 
@@ -394,22 +380,6 @@ class Destination:
         return entry if entry is not None and entry.exists else None
 
     def _head(self) -> dict[str, Any]:
-        handle, opening, place = self.handle, self._opening, place_of(self._db)
-        run = opening.flow_run if opening else None
-        head = {
-            "version": metadata.version("mfprefect"),
-            "revision": migrate.expected_revision(),
-            "database": place.shown if place else "",
-            "fingerprint": place.fingerprint if place else None,
-            **{n: value for n, value in vars(handle).items() if n not in ("status", "holder")},
-            "flow_run_id": run.flow_run_id if run else None,
-            "shadow": is_shadow(opening.params) if opening else False,
-            "tags": opening.tags if opening else None,
-            **this_process().columns(),
-            "run_by": actor(),
-            "began_at": self._began,
-        }
-        if opening is not None and handle.session_no == NOT_IN_DATABASE:
-            head |= to_document(opening, handle.session_id, handle.attempt)
-            head["model"] = self._model
-        return head
+        return spool_head.head_of(
+            self.handle, self._opening, self._model, self._began, place_of(self._db)
+        )

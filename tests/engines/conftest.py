@@ -75,17 +75,31 @@ def _java_home(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def spark(spark_events: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def spark_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a process that starts Spark."""
+    return {
+        "JAVA_HOME": str(_java_home(tmp_path_factory.mktemp("java"))),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": sys.executable,
+    }
+
+
+MOST_COLLECTED = 256
+"""Kilobytes that the driver may collect of a job: Spark fails one that returns more."""
+
+
+@pytest.fixture(scope="session")
+def spark(spark_events: Path, spark_env: dict[str, str]) -> Iterator[Any]:
     """A session whose tasks run in two Python processes beside this one."""
     from pyspark.sql import SparkSession
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAVA_HOME", str(_java_home(tmp_path_factory.mktemp("java"))))
-        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        for name, value in spark_env.items():
+            patch.setenv(name, value)
         patch.delenv("SPARK_HOME", raising=False)
         session = (
             SparkSession.builder.master("local[2,2]")  # a task may fail once
+            .config("spark.driver.maxResultSize", f"{MOST_COLLECTED}k")
             .config("spark.eventLog.enabled", "true")
             .config("spark.eventLog.compress", "false")
             .config("spark.eventLog.dir", spark_events.as_uri())

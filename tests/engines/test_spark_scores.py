@@ -50,12 +50,23 @@ def test_each_partition_is_a_part(store: Store, spark: Any) -> None:
         assert session.write_scores(frame, "customer_id", score_class="parity") == 1_000
         assert store.scores(session.session_id).empty  # not published yet
     scores = store.scores(session.session_id).set_index("entity_id")
-    expected = frame.toArrow().to_pandas().set_index("customer_id")
+    expected = frame.drop("text").toArrow().to_pandas().set_index("customer_id")
     assert scores["score"].loc[expected.index].tolist() == expected["score"].tolist()
     assert scores["score_class"].loc[expected.index].tolist() == expected["parity"].tolist()
     parts = store.score_parts(session.session_id)
     assert parts["part_no"].tolist() == [1, 2, 3, 4, 5]
     assert parts["rows"].tolist() == [200] * 5
+
+
+@on_each
+def test_the_driver_collects_no_rows(store: Store, spark: Any) -> None:
+    frame = frame_of(spark, 100_000, 4).drop("text")
+    # The session's spark.driver.maxResultSize.
+    with pytest.raises(Exception, match="maxResultSize"):
+        frame.collect()
+    with store.session("churn", purpose="score") as session:
+        assert session.write_scores(frame, "customer_id", score_class="parity") == 100_000
+    assert store.score_parts(session.session_id)["rows"].tolist() == [25_000] * 4
 
 
 @on_each

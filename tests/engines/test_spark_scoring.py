@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mfprefect import Store
+from mfprefect.checks import NullShare, RowCount
 
 # A model in a file of its own, as Prefect loads it: no executor can import it by name.
 FILE = """
@@ -61,6 +62,10 @@ class Model(mfprefect.Model):
             customers().to_parquet(path)
         number = PARTITIONS.pop(0) if len(PARTITIONS) > 1 else PARTITIONS[0]
         frame = SparkSession.builder.getOrCreate().read.parquet(path).where(WHERE)
+        if COPIES > 1:
+            copies = frame.sparkSession.range(COPIES)
+            new_id = "concat(customer_id, '-', id) as customer_id"
+            frame = frame.crossJoin(copies).selectExpr(new_id, "a", "b")
         return frame.repartitionByRange(number, "customer_id").sortWithinPartitions("customer_id")
 
     def score_class(self, score):
@@ -74,6 +79,7 @@ class Model(mfprefect.Model):
 
 
 WHERE = "true"
+COPIES = 1
 """
 
 
@@ -187,6 +193,20 @@ def test_a_retry_scores_what_is_missing(
     in_all = f"(in all {partitions[-1]} parts)"
     assert flow_store.checks(scored)["message"].iloc[-1].endswith(in_all)
     assert flow_store.inputs(scored)["rows"].sum() == 600
+
+
+@on_two
+def test_the_driver_collects_no_rows(flow_store: Store, sparked: Any) -> None:
+    sparked.COPIES = 200
+    sparked.Model.checks = [NullShare("a", at_most=0.1), RowCount(at_least=500)]
+    flows = sparked.Model.flows()
+    flows.train()
+    # The session's spark.driver.maxResultSize.
+    with pytest.raises(Exception, match="maxResultSize"):
+        sparked.Model().frame().collect()
+    scored = flows.score()
+    assert flow_store.score_parts(scored)["rows"].sum() == 120_000
+    assert len(flow_store.scores(scored)) == 120_000
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -12,7 +12,9 @@ import pytest
 from mfprefect import Store
 
 FILE = """
+import contextlib
 import os
+import signal
 
 import numpy as np
 import pandas as pd
@@ -48,11 +50,15 @@ class Parted(mfprefect.Model):
         return LogisticRegression().fit(features, target)
 
     def scoring_data(self, as_of, part):
-        if os.path.exists(f"{FOLDER}/break-{part}"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{FOLDER}/break-{part}")  # once
             raise RuntimeError(f"no data for part {part}")
         return customers().iloc[part - 1 :: PARTS]
 
     def score_class(self, score):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{FOLDER}/kill")  # by one process only
+            os.kill(os.getpid(), signal.SIGKILL)
         return [f"process {os.getpid()}"] * len(score)
 """
 
@@ -91,8 +97,34 @@ def parted(
     return load_file(f"FOLDER = {str(tmp_path)!r}\n{FILE}").Parted
 
 
-@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-@pytest.mark.parametrize("runner", [dask_runner, ray_runner])
+on_postgres = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+on_each_engine = pytest.mark.parametrize("runner", [dask_runner, ray_runner])
+
+
+def require_scores(store: Store, parted: Any, trained: str, scored: str) -> set[str]:
+    """Hold what was stored against the estimator; return who scored."""
+    scores = store.scores(scored)
+    assert len(scores) == 600
+    assert scores["entity_id"].nunique() == 600
+    features = parted().training_data(None).set_index("customer_id")[["a", "b"]]
+    expected = store.load_model(trained).predict_proba(features)[:, 1]
+    stored = scores.set_index("entity_id")["score"].loc[features.index]
+    # The last bit depends on how many rows are multiplied at once.
+    assert stored.tolist() == pytest.approx(expected.tolist(), rel=1e-12)
+    # What the workers read and checked is on record, in the order of the parts.
+    assert store.inputs(scored)["source"].tolist() == [
+        f"scoring_data part {part}" for part in range(1, 7)
+    ]
+    checks = store.checks(scored)
+    assert checks["passed"].tolist() == [True] * 7
+    assert checks["message"].iloc[-1] == "0 of 600 rows are NULL, 0; at most 0.1 (in all 6 parts)"
+    scorers = set(scores["score_class"])
+    assert f"process {os.getpid()}" not in scorers
+    return scorers
+
+
+@on_postgres
+@on_each_engine
 def test_the_parts_of_a_session_in_processes_of_a_cluster(
     flow_store: Store, parted: Any, tmp_path: Any, runner: Callable[[], Any]
 ) -> None:
@@ -107,24 +139,35 @@ def test_the_parts_of_a_session_in_processes_of_a_cluster(
     assert (row["status"], row["failure_text"]) == ("failed", "no data for part 4")
     assert set(flow_store.score_parts(row["session_id"])["part_no"]) == {1, 2, 3, 5, 6}
     assert flow_store.scores(row["session_id"]).empty
+    assert len(require_scores(flow_store, parted, trained, flows.score())) == 2
 
-    (tmp_path / "break-4").unlink()
+
+@on_postgres
+@on_each_engine
+def test_a_retry_scores_the_part_that_is_missing(
+    flow_store: Store, parted: Any, tmp_path: Any, runner: Callable[[], Any]
+) -> None:
+    parted.task_runner = runner()
+    flows = parted.flows()
+    trained = flows.train()
+    (tmp_path / "break-4").touch()
+    scored = flows.score.with_options(retries=1, retry_delay_seconds=0)()
+    require_scores(flow_store, parted, trained, scored)
+    parts = flow_store.score_parts(scored)
+    assert parts["attempt"].tolist() == [1, 1, 1, 2, 1, 1]
+    assert flow_store.show(scored)["attempt"][0] == 2
+
+
+@on_postgres
+@on_each_engine
+def test_another_process_scores_the_part_of_a_killed_one(
+    flow_store: Store, parted: Any, tmp_path: Any, runner: Callable[[], Any]
+) -> None:
+    parted.task_runner = runner()
+    flows = parted.flows()
+    trained = flows.train()
+    (tmp_path / "kill").touch()
     scored = flows.score()
-    scores = flow_store.scores(scored)
-    assert len(scores) == 600
-    assert scores["entity_id"].nunique() == 600
-    features = parted().training_data(None).set_index("customer_id")[["a", "b"]]
-    expected = flow_store.load_model(trained).predict_proba(features)[:, 1]
-    stored = scores.set_index("entity_id")["score"].loc[features.index]
-    # The last bit depends on how many rows are multiplied at once.
-    assert stored.tolist() == pytest.approx(expected.tolist(), rel=1e-12)
-    # What the workers read and checked is on record, in the order of the parts.
-    assert flow_store.inputs(scored)["source"].tolist() == [
-        f"scoring_data part {part}" for part in range(1, 7)
-    ]
-    checks = flow_store.checks(scored)
-    assert checks["passed"].tolist() == [True] * 7
-    assert checks["message"].iloc[-1] == "0 of 600 rows are NULL, 0; at most 0.1 (in all 6 parts)"
-    scorers = set(scores["score_class"])
-    assert len(scorers) == 2
-    assert f"process {os.getpid()}" not in scorers
+    assert not (tmp_path / "kill").exists()
+    require_scores(flow_store, parted, trained, scored)
+    assert flow_store.score_parts(scored)["attempt"].tolist() == [1] * 6

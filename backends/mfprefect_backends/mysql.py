@@ -334,9 +334,10 @@ class MysqlBackend(Backend):
         return sa.cast(column, sa.LargeBinary())
 
     def sampled(
-        self, connection: sa.Connection, text: sa.ColumnElement[str], share: int
+        self, connection: sa.Connection, column: sa.ColumnElement[Any], share: int
     ) -> sa.ColumnElement[bool]:
         """Take the rows by CRC32."""
+        text = self.scored_id(connection, column)
         return sa.func.mod(sa.func.crc32(text), share) == 0
 
     def replace_view(self, connection: sa.Connection, name: str, create: str) -> None:

@@ -330,9 +330,10 @@ class PostgresBackend(Backend):
         return sa.func.nullif(column, nan, type_=sa.Double())
 
     def sampled(
-        self, connection: sa.Connection, text: sa.ColumnElement[str], share: int
+        self, connection: sa.Connection, column: sa.ColumnElement[Any], share: int
     ) -> sa.ColumnElement[bool]:
         """Take the rows by hashtext, as hash partitions do."""
+        text = self.scored_id(connection, column)
         number = sa.func.abs(sa.cast(sa.func.hashtext(text), sa.BigInteger()))
         return sa.func.mod(number, share) == 0
 

@@ -202,12 +202,21 @@ class SqliteBackend(Backend):
         return sa.case((fits, sa.cast(column, sa.Text())))
 
     def sampled(
-        self, connection: sa.Connection, text: sa.ColumnElement[str], share: int
+        self, connection: sa.Connection, column: sa.ColumnElement[Any], share: int
     ) -> sa.ColumnElement[bool]:
-        """Take the rows by CRC-32, which the driver computes: SQLite has no hash."""
+        """Take integers by a multiplicative hash, and texts by CRC-32, which the driver computes.
+
+        SQLite has no hash, and calling Python for each row takes as long as reading it.
+        """
         driver: Any = connection.connection.dbapi_connection
         driver.create_function("mfprefect_crc32", 1, _crc32, deterministic=True)
-        return sa.func.mfprefect_crc32(text, type_=sa.BigInteger()) % share == 0
+        number = sa.type_coerce(column, sa.BigInteger())
+        low, high = number.op("&")(_31_BITS), number.op(">>")(31).op("&")(_31_BITS)
+        # The sum has 32 bits, and the product fewer than 64: beyond, it would be a double.
+        hashed = ((low + high) * _KNUTH).op(">>")(16)
+        text = self.scored_id(connection, column)
+        crc = sa.func.mfprefect_crc32(text, type_=sa.BigInteger())
+        return sa.case((sa.func.typeof(column) == "integer", hashed), else_=crc) % share == 0
 
     def table_bytes(self, connection: sa.Connection) -> dict[str, TableBytes]:
         """Return the pages of each table, which reads the whole file; nothing without `dbstat`."""
@@ -259,6 +268,11 @@ class SqliteBackend(Backend):
         driver: Any = connection.connection.dbapi_connection
         with self.driver_errors(connection, statement):
             driver.execute(statement)
+
+
+_31_BITS = 0x7FFFFFFF
+_KNUTH = 1_640_531_527
+"""2**32 by the square of the golden ratio: multiples spread evenly (Knuth, TAOCP 3, 6.4)."""
 
 
 def _crc32(text: Any) -> int:

@@ -442,11 +442,11 @@ class Backend(ABC):
         return self.as_entity_id(connection, column)
 
     def sampled(
-        self, connection: sa.Connection, text: sa.ColumnElement[str], share: int
+        self, connection: sa.Connection, column: sa.ColumnElement[Any], share: int
     ) -> sa.ColumnElement[bool]:
-        """Return the condition that a hash of the text takes: about one row in `share`.
+        """Return the condition that a hash of an id takes: about one row in `share`.
 
-        It depends on nothing but the text.
+        It depends on nothing but the id.
         """
         raise NotImplementedError(f"{self.name} does not score in SQL")
 

@@ -79,16 +79,17 @@ class QueryRows:
         text = self._scoring_backend.scored_id(self._connection, c[entity_id])
         select = sa.select(text.label(entity_id), *(c[name] for name in features))
         if share > 1:
-            select = select.where(self._scoring_backend.sampled(self._connection, text, share))
+            condition = self._scoring_backend.sampled(self._connection, c[entity_id], share)
+            select = select.where(condition)
         return select.subquery("model_rows")
 
     def beside(self, query: Query) -> QueryRows:
         """Return the rows of another query of the same source, on the same connection."""
         return QueryRows(self._connection, self.backend, query)
 
-    def count(self, rows: sa.FromClause) -> int:
-        """Return the number of rows of a table or subquery."""
-        count = sa.select(sa.func.count()).select_from(rows)
+    def count(self, rows: sa.FromClause | None = None) -> int:
+        """Return the number of rows, or that of another table or subquery."""
+        count = sa.select(sa.func.count()).select_from(self._source if rows is None else rows)
         return int(self._connection.execute(count).scalar_one())
 
     def null_counts(self, names: Sequence[str]) -> tuple[int, dict[str, int]]:
@@ -117,8 +118,8 @@ class QueryRows:
         plain = self._text.columns(*map(sa.column, self.columns)).subquery("source_rows")
         select = sa.select(*(plain.c[name] for name in names))
         if share > 1:
-            text = self._scoring_backend.scored_id(self._connection, plain.c[entity_id])
-            condition = self._scoring_backend.sampled(self._connection, text, share)
+            id_ = plain.c[entity_id]
+            condition = self._scoring_backend.sampled(self._connection, id_, share)
             select = select.where(condition)
         frame: pd.DataFrame = pd.read_sql(select, self._connection)
         return frame

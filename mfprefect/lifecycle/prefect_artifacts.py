@@ -5,9 +5,11 @@ The store is the record; failing to write a page is logged and never fails a run
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import html
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from uuid import UUID
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from mfprefect.session import Session
     from mfprefect.store import Store
 
-__all__ = ["Progress", "show_maintenance", "show_session", "tag_run"]
+__all__ = ["Progress", "begin_tagging", "show_maintenance", "show_session"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,8 +59,16 @@ def _quietly(function: Callable[P, R]) -> Callable[P, R | None]:
     return wrapper
 
 
+def begin_tagging(session: Session) -> threading.Thread:
+    """Let another thread tag the flow run, which waits for Prefect; return it."""
+    in_context = contextvars.copy_context().run
+    thread = threading.Thread(target=in_context, args=(_tag_run, session), daemon=True)
+    thread.start()
+    return thread
+
+
 @_quietly
-def tag_run(session: Session) -> None:
+def _tag_run(session: Session) -> None:
     """Add model, purpose and session id to the flow run's tags."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from mfprefect.errors import SessionClosed
 from mfprefect.lifecycle import prefect_artifacts, tasks
 from mfprefect.lifecycle.ended import Ended
 from mfprefect.lifecycle.run_log import log_outcome
-from mfprefect.provenance import flow_run
+from mfprefect.provenance import capture_once, flow_run
 from mfprefect.provenance.entrypoint import CODE, entrypoint
 from mfprefect.store.lookup import find_session
 from mfprefect.store.notifications import send
@@ -31,7 +32,13 @@ __all__ = ["as_of_date", "completed", "register", "running", "today"]
 
 
 def register(store: Store, model_class: type[Model]) -> None:
-    """Register the model in the store with its class's current description."""
+    """Register the model in the store with its class's current description.
+
+    Meanwhile another thread reads the checkout, which the session then records.
+    """
+    if (run := flow_run.current_flow_run()) is not None:
+        place = store.database.settings.repository or _source(model_class)
+        threading.Thread(target=capture_once, args=(place, run.flow_run_id), daemon=True).start()
     store.register(
         model_class.model_id,
         model_class.description,
@@ -66,13 +73,14 @@ def running(
         tags=model_class.tags,
     )
     tasks.log().info("session %s, attempt %d", session.session_id, session.attempt)
-    prefect_artifacts.tag_run(session)
+    tagging = prefect_artifacts.begin_tagging(session)
     try:
         with session:
             if (place := entrypoint(model_class)) is not None:
                 session.log_metadata({CODE[1]: place}, group=CODE[0])
             yield session
     finally:
+        tagging.join()
         log_outcome(store, session)
         prefect_artifacts.show_session(store, session)
 

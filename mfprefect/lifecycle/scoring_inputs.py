@@ -71,6 +71,17 @@ class PreviousScoring(NamedTuple):
     """Whether it was counted in different bins, as after a new training."""
 
 
+class SourceChecks(NamedTuple):
+    """What the checks say of the rows of a part in their database."""
+
+    results: list[dict[str, Any]]
+    """Of the checks of the part."""
+    not_run: list[dict[str, Any]]
+    """Results of the checks of all parts that cannot run."""
+    answers: dict[str, Any]
+    """What the others need of this part."""
+
+
 class PartRecorder(Recorder):
     """Writes one part's records under a scoring session, and what a retry needs to repeat them."""
 
@@ -101,7 +112,6 @@ class PartRecorder(Recorder):
         """What the checks of all rows need of this part."""
         self.way: dict[str, Any] = {}
         """Which way it is scored, in SQL or in Python, how its rows were read, and why."""
-        self._document: dict[str, Any] = {}
 
     @property
     def database(self) -> Database:
@@ -148,17 +158,9 @@ class PartRecorder(Recorder):
             ChecksFailed: an error-level check cannot run on them.
         """
         disclosure = disclosure_for(frame, SAMPLE, self._masked(masked))
-        self._answer(PartAnswers(frame, disclosure), checks, context, disclosure)
-
-    def _answer(
-        self,
-        part: NotedAnswers,
-        checks: Iterable[ModelCheck],
-        context: CheckContext,
-        disclosure: Disclosure,
-    ) -> None:
-        rows = [row for check in checks for row in check.ask(part, context, disclosure)]
-        self.log_answers(rows, part.document())
+        noted = PartAnswers(frame, disclosure)
+        rows = [row for check in checks for row in check.ask(noted, context, disclosure)]
+        self.log_answers(rows, noted.document())
 
     def log_answers(self, not_run: list[dict[str, Any]], answers: dict[str, Any]) -> None:
         """Take what the checks of all rows need, and store the results of those that cannot run.
@@ -194,31 +196,42 @@ class PartRecorder(Recorder):
         """Return what the checks of the part compare with."""
         return check_context(self._db, self.handle, checks, keys, self._part)
 
-    def check_source(
+    def source_checks(
         self, data: PartData, each: Asked, joint: Asked, masked: Collection[str]
-    ) -> None:
+    ) -> SourceChecks:
         """Run checks on the part's rows in their database, as `checked_frame` does on a frame.
+
+        Nothing is stored: see `log_part_checks`.
 
         Args:
             data: answers them.
             each: the checks of the part, and what they compare with.
             joint: the checks of the rows of all parts, and what they compare with.
             masked: columns whose cells are never stored.
+        """
+        disclosure = Disclosure(SAMPLE, frozenset(self._masked(masked)))
+        checks, context = each
+        results = [row for check in checks for row in check.results(data, context, disclosure)]
+        noted = NotedAnswers(data, disclosure)
+        checks, context = joint
+        not_run = [row for check in checks for row in check.ask(noted, context, disclosure)]
+        return SourceChecks(results, not_run, noted.document())
+
+    def log_part_checks(self, checks: SourceChecks) -> None:
+        """Store what `source_checks` returned.
 
         Raises:
             ChecksFailed: an error-level check failed.
         """
-        disclosure = Disclosure(SAMPLE, frozenset(self._masked(masked)))
-        checks, context = each
-        self.log_check_results(
-            [row for check in checks for row in check.results(data, context, disclosure)]
-        )
-        self._answer(NotedAnswers(data, disclosure), *joint, disclosure)
+        self.log_check_results(checks.results)
+        self.log_answers(checks.not_run, checks.answers)
 
     def keep_summary(
         self, summarizer: InputSummarizer, compared: PreviousScoring, masked: Collection[str]
     ) -> None:
         """Write the part's input document before its scores, because a retry may keep the scores.
+
+        Within `insert_scores`, it is written with them.
 
         Args:
             summarizer: has the rows about to be scored, none if the part has no rows.
@@ -232,7 +245,7 @@ class PartRecorder(Recorder):
         }
         sampled = [summarizer.sampled, summarizer.rows]
         digest = {} if self._partition is None else {PARTITION: self._partition}
-        self._document = {
+        document: dict[str, Any] = {
             **self._seen,
             **summaries,
             **digest,
@@ -240,14 +253,10 @@ class PartRecorder(Recorder):
             ANSWERS: self.answers,
             SAMPLED: sampled,
         }
-        self.keep_way()
-        self.flush()
-
-    def keep_way(self) -> None:
-        """Add to the part's input document, with the next flush, which way it was scored."""
-        document = self._document | ({WAY: self.way} if self.way else {})
+        document |= {WAY: self.way} if self.way else {}
         text = values.json_text(document, f"what part {self._part} read")
         self._add("part_inputs", [{"part_no": self._part, "document": text}], ("part_no",))
+        self.flush()
 
 
 class ScoringInputs:

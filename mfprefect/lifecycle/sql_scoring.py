@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextvars
 import math
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mfprefect.errors import DatabaseError
 from mfprefect.inputs.query import unread_query
@@ -18,7 +20,6 @@ from mfprefect.quality.learning import key_columns
 from mfprefect.quality.score_figures import ScoreFigures
 from mfprefect.scores import entity_ids
 from mfprefect.sql_scoring import NotCompilable, Scoring
-from mfprefect.store.scores.insert_select import RowsChanged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from mfprefect.inputs.query import Query
     from mfprefect.inputs.query_rows import QueryRows
-    from mfprefect.lifecycle.scoring_inputs import PartRecorder
+    from mfprefect.lifecycle.scoring_inputs import PartRecorder, SourceChecks
     from mfprefect.model import Model
     from mfprefect.quality.checks.context import CheckContext
     from mfprefect.quality.summary.sample import InputSummarizer
@@ -65,6 +66,24 @@ class Job(Protocol):
 
 class _NeedsPython(Exception):
     """A part cannot be scored in SQL; the text is the reason."""
+
+
+class _NoRows(Exception):
+    """A part has no rows."""
+
+
+class _NotRead(Exception):
+    """Reading a part's rows raised an error, which is none of the transaction with its scores."""
+
+
+class _RowsRead(NamedTuple):
+    """What is read of the rows of a part besides their scores."""
+
+    checks: SourceChecks
+    read: Read
+    summarizer: InputSummarizer
+    proof: Proof
+    expected: _Expected
 
 
 def score_part_in_sql(
@@ -110,75 +129,38 @@ def score_part_in_sql(
 
 
 class _Part:
-    """One part, scored in a snapshot of the database that has its rows."""
+    """One part, scored in a snapshot of the database that has its rows.
+
+    The database computes the scores while another connection checks and samples the rows; nothing
+    is kept before both are done.
+    """
 
     def __init__(self, job: Job, recorder: PartRecorder, model: Model, part: int) -> None:
         self._job, self._recorder, self._model, self._part = job, recorder, model, part
+        self._logged = False
 
     def score(self, query: Query, rows: QueryRows) -> ScoreFigures | None:
         """Check, prove, summarise and score; return None if there are no rows."""
-        started = time.perf_counter()
         self._require_columns(query, rows)
         scoring = self._compiled(rows)
-        count = self._checked(rows)
-        if not count:
-            self._recorder.way = {"way": "sql"}
-            return None
-        sample = self._sample(rows, count)
-        proof = self._proof_of_model(rows, sample)
-        expected = self._expected(sample.head(PROOF_ROWS), scoring)
-        types = {str(name): str(kind) for name, kind in sample.dtypes.items()}
-        seconds = time.perf_counter() - started
-        self._model.reader.record(Read(query.source, query.text, count, types, None, seconds))
-        self._recorder.way = {"way": "sql"}
-        summarizer = self._job.sample_summarizer(sample[self._job.features], count)
-        table = self._written(query, rows, scoring, summarizer, expected)
-        self._recorder.way |= {
-            "difference": max(expected.difference, proof.difference),
-            "tolerance": scoring.tolerance,
-            "compared": len(expected.ids),
-        }
-        self._recorder.keep_way()
+        here = self._recorder.database.backend
+        shared = rows.backend is not None and here.shares_database(rows.backend)
+        size = rows.count() if shared and here.per_session_tables else 0
+        with ThreadPoolExecutor(1, "mfprefect-checks") as pool:
+            in_context = contextvars.copy_context().run
+            self._reading = pool.submit(in_context, self._read, query, rows, scoring)
+            try:
+                table = self._inserted(scoring, size) if shared else None
+                if table is None:
+                    table = self._computed(query, rows, scoring)
+            except _NotRead:
+                error = self._reading.exception()
+                if not isinstance(error, _NoRows):
+                    raise error or AssertionError from None
+                self._recorder.way = {"way": "sql"}
+                return None
         classes = table["score_class"] if self._model.model_type == "multiclass" else None
         return ScoreFigures.of(table["score"], classes)
-
-    def _checked(self, rows: QueryRows) -> int:
-        """Run the checks; return the number of rows, of none of which only checks can tell.
-
-        Raises:
-            ChecksFailed: an error-level check failed.
-        """
-        model, recorder, joint_context = self._model, self._recorder, self._job.context
-        each, joint = scoring_checks(type(model), self._job.settings)
-        context = recorder.check_context(each, key_columns(type(model), rows.columns))
-        pairs = [(check, context) for check in each] + [(check, joint_context) for check in joint]
-        data = rows.check_data({name for check, c in pairs for name in check.compared(c)})
-        if data.rows:
-            recorder.check_source(data, (each, context), (joint, joint_context), model.masked)
-        return data.rows
-
-    def _written(
-        self,
-        query: Query,
-        rows: QueryRows,
-        scoring: Scoring,
-        summarizer: InputSummarizer,
-        expected: _Expected,
-    ) -> pa.Table:
-        """Write the scores where they are computed, else from there; return them."""
-        here, table = self._recorder.database.backend, None
-        count = summarizer.rows
-        if rows.backend is not None and here.shares_database(rows.backend):
-            self._keep("the store's database, by INSERT .. SELECT", summarizer)
-            table = self._inserted(scoring, count, expected)
-        if table is None:
-            self._keep(f"source {query.source!r}, which returned ids and scores", summarizer)
-            table = self._computed(rows, scoring, count, expected)
-        return table
-
-    def _keep(self, where: str, summarizer: InputSummarizer) -> None:
-        self._recorder.way["where"] = where
-        self._job.keep_summary(self._recorder, summarizer)
 
     def _require_columns(self, query: Query, rows: QueryRows) -> None:
         if rows.backend is None or not rows.backend.scores_in_sql:
@@ -191,6 +173,31 @@ class _Part:
         model, features = self._model, self._job.features
         of_model = rows.for_model(model.entity_id, features)
         return compiled(model, self._job.estimator, of_model, model.entity_id, features)
+
+    def _read(self, query: Query, rows: QueryRows, scoring: Scoring) -> _RowsRead:
+        """Check and sample the rows, and score some of them in Python."""
+        started = time.perf_counter()
+        checks, count = self._checked(rows)
+        sample = self._sample(rows, count)
+        proof = self._proof_of_model(rows, sample)
+        expected = self._expected(sample.head(PROOF_ROWS), scoring)
+        types = {str(name): str(kind) for name, kind in sample.dtypes.items()}
+        summarizer = self._job.sample_summarizer(sample[self._job.features], count)
+        seconds = time.perf_counter() - started
+        read = Read(query.source, query.text, count, types, None, seconds)
+        return _RowsRead(checks, read, summarizer, proof, expected)
+
+    def _checked(self, rows: QueryRows) -> tuple[SourceChecks, int]:
+        """Run the checks; return what they say, and the number of rows."""
+        model, recorder, joint_context = self._model, self._recorder, self._job.context
+        each, joint = scoring_checks(type(model), self._job.settings)
+        context = recorder.check_context(each, key_columns(type(model), rows.columns))
+        pairs = [(check, context) for check in each] + [(check, joint_context) for check in joint]
+        data = rows.check_data({name for check, c in pairs for name in check.compared(c)})
+        if not data.rows:
+            raise _NoRows  # of which only checks of their number can tell
+        each_with, joint_with = (each, context), (joint, joint_context)
+        return recorder.source_checks(data, each_with, joint_with, model.masked), data.rows
 
     def _sample(self, rows: QueryRows, count: int) -> pd.DataFrame:
         """Return a sample of the rows, with all their columns."""
@@ -225,37 +232,65 @@ class _Part:
             raise _NeedsPython(f"{type(exc).__name__} when rows were scored in Python") from exc
         return _Expected(ids, scores, scoring.tolerance)
 
-    def _computed(
-        self, rows: QueryRows, scoring: Scoring, count: int, expected: _Expected
-    ) -> pa.Table:
-        """Let the source compute the scores; write them and return them."""
-        table = rows.scores(scoring.select)
-        if table.num_rows != count:
+    def _rows_read(self) -> _RowsRead:
+        """Wait for what is read besides the scores, and record what was checked.
+
+        Raises:
+            ChecksFailed: an error-level check failed.
+        """
+        if self._reading.exception() is not None:
+            raise _NotRead
+        found = self._reading.result()
+        if not self._logged:
+            self._logged = True
+            self._recorder.log_part_checks(found.checks)
+            self._model.reader.record(found.read)
+        return found
+
+    def _keep(self, where: str, table: pa.Table, scoring: Scoring) -> None:
+        """Compare the scores with Python's, and store what the part's document has.
+
+        Raises:
+            ChecksFailed: an error-level check failed.
+        """
+        found = self._rows_read()
+        if table.num_rows != found.read.rows:
             raise _NeedsPython(CHANGED)
-        expected.compare(table)
+        difference = found.expected.difference(table)
+        self._recorder.way = {
+            "way": "sql",
+            "where": where,
+            "difference": max(difference, found.proof.difference),
+            "tolerance": scoring.tolerance,
+            "compared": len(found.expected.ids),
+        }
+        self._job.keep_summary(self._recorder, found.summarizer)
+
+    def _computed(self, query: Query, rows: QueryRows, scoring: Scoring) -> pa.Table:
+        """Let the source compute the scores; write them and return them."""
+        self._rows_read()
+        table = rows.scores(scoring.select)
+        self._keep(f"source {query.source!r}, which returned ids and scores", table, scoring)
         names = (self._model.entity_id, *NAMES)
         classes = names[2] if self._model.model_type == "multiclass" else None
         named = table.rename_columns(list(names))
         self._recorder.write_scores(named, names[0], names[1], classes, part=self._part)
         return table
 
-    def _inserted(self, scoring: Scoring, count: int, expected: _Expected) -> Any | None:
+    def _inserted(self, scoring: Scoring, size: int) -> Any | None:
         """Return the scores if they could be inserted.
 
         What the database refuses, such as a duplicate id, the other way refuses with its reason.
         """
-        names = (self._model.entity_id, *NAMES)
+        place = "the store's database, by INSERT .. SELECT"
         try:
             return self._recorder.insert_scores(
                 scoring.select,
-                count,
-                names,
+                (self._model.entity_id, *NAMES),
                 part=self._part,
-                verify=expected.compare,
-                session_rows=count * self._model.parts,
+                verify=lambda table: self._keep(place, table, scoring),
+                session_rows=size * self._model.parts,
             )
-        except RowsChanged:
-            raise _NeedsPython(CHANGED) from None
         except DatabaseError as exc:
             if exc.transient:
                 raise
@@ -268,20 +303,22 @@ class _Expected:
 
     def __init__(self, ids: list[str], scores: PythonScores, tolerance: float) -> None:
         self.ids, self._scores, self._tolerance = ids, scores, tolerance
-        self.difference = math.inf
 
-    def compare(self, table: pa.Table) -> None:
-        """Compare with the scores of the whole part, before anything of them is kept."""
+    def difference(self, table: pa.Table) -> float:
+        """Return how far the scores of the whole part are from these: see `Proof.difference`."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        places = pc.index_in(pa.array(self.ids, pa.large_string()), table["entity_id"])
+        ids = pa.array(self.ids, pa.large_string())
+        table = table.filter(pc.is_in(table["entity_id"], ids))  # which needs no index of all
+        places = pc.index_in(ids, table["entity_id"])
         if places.null_count:
             raise _NeedsPython("ids have another text in SQL than in Python")
-        self.difference = self._scores.difference(table.take(places))
-        proof = Proof("", len(self.ids), self.difference, self._tolerance)
+        difference = self._scores.difference(table.take(places))
+        proof = Proof("", len(self.ids), difference, self._tolerance)
         if proof.reason is not None:
             raise _NeedsPython(proof.reason)
+        return difference
 
 
 _lock = threading.Lock()

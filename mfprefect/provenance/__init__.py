@@ -11,6 +11,7 @@ import pwd
 import re
 import sys
 import sysconfig
+import threading
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -102,7 +103,19 @@ def capture_once(folder: Path | None, flow_run_id: str | None) -> Provenance:
     """
     if flow_run_id is None:
         return capture(folder)
-    return _captured(folder, flow_run_id, os.getpid())
+    with _capturing:  # another thread may have begun
+        return _captured(folder, flow_run_id, os.getpid())
+
+
+_capturing = threading.Lock()
+
+
+def _renew_lock() -> None:
+    global _capturing
+    _capturing = threading.Lock()  # a thread that held it is not in the child
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 @functools.lru_cache(maxsize=64)

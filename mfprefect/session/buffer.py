@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,6 +45,7 @@ class RowBuffer:
         self._db = database
         self._destination = destination
         self._attached = attached
+        self._in_transaction = False
         self._pending: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
         self._written_keys: set[tuple[Any, ...]] = set()
         self._last_numbers: Counter[str] = Counter(last_numbers)
@@ -89,11 +91,31 @@ class RowBuffer:
     def flush(self, *, retry: bool = True) -> None:
         """Write the pending rows, and mark the session alive; errors as in `Session.flush`."""
         with self.lock:
+            if self._in_transaction:
+                return  # which writes them
             self._destination.flush(self.pending(), self.overwrites, retry=retry)
-            for table, rows in self._pending.items():
-                self._written_keys.update((table, *key) for key in rows)
-            self.clear()
-            self.overwrites = self._attached
+            self._mark_written()
+
+    def _mark_written(self) -> None:
+        for table, rows in self._pending.items():
+            self._written_keys.update((table, *key) for key in rows)
+        self.clear()
+        self.overwrites = self._attached
+
+    @contextmanager
+    def written_by(self) -> Iterator[Callable[[], dict[str, list[dict[str, Any]]]]]:
+        """Let a transaction of the caller write the rows; `flush` does nothing meanwhile.
+
+        Yields what returns the pending rows: the block writes them in that transaction, over any
+        that have their keys, or raises.
+        """
+        with self.lock:
+            self._in_transaction = True
+            try:
+                yield self.pending
+                self._mark_written()
+            finally:
+                self._in_transaction = False
 
     def clear(self, table: str | None = None) -> None:
         """Forget the pending rows, of one table or of all."""

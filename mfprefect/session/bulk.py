@@ -140,7 +140,6 @@ class BulkMixin(RecorderBase):
     def insert_scores(
         self,
         select: Any,
-        rows: int,
         names: tuple[str, str, str],
         *,
         part: int,
@@ -149,12 +148,14 @@ class BulkMixin(RecorderBase):
     ) -> Any | None:
         """Write a part that the session's database computes; return its scores, sorted.
 
+        What `verify` adds to the session is written in the same transaction.
+
         Args:
             select: of `entity_id`, `score` and perhaps `score_class`.
-            rows: how many rows it has.
             names: what errors call id, score and class.
             part: the number of the part.
-            verify: gets the scores before they are kept; what it raises undoes them.
+            verify: gets the scores before they are kept; what it raises undoes them. It may be
+                called again if the transaction has to be repeated.
             session_rows: about how many rows all parts have, if that is known.
 
         Returns:
@@ -163,11 +164,13 @@ class BulkMixin(RecorderBase):
 
         Raises:
             InvalidScores: an id or a score is none that scores may have; nothing was written.
-            RowsChanged: there are more or fewer rows now; nothing was written.
             DatabaseError: the database refuses the statement or a row.
         """
         self._require_running()
-        table = self._destination.insert_part(part, select, rows, names, verify, session_rows)
+        with self._buffer.written_by() as pending:
+            table = self._destination.insert_part(
+                part, select, names, verify, pending, session_rows
+            )
         if table is not None:
             self._buffer.reserve_number("part", part)
         return table

@@ -157,15 +157,15 @@ class Destination:
         self,
         part: int,
         select: Any,
-        rows: int,
         names: tuple[str, str, str],
         verify: Callable[[Any], object] | None,
+        pending: Callable[[], Rows],
         session_rows: int,
     ) -> Any | None:
         """Write one part by INSERT .. SELECT; return it, or None while writes go to the spool."""
         if self._entry is not None:
             return None
-        arguments = (part, select, rows, names, verify, session_rows)
+        arguments = (part, select, names, verify, pending, session_rows)
         return insert_select.insert_part(self._db, self.handle, *arguments)
 
     def keep_part(self, part: int) -> int | None:

@@ -70,7 +70,9 @@ def insert(store: Store, session: mfprefect.Session, part: int, verify: Any = No
     c = source(store).c
     select = sa.select(c.id.label("entity_id"), c.x.label("score"))
     of_part = c.row_no > ROWS if part == 2 else c.row_no <= ROWS
-    session.insert_scores(select.where(of_part), ROWS, NAMES, part=part, verify=verify)
+    session.insert_scores(
+        select.where(of_part), NAMES, part=part, verify=verify, session_rows=2 * ROWS
+    )
 
 
 @pytest.mark.parametrize("large", [10, 100_000])

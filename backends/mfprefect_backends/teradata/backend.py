@@ -213,9 +213,10 @@ class TeradataBackend(Backend):
         return _PYTHON_TYPES.get(code, sa.types.NullType())
 
     def sampled(
-        self, connection: sa.Connection, text: sa.ColumnElement[str], share: int
+        self, connection: sa.Connection, column: sa.ColumnElement[Any], share: int
     ) -> sa.ColumnElement[bool]:
         """Take the rows by the bucket of their row hash; without a hash, the highest bucket."""
+        text = self.scored_id(connection, column)
         bucket = sa.func.hashbucket(sa.func.hashrow(text))
         return bucket <= sa.literal_column(f"HASHBUCKET() / {int(share)}")
 

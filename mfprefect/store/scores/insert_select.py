@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -13,16 +13,13 @@ from mfprefect.scores.digest import digest
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, require_running
 from mfprefect.store.scores import write
+from mfprefect.store.sessions.writing import write_rows
 
-__all__ = ["RowsChanged", "insert_part"]
+__all__ = ["insert_part"]
 
 ScoreSelect = sa.Select[*tuple[Any, ...]]
 Names = tuple[str, str, str]
 NAMES = tuple(scores.SCHEMA.names)
-
-
-class RowsChanged(Exception):
-    """The rows of a part changed between its checks and its scores."""
 
 
 def insert_part(
@@ -30,9 +27,9 @@ def insert_part(
     handle: SessionHandle,
     part_no: int,
     select: ScoreSelect,
-    rows: int,
     names: Names,
-    verify: Callable[[pa.Table], object] | None = None,
+    verify: Callable[[pa.Table], object] | None,
+    pending: Callable[[], Mapping[str, Sequence[Mapping[str, Any]]]],
     session_rows: int = 0,
 ) -> pa.Table:
     """Insert one part in one transaction, replacing the part if it exists; return its scores.
@@ -45,14 +42,14 @@ def insert_part(
         handle: the session.
         part_no: the number of the part.
         select: `entity_id`, `score` and perhaps `score_class`, of rows in the same database.
-        rows: how many rows it had when they were checked.
         names: what errors call id, score and class.
         verify: gets the scores before they are kept; what it raises undoes them.
+        pending: returns the rows by table that are to be written with them, over any of the same
+            keys; called after `verify`.
         session_rows: about how many rows all parts of the session have, if that is known.
 
     Raises:
         InvalidScores: an id or a score is none that scores may have; nothing was written.
-        RowsChanged: there are more or fewer rows now; nothing was written.
         DatabaseError: the database refuses the statement, or a row of it.
         SessionClosed: the session accepts no more writes.
     """
@@ -64,18 +61,17 @@ def insert_part(
         part = (handle.session_no, part_no)
         db.backend.insert_select(connection, table, _rows(select, *part), part)
         stored = scores.normalise(_read_back(db, connection, table, part, names), *names)
-        if stored.num_rows != rows:
-            raise RowsChanged
         stored = stored.rename_columns(scores.SCHEMA.names)
         write.require_storable(db, stored)
+        written = (stored.num_rows, digest(stored))
         if verify is not None:
             verify(stored)
-        written = (stored.num_rows, digest(stored))
         write.record_part(db, connection, handle, part_no, written, again=again)
+        write_rows(db, connection, handle, pending(), replace=True)
         return stored
 
     # Rows of a select come in no order, and a key that grows row by row costs most of the time.
-    if db.backend.per_session_tables and max(rows, session_rows) >= write.LARGE_PART:
+    if db.backend.per_session_tables and session_rows >= write.LARGE_PART:
         write.create_table(db, handle)
     return db.write_transaction(work)
 

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from mfprefect import MfprefectError, Store
 from mfprefect.schema import Double, Id
 from mfprefect.session import Session
-from mfprefect.store.scores.insert_select import RowsChanged
 from mfprefect.testing.contract.helpers import rows, unfit
 
 NAMES = ("customer_id", "the score", "its class")
@@ -56,7 +55,7 @@ def test_a_part_is_inserted_where_its_rows_are(store: Store, source: sa.Table) -
     _fill(store, source, ids, numbers)
     select = _select(source, score_class=source.c.id)
     with store.session("churn", purpose="score") as session:
-        table = session.insert_scores(select, len(ids), NAMES, part=1)
+        table = session.insert_scores(select, NAMES, part=1)
         assert table is not None
         assert table.column_names == ["entity_id", "score", "score_class"]
         assert len(store.scores(session.session_id)) == 0
@@ -77,8 +76,9 @@ def test_a_part_is_inserted_again(
     monkeypatch.setattr("mfprefect.store.scores.write.LARGE_PART", 2 if large else 100)
     _fill(store, source, ["a", "b", "c"], [1.0, 2.0, 3.0])
     with store.session("churn", purpose="score") as session:
-        session.insert_scores(_select(source), 3, NAMES, part=1)
-        session.insert_scores(_select(source).where(source.c.id > "a"), 2, NAMES, part=1)
+        session.insert_scores(_select(source), NAMES, part=1, session_rows=3)
+        some = _select(source).where(source.c.id > "a")
+        session.insert_scores(some, NAMES, part=1, session_rows=3)
         frame = pd.DataFrame({"id": ["x", "y", "z"], "score": 0.5})
         session.write_scores(frame, entity_id="id", part=2)
     assert store.score_parts(session.session_id)["rows"].tolist() == [2, 3]
@@ -104,7 +104,7 @@ def test_bad_rows_leave_nothing(
     with store.session("churn", purpose="score") as session:
         before = rows(store)
         with pytest.raises(MfprefectError):  # by the database, or by what reads them back
-            session.insert_scores(_select(source), 3, NAMES, part=1)
+            session.insert_scores(_select(source), NAMES, part=1, session_rows=3)
         assert rows(store) == before
     assert len(store.scores(session.session_id)) == 0
 
@@ -113,7 +113,7 @@ def test_an_entity_of_another_part_is_refused(store: Store, source: sa.Table) ->
     _fill(store, source, ["a", "b"], [1.0, 2.0])
     with pytest.raises(MfprefectError), store.session("churn", purpose="score") as session:
         _write(session, "b")
-        session.insert_scores(_select(source), 2, NAMES, part=2)
+        session.insert_scores(_select(source), NAMES, part=2)
     assert len(store.scores(session.session_id)) == 0
 
 
@@ -121,13 +121,38 @@ def _write(session: Session, name: str) -> None:
     session.write_scores(pd.DataFrame({"id": [name], "score": [0.5]}), entity_id="id")
 
 
-def test_rows_that_changed_are_not_inserted(store: Store, source: sa.Table) -> None:
+class _Refused(Exception):
+    """What looks at scores before they are kept refuses them."""
+
+
+def test_refused_scores_are_not_inserted(store: Store, source: sa.Table) -> None:
     _fill(store, source, ["a", "b"], [1.0, 2.0])
+
+    def refuse(table: Any) -> None:
+        assert table["entity_id"].to_pylist() == ["a", "b"]
+        session.log_metrics({"seen": 2.0})
+        raise _Refused
+
     with store.session("churn", purpose="score") as session:
         before = rows(store)
-        with pytest.raises(RowsChanged):
-            session.insert_scores(_select(source), 3, NAMES, part=1)
+        with pytest.raises(_Refused):
+            session.insert_scores(_select(source), NAMES, part=1, verify=refuse)
         assert rows(store) == before
+    # What was found out stays, as that of failed checks does.
+    assert store.metrics(session.session_id)["value"].tolist() == [2.0]
+
+
+def test_what_is_found_out_is_written_with_the_scores(store: Store, source: sa.Table) -> None:
+    _fill(store, source, ["a", "b"], [1.0, 2.0])
+    with store.session("churn", purpose="score") as session:
+
+        def note(_: Any) -> None:
+            session.log_metrics({f"m{number}": 1.0 for number in range(1_500)})
+            assert len(store.metrics(session.session_id)) == 0
+
+        session.insert_scores(_select(source), NAMES, part=1, verify=note)
+        assert len(store.metrics(session.session_id)) == 1_500
+    assert store.verify(session_id=session.session_id).problems == []
 
 
 def test_a_closed_session_inserts_nothing(store: Store, source: sa.Table) -> None:
@@ -135,4 +160,4 @@ def test_a_closed_session_inserts_nothing(store: Store, source: sa.Table) -> Non
     with store.session("churn", purpose="score") as session:
         pass
     with pytest.raises(MfprefectError, match="succeeded"):
-        session.insert_scores(_select(source), 1, NAMES, part=1)
+        session.insert_scores(_select(source), NAMES, part=1)

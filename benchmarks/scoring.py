@@ -8,7 +8,8 @@ Both read the same 22 columns (20 numbers, 2 texts) and the id from a table of t
 scores go to, predict with the same fitted estimator, and write a score for each row, inside a
 Prefect flow on one temporary Prefect server. The plain flow has three tasks: `pandas.read_sql`,
 `predict_proba`, `DataFrame.to_sql`. mfprefect also checks the rows, summarises them, measures their
-drift, digests what it read and wrote, seals and publishes.
+drift, digests what it read and wrote, seals and publishes. The way `statement` is only the
+INSERT .. SELECT that a person writes for the linear model, into a table with a key.
 
 Each run is in a process of its own, which has imported everything before the clock starts. The ways
 take turns, so that what slows the machine down slows all: compare the ratios, which are those of
@@ -24,6 +25,7 @@ import importlib
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -172,9 +174,11 @@ def run(way: str, folder: Path) -> dict[str, Any]:
         with engine.connect() as connection:
             query = f"SELECT count(*), sum(score) FROM {PLAIN}"  # noqa: S608
             rows, total = connection.exec_driver_sql(query).one()
+    elif way == "statement":
+        rows, total, figures = handwritten(joblib.load(folder / "estimator.joblib"), engine)
     else:
         _, score, _ = Customers.flows()
-        with measured() as figures:
+        with measured() as figures, statement_seconds(figures):
             session_id = score()
         with mfprefect.connect() as store:
             notes = store.metadata(session_id)
@@ -183,6 +187,62 @@ def run(way: str, folder: Path) -> dict[str, Any]:
             batches = [batch["score"].to_numpy() for batch in store.iter_scores(session_id)]
             rows, total = sum(map(len, batches)), sum(float(batch.sum()) for batch in batches)
     return figures | {"rows": int(rows), "total": float(total)}
+
+
+def handwritten(estimator: Any, engine: sa.Engine) -> tuple[int, float, dict[str, Any]]:
+    """Score by the statement that a person writes for this linear model, into a table with a key.
+
+    Returns:
+        Rows, the sum of the scores, and the seconds of the statement and of its key.
+    """
+    columns, linear = estimator[0], estimator[-1]
+    scaler, encoder = columns.named_transformers_.values()
+    weights = iter(linear.coef_[0])
+    terms, offset = [], linear.intercept_[0]
+    for name, mean, scale in zip(NUMBERS, scaler.mean_, scaler.scale_, strict=True):
+        weight = next(weights) / scale
+        offset -= weight * mean
+        terms.append(f"({weight!r}) * {name}")
+    for name, levels in zip(TEXTS, encoder.categories_, strict=True):
+        cases = " ".join(f"WHEN '{level}' THEN ({next(weights)!r})" for level in levels)
+        terms.append(f"CASE {name} {cases} ELSE 0 END")
+    score = f"1 / (1 + exp(-(({offset!r}) + {' + '.join(terms)})))"
+    later = engine.dialect.name == "postgresql"  # whose loads are faster without a key
+    key, kind = ("", "double precision") if later else ("PRIMARY KEY", "double")
+    with engine.begin() as connection:
+        run = connection.exec_driver_sql
+        run(f"DROP TABLE IF EXISTS {PLAIN}")
+        run(f"CREATE TABLE {PLAIN} (customer_id integer {key}, score {kind})")
+        began = time.perf_counter()
+        run(f"INSERT INTO {PLAIN} SELECT customer_id, {score} FROM {TABLE} ORDER BY customer_id")  # noqa: S608
+        if later:
+            run(f"ALTER TABLE {PLAIN} ADD PRIMARY KEY (customer_id)")
+        seconds = time.perf_counter() - began
+        rows, total = run(f"SELECT count(*), sum(score) FROM {PLAIN}").one()  # noqa: S608
+    return int(rows), float(total), {"seconds": seconds, "statement": seconds, "memory": 0.0}
+
+
+@contextmanager
+def statement_seconds(figures: dict[str, Any]) -> Iterator[None]:
+    """Add up the seconds of the statement that scores, and of its key."""
+    began: dict[int, float] = {}
+
+    def before(_: Any, cursor: Any, statement: str, *__: Any) -> None:
+        if re.search(r"^INSERT INTO .*\bSELECT\b|ADD PRIMARY KEY", statement, re.DOTALL):
+            began[id(cursor)] = time.perf_counter()
+
+    def after(_: Any, cursor: Any, *__: Any) -> None:
+        if id(cursor) in began:
+            seconds = time.perf_counter() - began.pop(id(cursor))
+            figures["statement"] = figures.get("statement", 0.0) + seconds
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", before)
+    sa.event.listen(sa.Engine, "after_cursor_execute", after)
+    try:
+        yield
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", before)
+        sa.event.remove(sa.Engine, "after_cursor_execute", after)
 
 
 @contextmanager
@@ -284,7 +344,8 @@ def compare(name: str, rows: int, given: argparse.Namespace) -> tuple[list[str],
             child("train", folder, **options, BENCH_WAY="auto")
             for number in range(given.repeats):
                 for way in ways if number % 2 else reversed(ways):
-                    runs[way].append(child(way, folder, **options, BENCH_WAY=way))
+                    mode = way if way in ("python", "sql") else "auto"
+                    runs[way].append(child(way, folder, **options, BENCH_WAY=mode))
                     print(f"{name} {rows:,} {way}: {runs[way][-1]}", file=sys.stderr, flush=True)
     expected = runs["plain"][0]
     for result in (result for results in runs.values() for result in results):
@@ -302,6 +363,8 @@ def line(name: str, rows: int, way: str, runs: dict[str, list[dict[str, Any]]]) 
 
     seconds, megabytes = median(way, "seconds"), median(way, "memory")
     each = ", ".join(f"{result['seconds']:.1f}" for result in runs[way])
+    if way == "statement" or way == "sql":
+        each += f"; statement {median(way, 'statement'):.2f}"
     return (
         f"| {name} | {rows:,} | {way} | {seconds:.2f} | {median('plain', 'seconds') / seconds:.2f} "
         f"| {megabytes:,.0f} | {megabytes / median('plain', 'memory'):.2f} | {each} |"

@@ -39,8 +39,10 @@ ROLES = ("writer", "reader", "auditor", "admin")
 EXPORTED = "last_exported_at"
 """The only column of a session that a writer changes after its end."""
 
-_READ_ONLY = {"model_thresholds", "input_columns"}
-"""What people register and runs only read."""
+_READ_ONLY = {"model_thresholds", "input_columns", "api_tokens"}
+"""What people register and runs only read. Whoever could add a token could become an admin."""
+_DELETED = {"idempotency_keys"}
+"""Tables of no session whose rows writers delete: old answers."""
 _NEVER_DELETED = {"notifications"}
 """Notices stay when a session is resumed, and are added after its end."""
 _UPDATED = {
@@ -52,10 +54,11 @@ _UPDATED = {
         # The next attempt overwrites the origin of the one before.
         *("attempt_started_at", "run_by", "vcs", "git_commit", "git_branch", "git_remote"),
         *("git_dirty", "git_diff_digest", "environment_digest"),
-        "params",
+        *("git_author", "params"),
     ),
     "score_parts": ("kept_by",),
     "notifications": ("sent_at", "delivered", "failure"),
+    "idempotency_keys": ("session_id", "detail", "answered_at", "answer_status", "answer"),
 }
 
 
@@ -124,7 +127,8 @@ def _writers(schema: Schema, name: str) -> Right:
     if columns:
         actions.append("UPDATE")
     # An attempt replaces the rows of the attempt before it.
-    if table in schema.session_tables() and name not in _NEVER_DELETED:
+    of_session = table in schema.session_tables() and name not in _NEVER_DELETED
+    if of_session or name in _DELETED:
         actions.append("DELETE")
     return Right(table.name, tuple(actions), columns)
 

@@ -103,6 +103,8 @@ class Backend(ABC):
     scores_in_sql: ClassVar[bool] = False
     """Whether the database may score: its dialect renders what `mfprefect.sql_scoring` compiles,
     and it has the methods for that, from `prepare_scoring` on."""
+    range_indexes: ClassVar[bool] = True
+    """Whether an index finds ranges of values. Where it does not, tables get none for that."""
     most_bound_values: ClassVar[int] = 30_000
     """How many bound values a statement may have."""
 
@@ -469,7 +471,8 @@ class Backend(ABC):
     def schema(self) -> Schema:
         """The tables, with the options of this backend and these settings."""
         name = self.settings.schema_name or self.default_schema
-        return Schema(Layout(name, self.settings.prefix, self.table_options))
+        layout = Layout(name, self.settings.prefix, self.table_options, self.range_indexes)
+        return Schema(layout)
 
     def create_engine(self) -> sa.Engine:
         """Return a new engine, which connects on first use."""

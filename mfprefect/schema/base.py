@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Column, ForeignKey, Integer, Table
+from sqlalchemy import Column, ForeignKey, Index, Integer, Table
 
 from mfprefect.schema.types import MODEL_ID_LENGTH, NAME_LENGTH, Id
 
@@ -28,6 +28,8 @@ class Layout:
     """The start of every table and view name, for an installation that shares a schema."""
     options: Callable[[str], Mapping[str, Any]] = _no_options
     """Returns the dialect options (`mysql_engine`, ..) of a table, by its name."""
+    range_indexes: bool = True
+    """Whether an index finds ranges of values; otherwise tables get none for that."""
 
 
 def column(name: str, kind: Any, comment: str, *items: Any, **options: Any) -> Column[Any]:
@@ -71,6 +73,12 @@ class TablesBase:
         table = Table(self.name(name), self.metadata, *items, comment=comment, **options)
         self.tables[name] = table
         return table
+
+    def _range_index(self, table: str, what: str, *columns: str) -> tuple[Index, ...]:
+        """Return the index of a table by which conditions on values find sessions."""
+        if not self.layout.range_indexes:
+            return ()
+        return (Index(f"ix_{self.name(table)}_{what}", *columns, "session_no"),)
 
     def _model_id(self, **options: Any) -> Column[str]:
         target = ForeignKey(self.models.c.model_id)

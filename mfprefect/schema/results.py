@@ -9,7 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy import Boolean, Column, Integer
 
 from mfprefect.schema.base import TablesBase, column, identifier, number, session_number
-from mfprefect.schema.types import DIGEST_LENGTH, GATE_LENGTH, SESSION_ID_LENGTH, Double, LongText
+from mfprefect.schema.types import (
+    DIGEST_LENGTH,
+    GATE_LENGTH,
+    SESSION_ID_LENGTH,
+    Double,
+    Instant,
+    LongText,
+)
 
 __all__ = ["ResultTables"]
 
@@ -90,6 +97,24 @@ class ResultTables(TablesBase):
                 Integer,
                 "Version of the formula, or NULL for a metric that the team defined.",
             ),
+            *self._range_index("metrics", "value", "metric_name", "segment", "value"),
+        )
+        self.metric_steps = self._table(
+            "metric_steps",
+            "Metrics over the steps of a run, such as epochs: the last value is in metrics.",
+            session_number(),
+            identifier("metric_name", "Name of the metric, such as loss.", primary_key=True),
+            identifier("segment", "Segment of the data, empty for all of it.", primary_key=True),
+            column(
+                "step_no",
+                sa.BigInteger,
+                "The step, such as the number of the epoch.",
+                primary_key=True,
+                autoincrement=False,
+                key="step",
+            ),
+            column("step_value", Double, "Value of the metric.", nullable=False, key="value"),
+            column("logged_at", Instant, "When it was logged (UTC).", nullable=False),
         )
         self.variable_importance = self._table(
             "variable_importance",

@@ -9,7 +9,15 @@ import sqlalchemy as sa
 from sqlalchemy import Boolean, Column, Date, ForeignKey, Index, Integer
 
 from mfprefect.schema.base import TablesBase, column, identifier, number, session_number
-from mfprefect.schema.types import DIGEST_LENGTH, SESSION_ID_LENGTH, Id, Instant, LongText
+from mfprefect.schema.types import (
+    DIGEST_LENGTH,
+    PARAM_LENGTH,
+    SESSION_ID_LENGTH,
+    Double,
+    Id,
+    Instant,
+    LongText,
+)
 
 __all__ = ["SessionTables"]
 
@@ -22,6 +30,10 @@ def _code() -> Iterator[Column[Any]]:
     yield column("git_remote", LongText, "Address of the remote repository.")
     yield column("git_dirty", Boolean, "Whether the code had changes that were not committed.")
     yield identifier("git_diff_digest", "SHA-256 of those changes, in hexadecimal.", DIGEST_LENGTH)
+
+
+def _author() -> Column[Any]:
+    return identifier("git_author", "Author of the commit, as name and mail address.", 255)
 
 
 def _process() -> Iterator[Column[Any]]:
@@ -126,6 +138,7 @@ class SessionTables(TablesBase):
         yield identifier(
             "process_key", "Boot, container and start of its process, or NULL if nobody can tell."
         )
+        yield _author()
 
     def _session_attempts(self) -> None:
         self.session_attempts = self._table(
@@ -145,6 +158,35 @@ class SessionTables(TablesBase):
                 "Python environment, as in environments.environment_digest.",
                 DIGEST_LENGTH,
             ),
+            _author(),
+        )
+
+    def _session_params(self) -> None:
+        # What sessions.params holds as JSON, by which sessions are found.
+        self.session_params = self._table(
+            "session_params",
+            "Parameters of sessions, one row each, to find sessions by their values.",
+            session_number(),
+            identifier("param_name", "Name of the parameter.", PARAM_LENGTH, primary_key=True),
+            identifier(
+                "param_type",
+                "What the value is: number, text, boolean or json.",
+                16,
+                nullable=False,
+                key="type",
+            ),
+            column(
+                "number_value", Double, "The number, or 1 for true and 0 for false.", key="number"
+            ),
+            identifier("text_value", "The text, if it is not longer.", PARAM_LENGTH, key="text"),
+            column(
+                "json_value",
+                LongText,
+                "The value as JSON: a list, an object, null, or a longer text or number.",
+                key="json",
+            ),
+            *self._range_index("session_params", "number", "param_name", "number"),
+            *self._range_index("session_params", "text", "param_name", "text"),
         )
 
     def _session_metadata(self) -> None:

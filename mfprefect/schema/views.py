@@ -131,7 +131,7 @@ def selects(schema: Tables) -> tuple[Select[*tuple[Any, ...]], ...]:
     )
     parent = schema.sessions.alias("parent")
     hidden = {"session_no", "parent_session_no", "environment_digest", "process_id"}
-    hidden |= {"process_key", "suspected_at", "attempt_started_at"}
+    hidden |= {"process_key", "suspected_at", "attempt_started_at", "git_author"}
     overview = sa.select(
         *(x for x in s if x.key not in hidden), parent.c.session_id.label("parent_session_id")
     ).join_from(schema.sessions, parent, parent.c.session_no == s.parent_session_no, isouter=True)

@@ -42,6 +42,7 @@ SESSION_TABLES = {
     "gate_results",
     "input_summary",
     "inputs",
+    "metric_steps",
     "metrics",
     "notifications",
     "part_inputs",
@@ -49,12 +50,15 @@ SESSION_TABLES = {
     "scores",
     "session_attempts",
     "session_metadata",
+    "session_params",
     "test_curve",
     "variable_importance",
 }
 OTHER_TABLES = {
+    "api_tokens",
     "audit_events",
     "environments",
+    "idempotency_keys",
     "input_columns",
     "model_stages",
     "model_thresholds",

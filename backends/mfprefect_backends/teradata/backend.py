@@ -46,8 +46,10 @@ _BY_SESSION = {
     "inputs",
     "input_summary",
     "check_results",
+    "session_params",
     "session_metadata",
     "metrics",
+    "metric_steps",
     "variable_importance",
     "test_curve",
     "backtests",
@@ -91,6 +93,8 @@ class TeradataBackend(Backend):
     reads_uncommitted: ClassVar[bool] = True
     view_prefix: ClassVar[str] = ACCESS
     scores_in_sql: ClassVar[bool] = True
+    # Secondary indexes are hashed: a condition must name all their columns, and no range.
+    range_indexes: ClassVar[bool] = False
     most_bound_values: ClassVar[int] = 2_000
     writers: int = 2
 

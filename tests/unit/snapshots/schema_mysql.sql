@@ -398,6 +398,71 @@ UPDATE mfprefect_version SET version_num='0008' WHERE mfprefect_version.version_
 
 UPDATE mfprefect_version SET version_num='0009' WHERE mfprefect_version.version_num = '0008';
 
+-- Running upgrade 0009 -> 0010
+
+CREATE TABLE api_tokens (
+    token_id VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Public name of the token, the part of it before its secret.',
+    token_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'SHA-256 of the token, in hexadecimal.',
+    token_scope VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'What it allows: viewer, auditor, writer, deployer or admin.',
+    owner VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Person or program that it stands for.',
+    description LONGTEXT COMMENT 'What it is for.',
+    created_at DATETIME(6) NOT NULL COMMENT 'When it was made (UTC).',
+    created_by VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'User who made it.',
+    expires_at DATETIME(6) NOT NULL COMMENT 'When it ends (UTC).',
+    revoked_at DATETIME(6) COMMENT 'When it was revoked (UTC), or NULL.',
+    revoked_by VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'User who revoked it, or NULL.',
+    PRIMARY KEY (token_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Tokens of programs and people for the console and its API, by their digests.' COLLATE utf8mb4_bin;
+
+CREATE TABLE idempotency_keys (
+    key_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'SHA-256 of caller and Idempotency-Key, in hexadecimal.',
+    request_digest VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'SHA-256 of method, path, query, type and body, in hexadecimal.',
+    actor VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Who sent it.',
+    session_id VARCHAR(96) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Session that it opened or wrote to.',
+    detail LONGTEXT COMMENT 'What was fixed before the first write, such as the first part, as JSON.',
+    created_at DATETIME(6) NOT NULL COMMENT 'When it came (UTC).',
+    answered_at DATETIME(6) COMMENT 'When it was answered (UTC), or NULL while it is not.',
+    answer_status INTEGER COMMENT 'HTTP status of the answer.',
+    answer LONGTEXT COMMENT 'Body of the answer, as JSON.',
+    PRIMARY KEY (key_digest)
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Requests of the API that may be retried, each answered once.' COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_idempotency_keys_created ON idempotency_keys (created_at);
+
+CREATE TABLE metric_steps (
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    metric_name VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Name of the metric, such as loss.',
+    segment VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Segment of the data, empty for all of it.',
+    step_no BIGINT NOT NULL COMMENT 'The step, such as the number of the epoch.',
+    step_value DOUBLE NOT NULL COMMENT 'Value of the metric.',
+    logged_at DATETIME(6) NOT NULL COMMENT 'When it was logged (UTC).',
+    PRIMARY KEY (session_no, metric_name, segment, step_no),
+    FOREIGN KEY(session_no) REFERENCES sessions (session_no)
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Metrics over the steps of a run, such as epochs: the last value is in metrics.' COLLATE utf8mb4_bin;
+
+CREATE TABLE session_params (
+    session_no INTEGER NOT NULL COMMENT 'Number of the session, as in sessions.session_no.',
+    param_name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Name of the parameter.',
+    param_type VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'What the value is: number, text, boolean or json.',
+    number_value DOUBLE COMMENT 'The number, or 1 for true and 0 for false.',
+    text_value VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'The text, if it is not longer.',
+    json_value LONGTEXT COMMENT 'The value as JSON: a list, an object, null, or a longer text or number.',
+    PRIMARY KEY (session_no, param_name),
+    FOREIGN KEY(session_no) REFERENCES sessions (session_no)
+)ENGINE=InnoDB CHARSET=utf8mb4 COMMENT='Parameters of sessions, one row each, to find sessions by their values.' COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_session_params_number ON session_params (param_name, number_value, session_no);
+
+CREATE INDEX ix_session_params_text ON session_params (param_name, text_value, session_no);
+
+ALTER TABLE sessions ADD COLUMN git_author VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Author of the commit, as name and mail address.';
+
+ALTER TABLE session_attempts ADD COLUMN git_author VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin COMMENT 'Author of the commit, as name and mail address.';
+
+CREATE INDEX ix_metrics_value ON metrics (metric_name, segment, metric_value, session_no);
+
+UPDATE mfprefect_version SET version_num='0010' WHERE mfprefect_version.version_num = '0009';
+
 CREATE ALGORITHM = TEMPTABLE VIEW published_scores AS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at
 FROM sessions STRAIGHT_JOIN scores FORCE INDEX (PRIMARY) ON sessions.session_no = scores.session_no
 WHERE sessions.published_at IS NOT NULL;
@@ -459,7 +524,7 @@ CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`sessions_closed_
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
   AND NOT (OLD.status = 'running'
     OR (OLD.status IN ('failed', 'crashed', 'cancelled') AND NEW.status = 'running' AND (OLD.flow_run_id IS NOT NULL AND NEW.attempt = OLD.attempt + 1 OR NEW.attempt = OLD.attempt AND OLD.seal IS NULL AND (OLD.failure_kind IN ('Crashed', 'FlowRunCancelled') OR OLD.failure_kind = 'Cancelled' AND OLD.flow_run_id IS NOT NULL)))
-    OR (OLD.status <=> NEW.status AND OLD.attempt <=> NEW.attempt AND OLD.ended_at <=> NEW.ended_at AND OLD.heartbeat_at <=> NEW.heartbeat_at AND OLD.suspected_at <=> NEW.suspected_at AND OLD.host <=> NEW.host AND OLD.process_id <=> NEW.process_id AND OLD.process_key <=> NEW.process_key AND OLD.failure_kind <=> NEW.failure_kind AND OLD.failure_text <=> NEW.failure_text AND OLD.published_at <=> NEW.published_at AND OLD.seal <=> NEW.seal AND OLD.previous_seal <=> NEW.previous_seal AND OLD.attempt_started_at <=> NEW.attempt_started_at AND OLD.run_by <=> NEW.run_by AND OLD.vcs <=> NEW.vcs AND OLD.git_commit <=> NEW.git_commit AND OLD.git_branch <=> NEW.git_branch AND OLD.git_remote <=> NEW.git_remote AND OLD.git_dirty <=> NEW.git_dirty AND OLD.git_diff_digest <=> NEW.git_diff_digest AND OLD.environment_digest <=> NEW.environment_digest AND OLD.params <=> NEW.params)) THEN
+    OR (OLD.status <=> NEW.status AND OLD.attempt <=> NEW.attempt AND OLD.ended_at <=> NEW.ended_at AND OLD.heartbeat_at <=> NEW.heartbeat_at AND OLD.suspected_at <=> NEW.suspected_at AND OLD.host <=> NEW.host AND OLD.process_id <=> NEW.process_id AND OLD.process_key <=> NEW.process_key AND OLD.failure_kind <=> NEW.failure_kind AND OLD.failure_text <=> NEW.failure_text AND OLD.published_at <=> NEW.published_at AND OLD.seal <=> NEW.seal AND OLD.previous_seal <=> NEW.previous_seal AND OLD.attempt_started_at <=> NEW.attempt_started_at AND OLD.run_by <=> NEW.run_by AND OLD.vcs <=> NEW.vcs AND OLD.git_commit <=> NEW.git_commit AND OLD.git_branch <=> NEW.git_branch AND OLD.git_remote <=> NEW.git_remote AND OLD.git_dirty <=> NEW.git_dirty AND OLD.git_diff_digest <=> NEW.git_diff_digest AND OLD.environment_digest <=> NEW.environment_digest AND OLD.git_author <=> NEW.git_author AND OLD.params <=> NEW.params)) THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
     'the session has ended and takes no changes but by the admin';
 END IF //
@@ -536,6 +601,24 @@ IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRE
     'the session has ended and takes no changes but by the admin';
 END IF //
 DELIMITER ;
+DROP TRIGGER IF EXISTS `model_factory`.`session_params_closed_insert`;
+DELIMITER //
+CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`session_params_closed_insert` BEFORE INSERT ON `model_factory`.`session_params` FOR EACH ROW
+IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
+  SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
+    'the session has ended and takes no changes but by the admin';
+END IF //
+DELIMITER ;
+DROP TRIGGER IF EXISTS `model_factory`.`session_params_closed_delete`;
+DELIMITER //
+CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`session_params_closed_delete` BEFORE DELETE ON `model_factory`.`session_params` FOR EACH ROW
+IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
+  SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
+    'the session has ended and takes no changes but by the admin';
+END IF //
+DELIMITER ;
 DROP TRIGGER IF EXISTS `model_factory`.`session_metadata_closed_insert`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`session_metadata_closed_insert` BEFORE INSERT ON `model_factory`.`session_metadata` FOR EACH ROW
@@ -566,6 +649,24 @@ DELIMITER ;
 DROP TRIGGER IF EXISTS `model_factory`.`metrics_closed_delete`;
 DELIMITER //
 CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`metrics_closed_delete` BEFORE DELETE ON `model_factory`.`metrics` FOR EACH ROW
+IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
+  SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
+    'the session has ended and takes no changes but by the admin';
+END IF //
+DELIMITER ;
+DROP TRIGGER IF EXISTS `model_factory`.`metric_steps_closed_insert`;
+DELIMITER //
+CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`metric_steps_closed_insert` BEFORE INSERT ON `model_factory`.`metric_steps` FOR EACH ROW
+IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
+  AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = NEW.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
+  SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
+    'the session has ended and takes no changes but by the admin';
+END IF //
+DELIMITER ;
+DROP TRIGGER IF EXISTS `model_factory`.`metric_steps_closed_delete`;
+DELIMITER //
+CREATE DEFINER = `mfprefect_admin`@`%` TRIGGER `model_factory`.`metric_steps_closed_delete` BEFORE DELETE ON `model_factory`.`metric_steps` FOR EACH ROW
 IF CAST(SUBSTRING_INDEX(USER(), '@', 1) AS BINARY) <> CAST(SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS BINARY)
   AND COALESCE((SELECT status FROM `model_factory`.`sessions` WHERE session_no = OLD.session_no LOCK IN SHARE MODE), '') <> 'running' THEN
   SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1142, MESSAGE_TEXT =
@@ -803,15 +904,17 @@ DEALLOCATE PREPARE mfprefect_view;
 GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON `model_factory`.`models` TO `mfprefect_writer`@`%`;
 GRANT SELECT ON `model_factory`.`model_thresholds` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT ON `model_factory`.`environments` TO `mfprefect_writer`@`%`;
-GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, process_key, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, params) ON `model_factory`.`sessions` TO `mfprefect_writer`@`%`;
+GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, process_key, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, git_author, params) ON `model_factory`.`sessions` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`session_attempts` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT ON `model_factory`.`model_stages` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`inputs` TO `mfprefect_writer`@`%`;
 GRANT SELECT ON `model_factory`.`input_columns` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`input_summary` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`check_results` TO `mfprefect_writer`@`%`;
+GRANT SELECT, INSERT, DELETE ON `model_factory`.`session_params` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`session_metadata` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`metrics` TO `mfprefect_writer`@`%`;
+GRANT SELECT, INSERT, DELETE ON `model_factory`.`metric_steps` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`variable_importance` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`test_curve` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT, DELETE ON `model_factory`.`backtests` TO `mfprefect_writer`@`%`;
@@ -825,6 +928,8 @@ GRANT SELECT, INSERT, DELETE ON `model_factory`.`artifact_chunks` TO `mfprefect_
 GRANT SELECT, INSERT, UPDATE (sent_at, delivered, failure) ON `model_factory`.`notifications` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT ON `model_factory`.`audit_events` TO `mfprefect_writer`@`%`;
 GRANT SELECT, INSERT ON `model_factory`.`seals` TO `mfprefect_writer`@`%`;
+GRANT SELECT ON `model_factory`.`api_tokens` TO `mfprefect_writer`@`%`;
+GRANT SELECT, INSERT, UPDATE (session_id, detail, answered_at, answer_status, answer), DELETE ON `model_factory`.`idempotency_keys` TO `mfprefect_writer`@`%`;
 GRANT SELECT ON `model_factory`.`mfprefect_version` TO `mfprefect_writer`@`%`;
 GRANT SELECT ON `model_factory`.`published_scores` TO `mfprefect_writer`@`%`;
 GRANT SELECT ON `model_factory`.`latest_scores` TO `mfprefect_writer`@`%`;
@@ -859,8 +964,10 @@ GRANT SELECT ON `model_factory`.`inputs` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`input_columns` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`input_summary` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`check_results` TO `mfprefect_auditor`@`%`;
+GRANT SELECT ON `model_factory`.`session_params` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`session_metadata` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`metrics` TO `mfprefect_auditor`@`%`;
+GRANT SELECT ON `model_factory`.`metric_steps` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`variable_importance` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`test_curve` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`backtests` TO `mfprefect_auditor`@`%`;
@@ -874,6 +981,8 @@ GRANT SELECT ON `model_factory`.`artifact_chunks` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`notifications` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`audit_events` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`seals` TO `mfprefect_auditor`@`%`;
+GRANT SELECT ON `model_factory`.`api_tokens` TO `mfprefect_auditor`@`%`;
+GRANT SELECT ON `model_factory`.`idempotency_keys` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`mfprefect_version` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`published_scores` TO `mfprefect_auditor`@`%`;
 GRANT SELECT ON `model_factory`.`latest_scores` TO `mfprefect_auditor`@`%`;

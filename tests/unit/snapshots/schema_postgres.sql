@@ -400,6 +400,71 @@ UPDATE model_factory.mfprefect_version SET version_num='0008' WHERE model_factor
 
 UPDATE model_factory.mfprefect_version SET version_num='0009' WHERE model_factory.mfprefect_version.version_num = '0008';
 
+-- Running upgrade 0009 -> 0010
+
+CREATE TABLE model_factory.api_tokens (
+    token_id VARCHAR(16) COLLATE "C" NOT NULL,
+    token_digest VARCHAR(64) COLLATE "C" NOT NULL,
+    token_scope VARCHAR(16) COLLATE "C" NOT NULL,
+    owner VARCHAR(128) COLLATE "C" NOT NULL,
+    description TEXT,
+    created_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+    created_by VARCHAR(128) COLLATE "C" NOT NULL,
+    expires_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+    revoked_at TIMESTAMP WITHOUT TIME ZONE,
+    revoked_by VARCHAR(128) COLLATE "C",
+    PRIMARY KEY (token_id)
+);
+
+CREATE TABLE model_factory.idempotency_keys (
+    key_digest VARCHAR(64) COLLATE "C" NOT NULL,
+    request_digest VARCHAR(64) COLLATE "C" NOT NULL,
+    actor VARCHAR(128) COLLATE "C" NOT NULL,
+    session_id VARCHAR(96) COLLATE "C",
+    detail TEXT,
+    created_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+    answered_at TIMESTAMP WITHOUT TIME ZONE,
+    answer_status INTEGER,
+    answer TEXT,
+    PRIMARY KEY (key_digest)
+);
+
+CREATE INDEX ix_idempotency_keys_created ON model_factory.idempotency_keys (created_at);
+
+CREATE TABLE model_factory.metric_steps (
+    session_no INTEGER NOT NULL,
+    metric_name VARCHAR(128) COLLATE "C" NOT NULL,
+    segment VARCHAR(128) COLLATE "C" NOT NULL,
+    step_no BIGINT NOT NULL,
+    step_value DOUBLE PRECISION NOT NULL,
+    logged_at TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+    PRIMARY KEY (session_no, metric_name, segment, step_no),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE TABLE model_factory.session_params (
+    session_no INTEGER NOT NULL,
+    param_name VARCHAR(255) COLLATE "C" NOT NULL,
+    param_type VARCHAR(16) COLLATE "C" NOT NULL,
+    number_value DOUBLE PRECISION,
+    text_value VARCHAR(255) COLLATE "C",
+    json_value TEXT,
+    PRIMARY KEY (session_no, param_name),
+    FOREIGN KEY(session_no) REFERENCES model_factory.sessions (session_no)
+);
+
+CREATE INDEX ix_session_params_number ON model_factory.session_params (param_name, number_value, session_no);
+
+CREATE INDEX ix_session_params_text ON model_factory.session_params (param_name, text_value, session_no);
+
+ALTER TABLE model_factory.sessions ADD COLUMN git_author VARCHAR(255) COLLATE "C";
+
+ALTER TABLE model_factory.session_attempts ADD COLUMN git_author VARCHAR(255) COLLATE "C";
+
+CREATE INDEX ix_metrics_value ON model_factory.metrics (metric_name, segment, metric_value, session_no);
+
+UPDATE model_factory.mfprefect_version SET version_num='0010' WHERE model_factory.mfprefect_version.version_num = '0009';
+
 COMMIT;
 
 CREATE VIEW model_factory.published_scores WITH (security_barrier) AS SELECT model_factory.sessions.model_id, model_factory.sessions.session_id, model_factory.scores.entity_id, model_factory.scores.score, model_factory.scores.score_class, model_factory.sessions.as_of, model_factory.sessions.published_at
@@ -496,6 +561,7 @@ COMMENT ON COLUMN model_factory.sessions.suspected_at IS 'When its heartbeat was
 COMMENT ON COLUMN model_factory.sessions.deletion IS 'While it is being deleted: session, or model if it goes with it.';
 COMMENT ON COLUMN model_factory.sessions.attempt_started_at IS 'When the last attempt began (UTC), or NULL if an earlier version opened it.';
 COMMENT ON COLUMN model_factory.sessions.process_key IS 'Boot, container and start of its process, or NULL if nobody can tell.';
+COMMENT ON COLUMN model_factory.sessions.git_author IS 'Author of the commit, as name and mail address.';
 COMMENT ON TABLE model_factory.session_attempts IS 'Attempts of sessions that were retried: what sessions said of each.';
 COMMENT ON COLUMN model_factory.session_attempts.session_no IS 'Number of the session, as in sessions.session_no.';
 COMMENT ON COLUMN model_factory.session_attempts.attempt IS 'Number of the attempt, from 1.';
@@ -514,6 +580,7 @@ COMMENT ON COLUMN model_factory.session_attempts.git_remote IS 'Address of the r
 COMMENT ON COLUMN model_factory.session_attempts.git_dirty IS 'Whether the code had changes that were not committed.';
 COMMENT ON COLUMN model_factory.session_attempts.git_diff_digest IS 'SHA-256 of those changes, in hexadecimal.';
 COMMENT ON COLUMN model_factory.session_attempts.environment_digest IS 'Python environment, as in environments.environment_digest.';
+COMMENT ON COLUMN model_factory.session_attempts.git_author IS 'Author of the commit, as name and mail address.';
 COMMENT ON TABLE model_factory.model_stages IS 'What was in production, and since when: the newest row of a model applies.';
 COMMENT ON COLUMN model_factory.model_stages.model_id IS 'Model, as in models.model_id.';
 COMMENT ON COLUMN model_factory.model_stages.set_at IS 'When the stage began (UTC).';
@@ -562,6 +629,13 @@ COMMENT ON COLUMN model_factory.check_results.passed IS 'Whether the check passe
 COMMENT ON COLUMN model_factory.check_results.failing_rows IS 'Rows that failed.';
 COMMENT ON COLUMN model_factory.check_results.failing_sample IS 'Some of these rows, as JSON.';
 COMMENT ON COLUMN model_factory.check_results.message IS 'What was found, in words.';
+COMMENT ON TABLE model_factory.session_params IS 'Parameters of sessions, one row each, to find sessions by their values.';
+COMMENT ON COLUMN model_factory.session_params.session_no IS 'Number of the session, as in sessions.session_no.';
+COMMENT ON COLUMN model_factory.session_params.param_name IS 'Name of the parameter.';
+COMMENT ON COLUMN model_factory.session_params.param_type IS 'What the value is: number, text, boolean or json.';
+COMMENT ON COLUMN model_factory.session_params.number_value IS 'The number, or 1 for true and 0 for false.';
+COMMENT ON COLUMN model_factory.session_params.text_value IS 'The text, if it is not longer.';
+COMMENT ON COLUMN model_factory.session_params.json_value IS 'The value as JSON: a list, an object, null, or a longer text or number.';
 COMMENT ON TABLE model_factory.session_metadata IS 'Notes of sessions, by group and name.';
 COMMENT ON COLUMN model_factory.session_metadata.session_no IS 'Number of the session, as in sessions.session_no.';
 COMMENT ON COLUMN model_factory.session_metadata.meta_group IS 'Group of the note.';
@@ -573,6 +647,13 @@ COMMENT ON COLUMN model_factory.metrics.metric_name IS 'Name of the metric, such
 COMMENT ON COLUMN model_factory.metrics.segment IS 'Segment of the data, empty for all of it.';
 COMMENT ON COLUMN model_factory.metrics.metric_value IS 'Value of the metric.';
 COMMENT ON COLUMN model_factory.metrics.definition_version IS 'Version of the formula, or NULL for a metric that the team defined.';
+COMMENT ON TABLE model_factory.metric_steps IS 'Metrics over the steps of a run, such as epochs: the last value is in metrics.';
+COMMENT ON COLUMN model_factory.metric_steps.session_no IS 'Number of the session, as in sessions.session_no.';
+COMMENT ON COLUMN model_factory.metric_steps.metric_name IS 'Name of the metric, such as loss.';
+COMMENT ON COLUMN model_factory.metric_steps.segment IS 'Segment of the data, empty for all of it.';
+COMMENT ON COLUMN model_factory.metric_steps.step_no IS 'The step, such as the number of the epoch.';
+COMMENT ON COLUMN model_factory.metric_steps.step_value IS 'Value of the metric.';
+COMMENT ON COLUMN model_factory.metric_steps.logged_at IS 'When it was logged (UTC).';
 COMMENT ON TABLE model_factory.variable_importance IS 'Importance of each variable of a trained model.';
 COMMENT ON COLUMN model_factory.variable_importance.session_no IS 'Number of the session, as in sessions.session_no.';
 COMMENT ON COLUMN model_factory.variable_importance.kind IS 'How it was computed, such as permutation.';
@@ -681,6 +762,27 @@ COMMENT ON COLUMN model_factory.seals.manifest IS 'Digests of its rows, as JSON.
 COMMENT ON COLUMN model_factory.seals.seal IS 'SHA-256 of manifest and previous seal, in hexadecimal.';
 COMMENT ON COLUMN model_factory.seals.key_id IS 'Key that signed it, or NULL if not signed.';
 COMMENT ON COLUMN model_factory.seals.signature IS 'Signature, in hexadecimal.';
+COMMENT ON TABLE model_factory.api_tokens IS 'Tokens of programs and people for the console and its API, by their digests.';
+COMMENT ON COLUMN model_factory.api_tokens.token_id IS 'Public name of the token, the part of it before its secret.';
+COMMENT ON COLUMN model_factory.api_tokens.token_digest IS 'SHA-256 of the token, in hexadecimal.';
+COMMENT ON COLUMN model_factory.api_tokens.token_scope IS 'What it allows: viewer, auditor, writer, deployer or admin.';
+COMMENT ON COLUMN model_factory.api_tokens.owner IS 'Person or program that it stands for.';
+COMMENT ON COLUMN model_factory.api_tokens.description IS 'What it is for.';
+COMMENT ON COLUMN model_factory.api_tokens.created_at IS 'When it was made (UTC).';
+COMMENT ON COLUMN model_factory.api_tokens.created_by IS 'User who made it.';
+COMMENT ON COLUMN model_factory.api_tokens.expires_at IS 'When it ends (UTC).';
+COMMENT ON COLUMN model_factory.api_tokens.revoked_at IS 'When it was revoked (UTC), or NULL.';
+COMMENT ON COLUMN model_factory.api_tokens.revoked_by IS 'User who revoked it, or NULL.';
+COMMENT ON TABLE model_factory.idempotency_keys IS 'Requests of the API that may be retried, each answered once.';
+COMMENT ON COLUMN model_factory.idempotency_keys.key_digest IS 'SHA-256 of caller and Idempotency-Key, in hexadecimal.';
+COMMENT ON COLUMN model_factory.idempotency_keys.request_digest IS 'SHA-256 of method, path, query, type and body, in hexadecimal.';
+COMMENT ON COLUMN model_factory.idempotency_keys.actor IS 'Who sent it.';
+COMMENT ON COLUMN model_factory.idempotency_keys.session_id IS 'Session that it opened or wrote to.';
+COMMENT ON COLUMN model_factory.idempotency_keys.detail IS 'What was fixed before the first write, such as the first part, as JSON.';
+COMMENT ON COLUMN model_factory.idempotency_keys.created_at IS 'When it came (UTC).';
+COMMENT ON COLUMN model_factory.idempotency_keys.answered_at IS 'When it was answered (UTC), or NULL while it is not.';
+COMMENT ON COLUMN model_factory.idempotency_keys.answer_status IS 'HTTP status of the answer.';
+COMMENT ON COLUMN model_factory.idempotency_keys.answer IS 'Body of the answer, as JSON.';
 COMMENT ON TABLE model_factory.mfprefect_version IS 'Revision of the schema, which mfprefect compares with its own.';
 COMMENT ON COLUMN model_factory.mfprefect_version.version_num IS 'The revision.';
 COMMENT ON VIEW model_factory.published_scores IS 'Scores of all published sessions.';
@@ -790,7 +892,7 @@ BEGIN
   FOR found IN
     SELECT c.oid::regclass AS name, pg_get_userbyid(c.relowner) AS owner FROM pg_class c
     WHERE c.relkind IN ('r', 'v') AND pg_get_userbyid(c.relowner) <> 'mfprefect_admin'
-    AND (c.relnamespace = 'model_factory'::regnamespace AND c.relname IN ('models', 'model_thresholds', 'environments', 'sessions', 'session_attempts', 'model_stages', 'inputs', 'input_columns', 'input_summary', 'check_results', 'session_metadata', 'metrics', 'variable_importance', 'test_curve', 'backtests', 'gate_results', 'drift', 'scores', 'score_parts', 'part_inputs', 'artifacts', 'artifact_chunks', 'notifications', 'audit_events', 'seals', 'mfprefect_version', 'published_scores', 'latest_scores', 'current_scores', 'session_overview', 'metric_history', 'production_models', 'gate_history')
+    AND (c.relnamespace = 'model_factory'::regnamespace AND c.relname IN ('models', 'model_thresholds', 'environments', 'sessions', 'session_attempts', 'model_stages', 'inputs', 'input_columns', 'input_summary', 'check_results', 'session_params', 'session_metadata', 'metrics', 'metric_steps', 'variable_importance', 'test_curve', 'backtests', 'gate_results', 'drift', 'scores', 'score_parts', 'part_inputs', 'artifacts', 'artifact_chunks', 'notifications', 'audit_events', 'seals', 'api_tokens', 'idempotency_keys', 'mfprefect_version', 'published_scores', 'latest_scores', 'current_scores', 'session_overview', 'metric_history', 'production_models', 'gate_history')
       OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'model_factory.scores'::regclass))
   LOOP
     EXECUTE format('ALTER TABLE %s OWNER TO %I', found.name, 'mfprefect_admin');
@@ -814,8 +916,8 @@ BEGIN
     RAISE EXCEPTION 'session % has ended and takes no changes', NEW.session_no USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
   ELSIF TG_OP = 'UPDATE' AND (OLD.status = 'running'
     OR (OLD.status IN ('failed', 'crashed', 'cancelled') AND NEW.status = 'running' AND (OLD.flow_run_id IS NOT NULL AND NEW.attempt = OLD.attempt + 1 OR NEW.attempt = OLD.attempt AND OLD.seal IS NULL AND (OLD.failure_kind IN ('Crashed', 'FlowRunCancelled') OR OLD.failure_kind = 'Cancelled' AND OLD.flow_run_id IS NOT NULL)))
-    OR (OLD.status, OLD.attempt, OLD.ended_at, OLD.heartbeat_at, OLD.suspected_at, OLD.host, OLD.process_id, OLD.process_key, OLD.failure_kind, OLD.failure_text, OLD.published_at, OLD.seal, OLD.previous_seal, OLD.attempt_started_at, OLD.run_by, OLD.vcs, OLD.git_commit, OLD.git_branch, OLD.git_remote, OLD.git_dirty, OLD.git_diff_digest, OLD.environment_digest, OLD.params)
-    IS NOT DISTINCT FROM (NEW.status, NEW.attempt, NEW.ended_at, NEW.heartbeat_at, NEW.suspected_at, NEW.host, NEW.process_id, NEW.process_key, NEW.failure_kind, NEW.failure_text, NEW.published_at, NEW.seal, NEW.previous_seal, NEW.attempt_started_at, NEW.run_by, NEW.vcs, NEW.git_commit, NEW.git_branch, NEW.git_remote, NEW.git_dirty, NEW.git_diff_digest, NEW.environment_digest, NEW.params)) THEN
+    OR (OLD.status, OLD.attempt, OLD.ended_at, OLD.heartbeat_at, OLD.suspected_at, OLD.host, OLD.process_id, OLD.process_key, OLD.failure_kind, OLD.failure_text, OLD.published_at, OLD.seal, OLD.previous_seal, OLD.attempt_started_at, OLD.run_by, OLD.vcs, OLD.git_commit, OLD.git_branch, OLD.git_remote, OLD.git_dirty, OLD.git_diff_digest, OLD.environment_digest, OLD.git_author, OLD.params)
+    IS NOT DISTINCT FROM (NEW.status, NEW.attempt, NEW.ended_at, NEW.heartbeat_at, NEW.suspected_at, NEW.host, NEW.process_id, NEW.process_key, NEW.failure_kind, NEW.failure_text, NEW.published_at, NEW.seal, NEW.previous_seal, NEW.attempt_started_at, NEW.run_by, NEW.vcs, NEW.git_commit, NEW.git_branch, NEW.git_remote, NEW.git_dirty, NEW.git_diff_digest, NEW.environment_digest, NEW.git_author, NEW.params)) THEN
     RETURN NEW;
   END IF;
   RAISE EXCEPTION 'session % has ended and takes no changes', OLD.session_no USING ERRCODE = 'insufficient_privilege', HINT = 'Only the owner of the tables may: mfprefect grants --role admin';
@@ -863,10 +965,14 @@ DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.input_summary;
 CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.input_summary FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
 DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.check_results;
 CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.check_results FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.session_params;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.session_params FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
 DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.session_metadata;
 CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.session_metadata FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
 DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.metrics;
 CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.metrics FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
+DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.metric_steps;
+CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.metric_steps FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
 DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.variable_importance;
 CREATE TRIGGER mfprefect_closed BEFORE INSERT OR DELETE ON model_factory.variable_importance FOR EACH ROW EXECUTE FUNCTION model_factory.mfprefect_closed_row();
 DROP TRIGGER IF EXISTS mfprefect_closed ON model_factory.test_curve;
@@ -897,19 +1003,21 @@ COMMIT;
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_writer;
 GRANT USAGE ON SCHEMA model_factory TO mfprefect_writer;
-REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.session_attempts, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.current_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_writer;
+REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.session_attempts, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_params, model_factory.session_metadata, model_factory.metrics, model_factory.metric_steps, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.api_tokens, model_factory.idempotency_keys, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.current_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_writer;
 GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON model_factory.models TO mfprefect_writer;
 GRANT SELECT ON model_factory.model_thresholds TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.environments TO mfprefect_writer;
-GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, process_key, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, params) ON model_factory.sessions TO mfprefect_writer;
+GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, process_key, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, git_author, params) ON model_factory.sessions TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.session_attempts TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.model_stages TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.inputs TO mfprefect_writer;
 GRANT SELECT ON model_factory.input_columns TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.input_summary TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.check_results TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.session_params TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.session_metadata TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.metrics TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.metric_steps TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.variable_importance TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.test_curve TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.backtests TO mfprefect_writer;
@@ -923,6 +1031,8 @@ GRANT SELECT, INSERT, DELETE ON model_factory.artifact_chunks TO mfprefect_write
 GRANT SELECT, INSERT, UPDATE (sent_at, delivered, failure) ON model_factory.notifications TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.audit_events TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.seals TO mfprefect_writer;
+GRANT SELECT ON model_factory.api_tokens TO mfprefect_writer;
+GRANT SELECT, INSERT, UPDATE (session_id, detail, answered_at, answer_status, answer), DELETE ON model_factory.idempotency_keys TO mfprefect_writer;
 GRANT SELECT ON model_factory.mfprefect_version TO mfprefect_writer;
 GRANT SELECT ON model_factory.published_scores TO mfprefect_writer;
 GRANT SELECT ON model_factory.latest_scores TO mfprefect_writer;
@@ -940,7 +1050,7 @@ COMMIT;
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_reader;
 GRANT USAGE ON SCHEMA model_factory TO mfprefect_reader;
-REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.session_attempts, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.current_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_reader;
+REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.session_attempts, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_params, model_factory.session_metadata, model_factory.metrics, model_factory.metric_steps, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.api_tokens, model_factory.idempotency_keys, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.current_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_reader;
 GRANT SELECT ON model_factory.mfprefect_version TO mfprefect_reader;
 GRANT SELECT ON model_factory.published_scores TO mfprefect_reader;
 GRANT SELECT ON model_factory.latest_scores TO mfprefect_reader;
@@ -958,7 +1068,7 @@ COMMIT;
 BEGIN;
 GRANT CONNECT ON DATABASE database TO mfprefect_auditor;
 GRANT USAGE ON SCHEMA model_factory TO mfprefect_auditor;
-REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.session_attempts, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_metadata, model_factory.metrics, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.current_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_auditor;
+REVOKE ALL ON model_factory.models, model_factory.model_thresholds, model_factory.environments, model_factory.sessions, model_factory.session_attempts, model_factory.model_stages, model_factory.inputs, model_factory.input_columns, model_factory.input_summary, model_factory.check_results, model_factory.session_params, model_factory.session_metadata, model_factory.metrics, model_factory.metric_steps, model_factory.variable_importance, model_factory.test_curve, model_factory.backtests, model_factory.gate_results, model_factory.drift, model_factory.scores, model_factory.score_parts, model_factory.part_inputs, model_factory.artifacts, model_factory.artifact_chunks, model_factory.notifications, model_factory.audit_events, model_factory.seals, model_factory.api_tokens, model_factory.idempotency_keys, model_factory.mfprefect_version, model_factory.published_scores, model_factory.latest_scores, model_factory.current_scores, model_factory.session_overview, model_factory.metric_history, model_factory.production_models, model_factory.gate_history FROM mfprefect_auditor;
 GRANT SELECT ON model_factory.models TO mfprefect_auditor;
 GRANT SELECT ON model_factory.model_thresholds TO mfprefect_auditor;
 GRANT SELECT ON model_factory.environments TO mfprefect_auditor;
@@ -969,8 +1079,10 @@ GRANT SELECT ON model_factory.inputs TO mfprefect_auditor;
 GRANT SELECT ON model_factory.input_columns TO mfprefect_auditor;
 GRANT SELECT ON model_factory.input_summary TO mfprefect_auditor;
 GRANT SELECT ON model_factory.check_results TO mfprefect_auditor;
+GRANT SELECT ON model_factory.session_params TO mfprefect_auditor;
 GRANT SELECT ON model_factory.session_metadata TO mfprefect_auditor;
 GRANT SELECT ON model_factory.metrics TO mfprefect_auditor;
+GRANT SELECT ON model_factory.metric_steps TO mfprefect_auditor;
 GRANT SELECT ON model_factory.variable_importance TO mfprefect_auditor;
 GRANT SELECT ON model_factory.test_curve TO mfprefect_auditor;
 GRANT SELECT ON model_factory.backtests TO mfprefect_auditor;
@@ -984,6 +1096,8 @@ GRANT SELECT ON model_factory.artifact_chunks TO mfprefect_auditor;
 GRANT SELECT ON model_factory.notifications TO mfprefect_auditor;
 GRANT SELECT ON model_factory.audit_events TO mfprefect_auditor;
 GRANT SELECT ON model_factory.seals TO mfprefect_auditor;
+GRANT SELECT ON model_factory.api_tokens TO mfprefect_auditor;
+GRANT SELECT ON model_factory.idempotency_keys TO mfprefect_auditor;
 GRANT SELECT ON model_factory.mfprefect_version TO mfprefect_auditor;
 GRANT SELECT ON model_factory.published_scores TO mfprefect_auditor;
 GRANT SELECT ON model_factory.latest_scores TO mfprefect_auditor;

@@ -399,6 +399,71 @@ UPDATE mfprefect_version SET version_num='0008' WHERE mfprefect_version.version_
 
 UPDATE mfprefect_version SET version_num='0009' WHERE mfprefect_version.version_num = '0008';
 
+-- Running upgrade 0009 -> 0010
+
+CREATE TABLE api_tokens (
+    token_id VARCHAR(16) NOT NULL,
+    token_digest VARCHAR(64) NOT NULL,
+    token_scope VARCHAR(16) NOT NULL,
+    owner VARCHAR(128) NOT NULL,
+    description TEXT,
+    created_at DATETIME NOT NULL,
+    created_by VARCHAR(128) NOT NULL,
+    expires_at DATETIME NOT NULL,
+    revoked_at DATETIME,
+    revoked_by VARCHAR(128),
+    PRIMARY KEY (token_id)
+);
+
+CREATE TABLE idempotency_keys (
+    key_digest VARCHAR(64) NOT NULL,
+    request_digest VARCHAR(64) NOT NULL,
+    actor VARCHAR(128) NOT NULL,
+    session_id VARCHAR(96),
+    detail TEXT,
+    created_at DATETIME NOT NULL,
+    answered_at DATETIME,
+    answer_status INTEGER,
+    answer TEXT,
+    PRIMARY KEY (key_digest)
+);
+
+CREATE INDEX ix_idempotency_keys_created ON idempotency_keys (created_at);
+
+CREATE TABLE metric_steps (
+    session_no INTEGER NOT NULL,
+    metric_name VARCHAR(128) NOT NULL,
+    segment VARCHAR(128) NOT NULL,
+    step_no BIGINT NOT NULL,
+    step_value DOUBLE_BLOB NOT NULL,
+    logged_at DATETIME NOT NULL,
+    PRIMARY KEY (session_no, metric_name, segment, step_no),
+    FOREIGN KEY(session_no) REFERENCES sessions (session_no)
+);
+
+CREATE TABLE session_params (
+    session_no INTEGER NOT NULL,
+    param_name VARCHAR(255) NOT NULL,
+    param_type VARCHAR(16) NOT NULL,
+    number_value DOUBLE_BLOB,
+    text_value VARCHAR(255),
+    json_value TEXT,
+    PRIMARY KEY (session_no, param_name),
+    FOREIGN KEY(session_no) REFERENCES sessions (session_no)
+);
+
+CREATE INDEX ix_session_params_number ON session_params (param_name, number_value, session_no);
+
+CREATE INDEX ix_session_params_text ON session_params (param_name, text_value, session_no);
+
+ALTER TABLE sessions ADD COLUMN git_author VARCHAR(255);
+
+ALTER TABLE session_attempts ADD COLUMN git_author VARCHAR(255);
+
+CREATE INDEX ix_metrics_value ON metrics (metric_name, segment, metric_value, session_no);
+
+UPDATE mfprefect_version SET version_num='0010' WHERE mfprefect_version.version_num = '0009';
+
 COMMIT;
 
 CREATE VIEW published_scores AS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at

@@ -419,6 +419,67 @@ UPDATE mfprefect_version SET version_num='0008' WHERE mfprefect_version.version_
 
 UPDATE mfprefect_version SET version_num='0009' WHERE mfprefect_version.version_num = '0008';
 
+-- Running upgrade 0009 -> 0010
+
+CREATE MULTISET TABLE api_tokens (
+    token_id VARCHAR(16) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    token_digest VARCHAR(64) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    token_scope VARCHAR(16) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    owner VARCHAR(128) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    description CLOB CHARACTER SET UNICODE,
+    created_at TIMESTAMP(6) NOT NULL,
+    created_by VARCHAR(128) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    expires_at TIMESTAMP(6) NOT NULL,
+    revoked_at TIMESTAMP(6),
+    revoked_by VARCHAR(128) CHARACTER SET UNICODE CASESPECIFIC
+)
+UNIQUE PRIMARY INDEX (token_id);
+
+CREATE MULTISET TABLE idempotency_keys (
+    key_digest VARCHAR(64) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    request_digest VARCHAR(64) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    actor VARCHAR(128) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    session_id VARCHAR(96) CHARACTER SET UNICODE CASESPECIFIC,
+    detail CLOB CHARACTER SET UNICODE,
+    created_at TIMESTAMP(6) NOT NULL,
+    answered_at TIMESTAMP(6),
+    answer_status INTEGER,
+    answer CLOB CHARACTER SET UNICODE
+)
+UNIQUE PRIMARY INDEX (key_digest);
+
+CREATE INDEX ix_idempotency_keys_created (created_at) ON idempotency_keys;
+
+CREATE MULTISET TABLE metric_steps (
+    session_no INTEGER NOT NULL,
+    metric_name VARCHAR(128) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    segment VARCHAR(128) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    step_no BIGINT NOT NULL,
+    step_value DOUBLE PRECISION NOT NULL,
+    logged_at TIMESTAMP(6) NOT NULL,
+    FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
+)
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, metric_name, segment, step_no);
+
+CREATE MULTISET TABLE session_params (
+    session_no INTEGER NOT NULL,
+    param_name VARCHAR(255) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    param_type VARCHAR(16) CHARACTER SET UNICODE CASESPECIFIC NOT NULL,
+    number_value DOUBLE PRECISION,
+    text_value VARCHAR(255) CHARACTER SET UNICODE CASESPECIFIC,
+    json_value CLOB CHARACTER SET UNICODE,
+    FOREIGN KEY(session_no) REFERENCES WITH NO CHECK OPTION sessions (session_no)
+)
+PRIMARY INDEX (session_no)
+UNIQUE INDEX (session_no, param_name);
+
+ALTER TABLE sessions ADD git_author VARCHAR(255) CHARACTER SET UNICODE CASESPECIFIC;
+
+ALTER TABLE session_attempts ADD git_author VARCHAR(255) CHARACTER SET UNICODE CASESPECIFIC;
+
+UPDATE mfprefect_version SET version_num='0010' WHERE mfprefect_version.version_num = '0009';
+
 CREATE VIEW published_scores AS LOCKING ROW FOR ACCESS SELECT sessions.model_id, sessions.session_id, scores.entity_id, scores.score, scores.score_class, sessions.as_of, sessions.published_at
 FROM sessions JOIN scores ON sessions.session_no = scores.session_no
 WHERE sessions.published_at IS NOT NULL;
@@ -513,6 +574,7 @@ COMMENT ON COLUMN sessions.suspected_at AS 'When its heartbeat was first missed 
 COMMENT ON COLUMN sessions.deletion AS 'While it is being deleted: session, or model if it goes with it.';
 COMMENT ON COLUMN sessions.attempt_started_at AS 'When the last attempt began (UTC), or NULL if an earlier version opened it.';
 COMMENT ON COLUMN sessions.process_key AS 'Boot, container and start of its process, or NULL if nobody can tell.';
+COMMENT ON COLUMN sessions.git_author AS 'Author of the commit, as name and mail address.';
 COMMENT ON TABLE session_attempts AS 'Attempts of sessions that were retried: what sessions said of each.';
 COMMENT ON COLUMN session_attempts.session_no AS 'Number of the session, as in sessions.session_no.';
 COMMENT ON COLUMN session_attempts.attempt AS 'Number of the attempt, from 1.';
@@ -531,6 +593,7 @@ COMMENT ON COLUMN session_attempts.git_remote AS 'Address of the remote reposito
 COMMENT ON COLUMN session_attempts.git_dirty AS 'Whether the code had changes that were not committed.';
 COMMENT ON COLUMN session_attempts.git_diff_digest AS 'SHA-256 of those changes, in hexadecimal.';
 COMMENT ON COLUMN session_attempts.environment_digest AS 'Python environment, as in environments.environment_digest.';
+COMMENT ON COLUMN session_attempts.git_author AS 'Author of the commit, as name and mail address.';
 COMMENT ON TABLE model_stages AS 'What was in production, and since when: the newest row of a model applies.';
 COMMENT ON COLUMN model_stages.model_id AS 'Model, as in models.model_id.';
 COMMENT ON COLUMN model_stages.set_at AS 'When the stage began (UTC).';
@@ -579,6 +642,13 @@ COMMENT ON COLUMN check_results.passed AS 'Whether the check passed.';
 COMMENT ON COLUMN check_results.failing_rows AS 'Rows that failed.';
 COMMENT ON COLUMN check_results.failing_sample AS 'Some of these rows, as JSON.';
 COMMENT ON COLUMN check_results.message AS 'What was found, in words.';
+COMMENT ON TABLE session_params AS 'Parameters of sessions, one row each, to find sessions by their values.';
+COMMENT ON COLUMN session_params.session_no AS 'Number of the session, as in sessions.session_no.';
+COMMENT ON COLUMN session_params.param_name AS 'Name of the parameter.';
+COMMENT ON COLUMN session_params.param_type AS 'What the value is: number, text, boolean or json.';
+COMMENT ON COLUMN session_params.number_value AS 'The number, or 1 for true and 0 for false.';
+COMMENT ON COLUMN session_params.text_value AS 'The text, if it is not longer.';
+COMMENT ON COLUMN session_params.json_value AS 'The value as JSON: a list, an object, null, or a longer text or number.';
 COMMENT ON TABLE session_metadata AS 'Notes of sessions, by group and name.';
 COMMENT ON COLUMN session_metadata.session_no AS 'Number of the session, as in sessions.session_no.';
 COMMENT ON COLUMN session_metadata.meta_group AS 'Group of the note.';
@@ -590,6 +660,13 @@ COMMENT ON COLUMN metrics.metric_name AS 'Name of the metric, such as auc.';
 COMMENT ON COLUMN metrics.segment AS 'Segment of the data, empty for all of it.';
 COMMENT ON COLUMN metrics.metric_value AS 'Value of the metric.';
 COMMENT ON COLUMN metrics.definition_version AS 'Version of the formula, or NULL for a metric that the team defined.';
+COMMENT ON TABLE metric_steps AS 'Metrics over the steps of a run, such as epochs: the last value is in metrics.';
+COMMENT ON COLUMN metric_steps.session_no AS 'Number of the session, as in sessions.session_no.';
+COMMENT ON COLUMN metric_steps.metric_name AS 'Name of the metric, such as loss.';
+COMMENT ON COLUMN metric_steps.segment AS 'Segment of the data, empty for all of it.';
+COMMENT ON COLUMN metric_steps.step_no AS 'The step, such as the number of the epoch.';
+COMMENT ON COLUMN metric_steps.step_value AS 'Value of the metric.';
+COMMENT ON COLUMN metric_steps.logged_at AS 'When it was logged (UTC).';
 COMMENT ON TABLE variable_importance AS 'Importance of each variable of a trained model.';
 COMMENT ON COLUMN variable_importance.session_no AS 'Number of the session, as in sessions.session_no.';
 COMMENT ON COLUMN variable_importance.kind AS 'How it was computed, such as permutation.';
@@ -698,6 +775,27 @@ COMMENT ON COLUMN seals.manifest AS 'Digests of its rows, as JSON.';
 COMMENT ON COLUMN seals.seal AS 'SHA-256 of manifest and previous seal, in hexadecimal.';
 COMMENT ON COLUMN seals.key_id AS 'Key that signed it, or NULL if not signed.';
 COMMENT ON COLUMN seals.signature AS 'Signature, in hexadecimal.';
+COMMENT ON TABLE api_tokens AS 'Tokens of programs and people for the console and its API, by their digests.';
+COMMENT ON COLUMN api_tokens.token_id AS 'Public name of the token, the part of it before its secret.';
+COMMENT ON COLUMN api_tokens.token_digest AS 'SHA-256 of the token, in hexadecimal.';
+COMMENT ON COLUMN api_tokens.token_scope AS 'What it allows: viewer, auditor, writer, deployer or admin.';
+COMMENT ON COLUMN api_tokens.owner AS 'Person or program that it stands for.';
+COMMENT ON COLUMN api_tokens.description AS 'What it is for.';
+COMMENT ON COLUMN api_tokens.created_at AS 'When it was made (UTC).';
+COMMENT ON COLUMN api_tokens.created_by AS 'User who made it.';
+COMMENT ON COLUMN api_tokens.expires_at AS 'When it ends (UTC).';
+COMMENT ON COLUMN api_tokens.revoked_at AS 'When it was revoked (UTC), or NULL.';
+COMMENT ON COLUMN api_tokens.revoked_by AS 'User who revoked it, or NULL.';
+COMMENT ON TABLE idempotency_keys AS 'Requests of the API that may be retried, each answered once.';
+COMMENT ON COLUMN idempotency_keys.key_digest AS 'SHA-256 of caller and Idempotency-Key, in hexadecimal.';
+COMMENT ON COLUMN idempotency_keys.request_digest AS 'SHA-256 of method, path, query, type and body, in hexadecimal.';
+COMMENT ON COLUMN idempotency_keys.actor AS 'Who sent it.';
+COMMENT ON COLUMN idempotency_keys.session_id AS 'Session that it opened or wrote to.';
+COMMENT ON COLUMN idempotency_keys.detail AS 'What was fixed before the first write, such as the first part, as JSON.';
+COMMENT ON COLUMN idempotency_keys.created_at AS 'When it came (UTC).';
+COMMENT ON COLUMN idempotency_keys.answered_at AS 'When it was answered (UTC), or NULL while it is not.';
+COMMENT ON COLUMN idempotency_keys.answer_status AS 'HTTP status of the answer.';
+COMMENT ON COLUMN idempotency_keys.answer AS 'Body of the answer, as JSON.';
 COMMENT ON TABLE mfprefect_version AS 'Revision of the schema, which mfprefect compares with its own.';
 COMMENT ON COLUMN mfprefect_version.version_num AS 'The revision.';
 COMMENT ON VIEW published_scores AS 'Scores of all published sessions.';
@@ -810,8 +908,10 @@ GRANT ALL ON model_factory.inputs TO mfprefect_admin;
 GRANT ALL ON model_factory.input_columns TO mfprefect_admin;
 GRANT ALL ON model_factory.input_summary TO mfprefect_admin;
 GRANT ALL ON model_factory.check_results TO mfprefect_admin;
+GRANT ALL ON model_factory.session_params TO mfprefect_admin;
 GRANT ALL ON model_factory.session_metadata TO mfprefect_admin;
 GRANT ALL ON model_factory.metrics TO mfprefect_admin;
+GRANT ALL ON model_factory.metric_steps TO mfprefect_admin;
 GRANT ALL ON model_factory.variable_importance TO mfprefect_admin;
 GRANT ALL ON model_factory.test_curve TO mfprefect_admin;
 GRANT ALL ON model_factory.backtests TO mfprefect_admin;
@@ -825,6 +925,8 @@ GRANT ALL ON model_factory.artifact_chunks TO mfprefect_admin;
 GRANT ALL ON model_factory.notifications TO mfprefect_admin;
 GRANT ALL ON model_factory.audit_events TO mfprefect_admin;
 GRANT ALL ON model_factory.seals TO mfprefect_admin;
+GRANT ALL ON model_factory.api_tokens TO mfprefect_admin;
+GRANT ALL ON model_factory.idempotency_keys TO mfprefect_admin;
 GRANT ALL ON model_factory.mfprefect_version TO mfprefect_admin;
 GRANT SELECT ON model_factory.published_scores TO mfprefect_admin;
 GRANT SELECT ON model_factory.latest_scores TO mfprefect_admin;
@@ -843,15 +945,17 @@ GRANT CREATE TABLE, DROP TABLE, CREATE VIEW, DROP VIEW ON model_factory TO mfpre
 GRANT SELECT, INSERT, UPDATE (description, entity_type, owner, max_age_seconds) ON model_factory.models TO mfprefect_writer;
 GRANT SELECT ON model_factory.model_thresholds TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.environments TO mfprefect_writer;
-GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, process_key, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, params) ON model_factory.sessions TO mfprefect_writer;
+GRANT SELECT, INSERT, UPDATE (status, attempt, ended_at, heartbeat_at, suspected_at, host, process_id, process_key, failure_kind, failure_text, published_at, seal, previous_seal, last_exported_at, attempt_started_at, run_by, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, git_author, params) ON model_factory.sessions TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.session_attempts TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.model_stages TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.inputs TO mfprefect_writer;
 GRANT SELECT ON model_factory.input_columns TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.input_summary TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.check_results TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.session_params TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.session_metadata TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.metrics TO mfprefect_writer;
+GRANT SELECT, INSERT, DELETE ON model_factory.metric_steps TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.variable_importance TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.test_curve TO mfprefect_writer;
 GRANT SELECT, INSERT, DELETE ON model_factory.backtests TO mfprefect_writer;
@@ -865,6 +969,8 @@ GRANT SELECT, INSERT, DELETE ON model_factory.artifact_chunks TO mfprefect_write
 GRANT SELECT, INSERT, UPDATE (sent_at, delivered, failure) ON model_factory.notifications TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.audit_events TO mfprefect_writer;
 GRANT SELECT, INSERT ON model_factory.seals TO mfprefect_writer;
+GRANT SELECT ON model_factory.api_tokens TO mfprefect_writer;
+GRANT SELECT, INSERT, UPDATE (session_id, detail, answered_at, answer_status, answer), DELETE ON model_factory.idempotency_keys TO mfprefect_writer;
 GRANT SELECT ON model_factory.mfprefect_version TO mfprefect_writer;
 GRANT SELECT ON model_factory.published_scores TO mfprefect_writer;
 GRANT SELECT ON model_factory.latest_scores TO mfprefect_writer;
@@ -903,8 +1009,10 @@ GRANT SELECT ON model_factory.inputs TO mfprefect_auditor;
 GRANT SELECT ON model_factory.input_columns TO mfprefect_auditor;
 GRANT SELECT ON model_factory.input_summary TO mfprefect_auditor;
 GRANT SELECT ON model_factory.check_results TO mfprefect_auditor;
+GRANT SELECT ON model_factory.session_params TO mfprefect_auditor;
 GRANT SELECT ON model_factory.session_metadata TO mfprefect_auditor;
 GRANT SELECT ON model_factory.metrics TO mfprefect_auditor;
+GRANT SELECT ON model_factory.metric_steps TO mfprefect_auditor;
 GRANT SELECT ON model_factory.variable_importance TO mfprefect_auditor;
 GRANT SELECT ON model_factory.test_curve TO mfprefect_auditor;
 GRANT SELECT ON model_factory.backtests TO mfprefect_auditor;
@@ -918,6 +1026,8 @@ GRANT SELECT ON model_factory.artifact_chunks TO mfprefect_auditor;
 GRANT SELECT ON model_factory.notifications TO mfprefect_auditor;
 GRANT SELECT ON model_factory.audit_events TO mfprefect_auditor;
 GRANT SELECT ON model_factory.seals TO mfprefect_auditor;
+GRANT SELECT ON model_factory.api_tokens TO mfprefect_auditor;
+GRANT SELECT ON model_factory.idempotency_keys TO mfprefect_auditor;
 GRANT SELECT ON model_factory.mfprefect_version TO mfprefect_auditor;
 GRANT SELECT ON model_factory.published_scores TO mfprefect_auditor;
 GRANT SELECT ON model_factory.latest_scores TO mfprefect_auditor;

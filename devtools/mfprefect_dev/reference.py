@@ -50,6 +50,7 @@ GROUPS = {
     "SessionsApi": "Opening and ending sessions",
     "ModelsApi": "Models and their stages",
     "ResultsApi": "Reading models, sessions and results",
+    "ArtifactsApi": "Reading stored models and files",
     "ScoresApi": "Reading scores",
     "RetentionApi": "Deleting, archiving and exporting",
     "AuditApi": "Auditing",
@@ -57,10 +58,11 @@ GROUPS = {
     "Session": "Ending it",
     "InputsMixin": "Inputs and checks",
     "ResultsMixin": "Results",
+    "FilesMixin": "Files and figures",
     "BulkMixin": "Models and scores",
 }
 """The heading of what a base class has; by default the first sentence of its docstring."""
-FIRST = ("RecorderBase", "Base", "InputsMixin", "ResultsMixin", "BulkMixin")
+FIRST = ("RecorderBase", "Base", "InputsMixin", "ResultsMixin", "FilesMixin", "BulkMixin")
 """Bases whose members come before those of the class itself."""
 INSTANCES = {"Store": "store", "Session": "session", "Gate": "gate"}
 """How examples call an instance; by default `model`."""

@@ -29,6 +29,7 @@ from mfprefect.artifacts.by_class import write as write_by_class
 from mfprefect.artifacts.extras import EXTRAS, Extras
 from mfprefect.artifacts.extras import read as read_extras
 from mfprefect.artifacts.extras import write as write_extras
+from mfprefect.artifacts.files import FILE, StoredFile, write_file
 from mfprefect.artifacts.skops import SKLEARN_TYPES, dump_skops, load_skops, type_name
 from mfprefect.audit.signing import Key
 from mfprefect.errors import ArtifactCorrupt, ArtifactUntrusted, ConfigurationError, MfprefectError
@@ -49,7 +50,7 @@ FORMATS = {
 }
 _VERBATIM = ("bytes", "onnx")
 """Formats that are stored and returned without parsing."""
-_OWN: dict[type, str] = {ByClass: BY_CLASS, Extras: EXTRAS}
+_OWN: dict[type, str] = {ByClass: BY_CLASS, Extras: EXTRAS, StoredFile: FILE}
 """Formats that nobody chooses, by the type of what they hold."""
 
 _LIBRARIES = {
@@ -64,7 +65,7 @@ class Artifact:
     """The record of a stored model."""
 
     format: str
-    """A key of FORMATS, BY_CLASS or EXTRAS."""
+    """A key of FORMATS, BY_CLASS, EXTRAS or FILE."""
     size: int
     """In bytes."""
     sha256: str
@@ -88,7 +89,8 @@ def dump(
 
     Args:
         estimator: a scikit-learn, XGBoost or LightGBM estimator, bytes, the path of a file, any
-            object with format="pickle", a `ByClass`, which its model writes, or `Extras`.
+            object with format="pickle", a `ByClass`, which its model writes, `Extras`, or a
+            `StoredFile`, which is no model.
         file: the target, readable and seekable, such as `tempfile.TemporaryFile()`. Existing
             content is overwritten; the file is empty after an error.
         format: one of FORMATS; by default "xgboost" or "lightgbm" for models of these libraries,
@@ -113,6 +115,8 @@ def dump(
             write_by_class(estimator, file)
         elif isinstance(estimator, Extras):
             write_extras(estimator, file)
+        elif isinstance(estimator, StoredFile):
+            write_file(estimator, file)
         elif kind in _VERBATIM:
             _dump_bytes(estimator, file, kind)
         elif kind == "pickle":
@@ -169,8 +173,11 @@ def load(
     Raises:
         ArtifactCorrupt: the size or digest differs from the recorded one.
         ArtifactUntrusted: a pickle, a type that is not allowed, or a missing or wrong signature.
-        ConfigurationError: the installed libraries or the model's class cannot rebuild the model.
+        ConfigurationError: the installed libraries or the model's class cannot rebuild the model;
+            or it is a file.
     """
+    if artifact.format == FILE:
+        raise ConfigurationError("this is a file, not a model; read it with store.open_file.")
     size, sha256 = _measure(file)
     if (size, sha256) != (artifact.size, artifact.sha256):
         raise ArtifactCorrupt(
@@ -359,7 +366,7 @@ def _rebuild(file: BinaryIO, artifact: Artifact, allowed: frozenset[str] | None)
 
 
 def _versions(kind: str, estimator: Any) -> dict[str, str]:
-    if kind in _VERBATIM or kind == EXTRAS:
+    if kind in (*_VERBATIM, EXTRAS, FILE):
         return {}
     fitted = estimator.estimator if isinstance(estimator, ByClass) else estimator
     package = type(fitted).__module__.partition(".")[0]  # lightgbm, xgboost, the team's package

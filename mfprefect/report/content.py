@@ -71,6 +71,9 @@ class SessionReport:
     importance: pd.DataFrame
     backtests: pd.DataFrame
     artifacts: pd.DataFrame
+    """Models: see `Store.artifacts`."""
+    files: pd.DataFrame
+    """Files and figures, which a report lists: see `Store.files`."""
     gates: pd.DataFrame
     """Gate results: see `Store.gates`."""
     history: pd.DataFrame

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.artifacts.extras import EXTRAS, Extras
+from mfprefect.artifacts.files import FOLDER
 from mfprefect.errors import InvalidValue
 from mfprefect.session.base import RecorderBase
 from mfprefect.session.partitions import Columns, write_partitions
@@ -40,16 +41,22 @@ class BulkMixin(RecorderBase):
         Args:
             estimator: a scikit-learn estimator (stored as skops), or bytes or the path of a file
                 that holds a model of another language; or `Model.storable(estimator)`.
-            name: the name to load it by.
+            name: the name to load it by; `file/` at its start is for files.
             format: `pickle` for anything else; loading that needs `trusted=True`.
             trusted_types: type names allowed in the model, besides those of the settings.
 
         Raises:
             ArtifactUntrusted: the model contains a type that is not allowed.
         """
+        checked = values.name(name, "the artifact's name")
+        if checked.startswith(FOLDER):
+            raise InvalidValue(
+                f"the artifact's name {name!r} begins as that of a file; store a file with "
+                "session.log_file, or choose another name for the model."
+            )
         self._require_running()
         self._destination.save_model(
-            values.name(name, "the artifact's name"),
+            checked,
             estimator,
             format,
             {*values.names(trusted_types, "trusted_types"), *self._db.settings.trusted_types},

@@ -132,7 +132,7 @@ class Destination:
     def save_model(
         self, name: str, estimator: Any, format: str | None, trusted_types: Collection[str]
     ) -> None:
-        """Serialise a model and store it."""
+        """Serialise a model, or copy a file, and store it."""
         db, names = self._db, names_of(self.handle, name)
         dumped = stored_artifacts.dumped(db, estimator, format, trusted_types, names)
         with dumped as (file, artifact):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from mfprefect.session.bulk import BulkMixin
+from mfprefect.session.files import FilesMixin
 from mfprefect.session.inputs import InputsMixin
 from mfprefect.session.results import ResultsMixin
 
 __all__ = ["Recorder"]
 
 
-class Recorder(InputsMixin, ResultsMixin, BulkMixin):
-    """Records inputs, results, models and scores of a session. `Session` adds how it ends."""
+class Recorder(InputsMixin, ResultsMixin, FilesMixin, BulkMixin):
+    """Records inputs, results, files, models and scores. `Session` adds how it ends."""

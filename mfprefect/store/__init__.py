@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from mfprefect.settings import load_settings
+from mfprefect.store.api.artifacts import ArtifactsApi
 from mfprefect.store.api.audit import AuditApi
 from mfprefect.store.api.models import ModelsApi
 from mfprefect.store.api.results import ResultsApi
@@ -34,5 +35,5 @@ def connect(url: str | None = None, **settings: Any) -> Store:
     return Store(Database(load_settings(url=url, **settings)))
 
 
-class Store(SessionsApi, ModelsApi, ResultsApi, ScoresApi, RetentionApi, AuditApi):
+class Store(SessionsApi, ModelsApi, ResultsApi, ArtifactsApi, ScoresApi, RetentionApi, AuditApi):
     """A database of models and sessions. As a context manager, it closes its connections."""

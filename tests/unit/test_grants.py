@@ -647,6 +647,7 @@ READS_TABLES: dict[str, Callable[[Store, str], object]] = {
     "backtests": lambda s, name: s.backtests(name),
     "notifications": lambda s, name: s.notifications(name),
     "artifacts": lambda s, name: s.artifacts(name),
+    "files": lambda s, name: s.files(name),
     "environment": lambda s, name: s.environment(name),
     "curve": lambda s, name: s.curve(name),
     "score_parts": lambda s, name: s.score_parts(name),
@@ -697,6 +698,7 @@ FOR_AUDITORS: tuple[str, ...] = (
     *("report {trained} -o {folder}/a.html --force", "report churn -o {folder}/b.html --force"),
     *("stages churn", "columns", "threshold churn", "audit log", "audit head", "audit verify"),
     *("prune --dry-run --keep-days 1", "size", "plan churn {trained} --stored"),
+    "files {trained}",
 )
 FOR_WRITERS: tuple[str, ...] = (
     *("promote churn {trained}", "rollback churn", "retire churn", "session open churn"),

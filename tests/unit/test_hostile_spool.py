@@ -232,6 +232,7 @@ ARTIFACTS: tuple[tuple[str, Any], ...] = (
     *(("artifact.size", 1), ("artifact.sha256", "0" * 64), ("artifact.format", 7)),
     *(("artifact.library_versions", BOMB), ("artifact.nonsense", 1), ("artifact", None)),
     *(("artifact.signature", ["x"]), ("artifact.format", "x" * 500), ("op", "part")),
+    *(("name", "file/model"), ("name", "file/../../x"), ("artifact.format", "file")),
 )  # fmt: skip
 
 
@@ -259,9 +260,14 @@ def forged() -> Iterator[tuple[str, Callable[[Path], object]]]:
                     f, write_of(f, o), put(n, v)
                 ),
             )
+    yield ("a file outside of its folder", lambda f, _: forge(f, write_of(f, "artifact"), _outside))
     for text in ("", "null", "[]", "7", "{", '"x"', BOMB, '{"a":' * 100_000, "9" * 10_000, "\x00"):
         for name in ("head.json", "000001.json", "end.json"):
             yield f"{name} is {text[:9]!r}", lambda f, n=name, t=text: forge(f, n, lambda _: t)  # type: ignore[misc]
+
+
+def _outside(content: dict[str, Any]) -> None:
+    content["name"], content["artifact"]["format"] = "file/../../x", "file"
 
 
 def changed(content: dict[str, Any], change: Callable[[Any], object]) -> dict[str, Any]:

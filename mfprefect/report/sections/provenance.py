@@ -18,12 +18,13 @@ __all__ = ["elapsed", "provenance_section"]
 
 PAIRS = (Column("what"), Column("value"))
 MOST_INPUTS = 100
+MOST_FILES = 100
 DRAWN = ("confusion_matrix", "prediction_errors", "score_distribution")
 """Details of the test results that other sections show."""
 
 
 def provenance_section(report: SessionReport) -> Section:
-    """Return run, provenance, parameters, inputs, metadata, artifacts and environment."""
+    """Return run, provenance, parameters, inputs, metadata, artifacts, files and environment."""
     blocks: list[Block] = [Table(PAIRS, _pairs(_run(report)), "The run")]
     if len(report.attempts) > 1:
         blocks.append(_attempts(report))
@@ -35,6 +36,7 @@ def provenance_section(report: SessionReport) -> Section:
     blocks += _inputs(report.inputs)
     blocks += _metadata(report.metadata)
     blocks += _artifacts(report.artifacts)
+    blocks += _files(report.files)
     blocks.append(_environment(report.environment))
     return Section("Run and provenance", blocks)
 
@@ -158,6 +160,19 @@ def _artifacts(artifacts: pd.DataFrame) -> list[Block]:
         for row in artifacts.to_dict("records")
     ]
     return [Table(columns, rows, "Artifacts")]
+
+
+def _files(files: pd.DataFrame) -> list[Block]:
+    if files.empty:
+        return []
+    columns = [Column("file"), Column("type"), Column("size", "number"), Column("SHA-256", "code")]
+    rows = [
+        [str(row["name"]), str(row["media_type"]), size(row["bytes"]), str(row["sha256"])]
+        for row in files.to_dict("records")
+    ]
+    limit = f", first {MOST_FILES} of {len(rows)}" if len(rows) > MOST_FILES else ""
+    caption = f"Files{limit}: mfprefect files reads them"
+    return [Table(columns, rows[:MOST_FILES], caption)]
 
 
 def _environment(environment: Mapping[str, Any]) -> Table:

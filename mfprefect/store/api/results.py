@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.quality.metrics import curve as curves
-from mfprefect.store import artifacts
 from mfprefect.store.api.base import Base
-from mfprefect.store.artifacts import MODEL
 from mfprefect.store.lookup import require_all
 from mfprefect.store.models import gate_verdicts, input_columns, stages
 from mfprefect.store.plan import PromotionPlan, ScoredData, plan_promotion
@@ -17,7 +14,6 @@ from mfprefect.store.results import frames, monitoring
 from mfprefect.store.results import report as reports
 from mfprefect.store.results.model_report import load_model_report
 from mfprefect.store.sessions import attempts
-from mfprefect.util.files import atomic_file, check_target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -244,10 +240,6 @@ class ResultsApi(Base):
         """Return the notifications of sessions: event, channel, sent_at, delivered, failure."""
         return frames.of_sessions(self._db, "notifications", session_ids)
 
-    def artifacts(self, *session_ids: str) -> pd.DataFrame:
-        """Return the artifacts of sessions: artifact_name, format, bytes, sha256."""
-        return frames.of_sessions(self._db, "artifacts", session_ids)
-
     def environment(self, session_id: str) -> dict[str, Any]:
         """Return the environment of a session: python, platform, and packages (name to version).
 
@@ -301,70 +293,6 @@ class ResultsApi(Base):
 
     def _one_curve(self, session_id: str) -> pd.DataFrame:
         return frames.one_curve(self._db, session_id)
-
-    def load_model(
-        self, session_id: str, name: str = MODEL, *, trusted: bool = False, model: Any = None
-    ) -> Any:
-        """Load a model that a session saved, after verifying its digest.
-
-        Args:
-            session_id: the training session.
-            name: the artifact's name.
-            trusted: also load a pickle-like format, which can run any code.
-            model: the model's class, or an instance of it, for a model that the class wrote by
-                its `save_model`.
-
-        Raises:
-            ArtifactCorrupt: the blob differs from the one that was stored.
-            ArtifactUntrusted: loading could run code that no team key signed.
-            ConfigurationError: the model cannot be rebuilt, or only by its class, which the
-                message names.
-        """
-        return artifacts.load_artifact(
-            self._db,
-            session_id,
-            name,
-            trusted=trusted,
-            trusted_types=self.database.settings.trusted_types,
-            model=model() if isinstance(model, type) else model,
-        )
-
-    def load_extras(self, session_id: str) -> dict[str, Any]:
-        """Return what `fit` returned beside the estimator, by name; empty if there is nothing.
-
-        Raises:
-            UnknownSession: the session does not exist.
-            ArtifactCorrupt: the blob differs from the one that was stored.
-            ArtifactUntrusted: the team's key did not sign it.
-        """
-        return artifacts.load_extras(self._db, session_id)
-
-    def copy_model(
-        self, session_id: str, to: Path | str, name: str = MODEL, *, force: bool = False
-    ) -> dict[str, Any]:
-        """Write a model to a file as it was stored, chunk by chunk.
-
-        The file appears under its name only after its size and digest are verified.
-
-        Args:
-            session_id: the training session.
-            to: the file.
-            name: the artifact's name.
-            force: overwrite an existing file.
-
-        Returns:
-            format, bytes, sha256.
-
-        Raises:
-            InvalidValue: the file exists, or the session has no artifact of that name.
-            ArtifactCorrupt: the blob differs from the one that was stored.
-            ArtifactUntrusted: the team's key did not sign it.
-        """
-        target = Path(to)
-        check_target(target, force)
-        with atomic_file(target, force) as file:
-            artifact = artifacts.copy_artifact(self._db, session_id, name, file)
-        return {"format": artifact.format, "bytes": artifact.size, "sha256": artifact.sha256}
 
     def latest_training(self, model_id: str) -> str | None:
         """Return the id of the last successful training session with a saved model, or None."""

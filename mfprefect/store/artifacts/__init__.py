@@ -13,6 +13,7 @@ from mfprefect import artifacts
 from mfprefect.artifacts import Artifact
 from mfprefect.artifacts.by_class import ModelHooks
 from mfprefect.artifacts.extras import EXTRAS
+from mfprefect.artifacts.files import artifact_name
 from mfprefect.errors import ArtifactUntrusted
 from mfprefect.store.artifacts.rows import copy_verified, read_record
 from mfprefect.store.audit import signatures
@@ -27,6 +28,7 @@ __all__ = [
     "dumped",
     "load_artifact",
     "load_extras",
+    "open_file",
     "save_artifact",
     "stored_and_loaded",
 ]
@@ -168,7 +170,21 @@ def load_extras(db: Database, session_id: str) -> dict[str, Any]:
     return extras
 
 
-def copy_artifact(db: Database, session_id: str, name: str, to: BinaryIO) -> Artifact:
+def open_file(db: Database, session_id: str, name: str) -> BinaryIO:
+    """Return a file of a session, open at its start: see `Store.open_file`."""
+    file = _temporary_file()
+    try:
+        copy_artifact(db, session_id, artifact_name(name), file, is_file=True)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+def copy_artifact(
+    db: Database, session_id: str, name: str, to: BinaryIO, *, is_file: bool = False
+) -> Artifact:
     """Write an artifact's bytes to a file; return its record.
 
     If this raises, the file must not be used.
@@ -180,7 +196,7 @@ def copy_artifact(db: Database, session_id: str, name: str, to: BinaryIO) -> Art
         ArtifactUntrusted: the team's key did not sign it.
     """
     handle = find_session(db, session_id)
-    artifact = read_record(db, handle, name)
+    artifact = read_record(db, handle, name, file=is_file)
     copy_verified(db, handle, name, artifact, to)
     key = _signing_key(db)
     names = signatures.signed_names(db, handle, name, artifact)

@@ -11,29 +11,43 @@ from typing import Any, BinaryIO
 import sqlalchemy as sa
 
 from mfprefect.artifacts import Artifact
+from mfprefect.artifacts.files import FILE, FOLDER
 from mfprefect.errors import ArtifactCorrupt, InvalidValue
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 
-__all__ = ["copy_verified", "read_record"]
+__all__ = ["copy_verified", "is_file", "is_model", "read_record"]
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-def read_record(db: Database, handle: SessionHandle, name: str) -> Artifact:
-    """Return the record of an artifact.
+def is_model(db: Database) -> sa.ColumnElement[bool]:
+    """Return the condition that a row of `artifacts` is a model or its extras, and no file."""
+    return db.schema.artifacts.c.format != FILE
+
+
+def is_file(db: Database) -> sa.ColumnElement[bool]:
+    """Return the condition that a row of `artifacts` is a file."""
+    return db.schema.artifacts.c.format == FILE
+
+
+def read_record(db: Database, handle: SessionHandle, name: str, *, file: bool = False) -> Artifact:
+    """Return the record of a model, or of a file by the artifact's name of it.
 
     Raises:
-        InvalidValue: the session has no artifact of that name.
+        InvalidValue: the session has nothing of that name and kind.
         ArtifactCorrupt: the record is not one that mfprefect writes.
     """
     heads = db.schema.artifacts
-    rows = db.fetch_all(sa.select(heads).where(heads.c.session_no == handle.session_no))
+    which = is_file(db) if file else is_model(db)
+    rows = db.fetch_all(sa.select(heads).where(heads.c.session_no == handle.session_no, which))
     artifacts_by_name = {row.artifact_name: row for row in rows}
     if name not in artifacts_by_name:
+        start, kind = (FOLDER, "file") if file else ("", "artifact")
+        names = sorted(str(other).removeprefix(start) for other in artifacts_by_name)
         raise InvalidValue(
-            f"session {handle.session_id!r} has no artifact {name!r}; "
-            f"it has: {', '.join(sorted(map(str, artifacts_by_name))) or 'none'}."
+            f"session {handle.session_id!r} has no {kind} {name.removeprefix(start)!r}; "
+            f"it has: {', '.join(names) or 'none'}."
         )
     row = artifacts_by_name[name]
     for what in _wrong_columns(row):

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from mfprefect.errors import AlreadyPromoted, GateFailed, IntegrityError, InvalidValue
 from mfprefect.quality.gates.verdicts import GateResult
+from mfprefect.store.artifacts.rows import is_model
 from mfprefect.store.audit.events import record, row_digest
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import require_model, require_session
@@ -45,7 +46,7 @@ def candidate(db: Database, model_id: str, session_id: str | None = None) -> str
             s.model_id == model_id,
             s.purpose == Purpose.TRAIN,
             sa.or_(s.status == Status.SUCCEEDED, by_gates),
-            sa.exists().where(artifacts.session_no == s.session_no),
+            sa.exists().where(artifacts.session_no == s.session_no, is_model(db)),
         )
         .order_by(s.session_no.desc())
         .limit(1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mfprefect.store.artifacts.rows import is_model
 from mfprefect.store.database import Database
 from mfprefect.store.states import Purpose, Status
 
@@ -20,7 +21,7 @@ def waits_for_promotion(db: Database, row: sa.Row[*tuple[Any, ...]]) -> bool:
     if row.purpose != Purpose.TRAIN or row.status != Status.SUCCEEDED:
         return False
     artifacts, stages = db.schema.artifacts.c, db.schema.model_stages.c
-    stored = sa.exists().where(artifacts.session_no == row.session_no)
+    stored = sa.exists().where(artifacts.session_no == row.session_no, is_model(db))
     staged = sa.exists().where(stages.session_no == row.session_no)
     s = db.schema.sessions.c
     select = sa.select(s.session_no).where(s.session_no == row.session_no, stored, ~staged)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from mfprefect.errors import InvalidValue, UnknownSession
 from mfprefect.quality.checks.result import ACCEPTED
 from mfprefect.store import views
+from mfprefect.store.artifacts.rows import is_model
 from mfprefect.store.database import Database
 from mfprefect.store.lookup import require_all
 from mfprefect.store.states import LEGACY_PART_INPUTS, Purpose, Status
@@ -307,7 +308,7 @@ def latest_training(db: Database, model_id: str, before: int | None = None) -> s
             s.c.model_id == model_id,
             s.c.purpose == Purpose.TRAIN,
             s.c.status == Status.SUCCEEDED,
-            sa.exists().where(artifacts.c.session_no == s.c.session_no),
+            sa.exists().where(artifacts.c.session_no == s.c.session_no, is_model(db)),
         )
         .order_by(s.c.session_no.desc())
         .limit(1)

@@ -17,6 +17,7 @@ from mfprefect.store.models import gate_verdicts
 from mfprefect.store.models.stages import stages_frame
 from mfprefect.store.order import previous_success
 from mfprefect.store.results import frames, monitoring
+from mfprefect.store.results.artifacts import files_frame, models_frame
 from mfprefect.store.scores import aggregates
 from mfprefect.store.sessions.attempts import attempts_frame
 from mfprefect.store.states import Purpose, Status
@@ -92,7 +93,6 @@ TABLES = {
     "summary": "input_summary",
     "importance": "variable_importance",
     "backtests": "backtests",
-    "artifacts": "artifacts",
     "curve": "test_curve",
     "parts": "score_parts",
 }
@@ -104,6 +104,8 @@ def _tables(db: Database, session_id: str) -> dict[str, Any]:
         name: frames.of_sessions(db, table, [session_id]) for name, table in TABLES.items()
     }
     tables["inputs"] = _parse_columns(tables["inputs"])
+    tables["artifacts"] = models_frame(db, [session_id])
+    tables["files"] = files_frame(db, [session_id])
     return tables
 
 

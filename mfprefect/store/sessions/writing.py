@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from mfprefect.errors import DatabaseConflict, IntegrityError
+from mfprefect.store.artifacts.rows import is_model
 from mfprefect.store.audit import seals
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, begin_write, closed_reason, touch_if_running
@@ -333,6 +334,9 @@ def last_numbers(db: Database, handle: SessionHandle) -> dict[str, int]:
 
 def has_results(db: Database, handle: SessionHandle) -> bool:
     """Return whether the session has a metric or a model."""
-    tables = (db.schema.metrics, db.schema.artifacts)
-    selects = (sa.select(t.c.session_no).where(t.c.session_no == handle.session_no) for t in tables)
+    metrics, artifacts = db.schema.metrics.c.session_no, db.schema.artifacts.c.session_no
+    selects = (
+        sa.select(metrics).where(metrics == handle.session_no),
+        sa.select(artifacts).where(artifacts == handle.session_no, is_model(db)),
+    )
     return any(db.fetch_all(select.limit(1)) for select in selects)

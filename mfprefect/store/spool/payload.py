@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from mfprefect.artifacts.files import FILE
 from mfprefect.spool.documents import ArtifactWrite, DropPartsWrite, PartWrite, RowsWrite
 from mfprefect.spool.entry import Entry
 from mfprefect.store.states import LEGACY_PART_INPUTS
@@ -120,7 +121,7 @@ def documents_of(entry: Entry) -> dict[int, str]:
 def has_results(entry: Entry) -> bool:
     """Return whether a metric or a model is in an entry."""
     return any(
-        isinstance(write, ArtifactWrite)
+        (isinstance(write, ArtifactWrite) and write.artifact["format"] != FILE)
         or (isinstance(write, RowsWrite) and write.tables.get("metrics"))
         for write in entry.writes()
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mfprefect.artifacts.files import FILE, FOLDER, file_name
 from mfprefect.errors import InvalidValue, SpoolRefused
 from mfprefect.spool.documents import ArtifactWrite, Ending, Head, ParamsWrite, RowsWrite
 from mfprefect.store.database import Database, migrate
@@ -133,7 +134,7 @@ class EntryCheck:
         values.json_text(dict(write.params), "params")
 
     def artifact(self, write: ArtifactWrite) -> None:
-        """Check what is recorded of a model.
+        """Check what is recorded of a model or a file.
 
         Raises:
             SpoolRefused: its file is another one.
@@ -150,6 +151,12 @@ class EntryCheck:
         if (artifact["sha256"], artifact["size"]) != (write.blob.sha256, write.blob.size):
             raise SpoolRefused(f"{self._folder}: {write.name}.blob is not the model that it names.")
         _require_json(artifact["library_versions"], dict, "the versions of its libraries")
+        # Neither may take the place of the other.
+        of_file = write.artifact_name.startswith(FOLDER)
+        if of_file != (artifact["format"] == FILE):
+            raise InvalidValue(f"{write.artifact_name[:60]!r} is not a {artifact['format']!r}.")
+        if of_file:
+            file_name(write.artifact_name.removeprefix(FOLDER))
 
     def _of_another_version(self, what: str) -> SpoolRefused:
         return SpoolRefused(

@@ -14,6 +14,7 @@ from mfprefect.testing.contract.attempts import *
 from mfprefect.testing.contract.checks import *
 from mfprefect.testing.contract.concurrency import *
 from mfprefect.testing.contract.exactness import *
+from mfprefect.testing.contract.files import *
 from mfprefect.testing.contract.helpers import *
 from mfprefect.testing.contract.insert_select import *
 from mfprefect.testing.contract.latest import *

@@ -158,11 +158,12 @@ def open_(
 )
 @click.option("--model", type=FILE, help="A model file of any language, stored unchanged.")
 @click.option("--model-name", default="model", show_default=True)
+@click.option("--file", "files", type=FILE, multiple=True, help="A file of any kind, by its name.")
 @common
 def log(out: Output, url: str | None, session_id: str, **options: Any) -> None:
     """Store results under SESSION, by default $MFPREFECT_SESSION_ID.
 
-    FILEs are CSV or Parquet, by their ending.
+    FILEs of rows are CSV or Parquet, by their ending.
     """
     import mfprefect
 
@@ -179,6 +180,8 @@ def log(out: Output, url: str | None, session_id: str, **options: Any) -> None:
         if options["model"]:
             attached.save_model(options["model"], options["model_name"])
             counts["model"] = options["model"].stat().st_size
+        if options["files"]:
+            counts["files"] = len({attached.log_file(path) for path in options["files"]})
         attached.flush()
     spooled = f" (in the spool: {attached.spool_place})" if attached.spooled else ""
     out.note(", ".join(f"{name}: {count}" for name, count in counts.items()) + spooled)
@@ -200,11 +203,13 @@ _BELONGS_TO = {
     "part": ("scores",),
 }
 """An option on the left needs one of the options on the right."""
-_RESULTS = ("metrics", "metadata", *_REQUIRED, "backtest", "input_summary", "model")
+_RESULTS = ("metrics", "metadata", *_REQUIRED, "backtest", "input_summary", "model", "files")
 
 
 def _option(name: str) -> str:
-    return "--" + {"metrics": "metric", "classes": "class"}.get(name, name).replace("_", "-")
+    return "--" + {"metrics": "metric", "classes": "class", "files": "file"}.get(
+        name, name
+    ).replace("_", "-")
 
 
 def _check_options(options: dict[str, Any]) -> None:

@@ -82,6 +82,7 @@ def gather(store: Store, row: dict[str, Any]) -> dict[str, Any]:
         ],
         "importance": readable.rows("variable_importance"),
         "artifacts": readable.rows("artifacts"),
+        "files": readable.rows("files"),
         "notifications": readable.rows("notifications"),
         "scores": _scores(readable, row),
         "stage": _stage(readable, store, row),

@@ -83,6 +83,15 @@ TABLES = {
             Column("sha256", "SHA-256"),
         ),
     ),
+    "files": (
+        "Files (mfprefect files reads them)",
+        (
+            Column("name", "name"),
+            Column("media_type", "type"),
+            Column("bytes", "size", "bytes"),
+            Column("sha256", "SHA-256"),
+        ),
+    ),
     "notifications": (
         "Notifications",
         (

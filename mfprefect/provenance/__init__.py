@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from mfprefect.provenance.checkout import Checkout, find_checkout, read_checkout
+from mfprefect.provenance.checkout import AUTHOR_LENGTH, Checkout, find_checkout, read_checkout
 from mfprefect.util import processes
 
 __all__ = [
@@ -51,6 +51,8 @@ class Provenance:
     process_id: int
     process_key: str | None
     """See `mfprefect.util.processes`."""
+    author: str | None = None
+    """The author of the commit, with the mail address."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def capture(folder: Path | None = None) -> Provenance:
     """Describe the checkout around a folder, the user and the machine.
 
     Never raise; unknown values are None. Without a readable checkout (a container without `.git`),
-    use the variables `MFPREFECT_GIT_COMMIT`, `MFPREFECT_GIT_BRANCH` and `MFPREFECT_GIT_REMOTE`.
+    use the variables `MFPREFECT_GIT_COMMIT`, `MFPREFECT_GIT_BRANCH`, `MFPREFECT_GIT_REMOTE` and
+    `MFPREFECT_GIT_AUTHOR`.
 
     Args:
         folder: by default the folder of the running script, otherwise the current folder.
@@ -92,6 +95,7 @@ def capture(folder: Path | None = None) -> Provenance:
         host=process.host,
         process_id=process.number,
         process_key=process.key,
+        author=checkout.author,
     )
 
 
@@ -193,8 +197,8 @@ def _default_folder() -> Path | None:
 
 
 def _from_variables() -> Checkout:
-    commit, branch, remote = (
+    commit, branch, remote, author = (
         os.environ.get(f"MFPREFECT_GIT_{name}", "").strip() or None
-        for name in ("COMMIT", "BRANCH", "REMOTE")
+        for name in ("COMMIT", "BRANCH", "REMOTE", "AUTHOR")
     )
-    return Checkout(commit, branch, remote)
+    return Checkout(commit, branch, remote, author=author and author[:AUTHOR_LENGTH])

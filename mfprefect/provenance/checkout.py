@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+from mfprefect.provenance.git_objects import read_commit
 from mfprefect.provenance.vcs_commands import Vcs
 
 __all__ = ["Checkout", "find_checkout", "read_checkout"]
@@ -36,6 +37,8 @@ _GIT_STATUS = (
     *("--untracked-files=all", "--ignore-submodules=none"),
 )
 
+AUTHOR_LENGTH = 255
+
 _HERE = ("-R", ".")
 """Options of hg: the repository is the current folder."""
 
@@ -49,6 +52,8 @@ class Checkout(NamedTuple):
     """As configured; it may hold credentials."""
     dirty: bool | None = None
     diff_digest: str | None = None
+    author: str | None = None
+    """Of the commit: name and mail address."""
 
 
 def find_checkout(folder: Path) -> tuple[str | None, Path | None]:
@@ -106,7 +111,24 @@ def _read_git(git: Vcs) -> Checkout:
         _git_remote(git, branch),
         bool(tracked or untracked),
         digest,
+        _git_author(git.root, commit) if commit and has_commit else None,
     )
+
+
+def _git_author(root: Path, commit: str) -> str | None:
+    head = (read_commit(root, commit) or b"").partition(b"\n\n")[0].split(b"\n")
+    fields = dict(line.split(b" ", 1) for line in reversed(head) if b" " in line)
+    try:
+        text = fields.get(b"author", b"").decode(fields.get(b"encoding", b"utf-8").decode())
+    except (LookupError, UnicodeDecodeError):
+        text = fields.get(b"author", b"").decode("latin-1")
+    return _one_line(text.rpartition(">")[0] + ">") if ">" in text else None
+
+
+def _one_line(author: str) -> str | None:
+    """Return a name as a column holds it: printable, and not longer."""
+    plain = "".join(c if c.isprintable() else " " for c in author).split()
+    return " ".join(plain)[:AUTHOR_LENGTH] or None
 
 
 def _git_remote(git: Vcs, branch: str | None) -> str | None:
@@ -119,7 +141,8 @@ def _git_remote(git: Vcs, branch: str | None) -> str | None:
 
 
 def _read_hg(hg: Vcs) -> Checkout:
-    node, branch = hg.output(*_HERE, "log", "-r", ".", "-T", "{node}\n{branch}").split("\n", 1)
+    fields = "{node}\n{branch}\n{author}"
+    node, branch, author = hg.output(*_HERE, "log", "-r", ".", "-T", fields).split("\n", 2)
     remote = _hg_remote(hg.root) or hg.optional_output(*_HERE, "paths", "default").strip()
     status = ("status", "--print0", "--modified", "--added", "--removed", "--deleted", "--unknown")
     changes = [line for line in hg.output(*_HERE, *status).split("\0") if line]
@@ -129,12 +152,14 @@ def _read_hg(hg: Vcs) -> Checkout:
         untracked = [line[2:] for line in changes if line[0] in "?!"]
         diff = (*_HERE, "diff", "--git") if len(untracked) < len(changes) else None
         digest = _digest(hg, diff, untracked)
+    has_commit = bool(node.strip("0"))  # all zeros: no commit yet
     return Checkout(
-        node if node.strip("0") else None,  # all zeros: no commit yet
+        node if has_commit else None,
         branch or None,
         remote or None,
         bool(changes),
         digest,
+        _one_line(author) if has_commit else None,
     )
 
 

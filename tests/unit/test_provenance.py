@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import platform
 import pwd
+import re
 import shutil
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +26,7 @@ from mfprefect.provenance import (
     capture,
     checkout,
     environment,
+    git_objects,
     strip_credentials,
     vcs_commands,
 )
@@ -34,7 +38,7 @@ HG = shutil.which("hg") or str(Path(sys.executable).parent / "hg")
 
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("COMMIT", "BRANCH", "REMOTE"):
+    for name in ("COMMIT", "BRANCH", "REMOTE", "AUTHOR"):
         monkeypatch.delenv(f"MFPREFECT_GIT_{name}", raising=False)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
@@ -96,6 +100,115 @@ def code(provenance: Provenance) -> tuple[object, ...]:
 UNKNOWN = (None,) * 6
 
 
+# The author of the commit
+
+
+def by_git(git: Run) -> str:
+    return git("log", "-1", "--format=%an <%ae>")
+
+
+def test_the_author_is_that_of_the_commit(repo: Path, committed: Run) -> None:
+    committed("commit", "-q", "--allow-empty", "-m", "x", "--author=Zoë Ø <zoe@example.org>")
+    assert by_git(committed) == "Zoë Ø <zoe@example.org>"
+    assert capture(repo).author == by_git(committed)
+
+
+@pytest.mark.parametrize(
+    "packed", ["loose", "packed", "deltas", "sha256", "alternates", "worktree"]
+)
+def test_the_author_is_read_from_every_form_of_a_repository(
+    repo: Path, git: Run, tmp_path: Path, packed: str
+) -> None:
+    """The oracle is git itself."""
+    if packed == "sha256":
+        shutil.rmtree(repo / ".git")
+        git("init", "-q", "-b", "main", "--object-format=sha256")
+    message = "\n".join(f"line {n} of a long message that commits share" for n in range(60))
+    authors = [f"Person {n} <p{n}@example.org>" for n in range(6)]
+    for author in authors:
+        git("commit", "-q", "--allow-empty", "-m", message, f"--author={author}")
+    folder = repo
+    if packed in ("packed", "sha256"):
+        git("gc", "-q")
+    elif packed == "deltas":
+        git("repack", "-adfq", "--depth=50", "--window=50")
+        kinds = git("verify-pack", "-v", *map(str, repo.glob(".git/objects/pack/*.idx")))
+        assert re.search(r"commit +\d+ \d+ \d+ [1-9]", kinds)  # some are differences
+    elif packed == "alternates":
+        folder = tmp_path / "clone"
+        git("clone", "-q", "--shared", str(repo), str(folder))
+    elif packed == "worktree":
+        git("gc", "-q")
+        folder = tmp_path / "tree"
+        git("worktree", "add", "-q", "--detach", str(folder))
+    read = []
+    for back in range(len(authors)):
+        commit = git("rev-parse", f"main~{back}")
+        git("checkout", "-q", "--detach", commit, cwd=folder)
+        provenance = capture(folder)
+        assert provenance.commit == commit
+        read.append(provenance.author)
+    assert read == authors[::-1]
+
+
+def test_an_author_in_another_encoding(repo: Path, committed: Run) -> None:
+    committed("config", "i18n.commitEncoding", "ISO-8859-1")
+    name = "user.name=J\xfcrgen".encode("latin-1")
+    command: list[str | bytes] = ["git", "-c", name, "-c", "user.email=j@example.org", "commit"]
+    subprocess.run([*command, "-qm", "x", "--allow-empty"], cwd=repo, check=True)
+    assert capture(repo).author == "Jürgen <j@example.org>"
+
+
+def damaged(path: Path) -> None:
+    path.chmod(0o644)
+    content = bytearray(path.read_bytes())
+    for place in range(0, len(content), 7):
+        content[place] ^= 0x5A
+    path.write_bytes(content)
+
+
+def test_an_author_that_cannot_be_read_is_unknown(repo: Path, committed: Run) -> None:
+    """The rest is recorded all the same; a damaged commit is nobody's."""
+    known = capture(repo)
+    (path,) = (path for path in repo.glob(".git/objects/??/*") if named(path) == known.commit)
+    content = path.read_bytes()
+    another = zlib.compress(zlib.decompress(content).replace(b"Ann", b"Eve"))
+    path.chmod(0o644)
+    path.write_bytes(another)
+    assert git_objects.read_commit(repo, str(known.commit)) is None
+    path.unlink()
+    os.mkfifo(path)  # it would be waited for
+    assert git_objects.read_commit(repo, str(known.commit)) is None
+    path.unlink()
+    path.write_bytes(content)
+    committed("gc", "-q")
+    for damage in (".git/objects/pack/*.pack", ".git/objects/pack/*.idx"):
+        (packed,) = repo.glob(damage)
+        whole = packed.read_bytes()
+        damaged(packed)
+        assert git_objects.read_commit(repo, str(known.commit)) is None
+        packed.write_bytes(whole)
+    assert capture(repo).author == known.author == "Ann <ann@example.org>"
+    assert git_objects.read_commit(repo, "not hexadecimal") is None
+    assert git_objects.read_commit(repo, "0" * 40) is None
+
+
+def named(path: Path) -> str:
+    return path.parent.name + path.name
+
+
+@given(st.binary(max_size=200), st.binary(max_size=80))
+def test_a_forged_difference_is_refused_or_small(base: bytes, delta: bytes) -> None:
+    with contextlib.suppress(git_objects._Malformed):
+        assert len(git_objects._patched(base, delta)) <= git_objects.MOST_BYTES
+
+
+def test_the_author_from_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MFPREFECT_GIT_COMMIT", "c" * 40)
+    monkeypatch.setenv("MFPREFECT_GIT_AUTHOR", " Ann <ann@example.org> ")
+    assert capture(tmp_path).author == "Ann <ann@example.org>"
+
+
 def test_clean_git_checkout(repo: Path, committed: Run) -> None:
     committed("remote", "add", "origin", "https://ann:s3cret@example.org/team/repo.git")
     (repo / "run.log").write_text("ignored")
@@ -120,6 +233,7 @@ def test_a_clean_checkout_costs_three_processes(
     monkeypatch.setattr(subprocess, "Popen", counted)
     provenance = capture(repo)
     assert (provenance.dirty, provenance.remote) == (False, "git@example.org:me/fork.git")
+    assert provenance.author == "Ann <ann@example.org>"
     assert len([command for command in started if "git" in command]) == 3, started
 
 
@@ -347,6 +461,7 @@ def test_mercurial(repo: Path, hg: Run) -> None:
     assert len(node) == 40
     hg("branch", "-q", "default")
     assert code(capture(repo)) == ("hg", node, "default", "https://example.org/r", False, None)
+    assert capture(repo).author == "ann"
 
 
 def test_mercurial_changes(repo: Path, hg: Run) -> None:

@@ -648,6 +648,7 @@ READS_TABLES: dict[str, Callable[[Store, str], object]] = {
     "notifications": lambda s, name: s.notifications(name),
     "artifacts": lambda s, name: s.artifacts(name),
     "files": lambda s, name: s.files(name),
+    "trace": lambda s, name: s.trace("churn", "a"),
     "environment": lambda s, name: s.environment(name),
     "curve": lambda s, name: s.curve(name),
     "score_parts": lambda s, name: s.score_parts(name),
@@ -698,7 +699,7 @@ FOR_AUDITORS: tuple[str, ...] = (
     *("report {trained} -o {folder}/a.html --force", "report churn -o {folder}/b.html --force"),
     *("stages churn", "columns", "threshold churn", "audit log", "audit head", "audit verify"),
     *("prune --dry-run --keep-days 1", "size", "plan churn {trained} --stored"),
-    "files {trained}",
+    *("trace churn a", "files {trained}"),
 )
 FOR_WRITERS: tuple[str, ...] = (
     *("promote churn {trained}", "rollback churn", "retire churn", "session open churn"),

@@ -332,13 +332,22 @@ def test_one_entity_is_answered_by_the_key_of_scores(store: Store) -> None:
     assert store.latest_scores("churn", "e77")["session_id"].tolist() == [f"s{SESSIONS}"]
     asked = [(text, values) for text, values in ran if "scores" in text and "entity_id" in text]
     assert len(asked) == 2
+    ran.clear()
+    store.set_threshold("churn", 0.1, "population")  # whose decision needs a rank
+    ran.clear()
+    assert store.trace("churn", "e77", on=dt.datetime.now(dt.UTC)).scores[0].score == SESSIONS
+    of_scores = [(text, values) for text, values in ran if " scores" in text or "scores." in text]
+    traced = [step for step in of_scores if "entity_id" in step[0]]
+    ranked = [step for step in of_scores if "count(" in step[0].lower() and "score <" in step[0]]
+    assert len(traced) == len(ranked) == 1
     current = latest_view(store, "current_scores")
     ran.clear()
     assert len(db.fetch_all(sa.select(current).where(current.c.model_id == "churn"))) == ENTITIES
     (asked_current,) = list(ran)
     with db.engine.connect() as connection:
-        for text, values in asked:
+        for text, values in [*asked, *traced]:
             assert full_scans(connection, text, values) == []
+        assert full_scans(connection, *ranked[0], whole_key=False) == []
         assert full_scans(connection, *asked_current, whole_key=False) == []
         # The same eyes see one where there is one.
         name = preparer.format_table(db.schema.scores)

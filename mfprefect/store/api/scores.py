@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from mfprefect.store.database import Database
 from mfprefect.store.results import frames
 from mfprefect.store.scores import aggregates, comparison, lift, read, scoring_sql
 from mfprefect.store.scores import outcomes as known_outcomes
+from mfprefect.store.trace import Trace, trace
 from mfprefect.util import values
 
 if TYPE_CHECKING:
@@ -142,6 +144,31 @@ class ScoresApi(Base):
         """
         options = {"entity_ids": _ids(entity_ids), "at_least": at_least, "at_most": at_most}
         return self._visible(lambda db: read.current_frame(db, model_id, **options))
+
+    def trace(self, model_id: str, entity_id: str | int, on: dt.date | str | None = None) -> Trace:
+        """Return every score of an entity that readers could see, and where it comes from.
+
+        Of each score: when it was published, from when until when it was the entity's newest
+        (`latest_scores`), what replaced it; the session, and the attempt that wrote it, with commit
+        and author; who or what started it; what it read, with digests; the model's training session
+        with its commit, and who promoted it and why; threshold and decision of that time. It looks
+        up keys, and needs the right to read the tables: the role auditor, writer or admin.
+
+        Args:
+            model_id: the model.
+            entity_id: text or an integer.
+            on: only what was the newest then: at an instant (an aware datetime), or at any time of
+                a day in UTC (a date); also as ISO 8601 text.
+
+        Returns:
+            A `Trace`: its `scores`, the one published last first, and `deleted`: sessions whose
+            scores readers saw and nobody can read any more. `dataclasses.asdict` makes it a dict.
+
+        Raises:
+            InvalidValue: the id is neither text nor an integer, or `on` is not as above.
+            UnknownModel: the model does not exist.
+        """
+        return trace(self._db, model_id, entity_id, on)
 
     def score_parts(self, *session_ids: str) -> pd.DataFrame:
         """Return the written parts of scores.

@@ -260,7 +260,7 @@ def forged() -> Iterator[tuple[str, Callable[[Path], object]]]:
                     f, write_of(f, o), put(n, v)
                 ),
             )
-    yield ("a file outside of its folder", lambda f, _: forge(f, write_of(f, "artifact"), _outside))
+    yield ("a file outside of its folder", lambda f: forge(f, write_of(f, "artifact"), _outside))
     for text in ("", "null", "[]", "7", "{", '"x"', BOMB, '{"a":' * 100_000, "9" * 10_000, "\x00"):
         for name in ("head.json", "000001.json", "end.json"):
             yield f"{name} is {text[:9]!r}", lambda f, n=name, t=text: forge(f, n, lambda _: t)  # type: ignore[misc]

@@ -169,16 +169,16 @@ def damaged(path: Path) -> None:
 
 def test_an_author_that_cannot_be_read_is_unknown(repo: Path, committed: Run) -> None:
     """The rest is recorded all the same; a damaged commit is nobody's."""
-    known = capture(repo)
-    (path,) = (path for path in repo.glob(".git/objects/??/*") if named(path) == known.commit)
+    recorded = capture(repo)
+    (path,) = (path for path in repo.glob(".git/objects/??/*") if named(path) == recorded.commit)
     content = path.read_bytes()
     another = zlib.compress(zlib.decompress(content).replace(b"Ann", b"Eve"))
     path.chmod(0o644)
     path.write_bytes(another)
-    assert git_objects.read_commit(repo, str(known.commit)) is None
+    assert git_objects.read_commit(repo, str(recorded.commit)) is None
     path.unlink()
     os.mkfifo(path)  # it would be waited for
-    assert git_objects.read_commit(repo, str(known.commit)) is None
+    assert git_objects.read_commit(repo, str(recorded.commit)) is None
     path.unlink()
     path.write_bytes(content)
     committed("gc", "-q")
@@ -186,9 +186,9 @@ def test_an_author_that_cannot_be_read_is_unknown(repo: Path, committed: Run) ->
         (packed,) = repo.glob(damage)
         whole = packed.read_bytes()
         damaged(packed)
-        assert git_objects.read_commit(repo, str(known.commit)) is None
+        assert git_objects.read_commit(repo, str(recorded.commit)) is None
         packed.write_bytes(whole)
-    assert capture(repo).author == known.author == "Ann <ann@example.org>"
+    assert capture(repo).author == recorded.author == "Ann <ann@example.org>"
     assert git_objects.read_commit(repo, "not hexadecimal") is None
     assert git_objects.read_commit(repo, "0" * 40) is None
 

@@ -602,7 +602,7 @@ def visible(frame: pd.DataFrame) -> list[Any]:
 
 HIDDEN = {
     *("session_no", "environment_digest", "process_id", "process_key", "suspected_at"),
-    "attempt_started_at",
+    *("attempt_started_at", "git_author"),
     *("description", "entity_type", "owner", "created_at", "max_age_seconds"),
 }
 

@@ -32,6 +32,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.chdir(tmp_path)  # no checkout: the variables name the commit
     monkeypatch.setenv("MFPREFECT_GIT_COMMIT", "c" * 40)
     monkeypatch.setenv("MFPREFECT_GIT_BRANCH", "main")
+    monkeypatch.setenv("MFPREFECT_GIT_AUTHOR", "Ann Lee <ann@example.org>")
     with mfprefect.connect(spool="off", heartbeat_seconds=600) as opened:
         opened.create_schema()
         opened.add_model("churn")
@@ -70,8 +71,7 @@ def test_a_trace_is_one_block_a_score(store: Store) -> None:
         f", replaced by {second}",
         "data as of    2026-11-03",
         "data          warehouse, 1 rows, digest 2:dddddddddd",
-        "code          cccccccccccc",
-        "on main",
+        "code          cccccccccccc by Ann Lee <ann@example.org> on main",
         f"model         {training.session_id}, trained ",
         "better on ",
     ):

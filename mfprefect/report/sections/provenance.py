@@ -72,6 +72,7 @@ def _run(report: SessionReport) -> dict[str, Any]:
         "repository": row["git_remote"],
         "branch": row["git_branch"],
         "commit": row["git_commit"] if present(row["git_commit"]) else "unknown: no checkout",
+        "author": row["git_author"],
         "working copy": dirty[bool(row["git_dirty"])] if present(row["git_dirty"]) else None,
         "seal": row["seal"],
     }

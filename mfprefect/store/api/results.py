@@ -152,9 +152,9 @@ class ResultsApi(Base):
 
         Columns: session_id; attempt; status, how it ended, `running` while it runs; started_at,
         ended_at; failure_kind, failure_text; run_by, host, process_id; vcs, git_commit, git_branch,
-        git_remote, git_dirty, git_diff_digest; environment_digest. A session of an earlier version
-        has its last attempt alone: of a retried one, started_at, run_by, code and environment were
-        not recorded, and are None.
+        git_remote, git_dirty, git_diff_digest, git_author; environment_digest. A session of an
+        earlier version has its last attempt alone: of a retried one, started_at, run_by, code and
+        environment were not recorded, and are None.
 
         Raises:
             UnknownSession: the session does not exist.

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["TABLE", "attempts_frame", "before_next", "begun", "of_session", "unrecorded"]
 
 TABLE = "session_attempts"
-_CODE = ("vcs", "git_commit", "git_branch", "git_remote", "git_dirty", "git_diff_digest")
+_CODE = (
+    *("vcs", "git_commit", "git_branch", "git_remote", "git_dirty", "git_diff_digest"),
+    "git_author",
+)
 _ORIGIN = ("run_by", *_CODE, "environment_digest")
 _ENDING = ("status", "ended_at", "failure_kind", "failure_text")
 _COPIED = ("attempt", *_ENDING, "host", "process_id", *_ORIGIN)

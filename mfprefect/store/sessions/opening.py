@@ -231,6 +231,7 @@ def _session_row(opening: SessionRequest) -> dict[str, Any]:
         "git_remote": seen.remote,
         "git_dirty": seen.dirty,
         "git_diff_digest": seen.diff_digest,
+        "git_author": seen.author,
         "environment_digest": opening.environment.digest,
         "as_of": opening.as_of,
         "params": opening.params,

@@ -91,7 +91,7 @@ class Origins:
             first = session["started_at"] if attempt == 1 else None
             row = {**session, "started_at": session["attempt_started_at"] or first}
         names = ("run_by", "host", "vcs", "git_commit", "git_author", "git_branch", "git_remote")
-        facts = (row.get(name) for name in (*names, "git_dirty", "environment_digest"))
+        facts = (row[name] for name in (*names, "git_dirty", "environment_digest"))
         return TracedRun(attempt, row["started_at"], *facts)
 
     def scheduled(self, number: int) -> bool | None:
@@ -131,7 +131,7 @@ class _Reader:
 
     def sessions(self, numbers: Sequence[int]) -> dict[int, Row]:
         s = self.schema.sessions.c
-        select = sa.select(*(s[name] for name in (*_SESSION, *_RUN) if name in s))
+        select = sa.select(*(s[name] for name in (*_SESSION, *_RUN)))
         return {
             row["session_no"]: dict(row)
             for some in chunks(numbers)
@@ -140,8 +140,7 @@ class _Reader:
 
     def attempts(self, numbers: Sequence[int]) -> dict[tuple[int, int], Row]:
         a = self.schema.session_attempts.c
-        names = ("session_no", "started_at", *_RUN)
-        select = sa.select(*(a[name] for name in names if name in a))
+        select = sa.select(*(a[name] for name in ("session_no", "started_at", *_RUN)))
         return {
             (row["session_no"], row["attempt"]): dict(row)
             for some in chunks(numbers)

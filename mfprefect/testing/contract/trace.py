@@ -157,7 +157,7 @@ def test_deleted_scores_are_named(store: Store) -> None:
 
 def test_a_part_is_of_the_attempt_that_wrote_it(store: Store) -> None:
     def attempt(number: int, commit: str) -> Session:
-        code = dataclasses.replace(capture(), commit=commit, dirty=False)
+        code = dataclasses.replace(capture(), commit=commit, dirty=False, author=f"By {commit[0]}")
         run = FlowRun("run-1", str(number), "churn/nightly", ("auto-scheduled", "team"))
         request = SessionRequest(
             model_id="churn",
@@ -182,6 +182,7 @@ def test_a_part_is_of_the_attempt_that_wrote_it(store: Store) -> None:
     for entity, part, number, commit in (("a", 1, 1, A), ("b", 2, 2, B)):
         (score,) = store.trace("churn", entity).scores
         assert (score.part_no, score.run.attempt, score.run.commit) == (part, number, commit)
+        assert score.run.author == f"By {commit[0]}"
         assert (score.deployment, score.flow_run_id) == ("churn/nightly", "run-1")
         assert score.scheduled is True
         assert score.model is None

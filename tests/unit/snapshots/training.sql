@@ -161,7 +161,7 @@ INSERT INTO environments (environment_digest, python_version, platform_name, pac
 -- 3 of 14
 
 -- sqlite, postgres, mysql, teradata
-INSERT INTO sessions (session_no, session_id, model_id, purpose, status, attempt, started_at, heartbeat_at, run_by, host, process_id, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, as_of, params, flow_run_id, flow_run_seq, deployment, parent_session_no, tags, attempt_started_at, process_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO sessions (session_no, session_id, model_id, purpose, status, attempt, started_at, heartbeat_at, run_by, host, process_id, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, as_of, params, flow_run_id, flow_run_seq, deployment, parent_session_no, tags, attempt_started_at, process_key, git_author) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- 4 of 14
 

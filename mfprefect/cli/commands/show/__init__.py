@@ -224,6 +224,7 @@ def _provenance(row: dict[str, Any], attempts: list[dict[str, Any]]) -> dict[str
         "repository": row["git_remote"],
         "branch": row["git_branch"],
         "commit": row["git_commit"],
+        "author": row["git_author"],
         "working copy": working_copy.get(row["git_dirty"]),
         # An earlier version ran the session.
         "of": _UNKNOWN if attempts and not attempts[-1]["started_at"] else None,

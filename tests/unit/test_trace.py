@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,3 +175,28 @@ def test_a_day_meets_what_overlaps_it() -> None:
     assert not instant.meets(NOON - hour, NOON)
     assert not instant.meets(NOON + hour, None)
     assert window(None) is None
+
+
+def test_no_statement_of_a_trace_reads_a_whole_table(store: Store) -> None:
+    """What scores are read by is held on each database in `test_read_scores.py`."""
+    with store.session("churn", purpose="train") as training:
+        training.save_model(b"the model")
+    store.set_threshold("churn", 0.5, "population")
+    lost, gone = (scored(store, 0.5, parent=training.session_id) for _ in range(2))
+    scored(store, 0.5, parent=training.session_id)
+    store.delete_scores(lost)
+    store.delete_session(gone)
+    ran: list[tuple[str, Any]] = []
+    engine = store.database.engine
+    sa.event.listen(engine, "before_cursor_execute", lambda *details: ran.append(details[2:4]))
+    assert len(store.trace("churn", "4711").scores) == 1
+    statements = [(text, given) for text, given in ran if text.startswith("SELECT")]
+    assert len(statements) > 10
+    tables = "|".join(table.name for table in store.database.schema.tables.values())
+    scans = []
+    with engine.connect() as connection:
+        for text, given in statements:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", given).mappings()
+            steps = [row["detail"] for row in plan]
+            scans += [(s, text) for s in steps if re.match(rf"SCAN ({tables})\b", s)]
+    assert scans == []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,13 +17,32 @@ from mfprefect.store.held_rows import last_of_chain
 from mfprefect.store.row_numbers import next_number
 from mfprefect.util import values
 
-__all__ = ["actor", "record", "row_digest"]
+__all__ = ["acting_as", "actor", "record", "row_digest"]
+
+_person: ContextVar[str | None] = ContextVar("mfprefect_person", default=None)
+
+
+@contextmanager
+def acting_as(person: str) -> Iterator[None]:
+    """Record a person as the actor of what this context writes, instead of the process's user.
+
+    For servers that know who asks, such as the console.
+    """
+    token = _person.set(values.name(person, "the person"))
+    try:
+        yield
+    finally:
+        _person.reset(token)
 
 
 def actor() -> str:
-    """Return the operating system's user, or the uid of a user without a name."""
+    """Return the person of `acting_as`, else the operating system's user, or the uid of one
+    without a name.
+    """
     import os
 
+    if (person := _person.get()) is not None:
+        return person
     try:
         return getpass.getuser()
     except (KeyError, OSError):

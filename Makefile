@@ -85,8 +85,9 @@ picture: servers ## photograph a report of the demo, and a mail, for the docs (d
 	@$(BIN)/python -m mfprefect_dev.report_picture
 	@$(BIN)/python -m mfprefect_dev.mail_picture
 
-reference: .venv/.dev ## write docs/reference.md from the code
+reference: .venv/.dev ## write docs/reference.md and docs/openapi.json from the code
 	@$(BIN)/python -m mfprefect_dev.reference
+	@$(BIN)/python -m mfprefect_dev.api_description
 
 lint: .venv/.dev ## check style, names, types and the direction of imports
 	$(BIN)/ruff check .

@@ -15,7 +15,10 @@ from mfprefect.util.references import as_written, is_reference
 if TYPE_CHECKING:
     from mfprefect.settings import Settings
 
-__all__ = ["Redactor", "redact_urls", "secrets", "url_secrets"]
+__all__ = ["TOKEN", "Redactor", "redact_urls", "secrets", "url_secrets"]
+
+TOKEN = re.compile(r"mfp_(?P<id>[a-z2-7]{10})_[a-z2-7]{52}")
+"""A token of the console: see `mfprefect.store.tokens`."""
 
 SHORTEST = 6
 """A shorter password is not replaced on its own: it may be any word."""
@@ -78,8 +81,8 @@ def url_secrets(text: str) -> Iterator[str]:
 
 
 def redact_urls(text: str) -> str:
-    """Replace user and password in all URLs of a text."""
-    return _CREDENTIALS.sub("***@", text)
+    """Replace user and password in all URLs of a text, and the secrets of the console's tokens."""
+    return TOKEN.sub(r"mfp_\g<id>_***", _CREDENTIALS.sub("***@", text))
 
 
 class Redactor:

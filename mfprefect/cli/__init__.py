@@ -47,6 +47,7 @@ COMMANDS = {
     "grants": ("grants", "Print the SQL that grants a role's rights, for the DBA."),
     "restore": ("restore", "Restore an archived session."),
     "audit": ("audit", "Verify seals, list who did what, print the chain heads."),
+    "token": ("token", "Make, list and revoke tokens for the console and its API."),
     "notify": ("notify", "Send a test notice to the notification targets."),
     "session": ("session", "Open, fill and close a session from a shell."),
 }

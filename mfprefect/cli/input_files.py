@@ -18,7 +18,6 @@ ENDINGS = (".csv", ".parquet")
 MAX_CELLS = 500_000_000
 MAX_TEXT_BYTES = 8_000_000_000
 """Limit for one column, as if each row held the longest text."""
-BLOCK_BYTES = 32 * 1024 * 1024
 
 
 def read_frame(path: Path, text: Collection[str] = ()) -> pd.DataFrame:
@@ -102,25 +101,11 @@ def _csv(
     path: Path, entity_id: str, score: str, score_class: str | None
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
-    from pyarrow import csv
 
-    types: dict[str, Any] = {entity_id: pa.large_string(), score: pa.float64()}
-    if score_class:
-        types[score_class] = pa.large_string()
-    convert = csv.ConvertOptions(
-        column_types=types,
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-    )
+    from mfprefect.scores.csv_files import csv_batches
+
     try:
-        with csv.open_csv(
-            path,
-            read_options=csv.ReadOptions(block_size=BLOCK_BYTES),
-            parse_options=csv.ParseOptions(newlines_in_values=True),
-            convert_options=convert,
-        ) as reader:
-            yield from reader
+        yield from csv_batches(path, entity_id, score, score_class)
     except pa.ArrowInvalid as exc:
         raise _unreadable(path, exc) from exc
 

@@ -12,6 +12,7 @@ import re
 import sys
 import sysconfig
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -65,6 +66,20 @@ class Environment:
     platform: str
     packages_json: str
     """JSON text: versions by normalised package name, sorted."""
+
+    @classmethod
+    def of(cls, python: str, system: str, packages: Mapping[str, str]) -> Environment:
+        """Return an environment with its digest.
+
+        Args:
+            python: the language and its version.
+            system: the operating system and machine.
+            packages: versions by name; names are normalised as Python's are.
+        """
+        normal = {_normal(name): version for name, version in packages.items()}
+        content = {"packages": normal, "platform": system, "python": python}
+        digest = hashlib.sha256(_canonical(content).encode()).hexdigest()
+        return cls(digest, python, system, _canonical(normal))
 
 
 def capture(folder: Path | None = None) -> Provenance:
@@ -155,13 +170,15 @@ def environment() -> Environment:
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]
         if name:  # a half-removed package has none; Python imports the first of two copies
-            packages.setdefault(re.sub(r"[-_.]+", "-", name).lower(), distribution.version)
+            packages.setdefault(_normal(name), distribution.version)
     python = f"{platform.python_implementation()} {platform.python_version()}"
     # Without the kernel version: every security update of the host would be a new environment.
     system = " ".join([sysconfig.get_platform(), *filter(None, platform.libc_ver())])
-    content = {"packages": packages, "platform": system, "python": python}
-    digest = hashlib.sha256(_canonical(content).encode()).hexdigest()
-    return Environment(digest, python, system, _canonical(packages))
+    return Environment.of(python, system, packages)
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _canonical(content: object) -> str:

@@ -15,6 +15,7 @@ from mfprefect.store.api.results import ResultsApi
 from mfprefect.store.api.retention import RetentionApi
 from mfprefect.store.api.scores import ScoresApi
 from mfprefect.store.api.sessions import SessionsApi
+from mfprefect.store.api.tokens import TokensApi
 from mfprefect.store.database import Database
 
 __all__ = ["Store", "connect"]
@@ -35,5 +36,7 @@ def connect(url: str | None = None, **settings: Any) -> Store:
     return Store(Database(load_settings(url=url, **settings)))
 
 
-class Store(SessionsApi, ModelsApi, ResultsApi, ArtifactsApi, ScoresApi, RetentionApi, AuditApi):
+class Store(
+    SessionsApi, ModelsApi, ResultsApi, ArtifactsApi, ScoresApi, RetentionApi, AuditApi, TokensApi
+):
     """A database of models and sessions. As a context manager, it closes its connections."""

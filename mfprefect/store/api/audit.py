@@ -81,6 +81,7 @@ class AuditApi(Base):
         actor: str | None = None,
         action: str | None = None,
         since: dt.datetime | dt.date | str | None = None,
+        before: int | None = None,
         limit: int | None = 100,
     ) -> pd.DataFrame:
         """Return the audit log, newest first: event_no, at, actor, action, subject, detail.
@@ -92,8 +93,10 @@ class AuditApi(Base):
             action: only this action: `promote`, `rollback`, `retire`, `set_threshold`, `add_model`,
                 `change_model`, `rename_model`, `delete_model`, `delete_session`, `delete_scores`,
                 `restore_session`, `deliver_spool`, `export_scores`, `set_input_column`,
-                `accept_check`, `withdraw_acceptance`, or `notice`, which is left out by default.
+                `accept_check`, `withdraw_acceptance`, `create_token`, `revoke_token`, or `notice`,
+                which is left out by default.
             since: only events from then on: an aware datetime, a date in UTC, or `7d`, `12h` ago.
+            before: only events numbered lower: the `event_no` that the page before ended with.
             limit: at most this many; None for all.
         """
         return log.log_frame(
@@ -103,6 +106,7 @@ class AuditApi(Base):
             actor=actor,
             action=action,
             since=values.since(since),
+            before=before,
             limit=limit,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.quality.metrics import curve as curves
@@ -126,6 +127,44 @@ class ResultsApi(Base):
         options: dict[str, Any] = {"purpose": purpose, "since": since, "sort": sort}
         return self._visible(
             lambda db: frames.sessions_frame(db, model_id, status, limit, **options)
+        )
+
+    def sessions_page(
+        self,
+        limit: int = 50,
+        after: Sequence[Any] | None = None,
+        *,
+        model_id: str | None = None,
+        status: str | None = None,
+        purpose: str | None = None,
+        run_by: str | None = None,
+        git_commit: str | None = None,
+        since: dt.datetime | dt.date | str | None = None,
+    ) -> tuple[pd.DataFrame, list[Any] | None]:
+        """Return a page of sessions, newest first, and where the next page begins.
+
+        A page is found by key: the thousandth costs as much as the first.
+
+        Args:
+            limit: the most rows.
+            after: what the page before returned; None: the first page.
+            model_id: only sessions of this model.
+            status: only sessions of this status.
+            purpose: only sessions of this purpose.
+            run_by: only those of this person.
+            git_commit: only those of this commit, as a whole hash.
+            since: as in `sessions`.
+
+        Returns:
+            the columns of `sessions`, and `after` for the next page, None at the end.
+
+        Raises:
+            InvalidValue: an unknown purpose, or `after` is nothing that a page returned.
+        """
+        equal = {"model_id": model_id, "status": status, "run_by": run_by}
+        equal |= {"git_commit": git_commit}
+        return self._visible(
+            lambda db: frames.sessions_page(db, limit, after, equal, purpose=purpose, since=since)
         )
 
     def get_sessions(self, *session_ids: str) -> pd.DataFrame:

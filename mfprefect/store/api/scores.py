@@ -191,6 +191,21 @@ class ScoresApi(Base):
         options = {"entity_ids": _ids(entity_ids), "at_least": at_least, "at_most": at_most}
         return self._visible(lambda db: read.iter_scores(db, session_id, **options))
 
+    def scores_page(
+        self, session_id: str, limit: int = 1_000, after: str | None = None
+    ) -> pd.DataFrame:
+        """Return the first published scores after an entity: entity_id, score, score_class.
+
+        Args:
+            session_id: the session.
+            limit: the most rows.
+            after: the last entity of the page before; None: the first page.
+
+        Raises:
+            UnknownSession: the session does not exist.
+        """
+        return self._visible(lambda db: read.scores_page(db, session_id, limit, after))
+
     def score_summary(self, session_id: str, *, distinct: bool = False) -> dict[str, Any]:
         """Return n, mean, sd (n - 1 in the denominator), min and max of a session's scores.
 

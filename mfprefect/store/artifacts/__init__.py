@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
@@ -84,9 +84,18 @@ def stored_and_loaded(
 
 
 def save_artifact(
-    db: Database, handle: SessionHandle, name: str, file: BinaryIO, artifact: Artifact
+    db: Database,
+    handle: SessionHandle,
+    name: str,
+    file: BinaryIO,
+    artifact: Artifact,
+    *,
+    also: Callable[[sa.Connection], None] | None = None,
 ) -> None:
-    """Write an artifact and its chunks in one transaction; replace one of the same name."""
+    """Write an artifact and its chunks in one transaction; replace one of the same name.
+
+    Calls `also` last in that transaction.
+    """
     heads, chunks = db.schema.artifacts, db.schema.artifact_chunks
     key = {"session_no": handle.session_no, "artifact_name": name}
     head = key | {
@@ -111,6 +120,8 @@ def save_artifact(
         if replaces is not None:
             connection.execute(heads.delete().where(*same[heads]))
         connection.execute(heads.insert(), head)
+        if also is not None:
+            also(connection)
 
     db.write_transaction(work)
 

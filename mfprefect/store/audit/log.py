@@ -220,15 +220,17 @@ def log_frame(
     actor: str | None = None,
     action: str | None = None,
     since: dt.datetime | None = None,
+    before: int | None = None,
     limit: int | None = 100,
 ) -> pd.DataFrame:
-    """Return events, newest first; notices only with `action`."""
+    """Return events, newest first; notices only with `action`. `before`: only lower numbers."""
     import pandas as pd
 
     c = db.schema.audit_events.c
     where = [] if actor is None else [c.actor == actor]
     where += [c.action != NOTICE] if action is None else [c.action == action]
     where += [] if since is None else [c.at >= since]
+    where += [] if before is None else [c.event_no < before]
     rows = []
     for event in _pages(db, *where, newest=True):
         detail = _detail(event)

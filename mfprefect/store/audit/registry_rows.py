@@ -1,4 +1,4 @@
-"""Comparing rows of models, thresholds, stages and input columns with the audit trail.
+"""Comparing rows of models, thresholds, stages, input columns and tokens with the audit trail.
 
 Each event that writes such a row records its digest. The whole trail says which rows must exist.
 Rows from before events recorded digests are skipped.
@@ -24,8 +24,10 @@ WRITES = {
     **dict.fromkeys(("promote", "rollback", "retire"), "model_stages"),
     "set_threshold": "model_thresholds",
     "set_input_column": "input_columns",
+    **dict.fromkeys(("create_token", "revoke_token"), "api_tokens"),
 }
 """Which table an event's digest refers to, by action."""
+OF_NO_MODEL = ("input_columns", "api_tokens")
 
 
 class _Entry(NamedTuple):
@@ -57,7 +59,7 @@ class RegistryRows:
         row, name = detail.get("row"), WRITES.get(action)
         if name is None:
             return
-        model = "" if name == "input_columns" else subject
+        model = "" if name in OF_NO_MODEL else subject
         if not isinstance(row, dict) or not {"table", "key", "sha256"} <= row.keys():
             self._older.add((name, model))
             return
@@ -83,7 +85,7 @@ class RegistryRows:
     def problems(self, db: Database) -> Iterator[Problem]:
         """Yield the differences between the tables and the trail."""
         unmatched = dict(self._entries)
-        for name in ("models", "model_thresholds", "model_stages", "input_columns"):
+        for name in ("models", "model_thresholds", "model_stages", *OF_NO_MODEL):
             for model, session_id, at, row in _rows(db, name):
                 digest = row_digest(db.schema, name, row)["row"]
                 entry = unmatched.pop((name, model, tuple(digest["key"])), None)

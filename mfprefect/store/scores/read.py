@@ -25,7 +25,14 @@ from mfprefect.util import values
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["current_frame", "current_session", "iter_scores", "latest_frame", "scores_frame"]
+__all__ = [
+    "current_frame",
+    "current_session",
+    "iter_scores",
+    "latest_frame",
+    "scores_frame",
+    "scores_page",
+]
 
 IDS_PER_STATEMENT = 500
 """Databases limit the parameters of a statement; the lowest limit is about 1,000."""
@@ -177,6 +184,26 @@ def scores_frame(db: Database, session_id: str, **options: Any) -> pd.DataFrame:
     batches = list(iter_scores(db, session_id, **options))
     frame: pd.DataFrame = pa.Table.from_batches(batches, schema=SCHEMA).to_pandas()
     return frame
+
+
+def scores_page(db: Database, session_id: str, limit: int, after: str | None) -> pd.DataFrame:
+    """Return the first published scores of a session after an entity, by the order of ids.
+
+    Raises:
+        UnknownSession: the session does not exist.
+    """
+    scores = views.published_scores(db) if db.views_only else db.schema.scores
+    select = sa.select(*(scores.c[name] for name in SCHEMA.names))
+    if db.views_only:
+        views.require_sessions(db, [session_id])
+        select = select.where(scores.c.session_id == session_id)
+    else:
+        handle = find_session(db, session_id)
+        published = sa.exists().where(*_published(db, handle))
+        select = select.where(scores.c.session_no == handle.session_no, published)
+    if after is not None:
+        select = select.where(scores.c.entity_id > after)
+    return db.frame(select.order_by(scores.c.entity_id).limit(limit))
 
 
 def latest_frame(db: Database, model_id: str, entity_ids: Iterable[str | int]) -> pd.DataFrame:

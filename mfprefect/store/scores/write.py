@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pyarrow as pa
 import sqlalchemy as sa
 
@@ -91,14 +93,16 @@ def _drop(
     return len(numbers)
 
 
-def drop_parts(db: Database, handle: SessionHandle) -> None:
-    """Delete all scores of a running session, before it writes them again."""
+def drop_parts(db: Database, handle: SessionHandle, numbers: Collection[int] | None = None) -> None:
+    """Delete scores of a running session, before it writes them again: all, or some parts."""
     parts = db.schema.score_parts
-    of_session = parts.c.session_no == handle.session_no
+    which = [parts.c.session_no == handle.session_no]
+    if numbers is not None:
+        which.append(parts.c.part_no.in_(list(numbers)))
 
     def work(connection: sa.Connection, _: bool) -> None:
         begin_write(db, connection, handle)
-        _drop(db, connection, handle, of_session)
+        _drop(db, connection, handle, *which)
 
     db.write_transaction(work)
 

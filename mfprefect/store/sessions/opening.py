@@ -67,6 +67,7 @@ def open_session(
     *,
     on_silence: Callable[[], None] | None = None,
     completed: Completed = completed_before,
+    also: Callable[[sa.Connection], None] | None = None,
 ) -> SessionHandle:
     """Insert a new session, or resume the one that this flow run began.
 
@@ -77,6 +78,7 @@ def open_session(
         on_silence: called when other sessions missed heartbeats, or may have. Finding out costs
             no extra statement.
         completed: tells what Prefect has as completed.
+        also: called last in the transaction that inserts a new session.
 
     Raises:
         UnknownModel: the model is not registered.
@@ -97,7 +99,10 @@ def open_session(
         session = earlier.choose(earlier.read(db, connection, opening), passed_over)
         if session is not None:
             return _resume(db, connection, session, opening), True
-        return _insert(db, connection, opening, fixed, seq)
+        inserted = _insert(db, connection, opening, fixed, seq)
+        if also is not None:
+            also(connection)
+        return inserted
 
     # Concurrent openings read the same highest number; all but one retry with the next.
     handle, silence = db.write_transaction(work, also_retry=IntegrityError)

@@ -66,17 +66,25 @@ def flush(
     replace: bool,
     *,
     retry: bool = True,
+    params: Mapping[str, Any] | None = None,
+    also: Callable[[sa.Connection], None] | None = None,
 ) -> None:
     """Write buffered rows by table name, in one transaction with the heartbeat.
 
     With `replace`, rows replace those with the same keys, which another process may have written.
+    Adds `params` to the session's parameters, and calls `also` last in that transaction.
     """
 
     def work(connection: sa.Connection, again: bool) -> None:
         begin_write(db, connection, handle)
+        if params:
+            _merge_params(db, connection, handle, params)
         write_rows(db, connection, handle, pending, replace or again)
+        if also is not None:
+            also(connection)
 
-    db.write_transaction(work, retry=retry)
+    # Only rows written by `also` can conflict with those of others.
+    db.write_transaction(work, retry=retry, also_retry=None if also is None else IntegrityError)
 
 
 def detach(db: Database, handle: SessionHandle) -> None:
@@ -91,16 +99,22 @@ def detach(db: Database, handle: SessionHandle) -> None:
 
 def add_params(db: Database, handle: SessionHandle, params: Mapping[str, Any]) -> None:
     """Add parameters to those of the session, replacing any of the same names."""
-    s = db.schema.sessions
 
     def work(connection: sa.Connection, _: bool) -> None:
         begin_write(db, connection, handle)  # locks the row
-        stored = connection.scalar(sa.select(s.c.params).where(s.c.session_no == handle.session_no))
-        merged = values.json_text({**json.loads(stored or "{}"), **params}, "params")
-        if not touch_if_running(db, connection, handle, {"params": merged}):
-            raise closed_reason(db, connection, handle)
+        _merge_params(db, connection, handle, params)
 
     db.write_transaction(work)
+
+
+def _merge_params(
+    db: Database, connection: sa.Connection, handle: SessionHandle, params: Mapping[str, Any]
+) -> None:
+    s = db.schema.sessions
+    stored = connection.scalar(sa.select(s.c.params).where(s.c.session_no == handle.session_no))
+    merged = values.json_text({**json.loads(stored or "{}"), **params}, "params")
+    if not touch_if_running(db, connection, handle, {"params": merged}):
+        raise closed_reason(db, connection, handle)
 
 
 def write_rows(

@@ -23,13 +23,14 @@ SECURITY = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
 def test_the_examples_of_the_page(api: Api, tmp_path: Path) -> None:
     (tmp_path / "token.txt").write_text(api.token("writer"))
     (tmp_path / "model.rds").write_bytes(b"a model of R")
+    (tmp_path / "roc.png").write_bytes(b"a picture")
     (tmp_path / "scores.csv").write_text("customer_id,p\nc1,0.25\nc2,0.5\n")
     (tmp_path / "uuidgen").write_text("#!/bin/sh\ncat /proc/sys/kernel/random/uuid\n")
     (tmp_path / "uuidgen").chmod(0o755)
     script = "\n".join(re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
     env = {"API": api.url, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
     run = subprocess.run(
-        ["bash", "-euxo", "pipefail", "-c", script],
+        ["/bin/bash", "-euxo", "pipefail", "-c", script],
         cwd=tmp_path,
         env=env,
         capture_output=True,
@@ -69,6 +70,7 @@ def by_python(api: Api) -> dict[str, list[dict[str, object]]]:
         importance = pd.DataFrame({"variable": ["tenure"], "importance": [0.4]})
         session.log_variable_importance(importance, "permutation")
         session.save_model(b"a model of R", format="bytes")
+        session.log_file(b"a picture", "roc.png")
         session.write_scores({"customer_id": ["c1", "c2"], "p": [0.25, 0.5]}, "customer_id", "p")
     return content(api.store, session.session_id)
 

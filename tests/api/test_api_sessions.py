@@ -40,7 +40,7 @@ VOLATILE = {
     *("session_no", "session_id", "seal", "previous_seal", "process_id", "process_key", "host"),
     *("started_at", "ended_at", "heartbeat_at", "attempt_started_at", "published_at"),
     *("written_at", "run_by", "vcs", "git_commit", "git_branch", "git_remote", "git_dirty"),
-    *("git_diff_digest", "environment_digest", "seconds", "flow_run_seq"),
+    *("git_diff_digest", "environment_digest", "seconds", "flow_run_seq", "git_author"),
 }
 """What differs between two sessions that did the same, or says who ran them and where."""
 
@@ -53,10 +53,10 @@ def content(store: Store, session_id: str) -> dict[str, list[dict[str, Any]]]:
     rows: dict[str, list[dict[str, Any]]] = {}
     for table in tables:
         select = sa.select(table).where(table.c.session_no == number)
-        found = db.fetch_all(select.order_by(*table.primary_key.columns))
+        stored = db.fetch_all(select.order_by(*table.primary_key.columns))
         keys = table.c.keys()
         rows[table.name] = [
-            {k: v for k, v in zip(keys, row, strict=True) if k not in VOLATILE} for row in found
+            {k: v for k, v in zip(keys, row, strict=True) if k not in VOLATILE} for row in stored
         ]
     return rows
 

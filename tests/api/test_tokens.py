@@ -44,7 +44,7 @@ def test_a_token_lives_until_it_is_revoked(store: Store) -> None:
 def test_a_token_expires(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     new = store.create_token("nightly", expires=dt.timedelta(hours=1))
     later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
-    monkeypatch.setattr(store_tokens.values, "utc_now", lambda: later)
+    monkeypatch.setattr("mfprefect.util.values.utc_now", lambda: later)
     assert store.token_for(new.token) is None
     assert store.tokens()["state"].tolist() == ["expired"]
 
@@ -143,7 +143,7 @@ def invoke(url: str, *arguments: str) -> Any:
 def test_who_is_let_in(api: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     token = api.token("viewer")
-    name = store_tokens.TOKEN.fullmatch(token)["id"]  # type: ignore[index]
+    name = token.split("_")[1]
     basic = base64.b64encode(f"anybody:{token}".encode()).decode()
     with api.client(None) as client:
         for header in (f"Bearer {token}", f"bearer {token}", f"Basic {basic}"):
@@ -178,7 +178,7 @@ def test_tokens_are_not_taken_in_clear_text(api: Any) -> None:
         import anyio
 
         async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(app, client=(peer, 4711))  # type: ignore[arg-type]
+            transport = httpx.ASGITransport(app, client=(peer, 4711))
             async with httpx.AsyncClient(transport=transport, base_url=base) as client:
                 return await client.get("/", headers=headers)
 

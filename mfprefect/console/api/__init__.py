@@ -7,15 +7,16 @@ its description.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from mfprefect.console.api.limits import Limits
 
 if TYPE_CHECKING:
     from mfprefect.store import Store
 
 __all__ = ["Limits", "api_app"]
 
-MIB = 1024 * 1024
+DEFAULT = Limits()
 ASGIApp = Callable[
     [
         MutableMapping[str, Any],
@@ -26,17 +27,8 @@ ASGIApp = Callable[
 ]
 
 
-@dataclass(frozen=True)
-class Limits:
-    """The most bytes that a request may bring. What is larger is refused before it is read."""
-
-    json: int = 8 * MIB
-    upload: int = 4096 * MIB
-    """A model or scores: they go through a temporary file, not through memory."""
-
-
 def api_app(
-    store: Store, settings: object = None, writer: Store | None = None, *, limits: Limits = Limits()
+    store: Store, settings: object = None, writer: Store | None = None, limits: Limits = DEFAULT
 ) -> ASGIApp:
     """Return the API as an ASGI app, to be mounted at `/api/v1`.
 

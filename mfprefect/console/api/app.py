@@ -9,7 +9,6 @@ from fastapi.openapi.utils import get_openapi
 
 import mfprefect
 from mfprefect.console.api import (
-    Limits,
     problems,
     routes_models,
     routes_scores,
@@ -18,6 +17,7 @@ from mfprefect.console.api import (
 )
 from mfprefect.console.api.answers import Json
 from mfprefect.console.api.context import Context
+from mfprefect.console.api.limits import Limits
 from mfprefect.console.api.problems import FieldProblem, Problem
 from mfprefect.store import Store
 from mfprefect.store.database import Database

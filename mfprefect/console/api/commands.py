@@ -36,6 +36,9 @@ class Code(Command):
     commit: Annotated[str, Field(min_length=1, max_length=64)]
     branch: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     remote: str | None = Field(None, description="The address of the repository.")
+    author: Annotated[str, Field(max_length=255)] | None = Field(
+        None, description="The author of the commit."
+    )
     dirty: bool | None = Field(None, description="Whether it has changes without a commit.")
     vcs: Literal["git", "hg"] = "git"
 

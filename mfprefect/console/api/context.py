@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from mfprefect.console.api import Limits
+from mfprefect.console.api.limits import Limits
 from mfprefect.console.api.problems import ProblemError
 from mfprefect.store import Store
 from mfprefect.store.database import Database

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any, Generic, TypeVar
 
-import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from mfprefect.schema import Schema
@@ -15,13 +13,6 @@ __all__ = ["items_of", "page_of", "row", "rows_of"]
 
 T = TypeVar("T")
 TABLES = Schema()
-_TYPES: tuple[tuple[type[Any], Any], ...] = (
-    (sa.Boolean, bool),
-    (sa.Integer, int),
-    (sa.Float, float),
-    (sa.Date, dt.date),
-    (sa.DateTime, dt.datetime),
-)
 
 
 class Items(BaseModel, Generic[T]):
@@ -67,11 +58,8 @@ def row(name: str, text: str, /, **fields: Any) -> Any:
     return create_model(name, __doc__=text, __config__=config, **definitions)
 
 
-def _type(column: sa.Column[Any]) -> Any:
+def _type(column: Any) -> Any:
     if column.key in JSON_TEXT or column.key == "tags":
         return Any
-    kind: Any = column.type
-    if isinstance(kind, sa.TypeDecorator):
-        kind = kind.impl_instance
-    plain = next((python for sql, python in _TYPES if isinstance(kind, sql)), str)
-    return plain | None if column.nullable else plain
+    kind = column.type.python_type
+    return kind | None if column.nullable else kind

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 from typing import Annotated, Any, Literal
 
 from anyio import CancelScope, to_thread
@@ -12,12 +14,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from mfprefect.console.api.answers import REVALIDATE, etag_of, not_modified, page, tagged, values_of
-from mfprefect.console.api.context import LOOK_UP, READ, Ctx, right
+from mfprefect.console.api.context import LOOK_UP, READ, Context, Ctx, right
 from mfprefect.console.api.documents import items_of, page_of, row
 from mfprefect.console.api.problems import ProblemError, responses
-from mfprefect.console.api.routes_sessions import Cursor, SessionId, seal_of
+from mfprefect.console.api.routes_sessions import Cursor, SessionId
 from mfprefect.console.api.score_files import FORMATS, encoded
-from mfprefect.errors import InvalidValue
+from mfprefect.errors import DatabaseError, IntegrityError, InvalidValue
+from mfprefect.store.audit.events import acting_as, record
+from mfprefect.store.trace import Trace
 from mfprefect.util.json_rows import plain, records
 
 __all__ = ["router"]
@@ -25,6 +29,9 @@ __all__ = ["router"]
 router = APIRouter(tags=["scores"], responses=responses(401, 403, 404, 406, 409, 422, 503))
 Reader = [Depends(right(READ))]
 LookUp = [Depends(right(LOOK_UP))]
+LookingUp = Annotated[Any, Depends(right(LOOK_UP))]
+LOOK_UP_ACTION = "look_up_scores"
+"""The action that the audit trail records, as of the console's page."""
 JSON = "application/json"
 ScoreRow = row(
     "ScoreRow",
@@ -190,17 +197,68 @@ def count_scores(
     "/models/{model_id}/latest-scores",
     response_model=items_of(LatestScore),
     summary="Look up entities",
-    dependencies=LookUp,
 )
 def look_up(
     request: Request,
     model_id: Annotated[str, Path(min_length=1, max_length=64)],
     context: Ctx,
+    person: LookingUp,
     entity_id: Annotated[list[str], Query(min_length=1, max_length=100)],
 ) -> Response:
-    """Return the newest published score of each of these entities."""
+    """Return the newest published score of each of these entities.
+
+    The look-up becomes an event of the audit trail.
+    """
+    record_look_up(context, person, model_id, entities=entity_id)
     frame = context.store.latest_scores(model_id, *entity_id)
     return tagged(request, {"items": records(frame)})
+
+
+@router.get("/models/{model_id}/trace", response_model=Trace, summary="Trace an entity")
+def trace(
+    request: Request,
+    model_id: Annotated[str, Path(min_length=1, max_length=64)],
+    context: Ctx,
+    person: LookingUp,
+    entity_id: Annotated[str, Query(min_length=1, max_length=255)],
+    on: Annotated[
+        str | None,
+        Query(max_length=40, description="Only what was the newest on this day, or then."),
+    ] = None,
+) -> Response:
+    """Return every score of an entity that readers could see, and where each comes from.
+
+    The look-up becomes an event of the audit trail.
+    """
+    record_look_up(context, person, model_id, entity=entity_id, **({"on": on} if on else {}))
+    traced = context.store.trace(model_id, entity_id, on)
+    return tagged(request, plain(dataclasses.asdict(traced)))
+
+
+def record_look_up(context: Context, person: Any, model_id: str, **detail: Any) -> None:
+    """Record a look-up before its answer is read: what cannot be recorded is not shown.
+
+    Raises:
+        ProblemError: the database user may not write the audit trail.
+    """
+    db = (context.writer or context.store).database
+    name = acting_as(person.name) if getattr(person, "via", "") != "local" else nullcontext()
+
+    def work(connection: Any, _: bool) -> None:
+        record(db, connection, LOOK_UP_ACTION, model_id, **detail)
+
+    try:
+        with name:
+            db.write_transaction(work, also_retry=IntegrityError)
+    except DatabaseError as exc:
+        if exc.transient:
+            raise
+        raise ProblemError(
+            403,
+            "Unrecorded",
+            "a look-up is recorded in the audit trail, which the server's database user may not "
+            "write.",
+        ) from exc
 
 
 @router.get(
@@ -217,7 +275,7 @@ def download(
     context: Ctx,
 ) -> Response:
     """Return a stored file as it is, once its digest is verified."""
-    seal = seal_of(context, session_id)
+    seal = context.store.seal_of(session_id)
     etag = "" if seal is None else etag_of(seal, "artifacts", name)
     if etag and (unchanged := not_modified(request, etag)) is not None:
         return unchanged
@@ -233,5 +291,32 @@ def _verified(context: Any, session_id: str, name: str) -> Iterator[bytes]:
     with tempfile.TemporaryFile(prefix="mfprefect-") as file:
         copy_artifact(context.db, session_id, name, file)
         file.seek(0)
+        while piece := file.read(1024 * 1024):
+            yield piece
+
+
+@router.get(
+    "/sessions/{session_id}/files/{name}",
+    response_class=Response,
+    summary="Download a figure or file",
+    dependencies=Reader,
+    responses={200: {"content": {"application/octet-stream": BINARY}, "description": "The file."}},
+)
+def download_file(
+    request: Request,
+    session_id: SessionId,
+    name: Annotated[str, Path(min_length=1, max_length=123)],
+    context: Ctx,
+) -> Response:
+    """Return a file that a session logged, once its digest is verified."""
+    seal = context.store.seal_of(session_id)
+    etag = "" if seal is None else etag_of(seal, "files", name)
+    if etag and (unchanged := not_modified(request, etag)) is not None:
+        return unchanged
+    return _stream(_opened(context, session_id, name), "application/octet-stream", name, etag)
+
+
+def _opened(context: Any, session_id: str, name: str) -> Iterator[bytes]:
+    with context.store.open_file(session_id, name) as file:
         while piece := file.read(1024 * 1024):
             yield piece

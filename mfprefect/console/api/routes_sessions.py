@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field
 
@@ -14,11 +13,10 @@ from mfprefect.console.api.answers import etag_of, not_modified, page, tagged, v
 from mfprefect.console.api.context import READ, Ctx, right
 from mfprefect.console.api.documents import items_of, page_of, row, rows_of
 from mfprefect.console.api.problems import responses
-from mfprefect.errors import UnknownSession
 from mfprefect.store import Store
 from mfprefect.util.json_rows import plain, records, with_parsed
 
-__all__ = ["SessionId", "router", "seal_of"]
+__all__ = ["SessionId", "router"]
 
 router = APIRouter(
     tags=["sessions"],
@@ -78,22 +76,6 @@ def show_session(request: Request, session_id: SessionId, context: Ctx) -> Respo
     """Return a session."""
     (item,) = _session_rows(context.store.get_sessions(session_id))
     return tagged(request, item)
-
-
-def seal_of(context: Any, session_id: str) -> str | None:
-    """Return the seal of a session, None while it has none.
-
-    Raises:
-        UnknownSession: there is no such session.
-    """
-    if context.db.views_only:
-        return None  # no view shows it
-    c = context.db.schema.sessions.c
-    rows = context.db.fetch_all(sa.select(c.seal).where(c.session_id == session_id))
-    if not rows:
-        raise UnknownSession(session_id)
-    seal: str | None = rows[0][0]
-    return seal
 
 
 @dataclass(frozen=True)
@@ -173,6 +155,20 @@ PARTS = (
         sealed=False,
     ),
     _Part("artifacts", "List stored files", _table("artifacts"), _of("artifacts")),
+    _Part(
+        "files",
+        "List figures and files",
+        row(
+            "File",
+            "A file that a session logged.",
+            session_id=str,
+            name=str,
+            media_type=(str, Field(description="By the ending of its name.")),
+            bytes=int,
+            sha256=str,
+        ),
+        _of("files"),
+    ),
     _Part("score-parts", "List parts of scores", _table("score_parts"), _of("score_parts")),
     _Part("curve", "Read the test curve", _table("test_curve"), _of("curve")),
     _Part("roc", "Read the ROC curve", Point, _of("roc")),
@@ -190,7 +186,7 @@ PARTS = (
 def _endpoint(part: _Part) -> Callable[..., Response]:
     def endpoint(request: Request, session_id: SessionId, context: Ctx) -> Response:
         etag = None
-        if part.sealed and (seal := seal_of(context, session_id)) is not None:
+        if part.sealed and (seal := context.store.seal_of(session_id)) is not None:
             etag = etag_of(seal, part.path)
             if (unchanged := not_modified(request, etag)) is not None:
                 return unchanged

@@ -39,7 +39,7 @@ Logged = row(
     logged=dict[str, int],
     failed_checks=list[str],
 )
-Saved = row("Saved", "A stored file.", session_id=str, name=str, format=str, bytes=int, sha256=str)
+Saved = row("Saved", "A stored file.", session_id=str, name=str, bytes=int, sha256=str)
 Scored = row("Scored", "Stored scores.", session_id=str, rows=int, parts=list[int])
 Closed = row("Closed", "A session that has ended.", session_id=str, status=str)
 Registered = row("Registered", "A registered model.", model_id=str)
@@ -129,6 +129,32 @@ def save_artifact(
     """
     key_of = keyed(request, person, key, upload.sha256)
     answer = writing.save_artifact(context.target, key_of, session_id, name, upload)
+    return _respond(request, answer)
+
+
+@router.put(
+    "/sessions/{session_id}/files/{name}",
+    response_model=Saved,
+    summary="Upload a file",
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"application/octet-stream": BINARY}}
+    },
+)
+def save_file(
+    request: Request,
+    session_id: SessionId,
+    name: Annotated[str, Path(min_length=1, max_length=123)],
+    context: Ctx,
+    person: Writer,
+    upload: Upload,
+    key: Key = None,
+) -> Response:
+    """Store the body as a file or figure of the session; the ending of its name says of what type.
+
+    Replaces a file of the same name.
+    """
+    key_of = keyed(request, person, key, upload.sha256)
+    answer = writing.save_file(context.target, key_of, session_id, name, upload)
     return _respond(request, answer)
 
 

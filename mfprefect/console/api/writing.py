@@ -8,9 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
-
-import sqlalchemy as sa
 
 from mfprefect.console.api.bodies import Uploaded
 from mfprefect.console.api.commands import RESULTS, CloseSession, LogResults, OpenSession, Runtime
@@ -31,7 +30,7 @@ from mfprefect.store.sessions.writing import Outcome
 from mfprefect.store.states import DETACHED, Status
 from mfprefect.util import values
 
-__all__ = ["close", "log_results", "open_", "save_artifact", "write_scores"]
+__all__ = ["close", "log_results", "open_", "save_artifact", "save_file", "write_scores"]
 
 log = logging.getLogger(__name__)
 MOST_IN_MEMORY = 1_000_000
@@ -127,6 +126,7 @@ def _provenance(body: OpenSession, person: str, host: str) -> Provenance:
         host=values.name(body.host or host, "the host", 255),
         process_id=DETACHED,
         process_key=None,
+        author=_optional(code.author if code else None, "the author"),
     )
 
 
@@ -169,7 +169,7 @@ class _Recording:
         self.answer = Answer(200, body, self._session_id)
         return self.answer
 
-    def __call__(self, connection: sa.Connection) -> None:
+    def __call__(self, connection: Any) -> None:
         """Record the answer."""
         record(self._db, connection, self._key, self.answer)
 
@@ -243,18 +243,40 @@ def _log_checks(recorder: RequestRecorder, rows: list[dict[str, Any]]) -> list[s
 def save_artifact(
     store: Store, key: KeyedRequest | None, session_id: str, name: str, upload: Uploaded
 ) -> Answer:
-    """Store a body as a file of the session, in chunks; replace one of the same name."""
-    from pathlib import Path
-
-    db = store.database
+    """Store a body as a model, in chunks; replace one of the same name."""
     values.name(name, "the artifact's name")
+    kind = "onnx" if name.endswith(".onnx") else "bytes"
 
+    def save(recorder: RequestRecorder) -> None:
+        recorder.save_model(Path(upload.path), name, format=kind)
+
+    return _saved(store.database, key, session_id, name, upload, save)
+
+
+def save_file(
+    store: Store, key: KeyedRequest | None, session_id: str, name: str, upload: Uploaded
+) -> Answer:
+    """Store a body as a file of the session, in chunks; replace one of the same name."""
+
+    def save(recorder: RequestRecorder) -> None:
+        recorder.log_file(Path(upload.path), name)
+
+    return _saved(store.database, key, session_id, name, upload, save)
+
+
+def _saved(
+    db: Database,
+    key: KeyedRequest | None,
+    session_id: str,
+    name: str,
+    upload: Uploaded,
+    save: Callable[[RequestRecorder], None],
+) -> Answer:
     def work() -> Answer:
         recording = _Recording(db, key, session_id)
         recorder = RequestRecorder(db, _running(db, session_id), recording)
-        kind = "onnx" if name.endswith(".onnx") else "bytes"
-        answer = recording.set(name=name, format=kind, bytes=upload.size, sha256=upload.sha256)
-        recorder.save_model(Path(upload.path), name, format=kind)
+        answer = recording.set(name=name, bytes=upload.size, sha256=upload.sha256)
+        save(recorder)
         return answer
 
     return once(db, key, work)

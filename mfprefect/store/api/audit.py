@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mfprefect.errors import SealBroken
 from mfprefect.store.api.base import Base
 from mfprefect.store.audit import log
+from mfprefect.store.results import frames
 from mfprefect.util import values
 
 if TYPE_CHECKING:
@@ -109,6 +110,17 @@ class AuditApi(Base):
             before=before,
             limit=limit,
         )
+
+    def seal_of(self, session_id: str) -> str | None:
+        """Return the seal of a session, None while it has none.
+
+        What a seal covers does not change any more: the seal can stand for it in a cache. No view
+        shows seals, so None also for a user who may read the views alone.
+
+        Raises:
+            UnknownSession: the session does not exist.
+        """
+        return self._visible(lambda db: frames.seal_of(db, session_id))
 
     def audit_head(self) -> dict[str, Any]:
         """Return the ends of the chains; store it where no user of this database can write.

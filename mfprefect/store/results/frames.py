@@ -33,6 +33,7 @@ __all__ = [
     "one_curve",
     "outcome",
     "require_sessions",
+    "seal_of",
     "sessions_frame",
     "sessions_page",
     "thresholds_frame",
@@ -354,6 +355,21 @@ def environment(db: Database, session_id: str) -> dict[str, Any]:
         "platform": row.platform_name,
         "packages": json.loads(row.packages),
     }
+
+
+def seal_of(db: Database, session_id: str) -> str | None:
+    """Return the seal of a session, None while it has none, or if this user may not read it.
+
+    Raises:
+        UnknownSession: the session does not exist.
+    """
+    if db.views_only:
+        views.require_sessions(db, [session_id])
+        return None
+    c = db.schema.sessions.c
+    rows = db.fetch_all(sa.select(c.seal).where(c.session_id == session_id))
+    require_all([session_id], [session_id] if rows else [])
+    return str(rows[0].seal) if rows[0].seal is not None else None
 
 
 def latest_training(db: Database, model_id: str, before: int | None = None) -> str | None:

@@ -144,6 +144,53 @@ def test_scores_in_pages_and_by_entity(api: Api, trained: str) -> None:
         assert (refused.status_code, refused.json()["error"]) == (406, "NotAcceptable")
 
 
+def test_a_look_up_is_recorded_before_it_is_answered(api: Api, trained: str) -> None:
+    session_id = score(api.store, trained)
+    with api.client("auditor") as client:
+        latest = client.get("/models/churn/latest-scores?entity_id=c1&entity_id=c2").json()["items"]
+        assert [row["session_id"] for row in latest] == [session_id] * 2
+        trace = client.get("/models/churn/trace?entity_id=c1&on=2999-01-01")
+        assert trace.status_code == 200, trace.text
+        (traced,) = trace.json()["scores"]
+        assert (traced["session_id"], traced["score"]) == (session_id, 0.2)
+        assert traced["model"]["session_id"] == trained
+        assert client.get("/models/nobody/trace?entity_id=c1").status_code == 404
+        assert client.get("/models/churn/trace?entity_id=c1&on=soon").status_code == 422
+        events = client.get("/audit/events?action=look_up_scores&model_id=churn").json()["items"]
+    assert {event["actor"] for event in events} == {"the auditor"}
+    details = [event["detail"] for event in events][::-1]
+    assert details[:2] == [{"entities": ["c1", "c2"]}, {"entity": "c1", "on": "2999-01-01"}]
+    api.store.verify()
+
+
+def test_files_and_figures(api: Api) -> None:
+    with api.client() as client:
+        session_id = opened(client)
+        url = f"/sessions/{session_id}/files"
+        for name, content in (("roc.png", b"\x89PNG"), ("notes.txt", b"")):
+            answer = client.put(f"{url}/{name}", content=content)
+            assert answer.status_code == 200, answer.text
+        for name in (".hidden", "a:b", "a%5Cb", "a%0Ab", "x" * 124):
+            assert client.put(f"{url}/{name}", content=b"x").status_code == 422, name
+        client.post(f"/sessions/{session_id}/close", json={})
+        files = client.get(url).json()["items"]
+        assert [(row["name"], row["media_type"], row["bytes"]) for row in files] == [
+            ("notes.txt", "text/plain", 0),
+            ("roc.png", "image/png", 4),
+        ]
+        got = client.get(f"{url}/roc.png")
+        assert got.content == b"\x89PNG"
+        # Never shown as what it says it is: a browser would run a page or a picture's script.
+        assert got.headers["content-type"] == "application/octet-stream"
+        assert got.headers["content-disposition"] == 'attachment; filename="roc.png"'
+        missing = client.get(f"{url}/other.png")
+        assert (missing.status_code, missing.json()["error"]) == (404, "NotFound")
+        assert client.get(f"/sessions/{session_id}/artifacts/model").status_code == 404
+    with api.store.open_file(session_id, "roc.png") as file:
+        assert file.read() == b"\x89PNG"
+    api.store.verify()
+
+
 def pages_of(client: httpx.Client, url: str) -> list[list[dict[str, Any]]]:
     """Follow the links from page to page; the cursors lead the same way."""
     pages = []

@@ -109,7 +109,8 @@ def test_a_session_of_http_equals_one_of_python(each_api: Api) -> None:
 
 
 def test_where_it_came_from_is_what_the_client_says(api: Api) -> None:
-    code = {"commit": "4f1c2d9a", "branch": "main", "dirty": False}
+    code: dict[str, Any] = {"commit": "4f1c2d9a", "branch": "main", "dirty": False}
+    code["author"] = "Ann <ann@example.com>"
     code["remote"] = "https://user:password@git.example.com/team/churn"
     runtime = {"language": "R 4.5.2", "platform": "linux", "packages": {"glm_net": "4.1"}}
     with api.client() as client:
@@ -117,10 +118,13 @@ def test_where_it_came_from_is_what_the_client_says(api: Api) -> None:
         row = client.get(f"/sessions/{session_id}").json()
         environment = client.get(f"/sessions/{session_id}/environment").json()
     assert (row["git_commit"], row["git_branch"], row["vcs"]) == ("4f1c2d9a", "main", "git")
+    assert (row["git_author"], row["git_dirty"]) == ("Ann <ann@example.com>", False)
     assert row["git_remote"] == "https://git.example.com/team/churn"
     assert (row["host"], row["process_id"], row["tags"]) == ("node-7", 0, ["a", "b"])
     expected = {"python": "R 4.5.2", "platform": "linux", "packages": {"glm-net": "4.1"}}
     assert environment == expected
+    (registered,) = api.store.audit_log(action="add_model")["actor"]
+    assert registered == "the writer"
     # Not ended as crashed: no process holds it.
     assert api.store.reconcile().empty
 

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from apikit import mounted, serving
 from click.testing import CliRunner, Result
 from sklearn.dummy import DummyClassifier
 
@@ -35,6 +37,7 @@ from mfprefect import grants as rights
 from mfprefect.cli import cli
 from mfprefect.cli.commands.doctor import database as doctor_database
 from mfprefect.cli.commands.grants import ROLES
+from mfprefect.console.api import api_app
 from mfprefect.lifecycle.hyperparameters import record_hyperparameters
 from mfprefect.migrations import REVISIONS, VERSION_TABLE
 from mfprefect.provenance import capture, environment
@@ -486,6 +489,61 @@ def test_a_writer_prunes_and_deletes_nothing(team: Team) -> None:
     )
     assert result.exit_code == 1
     assert "belongs to the role admin" in result.stderr
+
+
+def test_a_writer_makes_no_token(team: Team) -> None:
+    with team.store("admin") as store:
+        token = store.create_token("nightly", "writer").token
+    with team.store("writer") as store:
+        for attempt in (
+            lambda: store.create_token("me", "admin"),
+            lambda: store.revoke_token(token.split("_")[1]),
+        ):
+            with pytest.raises(PermissionDenied, match="role admin"):
+                attempt()
+        assert store.token_for(token) is not None
+    table = team.table("api_tokens")
+    for statement in (
+        f"UPDATE {table} SET token_scope = 'admin'",
+        f"UPDATE {table} SET revoked_at = NULL",
+        f"DELETE FROM {table}",
+        f"INSERT INTO {table} SELECT * FROM {table}",
+    ):
+        with pytest.raises(sa.exc.DBAPIError, match="denied"):
+            team.sql("writer", statement)
+    for role in ("auditor", "reader"):
+        with team.store(role) as store, pytest.raises(PermissionDenied):
+            store.create_token("me", "admin")
+
+
+def test_the_api_needs_the_role_writer_and_no_more(team: Team) -> None:
+    with team.store("admin") as store:
+        token = store.create_token("nightly", "writer").token
+    headers = {"Authorization": f"Bearer {token}"}
+    with team.store("writer") as writer, team.store("auditor") as auditor:
+        app = mounted(api_app(auditor, writer=writer))
+        with serving(app) as url, httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+            key = {"Idempotency-Key": "k"}
+            body = {"model_id": "churn", "params": {"depth": 6}}
+            opened = [client.post("/sessions", json=body, headers=key) for _ in range(2)]
+            assert [answer.status_code for answer in opened] == [201, 201], opened[0].text
+            path = f"/sessions/{opened[0].json()['session_id']}"
+            answers = [
+                client.post(f"{path}/log", json={"metrics": {"auc": 0.5}}),
+                client.put(f"{path}/artifacts/model", content=b"model"),
+                client.post(
+                    f"{path}/scores",
+                    content="entity_id,score\na,1\n",
+                    headers={"Content-Type": "text/csv"},
+                ),
+                client.post(f"{path}/close", json={}),
+                client.get(f"{path}/scores"),
+                client.get("/models/churn/latest-scores?entity_id=a"),  # recorded by the writer
+            ]
+            assert [answer.status_code for answer in answers] == [200] * 6, answers[-1].text
+            late = client.post(f"{path}/log", json={"metrics": {"auc": 0.6}})
+            assert late.json()["error"] == "SessionClosed"
+        auditor.verify()
 
 
 def newest(store: Store) -> str:

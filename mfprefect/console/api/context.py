@@ -55,6 +55,7 @@ class Context:
             raise ProblemError(
                 403, "WritesOff", "this server takes no writes: start it with --actions."
             )
+        self.writer.require_schema()
         return self.writer
 
 

@@ -131,6 +131,18 @@ def _entity(cursor: str | None) -> str | None:
     return values[0]
 
 
+def _file(pieces: Iterator[bytes], name: str, etag: str) -> Response:
+    """Return a stored file.
+
+    Raises:
+        ProblemError: the session has no file of that name.
+    """
+    try:
+        return _stream(pieces, "application/octet-stream", name, etag)
+    except InvalidValue as exc:
+        raise ProblemError(404, "NotFound", str(exc)) from exc
+
+
 def _stream(pieces: Iterator[bytes], media_type: str, name: str, etag: str = "") -> Response:
     """Return bytes as they are made: a piece in memory at a time.
 
@@ -279,7 +291,7 @@ def download(
     etag = "" if seal is None else etag_of(seal, "artifacts", name)
     if etag and (unchanged := not_modified(request, etag)) is not None:
         return unchanged
-    return _stream(_verified(context, session_id, name), "application/octet-stream", name, etag)
+    return _file(_verified(context, session_id, name), name, etag)
 
 
 def _verified(context: Any, session_id: str, name: str) -> Iterator[bytes]:
@@ -313,7 +325,7 @@ def download_file(
     etag = "" if seal is None else etag_of(seal, "files", name)
     if etag and (unchanged := not_modified(request, etag)) is not None:
         return unchanged
-    return _stream(_opened(context, session_id, name), "application/octet-stream", name, etag)
+    return _file(_opened(context, session_id, name), name, etag)
 
 
 def _opened(context: Any, session_id: str, name: str) -> Iterator[bytes]:

@@ -62,6 +62,16 @@ class Base:
         """
         migrate.create_schema(self.database)
 
+    def require_schema(self) -> None:
+        """Refuse a database without the schema, or with that of another version; asks it once.
+
+        Other methods do so by themselves.
+
+        Raises:
+            SchemaOutdated: `create_schema` must run first.
+        """
+        _ = self._db
+
     def snapshot(self, work: Callable[[Self], T]) -> T:
         """Run `work(store)`, which must only read: all that it reads is of one moment.
 

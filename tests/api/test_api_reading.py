@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from mfprefect import Store
 from mfprefect.console.api.app import description
 from mfprefect.console.api.routes_sessions import PARTS
+from mfprefect.migrations import REVISIONS
 from mfprefect_dev.api_description import PAGE, text
 
 
@@ -159,7 +160,11 @@ def test_a_look_up_is_recorded_before_it_is_answered(api: Api, trained: str) -> 
         events = client.get("/audit/events?action=look_up_scores&model_id=churn").json()["items"]
     assert {event["actor"] for event in events} == {"the auditor"}
     details = [event["detail"] for event in events][::-1]
-    assert details[:2] == [{"entities": ["c1", "c2"]}, {"entity": "c1", "on": "2999-01-01"}]
+    assert details == [
+        {"entities": ["c1", "c2"]},
+        {"entity": "c1", "on": "2999-01-01"},
+        {"entity": "c1", "on": "soon"},
+    ]
     api.store.verify()
 
 
@@ -189,6 +194,20 @@ def test_files_and_figures(api: Api) -> None:
     with api.store.open_file(session_id, "roc.png") as file:
         assert file.read() == b"\x89PNG"
     api.store.verify()
+
+
+def test_two_sessions_the_database_and_the_spool(api: Api, trained: str) -> None:
+    a, b = score(api.store, trained, 5), score(api.store, trained, 4)
+    with api.client("auditor") as client:
+        compared = client.get(f"/compare-scores?a={a}&b={b}").json()
+        assert (compared["rows_a"], compared["rows_b"], compared["rows"]) == (5, 4, 4)
+        database = client.get("/database").json()
+        assert database["revision"] == REVISIONS[-1]
+        assert {row["table"]: row["rows"] for row in database["tables"]}["sessions"] == 3
+        assert [row["model_id"] for row in database["models"]] == ["churn"]
+        assert client.get("/spool").json() == {"items": []}
+    with api.client("viewer") as client:
+        assert client.get("/database").status_code == client.get("/spool").status_code == 403
 
 
 def pages_of(client: httpx.Client, url: str) -> list[list[dict[str, Any]]]:

@@ -14,6 +14,8 @@ from mfprefect.console.api.documents import items_of, page_of, row, rows_of
 from mfprefect.console.api.problems import responses
 from mfprefect.console.api.routes_sessions import Cursor, Limit
 from mfprefect.errors import InvalidValue, UnknownModel
+from mfprefect.store.database.migrate import found_revision
+from mfprefect.store.spool.listing import waiting
 from mfprefect.util.json_rows import plain, records
 
 __all__ = ["router"]
@@ -88,6 +90,27 @@ Plan = row(
     notes=list[str],
     verdicts=list[str],
 )
+DatabaseSize = row(
+    "DatabaseSize",
+    "How large the database is.",
+    revision=(str, Field(description="Revision of the schema.")),
+    tables=list[dict[str, Any]],
+    models=list[dict[str, Any]],
+)
+SpoolEntry = row(
+    "SpoolEntry",
+    "A session that waits for its database.",
+    session_id=str,
+    attempt=int,
+    model_id=str | None,
+    purpose=str | None,
+    state=(str, Field(description="complete, running, interrupted or corrupt.")),
+    ended=(str | None, Field(description="The status that the run ended with.")),
+    began_at=str | None,
+    ended_at=str | None,
+    bytes=int,
+)
+SPOOLED = tuple(SpoolEntry.model_fields)
 About = row("About", "This server and you.", version=str, name=str, rights=list[str])
 
 
@@ -247,3 +270,38 @@ def _number(cursor: str | None) -> int | None:
 def audit_head(request: Request, context: Ctx) -> Response:
     """Return the last event, and the last seal of each model."""
     return tagged(request, plain(context.store.audit_head()))
+
+
+@router.get(
+    "/database",
+    response_model=DatabaseSize,
+    summary="Show the size of the database",
+    dependencies=Auditor,
+    tags=["server"],
+)
+def show_database(request: Request, context: Ctx) -> Response:
+    """Return revision, tables with rows and bytes, and how much each model takes.
+
+    Counts the rows of all tables but the scores: do not ask each minute.
+    """
+    size = context.store.size()
+    body = {
+        "revision": found_revision(context.db),
+        "tables": records(size.tables),
+        "models": records(size.models),
+    }
+    return tagged(request, body)
+
+
+@router.get(
+    "/spool",
+    response_model=items_of(SpoolEntry),
+    summary="List what waits in the spool",
+    dependencies=Auditor,
+    tags=["server"],
+)
+def list_spool(request: Request, context: Ctx) -> Response:
+    """Return the sessions of this database that wait on the server's machine."""
+    entries = waiting(context.db) if context.db.settings.spool_folder else []
+    rows = [{name: vars(info)[name] for name in SPOOLED} for _, info in entries if info.here]
+    return tagged(request, {"items": plain(rows)})

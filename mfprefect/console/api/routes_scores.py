@@ -206,6 +206,19 @@ def count_scores(
 
 
 @router.get(
+    "/compare-scores", response_model=dict[str, Any], summary="Compare scores", dependencies=Reader
+)
+def compare_scores(
+    request: Request,
+    context: Ctx,
+    a: Annotated[str, Query(min_length=1, max_length=96)],
+    b: Annotated[str, Query(min_length=1, max_length=96)],
+) -> Response:
+    """Compare the scores of two sessions on the entities of both, as `Store.compare_scores`."""
+    return tagged(request, plain(context.store.compare_scores(a, b)))
+
+
+@router.get(
     "/models/{model_id}/latest-scores",
     response_model=items_of(LatestScore),
     summary="Look up entities",
@@ -251,8 +264,10 @@ def record_look_up(context: Context, person: Any, model_id: str, **detail: Any) 
     """Record a look-up before its answer is read: what cannot be recorded is not shown.
 
     Raises:
+        UnknownModel: there is no such model.
         ProblemError: the database user may not write the audit trail.
     """
+    context.store.production(model_id)  # raises if there is no such model
     db = (context.writer or context.store).database
     name = acting_as(person.name) if getattr(person, "via", "") != "local" else nullcontext()
 

@@ -169,9 +169,9 @@ def test_a_retry_resumes_the_session(
     parts = flow_store.score_parts(row["session_id"]).set_index("part_no")
     assert parts.index.tolist() == [1, 2, 3, 4]
     # The others may be of workers that outlived the flow's process.
-    kept = parts.loc[written.index]
-    assert kept["attempt"].tolist() == [1, 1]
-    assert kept["written_at"].equals(written["written_at"])
+    first_parts = parts.loc[written.index]
+    assert first_parts["attempt"].tolist() == [1, 1]
+    assert first_parts["written_at"].equals(written["written_at"])
     scores = flow_store.scores(row["session_id"]).set_index("entity_id")["score"]
     features = held.customers().set_index("customer_id")
     estimator = flow_store.load_model(session_of(flow_store, trained)["session_id"])

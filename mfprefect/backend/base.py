@@ -98,6 +98,8 @@ class Backend(ABC):
     appends_pieces: ClassVar[bool] = True
     """Whether a part may be appended in pieces. False if each append has a start-up of its own that
     pays for whole parts only: then a part larger than memory is mapped from a file."""
+    unloads_from: int = 0
+    """From how many rows on `unload` is worth its start; 0: it never is."""
     per_session_tables: ClassVar[bool] = False
     """Whether large sessions have score tables of their own; see `create_session_table`."""
     scores_in_sql: ClassVar[bool] = False
@@ -297,6 +299,26 @@ class Backend(ABC):
             if first is not None:
                 with self.driver_errors(connection, str(select)):
                     yield from batches(tuple(first), cursor.fetchmany, schema)
+
+    def unload(
+        self,
+        connection: sa.Connection,
+        select: sa.Select[*tuple[Any, ...]],
+        schema: pa.Schema,
+        rows: int,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield what `stream` does, by a way whose start is worth it for `unloads_from` rows.
+
+        Override it where the database has one that takes what small reads should not take, such as
+        a slot for loads. It is not called for reads in a snapshot.
+
+        Args:
+            connection: as for `stream`.
+            select: of texts and numbers, in the order of its first column.
+            schema: of the batches.
+            rows: how many rows it has, unless somebody deletes some now.
+        """
+        return self.stream(connection, select, schema)
 
     @contextmanager
     def driver_errors(self, connection: sa.Connection, statement: str) -> Iterator[None]:

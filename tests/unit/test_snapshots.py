@@ -22,7 +22,7 @@ from mfprefect import Store
 from mfprefect.backend import Backend, backend_for
 from mfprefect.settings import load_settings
 from mfprefect.store.database.schema_script import schema_script
-from mfprefect_backends.teradata.backend import with_access_locks
+from mfprefect_backends.teradata.access import with_access_locks
 
 FOLDER = Path(__file__).parent / "snapshots"
 WRITE = os.environ.get("MFPREFECT_TEST_SNAPSHOTS") == "write"

@@ -420,6 +420,54 @@ def test_conditions_of_fastload(driver: Driver) -> None:
     assert driver.code(FAST, 1, "x") == 3706
 
 
+EXPORT = "{fn teradata_require_fastexport}"
+TRY = "{fn teradata_try_fastexport}"
+SEQUENCE = "{fn teradata_nativesql}{fn teradata_logon_sequence_number}"
+
+
+def test_conditions_of_fastexport(driver: Driver) -> None:
+    driver.ddl(LOBS)
+    driver.many(INSERT, [[1, "x"], [2, "y"], [3, "z"]])
+    driver.connection.commit()
+    ordered, after, any_order = (
+        "SELECT a FROM t ORDER BY a",
+        "SELECT a FROM t WHERE a > ? ORDER BY a",
+        "SELECT a FROM t",
+    )
+    assert driver.ask(EXPORT + ordered) == [[1], [2], [3]]
+    assert driver.ask(EXPORT + after, 1) == [[2], [3]]
+    assert driver.ask(EXPORT + any_order) != driver.ask(any_order)
+    one_row = "SELECT b FROM t WHERE a = ?"
+    assert driver.code(EXPORT + one_row, 1) == 3695
+    assert driver.code(TRY + one_row, 1) == 3695
+    for text in ("SELECT b FROM u", "UPDATE t SET b = 'w' WHERE a = 9"):
+        assert driver.code(EXPORT + text) == 3706
+        assert driver.code(TRY + text) == 0
+    wrong = "SELECT nosuch FROM t"
+    assert driver.code(TRY + wrong) == driver.code(wrong)
+
+
+def test_the_driver_says_what_was_a_fastexport(driver: Driver) -> None:
+    driver.ddl(LOBS)
+    for text, number in (("SELECT a FROM t", "1"), ("SELECT b FROM u", "")):
+        driver.ask(TRY + text)
+        assert driver.ask(SEQUENCE + TRY + text) == [[number]]
+
+
+def test_fastexport_logs_on_sessions_of_its_own(driver: Driver) -> None:
+    """They have neither the pass-through nor the zone of the session that reads."""
+    for setting in ("SET SESSION CHARACTER SET UNICODE PASS THROUGH ON", ZONE.format("00:00")):
+        driver.ask(setting)
+    noon = dt.datetime(2026, 1, 1, 12)
+    insert = "INSERT INTO t (a, b, d) VALUES (?, ?, ?)"
+    driver.many(insert, [[1, "\U0001f600", noon], [2, "ü", None]])
+    driver.connection.commit()
+    select = "SELECT b, d FROM t ORDER BY a"
+    assert driver.ask(select) == [["\U0001f600", noon], ["ü", None]]
+    one = dt.datetime(2026, 1, 1, 13)
+    assert driver.ask(EXPORT + select) == [["\ufffd", one], ["ü", None]]
+
+
 def test_a_lost_load_leaves_an_unreadable_table(driver: Driver, server: EmulatedTeradata) -> None:
     driver.ddl(STAGE)
     other = Driver(driver.url)

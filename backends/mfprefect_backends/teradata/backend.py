@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -15,11 +15,13 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from mfprefect import grants
-from mfprefect.backend import HOLD_OPTION, NO_LOCK_OPTION, WRITE_OPTION, Backend, TableBytes
+from mfprefect.backend import ArrowRows, Backend, TableBytes
 from mfprefect.errors import ConfigurationError, DatabaseError, IntegrityError
 from mfprefect.schema import Blob, Id, LongText
 from mfprefect.settings import Settings
-from mfprefect_backends.teradata import alembic_impl, codes, load
+from mfprefect_backends import _statements
+from mfprefect_backends.teradata import alembic_impl, codes, export, load
+from mfprefect_backends.teradata.access import ACCESS, add_access_locks
 from mfprefect_backends.teradata.band import set_query_band
 from mfprefect_backends.teradata.compiler import MAX_VARCHAR
 from mfprefect_backends.teradata.ddl import BY_SESSION
@@ -28,13 +30,10 @@ from mfprefect_backends.teradata.merge import merge
 from mfprefect_backends.teradata.staging import Staging, drop_stale
 from mfprefect_backends.teradata.types import NONCHARACTER, why_not_storable
 
-__all__ = ["TeradataBackend", "with_access_locks"]
+__all__ = ["TeradataBackend"]
 
 log = logging.getLogger(__name__)
 
-ACCESS = "LOCKING ROW FOR ACCESS "
-HOLD = "LOCKING ROW FOR WRITE "
-"""A row hash lock on a select by a unique index; on any other one, a lock on the whole table."""
 _SECRETS = ("logdata", "password", "http_proxy_password", "https_proxy_password")
 _SCORES_OPTIONS = (
     "PRIMARY INDEX (entity_id)\n"
@@ -110,7 +109,13 @@ class TeradataBackend(Backend):
             milliseconds = max(1000, round(settings.connect_timeout * 1000))
             url = url.update_query_dict({"connect_timeout": str(milliseconds)})
         self._staging = Staging()
-        super().__init__(url, settings)
+        self._exports = url.query.get("fastexport")
+        if self._exports not in (None, "true", "false"):
+            raise ConfigurationError(
+                f"fastexport={self._exports} in the URL: use true or false, or remove it."
+            )
+        self.unloads_from = 0 if self._exports == "false" else export.EXPORT_ROWS
+        super().__init__(url.difference_update_query(["fastexport"]), settings)
 
     def secrets(self) -> list[str]:
         """Return what to redact: the password, and query parameters that replace one."""
@@ -124,7 +129,7 @@ class TeradataBackend(Backend):
     def configure(self, engine: sa.Engine) -> None:
         """Set the query band, read without locks, and drop staging tables at check-in."""
         event.listen(engine, "engine_connect", set_query_band)
-        event.listen(engine, "before_cursor_execute", _add_access_locks, retval=True)
+        event.listen(engine, "before_cursor_execute", add_access_locks, retval=True)
         event.listen(engine, "checkin", self._staging.drop_staged)
         event.listen(engine, "invalidate", self._staging.keep_orphans)
 
@@ -163,6 +168,30 @@ class TeradataBackend(Backend):
         if table is self.schema.scores and rows.num_rows:
             number, part = (rows[name][0].as_py() for name in ("session_no", "part_no"))
             self._refuse_duplicates(connection, number, part)
+
+    def unload(
+        self,
+        connection: sa.Connection,
+        select: sa.Select[*tuple[Any, ...]],
+        schema: pa.Schema,
+        rows: int,
+    ) -> Iterator[pa.RecordBatch]:
+        """Export the rows by FastExport; where that does not work, stream them."""
+
+        def stream(chosen: sa.Select[*tuple[Any, ...]]) -> Generator[pa.RecordBatch]:
+            yield from self.stream(connection, chosen, schema)
+
+        return export.unload(select, schema, rows, stream)
+
+    def read_arrow(
+        self, connection: sa.Connection, statement: sa.TextClause, params: Mapping[str, Any]
+    ) -> ArrowRows | str:
+        """Read a query by FastExport, if the URL of its source asks for that."""
+        if self._exports != "true":
+            return "its URL does not ask for FastExport (fastexport=true)"
+        if not _statements.is_query(statement.text):
+            return _statements.NO_QUERY
+        return export.read(connection, statement, dict(params))
 
     def drop_stale_staging(self, connection: sa.Connection) -> list[str]:
         """Drop staging tables that are older than a day; return their names."""
@@ -339,35 +368,6 @@ class TeradataBackend(Backend):
     def classify(self, error: DBAPIError) -> type[DatabaseError]:
         """Return the error class, by the number in the driver's text."""
         return codes.kind(error.orig) if error.orig is not None else DatabaseError
-
-
-def _add_access_locks(
-    connection: sa.Connection,
-    cursor: Any,
-    statement: str,
-    parameters: Any,
-    context: Any,
-    executemany: bool,
-) -> tuple[str, Any]:
-    options = context.execution_options if context is not None else {}
-    return with_access_locks(statement, options), parameters
-
-
-def with_access_locks(statement: str, options: Mapping[str, Any]) -> str:
-    """Return a SELECT with access locks, so that it neither waits for writers nor blocks them.
-
-    In a write transaction a SELECT takes read locks, except on the tables that NO_LOCK_OPTION
-    names (True: on all); one with HOLD_OPTION locks its row for writing.
-    """
-    if not statement.startswith("SELECT"):
-        return statement
-    if options.get(HOLD_OPTION):
-        return HOLD + statement
-    without_lock = options.get(NO_LOCK_OPTION)
-    if without_lock is True or not options.get(WRITE_OPTION):
-        return ACCESS + statement
-    locks = (f"LOCKING TABLE {table} FOR ACCESS " for table in without_lock or ())
-    return "".join(locks) + statement
 
 
 _ = alembic_impl.TeradataImpl  # registered by its import

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from mfprefect.errors import DatabaseError
 from mfprefect.schema import Blob, Double, Id, LongText, Timestamp
-from mfprefect_backends.teradata import codes, load, staging
+from mfprefect_backends.teradata import codes, export, load, staging
 from mfprefect_backends.teradata.merge import merge
 from mfprefect_backends.teradata.types import INLINE_BYTES
 
@@ -220,6 +220,17 @@ def _fastload(engine: sa.Engine, table: sa.Table) -> None:
             staging.drop(connection, staged)
 
 
+def _fastexport(engine: sa.Engine, table: sa.Table) -> None:
+    names = ["B", "a", "b", "ü"]
+    exported = sa.select(table.c.name).order_by(table.c.name)
+    with engine.connect() as connection:
+        rows = [{"n": n, "name": name} for n, name in enumerate(reversed(names))]
+        connection.execute(table.insert(), rows)
+        connection.commit()
+        options = {export.EXPORT_OPTION: True}
+        _same(connection.scalars(exported.execution_options(**options)).all(), names)
+
+
 _LOAD_RIGHTS = (
     "parts of 100,000 rows and more need it: CREATE TABLE and DROP TABLE on the database, SELECT "
     "on DBC.SessionInfoV, and a free load slot"
@@ -246,4 +257,11 @@ TRIALS = (
     ),
     Trial("chunk", "a model's chunk of 4 MiB is kept", _REPORT, _chunk),
     Trial("fastload", "FastLoad fills a staging table", _LOAD_RIGHTS, _fastload),
+    Trial(
+        "fastexport",
+        "FastExport reads names, ordered by bytes",
+        "SELECT on DBC.SessionInfoV and a free slot; without, all is read by ordinary queries",
+        _fastexport,
+        needed=False,
+    ),
 )

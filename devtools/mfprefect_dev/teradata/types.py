@@ -25,6 +25,7 @@ __all__ = [
     "date_mark",
     "returned",
     "timestamp_mark",
+    "without_pass_through",
 ]
 
 LOBS = ("CLOB", "BLOB")
@@ -146,6 +147,11 @@ def _text_in(value: str, pass_through: bool) -> str:
     if not pass_through and (_BEYOND.search(value) or _NO_CHARACTER.search(value)):
         raise Refused(6706)
     return _NO_CHARACTER.sub("\ufffd", value)
+
+
+def without_pass_through(text: str) -> str:
+    """Return a text as a session without Unicode pass-through gets it."""
+    return text if text.isascii() else _BEYOND.sub("\ufffd", text)
 
 
 def returned(value: Any, zone: dt.timedelta = dt.timedelta()) -> Any:

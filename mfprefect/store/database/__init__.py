@@ -146,14 +146,29 @@ class Database:
         return frame
 
     def stream(
-        self, select: sa.Select[*tuple[Any, ...]], schema: pa.Schema
+        self,
+        select: sa.Select[*tuple[Any, ...]],
+        schema: pa.Schema,
+        count: Callable[[], int] | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a select as Arrow batches; errors are not retried."""
+        """Yield the rows of a select as Arrow batches; errors are not retried.
+
+        Args:
+            select: of texts and numbers.
+            schema: of the batches.
+            count: returns how many rows there are, if the select is in the order of its first
+                column: a backend may have another way for many.
+        """
         if self._snapshot is not None:
             yield from self.backend.stream(self._snapshot, select, schema)
             return
+        least = self.backend.unloads_from
+        rows = count() if least and count is not None else 0
         with self._translated(), self.engine.connect() as connection:
-            yield from self.backend.stream(connection, select, schema)
+            if least and rows >= least:
+                yield from self.backend.unload(connection, select, schema, rows)
+            else:
+                yield from self.backend.stream(connection, select, schema)
 
     def write_transaction(
         self,

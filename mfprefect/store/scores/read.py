@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -85,8 +86,19 @@ def iter_scores(
         # Check publication in the same statement: a reader sees all of a session or nothing.
         select = select.where(sa.exists().where(*_published(db, handle)))
     if ids is None:
-        return db.stream(select, SCHEMA)
+        # Of scores in bounds, nobody knows how many there are.
+        count = partial(_readable_rows, db, handle, unpublished)
+        return db.stream(select, SCHEMA, None if bounds else count)
     return _of_entities(db, handle, select, ids, unpublished)
+
+
+def _readable_rows(db: Database, handle: SessionHandle, unpublished: bool) -> int:
+    """Return how many scores of a session its parts say that there are to read."""
+    parts = db.schema.score_parts
+    select = sa.select(sa.func.sum(parts.c.rows)).where(parts.c.session_no == handle.session_no)
+    if not unpublished:
+        select = select.where(sa.exists().where(*_published(db, handle)))
+    return int(db.fetch_all(select)[0][0] or 0)
 
 
 def _of_view(

@@ -1,8 +1,9 @@
-"""The driver's cursor: bound values, escape functions, FastLoad, rows."""
+"""The driver's cursor: bound values, escape functions, FastLoad, FastExport, rows."""
 
 from __future__ import annotations
 
 import datetime
+import decimal
 import re
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -10,7 +11,9 @@ from typing import Any, Self
 
 from mfprefect_dev.teradata import lint
 from mfprefect_dev.teradata.driver.link import SCOPE, Link
+from mfprefect_dev.teradata.engine.fastexport import exported, incompatibility
 from mfprefect_dev.teradata.engine.fastload import FastLoad
+from mfprefect_dev.teradata.engine.session import Session
 from mfprefect_dev.teradata.engine.transactions import Result
 from mfprefect_dev.teradata.errors import ProgrammingError, Refused, raised
 from mfprefect_dev.teradata.tokens import escapes
@@ -24,6 +27,8 @@ _CODES: dict[str, Any] = {
     "BIGINT": int,
     "COUNT": float,
     "FLOAT": float,
+    "DECIMAL": decimal.Decimal,
+    "NUMBER": decimal.Decimal,
     "BLOB": bytes,
     "VARBYTE": bytes,
     "DATE": datetime.date,
@@ -116,7 +121,20 @@ class TeradataCursor:
             return Result(count=load.batch(rows or []))
         if load is not None:
             raise Refused(3706, "a FastLoad is running: commit or roll back first")
+        required = "teradata_require_fastexport" in names
+        if (required or "teradata_try_fastexport" in names) and self._exports(text, required):
+            other = Session(connection.session.system, connection.session.user)
+            result = exported(connection.session, other, text, rows)
+            connection.exports.append(text)
+            return result
         return connection.session.execute(text, rows)
+
+    def _exports(self, text: str, required: bool) -> bool:
+        """Return whether FastExport takes a request; refuse one that requires it in vain."""
+        why_not = incompatibility(self.connection.session, text)
+        if why_not is not None and required:
+            raise Refused(3706, why_not)
+        return why_not is None
 
     def __iter__(self) -> Iterator[list[Any]]:
         return self

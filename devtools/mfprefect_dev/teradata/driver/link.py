@@ -14,6 +14,10 @@ SCOPE = frozenset(
     [
         "teradata_require_fastload",
         "teradata_try_fastload",
+        "teradata_require_fastexport",
+        "teradata_try_fastexport",
+        "teradata_govern_off",
+        "teradata_govern_on",
         "teradata_parameter",
         "teradata_sessions",
         "teradata_error_table_1_suffix",
@@ -28,12 +32,14 @@ SCOPE = frozenset(
 
 
 class Link:
-    """One open session, its lock, and the FastLoad that runs on it."""
+    """One open session, its lock, the FastLoad that runs on it and what it exported."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.lock = threading.RLock()
         self.load: FastLoad | None = None
+        self.exports: list[str] = []
+        """The texts of all requests that were a FastExport."""
         self.closed = False
 
     def require_open(self) -> None:
@@ -60,6 +66,8 @@ class Link:
                 return self.load.warnings if self.load and self.load.text == text else ""
             elif name == "teradata_get_errors":
                 return self.load.errors if self.load and self.load.text == text else ""
+            elif name == "teradata_logon_sequence_number":
+                return str(1 + self.exports.index(text)) if text in self.exports else ""
             elif name == "teradata_session_number":
                 results += str(self.session.number)
             elif name == "teradata_driver_version":

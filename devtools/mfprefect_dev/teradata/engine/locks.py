@@ -50,9 +50,13 @@ class Limits:
     """`DeadLockTimeout`: how long a request waits before it looks for a deadlock. 240 on a server
     that nobody has configured."""
     zone_minutes: int = 60
-    """The time zone of a session that sets none, and of those that FastLoad logs on."""
+    """The time zone of a session that sets none, and of those that FastLoad and FastExport log on.
+    """
     inline_bytes: int = 64_000
     """The longest LOB that a row of a batch may hold."""
+    export_reorders: bool = False
+    """Whether the rows of FastExport come in another order than ORDER BY says, as they would if
+    its sessions had another collation."""
 
 
 LIMITS = Limits()

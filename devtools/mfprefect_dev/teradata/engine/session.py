@@ -22,6 +22,8 @@ from mfprefect_dev.teradata.types import bound, returned
 
 __all__ = ["Session"]
 
+_DECIMALS = ("COUNT", "DECIMAL", "NUMBER")
+"""Kinds of columns whose values the driver returns as Decimals."""
 _PLAIN = ("INTEGER", "BYTEINT", "SMALLINT", "BIGINT", "FLOAT", "VARCHAR", "CLOB", "BLOB", "VARBYTE")
 
 
@@ -142,8 +144,8 @@ class Session(Transactions):
     def _fetched(
         self, cursor: sqlite3.Cursor, fields: tuple[tuple[str, str], ...]
     ) -> Iterator[list[Any]]:
-        counts = [place for place, (_, kind) in enumerate(fields) if kind == "COUNT"]
-        plain = not counts and all(kind in _PLAIN for _, kind in fields)
+        decimals = [place for place, (_, kind) in enumerate(fields) if kind in _DECIMALS]
+        plain = not decimals and all(kind in _PLAIN for _, kind in fields)
         while True:
             try:
                 rows = cursor.fetchmany(1000)
@@ -153,9 +155,9 @@ class Session(Transactions):
                 return
             for row in rows:
                 listed = list(row) if plain else [returned(value, self.zone) for value in row]
-                for place in counts:
+                for place in decimals:
                     if listed[place] is not None:
-                        listed[place] = decimal.Decimal(listed[place])
+                        listed[place] = decimal.Decimal(str(listed[place]))
                 yield listed
 
     def _write(self, request: Request, values: list[tuple[Any, ...]]) -> Result:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import mfprefect
 from mfprefect import ConfigurationError, DatabaseError, Store
@@ -263,6 +265,35 @@ def test_what_a_query_reads_better(source: Source, kind: str) -> None:
     source.fill(kind, BY_QUERY[kind])
     frame = source.verify("SELECT n, x FROM r WHERE n >= 0 ORDER BY n")
     assert frame["x"].tolist()[:-1] == BY_QUERY[kind]
+
+
+CELLS = st.tuples(
+    st.none() | st.integers(-(2**63), 2**63 - 1),
+    st.none() | st.floats(allow_nan=False, allow_infinity=False).map(lambda x: x + 0.0),
+    st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=9),
+    st.none() | st.binary(max_size=9),
+    st.none() | st.dates(dt.date(1000, 1, 1)),
+)
+
+
+@given(st.lists(CELLS, max_size=6))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_rows(url: str, rows: list[tuple[Any, ...]]) -> None:
+    source = Source(url)
+    columns = "i BIGINT, f FLOAT, t VARCHAR(30) CHARACTER SET UNICODE, b VARBYTE(9), d DATE"
+    source.execute(f"CREATE MULTISET TABLE r (n INTEGER NOT NULL, {columns}) PRIMARY INDEX (n)")
+    try:
+        for n, (*numbers, data, day) in enumerate(rows):
+            # A row that is NULL throughout has no type for bytes.
+            names, values = ["n", "i", "f", "t", "d"], [n, *numbers, day]
+            if data is not None:
+                names, values = [*names, "b"], [*values, data]
+            marks = ", ".join("?" * len(names))
+            source.execute(f"INSERT INTO r ({', '.join(names)}) VALUES ({marks})", [values])
+        source.verify("SELECT n, i, f, t, b, d FROM r ORDER BY n")
+        source.verify("SELECT t, n FROM r WHERE n > :low ORDER BY n DESC", low=1)
+    finally:
+        source.execute("DROP TABLE r")
 
 
 def test_batches_and_parameters(source: Source, exports: list[str]) -> None:

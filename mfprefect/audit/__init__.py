@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ MANIFEST = {
 }
 MOST_INDEXED = 1_100
 """The most rows of a table that the manifest indexes one by one; a test curve has 1,001."""
+CHUNK = 1_000
 SHORT = 8
 
 _SEALED = ("event_no", "at", "actor", "action", "subject", "detail", "previous_digest")
@@ -103,36 +105,78 @@ def _plain(kind: sa.types.TypeEngine[Any], value: Any) -> Any:
 
 
 def summary(
-    name: str, key: Sequence[str], rows: Iterable[Mapping[str, Any]], *, index: bool = True
+    name: str,
+    key: Sequence[str],
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    index: bool = True,
+    ordered: bool = False,
 ) -> dict[str, Any]:
     """Return the manifest's entry for the rows of a table.
 
     `sha256` covers the name of the table and the JSON of each row, one per line, ordered by key.
     The rest only locates differences: the first digits of the SHA-256 of each column, and of each
-    row with its key.
+    row with its key. Of many rows, the index has those of each key without its last column.
 
     Args:
         name: the name of the table.
         key: the columns that identify a row inside the session.
         rows: from `plain_row`, without `session_no`.
         index: whether to index single rows.
+        ordered: whether the rows come by key; then they are never all in memory.
     """
-    ordered = sorted(rows, key=lambda row: [row[name] for name in key])
-    lines = [_encode(row) for row in ordered]
-    columns = {column: None for row in ordered for column in row}
-    entry: dict[str, Any] = {
-        "rows": len(lines),
-        "sha256": _sha256("\n".join([f"mfprefect {name} {SEAL_VERSION}", *lines])),
-        "columns": {
-            column: _short(_encode([row.get(column) for row in ordered])) for column in columns
-        },
-    }
-    if index and len(lines) <= MOST_INDEXED:
-        entry["index"] = [
-            [*(row[name] for name in key), _short(line)]
-            for row, line in zip(ordered, lines, strict=True)
-        ]
-    return entry
+    rows = iter(rows if ordered else sorted(rows, key=lambda row: [row[name] for name in key]))
+    table = _Summary(name, key)
+    while chunk := list(itertools.islice(rows, CHUNK)):
+        table.add(chunk)
+    return table.entry(index=index)
+
+
+class _Summary:
+    """The entry of a table, computed from chunks of its rows."""
+
+    def __init__(self, name: str, key: Sequence[str]) -> None:
+        self.key, self.rows = key, 0
+        self.whole = hashlib.sha256(f"mfprefect {name} {SEAL_VERSION}".encode())
+        self.columns: dict[str, Any] = {}
+        self.index: list[list[Any]] = []
+        self.groups: dict[tuple[Any, ...], Any] = {}
+
+    def add(self, rows: list[Mapping[str, Any]]) -> None:
+        lines = [_encode(row) for row in rows]
+        self.whole.update("".join(f"\n{line}" for line in lines).encode())
+        for column in {**self.columns, **{name: None for row in rows for name in row}}:
+            cells = _encode([row.get(column) for row in rows])[1:-1].encode()
+            if column in self.columns:
+                self.columns[column].update(b", " + cells)
+            else:
+                start = b"[" + b"null, " * self.rows
+                self.columns[column] = hashlib.sha256(start + cells)
+        self.rows += len(rows)
+        keys = ([row[name] for name in self.key] for row in rows)
+        keyed = list(zip(keys, lines, strict=True))
+        if self.rows <= MOST_INDEXED:
+            self.index += ([*key, _short(line)] for key, line in keyed)
+        for key, line in keyed:
+            group = self.groups.get(tuple(key[:-1]))
+            if group is None:
+                group = self.groups[tuple(key[:-1])] = hashlib.sha256()
+            group.update(f"{line}\n".encode())
+
+    def entry(self, *, index: bool) -> dict[str, Any]:
+        for digest in self.columns.values():
+            digest.update(b"]")
+        entry: dict[str, Any] = {
+            "rows": self.rows,
+            "sha256": self.whole.hexdigest(),
+            "columns": {name: digest.hexdigest()[:SHORT] for name, digest in self.columns.items()},
+        }
+        if index and self.rows <= MOST_INDEXED:
+            entry["index"] = self.index
+        elif index and len(self.key) > 1 and len(self.groups) <= MOST_INDEXED:
+            groups = self.groups.items()
+            entry["groups"] = [[*key, digest.hexdigest()[:SHORT]] for key, digest in groups]
+        return entry
 
 
 # The same text as `values.json_text` in a fraction of the time: these values are plain already.
@@ -204,13 +248,16 @@ def differences(
 
 
 def _rows_differing(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Problem]:
-    if "index" not in before or "index" not in now:
+    index = next((kind for kind in ("index", "groups") if kind in before and kind in now), None)
+    if index is None:
         return []
-    old, new = ({tuple(row[:-1]): row[-1] for row in x["index"]} for x in (before, now))
-    columns = _columns_differing(before, now) if old.keys() == new.keys() else ()
+    old, new = ({tuple(row[:-1]): row[-1] for row in x[index]} for x in (before, now))
+    same = old.keys() == new.keys() and before["rows"] == now["rows"]
+    columns = _columns_differing(before, now) if same else ()
+    which = "the row" if index == "index" else "a row of"
     problems = []
     for key in sorted({*old, *new}):
-        row = f"{name}: the row ({', '.join(map(repr, key))})"
+        row = f"{name}: {which} ({', '.join(map(repr, key))})"
         if key not in new:
             problems.append(_problem("removed", f"{row} is gone", name, key))
         elif key not in old:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from mfprefect.errors import SpoolRefused
+from mfprefect.errors import PermissionDenied, SpoolRefused
 from mfprefect.lifecycle.error_redaction import redacted_errors
 from mfprefect.lifecycle.prefect_artifacts import show_maintenance
 from mfprefect.lifecycle.prefect_defaults import set_prefect_defaults
@@ -15,6 +16,7 @@ from mfprefect.lifecycle.tasks import log
 from mfprefect.retention import DELETE, KEEP
 from mfprefect.spool.state import EntryState
 from mfprefect.store import connect
+from mfprefect.store import session_params as params
 from mfprefect.store.notifications import send
 from mfprefect.store.notifications.catch_up import send_missed
 from mfprefect.store.results.monitoring import stale
@@ -67,6 +69,8 @@ def prune(store: Store) -> str:
     """Finish interrupted deletions and delete what the retention settings allow."""
     for name in store.database.read_transaction(store.database.backend.drop_stale_staging):
         log().info("removed %s, which a killed process left behind", name)
+    with suppress(PermissionDenied):  # `mfprefect init`, which upgrades, has done it already
+        params.add_missing(store.database)
     if not store.database.settings.retention.active:
         return f"{len(finish(store.database))} interrupted deletions finished"
     decisions = store.prune()

@@ -20,6 +20,7 @@ from mfprefect.errors import (
 )
 from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.session import exit_handlers
+from mfprefect.session.buffer import FLUSH_ROWS
 from mfprefect.session.destination import Destination
 from mfprefect.session.recorder import Recorder
 from mfprefect.store.database import Database
@@ -79,7 +80,7 @@ class Session(Recorder):
         database = database.for_session(**names)
         destination = Destination(database, handle, attached=attached, opening=opening, model=model)
         super().__init__(database, handle, attached=attached, destination=destination)
-        self._stop = threading.Event()
+        self._stop, self._wake = threading.Event(), threading.Event()
         self._process_id = os.getpid()
         self._final = flow_run is None or flow_run.final
         self.promoting = False
@@ -176,6 +177,7 @@ class Session(Recorder):
             if drop_pending:
                 self._buffer.clear()
             try:
+                self._buffer.flush_steps(FLUSH_ROWS)
                 status = self._destination.end(
                     ending, self._buffer.pending(), self._buffer.overwrites, final=self._final
                 )
@@ -207,10 +209,18 @@ class Session(Recorder):
     def detach_process(self) -> None:
         """Stop the heartbeat and the exit handler, without writing anything."""
         self._stop.set()
+        self._wake.set()
         exit_handlers.unregister(self)
 
+    def _write_soon(self) -> None:
+        self._wake.set()
+
     def _beat(self) -> None:
-        while not self._stop.wait(self._db.settings.heartbeat_seconds):
+        while True:
+            self._wake.wait(self._db.settings.heartbeat_seconds)
+            if self._stop.is_set():
+                return
+            self._wake.clear()
             if self.spooled:
                 # Without the lock: a server that does not answer must not block the run.
                 self._destination.beat()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import SessionClosed
-from mfprefect.session.buffer import RowBuffer
+from mfprefect.session.buffer import FLUSH_ROWS, RowBuffer
 from mfprefect.session.destination import Destination
+from mfprefect.session.steps import MANY, MOST_WAITING
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.states import Status
@@ -60,6 +62,7 @@ class RecorderBase:
             database, self._destination, attached=attached, last_numbers=numbers
         )
         self._lock = self._buffer.lock
+        self._written_at = time.monotonic()
         self._check_rows: list[dict[str, Any]] = []
         """The results of all checks so far, which the error of a failed one counts."""
 
@@ -96,6 +99,28 @@ class RecorderBase:
     def _require_running(self) -> None:
         if self.status != Status.RUNNING:
             raise SessionClosed(self.session_id, f"it is {self.status}; open a new session instead")
+
+    def _add_step(self, metrics: Mapping[str, Any], segment: str, step: Any) -> None:
+        """Add the values of a step; without the lock, which a heartbeat holds while it writes."""
+        self._require_running()
+        steps = self._buffer.steps
+        waiting = steps.add(metrics, segment, step)
+        if waiting + steps.unwritten >= MOST_WAITING:
+            self._buffer.flush_steps()
+        elif self._attached:
+            self._flush_if_due(waiting)
+        elif waiting >= MANY:
+            self._write_soon()
+
+    def _flush_if_due(self, waiting: int) -> None:
+        """Write steps that wait for a heartbeat's time: an attached recorder sends none."""
+        now = time.monotonic()
+        if waiting >= FLUSH_ROWS or now > self._written_at + self.settings.heartbeat_seconds:
+            self._written_at = now
+            self._buffer.flush_steps()
+
+    def _write_soon(self) -> None:
+        """Let another thread write the steps that wait, if there is one."""
 
     def _add(self, table: str, rows: Iterable[Mapping[str, Any]], keys: tuple[str, ...]) -> None:
         with self._lock:

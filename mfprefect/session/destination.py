@@ -102,12 +102,12 @@ class Destination:
         """A file that the process that ends the run must see; empty if nothing was spooled."""
         return "" if self._entry is None else self._entry.sign()
 
-    def flush(self, pending: Rows, again: bool, *, retry: bool = True) -> None:
+    def flush(self, pending: Rows, again: writing.Replace, *, retry: bool = True) -> None:
         """Write rows by table name, and update the heartbeat.
 
         Args:
             pending: the rows.
-            again: whether rows with the same keys may exist.
+            again: whether rows with the same keys may exist, or in which tables.
             retry: retry after transient errors; otherwise they are raised.
         """
         if not retry and self._entry is None:
@@ -296,7 +296,7 @@ class Destination:
                 lambda handle: delivery.merge_worker_entry(self._db, handle, entry), lambda _: None
             )
 
-    def end(self, ending: Outcome, pending: Rows, again: bool, *, final: bool) -> str:
+    def end(self, ending: Outcome, pending: Rows, again: writing.Replace, *, final: bool) -> str:
         """Write rows and end the session; return its status, `spooled` if it waits in the spool.
 
         Raises:

@@ -41,7 +41,7 @@ class _RequestDestination(Destination):
         self._params: dict[str, Any] = {}
         self.parts_written: list[int] = []
 
-    def flush(self, pending: Rows, again: bool, *, retry: bool = True) -> None:
+    def flush(self, pending: Rows, again: writing.Replace, *, retry: bool = True) -> None:
         """Collect rows; a later row of the same key replaces an earlier one."""
         for name, rows in pending.items():
             keys = [

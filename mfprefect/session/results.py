@@ -44,17 +44,28 @@ class ResultsMixin(RecorderBase):
         # As JSON has them, so that the database and the spool hold the same.
         self._destination.add_params(json.loads(values.json_text(dict(params), "params")))
 
-    def log_metrics(self, metrics: Mapping[str, Any], segment: str | None = None) -> None:
+    def log_metrics(
+        self, metrics: Mapping[str, Any], segment: str | None = None, *, step: int | None = None
+    ) -> None:
         """Store metrics, replacing those of the same name and segment.
+
+        With `step`, the whole curve is kept: `Store.metric_steps` returns it, and `Store.metrics`
+        the value of the highest step. It costs the run some microseconds: steps are written with
+        the next heartbeat, and a run that is killed loses those since the last one.
 
         Args:
             metrics: finite numbers by name.
             segment: the segment of rows that they describe, such as `region=north`; None: all rows.
+            step: the epoch, round or batch that they were computed after: an integer from 0, in any
+                order. A later value of the same step replaces the earlier one.
         """
+        segment = "" if segment is None else values.name(segment, "the segment")
+        if step is not None:
+            self._add_step(metrics, segment, step)
+            return
         from mfprefect.quality.metrics.registry import definition_version, load_metrics
 
         load_metrics(self._db.settings.metrics)
-        segment = "" if segment is None else values.name(segment, "the segment")
         rows = [
             {
                 "metric_name": values.name(name, "the metric's name"),

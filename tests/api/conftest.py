@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from apikit import Api, mounted, serving
 
 import mfprefect
 from mfprefect import Store
 from mfprefect.console.api import Limits, api_app
+from mfprefect_dev.apikit import Api, mounted, serving
 
 
 @pytest.fixture

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from apikit import Api
-from test_api_sessions import content
 
 import mfprefect
 from mfprefect.console.api.context import RIGHTS
 from mfprefect.console.api.problems import NAMES, STATUSES
+from mfprefect_dev.apikit import Api, content
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 SECURITY = (Path(__file__).parents[2] / "docs" / "security.md").read_text()

@@ -16,13 +16,13 @@ import httpx
 import pyarrow as pa
 import pytest
 import schemathesis
-from apikit import Api, opened
 from hypothesis import HealthCheck, settings
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import Failure as CheckFailed
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from mfprefect.redaction import TOKEN
+from mfprefect_dev.apikit import Api, opened
 
 HOSTILE = (
     "<script>alert(1)</script>",

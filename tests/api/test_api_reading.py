@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import httpx
 import pandas as pd
 import pytest
-from apikit import PREFIX, Api, opened
 from sklearn.linear_model import LogisticRegression
 
 from mfprefect import Store
@@ -16,6 +15,7 @@ from mfprefect.console.api.app import description
 from mfprefect.console.api.routes_sessions import PARTS
 from mfprefect.migrations import REVISIONS
 from mfprefect_dev.api_description import PAGE, text
+from mfprefect_dev.apikit import PREFIX, Api, opened
 
 
 def train(store: Store, **params: Any) -> str:

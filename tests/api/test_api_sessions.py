@@ -18,11 +18,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import sqlalchemy as sa
-from apikit import Api, opened
 
 import mfprefect
 from mfprefect import Store
+from mfprefect_dev.apikit import Api, content, opened
 
 SCORES = pd.DataFrame({"customer_id": ["a", "b", "c"], "p": [0.1, 0.5, 0.25]})
 CSV = {"Content-Type": "text/csv"}
@@ -36,29 +35,6 @@ FEED: dict[str, Any] = {
     "backtests": [{"period": "2026-01", "predicted": 1.0, "actual": 2.0}],
 }
 MODEL = b"a model of another language" * 1000
-VOLATILE = {
-    *("session_no", "session_id", "seal", "previous_seal", "process_id", "process_key", "host"),
-    *("started_at", "ended_at", "heartbeat_at", "attempt_started_at", "published_at"),
-    *("written_at", "run_by", "vcs", "git_commit", "git_branch", "git_remote", "git_dirty"),
-    *("git_diff_digest", "environment_digest", "seconds", "flow_run_seq", "git_author"),
-}
-"""What differs between two sessions that did the same, or says who ran them and where."""
-
-
-def content(store: Store, session_id: str) -> dict[str, list[dict[str, Any]]]:
-    """Return all rows of a session by table, without what differs from run to run."""
-    db = store.database
-    number = int(store.get_sessions(session_id)["session_no"][0])
-    tables = [db.schema.sessions, *db.schema.session_tables()]
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for table in tables:
-        select = sa.select(table).where(table.c.session_no == number)
-        stored = db.fetch_all(select.order_by(*table.primary_key.columns))
-        keys = table.c.keys()
-        rows[table.name] = [
-            {k: v for k, v in zip(keys, row, strict=True) if k not in VOLATILE} for row in stored
-        ]
-    return rows
 
 
 def by_python(store: Store) -> str:

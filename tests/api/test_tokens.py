@@ -229,9 +229,8 @@ def test_what_each_scope_may(api: Any) -> None:
 
 
 def test_a_server_that_takes_no_writes(serve: Any, new_database: Any) -> None:
-    from apikit import mounted, serving
-
     from mfprefect.console.api import api_app
+    from mfprefect_dev.apikit import mounted, serving
 
     with new_database("sqlite", schema=True) as url, mfprefect.connect(url) as store:
         token = store.create_token("boss", "admin").token

@@ -19,7 +19,6 @@ import httpx
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-from apikit import mounted, serving
 from click.testing import CliRunner, Result
 from sklearn.dummy import DummyClassifier
 
@@ -45,6 +44,7 @@ from mfprefect.provenance.flow_run import FlowRun
 from mfprefect.schema import Schema
 from mfprefect.store.sessions.opening import SessionRequest, open_session
 from mfprefect.testing.contract.helpers import fill, rows
+from mfprefect_dev.apikit import mounted, serving
 from mfprefect_dev.servers import Server
 
 SERVERS = ("postgres", "mysql", "mysql9")
@@ -249,6 +249,12 @@ FORBIDDEN = (
     "DELETE FROM {gate_results} WHERE session_no = {no}",
     "UPDATE {gate_results} SET verdict = 'passed'",
     "INSERT INTO {part_inputs} VALUES ({no}, 1, '{{}}')",
+    "INSERT INTO {session_params} VALUES ({no}, 'a', 'number', 1, NULL, NULL)",
+    "UPDATE {session_params} SET number_value = 7",
+    "DELETE FROM {session_params} WHERE session_no = {no}",
+    "DELETE FROM {metric_steps} WHERE session_no = {no}",
+    "UPDATE {metric_steps} SET step_value = 7",
+    "DELETE FROM {api_tokens}",
     "UPDATE {sessions} SET deletion = 'session' WHERE session_no = {no}",
     "DELETE FROM {audit_events}",
     "UPDATE {audit_events} SET actor = 'nobody'",

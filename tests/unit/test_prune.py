@@ -128,7 +128,15 @@ def test_what_is_old_is_archived_and_goes_and_what_is_needed_stays(
 
 
 TABLES = ["metrics", "session_metadata", "gate_results", "inputs", "input_summary", "check_results"]
-TABLES += ["variable_importance", "test_curve", "backtests", "artifacts", "score_parts"]
+TABLES += [
+    "session_params",
+    "metric_steps",
+    "variable_importance",
+    "test_curve",
+    "backtests",
+    "artifacts",
+    "score_parts",
+]
 
 
 def read(store: Store, name: str) -> dict[str, list[dict[str, Any]]]:

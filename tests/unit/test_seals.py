@@ -123,6 +123,10 @@ def another(column: sa.Column[Any], value: Any) -> Any:
     return value + dt.timedelta(microseconds=1) if isinstance(value, dt.datetime) else AT.date()
 
 
+ACCESS = {"api_tokens", "idempotency_keys"}
+"""Tables of the API, which no session writes to and no seal covers."""
+
+
 class Tampering:
     """Changes to a copy of a database, one at a time, behind the constraints' back."""
 
@@ -192,6 +196,8 @@ def tamper(store: Store, names: set[str], pick: Callable[[list[Any]], list[Any]]
     """Try each change of one row of each table; return how many were tried."""
     tampering, tried = Tampering(store), 0
     for table in store.database.schema.tables.values():
+        if table.name in ACCESS:
+            continue
         row = tampering.rows(table)[tried % 2 - 1]
         for what, do, undo in pick(list(each_change(tampering, table, row))):
             if (table.name, what) == ("environments", "add by environment_digest"):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 from mfprefect.errors import PermissionDenied, SchemaOutdated
+from mfprefect.store import session_params as params
 from mfprefect.store import views
 from mfprefect.store.database import Database, denied, migrate
 
@@ -57,10 +58,14 @@ class Base:
     def create_schema(self) -> None:
         """Create or upgrade tables and views; safe to repeat, and to run twice at the same time.
 
+        After an upgrade, it makes the sessions of earlier versions searchable by their parameters,
+        some hundred in a transaction; running sessions go on meanwhile.
+
         Raises:
             SchemaOutdated: the schema is newer than this version.
         """
         migrate.create_schema(self.database)
+        params.add_missing(self.database)
 
     def require_schema(self) -> None:
         """Refuse a database without the schema, or with that of another version; asks it once.

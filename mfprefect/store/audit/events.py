@@ -36,9 +36,7 @@ def acting_as(person: str) -> Iterator[None]:
 
 
 def actor() -> str:
-    """Return the person of `acting_as`, else the operating system's user, or the uid of one
-    without a name.
-    """
+    """Return the person of `acting_as`, else the system's user, or the uid if it has no name."""
     import os
 
     if (person := _person.get()) is not None:

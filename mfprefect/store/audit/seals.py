@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from mfprefect import audit
 from mfprefect.schema import Schema
+from mfprefect.store.audit import steps
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.held_rows import WITHOUT_LOCK, last_of_chain
@@ -28,6 +29,7 @@ __all__ = [
     "head",
     "hold_heads",
     "is_running",
+    "plain_content",
     "read_content",
     "read_state",
     "seal_row",
@@ -41,7 +43,8 @@ NOT_SEALED = ("seal", "previous_seal", "last_exported_at")
 """Columns of a session that depend on the chain, or change after the end."""
 
 Pending = Mapping[str, Sequence[Mapping[str, Any]]]
-Content = dict[str, list[dict[str, Any]]]
+Content = dict[str, Any]
+"""The rows of each table: a list, or an iterator by key where they may not fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,13 @@ def read_content(
     for name, table in sealed_tables(db.schema):
         if name in without:
             continue
+        if (
+            name == steps.TABLE
+            and state.counts[name] > steps.PAGE
+            and not (pending or {}).get(name)
+        ):
+            content[name] = steps.pages(connection, table, state.row["session_no"])
+            continue
         rows = {}
         if state.counts[name]:
             of_session = sa.select(table).where(table.c.session_no == state.row["session_no"])
@@ -196,6 +206,12 @@ def read_content(
         if rows:
             content[name] = list(rows.values())
     return content
+
+
+def plain_content(db: Database, name: str, rows: Sequence[Mapping[str, Any]]) -> Content:
+    """Return the content of rows of a table, none without rows."""
+    table = db.schema.tables[name]
+    return {name: [_plain(table, row) for row in rows]} if rows else {}
 
 
 def _plain(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -218,7 +234,8 @@ def summaries(
     }
     for name, rows in content.items():
         key = [c.name for c in db.schema.tables[name].primary_key if c.name != "session_no"]
-        tables[name] = audit.summary(name, key, rows, index=index)
+        few = isinstance(rows, list)
+        tables[name] = audit.summary(name, key, rows, index=index, ordered=not few)
     return tables
 
 

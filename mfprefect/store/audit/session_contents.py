@@ -19,6 +19,7 @@ from mfprefect.audit import Problem
 from mfprefect.errors import PermissionDenied
 from mfprefect.scores import SCHEMA
 from mfprefect.scores.digest import by_part, digest
+from mfprefect.store import session_params as params
 from mfprefect.store.audit import seals
 from mfprefect.store.audit.log import SessionHistory, instant
 from mfprefect.store.database import Database
@@ -55,7 +56,7 @@ class SessionVerifier:
         """Yield the differences; `environments` caches which environments are sound."""
         yield from self._own_row()
         yield from self._note()
-        now, then = seals.summaries(self.db, self.row, self.content), self.manifest["tables"]
+        now, then = seals.summaries(self.db, self.row, self.content), self._sealed()
         for name in sorted({*now, *then} - set(self.history.left_out)):
             yield from audit.differences(name, then.get(name), now.get(name))
         yield from self._notices()
@@ -67,7 +68,21 @@ class SessionVerifier:
         """Return the parts whose scores to recompute; None for no check."""
         if "score_parts" in self.history.left_out or self.deleting:
             return None
-        return self.content.get("score_parts", [])
+        parts: list[dict[str, Any]] = self.content.get("score_parts", [])
+        return parts
+
+    def _sealed(self) -> Mapping[str, Any]:
+        """Return the manifest's entries, with that of parameters added after an early seal.
+
+        Their rows must be those that follow from the session's own row, which is sealed.
+        """
+        sealed: Mapping[str, Any] = self.manifest["tables"]
+        if params.TABLE in sealed or params.TABLE not in self.content:
+            return sealed
+        rows = params.param_rows(self.db, self.row["params"])
+        derived = seals.plain_content(self.db, params.TABLE, rows)
+        entries = seals.summaries(self.db, self.row, derived)
+        return {**sealed, **{name: entries[name] for name in derived}}
 
     def _own_row(self) -> Iterator[Problem]:
         """Undo legitimate changes, so that the rest can be compared with the seal."""

@@ -14,7 +14,7 @@ from mfprefect.errors import InvalidValue
 from mfprefect.schema import Blob, Double, Id, Instant, LongText
 from mfprefect.util import values
 
-__all__ = ["MALFORMED", "check_lengths", "check_row", "typed"]
+__all__ = ["MALFORMED", "check_lengths", "check_row", "typed", "with_instants"]
 
 MALFORMED = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
 """Errors that a malformed document can raise."""
@@ -90,6 +90,20 @@ def typed(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
         return dt.date.fromisoformat(raw) if isinstance(column.type, sa.Date) else raw
 
     return {column.key: value(column) for column in table.c}
+
+
+def with_instants(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of a JSON document with its instants parsed, and nothing else changed."""
+    parsed = dict(row)
+    for name in _instants(table) & row.keys():
+        if isinstance(row[name], str):
+            parsed[name] = dt.datetime.fromisoformat(row[name])
+    return parsed
+
+
+@functools.lru_cache(maxsize=64)
+def _instants(table: sa.Table) -> frozenset[str]:
+    return frozenset(column.key for column in table.c if isinstance(column.type, Instant))
 
 
 def _within(value: Any, limit: int) -> bool:

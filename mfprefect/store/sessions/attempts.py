@@ -111,6 +111,6 @@ def attempts_frame(db: Database, session_id: str) -> pd.DataFrame:
 
     names = [column.key for column in a.c if column.key != "session_no"]
     rows = db.read_transaction(work).values()
-    frame = pd.DataFrame([[row[name] for name in names] for row in rows], columns=names)
+    frame = pd.DataFrame([[row.get(name) for name in names] for row in rows], columns=names)
     frame.insert(0, "session_id", session_id)
     return frame

@@ -15,6 +15,7 @@ from mfprefect.backend import NO_LOCK_OPTION, Backend
 from mfprefect.errors import IntegrityError, SessionClosed, UnknownSession
 from mfprefect.provenance import Environment
 from mfprefect.provenance.flow_run import FlowRun, completed_before
+from mfprefect.store import session_params as params
 from mfprefect.store.audit import orphans
 from mfprefect.store.database import Database
 from mfprefect.store.handle import (
@@ -168,6 +169,7 @@ def _insert(
     # A number below the highest is one that the statement above did not look at.
     if facts.ahead is not None or number <= (facts.last_no or 0):
         orphans.remove_orphans(db, connection, handle)
+    params.insert(db, connection, number, opening.params)
     return handle, bool(facts.silent)
 
 
@@ -320,4 +322,5 @@ def _resume(
     if last:
         connection.execute(db.schema.session_attempts.insert(), last)
     clear_attempt(db, connection, number)
+    params.insert(db, connection, number, opening.params)
     return SessionHandle(**(handle.__dict__ | {"attempt": attempt, "status": Status.RUNNING}))

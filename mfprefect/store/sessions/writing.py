@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from mfprefect.errors import DatabaseConflict, IntegrityError
+from mfprefect.store import session_params
 from mfprefect.store.artifacts.rows import is_model
 from mfprefect.store.audit import seals
 from mfprefect.store.database import Database
@@ -34,6 +35,10 @@ __all__ = [
     "last_numbers",
 ]
 
+Replace = bool | Collection[str]
+"""Whether rows replace those with the same keys: in all tables, in none, or in those named."""
+STEPS = "metric_steps"
+STEPS_A_DELETE = 500
 SHORTEST_RACE = 60.0
 """Minimum seconds to retry a closing that lost races against other writers."""
 LONGEST_RACE_PAUSE = 0.05
@@ -63,7 +68,7 @@ def flush(
     db: Database,
     handle: SessionHandle,
     pending: Mapping[str, Sequence[Mapping[str, Any]]],
-    replace: bool,
+    replace: Replace,
     *,
     retry: bool = True,
     params: Mapping[str, Any] | None = None,
@@ -79,7 +84,7 @@ def flush(
         begin_write(db, connection, handle)
         if params:
             _merge_params(db, connection, handle, params)
-        write_rows(db, connection, handle, pending, replace or again)
+        write_rows(db, connection, handle, pending, again or replace)
         if also is not None:
             also(connection)
 
@@ -97,24 +102,26 @@ def detach(db: Database, handle: SessionHandle) -> None:
     db.write_transaction(work)
 
 
-def add_params(db: Database, handle: SessionHandle, params: Mapping[str, Any]) -> None:
+def add_params(db: Database, handle: SessionHandle, given: Mapping[str, Any]) -> None:
     """Add parameters to those of the session, replacing any of the same names."""
 
     def work(connection: sa.Connection, _: bool) -> None:
         begin_write(db, connection, handle)  # locks the row
-        _merge_params(db, connection, handle, params)
+        _merge_params(db, connection, handle, given)
 
     db.write_transaction(work)
 
 
 def _merge_params(
-    db: Database, connection: sa.Connection, handle: SessionHandle, params: Mapping[str, Any]
+    db: Database, connection: sa.Connection, handle: SessionHandle, given: Mapping[str, Any]
 ) -> None:
     s = db.schema.sessions
     stored = connection.scalar(sa.select(s.c.params).where(s.c.session_no == handle.session_no))
-    merged = values.json_text({**json.loads(stored or "{}"), **params}, "params")
+    merged = values.json_text({**json.loads(stored or "{}"), **given}, "params")
     if not touch_if_running(db, connection, handle, {"params": merged}):
         raise closed_reason(db, connection, handle)
+    if rows := session_params.param_rows(db, values.json_text(dict(given), "params")):
+        write_rows(db, connection, handle, {session_params.TABLE: rows}, replace=True)
 
 
 def write_rows(
@@ -122,7 +129,7 @@ def write_rows(
     connection: sa.Connection,
     handle: SessionHandle,
     pending: Mapping[str, Sequence[Mapping[str, Any]]],
-    replace: bool,
+    replace: Replace,
 ) -> None:
     """Insert rows of one session into their tables; with `replace`, over those with the same keys.
 
@@ -132,7 +139,11 @@ def write_rows(
     for name in sorted(pending, key=list(db.schema.tables).index):
         rows, table = pending[name], db.schema.tables[name]
         full = [{"session_no": handle.session_no, **row} for row in rows]
-        if replace:
+        if name == STEPS:
+            if _replaces(replace, name):
+                _delete_steps(connection, table, full)
+            connection.execute(table.insert(), full)
+        elif _replaces(replace, name):
             db.backend.upsert(connection, table, full)
             if name == gate_verdicts.TABLE:
                 later = table.c.gate_no > _last_gate(rows)
@@ -140,6 +151,29 @@ def write_rows(
                 connection.execute(table.delete().where(of_session, later))
         else:
             connection.execute(table.insert(), full)
+
+
+def _delete_steps(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Delete steps by curve: row by row, some thousand would take a round trip each."""
+    curves: dict[tuple[Any, ...], list[int]] = {}
+    for row in rows:
+        key = tuple(row[name] for name in ("session_no", "metric_name", "segment"))
+        curves.setdefault(key, []).append(row["step"])
+    for (number, name, segment), steps in curves.items():
+        of_curve = (
+            table.c.session_no == number,
+            table.c.metric_name == name,
+            table.c.segment == segment,
+        )
+        for start in range(0, len(steps), STEPS_A_DELETE):
+            some = steps[start : start + STEPS_A_DELETE]
+            connection.execute(table.delete().where(*of_curve, table.c.step.in_(some)))
+
+
+def _replaces(replace: Replace, table: str) -> bool:
+    return replace if isinstance(replace, bool) else table in replace
 
 
 def _last_gate(rows: Sequence[Mapping[str, Any]]) -> int:
@@ -151,7 +185,7 @@ def close_session(
     handle: SessionHandle,
     ending: Outcome,
     pending: Mapping[str, Sequence[Mapping[str, Any]]],
-    replace: bool,
+    replace: Replace,
     *,
     also: Callable[[sa.Connection], None] | None = None,
 ) -> None:
@@ -203,7 +237,7 @@ class _CloseTransaction:
         handle: SessionHandle,
         ending: Outcome,
         pending: Mapping[str, Sequence[Mapping[str, Any]]],
-        replace: bool,
+        replace: Replace,
         also: Callable[[sa.Connection], None] | None,
     ) -> None:
         self.db, self.handle, self.ending = db, handle, ending
@@ -236,15 +270,19 @@ class _CloseTransaction:
             raise _ConcurrentChange("its model was renamed")
         if state.counts["score_parts"] and not self.attached:
             raise _AttachFirst
-        without = {part_inputs.TABLE} if self.scored else set()
+        without = {session_params.TABLE, *((part_inputs.TABLE,) if self.scored else ())}
         rows = self._rows(state)
         content = seals.read_content(db, connection, state, rows, self._is_dropped, without=without)
+        # Sealed are the rows that follow from the session's own, whatever is in the table.
+        param_rows = session_params.param_rows(db, state.row["params"])
+        content |= seals.plain_content(db, session_params.TABLE, param_rows)
+        complete = state.counts[session_params.TABLE] == len(param_rows)
         changes = self._changes("score_parts" in content)
         # Each write to the session changes its heartbeat.
         unchanged = {name: state.row[name] for name in ("heartbeat_at", "model_id")}
         if locked:
             unchanged = {}
-        elif handle.attempt > 1 or any(state.counts.values()):
+        elif handle.attempt > 1 or not complete or _has_results(state):
             # Others may be writing: lock first, so that they wait and nothing deadlocks.
             self._fence(connection, {}, unchanged)
             unchanged = {}
@@ -254,7 +292,9 @@ class _CloseTransaction:
             part_inputs.drop(db, connection, handle)
         if self.legacy_part_inputs:
             part_inputs.drop_legacy(db, connection, handle)
-        write_rows(db, connection, handle, rows, self.replace or self.again)
+        if not complete:  # a version without the table opened it
+            session_params.replace(db, connection, handle.session_no, param_rows)
+        write_rows(db, connection, handle, rows, self.again or self.replace)
         if self.ending.sealed:
             changes |= self._seal(connection, {**state.row, **changes}, state, content)
         # Last: triggers refuse writes to an ended session.
@@ -284,7 +324,7 @@ class _CloseTransaction:
         if table == "score_parts":  # written by an earlier attempt only
             return bool((row["kept_by"] or row["attempt"]) < self.handle.attempt)
         if table == gate_verdicts.TABLE and (rows := self.pending.get(table)):
-            replaced = self.replace or self.again
+            replaced = self.again or _replaces(self.replace, table)
             return bool(replaced and row["gate_no"] > _last_gate(rows))
         legacy = self.scored and part_inputs.is_legacy(table, row)
         self.legacy_part_inputs = self.legacy_part_inputs or legacy
@@ -328,6 +368,11 @@ class _CloseTransaction:
                 reason = f"other sessions of {seal['model_id']!r} were sealed meanwhile"
                 raise _ConcurrentChange(reason) from exc
             raise
+
+
+def _has_results(state: seals.State) -> bool:
+    """Return whether a session has written more than its parameters, which its opening did."""
+    return any(count for name, count in state.counts.items() if name != session_params.TABLE)
 
 
 def last_numbers(db: Database, handle: SessionHandle) -> dict[str, int]:

@@ -10,6 +10,7 @@ from mfprefect.artifacts import Artifact
 from mfprefect.spool.documents import ArtifactWrite, ParamsWrite, PartWrite, RowsWrite, Write
 from mfprefect.store import artifacts
 from mfprefect.store.database import Database
+from mfprefect.store.database.row_validation import with_instants
 from mfprefect.store.handle import SessionHandle
 from mfprefect.store.scores import write as scores
 from mfprefect.store.sessions.writing import add_params, flush
@@ -41,9 +42,9 @@ def apply(db: Database, handle: SessionHandle, document: EntryDocument, write: W
 
 
 def _with_numbers(db: Database, table: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Replace the ids of reference sessions in drift rows by their numbers."""
+    """Parse instants, and replace the ids of reference sessions in drift rows by their numbers."""
     if table != "drift":
-        return rows
+        return [with_instants(db.schema.tables[table], row) for row in rows]
     names = {row["reference_session_id"] for row in rows if row.get("reference_session_id")}
     s = db.schema.sessions.c
     select = sa.select(s.session_id, s.session_no).where(s.session_id.in_(names))

@@ -19,7 +19,7 @@ from mfprefect.artifacts.files import FILE, FOLDER, file_name
 from mfprefect.errors import InvalidValue, SpoolRefused
 from mfprefect.spool.documents import ArtifactWrite, Ending, Head, ParamsWrite, RowsWrite
 from mfprefect.store.database import Database, migrate
-from mfprefect.store.database.row_validation import MALFORMED, check_row, typed
+from mfprefect.store.database.row_validation import MALFORMED, check_row, typed, with_instants
 from mfprefect.store.states import Purpose
 from mfprefect.util import values
 
@@ -27,7 +27,7 @@ __all__ = ["EntryCheck"]
 
 NOT_ROWS = (
     *("scores", "score_parts", "artifacts", "artifact_chunks"),
-    *("notifications", "session_attempts"),
+    *("notifications", "session_attempts", "session_params"),
 )
 """Tables of a session that are not filled by rows of the spool."""
 _SESSION = ("session_id", "model_id", "purpose", "attempt")
@@ -172,7 +172,8 @@ def _check_row(table: sa.Table, row: Mapping[str, Any]) -> None:
     reference = row.get("reference_session_id")
     if not isinstance(reference, (str, type(None))) or (reference and table.name != "drift"):
         raise InvalidValue(f"a row of {table.name} names the session {reference!r}.")
-    check_row(table, {k: v for k, v in row.items() if k != "reference_session_id"})
+    columns = {k: v for k, v in row.items() if k != "reference_session_id"}
+    check_row(table, with_instants(table, columns))
 
 
 def _require_json(text: str, kind: type, what: str) -> None:

@@ -24,3 +24,4 @@ from mfprefect.testing.contract.scores import *
 from mfprefect.testing.contract.sessions import *
 from mfprefect.testing.contract.stages import *
 from mfprefect.testing.contract.trace import *
+from mfprefect.testing.contract.trials import *

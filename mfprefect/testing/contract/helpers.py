@@ -99,7 +99,10 @@ def fit(store: Store, names: list[str]) -> list[str]:
 def fill(session: mfprefect.Session) -> None:
     """Write a row into every table that a session writes to."""
     frame = pd.DataFrame({"age": [30.0, 41.0, None], "city": ["Bonn", "Köln", None]})
+    session.log_params({"trees": 100, "loss": "squared", "warm": True, "layers": [64, 8]})
     session.log_metrics({"own": 0.5})
+    for epoch in range(3):
+        session.log_metrics({"loss": 1 / (1 + epoch)}, step=epoch)
     session.log_metadata({"sources": "crm.customer"})
     session.log_input("crm", query="select 1", rows=3, columns={"age": "float"}, digest="d")
     session.log_input_summary(frame)

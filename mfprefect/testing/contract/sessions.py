@@ -29,7 +29,8 @@ def test_a_session_stores_its_results(store: Store) -> None:
     row = store.sessions().iloc[0]
     assert (row["session_id"], row["session_no"]) == (session.session_id, session.session_no)
     assert (row["status"], row["purpose"], row["attempt"]) == ("succeeded", "train", 1)
-    assert json.loads(row["params"]) == {"n": 3, "country": "DE", "when": "2026-01-31", "np": 0.5}
+    given = {"n": 3, "country": "DE", "when": "2026-01-31", "np": 0.5}
+    assert json.loads(row["params"]).items() >= given.items()
     assert row["as_of"] == dt.date(2026, 1, 31)
     assert before <= row["started_at"] <= row["ended_at"] == row["published_at"] <= after
     assert row["started_at"].tzinfo is not None
@@ -85,8 +86,9 @@ def test_many_sessions_are_read_at_once(store: Store) -> None:
 def test_a_run_costs_few_statements_and_commits(store: Store) -> None:
     """10 parameters, 20 metrics and 5 metadata values: at most 8 statements and 3 commits.
 
-    Where selects see uncommitted rows, closing has to lock its session and the end of the audit
-    trail as well, and from a model's second run on the model's last seal.
+    The first run in an environment stores that, too. Where selects see uncommitted rows, opening
+    has to lock the environment, closing its session and the end of the audit trail, and from a
+    model's second run on the model's last seal.
     """
     store.sessions()  # a store checks the schema's version once, here
     for locks in (2, 3):
@@ -96,7 +98,8 @@ def test_a_run_costs_few_statements_and_commits(store: Store) -> None:
         ):
             session.log_metrics({f"m{i}": i / 7 for i in range(20)})
             session.log_metadata({f"k{i}": "v" for i in range(5)})
-        most = 8 + locks * store.database.backend.reads_uncommitted
+        uncommitted = store.database.backend.reads_uncommitted
+        most = 8 + (locks == 2 or uncommitted) + locks * uncommitted
         assert len(statements) <= most, statements
         assert len(commits) <= 3
         assert len(store.metrics(session.session_id)) == 20

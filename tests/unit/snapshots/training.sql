@@ -1,4 +1,4 @@
--- 1 of 14
+-- 1 of 15
 
 -- sqlite, mysql
 SELECT newest.last_no, (SELECT models.model_id
@@ -153,17 +153,22 @@ WHERE notifications.session_no = newest.next_no), NULL) AS ahead
 FROM (SELECT max(sessions.session_no) AS last_no, nullif(coalesce(max(sessions.session_no), 0), 2147483647) + 1 AS next_no
 FROM sessions) AS newest;
 
--- 2 of 14
+-- 2 of 15
 
 -- sqlite, postgres, mysql, teradata
 INSERT INTO environments (environment_digest, python_version, platform_name, packages) VALUES (?, ?, ?, ?);
 
--- 3 of 14
+-- 3 of 15
 
 -- sqlite, postgres, mysql, teradata
 INSERT INTO sessions (session_no, session_id, model_id, purpose, status, attempt, started_at, heartbeat_at, run_by, host, process_id, vcs, git_commit, git_branch, git_remote, git_dirty, git_diff_digest, environment_digest, as_of, params, flow_run_id, flow_run_seq, deployment, parent_session_no, tags, attempt_started_at, process_key, git_author) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- 4 of 14
+-- 4 of 15
+
+-- sqlite, postgres, mysql, teradata
+INSERT INTO session_params (session_no, param_name, param_type, number_value, text_value, json_value) VALUES (?, ?, ?, ?, ?, ?);
+
+-- 5 of 15
 
 -- sqlite, postgres, mysql
 SELECT sessions.session_no, sessions.session_id, sessions.model_id, sessions.purpose, sessions.attempt, sessions.status, sessions.as_of, parent.session_id AS parent_session_id
@@ -175,29 +180,29 @@ LOCKING ROW FOR ACCESS SELECT sessions.session_no, sessions.session_id, sessions
 FROM sessions LEFT OUTER JOIN sessions AS parent ON parent.session_no = sessions.parent_session_no
 WHERE sessions.session_id = ? ORDER BY sessions.session_no;
 
--- 5 of 14
+-- 6 of 15
 
 -- sqlite, postgres, mysql, teradata
 SELECT artifacts.artifact_name
 FROM artifacts
 WHERE artifacts.session_no = ? AND artifacts.artifact_name = ?;
 
--- 6 of 14
+-- 7 of 15
 
 -- sqlite, postgres, mysql, teradata
 INSERT INTO artifact_chunks (session_no, artifact_name, chunk_no, chunk_bytes) VALUES (?, ?, ?, ?);
 
--- 7 of 14
+-- 8 of 15
 
 -- sqlite, postgres, mysql, teradata
 UPDATE sessions SET heartbeat_at=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND coalesce(sessions.status, ?) = ?;
 
--- 8 of 14
+-- 9 of 15
 
 -- sqlite, postgres, mysql, teradata
 INSERT INTO artifacts (session_no, artifact_name, artifact_format, byte_count, sha256, signature, library_versions) VALUES (?, ?, ?, ?, ?, ?, ?);
 
--- 9 of 14
+-- 10 of 15
 
 -- sqlite, postgres, mysql
 SELECT sessions.session_no, sessions.session_id, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.process_id, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.environment_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.parent_session_no, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.suspected_at, sessions.deletion, sessions.attempt_started_at, sessions.process_key, sessions.git_author, (SELECT count(*) AS count_1
@@ -293,7 +298,7 @@ FROM audit_events)) AS head_3
 FROM sessions
 WHERE sessions.session_no = ?;
 
--- 10 of 14
+-- 11 of 15
 
 -- sqlite, postgres, mysql
 SELECT artifacts.session_no, artifacts.artifact_name, artifacts.artifact_format, artifacts.byte_count, artifacts.sha256, artifacts.signature, artifacts.library_versions
@@ -305,22 +310,22 @@ LOCKING ROW FOR ACCESS SELECT artifacts.session_no, artifacts.artifact_name, art
 FROM artifacts
 WHERE artifacts.session_no = ?;
 
--- 11 of 14
+-- 12 of 15
 
 -- sqlite, postgres, mysql, teradata
 UPDATE sessions SET heartbeat_at=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND coalesce(sessions.status, ?) = ? AND sessions.heartbeat_at = ? AND sessions.model_id = ?;
 
--- 12 of 14
+-- 13 of 15
 
 -- sqlite, postgres, mysql, teradata
 INSERT INTO metrics (session_no, metric_name, segment, metric_value, definition_version) VALUES (?, ?, ?, ?, ?);
 
--- 13 of 14
+-- 14 of 15
 
 -- sqlite, postgres, mysql, teradata
 INSERT INTO seals (model_id, seal_no, session_no, session_id, sealed_at, manifest, seal, key_id, signature) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- 14 of 14
+-- 15 of 15
 
 -- sqlite, postgres, mysql, teradata
 UPDATE sessions SET status=?, ended_at=?, heartbeat_at=?, failure_kind=?, failure_text=?, published_at=?, seal=?, previous_seal=?, suspected_at=? WHERE sessions.session_no = ? AND sessions.session_id = ? AND sessions.attempt = ? AND coalesce(sessions.status, ?) = ?;

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import sqlalchemy as sa
 import uvicorn
 
 from mfprefect import Store
@@ -37,7 +38,8 @@ def serving(app: Any) -> Iterator[str]:
     thread.start()
     try:
         while not server.started:
-            assert thread.is_alive()
+            if not thread.is_alive():
+                raise RuntimeError("uvicorn has not started")
         yield f"http://127.0.0.1:{listener.getsockname()[1]}{PREFIX}"
     finally:
         server.should_exit = True
@@ -54,11 +56,13 @@ class Api:
     tokens: dict[str, str] = field(default_factory=dict)
 
     def client(self, scope: str | None = "writer", **headers: str) -> httpx.Client:
+        """Return a client with a token of a scope, None for none."""
         if scope is not None:
             headers["Authorization"] = f"Bearer {self.token(scope)}"
         return httpx.Client(base_url=self.url, headers=headers, timeout=60)
 
     def token(self, scope: str) -> str:
+        """Return the token of a scope, made when it is first asked for."""
         if scope not in self.tokens:
             self.tokens[scope] = self.store.create_token(f"the {scope}", scope).token
         return self.tokens[scope]
@@ -67,5 +71,31 @@ class Api:
 def opened(client: httpx.Client, **body: Any) -> str:
     """Open a session of the model churn; return its id."""
     answer = client.post("/sessions", json={"model_id": "churn", "register": True} | body)
-    assert answer.status_code == 201, answer.text
+    if answer.status_code != 201:
+        raise RuntimeError(answer.text)
     return str(answer.json()["session_id"])
+
+
+VOLATILE = {
+    *("session_no", "session_id", "seal", "previous_seal", "process_id", "process_key", "host"),
+    *("started_at", "ended_at", "heartbeat_at", "attempt_started_at", "published_at"),
+    *("written_at", "run_by", "vcs", "git_commit", "git_branch", "git_remote", "git_dirty"),
+    *("git_diff_digest", "environment_digest", "seconds", "flow_run_seq", "git_author"),
+}
+"""What differs between two sessions that did the same, or says who ran them and where."""
+
+
+def content(store: Store, session_id: str) -> dict[str, list[dict[str, Any]]]:
+    """Return all rows of a session by table, without what differs from run to run."""
+    db = store.database
+    number = int(store.get_sessions(session_id)["session_no"][0])
+    tables = [db.schema.sessions, *db.schema.session_tables()]
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for table in tables:
+        select = sa.select(table).where(table.c.session_no == number)
+        stored = db.fetch_all(select.order_by(*table.primary_key.columns))
+        keys = table.c.keys()
+        rows[table.name] = [
+            {k: v for k, v in zip(keys, row, strict=True) if k not in VOLATILE} for row in stored
+        ]
+    return rows

@@ -13,6 +13,7 @@ from mfprefect.inputs.reader import Reader
 from mfprefect.quality.gates.verdicts import BaseGate
 from mfprefect.quality.metrics.definitions import UNSUPERVISED
 from mfprefect.quality.without_target import needs_no_target, require_no_target
+from mfprefect.util.declared_params import check_declared, run_params
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,6 +73,12 @@ class Model:
 
     # Training and promotion
 
+    params: Mapping[str, Any] = {}
+    """Parameters of a training with their defaults, such as `{"depth": 6, "rate": 0.1}`.
+
+    `train(params={"depth": 8})` replaces some, with values of the same types. In the methods of a
+    run, `self.params` has all of them: of a scoring, those of the training whose model it uses.
+    """
     gates: ClassVar[Sequence[BaseGate]] = ()
     """Conditions of a training; if one fails, the training fails and cannot be promoted."""
     scoring_gates: ClassVar[Sequence[BaseGate]] = ()
@@ -166,6 +173,7 @@ class Model:
         """Reads what `read` is asked for, and records it in the session."""
         self.extras: Mapping[str, Any] = {}
         """What `fit` returned beside the estimator, also in `predict` and `scoring_data`."""
+        self.params = run_params(type(self).__name__, type(self).params, None)
 
     # Methods that you write
 
@@ -180,8 +188,9 @@ class Model:
     def fit(self, features: pd.DataFrame, target: pd.Series[Any]) -> Any:
         """Return a fitted estimator; set its random seed to make the training reproducible.
 
-        `target` is None for a model without one. With `weight` in the class, take the weights of
-        the rows as a further parameter `weight`: `def fit(self, features, target, weight=None)`.
+        `self.params` has the parameters of the run, if the class declares any. `target` is None for
+        a model without one. With `weight` in the class, take the weights of the rows as a further
+        parameter `weight`: `def fit(self, features, target, weight=None)`.
 
         Returns:
             The estimator; or the estimator and a dict of what `predict` or `scoring_data` need
@@ -339,6 +348,7 @@ class Model:
             raise ConfigurationError(
                 f"{cls.__name__} has scoring = {cls.scoring!r}; choose one of {', '.join(SCORING)}."
             )
+        check_declared(cls.__name__, cls.params)
         cls._check_format()
         cls._check_checks()
         cls._check_tags()

@@ -58,3 +58,4 @@ class Purpose(StrEnum):
     SCORE = "score"
     MONITOR = "monitor"
     ADHOC = "adhoc"
+    TRIAL = "trial"

@@ -100,7 +100,7 @@ def _named(store: Store, session_id: str) -> dict[str, Any]:
     try:
         return records(store.show(session_id))[0]
     except UnknownSession as exc:
-        newest = store.sessions(limit=MAX_SEARCHED)["session_id"].tolist()
+        newest = store.sessions(limit=MAX_SEARCHED, trials=True)["session_id"].tolist()
         near = get_close_matches(session_id, newest, n=3, cutoff=0.7)
         raise _with_hint(exc, near) from None
 

@@ -14,7 +14,13 @@ __all__ = ["Verdict", "verdict"]
 
 Document = Mapping[str, Any]
 """What `mfprefect show --json` writes."""
-ACTIVITIES = {"train": "training", "score": "scoring", "monitor": "monitoring", "adhoc": "run"}
+ACTIVITIES = {
+    "train": "training",
+    "score": "scoring",
+    "monitor": "monitoring",
+    "adhoc": "run",
+    "trial": "trial",
+}
 MOST_CHARACTERS = 200
 NOTHING = "nothing"
 

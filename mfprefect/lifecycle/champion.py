@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from mfprefect.errors import InvalidValue
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.error_redaction import redacted_errors
-from mfprefect.lifecycle.fitting import load_trained, with_extras
+from mfprefect.lifecycle.fitting import load_trained, with_trained
 from mfprefect.lifecycle.split import split_rule
 from mfprefect.lifecycle.thresholds import thresholds_for
 from mfprefect.quality._arrays import _is_null
@@ -90,7 +90,7 @@ def score_champion(
             features = features_of(store, production)
             tasks.require_columns(test, features, "the test data")
             trained = load_trained(store, model, production)
-            other = with_extras(model, trained.extras)
+            other = with_trained(model, trained)
             actual = test[model.target]
             production_score = predicted(other, trained.estimator, test[features], actual)
     except Exception as exc:

@@ -6,11 +6,12 @@ import datetime as dt
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from prefect import Flow, flow
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import WithJsonSchema
 
 from mfprefect.command_model import CommandModel
 from mfprefect.errors import AlreadyPromoted, InvalidValue
@@ -25,6 +26,7 @@ from mfprefect.lifecycle.shadow import score_shadow
 from mfprefect.store import Store, connect
 from mfprefect.store.models.stages import PRODUCTION, RETIRED, stage_now
 from mfprefect.store.states import SPOOLED
+from mfprefect.util.declared_params import form, recorded, run_params
 
 if TYPE_CHECKING:
     from mfprefect.model import Model
@@ -49,16 +51,20 @@ def make_flows(model_class: type[Model]) -> Flows:
     scoring.pickle_by_value(model_class)
     set_prefect_defaults()
 
-    @flow(**_options(model_class, "train"))
-    def train(as_of: dt.date | None = None) -> Any:
+    def train(as_of: dt.date | None = None, params: dict[str, Any] | None = None) -> Any:
         """Train the model, test it, store it and check its gates.
 
         Args:
             as_of: the date of the data, such as 2026-10-31; by default today, in the time zone of
                 the settings or of the schedule.
+            params: parameters that the model's class declares, by name; by default as declared.
         """
+        given = run_params(model_class.__name__, model_class.params, params)
         with redacted_errors(), connect() as store:
-            return _train(store, model_class, as_of)
+            return _train(store, model_class, as_of, given)
+
+    train.__annotations__["params"] = _form(model_class)
+    train_flow: Flow[..., str] = flow(**_options(model_class, "train"))(train)
 
     @flow(task_runner=_runner(model_class), **_options(model_class, "score"))
     def score(
@@ -92,7 +98,7 @@ def make_flows(model_class: type[Model]) -> Flows:
         with redacted_errors(), connect() as store:
             return _monitor(store, model_class, as_of)
 
-    return Flows(train, score, monitor)
+    return Flows(train_flow, score, monitor)
 
 
 def _result(session: Ended) -> Any:
@@ -101,6 +107,13 @@ def _result(session: Ended) -> Any:
         return session.session_id
     text = f"session {session.session_id} waits in the spool: its database is unavailable"
     return Completed(name="Spooled", message=text, data=session.session_id)
+
+
+def _form(model_class: type[Model]) -> Any:
+    """Return the type of the parameters, by which Prefect shows a field for each."""
+    if not model_class.params:
+        return dict[str, Any] | None
+    return Annotated[dict[str, Any], WithJsonSchema(form(model_class.params))] | None
 
 
 def _options(model_class: type[Model], work: str) -> dict[str, Any]:
@@ -150,36 +163,46 @@ def rerun(
             )
             with recorded as session:
                 opened(session.session_id)
-                _work(store, model_class, session, purpose)
+                _work(store, model_class, session, purpose, params)
                 session.close(publish=False)
 
     reproduce()
 
 
-def _work(store: Store, model_class: type[Model], session: Session, purpose: str) -> None:
+def _work(
+    store: Store,
+    model_class: type[Model],
+    session: Session,
+    purpose: str,
+    params: Mapping[str, Any],
+) -> None:
+    declared = model_class.params
+    given = run_params(model_class.__name__, declared, recorded(declared, params))
     if issubclass(model_class, CommandModel):
         if purpose == "train":
-            commands.train_command(store, model_class, session, apply_gates=False)
+            commands.train_command(store, model_class, session, given, apply_gates=False)
         else:
             commands.score_command(store, model_class, session)
     elif purpose == "train":
-        training.train_model(store, model_class, session, apply_gates=False)
+        training.train_model(store, model_class, session, given, apply_gates=False)
     else:
         scoring.score_model(store, model_class, session)
 
 
-def _train(store: Store, model_class: type[Model], as_of: dt.date | None) -> Any:
+def _train(
+    store: Store, model_class: type[Model], as_of: dt.date | None, params: dict[str, Any]
+) -> Any:
     register(store, model_class)
 
     def work(session: Session) -> None:
         if issubclass(model_class, CommandModel):
-            commands.train_command(store, model_class, session)
+            commands.train_command(store, model_class, session, params)
         else:
-            training.train_model(store, model_class, session)
+            training.train_model(store, model_class, session, params)
 
     promoting = model_class.auto_promote
     session = completed(
-        store, model_class, "train", work, promoting=promoting, as_of=as_of, params={}
+        store, model_class, "train", work, promoting=promoting, as_of=as_of, params=params
     )
     if promoting and session.status == SPOOLED:
         tasks.log().warning("not promoted: %s waits in the spool", session.session_id)

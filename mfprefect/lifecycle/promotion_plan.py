@@ -9,7 +9,7 @@ from mfprefect.command_model import CommandModel
 from mfprefect.errors import InvalidValue
 from mfprefect.inputs.reader import Reader
 from mfprefect.lifecycle.champion import features_of
-from mfprefect.lifecycle.fitting import load_trained, with_extras
+from mfprefect.lifecycle.fitting import load_trained, with_trained
 from mfprefect.lifecycle.plan_in_python import scored_in_python
 from mfprefect.lifecycle.plan_in_sql import NeedsPython, scored_in_sql
 from mfprefect.lifecycle.plan_job import Contender, PlanJob
@@ -71,7 +71,7 @@ def plan_on_data(
 def _contender(store: Store, model_class: type[Model], session_id: str, role: str) -> Contender:
     model = model_class(Reader(store.database.settings))
     trained = load_trained(store, model, session_id)
-    model = with_extras(model, trained.extras)
+    model = with_trained(model, trained)
     return Contender(session_id, role, model, features_of(store, session_id), trained.estimator)
 
 

@@ -150,7 +150,8 @@ class ScoringJob:
         model = self.model_class(tasks.reader(self.settings, recorder, self.model_class, part))
         if self.sql.mode == "sql":
             model.reader.refusal = refusal(self.model_class)
-        model.extras = self._resources()[1].extras
+        trained = self._resources()[1]
+        model.extras, model.params = trained.extras, dict(trained.params)
         return model
 
 

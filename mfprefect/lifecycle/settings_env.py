@@ -31,7 +31,7 @@ NOT_HANDED_OVER = {"notify"}
 def without_settings(variables: Mapping[str, str]) -> dict[str, str]:
     """Drop the variables of all settings, and of an outer command's session."""
     names = "|".join(name.upper() for name in Settings.model_fields)
-    outer = "SESSION_ID|TRAINING_SESSION_ID"
+    outer = "SESSION_ID|TRAINING_SESSION_ID|PARAMS"
     ours = re.compile(rf"{PREFIX}((?:{names})(?:__.*)?|{outer})", re.IGNORECASE)
     return {name: value for name, value in variables.items() if not ours.fullmatch(name)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import ConfigurationError, DatabaseError
@@ -30,9 +31,16 @@ __all__ = ["train_model"]
 
 
 def train_model(
-    store: Store, model_class: type[Model], session: Session, *, apply_gates: bool = True
+    store: Store,
+    model_class: type[Model],
+    session: Session,
+    params: Mapping[str, Any],
+    *,
+    apply_gates: bool = True,
 ) -> None:
     """Train the model, test it, store it and, unless told otherwise, apply its gates.
+
+    `params` are all of the parameters that the class declares.
 
     Raises:
         ConfigurationError: the model could be stored and not loaded again.
@@ -41,6 +49,7 @@ def train_model(
     """
     _require_loadable(store, model_class)
     model = model_class(tasks.reader(store.database.settings, session, model_class))
+    model.params = dict(params)
     run = tasks.Runner(model_class)
     frame = run(tasks.read_training_data, model, as_of_date(session))
     frame = tasks.check(session, model, frame, checks_for(model_class.checks, TRAIN))

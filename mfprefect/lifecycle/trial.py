@@ -57,7 +57,7 @@ def before_fit(
         return
     sample = trial_sample(model, learn, rows)
     run = tasks.Runner(model)
-    result = run(try_storing, store, type(model), sample, features)
+    result = run(try_storing, store, type(model), sample, features, dict(model.params))
     session.log_metadata({"rows": len(sample), "of": len(learn), "result": result}, GROUP)
 
 
@@ -79,11 +79,16 @@ def trial_sample(model: Model, learn: pd.DataFrame, rows: int) -> pd.DataFrame:
 
 @task(name="trial", cache_policy=NO_CACHE, persist_result=False)
 def try_storing(
-    store: Store, model_class: type[Model], sample: pd.DataFrame, features: list[Any]
+    store: Store,
+    model_class: type[Model],
+    sample: pd.DataFrame,
+    features: list[Any],
+    params: dict[str, Any],
 ) -> str:
     """Fit, store, load and predict; return the result in words."""
     # Its own model: `fit` may leave something in it. What it reads is no input of the session.
     model = model_class(Reader(store.database.settings))
+    model.params = params
     with redacted_errors(), _unchanged_random_state():
         try:
             trained = tasks.fit.fn(model, sample, features)
@@ -103,6 +108,7 @@ def _require_storable(store: Store, model: Model, trained: Trained, rows: pd.Dat
     fresh, db = type(model)(model.reader), store.database
     storable = model.storable(trained.estimator)
     loaded = stored_and_loaded(db, storable, format=model.format, model=fresh)
+    fresh.params = model.params
     fresh.extras = stored_and_loaded(db, Extras(trained.extras))
     try:
         predictions(model, trained.estimator, rows)

@@ -31,7 +31,13 @@ __all__ = [
 FAILURE, WARNING, SUCCESS, INFO = "failure", "warning", "success", "info"
 MAX_ROWS = 10
 TRAIN, SCORE_PURPOSE, MONITOR = "train", "score", "monitor"
-WORK = {TRAIN: "training", SCORE_PURPOSE: "scoring", MONITOR: "monitoring", "adhoc": "session"}
+WORK = {
+    TRAIN: "training",
+    SCORE_PURPOSE: "scoring",
+    MONITOR: "monitoring",
+    "adhoc": "session",
+    "trial": "trial",
+}
 _TONES = {
     **dict.fromkeys(("failed", "crashed", "checks_failed", "gate_failed"), FAILURE),
     **dict.fromkeys(("cancelled", "drift", "stale", "rolled_back", "retired", "spooled"), WARNING),

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["render", "session_heading"]
 
-ACTIVITIES = {"train": "training", "score": "scoring", "monitor": "monitoring", "adhoc": "run"}
+ACTIVITIES = {
+    "train": "training",
+    "score": "scoring",
+    "monitor": "monitoring",
+    "adhoc": "run",
+    "trial": "trial",
+}
 SYMBOLS = {"good": "\u2713", "warn": "!", "bad": "\u2715", "info": "i"}
 
 

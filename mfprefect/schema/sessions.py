@@ -78,7 +78,7 @@ class SessionTables(TablesBase):
         )
         yield self._model_id(nullable=False)
         yield identifier(
-            "purpose", "What it is for: train, score, monitor or adhoc.", 16, nullable=False
+            "purpose", "What it is for: train, score, monitor, adhoc or trial.", 16, nullable=False
         )
         yield identifier(
             "status", "running, succeeded, failed, crashed or cancelled.", 16, nullable=False

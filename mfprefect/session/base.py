@@ -49,7 +49,7 @@ class RecorderBase:
         self.model_id: str = handle.model_id
         """The model that it is a run of."""
         self.purpose: str = handle.purpose
-        """`train`, `score`, `monitor` or `adhoc`."""
+        """`train`, `score`, `monitor`, `adhoc` or `trial`."""
         self.attempt: int = handle.attempt
         """1, and one more with each retry of the flow run."""
         self.status: str = Status.RUNNING.value

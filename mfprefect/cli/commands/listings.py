@@ -66,6 +66,7 @@ def models(out: Output, url: str | None) -> None:
     show_default=True,
     help="The last one started first, or running ones and then the last one ended.",
 )
+@click.option("--trials", is_flag=True, help="Trials of experiments, too.")
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -77,7 +78,10 @@ def models(out: Output, url: str | None) -> None:
 def sessions(
     out: Output, url: str | None, model: str | None, status: str | None, limit: int, **options: Any
 ) -> None:
-    """List sessions of all models or of MODEL, newest first."""
+    """List sessions of all models or of MODEL, newest first.
+
+    Trials are listed with --trials or --purpose trial, and by `mfprefect experiments`.
+    """
     import mfprefect
     from mfprefect.cli.formats import records
     from mfprefect.cli.lookup import require_known_model

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -11,6 +12,7 @@ from mfprefect.errors import ConfigurationError, InvalidValue
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.commands import environment
 from mfprefect.lifecycle.commands.process import Command, run_command
+from mfprefect.lifecycle.fitting import params_of
 from mfprefect.lifecycle.prefect_artifacts import Progress
 from mfprefect.lifecycle.settings_env import Redactor, secrets
 from mfprefect.session.recorder import Recorder
@@ -24,7 +26,12 @@ __all__ = ["score_command", "train_command"]
 
 
 def train_command(
-    store: Store, model_class: type[CommandModel], session: Session, *, apply_gates: bool = True
+    store: Store,
+    model_class: type[CommandModel],
+    session: Session,
+    params: Mapping[str, Any],
+    *,
+    apply_gates: bool = True,
 ) -> None:
     """Run the training command and, with `apply_gates`, apply the gates to what it stored.
 
@@ -34,7 +41,7 @@ def train_command(
         InvalidValue: it reported no metric, no test results and no model.
         GateFailed: a gate failed; model and figures are kept.
     """
-    command = _command(store, model_class, session, "train_command")
+    command = _command(store, model_class, session, "train_command", params=params)
     tasks.Runner(model_class)(run_training, command)
     if not session.has_results():
         raise InvalidValue(
@@ -55,13 +62,16 @@ def score_command(store: Store, model_class: type[CommandModel], session: Sessio
         CommandFailed: it exited with a code other than 0, or was killed.
         InvalidValue: it wrote no scores, or not those of its part.
     """
+    parent, params = session.parent_session_id, dict(model_class.params)
+    if parent is not None:
+        params = params_of(store, model_class, parent)
     _command(store, model_class, session, "score_command")  # checked before anything is done
     parts = model_class.parts
     missing = [part for part in range(1, parts + 1) if not _keep_part(model_class, session, part)]
     progress = Progress(session, parts, parts - len(missing))
     run = tasks.Runner(model_class)
     for part in missing:
-        command = _command(store, model_class, session, "score_command", part)
+        command = _command(store, model_class, session, "score_command", part, params)
         name = f"score command, part {part} of {parts}" if parts > 1 else None
         run(run_scoring.with_options(task_run_name=name), store, session, command, parts)
         _require_scores(model_class, session, part)
@@ -77,7 +87,12 @@ def score_command(store: Store, model_class: type[CommandModel], session: Sessio
 
 
 def _command(
-    store: Store, model_class: type[CommandModel], session: Session, name: str, part: int = 1
+    store: Store,
+    model_class: type[CommandModel],
+    session: Session,
+    name: str,
+    part: int = 1,
+    params: Mapping[str, Any] = {},
 ) -> Command:
     arguments = getattr(model_class, name)
     if arguments is None:
@@ -89,7 +104,7 @@ def _command(
     return Command(
         arguments=tuple(arguments),
         folder=model_class.working_folder(),
-        environment=environment.environment(store, model_class, session, part, purpose),
+        environment=environment.environment(store, model_class, session, part, purpose, params),
         grace_seconds=model_class.grace_seconds,
         transient_exit_codes=model_class.transient_exit_codes,
         hidden=Redactor(secrets(store.database.settings)),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mfprefect.lifecycle.run import as_of_date
 from mfprefect.lifecycle.settings_env import settings_variables, without_settings
 from mfprefect.settings import PREFIX
+from mfprefect.util import values
 
 if TYPE_CHECKING:
     from mfprefect.command_model import CommandModel
@@ -25,6 +27,7 @@ def environment(
     session: Session,
     part: int,
     purpose: str | None = None,
+    params: Mapping[str, Any] = {},
 ) -> dict[str, str]:
     """Return a command's environment: our variables over the model's over this process's.
 
@@ -35,6 +38,7 @@ def environment(
         part: the part of a scoring, from 1.
         purpose: `train` or `score`; by default the session's own, which is `adhoc` for a
             reproduction.
+        params: the parameters that the class declares, as `fit` of a model in Python has them.
     """
     variables = without_settings(os.environ) | dict(model_class.environment)
     # A Python program would otherwise buffer its output until it ends.
@@ -48,6 +52,7 @@ def environment(
         variables
         | settings_variables(store)
         | _session(model_class, session, part, purpose or session.purpose)
+        | ({PREFIX + "PARAMS": values.json_text(dict(params), "params")} if params else {})
     )
 
 

@@ -25,7 +25,13 @@ LEVEL_OF_STATUS = {
     "running": "info",
 }
 LEVEL_OF_VERDICT = {"ok": "good", "warning": "warn", "alarm": "bad", "unknown": "info"}
-ACTIVITIES = {"train": "Training", "score": "Scoring", "monitor": "Monitoring", "adhoc": "Run"}
+ACTIVITIES = {
+    "train": "Training",
+    "score": "Scoring",
+    "monitor": "Monitoring",
+    "adhoc": "Run",
+    "trial": "Trial",
+}
 FAILURES = {"ChecksFailed": "input checks failed", "GateFailed": "it did not pass its gates"}
 MOST_NAMED = 5
 

@@ -106,8 +106,9 @@ class ResultsApi(Base):
         purpose: str | None = None,
         since: dt.datetime | dt.date | str | None = None,
         sort: str = "started",
+        trials: bool = False,
     ) -> pd.DataFrame:
-        """Return sessions, newest first.
+        """Return sessions, newest first, without trials unless they are asked for.
 
         Columns: those of the table `sessions`, and parent_session_id, the training session used.
 
@@ -115,16 +116,19 @@ class ResultsApi(Base):
             model_id: only sessions of this model.
             status: only `running`, `succeeded`, `failed`, `crashed` or `cancelled` ones.
             limit: at most this many; None for all.
-            purpose: only `train`, `score`, `monitor` or `adhoc` ones.
+            purpose: only `train`, `score`, `monitor`, `adhoc` or `trial` ones.
             since: only those that started then or later: an aware datetime, a date in UTC, or a
                 span before now such as `7d` or `12h`.
             sort: `started`: the last one started first; `ended`: running ones, then the last one
                 ended.
+            trials: whether to include sessions of the purpose `trial`, which only `experiments`
+                shows otherwise.
 
         Raises:
             InvalidValue: an unknown status, purpose or order, or a negative limit.
         """
         options: dict[str, Any] = {"purpose": purpose, "since": since, "sort": sort}
+        options["trials"] = trials
         return self._visible(
             lambda db: frames.sessions_frame(db, model_id, status, limit, **options)
         )

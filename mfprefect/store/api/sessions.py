@@ -55,11 +55,13 @@ class SessionsApi(Base):
 
         Args:
             model_id: a registered model.
-            purpose: `train`, `score`, `monitor` or `adhoc`.
+            purpose: `train`, `score`, `monitor` or `adhoc`; or `trial`, one of many runs that try
+                parameters: listings, reports and notices leave it out, `experiments` shows it.
             params: the run's parameters: text, numbers, dates, None, and lists and dicts of
                 these, from Python, numpy or pandas; NaN and estimators are refused by name.
             as_of: the date of the run's data.
-            parent: the id of the training session whose model this one uses.
+            parent: the id of the training session whose model this one uses; for a trial, of the
+                session that it belongs to.
             source: a file or folder in the checkout whose commit to record; by default the running
                 script.
             tags: a list of tags that notification targets can select, besides the flow run's own.

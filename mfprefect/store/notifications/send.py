@@ -28,7 +28,7 @@ from mfprefect.store.notifications import content, summary
 from mfprefect.store.notifications.attachments import Attachments
 from mfprefect.store.notifications.waiting import WAITING, waits_for_promotion
 from mfprefect.store.row_numbers import next_number
-from mfprefect.store.states import Status, is_reproduction
+from mfprefect.store.states import Purpose, Status, is_reproduction
 from mfprefect.util import values
 from mfprefect.util.values import choice
 
@@ -83,7 +83,7 @@ def session_ended(
             or (row.status == Status.FAILED and not final)
         ):
             return
-        if is_reproduction(row.params):
+        if row.purpose == Purpose.TRIAL or is_reproduction(row.params):
             return  # its caller gets the result; it is no event for anybody else
         problems, attachments = content.problem_events(db, row), Attachments(db)
         waits = not promoting and waits_for_promotion(db, row)

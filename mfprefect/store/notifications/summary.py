@@ -14,7 +14,7 @@ from mfprefect.settings import Target
 from mfprefect.store.database import Database
 from mfprefect.store.notifications import content
 from mfprefect.store.notifications.readers import readers_of
-from mfprefect.store.states import Status
+from mfprefect.store.states import Purpose, Status
 
 __all__ = ["FIRST_PERIOD", "build_summary", "summary_rows"]
 
@@ -63,7 +63,7 @@ def summary_rows(
         s.c.started_at,
         s.c.failure_kind,
         s.c.failure_text,
-    )
+    ).where(s.c.purpose != Purpose.TRIAL)
     if newest is not None:
         select = select.where(s.c.session_no <= newest.session_no)
         since = since or newest.started_at - FIRST_PERIOD

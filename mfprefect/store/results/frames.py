@@ -109,7 +109,7 @@ def sessions_frame(
         status: only sessions with this status.
         limit: at most this many; None for all.
         session_ids: only these, if any; unknown ids are ignored.
-        choices: `purpose`, `since` and `sort`, as in `Store.sessions`.
+        choices: `purpose`, `since`, `sort` and `trials`, as in `Store.sessions`.
 
     Raises:
         InvalidValue: an unknown status, purpose or order, or a limit that is no integer from 0 on.
@@ -118,6 +118,7 @@ def sessions_frame(
     if session_ids:
         condition = source.c.session_id.in_(list(session_ids))
         source = source._replace(select=source.select.where(condition))
+        choices["trials"] = True
     return db.frame(_selected(source, model_id, status, limit, **choices))
 
 
@@ -202,6 +203,7 @@ def _selected(
     purpose: str | None = None,
     since: Any = None,
     sort: str = STARTED,
+    trials: bool = False,
 ) -> sa.Select[*tuple[Any, ...]]:
     """Return a select of some sessions in an order; arguments and errors as in `Store.sessions`."""
     select, sessions = source.select, source.c
@@ -211,6 +213,8 @@ def _selected(
         select = select.where(sessions.status == choice(status, "the status", tuple(Status)))
     if purpose is not None:
         select = select.where(sessions.purpose == choice(purpose, "the purpose", tuple(Purpose)))
+    elif not trials:
+        select = select.where(sessions.purpose != Purpose.TRIAL)
     if (instant := values.since(since)) is not None:
         select = select.where(sessions.started_at >= instant)
     if choice(sort, "the order", SORTS) == ENDED:

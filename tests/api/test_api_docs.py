@@ -19,10 +19,20 @@ PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 SECURITY = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
 
 
+TEST = pd.DataFrame(
+    {
+        "left": [1, 0, 1, 0],
+        "p": [0.9, 0.8, 0.7, 0.1],
+        "region": ["north", "north", "south", "south"],
+    }
+)
+
+
 def test_the_examples_of_the_page(api: Api, tmp_path: Path) -> None:
     (tmp_path / "token.txt").write_text(api.token("writer"))
     (tmp_path / "model.rds").write_bytes(b"a model of R")
     (tmp_path / "roc.png").write_bytes(b"a picture")
+    (tmp_path / "test.csv").write_text(TEST.to_csv(index=False))
     (tmp_path / "scores.csv").write_text("customer_id,p\nc1,0.25\nc2,0.5\n")
     (tmp_path / "uuidgen").write_text("#!/bin/sh\ncat /proc/sys/kernel/random/uuid\n")
     (tmp_path / "uuidgen").chmod(0o755)
@@ -66,6 +76,7 @@ def by_python(api: Api) -> dict[str, list[dict[str, object]]]:
                 }
             ]
         )
+        session.log_test_results(TEST["left"], TEST["p"], segments=TEST[["region"]])
         importance = pd.DataFrame({"variable": ["tenure"], "importance": [0.4]})
         session.log_variable_importance(importance, "permutation")
         session.save_model(b"a model of R", format="bytes")

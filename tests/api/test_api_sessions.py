@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -371,6 +372,75 @@ def test_a_session_that_failed(api: Api) -> None:
         late = client.post(f"/sessions/{session_id}/log", json={"metrics": {"auc": 1}})
         assert (late.status_code, late.json()["error"]) == (409, "SessionClosed")
         assert late.json()["session_id"] == session_id
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "unsupervised", "regression"])
+def test_test_rows_are_evaluated_as_in_python(api: Api, kind: str) -> None:
+    columns = {
+        "binary": {"actual": "y", "score": "s"},
+        "multiclass": {"actual": "label", "class": ["a", "b", "c"]},
+        "unsupervised": {"score": "s", "score_class": "label"},
+        "regression": {"actual": "s", "score": "y"},
+    }[kind]
+    frame = pd.DataFrame(
+        {
+            "y": [0, 1, 0, 1, 1, 0],
+            "s": [0.1, 0.9, 0.3, 0.8, 0.2, 0.4],
+            "label": ["a", "b", "c", "a", "b", "c"],
+            **{
+                name: [0.5 if n % 3 == place else 0.25 for n in range(6)]
+                for place, name in enumerate("abc")
+            },
+        }
+    )
+    ours: dict[str, Any]
+    with api.client() as client:
+        theirs = opened(client, purpose="train")
+        sink = io.BytesIO()
+        frame.to_parquet(sink)
+        answer = client.post(
+            f"/sessions/{theirs}/test-results",
+            params=columns | {"model_type": kind},
+            content=sink.getvalue(),
+            headers={"Content-Type": "application/vnd.apache.parquet"},
+        )
+        assert answer.status_code == 200, answer.text
+    with api.store.session("churn", "train") as session:
+        score: Any = frame["s"] if kind != "multiclass" else frame[["a", "b", "c"]]
+        if kind == "unsupervised":
+            score = pd.DataFrame({"score": frame["s"], "score_class": frame["label"]})
+        if kind == "regression":
+            score = frame["y"]
+        actual = {"binary": "y", "multiclass": "label", "regression": "s"}.get(kind)
+        ours = session.log_test_results(
+            None if actual is None else frame[actual], score, model_type=kind
+        )
+    assert answer.json() == {"session_id": theirs, "rows": 6, "metrics": ours}
+    for table in ("metrics", "test_curve", "session_metadata"):
+        assert content(api.store, theirs)[table] == content(api.store, session.session_id)[table]
+
+
+def test_test_rows_that_cannot_be_evaluated(api: Api) -> None:
+    csv = {"Content-Type": "text/csv"}
+    with api.client() as client:
+        session_id = opened(client)
+        url = f"/sessions/{session_id}/test-results"
+        for query, body, status in (
+            ("actual=y&score=s", "y,s\n1,0.5\n", 422),  # one class only
+            ("actual=y&score=s", "y,s\n1,nan\n0,0.5\n", 422),
+            ("actual=y&score=s", "y,s\n1\n", 422),
+            ("actual=y&score=s", "", 422),
+            ("actual=y&score=other", "y,s\n1,0.5\n0,0.1\n", 422),
+            ("score=s", "y,s\n1,0.5\n0,0.1\n", 422),
+            ("actual=y", "y,s\n1,0.5\n0,0.1\n", 422),
+            ("actual=y&score=s&class=a", "y,s\n1,0.5\n0,0.1\n", 422),
+            ("actual=y&score=s&model_type=magic", "y,s\n1,0.5\n0,0.1\n", 422),
+        ):
+            answer = client.post(f"{url}?{query}", content=body, headers=csv)
+            assert answer.status_code == status, (query, body, answer.text)
+            assert tempfile.gettempdir() not in answer.text
+        assert client.post(url + "?actual=y&score=s", content="x").status_code == 415
+    assert api.store.metrics(session_id).empty
 
 
 def test_failed_checks_are_stored_and_said(api: Api) -> None:

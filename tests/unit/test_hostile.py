@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import mfprefect
 from mfprefect import ArtifactCorrupt, MfprefectError, Store
 from mfprefect.cli import cli
-from mfprefect.cli.input_files import read_frame
+from mfprefect.inputs.result_files import read_frame
 from mfprefect.store.retention.archive import archive_session
 from mfprefect.testing.contract.helpers import fill, rows
 
@@ -353,7 +353,7 @@ def test_files_that_are_none(
         result = runner.invoke(cli, ["session", "log", running.session_id, *options, "--url", url])
         assert (result.exit_code, "unexpected" in result.stderr) == (1, False), result.stderr
     # Small on disk, large in memory: refused by what its head says.
-    monkeypatch.setattr("mfprefect.cli.input_files.MAX_CELLS", 10**6)
+    monkeypatch.setattr("mfprefect.inputs.result_files.MAX_CELLS", 10**6)
     pq.write_table(pa.table({"age": pa.repeat(pa.scalar(1), 2 * 10**6)}), tmp_path / "bomb.parquet")
     assert (tmp_path / "bomb.parquet").stat().st_size < 100_000
     options = ["--input-summary", str(tmp_path / "bomb.parquet")]

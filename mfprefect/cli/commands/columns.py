@@ -61,7 +61,7 @@ def _verdict(row: dict[str, Any]) -> str:
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    from mfprefect.cli.input_files import column, read_frame
+    from mfprefect.inputs.result_files import column, read_frame
 
     frame = read_frame(path, text=["schema", "table", "column", "note"])
     needed = [column(frame, name, "the column") for name in ("table", "column", "valid")]

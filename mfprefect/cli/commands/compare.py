@@ -121,7 +121,7 @@ def _scores(
 
 
 def _frame(path: str, entity_id: str) -> pd.DataFrame:
-    from mfprefect.cli.input_files import read_frame
+    from mfprefect.inputs.result_files import read_frame
 
     return read_frame(Path(path), text=[entity_id])  # "007" is not 7
 

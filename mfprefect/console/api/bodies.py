@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, BinaryIO, cast
 
@@ -16,7 +17,16 @@ from mfprefect.console.api.context import WRITE, Context, Ctx, right
 from mfprefect.console.api.problems import ProblemError
 from mfprefect.store.idempotency import KeyedRequest
 
-__all__ = ["JsonDigest", "Key", "LimitedRoute", "Upload", "Uploaded", "Writer", "keyed"]
+__all__ = [
+    "JsonDigest",
+    "Key",
+    "LimitedRoute",
+    "Upload",
+    "Uploaded",
+    "UploadedFrame",
+    "Writer",
+    "keyed",
+]
 
 KEY_HEADER = "Idempotency-Key"
 PIECE = 1024 * 1024
@@ -91,8 +101,18 @@ class Uploaded:
 
 
 async def _upload(request: Request, context: Ctx) -> AsyncIterator[Uploaded]:
+    async with _received(request, context.limits.upload) as upload:
+        yield upload
+
+
+async def _upload_frame(request: Request, context: Ctx) -> AsyncIterator[Uploaded]:
+    async with _received(request, context.limits.frame) as upload:
+        yield upload
+
+
+@asynccontextmanager
+async def _received(request: Request, limit: int) -> AsyncIterator[Uploaded]:
     """Receive a body into a temporary file: memory stays as it is, however large it is."""
-    limit = context.limits.upload
     _check_length(request, limit)
     digest, size, pending = hashlib.sha256(), 0, bytearray()
     with tempfile.NamedTemporaryFile(prefix="mfprefect-") as file:
@@ -113,6 +133,7 @@ async def _upload(request: Request, context: Ctx) -> AsyncIterator[Uploaded]:
 
 
 Upload = Annotated[Uploaded, Depends(_upload)]
+UploadedFrame = Annotated[Uploaded, Depends(_upload_frame)]
 Key = Annotated[
     str | None,
     Header(

@@ -16,3 +16,5 @@ class Limits:
     json: int = 8 * MIB
     upload: int = 4096 * MIB
     """A model or scores: they go through a temporary file, not through memory."""
+    frame: int = 256 * MIB
+    """Test rows: they are evaluated in memory."""

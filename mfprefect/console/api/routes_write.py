@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from mfprefect.console.api import writing
 from mfprefect.console.api.answers import Json
-from mfprefect.console.api.bodies import JsonDigest, Key, LimitedRoute, Upload, Writer, keyed
+from mfprefect.console.api.bodies import (
+    JsonDigest,
+    Key,
+    LimitedRoute,
+    Upload,
+    UploadedFrame,
+    Writer,
+    keyed,
+)
 from mfprefect.console.api.commands import CloseSession, LogResults, OpenSession, RegisterModel
 from mfprefect.console.api.context import Ctx
 from mfprefect.console.api.documents import row
+from mfprefect.console.api.evaluation import ENDINGS, TestColumns
 from mfprefect.console.api.problems import responses
 from mfprefect.console.api.score_files import FORMATS
+from mfprefect.console.api.score_writes import write_scores as write_of_scores
 from mfprefect.store.audit.events import acting_as
 from mfprefect.store.idempotency import Answer
 
@@ -41,6 +51,9 @@ Logged = row(
 )
 Saved = row("Saved", "A stored file.", session_id=str, name=str, bytes=int, sha256=str)
 Scored = row("Scored", "Stored scores.", session_id=str, rows=int, parts=list[int])
+Evaluated = row(
+    "Evaluated", "What test rows gave.", session_id=str, rows=int, metrics=dict[str, float]
+)
 Closed = row("Closed", "A session that has ended.", session_id=str, status=str)
 Registered = row("Registered", "A registered model.", model_id=str)
 
@@ -104,6 +117,53 @@ def log_results(
 
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+
+@router.post(
+    "/sessions/{session_id}/test-results",
+    response_model=Evaluated,
+    summary="Evaluate test rows",
+    openapi_extra={"requestBody": {"required": True, "content": dict.fromkeys(ENDINGS, BINARY)}},
+)
+def log_test_results(
+    request: Request,
+    session_id: SessionId,
+    context: Ctx,
+    person: Writer,
+    upload: UploadedFrame,
+    actual: Annotated[
+        str | None, Query(description="The column of actual values.", **COLUMN)
+    ] = None,
+    score: Annotated[str | None, Query(description="The column of scores.", **COLUMN)] = None,
+    classes: Annotated[
+        list[str],
+        Query(alias="class", max_length=500, description="The columns of scores by class."),
+    ] = [],  # noqa: B006 - FastAPI copies it
+    score_class: Annotated[
+        str | None, Query(description="Of an unsupervised model: the column of clusters.", **COLUMN)
+    ] = None,
+    segment_by: Annotated[
+        list[str], Query(max_length=20, description="Columns of which each level is a segment.")
+    ] = [],  # noqa: B006 - FastAPI copies it
+    segment: Annotated[
+        str | None, Query(description="The segment that all rows are of.", **COLUMN)
+    ] = None,
+    model_type: Annotated[
+        Literal["binary", "multiclass", "regression", "time_series", "unsupervised"] | None,
+        Query(description="By default binary, or multiclass with class."),
+    ] = None,
+    key: Key = None,
+) -> Response:
+    """Evaluate test rows, CSV or Parquet, and store their metrics, notes and test curve.
+
+    Computed as for models of Python: see docs/metrics.md. The rows themselves are not stored.
+    """
+    columns = TestColumns(
+        actual, score, tuple(classes), score_class, tuple(segment_by), segment, model_type
+    )
+    key_of = keyed(request, person, key, upload.sha256)
+    answer = writing.log_test_results(context.target, key_of, session_id, upload, columns)
+    return _respond(request, answer)
 
 
 @router.put(
@@ -194,7 +254,7 @@ def write_scores(
     """
     key_of = keyed(request, person, key, upload.sha256)
     names = (entity_id, score, score_class)
-    answer = writing.write_scores(context.target, key_of, session_id, upload, names, part)
+    answer = write_of_scores(context.target, key_of, session_id, upload, names, part)
     return _respond(request, answer)
 
 

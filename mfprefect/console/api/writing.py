@@ -6,35 +6,30 @@ import datetime as dt
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mfprefect.console.api.bodies import Uploaded
 from mfprefect.console.api.commands import RESULTS, CloseSession, LogResults, OpenSession, Runtime
-from mfprefect.console.api.problems import ProblemError
-from mfprefect.console.api.score_files import batches_of
+from mfprefect.console.api.evaluation import TestColumns, log_rows, rows_of_body
+from mfprefect.console.api.recording import Recording, running
 from mfprefect.errors import MfprefectError
 from mfprefect.provenance import Environment, Provenance, strip_credentials
 from mfprefect.session.requests import RequestRecorder, end_session
 from mfprefect.store import Store
 from mfprefect.store.audit.events import acting_as
 from mfprefect.store.database import Database
-from mfprefect.store.handle import SessionHandle, session_closed_error
-from mfprefect.store.idempotency import Answer, KeyedRequest, once, record, remove_old, reserve
-from mfprefect.store.lookup import find_session
+from mfprefect.store.idempotency import Answer, KeyedRequest, once, record, remove_old
 from mfprefect.store.sessions.opening import new_session_id, open_session
 from mfprefect.store.sessions.request import SessionRequest
 from mfprefect.store.sessions.writing import Outcome
 from mfprefect.store.states import DETACHED, Status
 from mfprefect.util import values
 
-__all__ = ["close", "log_results", "open_", "save_artifact", "save_file", "write_scores"]
+__all__ = ["close", "log_results", "log_test_results", "open_", "save_artifact", "save_file"]
 
 log = logging.getLogger(__name__)
-MOST_IN_MEMORY = 1_000_000
-"""The most rows of scores that a request may name a part for: a part is written at once."""
 NOT_REPORTED = "not reported"
 KEPT_DAYS = 30
 """Days after which the key of a request is forgotten."""
@@ -143,37 +138,6 @@ def _environment(runtime: Runtime | None) -> Environment:
     return Environment.of(language, system, runtime.packages)
 
 
-def _running(db: Database, session_id: str) -> SessionHandle:
-    """Return a running session.
-
-    Raises:
-        UnknownSession: there is no such session.
-        SessionClosed: it has ended.
-    """
-    handle = find_session(db, values.name(session_id, "the session", 96))
-    if handle.status != Status.RUNNING:
-        raise session_closed_error(handle)
-    return handle
-
-
-class _Recording:
-    """The answer of a request, for the transaction that records it."""
-
-    def __init__(self, db: Database, key: KeyedRequest | None, session_id: str) -> None:
-        self._db, self._key, self._session_id = db, key, session_id
-        self.answer = Answer(200, {"session_id": session_id}, session_id)
-
-    def set(self, **members: Any) -> Answer:
-        """Set the members of the answer beside the session's id."""
-        body = {"session_id": self._session_id, **members}
-        self.answer = Answer(200, body, self._session_id)
-        return self.answer
-
-    def __call__(self, connection: Any) -> None:
-        """Record the answer."""
-        record(self._db, connection, self._key, self.answer)
-
-
 def log_results(
     store: Store, key: KeyedRequest | None, session_id: str, body: LogResults
 ) -> Answer:
@@ -181,8 +145,8 @@ def log_results(
     db = store.database
 
     def work() -> Answer:
-        recording = _Recording(db, key, session_id)
-        recorder = RequestRecorder(db, _running(db, session_id), recording)
+        recording = Recording(db, key, session_id)
+        recorder = RequestRecorder(db, running(db, session_id), recording)
         checks = _check_rows(recorder, body)
         _log_figures(recorder, body)
         failed = _log_checks(recorder, checks)
@@ -240,6 +204,25 @@ def _log_checks(recorder: RequestRecorder, rows: list[dict[str, Any]]) -> list[s
     return []
 
 
+def log_test_results(
+    store: Store, key: KeyedRequest | None, session_id: str, upload: Uploaded, columns: TestColumns
+) -> Answer:
+    """Evaluate test rows; store metrics, notes and curve of a running session."""
+    db = store.database
+    columns.require()
+    frame = rows_of_body(upload)
+
+    def work() -> Answer:
+        recording = Recording(db, key, session_id)
+        recorder = RequestRecorder(db, running(db, session_id), recording)
+        metrics = log_rows(recorder, frame, columns)
+        answer = recording.set(rows=len(frame), metrics=metrics)
+        recorder.commit()
+        return answer
+
+    return once(db, key, work)
+
+
 def save_artifact(
     store: Store, key: KeyedRequest | None, session_id: str, name: str, upload: Uploaded
 ) -> Answer:
@@ -273,87 +256,13 @@ def _saved(
     save: Callable[[RequestRecorder], None],
 ) -> Answer:
     def work() -> Answer:
-        recording = _Recording(db, key, session_id)
-        recorder = RequestRecorder(db, _running(db, session_id), recording)
+        recording = Recording(db, key, session_id)
+        recorder = RequestRecorder(db, running(db, session_id), recording)
         answer = recording.set(name=name, bytes=upload.size, sha256=upload.sha256)
         save(recorder)
         return answer
 
     return once(db, key, work)
-
-
-_busy: set[str] = set()
-_busy_lock = threading.Lock()
-
-
-@contextmanager
-def _alone(session_id: str) -> Iterator[None]:
-    """Refuse a second request that takes the next free parts of a session meanwhile.
-
-    Raises:
-        ProblemError: there is one.
-    """
-    with _busy_lock:
-        if session_id in _busy:
-            raise ProblemError(
-                409,
-                "Busy",
-                f"another request writes scores of session {session_id!r}; send them one after "
-                "another, or name the part of each: ?part=1.",
-                headers={"Retry-After": "5"},
-            )
-        _busy.add(session_id)
-    try:
-        yield
-    finally:
-        with _busy_lock:
-            _busy.discard(session_id)
-
-
-def write_scores(
-    store: Store,
-    key: KeyedRequest | None,
-    session_id: str,
-    upload: Uploaded,
-    names: tuple[str, str, str | None],
-    part: int | None,
-) -> Answer:
-    """Store a body of scores: as parts of 100,000 rows, or as one part. All of it or none."""
-    db = store.database
-    data = batches_of(upload, *names, most_rows=None if part is None else MOST_IN_MEMORY)
-
-    def work() -> Answer:
-        handle = _running(db, session_id)
-        recording = _Recording(db, key, session_id)
-        fixed = _first_part(db, key, handle, part)
-        numbers = {"part": fixed - 1, "check": 0, "input": 0}
-        recorder = RequestRecorder(db, handle, recording, last_numbers=numbers)
-        rows = _written(recorder, lambda: recorder.write_scores(data, *names, part=part))
-        recording.set(rows=rows, parts=recorder.parts_written)
-        # Small, and after all parts: a request that is sent again finds them as they are.
-        recorder.commit()
-        return recording.answer
-
-    with _alone(f"{session_id}/{part or ''}"):
-        return once(db, key, work)
-
-
-def _first_part(
-    db: Database, key: KeyedRequest | None, handle: SessionHandle, part: int | None
-) -> int:
-    """Return the first part to write: a request that is sent again writes the same ones."""
-    from mfprefect.store.sessions.writing import last_numbers
-
-    first = part or last_numbers(db, handle)["part"] + 1
-    return int(reserve(db, key, handle.session_id, {"first_part": first})["first_part"])
-
-
-def _written(recorder: RequestRecorder, write: Callable[[], int]) -> int:
-    try:
-        return write()
-    except MfprefectError:
-        recorder.drop_written_parts()
-        raise
 
 
 def close(store: Store, key: KeyedRequest | None, session_id: str, body: CloseSession) -> Answer:
@@ -367,9 +276,9 @@ def close(store: Store, key: KeyedRequest | None, session_id: str, body: CloseSe
     outcome = Outcome(status, kind, text, publish=body.publish, ended_at=dt.datetime.now(dt.UTC))
 
     def work() -> Answer:
-        recording = _Recording(db, key, session_id)
+        recording = Recording(db, key, session_id)
         answer = recording.set(status=status.value)
-        end_session(db, _running(db, session_id), outcome, recording)
+        end_session(db, running(db, session_id), outcome, recording)
         return answer
 
     return once(db, key, work)

@@ -241,7 +241,7 @@ def _log_figures(attached: Session, options: dict[str, Any]) -> dict[str, int]:
 
 
 def _log_files(attached: Session, options: dict[str, Any]) -> dict[str, int]:
-    from mfprefect.cli.input_files import read_frame
+    from mfprefect.inputs.result_files import read_frame
 
     counts = {}
     if options["test_results"]:
@@ -261,7 +261,7 @@ def _log_files(attached: Session, options: dict[str, Any]) -> dict[str, int]:
 
 
 def _log_test_results(attached: Session, options: dict[str, Any]) -> int:
-    from mfprefect.cli.input_files import column, read_frame
+    from mfprefect.inputs.result_files import column, read_frame
 
     frame = read_frame(options["test_results"])
     score: Any
@@ -287,7 +287,7 @@ def _log_test_results(attached: Session, options: dict[str, Any]) -> int:
 
 
 def _log_scores(attached: Session, options: dict[str, Any]) -> int:
-    from mfprefect.cli.input_files import score_batches
+    from mfprefect.inputs.result_files import score_batches
 
     names = (options["entity_id"], options["score"], options["score_class"])
     batches = score_batches(options["scores"], *names)

@@ -20,12 +20,16 @@ MAX_TEXT_BYTES = 8_000_000_000
 """Limit for one column, as if each row held the longest text."""
 
 
-def read_frame(path: Path, text: Collection[str] = ()) -> pd.DataFrame:
+def read_frame(
+    path: Path, text: Collection[str] = (), *, ending: str | None = None, name: object = None
+) -> pd.DataFrame:
     """Return a CSV or Parquet file as a frame; the ending decides how it is read.
 
     Args:
         path: the file.
         text: columns of a CSV file to read as text, whatever they hold: `NA` stays `NA`.
+        ending: `.csv` or `.parquet`; by default that of the path.
+        name: what errors call the file; by default its path.
 
     Raises:
         InvalidValue: the ending is another one, the file does not exist or cannot be parsed.
@@ -34,21 +38,23 @@ def read_frame(path: Path, text: Collection[str] = ()) -> pd.DataFrame:
 
     from mfprefect.util.parquet import UNREADABLE
 
-    _require_file(path)
+    if ending is None:
+        _require_file(path)
+    ending, name = ending or path.suffix, path if name is None else name
     try:
-        frame: pd.DataFrame = _table(path, text).to_pandas()
+        frame: pd.DataFrame = _table(path, text, ending, name).to_pandas()
     except InvalidValue:
         raise
     except (*UNREADABLE, pa.ArrowException) as exc:
-        raise _unreadable(path, exc) from exc
+        raise _unreadable(name, ending, exc) from exc
     return frame
 
 
-def _table(path: Path, text: Collection[str]) -> pa.Table:
-    if path.suffix == ".parquet":
+def _table(path: Path, text: Collection[str], ending: str, name: object) -> pa.Table:
+    if ending == ".parquet":
         from pyarrow import parquet
 
-        _require_size(path)
+        _require_size(path, name)
         return parquet.read_table(path)
     import pyarrow as pa
     from pyarrow import csv
@@ -61,7 +67,7 @@ def _table(path: Path, text: Collection[str]) -> pa.Table:
     )
 
 
-def _require_size(path: Path) -> None:
+def _require_size(path: Path, shown: object) -> None:
     """Refuse a Parquet file too large for memory: a few kilobytes may expand to a billion rows."""
     from pyarrow import parquet
 
@@ -71,13 +77,13 @@ def _require_size(path: Path) -> None:
         metadata, names = file.metadata, file.schema_arrow.names
     if metadata.num_rows * metadata.num_columns > MAX_CELLS:
         raise InvalidValue(
-            f"{path} holds {metadata.num_rows} rows of {metadata.num_columns} columns; at most "
+            f"{shown} holds {metadata.num_rows} rows of {metadata.num_columns} columns; at most "
             f"{MAX_CELLS:,} cells can be read at once. Pass a sample of the rows."
         )
     for name, longest, rows in longest_texts(path, names):
         if longest * rows > MAX_TEXT_BYTES:
             raise InvalidValue(
-                f"{path} holds {rows} rows of column {name!r} with texts of up to {longest} "
+                f"{shown} holds {rows} rows of column {name!r} with texts of up to {longest} "
                 f"bytes; at most {MAX_TEXT_BYTES:,} bytes can be read at once. Pass a sample of "
                 "the rows."
             )
@@ -107,7 +113,7 @@ def _csv(
     try:
         yield from csv_batches(path, entity_id, score, score_class)
     except pa.ArrowInvalid as exc:
-        raise _unreadable(path, exc) from exc
+        raise _unreadable(path, path.suffix, exc) from exc
 
 
 def column(frame: pd.DataFrame, name: str, option: str) -> pd.Series[Any]:
@@ -131,5 +137,5 @@ def _require_file(path: Path) -> None:
         raise InvalidValue(f"the file {str(path)!r} does not exist.")
 
 
-def _unreadable(path: Path, exc: Exception) -> InvalidValue:
-    return InvalidValue(f"{str(path)!r} cannot be read as {path.suffix[1:]}: {exc}.")
+def _unreadable(name: object, ending: str, exc: Exception) -> InvalidValue:
+    return InvalidValue(f"{str(name)!r} cannot be read as {ending[1:]}: {exc}.")

@@ -79,8 +79,17 @@ def opened(client: httpx.Client, **body: Any) -> str:
 VOLATILE = {
     *("session_no", "session_id", "seal", "previous_seal", "process_id", "process_key", "host"),
     *("started_at", "ended_at", "heartbeat_at", "attempt_started_at", "published_at"),
-    *("written_at", "run_by", "vcs", "git_commit", "git_branch", "git_remote", "git_dirty"),
-    *("git_diff_digest", "environment_digest", "seconds", "flow_run_seq", "git_author"),
+    *(
+        "written_at",
+        "logged_at",
+        "run_by",
+        "vcs",
+        "git_commit",
+        "git_branch",
+        "git_remote",
+        "git_dirty",
+    ),
+    *("git_diff_digest", "environment_digest", "seconds", "flow_run_seq"),
 }
 """What differs between two sessions that did the same, or says who ran them and where."""
 

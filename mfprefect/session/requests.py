@@ -27,6 +27,7 @@ from mfprefect.store.spool.payload import Rows
 
 __all__ = ["RequestRecorder", "end_session"]
 
+STEPS = "metric_steps"
 Also = Callable[[sa.Connection], None]
 """Called last in the transaction of a request: it records the answer."""
 
@@ -56,8 +57,24 @@ class _RequestDestination(Destination):
 
     def commit(self) -> None:
         """Write what was collected, and the answer, in one transaction."""
-        rows = {name: list(of_table.values()) for name, of_table in self._rows.items()}
+        self._keep_later_steps()
+        rows = {name: list(rows.values()) for name, rows in self._rows.items() if rows}
         writing.flush(self._db, self.handle, rows, True, params=self._params, also=self._also)
+
+    def _keep_later_steps(self) -> None:
+        """Leave a metric as it is where an earlier request brought a higher step of it."""
+        highest: dict[tuple[str, str], int] = {}
+        for name, segment, step in self._rows.get(STEPS, ()):
+            highest[name, segment] = max(step, highest.get((name, segment), -1))
+        if not highest:
+            return
+        c = self._db.schema.metric_steps.c
+        curve = (c.metric_name, c.segment)
+        select = sa.select(*curve, sa.func.max(c.step)).group_by(*curve)
+        of_session = select.where(c.session_no == self.handle.session_no)
+        for name, segment, step in self._db.fetch_all(of_session):
+            if step > highest.get((name, segment), step):
+                self._rows.get("metrics", {}).pop((name, segment), None)
 
     def save_model(
         self, name: str, estimator: Any, format: str | None, trusted_types: Collection[str]

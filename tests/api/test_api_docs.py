@@ -61,6 +61,8 @@ def by_python(api: Api) -> dict[str, list[dict[str, object]]]:
     params = {"depth": 6, "source": "crm.customers"}
     with api.store.session("churn", "train", params=params, as_of="2026-11-30") as session:
         session.log_metrics({"auc": 0.83, "log_loss": 0.41})
+        for step, loss in ((1, 0.62), (2, 0.48)):
+            session.log_metrics({"loss": loss}, step=step)
         session.log_metadata({"rows": "120000"})
         session.log_input("crm.customers", query="select * from crm.customers", rows=120_000)
         session.log_check_results(

@@ -29,6 +29,7 @@ CSV = {"Content-Type": "text/csv"}
 FEED: dict[str, Any] = {
     "params": {"rounds": 200},
     "metrics": {"auc": 0.83, "log_loss": 0.41},
+    "steps": [{"step": n, "metrics": {"loss": 1 / (n + 1)}} for n in range(20)],
     "metadata": {"rows": "120000"},
     "inputs": [{"source": "crm.customers", "query": "select 1", "rows": 120000, "seconds": 1.5}],
     "checks": [{"check": "not_null", "column": "tenure", "passed": True, "message": "ok"}],
@@ -43,6 +44,8 @@ def by_python(store: Store) -> str:
     with store.session("churn", "train", params={"depth": 6}, as_of="2026-11-30") as session:
         session.log_params(FEED["params"])
         session.log_metrics(FEED["metrics"])
+        for each in FEED["steps"]:
+            session.log_metrics(each["metrics"], step=each["step"])
         session.log_metadata(FEED["metadata"])
         session.log_input(**FEED["inputs"][0])
         session.log_check_results(
@@ -356,6 +359,25 @@ def test_scores_are_written_all_or_none(api: Api) -> None:
         assert (duplicate.status_code, duplicate.json()["error"]) == (422, "InvalidScores")
         assert client.post(f"/sessions/{session_id}/close", json={}).is_success
     assert len(api.store.scores(session_id)) == 150_001
+
+
+def test_curves_over_several_requests(each_api: Api) -> None:
+    with each_api.client() as client:
+        session_id = opened(client)
+        for steps in ([3, 4], [1, 2], [5], [4]):
+            body = [{"step": n, "metrics": {"loss": 10.0 - n}, "segment": "north"} for n in steps]
+            answer = client.post(f"/sessions/{session_id}/log", json={"steps": body})
+            assert answer.json()["logged"] == {"steps": len(steps)}, answer.text
+        rows = client.get(f"/sessions/{session_id}/metric-steps").json()["items"]
+        assert [(row["step"], row["value"]) for row in rows] == [(n, 10.0 - n) for n in range(1, 6)]
+        (metric,) = client.get(f"/sessions/{session_id}/metrics").json()["items"]
+        assert (metric["segment"], metric["value"]) == ("north", 5.0)  # of the highest step
+        for wrong in ({"step": -1}, {"step": 2**63}, {"step": 1.5}, {"step": True}, {}):
+            body = [{"metrics": {"loss": 1.0}, **wrong}]
+            answer = client.post(f"/sessions/{session_id}/log", json={"steps": body})
+            assert answer.status_code == 422, wrong
+        assert client.post(f"/sessions/{session_id}/close", json={}).is_success
+    each_api.store.verify()
 
 
 def test_a_session_that_failed(api: Api) -> None:

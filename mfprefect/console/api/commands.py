@@ -114,12 +114,23 @@ class Backtest(Command):
     actual: Number | None
 
 
+class Step(Command):
+    """The metrics of a step, such as an epoch."""
+
+    step: Annotated[int, Field(ge=0, lt=2**63)]
+    metrics: Annotated[dict[str, Number], Field(min_length=1)]
+    segment: Name | None = None
+
+
 class LogResults(Command):
     """Results to store, all in one transaction. A later value of the same name replaces it."""
 
     params: dict[str, Any] = {}
     metrics: dict[str, Number] = Field({}, description="Metrics by name.")
     segment: Name | None = Field(None, description="The segment of these metrics: region=north.")
+    steps: list[Step] = Field(
+        [], description="Metrics over steps: curves are kept, and metrics hold the last values."
+    )
     metadata: dict[str, Any] = Field({}, description="Notes by name.")
     group: Name = Field("run", description="The group of these notes.")
     inputs: list[Read] = []
@@ -137,7 +148,7 @@ class LogResults(Command):
 
 
 RESULTS = (
-    *("params", "metrics", "metadata", "inputs", "checks"),
+    *("params", "metrics", "steps", "metadata", "inputs", "checks"),
     *("variable_importance", "backtests"),
 )
 

@@ -128,6 +128,7 @@ LiftPoint = row(
 )
 PARTS = (
     _Part("metrics", "List metrics", _table("metrics"), _of("metrics")),
+    _Part("metric-steps", "List metrics over steps", _table("metric_steps"), _of("metric_steps")),
     _Part("metadata", "List notes", _table("session_metadata"), _of("metadata"), sealed=False),
     _Part("inputs", "List reads", _table("inputs"), _of("inputs")),
     _Part("input-summary", "List input summaries", _table("input_summary"), _of("input_summary")),

@@ -163,6 +163,8 @@ def _log_figures(recorder: RequestRecorder, body: LogResults) -> None:
 
     if body.params:
         recorder.log_params(body.params)
+    for step in body.steps:
+        recorder.log_metrics(step.metrics, step.segment, step=step.step)
     if body.metrics:
         recorder.log_metrics(body.metrics, body.segment)
     if body.metadata:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Container, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
@@ -324,6 +325,15 @@ class MysqlBackend(Backend):
         """Insert in the order of the key, with the mode and the zone that a source's query has."""
         with _mysql_load.as_read(connection):
             super().insert_select(connection, table, select.order_by("entity_id"), part)
+
+    @contextmanager
+    def time_limit(self, connection: sa.Connection, seconds: float) -> Iterator[None]:
+        """Set the timeout of each statement of the connection."""
+        limit = f"max_execution_time = {math.ceil(1000 * seconds)}"
+        if connection.dialect.is_mariadb:  # type: ignore[attr-defined]
+            limit = f"max_statement_time = {seconds:.3f}"
+        connection.exec_driver_sql(f"SET SESSION {limit}")
+        yield
 
     def source_type(self, code: Any) -> sa.types.TypeEngine[Any]:
         """Return the type of a field type of the protocol."""

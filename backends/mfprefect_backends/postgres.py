@@ -320,6 +320,12 @@ class PostgresBackend(Backend):
         """Switch JIT off: it would compile each expression of a forest for minutes."""
         connection.exec_driver_sql("SET LOCAL jit = off")
 
+    @contextmanager
+    def time_limit(self, connection: sa.Connection, seconds: float) -> Iterator[None]:
+        """Set the timeout of each statement of the transaction."""
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {math.ceil(1000 * seconds)}")
+        yield
+
     def source_type(self, code: Any) -> sa.types.TypeEngine[Any]:
         """Return the type of an OID."""
         return _OIDS.get(code, sa.types.NullType())

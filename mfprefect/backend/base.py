@@ -107,6 +107,8 @@ class Backend(ABC):
     and it has the methods for that, from `prepare_scoring` on."""
     range_indexes: ClassVar[bool] = True
     """Whether an index finds ranges of values. Where it does not, tables get none for that."""
+    plans_in_sql: ClassVar[bool] = True
+    """Whether the database, if it scores, compares two models faster than Python does."""
     most_bound_values: ClassVar[int] = 30_000
     """How many bound values a statement may have."""
 
@@ -407,6 +409,18 @@ class Backend(ABC):
 
     def prepare_scoring(self, connection: sa.Connection) -> None:  # noqa: B027 - optional
         """Prepare a transaction for statements with thousands of expressions."""
+
+    @contextmanager
+    def time_limit(self, connection: sa.Connection, seconds: float) -> Iterator[None]:
+        """Stop statements of the block that take longer; they raise an error.
+
+        Override if the database can; by default nothing is stopped.
+
+        Args:
+            connection: of a source, which nobody uses after the block.
+            seconds: of each statement, or of all statements; more than 0.
+        """
+        yield
 
     def insert_select(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -87,10 +88,23 @@ class QueryRows:
         """Return the rows of another query of the same source, on the same connection."""
         return QueryRows(self._connection, self.backend, query)
 
-    def count(self, rows: sa.FromClause | None = None) -> int:
-        """Return the number of rows, or that of another table or subquery."""
-        count = sa.select(sa.func.count()).select_from(self._source if rows is None else rows)
+    def row_count(self) -> int:
+        """Return the number of rows."""
+        count = sa.select(sa.func.count()).select_from(self._source)
         return int(self._connection.execute(count).scalar_one())
+
+    def time_limit(self, seconds: float | None) -> AbstractContextManager[None]:
+        """Let the database stop what takes longer, which raises an error; None: no limit."""
+        if seconds is None:
+            return nullcontext()
+        return self._scoring_backend.time_limit(self._connection, seconds)
+
+    def count(self, rows: sa.FromClause, entity_id: str) -> tuple[int, int]:
+        """Return how many rows a table or subquery has, and how many different ids."""
+        ids = sa.func.count(sa.distinct(rows.c[entity_id]))
+        count = sa.select(sa.func.count(), ids).select_from(rows)
+        total, distinct = self._connection.execute(count).one()
+        return int(total), int(distinct)
 
     def null_counts(self, names: Sequence[str]) -> tuple[int, dict[str, int]]:
         """Return the number of rows, and how many of them are NULL in each of some columns."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfprefect.inputs.query import plain
+from mfprefect.errors import DatabaseError
 from mfprefect.lifecycle import tasks
-from mfprefect.lifecycle.part_checks import masked_columns, scoring_checks
 from mfprefect.lifecycle.plan_job import Contender, PlanJob
-from mfprefect.quality.checks import checked
-from mfprefect.quality.checks.result import failures, label
-from mfprefect.quality.learning import key_columns
+from mfprefect.lifecycle.plan_sample import SampledRows
 from mfprefect.quality.metrics.class_scores import top_class
 from mfprefect.quality.predictions import predictions
 from mfprefect.quality.score_changes import score_changes
@@ -25,6 +22,8 @@ from mfprefect.store.plan import ScoredData
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mfprefect.inputs.query_rows import QueryRows
 
 __all__ = ["scored_in_python"]
 
@@ -36,99 +35,162 @@ def scored_in_python(job: PlanJob, reason: str | None = None) -> ScoredData:
         job: the models and the data.
         reason: why the database does not; it becomes a note.
     """
-    rows = _Rows(job, reason)
-    for part in range(1, job.model_class.parts + 1):
-        frames = [rows.read(side, part) for side in job.readers]
-        for side, frame in zip(job.sides, frames * len(job.sides), strict=False):
-            if (lacking := job.lacking(side, frame.columns, rows.null_shares)) is not None:
-                return lacking
-        try:
-            rows.add(frames)
-        except Exception as exc:
-            if tasks.is_transient(exc):
-                raise
-            text = " ".join(f"{type(exc).__name__}: {exc}".split())
-            text = job.store.database.without_secrets(text)
-            return ScoredData(
-                f"the data of {job.as_of} cannot be scored: {text}",
-                None,
-                rows.null_shares,
-                tuple(rows.notes),
-            )
-    return rows.data()
+    job.checks.clear()
+    scoring = _Scoring(job, reason)
+    try:
+        if job.sample is not None and (data := scoring.sampled_by_database()) is not None:
+            return data
+        return scoring.of_parts()
+    except _CannotScore as exc:
+        return scoring.without_scores(f"the data of {job.as_of} cannot be scored: {exc}")
 
 
-class _Rows:
-    """What is kept of the rows of all parts."""
+class _CannotScore(Exception):
+    """A model, or the scores' rules, refuse the data; the text is the reason."""
+
+
+@contextmanager
+def _refusals(job: PlanJob) -> Iterator[None]:
+    try:
+        yield
+    except Exception as exc:
+        if tasks.is_transient(exc):
+            raise
+        text = " ".join(f"{type(exc).__name__}: {exc}".split())
+        raise _CannotScore(job.store.database.without_secrets(text)) from exc
+
+
+class _Scoring:
+    """Reads rows and scores them; keeps what the comparison needs of them."""
 
     def __init__(self, job: PlanJob, reason: str | None) -> None:
-        settings = job.store.database.settings
         self._job = job
-        self._checks = [
-            check for checks in scoring_checks(job.model_class, settings) for check in checks
-        ]
-        self._masked = masked_columns(job.model_class, settings)
         self.notes = [] if reason is None else [f"scored in Python: {reason}"]
         self._nulls: Counter[str] = Counter()
         self._rows = self._total = 0
+        self._parts: int | None = None
+        """How many parts were read; None: all."""
         self._scores: tuple[list[Any], list[Any]] = ([], [])
         self._classes: tuple[list[Any], list[Any]] = ([], [])
         self._segments: dict[str, list[Any]] = {}
 
     @property
-    def null_shares(self) -> dict[str, float]:
+    def _null_shares(self) -> dict[str, float]:
         """The share of NULL in each column that a model needs and the data has."""
         return {name: count / max(1, self._total) for name, count in self._nulls.items()}
 
-    def read(self, side: Contender, part: int) -> pd.DataFrame:
+    def of_parts(self) -> ScoredData:
+        """Read all rows of one part after the other, until the time is over."""
+        job, parts = self._job, self._job.model_class.parts
+        sample = None if job.sample is None else SampledRows(job.sample)
+        for part in range(1, parts + 1):
+            if part > 1 and job.is_over:
+                text = f"{job.limit}: of {parts} parts, only the first {part - 1} were read"
+                self._note(text)
+                self._parts = part - 1
+                job.checks.not_read(text)
+                break
+            frames = [self._read(side, part) for side in job.readers]
+            if (lacking := self._lacking(frames)) is not None:
+                return lacking
+            with _refusals(job):
+                chosen = self._same_entities(frames)
+                if sample is None:
+                    self._add(chosen)
+                else:
+                    sample.add(chosen, chosen[0][job.model_class.entity_id])
+        with _refusals(job):
+            if sample is not None and (frames := sample.frames()):
+                self._add(frames)
+        return self._compared()
+
+    def sampled_by_database(self) -> ScoredData | None:
+        """Read a sample that the database of the source takes; None if it cannot, or need not."""
+        queries = self._job.queries()
+        if isinstance(queries, str):
+            return None
+        reader = self._job.candidate.model.reader
+        try:
+            with reader.query_rows(queries[0]) as first:
+                if first.backend is None or not first.backend.scores_in_sql:
+                    return None
+                with first.time_limit(self._job.remaining):
+                    return self._of_sample([first, *map(first.beside, queries[1:])])
+        except DatabaseError as exc:
+            if not self._job.is_over:
+                if exc.transient:
+                    raise
+                return None
+            return self.without_scores(
+                f"the data of {self._job.as_of} was not scored: {self._job.limit}"
+            )
+
+    def _of_sample(self, parts: list[QueryRows]) -> ScoredData | None:
+        job, counts = self._job, []
+        for rows in parts:
+            names = [name for name in job.needed if name in rows.columns]
+            count, nulls = rows.null_counts(names)
+            counts.append(count)
+            self._nulls.update(dict.fromkeys(rows.columns, 0) | nulls)
+        self._total = sum(counts)
+        share = self._total // (job.sample or 1)
+        if share <= 1:
+            self._total, self._nulls = 0, Counter()
+            return None
+        for part, rows in enumerate(parts, 1):
+            job.checks.part = part
+            job.checks.of_database(rows)
+            frame = rows.sample(rows.columns, job.model_class.entity_id, share)
+            if frame.empty:
+                continue
+            frames = [job.checks.of_sample(frame, counts[part - 1])]
+            if (lacking := self._lacking(frames)) is not None:
+                return lacking
+            with _refusals(job):
+                self._add(self._same_entities(frames))
+        return self._compared()
+
+    def _read(self, side: Contender, part: int) -> pd.DataFrame:
         """Return the rows of a part, as schemas make them."""
-        job, model = self._job, side.model
-        model.reader.lazily = False
-        frame = plain(
-            model.reader.load(lambda: model.scoring_data(job.as_of, part), "scoring_data")
-        )
-        results, frame = checked(
-            frame, self._checks, masked=self._masked, keys=key_columns(type(model), frame.columns)
-        )
-        if failed := failures(results):
-            names = ", ".join(dict.fromkeys(map(label, failed)))
-            self._note(f"checks of this data fail, and a scoring would stop: {names}")
-        if side is job.readers[0]:
-            self._total += len(frame)
-            self._nulls.update(dict.fromkeys(map(str, frame.columns), 0))
-            for name in {*frame.columns} & {*job.needed}:
-                self._nulls[name] += int(frame[name].isna().sum())
+        job = self._job
+        rows = job.rows(side, part)
+        if side is not job.candidate:
+            return job.checks.changed(rows)
+        job.checks.part = part
+        frame = job.checks.of_frame(rows)
+        self._total += len(frame)
+        self._nulls.update(dict.fromkeys(map(str, frame.columns), 0))
+        for name in {*frame.columns} & {*job.needed}:
+            self._nulls[name] += int(frame[name].isna().sum())
         return frame
+
+    def _lacking(self, frames: Sequence[pd.DataFrame]) -> ScoredData | None:
+        for side, frame in zip(self._job.sides, [*frames, *frames], strict=False):
+            if (data := self._job.lacking(side, frame.columns, self._null_shares)) is not None:
+                return data
+        return None
+
+    def without_scores(self, basis: str) -> ScoredData:
+        """Return what is known of data that was not scored, and why it was not."""
+        return self._job.scored(basis, None, self._null_shares, self.notes)
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
 
-    def add(self, frames: Sequence[pd.DataFrame]) -> None:
-        """Score the rows of a part; each model its own ones if they have extras."""
+    def _add(self, frames: Sequence[pd.DataFrame]) -> None:
+        """Score rows; each model its own ones if they have extras."""
         job = self._job
-        chosen = self._same_entities([self._sampled(frame) for frame in frames])
         for number, side in enumerate(job.sides):
-            frame = chosen[number] if len(chosen) > 1 else chosen[0]
+            frame = frames[number] if len(frames) > 1 else frames[0]
             if len(frame):
                 score, classes = _scores(side, frame[side.features])
                 self._scores[number].append(score)
                 self._classes[number].append(classes)
         for name in job.segments:
-            if name in chosen[0].columns:
-                self._segments.setdefault(name, []).extend(chosen[0][name].tolist())
-        self._rows += len(chosen[0])
-
-    def _sampled(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows with the smallest hashes of their ids."""
-        import pandas as pd
-
-        if self._job.sample is None:
-            return frame
-        most = math.ceil(self._job.sample / self._job.model_class.parts)
-        ids = frame[self._job.model_class.entity_id].astype(str).to_numpy(object)
-        hashes = pd.util.hash_array(ids)
-        return frame.iloc[np.sort(np.argsort(hashes, kind="stable")[:most])]
+            if name in frames[0].columns:
+                self._segments.setdefault(name, []).extend(frames[0][name].tolist())
+        self._rows += len(frames[0])
 
     def _same_entities(self, frames: list[pd.DataFrame]) -> list[pd.DataFrame]:
         """Return the rows of the entities that all frames have, in one order."""
@@ -145,11 +207,11 @@ class _Rows:
             for frame, place in zip(frames, places, strict=True)
         ]
 
-    def data(self) -> ScoredData:
+    def _compared(self) -> ScoredData:
         """Return the comparison of all rows."""
-        job, notes = self._job, tuple(self.notes)
+        job = self._job
         if not self._rows:
-            return ScoredData(f"the data of {job.as_of} has no rows", None, self.null_shares, notes)
+            return self.without_scores(f"the data of {job.as_of} has no rows")
         has_classes = all(x is not None for side in self._classes for x in side)
         changes = score_changes(
             np.concatenate(self._scores[0]),
@@ -158,8 +220,8 @@ class _Rows:
             classes=_joined(self._classes) if has_classes else None,
             segments={n: x for n, x in self._segments.items() if len(x) == self._rows},
         )
-        basis = job.basis(self._rows, self._total, "Python")
-        return ScoredData(basis, changes, self.null_shares, notes)
+        basis = job.basis(self._rows, self._total, "Python", self._parts)
+        return job.scored(basis, changes, self._null_shares, self.notes)
 
 
 def _joined(classes: tuple[list[Any], list[Any]]) -> tuple[list[Any], list[Any]]:

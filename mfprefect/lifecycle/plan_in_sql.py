@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import ConfigurationError, DatabaseError, InvalidValue
-from mfprefect.inputs.query import Query, unread_query
-from mfprefect.inputs.stream import produced
 from mfprefect.lifecycle.plan_job import Contender, PlanJob
 from mfprefect.lifecycle.sql_plan import plan_scoring
-from mfprefect.lifecycle.sql_proof import Proof, compiled, prove
-from mfprefect.sql_scoring import NotCompilable
+from mfprefect.lifecycle.sql_proof import Proof, no_bug_of_ours, prove
+from mfprefect.sql_scoring import NotCompilable, compile_pair
 from mfprefect.store.plan import ScoredData
-from mfprefect.store.scores.changes import Pairs, changes_of_rows, paired, united
+from mfprefect.store.scores.changes import changes_of_rows
 
 if TYPE_CHECKING:
     from mfprefect.inputs.query_rows import QueryRows
@@ -46,11 +43,20 @@ def scored_in_sql(job: PlanJob) -> ScoredData | None:
     try:
         with _refusals():
             proofs = [_proof_of_training(job, side) for side in job.sides]
-            queries = _queries(job)
+            queries = job.queries()
+            if isinstance(queries, str):
+                raise NeedsPython(queries)
             with job.candidate.model.reader.query_rows(queries[0]) as first:
-                parts = [first, *map(first.beside, queries[1:])]
-                return _compared(job, parts, proofs)
+                if first.backend is None or not first.backend.scores_in_sql:
+                    raise NeedsPython("the database of the source does not score")
+                if not first.backend.plans_in_sql:
+                    raise NeedsPython(f"a plan with {first.backend.name} is faster so")
+                with first.time_limit(job.remaining):
+                    parts = [first, *map(first.beside, queries[1:])]
+                    return _compared(job, parts, proofs)
     except DatabaseError as exc:
+        if job.is_over:
+            return job.scored(f"the data of {job.as_of} was not scored: {job.limit}")
         if exc.transient:
             raise
         raise NeedsPython(f"the database refuses the statement: {exc}") from exc
@@ -78,38 +84,24 @@ def _proof_of_training(job: PlanJob, side: Contender) -> Proof | None:
     return plan.proof
 
 
-def _queries(job: PlanJob) -> list[Query]:
-    """Return the queries of all parts, unread and of one source."""
-    if len(job.readers) > 1:
-        raise NeedsPython("scoring_data may depend on the models' extras")
-    model = job.candidate.model
-    queries = []
-    for part in range(1, job.model_class.parts + 1):
-        frame = produced(model.reader, partial(model.scoring_data, job.as_of, part))
-        if (query := unread_query(frame)) is None:
-            raise NeedsPython("scoring_data returns a frame, neither SQL text nor the read itself")
-        queries.append(query)
-    if len({query.source for query in queries}) > 1:
-        raise NeedsPython("the parts come from several sources")
-    return queries
-
-
 def _compared(job: PlanJob, parts: list[QueryRows], proofs: list[Proof | None]) -> ScoredData:
     first = parts[0]
-    if first.backend is None or not first.backend.scores_in_sql:
-        raise NeedsPython("the database of the source does not score")
     counts = [rows.null_counts([x for x in job.needed if x in rows.columns]) for rows in parts]
     total = sum(count for count, _ in counts)
     nulls: Counter[str] = Counter(dict.fromkeys(first.columns, 0))
     for _, of_part in counts:
         nulls.update(of_part)
     shares = {name: count / max(1, total) for name, count in nulls.items()}
-    for rows in parts:
+    for part, rows in enumerate(parts, 1):
+        if job.is_over:
+            return job.scored(f"the data of {job.as_of} was not scored: {job.limit}")
+        job.checks.part = part
+        job.checks.of_database(rows)
         for side in job.sides:
             if (lacking := job.lacking(side, rows.columns, shares)) is not None:
                 return lacking
     if not total:
-        return ScoredData(f"the data of {job.as_of} has no rows", None, shares)
+        return job.scored(f"the data of {job.as_of} has no rows", null_shares=shares)
     for side, proof in zip(job.sides, proofs, strict=True):
         _require_proof(side, proof, first, job.model_class.entity_id)
     share = 1 if job.sample is None else max(1, total // job.sample)
@@ -132,30 +124,31 @@ def _require_proof(side: Contender, proof: Proof | None, rows: QueryRows, entity
 def _changes(
     job: PlanJob, parts: list[QueryRows], share: int, total: int, shares: dict[str, float]
 ) -> ScoredData:
+    """Score each row once with both models, in one SELECT for each part."""
     entity_id = job.model_class.entity_id
     segments = [name for name in job.segments if all(name in rows.columns for rows in parts)]
+    passed = {f"segment_{number}": name for number, name in enumerate(segments, 1)}
+    with no_bug_of_ours():
+        pair = compile_pair(job.production.fitted, job.candidate.fitted)
     selects, expected = [], 0
     for rows in parts:
         # Feature and segment may be the same column.
         names = list(dict.fromkeys([*job.needed, *segments]))
         of_models = rows.for_model(entity_id, names, share)
-        expected += rows.count(of_models)
-        one, other = (_select(side, of_models, entity_id) for side in job.sides)
-        selects.append(paired(of_models, one, other, segments, entity_id))
+        count, distinct = rows.count(of_models, entity_id)
+        if distinct < count:
+            raise NeedsPython("an id has several rows, or there is none")
+        expected += count
+        selects.append(pair.select(of_models, passed))
 
     def compare(connection: Any, backend: Any) -> Any:
         backend.prepare_scoring(connection)
-        pairs = Pairs(united(selects), segments)
-        return changes_of_rows(connection, pairs, job.threshold)
+        return changes_of_rows(connection, selects, segments, job.threshold)
 
     try:
         changes = parts[0].on_connection(compare)
     except InvalidValue as exc:
         raise NeedsPython(str(exc).rstrip(".")) from exc
     if changes.rows != expected:
-        raise NeedsPython("an id has several rows, or rows changed meanwhile")
-    return ScoredData(job.basis(changes.rows, total, "SQL"), changes, shares)
-
-
-def _select(side: Contender, rows: Any, entity_id: str) -> Any:
-    return compiled(side.model, side.estimator, rows, entity_id, side.features).select
+        raise NeedsPython("rows changed meanwhile")
+    return job.scored(job.basis(changes.rows, total, "SQL"), changes, shares)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+import math
+import time
+from typing import TYPE_CHECKING, Any
 
 from mfprefect.command_model import CommandModel
 from mfprefect.errors import InvalidValue
 from mfprefect.inputs.reader import Reader
 from mfprefect.lifecycle.champion import features_of
 from mfprefect.lifecycle.fitting import load_trained, with_trained
+from mfprefect.lifecycle.plan_checks import PlanChecks
 from mfprefect.lifecycle.plan_in_python import scored_in_python
 from mfprefect.lifecycle.plan_in_sql import NeedsPython, scored_in_sql
 from mfprefect.lifecycle.plan_job import Contender, PlanJob
@@ -31,12 +34,14 @@ def plan_on_data(
     *,
     as_of: dt.date | None = None,
     sample: int | None = None,
+    seconds: float | None = None,
 ) -> PromotionPlan:
     """Plan a promotion on the data that the model would score; write nothing.
 
     Where both models can be scored in SQL, the database of the source computes their scores, and
-    only these and the segments leave it. Checks that fail are noted, and stop nothing. A model of
-    commands scores no data here: its stored scores are compared.
+    only these and the segments leave it. The checks of a scoring compare with what the candidate's
+    next scoring would; those that fail stop nothing. A model of commands scores no data here: its
+    stored scores are compared.
 
     Args:
         store: the store.
@@ -44,6 +49,8 @@ def plan_on_data(
         session_id: the candidate, a training session.
         as_of: the date of the data; None: today.
         sample: about how many rows to score, chosen by a hash of their ids; None: all.
+        seconds: after this time, no further part is read, and databases that can stop a statement.
+            What `scoring_data` does by itself is not stopped. None: no limit.
 
     Raises:
         InvalidValue: it is not a training session that could be promoted, or `sample` is below 1.
@@ -56,23 +63,39 @@ def plan_on_data(
     production, _ = promotion.standing(store.database, model_id, session_id)
     if production is None or issubclass(model_class, CommandModel):
         return store.plan(model_id, session_id)
+    day = as_of or today(store.database.settings)
+    checks = PlanChecks(store, model_class, session_id, day)
     job = PlanJob(
         store,
         model_class,
         _contender(store, model_class, production, "the model in production"),
-        _contender(store, model_class, session_id, "the candidate"),
+        _contender(store, model_class, session_id, "the candidate", checks),
         operating_threshold(store.database, model_id),
-        as_of or today(store.database.settings),
+        day,
+        checks,
         sample,
+        seconds,
+        math.inf if seconds is None else time.monotonic() + seconds,
     )
     return store.plan(model_id, session_id, _scored(job))
 
 
-def _contender(store: Store, model_class: type[Model], session_id: str, role: str) -> Contender:
-    model = model_class(Reader(store.database.settings))
+def _contender(
+    store: Store,
+    model_class: type[Model],
+    session_id: str,
+    role: str,
+    checks: PlanChecks | None = None,
+) -> Contender:
+    judge = _ignore if checks is None else checks.of_read
+    model = model_class(Reader(store.database.settings, judge=judge))
     trained = load_trained(store, model, session_id)
     model = with_trained(model, trained)
     return Contender(session_id, role, model, features_of(store, session_id), trained.estimator)
+
+
+def _ignore(*_: Any) -> None:
+    """Run no check: those of the candidate's reads are enough."""
 
 
 def _scored(job: PlanJob) -> ScoredData:

@@ -12,7 +12,7 @@ from mfprefect.quality.checks.values import NewCategories
 if TYPE_CHECKING:
     from mfprefect.settings import Settings
 
-__all__ = ["class_reason"]
+__all__ = ["class_reason", "is_computed"]
 
 
 def class_reason(model_class: type[Model], settings: Settings) -> str | None:
@@ -23,15 +23,15 @@ def class_reason(model_class: type[Model], settings: Settings) -> str | None:
             return f"{name} overrides {method}"
     each, joint = scoring_checks(model_class, settings)
     for check in each:
-        if not _is_computed(check):
+        if not is_computed(check):
             return f"{_described(check)} needs the rows"
     for check in joint:
-        if isinstance(check, Unique) or not _is_computed(check):
+        if isinstance(check, Unique) or not is_computed(check):
             return f"{_described(check)}, over all {model_class.parts} parts, needs the rows"
     return None
 
 
-def _is_computed(check: Any) -> bool:
+def is_computed(check: Any) -> bool:
     """Return whether the database that scores can compute a check."""
     return isinstance(check, NewCategories) or (isinstance(check, ModelCheck) and check.in_database)
 

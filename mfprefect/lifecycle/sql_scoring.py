@@ -145,7 +145,7 @@ class _Part:
         scoring = self._compiled(rows)
         here = self._recorder.database.backend
         shared = rows.backend is not None and here.shares_database(rows.backend)
-        size = rows.count() if shared and here.per_session_tables else 0
+        size = rows.row_count() if shared and here.per_session_tables else 0
         with ThreadPoolExecutor(1, "mfprefect-checks") as pool:
             in_context = contextvars.copy_context().run
             self._reading = pool.submit(in_context, self._read, query, rows, scoring)

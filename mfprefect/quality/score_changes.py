@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfprefect.errors import InvalidValue
 from mfprefect.quality._arrays import _is_null
-from mfprefect.quality.drift import drift_row, psi_edges, psi_of_counts, psi_ranks
+from mfprefect.quality.drift import THRESHOLD, drift_row, psi_edges, psi_of_counts, psi_ranks
 from mfprefect.quality.drift.sampling import sampling_threshold
 
 if TYPE_CHECKING:
@@ -155,6 +155,8 @@ class ScoreChanges:
     decisions: Decisions
     """Empty without an operating threshold and without classes."""
     segments: Sequence[SegmentChanges] = ()
+    psi_threshold: float = THRESHOLD
+    """The PSI above which the verdict is an alarm."""
 
     @property
     def psi(self) -> float:
@@ -171,7 +173,7 @@ class ScoreChanges:
 
         `mean`, `min`, `q01` to `q99` and `max` have both sides, and as value the candidate's less
         production's. `psi`, `spearman`, `mean_abs_difference` and `max_abs_difference` have a value
-        alone. `verdict`, of `psi` only: as in `drift`, at the default threshold.
+        alone. `verdict`, of `psi` only: as in `drift`, at `psi_threshold`.
         """
         import pandas as pd
 
@@ -190,7 +192,7 @@ class ScoreChanges:
     def _psi_verdict(self) -> str:
         # The bound for independent samples; those of the same rows differ by less.
         noise = sampling_threshold(np.asarray(self.expected), np.asarray(self.actual))
-        return str(drift_row("score", "psi", self.psi, 0.25, noise)["verdict"])
+        return str(drift_row("score", "psi", self.psi, self.psi_threshold, noise)["verdict"])
 
     def _both_sides(self) -> Iterator[tuple[str, float, float]]:
         (a, b), last = self.sides, self.rows - 1

@@ -126,21 +126,20 @@ def _quoted(text: str) -> str:
 class Cast:
     """A column of the rows as a double, or as a text that compares byte by byte."""
 
-    __slots__ = ("column", "nan", "text")
+    __slots__ = ("nan", "text")
 
-    def __init__(self, column: sa.ColumnElement[Any], *, text: bool) -> None:
-        self.column = column
+    def __init__(self, *, text: bool, nan: bool = False) -> None:
         self.text = text
-        self.nan = False
+        self.nan = nan
         """Whether NaN stays NaN; otherwise it becomes NULL."""
 
-    def render(self, dialect: str, name: str) -> str:
-        """Return the cast of a rendered column."""
-        return self._text(dialect, name) if self.text else self._number(dialect, name)
+    def render(self, dialect: str, name: str, boolean: bool) -> str:
+        """Return the cast of a rendered column, which may have the type boolean."""
+        return self._text(dialect, name) if self.text else self._number(dialect, name, boolean)
 
-    def _number(self, dialect: str, name: str) -> str:
+    def _number(self, dialect: str, name: str, boolean: bool) -> str:
         if dialect == "postgresql":
-            if isinstance(self.column.type, sa.Boolean):
+            if boolean:
                 name = f"CAST({name} AS INTEGER)"
             number = f"CAST({name} AS DOUBLE PRECISION)"
             return number if self.nan else f"NULLIF({number}, 'NaN'::float8)"
@@ -201,13 +200,19 @@ class Sql(Expression):
 
 
 class Column(Expression):
-    """A column of the rows: a cast where these are at hand, above a column of that name."""
+    """A column of the rows: a cast where these are at hand, above a column of that name.
+
+    Args:
+        feature: the name of the column, whatever table will have it.
+        text: whether to take it as a text.
+        nan: whether NaN stays NaN.
+    """
 
     inherit_cache = False
 
-    def __init__(self, column: sa.ColumnElement[Any], *, text: bool) -> None:
-        self.rendered = Cast(column, text=text)
-        self.source = column
+    def __init__(self, feature: str, *, text: bool, nan: bool = False) -> None:
+        self.feature = feature
+        self.cast_of = Cast(text=text, nan=nan)
         self.type = sa.Text() if text else Double()
         self.uses = {self: 1}
         self.order = next(_ORDER)
@@ -216,9 +221,7 @@ class Column(Expression):
 
     def with_nan(self) -> Column:
         """Return the column with NaN as it is, where a condition on the result refuses it."""
-        column = Column(self.source, text=False)
-        column.rendered.nan = True
-        return column
+        return Column(self.feature, text=False, nan=True)
 
 
 class Base(Expression):
@@ -226,8 +229,8 @@ class Base(Expression):
 
     inherit_cache = False
 
-    def __init__(self, inner: Expression) -> None:
-        self.inner = inner
+    def __init__(self, inner: Expression, rows: sa.FromClause) -> None:
+        self.inner, self.rows = inner, rows
         self.type = inner.type
         self.uses = inner.uses
 
@@ -273,7 +276,7 @@ def joined(separator: str, parts: Iterable[Fragment]) -> list[Fragment]:
     return fragments
 
 
-def _render(fragments: Sequence[Any], compiler: Any, *, base: bool = False) -> str:
+def _render(fragments: Sequence[Any], compiler: Any, rows: sa.FromClause | None = None) -> str:
     dialect: str = compiler.dialect.name
     texts: list[str] = []
 
@@ -287,11 +290,16 @@ def _render(fragments: Sequence[Any], compiler: Any, *, base: bool = False) -> s
         elif isinstance(part, Shared):
             stack.extend(reversed((part.name,) if part.name else _inlined(part.inner)))
         elif isinstance(part, Column):
-            cast = part.rendered
-            texts.append(cast.render(dialect, compiler.process(cast.column)) if base else part.name)
+            texts.append(part.name if rows is None else _of_rows(part, rows, compiler))
         else:
             texts.append(part.render(dialect))
     return "".join(texts)
+
+
+def _of_rows(column: Column, rows: sa.FromClause, compiler: Any) -> str:
+    of_rows = rows.c[column.feature]
+    boolean = isinstance(of_rows.type, sa.Boolean)
+    return column.cast_of.render(compiler.dialect.name, compiler.process(of_rows), boolean)
 
 
 def _inlined(inner: Expression) -> tuple[Any, ...]:
@@ -311,7 +319,7 @@ def _column(element: Column, compiler: Any, **options: Any) -> str:
 
 @compiles(Base)
 def _base(element: Base, compiler: Any, **options: Any) -> str:
-    return _render((element.inner,), compiler, base=True)
+    return _render((element.inner,), compiler, element.rows)
 
 
 @compiles(Shared)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import sqlalchemy as sa
 
 from mfprefect.sql_scoring.composition import predicted
 from mfprefect.sql_scoring.values import Context, Value
@@ -58,9 +57,8 @@ def probe_rows(estimator: Any, held_out: pd.DataFrame, features: Sequence[str]) 
 
 
 def _points(estimator: Any, features: Sequence[str]) -> dict[str, set[Any]]:
-    rows = sa.table("probed", *(sa.column(name) for name in features))
     context = Context()
-    matrix = [Value.of_column(name, rows.c[name]) for name in features]
+    matrix = [Value.of_column(name) for name in features]
     predicted(estimator, matrix, list(features), context)
     return context.probes
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from mfprefect.sql_scoring.expressions import Base, Column, Expression, Shared, Sql, joined
 
-__all__ = ["select_of"]
+__all__ = ["Stages", "only_if"]
 
 # A database that merges a derived table into the query around it computes a shared expression once
 # for each use. PostgreSQL and SQLite stream the rows of these; MySQL and MariaDB store them.
@@ -19,51 +19,77 @@ _STORED = dict.fromkeys(("mysql", "mariadb"), "LIMIT 18446744073709551615")
 _ROW_OK = "row_ok"
 
 
-def select_of(
-    rows: sa.FromClause,
-    entity_id: sa.ColumnElement[Any],
-    outputs: Mapping[str, Expression],
-    conditions: Sequence[Expression],
-) -> sa.Select[Any]:
-    """Return a SELECT of the ids and outputs.
+class Stages:
+    """Expressions over the columns of rows, and the derived tables that they take."""
 
-    Args:
-        rows: the rows that are scored.
-        entity_id: their id, a column of `rows`.
-        outputs: expressions by the name of their column.
-        conditions: where one is not true, the outputs are NULL.
-    """
-    levels = _levels([*outputs.values(), *conditions])
-    _name_columns(levels, [*outputs.values(), *(x for x in conditions if _level(x))])
-    pending = list(conditions)
-    carried: list[Column | Shared] = []
-    checked = False
-    for level, made in levels.items():
-        ready = [x for x in pending if _level(x) < level]
-        pending = [x for x in pending if _level(x) >= level]
-        above = [x.inner for number, group in levels.items() if number > level for x in group]
-        needed = {x for y in [*outputs.values(), *pending, *above] for x in _reads(y)}
-        base = level == 1
-        if base:
-            carried = sorted((x for x in needed if isinstance(x, Column)), key=lambda x: x.order)
-        carried = [x for x in carried if x in needed]
-        columns: list[sa.ColumnElement[Any]] = [entity_id.label("entity_id")]
-        if ready or checked:
-            columns.append(_at(base, _only_if(ready, checked, Sql("1"))).label(_ROW_OK))
-        columns += [_at(base, x).label(x.name) for x in carried]
-        columns += [_at(base, x.inner).label(x.name) for x in made]
-        checked = checked or bool(ready)
-        carried += made
-        table = _unmerged(sa.select(*columns).select_from(rows), made).subquery(f"s{level}")
-        rows, entity_id = table, table.c.entity_id
-    final = [
-        _at(not levels, _only_if(pending, checked, x)).label(name) for name, x in outputs.items()
-    ]
-    return sa.select(entity_id.label("entity_id"), *final).select_from(rows)
+    def __init__(
+        self, outputs: Mapping[str, Expression], conditions: Sequence[Expression] = ()
+    ) -> None:
+        """Name what is computed once for each row; an expression belongs to one `Stages` only.
+
+        Args:
+            outputs: expressions by the name of their column.
+            conditions: where one is not true, the outputs are NULL.
+        """
+        self._outputs, self._conditions = dict(outputs), list(conditions)
+        self._levels = _levels([*self._outputs.values(), *conditions])
+        _name_columns(
+            self._levels, [*self._outputs.values(), *(x for x in conditions if _level(x))]
+        )
+
+    def select(
+        self, rows: sa.FromClause, passed: Mapping[str, sa.ColumnElement[Any]]
+    ) -> sa.Select[Any]:
+        """Return a SELECT of columns of the rows, such as their id, and of the outputs.
+
+        Args:
+            rows: the rows that are scored.
+            passed: columns of `rows` by the name that they get; no name is one of the outputs.
+        """
+        outputs, pending = self._outputs, self._conditions
+        carried: list[Column | Shared] = []
+        checked, columns_of = False, dict(passed)
+        for level, made in self._levels.items():
+            ready = [x for x in pending if _level(x) < level]
+            pending = [x for x in pending if _level(x) >= level]
+            needed = self._needed_above(level, pending)
+            base = rows if level == 1 else None
+            if base is not None:
+                carried = sorted(
+                    (x for x in needed if isinstance(x, Column)), key=lambda x: x.order
+                )
+            carried = [x for x in carried if x in needed]
+            columns: list[sa.ColumnElement[Any]] = _labelled(columns_of)
+            if ready or checked:
+                columns.append(_at(base, _only_if(ready, checked, Sql("1"))).label(_ROW_OK))
+            columns += [_at(base, x).label(x.name) for x in carried]
+            columns += [_at(base, x.inner).label(x.name) for x in made]
+            checked = checked or bool(ready)
+            carried += made
+            table = _unmerged(sa.select(*columns).select_from(rows), made).subquery(f"s{level}")
+            rows, columns_of = table, {name: table.c[name] for name in passed}
+        base = None if self._levels else rows
+        final = [
+            _at(base, _only_if(pending, checked, x)).label(name) for name, x in outputs.items()
+        ]
+        return sa.select(*_labelled(columns_of), *final).select_from(rows)
+
+    def _needed_above(self, level: int, pending: Sequence[Expression]) -> set[Column | Shared]:
+        above = [x.inner for number, made in self._levels.items() if number > level for x in made]
+        return {x for y in [*self._outputs.values(), *pending, *above] for x in _reads(y)}
 
 
-def _at(base: bool, expression: Expression) -> Expression:
-    return Base(expression) if base else expression
+def _labelled(columns: Mapping[str, sa.ColumnElement[Any]]) -> list[sa.ColumnElement[Any]]:
+    return [column.label(name) for name, column in columns.items()]
+
+
+def only_if(conditions: Sequence[Expression], value: Expression) -> Expression:
+    """Return an expression that is NULL where one of the conditions is not true."""
+    return _only_if(conditions, False, value)
+
+
+def _at(rows: sa.FromClause | None, expression: Expression) -> Expression:
+    return expression if rows is None else Base(expression, rows)
 
 
 def _levels(roots: Sequence[Expression]) -> dict[int, list[Shared]]:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import sqlalchemy as sa
-
 from mfprefect.sql_scoring.errors import NotCompilable
 from mfprefect.sql_scoring.expressions import (
     Column,
@@ -106,9 +104,9 @@ class Value:
         return Value(lookup.expression(), nullable=nullable, finite=True, lookup=lookup)
 
     @staticmethod
-    def of_column(name: str, column: sa.ColumnElement[Any]) -> Value:
+    def of_column(name: str) -> Value:
         """Return a feature as a column of doubles; an encoder may want its text instead."""
-        as_double, as_text = (Column(column, text=text) for text in (False, True))
+        as_double, as_text = (Column(name, text=text) for text in (False, True))
         return Value(as_double, as_text=Value(as_text, text=True), feature=(name, 1.0, 0.0))
 
     def literal(self, key: Any) -> Number | Text:

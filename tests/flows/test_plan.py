@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import importlib.util
 import json
+import os
+import pty
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,20 +18,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+import pandera.pandas as pa
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
+from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 import mfprefect
 from mfprefect import AlreadyPromoted, Gate, InvalidValue, Store
 from mfprefect.backend import backend_for
+from mfprefect.checks import NewCategories, NullShare, Range, RowCount, SharedCheck, on
 from mfprefect.cli import cli
+from mfprefect.errors import ChecksFailed
 from mfprefect.lifecycle.promotion_plan import plan_on_data
 from mfprefect.settings import load_settings
+from mfprefect_backends.sqlite import SqliteBackend
 
 ROOT = Path(__file__).parents[2]
 DAY = dt.date(2026, 1, 31)
@@ -90,6 +99,23 @@ def same_place(
         yield store
 
 
+@pytest.fixture
+def sqlite_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let SQLite compare models too: it can, only slower than Python."""
+    monkeypatch.setattr(SqliteBackend, "plans_in_sql", True)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_plan_with_sqlite_is_made_in_python(
+    same_place: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, challenger = two_trainings(same_place, monkeypatch)
+    for sample in (None, 300):
+        plan = plan_on_data(same_place, Churn, challenger, as_of=DAY, sample=sample)
+        assert plan.basis.endswith("scored in Python")
+        assert plan.notes == ("scored in Python: a plan with sqlite is faster so",)
+
+
 def two_trainings(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """Return a logistic regression, which is in production, and a tree with a further column."""
     champion = Churn.flows().train(DAY)
@@ -98,6 +124,7 @@ def two_trainings(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[str, s
     return champion, Churn.flows().train(DAY)
 
 
+@pytest.mark.usefixtures("sqlite_plans")
 def test_the_database_says_what_python_says(
     same_place: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,9 +135,10 @@ def test_the_database_says_what_python_says(
     in_sql = plan_on_data(store, Churn, challenger, as_of=DAY)
     monkeypatch.setattr(Churn, "scoring", "python")
     in_python = plan_on_data(store, Churn, challenger, as_of=DAY)
+    assert in_sql.notes == in_python.notes == ()
     assert in_sql.basis == "the scoring data of 2026-01-31, scored in SQL"
     assert in_python.basis == "the scoring data of 2026-01-31, scored in Python"
-    assert in_sql.notes == in_python.notes == ()
+
     assert in_sql.rows == in_python.rows == ROWS
     assert in_sql.production_session_id == champion
     pd.testing.assert_frame_equal(in_sql.movement, in_python.movement, rtol=1e-9, atol=1e-12)
@@ -134,6 +162,197 @@ def test_the_database_says_what_python_says(
     assert (len(store.sessions("churn")), store.audit_log()["event_no"].max()) == before
 
 
+class Checked(Churn):
+    """Compares with the training of the model that scores, and with earlier scorings."""
+
+    model_id = "checked"
+    features: ClassVar[Any] = ("income", "age", "region")
+    checks: ClassVar[Any] = [
+        NewCategories("region"),
+        on("score", RowCount(within=0.1)),
+        Range("age", severity="warning"),
+        NullShare("region", at_most=0.9),
+    ]
+    learned = "select * from customer where region <> 'east'"
+
+    def training_data(self, as_of: dt.date) -> Any:
+        return self.read(self.learned)
+
+    def fit(self, features: pd.DataFrame, target: Any) -> Any:
+        encoded = make_column_transformer(
+            (OneHotEncoder(handle_unknown="ignore"), ["region"]), remainder="passthrough"
+        )
+        return make_pipeline(encoded, LogisticRegression(max_iter=500)).fit(features, target)
+
+
+def verdicts_of(frame: pd.DataFrame) -> dict[tuple[str, Any], list[bool]]:
+    """Return the verdicts of each check and column, over all parts."""
+    groups = frame.groupby(["check", "column"], dropna=False)["passed"]
+    return {
+        (str(check), None if column != column else column): sorted(map(bool, passed))
+        for (check, column), passed in groups
+    }
+
+
+@pytest.mark.usefixtures("sqlite_plans")
+def test_checks_are_those_that_the_next_scoring_would_run(
+    same_place: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan says of today's data what a scoring with the candidate then says of it."""
+    store = same_place
+    monkeypatch.setattr(Checked, "learned", "select * from customer")
+    store.promote("checked", Checked.flows().train(DAY))
+    Checked.flows().score(DAY - dt.timedelta(days=1))
+    monkeypatch.setattr(Checked, "learned", "select * from customer where region <> 'east'")
+    candidate = Checked.flows().train(DAY)
+    monkeypatch.setattr(
+        Checked, "query", "select * from customer where part = :part and (part = 1 or age > 60)"
+    )
+    plans = {}
+    for scoring in ("sql", "python"):
+        monkeypatch.setattr(Checked, "scoring", scoring)
+        plans[scoring] = plan_on_data(store, Checked, candidate, as_of=DAY)
+    assert plans["sql"].basis.endswith("in SQL")
+    assert plans["python"].basis.endswith("in Python")
+    store.promote("checked", candidate)
+    for scoring, plan in plans.items():
+        monkeypatch.setattr(Checked, "scoring", scoring)
+        with pytest.raises(ChecksFailed) as error:
+            Checked.flows().score(DAY)
+        session_id = store.sessions("checked", purpose="score")["session_id"].iloc[0]
+        of_plan = verdicts_of(plan.checks)
+        # Parts fail, so that nothing is said of all rows together: the plan says that too.
+        for check, verdicts in verdicts_of(store.checks(session_id)).items():
+            assert [x for x in of_plan[check] if x in verdicts], (check, of_plan, verdicts)
+        failed = {row["check"] for row in error.value.failures}
+        assert failed == {"new_categories", "row_count"}
+        # The training of the candidate knew no `east`; that of production did.
+        text = plan.verdicts[5]
+        assert "a scoring of this data would stop: new_categories(region)" in text
+        assert "row_count" in text
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_a_person_accepted_stops_no_scoring_in_a_plan(
+    same_place: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = same_place
+    monkeypatch.setattr(Checked, "learned", "select * from customer")
+    store.promote("checked", Checked.flows().train(DAY))
+    monkeypatch.setattr(Checked, "learned", "select * from customer where region <> 'east'")
+    candidate = Checked.flows().train(DAY)
+    with pytest.raises(ChecksFailed):
+        Checked.flows().score(DAY, training_session_id=candidate)
+    failed = store.sessions("checked", purpose="score")["session_id"].iloc[0]
+    plan = plan_on_data(store, Checked, candidate, as_of=DAY)
+    assert "would stop: new_categories(region)" in plan.verdicts[5]
+    store.accept_check(failed, "new_categories", column="region", reason="east is new")
+    plan = plan_on_data(store, Checked, candidate, as_of=DAY)
+    assert "would stop" not in plan.verdicts[5]
+    assert "failed and were accepted" in plan.verdicts[5] or "was accepted" in plan.verdicts[5]
+
+
+class Whole(SharedCheck):
+    """A team's own check, which no database answers."""
+
+    name = "whole"
+
+    def judge(self, data: Any, *_: Any) -> Any:
+        yield self._row(None, data.rows == ROWS // PARTS, f"{data.rows} rows")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgres", "mysql"], indirect=True)
+def test_a_check_that_a_sample_cannot_answer_is_not_run_and_the_plan_says_so(
+    same_place: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, challenger = two_trainings(same_place, monkeypatch)
+    schema = pa.DataFrameSchema({"age": pa.Column(float, pa.Check.ge(40), coerce=True)})
+    monkeypatch.setattr(Churn, "checks", [schema, Whole(), NullShare("region", at_most=0.1)])
+    plan = plan_on_data(same_place, Churn, challenger, as_of=DAY)
+    checks = plan.checks.set_index("check")["message"]
+    assert checks["whole"].tolist() == [f"{ROWS // PARTS} rows"] * PARTS
+    assert all("sample" not in text for text in checks)
+    plan = plan_on_data(same_place, Churn, challenger, as_of=DAY, sample=300)
+    assert plan.basis.endswith("a sample of 1,200 rows by a hash of their ids, scored in Python")
+    checks = plan.checks.set_index("check")["message"]
+    assert checks["whole"] == "not checked: it needs all rows, and a sample was read"
+    assert all(
+        f"of {ROWS // PARTS:,} rows)" in text for text in checks["greater_than_or_equal_to(40)"]
+    )
+    assert "whole not checked: it needs all rows, and a sample was read" in plan.verdicts[5]
+    assert (
+        "a scoring of this data would stop: age: greater_than_or_equal_to(40)" in (plan.verdicts[5])
+    )
+    # The database looked at all rows.
+    nulls = (customers()["region"].isna()).mean()
+    assert nulls > 0.1
+    assert "null_share(region)" in plan.verdicts[5]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_verdict_of_psi_is_that_of_the_models_own_threshold(
+    same_place: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, challenger = two_trainings(same_place, monkeypatch)
+    words = []
+    for threshold in (None, 0.001, 50.0):
+        monkeypatch.setattr(Churn, "drift_threshold", threshold)
+        for scoring in ("auto", "python"):
+            monkeypatch.setattr(Churn, "scoring", scoring)
+            plan = plan_on_data(same_place, Churn, challenger, as_of=DAY)
+            words.append(plan.movement["verdict"].iloc[0])
+    value = plan.movement["value"].iloc[0]
+    assert 0.1 < value < 20
+    assert words[2:] == ["alarm", "alarm", "ok", "ok"]
+    # An operator's comes first, also without the class.
+    monkeypatch.setenv("MFPREFECT_DRIFT__MODELS__CHURN__PSI", "60")
+    monkeypatch.setattr(Churn, "drift_threshold", 0.001)
+    with mfprefect.connect() as store:
+        plan = plan_on_data(store, Churn, challenger, as_of=DAY)
+        assert plan.movement["verdict"].iloc[0] == "ok"
+        frame = pd.DataFrame({"production": np.arange(100.0), "candidate": np.zeros(100)})
+        assert store.plan("churn", challenger, frame).movement["verdict"].iloc[0] == "ok"
+
+
+@pytest.mark.usefixtures("sqlite_plans")
+@pytest.mark.parametrize("database_url", ["sqlite", "postgres", "mysql"], indirect=True)
+def test_a_database_stops_when_the_time_is_over(
+    same_place: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes too long is not waited for, and the plan says what it leaves out."""
+    _, challenger = two_trainings(same_place, monkeypatch)
+    slow = (
+        "select * from customer where part = :part and customer_id in (select {a}.customer_id from "
+    )
+    slow += "customer {a}, customer b, customer c, customer d, customer e where {a}.age + b.age + "
+    slow += "c.age + d.age + e.age < 0)"
+    monkeypatch.setattr(Churn, "query", slow.format(a="a"))
+    plan = plan_on_data(same_place, Churn, challenger, as_of=DAY, seconds=1.5)
+    assert plan.rows == 0
+    assert plan.verdicts[0] == (
+        "scores: not compared: the data of 2026-01-31 was not scored: the time limit of 1.5 s was "
+        "reached"
+    )
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_parts_that_were_not_read_in_time_are_left_out(
+    same_place: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, challenger = two_trainings(same_place, monkeypatch)
+    monkeypatch.setattr(Churn, "scoring", "python")
+    monkeypatch.setattr(Churn, "checks", [RowCount(at_least=1)])
+    plan = plan_on_data(same_place, Churn, challenger, as_of=DAY, seconds=1e-9)
+    text = "the time limit of 1e-09 s was reached: of 2 parts, only the first 1 were read"
+    assert plan.notes == (text,)
+    assert plan.basis == (
+        "the scoring data of 2026-01-31, the first 1 of 2 parts, scored in Python"
+    )
+    assert plan.rows == ROWS // PARTS
+    assert f"row_count not checked: {text}" in plan.verdicts[5]
+
+
+@pytest.mark.usefixtures("sqlite_plans")
 def test_a_sample_by_a_hash_of_ids(same_place: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     _, challenger = two_trainings(same_place, monkeypatch)
     for scoring in ("sql", "python"):
@@ -147,6 +366,7 @@ def test_a_sample_by_a_hash_of_ids(same_place: Store, monkeypatch: pytest.Monkey
         plan_on_data(same_place, Churn, challenger, sample=0)
 
 
+@pytest.mark.usefixtures("sqlite_plans")
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_data_that_cannot_be_scored(same_place: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     champion, challenger = two_trainings(same_place, monkeypatch)
@@ -173,7 +393,7 @@ def test_data_that_cannot_be_scored(same_place: Store, monkeypatch: pytest.Monke
     plan = plan_on_data(same_place, Churn, challenger, as_of=DAY)
     assert plan.rows == 0
     assert "cannot be scored: InvalidScores" in plan.verdicts[0]
-    assert plan.notes == ("scored in Python: an id has several rows, or rows changed meanwhile",)
+    assert plan.notes == ("scored in Python: an id has several rows, or there is none",)
 
 
 class Bands(Churn):
@@ -192,6 +412,7 @@ class Bands(Churn):
         )
 
 
+@pytest.mark.usefixtures("sqlite_plans")
 @pytest.mark.parametrize("database_url", ["sqlite", "postgres", "mysql"], indirect=True)
 def test_classes_flip(same_place: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store = same_place
@@ -322,7 +543,7 @@ def test_promote_shows_the_plan_and_asks(
     refused = run("promote", "breast_cancer", second, input="n\n")
     assert refused.exit_code == 130
     assert store.production("breast_cancer") == first
-    for line in plan(store, "breast_cancer", second).verdicts[2:]:
+    for line in plan(store, "breast_cancer", second).verdicts[2:5]:
         assert f"  {line}" in refused.output
     assert "decisions: 0 of 569 flip (0.0 %)" in refused.output
     assert planned == [second]
@@ -338,6 +559,72 @@ def test_promote_shows_the_plan_and_asks(
     monkeypatch.setattr("mfprefect.cli.commands.promote._on_terminal", lambda: False)
     assert run("promote", "breast_cancer", second).exit_code == 0  # a script is not asked
     assert planned == []
+
+
+PROMPT = b"[y/N]: "
+
+
+def on_terminal(answer: bytes, *arguments: str) -> tuple[int, str]:
+    """Run the command on a terminal, answer its question; return exit code and output."""
+    ours, theirs = pty.openpty()
+    command = [str(Path(sys.executable).parent / "mfprefect"), *arguments]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown, answered = b"", False
+        while chunk := _chunk(ours):
+            shown += chunk
+            if not answered and shown.endswith(PROMPT):
+                os.write(ours, answer)
+                answered = True
+        os.close(ours)
+        code = process.wait()
+    return code, " ".join(shown.decode().split())
+
+
+def _chunk(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # Linux says so when the other side is closed
+        return b""
+
+
+def test_a_person_at_a_terminal_says_no_and_yes(demo: tuple[Store, str, str]) -> None:
+    store, first, second = demo
+    code, text = on_terminal(b"n\n", "promote", "breast_cancer", second)
+    assert code == 130
+    assert "What changes:" in text
+    assert "decisions: 0 of 569 flip (0.0 %)" in text
+    assert f"Promote {second} of breast_cancer? [y/N]: n" in text
+    assert store.production("breast_cancer") == first
+    code, text = on_terminal(b"y\n", "promote", "breast_cancer", second)
+    assert code == 0
+    assert "gates: 2 of 2 passed" in text
+    assert store.production("breast_cancer") == second
+
+
+def test_promote_waits_for_a_plan_only_so_long(
+    demo: tuple[Store, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source that answers late does not keep a person from deciding."""
+    store, first, second = demo
+    module = importlib.import_module("mfprefect.cli.commands.promote")
+    monkeypatch.setattr(module, "_on_terminal", lambda: True)
+    monkeypatch.setattr(module, "SECONDS", 0.2)
+    monkeypatch.setattr(module, "GRACE", 0.0)
+    late = threading.Event()
+
+    def waiting(*_: Any, **__: Any) -> Any:
+        late.wait()
+
+    monkeypatch.setattr("mfprefect.lifecycle.promotion_plan.scored_in_python", waiting)
+    result = run("promote", "breast_cancer", second, input="n\n")
+    late.set()
+    assert (
+        "scores: not compared: today's data was not read and scored within 0.2 s; "
+        f"`mfprefect plan breast_cancer {second}` takes the time that it needs" in result.output
+    )
+    assert "gates: 2 of 2 passed" in result.output
+    assert store.production("breast_cancer") == first
 
 
 def test_a_plan_that_fails_does_not_stop_the_question(

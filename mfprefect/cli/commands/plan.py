@@ -58,6 +58,13 @@ GATES = (
     Column("figure", "figure", "number"),
     Column("reason", "reason", drop=1),
 )
+CHECKS = (
+    Column("check", "check"),
+    Column("column", "column"),
+    Column("passed", "passed"),
+    Column("severity", "severity", drop=1),
+    Column("message", "message"),
+)
 READERS = (
     Column("kind", "kind"),
     Column("name", "name"),
@@ -66,6 +73,8 @@ READERS = (
     Column("at", "at (UTC)", "time"),
     Column("detail", "detail", drop=1),
 )
+MORE = {"columns": "needed by both models", "segments": "more segments", "checks": "checks passed"}
+"""What the rows are that a table leaves out."""
 MOST_SEGMENTS = 10
 """The segments of a table; --json has all."""
 
@@ -116,23 +125,26 @@ def plan(
         if stored:
             result = store.plan(model, session_id)
         else:
-            result = planned(
-                out, store, model, session_id, entrypoint, as_of and as_of.date(), sample
-            )
+            with out.working("scoring today's data with both models ..", keep=False):
+                result = planned(
+                    store, model, session_id, entrypoint, as_of and as_of.date(), sample
+                )
     _write(out, result)
     out.document(_document(result))
 
 
 def planned(
-    out: Output,
     store: Store,
     model: str,
     session_id: str,
     entrypoint: str | None = None,
     as_of: dt.date | None = None,
     sample: int | None = None,
+    seconds: float | None = None,
 ) -> PromotionPlan:
     """Return the plan on today's data; on stored scores if the model's class is not here.
+
+    Arguments are those of `plan_on_data`; `entrypoint` names the class.
 
     Raises:
         ConfigurationError: `entrypoint` names no class of the model.
@@ -150,8 +162,7 @@ def planned(
         return replace(store.plan(model, session_id), notes=(reason,))
     from mfprefect.lifecycle.promotion_plan import plan_on_data
 
-    with out.working("scoring today's data with both models ..", keep=False):
-        return plan_on_data(store, kind, session_id, as_of=as_of, sample=sample)
+    return plan_on_data(store, kind, session_id, as_of=as_of, sample=sample, seconds=seconds)
 
 
 def _model_class(store: Store, model: str, session_id: str, entrypoint: str | None) -> type[Model]:
@@ -179,7 +190,7 @@ def _model_class(store: Store, model: str, session_id: str, entrypoint: str | No
 def _document(result: PromotionPlan) -> dict[str, Any]:
     from mfprefect.cli.formats import records
 
-    frames = ("movement", "flips", "segments", "columns", "gates", "readers")
+    frames = ("movement", "flips", "segments", "columns", "checks", "gates", "readers")
     values = {name: value for name, value in vars(result).items() if name not in frames}
     return values | {name: records(getattr(result, name)) for name in frames}
 
@@ -209,20 +220,21 @@ def _write(out: Output, result: PromotionPlan) -> None:
 def _write_tables(out: Output, document: dict[str, Any]) -> None:
     segments = document["segments"][:MOST_SEGMENTS]
     needs = [row for row in document["columns"] if _is_news(row)]
+    checks = [row for row in document["checks"] if not row["passed"]]
     for name, rows, columns, title in (
         ("movement", document["movement"], MOVEMENT, "Scores"),
         ("flips", document["flips"], FLIPS, "Decisions"),
         ("segments", segments, SEGMENTS, "Segments, most flips first"),
         ("gates", document["gates"], GATES, "Gates of the candidate"),
         ("columns", needs, COLUMNS, "Data that changes"),
+        ("checks", checks, CHECKS, "Checks that failed or were not run"),
         ("readers", document["readers"], READERS, "Who reads the scores"),
     ):
         shown = [c for c in columns if any(row[c.key] is not None for row in rows)]
         if rows:
             out.table(rows, shown, title)
         if len(rows) < len(document[name]):
-            more = "needed by both models" if name == "columns" else "more segments"
-            out.note(f"{len(document[name]) - len(rows)} {more}; --json lists them.")
+            out.note(f"{len(document[name]) - len(rows)} {MORE[name]}; --json lists them.")
 
 
 def _is_news(row: dict[str, Any]) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import sys
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,8 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["promote", "retire", "rollback", "stages"]
 
+T = TypeVar("T")
+
 SAMPLE = 100_000
 """About how many rows are scored before the question."""
+SECONDS = 60.0
+"""How long reading and scoring them may take."""
+GRACE = 5.0
+"""Seconds after that in which what takes longer may still end by itself."""
 COLUMNS = (
     Column("set_at", "since (UTC)", "time"),
     Column("until", "until (UTC)", "time", 1),
@@ -77,19 +86,51 @@ def _confirm(out: Output, store: Store, model: str, session_id: str) -> None:
         AlreadyPromoted: it is in production already; or another error that refuses a promotion.
         Abort: the user does not want it.
     """
-    from mfprefect.cli.commands.plan import planned
     from mfprefect.store.models.promotion import standing
 
     standing(store.database, model, session_id)
-    try:
-        lines = planned(out, store, model, session_id, sample=SAMPLE).verdicts
-    except Exception as exc:  # noqa: BLE001 - data that cannot be scored is no reason not to ask
-        text = " ".join(f"{type(exc).__name__}: {exc}".split())
-        lines = (f"not known: {store.database.without_secrets(text)}",)
+    text = f"scoring today's data with both models, for at most {SECONDS:g} s .."
+    with out.working(text, keep=False):
+        lines = _what_changes(store, model, session_id)
     out.note("What changes:")
     for line in lines:
         out.note(f"  {line}")
     click.confirm(f"Promote {session_id} of {model}?", abort=True, err=True)
+
+
+def _what_changes(store: Store, model: str, session_id: str) -> Sequence[str]:
+    """Return the plan in sentences; without scores if these take too long."""
+    from mfprefect.cli.commands.plan import planned
+    from mfprefect.store.plan import ScoredData
+
+    def work() -> Sequence[str]:
+        try:
+            plan = planned(store, model, session_id, sample=SAMPLE, seconds=SECONDS)
+        except Exception as exc:  # noqa: BLE001 - data that cannot be scored is no reason not to ask
+            text = " ".join(f"{type(exc).__name__}: {exc}".split())
+            return (f"not known: {store.database.without_secrets(text)}",)
+        return [*plan.notes, *plan.verdicts]
+
+    lines = _within(SECONDS + GRACE, work)
+    if lines is not None:
+        return lines
+    basis = (
+        f"today's data was not read and scored within {SECONDS:g} s; `mfprefect plan {model} "
+        f"{session_id}` takes the time that it needs"
+    )
+    return store.plan(model, session_id, ScoredData(basis)).verdicts
+
+
+def _within(seconds: float, work: Callable[[], T]) -> T | None:
+    """Return what work returns; None if it takes longer: then its thread is left alone."""
+    results: list[T] = []
+    context = contextvars.copy_context()
+    thread = threading.Thread(
+        target=lambda: results.append(context.run(work)), name="mfprefect-plan", daemon=True
+    )
+    thread.start()
+    thread.join(seconds)
+    return results[0] if results else None
 
 
 @click.command()

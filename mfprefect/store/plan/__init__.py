@@ -1,4 +1,4 @@
-"""What a promotion would change: scores, decisions, the data needed, and who reads the scores.
+"""What a promotion would change: scores, decisions, data, checks, and who reads the scores.
 
 Reads only: a plan writes no session, no score and no audit event.
 """
@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mfprefect.errors import InvalidValue
+from mfprefect.quality.drift import THRESHOLD
 from mfprefect.quality.score_changes import OperatingThreshold, ScoreChanges, score_changes
 from mfprefect.store.database import Database
 from mfprefect.store.models import promotion
 from mfprefect.store.models.gate_verdicts import gates_frame
 from mfprefect.store.plan.needs import needs_frame
 from mfprefect.store.plan.readers import readers_frame
-from mfprefect.store.plan.result import PromotionPlan, ScoredData
+from mfprefect.store.plan.result import PromotionPlan, ScoredData, checks_frame
 from mfprefect.store.plan.sentences import sentences
 from mfprefect.store.plan.stored import stored_changes
 from mfprefect.store.results.frames import thresholds_frame
@@ -46,6 +47,8 @@ def plan_promotion(
     data = _data(db, scores, production, session_id, threshold)
     # Frames without rows have the same columns.
     changes = data.changes or score_changes([0.0], [0.0])
+    if not isinstance(scores, ScoredData):
+        changes = replace(changes, psi_threshold=_psi_threshold(db, model_id))
     rows = 0 if data.changes is None else changes.rows
     plan = PromotionPlan(
         model_id,
@@ -62,9 +65,17 @@ def plan_promotion(
         readers_frame(db, model_id),
         tuple(problems),
         data.notes,
+        checks_frame(data.checks),
         changes.flipped if changes.decisions else None,
     )
     return replace(plan, verdicts=sentences(plan))
+
+
+def _psi_threshold(db: Database, model_id: str) -> float:
+    """Return the threshold in the settings; the class, which may have one of its own, is away."""
+    drift = db.settings.drift
+    candidates = getattr(drift.models.get(model_id), "psi", None), drift.psi, THRESHOLD
+    return next(value for value in candidates if value is not None)
 
 
 def _data(

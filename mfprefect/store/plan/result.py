@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mfprefect.quality.score_changes import ScoreChanges
@@ -11,7 +11,7 @@ from mfprefect.quality.score_changes import ScoreChanges
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PromotionPlan", "ScoredData"]
+__all__ = ["PromotionPlan", "ScoredData", "checks_frame"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +25,23 @@ class ScoredData:
     """The share of NULL in each column of the data; None: the data is not known."""
     notes: tuple[str, ...] = ()
     """What a reader of the plan must know of the data."""
+    checks: tuple[Mapping[str, Any], ...] = ()
+    """Results of the checks of a scoring on this data: see `PromotionPlan.checks`."""
+
+
+CHECKS = ["check", "column", "severity", "passed", "failing_rows", "message"]
+
+
+def checks_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return results of checks as a frame."""
+    import pandas as pd
+
+    frame = pd.DataFrame([dict(row) for row in rows], columns=CHECKS, dtype=object)
+    return frame.where(frame.notna(), None)
+
+
+def _no_checks() -> pd.DataFrame:
+    return checks_frame(())
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +81,11 @@ class PromotionPlan:
     """Why `promote` would refuse it without an override."""
     notes: tuple[str, ...] = ()
     """What a reader of the plan must know of the compared rows."""
+    checks: pd.DataFrame = field(default_factory=_no_checks)
+    """The checks of the next scoring, on this data: check, column, severity, passed, failing_rows,
+    message. One that was not run has no `passed`, and its message says why."""
     flipped: int | None = None
     """How many rows get another decision; None if no decision is known."""
 
     verdicts: tuple[str, ...] = ()
-    """The plan in sentences: scores, decisions, gates, data and readers."""
+    """The plan in sentences: scores, decisions, gates, data, readers and checks."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from mfprefect.quality.checks.result import CheckCounts, failures, is_open, label
 from mfprefect.quality.gates.verdicts import PASSED
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ MOST = 6
 
 
 def sentences(plan: PromotionPlan) -> tuple[str, ...]:
-    """Return a sentence about scores, decisions, gates, data and readers each."""
-    return _scores(plan), _decisions(plan), _gates(plan), _data(plan), _readers(plan)
+    """Return a sentence about scores, decisions, gates, data, readers and checks each."""
+    first = _scores(plan), _decisions(plan), _gates(plan)
+    return *first, _data(plan), _readers(plan), _checks(plan)
 
 
 def _scores(plan: PromotionPlan) -> str:
@@ -83,6 +85,22 @@ def _readers(plan: PromotionPlan) -> str:
         for kind, group in plan.readers.groupby("kind", sort=False)
     ]
     return f"readers: {'; '.join(texts) or 'none on record'}"
+
+
+def _checks(plan: PromotionPlan) -> str:
+    rows = [{str(k): v for k, v in row.items()} for row in plan.checks.to_dict("records")]
+    judged = [row for row in rows if row["passed"] is not None]
+    texts = [CheckCounts.of(judged).words] if judged else []
+    if failed := list(dict.fromkeys(map(label, failures(judged)))):
+        texts += [f"a scoring of this data would stop: {_listed(failed)}"]
+    if warned := list(dict.fromkeys(label(row) for row in judged if _warns(row))):
+        texts += [f"warnings: {_listed(warned)}"]
+    texts += [f"{row['check']} {row['message']}" for row in rows if row["passed"] is None]
+    return f"checks: {'; '.join(texts) or 'none was run'}"
+
+
+def _warns(row: dict[str, Any]) -> bool:
+    return is_open(row) and row["severity"] != "error"
 
 
 def _listed(names: list[str]) -> str:

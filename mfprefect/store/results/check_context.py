@@ -33,6 +33,7 @@ def check_context(
     checks: Any,
     keys: Collection[str] = (),
     part: int | None = None,
+    parts: int | None = None,
 ) -> CheckContext:
     """Return what a session's shared checks compare its input with.
 
@@ -45,6 +46,7 @@ def check_context(
         checks: one check or a list; only instances of ModelCheck count.
         keys: the names of key columns.
         part: the score part that the input belongs to, None for the whole input.
+        parts: how many there are, for a session that is not in the database.
     """
     shared = list(_shared(checks))
     needs = frozenset[str]().union(*(check.needs for check in shared))
@@ -58,7 +60,7 @@ def check_context(
         keys=frozenset(keys),
         training_session=training,
         training=summary,
-        row_counts=_row_counts(db, handle, part) if "row_counts" in needs else (),
+        row_counts=_row_counts(db, handle, part, parts) if "row_counts" in needs else (),
         registry={table: input_columns.registered(db, *table) for table in tables},
     )
 
@@ -69,8 +71,12 @@ def _shared(checks: Any) -> Iterator[ModelCheck]:
             yield check
 
 
-def _row_counts(db: Database, handle: SessionHandle, part: int | None) -> list[int]:
-    return _all_row_counts(db, handle) if part is None else _part_row_counts(db, handle, part)
+def _row_counts(
+    db: Database, handle: SessionHandle, part: int | None, parts: int | None
+) -> list[int]:
+    if part is None:
+        return _all_row_counts(db, handle)
+    return _part_row_counts(db, handle, part, parts)
 
 
 def _place(handle: SessionHandle) -> Place:
@@ -116,10 +122,11 @@ def _all_row_counts(db: Database, handle: SessionHandle) -> list[int]:
     return [int(count) for (count,) in db.fetch_all(select)]
 
 
-def _part_row_counts(db: Database, handle: SessionHandle, part: int) -> list[int]:
+def _part_row_counts(
+    db: Database, handle: SessionHandle, part: int, count: int | None
+) -> list[int]:
     """Return the row counts of the same part in earlier sessions with the same number of parts."""
     s, parts = db.schema.sessions, db.schema.score_parts
-    this_session = db.fetch_all(sa.select(s.c.params).where(s.c.session_no == handle.session_no))
     select = (
         sa.select(s.c.params, parts.c.rows)
         .join_from(s, parts, parts.c.session_no == s.c.session_no)
@@ -127,7 +134,10 @@ def _part_row_counts(db: Database, handle: SessionHandle, part: int) -> list[int
         .order_by(*_place(handle).newest_first(s.c))
         .limit(MAX_SESSIONS)
     )
-    parts_here = [_part_count(row.params) for row in this_session]
+    parts_here = [count]
+    if count is None:
+        this_session = sa.select(s.c.params).where(s.c.session_no == handle.session_no)
+        parts_here = [_part_count(row.params) for row in db.fetch_all(this_session)]
     return [
         int(count) for params, count in db.fetch_all(select) if [_part_count(params)] == parts_here
     ]

@@ -7,7 +7,7 @@ decision and segment, never by entity. The figures are those of `quality.score_c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ from mfprefect.schema import Double
 from mfprefect.store.scores.aggregates import bin_no
 from mfprefect.store.scores.comparison import rank_correlation, rank_products, ranked_scores
 
-__all__ = ["Pairs", "changes_in_database", "changes_of_rows", "paired", "united"]
+__all__ = ["Pairs", "changes_in_database", "changes_of_rows"]
 
 ROWS = 50_000
 """Rows that are fetched at a time."""
@@ -62,70 +62,51 @@ class Pairs:
         return [self.exact(self.rows.c[name]) for name in names]
 
 
-def paired(
-    rows: sa.FromClause,
-    production: sa.Select[Any],
-    candidate: sa.Select[Any],
-    segments: Sequence[str],
-    entity_id: str,
-) -> sa.Select[Any]:
-    """Return the select of rows with both models' scores of them, for `Pairs`.
-
-    Args:
-        rows: with the id and the segments; each id once, or rows multiply.
-        production: the compiled model in production: entity_id, score and perhaps score_class.
-        candidate: the compiled candidate.
-        segments: columns of `rows`.
-        entity_id: the column of the id in `rows`.
-    """
-    one, other = production.subquery("one"), candidate.subquery("other")
-    columns = [one.c.score.label("score_a"), other.c.score.label("score_b")]
-    if "score_class" in one.c and "score_class" in other.c:
-        columns += [one.c.score_class.label("class_a"), other.c.score_class.label("class_b")]
-    joined: sa.FromClause = one.join(other, one.c.entity_id == other.c.entity_id)
-    if segments:
-        joined = joined.join(rows, rows.c[entity_id] == one.c.entity_id)
-        columns += [rows.c[name].label(f"segment_{no}") for no, name in enumerate(segments, 1)]
-    return sa.select(*columns).select_from(joined)
-
-
-def united(selects: Sequence[sa.Select[Any]]) -> sa.FromClause:
-    """Return the rows of the selects of several parts together."""
-    if len(selects) == 1:
-        return selects[0].subquery("joined")
-    return sa.union_all(*selects).subquery("joined")
-
-
 def changes_of_rows(
-    connection: sa.Connection, pairs: Pairs, threshold: OperatingThreshold | None
+    connection: sa.Connection,
+    selects: Iterable[sa.Select[Any]],
+    segments: Sequence[str],
+    threshold: OperatingThreshold | None,
 ) -> ScoreChanges:
-    """Compare scores that the database computes for one statement, and sends with the segments.
+    """Compare scores that the database computes, each row once, and sends with the segments.
 
     Each statement of `changes_in_database` would compute both models anew.
+
+    Args:
+        connection: prepared for scoring.
+        selects: of the rows of each part: score_a and score_b, of the models in production and of
+            the candidate; perhaps score_class_a and score_class_b; and segment_1, segment_2, ..
+        segments: the names of the segment columns, in that order.
+        threshold: the operating threshold; None: classes decide, if there are any.
 
     Raises:
         InvalidValue: there are no rows, or a score is NULL.
     """
-    scores: tuple[list[Any], list[Any]] = [], []
-    texts: list[list[Any]] = [[] for _ in pairs.rows.c][2:]
-    # Rows have few levels and classes: keep one text of each.
-    distinct: dict[Any, Any] = {}
-    for rows in connection.execute(sa.select(*pairs.rows.c)).partitions(ROWS):
-        a, b, *others = zip(*rows, strict=True)
-        scores[0].append(np.array(a, np.float64))
-        scores[1].append(np.array(b, np.float64))
-        for column, values in zip(texts, others, strict=True):
-            column.extend(distinct.setdefault(value, value) for value in values)
-    a_side, b_side = (np.concatenate([np.empty(0), *side]) for side in scores)
-    named = dict(zip(pairs.rows.c.keys()[2:], texts, strict=True))
-    classes = [named[name] for name in ("class_a", "class_b") if name in named]
+    scores: dict[str, list[Any]] = {"score_a": [], "score_b": []}
+    texts: dict[str, list[Any]] = {}
+    # Rows have few levels and classes: keep one value of each. By column: 1 and True are equal.
+    distinct: dict[str, dict[Any, Any]] = {}
+    for select in selects:
+        names = select.selected_columns.keys()
+        # No cache: computing the key of a forest takes as long as rendering it.
+        options = {"compiled_cache": None}
+        with connection.execute(select, execution_options=options) as result:
+            for rows in result.partitions(ROWS):
+                for name, values in zip(names, zip(*rows, strict=True), strict=True):
+                    if name in scores:
+                        scores[name].append(np.array(values, np.float64))
+                    else:
+                        once = distinct.setdefault(name, {}).setdefault
+                        texts.setdefault(name, []).extend(once(value, value) for value in values)
+    a, b = (np.concatenate([np.empty(0), *side]) for side in scores.values())
+    classes = [texts[name] for name in ("score_class_a", "score_class_b") if name in texts]
     return score_changes(
-        a_side,
-        b_side,
+        a,
+        b,
         threshold=threshold,
         classes=(classes[0], classes[1]) if len(classes) == 2 else None,
         segments={
-            name: named[f"segment_{number}"] for number, name in enumerate(pairs.segments, 1)
+            name: texts.get(f"segment_{number}", []) for number, name in enumerate(segments, 1)
         },
     )
 

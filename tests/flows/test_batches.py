@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 import sqlite3
 import subprocess
@@ -339,6 +340,36 @@ def test_the_summary_of_many_rows_is_of_a_sample_and_the_session_says_so(
     first = verdicts[0].reset_index(drop=True)
     both = verdicts[1][~verdicts[1]["measure"].str.endswith("_previous")].reset_index(drop=True)
     pd.testing.assert_frame_equal(first, both)
+
+
+def test_without_a_sample_the_summary_is_that_of_all_rows_and_the_session_says_so(
+    flow_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the batches: the oracle is pandas, on all rows."""
+    monkeypatch.setenv("MFPREFECT_SUMMARY_ROWS", "0")
+    monkeypatch.setenv("MFPREFECT_BATCH_ROWS", "5000")
+    train, score, _ = Large.flows()
+    trained = train(DAY)
+    scored = score(DAY)
+    notes = flow_store.metadata(scored).set_index("meta_name")["value"]
+    assert notes["input_summary"] == "of all 24,000 rows"
+    assert reading(flow_store, scored) == "in batches of 5,000 rows"
+    rows = pd.concat([customers(4_000, first) for first in range(0, 24_000, 4_000)])
+    summary = flow_store.input_summary(scored).set_index("variable")
+    assert summary.index.tolist() == ["calls", "plan"]
+    assert summary["n"].tolist() == [24_000, 24_000]
+    assert summary["n_na"].tolist() == [0, 0]
+    calls = summary.loc["calls"]
+    assert (calls["min"], calls["max"]) == (rows["calls"].min(), rows["calls"].max())
+    assert calls["mean"] == pytest.approx(rows["calls"].mean(), rel=1e-12)
+    assert calls["sd"] == pytest.approx(rows["calls"].std(), rel=1e-9)
+    levels = json.loads(summary.loc["plan", "bin_counts"])
+    assert levels["levels"] == rows["plan"].value_counts().to_dict()
+    # Counted in the bins of the training, so that PSI is that of all rows.
+    training = flow_store.input_summary(trained).set_index("variable")
+    edges = np.unique(json.loads(training.loc["calls", "quantiles"])["edges"])
+    binned = np.bincount(np.searchsorted(edges, rows["calls"], side="left"))
+    assert json.loads(calls["bin_counts"])["counts"] == binned.tolist()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -10,6 +10,7 @@ from typing import Any
 from mfprefect.settings import load_settings
 from mfprefect.store.api.artifacts import ArtifactsApi
 from mfprefect.store.api.audit import AuditApi
+from mfprefect.store.api.experiments import ExperimentsApi
 from mfprefect.store.api.models import ModelsApi
 from mfprefect.store.api.results import ResultsApi
 from mfprefect.store.api.retention import RetentionApi
@@ -37,6 +38,14 @@ def connect(url: str | None = None, **settings: Any) -> Store:
 
 
 class Store(
-    SessionsApi, ModelsApi, ResultsApi, ArtifactsApi, ScoresApi, RetentionApi, AuditApi, TokensApi
+    SessionsApi,
+    ModelsApi,
+    ResultsApi,
+    ExperimentsApi,
+    ArtifactsApi,
+    ScoresApi,
+    RetentionApi,
+    AuditApi,
+    TokensApi,
 ):
     """A database of models and sessions. As a context manager, it closes its connections."""

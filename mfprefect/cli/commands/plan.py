@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mfprefect.store import Store
     from mfprefect.store.plan import PromotionPlan
 
-__all__ = ["plan", "planned"]
+__all__ = ["model_class", "plan", "planned"]
 
 MOVEMENT = (
     Column("measure", "measure"),
@@ -152,7 +152,7 @@ def planned(
     from mfprefect.errors import ConfigurationError
 
     try:
-        kind = _model_class(store, model, session_id, entrypoint)
+        kind = model_class(store, model, session_id, entrypoint)
     except ConfigurationError as exc:
         if entrypoint is not None:
             raise
@@ -165,7 +165,12 @@ def planned(
     return plan_on_data(store, kind, session_id, as_of=as_of, sample=sample, seconds=seconds)
 
 
-def _model_class(store: Store, model: str, session_id: str, entrypoint: str | None) -> type[Model]:
+def model_class(store: Store, model: str, session_id: str, entrypoint: str | None) -> type[Model]:
+    """Return the class of a model: the one named, or the one that a session recorded, from here.
+
+    Raises:
+        ConfigurationError: there is no such class, or it is another model's.
+    """
     from mfprefect.errors import ConfigurationError
     from mfprefect.provenance.checkout import find_checkout
     from mfprefect.provenance.entrypoint import CODE

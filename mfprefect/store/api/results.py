@@ -208,17 +208,6 @@ class ResultsApi(Base):
         """Return metrics: session_id, metric_name, segment ('' is all rows), value."""
         return self._visible(lambda db: frames.of_sessions(db, "metrics", session_ids))
 
-    def metric_steps(self, *session_ids: str) -> pd.DataFrame:
-        """Return metrics over steps, such as epochs, by session, metric, segment and step.
-
-        Columns: session_id, metric_name, segment ('' is all rows), step, value, logged_at.
-
-        Raises:
-            InvalidValue: no session id.
-            UnknownSession: one of the sessions does not exist.
-        """
-        return frames.of_sessions(self._db, "metric_steps", session_ids)
-
     def metadata(self, *session_ids: str) -> pd.DataFrame:
         """Return metadata: session_id, meta_group, meta_name, value (text)."""
         return frames.of_sessions(self._db, "session_metadata", session_ids)

@@ -204,3 +204,90 @@ def test_metric_steps_of_several_sessions(store: Store) -> None:
     assert isinstance(steps, pd.DataFrame)
     with pytest.raises(mfprefect.UnknownSession):
         store.metric_steps("nobody")
+
+
+def trials_of(store: Store) -> list[str]:
+    """Return the ids of four trials and the training that they belong to, which comes last."""
+    with store.session("churn", "train") as search:
+        search.log_metrics({"auc": 0.6})
+    names = []
+    for depth, kind, auc in ((2, "tree", 0.7), (6, "tree", 0.9), (6, "Tree", None), (4, None, 0.8)):
+        params = {"depth": depth, "kind": kind, "warm": depth == 6, "rate": depth / 8}
+        with store.session("churn", "trial", params=params, parent=search.session_id) as trial:
+            if auc is not None:
+                trial.log_metrics({"auc": auc})
+                trial.log_metrics({"auc": 1 - auc}, "region=north")
+        names.append(trial.session_id)
+    return [*names, search.session_id]
+
+
+def test_experiments_are_wide_rows_of_typed_columns(store: Store) -> None:
+    *trials, search = trials_of(store)
+    frame = store.experiments("churn", sort="-auc")
+    assert frame["session_id"].tolist() == [trials[1], trials[3], trials[0], search, trials[2]]
+    assert frame["metrics.auc"].tolist()[:4] == [0.9, 0.8, 0.7, 0.6]
+    assert frame["metrics.auc"].isna().tolist() == [False] * 4 + [True]
+    kinds = {name: str(frame[name].dtype) for name in frame if name.startswith("params.")}
+    assert kinds == {
+        **{"params.depth": "Int64", "params.kind": "object"},
+        **{"params.rate": "float64", "params.warm": "boolean"},
+    }
+    some = store.experiments("churn", purpose="trial", sort="depth", limit=3)
+    assert str(some["params.depth"].dtype) == "int64"
+    assert some["params.depth"].tolist() == [2, 4, 6]
+    assert set(some["parent_session_id"]) == {search}
+    newest = store.experiments("churn", parent=search)
+    assert newest["session_id"].tolist() == trials[::-1]
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (["depth=6"], {1, 2}),
+        (["depth>=4", "auc>0.85"], {1}),
+        (["kind=tree"], {0, 1}),
+        (["kind!=tree"], {2}),
+        (["params.rate<0.5"], {0}),
+        (["warm=true"], {1, 2}),
+        (["metrics.auc <= 0.8"], {0, 3, 4}),
+        (["auc>0.99"], set()),
+    ],
+)
+def test_experiments_are_found_by_conditions(
+    store: Store, where: list[str], expected: set[int]
+) -> None:
+    names = trials_of(store)
+    frame = store.experiments("churn", where=where)
+    assert {names.index(name) for name in frame["session_id"]} == expected
+
+
+def test_wrong_conditions_name_the_choices(store: Store) -> None:
+    trials_of(store)
+    wrong = {
+        "depht=6": r"no session of 'churn' has .* 'depht'; it has metrics.auc, params.depth",
+        "auc": "is not like depth=6",
+        "auc>good": "the metric 'auc' is a number",
+        "kind>tree": "compare texts by = or !=",
+        "metrics.depth=1": "metrics.depth",
+    }
+    for condition, expected in wrong.items():
+        with pytest.raises(mfprefect.InvalidValue, match=expected):
+            store.experiments("churn", where=[condition])
+    with pytest.raises(mfprefect.InvalidValue, match="are a list"):
+        store.experiments("churn", where="depth=6")
+    with pytest.raises(mfprefect.InvalidValue, match="limit is -1"):
+        store.experiments("churn", limit=-1)
+    with pytest.raises(mfprefect.UnknownModel):
+        store.experiments("nobody")
+    with store.session("churn", "train", params={"auc": 1}):
+        pass
+    with pytest.raises(mfprefect.InvalidValue, match=r"say params.auc or metrics.auc"):
+        store.experiments("churn", sort="auc")
+
+
+def test_trials_stay_out_of_listings_unless_asked_for(store: Store) -> None:
+    *trials, search = trials_of(store)
+    assert store.sessions()["session_id"].tolist() == [search]
+    assert store.sessions(purpose="trial")["session_id"].tolist() == trials[::-1]
+    assert len(store.sessions("churn", trials=True)) == 5
+    assert store.show(trials[0])["purpose"].tolist() == ["trial"]

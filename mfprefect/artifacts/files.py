@@ -64,9 +64,13 @@ def source_of(content: Any) -> StoredFile:
         raise InvalidValue(f"a file is its path or bytes, not a {kind}; pass one of these.")
     path = Path(content)
     # A pipe would be waited for, and a folder has no bytes.
-    if not path.is_file():
-        why = "is no regular file" if path.exists() else "does not exist"
-        raise InvalidValue(f"the file {str(path)!r} {why}; pass the path of a file, or bytes.")
+    try:
+        why = "" if path.is_file() else "is no regular file" if path.exists() else "does not exist"
+    except OSError as exc:  # a name that is too long, a folder that may not be read
+        why = f"cannot be read: {exc.strerror}"
+    if why:
+        short = f"{str(path)[:200]!r}{'..' if len(str(path)) > 200 else ''}"
+        raise InvalidValue(f"the file {short} {why}; pass the path of a file, or bytes.")
     return StoredFile(path)
 
 

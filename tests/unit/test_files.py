@@ -15,6 +15,7 @@ from typing import Any
 import matplotlib.figure
 import matplotlib.image
 import numpy as np
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
@@ -145,6 +146,22 @@ def test_a_large_file_does_not_pass_through_memory(store: Store, tmp_path: Path)
         assert tracemalloc.get_traced_memory()[1] < 40 * 1024 * 1024
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("rows", [3, 600_000])  # in memory, and in a temporary file
+def test_what_reads_files_reads_a_stored_one(store: Store, tmp_path: Path, rows: int) -> None:
+    frame = pd.DataFrame({"n": range(rows), "text": "a text of thirty characters .."})
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    frame.to_parquet(tmp_path / "rows.parquet")
+    with store.session("churn") as session:
+        for name in ("rows.csv", "rows.parquet"):
+            session.log_file(str(tmp_path / name))
+    with store.open_file(session.session_id, "rows.csv") as file:
+        assert pd.read_csv(file).equals(frame)
+        file.seek(0)
+        assert io.TextIOWrapper(file, "utf-8").readline() == "n,text\n"
+    with store.open_file(session.session_id, "rows.parquet") as file:
+        assert pd.read_parquet(file).equals(frame)
 
 
 def test_files_wait_in_the_spool_while_the_database_is_away(store: Store, tmp_path: Path) -> None:

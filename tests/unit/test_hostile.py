@@ -91,6 +91,8 @@ def log_everywhere(session: mfprefect.Session, text: str, number: int) -> dict[s
             frame(series=[key], period=[text], predicted=[1.0], actual=[2.0])
         ),
         "artifact": lambda: session.save_model(b"x", name=text),
+        "file": lambda: session.log_file(b"x", text),
+        "path": lambda: session.log_file(f"{text}.none"),
         "entity": lambda: session.write_scores(frame(id=[text], score=[0.5]), "id"),
         "column": lambda: session.write_scores(pd.DataFrame(score), text),
         "class": lambda: session.write_scores(
@@ -129,6 +131,9 @@ def test_texts_are_kept_exactly_or_refused(store: Store) -> None:
         if accepted[text]["metadata"]:
             assert values[f"k{number}"] == text
         assert accepted[text]["metadata"] == ("\0" not in text and "\ud800" not in text)
+    files = store.files(session.session_id)["name"].tolist()
+    assert sorted(files) == sorted(t for t, a in accepted.items() if a["file"])
+    assert not any(a["path"] for a in accepted.values())  # there are no such files
     entities = {t for t, a in accepted.items() if a["entity"]}
     assert entities <= set(store.scores(session.session_id)["entity_id"])
     assert len(entities) > len(some) / 2
@@ -163,6 +168,9 @@ def test_any_text_and_number(
         lambda: running.write_scores(frame(id=["v"], score=[0.5]), "id", part=value),
         lambda: running.log_input_summary(value),
         lambda: running.log_backtest(value),
+        lambda: running.log_file(value, "v"),
+        lambda: running.log_file(b"v", value),
+        lambda: running.log_figure(value, "v"),
     ):
         taken(offer)
     running.flush()  # nothing that was taken keeps the rest from being stored
@@ -213,6 +221,8 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     *(("session", "open", "{}", "--register"), ("session", "open", "m", "--param", "{}={}")),
     *(("session", "log", "{}", "--metric", "{}=1"), ("session", "close", "{}"), ("sessions", "{}")),
     *(("grants", "--role", "writer", "--user", "{}"), ("sessions", "--url", "{}")),
+    *(("files", "{}"), ("files", "{}", "{}", "-o", "out"), ("session", "log", "x", "--file", "{}")),
+    *(("trace", "{}", "{}"), ("trace", "m", "{}"), ("trace", "m", "x", "--on", "{}")),
     ("sessions", "--url", "mysql://u:p@127.0.0.1:1/x?{}={}"),
 )  # fmt: skip
 VARIABLES = ("URL", "PREFIX", "SOURCES", "NOTIFY__X__URL", "TRUSTED_TYPES", "CONFIG", "PROFILE")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 import mfprefect
 from mfprefect import Store
+from mfprefect.store.trace.origins import SCHEDULED
 
 ROOT = Path(__file__).parents[2]
 PREFECT = str(Path(sys.executable).with_name("prefect"))
@@ -120,7 +122,16 @@ def test_the_deployments_run(store: Store) -> None:
     ]
     assert sessions["git_commit"].str.len().tolist() == [40] * 3
     assert str(sessions["as_of"][2]) == "2026-01-31"
-    assert len(store.scores(sessions["session_id"][1])) == 569
+    scores = store.scores(sessions["session_id"][1])
+    assert len(scores) == 569
+    (score,) = store.trace("breast_cancer", scores["entity_id"][0]).scores
+    assert (score.score, score.flow_run_id) == (scores["score"][0], scored)
+    assert (score.deployment, score.scheduled) == ("breast_cancer-score/local", False)
+    assert score.model is not None
+    assert score.model.session_id == sessions["session_id"][2]
+    assert score.run.author == score.model.run.author
+    assert score.run.author is not None
+    assert score.inputs[0].digest is not None
 
 
 def test_a_scheduled_run(store: Store) -> None:
@@ -140,6 +151,7 @@ def test_a_scheduled_run(store: Store) -> None:
     assert sessions["purpose"][run_id] == "train"
     assert sessions["status"][run_id] == "succeeded"
     assert sessions["deployment"][run_id] == "breast_cancer-train/local"
+    assert SCHEDULED in json.loads(sessions["tags"][run_id])  # by which a trace says so
 
 
 def scheduled_run(client: SyncPrefectClient, deployment_id: UUID) -> FlowRun:

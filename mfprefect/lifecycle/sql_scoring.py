@@ -240,12 +240,12 @@ class _Part:
         """
         if self._reading.exception() is not None:
             raise _NotRead
-        found = self._reading.result()
+        part = self._reading.result()
         if not self._logged:
             self._logged = True
-            self._recorder.log_part_checks(found.checks)
-            self._model.reader.record(found.read)
-        return found
+            self._recorder.log_part_checks(part.checks)
+            self._model.reader.record(part.read)
+        return part
 
     def _keep(self, where: str, table: pa.Table, scoring: Scoring) -> None:
         """Compare the scores with Python's, and store what the part's document has.
@@ -253,18 +253,18 @@ class _Part:
         Raises:
             ChecksFailed: an error-level check failed.
         """
-        found = self._rows_read()
-        if table.num_rows != found.read.rows:
+        part = self._rows_read()
+        if table.num_rows != part.read.rows:
             raise _NeedsPython(CHANGED)
-        difference = found.expected.difference(table)
+        difference = part.expected.difference(table)
         self._recorder.way = {
             "way": "sql",
             "where": where,
-            "difference": max(difference, found.proof.difference),
+            "difference": max(difference, part.proof.difference),
             "tolerance": scoring.tolerance,
-            "compared": len(found.expected.ids),
+            "compared": len(part.expected.ids),
         }
-        self._job.keep_summary(self._recorder, found.summarizer)
+        self._job.keep_summary(self._recorder, part.summarizer)
 
     def _computed(self, query: Query, rows: QueryRows, scoring: Scoring) -> pa.Table:
         """Let the source compute the scores; write them and return them."""

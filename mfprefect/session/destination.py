@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
+
 from mfprefect import artifacts
 from mfprefect.errors import (
     ConfigurationError,
@@ -165,7 +167,11 @@ class Destination:
         """Write one part by INSERT .. SELECT; return it, or None while writes go to the spool."""
         if self._entry is not None:
             return None
-        arguments = (part, select, names, verify, pending, session_rows)
+
+        def also(connection: sa.Connection) -> None:
+            writing.write_rows(self._db, connection, self.handle, pending(), replace=True)
+
+        arguments = (part, select, names, verify, also, session_rows)
         return insert_select.insert_part(self._db, self.handle, *arguments)
 
     def keep_part(self, part: int) -> int | None:

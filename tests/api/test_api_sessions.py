@@ -398,7 +398,7 @@ def test_a_session_that_failed(api: Api) -> None:
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "unsupervised", "regression"])
 def test_test_rows_are_evaluated_as_in_python(api: Api, kind: str) -> None:
-    columns = {
+    columns: dict[str, str] = {
         "binary": {"actual": "y", "score": "s"},
         "multiclass": {"actual": "label", "class": ["a", "b", "c"]},
         "unsupervised": {"score": "s", "score_class": "label"},
@@ -422,7 +422,7 @@ def test_test_rows_are_evaluated_as_in_python(api: Api, kind: str) -> None:
         frame.to_parquet(sink)
         answer = client.post(
             f"/sessions/{theirs}/test-results",
-            params=columns | {"model_type": kind},
+            params={**columns, "model_type": kind},
             content=sink.getvalue(),
             headers={"Content-Type": "application/vnd.apache.parquet"},
         )

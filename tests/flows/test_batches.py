@@ -363,13 +363,13 @@ def test_without_a_sample_the_summary_is_that_of_all_rows_and_the_session_says_s
     assert (calls["min"], calls["max"]) == (rows["calls"].min(), rows["calls"].max())
     assert calls["mean"] == pytest.approx(rows["calls"].mean(), rel=1e-12)
     assert calls["sd"] == pytest.approx(rows["calls"].std(), rel=1e-9)
-    levels = json.loads(summary.loc["plan", "bin_counts"])
+    levels = json.loads(str(summary.loc["plan", "bin_counts"]))
     assert levels["levels"] == rows["plan"].value_counts().to_dict()
     # Counted in the bins of the training, so that PSI is that of all rows.
     training = flow_store.input_summary(trained).set_index("variable")
-    edges = np.unique(json.loads(training.loc["calls", "quantiles"])["edges"])
+    edges = np.unique(json.loads(str(training.loc["calls", "quantiles"]))["edges"])
     binned = np.bincount(np.searchsorted(edges, rows["calls"], side="left"))
-    assert json.loads(calls["bin_counts"])["counts"] == binned.tolist()
+    assert json.loads(str(calls["bin_counts"]))["counts"] == binned.tolist()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -104,7 +104,7 @@ def test_params_have_the_types_of_their_defaults_or_are_refused(values: dict[str
 
 def test_names_that_sessions_record_themselves_cannot_be_declared() -> None:
     for name in ("as_of", "estimator.depth", "shadow_of"):
-        kind = type("M", (mfprefect.Model,), {"params": {name: 1}})
+        kind: Any = type("M", (mfprefect.Model,), {"params": {name: 1}})
         for attribute in ("model_id", "entity_id", "target"):
             setattr(kind, attribute, "x")
         with pytest.raises(ConfigurationError, match=f"the parameter '{name}', which sessions"):

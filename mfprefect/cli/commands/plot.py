@@ -175,8 +175,8 @@ def _write(what: Plot, path: Path, model: str) -> None:
     axes = figure.add_subplot()
     for series in what.series:
         x, y = zip(*series.points, strict=True)
-        style = {"marker": "", "linestyle": "-"} if what.lines else {"marker": "o", "linestyle": ""}
-        axes.plot(x, y, label=series.name or None, **style)
+        marker, line = ("", "-") if what.lines else ("o", "")
+        axes.plot(x, y, label=series.name or None, marker=marker, linestyle=line)
     if what.ticks:
         axes.set_xticks(range(len(what.ticks)), what.ticks)
     axes.set(xlabel=what.x, ylabel=what.y, title=model)

@@ -87,9 +87,9 @@ class _Query:
 
     def base(self) -> sa.Select[*tuple[Any, ...]]:
         s, parent = self.db.schema.sessions, self.db.schema.sessions.alias("parent")
-        own = [s.c[name] for name in SHOWN[:-1]]
+        of_session = [s.c[name] for name in SHOWN[:-1]]
         return sa.select(
-            s.c.session_no, s.c.params, *own, parent.c.session_id.label(SHOWN[-1])
+            s.c.session_no, s.c.params, *of_session, parent.c.session_id.label(SHOWN[-1])
         ).join_from(s, parent, parent.c.session_no == s.c.parent_session_no, isouter=True)
 
     def field(self, text: str) -> _Field:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +13,6 @@ from mfprefect.scores.digest import digest
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, require_running
 from mfprefect.store.scores import write
-from mfprefect.store.sessions.writing import write_rows
 
 __all__ = ["insert_part"]
 
@@ -29,7 +28,7 @@ def insert_part(
     select: ScoreSelect,
     names: Names,
     verify: Callable[[pa.Table], object] | None,
-    pending: Callable[[], Mapping[str, Sequence[Mapping[str, Any]]]],
+    also: Callable[[sa.Connection], None],
     session_rows: int = 0,
 ) -> pa.Table:
     """Insert one part in one transaction, replacing the part if it exists; return its scores.
@@ -44,8 +43,7 @@ def insert_part(
         select: `entity_id`, `score` and perhaps `score_class`, of rows in the same database.
         names: what errors call id, score and class.
         verify: gets the scores before they are kept; what it raises undoes them.
-        pending: returns the rows by table that are to be written with them, over any of the same
-            keys; called after `verify`.
+        also: writes what belongs to them, last in their transaction.
         session_rows: about how many rows all parts of the session have, if that is known.
 
     Raises:
@@ -67,7 +65,7 @@ def insert_part(
         if verify is not None:
             verify(stored)
         write.record_part(db, connection, handle, part_no, written, again=again)
-        write_rows(db, connection, handle, pending(), replace=True)
+        also(connection)
         return stored
 
     # Rows of a select come in no order, and a key that grows row by row costs most of the time.

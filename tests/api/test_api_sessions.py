@@ -398,7 +398,7 @@ def test_a_session_that_failed(api: Api) -> None:
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "unsupervised", "regression"])
 def test_test_rows_are_evaluated_as_in_python(api: Api, kind: str) -> None:
-    columns: dict[str, str] = {
+    columns: dict[str, Any] = {
         "binary": {"actual": "y", "score": "s"},
         "multiclass": {"actual": "label", "class": ["a", "b", "c"]},
         "unsupervised": {"score": "s", "score_class": "label"},

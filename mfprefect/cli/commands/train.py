@@ -86,7 +86,7 @@ def _chosen(
         )
     named = None if row is None else row["session_id"]
     kind = model_class(store, model, _with_class(store, model, named, entrypoint), entrypoint)
-    return kind, {} if row is None else recorded(kind.params, json.loads(row["params"]))
+    return kind, {} if row is None else recorded(kind.params, row["params"])
 
 
 def _with_class(store: Store, model: str, named: str | None, entrypoint: str | None) -> str:

@@ -293,9 +293,9 @@ def test_fit_may_return_extras() -> None:
     frame = pd.DataFrame({"x": [1.0, 2.0], "y": [0, 1]})
     model = Rich()
     assert model.extras == {}
-    assert tuple(fitted(model, frame, ["x"]))[:2] == ("estimator", {"prior": 0.5})
+    assert fitted(model, frame, ["x"]) == ("estimator", {"prior": 0.5}, {})
     assert model.extras == {"prior": 0.5}
-    assert tuple(fitted(Pair(), frame, ["x"]))[:2] == (("one", "two"), {})
+    assert fitted(Pair(), frame, ["x"]) == (("one", "two"), {}, {})
     with pytest.raises(InvalidValue, match="fit returned None"):
         fitted(Nothing(), frame, ["x"])
 

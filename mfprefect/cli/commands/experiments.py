@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -19,7 +19,7 @@ MOST_METRICS = 4
 """Metrics in the table if none is named; --json has all."""
 
 
-def where_option() -> Any:
+def where_option() -> Callable[[Any], Any]:
     """Return the option for conditions, spelled the same in each command."""
     return click.option(
         "--where",

@@ -227,7 +227,8 @@ def test_experiments_are_wide_rows_of_typed_columns(store: Store) -> None:
     assert frame["session_id"].tolist() == [trials[1], trials[3], trials[0], search, trials[2]]
     assert frame["metrics.auc"].tolist()[:4] == [0.9, 0.8, 0.7, 0.6]
     assert frame["metrics.auc"].isna().tolist() == [False] * 4 + [True]
-    kinds = {name: str(frame[name].dtype) for name in frame.columns if name.startswith("params.")}
+    names = [name for name in map(str, frame) if name.startswith("params.")]
+    kinds = {name: str(frame[name].dtype) for name in names}
     assert kinds == {
         **{"params.depth": "Int64", "params.kind": "object"},
         **{"params.rate": "float64", "params.warm": "boolean"},

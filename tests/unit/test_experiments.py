@@ -123,6 +123,15 @@ def test_the_form_shows_a_field_of_its_type_for_each_parameter() -> None:
 # The command line
 
 
+def test_a_shell_logs_steps(store: Store) -> None:
+    session = store.session("churn", "train")
+    for step, loss in enumerate((0.5, 0.25)):
+        run("session", "log", session.session_id, "--metric", f"loss={loss}", "--step", str(step))
+    session.close()
+    assert store.metric_steps(session.session_id)["value"].tolist() == [0.5, 0.25]
+    assert store.metrics(session.session_id)["value"].tolist() == [0.25]
+
+
 @pytest.fixture
 def trials(store: Store) -> list[str]:
     with store.session("churn", "train") as search:

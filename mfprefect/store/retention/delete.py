@@ -226,8 +226,8 @@ def _refuse_used(db: Database, connection: sa.Connection, numbers: Sequence[int]
         names = [user.session_id for user in users if user.session_no not in deleted]
         if names:
             raise InvalidValue(
-                f"session {names[0]!r} used the model of a session to be deleted; delete "
-                f"{names[0]!r} first."
+                f"session {names[0]!r} used the model of a session to be deleted, or is its trial; "
+                f"delete {names[0]!r} first."
             )
 
 

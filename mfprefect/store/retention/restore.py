@@ -30,6 +30,8 @@ from mfprefect.util.processes import this_process
 
 __all__ = ["restore_session"]
 
+MOST_ROWS = 10_000
+"""Rows that one transaction writes: a training may have logged many steps."""
 NOT_ROWS = ("artifact_chunks", "scores", "score_parts")
 
 
@@ -57,8 +59,9 @@ def restore_session(db: Database, folder: Path) -> str:
         raise ArtifactCorrupt(f"the archive {folder} holds a malformed row: {exc}.") from exc
     handle = db.write_transaction(lambda c, _: _open(db, c, row, head), also_retry=IntegrityError)
     for name in head["tables"]:
-        if name not in NOT_ROWS:
-            flush(db, handle, {name: _rows(folder, name)}, replace=True)
+        rows = [] if name in NOT_ROWS else _rows(folder, name)
+        for start in range(0, len(rows), MOST_ROWS):
+            flush(db, handle, {name: rows[start : start + MOST_ROWS]}, replace=True)
     if "artifact_chunks" in head["tables"]:
         for chunk in _groups(folder / "artifact_chunks.parquet"):
             flush(db, handle, {"artifact_chunks": chunk}, replace=True)

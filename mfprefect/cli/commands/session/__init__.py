@@ -119,6 +119,9 @@ def open_(
     "--metric", "metrics", type=Assignment(numbers=True), multiple=True, help="A metric's value."
 )
 @click.option("--segment", help="The segment of the metrics, such as region=north.")
+@click.option(
+    "--step", type=click.IntRange(min=0), help="The step of the metrics, such as an epoch's number."
+)
 @click.option("--metadata", type=Assignment(), multiple=True, help="A name and its value.")
 @click.option("--group", default="run", show_default=True, help="The group of the metadata.")
 @click.option("--test-results", type=FILE, help="Actual and predicted values of the test rows.")
@@ -192,6 +195,7 @@ _REQUIRED = {"test_results": ("actual",), "importance": ("kind",), "scores": ("e
 """An option on the left needs every option on the right."""
 _BELONGS_TO = {
     "segment": ("metrics", "test_results"),
+    "step": ("metrics",),
     "actual": ("test_results",),
     "model_type": ("test_results",),
     "classes": ("test_results",),
@@ -232,7 +236,8 @@ def _check_options(options: dict[str, Any]) -> None:
 def _log_figures(attached: Session, options: dict[str, Any]) -> dict[str, int]:
     counts = {}
     if options["metrics"]:
-        attached.log_metrics(dict(options["metrics"]), options["segment"])
+        metrics, segment = dict(options["metrics"]), options["segment"]
+        attached.log_metrics(metrics, segment, step=options["step"])
         counts["metrics"] = len(dict(options["metrics"]))
     if options["metadata"]:
         attached.log_metadata(dict(options["metadata"]), options["group"])

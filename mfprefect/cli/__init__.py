@@ -18,7 +18,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 
 COMMANDS = {
     "init": ("init", "Create or upgrade the schema in the database."),
-    "doctor": ("doctor", "Check settings, database, sources, Prefect and git; suggest fixes."),
+    "doctor": ("doctor", "Check settings, database, sources, Prefect, git; suggest fixes."),
     "demo": ("demo", "Train and score real models locally; show the results."),
     "new": ("new", "Write the files of a new model into a repository."),
     "models": ("listings", "List the registered models."),

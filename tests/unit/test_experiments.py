@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -159,6 +160,26 @@ def test_experiments_are_listed_the_best_first(trials: list[str]) -> None:
         (trials[1], 6, 0.9)
     ]
     assert "has metrics.auc" in fails("experiments", "churn", "--sort", "acu")
+
+
+def test_conditions_find_sessions_by_keys(store: Store, trials: list[str]) -> None:
+    statements: list[tuple[str, Any]] = []
+    engine = store.database.engine
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        statements.append((statement, parameters))
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    where = ["depth=6", "shape=round", "auc>0.8"]
+    assert store.experiments("churn", where=where)["session_id"].tolist() == [trials[1]]
+    sa.event.remove(engine, "before_cursor_execute", note)
+    text, parameters = next(entry for entry in statements if "run_by" in entry[0])
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters)
+        plan = " ".join(row[-1] for row in rows)
+    indexes = ("ix_session_params_number", "ix_session_params_text", "ix_metrics_value")
+    assert [name for name in indexes if f"COVERING INDEX {name}" not in plan] == []
+    assert "SCAN" not in plan
 
 
 def test_trials_are_listed_on_request(trials: list[str]) -> None:

@@ -126,9 +126,12 @@ class _Query:
         if len(field.name) > PARAM_LENGTH:
             return False
         table, conditions = self._rows(field)
-        select = sa.select(s.c.session_no).join_from(s, table, s.c.session_no == table.c.session_no)
-        of_model = s.c.model_id == self.model_id
-        return bool(self.db.fetch_all(select.where(of_model, *conditions).limit(1)))
+        of_model = sa.exists().where(
+            s.c.session_no == table.c.session_no, s.c.model_id == self.model_id
+        )
+        # By the name first: joined, a name that nobody uses would be looked up in each session.
+        some = sa.select(table.c.session_no).where(*conditions, of_model).limit(1)
+        return bool(self.db.fetch_all(some))
 
     def _unknown(self, text: str) -> InvalidValue:
         s, p, m = self.db.schema.sessions.c, self.db.schema.session_params, self.db.schema.metrics

@@ -68,11 +68,11 @@ def create_tables(metadata: sa.MetaData) -> None:
 def _refuse_foreign(table: sa.Table, inspector: sa.Inspector) -> None:
     columns = {c["name"] for c in inspector.get_columns(table.name, schema=table.schema)}
     expected = {c.name for c in table.columns}
-    known = expected | ADDED_LATER.get(table.name.removeprefix(layout().prefix), set())
-    if not expected <= columns <= known:
+    allowed = expected | ADDED_LATER.get(table.name.removeprefix(layout().prefix), set())
+    if not expected <= columns <= allowed:
         raise ConfigurationError(
             f"the database holds a table {table.name!r} that is not mfprefect's "
-            f"(it has {', '.join(sorted(columns - known)) or 'fewer columns'}); "
+            f"(it has {', '.join(sorted(columns - allowed)) or 'fewer columns'}); "
             "give mfprefect a database or schema of its own, or set MFPREFECT_PREFIX=mf_."
         )
 

@@ -196,6 +196,33 @@ def test_files_and_figures(api: Api) -> None:
     api.store.verify()
 
 
+def test_trials_beside_one_another(api: Api) -> None:
+    """Trials written by HTTP: found by parameter, sorted by metric, and no clutter elsewhere."""
+    with api.client() as client:
+        parent = opened(client, purpose="train", params={"search": "grid"})
+        for depth, auc in ((4, 0.7), (6, 0.9), (8, 0.8)):
+            trial = opened(client, purpose="trial", parent=parent, params={"depth": depth})
+            client.post(f"/sessions/{trial}/log", json={"metrics": {"auc": auc}})
+            client.post(f"/sessions/{trial}/close", json={})
+        client.post(f"/sessions/{parent}/close", json={})
+        url = "/models/churn/experiments"
+        best = client.get(f"{url}?sort=-auc&parent={parent}").json()["items"]
+        assert [(row["params"]["depth"], row["metrics"]["auc"]) for row in best] == [
+            (6, 0.9),
+            (8, 0.8),
+            (4, 0.7),
+        ]
+        assert {row["parent_session_id"] for row in best} == {parent}
+        some = client.get(url, params={"where": ["depth>=6", "auc>0.85"]}).json()["items"]
+        assert [row["params"]["depth"] for row in some] == [6]
+        wrong = client.get(url, params={"where": "no such thing"})
+        assert (wrong.status_code, wrong.json()["error"]) == (422, "InvalidValue")
+        listed = client.get("/sessions").json()["items"]
+        assert [row["session_id"] for row in listed] == [parent]
+        assert len(client.get("/sessions?trials=true").json()["items"]) == 4
+        assert len(client.get("/sessions?purpose=trial").json()["items"]) == 3
+
+
 def test_two_sessions_the_database_and_the_spool(api: Api, trained: str) -> None:
     a, b = score(api.store, trained, 5), score(api.store, trained, 4)
     with api.client("auditor") as client:

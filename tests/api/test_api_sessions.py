@@ -398,12 +398,13 @@ def test_a_session_that_failed(api: Api) -> None:
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "unsupervised", "regression"])
 def test_test_rows_are_evaluated_as_in_python(api: Api, kind: str) -> None:
-    columns: dict[str, Any] = {
+    choices: dict[str, dict[str, Any]] = {
         "binary": {"actual": "y", "score": "s"},
         "multiclass": {"actual": "label", "class": ["a", "b", "c"]},
         "unsupervised": {"score": "s", "score_class": "label"},
         "regression": {"actual": "s", "score": "y"},
-    }[kind]
+    }
+    columns = choices[kind]
     frame = pd.DataFrame(
         {
             "y": [0, 1, 0, 1, 1, 0],

@@ -55,7 +55,7 @@ class OpenSession(Command):
     """A session to open."""
 
     model_id: Annotated[str, Field(min_length=1, max_length=64)]
-    purpose: Literal["train", "score", "monitor", "adhoc"] = "adhoc"
+    purpose: Literal["train", "score", "monitor", "adhoc", "trial"] = "adhoc"
     params: dict[str, Any] = Field({}, description="Parameters of the run by name.")
     as_of: Date | None = Field(None, description="The day of the data.")
     parent: str | None = Field(

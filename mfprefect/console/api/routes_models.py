@@ -90,6 +90,21 @@ Plan = row(
     notes=list[str],
     verdicts=list[str],
 )
+Experiment = row(
+    "Experiment",
+    "A training or trial: what it was given, and what came out.",
+    session_id=str,
+    purpose=str,
+    status=str,
+    started_at=str,
+    ended_at=str | None,
+    run_by=str,
+    git_commit=str | None,
+    as_of=str | None,
+    parent_session_id=str | None,
+    params=(dict[str, Any], Field(description="By name; null where it lacks one.")),
+    metrics=(dict[str, float | None], Field(description="Of all rows, by name.")),
+)
 DatabaseSize = row(
     "DatabaseSize",
     "How large the database is.",
@@ -179,6 +194,47 @@ def list_stages(request: Request, model_id: ModelId, context: Ctx) -> Response:
 def list_thresholds(request: Request, model_id: ModelId, context: Ctx) -> Response:
     """Return the operating thresholds, the newest first."""
     return tagged(request, {"items": records(context.store.thresholds(model_id))})
+
+
+@router.get(
+    "/models/{model_id}/experiments",
+    response_model=items_of(Experiment),
+    summary="List experiments",
+    dependencies=Reader,
+    tags=["models"],
+)
+def list_experiments(
+    request: Request,
+    model_id: ModelId,
+    context: Ctx,
+    sort: Annotated[
+        str | None,
+        Query(max_length=300, description="A metric or parameter; with - the highest first."),
+    ] = None,
+    where: Annotated[
+        list[str],
+        Query(max_length=20, description="Conditions such as depth=6 or auc>0.8; all must hold."),
+    ] = [],  # noqa: B006 - FastAPI copies it
+    parent: Annotated[
+        str | None, Query(max_length=96, description="Only the trials of this session.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
+) -> Response:
+    """Return trainings and trials, parameters beside metrics: the newest first, or the best."""
+    frame = context.store.experiments(model_id, sort=sort, where=where, parent=parent, limit=limit)
+    return tagged(request, {"items": [_nested(item) for item in records(frame)]})
+
+
+def _nested(item: dict[str, Any]) -> dict[str, Any]:
+    """Return a wide row with its parameters and metrics as objects."""
+    nested: dict[str, Any] = {"params": {}, "metrics": {}}
+    for name, value in item.items():
+        group, _, rest = name.partition(".")
+        if rest and group in ("params", "metrics"):
+            nested[group][rest] = value
+        else:
+            nested[name] = value
+    return nested
 
 
 @router.get(

@@ -47,10 +47,11 @@ def list_sessions(
     since: Annotated[
         str | None, Query(max_length=40, description="A date in UTC, or a span: 7d, 12h.")
     ] = None,
+    trials: Annotated[bool, Query(description="Also trials.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Return sessions, newest first."""
+    """Return sessions, newest first; trials only if asked for."""
     frame, after = context.store.sessions_page(
         limit,
         values_of(cursor),
@@ -60,6 +61,7 @@ def list_sessions(
         run_by=run_by,
         git_commit=git_commit,
         since=since,
+        trials=trials,
     )
     return page(request, _session_rows(frame), after)
 

@@ -11,7 +11,7 @@ from mfprefect.store.api.base import Base
 from mfprefect.store.lookup import require_all
 from mfprefect.store.models import gate_verdicts, input_columns, stages
 from mfprefect.store.plan import PromotionPlan, ScoredData, plan_promotion
-from mfprefect.store.results import frames, monitoring
+from mfprefect.store.results import frames, monitoring, pages
 from mfprefect.store.results import report as reports
 from mfprefect.store.results.model_report import load_model_report
 from mfprefect.store.sessions import attempts
@@ -144,6 +144,7 @@ class ResultsApi(Base):
         run_by: str | None = None,
         git_commit: str | None = None,
         since: dt.datetime | dt.date | str | None = None,
+        trials: bool = False,
     ) -> tuple[pd.DataFrame, list[Any] | None]:
         """Return a page of sessions, newest first, and where the next page begins.
 
@@ -158,6 +159,7 @@ class ResultsApi(Base):
             run_by: only those of this person.
             git_commit: only those of this commit, as a whole hash.
             since: as in `sessions`.
+            trials: as in `sessions`.
 
         Returns:
             the columns of `sessions`, and `after` for the next page, None at the end.
@@ -167,9 +169,8 @@ class ResultsApi(Base):
         """
         equal = {"model_id": model_id, "status": status, "run_by": run_by}
         equal |= {"git_commit": git_commit}
-        return self._visible(
-            lambda db: frames.sessions_page(db, limit, after, equal, purpose=purpose, since=since)
-        )
+        choices: dict[str, Any] = {"purpose": purpose, "since": since, "trials": trials}
+        return self._visible(lambda db: pages.sessions_page(db, limit, after, equal, **choices))
 
     def get_sessions(self, *session_ids: str) -> pd.DataFrame:
         """Return the named sessions, newest first, with the columns of `sessions`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,8 +33,9 @@ __all__ = [
     "outcome",
     "require_sessions",
     "seal_of",
+    "selected_sessions",
     "sessions_frame",
-    "sessions_page",
+    "sessions_source",
     "thresholds_frame",
 ]
 
@@ -114,78 +114,18 @@ def sessions_frame(
     Raises:
         InvalidValue: an unknown status, purpose or order, or a limit that is no integer from 0 on.
     """
-    source = views.sessions(db) if db.views_only else _sessions(db)
+    source = sessions_source(db)
     if session_ids:
         condition = source.c.session_id.in_(list(session_ids))
         source = source._replace(select=source.select.where(condition))
         choices["trials"] = True
-    return db.frame(_selected(source, model_id, status, limit, **choices))
+    return db.frame(selected_sessions(source, model_id, status, limit, **choices))
 
 
-def sessions_page(
-    db: Database,
-    limit: int,
-    after: Sequence[Any] | None,
-    equal: Mapping[str, str | None],
-    **choices: Any,
-) -> tuple[pd.DataFrame, list[Any] | None]:
-    """Return a page of sessions, newest first, and where the next one begins: None at the end.
-
-    Args:
-        db: the database.
-        limit: the most rows of the page.
-        after: where it begins, as an earlier page said; None: with the newest.
-        equal: columns and the values that they must have; None: any.
-        choices: `purpose` and `since`, as in `Store.sessions`.
-
-    Raises:
-        InvalidValue: `after` is not what a page of this user said.
-    """
-    source = views.sessions(db) if db.views_only else _sessions(db)
-    select = source.select.where(
-        *(source.c[name] == value for name, value in equal.items() if value is not None)
-    )
-    if after is not None:
-        select = select.where(_is_older(source.newest, after))
-    frame = db.frame(_selected(source._replace(select=select), None, None, limit + 1, **choices))
-    page = frame[:limit]
-    if len(frame) <= limit or page.empty:
-        return page, None
-    last = page.iloc[-1]
-    return page, [_plain_key(last[str(column.key)]) for column in source.newest]
-
-
-def _plain_key(value: Any) -> Any:
-    return value.isoformat() if hasattr(value, "isoformat") else getattr(value, "item", str)()
-
-
-def _is_older(
-    newest: Sequence[sa.ColumnElement[Any]], after: Sequence[Any]
-) -> sa.ColumnElement[bool]:
-    """Return the condition that a session comes after a place in the order, newest first."""
-    kinds = tuple(column.type.python_type for column in newest)
-    try:
-        keys = [_key(value, kind) for value, kind in zip(after, kinds, strict=True)]
-    except (TypeError, ValueError) as exc:
-        raise InvalidValue(
-            f"{after!r} is not where a page of sessions ended; begin with the first page."
-        ) from exc
-    conditions = [
-        sa.and_(*(c == k for c, k in zip(newest[:place], keys, strict=False)), newest[place] < key)
-        for place, key in enumerate(keys)
-    ]
-    return sa.or_(*conditions)
-
-
-def _key(value: Any, kind: type[Any]) -> Any:
-    if kind is dt.datetime:
-        return dt.datetime.fromisoformat(value)
-    if type(value) is not kind or (kind is int and abs(value) >= 2**31):
-        raise TypeError
-    return value
-
-
-def _sessions(db: Database) -> views.Sessions:
+def sessions_source(db: Database) -> views.Sessions:
+    """Return where sessions are read from: their table, or the view for who may read no more."""
+    if db.views_only:
+        return views.sessions(db)
     s, parent = db.schema.sessions, db.schema.sessions.alias("parent")
     columns = [c for c in s.c if c.key not in ("session_no", "parent_session_no")]
     select = sa.select(
@@ -194,7 +134,7 @@ def _sessions(db: Database) -> views.Sessions:
     return views.Sessions(select, s.c, (s.c.session_no,))
 
 
-def _selected(
+def selected_sessions(
     source: views.Sessions,
     model_id: str | None,
     status: str | None,

@@ -120,7 +120,7 @@ def test_texts_that_no_database_stores(api: Api) -> None:
                 {"checks": [{"check": bad, "passed": True}]},
                 {"checks": [{"check": "c", "column": bad, "passed": True}]},
                 {"checks": [{"check": "c", "passed": True, "message": bad}]},
-                {"checks": [{"check": "c", "passed": True, "sample": [in_json]}]},
+                {"checks": [{"check": "c", "passed": True, "sample": [{"value": in_json}]}]},
                 {"variable_importance": [{"kind": bad, "variable": "v", "importance": 1.0}]},
                 {"variable_importance": [{"kind": "k", "variable": bad, "importance": 1.0}]},
                 {"backtests": [{"period": bad, "predicted": 1.0, "actual": None}]},
@@ -180,6 +180,10 @@ def test_bodies_that_are_too_large(api: Api) -> None:
         scores = f"/sessions/{session_id}/scores"
         csv = {"Content-Type": "text/csv"}
         assert problem(client.post(scores, content=b"x" * 2_000_001, headers=csv), 413)
+        packed = client.put(url, content=b"x", headers={"Content-Encoding": "gzip"})
+        assert problem(packed, 415)["detail"].startswith("the content encoding is 'gzip'")
+        packed = client.post("/sessions", json={}, headers={"Content-Encoding": "gzip"})
+        assert problem(packed, 415)
         assert client.put(url, content=b"x" * 2_000_000).status_code == 200
     assert api.store.artifacts(session_id)["bytes"].tolist() == [2_000_000]
 

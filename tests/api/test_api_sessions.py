@@ -467,14 +467,25 @@ def test_test_rows_that_cannot_be_evaluated(api: Api) -> None:
 
 
 def test_failed_checks_are_stored_and_said(api: Api) -> None:
-    checks = [
-        {"check": "not_null", "column": "income", "passed": False, "failing_rows": 3},
+    checks: list[dict[str, Any]] = [
+        {
+            "check": "not_null",
+            "column": "income",
+            "passed": False,
+            "failing_rows": 3,
+            "sample": [{"index": "c1", "value": None}, {"index": 7, "value": 1.5}],
+        },
         {"check": "in_range", "column": "age", "passed": False, "severity": "warning"},
     ]
     with api.client() as client:
         session_id = opened(client)
         answer = client.post(f"/sessions/{session_id}/log", json={"checks": checks})
-    assert answer.json()["failed_checks"] == ["not_null(income)"]
+        assert answer.json()["failed_checks"] == ["not_null(income)"]
+        stored = client.get(f"/sessions/{session_id}/checks").json()["items"]
+        assert stored[0]["sample"] == checks[0]["sample"]
+        for sample in (["a"], [{"index": 1}], [{"value": []}], [{"value": {}, "index": 1}]):
+            wrong = {"checks": [checks[0] | {"sample": sample}]}
+            assert client.post(f"/sessions/{session_id}/log", json=wrong).status_code == 422
     assert api.store.checks(session_id)["passed"].tolist() == [False, False]
 
 

@@ -73,6 +73,15 @@ def _limited(request: Request, limit: int) -> Request:
 
 
 def _check_length(request: Request, limit: int) -> None:
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        # Stored as it is, it would be another file than the client means.
+        raise ProblemError(
+            415,
+            "UnsupportedMediaType",
+            f"the content encoding is {encoding[:60]!r}; send the body as it is.",
+            headers={"Accept-Encoding": "identity"},
+        )
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
         raise _too_large(limit)

@@ -72,6 +72,13 @@ class OpenSession(Command):
     environment: Runtime | None = None
 
 
+class Case(Command):
+    """A case that failed a check."""
+
+    index: str | int | float | bool | None = Field(None, description="Where it is.")
+    value: str | int | float | bool | None = Field(description="What is there.")
+
+
 class Check(Command):
     """The result of a check of the input."""
 
@@ -80,7 +87,9 @@ class Check(Command):
     severity: Literal["error", "warning"] = "error"
     passed: bool
     failing_rows: Annotated[int, Field(ge=0, le=2**53)] = 0
-    sample: list[Any] = Field([], description="Some failing cases.")
+    sample: Annotated[list[Case], Field(max_length=100)] = Field(
+        [], description="Some failing cases."
+    )
     message: str = ""
 
 

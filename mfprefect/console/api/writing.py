@@ -183,8 +183,9 @@ def _check_rows(recorder: RequestRecorder, body: LogResults) -> list[dict[str, A
     masked = set(recorder.settings.masked_columns)
     rows = []
     for check in body.checks:
-        sample = [] if check.column in masked else check.sample
-        row = check.model_dump() | {"sample": values.json_text(sample, "the sample")}
+        row = check.model_dump()
+        sample = [] if check.column in masked else row["sample"]
+        row["sample"] = values.json_text(sample, "the sample")
         for name in ("check", "message"):
             values.text(row[name], f"the {name}")
         rows.append(row)

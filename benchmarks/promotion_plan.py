@@ -47,6 +47,9 @@ class Planned(scoring.Customers):
         return self.read(self.query)
 
 
+Planned.scoring = "auto"
+
+
 def trained(store: Store, kind: str, seed: int) -> str:
     """Store a model in a training session; return its id."""
     frame = scoring.customers(20_000, 10**9 + seed)

@@ -107,8 +107,9 @@ class Backend(ABC):
     and it has the methods for that, from `prepare_scoring` on."""
     range_indexes: ClassVar[bool] = True
     """Whether an index finds ranges of values. Where it does not, tables get none for that."""
-    plans_in_sql: ClassVar[bool] = True
-    """Whether the database, if it scores, compares two models faster than Python does."""
+    longest_plan: ClassVar[int] = 300_000
+    """The characters of a SELECT of two models' scores up to which a plan uses it; Python is faster
+    than longer ones."""
     most_bound_values: ClassVar[int] = 30_000
     """How many bound values a statement may have."""
 

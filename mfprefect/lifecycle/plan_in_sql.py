@@ -49,7 +49,7 @@ def scored_in_sql(job: PlanJob) -> ScoredData | None:
             with job.candidate.model.reader.query_rows(queries[0]) as first:
                 if first.backend is None or not first.backend.scores_in_sql:
                     raise NeedsPython("the database of the source does not score")
-                if not first.backend.plans_in_sql:
+                if not first.backend.longest_plan:
                     raise NeedsPython(f"a plan with {first.backend.name} is faster so")
                 with first.time_limit(job.remaining):
                     parts = [first, *map(first.beside, queries[1:])]
@@ -121,6 +121,16 @@ def _require_proof(side: Contender, proof: Proof | None, rows: QueryRows, entity
         raise NeedsPython(proof.reason)
 
 
+def _require_short(select: Any, rows: QueryRows) -> None:
+    text = rows.on_connection(lambda connection, _: str(select.compile(connection)))
+    longest = 0 if rows.backend is None else rows.backend.longest_plan
+    if len(text) > longest:
+        raise NeedsPython(
+            f"the SELECT of both models has {len(text):,} characters, and above {longest:,} Python "
+            "is faster"
+        )
+
+
 def _changes(
     job: PlanJob, parts: list[QueryRows], share: int, total: int, shares: dict[str, float]
 ) -> ScoredData:
@@ -131,6 +141,7 @@ def _changes(
     with no_bug_of_ours():
         pair = compile_pair(job.production.fitted, job.candidate.fitted)
     selects, expected = [], 0
+    _require_short(pair.select(parts[0].for_model(entity_id, job.needed), {}), parts[0])
     for rows in parts:
         # Feature and segment may be the same column.
         names = list(dict.fromkeys([*job.needed, *segments]))

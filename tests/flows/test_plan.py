@@ -30,7 +30,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import mfprefect
 from mfprefect import AlreadyPromoted, Gate, InvalidValue, Store
-from mfprefect.backend import backend_for
+from mfprefect.backend import Backend, backend_for
 from mfprefect.checks import NewCategories, NullShare, Range, RowCount, SharedCheck, on
 from mfprefect.cli import cli
 from mfprefect.errors import ChecksFailed
@@ -102,7 +102,7 @@ def same_place(
 @pytest.fixture
 def sqlite_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let SQLite compare models too: it can, only slower than Python."""
-    monkeypatch.setattr(SqliteBackend, "plans_in_sql", True)
+    monkeypatch.setattr(SqliteBackend, "longest_plan", 300_000)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -114,6 +114,20 @@ def test_a_plan_with_sqlite_is_made_in_python(
         plan = plan_on_data(same_place, Churn, challenger, as_of=DAY, sample=sample)
         assert plan.basis.endswith("scored in Python")
         assert plan.notes == ("scored in Python: a plan with sqlite is faster so",)
+
+
+@pytest.mark.parametrize("database_url", ["postgres", "mysql"], indirect=True)
+def test_a_plan_with_a_large_forest_is_made_in_python(
+    same_place: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, challenger = two_trainings(same_place, monkeypatch)
+    monkeypatch.setattr(Backend, "longest_plan", 1_000)
+    plan = plan_on_data(same_place, Churn, challenger, as_of=DAY)
+    assert plan.basis.endswith("scored in Python")
+    (note,) = plan.notes
+    assert note.startswith("scored in Python: the SELECT of both models has ")
+    assert note.endswith(" characters, and above 1,000 Python is faster")
+    assert plan.rows == ROWS
 
 
 def two_trainings(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:

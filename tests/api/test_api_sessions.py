@@ -483,6 +483,7 @@ def test_failed_checks_are_stored_and_said(api: Api) -> None:
         assert answer.json()["failed_checks"] == ["not_null(income)"]
         stored = client.get(f"/sessions/{session_id}/checks").json()["items"]
         assert stored[0]["sample"] == checks[0]["sample"]
+        sample: Any
         for sample in (["a"], [{"index": 1}], [{"value": []}], [{"value": {}, "index": 1}]):
             wrong = {"checks": [checks[0] | {"sample": sample}]}
             assert client.post(f"/sessions/{session_id}/log", json=wrong).status_code == 422

@@ -31,7 +31,7 @@ COMMANDS = {
     "reproduce": ("reproduce", "Run a session again and compare the results."),
     "report": ("report", "Write the report of a session or model as HTML."),
     "scores": ("scores", "Print a session's scores, or write them to a file."),
-    "trace": ("trace", "Show where an entity's scores come from, and what readers saw when."),
+    "trace": ("trace", "Show where an entity's scores come from, and what readers saw."),
     "files": ("files", "List a session's files and figures, or write them to a folder."),
     "sql": ("sql", "Print the SELECT that scores rows with a model."),
     "export": ("export", "Publish a session's scores to another table."),

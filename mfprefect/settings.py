@@ -25,6 +25,7 @@ from pydantic_settings import (
 from mfprefect.errors import ConfigurationError
 from mfprefect.retention import Retention
 from mfprefect.util.config_file import CONFIG_FILE, PREFIX, find_config, read_config
+from mfprefect.util.console_settings import Console
 from mfprefect.util.home import default_folder
 from mfprefect.util.references import resolve
 from mfprefect.util.zones import Zone
@@ -33,6 +34,7 @@ __all__ = [
     "CONFIG_FILE",
     "EVENTS",
     "PREFIX",
+    "Console",
     "Export",
     "Settings",
     "Source",
@@ -229,6 +231,8 @@ class Settings(BaseSettings):
     """Tables that scores are published to: `[exports.crm] table = "churn_scores"`."""
     drift: Drift = Drift()
     """Alarm thresholds for all models and single models: `[drift] psi = 0.25`."""
+    console: Console = Console()
+    """Who reads and who acts in `mfprefect serve`: `[console.roles] ml-ops = "deployer"`."""
     metrics: tuple[str, ...] = ()
     """Modules that define custom metrics: dotted names, or paths of .py files."""
     retention: Retention = Retention()
@@ -360,11 +364,20 @@ def read_settings(**arguments: Any) -> Settings:
         update={
             **{n: resolve(s, n) for n in NEEDED if (s := getattr(settings, n)) is not None},
             "verify_keys": {name: resolve(key, f"verify_keys.{name}") for name, key in keys},
+            "console": _resolve_console(settings.console),
             **{t: _resolve_urls(getattr(settings, t), t) for t in ("sources", "notify", "exports")},
             "metrics": tuple(map(_absolute_module, settings.metrics)),
             "spool": _absolute_folder(settings.spool),
         }
     )
+
+
+def _resolve_console(console: Console) -> Console:
+    """Resolve references; those that are not set fail where the console uses them."""
+    names = ("write_url", "proxy_secret")
+    secrets = {name: secret for name in names if (secret := getattr(console, name)) is not None}
+    resolved = {name: resolve(secret, f"console.{name}") for name, secret in secrets.items()}
+    return console.model_copy(update=resolved)
 
 
 def _absolute_folder(folder: str | Path | None) -> str | Path | None:

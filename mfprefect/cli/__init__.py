@@ -52,6 +52,7 @@ COMMANDS = {
     "audit": ("audit", "Verify seals, list who did what, print the chain heads."),
     "token": ("token", "Make, list and revoke tokens for the console and its API."),
     "notify": ("notify", "Send a test notice to the notification targets."),
+    "serve": ("serve", "Open the console: pages over the store, in a browser."),
     "session": ("session", "Open, fill and close a session from a shell."),
 }
 """Each command's module in `mfprefect.cli.commands`, and its help line.

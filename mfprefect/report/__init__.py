@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from mfprefect.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from mfprefect.report.blocks import Section
+    from mfprefect.report.blocks import Section, Sheet
     from mfprefect.report.content import ModelReport, SessionReport
 
-__all__ = ["file_name", "missing", "model_report", "require", "session_report"]
+__all__ = [
+    "file_name",
+    "missing",
+    "model_report",
+    "require",
+    "session_report",
+    "session_sections",
+    "session_summary",
+]
 
 NEEDED = ("matplotlib", "jinja2")
 
@@ -47,16 +56,38 @@ def session_report(report: SessionReport) -> str:
     Raises:
         ConfigurationError: the extra `report` is not installed.
     """
+    from mfprefect.report import page
+
+    return page.render(replace(session_summary(report), sections=session_sections(report)))
+
+
+def session_summary(report: SessionReport) -> Sheet:
+    """Return the top of a session's report, which needs no drawing: verdict and key figures.
+
+    Raises:
+        ConfigurationError: the extra `report` is not installed.
+    """
     require()
-    from mfprefect.report import drawing, page
+    from mfprefect.report import page
     from mfprefect.report.blocks import Sheet
     from mfprefect.report.sections.headline import session_verdict
     from mfprefect.report.sections.metrics import key_figures
 
-    with drawing.drawing():
-        sections = [section for section in _session(report) if section is not None]
     head = page.session_heading(report)
-    return page.render(Sheet(head, session_verdict(report), key_figures(report), sections))
+    return Sheet(head, session_verdict(report), key_figures(report), [])
+
+
+def session_sections(report: SessionReport) -> list[Section]:
+    """Return the sections of a session's report, with their pictures.
+
+    Raises:
+        ConfigurationError: the extra `report` is not installed.
+    """
+    require()
+    from mfprefect.report import drawing
+
+    with drawing.drawing():
+        return [section for section in _session(report) if section is not None]
 
 
 def _session(report: SessionReport) -> Iterator[Section | None]:

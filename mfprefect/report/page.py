@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mfprefect.report.content import SessionReport
 
-__all__ = ["render", "session_heading"]
+__all__ = ["SHADES", "SYMBOLS", "render", "session_heading", "shade"]
 
 ACTIVITIES = {
     "train": "training",
@@ -28,6 +28,8 @@ ACTIVITIES = {
     "trial": "trial",
 }
 SYMBOLS = {"good": "\u2713", "warn": "!", "bad": "\u2715", "info": "i"}
+SHADES = 20
+"""Steps of the tint of a cell: strict policies allow classes, and no style of a cell's own."""
 
 
 def session_heading(report: SessionReport) -> Heading:
@@ -82,10 +84,15 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(light=LIGHT, dark=DARK, symbols=SYMBOLS)
-    environment.filters["inner"] = _inner
+    environment.globals.update(light=LIGHT, dark=DARK, symbols=SYMBOLS, shades=SHADES)
+    environment.filters.update(inner=_inner, shade=shade)
     environment.tests.update(badge=_is(Badge), key=_is(Key), picture=_is(Picture))
     return environment
+
+
+def shade(share: float) -> int:
+    """Return the step of a tint from 0 to 1."""
+    return round(min(max(share, 0.0), 1.0) * SHADES)
 
 
 def _is(kind: type[Any]) -> Any:

@@ -2,145 +2,27 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
-import json
-import os
-import subprocess
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import pytest
-from websockets.sync.client import connect
-from websockets.sync.connection import Connection
 
 import mfprefect
 from mfprefect import Session, Store
 from mfprefect.quality.drift.features import feature_drift
-from mfprefect_dev.browser import chromium
-
-READY = "document.readyState === 'complete'"
-
-
-class Browser:
-    """One page, shown at any width in either colour scheme."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._number = 0
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.call("Page.enable")
-        self.call("Network.enable")
-        self.call("Log.enable")
-
-    def call(self, method: str, **params: Any) -> dict[str, Any]:
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": params}
-        self._connection.send(json.dumps(message))
-        while True:
-            answer = json.loads(self._connection.recv(timeout=60))
-            if answer.get("id") == self._number:
-                assert "error" not in answer, (method, answer)
-                result: dict[str, Any] = answer["result"]
-                return result
-            self._heard(answer)
-
-    def _heard(self, event: dict[str, Any]) -> None:
-        if event["method"] == "Network.requestWillBeSent":
-            self.requests.append(event["params"]["request"]["url"])
-        elif event["method"] == "Log.entryAdded":
-            self.complaints.append(event["params"]["entry"]["text"])
-
-    def show(self, file: Path, width: int, scheme: str = "light", media: str = "screen") -> None:
-        """Open a file as a person would."""
-        self.requests.clear()
-        self.complaints.clear()
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=900,
-            deviceScaleFactor=1,
-            mobile=width < 600,
-        )
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.call("Emulation.setEmulatedMedia", media=media, features=features)
-        self.call("Page.navigate", url=file.as_uri())
-        for _ in range(200):
-            if self.run(f"location.href === {json.dumps(file.as_uri())} && {READY}"):
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"{file} was not shown")
-
-    def run(self, script: str) -> Any:
-        """Return what a script of ours finds on the page."""
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    def screenshot(self, whole: bool = False) -> bytes:
-        """Return a PNG of what is seen, or of the whole page."""
-        shot = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
-        return base64.b64decode(shot["data"])
+from mfprefect_dev.browser_page import Browser, running_browser
 
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A browser of our own, shared by the tests of a process."""
-    folder = tmp_path_factory.mktemp("browser")
-    program, environ = chromium()
-    with (folder / "log").open("wb") as log:
-        process = _start(program, environ, folder, log)
-    try:
-        with connect(_page(process, folder), max_size=None) as connection:
-            yield Browser(connection)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _start(
-    program: str, environ: Mapping[str, str], folder: Path, log: Any
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [
-            program,
-            "--headless",
-            "--no-sandbox",  # as root there is none; the pages are our own
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--disable-background-networking",
-            "--no-first-run",
-            "--remote-debugging-port=0",
-            f"--user-data-dir={folder}",
-            "about:blank",
-        ],
-        env={**os.environ, "HOME": str(folder), **environ},
-        stdout=subprocess.DEVNULL,
-        stderr=log,
-        start_new_session=True,
-    )
-
-
-def _page(process: subprocess.Popen[bytes], folder: Path) -> str:
-    """Return the address of the browser's page."""
-    place = folder / "DevToolsActivePort"
-    for _ in range(600):
-        assert process.poll() is None, (folder / "log").read_text(errors="replace")
-        if place.exists() and (lines := place.read_text().split()):
-            pages = httpx.get(f"http://127.0.0.1:{lines[0]}/json/list").json()
-            for page in pages:
-                if page["type"] == "page":
-                    return str(page["webSocketDebuggerUrl"])
-        time.sleep(0.1)
-    raise AssertionError((folder / "log").read_text(errors="replace"))
+    with running_browser(tmp_path_factory.mktemp("browser")) as page:
+        yield page
 
 
 CHECKS = pa.DataFrameSchema(

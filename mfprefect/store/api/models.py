@@ -84,12 +84,14 @@ class ModelsApi(Base):
         delete.delete_model(self._db, model_id)
 
     @right_of("admin", "set a threshold")
-    def set_threshold(self, model_id: str, value: float, kind: str = "probability") -> None:
+    def set_threshold(
+        self, model_id: str, value: float, kind: str = "probability", *, reason: str | None = None
+    ) -> None:
         """Set the operating threshold, a `probability` or a share of the `population`.
 
-        Earlier thresholds stay in the history: see `thresholds`.
+        Earlier thresholds stay in the history: see `thresholds`. The audit trail records `reason`.
         """
-        registry.set_threshold(self._db, model_id, value, kind)
+        registry.set_threshold(self._db, model_id, value, kind, reason)
 
     # The registry of input columns
 

@@ -36,7 +36,7 @@ def acting_as(person: str) -> Iterator[None]:
 
 
 def actor() -> str:
-    """Return the person of `acting_as`, else the system's user, or the uid if it has no name."""
+    """Return the person of `acting_as`, else this process's user, by name or uid."""
     import os
 
     if (person := _person.get()) is not None:

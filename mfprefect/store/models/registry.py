@@ -120,8 +120,11 @@ def rename_model(db: Database, old: str, new: str) -> None:
     db.write_transaction(work, also_retry=IntegrityError)
 
 
-def set_threshold(db: Database, model_id: str, value: float, kind: str) -> None:
+def set_threshold(
+    db: Database, model_id: str, value: float, kind: str, reason: str | None = None
+) -> None:
     """Set a model's operating threshold. Earlier ones stay in the history."""
+    why = {} if reason is None else {"reason": values.text(reason, "the reason")}
     kind = values.choice(kind, "the kind of threshold", THRESHOLD_KINDS)
     value = values.figure(value, "the threshold")
     if not 0 <= value <= 1:
@@ -133,7 +136,8 @@ def set_threshold(db: Database, model_id: str, value: float, kind: str) -> None:
         require_model(db, connection, model_id)
         new = row | {"set_at": values.utc_now()}
         connection.execute(table.insert(), new)
-        detail = {"value": value, "kind": kind, **row_digest(db.schema, "model_thresholds", new)}
+        detail = {"value": value, "kind": kind, **why}
+        detail |= row_digest(db.schema, "model_thresholds", new)
         record(db, connection, "set_threshold", model_id, **detail)
 
     db.write_transaction(work, also_retry=IntegrityError)

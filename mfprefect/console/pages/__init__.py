@@ -1,0 +1,1 @@
+"""The pages, a module for each: it reads what it needs, and returns an answer."""

@@ -1,0 +1,62 @@
+"""Files: reports in a sandbox, and artifacts as attachments."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from mfprefect.console.answers import REPORT_CSP, Answer, attachment
+from mfprefect.console.page import Page
+from mfprefect.console.params import Missing
+from mfprefect.errors import InvalidValue
+from mfprefect.store.artifacts import copy_artifact
+
+__all__ = ["artifact", "model_report", "session_report"]
+
+IN_MEMORY = 4 * 1024 * 1024
+PIECE = 256 * 1024
+LONGEST_NAME = 128
+
+
+def session_report(request: Page) -> Answer:
+    """Return the report of a session: one file, which runs nothing and loads nothing."""
+    return _report(request.store.report(request.session_id))
+
+
+def model_report(request: Page) -> Answer:
+    """Return the report of a model."""
+    return _report(request.store.model_report(request.model_id))
+
+
+def _report(text: str) -> Answer:
+    headers = {"content-security-policy": REPORT_CSP}
+    return Answer(text.encode("utf-8", "replace"), headers=headers)
+
+
+def artifact(request: Page) -> Answer:
+    """Return an artifact as it was stored, after its digest was verified."""
+    name = request.parts["name"]
+    if len(name) > LONGEST_NAME or "\0" in name:
+        raise Missing("There is no such artifact.")
+    file: BinaryIO = tempfile.SpooledTemporaryFile(IN_MEMORY)  # type: ignore[assignment] # noqa: SIM115 - closed when it was sent
+    try:
+        stored = copy_artifact(request.db, request.session_id, name, file)
+    except InvalidValue as exc:
+        file.close()
+        raise Missing("There is no such artifact.") from exc
+    except BaseException:
+        file.close()
+        raise
+    headers = {
+        "content-disposition": attachment(f"{request.session_id}-{name}"),
+        "content-length": str(stored.size),
+    }
+    return Answer(_pieces(file), "application/octet-stream", headers=headers, pack=False)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        file.seek(0)
+        while piece := file.read(PIECE):
+            yield piece

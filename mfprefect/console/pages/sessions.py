@@ -1,0 +1,266 @@
+"""`/sessions` and `/models/{m}/sessions`: filter, sort, choose columns, leaf through."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mfprefect.console.answers import Answer
+from mfprefect.console.listing import (
+    FORMATS,
+    PAGE_ROWS,
+    Check,
+    Column,
+    Link,
+    Listing,
+    When,
+    exported,
+)
+from mfprefect.console.page import Page
+from mfprefect.console.params import LARGEST, BadRequest, Params, as_figure
+from mfprefect.quality.metrics.order import ordered
+from mfprefect.report.blocks import Badge, Key
+from mfprefect.report.formats import duration, number, present
+from mfprefect.report.sections.headline import LEVEL_OF_STATUS
+from mfprefect.store.browse.sessions import (
+    Bound,
+    SessionFilter,
+    SessionPage,
+    figures_of,
+    list_sessions,
+)
+from mfprefect.vocabulary import Purpose, Status
+
+__all__ = ["bounds", "page", "picker", "status_badge", "took"]
+
+MOST_BOUNDS = 5
+MOST_METRICS = 8
+DEFAULT_METRICS = 3
+_BOUND = re.compile(r"(.+?)\s*(<=|>=|<|>|=)\s*([^\s<>=]+)\s*")
+_COMMIT = re.compile(r"[0-9a-fA-F]{1,64}")
+
+
+def page(request: Page) -> Answer:
+    """Return a page of sessions."""
+    query, model_id = request.query, request.parts.get("model")
+    if model_id is not None:
+        model_id = request.model_id
+        _require_model(request, model_id)
+    wanted = _filter(query, model_id)
+    sort, descending = _sort(query)
+    result = list_sessions(
+        request.db,
+        wanted,
+        PAGE_ROWS,
+        before=query.integer("before", 1),
+        metric=sort,
+        descending=descending,
+        after=_after(query),
+    )
+    figures = figures_of(request.db, [row["session_no"] for row in result.rows])
+    rows = [row | {"figures": figures[row["session_no"]]} for row in result.rows]
+    metrics = _metrics(query, rows, sort)
+    listing = _listing(request, result, rows, metrics, model_id)
+    file = exported(request, listing, "sessions")
+    if file is not None:
+        return file
+    heading = f"Sessions of {model_id}" if model_id else "Sessions"
+    return request.show(
+        "sessions.html",
+        heading,
+        heading=heading,
+        model_id=model_id,
+        listing=listing,
+        values={name: query.text(name, 1000) for name in FIELDS},
+        filtered=any(query.text(name, 1000) for name in FIELDS),
+        purposes=list(Purpose),
+        statuses=list(Status),
+        action=request.url(*request.path),
+    )
+
+
+FIELDS = (
+    "model", "purpose", "status", "person", "commit", "tag", "since", "until", "where", "columns",
+    "sort",
+)  # fmt: skip
+
+
+def _require_model(request: Page, model_id: str) -> None:
+    from mfprefect.store.results.report import model_row
+
+    model_row(request.db, model_id)
+
+
+def _filter(query: Params, model_id: str | None) -> SessionFilter:
+    commit = query.text("commit", 64)
+    if commit is not None and not _COMMIT.fullmatch(commit):
+        raise BadRequest(f"commit is {commit!r}; give the first hexadecimal digits of a commit.")
+    return SessionFilter(
+        model_id=model_id or query.text("model", 64),
+        purpose=query.choice("purpose", list(Purpose)),
+        status=query.choice("status", list(Status)),
+        person=query.text("person", 128),
+        commit=commit and commit.lower(),
+        tag=query.text("tag", 128),
+        since=query.day("since"),
+        until=query.day("until"),
+        metrics=bounds(query.text("where", 1000) or ""),
+    )
+
+
+def bounds(conditions: str) -> tuple[Bound, ...]:
+    """Return the conditions of a text such as `auc>0.8 rmse<=2`.
+
+    Raises:
+        BadRequest: it is no list of conditions.
+    """
+    found, rest = [], conditions.strip()
+    while rest:
+        match = _BOUND.match(rest)
+        value = as_figure(match[3]) if match else None
+        if match is None or value is None or len(match[1]) > 128:
+            raise BadRequest(f"where is {conditions[:60]!r}; write such as auc>0.8 rmse<=2.")
+        found.append(Bound(match[1].strip(), match[2], value))  # type: ignore[arg-type]
+        rest = rest[match.end() :]
+    if len(found) > MOST_BOUNDS:
+        raise BadRequest(f"where has {len(found)} conditions; at most {MOST_BOUNDS} are read.")
+    return tuple(found)
+
+
+def _sort(query: Params) -> tuple[str | None, bool]:
+    name = query.text("sort", 129)
+    if name is None:
+        return None, True
+    return name.removeprefix("-") or None, name.startswith("-")
+
+
+def _after(query: Params) -> tuple[float, int] | None:
+    """Return where the page before ended, in the order of a metric."""
+    value, session_no = query.figure("value"), query.integer("after", 0, LARGEST)
+    return None if value is None or session_no is None else (value, session_no)
+
+
+def _metrics(query: Params, rows: Sequence[Mapping[str, Any]], sort: str | None) -> list[str]:
+    """Return the metrics to show: the chosen ones, or the most important ones of these rows."""
+    chosen = (query.text("columns", 1000) or "").split()
+    if not chosen:
+        names = {name for row in rows for name in row["figures"]}
+        chosen = ordered(dict.fromkeys(sorted(names), 0.0))[:DEFAULT_METRICS]
+    names_shown = [*([sort] if sort else []), *chosen]
+    return list(dict.fromkeys(names_shown))[:MOST_METRICS]
+
+
+def _listing(
+    request: Page,
+    result: SessionPage,
+    rows: Sequence[dict[str, Any]],
+    metrics: Sequence[str],
+    model_id: str | None,
+) -> Listing:
+    for row in rows:
+        row.update({f"metrics.{name}": row["figures"].get(name) for name in metrics})
+    for_model = [] if model_id else [Column("model_id", "model", show=_model_link(request))]
+    as_file = request.query.text("format") is not None
+    columns = [
+        Column("session_id", "session", show=lambda row: _session(request, row)),
+        *([] if as_file else [picker()]),
+        *for_model,
+        Column("purpose", "purpose", "short"),
+        Column("status", "status", show=status_badge),
+        Column("started_at", "started", "short"),
+        Column("ended_at", "took", "short", show=took),
+        *(_figure_column(request, name) for name in metrics),
+        Column("as_of", "data as of", "short"),
+        Column("run_by", "by"),
+        Column("git_commit", "commit", "code", show=_commit),
+        Column("tags", "tags", show=_tags),
+    ]
+    note = ""
+    if result.searched is not None:
+        note = f"This looked at {result.searched:,} sessions; there are more after these."
+    at_start = not any(map(request.query.text, ("before", "after")))
+    return Listing(
+        columns,
+        rows,
+        "Sessions",
+        _empty(request, model_id),
+        older=_older(request, result),
+        newest=None if at_start else request.here(before=None, after=None, value=None),
+        note=note,
+        exports={name: request.here(format=name) for name in FORMATS},
+    )
+
+
+def picker() -> Column:
+    """Return the column of boxes that choose sessions to compare."""
+    return Column(
+        "session_no",
+        "",
+        "pick",
+        show=lambda row: Check("s", row["session_id"], f"choose {row['session_id']}"),
+    )
+
+
+def _older(request: Page, result: SessionPage) -> str | None:
+    if result.next_after is not None:
+        value, session_no = result.next_after
+        return request.here(value=repr(value), after=session_no, before=None)
+    if result.next_before is None:
+        return None
+    return request.here(before=result.next_before, after=None, value=None)
+
+
+def _empty(request: Page, model_id: str | None) -> str:
+    if any(request.query.text(name, 1000) for name in FIELDS):
+        return "No session is like that. Take a condition away, or look further back."
+    of_model = f" of {model_id}" if model_id else ""
+    return f"No session{of_model} has run yet: run its flow, or `mfprefect demo`."
+
+
+def _session(request: Page, row: Mapping[str, Any]) -> Link:
+    return Link(row["session_id"], request.url("sessions", row["session_id"]))
+
+
+def _model_link(request: Page) -> Any:
+    return lambda row: Link(row["model_id"], request.url("models", row["model_id"]))
+
+
+def status_badge(row: Mapping[str, Any]) -> Badge:
+    """Return the status of a session as a badge."""
+    return Badge(row["status"], LEVEL_OF_STATUS.get(row["status"], "bad"))
+
+
+def took(row: Mapping[str, Any]) -> Any:
+    """Return how long a session took, or when it was last alive."""
+    if present(row["ended_at"]):
+        return duration((row["ended_at"] - row["started_at"]).total_seconds())
+    return (Key("alive"), When(row["heartbeat_at"]))
+
+
+def _figure_column(request: Page, name: str) -> Column:
+    now = request.query.text("sort", 129)
+    flipped = name if now == f"-{name}" else f"-{name}"
+    return Column(
+        f"metrics.{name}",
+        name,
+        "number",
+        show=lambda row: number(value) if (value := row["figures"].get(name)) is not None else "",
+        sort=request.here(sort=flipped, before=None, after=None, value=None, format=None),
+    )
+
+
+def _commit(row: Mapping[str, Any]) -> Key | str:
+    if not present(row["git_commit"]):
+        return ""
+    return Key(str(row["git_commit"])[:10], "changed" if row["git_dirty"] else "")
+
+
+def _tags(row: Mapping[str, Any]) -> str:
+    import json
+
+    try:
+        tags = json.loads(row["tags"]) if row["tags"] else []
+    except ValueError:
+        return ""
+    return ", ".join(map(str, tags)) if isinstance(tags, list) else ""

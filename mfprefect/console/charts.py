@@ -45,7 +45,11 @@ class Series:
 
 
 def line_chart(
-    title: str, series: Sequence[Series], ends: tuple[str, str], caption: str = ""
+    title: str,
+    series: Sequence[Series],
+    ends: tuple[str, str],
+    caption: str = "",
+    limits: tuple[float, float] | None = None,
 ) -> Picture | None:
     """Draw lines over a shared axis; None without a finite point.
 
@@ -54,6 +58,7 @@ def line_chart(
         series: lines, whose points are sorted by x.
         ends: the texts of the first and the last x.
         caption: a sentence below it.
+        limits: of the axis of values; by default those of the values, with some room.
     """
     finite = [
         Series(s.name, [p for p in s.points if math.isfinite(p.y)], s.role, s.style) for s in series
@@ -62,7 +67,7 @@ def line_chart(
     if not finite:
         return None
     points = [point for line in finite for point in line.points]
-    scale = _Scale(points)
+    scale = _Scale(points, limits)
     body = [*_grid(scale), *(_line(line, scale) for line in finite), *_ends(ends)]
     first, last = finite[0].points[0].y, finite[0].points[-1].y
     values = [point.y for point in points]
@@ -78,13 +83,14 @@ def line_chart(
 class _Scale:
     """Maps values to the picture."""
 
-    def __init__(self, points: Sequence[Point]) -> None:
+    def __init__(self, points: Sequence[Point], limits: tuple[float, float] | None) -> None:
         xs, ys = [p.x for p in points], [p.y for p in points]
         self.low_x, self.high_x = min(xs), max(xs)
         low, high = min(ys), max(ys)
         # Spreads of very large numbers overflow; halves do not.
         room = (high / 2 - low / 2) * 0.16 or abs(high) * 0.05 or 0.5
-        self.low, self.high = _finite(low - room), _finite(high + room)
+        self.low, self.high = limits or (_finite(low - room), _finite(high + room))
+        self.places = (0, 2, 4) if limits else (0.5, 2, 3.5)
 
     def x(self, value: float) -> float:
         span = self.high_x - self.low_x
@@ -99,7 +105,7 @@ class _Scale:
     def ticks(self) -> list[float]:
         """Return three values that the axis names."""
         step = self.high / 4 - self.low / 4
-        return [self.low + step * at for at in (0.5, 2, 3.5)]
+        return [self.low + step * at for at in self.places]
 
 
 def _finite(value: float) -> float:

@@ -58,7 +58,7 @@ def page(request: Page) -> Answer:
 
 def _listing(request: Page, result: EventPage) -> Listing:
     columns = [
-        Column("event_no", "no.", "number"),
+        Column("event_no", "no."),
         Column("at", "when", "short"),
         Column("actor", "who", show=lambda row: _search(request, row["actor"], "actor")),
         Column("action", "did", show=lambda row: _search(request, row["action"], "action")),

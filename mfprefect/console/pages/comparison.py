@@ -229,7 +229,8 @@ def _curves(request: Page, sessions: Sequence[Mapping[str, Any]]) -> list[Pictur
     if not series:
         return []
     ends = ("0 % false positives", "100 %")
-    chart = line_chart("ROC curves", series, ends, "Upwards: the share of positives found.")
+    caption = "Upwards: the share of positives found."
+    chart = line_chart("ROC curves", series, ends, caption, limits=(0.0, 1.0))
     return [chart] if chart else []
 
 

@@ -9,7 +9,7 @@ from mfprefect.console.answers import Answer
 from mfprefect.console.charts import Point, Series, line_chart
 from mfprefect.console.listing import Cell, Column, Link, Listing, When
 from mfprefect.console.page import Page
-from mfprefect.console.pages.overview import age, find_problems
+from mfprefect.console.pages.overview import age, find_problems, span
 from mfprefect.console.pages.sessions import picker, status_badge, took
 from mfprefect.console.rendering import Pictures
 from mfprefect.errors import UnknownModel
@@ -105,7 +105,7 @@ def _facts(
             ("of the day", day(state.scoring["as_of"] or state.scoring["started_at"])),
         ]
     if state.model["max_age_seconds"]:
-        facts.append(("expected every", duration(state.model["max_age_seconds"])))
+        facts.append(("expected every", span(state.model["max_age_seconds"])))
     if (usual := scoring_interval(request.db, state.model_id)) is not None:
         gap, last = usual
         facts.append(("scores usually every", duration(gap.total_seconds())))

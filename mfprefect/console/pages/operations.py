@@ -9,11 +9,11 @@ from typing import Any
 from mfprefect.console.answers import Answer
 from mfprefect.console.listing import Column, Link, Listing, When, cell
 from mfprefect.console.page import Page
-from mfprefect.console.pages.overview import age
+from mfprefect.console.pages.overview import age, span
 from mfprefect.console.pages.sessions import status_badge
 from mfprefect.errors import MfprefectError
 from mfprefect.report.blocks import Badge, Key
-from mfprefect.report.formats import duration, present, size, text
+from mfprefect.report.formats import present, size, text
 from mfprefect.store.browse.events import list_events
 from mfprefect.store.browse.operations import ended_badly, notices, progress_of, running_sessions
 from mfprefect.store.browse.overview import ModelState, model_states
@@ -115,9 +115,7 @@ def _freshness(request: Page, states: Sequence[ModelState]) -> Listing:
         ),
         Column("scored_at", "last scores", "short"),
         Column("age", "age", "short", show=lambda r: "" if r["age"] is None else age(r["age"])),
-        Column(
-            "max_age_seconds", "at most", "short", show=lambda r: duration(r["max_age_seconds"])
-        ),
+        Column("max_age_seconds", "at most", "short", show=lambda r: span(r["max_age_seconds"])),
     ]
     return Listing(
         columns,

@@ -13,7 +13,7 @@ from mfprefect.report.blocks import Badge, Key
 from mfprefect.report.formats import brief, duration, text
 from mfprefect.store.browse.overview import ModelState, model_states
 
-__all__ = ["find_problems", "listing_of", "main_figure", "page", "row_of"]
+__all__ = ["age", "find_problems", "listing_of", "page", "row_of", "short_id", "span"]
 
 SHOWN_FIGURES = 2
 RANK = {"bad": 2, "warn": 1, "good": 0}
@@ -36,12 +36,13 @@ def listing_of(request: Page, states: list[ModelState]) -> Listing:
     """Return the table of models, the worst first."""
     rows = [row_of(state) for state in states]
     rows.sort(key=lambda row: (-RANK[row["level"]], -len(row["problems"]), row["model_id"]))
+    as_file = request.query.text("format") is not None
     columns = [
         Column("model_id", "model", show=lambda row: _model(request, row)),
         Column("state", "state", show=_state),
         Column("production", "in production", show=lambda row: _production(request, row)),
         Column("since", "since, by", "short", show=_since),
-        Column("why", "why"),
+        *([Column("by", "by"), Column("why", "why")] if as_file else []),
         Column("tested", "test", "number", show=lambda row: _figures(row["tested"])),
         Column("outcomes", "real outcomes", "number", show=lambda row: _figures(row["outcomes"])),
         Column("scored_at", "last scores", "short", show=_scores),
@@ -97,12 +98,6 @@ def find_problems(state: ModelState) -> Iterator[tuple[str, str]]:
         yield "warn", {"nothing": "nothing in production"}.get(stage, stage)
 
 
-def main_figure(figures: Mapping[str, float]) -> tuple[str, float] | None:
-    """Return name and value of the most important figure, None if there is none."""
-    names = ordered(figures)
-    return (names[0], figures[names[0]]) if names else None
-
-
 def _model(request: Page, row: Mapping[str, Any]) -> Link:
     url = request.url("models", row["model_id"])
     return Link(row["model_id"], url, text(row["description"] or "", 90))
@@ -117,7 +112,13 @@ def _state(row: Mapping[str, Any]) -> tuple[Badge, ...]:
 def _production(request: Page, row: Mapping[str, Any]) -> Link | str:
     if row["production"] is None:
         return ""
-    return Link(row["production"], request.url("sessions", row["production"]))
+    name = short_id(row["production"], row["model_id"])
+    return Link(name, request.url("sessions", row["production"]), text(row["why"] or "", 80))
+
+
+def short_id(session_id: str, model_id: str) -> str:
+    """Return a session's id without its model, where a page names that beside it."""
+    return session_id.removeprefix(f"{model_id}-") or session_id
 
 
 def _since(row: Mapping[str, Any]) -> tuple[Any, ...] | str:
@@ -133,10 +134,19 @@ def _figures(figures: Mapping[str, float]) -> Key | str:
 
 
 def _scores(row: Mapping[str, Any]) -> Key | str:
-    expected = f"expected every {duration(row['max_age'])}" if row["max_age"] else ""
+    expected = f"every {span(row['max_age'])}" if row["max_age"] else ""
     if row["age"] is None:
         return Key("never", expected) if expected else ""
     return Key(f"{age(row['age'])} ago", expected)
+
+
+def span(seconds: float) -> str:
+    """Format a span that people chose, such as a day: in whole units where it is whole."""
+    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= unit and seconds % unit == 0:
+            count = int(seconds // unit)
+            return f"{count} {name}s" if count > 1 else name
+    return duration(seconds)
 
 
 def age(seconds: float) -> str:

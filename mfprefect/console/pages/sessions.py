@@ -161,21 +161,26 @@ def _listing(
     for row in rows:
         row.update({f"metrics.{name}": row["figures"].get(name) for name in metrics})
     for_model = [] if model_id else [Column("model_id", "model", show=_model_link(request))]
+    columns: list[Column]
     as_file = request.query.text("format") is not None
-    columns = [
-        Column("session_id", "session", show=lambda row: _session(request, row)),
-        *([] if as_file else [picker()]),
-        *for_model,
-        Column("purpose", "purpose", "short"),
-        Column("status", "status", show=status_badge),
-        Column("started_at", "started", "short"),
-        Column("ended_at", "took", "short", show=took),
-        *(_figure_column(request, name) for name in metrics),
-        Column("as_of", "data as of", "short"),
-        Column("run_by", "by"),
-        Column("git_commit", "commit", "code", show=_commit),
-        Column("tags", "tags", show=_tags),
-    ]
+    metric_columns = [_figure_column(request, name) for name in metrics]
+    if as_file:
+        names = ("session_id", "model_id", "purpose", "status", "attempt", "started_at", "ended_at")
+        more = ("as_of", "run_by", "git_commit", "git_dirty", "deployment", "tags")
+        columns = [*map(_plain, names), *metric_columns, *map(_plain, more)]
+    else:
+        columns = [
+            Column("session_id", "session", show=lambda row: _session(request, row)),
+            picker(),
+            *for_model,
+            Column("purpose", "purpose", "short"),
+            Column("status", "status", "short", show=status_badge),
+            Column("started_at", "started, took", "short", show=_started),
+            *metric_columns,
+            Column("as_of", "data as of", "short"),
+            Column("run_by", "by, commit", show=_by),
+            Column("tags", "tags", show=_tags),
+        ]
     note = ""
     if result.searched is not None:
         note = f"This looked at {result.searched:,} sessions; there are more after these."
@@ -250,10 +255,19 @@ def _figure_column(request: Page, name: str) -> Column:
     )
 
 
-def _commit(row: Mapping[str, Any]) -> Key | str:
-    if not present(row["git_commit"]):
-        return ""
-    return Key(str(row["git_commit"])[:10], "changed" if row["git_dirty"] else "")
+def _plain(name: str) -> Column:
+    return Column(name, name)
+
+
+def _started(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    if present(row["ended_at"]):
+        return When(row["started_at"]), Key("", f"took {took(row)}")
+    return When(row["started_at"]), Key("", "runs")
+
+
+def _by(row: Mapping[str, Any]) -> Key:
+    commit = str(row["git_commit"])[:10] if present(row["git_commit"]) else ""
+    return Key(row["run_by"], f"{commit}, changed" if commit and row["git_dirty"] else commit)
 
 
 def _tags(row: Mapping[str, Any]) -> str:

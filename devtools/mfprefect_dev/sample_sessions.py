@@ -109,6 +109,7 @@ class Examples:
 
 
 def fill(store: Store) -> dict[str, str]:
+    """Run sessions of every kind; return their ids by what they are."""
     first, second = train(store, 1, depth=3), train(store, 2, depth=4, note="new")
     store.set_threshold("churn", 0.4)
     store.promote("churn", second.session_id, reason="better at <last>")

@@ -102,7 +102,7 @@ class Console:
     def _inner_path(self, scope: Scope) -> str:
         """Return the path below the root path, as it was sent: escapes tell slashes apart."""
         raw = scope.get("raw_path") or scope["path"].encode()
-        path = raw.decode("ascii", "replace").partition("?")[0]
+        path: str = raw.decode("ascii", "replace").partition("?")[0]
         root = self.options.root_path
         # Some proxies cut the root path off, some do not.
         if root and (path == root or path.startswith(f"{root}/")):
@@ -152,9 +152,17 @@ class Console:
         """Return a rendered template."""
         return self._render.get_template(template).render(console=self, **values)
 
-    def pieces(self, template: str, **values: Any) -> Iterator[str]:
-        """Yield a rendered template, piece by piece: see `rendering.pieces`."""
-        return rendering.pieces(self._render.get_template(template), console=self, **values)
+    def stream(self, template: str, **values: Any) -> Iterator[bytes]:
+        """Yield a rendered template, piece by piece: see `rendering.pieces`.
+
+        An error after the first piece becomes the last one: the status was sent before.
+        """
+        pieces = rendering.pieces(self._render.get_template(template), console=self, **values)
+        try:
+            for piece in pieces:
+                yield piece.encode("utf-8", "replace")
+        except Exception as exc:  # noqa: BLE001 - any error becomes a sentence
+            yield self.render("broken.html", text=self._unexpected(exc)).encode()
 
     # Errors
 
@@ -176,10 +184,14 @@ class Console:
             answer = self._problem(503, "The database is away", text, person)
             answer.headers["retry-after"] = "60"
             return answer
+        return self._problem(500, "Something broke", self._unexpected(exc), person)
+
+    @staticmethod
+    def _unexpected(exc: Exception) -> str:
+        """Log an error under a number; return a sentence that leads there."""
         number = secrets.token_hex(4)
         log.error("error %s of the console", number, exc_info=exc)
-        text = f"The log of the console has it under the number {number}."
-        return self._problem(500, "Something broke", text, person)
+        return f"The log of the console has it under the number {number}."
 
     def _problem(self, status: int, title: str, text: str, person: Person | None) -> Answer:
         page = None

@@ -159,7 +159,9 @@ class Refused(Exception):
 class Logon(Protocol):
     """A way to find out who sent a request."""
 
-    kind: str
+    @property
+    def kind(self) -> str:
+        """What the option `--logon` calls it."""
 
     def person(self, caller: Caller) -> Person:
         """Return the person.

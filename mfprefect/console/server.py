@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,4 +131,5 @@ def run(
     server = uvicorn.Server(config)
     if ready is not None:
         ready()
-    server.run()
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+        server.run()

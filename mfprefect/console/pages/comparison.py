@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -119,14 +119,19 @@ def _packages(request: Page, row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _columns(request: Page, sessions: Sequence[Mapping[str, Any]], kind: str) -> list[Column]:
     return [
-        Column(
-            row["session_id"],
-            text(row["session_id"], 60),
-            kind,
-            show=lambda line, at=at: line["cells"][at],
-        )
+        Column(row["session_id"], text(row["session_id"], 60), kind, show=_at(at))
         for at, row in enumerate(sessions)
     ]
+
+
+def _at(place: int) -> Callable[[Any], Cell]:
+    """Return the function that shows the cell of one session."""
+
+    def show(line: Any) -> Cell:
+        shown: Cell = line["cells"][place]
+        return shown
+
+    return show
 
 
 def _table(

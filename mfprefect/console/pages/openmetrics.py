@@ -39,7 +39,7 @@ def _families(request: Page, states: Sequence[ModelState]) -> Iterator[str]:
         "mfprefect_notices_undelivered", "Notices of recent sessions.", [({}, undelivered)]
     )
     try:
-        spooled = [({}, float(len(waiting(request.db))))]
+        spooled: list[Sample] = [({}, float(len(waiting(request.db))))]
     except (MfprefectError, OSError):
         spooled = []
     yield from _family("mfprefect_spool_entries", "Sessions in this machine's spool.", spooled)

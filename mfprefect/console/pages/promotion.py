@@ -32,7 +32,9 @@ def page(request: Page) -> Answer:
     trainings = list_sessions(
         db, SessionFilter(model_id=model_id, purpose=Purpose.TRAIN), MOST_TRAININGS
     ).rows
-    production, problems, refused = None, [], ""
+    production: str | None = None
+    problems: list[str] = []
+    refused = ""
     if chosen is not None:
         try:
             production, problems = standing(db, model_id, chosen)
@@ -48,8 +50,7 @@ def page(request: Page) -> Answer:
         "plan": lambda: _plan(request, model_id, str(chosen)),
     }
     title = f"Promote {model_id}"
-    pieces = request.console.pieces("promote.html", page=request, title=title, **values)
-    return Answer(piece.encode("utf-8", "replace") for piece in pieces)
+    return Answer(request.console.stream("promote.html", page=request, title=title, **values))
 
 
 def _plan(request: Page, model_id: str, session_id: str) -> dict[str, Any]:

@@ -49,13 +49,9 @@ def page(request: Page) -> Answer:
         "live": SECONDS if row["status"] == Status.RUNNING else 0,
         "sheet": lambda: _sheet(request, row, key),
     }
-    pieces = request.console.pieces("session.html", page=request, title=row["session_id"], **values)
-    return Answer(_encoded(pieces), headers={"etag": tag} if tag else {})
-
-
-def _encoded(pieces: Iterator[str]) -> Iterator[bytes]:
-    for piece in pieces:
-        yield piece.encode("utf-8", "replace")
+    title = row["session_id"]
+    pieces = request.console.stream("session.html", page=request, title=title, **values)
+    return Answer(pieces, headers={"etag": tag} if tag else {})
 
 
 def _key(request: Page, row: Mapping[str, Any]) -> tuple[Any, ...] | None:

@@ -15,20 +15,23 @@ from mfprefect.console.listing import (
     Link,
     Listing,
     When,
+    cell,
     exported,
 )
 from mfprefect.console.page import Page
 from mfprefect.console.params import LARGEST, BadRequest, Params, as_figure
 from mfprefect.quality.metrics.order import ordered
 from mfprefect.report.blocks import Badge, Key
-from mfprefect.report.formats import duration, number, present
+from mfprefect.report.formats import duration, present
 from mfprefect.report.sections.headline import LEVEL_OF_STATUS
 from mfprefect.store.browse.sessions import (
+    PARAMS,
     Bound,
     SessionFilter,
     SessionPage,
     figures_of,
     list_sessions,
+    params_of,
 )
 from mfprefect.vocabulary import Purpose, Status
 
@@ -37,7 +40,7 @@ __all__ = ["bounds", "page", "picker", "status_badge", "took"]
 MOST_BOUNDS = 5
 MOST_METRICS = 8
 DEFAULT_METRICS = 3
-_BOUND = re.compile(r"(.+?)\s*(<=|>=|<|>|=)\s*([^\s<>=]+)\s*")
+_BOUND = re.compile(r"([^\s<>=]+)\s*(<=|>=|<|>|=)\s*([^\s<>=]+)\s*")
 _COMMIT = re.compile(r"[0-9a-fA-F]{1,64}")
 
 
@@ -58,9 +61,14 @@ def page(request: Page) -> Answer:
         descending=descending,
         after=_after(query),
     )
-    figures = figures_of(request.db, [row["session_no"] for row in result.rows])
+    numbers = [row["session_no"] for row in result.rows]
+    figures = figures_of(request.db, numbers)
     rows = [row | {"figures": figures[row["session_no"]]} for row in result.rows]
     metrics = _metrics(query, rows, sort)
+    names = [name.removeprefix(PARAMS) for name in metrics if name.startswith(PARAMS)]
+    params = params_of(request.db, numbers, names)
+    for row in rows:
+        row["figures"] |= {f"{PARAMS}{k}": v for k, v in params[row["session_no"]].items()}
     listing = _listing(request, result, rows, metrics, model_id)
     file = exported(request, listing, "sessions")
     if file is not None:
@@ -105,7 +113,7 @@ def _filter(query: Params, model_id: str | None) -> SessionFilter:
         tag=query.text("tag", 128),
         since=query.day("since"),
         until=query.day("until"),
-        metrics=bounds(query.text("where", 1000) or ""),
+        bounds=bounds(query.text("where", 1000) or ""),
     )
 
 
@@ -115,17 +123,28 @@ def bounds(conditions: str) -> tuple[Bound, ...]:
     Raises:
         BadRequest: it is no list of conditions.
     """
-    found, rest = [], conditions.strip()
+    parsed: list[Bound] = []
+    rest = conditions.strip()
     while rest:
         match = _BOUND.match(rest)
-        value = as_figure(match[3]) if match else None
-        if match is None or value is None or len(match[1]) > 128:
-            raise BadRequest(f"where is {conditions[:60]!r}; write such as auc>0.8 rmse<=2.")
-        found.append(Bound(match[1].strip(), match[2], value))  # type: ignore[arg-type]
+        bound = None if match is None else _bound(*match.groups())
+        if match is None or bound is None:
+            text_ = "write such as auc>0.8 rmse<=2 params.kernel=rbf."
+            raise BadRequest(f"where is {conditions[:60]!r}; {text_}")
+        parsed.append(bound)
         rest = rest[match.end() :]
-    if len(found) > MOST_BOUNDS:
-        raise BadRequest(f"where has {len(found)} conditions; at most {MOST_BOUNDS} are read.")
-    return tuple(found)
+    if len(parsed) > MOST_BOUNDS:
+        raise BadRequest(f"where has {len(parsed)} conditions; at most {MOST_BOUNDS} are read.")
+    return tuple(parsed)
+
+
+def _bound(name: str, sign: str, value: str) -> Bound | None:
+    """Return a condition; None if it is none."""
+    figure = as_figure(value)
+    is_text = figure is None and sign == "=" and name.startswith(PARAMS)
+    if len(name) > 262 or (figure is None and not is_text):
+        return None
+    return Bound(name, sign, value if figure is None else figure)  # type: ignore[arg-type]
 
 
 def _sort(query: Params) -> tuple[str | None, bool]:
@@ -159,7 +178,7 @@ def _listing(
     model_id: str | None,
 ) -> Listing:
     for row in rows:
-        row.update({f"metrics.{name}": row["figures"].get(name) for name in metrics})
+        row.update({_key(name): row["figures"].get(name) for name in metrics})
     for_model = [] if model_id else [Column("model_id", "model", show=_model_link(request))]
     columns: list[Column]
     as_file = request.query.text("format") is not None
@@ -243,14 +262,19 @@ def took(row: Mapping[str, Any]) -> Any:
     return (Key("alive"), When(row["heartbeat_at"]))
 
 
+def _key(name: str) -> str:
+    """Return the name of a column in files."""
+    return name if name.startswith(PARAMS) else f"metrics.{name}"
+
+
 def _figure_column(request: Page, name: str) -> Column:
     now = request.query.text("sort", 129)
     flipped = name if now == f"-{name}" else f"-{name}"
     return Column(
-        f"metrics.{name}",
-        name,
+        _key(name),
+        name.removeprefix(PARAMS),
         "number",
-        show=lambda row: number(value) if (value := row["figures"].get(name)) is not None else "",
+        show=lambda row: cell(row["figures"].get(name)),
         sort=request.here(sort=flipped, before=None, after=None, value=None, format=None),
     )
 

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
@@ -27,15 +27,20 @@ LISTED = (
 )  # fmt: skip
 
 
+PARAMS = "params."
+"""What the names of parameters begin with; all others are metrics."""
+
+
 @dataclass(frozen=True)
 class Bound:
-    """A condition on a figure, such as `auc > 0.8`."""
+    """A condition on a figure, such as `auc > 0.8`, or on a parameter: `params.kernel = rbf`."""
 
     name: str
     sign: Literal["<", "<=", ">", ">=", "="]
-    value: float
+    value: float | str
+    """A text only of a parameter, and only with `=`."""
 
-    def of(self, column: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
+    def of(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
         """Return the condition on a column."""
         compared: dict[str, Any] = {
             "<": column < self.value,
@@ -46,9 +51,6 @@ class Bound:
         }
         result: sa.ColumnElement[bool] = compared[self.sign]
         return result
-
-    def __str__(self) -> str:
-        return f"{self.name}{self.sign}{self.value:.15g}"
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,13 @@ class SessionFilter:
     tag: str | None = None
     since: dt.date | None = None
     until: dt.date | None = None
-    metrics: Sequence[Bound] = field(default=())
+    bounds: Sequence[Bound] = field(default=())
 
     @property
     def may_skip(self) -> bool:
         """Whether sessions between the newest and the oldest of a page may be left out."""
         chosen = (self.purpose, self.status, self.person, self.commit, self.tag)
-        return any((*chosen, self.since, self.until, self.metrics))
+        return any((*chosen, self.since, self.until, self.bounds))
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def list_sessions(
         wanted: which ones.
         limit: at most this many.
         before: only sessions numbered lower: where the previous page ended.
-        metric: sort the newest RANKED sessions by this metric over all rows.
+        metric: sort the newest RANKED sessions by this metric over all rows, or by this parameter:
+            `params.depth`.
         descending: whether the largest value comes first.
         after: value and number of the last session of the previous page, by that order.
     """
@@ -115,7 +118,7 @@ def list_sessions(
     if before is not None:
         select = select.where(s.c.session_no < before)
     low, older = 0, False
-    size = RANKED if wanted.metrics else SEARCHED
+    size = RANKED if wanted.bounds else SEARCHED
     if wanted.may_skip:
         low, older = keyed.window(db, size, wanted.model_id, before)
         select = select.where(s.c.session_no >= low)
@@ -126,7 +129,7 @@ def list_sessions(
 
 
 def _conditions(db: Database, wanted: SessionFilter) -> list[sa.ColumnElement[bool]]:
-    s, m = db.schema.sessions.c, db.schema.metrics.c
+    s = db.schema.sessions.c
     equal = {
         s.model_id: wanted.model_id,
         s.purpose: wanted.purpose,
@@ -144,16 +147,35 @@ def _conditions(db: Database, wanted: SessionFilter) -> list[sa.ColumnElement[bo
         conditions.append(s.started_at >= _instant(wanted.since))
     if wanted.until is not None:
         conditions.append(s.started_at < _instant(wanted.until) + dt.timedelta(days=1))
-    for bound in wanted.metrics:
+    for bound in wanted.bounds:
+        values_of = _values_of(db, bound.name, isinstance(bound.value, str))
         conditions.append(
             sa.exists().where(
-                m.session_no == s.session_no,
-                m.metric_name == bound.name,
-                m.segment == "",
-                bound.of(m.value),
+                values_of.session_no == s.session_no, *values_of.where, bound.of(values_of.value)
             )
         )
     return conditions
+
+
+class _Values(NamedTuple):
+    """Where the values of a metric or a parameter are."""
+
+    table: sa.Table
+    session_no: sa.Column[Any]
+    value: sa.Column[Any]
+    where: tuple[sa.ColumnElement[bool], ...]
+
+
+def _values_of(db: Database, name: str, as_text: bool = False) -> _Values:
+    """Return where the values of a metric are, or those of a parameter: `params.depth`."""
+    if name.startswith(PARAMS):
+        table = db.schema.session_params
+        p = table.c
+        value, named = (p.text if as_text else p.number), p.param_name == name[len(PARAMS) :]
+        return _Values(table, p.session_no, value, (named, value.is_not(None)))
+    table = db.schema.metrics
+    m = table.c
+    return _Values(table, m.session_no, m.value, (m.metric_name == name, m.segment == ""))
 
 
 def _instant(day: dt.date) -> dt.datetime:
@@ -168,29 +190,23 @@ def _ranked(
     descending: bool,
     after: tuple[float, int] | None,
 ) -> SessionPage:
-    s, m = db.schema.sessions, db.schema.metrics
+    s, by = db.schema.sessions, _values_of(db, metric)
     low, older = keyed.window(db, RANKED, wanted.model_id, None)
-    order = (m.c.value.desc(), s.c.session_no.desc()) if descending else (m.c.value, s.c.session_no)
+    order = (by.value.desc(), s.c.session_no.desc())
     select = (
-        sa.select(*(s.c[name] for name in LISTED), m.c.value)
-        .join_from(s, m, s.c.session_no == m.c.session_no)
-        .where(
-            s.c.session_no >= low,
-            m.c.session_no >= low,
-            m.c.metric_name == metric,
-            m.c.segment == "",
-            *_conditions(db, wanted),
-        )
-        .order_by(*order)
+        sa.select(*(s.c[name] for name in LISTED), by.value.label("value"))
+        .join_from(s, by.table, s.c.session_no == by.session_no)
+        .where(s.c.session_no >= low, by.session_no >= low, *by.where, *_conditions(db, wanted))
+        .order_by(*(order if descending else (by.value, s.c.session_no)))
         .limit(limit + 1)
     )
     if after is not None:
         value, number = after
-        same = m.c.value == value
+        same = by.value == value
         if descending:
-            later = sa.or_(m.c.value < value, sa.and_(same, s.c.session_no < number))
+            later = sa.or_(by.value < value, sa.and_(same, s.c.session_no < number))
         else:
-            later = sa.or_(m.c.value > value, sa.and_(same, s.c.session_no > number))
+            later = sa.or_(by.value > value, sa.and_(same, s.c.session_no > number))
         select = select.where(later)
     rows = keyed.mappings(db.fetch_all(select), (*LISTED, "value"))
     searched = RANKED if older else None
@@ -214,6 +230,23 @@ def figures_of(db: Database, numbers: Sequence[int]) -> dict[int, dict[str, floa
     for number, name, value in db.fetch_all(select):
         figures[number][name] = float(value)
     return figures
+
+
+def params_of(
+    db: Database, numbers: Sequence[int], names: Sequence[str]
+) -> dict[int, dict[str, Any]]:
+    """Return chosen parameters of some sessions, by number and name."""
+    p = db.schema.session_params.c
+    params: dict[int, dict[str, Any]] = {number: {} for number in numbers}
+    if not (numbers and names):
+        return params
+    select = sa.select(p.session_no, p.param_name, p.type, p.number, p.text, p.json).where(
+        p.session_no.in_(list(numbers)), p.param_name.in_(list(names))
+    )
+    for number, name, kind, figure, text, document in db.fetch_all(select):
+        value: Any = {"number": figure, "text": text, "json": document}.get(kind)
+        params[number][name] = bool(figure) if kind == "boolean" else value
+    return params
 
 
 def session_rows(db: Database, session_ids: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -67,6 +67,7 @@ ROUTES = (
     _route("/sessions/<session>", session.page),
     _route("/sessions/<session>/report", downloads.session_report),
     _route("/sessions/<session>/artifacts/<name>", downloads.artifact),
+    _route("/sessions/<session>/files/<name>", downloads.file),
     _route("/compare", comparison.page),
     _route("/scores/<model>", entity.page, Right.LOOK_UP),
     _route("/promote/<model>", promotion.page),

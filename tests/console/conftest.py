@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -55,8 +55,12 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examples]:
 def copied(examples: Examples, tmp_path: Path) -> Iterator[Examples]:
     """A copy of the store, for tests that change it."""
     file = tmp_path / "copy.db"
-    examples.store.close()
-    shutil.copyfile(examples.url.removeprefix("sqlite:///"), file)
+    # Not a copy of the file: a console has it open, and the last changes are beside it.
+    with (
+        closing(sqlite3.connect(examples.url.removeprefix("sqlite:///"))) as source,
+        closing(sqlite3.connect(file)) as target,
+    ):
+        source.backup(target)
     with mfprefect.connect(f"sqlite:///{file}") as store:
         yield Examples(store, f"sqlite:///{file}", examples.ids)
 
@@ -91,6 +95,7 @@ def serving(
     transport = httpx.HTTPTransport(uds=str(uds) if uds else None)
     base = f"http://127.0.0.1:{port}"
     try:
+        _wait_for_socket(uds, process, log)
         with httpx.Client(base_url=base, transport=transport, timeout=60) as client:
             _wait(client, process, log)
             yield client
@@ -98,6 +103,15 @@ def serving(
         process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
     assert "Traceback" not in log.read_text(errors="replace"), log.read_text(errors="replace")
+
+
+def _wait_for_socket(uds: Path | None, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a unix socket is there: httpx leaks one that cannot be connected."""
+    for _ in range(600):
+        if uds is None or uds.exists():
+            return
+        assert process.poll() is None, log.read_text(errors="replace")
+        time.sleep(0.1)
 
 
 def _wait(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from mimetypes import guess_type
 from typing import BinaryIO
 
 from mfprefect.console.answers import REPORT_CSP, Answer, attachment
@@ -12,7 +13,11 @@ from mfprefect.console.params import Missing
 from mfprefect.errors import InvalidValue
 from mfprefect.store.artifacts import copy_artifact
 
-__all__ = ["artifact", "model_report", "session_report"]
+__all__ = ["IMAGES", "artifact", "file", "model_report", "session_report"]
+
+IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+"""Pictures that a browser shows without running anything."""
+PICTURE = {"content-security-policy": "sandbox; default-src 'none'; frame-ancestors 'none'"}
 
 IN_MEMORY = 4 * 1024 * 1024
 PIECE = 256 * 1024
@@ -36,9 +41,7 @@ def _report(text: str) -> Answer:
 
 def artifact(request: Page) -> Answer:
     """Return an artifact as it was stored, after its digest was verified."""
-    name = request.parts["name"]
-    if len(name) > LONGEST_NAME or "\0" in name:
-        raise Missing("There is no such artifact.")
+    name = _name(request)
     file: BinaryIO = tempfile.SpooledTemporaryFile(IN_MEMORY)  # type: ignore[assignment] # noqa: SIM115 - closed when it was sent
     try:
         stored = copy_artifact(request.db, request.session_id, name, file)
@@ -53,6 +56,27 @@ def artifact(request: Page) -> Answer:
         "content-length": str(stored.size),
     }
     return Answer(_pieces(file), "application/octet-stream", headers=headers, pack=False)
+
+
+def file(request: Page) -> Answer:
+    """Return a file of a session: as an attachment, or a picture for the session's page."""
+    name = _name(request)
+    try:
+        opened = request.store.open_file(request.session_id, name)
+    except InvalidValue as exc:
+        raise Missing("There is no such file.") from exc
+    media = guess_type(name)[0]
+    if request.query.text("show") is not None and media in IMAGES:
+        return Answer(_pieces(opened), str(media), headers=dict(PICTURE), pack=False)
+    headers = {"content-disposition": attachment(name)}
+    return Answer(_pieces(opened), "application/octet-stream", headers=headers, pack=False)
+
+
+def _name(request: Page) -> str:
+    name = request.parts["name"]
+    if len(name) > LONGEST_NAME or "\0" in name:
+        raise Missing("There is no such file.")
+    return name
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:

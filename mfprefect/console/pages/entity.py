@@ -9,22 +9,26 @@ from typing import Any
 from mfprefect.console.acting import acting
 from mfprefect.console.answers import Answer
 from mfprefect.console.charts import Point, Series, line_chart
-from mfprefect.console.listing import FORMATS, Column, Link, Listing, exported
+from mfprefect.console.listing import FORMATS, Column, Link, Listing, When, exported
 from mfprefect.console.logon import Refused
 from mfprefect.console.page import Page
 from mfprefect.console.rendering import Pictures
 from mfprefect.errors import DatabaseError
 from mfprefect.report.blocks import Badge, Key
-from mfprefect.report.formats import brief, day, number, present
+from mfprefect.report.drawing import Picture
+from mfprefect.report.formats import brief, day, number, present, text
 from mfprefect.schema import ENTITY_ID_LENGTH
-from mfprefect.store.browse.entity import EntityScores, entity_scores
 from mfprefect.store.browse.events import record_event
 from mfprefect.store.results.report import model_row
+from mfprefect.store.trace import Trace, trace
+from mfprefect.store.trace.result import DeletedScores, TracedScore
 
 __all__ = ["LOOK_UP", "page"]
 
 LOOK_UP = "look_up_scores"
 """The action that the audit trail records."""
+MOST = 200
+"""Scores that a page shows; its files have all."""
 
 
 def page(request: Page) -> Answer:
@@ -41,14 +45,20 @@ def page(request: Page) -> Answer:
     }
     if entity is None:
         return request.show("entity.html", f"Scores of {model_id}", **values)
+    if on is not None and not 1 < on.year < dt.MAXYEAR:
+        on = None  # all of time
     _record(request, model_id, entity, on)
-    until = None if on is None else _instant(on) + dt.timedelta(days=1)
-    found = entity_scores(request.db, model_id, entity, until)
-    listing = _listing(request, found, on)
+    found = trace(request.db, model_id, entity, on)
+    listing = _listing(request, found)
     file = exported(request, listing, "scores")
     if file is not None:
         return file
-    values |= {"scores": listing, "chart": _chart(found), "pictures": Pictures()}
+    values |= {
+        "scores": listing,
+        "deleted": _deleted(request, found.deleted),
+        "chart": _chart(request, found),
+        "pictures": Pictures(),
+    }
     return request.show("entity.html", f"Scores of {model_id}", **values)
 
 
@@ -72,46 +82,72 @@ def _record(request: Page, model_id: str, entity: str, on: dt.date | None) -> No
         ) from exc
 
 
-def _instant(on: dt.date) -> dt.datetime:
-    if on >= dt.date.max:
-        on = dt.date.max - dt.timedelta(days=1)
-    return dt.datetime(on.year, on.month, on.day, tzinfo=dt.UTC)
+def _row(score: TracedScore) -> dict[str, Any]:
+    """Return a score's row, of plain values."""
+    run, model, threshold = score.run, score.model, score.threshold
+    promotion = model.promotion if model else None
+    return {
+        "as_of": score.as_of,
+        "score": score.score,
+        "score_class": score.score_class,
+        "published_at": score.published_at,
+        "newest_from": score.newest_from,
+        "newest_until": score.newest_until,
+        "replaced_by": score.replaced_by,
+        "threshold": threshold.value if threshold else None,
+        "threshold_kind": threshold.kind if threshold else None,
+        "decision": score.decision,
+        "session_id": score.session_id,
+        "attempt": run.attempt,
+        "run_by": run.run_by,
+        "scheduled": score.scheduled,
+        "deployment": score.deployment,
+        "commit": run.commit,
+        "author": run.author,
+        "inputs": "; ".join(f"{x.source} ({x.digest or 'no digest'})" for x in score.inputs),
+        "training": model.session_id if model else None,
+        "training_commit": model.run.commit if model else None,
+        "promoted_by": promotion.promoted_by if promotion else None,
+        "promoted_reason": promotion.reason if promotion else None,
+        "seal": score.seal,
+    }
 
 
-def _listing(request: Page, found: EntityScores, on: dt.date | None) -> Listing:
-    for place, row in enumerate(found.rows):
-        row["seen"] = place == 0
+def _listing(request: Page, found: Trace) -> Listing:
+    rows = [_row(score) for score in found.scores]
+    if request.query.text("format") is not None:
+        names = list(_FIELDS) if not rows else list(rows[0])
+        return Listing([Column(name, name) for name in names], rows, "Published scores")
     columns = [
-        Column("day", "data as of", "short", show=lambda row: day(row["day"])),
-        Column("seen", "readers saw", show=_seen),
+        Column("as_of", "data as of", "short"),
         Column("published_at", "published", "short"),
+        Column("newest_from", "readers saw it", "short", show=_seen),
         Column("score", "score", "number", show=_score),
         Column("threshold", "threshold", "number", show=_threshold),
-        Column("decision", "decision", show=_decision),
-        Column(
-            "session_id",
-            "session",
-            show=lambda r: Link(r["session_id"], request.url("sessions", r["session_id"])),
-        ),
-        Column("training", "model of", show=lambda row: _training(request, row)),
-        Column("git_commit", "commit", "code", show=lambda r: str(r["git_commit"] or "")[:10]),
-        Column("run_by", "by", show=lambda r: Key(r["run_by"], r["deployment"] or "")),
+        Column("decision", "decision"),
+        Column("session", "session, attempt", show=lambda row: _session(request, row)),
+        Column("run_by", "started by", show=_starter),
+        Column("commit", "code", show=_code),
+        Column("training", "model, promoted by", show=lambda row: _training(request, row)),
+        Column("inputs", "read", show=lambda row: text(row["inputs"], 120)),
     ]
-    for row in found.rows:
-        row["decision"] = _decided(row)
-    note = ""
-    if found.searched is not None:
-        note = (
-            f"The {found.searched} newest published sessions were searched; there are older ones."
-        )
-    caption = "Published scores, the newest day of data first"
-    empty = "This entity has no published score" + (f" of {on} or before." if on else ".")
+    note = f"The first {MOST} are shown; the files have all." if len(rows) > MOST else ""
+    on = f" that readers saw on {found.on}" if found.on else ""
+    empty = f"This entity has no published score{on}."
     exports = {name: request.here(format=name) for name in FORMATS}
-    return Listing(columns, found.rows, caption, empty, note=note, exports=exports)
+    caption = "Published scores, the last published first"
+    return Listing(columns, rows[:MOST], caption, empty, note=note, exports=exports)
 
 
-def _seen(row: Mapping[str, Any]) -> Badge | str:
-    return Badge("this one", "good") if row["seen"] else ""
+_FIELDS = ("as_of", "score", "published_at", "session_id")
+
+
+def _seen(row: Mapping[str, Any]) -> Any:
+    if row["newest_from"] is None:
+        return Badge("never the newest", "info")
+    if row["newest_until"] is None:
+        return (Badge("now", "good"), Key("", "since"), When(row["newest_from"]))
+    return (When(row["newest_from"]), Key("", "until"), When(row["newest_until"]))
 
 
 def _score(row: Mapping[str, Any]) -> Key:
@@ -124,33 +160,53 @@ def _threshold(row: Mapping[str, Any]) -> Key | str:
     return Key(brief(row["threshold"]), row["threshold_kind"])
 
 
-def _decided(row: Mapping[str, Any]) -> str | None:
-    if row["threshold"] is None or row["threshold_kind"] != "probability":
-        return None
-    return "acted on" if row["score"] >= row["threshold"] else "not acted on"
+def _session(request: Page, row: Mapping[str, Any]) -> Link:
+    name = row["session_id"]
+    return Link(name, request.url("sessions", name), f"attempt {row['attempt']}")
 
 
-def _decision(row: Mapping[str, Any]) -> str:
-    return row["decision"] or ""
+def _starter(row: Mapping[str, Any]) -> Key:
+    how = "by a schedule" if row["scheduled"] else ""
+    return Key(row["run_by"] or "", ", ".join(x for x in (row["deployment"], how) if x))
+
+
+def _code(row: Mapping[str, Any]) -> Key:
+    return Key(str(row["commit"] or "")[:10], text(row["author"] or "", 80))
 
 
 def _training(request: Page, row: Mapping[str, Any]) -> Link | str:
     if row["training"] is None:
         return ""
-    return Link(row["training"], request.url("sessions", row["training"]))
+    who = row["promoted_by"]
+    why = f": {text(row['promoted_reason'], 80)}" if row["promoted_reason"] else ""
+    below = f"{who}{why}" if who else "never promoted"
+    return Link(row["training"], request.url("sessions", row["training"]), below)
 
 
-def _chart(found: EntityScores) -> Any:
-    rows = sorted(found.rows, key=lambda row: row["published_at"])
+def _deleted(request: Page, rows: tuple[DeletedScores, ...]) -> Listing:
+    columns = [
+        Column("session_id", "session"),
+        Column("published_at", "published", "short"),
+        Column("deleted_at", "deleted", "short"),
+        Column("deleted_by", "by"),
+        Column("rows", "scores", "number"),
+    ]
+    shown = [{column.key: getattr(row, column.key) for column in columns} for row in rows[:MOST]]
+    return Listing(columns, shown, "Deleted scores, which may have been about it, too")
+
+
+def _chart(request: Page, found: Trace) -> Picture | None:
+    rows = sorted(found.scores[:MOST], key=lambda score: score.published_at)
     if len(rows) < 2:
         return None
     points = [
         Point(
-            row["published_at"].timestamp(),
-            row["score"],
-            f"{brief(row['score'])}, data as of {day(row['day'])}",
+            row.published_at.timestamp(),
+            row.score,
+            f"{brief(row.score)}, data as of {day(row.as_of)}",
+            request.url("sessions", row.session_id),
         )
         for row in rows
     ]
-    ends = (day(rows[0]["published_at"]), day(rows[-1]["published_at"]))
+    ends = (day(rows[0].published_at), day(rows[-1].published_at))
     return line_chart("Score over time", [Series("score", points)], ends)

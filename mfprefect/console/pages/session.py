@@ -11,6 +11,7 @@ from mfprefect.console import answers
 from mfprefect.console.answers import Answer
 from mfprefect.console.listing import Cell, Column, Link, Listing, When, cell
 from mfprefect.console.page import Page
+from mfprefect.console.pages.downloads import IMAGES
 from mfprefect.console.rendering import Pictures
 from mfprefect.errors import ConfigurationError, UnknownSession
 from mfprefect.report.blocks import Badge, Headline, Note, Section, Sheet
@@ -20,6 +21,7 @@ from mfprefect.store import Store
 from mfprefect.store.browse.operations import progress_of
 from mfprefect.store.browse.sessions import session_rows
 from mfprefect.store.models.stages import stage_now
+from mfprefect.store.results.artifacts import files_frame
 from mfprefect.store.results.frames import of_sessions, thresholds_frame
 from mfprefect.store.results.report import load_session_report
 from mfprefect.util.frames import records
@@ -29,6 +31,8 @@ __all__ = ["page"]
 
 MOST_SCORES = 500_000
 """Scores of a session whose distribution a page counts; of more, the report does."""
+LARGEST_IMAGE = 4 * 1024 * 1024
+MOST_IMAGES = 12
 SECONDS = 5
 """Between two looks at a session that runs."""
 
@@ -41,8 +45,11 @@ def page(request: Page) -> Answer:
     row = rows[request.session_id]
     key = _key(request, row)
     tag = None if key is None else answers.etag(*(str(part).encode() for part in key))
+    files = records(files_frame(request.db, (row["session_id"],)))
     values = {
         "row": row,
+        "files": _files(request, row["session_id"], files),
+        "images": list(_images(request, row["session_id"], files)),
         "facts": list(_facts(request, row)),
         "progress": _progress(request, row),
         "artifacts": _artifacts(request, row["session_id"]),
@@ -129,6 +136,30 @@ def _artifacts(request: Page, session_id: str) -> Listing:
 def _artifact(request: Page, session_id: str, row: Mapping[str, Any]) -> Link:
     name = row["artifact_name"]
     return Link(text(name, 80), request.url("sessions", session_id, "artifacts", name))
+
+
+def _files(request: Page, session_id: str, rows: list[dict[str, Any]]) -> Listing:
+    columns = [
+        Column("name", "file", show=lambda row: _file(request, session_id, row["name"])),
+        Column("media_type", "type"),
+        Column("bytes", "size", "number", show=lambda row: size(row["bytes"])),
+        Column("sha256", "SHA-256", "code"),
+    ]
+    return Listing(columns, rows, "Files and figures of this session")
+
+
+def _file(request: Page, session_id: str, name: str) -> Link:
+    return Link(text(name, 80), request.url("sessions", session_id, "files", name))
+
+
+def _images(
+    request: Page, session_id: str, rows: list[dict[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    """Yield names and addresses of pictures that a browser may show: no SVG, which is a page."""
+    shown = [row for row in rows if row["media_type"] in IMAGES and row["bytes"] <= LARGEST_IMAGE]
+    for row in shown[:MOST_IMAGES]:
+        name = row["name"]
+        yield name, request.url("sessions", session_id, "files", name, show=1)
 
 
 def _sheet(request: Page, row: Mapping[str, Any], key: tuple[Any, ...] | None) -> Any:

@@ -47,6 +47,9 @@ POOLER = ("pgbouncer",)
 POOLER_FOLDER = SERVERS / "pgbouncer"
 OLDEST = "@embedded-postgres/linux-{}@12.22.0-beta.15"
 OLDEST_FOLDER = SERVERS / "postgres12"
+AXE = "axe-core@4.14.1"
+AXE_FOLDER = SERVERS / "axe"
+"""What looks at pages with the eyes of those who use a screen reader or a keyboard (MPL-2.0)."""
 PROCESSORS = {"x86_64": "x64", "aarch64": "arm64"}
 PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 OPT_OUT = "set MFPREFECT_TEST_WITHOUT=mysql to skip its tests"
@@ -245,6 +248,7 @@ def get_browser() -> int:
         return 0
     try:
         say(f"browser for the tests: {ensure_browser()}")
+        say(f"accessibility of pages: {ensure_axe()}")
     except Failed as failure:
         say(f"!!! a browser for the tests is MISSING: {failure}")
         say(f"!!! Install chromium, or {BROWSER_OPT_OUT}.")
@@ -263,6 +267,26 @@ def ensure_browser() -> str:
         else:
             unpack(BROWSER, BROWSER_FOLDER, browser_version)
     return browser_version(None if shutil.which("chromium") else BROWSER_FOLDER)
+
+
+def ensure_axe() -> str:
+    """Return the first line of axe-core; get it from npm first if it is missing."""
+    if not (AXE_FOLDER / "axe.min.js").exists():
+        if shutil.which("npm") is None:
+            raise Failed(f"{AXE} comes from npm, which is not on PATH")
+        SERVERS.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=SERVERS) as name:
+            run(["npm", "pack", "--silent", AXE], cwd=Path(name))
+            (archive,) = Path(name).glob("*.tgz")
+            run(["tar", "-xzf", str(archive)], cwd=Path(name))
+            keep(Path(name) / "package", AXE_FOLDER, axe_version)
+    return axe_version(AXE_FOLDER)
+
+
+def axe_version(tree: Path) -> str:
+    """Return the line that names the version."""
+    with (tree / "axe.min.js").open(encoding="utf-8") as file:
+        return file.readline().strip("/*! \n")
 
 
 def browser_version(tree: Path | None) -> str:

@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from mfprefect.console import answers, mounting, rendering
 from mfprefect.console.answers import Answer
+from mfprefect.console.cache import Rendered
 from mfprefect.console.guard import Guard, Scope, headers_of
 from mfprefect.console.jobs import Jobs
 from mfprefect.console.logon import NoLogon, Person, Refused, Right, person_of
@@ -61,7 +62,7 @@ class Console:
         self.writer = writer or store
         self.environment = store.database.settings.environment
         self.jobs = Jobs()
-        self.rendered = rendering.Rendered()
+        self.rendered = Rendered()
         self._guard = Guard(options)
         self._mounts = mounting.Mounts(mounts or {})
         self._render = rendering.environment()

@@ -30,8 +30,6 @@ class Point:
     y: float
     label: str
     """What a reader sees on pointing at it."""
-    url: str | None = None
-    """Where it leads."""
 
 
 @dataclass(frozen=True)
@@ -145,13 +143,10 @@ def _line(series: Series, scale: _Scale) -> str:
 
 def _mark(point: Point, place: tuple[float, float], role: str) -> str:
     x, y = place
-    mark = (
+    return (
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="var(--{role})">'
         f"<title>{_text(point.label)}</title></circle>"
     )
-    if point.url is None:
-        return mark
-    return f'<a href="{html.escape(point.url)}" aria-label="{_text(point.label)}">{mark}</a>'
 
 
 def _ends(ends: tuple[str, str]) -> list[str]:

@@ -66,8 +66,8 @@ class ConsoleOptions:
     @property
     def hosts(self) -> frozenset[str]:
         """The names that requests may address, in lower case."""
-        own = () if self.host in ("0.0.0.0", "::") else (self.host,)  # noqa: S104 - a comparison
-        return frozenset(name.lower() for name in (*LOCAL_NAMES, *own, *self.allowed_hosts))
+        names = () if self.host in ("0.0.0.0", "::") else (self.host,)  # noqa: S104 - a comparison
+        return frozenset(name.lower() for name in (*LOCAL_NAMES, *names, *self.allowed_hosts))
 
     @property
     def address(self) -> str:

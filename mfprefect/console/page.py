@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode
 
 from mfprefect.console import answers
 from mfprefect.console.answers import Answer
+from mfprefect.console.cache import Rendered
+from mfprefect.console.jobs import Jobs
 from mfprefect.console.logon import Person, Right
+from mfprefect.console.options import ConsoleOptions
 from mfprefect.console.params import Missing, Params
 from mfprefect.errors import UnknownModel, UnknownSession
 from mfprefect.schema import MODEL_ID_LENGTH, SESSION_ID_LENGTH
 
 if TYPE_CHECKING:
-    from mfprefect.console.application import Console
     from mfprefect.store import Store
     from mfprefect.store.database import Database
 
-__all__ = ["Page", "address"]
+__all__ = ["Frame", "Page", "address"]
 
 
 def address(root: str, *segments: str, **query: Any) -> str:
@@ -32,11 +34,28 @@ def address(root: str, *segments: str, **query: Any) -> str:
     return f"{root}/{path}" + (f"?{urlencode(pairs)}" if pairs else "")
 
 
+class Frame(Protocol):
+    """What pages need of the console that shows them."""
+
+    options: ConsoleOptions
+    store: Store
+    """Reads what is committed, in a new transaction each time."""
+    writer: Store
+    jobs: Jobs
+    rendered: Rendered
+
+    def render(self, template: str, **values: Any) -> str:
+        """Return a rendered template."""
+
+    def stream(self, template: str, **values: Any) -> Iterator[bytes]:
+        """Yield a rendered template, piece by piece."""
+
+
 @dataclass
 class Page:
     """A request for a page."""
 
-    console: Console
+    console: Frame
     store: Store
     """Reads one moment of the database."""
     person: Person

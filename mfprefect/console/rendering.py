@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,7 +19,7 @@ from mfprefect.report.drawing.palette import DARK, LIGHT
 from mfprefect.report.formats import brief, duration, number, percent, size, visible
 from mfprefect.report.page import SHADES, SYMBOLS, shade
 
-__all__ = ["Pictures", "Rendered", "environment", "pieces", "static_files"]
+__all__ = ["Pictures", "environment", "pieces", "static_files"]
 
 MARK = "\0"
 """What a template writes where the reader should get what is there so far."""
@@ -140,27 +138,3 @@ def static_names() -> dict[str, str]:
         name: f"{hashlib.sha256(content).hexdigest()[:12]}/{name}"
         for name, (_, content) in static_files().items()
     }
-
-
-class Rendered:
-    """What was rendered of sealed sessions, which do not change: the last ones that were read."""
-
-    MOST_BYTES = 32 * 1024 * 1024
-
-    def __init__(self) -> None:
-        self._texts: OrderedDict[tuple[Any, ...], str] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: tuple[Any, ...]) -> str | None:
-        """Return the text of a key, None if it is not here."""
-        with self._lock:
-            if key in self._texts:
-                self._texts.move_to_end(key)
-            return self._texts.get(key)
-
-    def put(self, key: tuple[Any, ...], text: str) -> None:
-        """Keep a text; forget those that nobody read for the longest time."""
-        with self._lock:
-            self._texts[key] = text
-            while len(self._texts) > 1 and sum(map(len, self._texts.values())) > self.MOST_BYTES:
-                self._texts.popitem(last=False)

@@ -75,7 +75,7 @@ def statements(store: Store, paths: tuple[str, ...]) -> Ran:
 def scans(store: Store, ran: Ran) -> list[tuple[str, str]]:
     """Return which large tables statements read from their first row to their last."""
     tables = {t.name for n, t in store.database.schema.tables.items() if n not in SMALL}
-    found: list[tuple[str, str]] = []
+    steps_of_scans: list[tuple[str, str]] = []
     with store.database.engine.connect() as connection:
         postgres = connection.dialect.name == "postgresql"
         if postgres:  # with few rows it would always read all of them
@@ -86,13 +86,13 @@ def scans(store: Store, ran: Ran) -> list[tuple[str, str]]:
             )
             rows = explained.fetchall()
             steps = _postgres(rows[0][0]) if postgres else [row[3] for row in rows]
-            found += [
+            steps_of_scans += [
                 (step, text)
                 for step in steps
                 for name in _scanned(step)
                 if name in tables and not _ends_early(name, text)
             ]
-    return found
+    return steps_of_scans
 
 
 def _ends_early(table: str, text: str) -> bool:

@@ -295,7 +295,7 @@ def test_a_database_that_is_away_is_said_so() -> None:
 # Logons by themselves
 
 
-def caller(peer: str | None = "127.0.0.1", secure: bool = True, **headers: str) -> Caller:
+def caller(peer: str | None = "127.0.0.1", *, secure: bool = True, **headers: str) -> Caller:
     lists = {name.replace("_", "-").lower(): [value] for name, value in headers.items()}
     return Caller(lists, peer, secure)
 
@@ -350,15 +350,20 @@ def test_local_readers_change_nothing() -> None:
 
 def test_the_strongest_group_counts() -> None:
     proxy = ProxyLogon("s3cret", {"a": Role.VIEWER, "b": Role.DEPLOYER}, None)
-    headers = {"x_forwarded_user": "ada", "x_mfprefect_proxy_secret": "s3cret"}
-    person = proxy.person(caller(**headers, x_forwarded_groups="c, b ,a"))
+
+    def sent(name: str, groups: str) -> Caller:
+        return caller(
+            x_forwarded_user=name, x_mfprefect_proxy_secret="s3cret", x_forwarded_groups=groups
+        )
+
+    person = proxy.person(sent("ada", "c, b ,a"))
     assert person == Person("ada", Role.DEPLOYER, "proxy")
     with pytest.raises(Refused) as refused:
-        proxy.person(caller(**headers, x_forwarded_groups="c"))
+        proxy.person(sent("ada", "c"))
     assert refused.value.status == 403
     for name in ("a" * 129, "a\x7f", "a\u202eb"):
         with pytest.raises(Refused):
-            proxy.person(caller(**{**headers, "x_forwarded_user": name}))
+            proxy.person(sent(name, "a"))
 
 
 def test_settings_name_a_wrong_role() -> None:

@@ -209,13 +209,13 @@ def _figure(
 
 def _intervals(request: Page, ids: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return intervals of differences to production that gates judged, by metric and session."""
-    found: dict[str, dict[str, str]] = {}
+    intervals: dict[str, dict[str, str]] = {}
     for row in records(gates_frame(request.db, list(ids))):
         if present(row["low"]) and present(row["high"]):
             name = re.split(r"[^\w]", str(row["gate"]))[0]
             words = f"to production {brief(row['low'])} to {brief(row['high'])}"
-            found.setdefault(name, {})[row["session_id"]] = words
-    return found
+            intervals.setdefault(name, {})[row["session_id"]] = words
+    return intervals
 
 
 def _curves(request: Page, sessions: Sequence[Mapping[str, Any]]) -> list[Picture]:
@@ -234,7 +234,7 @@ def _curves(request: Page, sessions: Sequence[Mapping[str, Any]]) -> list[Pictur
     if not series:
         return []
     ends = ("0 % false positives", "100 %")
-    caption = "Upwards: the share of positives found."
+    caption = "Upwards: the share of positives intervals."
     chart = line_chart("ROC curves", series, ends, caption, limits=(0.0, 1.0))
     return [chart] if chart else []
 

@@ -48,15 +48,15 @@ def page(request: Page) -> Answer:
     if on is not None and not 1 < on.year < dt.MAXYEAR:
         on = None  # all of time
     _record(request, model_id, entity, on)
-    found = trace(request.db, model_id, entity, on)
-    listing = _listing(request, found)
+    traced = trace(request.db, model_id, entity, on)
+    listing = _listing(request, traced)
     file = exported(request, listing, "scores")
     if file is not None:
         return file
     values |= {
         "scores": listing,
-        "deleted": _deleted(request, found.deleted),
-        "chart": _chart(request, found),
+        "deleted": _deleted(request, traced.deleted),
+        "chart": _chart(traced),
         "pictures": Pictures(),
     }
     return request.show("entity.html", f"Scores of {model_id}", **values)
@@ -113,8 +113,8 @@ def _row(score: TracedScore) -> dict[str, Any]:
     }
 
 
-def _listing(request: Page, found: Trace) -> Listing:
-    rows = [_row(score) for score in found.scores]
+def _listing(request: Page, traced: Trace) -> Listing:
+    rows = [_row(score) for score in traced.scores]
     if request.query.text("format") is not None:
         names = list(_FIELDS) if not rows else list(rows[0])
         return Listing([Column(name, name) for name in names], rows, "Published scores")
@@ -132,7 +132,7 @@ def _listing(request: Page, found: Trace) -> Listing:
         Column("inputs", "read", show=lambda row: text(row["inputs"], 120)),
     ]
     note = f"The first {MOST} are shown; the files have all." if len(rows) > MOST else ""
-    on = f" that readers saw on {found.on}" if found.on else ""
+    on = f" that readers saw on {traced.on}" if traced.on else ""
     empty = f"This entity has no published score{on}."
     exports = {name: request.here(format=name) for name in FORMATS}
     caption = "Published scores, the last published first"
@@ -195,8 +195,8 @@ def _deleted(request: Page, rows: tuple[DeletedScores, ...]) -> Listing:
     return Listing(columns, shown, "Deleted scores, which may have been about it, too")
 
 
-def _chart(request: Page, found: Trace) -> Picture | None:
-    rows = sorted(found.scores[:MOST], key=lambda score: score.published_at)
+def _chart(traced: Trace) -> Picture | None:
+    rows = sorted(traced.scores[:MOST], key=lambda score: score.published_at)
     if len(rows) < 2:
         return None
     points = [
@@ -204,7 +204,6 @@ def _chart(request: Page, found: Trace) -> Picture | None:
             row.published_at.timestamp(),
             row.score,
             f"{brief(row.score)}, data as of {day(row.as_of)}",
-            request.url("sessions", row.session_id),
         )
         for row in rows
     ]

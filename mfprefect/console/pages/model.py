@@ -131,7 +131,7 @@ def _charts(request: Page, model_id: str) -> list[Picture]:
     tested = metric_history(request.db, model_id, Purpose.TRAIN)
     watched = metric_history(request.db, model_id, Purpose.MONITOR)
     names = ordered(_named(tested)) or ordered(_named(watched))
-    charts = [_chart(request, name, tested, watched) for name in names[:MOST_CHARTS]]
+    charts = [_chart(name, tested, watched) for name in names[:MOST_CHARTS]]
     return [chart for chart in charts if chart is not None]
 
 
@@ -141,16 +141,10 @@ def _named(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def _chart(
-    request: Page,
-    name: str,
-    tested: Sequence[Mapping[str, Any]],
-    watched: Sequence[Mapping[str, Any]],
+    name: str, tested: Sequence[Mapping[str, Any]], watched: Sequence[Mapping[str, Any]]
 ) -> Picture | None:
     sides = [("test", tested, "a", "solid"), ("real outcomes", watched, "b", "dashed")]
-    series = [
-        Series(title, _points(request, name, rows), role, style)
-        for title, rows, role, style in sides
-    ]
+    series = [Series(title, _points(name, rows), role, style) for title, rows, role, style in sides]
     times = [
         row["started_at"] for rows in (tested, watched) for row in rows if name in row["figures"]
     ]
@@ -159,13 +153,12 @@ def _chart(
     return line_chart(name, series, (day(min(times)), day(max(times))))
 
 
-def _points(request: Page, name: str, rows: Sequence[Mapping[str, Any]]) -> list[Point]:
+def _points(name: str, rows: Sequence[Mapping[str, Any]]) -> list[Point]:
     return [
         Point(
             row["started_at"].timestamp(),
             row["figures"][name],
             f"{name} {brief(row['figures'][name])}, {day(row['started_at'])}, {row['session_id']}",
-            request.url("sessions", row["session_id"]),
         )
         for row in rows
         if name in row["figures"]
@@ -194,11 +187,11 @@ def _drift(request: Page, drift: DriftMap) -> Listing:
 
 def _drift_cell(request: Page, session: Mapping[str, Any]) -> Any:
     def show(row: Mapping[str, Any]) -> Cell:
-        found = row["cells"].get(session["session_no"])
-        if found is None:
+        measured = row["cells"].get(session["session_no"])
+        if measured is None:
             return ""
-        value = brief(found["value"]) if present(found["value"]) else found["verdict"]
-        return Badge(value, LEVEL_OF_VERDICT.get(found["verdict"], "info"))
+        value = brief(measured["value"]) if present(measured["value"]) else measured["verdict"]
+        return Badge(value, LEVEL_OF_VERDICT.get(measured["verdict"], "info"))
 
     return show
 

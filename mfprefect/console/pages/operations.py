@@ -32,8 +32,8 @@ def page(request: Page) -> Answer:
     running = running_sessions(request.db, MOST)
     progress = progress_of(request.db, [row["session_no"] for row in running])
     for row in running:
-        found = progress.get(row["session_no"])
-        row["progress"] = f"{found.parts} parts, {found.rows:,} scores" if found else ""
+        written = progress.get(row["session_no"])
+        row["progress"] = f"{written.parts} parts, {written.rows:,} scores" if written else ""
     return request.show(
         "operations.html",
         "Operations",

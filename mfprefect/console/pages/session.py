@@ -111,15 +111,15 @@ def _progress(request: Page, row: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return how far a running scoring is, by its parts."""
     if row["status"] != Status.RUNNING:
         return None
-    found = progress_of(request.db, [row["session_no"]]).get(row["session_no"])
-    if found is None:
+    written = progress_of(request.db, [row["session_no"]]).get(row["session_no"])
+    if written is None:
         return {"parts": 0, "rows": 0, "of": None}
     try:
         params = json.loads(row["params"])
     except ValueError:
         params = {}
     of = params.get("parts") if isinstance(params, dict) else None
-    return {"parts": found.parts, "rows": found.rows, "of": of if isinstance(of, int) else None}
+    return {"parts": written.parts, "rows": written.rows, "of": of if isinstance(of, int) else None}
 
 
 def _artifacts(request: Page, session_id: str) -> Listing:

@@ -93,9 +93,9 @@ class AuditApi(Base):
             actor: only events by this person.
             action: only this action: `promote`, `rollback`, `retire`, `set_threshold`, `add_model`,
                 `change_model`, `rename_model`, `delete_model`, `delete_session`, `delete_scores`,
-                `restore_session`, `deliver_spool`, `export_scores`, `set_input_column`,
-                `accept_check`, `withdraw_acceptance`, `create_token`, `revoke_token`, or `notice`,
-                which is left out by default.
+                `restore_session`, `deliver_spool`, `export_scores`, `look_up_scores`, `verify`,
+                `set_input_column`, `accept_check`, `withdraw_acceptance`, `create_token`,
+                `revoke_token`, or `notice`, which is left out by default.
             since: only events from then on: an aware datetime, a date in UTC, or `7d`, `12h` ago.
             before: only events numbered lower: the `event_no` that the page before ended with.
             limit: at most this many; None for all.

@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from mfprefect.console import answers, mounting, rendering
 from mfprefect.console.answers import Answer
-from mfprefect.console.cache import Rendered
+from mfprefect.console.cache import Fresh, Rendered
 from mfprefect.console.guard import Guard, Scope, headers_of
 from mfprefect.console.jobs import Jobs
 from mfprefect.console.logon import NoLogon, Person, Refused, Right, person_of
@@ -37,12 +37,15 @@ from mfprefect.errors import (
 
 if TYPE_CHECKING:
     from mfprefect.store import Store
+    from mfprefect.store.browse.overview import ModelState
 
 __all__ = ["Console"]
 
 log = logging.getLogger(__name__)
 WORKERS = 8
 """Requests that read the database at the same time; as many connections are open at most."""
+STATES_SECONDS = 3.0
+"""How old the state of all models may be that a page shows."""
 LARGEST_FORM = 64 * 1024
 
 
@@ -63,6 +66,7 @@ class Console:
         self.environment = store.database.settings.environment
         self.jobs = Jobs()
         self.rendered = Rendered()
+        self.states: Fresh[list[ModelState]] = Fresh(STATES_SECONDS)
         self._guard = Guard(options)
         self._mounts = mounting.Mounts(mounts or {})
         self._render = rendering.environment()
@@ -130,7 +134,9 @@ class Console:
             self._require(person, match.route.right, method)
             query = Params(scope["query_string"].decode("ascii", "replace"))
             if method == "POST":
-                return self._run(match, self.store, person, query, form)
+                answer = self._run(match, self.store, person, query, form)
+                self.states.clear()
+                return answer
             return self.store.snapshot(lambda at: self._run(match, at, person, query, None))
         except Exception as exc:  # noqa: BLE001 - any error becomes a page
             return self._failure(exc, person)

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from mfprefect.console import answers
 from mfprefect.console.answers import Answer
-from mfprefect.console.cache import Rendered
+from mfprefect.console.cache import Fresh, Rendered
 from mfprefect.console.jobs import Jobs
 from mfprefect.console.logon import Person, Right
 from mfprefect.console.options import ConsoleOptions
@@ -19,6 +19,7 @@ from mfprefect.schema import MODEL_ID_LENGTH, SESSION_ID_LENGTH
 
 if TYPE_CHECKING:
     from mfprefect.store import Store
+    from mfprefect.store.browse.overview import ModelState
     from mfprefect.store.database import Database
 
 __all__ = ["Frame", "Page", "address"]
@@ -43,6 +44,8 @@ class Frame(Protocol):
     writer: Store
     jobs: Jobs
     rendered: Rendered
+    states: Fresh[list[ModelState]]
+    """The state of all models, a few seconds old at the most."""
 
     def render(self, template: str, **values: Any) -> str:
         """Return a rendered template."""

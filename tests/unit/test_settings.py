@@ -519,6 +519,7 @@ def test_every_field_is_an_environment_variable() -> None:
         "retention": '{"keep_days": 7}',
         "exports": '{"crm": {"table": "marketing.churn"}}',
         "drift": '{"psi": 0.3}',
+        "console": '{"roles": {"ops": "deployer"}}',
         "metrics": '["ourcompany.metrics"]',
     }
     assert set(examples) == set(Settings.model_fields)

@@ -20,7 +20,7 @@ Sample = tuple[dict[str, str], float]
 
 def page(request: Page) -> Answer:
     """Return the state of all models in OpenMetrics form."""
-    states = model_states(request.db)
+    states = request.console.states.get(lambda: model_states(request.db))
     lines = [*_families(request, states), "# EOF", ""]
     return Answer("\n".join(lines).encode("utf-8", "replace"), MEDIA)
 

@@ -28,7 +28,7 @@ MAINTENANCE = ("deliver_spool", "delete_session", "delete_scores", "export_score
 
 def page(request: Page) -> Answer:
     """Return the page of operations."""
-    states = model_states(request.db)
+    states = request.console.states.get(lambda: model_states(request.db))
     running = running_sessions(request.db, MOST)
     progress = progress_of(request.db, [row["session_no"] for row in running])
     for row in running:

@@ -21,7 +21,7 @@ RANK = {"bad": 2, "warn": 1, "good": 0}
 
 def page(request: Page) -> Answer:
     """Return the page of all models."""
-    states = model_states(request.db)
+    states = request.console.states.get(lambda: model_states(request.db))
     listing = listing_of(request, states)
     file = exported(request, listing, "models")
     if file is not None:

@@ -44,7 +44,7 @@ class ModelState:
     monitoring: _Row | None = None
     """The newest monitoring session that succeeded."""
     candidate: _Row | None = None
-    """A training newer than that in production, which can be promoted."""
+    """The newest training that ended well, if it saved a model and is newer than production."""
     tested: dict[str, float] = field(default_factory=dict)
     """Figures of the test of the model in production."""
     outcomes: dict[str, float] = field(default_factory=dict)
@@ -134,15 +134,14 @@ def _add_stages(db: Database, states: dict[str, ModelState]) -> None:
 
 def _kinds(db: Database) -> dict[str, tuple[Any, ...]]:
     """Return the conditions of the sessions that a state names."""
-    s, artifacts = db.schema.sessions.c, db.schema.artifacts.c
+    s = db.schema.sessions.c
     succeeded = s.status == Status.SUCCEEDED
     by_gates = sa.and_(s.status == Status.FAILED, s.failure_kind == GateFailed.__name__)
-    saved = sa.exists().where(artifacts.session_no == s.session_no)
     return {
         **{str(purpose): (s.purpose == purpose,) for purpose in Purpose},
         SCORING: (s.published_at.is_not(None),),
         MONITORING: (s.purpose == Purpose.MONITOR, succeeded),
-        CANDIDATE: (s.purpose == Purpose.TRAIN, sa.or_(succeeded, by_gates), saved),
+        CANDIDATE: (s.purpose == Purpose.TRAIN, sa.or_(succeeded, by_gates)),
     }
 
 
@@ -166,11 +165,22 @@ def _add_sessions(db: Database, states: dict[str, ModelState]) -> None:
     for some in keyed.chunks(listed, 200):
         chosen = sa.select(*(s[key] for key in STATE)).where(s.session_no.in_(some))
         rows |= {row["session_no"]: row for row in keyed.mappings(db.fetch_all(chosen), STATE)}
+    saved = _with_model(db, listed)
     for name, of_model in numbers.items():
         for kind, number in zip(kinds, of_model, strict=True):
-            if number in rows:
+            if number in rows and (kind != CANDIDATE or number in saved):
                 _place(states[name], kind, rows[number])
     _replace_backfills(db, [state for state in states.values() if state.scoring])
+
+
+def _with_model(db: Database, numbers: Sequence[int]) -> set[int]:
+    """Return those of some sessions that saved a model."""
+    artifacts = db.schema.artifacts.c
+    saved: set[int] = set()
+    for some in keyed.chunks(numbers, 200):
+        select = sa.select(artifacts.session_no).where(artifacts.session_no.in_(some)).distinct()
+        saved |= {row[0] for row in db.fetch_all(select)}
+    return saved
 
 
 def _place(state: ModelState, kind: str, row: _Row) -> None:

@@ -23,7 +23,7 @@ from mfprefect.store.browse.model import DriftMap, drift_map, metric_history, sc
 from mfprefect.store.browse.overview import ModelState, model_states
 from mfprefect.store.browse.sessions import SessionFilter, list_sessions
 from mfprefect.store.models.stages import stages_frame
-from mfprefect.store.plan.readers import readers_frame
+from mfprefect.store.plan.readers import VIEWS, exports_of, notices_of
 from mfprefect.store.results.frames import thresholds_frame
 from mfprefect.util.frames import records
 from mfprefect.vocabulary import Purpose
@@ -59,7 +59,7 @@ def page(request: Page) -> Answer:
         thresholds=_thresholds(thresholds),
         threshold=thresholds[0] if thresholds else None,
         sessions=_sessions(request, model_id),
-        readers=_readers(records(readers_frame(db, model_id))),
+        readers=_readers(request, state),
     )
 
 
@@ -259,7 +259,15 @@ def _sessions(request: Page, model_id: str) -> Listing:
     return Listing(columns, rows, "The last sessions", "No session has run yet: run its flow.")
 
 
-def _readers(rows: Sequence[Mapping[str, Any]]) -> Listing:
+def _readers(request: Page, state: ModelState) -> Listing:
+    """Return who reads the scores: views of the newest ones, exports, recipients of notices."""
+    names = ("kind", "name", "session_id", "as_of", "at", "detail")
+    others = (*exports_of(request.db, state.model_id), *notices_of(request.db, state.model_id))
+    rows = [dict(zip(names, other, strict=True)) for other in others]
+    if (newest := state.scoring) is not None:
+        seen = {"session_id": newest["session_id"], "at": newest["published_at"]}
+        detail = {"kind": "views", "detail": "users with the role reader"}
+        rows = [*({"name": view, **seen, **detail} for view in VIEWS), *rows]
     columns = [
         Column("name", "reader"),
         Column("kind", "kind"),

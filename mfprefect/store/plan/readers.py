@@ -15,10 +15,11 @@ from mfprefect.store.notifications.readers import readers_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["readers_frame"]
+__all__ = ["VIEWS", "exports_of", "notices_of", "readers_frame"]
 
 NAMES = ["kind", "name", "session_id", "as_of", "at", "detail"]
 VIEWS = ("published_scores", "latest_scores", "current_scores")
+"""What people with the role reader see scores in."""
 EXPORTED = 200
 """How many exported sessions are looked at, the newest ones."""
 
@@ -27,7 +28,7 @@ def readers_frame(db: Database, model_id: str) -> pd.DataFrame:
     """Return who reads a model's scores, as far as that is on record or in the settings."""
     import pandas as pd
 
-    rows = [*_views(db, model_id), *_exports(db, model_id), *_notices(db, model_id)]
+    rows = [*_views(db, model_id), *exports_of(db, model_id), *notices_of(db, model_id)]
     return pd.DataFrame(rows, columns=NAMES)
 
 
@@ -37,7 +38,7 @@ def _views(db: Database, model_id: str) -> Iterator[tuple[Any, ...]]:
             yield "views", name, *readers, "users with the role reader"
 
 
-def _exports(db: Database, model_id: str) -> Iterator[tuple[Any, ...]]:
+def exports_of(db: Database, model_id: str) -> Iterator[tuple[Any, ...]]:
     """Yield the last export to each place, the newest first."""
     e, s = db.schema.audit_events.c, db.schema.sessions.c
     newest = (
@@ -62,7 +63,8 @@ def _exports(db: Database, model_id: str) -> Iterator[tuple[Any, ...]]:
             yield "export", to, row.subject, days[row.subject], row.event_at, text
 
 
-def _notices(db: Database, model_id: str) -> Iterator[tuple[Any, ...]]:
+def notices_of(db: Database, model_id: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the recipients of notices about a model."""
     for name, target in db.settings.notify.items():
         if matches_model(target, model_id, target.tags):
             yield "notice", name, None, None, None, f"events {', '.join(target.events)}"

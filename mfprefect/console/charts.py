@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from mfprefect.report.drawing import Picture
 from mfprefect.report.formats import brief
 
-__all__ = ["Point", "Series", "line_chart"]
+__all__ = ["Point", "Series", "line_chart", "scatter_chart"]
 
 WIDTH, HEIGHT = 460.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 58.0, 14.0, 12.0, 26.0
@@ -76,6 +76,29 @@ def line_chart(
     )
     legend = tuple((s.role, s.style, s.name) for s in finite) if len(finite) > 1 else ()
     return Picture("".join(body), WIDTH, HEIGHT, title, description, legend, caption)
+
+
+def scatter_chart(title: str, points: Sequence[Point], names: tuple[str, str]) -> Picture | None:
+    """Draw one figure against another; None without a finite pair.
+
+    Args:
+        title: the title of the chart.
+        points: the pairs.
+        names: of the axis to the right, and of the one upwards.
+    """
+    finite = [p for p in points if math.isfinite(p.x) and math.isfinite(p.y)]
+    if not finite:
+        return None
+    scale = _Scale(finite, None)
+    ends = (f"{_short(scale.low_x)} {names[0]}", _short(scale.high_x))
+    marks = [_mark(point, (scale.x(point.x), scale.y(point.y)), "a") for point in finite]
+    best = max(finite, key=lambda point: point.y)
+    description = (
+        f"{len(finite)} sessions by {names[0]}, and upwards {names[1]}: from "
+        f"{brief(min(p.y for p in finite))} to {brief(best.y)}, the highest at {brief(best.x)}."
+    )
+    body = [*_grid(scale), *marks, *_ends(ends)]
+    return Picture("".join(body), WIDTH, HEIGHT, title, description)
 
 
 class _Scale:

@@ -28,7 +28,16 @@ OUTSIDE = """
 """
 NAMES = (
     *("overview", "model", "hostile model", "sessions", "filtered", "session", "hostile session"),
-    *("large session", "failed", "compare", "entity", "promote", "audit", "operations"),
+    *(
+        "large session",
+        "experiments",
+        "failed",
+        "compare",
+        "entity",
+        "promote",
+        "audit",
+        "operations",
+    ),
     *("database", "missing"),
 )
 
@@ -51,6 +60,7 @@ def path_of(name: str, examples: Examples) -> str:
         "compare": "/compare?" + "&".join(f"s={x}" for x in ids),
         "entity": "/scores/churn?entity=5",
         "promote": f"/promote/churn?session={examples['candidate']}",
+        "experiments": "/models/churn/experiments",
         "audit": "/audit",
         "operations": "/operations",
         "database": "/database",

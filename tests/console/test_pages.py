@@ -44,7 +44,7 @@ def paths(examples: Examples) -> list[str]:
     return [
         *("/", "/sessions", "/operations", "/audit", "/database", "/compare"),
         "/compare?" + "&".join(f"s={name}" for name in ids[:6]),
-        *(f"/models/{m}{rest}" for m in models for rest in ("", "/sessions")),
+        *(f"/models/{m}{rest}" for m in models for rest in ("", "/sessions", "/experiments")),
         *(f"/promote/{m}" for m in models),
         *(f"/scores/{m}{rest}" for m in models for rest in ("", "?entity=5", "?entity=%3Cb%3E")),
         *(f"/sessions/{name}" for name in ids),
@@ -115,6 +115,23 @@ def test_sessions_by_figure_and_parameter(console: httpx.Client, examples: Examp
     assert ids("commit=abcdef") == ids("tag=none") == ids("person=nobody") == []
     assert len(ids("since=2020-01-01")) == len(ids(""))
     assert ids("until=2020-01-01") == []
+
+
+def test_experiments_have_parameters_beside_metrics(
+    console: httpx.Client, examples: Examples
+) -> None:
+    path = "/models/churn/experiments"
+    document = console.get(f"{path}?format=json").json()
+    trained = [row for row in document["rows"] if row["params.depth"] is not None]
+    assert {row["params.depth"] for row in trained} == {3, 4, 5}
+    figures = [row["metrics.auc"] for row in document["rows"]]
+    assert figures == sorted(figures, reverse=True)
+    depths = console.get(f"{path}?sort=params.depth&format=json").json()["rows"]
+    assert [row["params.depth"] for row in depths] == [3, 4, 5]
+    one = console.get(f"{path}?where=params.note%3Dnew&format=json").json()["rows"]
+    assert [row["session_id"] for row in one] == [examples["train"]]
+    page = console.get(f"{path}?x=params.depth&y=auc").text
+    assert "3 sessions by params.depth, and upwards auc" in page
 
 
 def test_tables_are_files_too(console: httpx.Client, examples: Examples) -> None:
@@ -193,6 +210,7 @@ def test_wrong_parameters_say_what_is_right(console: httpx.Client) -> None:
 
 
 NAMES = (
+    *("x", "y", "metrics"),
     *("model", "purpose", "status", "person", "commit", "tag", "since", "until", "where"),
     *("columns", "sort", "before", "after", "value", "format", "s", "entity", "on", "actor"),
     *("action", "subject", "session", "x"),
@@ -207,7 +225,14 @@ VALUES = st.one_of(
 )
 FUZZED = (
     *("/", "/sessions", "/models/churn", "/models/churn/sessions", "/compare", "/audit"),
-    *("/scores/churn", "/promote/churn", "/operations", "/database", "/metrics"),
+    *(
+        "/models/churn/experiments",
+        "/scores/churn",
+        "/promote/churn",
+        "/operations",
+        "/database",
+        "/metrics",
+    ),
 )
 
 

@@ -35,6 +35,7 @@ PATHS = (
     *("/sessions?where=auc%3E0.5+params.depth%3E%3D3", "/sessions?sort=params.depth"),
     *("/sessions?person=x&commit=ab&tag=x&since=2026-01-01&until=2027-01-01",),
     *("/audit", "/audit?subject=churn", "/audit?actor=x&action=promote", "/audit?before=5"),
+    *("/models/churn/experiments?sort=-params.depth", "/models/churn/experiments"),
     *("/operations", "/metrics", "/scores/churn?entity=5", "/database"),
 )
 BACKENDS = ["sqlite", "postgres"]

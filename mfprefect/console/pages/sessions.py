@@ -26,6 +26,7 @@ from mfprefect.report.formats import duration, present
 from mfprefect.report.sections.headline import LEVEL_OF_STATUS
 from mfprefect.store.browse.sessions import (
     PARAMS,
+    TRIAL,
     Bound,
     SessionFilter,
     SessionPage,
@@ -40,6 +41,7 @@ __all__ = ["bounds", "page", "picker", "status_badge", "took"]
 MOST_BOUNDS = 5
 MOST_METRICS = 8
 DEFAULT_METRICS = 3
+PURPOSES = list(dict.fromkeys([*Purpose, TRIAL]))
 _BOUND = re.compile(r"([^\s<>=]+)\s*(<=|>=|<|>|=)\s*([^\s<>=]+)\s*")
 _COMMIT = re.compile(r"[0-9a-fA-F]{1,64}")
 
@@ -82,7 +84,7 @@ def page(request: Page) -> Answer:
         listing=listing,
         values={name: query.text(name, 1000) for name in FIELDS},
         filtered=any(query.text(name, 1000) for name in FIELDS),
-        purposes=list(Purpose),
+        purposes=PURPOSES,
         statuses=list(Status),
         action=request.url(*request.path),
     )
@@ -106,7 +108,8 @@ def _filter(query: Params, model_id: str | None) -> SessionFilter:
         raise BadRequest(f"commit is {commit!r}; give the first hexadecimal digits of a commit.")
     return SessionFilter(
         model_id=model_id or query.text("model", 64),
-        purpose=query.choice("purpose", list(Purpose)),
+        purpose=query.choice("purpose", PURPOSES),
+        without_trials=query.text("purpose") is None,
         status=query.choice("status", list(Status)),
         person=query.text("person", 128),
         commit=commit and commit.lower(),

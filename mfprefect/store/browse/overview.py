@@ -44,7 +44,7 @@ class ModelState:
     monitoring: _Row | None = None
     """The newest monitoring session that succeeded."""
     candidate: _Row | None = None
-    """The newest training that ended well, if it saved a model and is newer than production."""
+    """The newest training that can be promoted, if it is newer than that in production."""
     tested: dict[str, float] = field(default_factory=dict)
     """Figures of the test of the model in production."""
     outcomes: dict[str, float] = field(default_factory=dict)
@@ -165,22 +165,38 @@ def _add_sessions(db: Database, states: dict[str, ModelState]) -> None:
     for some in keyed.chunks(listed, 200):
         chosen = sa.select(*(s[key] for key in STATE)).where(s.session_no.in_(some))
         rows |= {row["session_no"]: row for row in keyed.mappings(db.fetch_all(chosen), STATE)}
-    saved = _with_model(db, listed)
     for name, of_model in numbers.items():
         for kind, number in zip(kinds, of_model, strict=True):
-            if number in rows and (kind != CANDIDATE or number in saved):
+            if number in rows:
                 _place(states[name], kind, rows[number])
+    _require_models(db, [state for state in states.values() if state.candidate])
     _replace_backfills(db, [state for state in states.values() if state.scoring])
 
 
-def _with_model(db: Database, numbers: Sequence[int]) -> set[int]:
-    """Return those of some sessions that saved a model."""
-    artifacts = db.schema.artifacts.c
+def _require_models(db: Database, states: Sequence[ModelState]) -> None:
+    """Replace candidates that saved no model by the newest before them that did."""
+    s, artifacts = db.schema.sessions.c, db.schema.artifacts.c
     saved: set[int] = set()
+    numbers = sorted(state.candidate["session_no"] for state in states if state.candidate)
     for some in keyed.chunks(numbers, 200):
         select = sa.select(artifacts.session_no).where(artifacts.session_no.in_(some)).distinct()
         saved |= {row[0] for row in db.fetch_all(select)}
-    return saved
+    without = [x for x in states if x.candidate and x.candidate["session_no"] not in saved]
+    older = {
+        state.model_id: sa.select(*(s[key] for key in STATE))
+        .where(
+            s.model_id == state.model_id,
+            s.session_no > (state.production["session_no"] if state.production else 0),
+            *_kinds(db)[CANDIDATE],
+            sa.exists().where(artifacts.session_no == s.session_no),
+        )
+        .order_by(s.session_no.desc())
+        .limit(1)
+        for state in without
+    }
+    rows_of = keyed.union_of(db, older) if older else {}
+    for state in without:
+        state.candidate = next(iter(rows_of[state.model_id]), None)
 
 
 def _place(state: ModelState, kind: str, row: _Row) -> None:

@@ -20,6 +20,8 @@ SEARCHED = 20_000
 """Sessions that one page looks at, at most, if a filter may leave most of them out."""
 RANKED = 5_000
 """Sessions that one page sorts by a metric, or looks up figures of."""
+TRIAL = "trial"
+"""The purpose of a trial."""
 LISTED = (
     "session_no", "session_id", "model_id", "purpose", "status", "attempt", "started_at",
     "ended_at", "heartbeat_at", "run_by", "git_commit", "git_dirty", "as_of", "failure_kind",
@@ -59,6 +61,10 @@ class SessionFilter:
 
     model_id: str | None = None
     purpose: str | None = None
+    purposes: Sequence[str] = ()
+    """Any of these."""
+    without_trials: bool = False
+    """Leave out the trials of searches, hundreds of which belong to one training."""
     status: str | None = None
     person: str | None = None
     commit: str | None = None
@@ -72,7 +78,8 @@ class SessionFilter:
     def may_skip(self) -> bool:
         """Whether sessions between the newest and the oldest of a page may be left out."""
         chosen = (self.purpose, self.status, self.person, self.commit, self.tag)
-        return any((*chosen, self.since, self.until, self.bounds))
+        several = (self.purposes, self.without_trials)
+        return any((*chosen, *several, self.since, self.until, self.bounds))
 
 
 @dataclass(frozen=True)
@@ -139,6 +146,10 @@ def _conditions(db: Database, wanted: SessionFilter) -> list[sa.ColumnElement[bo
     conditions: list[sa.ColumnElement[bool]] = [
         column == value for column, value in equal.items() if value is not None
     ]
+    if wanted.purposes:
+        conditions.append(s.purpose.in_(list(wanted.purposes)))
+    if wanted.without_trials:
+        conditions.append(s.purpose != TRIAL)
     if wanted.commit is not None:
         conditions.append(s.git_commit.startswith(wanted.commit, autoescape=True))
     if wanted.tag is not None:
@@ -233,16 +244,18 @@ def figures_of(db: Database, numbers: Sequence[int]) -> dict[int, dict[str, floa
 
 
 def params_of(
-    db: Database, numbers: Sequence[int], names: Sequence[str]
+    db: Database, numbers: Sequence[int], names: Sequence[str] | None = None
 ) -> dict[int, dict[str, Any]]:
-    """Return chosen parameters of some sessions, by number and name."""
+    """Return parameters of some sessions, by number and name: those named, or all."""
     p = db.schema.session_params.c
     params: dict[int, dict[str, Any]] = {number: {} for number in numbers}
-    if not (numbers and names):
+    if not numbers or (names is not None and not names):
         return params
     select = sa.select(p.session_no, p.param_name, p.type, p.number, p.text, p.json).where(
-        p.session_no.in_(list(numbers)), p.param_name.in_(list(names))
+        p.session_no.in_(list(numbers))
     )
+    if names is not None:
+        select = select.where(p.param_name.in_(list(names)))
     for number, name, kind, figure, text, document in db.fetch_all(select):
         value: Any = {"number": figure, "text": text, "json": document}.get(kind)
         params[number][name] = bool(figure) if kind == "boolean" else value

@@ -92,6 +92,9 @@ class Console:
         except Refused as exc:
             await self._send(scope, send, self._refusal(exc, api=mounted is not None))
             return
+        except Exception as exc:  # noqa: BLE001 - the database of the tokens may be away
+            await self._send(scope, send, self._failure(exc, None))
+            return
         if mounted is not None:
             await mounted(self._mounts.inner_scope(scope, path), receive, mounting.guarded(send))
             return

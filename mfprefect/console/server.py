@@ -108,7 +108,8 @@ def run(
     import uvicorn
 
     store.audit_head()  # refuses a missing or outdated schema now, and not at the first page
-    mounts = mounted(store, options, writer if options.actions else None)
+    # The API writes for those whose token or group says so; without a logon, for nobody.
+    mounts = mounted(store, options, None if isinstance(options.logon, NoLogon) else writer)
     # Loading drawing takes a second, which the first reader would wait for.
     from mfprefect.report import drawing
 

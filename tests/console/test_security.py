@@ -292,6 +292,49 @@ def test_a_database_that_is_away_is_said_so() -> None:
                 assert word not in answer.text, word
 
 
+def test_tokens_of_the_store(serve: Serve, copied: Examples) -> None:
+    store = copied.store
+    tokens = {scope: store.create_token("ada", scope).token for scope in ("viewer", "deployer")}
+    gone = store.create_token("eve", "admin")
+    store.revoke_token(gone.token_id)
+    with serve(copied.url, "--logon", "token", "--actions") as client:
+        answer = client.get("/")
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Basic ")
+        for token in (gone.token, tokens["viewer"] + "x", "mfp"):
+            assert client.get("/", auth=("", token)).status_code == 401
+        assert "ada, viewer" in client.get("/", auth=("ada", tokens["viewer"])).text
+        bearer = {"Authorization": f"Bearer {tokens['deployer']}"}
+        assert client.get("/audit", headers=bearer).status_code == 200
+        form = {"reason": "over"}
+        viewer = client.post(
+            "/do/retire/churn", auth=("", tokens["viewer"]), headers=SAME, data=form
+        )
+        assert viewer.status_code == 403
+        crossed = client.post("/do/retire/churn", auth=("", tokens["deployer"]), data=form)
+        assert crossed.status_code == 403
+        done = client.post("/do/retire/churn", headers=bearer, data=form)
+        assert done.status_code == 303
+        for path in ("/", "/audit", "/database", "/audit?actor=ada"):
+            page = client.get(path, headers=bearer).text
+            assert not [token for token in tokens.values() if token in page], path
+    assert list(store.audit_log(action="retire")["actor"])[:1] == ["ada"]
+
+
+def test_the_api_is_behind_the_same_logon(serve: Serve, copied: Examples) -> None:
+    token = copied.store.create_token("ada", "viewer").token
+    with serve(copied.url, "--logon", "token") as client:
+        refused = client.get("/api/v1/models")
+        assert refused.status_code == 401
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.json()["status"] == 401
+        models = client.get("/api/v1/models", headers={"Authorization": f"Bearer {token}"})
+        assert models.status_code == 200
+        assert "churn" in models.text
+        assert models.headers["x-content-type-options"] == "nosniff"
+        assert client.get("/api/v1/models", headers={"Host": "evil.example"}).status_code == 400
+
+
 # Logons by themselves
 
 

@@ -19,7 +19,7 @@ help: ## list the targets
 
 .venv/.base: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[sklearn,report]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[sklearn,console]'
 	@touch $@
 
 .venv/.dev: pyproject.toml constraints.txt

@@ -53,6 +53,7 @@ COMMANDS = {
     "token": ("token", "Make, list and revoke tokens for the console and its API."),
     "notify": ("notify", "Send a test notice to the notification targets."),
     "serve": ("serve", "Open the console: pages over the store, in a browser."),
+    "site": ("site", "Write the overview, models and last reports as plain files."),
     "session": ("session", "Open, fill and close a session from a shell."),
 }
 """Each command's module in `mfprefect.cli.commands`, and its help line.

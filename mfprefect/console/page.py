@@ -68,6 +68,8 @@ class Page:
     path: Sequence[str]
     form: Params | None = None
     """What a form sent."""
+    site: bool = False
+    """Whether it becomes a file of an export, without forms and other pages."""
 
     @property
     def db(self) -> Database:

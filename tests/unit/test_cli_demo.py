@@ -49,6 +49,7 @@ def test_the_demo_runs_twice_and_what_it_proposes_runs(tmp_path: Path, prefect_a
     for result in ("auc 0.99", "569 patients scored", "r2 0.43", "mase 0.5", "12 months forecast"):
         assert result in first.stdout
     assert len(first.stderr.splitlines() + lines) <= 10
+    assert lines[-1].split("  ")[-2].strip() == "mfprefect serve"
     second = shell("mfprefect demo --json", tmp_path, PREFECT_API_URL=prefect_api)
     assert second.returncode == 0, second.stderr
     assert "temporary server" not in second.stderr

@@ -249,7 +249,7 @@ def _sessions(request: Page, model_id: str) -> Listing:
             "session",
             show=lambda r: Link(r["session_id"], request.url("sessions", r["session_id"])),
         ),
-        picker(),
+        *([] if request.site else [picker()]),
         Column("purpose", "purpose"),
         Column("status", "status", show=status_badge),
         Column("started_at", "started", "short"),

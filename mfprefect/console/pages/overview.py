@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mfprefect.console.answers import Answer
-from mfprefect.console.listing import Column, Link, Listing, When, exported
+from mfprefect.console.listing import FORMATS, Column, Link, Listing, When, exported
 from mfprefect.console.page import Page
 from mfprefect.quality.metrics.order import ordered
 from mfprefect.report.blocks import Badge, Key
@@ -49,7 +49,8 @@ def listing_of(request: Page, states: list[ModelState]) -> Listing:
         Column("alarms", "drift", show=_drift),
         Column("candidate", "waiting", show=lambda row: _candidate(request, row)),
     ]
-    exports = {name: request.here(format=name) for name in ("csv", "json")}
+    formats = () if request.site else FORMATS
+    exports = {name: request.here(format=name) for name in formats}
     return Listing(columns, rows, "Models, those that need attention first", exports=exports)
 
 

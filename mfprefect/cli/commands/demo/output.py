@@ -57,7 +57,7 @@ MODELS = (
     ),
 )
 METRICS_SHOWN = 3
-COMMANDS_SHOWN = 3
+COMMANDS_SHOWN = 2
 """Of `next`; the first one chooses the database."""
 
 
@@ -98,6 +98,7 @@ def gather(store: Store, runs: Sequence[Run], url: str, folder: Path) -> dict[st
         "scores": first_scores(store, first.scored, TOP),
         "backtest": records(store.backtests(*watched), "session_id")[:TOP] if watched else [],
         "next": _next(store, url, first, folder),
+        "pages": f"{program()} serve",
     }
 
 
@@ -170,6 +171,7 @@ def write(out: Output, facts: dict[str, Any], folder: Path) -> None:
         entries.append(("reports", " ".join(files)))
     first, *others = facts["next"][:COMMANDS_SHOWN]
     entries += [("next", first), *(("", command) for command in others)]
+    entries.append(("", f"{facts['pages']}  # opens all this in a browser"))
     label_width = max(len(label) for label, _ in entries)
     for label, text in entries:
         out.line(f"{label:{label_width}}  {text}")

@@ -56,6 +56,7 @@ def test_every_page_shows_text_as_text(console: httpx.Client, examples: Examples
         answer = console.get(path)
         assert answer.status_code == 200, path
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert "could not be made" not in answer.text, path
         page = Elements(answer.text)
         names = [tag for tag, _ in page.tags]
         assert names.count("script") == 1, path

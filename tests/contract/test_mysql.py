@@ -170,7 +170,7 @@ def test_tables_are_innodb_and_exact(server: Server) -> None:
             "WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE')"
         ).all()
     engine.dispose()
-    assert len(tables) == 25
+    assert len(tables) == 29
     assert {(row[1], row[2]) for row in tables} == {("InnoDB", "utf8mb4_bin")}
     assert [row[0] for row in times] == ["datetime(6)"]
 

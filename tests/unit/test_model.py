@@ -37,7 +37,7 @@ def test_a_model_gives_its_flows() -> None:
         "churn-monthly-monitor",
     ]
     assert train.description == score.description == "Who leaves."
-    assert set(train.parameters.properties) == {"as_of"}
+    assert set(train.parameters.properties) == {"as_of", "params"}
     assert set(score.parameters.properties) == {"as_of", "training_session_id", "shadow"}
 
 

@@ -41,19 +41,19 @@ FROM models ORDER BY models.model_id;
 -- sqlite
 SELECT sessions.session_id, sessions.session_no, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.process_id, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.environment_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.suspected_at, sessions.deletion, sessions.attempt_started_at, sessions.process_key, sessions.git_author, parent.session_id AS parent_session_id
 FROM sessions LEFT OUTER JOIN sessions AS parent ON parent.session_no = sessions.parent_session_no
-WHERE sessions.model_id = ? AND sessions.status = ? ORDER BY sessions.session_no DESC
+WHERE sessions.model_id = ? AND sessions.status = ? AND sessions.purpose != ? ORDER BY sessions.session_no DESC
  LIMIT ? OFFSET ?;
 
 -- postgres, mysql
 SELECT sessions.session_id, sessions.session_no, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.process_id, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.environment_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.suspected_at, sessions.deletion, sessions.attempt_started_at, sessions.process_key, sessions.git_author, parent.session_id AS parent_session_id
 FROM sessions LEFT OUTER JOIN sessions AS parent ON parent.session_no = sessions.parent_session_no
-WHERE sessions.model_id = ? AND sessions.status = ? ORDER BY sessions.session_no DESC
+WHERE sessions.model_id = ? AND sessions.status = ? AND sessions.purpose != ? ORDER BY sessions.session_no DESC
  LIMIT ?;
 
 -- teradata
 LOCKING ROW FOR ACCESS SELECT TOP 20 sessions.session_id, sessions.session_no, sessions.model_id, sessions.purpose, sessions.status, sessions.attempt, sessions.started_at, sessions.ended_at, sessions.heartbeat_at, sessions.run_by, sessions.host, sessions.process_id, sessions.vcs, sessions.git_commit, sessions.git_branch, sessions.git_remote, sessions.git_dirty, sessions.git_diff_digest, sessions.environment_digest, sessions.as_of, sessions.params, sessions.flow_run_id, sessions.flow_run_seq, sessions.deployment, sessions.failure_kind, sessions.failure_text, sessions.published_at, sessions.last_exported_at, sessions.seal, sessions.previous_seal, sessions.tags, sessions.suspected_at, sessions.deletion, sessions.attempt_started_at, sessions.process_key, sessions.git_author, parent.session_id AS parent_session_id
 FROM sessions LEFT OUTER JOIN sessions AS parent ON parent.session_no = sessions.parent_session_no
-WHERE sessions.model_id = ? AND sessions.status = ? ORDER BY sessions.session_no DESC;
+WHERE sessions.model_id = ? AND sessions.status = ? AND sessions.purpose <> ? ORDER BY sessions.session_no DESC;
 
 -- 3 of 6
 

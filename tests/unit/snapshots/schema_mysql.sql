@@ -69,7 +69,7 @@ CREATE TABLE sessions (
     session_no INTEGER NOT NULL COMMENT 'Number of the session: the key of all that it produced.',
     session_id VARCHAR(96) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Name of the session, as people see it.',
     model_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'Model, as in models.model_id.',
-    purpose VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'What it is for: train, score, monitor or adhoc.',
+    purpose VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'What it is for: train, score, monitor, adhoc or trial.',
     status VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'running, succeeded, failed, crashed or cancelled.',
     attempt INTEGER NOT NULL COMMENT 'Number of the last attempt, from 1.',
     started_at DATETIME(6) NOT NULL COMMENT 'When the session was opened (UTC).',

@@ -528,7 +528,7 @@ COMMENT ON TABLE model_factory.sessions IS 'Sessions: one row for each run of a 
 COMMENT ON COLUMN model_factory.sessions.session_no IS 'Number of the session: the key of all that it produced.';
 COMMENT ON COLUMN model_factory.sessions.session_id IS 'Name of the session, as people see it.';
 COMMENT ON COLUMN model_factory.sessions.model_id IS 'Model, as in models.model_id.';
-COMMENT ON COLUMN model_factory.sessions.purpose IS 'What it is for: train, score, monitor or adhoc.';
+COMMENT ON COLUMN model_factory.sessions.purpose IS 'What it is for: train, score, monitor, adhoc or trial.';
 COMMENT ON COLUMN model_factory.sessions.status IS 'running, succeeded, failed, crashed or cancelled.';
 COMMENT ON COLUMN model_factory.sessions.attempt IS 'Number of the last attempt, from 1.';
 COMMENT ON COLUMN model_factory.sessions.started_at IS 'When the session was opened (UTC).';
@@ -812,7 +812,7 @@ COMMENT ON COLUMN model_factory.current_scores.published_at IS 'When its scores 
 COMMENT ON VIEW model_factory.session_overview IS 'Sessions, with their origin, parameters and training session.';
 COMMENT ON COLUMN model_factory.session_overview.session_id IS 'Name of the session, as people see it.';
 COMMENT ON COLUMN model_factory.session_overview.model_id IS 'Model, as in models.model_id.';
-COMMENT ON COLUMN model_factory.session_overview.purpose IS 'What it is for: train, score, monitor or adhoc.';
+COMMENT ON COLUMN model_factory.session_overview.purpose IS 'What it is for: train, score, monitor, adhoc or trial.';
 COMMENT ON COLUMN model_factory.session_overview.status IS 'running, succeeded, failed, crashed or cancelled.';
 COMMENT ON COLUMN model_factory.session_overview.attempt IS 'Number of the last attempt, from 1.';
 COMMENT ON COLUMN model_factory.session_overview.started_at IS 'When the session was opened (UTC).';

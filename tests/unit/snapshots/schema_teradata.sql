@@ -541,7 +541,7 @@ COMMENT ON TABLE sessions AS 'Sessions: one row for each run of a model, from op
 COMMENT ON COLUMN sessions.session_no AS 'Number of the session: the key of all that it produced.';
 COMMENT ON COLUMN sessions.session_id AS 'Name of the session, as people see it.';
 COMMENT ON COLUMN sessions.model_id AS 'Model, as in models.model_id.';
-COMMENT ON COLUMN sessions.purpose AS 'What it is for: train, score, monitor or adhoc.';
+COMMENT ON COLUMN sessions.purpose AS 'What it is for: train, score, monitor, adhoc or trial.';
 COMMENT ON COLUMN sessions.status AS 'running, succeeded, failed, crashed or cancelled.';
 COMMENT ON COLUMN sessions.attempt AS 'Number of the last attempt, from 1.';
 COMMENT ON COLUMN sessions.started_at AS 'When the session was opened (UTC).';
@@ -825,7 +825,7 @@ COMMENT ON COLUMN current_scores.published_at AS 'When its scores became visible
 COMMENT ON VIEW session_overview AS 'Sessions, with their origin, parameters and training session.';
 COMMENT ON COLUMN session_overview.session_id AS 'Name of the session, as people see it.';
 COMMENT ON COLUMN session_overview.model_id AS 'Model, as in models.model_id.';
-COMMENT ON COLUMN session_overview.purpose AS 'What it is for: train, score, monitor or adhoc.';
+COMMENT ON COLUMN session_overview.purpose AS 'What it is for: train, score, monitor, adhoc or trial.';
 COMMENT ON COLUMN session_overview.status AS 'running, succeeded, failed, crashed or cancelled.';
 COMMENT ON COLUMN session_overview.attempt AS 'Number of the last attempt, from 1.';
 COMMENT ON COLUMN session_overview.started_at AS 'When the session was opened (UTC).';

@@ -21,7 +21,7 @@ from mfprefect.report.sections.gates import stage_reason
 from mfprefect.report.sections.headline import LEVEL_OF_VERDICT
 from mfprefect.store.browse.model import DriftMap, drift_map, metric_history, scoring_interval
 from mfprefect.store.browse.overview import ModelState, model_states
-from mfprefect.store.browse.sessions import SessionFilter, list_sessions
+from mfprefect.store.browse.sessions import SessionFilter, figures_of, list_sessions
 from mfprefect.store.models.stages import stages_frame
 from mfprefect.store.plan.readers import VIEWS, exports_of, notices_of
 from mfprefect.store.results.frames import thresholds_frame
@@ -52,7 +52,7 @@ def page(request: Page) -> Answer:
         verdict=_verdict(state),
         facts=list(_facts(request, state, thresholds)),
         figures=_figures(state),
-        charts=_charts(request, model_id),
+        charts=_charts(request, state),
         pictures=Pictures(),
         drift=_drift(request, drift_map(db, model_id)),
         stages=_stages(request, stages),
@@ -126,18 +126,18 @@ def _figures(state: ModelState) -> list[tuple[str, str, str]]:
     ]
 
 
-def _charts(request: Page, model_id: str) -> list[Picture]:
+def _charts(request: Page, state: ModelState) -> list[Picture]:
     """Return charts of the main metrics over sessions: of tests, and on real outcomes."""
-    tested = metric_history(request.db, model_id, Purpose.TRAIN)
-    watched = metric_history(request.db, model_id, Purpose.MONITOR)
-    names = ordered(_named(tested)) or ordered(_named(watched))
-    charts = [_chart(name, tested, watched) for name in names[:MOST_CHARTS]]
+    trained = state.last.get(Purpose.TRAIN)
+    figures = state.tested or state.outcomes
+    if not figures and trained is not None:
+        number = trained["session_no"]
+        figures = figures_of(request.db, [number])[number]
+    names = ordered(figures)[:MOST_CHARTS]
+    tested = metric_history(request.db, state.model_id, Purpose.TRAIN, names)
+    watched = metric_history(request.db, state.model_id, Purpose.MONITOR, names)
+    charts = [_chart(name, tested, watched) for name in names]
     return [chart for chart in charts if chart is not None]
-
-
-def _named(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return the metrics of the newest rows that have any."""
-    return next((row["figures"] for row in reversed(rows) if row["figures"]), {})
 
 
 def _chart(

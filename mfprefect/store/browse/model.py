@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mfprefect.store.browse import keyed
-from mfprefect.store.browse.sessions import RANKED
+from mfprefect.store.browse.sessions import RANKED, figures_of
 from mfprefect.store.database import Database
 from mfprefect.store.states import Purpose, Status
 
@@ -22,13 +23,13 @@ MAPPED = 14
 """Sessions of a drift map."""
 
 
-def metric_history(db: Database, model_id: str, purpose: str) -> list[dict[str, Any]]:
+def metric_history(
+    db: Database, model_id: str, purpose: str, names: Sequence[str]
+) -> list[dict[str, Any]]:
     """Return the last CHARTED successful sessions of a purpose, oldest first.
 
-    Each has session_no, session_id, started_at and `figures`, its metrics over all rows.
+    Each has session_no, session_id, started_at and `figures`: these metrics over all rows.
     """
-    from mfprefect.store.browse.sessions import figures_of
-
     s = db.schema.sessions.c
     low, _ = keyed.window(db, RANKED, model_id, None)
     keys = ("session_no", "session_id", "started_at")
@@ -44,7 +45,7 @@ def metric_history(db: Database, model_id: str, purpose: str) -> list[dict[str, 
         .limit(CHARTED)
     )
     rows = keyed.mappings(db.fetch_all(select), keys)[::-1]
-    figures = figures_of(db, [row["session_no"] for row in rows])
+    figures = figures_of(db, [row["session_no"] for row in rows], names)
     return [row | {"figures": figures[row["session_no"]]} for row in rows]
 
 

@@ -229,8 +229,10 @@ def _ranked(
     )
 
 
-def figures_of(db: Database, numbers: Sequence[int]) -> dict[int, dict[str, float]]:
-    """Return the metrics over all rows of some sessions, by number and name."""
+def figures_of(
+    db: Database, numbers: Sequence[int], names: Sequence[str] | None = None
+) -> dict[int, dict[str, float]]:
+    """Return metrics over all rows of some sessions, by number and name: those named, or all."""
     m = db.schema.metrics.c
     figures: dict[int, dict[str, float]] = {number: {} for number in numbers}
     if not numbers:
@@ -238,6 +240,8 @@ def figures_of(db: Database, numbers: Sequence[int]) -> dict[int, dict[str, floa
     select = sa.select(m.session_no, m.metric_name, m.value).where(
         m.session_no.in_(list(numbers)), m.segment == ""
     )
+    if names is not None:
+        select = select.where(m.metric_name.in_(list(names)))
     for number, name, value in db.fetch_all(select):
         figures[number][name] = float(value)
     return figures

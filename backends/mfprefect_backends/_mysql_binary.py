@@ -1,14 +1,12 @@
 """Reading a query from MySQL or MariaDB as a prepared statement, decoded column by column.
 
 The server sends the rows of a prepared statement in binary. In the text that it sends otherwise it
-prints each number, which takes it longer than all the rest. pymysql prepares no statements, so the
-packets are written and read here, over its connection.
+prints each number, which takes it longer than all the rest.
 https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_binary_resultset.html
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
@@ -19,11 +17,12 @@ import pyarrow as pa
 import sqlalchemy as sa
 from pymysql import err
 from pymysql.connections import Connection
-from pymysql.constants import COMMAND, FIELD_TYPE, FLAG
+from pymysql.constants import FIELD_TYPE, FLAG
 from pymysql.protocol import FieldDescriptorPacket
 
 from mfprefect.backend import ArrowRows, Unstreamable
 from mfprefect_backends._mysql_packets import Rows
+from mfprefect_backends._mysql_statements import Statement, close, definitions, execute, prepare
 from mfprefect_backends._packed import Ints, Packed, fixed
 
 __all__ = ["query_of", "rows_of"]
@@ -53,9 +52,9 @@ class Column(NamedTuple):
 
 
 class Query(NamedTuple):
-    """A prepared statement."""
+    """A prepared statement that returns rows."""
 
-    number: int
+    statement: Statement
     columns: list[Column]
 
 
@@ -67,31 +66,17 @@ def query_of(driver: Connection[Any], text: bytes) -> Query | str:
     if driver.encoding != "utf8":
         return f"the connection's encoding is {driver.encoding}, not utf8"
     try:
-        driver._execute_command(COMMAND.COM_STMT_PREPARE, text)
-        packet = driver._read_packet()
+        statement = prepare(driver, text)
     except err.MySQLError:
         if not driver.open:
             raise
         return "the server does not prepare the statement"
-    number, columns, params = struct.unpack_from("<IHH", packet._data, 1)
-    if params:
-        _definitions(driver, params)
-    fields = _definitions(driver, columns) if columns else []
-    query = _columns(fields)
-    if isinstance(query, str) or params:
-        _close(driver, number)
+    definitions(driver, statement.parameters)
+    query = _columns(definitions(driver, statement.columns, FieldDescriptorPacket))
+    if isinstance(query, str) or statement.parameters:
+        close(driver, statement)
         return query if isinstance(query, str) else "the statement has a ? for a parameter"
-    return Query(number, query)
-
-
-def _definitions(driver: Connection[Any], count: int) -> list[Any]:
-    fields = [driver._read_packet(FieldDescriptorPacket) for _ in range(count)]
-    driver._read_packet()  # the end of the definitions
-    return fields
-
-
-def _close(driver: Connection[Any], number: int) -> None:
-    driver._execute_command(COMMAND.COM_STMT_CLOSE, struct.pack("<I", number))  # has no answer
+    return Query(statement, query)
 
 
 def _columns(fields: list[Any]) -> list[Column] | str:
@@ -163,11 +148,9 @@ def _batches(
     ended = False
     try:
         with errors():
-            driver._execute_command(
-                COMMAND.COM_STMT_EXECUTE, struct.pack("<IBI", query.number, 0, 1)
-            )
+            execute(driver, query.statement)
             count = driver._read_packet().read_length_encoded_integer()
-            fields = _columns(_definitions(driver, count))
+            fields = _columns(definitions(driver, count, FieldDescriptorPacket))
             if isinstance(fields, str) or [c.field for c in fields] != list(schema):
                 raise Unstreamable("a table was altered before the query ran")
             chunks = Rows(driver).chunks()
@@ -179,7 +162,7 @@ def _batches(
                     raise
                 for _ in chunks:
                     pass
-            _close(driver, query.number)
+            close(driver, query.statement)
         ended = True
     finally:
         if not ended and not connection.closed and not connection.invalidated:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from mfprefect.errors import DatabaseError, IntegrityError
+from mfprefect_backends import _mysql_statements
 from mfprefect_backends._csv import Pipe, encoded
 
 __all__ = ["Loading", "allow_local_infile", "as_read", "insert", "load_data", "loading_of"]
@@ -27,8 +28,6 @@ STATEMENT_ROWS = 500
 MOST_PARAMETERS = 65_535
 """Of a prepared statement."""
 # pymysql has these constants too, but it may be missing when this module is imported.
-_PREPARE, _EXECUTE, _CLOSE = 0x16, 0x17, 0x19
-"""Commands of the protocol."""
 _DOUBLE, _LONGLONG, _VAR_STRING = 5, 8, 253
 """Types of the protocol."""
 _MARKS = ((b"\xfc", 2), (b"\xfd", 3), (b"\xfe", 8))
@@ -111,8 +110,7 @@ def insert(connection: sa.Connection, table: sa.Table, rows: pa.Table, packet: i
     """Insert by a prepared statement of many rows, each shorter than the server's `packet` bytes.
 
     Prepared, because the server spends less time on values in binary than on parsing their texts,
-    and because no log shows them. pymysql prepares no statements, so its connection sends them.
-    https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_stmt_execute.html
+    and because no log shows them.
 
     Raises:
         pymysql.err.MySQLError: the server's error, such as a key that exists already.
@@ -125,25 +123,14 @@ def insert(connection: sa.Connection, table: sa.Table, rows: pa.Table, packet: i
     for first in range(0, rows.num_rows, ENCODED_ROWS):
         batch = _Batch.of(rows.slice(first, ENCODED_ROWS).combine_chunks())
         for count, parts in batch.statements(packet):
-            with _prepared(driver, insertion + ", ".join([row] * count)) as number:
-                for part in parts:
-                    driver._execute_command(_EXECUTE, number + part)
+            statement = _mysql_statements.prepare(driver, insertion + ", ".join([row] * count))
+            try:
+                _mysql_statements.definitions(driver, statement.parameters)
+                for values in parts:
+                    _mysql_statements.execute(driver, statement, values)
                     driver._read_ok_packet()
-
-
-@contextmanager
-def _prepared(driver: Any, text: str) -> Iterator[bytes]:
-    """Prepare a statement with parameters and without rows; give its number as the server does."""
-    driver._execute_command(_PREPARE, text)
-    number, _, parameters = struct.unpack_from("<IHH", driver._read_packet()._data, 1)
-    for _ in range(parameters + 1):  # and what ends their definitions
-        driver._read_packet()
-    sent = struct.pack("<I", number)
-    try:
-        yield sent
-    finally:
-        if driver.open:  # no error has broken the connection
-            driver._execute_command(_CLOSE, sent)  # which has no answer
+            finally:
+                _mysql_statements.close(driver, statement)
 
 
 class _Batch(NamedTuple):
@@ -171,7 +158,7 @@ class _Batch(NamedTuple):
         return cls(memoryview(values or b""), ends, nulls, types)
 
     def statements(self, packet: int) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """Yield how many rows a statement has, and what each execution sends after its number."""
+        """Yield how many rows a statement has, and the values of each execution."""
         columns = self.nulls.shape[1]
         longest = int(np.diff(self.ends).max()) + 3 * columns  # with their types and NULLs
         most = min(STATEMENT_ROWS, MOST_PARAMETERS // columns, (packet - 1024) // longest)
@@ -185,9 +172,9 @@ class _Batch(NamedTuple):
     def _execution(self, first: int, last: int) -> bytes:
         nulls = np.packbits(self.nulls[first:last].reshape(-1), bitorder="little").tobytes()
         types = self.types * (last - first)
-        # No cursor, one execution; the types are sent with each.
+        # The types are sent with each.
         values = bytes(self.values[self.ends[first] : self.ends[last]])
-        return b"\0\1\0\0\0" + nulls + b"\1" + types + values
+        return nulls + b"\1" + types + values
 
 
 def _encoded(column: pa.Array) -> tuple[int, pa.Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,7 +26,7 @@ from mfprefect.checks import (
     Unique,
 )
 from mfprefect.errors import ChecksFailed, ConfigurationError, DatabaseError, InvalidValue
-from mfprefect.inputs.reader import Reader
+from mfprefect.inputs.reader import Read, Reader
 from mfprefect.quality import run_checks
 from mfprefect.quality.checks.context import CheckContext
 from mfprefect.settings import load_settings
@@ -84,7 +85,9 @@ def told(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return [(x["check"], x["column"], x["passed"], x["failing_rows"]) for x in rows]
 
 
-def found(checks: Any, sql: str = SQL, past: CheckContext = NO_PAST) -> list[dict[str, Any]]:
+def found(
+    checks: Any, sql: str = SQL, past: CheckContext = NO_PAST, on_read: Any = None
+) -> list[dict[str, Any]]:
     """Return what the database says, with `past` for a background."""
     from mfprefect.quality.checks.masking import Disclosure
 
@@ -95,7 +98,9 @@ def found(checks: Any, sql: str = SQL, past: CheckContext = NO_PAST) -> list[dic
         for check in listed:
             rows.extend(check.results(data, past, Disclosure(5, frozenset({"customer_id"}))))
 
-    Reader(judge=judge).read(sql, "warehouse", checks=checks, day=dt.datetime(2026, 1, 15, 12))
+    Reader(on_read=on_read, judge=judge).read(
+        sql, "warehouse", checks=checks, day=dt.datetime(2026, 1, 15, 12)
+    )
     return rows
 
 
@@ -116,18 +121,48 @@ def test_a_database_says_what_the_rows_say(source: list[str]) -> None:
     assert {case["value"] for case in keys} == {"***"}
 
 
+PASSING = [
+    RowCount(recent=0),
+    NullShare("age", at_most=1),
+    Range("age", at_least=0, at_most=100),
+    Fresh("seen_at", dt.timedelta(days=99)),
+]
+
+
 def test_one_query_where_nothing_fails(source: list[str]) -> None:
-    checks = [
-        RowCount(recent=0),
-        NullShare("age", at_most=1),
-        Range("age", at_least=0, at_most=100),
-        Fresh("seen_at", dt.timedelta(days=99)),
-    ]
-    found(checks)
+    reads: list[Read] = []
+    found(PASSING, on_read=reads.append)
+    rows = int((FRAME["seen_at"] <= "2026-01-15").sum())
+    assert [(read.source, read.query, read.rows) for read in reads] == [("warehouse", SQL, rows)]
     about = [text for text in sent_to_customer(source) if "count(" in text]
     assert len(about) == 1
     # The columns and the figures. SQLAlchemy sees the read of the rows on some databases only.
     assert len([text for text in sent_to_customer(source) if "source_rows" in text]) == 2
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_the_table_is_scanned_once_for_the_checks_and_once_for_the_rows(
+    source: list[str], database_url: str
+) -> None:
+    engine = backend_for(load_settings(url=database_url)).create_engine()
+
+    def scans() -> int:
+        query = "select seq_scan from pg_stat_user_tables where relname = 'customer'"
+        with engine.connect() as connection:
+            return int(connection.exec_driver_sql(query).scalar_one())
+
+    def settled(at_least: int) -> int:
+        # What a connection did counts once it is closed, a moment later.
+        deadline = time.monotonic() + 30
+        while scans() < at_least and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        return scans()
+
+    before = settled(0)
+    found(PASSING)
+    assert settled(before + 2) == before + 2
+    engine.dispose()
 
 
 def sent_to_customer(source: list[str]) -> list[str]:

@@ -69,11 +69,13 @@ def line_chart(
     body = [*_grid(scale), *(_line(line, scale) for line in finite), *_ends(ends)]
     first, last = finite[0].points[0].y, finite[0].points[-1].y
     values = [point.y for point in points]
-    description = (
-        f"{len(finite[0].points)} values of {finite[0].name}, from {brief(first)} to "
-        f"{brief(last)}; the lowest of all is {brief(min(values))}, the highest "
-        f"{brief(max(values))}."
-    )
+    description = f"One value of {finite[0].name}: {brief(first)}."
+    if len(values) > 1:
+        description = (
+            f"{len(finite[0].points)} values of {finite[0].name}, from {brief(first)} to "
+            f"{brief(last)}; the lowest of all is {brief(min(values))}, the highest "
+            f"{brief(max(values))}."
+        )
     legend = tuple((s.role, s.style, s.name) for s in finite) if len(finite) > 1 else ()
     return Picture("".join(body), WIDTH, HEIGHT, title, description, legend, caption)
 

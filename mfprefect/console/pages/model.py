@@ -9,7 +9,7 @@ from mfprefect.console.answers import Answer
 from mfprefect.console.charts import Point, Series, line_chart
 from mfprefect.console.listing import Cell, Column, Link, Listing, When
 from mfprefect.console.page import Page
-from mfprefect.console.pages.overview import age, find_problems, span
+from mfprefect.console.pages.overview import NOTHING, age, find_problems, span
 from mfprefect.console.pages.sessions import picker, status_badge, took
 from mfprefect.console.rendering import Pictures
 from mfprefect.errors import UnknownModel
@@ -76,6 +76,7 @@ def _verdict(state: ModelState) -> Headline:
         headline = "No session has run yet"
     elif state.production is None:
         headline = "Nothing is in production"
+        problems = [(x, text) for x, text in problems if text != NOTHING]
     return Headline(level, headline, [text for _, text in problems])
 
 

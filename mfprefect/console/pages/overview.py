@@ -13,8 +13,9 @@ from mfprefect.report.blocks import Badge, Key
 from mfprefect.report.formats import brief, duration, text
 from mfprefect.store.browse.overview import ModelState, model_states
 
-__all__ = ["age", "find_problems", "listing_of", "page", "row_of", "short_id", "span"]
+__all__ = ["NOTHING", "age", "find_problems", "listing_of", "page", "row_of", "short_id", "span"]
 
+NOTHING = "nothing in production"
 SHOWN_FIGURES = 2
 RANK = {"bad": 2, "warn": 1, "good": 0}
 
@@ -96,7 +97,7 @@ def find_problems(state: ModelState) -> Iterator[tuple[str, str]]:
         yield "warn", "no session yet"
     elif state.production is None:
         stage = state.stage["stage"] if state.stage else "nothing"
-        yield "warn", {"nothing": "nothing in production"}.get(stage, stage)
+        yield "warn", {"nothing": NOTHING}.get(stage, stage)
 
 
 def _model(request: Page, row: Mapping[str, Any]) -> Link:

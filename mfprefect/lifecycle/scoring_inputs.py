@@ -352,12 +352,11 @@ class ScoringInputs:
             tasks.log().warning("the input of the parts was not summarised: %s", exc)
 
     def _log_sample(self) -> None:
-        """Record whether the summary describes all rows, or is an estimate from a sample."""
+        """Record of how many rows the summary is an estimate, if it does not describe all."""
         sampled, rows = (sum(counts) for counts in zip(*self._sampled, strict=True))
-        text = f"of all {rows:,} rows"
         if sampled < rows:
             text = f"estimated from {sampled:,} of {rows:,} rows, chosen by a hash of their ids"
-        self._session.log_metadata({"input_summary": text}, group="scoring")
+            self._session.log_metadata({"input_summary": text}, group="scoring")
 
     def _merge(self, merged: Mapping[str, SummaryMerger]) -> list[int]:
         import pandas as pd

@@ -79,17 +79,9 @@ def opened(client: httpx.Client, **body: Any) -> str:
 VOLATILE = {
     *("session_no", "session_id", "seal", "previous_seal", "process_id", "process_key", "host"),
     *("started_at", "ended_at", "heartbeat_at", "attempt_started_at", "published_at"),
-    *(
-        "written_at",
-        "logged_at",
-        "run_by",
-        "vcs",
-        "git_commit",
-        "git_branch",
-        "git_remote",
-        "git_dirty",
-    ),
-    *("git_diff_digest", "environment_digest", "seconds", "flow_run_seq"),
+    *("written_at", "logged_at", "run_by", "environment_digest", "seconds", "flow_run_seq"),
+    *("vcs", "git_commit", "git_branch", "git_remote", "git_dirty", "git_diff_digest"),
+    "git_author",
 }
 """What differs between two sessions that did the same, or says who ran them and where."""
 

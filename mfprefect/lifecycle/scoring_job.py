@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -19,7 +20,9 @@ from mfprefect.lifecycle.scoring_inputs import (
     references_of,
 )
 from mfprefect.lifecycle.sql_plan import SqlPlan, plan_of_spark, refusal
+from mfprefect.lifecycle.sql_proof import compiled_model
 from mfprefect.quality.summary.sample import InputSummarizer
+from mfprefect.sql_scoring import CompiledModel
 from mfprefect.store import Store
 from mfprefect.store.database import Database
 from mfprefect.util.spark import is_spark
@@ -81,7 +84,8 @@ class ScoringJob:
         model_class = self._model_class
         if not isinstance(model_class, bytes):
             model_class = cloudpickle.dumps(model_class)
-        nothing = {"_local": None, "_references": None, "elsewhere": True}
+        sql = replace(self.sql, compiled=None)
+        nothing = {"_local": None, "_references": None, "elsewhere": True, "sql": sql}
         return self.__dict__ | {"_model_class": model_class} | nothing
 
     def _resources(self) -> tuple[Store, Trained]:
@@ -101,6 +105,22 @@ class ScoringJob:
     def estimator(self) -> Any:
         """The fitted model."""
         return self._resources()[1].estimator
+
+    def compiled_model(self) -> CompiledModel:
+        """Return the estimator in SQL, compiled once in each process.
+
+        Raises:
+            NotCompilable: it cannot be scored in SQL.
+        """
+        key = self.training_session_id
+        if (compiled := self.sql.compiled) is None:
+            with _lock:
+                if key not in _compiled:
+                    _compiled.clear()
+                    arguments = self.model_class, self.estimator, self.features
+                    _compiled[key] = compiled_model(*arguments)
+                compiled = _compiled[key]
+        return compiled
 
     def recorder(self, part: int) -> PartRecorder:
         """Return a recorder for one part, which numbers its checks and inputs by part."""
@@ -155,7 +175,8 @@ class ScoringJob:
         return model
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()
+_compiled: dict[str, CompiledModel] = {}
 _cache: dict[str, tuple[Store, Trained]] = {}
 
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from mfprefect.errors import ConfigurationError
 from mfprefect.lifecycle import tasks
-from mfprefect.lifecycle.sql_proof import Proof, no_bug_of_ours, proof_of_training
+from mfprefect.lifecycle.sql_proof import Proof, compiled_model, proof_of_training
 from mfprefect.lifecycle.sql_reasons import class_reason
-from mfprefect.sql_scoring import NotCompilable
-from mfprefect.store.scores.scoring_sql import require_compilable
+from mfprefect.sql_scoring import CompiledModel, NotCompilable
 
 if TYPE_CHECKING:
     from mfprefect.model import Model
@@ -44,6 +43,8 @@ class SqlPlan:
     """Why no part may; None: each finds out."""
     proof: Proof | None = None
     """That of the training."""
+    compiled: CompiledModel | None = None
+    """The estimator in SQL, compiled once for all parts; None if no part needs it."""
 
     @property
     def lazy(self) -> bool:
@@ -74,10 +75,15 @@ def plan_scoring(
         return SqlPlan(mode)
     proof = proof_of_training(store, training)
     reason = class_reason(model_class, store.database.settings) or (proof and proof.reason)
-    reason = reason or _estimator_reason(model_class, features, estimator)
+    compiled = None
+    if reason is None:
+        try:
+            compiled = compiled_model(model_class, estimator, features)
+        except NotCompilable as exc:
+            reason = str(exc)
     if reason is not None and mode == "sql":
         raise not_in_sql(model_class, reason)
-    return SqlPlan(mode, reason, proof)
+    return SqlPlan(mode, reason, proof, compiled)
 
 
 def plan_of_spark(model_class: type[Model]) -> SqlPlan:
@@ -89,21 +95,6 @@ def plan_of_spark(model_class: type[Model]) -> SqlPlan:
     if model_class.scoring == "sql":
         raise not_in_sql(model_class, OF_SPARK)
     return SqlPlan(model_class.scoring, OF_SPARK)
-
-
-def _estimator_reason(model_class: type[Model], features: list[str], estimator: Any) -> str | None:
-    try:
-        with no_bug_of_ours():
-            require_compilable(
-                estimator,
-                features,
-                model_class.entity_id,
-                model_class.model_type,
-                model_class.classes,
-            )
-    except NotCompilable as exc:
-        return str(exc)
-    return None
 
 
 def not_in_sql(model_class: type[Model], reason: str) -> ConfigurationError:

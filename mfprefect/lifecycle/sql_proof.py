@@ -18,7 +18,14 @@ from mfprefect.lifecycle.sql_reasons import class_reason
 from mfprefect.quality.metrics.class_scores import top_class
 from mfprefect.quality.predictions import predictions
 from mfprefect.quality.unsupervised import split_labels
-from mfprefect.sql_scoring import NotCompilable, Scoring, compile_scoring, probe_rows
+from mfprefect.sql_scoring import (
+    CompiledModel,
+    Fitted,
+    NotCompilable,
+    Scoring,
+    compile_model,
+    probe_rows,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,12 +39,13 @@ __all__ = [
     "PROOF",
     "Proof",
     "PythonScores",
-    "compiled",
+    "compiled_model",
     "no_bug_of_ours",
     "proof_of_training",
     "prove",
     "prove_training",
     "python_scores",
+    "scoring_of",
 ]
 
 PROOF = ("sql_scoring", "proof")
@@ -71,7 +79,13 @@ class Proof(NamedTuple):
         )
 
 
-def prove(model: Model, estimator: Any, held_out: pd.DataFrame, place: tuple[Any, Any]) -> Proof:
+def prove(
+    model: Model,
+    estimator: Any,
+    held_out: pd.DataFrame,
+    place: tuple[Any, Any],
+    compiled: CompiledModel | None = None,
+) -> Proof:
     """Score rows both ways: held-out rows, and rows at thresholds, with NULLs and new categories.
 
     Args:
@@ -79,6 +93,7 @@ def prove(model: Model, estimator: Any, held_out: pd.DataFrame, place: tuple[Any
         estimator: its fitted estimator.
         held_out: rows with the features alone; at least one.
         place: a connection to the database that will score, and its backend.
+        compiled: the estimator in SQL; None: it is compiled here.
 
     Raises:
         NotCompilable: the estimator cannot be scored in SQL.
@@ -89,29 +104,33 @@ def prove(model: Model, estimator: Any, held_out: pd.DataFrame, place: tuple[Any
         rows = probe_rows(estimator, held_out, features)
     connection, backend = place
     bound = FrameRows(connection, backend, rows)
-    scoring = compiled(model, estimator, bound.for_model(), ROW_ID, features)
+    scoring = scoring_of(
+        compiled or compiled_model(type(model), estimator, features), bound.for_model(), ROW_ID
+    )
     in_sql = bound.scores(scoring.select)
     difference = python_scores(model, estimator, rows).difference(in_sql)
     return Proof(connection.dialect.name, len(rows), difference, scoring.tolerance)
 
 
-def compiled(
-    model: Model, estimator: Any, rows: Any, entity_id: str, features: list[str]
-) -> Scoring:
-    """Compile an estimator for rows that have its features and an id.
+def compiled_model(model_class: type[Model], estimator: Any, features: list[str]) -> CompiledModel:
+    """Compile an estimator for any rows that have its features.
 
     Raises:
         NotCompilable: it cannot be scored in SQL.
     """
+    kind, classes = model_class.model_type, model_class.classes
     with no_bug_of_ours():
-        return compile_scoring(
-            estimator,
-            rows,
-            entity_id=entity_id,
-            features=features,
-            model_type=model.model_type,
-            classes=model.classes,
-        )
+        return compile_model(Fitted(estimator, features, kind, classes))
+
+
+def scoring_of(compiled: CompiledModel, rows: Any, entity_id: str) -> Scoring:
+    """Return the scores of rows that have an id.
+
+    Raises:
+        NotCompilable: the rows lack a column.
+    """
+    with no_bug_of_ours():
+        return compiled.scoring(rows, entity_id)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from mfprefect.inputs.reader import Read
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.part_checks import scoring_checks
 from mfprefect.lifecycle.sql_plan import SqlPlan, in_python, not_in_sql
-from mfprefect.lifecycle.sql_proof import Proof, PythonScores, compiled, prove, python_scores
+from mfprefect.lifecycle.sql_proof import Proof, PythonScores, prove, python_scores, scoring_of
 from mfprefect.quality.learning import key_columns
 from mfprefect.quality.score_figures import ScoreFigures
 from mfprefect.scores import entity_ids
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mfprefect.quality.checks.context import CheckContext
     from mfprefect.quality.summary.sample import InputSummarizer
     from mfprefect.settings import Settings
+    from mfprefect.sql_scoring import CompiledModel
 
 __all__ = ["score_part_in_sql"]
 
@@ -56,6 +57,9 @@ class Job(Protocol):
     @property
     def estimator(self) -> Any:
         """The fitted model."""
+
+    def compiled_model(self) -> CompiledModel:
+        """Return the estimator in SQL."""
 
     def sample_summarizer(self, sample: pd.DataFrame, rows: int) -> InputSummarizer:
         """Return what summarises the features of a sample as an estimate for so many rows."""
@@ -172,7 +176,7 @@ class _Part:
     def _compiled(self, rows: QueryRows) -> Scoring:
         model, features = self._model, self._job.features
         of_model = rows.for_model(model.entity_id, features)
-        return compiled(model, self._job.estimator, of_model, model.entity_id, features)
+        return scoring_of(self._job.compiled_model(), of_model, model.entity_id)
 
     def _read(self, query: Query, rows: QueryRows, scoring: Scoring) -> _RowsRead:
         """Check and sample the rows, and score some of them in Python."""
@@ -331,6 +335,6 @@ def _proof(job: Job, model: Model, held_out: pd.DataFrame, rows: QueryRows) -> P
     with _lock:
         if key not in _proofs:
             _proofs[key] = rows.on_connection(
-                lambda *place: prove(model, job.estimator, held_out, place)
+                lambda *place: prove(model, job.estimator, held_out, place, job.compiled_model())
             )
         return _proofs[key]

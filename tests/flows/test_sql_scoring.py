@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -27,6 +28,7 @@ from mfprefect.backend import backend_for
 from mfprefect.checks import Fresh, NewCategories, NullShare, Range, RowCount, Unique, on
 from mfprefect.cli import cli
 from mfprefect.settings import load_settings
+from mfprefect.sql_scoring import CompiledModel, compile_model
 
 DAY = dt.date(2026, 1, 31)
 ROWS = 3_000
@@ -148,8 +150,9 @@ def test_the_same_scores_where_the_rows_are(
     assert entry["way"] == "sql"
     assert entry["where"] == "the store's database, by INSERT .. SELECT"
     assert float(entry["difference"]) <= 1e-12
-    (name, reading), *others = way(same_place, python).items()
-    assert name == "reading" and reading.startswith("whole: ") and not others
+    notes = way(same_place, python)
+    assert notes.pop("reading").startswith("whole: ")
+    assert notes == {"input_summary": "of all 3,000 rows"}
     proof = json.loads(way(same_place, trained, "sql_scoring")["proof"])
     assert float(proof["difference"]) <= 1e-12
     assert proof["rows"] >= 800
@@ -326,6 +329,29 @@ def test_a_retry_scores_only_the_part_that_is_missing(
     assert same_place.verify(session_id=scored).problems == []
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgres"], indirect=True)
+def test_the_estimator_is_compiled_once_for_all_parts(
+    same_place: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, score, _ = Churn.flows()
+    train(DAY)
+    compiled: list[Any] = []
+
+    def counted(model: Any) -> Any:
+        compiled.append(model)
+        return compile_model(model)
+
+    monkeypatch.setattr("mfprefect.lifecycle.sql_proof.compile_model", counted)
+    monkeypatch.setattr(Churn, "parts", 4)
+    monkeypatch.setattr(Churn, "scoring", "sql")
+    frame = FRAME.assign(part=np.arange(ROWS) % 4 + 1)
+    fill(os.environ["MFPREFECT_SOURCES__WAREHOUSE__URL"], frame)
+    session_id = score(DAY)
+    assert len(compiled) == 1
+    assert len(same_place.scores(session_id)) == ROWS
+    assert way(same_place, session_id)["way"] == "sql"
+
+
 @pytest.mark.parametrize("scoring", ["auto", "sql"])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_an_empty_part(same_place: Store, monkeypatch: pytest.MonkeyPatch, scoring: str) -> None:
@@ -346,15 +372,15 @@ def test_a_model_whose_sql_is_wrong_scores_in_python(
 ) -> None:
     flows = Churn.flows()
     trained = flows.train(DAY)
-    from mfprefect.sql_scoring import compile_scoring
+    right = CompiledModel.scoring
 
-    def wrong(estimator: Any, rows: Any, **options: Any) -> Any:
-        scoring = compile_scoring(estimator, rows, **options)
+    def wrong(self: CompiledModel, rows: Any, entity_id: str) -> Any:
+        scoring = right(self, rows, entity_id)
         scored = scoring.select.subquery("right_scores")
         select = sa.select(scored.c.entity_id, (scored.c.score * 1.0001).label("score"))
         return scoring._replace(select=select)
 
-    monkeypatch.setattr("mfprefect.lifecycle.sql_proof.compile_scoring", wrong)
+    monkeypatch.setattr(CompiledModel, "scoring", wrong)
     monkeypatch.setenv("MFPREFECT_BATCH_ROWS", "400")
     scored = flows.score(DAY, trained)
     entry = way(same_place, scored)

@@ -15,7 +15,7 @@ from mfprefect.errors import BackendNotFound, InvalidValue
 from mfprefect.settings import Settings
 from mfprefect.sql_scoring import NotCompilable, Scoring, compile_scoring, statement_text
 
-__all__ = ["DIALECTS", "GROUPS", "TABLE", "model_text", "require_compilable"]
+__all__ = ["DIALECTS", "GROUPS", "TABLE", "model_text"]
 
 GROUPS = ("model", "sql_scoring")
 """Metadata groups of a training that say what its model is, and what it was fitted on."""
@@ -29,21 +29,6 @@ DIALECTS = {
     "teradata": "teradatasql://host",
 }
 """A URL of each dialect, by its name for people."""
-
-
-def require_compilable(
-    estimator: Any,
-    features: Sequence[str],
-    entity_id: str,
-    model_type: str,
-    classes: Sequence[Any] | None,
-) -> None:
-    """Refuse an estimator that cannot be scored in SQL.
-
-    Raises:
-        NotCompilable: the reason.
-    """
-    _compiled(estimator, features, entity_id, model_type, classes, TABLE)
 
 
 def model_text(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sklearn.datasets import make_blobs
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
@@ -35,6 +35,7 @@ def test_blobs(k: int, shift: float) -> None:
         assert figures[name] == pytest.approx(oracle(values, codes), rel=1e-6), name
 
 
+@example(rows=[(0, 0, 1)] * 3 + [(0, 1, 0)] * 2)
 @given(
     st.lists(
         st.tuples(st.integers(-20, 20), st.integers(-20, 20), st.integers(0, 3)),

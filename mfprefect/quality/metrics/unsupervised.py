@@ -171,7 +171,11 @@ def _calinski_harabasz(rows: ScoredRows) -> float | None:
     n, k = len(clusters.codes), clusters.k
     between = float((clusters.sizes * (clusters.centres**2).sum(axis=1)).sum())
     within = float(((clusters.values - clusters.centres[clusters.codes]) ** 2).sum())
-    return 1.0 if within == 0 else between * (n - k) / (within * (k - 1))
+    # Equal rows differ from their centre by what a double rounds.
+    rounded = 2 * np.finfo(float).eps * float(np.abs(clusters.values).max())
+    if within <= clusters.values.size * rounded**2:
+        return 1.0
+    return between * (n - k) / (within * (k - 1))
 
 
 @UNSUPERVISED_METRICS.define("davies_bouldin", source="sklearn.metrics.davies_bouldin_score")

@@ -23,7 +23,8 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 def is_model(db: Database) -> sa.ColumnElement[bool]:
     """Return the condition that a row of `artifacts` is a model or its extras, and no file."""
-    return db.schema.artifacts.c.format != FILE
+    kind = db.schema.artifacts.c.format
+    return sa.or_(kind != FILE, kind.is_(None))  # NULL: a damaged row, which must be named
 
 
 def is_file(db: Database) -> sa.ColumnElement[bool]:

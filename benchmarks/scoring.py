@@ -197,9 +197,10 @@ def handwritten(estimator: Any, engine: sa.Engine) -> tuple[int, float, dict[str
     """
     columns, linear = estimator[0], estimator[-1]
     scaler, encoder = columns.named_transformers_.values()
-    weights = iter(linear.coef_[0])
-    terms, offset = [], linear.intercept_[0]
-    for name, mean, scale in zip(NUMBERS, scaler.mean_, scaler.scale_, strict=True):
+    weights = iter(linear.coef_[0].tolist())
+    terms, offset = [], float(linear.intercept_[0])
+    moments = scaler.mean_.tolist(), scaler.scale_.tolist()
+    for name, mean, scale in zip(NUMBERS, *moments, strict=True):
         weight = next(weights) / scale
         offset -= weight * mean
         terms.append(f"({weight!r}) * {name}")

@@ -96,6 +96,7 @@ class SqliteBackend(Backend):
     # Its rows are at hand. And to prepare a statement takes it time that grows with the square of
     # the thresholds: 24 s for a forest of 59,000, which Python scores in less than 1 s.
     longest_plan: ClassVar[int] = 0
+    longest_scoring: ClassVar[int | None] = 1_000_000
 
     def __init__(self, url: sa.URL, settings: Settings) -> None:
         if url.database in (None, "", ":memory:"):

@@ -107,6 +107,9 @@ class Backend(ABC):
     and it has the methods for that, from `prepare_scoring` on."""
     range_indexes: ClassVar[bool] = True
     """Whether an index finds ranges of values. Where it does not, tables get none for that."""
+    longest_scoring: ClassVar[int | None] = None
+    """The characters of a SELECT of scores above which `scoring = "auto"` leaves them to Python,
+    None if the database prepares any as fast."""
     longest_plan: ClassVar[int] = 300_000
     """The characters of a SELECT of two models' scores up to which a plan uses it; Python is faster
     than longer ones."""

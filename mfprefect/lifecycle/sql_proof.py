@@ -30,6 +30,7 @@ from mfprefect.sql_scoring import (
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    import sqlalchemy as sa
 
     from mfprefect.model import Model
     from mfprefect.session import Session
@@ -45,6 +46,7 @@ __all__ = [
     "prove",
     "prove_training",
     "python_scores",
+    "require_short",
     "scoring_of",
 ]
 
@@ -107,6 +109,8 @@ def prove(
     scoring = scoring_of(
         compiled or compiled_model(type(model), estimator, features), bound.for_model(), ROW_ID
     )
+    if model.scoring == "auto":
+        require_short(scoring, connection, backend)
     in_sql = bound.scores(scoring.select)
     difference = python_scores(model, estimator, rows).difference(in_sql)
     return Proof(connection.dialect.name, len(rows), difference, scoring.tolerance)
@@ -131,6 +135,23 @@ def scoring_of(compiled: CompiledModel, rows: Any, entity_id: str) -> Scoring:
     """
     with no_bug_of_ours():
         return compiled.scoring(rows, entity_id)
+
+
+def require_short(scoring: Scoring, connection: sa.Connection, backend: Any) -> None:
+    """Refuse a statement that takes the database longer to prepare than Python to score.
+
+    Raises:
+        NotCompilable: it is longer than what the backend recommends.
+    """
+    longest = backend.longest_scoring
+    if longest is None:
+        return
+    size = len(str(scoring.select.compile(connection)))
+    if size > longest:
+        raise NotCompilable(
+            f"its statement has {size:,} characters, and above {longest:,} {backend.name} takes "
+            'longer to prepare it than Python to score (scoring = "sql" does it nevertheless)'
+        )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mfprefect.errors import DatabaseError
@@ -15,7 +16,14 @@ from mfprefect.inputs.reader import Read
 from mfprefect.lifecycle import tasks
 from mfprefect.lifecycle.part_checks import scoring_checks
 from mfprefect.lifecycle.sql_plan import SqlPlan, in_python, not_in_sql
-from mfprefect.lifecycle.sql_proof import Proof, PythonScores, prove, python_scores, scoring_of
+from mfprefect.lifecycle.sql_proof import (
+    Proof,
+    PythonScores,
+    prove,
+    python_scores,
+    require_short,
+    scoring_of,
+)
 from mfprefect.quality.learning import key_columns
 from mfprefect.quality.score_figures import ScoreFigures
 from mfprefect.scores import entity_ids
@@ -147,6 +155,8 @@ class _Part:
         """Check, prove, summarise and score; return None if there are no rows."""
         self._require_columns(query, rows)
         scoring = self._compiled(rows)
+        if self._job.sql.mode == "auto":
+            rows.on_connection(partial(require_short, scoring))
         here = self._recorder.database.backend
         shared = rows.backend is not None and here.shares_database(rows.backend)
         size = rows.row_count() if shared and here.per_session_tables else 0

@@ -395,6 +395,23 @@ def test_a_model_whose_sql_is_wrong_scores_in_python(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_long_statements_are_left_to_python(
+    same_place: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flows = Churn.flows()
+    trained = flows.train(DAY)
+    monkeypatch.setattr(type(same_place.database.backend), "longest_scoring", 100)
+    scored = flows.score(DAY, trained)
+    entry = way(same_place, scored)
+    assert entry["way"] == "python"
+    assert "characters, and above 100 sqlite takes longer to prepare it" in entry["reason"]
+    retrained = flows.train(DAY)
+    assert "above 100 sqlite" in way(same_place, retrained, "sql_scoring")["not_proven"]
+    monkeypatch.setattr(Churn, "scoring", "sql")
+    assert way(same_place, flows.score(DAY, trained))["way"] == "sql"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_sample_is_summarised(same_place: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mfprefect.lifecycle.sql_scoring.SUMMARY_ROWS", 1_000)
     flows = Churn.flows()

@@ -30,7 +30,6 @@ from mfprefect.sql_scoring import (
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-    import sqlalchemy as sa
 
     from mfprefect.model import Model
     from mfprefect.session import Session
@@ -137,7 +136,7 @@ def scoring_of(compiled: CompiledModel, rows: Any, entity_id: str) -> Scoring:
         return compiled.scoring(rows, entity_id)
 
 
-def require_short(scoring: Scoring, connection: sa.Connection, backend: Any) -> None:
+def require_short(scoring: Scoring, connection: Any, backend: Any) -> None:
     """Refuse a statement that takes the database longer to prepare than Python to score.
 
     Raises:

@@ -40,7 +40,7 @@ class Planned(scoring.Customers):
 
     segments = ("region",)
     checks: ClassVar[Any] = scoring.Customers.checks
-    query = f"SELECT * FROM {scoring.TABLE}"  # noqa: S608
+    query = f"SELECT * FROM {scoring.TABLE}"  # noqa: S608 - names of ours
 
     def scoring_data(self, as_of: Any, part: int) -> Any:
         """Return all rows."""

@@ -117,14 +117,14 @@ class Customers(mfprefect.Model):
     def scoring_data(self, as_of: dt.date, part: int) -> Any:
         """Return the rows of a part, by ranges of the key."""
         size = -(-int(os.environ["BENCH_ROWS"]) // self.parts)
-        query = f"SELECT * FROM {TABLE} WHERE customer_id >= :low AND customer_id < :high"  # noqa: S608
+        query = f"SELECT * FROM {TABLE} WHERE customer_id >= :low AND customer_id < :high"  # noqa: S608 - names of ours
         return self.read(query, low=(part - 1) * size, high=part * size)
 
 
 @task(cache_policy=NO_CACHE)
 def read(engine: sa.Engine) -> pd.DataFrame:
     """Read all rows."""
-    return pd.read_sql(f"SELECT * FROM {TABLE}", engine)  # noqa: S608
+    return pd.read_sql(f"SELECT * FROM {TABLE}", engine)  # noqa: S608 - names of ours
 
 
 @task(cache_policy=NO_CACHE)
@@ -172,7 +172,7 @@ def run(way: str, folder: Path) -> dict[str, Any]:
         with measured() as figures:
             plain(estimator, engine)
         with engine.connect() as connection:
-            query = f"SELECT count(*), sum(score) FROM {PLAIN}"  # noqa: S608
+            query = f"SELECT count(*), sum(score) FROM {PLAIN}"  # noqa: S608 - names of ours
             rows, total = connection.exec_driver_sql(query).one()
     elif way == "statement":
         rows, total, figures = handwritten(joblib.load(folder / "estimator.joblib"), engine)
@@ -215,11 +215,11 @@ def handwritten(estimator: Any, engine: sa.Engine) -> tuple[int, float, dict[str
         run(f"DROP TABLE IF EXISTS {PLAIN}")
         run(f"CREATE TABLE {PLAIN} (customer_id integer {key}, score {kind})")
         began = time.perf_counter()
-        run(f"INSERT INTO {PLAIN} SELECT customer_id, {score} FROM {TABLE} ORDER BY customer_id")  # noqa: S608
+        run(f"INSERT INTO {PLAIN} SELECT customer_id, {score} FROM {TABLE} ORDER BY customer_id")  # noqa: S608 - names of ours
         if later:
             run(f"ALTER TABLE {PLAIN} ADD PRIMARY KEY (customer_id)")
         seconds = time.perf_counter() - began
-        rows, total = run(f"SELECT count(*), sum(score) FROM {PLAIN}").one()  # noqa: S608
+        rows, total = run(f"SELECT count(*), sum(score) FROM {PLAIN}").one()  # noqa: S608 - names of ours
     return int(rows), float(total), {"seconds": seconds, "statement": seconds, "memory": 0.0}
 
 

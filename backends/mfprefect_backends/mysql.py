@@ -302,7 +302,7 @@ class MysqlBackend(Backend):
 
     def table_bytes(self, connection: sa.Connection) -> dict[str, TableBytes]:
         """Return what the server's statistics say; ANALYZE TABLE brings them up to date."""
-        if not connection.dialect.is_mariadb:  # type: ignore[attr-defined]
+        if not connection.dialect.is_mariadb:  # type: ignore[attr-defined]  # of this dialect
             connection.exec_driver_sql("SET SESSION information_schema_stats_expiry = 0")
         schema = self.schema.layout.schema or self.url.database
         rows = connection.execute(sa.text(_SIZES), {"schema": schema})
@@ -330,7 +330,7 @@ class MysqlBackend(Backend):
     def time_limit(self, connection: sa.Connection, seconds: float) -> Iterator[None]:
         """Set the timeout of each statement of the connection."""
         limit = f"max_execution_time = {math.ceil(1000 * seconds)}"
-        if connection.dialect.is_mariadb:  # type: ignore[attr-defined]
+        if connection.dialect.is_mariadb:  # type: ignore[attr-defined]  # of this dialect
             limit = f"max_statement_time = {seconds:.3f}"
         connection.exec_driver_sql(f"SET SESSION {limit}")
         yield

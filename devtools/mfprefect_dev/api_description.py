@@ -21,7 +21,7 @@ def text() -> str:
 def main() -> int:
     """Write the file; return the exit code."""
     PAGE.write_text(text(), encoding="utf-8")
-    print(f"wrote {PAGE}")  # noqa: T201
+    print(f"wrote {PAGE}")  # noqa: T201 - a command
     return 0
 
 

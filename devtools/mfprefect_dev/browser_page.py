@@ -159,7 +159,7 @@ def _page(process: subprocess.Popen[bytes], folder: Path) -> str:
     """Return the address of the browser's page."""
     place = folder / "DevToolsActivePort"
     for _ in range(600):
-        assert process.poll() is None, (folder / "log").read_text(errors="replace")  # noqa: S101
+        assert process.poll() is None, (folder / "log").read_text(errors="replace")  # noqa: S101 - a tool of tests
         if place.exists() and (lines := place.read_text().split()):
             pages = httpx.get(f"http://127.0.0.1:{lines[0]}/json/list").json()
             for page in pages:

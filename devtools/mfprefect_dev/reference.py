@@ -327,7 +327,7 @@ def _errors() -> str:
 def main() -> int:
     """Write the page; return the exit code."""
     PAGE.write_text(page(), encoding="utf-8")
-    print(f"wrote {PAGE}")  # noqa: T201
+    print(f"wrote {PAGE}")  # noqa: T201 - a command
     return 0
 
 

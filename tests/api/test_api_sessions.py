@@ -241,6 +241,21 @@ def test_the_same_request_at_the_same_moment_is_done_once(each_api: Api) -> None
     assert each_api.store.get_sessions(session_id)["status"].tolist() == ["succeeded"]
 
 
+def test_an_end_that_is_rolled_back_refuses_no_request(each_api: Api) -> None:
+    db = each_api.store.database
+    sessions = db.schema.sessions
+    with each_api.client() as client, ThreadPoolExecutor(1) as pool, db.engine.connect() as other:
+        session_id = opened(client)
+        same = sessions.c.session_id == session_id
+        other.execute(sessions.update().where(same).values(status="succeeded"))
+        body = {"inputs": [{"source": "crm"}]}
+        logged = pool.submit(client.post, f"/sessions/{session_id}/log", json=body)
+        time.sleep(1)  # time to see that end, where selects see what is not committed
+        other.rollback()
+        assert logged.result().status_code == 200, logged.result().text
+    assert len(each_api.store.inputs(session_id)) == 1
+
+
 SERVER = '''
 import os, signal, sys, uvicorn, mfprefect
 from mfprefect.console.api import api_app

@@ -387,7 +387,9 @@ def test_a_session_that_a_transaction_holds_keeps_no_other_from_opening(
         other.exec_driver_sql(f"{statement} {where}")
         began = time.monotonic()
         with store.session("churn"):
-            assert time.monotonic() - began < 4
+            pass
+        # MariaDB would wait for 50 seconds, PostgreSQL for ever.
+        assert time.monotonic() - began < 40
         assert store.show(lost.session_id)["status"][0] == "running"
         other.rollback()
         assert store.reconcile()["verdict"].tolist() == ["crashed"]

@@ -7,7 +7,7 @@ from typing import Any
 from mfprefect.store.database import Database
 from mfprefect.store.handle import SessionHandle, session_closed_error
 from mfprefect.store.idempotency import Answer, KeyedRequest, record
-from mfprefect.store.lookup import find_session
+from mfprefect.store.lookup import find_session, require_session
 from mfprefect.store.states import Status
 from mfprefect.util import values
 
@@ -21,7 +21,11 @@ def running(db: Database, session_id: str) -> SessionHandle:
         UnknownSession: there is no such session.
         SessionClosed: it has ended.
     """
-    handle = find_session(db, values.name(session_id, "the session", 96))
+    session_id = values.name(session_id, "the session", 96)
+    handle = find_session(db, session_id)
+    if handle.status != Status.RUNNING and db.backend.reads_uncommitted:
+        # Who ends it may not have committed that, nor the answer to the same request: wait for it.
+        handle = db.write_transaction(lambda tx, _: require_session(db, tx, session_id))
     if handle.status != Status.RUNNING:
         raise session_closed_error(handle)
     return handle

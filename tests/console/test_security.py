@@ -218,6 +218,7 @@ def test_each_action_is_refused_without_what_it_needs(
                 "neither header": (dict(person), form, 403),
                 "other origin": ({**person, "Origin": "http://evil.example"}, form, 403),
                 "null origin": ({**person, "Origin": "null"}, form, 403),
+                "broken origin": ({**person, "Origin": "http://[::1"}, form, 403),
                 "reason": ({**person, **SAME}, {**form, "reason": " "}, 400),
             }
             for name, (headers, fields_sent, status) in cases.items():
